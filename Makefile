@@ -1,0 +1,62 @@
+# Needs only Python >= 3.11, venv, pip, make and git. `make help` lists the targets.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev serve test check format lock bench drill-kill clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/made:
+	@$(PYTHON) -c 'import sys; sys.exit("Forestall needs Python 3.11 or newer: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
+	@echo "making the virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/serve-ready: $(VENV)/made requirements.lock pyproject.toml
+	@echo "installing what the server needs (requirements.lock)"
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev-ready: $(VENV)/serve-ready requirements-dev.lock
+	@echo "installing what the tests need (requirements-dev.lock)"
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+install: $(VENV)/serve-ready ## prepare .venv with the `forestall` command
+install-dev: $(VENV)/dev-ready ## the same, and the tools the tests need
+
+serve: install ## start the control plane (Ctrl-C stops it)
+	@exec $(BIN)/forestall serve
+
+check: install-dev ## format, lint, types, import contract
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check ## everything a change must pass
+	$(BIN)/pytest -n auto
+
+drill-kill: install-dev ## kill -9 the server in the middle of 5,000 submits; count what was lost
+	$(BIN)/pytest -n 0 -rA tests/e2e/test_kill.py
+
+bench: install-dev ## measure; results as JSON in bench/results
+	$(BIN)/python -m bench
+
+format: install-dev ## put every file into the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: install-dev ## resolve the lock files anew
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--extra build -o requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--extra build --extra dev -o requirements-dev.lock pyproject.toml
+
+clean: ## remove what the targets made (never your data)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,120 @@
+"""`forestall jobs submit|get|list`."""
+
+from typing import Any
+
+import click
+
+from forestall.cli.options import action_body, action_options, client_for, server_options
+from forestall.cli.output import (
+    DECISION_EXIT,
+    json_option,
+    print_json,
+    shown,
+)
+from forestall.client.plane import PlaneClient, PlaneRefusedError
+
+
+@click.group()
+def jobs() -> None:
+    """Submit, read and list jobs."""
+
+
+@jobs.command()
+@action_options
+@click.option("--priority", type=click.Choice(["critical", "interactive", "batch"]))
+@click.option("--idempotency-key", help="Repeating a submission with this key repeats its answer.")
+@server_options
+@json_option
+def submit(
+    url: str, api_key: str, tenant: str, idempotency_key: str | None, as_json: bool, **action: Any
+) -> None:
+    """Ask for a job. Exit code 0: accepted; 4: denied; 5: held for a person."""
+    client = client_for(url, api_key, tenant)
+    headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+    try:
+        answer = client.post("/api/v1/jobs", action_body(**action), headers)
+    except PlaneRefusedError as refused:
+        if "job_id" not in refused.body:
+            raise
+        answer = refused.body
+    if as_json:
+        print_json(answer)
+    else:
+        by = f" by rule {answer['rule_id']}" if answer["rule_id"] else " by default"
+        click.echo(f"{answer['decision']}{by}")
+        if answer["reason"]:
+            click.echo(f"  reason  {shown(answer['reason'])}")
+        click.echo(f"  job     {answer['job_id']}  ({answer['state']})")
+        for remediation in answer.get("remediations", []):
+            click.echo(f"  remedy  {remediation['id']}: {shown(remediation['title'])}")
+    raise click.exceptions.Exit(DECISION_EXIT.get(answer["decision"], 0))
+
+
+@jobs.command()
+@click.argument("job_id")
+@server_options
+@json_option
+def get(job_id: str, url: str, api_key: str, tenant: str, as_json: bool) -> None:
+    """Show one job and the decisions on it."""
+    client = client_for(url, api_key, tenant)
+    job = client.get(f"/api/v1/jobs/{_segment(job_id)}")
+    decisions = client.get(f"/api/v1/jobs/{_segment(job_id)}/decisions")
+    if as_json:
+        print_json({**job, "decisions": decisions})
+        return
+    click.echo(f"{job['id']}  {job['state']}")
+    for name in ("topic", "capability", "principal", "created_at", "job_hash", "failure_reason"):
+        if job[name]:
+            click.echo(f"  {name:15} {shown(job[name])}")
+    for name, value in job["labels"].items():
+        click.echo(f"  label           {shown(name)}={shown(value)}")
+    for decision in decisions:
+        by = decision["rule_id"] or "default"
+        click.echo(
+            f"  {decision['stage']:8} {decision['decision']} by {by}"
+            f" at {decision['evaluated_at']}: {shown(decision['reason'])}"
+        )
+
+
+@jobs.command("list")
+@click.option("--state", default="", help="Only jobs in this state.")
+@click.option("--topic", default="", help="Only jobs of exactly this topic.")
+@click.option("--limit", default=50, show_default=True, help="At most this many.")
+@server_options
+@json_option
+def list_(
+    state: str, topic: str, limit: int, url: str, api_key: str, tenant: str, as_json: bool
+) -> None:
+    """List jobs, newest change first."""
+    client = client_for(url, api_key, tenant)
+    items = _pages(client, {"state": state, "topic": topic}, limit)
+    if as_json:
+        print_json({"items": items})
+        return
+    for job in items:
+        click.echo(
+            f"{job['id']}  {job['state']:17} {job['updated_at'][:19]}  {job['topic']}"
+            f"  {job['safety_rule_id']}"
+        )
+    if not items:
+        click.echo("no jobs", err=True)
+
+
+def _pages(client: PlaneClient, query: dict[str, str], limit: int) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = []
+    cursor = ""
+    while len(items) < limit:
+        page = client.get(
+            "/api/v1/jobs", {**query, "cursor": cursor, "limit": str(min(500, limit - len(items)))}
+        )
+        items.extend(page["items"])
+        cursor = page["next_cursor"]
+        if not cursor:
+            break
+    return items
+
+
+def _segment(text: str) -> str:
+    from urllib.parse import quote
+
+    return quote(text, safe="")

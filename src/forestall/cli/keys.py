@@ -1,0 +1,163 @@
+"""`forestall keys create|list|revoke`: over HTTP, or on the data of a stopped server."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+import click
+
+from forestall.cli.options import client_for, server_options
+from forestall.cli.output import json_option, print_json
+from forestall.identity.roles import Role
+
+if TYPE_CHECKING:
+    from forestall.control.plane import Plane
+
+T = TypeVar("T")
+_PATH = "/api/v1/auth/keys"
+_ACTOR = "cli"
+
+_data_dir_option = click.option(
+    "--data-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Work on the data of a stopped server instead of asking a running one;"
+    " the way back in when every key is lost, and the way to a new tenant.",
+)
+
+
+@click.group()
+def keys() -> None:
+    """Create, list and revoke API keys."""
+
+
+@keys.command()
+@click.argument("name")
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in Role]),
+    required=True,
+    help="What the key may do.",
+)
+@click.option("--principal", default="", help="Who acts with it; default: the name.")
+@click.option("--expires-in-days", type=click.IntRange(1, 3650), help="Ends by itself.")
+@_data_dir_option
+@server_options
+@json_option
+def create(
+    name: str,
+    role: str,
+    principal: str,
+    expires_in_days: int | None,
+    data_dir: Path | None,
+    url: str,
+    api_key: str,
+    tenant: str,
+    as_json: bool,
+) -> None:
+    """Make a key. Its text is printed once and kept nowhere."""
+    expires = datetime.now(UTC) + timedelta(days=expires_in_days) if expires_in_days else None
+    if data_dir is None:
+        body = {"name": name, "role": role, "principal_id": principal}
+        if expires is not None:
+            body["expiresAt"] = expires.isoformat()
+        answer = client_for(url, api_key, tenant).post(_PATH, body)
+    else:
+        answer = _on_data(
+            data_dir, lambda plane: _create_local(plane, tenant, name, role, principal, expires)
+        )
+    if as_json:
+        print_json(answer)
+        return
+    key = answer["key"]
+    click.echo(f"{key['name']} ({key['role']}, tenant {key['tenant']}), id {key['id']}", err=True)
+    click.echo("the key, shown this once:", err=True)
+    click.echo(answer["secret"])
+
+
+@keys.command("list")
+@_data_dir_option
+@server_options
+@json_option
+def list_(data_dir: Path | None, url: str, api_key: str, tenant: str, as_json: bool) -> None:
+    """List the keys of a tenant that are not revoked."""
+    if data_dir is None:
+        answer = client_for(url, api_key, tenant).get(_PATH)
+    else:
+        answer = _on_data(data_dir, lambda plane: _list_local(plane, tenant))
+    if as_json:
+        print_json(answer)
+        return
+    for key in answer["items"]:
+        ends = f"  ends {key['expires_at'][:10]}" if "expires_at" in key else ""
+        click.echo(f"{key['id']}  {key['prefix']:11}  {key['role']:9} {key['name']}{ends}")
+
+
+@keys.command()
+@click.argument("key_id")
+@_data_dir_option
+@server_options
+@json_option
+def revoke(
+    key_id: str, data_dir: Path | None, url: str, api_key: str, tenant: str, as_json: bool
+) -> None:
+    """End a key, at once and for good."""
+    if data_dir is None:
+        client_for(url, api_key, tenant).delete(f"{_PATH}/{quote(key_id, safe='')}")
+    else:
+        _on_data(data_dir, lambda plane: _revoke_local(plane, tenant, key_id))
+    if as_json:
+        print_json({"revoked": key_id})
+    else:
+        click.echo(f"revoked {key_id}")
+
+
+def _on_data(data_dir: Path, act: Callable[["Plane"], Awaitable[T]]) -> T:
+    """Run a verb on the data of a stopped server."""
+    from forestall.server.bootstrap import NoTelemetry, open_plane
+    from forestall.server.files import DataDir
+
+    async def run() -> T:
+        held = DataDir(data_dir)
+        try:
+            plane = await open_plane(held, NoTelemetry())
+            try:
+                return await act(plane)
+            finally:
+                await plane.store.close()
+        finally:
+            held.close()
+
+    return asyncio.run(run())
+
+
+async def _create_local(
+    plane: "Plane", tenant: str, name: str, role: str, principal: str, expires: datetime | None
+) -> dict[str, Any]:
+    from forestall.control.keys import NewKey, create_key
+    from forestall.wire.keys import key_object
+
+    wanted = NewKey(
+        tenant=tenant or "default",
+        name=name,
+        role=Role(role),
+        principal=principal,
+        expires_at_us=int(expires.timestamp() * 1_000_000) if expires else None,
+    )
+    key, secret = await create_key(plane, wanted, actor=_ACTOR)
+    return {"key": key_object(key), "secret": secret}
+
+
+async def _list_local(plane: "Plane", tenant: str) -> dict[str, Any]:
+    from forestall.control.keys import list_keys
+    from forestall.wire.keys import key_object
+
+    return {"items": [key_object(key) for key in await list_keys(plane, tenant or "default")]}
+
+
+async def _revoke_local(plane: "Plane", tenant: str, key_id: str) -> None:
+    from forestall.control.keys import revoke_key
+
+    await revoke_key(plane, tenant or "default", key_id, actor=_ACTOR)

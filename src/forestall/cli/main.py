@@ -1,0 +1,75 @@
+"""`forestall`: the operator's hands. Groups the commands; each group is imported when it is used.
+
+Exit codes (docs/reference/cli.md): 0 done · 1 a check failed · 2 wrong usage or input ·
+3 the server cannot be reached or refuses · 4 denied · 5 held for a person · 130 interrupted.
+"""
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from forestall import __version__
+from forestall.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, fail
+from forestall.errors import ForestallError
+
+_COMMANDS = {
+    "serve": ("forestall.cli.serve", "serve", "Run the control plane."),
+    "policy": ("forestall.cli.policy", "policy", "Check and test policy files; needs no server."),
+    "simulate": ("forestall.cli.simulate", "simulate", "What would be decided? Leaves no trace."),
+    "explain": ("forestall.cli.simulate", "explain", "The same, and why."),
+    "jobs": ("forestall.cli.jobs", "jobs", "Submit, read and list jobs."),
+    "keys": ("forestall.cli.keys", "keys", "Create, list and revoke API keys."),
+    "audit": ("forestall.cli.audit", "audit", "Verify the log."),
+}
+
+
+class _LazyGroup(click.Group):
+    """Imports a command's module only when that command runs, so that `--help` stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        entry = _COMMANDS.get(name)
+        if entry is None:
+            return None
+        module, attribute, _ = entry
+        command: Any = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry[2]) for name, entry in _COMMANDS.items()])
+
+
+@click.command(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 a check failed, 2 wrong usage or input, 3 the server cannot be"
+    " reached or refuses, 4 denied, 5 held for a person.",
+)
+@click.version_option(__version__, prog_name="forestall")
+def cli() -> None:
+    """Forestall decides every action of an agent before it runs."""
+
+
+def main() -> None:
+    """The entry point: errors become one sentence on stderr and an exit code."""
+    try:
+        sys.exit(cli.main(standalone_mode=False))
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.exceptions.Abort:
+        sys.exit(EXIT_INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(EXIT_USAGE)
+    except ForestallError as error:
+        sys.exit(fail(error))
+    except BrokenPipeError:
+        # The reader (head, a pager) closed early: not an error, and no traceback.
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,118 @@
+"""Options that several commands share: where the server is, and what an action looks like."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from forestall.client.plane import PlaneClient
+from forestall.wire.strict_json import decode_json
+
+F = TypeVar("F", bound=Callable[..., Any])
+DEFAULT_URL = "http://127.0.0.1:8081"
+
+
+def server_options(command: F) -> F:
+    """--url, --api-key, --tenant."""
+    for option in (
+        click.option("--tenant", envvar="FORESTALL_TENANT", default="", help="Tenant of the key."),
+        click.option(
+            "--api-key",
+            envvar="FORESTALL_API_KEY",
+            default="",
+            help="API key; better given as FORESTALL_API_KEY, which no process list shows.",
+        ),
+        click.option(
+            "--url",
+            envvar="FORESTALL_URL",
+            default=DEFAULT_URL,
+            show_default=True,
+            help="Address of the server (FORESTALL_URL).",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def client_for(url: str, api_key: str, tenant: str) -> PlaneClient:
+    """A client, or a usage error when there is no key."""
+    if not api_key:
+        raise click.UsageError(
+            "no API key: set FORESTALL_API_KEY (the server's first start printed one)"
+        )
+    return PlaneClient(url, api_key, tenant=tenant)
+
+
+def action_options(command: F) -> F:
+    """What the action is: the fields of POST /jobs, or a whole request as JSON."""
+    for option in (
+        click.option(
+            "--actor-type", type=click.Choice(["human", "service"]), help="Kind of actor."
+        ),
+        click.option("--actor-id", help="Who acts; default: the key's principal."),
+        click.option("--pack", "pack_id", help="Pack that the action comes from."),
+        click.option("--requires", multiple=True, help="A requirement; may be repeated."),
+        click.option("--risk-tag", "risk_tags", multiple=True, help="A risk tag; may be repeated."),
+        click.option(
+            "--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label; repeatable."
+        ),
+        click.option("--capability", help="What is to be done, such as infra.write."),
+        click.option("--context", help="Context as JSON; - reads standard input."),
+        click.option("--prompt", help="The payload text, such as a command line."),
+        click.option("--topic", help="Where it is routed, such as job.deploy.apply."),
+        click.option(
+            "--request",
+            "request_file",
+            type=click.Path(dir_okay=False, allow_dash=True),
+            help="A file with the whole request as JSON (- for standard input);"
+            " the other options go over it.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def action_body(
+    *, request_file: str | None, context: str | None, labels: tuple[str, ...], **fields: Any
+) -> dict[str, Any]:
+    """The request body that the options describe. Raises click.UsageError."""
+    body: dict[str, Any] = {}
+    if request_file is not None:
+        value = decode_json(_read(request_file))
+        if not isinstance(value, dict):
+            raise click.UsageError(f"{request_file} does not hold a JSON object")
+        body.update(value)
+    if context is not None:
+        body["context"] = decode_json(_read("-") if context == "-" else context.encode())
+    if labels:
+        body["labels"] = {**body.get("labels", {}), **dict(_pair(label) for label in labels)}
+    for name, value in fields.items():
+        if value:
+            body[name] = list(value) if isinstance(value, tuple) else value
+    if "topic" not in body:
+        raise click.UsageError("say what is asked: --topic job.… (or --request FILE)")
+    return body
+
+
+def _read(name: str) -> bytes:
+    if name == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(name).read_bytes()
+    except OSError as cause:
+        raise click.UsageError(f"cannot read {name}: {cause.strerror}") from cause
+
+
+def _pair(label: str) -> tuple[str, str]:
+    name, separator, value = label.partition("=")
+    if not separator or not name:
+        raise click.UsageError(f"a label is NAME=VALUE, not `{label}`")
+    return name, value
+
+
+def encoded(body: dict[str, Any]) -> bytes:
+    """The body as it would travel, so that offline commands read exactly what a server reads."""
+    return json.dumps(body).encode("utf-8", "surrogatepass")

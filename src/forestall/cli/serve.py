@@ -1,0 +1,40 @@
+"""`forestall serve`."""
+
+import os
+from pathlib import Path
+
+import click
+
+from forestall.cli.output import EXIT_CHECK_FAILED
+from forestall.policy.problems import PolicyError
+
+
+@click.command()
+@click.option("--listen", metavar="HOST:PORT", help="API address [127.0.0.1:8081].")
+@click.option("--metrics-listen", metavar="HOST:PORT", help="Metrics address [127.0.0.1:9090].")
+@click.option("--data-dir", metavar="DIR", help="Where everything is kept [forestall-data].")
+@click.option("--policy", metavar="PATH", help="Policy file or directory [DIR/policy.yaml].")
+def serve(
+    listen: str | None, metrics_listen: str | None, data_dir: str | None, policy: str | None
+) -> None:
+    """Run the control plane until Ctrl-C.
+
+    Each option is also an environment variable (FORESTALL_LISTEN, …) and a key of
+    forestall.toml in the working directory. FORESTALL_BOOTSTRAP_KEY gives the first admin key
+    instead of a generated one. SIGHUP reads the policy again; a changed file is noticed anyway.
+    """
+    from forestall.server.serve import serve as run
+    from forestall.server.settings import read_settings
+
+    flags = {
+        "listen": listen,
+        "metrics_listen": metrics_listen,
+        "data_dir": data_dir,
+        "policy": policy,
+    }
+    try:
+        run(read_settings(flags, os.environ, Path.cwd()), click.echo)
+    except PolicyError as error:
+        click.echo(error.render(), err=True)
+        click.echo("error: the server does not start without a policy that loads", err=True)
+        raise click.exceptions.Exit(EXIT_CHECK_FAILED) from error

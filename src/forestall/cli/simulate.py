@@ -1,0 +1,141 @@
+"""`forestall simulate` and `explain`: from a policy file without a server, or from a server."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from forestall.cli.options import action_body, action_options, client_for, encoded, server_options
+from forestall.cli.output import EXIT_CHECK_FAILED, json_option, print_json, shown
+
+_policy_option = click.option(
+    "--policy",
+    "policy_path",
+    type=click.Path(exists=True, path_type=Path),
+    help="Ask this policy file or directory instead of a server.",
+)
+_expect_option = click.option(
+    "--expect",
+    metavar="DECISION",
+    type=click.Choice(
+        ["allow", "allow_with_constraints", "throttle", "require_approval", "deny"],
+        case_sensitive=False,
+    ),
+    help="Exit with 1 when the decision is another one (for CI).",
+)
+
+
+@click.command()
+@action_options
+@_policy_option
+@_expect_option
+@server_options
+@json_option
+def simulate(expect: str | None, as_json: bool, **options: Any) -> None:
+    """What would be decided? Leaves no trace and runs nothing.
+
+    \b
+    forestall simulate --policy policy.yaml --topic job.exec.shell --prompt "rm -rf /"
+    """
+    answer = _ask("simulate", **options)
+    if as_json:
+        print_json(answer)
+    else:
+        _print_decision(answer)
+    _require(answer, expect)
+
+
+@click.command()
+@action_options
+@_policy_option
+@_expect_option
+@server_options
+@json_option
+def explain(expect: str | None, as_json: bool, **options: Any) -> None:
+    """The same decision, what held in the rules that matched, and what failed in the nearest."""
+    answer = _ask("explain", **options)
+    if as_json:
+        print_json(answer)
+    else:
+        _print_decision(answer)
+        _print_rules(answer["explain"])
+    _require(answer, expect)
+
+
+def _ask(
+    verb: str, *, policy_path: Path | None, url: str, api_key: str, tenant: str, **action: Any
+) -> Any:
+    body = action_body(**action)
+    if policy_path is None:
+        client = client_for(url, api_key, tenant)
+        return client.post(f"/api/v1/policy/{verb}", body)
+    return _offline(verb, policy_path, encoded(body), tenant or "default")
+
+
+def _offline(verb: str, path: Path, body: bytes, tenant: str) -> dict[str, Any]:
+    """What a server with this policy would answer, by the same code."""
+    from forestall.control.plane import instant
+    from forestall.control.publish import compile_files
+    from forestall.jobs.job import job_hash
+    from forestall.policy.explain import explain as explain_policy
+    from forestall.server.files import read_policy_files
+    from forestall.wire.decisions import check_answer, explain_object
+    from forestall.wire.submissions import decode_check
+
+    snapshot = compile_files(read_policy_files(path))
+    submission, job_id = decode_check(body, tenant=tenant)
+    request = submission.request(tenant=tenant, principal="")
+    now_us = time.time_ns() // 1000
+    explanation = explain_policy(snapshot, request, now=instant(now_us))
+    answer = check_answer(
+        explanation.decision,
+        job_id=job_id,
+        job_hash=job_hash(submission, tenant=tenant, principal=""),
+        at_us=now_us,
+    )
+    if verb == "explain":
+        answer["explain"] = explain_object(explanation, request)
+    return answer
+
+
+def _print_decision(answer: dict[str, Any]) -> None:
+    by = f" by rule {answer['rule_id']}" if answer["rule_id"] else " by default"
+    click.echo(f"{answer['decision']}{by}")
+    if answer["reason"]:
+        click.echo(f"  reason    {shown(answer['reason'])}")
+    for clause in answer["clauses"]:
+        click.echo(f"  held      {_clause(clause)}")
+    for conflict in answer["label_conflicts"]:
+        click.echo(
+            f"  conflict  label {shown(conflict['label'])}: {conflict['origin']} says"
+            f" `{shown(conflict['value'])}`, trusted is `{shown(str(conflict['trusted_value']))}`"
+        )
+    for remediation in answer["remediations"]:
+        click.echo(f"  remedy    {remediation['id']}: {shown(remediation['title'])}")
+
+
+def _print_rules(explained: dict[str, Any]) -> None:
+    click.echo("\nrules, nearest first:")
+    for rule in explained["rules"]:
+        mark = "+" if rule["spoke"] else "=" if rule["matched"] else "-"
+        click.echo(f" {mark} {rule['rule_id']} ({rule['decision']}, line {rule['line']})")
+        for clause in rule["held"]:
+            click.echo(f"     held    {_clause(clause)}")
+        for clause in rule["failed"]:
+            click.echo(f"     failed  {_clause(clause)}")
+    if not explained["rules"]:
+        click.echo("   (none)")
+    click.echo("\n+ decided or took part   = matched, but an earlier rule spoke   - did not match")
+
+
+def _clause(clause: dict[str, Any]) -> str:
+    wanted = " or ".join(clause["wanted"])
+    found = ", ".join(clause["found"]) or "nothing"
+    return shown(f"{clause['field']}: wants {wanted}; has {found}")
+
+
+def _require(answer: dict[str, Any], expect: str | None) -> None:
+    if expect is not None and answer["decision"] != expect.upper():
+        click.echo(f"expected {expect.upper()}, got {answer['decision']}", err=True)
+        raise click.exceptions.Exit(EXIT_CHECK_FAILED)

@@ -1,0 +1,1 @@
+"""What stands beside an agent or an operator and speaks to the plane over HTTP."""

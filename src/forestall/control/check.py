@@ -1,0 +1,34 @@
+"""Answer a caller that enforces the decision itself (a guard, a proxy): decide and record.
+
+Unlike simulate this is a gate: the answer binds, so it is durable before it is given.
+"""
+
+import msgspec
+
+from forestall.control.gate import decide
+from forestall.control.plane import Plane
+from forestall.control.ports import Change
+from forestall.control.records import SALT_BYTES, action_checked
+from forestall.identity.credentials import Subject
+from forestall.jobs.job import Stage, Submission, decision_record, job_hash
+from forestall.policy.rules import Decision
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """A decision, the hash of what it was given for, and when (microseconds since the epoch)."""
+
+    decision: Decision
+    job_hash: str
+    at_us: int
+
+
+async def check(plane: Plane, subject: Subject, submission: Submission) -> Checked:
+    """Decide one action and make the record of it durable. Raises as `submit` does."""
+    now_us = plane.clock.now_us()
+    request = submission.request(tenant=subject.tenant, principal=subject.principal)
+    hash_text = job_hash(submission, tenant=subject.tenant, principal=subject.principal)
+    decision = decide(plane, request, stage=Stage.CHECK, now_us=now_us)
+    record = decision_record(decision, stage=Stage.CHECK, job_hash=hash_text, now_us=now_us)
+    salt = plane.random.token(SALT_BYTES)
+    await plane.store.commit(Change(records=(action_checked(request, record, subject, salt),)))
+    return Checked(decision, hash_text, now_us)

@@ -1,0 +1,49 @@
+"""The gate: the plane's only caller of `evaluate`, so no two checks can drift apart.
+
+Fails closed: without a snapshot there is no decision, only PolicyUnavailableError. An outage is
+never reported, recorded or counted as a denial (control 6).
+"""
+
+from forestall.control.plane import Plane, instant
+from forestall.errors import UnavailableError
+from forestall.jobs.job import Stage
+from forestall.policy.compile import Snapshot
+from forestall.policy.evaluate import evaluate
+from forestall.policy.explain import Explanation, explain
+from forestall.policy.request import Request
+from forestall.policy.rules import Decision
+
+
+class PolicyUnavailableError(UnavailableError):
+    """No decision can be had now. Nothing runs; ask again after `Retry-After` seconds."""
+
+    code, http_status = "policy_unavailable", 503
+
+
+def snapshot_in_force(plane: Plane) -> Snapshot:
+    """The policy in force. Raises PolicyUnavailableError when there is none."""
+    if plane.snapshot is None:
+        raise PolicyUnavailableError("no policy is in force; try again shortly", retry_after_s=5)
+    return plane.snapshot
+
+
+def decide(plane: Plane, request: Request, *, stage: Stage, now_us: int) -> Decision:
+    """The decision of a gate, counted. Raises PolicyUnavailableError when there is no policy."""
+    try:
+        snapshot = snapshot_in_force(plane)
+    except PolicyUnavailableError:
+        plane.telemetry.unavailable(stage.value, request.topic)
+        raise
+    decision = evaluate(snapshot, request, now=instant(now_us))
+    plane.telemetry.decided(stage.value, decision.decision.value, request.topic, decision.code)
+    return decision
+
+
+def rehearse(plane: Plane, request: Request) -> Decision:
+    """The decision that a gate would give, leaving no trace (simulate, control 10)."""
+    return evaluate(snapshot_in_force(plane), request, now=instant(plane.clock.now_us()))
+
+
+def rehearse_explained(plane: Plane, request: Request) -> Explanation:
+    """The same with its reasons, from the same evaluator."""
+    return explain(snapshot_in_force(plane), request, now=instant(plane.clock.now_us()))

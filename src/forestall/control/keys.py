@@ -1,0 +1,142 @@
+"""Create, list, revoke and recognise API keys (control 1). A key's text is given out once."""
+
+import msgspec
+
+from forestall.control.plane import Plane, uuid_text
+from forestall.control.ports import (
+    Change,
+    KeyNameAbsent,
+    KeyUnrevoked,
+    PreconditionFailedError,
+    PutKey,
+)
+from forestall.control.records import SALT_BYTES, key_created, key_revoked
+from forestall.errors import ConflictError, InvalidRequestError, NotFoundError, UnauthorizedError
+from forestall.identity.credentials import (
+    PREFIX_CHARS,
+    ApiKey,
+    Subject,
+    key_hash,
+    key_matches,
+    key_text,
+    require_name,
+)
+from forestall.identity.roles import Role
+from forestall.limits import API_KEY_CHARS_MAX, KEYS_PER_TENANT_MAX
+
+
+class KeyNameTakenError(ConflictError):
+    """A key of this tenant that is still valid has this name."""
+
+    code, http_status = "AUTH_KEY_CONFLICT", 409
+
+
+class KeyNotFoundError(NotFoundError):
+    """No unrevoked key of this tenant has this id."""
+
+    code, http_status = "AUTH_KEY_NOT_FOUND", 404
+
+
+class KeyInvalidError(InvalidRequestError):
+    """The key cannot be made as asked: name, role or expiry is wrong."""
+
+    code, http_status = "AUTH_KEY_INVALID", 400
+
+
+class NewKey(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked of a new key. Without a principal the name is the principal."""
+
+    tenant: str
+    name: str
+    role: Role
+    principal: str = ""
+    expires_at_us: int | None = None
+
+
+async def create_key(
+    plane: Plane, wanted: NewKey, *, actor: str, secret: str | None = None
+) -> tuple[ApiKey, str]:
+    """Make a key; the key as stored, and its text, which nobody can ask for again.
+
+    `secret` gives the text instead of a random one (the bootstrap key).
+    """
+    now_us = plane.clock.now_us()
+    _require_wanted(plane, wanted, await plane.store.keys(), now_us)
+    chance = plane.random.token(32 + 10 + SALT_BYTES)
+    text = secret if secret is not None else key_text(chance[:32])
+    key = ApiKey(
+        id=f"key-{uuid_text(now_us, chance[32:42])}",
+        tenant=wanted.tenant,
+        name=wanted.name,
+        role=wanted.role,
+        principal=wanted.principal or wanted.name,
+        # A key that its owner chose is shown by less, since it may be less random.
+        prefix=text[: PREFIX_CHARS if secret is None else 4],
+        hash=key_hash(text),
+        created_at_us=now_us,
+        expires_at_us=wanted.expires_at_us,
+    )
+    change = Change(
+        expect=(KeyNameAbsent(key.tenant, key.name),),
+        puts=(PutKey(key),),
+        records=(key_created(key, actor, chance[42:]),),
+    )
+    try:
+        await plane.store.commit(change)
+    except PreconditionFailedError as cause:
+        raise KeyNameTakenError(
+            f"a key named `{key.name}` exists already; revoke it or choose another name"
+        ) from cause
+    plane.hold_keys(await plane.store.keys())
+    return key, text
+
+
+def _require_wanted(plane: Plane, wanted: NewKey, keys: object, now_us: int) -> None:
+    try:
+        require_name(wanted.tenant, "tenant")
+        require_name(wanted.name, "key name")
+        if wanted.principal:
+            require_name(wanted.principal, "principal")
+    except InvalidRequestError as cause:
+        raise KeyInvalidError(cause.message) from cause
+    if wanted.expires_at_us is not None and wanted.expires_at_us <= now_us:
+        raise KeyInvalidError("the expiry is in the past")
+    assert isinstance(keys, (list, tuple))
+    if sum(key.tenant == wanted.tenant for key in keys) >= KEYS_PER_TENANT_MAX:
+        raise KeyInvalidError(f"a tenant has at most {KEYS_PER_TENANT_MAX} keys")
+
+
+async def list_keys(plane: Plane, tenant: str) -> list[ApiKey]:
+    """The keys of one tenant that are not revoked, oldest first."""
+    keys = await plane.store.keys()
+    return [key for key in keys if key.tenant == tenant and key.revoked_at_us is None]
+
+
+async def revoke_key(plane: Plane, tenant: str, key_id: str, *, actor: str) -> ApiKey:
+    """End a key; it is refused from the moment this returns."""
+    keys = await plane.store.keys()
+    key = next((key for key in keys if key.id == key_id and key.tenant == tenant), None)
+    if key is None or key.revoked_at_us is not None:
+        raise KeyNotFoundError(f"there is no API key `{key_id[:80]}`; `keys list` shows them")
+    now_us = plane.clock.now_us()
+    revoked = msgspec.structs.replace(key, revoked_at_us=now_us)
+    change = Change(
+        expect=(KeyUnrevoked(tenant, key_id),),
+        puts=(PutKey(revoked),),
+        records=(key_revoked(key, actor, now_us, plane.random.token(SALT_BYTES)),),
+    )
+    try:
+        await plane.store.commit(change)
+    except PreconditionFailedError as cause:
+        raise KeyNotFoundError(f"the API key `{key_id[:80]}` was revoked already") from cause
+    plane.hold_keys(await plane.store.keys())
+    return revoked
+
+
+def authenticate(plane: Plane, text: str | None) -> Subject:
+    """Who presents this key. Unknown, expired and revoked keys look exactly the same."""
+    if text and len(text) <= API_KEY_CHARS_MAX:
+        key = plane.key_by_hash(key_hash(text))
+        if key is not None and key_matches(key, text) and key.usable(plane.clock.now_us()):
+            return Subject(tenant=key.tenant, principal=key.principal, role=key.role, key_id=key.id)
+    raise UnauthorizedError("unauthorized: send a valid API key in the X-API-Key header")

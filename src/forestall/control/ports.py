@@ -1,0 +1,260 @@
+"""What the plane needs of the world. Adapters implement these; the plane never names one.
+
+A commit is a value (ADR-0002): preconditions, puts and records that stand or fall together. So a
+store can apply many in one transaction, a simulation can drop or repeat one, a test can read one.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from forestall.audit.chain import Link
+from forestall.audit.record import Record
+from forestall.errors import ConflictError, UnavailableError
+from forestall.identity.credentials import ApiKey
+from forestall.jobs.job import DecisionRecord, Job, JobState
+from forestall.policy.compile import Snapshot
+
+# -- a commit, as a value --
+
+
+class IdempotencyEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Which job a key stands for, and the digest of the request it came with."""
+
+    tenant: str
+    key: str
+    request_digest: str
+    job_id: str
+
+
+class SnapshotEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A snapshot that was in force from an instant on."""
+
+    digest: str
+    activated_at_us: int
+    rule_count: int
+    names: tuple[str, ...]
+
+
+class JobAbsent(msgspec.Struct, frozen=True):
+    """No job of this tenant has this id."""
+
+    tenant: str
+    job_id: str
+
+
+class IdempotencyKeyAbsent(msgspec.Struct, frozen=True):
+    """Nobody of this tenant used this key."""
+
+    tenant: str
+    key: str
+
+
+class KeyUnrevoked(msgspec.Struct, frozen=True):
+    """This API key exists in this tenant and is not revoked."""
+
+    tenant: str
+    key_id: str
+
+
+class KeyNameAbsent(msgspec.Struct, frozen=True):
+    """No unrevoked API key of this tenant has this name."""
+
+    tenant: str
+    name: str
+
+
+Precondition = JobAbsent | IdempotencyKeyAbsent | KeyUnrevoked | KeyNameAbsent
+
+
+class PutJob(msgspec.Struct, frozen=True, kw_only=True):
+    """Insert a job with its payload and the decision it was born with."""
+
+    job: Job
+    payload: bytes
+    decision: DecisionRecord
+
+
+class PutIdempotency(msgspec.Struct, frozen=True):
+    """Remember an idempotency key."""
+
+    entry: IdempotencyEntry
+
+
+class PutKey(msgspec.Struct, frozen=True):
+    """Insert an API key, or replace the one with the same id."""
+
+    key: ApiKey
+
+
+class PutSnapshot(msgspec.Struct, frozen=True):
+    """Append to the history of snapshots in force."""
+
+    entry: SnapshotEntry
+
+
+Put = PutJob | PutIdempotency | PutKey | PutSnapshot
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that one verb changes. No state changes without its record (DESIGN, promise 4)."""
+
+    records: tuple[Record, ...]
+    expect: tuple[Precondition, ...] = ()
+    puts: tuple[Put, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.records:
+            raise ValueError("a change without a record is not a change we may make")
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """Where in the log the records of a change stand: the first position."""
+
+    position: int
+
+
+# -- what can go wrong --
+
+
+class PreconditionFailedError(ConflictError):
+    """The state moved on: a precondition of the change does not hold. Nothing was changed."""
+
+    code, http_status = "precondition_failed", 409
+
+    def __init__(self, failed: Precondition) -> None:
+        super().__init__("the state changed in the meantime; read it again and decide anew")
+        self.failed = failed
+
+
+class StoreUnavailableError(UnavailableError):
+    """The store cannot make the change durable. Nothing was changed, nothing may run."""
+
+    code, http_status = "store_unavailable", 503
+
+
+class StoreBusyError(UnavailableError):
+    """Too many commits are waiting already. Nothing was changed; try again later."""
+
+    code, http_status = "store_busy", 503
+
+
+# -- reading --
+
+
+class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which jobs to list; empty fields do not narrow. Newest change first."""
+
+    tenant: str
+    state: JobState | None = None
+    topic: str = ""
+    trace_id: str = ""
+    updated_after_us: int | None = None
+    updated_before_us: int | None = None
+
+
+class JobCursor(msgspec.Struct, frozen=True, array_like=True):
+    """The last job of a page; the next page starts after it."""
+
+    updated_at_us: int
+    job_id: str
+
+
+class JobView(msgspec.Struct, frozen=True):
+    """A job with its payload bytes."""
+
+    job: Job
+    payload: bytes
+
+
+class Store(Protocol):
+    """Where everything is kept.
+
+    Reads MUST see every change whose commit has returned. Tenants, ids and names MUST be compared
+    byte by byte: `Prod` and `prod` are two tenants.
+    """
+
+    async def commit(self, change: Change) -> Receipt:
+        """Apply the change whole or not at all.
+
+        MUST be durable when it returns. MUST check every precondition in the same transaction and
+        raise PreconditionFailedError without changing anything when one fails. MUST give records
+        consecutive log positions, never reused, chained as audit.chain says. MUST raise
+        StoreUnavailableError when durability cannot be had, and MUST work again once it can.
+        """
+        ...
+
+    async def job(self, tenant: str, job_id: str) -> JobView | None:
+        """One job of this tenant."""
+        ...
+
+    async def jobs(
+        self, wanted: JobFilter, *, limit: int, after: JobCursor | None = None
+    ) -> Sequence[Job]:
+        """A page of jobs, newest change first. MUST apply the filter before the limit."""
+        ...
+
+    async def job_count(self) -> int:
+        """How many jobs there are, over all tenants."""
+        ...
+
+    async def decisions(self, tenant: str, job_id: str, *, limit: int) -> Sequence[DecisionRecord]:
+        """The decisions on one job, newest first; empty when there is no such job."""
+        ...
+
+    async def idempotency(self, tenant: str, key: str) -> IdempotencyEntry | None:
+        """What an idempotency key stands for."""
+        ...
+
+    async def keys(self) -> Sequence[ApiKey]:
+        """Every API key of every tenant, revoked ones too, oldest first."""
+        ...
+
+    async def snapshots(self, *, limit: int) -> Sequence[SnapshotEntry]:
+        """The history of snapshots in force, newest first."""
+        ...
+
+    async def links(self, *, start: int, limit: int) -> Sequence[Link]:
+        """A page of the log from a position on, oldest first."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was accepted and let go. A later commit MUST be refused."""
+        ...
+
+
+class Clock(Protocol):
+    """The only source of the present instant."""
+
+    def now_us(self) -> int:
+        """Microseconds since the Unix epoch, UTC."""
+        ...
+
+
+class Random(Protocol):
+    """The only source of chance."""
+
+    def token(self, size_bytes: int) -> bytes:
+        """That many unpredictable bytes."""
+        ...
+
+
+class Telemetry(Protocol):
+    """What the plane counts. Must never raise and never block."""
+
+    def decided(self, stage: str, decision: str, topic: str, code: str) -> None:
+        """One decision of a gate."""
+        ...
+
+    def unavailable(self, stage: str, topic: str) -> None:
+        """No decision was to be had."""
+        ...
+
+    def policy_loaded(self, snapshot: Snapshot, at_us: int) -> None:
+        """A snapshot came into force."""
+        ...
+
+    def policy_refused(self) -> None:
+        """A changed policy could not be loaded; the old one stays."""
+        ...

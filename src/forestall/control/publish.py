@@ -1,0 +1,71 @@
+"""Bring a policy into force: read, compile, record, then swap. A broken one changes nothing."""
+
+from collections.abc import Sequence
+
+from forestall.control.plane import Plane
+from forestall.control.ports import Change, PutSnapshot, SnapshotEntry
+from forestall.control.records import (
+    SALT_BYTES,
+    policy_activated,
+    policy_refused,
+)
+from forestall.policy.compile import Snapshot, compile_policy
+from forestall.policy.language import load_policy
+from forestall.policy.problems import PolicyError, Problem
+from forestall.policy.rules import Policy
+
+PLATFORM_TENANT = "default"  # whose log entries the deployment's own events are
+
+
+def compile_files(files: Sequence[tuple[str, bytes]]) -> Snapshot:
+    """Read and compile (name, content) pairs. Raises PolicyError with every mistake found."""
+    policies: list[Policy] = []
+    problems: list[Problem] = []
+    for source, content in files:
+        try:
+            policies.append(load_policy(content, source=source))
+        except PolicyError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise PolicyError(problems)
+    return compile_policy(policies)
+
+
+async def activate(plane: Plane, files: Sequence[tuple[str, bytes]], *, actor: str) -> Snapshot:
+    """Put a policy into force. The record is durable before the first decision under it.
+
+    Raises PolicyError; then the snapshot in force stays in force.
+    """
+    before = plane.snapshot.digest if plane.snapshot is not None else ""
+    snapshot = compile_files(files)
+    if snapshot.digest == before:
+        plane.snapshot = snapshot  # same decisions; lines and names may have moved
+        return snapshot
+    now_us = plane.clock.now_us()
+    entry = SnapshotEntry(
+        digest=snapshot.digest,
+        activated_at_us=now_us,
+        rule_count=snapshot.rule_count,
+        names=tuple(policy.name for policy in snapshot.policies),
+    )
+    record = policy_activated(
+        snapshot, before, PLATFORM_TENANT, actor, now_us, plane.random.token(SALT_BYTES)
+    )
+    await plane.store.commit(Change(puts=(PutSnapshot(entry),), records=(record,)))
+    plane.snapshot = snapshot
+    plane.telemetry.policy_loaded(snapshot, now_us)
+    return snapshot
+
+
+async def refuse(plane: Plane, error: PolicyError) -> None:
+    """Record that a changed policy was not taken; the one in force stays."""
+    plane.telemetry.policy_refused()
+    in_force = plane.snapshot.digest if plane.snapshot is not None else ""
+    record = policy_refused(
+        error.message,
+        in_force,
+        PLATFORM_TENANT,
+        plane.clock.now_us(),
+        plane.random.token(SALT_BYTES),
+    )
+    await plane.store.commit(Change(records=(record,)))

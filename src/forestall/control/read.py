@@ -1,0 +1,50 @@
+"""Reading jobs, decisions and snapshots: what belongs to the tenant, and nothing else exists."""
+
+from collections.abc import Sequence
+
+from forestall.control.plane import Plane
+from forestall.control.ports import JobCursor, JobFilter, JobView, SnapshotEntry
+from forestall.errors import NotFoundError
+from forestall.identity.credentials import Subject
+from forestall.jobs.job import DecisionRecord, Job
+from forestall.limits import PAGE_ITEMS_MAX
+
+
+class JobNotFoundError(NotFoundError):
+    """There is no job with this id in this tenant."""
+
+    code, http_status = "job_not_found", 404
+
+
+async def read_job(plane: Plane, subject: Subject, job_id: str) -> JobView:
+    """One job of the subject's tenant. Raises JobNotFoundError."""
+    view = await plane.store.job(subject.tenant, job_id)
+    if view is None:
+        raise JobNotFoundError("job not found; `GET /api/v1/jobs` lists the jobs of your tenant")
+    return view
+
+
+async def read_decisions(
+    plane: Plane, subject: Subject, job_id: str, *, limit: int
+) -> Sequence[DecisionRecord]:
+    """The decisions on one job, newest first. Raises JobNotFoundError."""
+    decisions = await plane.store.decisions(subject.tenant, job_id, limit=limit)
+    if not decisions:
+        await read_job(plane, subject, job_id)
+    return decisions
+
+
+async def list_jobs(
+    plane: Plane, wanted: JobFilter, *, limit: int, after: JobCursor | None
+) -> tuple[Sequence[Job], JobCursor | None]:
+    """A page of jobs, newest change first, and the cursor of the next page (None at the end)."""
+    limit = max(1, min(limit, PAGE_ITEMS_MAX))
+    jobs = await plane.store.jobs(wanted, limit=limit + 1, after=after)
+    page = jobs[:limit]
+    more = len(jobs) > limit
+    return page, JobCursor(page[-1].updated_at_us, page[-1].id) if more else None
+
+
+async def list_snapshots(plane: Plane, *, limit: int) -> Sequence[SnapshotEntry]:
+    """The history of snapshots in force, newest first."""
+    return await plane.store.snapshots(limit=limit)

@@ -1,0 +1,125 @@
+"""How each verb's audit record is written: one function a kind, so that no verb invents its own."""
+
+from forestall.audit.record import Record, Value
+from forestall.identity.credentials import ApiKey, Subject
+from forestall.jobs.job import DecisionRecord, Job
+from forestall.policy.compile import Snapshot
+from forestall.policy.request import Request
+
+SYSTEM_ACTOR = "system"
+SALT_BYTES = 16
+
+
+def _decided(decision: DecisionRecord, topic: str) -> dict[str, Value]:
+    return {
+        "stage": decision.stage.value,
+        "decision": decision.decision.value,
+        "code": decision.code,
+        "rule_id": decision.rule_id,
+        "reason": decision.reason,
+        "snapshot": decision.snapshot,
+        "job_hash": decision.job_hash,
+        "topic": topic,
+        "facts": decision.facts,
+        "label_conflicts": tuple(
+            (conflict.label, f"{conflict.origin}:{conflict.value}")
+            for conflict in decision.conflicts
+        ),
+    }
+
+
+def job_submitted(job: Job, decision: DecisionRecord, subject: Subject, salt: bytes) -> Record:
+    """A job was born, in the state that the submit gate gave it."""
+    return Record(
+        kind="job.submitted",
+        at_us=decision.decided_at_us,
+        tenant=job.tenant,
+        actor=subject.principal,
+        salt=salt.hex(),
+        job_id=job.id,
+        data={
+            **_decided(decision, job.topic),
+            "state": job.state.value,
+            "capability": job.capability,
+            "key_id": subject.key_id,
+        },
+    )
+
+
+def action_checked(
+    request: Request, decision: DecisionRecord, subject: Subject, salt: bytes
+) -> Record:
+    """A caller asked for a decision that it enforces itself, or was throttled at submit."""
+    return Record(
+        kind="action.checked",
+        at_us=decision.decided_at_us,
+        tenant=request.tenant,
+        actor=subject.principal,
+        salt=salt.hex(),
+        data={
+            **_decided(decision, request.topic),
+            "capability": request.capability,
+            "key_id": subject.key_id,
+        },
+    )
+
+
+def key_created(key: ApiKey, actor: str, salt: bytes) -> Record:
+    """An API key came into being; its hash and text stay out of the log."""
+    return Record(
+        kind="key.created",
+        at_us=key.created_at_us,
+        tenant=key.tenant,
+        actor=actor,
+        salt=salt.hex(),
+        data={
+            "key_id": key.id,
+            "name": key.name,
+            "role": key.role.value,
+            "principal": key.principal,
+            "expires_at_us": key.expires_at_us,
+        },
+    )
+
+
+def key_revoked(key: ApiKey, actor: str, at_us: int, salt: bytes) -> Record:
+    """An API key stopped working."""
+    return Record(
+        kind="key.revoked",
+        at_us=at_us,
+        tenant=key.tenant,
+        actor=actor,
+        salt=salt.hex(),
+        data={"key_id": key.id, "name": key.name},
+    )
+
+
+def policy_activated(
+    snapshot: Snapshot, before: str, tenant: str, actor: str, at_us: int, salt: bytes
+) -> Record:
+    """A snapshot came into force."""
+    return Record(
+        kind="policy.activated",
+        at_us=at_us,
+        tenant=tenant,
+        actor=actor,
+        salt=salt.hex(),
+        data={
+            "snapshot": snapshot.digest,
+            "snapshot_before": before,
+            "rules": snapshot.rule_count,
+            "bundles": tuple(policy.name for policy in snapshot.policies),
+        },
+    )
+
+
+def policy_refused(problem: str, in_force: str, tenant: str, at_us: int, salt: bytes) -> Record:
+    """A changed policy could not be loaded; the snapshot in force stayed."""
+    return Record(
+        kind="policy.refused",
+        at_us=at_us,
+        tenant=tenant,
+        actor=SYSTEM_ACTOR,
+        salt=salt.hex(),
+        data={"problem": problem, "snapshot": in_force},
+    )

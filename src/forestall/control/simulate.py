@@ -1,0 +1,23 @@
+"""Simulate and explain: what the gates would say, leaving no trace (control 10)."""
+
+from forestall.control.check import Checked
+from forestall.control.gate import rehearse, rehearse_explained
+from forestall.control.plane import Plane
+from forestall.identity.credentials import Subject
+from forestall.jobs.job import Submission, job_hash
+from forestall.policy.explain import Explanation
+
+
+def simulate(plane: Plane, subject: Subject, submission: Submission) -> Checked:
+    """The decision that the submit gate would give now."""
+    request = submission.request(tenant=subject.tenant, principal=subject.principal)
+    hash_text = job_hash(submission, tenant=subject.tenant, principal=subject.principal)
+    return Checked(rehearse(plane, request), hash_text, plane.clock.now_us())
+
+
+def explain(plane: Plane, subject: Subject, submission: Submission) -> tuple[Checked, Explanation]:
+    """The same decision and why the nearest rules did or did not apply."""
+    request = submission.request(tenant=subject.tenant, principal=subject.principal)
+    hash_text = job_hash(submission, tenant=subject.tenant, principal=subject.principal)
+    explanation = rehearse_explained(plane, request)
+    return Checked(explanation.decision, hash_text, plane.clock.now_us()), explanation

@@ -1,0 +1,166 @@
+"""Submit a job: the gate decides before anything is queued (control 3).
+
+A denied job is stored as DENIED with its decision, never queued. A throttled one is not born; the
+decision is recorded all the same. A job that anybody is told about is durable, with its record.
+"""
+
+import msgspec
+
+from forestall.control.gate import decide
+from forestall.control.plane import Plane, uuid_text
+from forestall.control.ports import (
+    Change,
+    IdempotencyEntry,
+    IdempotencyKeyAbsent,
+    JobAbsent,
+    Precondition,
+    PreconditionFailedError,
+    Put,
+    PutIdempotency,
+    PutJob,
+)
+from forestall.control.records import SALT_BYTES, action_checked, job_submitted
+from forestall.errors import ConflictError, ForestallError
+from forestall.identity.credentials import Subject
+from forestall.jobs.job import (
+    BIRTH_STATE,
+    DecisionRecord,
+    Job,
+    Stage,
+    Submission,
+    decision_record,
+    job_hash,
+)
+from forestall.policy.rules import Effect
+
+THROTTLE_RETRY_AFTER_S = 30  # the wire contract's value for a rule that names no window
+
+
+class IdempotencyConflictError(ConflictError):
+    """This idempotency key was used before, for another request."""
+
+    code, http_status = "IDEMPOTENCY_CONFLICT", 409
+
+
+class ThrottledError(ForestallError):
+    """A rule throttles this action; nothing was queued. Try again after `Retry-After` seconds."""
+
+    code, http_status = "throttled", 429
+
+
+class Submitted(msgspec.Struct, frozen=True):
+    """A job as born, the decision it was born with, and whether this is a repeated answer."""
+
+    job: Job
+    decision: DecisionRecord
+    replayed: bool = False
+
+
+async def submit(plane: Plane, subject: Subject, submission: Submission) -> Submitted:
+    """Decide one job before it can be queued, and make job, decision and record durable.
+
+    Raises PolicyUnavailableError (no decision to be had), ThrottledError, IdempotencyConflictError,
+    StoreUnavailableError; in each case nothing was queued.
+    """
+    hash_text = job_hash(submission, tenant=subject.tenant, principal=subject.principal)
+    key = submission.idempotency_key
+    if key:
+        earlier = await _earlier_answer(plane, subject, key, hash_text)  # load
+        if earlier is not None:
+            return earlier
+    now_us = plane.clock.now_us()
+    request = submission.request(tenant=subject.tenant, principal=subject.principal)
+    decision = decide(plane, request, stage=Stage.SUBMIT, now_us=now_us)  # decide
+    record = decision_record(decision, stage=Stage.SUBMIT, job_hash=hash_text, now_us=now_us)
+    chance = plane.random.token(20 + SALT_BYTES)
+    if decision.decision is Effect.THROTTLE:
+        throttled = action_checked(request, record, subject, chance[20:])
+        await plane.store.commit(Change(records=(throttled,)))
+        raise ThrottledError(
+            decision.reason or "this action is throttled; try again later",
+            details={"rule_id": decision.rule_id},
+            retry_after_s=THROTTLE_RETRY_AFTER_S,
+        )
+    job = _born(submission, subject, record, chance[:20])
+    change = _birth(job, submission, record, subject, chance[20:])
+    try:
+        await plane.store.commit(change)  # commit
+    except PreconditionFailedError as cause:
+        if not isinstance(cause.failed, IdempotencyKeyAbsent):
+            raise
+        earlier = await _earlier_answer(plane, subject, key, hash_text)
+        if earlier is None:  # the other submission vanished again: let the caller retry
+            raise
+        return earlier
+    return Submitted(job, record)
+
+
+def _born(submission: Submission, subject: Subject, decision: DecisionRecord, chance: bytes) -> Job:
+    now_us = decision.decided_at_us
+    return Job(
+        id=uuid_text(now_us, chance[:10]),
+        trace_id=uuid_text(now_us, chance[10:]),
+        tenant=subject.tenant,
+        principal=subject.principal,
+        state=BIRTH_STATE[decision.decision],
+        topic=submission.topic,
+        job_hash=decision.job_hash,
+        created_at_us=now_us,
+        updated_at_us=now_us,
+        capability=submission.capability,
+        pack_id=submission.pack_id,
+        actor_id=submission.actor_id or subject.principal,
+        actor_type=submission.actor_type,
+        priority=submission.priority,
+        risk_tags=submission.risk_tags,
+        requires=submission.requires,
+        tags=submission.tags,
+        labels=submission.labels,
+        budget=submission.budget,
+        idempotency_key=submission.idempotency_key,
+        failure_reason=decision.reason if decision.decision is Effect.DENY else "",
+        submit_decision=decision,
+    )
+
+
+def _birth(
+    job: Job, submission: Submission, decision: DecisionRecord, subject: Subject, salt: bytes
+) -> Change:
+    expect: list[Precondition] = [JobAbsent(job.tenant, job.id)]
+    puts: list[Put] = [PutJob(job=job, payload=submission.payload, decision=decision)]
+    if job.idempotency_key:
+        expect.append(IdempotencyKeyAbsent(job.tenant, job.idempotency_key))
+        puts.append(
+            PutIdempotency(
+                IdempotencyEntry(
+                    tenant=job.tenant,
+                    key=job.idempotency_key,
+                    request_digest=job.job_hash,
+                    job_id=job.id,
+                )
+            )
+        )
+    return Change(
+        expect=tuple(expect),
+        puts=tuple(puts),
+        records=(job_submitted(job, decision, subject, salt),),
+    )
+
+
+async def _earlier_answer(
+    plane: Plane, subject: Subject, key: str, request_digest: str
+) -> Submitted | None:
+    """The answer that this idempotency key got before, with its original outcome."""
+    entry = await plane.store.idempotency(subject.tenant, key)
+    if entry is None:
+        return None
+    if entry.request_digest != request_digest:
+        raise IdempotencyConflictError(
+            "this idempotency key was used for another request; use a new key for a new request"
+        )
+    view = await plane.store.job(subject.tenant, entry.job_id)
+    if view is None or view.job.submit_decision is None:
+        return None
+    # As it was answered then, whatever has become of the job since.
+    job = msgspec.structs.replace(view.job, state=BIRTH_STATE[view.job.submit_decision.decision])
+    return Submitted(job, view.job.submit_decision, replayed=True)

@@ -1,0 +1,1 @@
+"""What is known about a request, and who says so."""

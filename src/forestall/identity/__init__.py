@@ -1,0 +1,1 @@
+"""Who is asking: subjects, credentials, roles. Proves who; never decides what may run."""

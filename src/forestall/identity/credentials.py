@@ -1,0 +1,91 @@
+"""API keys: how one is made, stored and recognised. The key itself is never kept.
+
+A key holds 256 random bits, so a plain SHA-256 of it cannot be searched and no slow hash is needed
+on each request. The table maps hash → key, and the hash is compared once more in constant time.
+"""
+
+import hashlib
+import hmac
+import re
+
+import msgspec
+
+from forestall.errors import InvalidRequestError
+from forestall.identity.roles import PERMISSIONS, Permission, Role
+from forestall.limits import API_KEY_CHARS_MAX, API_KEY_CHARS_MIN, NAME_CHARS_MAX
+
+KEY_SCHEME = "fk_"
+PREFIX_CHARS = 11  # what a listing shows: the scheme and the first eight digits
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:/-]*")
+
+
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+    """One credential as stored. Times are microseconds since the Unix epoch, UTC."""
+
+    id: str
+    tenant: str
+    name: str
+    role: Role
+    principal: str  # who acts when this key is used
+    prefix: str
+    hash: str  # SHA-256 of the key, hex
+    created_at_us: int
+    expires_at_us: int | None = None
+    revoked_at_us: int | None = None
+
+    def usable(self, now_us: int) -> bool:
+        """Neither revoked nor expired at this instant."""
+        if self.revoked_at_us is not None:
+            return False
+        return self.expires_at_us is None or now_us < self.expires_at_us
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is asking, as proven by a credential."""
+
+    tenant: str
+    principal: str
+    role: Role
+    key_id: str
+
+    def may(self, permission: Permission) -> bool:
+        """Whether the role carries the permission."""
+        return permission in PERMISSIONS[self.role]
+
+
+def key_text(random_bytes: bytes) -> str:
+    """The key for 32 random bytes, as shown once to its owner."""
+    assert len(random_bytes) == 32, "an API key carries 256 bits"
+    return KEY_SCHEME + random_bytes.hex()
+
+
+def key_hash(text: str) -> str:
+    """What is stored instead of the key."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def key_matches(key: ApiKey, text: str) -> bool:
+    """Constant-time comparison of a presented key with a stored one."""
+    return hmac.compare_digest(key.hash, key_hash(text))
+
+
+def require_strong_key(text: str) -> str:
+    """A key that somebody else chose (the bootstrap key) must be long enough to store unsalted."""
+    if not API_KEY_CHARS_MIN <= len(text) <= API_KEY_CHARS_MAX or not text.isascii():
+        raise InvalidRequestError(
+            f"the bootstrap key must be {API_KEY_CHARS_MIN} to {API_KEY_CHARS_MAX} ASCII"
+            " characters; `openssl rand -hex 32` makes a good one"
+        )
+    if any(char.isspace() for char in text):
+        raise InvalidRequestError("the bootstrap key must not contain spaces or line breaks")
+    return text
+
+
+def require_name(text: str, what: str) -> str:
+    """A tenant, key or principal name: printable, bounded, safe in logs and URLs."""
+    if len(text) > NAME_CHARS_MAX or not _NAME.fullmatch(text):
+        raise InvalidRequestError(
+            f"the {what} must be 1 to {NAME_CHARS_MAX} characters: letters, digits and . _ @ : / -,"
+            " first a letter or digit"
+        )
+    return text

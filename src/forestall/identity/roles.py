@@ -1,0 +1,39 @@
+"""API rights as data, with a default of no (DESIGN 9). A role is a set of permissions."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class Permission(StrEnum):
+    """One right on the API. An endpoint names exactly one."""
+
+    JOBS_READ = "jobs.read"
+    JOBS_WRITE = "jobs.write"
+    POLICY_CHECK = "policy.check"  # ask for a binding decision; leaves a record
+    POLICY_READ = "policy.read"  # simulate, explain, list snapshots; leaves no trace
+    KEYS_READ = "keys.read"
+    KEYS_WRITE = "keys.write"
+    AUDIT_READ = "audit.read"
+
+
+class Role(StrEnum):
+    """What a credential may do; no role contains another by accident."""
+
+    VIEWER = "viewer"
+    AGENT = "agent"
+    OPERATOR = "operator"
+    APPROVER = "approver"
+    AUTHOR = "author"
+    ADMIN = "admin"
+
+
+_READ = frozenset({Permission.JOBS_READ, Permission.POLICY_READ})
+
+PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
+    Role.VIEWER: _READ,
+    Role.AGENT: frozenset({Permission.JOBS_READ, Permission.JOBS_WRITE, Permission.POLICY_CHECK}),
+    Role.OPERATOR: _READ | {Permission.JOBS_WRITE, Permission.POLICY_CHECK, Permission.AUDIT_READ},
+    Role.APPROVER: _READ,
+    Role.AUTHOR: _READ | {Permission.POLICY_CHECK},
+    Role.ADMIN: frozenset(Permission),
+}

@@ -1,0 +1,1 @@
+"""The thing that is submitted: the job, its hash, its states."""

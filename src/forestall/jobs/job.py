@@ -1,0 +1,201 @@
+"""The job: what was asked for, its canonical hash and its state. Values and one hash; no I/O."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from forestall.canonical import canonical_bytes, digest
+from forestall.policy.request import Request
+from forestall.policy.rules import Constraints, Decision, Effect, LabelConflict, Remediation
+
+
+class JobState(StrEnum):
+    """States on the wire (DESIGN 5)."""
+
+    PENDING = "PENDING"
+    APPROVAL_REQUIRED = "APPROVAL_REQUIRED"
+    SCHEDULED = "SCHEDULED"
+    DISPATCHED = "DISPATCHED"
+    RUNNING = "RUNNING"
+    RETRYING = "RETRYING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    TIMEOUT = "TIMEOUT"
+    DENIED = "DENIED"
+    OUTPUT_QUARANTINED = "OUTPUT_QUARANTINED"
+
+
+# The states a job may be born in, by the decision of the submit gate. A throttled job is not born.
+BIRTH_STATE: Mapping[Effect, JobState] = {
+    Effect.ALLOW: JobState.PENDING,
+    Effect.ALLOW_WITH_CONSTRAINTS: JobState.PENDING,
+    Effect.REQUIRE_APPROVAL: JobState.APPROVAL_REQUIRED,
+    Effect.DENY: JobState.DENIED,
+}
+
+
+class Priority(StrEnum):
+    """How urgent a job says it is."""
+
+    CRITICAL = "critical"
+    INTERACTIVE = "interactive"
+    BATCH = "batch"
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the submitter itself bounds; None means unbounded by the submitter."""
+
+    max_input_tokens: int | None = None
+    max_output_tokens: int | None = None
+    max_total_tokens: int | None = None
+    deadline_ms: int | None = None
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client asks for, checked and bounded, before anything is decided."""
+
+    topic: str
+    payload: bytes  # JSON of {"prompt", "context"}: exactly what a worker will be handed
+    prompt: str = ""
+    context: Any = None
+    capability: str = ""
+    pack_id: str = ""
+    actor_id: str = ""
+    actor_type: str = ""
+    priority: Priority = Priority.INTERACTIVE
+    risk_tags: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    labels: Mapping[str, str] = {}
+    budget: Budget = Budget()
+    idempotency_key: str = ""
+
+    def request(self, *, tenant: str, principal: str) -> Request:
+        """The question that the gate puts to the policy on behalf of `principal`."""
+        return Request(
+            topic=self.topic,
+            tenant=tenant,
+            capability=self.capability,
+            pack_id=self.pack_id,
+            actor_id=self.actor_id or principal,
+            actor_type=self.actor_type,
+            risk_tags=self.risk_tags,
+            requires=self.requires,
+            labels=self.labels,
+            payload={"prompt": self.prompt, "context": self.context},
+        )
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One unit of work that was asked for. Times are microseconds since the epoch, UTC."""
+
+    id: str
+    trace_id: str
+    tenant: str
+    principal: str
+    state: JobState
+    topic: str
+    job_hash: str
+    created_at_us: int
+    updated_at_us: int
+    capability: str = ""
+    pack_id: str = ""
+    actor_id: str = ""
+    actor_type: str = ""
+    priority: Priority = Priority.INTERACTIVE
+    risk_tags: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    labels: Mapping[str, str] = {}
+    budget: Budget = Budget()
+    idempotency_key: str = ""
+    failure_reason: str = ""
+    submit_decision: "DecisionRecord | None" = None
+
+
+class Stage(StrEnum):
+    """Which gate decided."""
+
+    SUBMIT = "submit"
+    DISPATCH = "dispatch"
+    CHECK = "check"  # a caller asked and enforces the answer itself (POST /policy/evaluate)
+
+
+class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A decision as it is kept beside its job."""
+
+    stage: Stage
+    decided_at_us: int
+    decision: Effect
+    code: str
+    reason: str
+    snapshot: str
+    job_hash: str
+    rule_id: str = ""
+    matched_rules: tuple[str, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+    conflicts: tuple[LabelConflict, ...] = ()
+    constraints: Constraints | None = None
+    remediations: tuple[Remediation, ...] = ()
+
+
+def decision_record(
+    decision: Decision, *, stage: Stage, job_hash: str, now_us: int
+) -> DecisionRecord:
+    """The part of a decision that is worth keeping."""
+    return DecisionRecord(
+        stage=stage,
+        decided_at_us=now_us,
+        decision=decision.decision,
+        code=decision.code,
+        reason=decision.reason,
+        snapshot=decision.snapshot,
+        job_hash=job_hash,
+        rule_id=decision.rule_id,
+        matched_rules=decision.matched_rules,
+        facts=decision.facts,
+        conflicts=decision.conflicts,
+        constraints=decision.constraints,
+        remediations=decision.remediations,
+    )
+
+
+def payload_digest(payload: bytes) -> str:
+    """SHA-256 (hex) of the payload bytes."""
+    return digest("payload", payload)
+
+
+def job_hash(submission: Submission, *, tenant: str, principal: str) -> str:
+    """SHA-256 (hex) over all that can change what runs: DESIGN 5.
+
+    The payload enters by the digest of its bytes, labels as sorted pairs, so no text that a
+    client chooses becomes a key of the canonical form.
+    """
+    budget = submission.budget
+    return digest(
+        "job",
+        canonical_bytes(
+            {
+                "tenant": tenant,
+                "subject": principal,
+                "actor": [submission.actor_id or principal, submission.actor_type],
+                "topic": submission.topic,
+                "capability": submission.capability,
+                "pack": submission.pack_id,
+                "priority": submission.priority.value,
+                "requires": sorted(submission.requires),
+                "risk_tags": sorted(submission.risk_tags),
+                "labels": sorted([key, value] for key, value in submission.labels.items()),
+                "payload": payload_digest(submission.payload),
+                "budget": [
+                    budget.max_input_tokens,
+                    budget.max_output_tokens,
+                    budget.max_total_tokens,
+                    budget.deadline_ms,
+                ],
+            }
+        ),
+    )

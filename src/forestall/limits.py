@@ -1,0 +1,49 @@
+"""Every number that bounds something: unit last, with its reason. Values only."""
+
+# -- what crosses the network --
+BODY_BYTES_MAX = 2 * 1024 * 1024  # the peer's limit, so that its clients meet the same edge
+BODY_READ_SECONDS_MAX = 15  # a client that drips bytes may not hold a connection for ever
+JSON_DEPTH_MAX = 64  # far above any real payload, far below the parser's own recursion limit
+INTEGER_MAX = 2**53 - 1  # I-JSON (RFC 7493): beyond it two readers may see two numbers
+PROMPT_CHARS_MAX = 50_000  # the wire contract's default
+TOPIC_CHARS_MAX = 256
+NAME_CHARS_MAX = 256  # tenant, principal, actor, pack, capability, one tag, one requirement
+LABELS_MAX = 50
+LABEL_KEY_CHARS_MAX = 256
+LABEL_VALUE_CHARS_MAX = 4_096
+TAGS_MAX = 50  # risk tags, requires and tags, each
+IDEMPOTENCY_KEY_CHARS_MAX = 256
+PAGE_ITEMS_DEFAULT = 50
+PAGE_ITEMS_MAX = 500
+DECISIONS_PER_JOB_PAGE_MAX = 200
+REGISTERED_TOPICS_SHOWN_MAX = 20
+
+# -- policy --
+POLICY_BYTES_MAX = 8 * 1024 * 1024  # 10,000 rules of ordinary length are about 3 MiB
+POLICY_FILES_MAX = 256  # a directory of bundles; more is a mistake in --policy
+POLICY_DEPTH_MAX = 24  # the language itself needs 7
+POLICY_PROBLEMS_SHOWN_MAX = 50  # a person mends a screenful at a time
+RULES_PER_FILE_MAX = 10_000  # compile stays inside a second (bench/evaluate.py)
+LIST_ITEMS_PER_FIELD_MAX = 1_000  # a longer list wants a label or a tag, not a rule
+GLOB_CHARS_MAX = 512
+REASON_CHARS_MAX = 1_024
+REMEDIATIONS_PER_RULE_MAX = 16
+POLICY_TESTS_MAX = 5_000
+GLOB_MEMO_ENTRIES_MAX = 8_192  # distinct values remembered per compiled glob list
+
+# -- facts --
+VIEWS_MAX = 80  # label assignments that one request is decided under; past it: deny
+EXPLAINED_RULES_MAX = 20  # nearest rules shown when none or few apply
+
+# -- store and log --
+COMMIT_GROUP_MAX = 256  # changes in one transaction; measured: more adds latency, not rate
+COMMITS_PENDING_MAX = 16_384  # past it a submit is refused with 503, never queued for ever
+AUDIT_PAGE_RECORDS_MAX = 1_000
+KEYS_PER_TENANT_MAX = 10_000
+
+# -- identity --
+API_KEY_CHARS_MIN = 32  # below this a key can be guessed, and we store an unsalted hash
+API_KEY_CHARS_MAX = 512
+
+# -- metrics --
+METRIC_TOPICS_MAX = 200  # distinct topic label values; the rest is counted as `other`

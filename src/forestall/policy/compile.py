@@ -1,0 +1,245 @@
+"""Policies → snapshot: checked across files, ordered, digested, ready to evaluate. No I/O.
+
+Stages, in this order: reject what clashes between files · order the layers · compile each rule's
+clauses into tests · digest everything that can change a decision.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from forestall.canonical import canonical_struct, digest
+from forestall.facts.derive import DEFAULT_DERIVATIONS, DERIVED_LABELS, Derivation
+from forestall.facts.origin import Origin
+from forestall.policy.globs import Matcher, compile_globs
+from forestall.policy.problems import PolicyError, Problem
+from forestall.policy.request import Request
+from forestall.policy.rules import Effect, Policy, Rule
+
+# Raised whenever the same policy and request may decide otherwise than before.
+ENGINE_VERSION = 1
+
+Labels = Mapping[str, str]
+Test = Callable[[Request, Labels], bool]
+
+
+class CompiledClause(NamedTuple):
+    """One condition: its field, what the rule wants there, and the test itself."""
+
+    field: str
+    wanted: tuple[str, ...]
+    holds: Test
+
+
+class CompiledRule(NamedTuple):
+    """A rule and its conditions, cheapest first."""
+
+    rule: Rule
+    clauses: tuple[CompiledClause, ...]
+
+
+class Layer(NamedTuple):
+    """One policy file in its place; the first rule that matches speaks for it."""
+
+    name: str
+    rules: tuple[CompiledRule, ...]
+
+
+class Snapshot:
+    """A compiled, content-addressed set of policies. Immutable once made.
+
+    `digest` is SHA-256 (hex) over all that can change a decision: layers in order, rules, label
+    trust, derivations, default, engine version and fail mode.
+    """
+
+    __slots__ = ("default", "derivations", "digest", "label_trust", "layers", "policies")
+
+    def __init__(self, policies: Sequence[Policy]) -> None:
+        self.policies = tuple(policies)
+        self.layers = tuple(_compile_layer(policy) for policy in policies)
+        self.default = _combined_default(policies)
+        self.label_trust = _combined_trust(policies)
+        self.derivations = tuple(
+            (compile_globs(derivation.topics), derivation)
+            for derivation in _combined_derivations(policies)
+        )
+        self.digest = _snapshot_digest(self)
+
+    @property
+    def rule_count(self) -> int:
+        """How many rules there are over all layers."""
+        return sum(len(layer.rules) for layer in self.layers)
+
+
+def compile_policy(policy: Policy | Sequence[Policy]) -> Snapshot:
+    """Compile one policy or several (each file a layer of its own).
+
+    Order: invariants first, then by `priority` (lower first), then by name. Raises PolicyError
+    when two files share a rule id or a name.
+    """
+    policies = [policy] if isinstance(policy, Policy) else list(policy)
+    _reject_clashes(policies)
+    policies.sort(key=lambda each: (not each.invariants, each.priority, each.name))
+    return Snapshot(policies)
+
+
+def _reject_clashes(policies: Sequence[Policy]) -> None:
+    problems: list[Problem] = []
+    seen_names: dict[str, str] = {}
+    seen_rules: dict[str, str] = {}
+    for policy in policies:
+        if policy.name in seen_names:
+            problems.append(
+                Problem(
+                    source=policy.source,
+                    line=1,
+                    column=1,
+                    message=f"two files are named `{policy.name}`",
+                    hint=f"the other is {seen_names[policy.name]}; give one of them a `name`",
+                )
+            )
+        seen_names[policy.name] = policy.source
+        for rule in policy.rules:
+            if rule.id in seen_rules:
+                problems.append(
+                    Problem(
+                        source=policy.source,
+                        line=rule.line,
+                        column=1,
+                        message=f"the rule id `{rule.id}` is used twice",
+                        hint=f"also at {seen_rules[rule.id]}",
+                    )
+                )
+            seen_rules.setdefault(rule.id, f"{policy.source}:{rule.line}")
+    if problems:
+        raise PolicyError(problems)
+
+
+def _combined_default(policies: Sequence[Policy]) -> Effect:
+    """Allow only when every ordinary file says so and no invariants file says otherwise.
+
+    A file that says nothing means deny, so adding a file can tighten the default, never loosen it.
+    """
+    ordinary = [policy for policy in policies if not policy.invariants]
+    allowed = bool(ordinary) and all(p.default_decision is Effect.ALLOW for p in ordinary)
+    forbidden = any(p.invariants and p.default_decision is Effect.DENY for p in policies)
+    return Effect.ALLOW if allowed and not forbidden else Effect.DENY
+
+
+def _combined_trust(policies: Sequence[Policy]) -> dict[str, Origin]:
+    """Per label the strongest origin that any file demands; derived labels demand a deriver,
+    unless a file says otherwise of them."""
+    trust: dict[str, Origin] = {}
+    for policy in policies:
+        for label, origin in policy.label_trust.items():
+            trust[label] = max(origin, trust.get(label, Origin.CLAIMED))
+    for label in DERIVED_LABELS:
+        trust.setdefault(label, Origin.DERIVED)
+    return trust
+
+
+def _combined_derivations(policies: Sequence[Policy]) -> tuple[Derivation, ...]:
+    """What the files say, added up; the defaults when no file says anything."""
+    said = [policy.derivations for policy in policies if policy.derivations is not None]
+    if not said:
+        return DEFAULT_DERIVATIONS
+    return tuple(derivation for derivations in said for derivation in derivations)
+
+
+def _compile_layer(policy: Policy) -> Layer:
+    return Layer(policy.name, tuple(CompiledRule(rule, _clauses(rule)) for rule in policy.rules))
+
+
+def _clauses(rule: Rule) -> tuple[CompiledClause, ...]:
+    match = rule.match
+    clauses: list[CompiledClause] = []
+
+    def add(field: str, wanted: tuple[str, ...], holds: Test) -> None:
+        if wanted:
+            clauses.append(CompiledClause(field, wanted, holds))
+
+    add("topics", match.topics, _topic_test(compile_globs(match.topics)))
+    add("tenants", match.tenants, _tenant_test(compile_globs(match.tenants)))
+    add("capabilities", match.capabilities, _capability_test(compile_globs(match.capabilities)))
+    for label, globs in match.labels:
+        add(f"labels.{label}", globs, _label_test(label, compile_globs(globs)))
+    add("risk_tags", match.risk_tags, _risk_tags_test(frozenset(match.risk_tags)))
+    add("requires", match.requires, _requires_test(frozenset(match.requires)))
+    add("actor_ids", match.actor_ids, _actor_id_test(compile_globs(match.actor_ids)))
+    add("actor_types", match.actor_types, _actor_type_test(frozenset(match.actor_types)))
+    add("pack_ids", match.pack_ids, _pack_test(compile_globs(match.pack_ids)))
+    return tuple(clauses)
+
+
+def _topic_test(matches: Matcher) -> Test:
+    return lambda request, labels: matches(request.topic)
+
+
+def _tenant_test(matches: Matcher) -> Test:
+    return lambda request, labels: matches(request.tenant)
+
+
+def _capability_test(matches: Matcher) -> Test:
+    return lambda request, labels: matches(request.capability)
+
+
+def _actor_id_test(matches: Matcher) -> Test:
+    return lambda request, labels: matches(request.actor_id)
+
+
+def _pack_test(matches: Matcher) -> Test:
+    return lambda request, labels: matches(request.pack_id)
+
+
+def _actor_type_test(wanted: frozenset[str]) -> Test:
+    return lambda request, labels: request.actor_type in wanted
+
+
+def _risk_tags_test(wanted: frozenset[str]) -> Test:
+    return lambda request, labels: not wanted.isdisjoint(request.risk_tags)
+
+
+def _requires_test(wanted: frozenset[str]) -> Test:
+    return lambda request, labels: wanted.issubset(request.requires)
+
+
+def _label_test(label: str, matches: Matcher) -> Test:
+    def holds(request: Request, labels: Labels) -> bool:
+        value = labels.get(label)
+        return value is not None and matches(value)
+
+    return holds
+
+
+class _Content(msgspec.Struct, frozen=True, kw_only=True):
+    """What the digest covers. Field names are part of the digest: change them knowingly."""
+
+    engine: int
+    fail_mode: str
+    default: str
+    layers: tuple[tuple[str, bool, int, tuple[Rule, ...]], ...]
+    label_trust: tuple[tuple[str, int], ...]
+    derivations: tuple[Derivation, ...]
+
+
+def _snapshot_digest(snapshot: Snapshot) -> str:
+    content = _Content(
+        engine=ENGINE_VERSION,
+        fail_mode="closed",
+        default=snapshot.default.value,
+        layers=tuple(
+            (
+                policy.name,
+                policy.invariants,
+                policy.priority,
+                tuple(msgspec.structs.replace(rule, line=0) for rule in policy.rules),
+            )
+            for policy in snapshot.policies
+        ),
+        label_trust=tuple(
+            sorted((label, int(origin)) for label, origin in snapshot.label_trust.items())
+        ),
+        derivations=tuple(derivation for _, derivation in snapshot.derivations),
+    )
+    return digest("policy-snapshot", canonical_struct(content))

@@ -1,0 +1,94 @@
+"""Say why: the same decision as `evaluate`, and what held and what failed in the nearest rules."""
+
+from datetime import datetime
+
+import msgspec
+
+from forestall.facts.derive import LabelView
+from forestall.limits import EXPLAINED_RULES_MAX
+from forestall.policy.compile import CompiledRule, Snapshot
+from forestall.policy.evaluate import evaluate, found
+from forestall.policy.request import Request
+from forestall.policy.rules import Clause, Decision, Effect
+from forestall.policy.views import views_of
+
+
+class ExplainedRule(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule under the view in which it came nearest to matching.
+
+    `matched` says that every clause held; `spoke` that no earlier rule of its layer matched.
+    """
+
+    rule_id: str
+    layer: str
+    effect: Effect
+    matched: bool
+    spoke: bool
+    line: int
+    held: tuple[Clause, ...]
+    failed: tuple[Clause, ...]
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision and the rules that came nearest to it."""
+
+    decision: Decision
+    rules: tuple[ExplainedRule, ...]
+    views: tuple[LabelView, ...]  # every label assignment that was decided under
+    default_decision: Effect
+    default_used: bool
+
+
+def explain(snapshot: Snapshot, request: Request, *, now: datetime) -> Explanation:
+    """Evaluate, and look at every rule once more: matching ones first, then by clauses missed."""
+    decision = evaluate(snapshot, request, now=now)
+    if decision.code == "rule_error":
+        return Explanation(
+            decision=decision,
+            rules=(),
+            views=(),
+            default_decision=snapshot.default,
+            default_used=False,
+        )
+    views, _ = views_of(snapshot, request)
+    explained = [
+        min(
+            (_explained(layer.name, rule, request, labels, decision) for labels in views),
+            key=lambda one: len(one.failed),
+        )
+        for layer in snapshot.layers
+        for rule in layer.rules
+    ]
+    explained.sort(key=lambda one: (not one.spoke, len(one.failed), -len(one.held)))
+    return Explanation(
+        decision=decision,
+        rules=tuple(explained[:EXPLAINED_RULES_MAX]),
+        views=views,
+        default_decision=snapshot.default,
+        default_used=decision.code == "default",
+    )
+
+
+def _explained(
+    layer: str, compiled: CompiledRule, request: Request, labels: LabelView, decision: Decision
+) -> ExplainedRule:
+    held: list[Clause] = []
+    failed: list[Clause] = []
+    for clause in compiled.clauses:
+        (held if clause.holds(request, labels) else failed).append(
+            Clause(
+                field=clause.field,
+                wanted=clause.wanted,
+                found=found(clause.field, request, labels),
+            )
+        )
+    return ExplainedRule(
+        rule_id=compiled.rule.id,
+        layer=layer,
+        effect=compiled.rule.effect,
+        matched=not failed,
+        spoke=compiled.rule.id in decision.matched_rules,
+        line=compiled.rule.line,
+        held=tuple(held),
+        failed=tuple(failed),
+    )

@@ -1,0 +1,102 @@
+"""Globs: `*` any run of characters (dots too), `?` one, `[a-z]` a class; anchored at both ends.
+
+Case-sensitive. Matching takes time linear in the value for each star: every run between stars is
+tried once, leftmost, and never given back (atomic groups), which finds a match whenever one exists.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+
+from forestall.limits import GLOB_CHARS_MAX, GLOB_MEMO_ENTRIES_MAX
+
+Matcher = Callable[[str], bool]
+
+
+class GlobError(ValueError):
+    """The text is not a glob; the message says why."""
+
+
+def is_literal(glob: str) -> bool:
+    """True when the glob matches exactly itself."""
+    return not any(char in glob for char in "*?[")
+
+
+def glob_pattern(glob: str) -> str:
+    """The regular expression for one glob. Raises GlobError when it is malformed."""
+    if not glob:
+        raise GlobError("an empty glob matches nothing")
+    if len(glob) > GLOB_CHARS_MAX:
+        raise GlobError(f"a glob is at most {GLOB_CHARS_MAX} characters long")
+    runs = _runs(glob)
+    if len(runs) == 1:
+        return runs[0]
+    first, *middle, last = runs
+    return first + "".join(f"(?>.*?{run})" for run in middle if run) + f".*{last}"
+
+
+def _runs(glob: str) -> list[str]:
+    """The pieces between stars, each as a regular expression without quantifiers."""
+    runs = [""]
+    position = 0
+    while position < len(glob):
+        char = glob[position]
+        if char == "*":
+            runs.append("")
+        elif char == "?":
+            runs[-1] += "."
+        elif char == "[":
+            end, pattern = _char_class(glob, position)
+            runs[-1] += pattern
+            position = end
+        else:
+            runs[-1] += re.escape(char)
+        position += 1
+    return runs
+
+
+def _char_class(glob: str, start: int) -> tuple[int, str]:
+    """`[a-z]` or `[!a-z]` at `start`: the index of its `]`, and its pattern."""
+    end = glob.find("]", start + 2)  # a `]` right after the bracket stands for itself
+    negated = glob[start + 1 : start + 2] in ("!", "^")
+    if negated and end == start + 2:
+        end = glob.find("]", start + 3)
+    if end < 0:
+        raise GlobError(f"the bracket at character {start + 1} is not closed")
+    body = glob[start + 1 + negated : end]
+    parts = []
+    position = 0
+    while position < len(body):
+        low = body[position]
+        if body[position + 1 : position + 2] == "-" and position + 2 < len(body):
+            high = body[position + 2]
+            if low > high:
+                raise GlobError(f"the range `{low}-{high}` is backwards")
+            parts.append(f"{re.escape(low)}-{re.escape(high)}")
+            position += 3
+        else:
+            parts.append(re.escape(low))
+            position += 1
+    return end, f"[{'^' if negated else ''}{''.join(parts)}]"
+
+
+def compile_globs(globs: Sequence[str]) -> Matcher:
+    """A function that says whether any of the globs matches a value; answers are remembered.
+
+    Raises GlobError when one of them is malformed.
+    """
+    literals = frozenset(glob for glob in globs if is_literal(glob))
+    patterns = [glob_pattern(glob) for glob in globs if not is_literal(glob)]
+    if not patterns:
+        return literals.__contains__
+    full_match = re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.DOTALL).fullmatch
+    memo: dict[str, bool] = {}
+
+    def matches(value: str) -> bool:
+        known = memo.get(value)
+        if known is None:
+            if len(memo) >= GLOB_MEMO_ENTRIES_MAX:
+                memo.clear()  # values are the client's: forget all rather than grow
+            known = memo[value] = value in literals or full_match(value) is not None
+        return known
+
+    return matches

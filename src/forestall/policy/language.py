@@ -1,0 +1,306 @@
+"""Policy text → Policy. Strict: whatever is not understood is an error at its place, never skipped.
+
+The reader goes on after a mistake, so that one run shows all of them. What a field may hold stands
+in `_RULE_KEYS`, `_MATCH_KEYS` and the like: a key outside them is an error, with the key that was
+probably meant.
+"""
+
+from pathlib import Path
+
+from forestall.facts.derive import SHELL_FIELDS, Derivation, PayloadKind
+from forestall.facts.origin import ORIGIN_BY_NAME, Origin
+from forestall.limits import (
+    GLOB_CHARS_MAX,
+    POLICY_TESTS_MAX,
+    REASON_CHARS_MAX,
+    RULES_PER_FILE_MAX,
+)
+from forestall.policy.document import Mapping, Node, parse_document, plain_value
+from forestall.policy.outcomes import read_constraints, read_remediations
+from forestall.policy.problems import did_you_mean
+from forestall.policy.reader import Reader
+from forestall.policy.rules import Effect, Match, Policy, PolicyTest, Rule
+
+_TOP_KEYS = (
+    "version",
+    "name",
+    "layer",
+    "priority",
+    "default_decision",
+    "labels",
+    "derive",
+    "rules",
+    "tests",
+)
+_RULE_KEYS = (
+    "id",
+    "decision",
+    "reason",
+    "match",
+    "constraints",
+    "remediations",
+    "owner",
+    "severity",
+)
+_GLOB_FIELDS = ("tenants", "topics", "capabilities", "pack_ids", "actor_ids")
+_WORD_FIELDS = ("actor_types", "risk_tags", "requires")
+_MATCH_KEYS = (*_GLOB_FIELDS, *_WORD_FIELDS, "labels")
+_ACTOR_TYPES = ("human", "service")
+_SEVERITIES = ("low", "medium", "high", "critical")
+_TEST_REQUEST_KEYS = (
+    "topic",
+    "tenant",
+    "capability",
+    "pack_id",
+    "actor_id",
+    "actor_type",
+    "risk_tags",
+    "requires",
+    "labels",
+    "credential_labels",
+    "prompt",
+    "context",
+)
+
+
+def load_policy(text_or_path: str | bytes | Path, *, source: str = "") -> Policy:
+    """Read one policy: a path, or the text itself (`str` with a line break, or `bytes`).
+
+    Raises PolicyError with every mistake found (file, line, column, and what was probably
+    meant), FileNotFoundError and the like when a path cannot be read.
+    """
+    if isinstance(text_or_path, str) and "\n" not in text_or_path and ":" not in text_or_path:
+        text_or_path = Path(text_or_path)
+    if isinstance(text_or_path, Path):
+        return load_policy(text_or_path.read_bytes(), source=source or str(text_or_path))
+    data = text_or_path.encode() if isinstance(text_or_path, str) else text_or_path
+    root, lines = parse_document(data, source or "<policy>")
+    reader = Reader(source or "<policy>", lines)
+    policy = _read_policy(reader, root)
+    reader.raise_problems()
+    assert policy is not None
+    return policy
+
+
+def _read_policy(reader: Reader, root: Node | None) -> Policy | None:
+    if root is None:
+        reader.problem(None, "the file is empty", "a policy has at least a list of `rules`")
+        return None
+    top = reader.mapping(root, "a policy file")
+    if top is None:
+        return None
+    reader.known_keys(top, _TOP_KEYS, "a policy file")
+    layer = reader.text(top, "layer") or ""
+    name = reader.text(top, "name") or layer or Path(reader.source).stem
+    if not {"rules", "default_decision"} & top.entries.keys():
+        reader.problem(top, "there are no `rules`", "an empty policy denies everything: say so")
+    return Policy(
+        name=name,
+        source=reader.source,
+        invariants=layer == "invariants",
+        priority=reader.integer(top, "priority", minimum=-1_000_000, maximum=1_000_000) or 0,
+        default_decision=_read_default(reader, top),
+        label_trust=_read_label_trust(reader, top),
+        derivations=_read_derivations(reader, top),
+        rules=_read_rules(reader, top),
+        tests=_read_tests(reader, top),
+    )
+
+
+def _read_default(reader: Reader, top: Mapping) -> Effect | None:
+    word = reader.word(top, "default_decision", ("allow", "deny"))
+    return None if word is None else Effect(word)
+
+
+def _read_label_trust(reader: Reader, top: Mapping) -> dict[str, Origin]:
+    labels = reader.child(top, "labels")
+    if labels is None:
+        return {}
+    trust: dict[str, Origin] = {}
+    for label, (key, value) in (
+        reader.mapping(labels, "`labels`") or Mapping(0, 0)
+    ).entries.items():
+        entry = reader.mapping(value, f"the trust of label `{label}`")
+        if entry is None:
+            continue
+        reader.known_keys(entry, ("trust",), f"label `{label}`")
+        word = reader.word(entry, "trust", tuple(ORIGIN_BY_NAME))
+        if word is not None:
+            trust[label] = ORIGIN_BY_NAME[word]
+        elif "trust" not in entry.entries:
+            reader.problem(key, f"label `{label}` says no `trust`")
+    return trust
+
+
+def _read_derivations(reader: Reader, top: Mapping) -> tuple[Derivation, ...] | None:
+    node = reader.child(top, "derive")
+    if node is None:
+        return None
+    derivations = []
+    for entry in reader.mappings(node, "`derive`"):
+        reader.known_keys(entry, ("kind", "topics", "fields"), "a `derive` entry")
+        kind = reader.word(entry, "kind", tuple(PayloadKind))
+        topics = reader.globs(entry, "topics")
+        fields = reader.words(entry, "fields") or SHELL_FIELDS
+        if kind is None and "kind" not in entry.entries:
+            reader.problem(entry, "a `derive` entry needs a `kind`")
+        if not topics:
+            reader.problem(entry, "a `derive` entry needs `topics`")
+        if kind is not None and topics:
+            derivations.append(
+                Derivation(kind=PayloadKind(kind), topics=topics, fields=tuple(fields))
+            )
+    return tuple(derivations)
+
+
+def _read_rules(reader: Reader, top: Mapping) -> tuple[Rule, ...]:
+    node = reader.child(top, "rules")
+    if node is None:
+        return ()
+    rules: list[Rule] = []
+    first_line: dict[str, int] = {}
+    for entry in reader.mappings(node, "`rules`", most=RULES_PER_FILE_MAX):
+        rule = _read_rule(reader, entry)
+        if rule is None:
+            continue
+        if rule.id in first_line:
+            reader.problem(
+                entry.entries["id"][1],
+                f"the rule id `{rule.id}` is used twice",
+                f"first on line {first_line[rule.id]}",
+            )
+        first_line.setdefault(rule.id, rule.line)
+        rules.append(rule)
+    return tuple(rules)
+
+
+def _read_rule(reader: Reader, entry: Mapping) -> Rule | None:
+    reader.known_keys(entry, _RULE_KEYS, "a rule")
+    rule_id = reader.identifier(entry, "id", "a rule")
+    word = reader.word(entry, "decision", tuple(Effect))
+    if word is None and "decision" not in entry.entries:
+        reader.problem(entry, "the rule has no `decision`", "one of: " + ", ".join(Effect))
+    match = _read_match(reader, entry)
+    constraints = read_constraints(reader, entry)
+    remediations = read_remediations(reader, entry)
+    reason = reader.text(entry, "reason", most=REASON_CHARS_MAX) or ""
+    owner = reader.text(entry, "owner") or ""
+    severity = reader.word(entry, "severity", _SEVERITIES) or ""
+    if rule_id is None or word is None or match is None:
+        return None
+    effect = Effect(word)
+    if constraints is not None and effect is Effect.DENY:
+        key = entry.entries["constraints"][0]
+        reader.problem(key, "nothing runs after a deny, so its constraints bind nobody")
+        return None
+    if constraints is not None and effect is Effect.ALLOW:
+        effect = Effect.ALLOW_WITH_CONSTRAINTS
+    if constraints is None and effect is Effect.ALLOW_WITH_CONSTRAINTS:
+        reader.problem(entry, "`allow_with_constraints` without `constraints`", "say `allow`")
+        return None
+    return Rule(
+        id=rule_id,
+        effect=effect,
+        match=match,
+        reason=reason,
+        constraints=constraints,
+        remediations=remediations,
+        owner=owner,
+        severity=severity,
+        line=entry.line,
+    )
+
+
+def _read_match(reader: Reader, entry: Mapping) -> Match | None:
+    node = reader.child(entry, "match")
+    if node is None:
+        if "match" not in entry.entries:
+            reader.problem(
+                entry,
+                "the rule has no `match`",
+                'a rule for everything says so: match: {topics: ["*"]}',
+            )
+        return None
+    match = reader.mapping(node, "`match`")
+    if match is None:
+        return None
+    reader.known_keys(match, _MATCH_KEYS, "`match`")
+    if not match.entries:
+        reader.problem(node, "an empty `match`", 'a rule for everything: match: {topics: ["*"]}')
+        return None
+    globs = {field: reader.globs(match, field) for field in _GLOB_FIELDS}
+    words = {field: reader.words(match, field) for field in _WORD_FIELDS}
+    for word in words["actor_types"]:
+        if word not in _ACTOR_TYPES:
+            reader.problem(
+                match.entries["actor_types"][1],
+                f"unknown actor type `{word}`",
+                did_you_mean(word, _ACTOR_TYPES),
+            )
+    return Match(**globs, **words, labels=_read_label_match(reader, match))
+
+
+def _read_label_match(reader: Reader, match: Mapping) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    node = reader.child(match, "labels")
+    labels = reader.mapping(node, "`labels`") if node is not None else None
+    if labels is None:
+        return ()
+    if not labels.entries:
+        reader.problem(labels, "`labels` is empty and would match everything", "leave it out")
+    pairs = []
+    for label in labels.entries:
+        globs = reader.globs(labels, label, one_allowed=True)
+        if globs:
+            pairs.append((label, globs))
+    return tuple(sorted(pairs))
+
+
+def _read_tests(reader: Reader, top: Mapping) -> tuple[PolicyTest, ...]:
+    node = reader.child(top, "tests")
+    if node is None:
+        return ()
+    tests = []
+    for entry in reader.mappings(node, "`tests`", most=POLICY_TESTS_MAX):
+        test = _read_test(reader, entry)
+        if test is not None:
+            tests.append(test)
+    return tuple(tests)
+
+
+def _read_test(reader: Reader, entry: Mapping) -> PolicyTest | None:
+    reader.known_keys(entry, ("name", "request", "want"), "a test")
+    name = reader.text(entry, "name", most=GLOB_CHARS_MAX)
+    request_node, want_node = reader.child(entry, "request"), reader.child(entry, "want")
+    if request_node is None or want_node is None:
+        reader.problem(entry, "a test needs a `request` and a `want`")
+        return None
+    request = reader.mapping(request_node, "`request`")
+    want = reader.mapping(want_node, "`want`")
+    if request is None or want is None:
+        return None
+    reader.known_keys(request, _TEST_REQUEST_KEYS, "a test's `request`")
+    reader.known_keys(want, ("decision", "rule_id"), "a test's `want`")
+    decision = reader.word(want, "decision", tuple(Effect))
+    rule_id = reader.text(want, "rule_id")
+    topic = reader.text(request, "topic")
+    if decision is None or topic is None:
+        if "decision" not in want.entries or "topic" not in request.entries:
+            reader.problem(entry, "a test needs `request.topic` and `want.decision`")
+        return None
+    values: dict[str, object] = {}
+    for field, (_, value) in request.entries.items():
+        if field in ("risk_tags", "requires"):
+            values[field] = list(reader.words(request, field))
+        elif field in ("labels", "credential_labels"):
+            values[field] = reader.text_map(request, field)
+        elif field == "context":
+            values[field] = plain_value(value)
+        else:
+            values[field] = reader.text(request, field, most=None) or ""
+    return PolicyTest(
+        name=name or f"line {entry.line}",
+        request=values,
+        decision=Effect(decision),
+        rule_id=rule_id,
+        line=entry.line,
+    )

@@ -1,0 +1,71 @@
+"""What is wrong with a policy file, said in the style of a good compiler."""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+import msgspec
+
+from forestall.errors import ForestallError
+from forestall.limits import POLICY_PROBLEMS_SHOWN_MAX
+
+_LINE_SHOWN_CHARS_MAX = 160
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """One mistake at one place. Lines and columns count from 1; `length` is in characters."""
+
+    source: str
+    line: int
+    column: int
+    message: str
+    hint: str = ""
+    length: int = 1
+    excerpt: str = ""  # the line of the file, without its end
+
+
+class PolicyError(ForestallError):
+    """The policy cannot be loaded as written; the snapshot in force stays in force."""
+
+    code, http_status = "policy_invalid", 400
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        assert problems, "a policy error names at least one problem"
+        self.problems = tuple(problems)
+        first = self.problems[0]
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        super().__init__(
+            _printable(f"{first.source}:{first.line}:{first.column}: {first.message}{more}"),
+            details={"line": first.line, "column": first.column, "problems": len(problems)},
+        )
+
+    def render(self) -> str:
+        """Every problem (up to a screenful) with its line and a marker under the place."""
+        shown = self.problems[:POLICY_PROBLEMS_SHOWN_MAX]
+        text = "\n".join(_rendered(problem) for problem in shown)
+        left = len(self.problems) - len(shown)
+        return text + (f"\n… and {left} more problems\n" if left else "")
+
+
+def _rendered(problem: Problem) -> str:
+    lines = [_printable(f"{problem.source}:{problem.line}:{problem.column}: {problem.message}")]
+    excerpt = problem.excerpt.replace("\t", " ")
+    if excerpt.strip() and problem.column <= _LINE_SHOWN_CHARS_MAX:
+        number = f"{problem.line:>5}"
+        width = max(1, min(problem.length, _LINE_SHOWN_CHARS_MAX - problem.column + 1))
+        lines.append(f"{number} | {_printable(excerpt[:_LINE_SHOWN_CHARS_MAX])}")
+        lines.append(f"{' ' * len(number)} | {' ' * (problem.column - 1)}{'^' * width}")
+    if problem.hint:
+        lines.append(_printable(f"      = {problem.hint}"))
+    return "\n".join(lines) + "\n"
+
+
+def _printable(text: str) -> str:
+    """A terminal must not obey what a policy file holds."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint that names the closest known word, or lists what there is."""
+    names = sorted(known)
+    close = get_close_matches(word, names, n=1, cutoff=0.6)
+    return f"did you mean `{close[0]}`?" if close else "known here: " + ", ".join(names)

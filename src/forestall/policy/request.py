@@ -1,0 +1,39 @@
+"""What is asked: one action by one subject. Values only."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One action that somebody wants to take.
+
+    `labels` are the client's own claims; `credential_labels` are bound to the identity and
+    `server_labels` are known to the plane. `payload` is {"prompt": text, "context": JSON value}
+    and feeds the derivers. Raises TypeError when a field is of the wrong type.
+    """
+
+    topic: str
+    tenant: str = "default"
+    capability: str = ""
+    pack_id: str = ""
+    actor_id: str = ""
+    actor_type: str = ""
+    risk_tags: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    labels: Mapping[str, str] = {}
+    credential_labels: Mapping[str, str] = {}
+    server_labels: Mapping[str, str] = {}
+    payload: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        # A library caller may pass lists; a bare text would be read as a list of letters.
+        for name in ("risk_tags", "requires"):
+            value = getattr(self, name)
+            if type(value) is not tuple:
+                if isinstance(value, str):
+                    raise TypeError(f"`{name}` is a list of texts, not one text")
+                msgspec.structs.force_setattr(self, name, tuple(value))
+        if type(self.topic) is not str or type(self.tenant) is not str:
+            raise TypeError("`topic` and `tenant` are texts")

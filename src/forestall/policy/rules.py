@@ -1,0 +1,180 @@
+"""The values of the policy language: rule, effect, decision. Data only; nothing here decides."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from forestall.facts.derive import Derivation
+from forestall.facts.origin import Origin
+
+
+class Effect(StrEnum):
+    """What a rule asks for and what an evaluation returns."""
+
+    ALLOW = "allow"
+    ALLOW_WITH_CONSTRAINTS = "allow_with_constraints"
+    THROTTLE = "throttle"
+    REQUIRE_APPROVAL = "require_approval"
+    DENY = "deny"
+
+    @property
+    def strictness(self) -> int:
+        """0 for allow … 4 for deny; across layers and views the highest stands (DESIGN 3)."""
+        return _STRICTNESS[self]
+
+
+_STRICTNESS = {effect: rank for rank, effect in enumerate(Effect)}
+
+
+REDACTION_LEVELS = ("none", "standard", "strict")  # from the loosest to the strictest
+
+
+class Budgets(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Numeric bounds on a run; None means no bound from this rule."""
+
+    max_runtime_ms: int | None = None
+    max_retries: int | None = None
+    max_artifact_bytes: int | None = None
+    max_concurrent_jobs: int | None = None
+
+
+class Sandbox(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a run may reach. None means no bound; an empty list means nothing at all."""
+
+    isolated: bool | None = None
+    network_allowlist: tuple[str, ...] | None = None
+    fs_read_only: tuple[str, ...] | None = None
+    fs_read_write: tuple[str, ...] | None = None
+
+
+class Toolchain(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which tools a run may use. None means no bound; an empty list means none."""
+
+    allowed_tools: tuple[str, ...] | None = None
+    allowed_commands: tuple[str, ...] | None = None
+
+
+class DiffLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How much a run may change."""
+
+    max_files: int | None = None
+    max_lines: int | None = None
+    deny_path_globs: tuple[str, ...] | None = None
+
+
+class Constraints(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Limits bound to an allow (or to a run that an approval will allow)."""
+
+    budgets: Budgets = Budgets()
+    sandbox: Sandbox = Sandbox()
+    toolchain: Toolchain = Toolchain()
+    diff: DiffLimits = DiffLimits()
+    redaction_level: str = ""
+
+
+class Remediation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An offered rewrite of a denied job (control 12)."""
+
+    id: str
+    title: str = ""
+    summary: str = ""
+    replacement_topic: str = ""
+    replacement_capability: str = ""
+    add_labels: Mapping[str, str] = {}
+    remove_labels: tuple[str, ...] = ()
+
+
+class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a rule applies to: every field that is not empty must hold."""
+
+    tenants: tuple[str, ...] = ()
+    topics: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    pack_ids: tuple[str, ...] = ()
+    actor_ids: tuple[str, ...] = ()
+    actor_types: tuple[str, ...] = ()
+    risk_tags: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    labels: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One match and one effect, as written; `line` is where it stands in its file."""
+
+    id: str
+    effect: Effect
+    match: Match
+    reason: str = ""
+    constraints: Constraints | None = None
+    remediations: tuple[Remediation, ...] = ()
+    owner: str = ""
+    severity: str = ""
+    line: int = 0
+
+
+class PolicyTest(msgspec.Struct, frozen=True, kw_only=True):
+    """A case that the author wrote beside the rules: a request and the wanted decision."""
+
+    name: str
+    request: Mapping[str, Any]
+    decision: Effect
+    rule_id: str | None
+    line: int
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """One policy file, read and checked. Each file is a layer of its own."""
+
+    name: str
+    source: str  # the path or other name shown to people
+    invariants: bool = False
+    priority: int = 0
+    default_decision: Effect | None = None  # None: the file says nothing, which means deny
+    label_trust: Mapping[str, Origin] = {}
+    derivations: tuple[Derivation, ...] | None = None  # None: the defaults of DESIGN 4
+    rules: tuple[Rule, ...] = ()
+    tests: tuple[PolicyTest, ...] = ()
+
+
+class Clause(msgspec.Struct, frozen=True, kw_only=True):
+    """One condition of a rule, for people: the field, what the rule wants, what was found."""
+
+    field: str
+    wanted: tuple[str, ...]
+    found: tuple[str, ...] = ()
+
+
+class LabelConflict(msgspec.Struct, frozen=True, kw_only=True):
+    """A weaker origin said something else than a stronger one (DESIGN 4)."""
+
+    label: str
+    origin: str  # of the weaker value
+    value: str
+    trusted_value: str | None  # None: no origin that the label accepts gave a value
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What evaluation returned, with its reasons.
+
+    `code` says how it came about: `rule` (rules decided), `default` (no rule matched),
+    `rule_error` (a rule could not be evaluated, hence deny).
+    """
+
+    decision: Effect
+    code: str
+    reason: str = ""
+    rule_id: str = ""  # the rule that decided; empty when none did
+    matched_rules: tuple[str, ...] = ()  # one a layer at the most, strictest first
+    clauses: tuple[Clause, ...] = ()  # what held in the deciding rule
+    facts: tuple[tuple[str, str], ...] = ()  # the label view that decided, sorted
+    conflicts: tuple[LabelConflict, ...] = ()
+    constraints: Constraints | None = None
+    remediations: tuple[Remediation, ...] = ()
+    snapshot: str = ""  # digest of the snapshot that decided
+    errors: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.constraints is not None and self.decision in (Effect.DENY, Effect.ALLOW):
+            raise ValueError("only what may run under constraints carries constraints")

@@ -1,0 +1,96 @@
+"""Which label assignments one request is decided under (DESIGN 4, ADR-0004).
+
+A label accepts values from its trusted origins. A weaker origin that says something else does not
+replace the trusted value: it adds a view. Deciding under every view and keeping the strictest
+decision means that a claim, and any single part of a payload, can tighten and never loosen.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from forestall.facts.derive import LabelView, derive
+from forestall.facts.origin import Origin
+from forestall.limits import VIEWS_MAX
+from forestall.policy.compile import Snapshot
+from forestall.policy.request import Request
+from forestall.policy.rules import LabelConflict
+
+_NO_LABELS: LabelView = {}
+
+
+class Views(NamedTuple):
+    """The views to decide under (never empty) and where origins disagreed."""
+
+    views: tuple[LabelView, ...]
+    conflicts: tuple[LabelConflict, ...]
+
+
+def views_of(snapshot: Snapshot, request: Request) -> Views:
+    """Derive, resolve trust, and list every distinct label assignment."""
+    derived = _derived_views(snapshot, request)
+    if (
+        derived is None
+        and not request.credential_labels
+        and not request.server_labels
+        and snapshot.label_trust.keys().isdisjoint(request.labels)
+    ):
+        return Views((request.labels,), ())
+    views: dict[tuple[tuple[str, str], ...], LabelView] = {}
+    conflicts: dict[LabelConflict, None] = {}
+    for view in derived or (_NO_LABELS,):
+        sources = {
+            Origin.SERVER: request.server_labels,
+            Origin.CREDENTIAL: request.credential_labels,
+            Origin.DERIVED: view,
+            Origin.CLAIMED: request.labels,
+        }
+        trusted = _trusted_labels(sources, snapshot.label_trust)
+        _add(views, trusted)
+        for origin in (Origin.CREDENTIAL, Origin.DERIVED, Origin.CLAIMED):
+            weaker = _disagreements(sources[origin], trusted, origin)
+            if weaker:
+                conflicts.update(dict.fromkeys(weaker))
+                _add(views, {**trusted, **{item.label: item.value for item in weaker}})
+    return Views(tuple(views.values()), tuple(conflicts))
+
+
+def _derived_views(snapshot: Snapshot, request: Request) -> tuple[LabelView, ...] | None:
+    """The views of every derivation that applies to the topic; None when none does."""
+    found: list[LabelView] = []
+    applies = False
+    for matches, derivation in snapshot.derivations:
+        if matches(request.topic):
+            applies = True
+            found.extend(derive(derivation, request.payload))
+    return tuple(found) if applies else None
+
+
+def _trusted_labels(
+    sources: Mapping[Origin, LabelView], trust: Mapping[str, Origin]
+) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for origin in (Origin.CLAIMED, Origin.DERIVED, Origin.CREDENTIAL, Origin.SERVER):
+        labels.update(
+            (label, value)
+            for label, value in sources[origin].items()
+            if origin >= trust.get(label, Origin.CLAIMED)
+        )
+    return labels
+
+
+def _disagreements(
+    source: LabelView, trusted: Mapping[str, str], origin: Origin
+) -> list[LabelConflict]:
+    return [
+        LabelConflict(
+            label=label, origin=origin.name.lower(), value=value, trusted_value=trusted.get(label)
+        )
+        for label, value in source.items()
+        if trusted.get(label) != value
+    ]
+
+
+def _add(views: dict[tuple[tuple[str, str], ...], LabelView], labels: LabelView) -> None:
+    views[tuple(sorted(labels.items()))] = labels
+    # derive() gives at most VIEWS_MAX views and trust adds at most three to each.
+    assert len(views) <= 4 * VIEWS_MAX, "views are bounded by construction"

@@ -1,0 +1,1 @@
+"""Where sockets are opened; the only place that joins the plane to its adapters."""

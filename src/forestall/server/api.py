@@ -1,0 +1,266 @@
+"""The API as a table of endpoints, and handlers of a few lines: decode, verb, encode."""
+
+from datetime import datetime
+from urllib.parse import urlencode
+
+from forestall.control.check import Checked, check
+from forestall.control.gate import PolicyUnavailableError
+from forestall.control.keys import NewKey, create_key, list_keys, revoke_key
+from forestall.control.plane import Plane
+from forestall.control.ports import JobCursor, JobFilter
+from forestall.control.read import list_jobs, list_snapshots, read_decisions, read_job
+from forestall.control.simulate import explain, simulate
+from forestall.control.submit import submit
+from forestall.errors import InvalidRequestError
+from forestall.identity.roles import Permission
+from forestall.jobs.job import JobState
+from forestall.limits import DECISIONS_PER_JOB_PAGE_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX
+from forestall.server.http import Answer, Call, Endpoint
+from forestall.wire.compat import iso_time
+from forestall.wire.decisions import check_answer, decision_object, explain_object
+from forestall.wire.jobs import (
+    decode_cursor,
+    encode_cursor,
+    job_object,
+    job_summary,
+    submitted_answer,
+)
+from forestall.wire.keys import NewKeyBody, decode_new_key, key_object
+from forestall.wire.submissions import (
+    SubmissionBody,
+    TenantAccessError,
+    decode_check,
+    decode_submission,
+)
+
+# -- jobs --
+
+
+async def _submit_job(plane: Plane, call: Call) -> Answer:
+    key = call.header(b"idempotency-key") or call.header(b"x-idempotency-key")
+    submission = decode_submission(call.body, tenant=call.who.tenant, header_key=key)
+    submitted = await submit(plane, call.who, submission)
+    status, body = submitted_answer(submitted.job, submitted.decision, replayed=submitted.replayed)
+    return Answer(status, body, ((b"x-trace-id", submitted.job.trace_id.encode()),))
+
+
+async def _list_jobs(plane: Plane, call: Call) -> Answer:
+    query = call.query
+    if query.get("tenant", call.who.tenant) != call.who.tenant:
+        raise TenantAccessError("tenant access denied")
+    wanted = JobFilter(
+        tenant=call.who.tenant,
+        state=_state(query.get("state") or query.get("status")),
+        topic=query.get("topic", ""),
+        trace_id=query.get("trace_id", ""),
+        updated_after_us=_instant_us(query, "updated_after"),
+        updated_before_us=_instant_us(query, "updated_before"),
+    )
+    cursor = query.get("cursor")
+    after = JobCursor(*decode_cursor(cursor)) if cursor else None
+    jobs, following = await list_jobs(plane, wanted, limit=_limit(query), after=after)
+    body = {"items": [job_summary(job) for job in jobs], "next_cursor": ""}
+    if following is None:
+        return Answer(200, body)
+    body["next_cursor"] = encode_cursor(following.updated_at_us, following.job_id)
+    link = urlencode({**query, "cursor": body["next_cursor"]})
+    return Answer(200, body, ((b"link", f'</api/v1/jobs?{link}>; rel="next"'.encode()),))
+
+
+async def _read_job(plane: Plane, call: Call) -> Answer:
+    view = await read_job(plane, call.who, call.params[0])
+    return Answer(200, job_object(view.job, view.payload))
+
+
+async def _read_decisions(plane: Plane, call: Call) -> Answer:
+    job_id = call.params[0]
+    limit = min(_limit(call.query), DECISIONS_PER_JOB_PAGE_MAX)
+    decisions = await read_decisions(plane, call.who, job_id, limit=limit)
+    return Answer(200, [decision_object(record, job_id=job_id) for record in decisions])
+
+
+# -- policy --
+
+
+def _check_body(checked: Checked, job_id: str) -> dict[str, object]:
+    return check_answer(
+        checked.decision, job_id=job_id, job_hash=checked.job_hash, at_us=checked.at_us
+    )
+
+
+async def _evaluate(plane: Plane, call: Call) -> Answer:
+    submission, job_id = decode_check(call.body, tenant=call.who.tenant)
+    return Answer(200, _check_body(await check(plane, call.who, submission), job_id))
+
+
+async def _simulate(plane: Plane, call: Call) -> Answer:
+    submission, job_id = decode_check(call.body, tenant=call.who.tenant)
+    return Answer(200, _check_body(simulate(plane, call.who, submission), job_id))
+
+
+async def _explain(plane: Plane, call: Call) -> Answer:
+    submission, job_id = decode_check(call.body, tenant=call.who.tenant)
+    checked, explanation = explain(plane, call.who, submission)
+    request = submission.request(tenant=call.who.tenant, principal=call.who.principal)
+    return Answer(
+        200, {**_check_body(checked, job_id), "explain": explain_object(explanation, request)}
+    )
+
+
+async def _list_snapshots(plane: Plane, call: Call) -> Answer:
+    entries = await list_snapshots(plane, limit=_limit(call.query))
+    in_force = plane.snapshot.digest if plane.snapshot is not None else ""
+    first = next((entry for entry in entries if entry.digest == in_force), None)
+    return Answer(
+        200,
+        [
+            {
+                "id": entry.digest,
+                "digest": entry.digest,
+                "created_at": iso_time(entry.activated_at_us),
+                "rule_count": entry.rule_count,
+                "bundle_ids": list(entry.names),
+                "in_force": entry is first,
+            }
+            for entry in entries
+        ],
+    )
+
+
+# -- keys --
+
+
+async def _create_key(plane: Plane, call: Call) -> Answer:
+    name, role, principal, expires_at_us = decode_new_key(call.body)
+    wanted = NewKey(
+        tenant=call.who.tenant,
+        name=name,
+        role=role,
+        principal=principal,
+        expires_at_us=expires_at_us,
+    )
+    key, secret = await create_key(plane, wanted, actor=call.who.principal)
+    return Answer(201, {"key": key_object(key), "secret": secret})
+
+
+async def _list_keys(plane: Plane, call: Call) -> Answer:
+    keys = await list_keys(plane, call.who.tenant)
+    return Answer(200, {"items": [key_object(key) for key in keys]})
+
+
+async def _revoke_key(plane: Plane, call: Call) -> Answer:
+    await revoke_key(plane, call.who.tenant, call.params[0], actor=call.who.principal)
+    return Answer(204, None)
+
+
+# -- health --
+
+
+async def _health(plane: Plane, call: Call) -> Answer:
+    """Public, hence says only whether the plane can decide, not what it knows."""
+    healthy = plane.snapshot is not None
+    return Answer(200 if healthy else 503, {"status": "healthy" if healthy else "unhealthy"})
+
+
+async def _ready(plane: Plane, call: Call) -> Answer:
+    try:
+        if plane.snapshot is None:
+            raise PolicyUnavailableError("no policy is in force")
+        await plane.store.snapshots(limit=1)
+    except Exception:  # noqa: BLE001 - any failure at all means: send no traffic here
+        return Answer(503, {"status": "degraded", "checks": {"policy_and_store": "failing"}})
+    return Answer(200, {"status": "ok", "checks": {"policy": "ok", "store": "ok"}})
+
+
+async def _alive(plane: Plane, call: Call) -> Answer:
+    return Answer(200, {"status": "ok", "checks": {}})
+
+
+# -- reading the query --
+
+
+def _limit(query: dict[str, str]) -> int:
+    text = query.get("limit", "")
+    if text and (not text.isdecimal() or len(text) > 9 or int(text) == 0):
+        raise InvalidRequestError(f"`limit` is a whole number from 1 to {PAGE_ITEMS_MAX}")
+    return min(int(text), PAGE_ITEMS_MAX) if text else PAGE_ITEMS_DEFAULT
+
+
+def _state(text: str | None) -> JobState | None:
+    if not text:
+        return None
+    try:
+        return JobState(text.upper())
+    except ValueError:
+        raise InvalidRequestError("`state` is one of " + ", ".join(JobState)) from None
+
+
+def _instant_us(query: dict[str, str], field: str) -> int | None:
+    text = query.get(field)
+    if not text:
+        return None
+    if text.isdecimal() and len(text) <= 16:
+        return int(text)
+    try:
+        at = datetime.fromisoformat(text.replace(" ", "+"))
+        return int(at.timestamp() * 1_000_000)
+    except (ValueError, OverflowError, OSError):
+        raise InvalidRequestError(
+            f"`{field}` is a time such as 2026-06-01T12:00:00Z, or microseconds since 1970"
+        ) from None
+
+
+P = Permission
+_JOBS, _POLICY, _KEYS = "/api/v1/jobs", "/api/v1/policy", "/api/v1/auth/keys"
+
+ENDPOINTS = (
+    Endpoint("POST", _JOBS, P.JOBS_WRITE, _submit_job, "Submit a job", SubmissionBody),
+    Endpoint("GET", _JOBS, P.JOBS_READ, _list_jobs, "List jobs, newest change first"),
+    Endpoint("GET", _JOBS + "/{job_id}", P.JOBS_READ, _read_job, "Read one job"),
+    Endpoint(
+        "GET",
+        _JOBS + "/{job_id}/decisions",
+        P.JOBS_READ,
+        _read_decisions,
+        "Read the decisions on one job, newest first",
+    ),
+    Endpoint(
+        "POST",
+        _POLICY + "/evaluate",
+        P.POLICY_CHECK,
+        _evaluate,
+        "Decide an action that the caller itself enforces; leaves a record",
+        SubmissionBody,
+    ),
+    Endpoint(
+        "POST",
+        _POLICY + "/simulate",
+        P.POLICY_READ,
+        _simulate,
+        "What the submit gate would decide; leaves no trace",
+        SubmissionBody,
+    ),
+    Endpoint(
+        "POST",
+        _POLICY + "/explain",
+        P.POLICY_READ,
+        _explain,
+        "The same, with what held and what failed; leaves no trace",
+        SubmissionBody,
+    ),
+    Endpoint(
+        "GET",
+        _POLICY + "/snapshots",
+        P.POLICY_READ,
+        _list_snapshots,
+        "The snapshots that were in force, newest first",
+    ),
+    Endpoint("POST", _KEYS, P.KEYS_WRITE, _create_key, "Create an API key", NewKeyBody),
+    Endpoint("GET", _KEYS, P.KEYS_READ, _list_keys, "List API keys"),
+    Endpoint("DELETE", _KEYS + "/{key_id}", P.KEYS_WRITE, _revoke_key, "Revoke an API key"),
+    Endpoint("GET", "/api/v1/health", P.JOBS_READ, _health, "Can the plane decide?"),
+    Endpoint("GET", "/health", None, _health, "Can the plane decide?"),
+    Endpoint("GET", "/healthz", None, _ready, "Can the plane decide and read its store?"),
+    Endpoint("GET", "/readyz", None, _ready, "Send traffic here?"),
+    Endpoint("GET", "/livez", None, _alive, "Is the process alive?"),
+)

@@ -1,0 +1,68 @@
+"""What a start prints: where everything is, the first key, and three commands to paste."""
+
+from pathlib import Path
+
+from forestall import __version__
+from forestall.server.bootstrap import Started
+from forestall.server.settings import Address, Settings
+
+_HELD_JOB = (
+    '{"topic":"job.deploy.apply","prompt":"roll out","capability":"infra.write",'
+    '"labels":{"env":"prod"}}'
+)
+_DOCS = Path(__file__).parents[3] / "docs"
+
+
+def banner(settings: Settings, started: Started, *, api: Address, metrics: Address) -> str:
+    """The text; the only place where the first key is ever shown."""
+    snapshot = started.plane.snapshot
+    assert snapshot is not None, "a server does not start without a policy"
+    lines = [
+        f"Forestall {__version__}",
+        f"  API      http://{api}",
+        f"  metrics  http://{metrics}/metrics",
+        f"  data     {started.data_dir.path}",
+        f"  policy   {settings.policy}  ({snapshot.rule_count} rules, edit it while this runs)",
+        f"  docs     {_DOCS if _DOCS.is_dir() else 'forestall --help'}",
+        "",
+        *_warnings(settings),
+    ]
+    if started.first_key is not None:
+        lines += [
+            "The admin key, shown this once (only its hash is kept):",
+            "",
+            f"  export FORESTALL_API_KEY={started.first_key}",
+            "",
+        ]
+    elif settings.bootstrap_key:
+        lines += ["The admin key is the one in FORESTALL_BOOTSTRAP_KEY.", ""]
+    if started.starter_written or started.first_key is not None:
+        lines += ["Three commands to paste into another shell:", "", *_commands(api), ""]
+    lines.append("Ready. Ctrl-C stops the server.")
+    return "\n".join(lines)
+
+
+def _warnings(settings: Settings) -> list[str]:
+    lines = ["warning: the policy is unsigned; whoever can write the file decides what runs", ""]
+    for address, what in ((settings.listen, "API"), (settings.metrics_listen, "metrics")):
+        if not address.is_loopback:
+            lines.insert(
+                0, f"warning: the {what} is open to the network without TLS; put a proxy in front"
+            )
+    return lines
+
+
+def _commands(api: Address) -> list[str]:
+    post = (
+        f"  curl -sS http://{api}/api/v1/jobs -H 'Content-Type: application/json'"
+        " -H \"X-API-Key: $FORESTALL_API_KEY\" -d '{}'"
+    )
+    jobs = (
+        ("allowed", '{"topic":"job.demo.read","prompt":"status"}'),
+        ("denied", '{"topic":"job.exec.shell","prompt":"rm -rf /"}'),
+        ("held for a person", _HELD_JOB),
+    )
+    lines = []
+    for outcome, body in jobs:
+        lines += [f"  # {outcome}", post.replace("{}", body)]
+    return lines

@@ -1,0 +1,108 @@
+"""The only place that joins the plane to its adapters: store, clock, chance, policy, first key.
+
+Refuses to start rather than start without a policy that loads.
+"""
+
+import os
+import time
+from dataclasses import dataclass
+
+from forestall.control.keys import NewKey, create_key
+from forestall.control.plane import Plane
+from forestall.control.ports import Telemetry
+from forestall.control.publish import PLATFORM_TENANT, activate
+from forestall.control.records import SYSTEM_ACTOR
+from forestall.identity.credentials import key_hash, require_strong_key
+from forestall.identity.roles import Role
+from forestall.server.files import DataDir, read_policy_files, write_starter_policy
+from forestall.server.settings import Settings
+from forestall.store.sqlite import SqliteStore
+
+FIRST_KEY_NAME = "admin"
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now_us(self) -> int:
+        """Microseconds since the Unix epoch, UTC."""
+        return time.time_ns() // 1000
+
+
+class SystemRandom:
+    """The kernel's random numbers."""
+
+    def token(self, size_bytes: int) -> bytes:
+        """That many unpredictable bytes."""
+        return os.urandom(size_bytes)
+
+
+class NoTelemetry:
+    """For one-off work beside a stopped server, which nobody scrapes."""
+
+    def decided(self, stage: str, decision: str, topic: str, code: str) -> None: ...
+    def unavailable(self, stage: str, topic: str) -> None: ...
+    def policy_loaded(self, snapshot: object, at_us: int) -> None: ...
+    def policy_refused(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A plane ready to serve, and what the operator should be told once."""
+
+    plane: Plane
+    data_dir: DataDir
+    first_key: str | None  # to be printed once; never kept
+    starter_written: bool
+
+    async def close(self) -> None:
+        """Finish accepted commits and let go of the data directory."""
+        await self.plane.store.close()
+        self.data_dir.close()
+
+
+async def open_plane(data_dir: DataDir, telemetry: Telemetry) -> Plane:
+    """A plane over the store in a data directory, with its keys, without a policy."""
+    store = SqliteStore.open(data_dir.store_file)
+    plane = Plane(store=store, clock=SystemClock(), random=SystemRandom(), telemetry=telemetry)
+    plane.hold_keys(await store.keys())
+    return plane
+
+
+async def start(settings: Settings, telemetry: Telemetry) -> Started:
+    """Everything but the sockets. Raises ForestallError; then nothing is left open."""
+    if settings.bootstrap_key:
+        require_strong_key(settings.bootstrap_key)
+    data_dir = DataDir(settings.data_dir)
+    try:
+        starter_written = write_starter_policy(settings)
+        files = read_policy_files(settings.policy)
+        plane = await open_plane(data_dir, telemetry)
+        try:
+            await activate(plane, files, actor=SYSTEM_ACTOR)
+            first_key = await _first_key(plane, settings.bootstrap_key)
+        except BaseException:
+            await plane.store.close()
+            raise
+    except BaseException:
+        data_dir.close()
+        raise
+    return Started(plane, data_dir, first_key, starter_written)
+
+
+async def _first_key(plane: Plane, bootstrap_key: str) -> str | None:
+    """Make the first admin key; its text when it was generated and must be shown.
+
+    A bootstrap key that was revoked stays revoked: starting again does not bring it back.
+    """
+    if bootstrap_key:
+        digest = key_hash(bootstrap_key)
+        if plane.key_by_hash(digest) is None:
+            wanted = NewKey(tenant=PLATFORM_TENANT, name=f"bootstrap-{digest[:8]}", role=Role.ADMIN)
+            await create_key(plane, wanted, actor=SYSTEM_ACTOR, secret=bootstrap_key)
+        return None
+    if await plane.store.keys():
+        return None
+    wanted = NewKey(tenant=PLATFORM_TENANT, name=FIRST_KEY_NAME, role=Role.ADMIN)
+    _, text = await create_key(plane, wanted, actor=SYSTEM_ACTOR)
+    return text

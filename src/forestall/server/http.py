@@ -1,0 +1,325 @@
+"""A thin ASGI core: route, authenticate, authorise, bound the body, call, answer. No verbs here.
+
+Every answer is JSON, carries X-Request-Id and the security headers, and is counted. What a handler
+raises becomes a coded body; what nobody foresaw becomes 500 `internal_error` and says nothing more.
+"""
+
+import asyncio
+import logging
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from forestall.control.keys import authenticate
+from forestall.control.plane import Plane
+from forestall.errors import (
+    ForbiddenError,
+    ForestallError,
+    InvalidRequestError,
+    LimitExceededError,
+    NotFoundError,
+)
+from forestall.identity.credentials import Subject
+from forestall.identity.roles import Permission
+from forestall.limits import BODY_BYTES_MAX, BODY_READ_SECONDS_MAX
+from forestall.server.metrics import Metrics
+from forestall.wire.errors import error_object
+from forestall.wire.submissions import TenantAccessError
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Headers = Sequence[tuple[bytes, bytes]]
+
+_LOG = logging.getLogger("forestall.http")
+_ENCODER = msgspec.json.Encoder()
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_JSON_TYPE = re.compile(rb"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;\s*charset=\"?utf-8\"?\s*)?")
+_QUERY_FIELDS_MAX = 64
+_FIXED_HEADERS = (
+    (b"content-type", b"application/json"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+)
+
+
+class RouteNotFoundError(NotFoundError):
+    """No endpoint has this path."""
+
+    code, http_status = "route_not_found", 404
+
+
+class MethodNotAllowedError(ForestallError):
+    """The path exists, but not with this method; the Allow header names those that do."""
+
+    code, http_status = "method_not_allowed", 405
+
+
+class MediaTypeError(ForestallError):
+    """The body is not declared as JSON."""
+
+    code, http_status = "unsupported_media_type", 415
+
+
+class BodyTimeoutError(ForestallError):
+    """The body did not arrive in time."""
+
+    code, http_status = "body_timeout", 408
+
+
+class ClientGoneError(Exception):
+    """The client hung up before it had sent its request; there is nobody to answer."""
+
+
+class Answer(NamedTuple):
+    """A status, a JSON value and extra headers."""
+
+    status: int
+    body: Any
+    headers: Headers = ()
+
+
+class Call(NamedTuple):
+    """One request, as a handler sees it."""
+
+    subject: Subject | None
+    params: tuple[str, ...]
+    query: dict[str, str]
+    headers: dict[bytes, bytes]
+    body: bytes
+
+    @property
+    def who(self) -> Subject:
+        """The subject of an endpoint that needs a permission."""
+        assert self.subject is not None, "this endpoint is declared public"
+        return self.subject
+
+    def header(self, name: bytes) -> str:
+        """A header as text; empty when absent."""
+        return self.headers.get(name, b"").decode("latin-1")
+
+
+Handler = Callable[[Plane, Call], Awaitable[Answer]]
+
+
+class Endpoint(NamedTuple):
+    """One row of the API: documentation, authorization matrix and routing come from it."""
+
+    method: str
+    path: str  # `{name}` stands for one segment
+    permission: Permission | None  # None: reachable without a credential
+    handler: Handler
+    summary: str
+    request: type[msgspec.Struct] | None = None
+
+
+class _Route(NamedTuple):
+    pattern: str
+    segments: tuple[str, ...]
+    by_method: dict[str, Endpoint]
+
+
+class Gateway:
+    """The ASGI application over a table of endpoints."""
+
+    def __init__(self, plane: Plane, endpoints: Sequence[Endpoint], metrics: Metrics) -> None:
+        self._plane = plane
+        self._metrics = metrics
+        self._exact: dict[str, _Route] = {}
+        self._patterns: list[_Route] = []
+        routes: dict[str, _Route] = {}
+        for endpoint in endpoints:
+            segments = tuple(endpoint.path.split("/"))
+            route = routes.setdefault(endpoint.path, _Route(endpoint.path, segments, {}))
+            route.by_method[endpoint.method] = endpoint
+        for route in routes.values():
+            if "{" in route.pattern:
+                self._patterns.append(route)
+            else:
+                self._exact[route.pattern] = route
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one HTTP request; other protocols are refused by the server in front."""
+        if scope["type"] != "http":
+            return
+        started = time.perf_counter()
+        headers = dict(scope["headers"])
+        request_id = _request_id(headers.get(b"x-request-id"))
+        method: str = scope["method"]
+        route, params = self._find(scope["path"])
+        pattern = route.pattern if route else "unknown"
+        try:
+            answer = await self._answer(scope, receive, headers, method, route, params)
+        except ClientGoneError:
+            return
+        except ForestallError as error:
+            answer = _refusal(error, request_id, route)
+        except Exception:  # noqa: BLE001 - nothing runs and the client gets 500
+            # The client learns nothing; the operator gets the traceback under the request id.
+            _LOG.exception("unforeseen error in %s %s (request %s)", method, pattern, request_id)
+            answer = _refusal(ForestallError("internal error"), request_id, route)
+        await _send(send, answer, request_id, head_only=method == "HEAD")
+        known = method if method in ("GET", "POST", "PUT", "DELETE", "HEAD") else "OTHER"
+        self._metrics.answered(known, pattern, answer.status, time.perf_counter() - started)
+
+    async def _answer(
+        self,
+        scope: dict[str, Any],
+        receive: Receive,
+        headers: dict[bytes, bytes],
+        method: str,
+        route: _Route | None,
+        params: tuple[str, ...],
+    ) -> Answer:
+        if route is None:
+            raise RouteNotFoundError("no such endpoint; the API begins at /api/v1")
+        endpoint = route.by_method.get("GET" if method == "HEAD" else method)
+        if endpoint is None:
+            raise MethodNotAllowedError(f"this path does not take {method[:16]}")
+        subject = None
+        if endpoint.permission is not None:
+            subject = authenticate(self._plane, _credential(headers))
+            _require_tenant(subject, headers)
+            if not subject.may(endpoint.permission):
+                raise ForbiddenError(
+                    f"the role `{subject.role}` may not do this; it needs `{endpoint.permission}`",
+                    details={"required": endpoint.permission.value, "role": subject.role.value},
+                )
+        body = await _read_body(receive, headers)
+        query = _query(scope["query_string"])
+        return await endpoint.handler(self._plane, Call(subject, params, query, headers, body))
+
+    def _find(self, path: str) -> tuple[_Route | None, tuple[str, ...]]:
+        route = self._exact.get(path)
+        if route is not None:
+            return route, ()
+        segments = path.split("/")
+        for candidate in self._patterns:
+            if len(candidate.segments) == len(segments):
+                params = []
+                for wanted, given in zip(candidate.segments, segments, strict=True):
+                    if wanted.startswith("{"):
+                        params.append(given)
+                    elif wanted != given:
+                        break
+                else:
+                    return candidate, tuple(params)
+        return None, ()
+
+
+def _request_id(sent: bytes | None) -> str:
+    if sent and _REQUEST_ID.fullmatch(sent):
+        return sent.decode()
+    return secrets.token_hex(8)
+
+
+def _credential(headers: dict[bytes, bytes]) -> str | None:
+    """The API key: a bearer token wins over X-API-Key; surrounding quotes are trimmed."""
+    authorization = headers.get(b"authorization", b"")
+    if authorization[:7].lower() == b"bearer ":
+        return authorization[7:].decode("latin-1").strip()
+    key = headers.get(b"x-api-key")
+    return None if key is None else key.decode("latin-1").strip().strip("\"'")
+
+
+def _require_tenant(subject: Subject, headers: dict[bytes, bytes]) -> None:
+    for name in (b"x-tenant-id", b"x-cordum-tenant"):
+        named = headers.get(name)
+        if named and named.decode("latin-1") != subject.tenant:
+            raise TenantAccessError("tenant access denied")
+
+
+async def _read_body(receive: Receive, headers: dict[bytes, bytes]) -> bytes:
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and int(length) > BODY_BYTES_MAX:
+        raise _body_too_large(int(length))
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGoneError
+    body: bytes = message.get("body", b"")
+    if message.get("more_body"):
+        body = await _rest_of_body(receive, body)
+    if len(body) > BODY_BYTES_MAX:
+        raise _body_too_large(len(body))
+    kind = headers.get(b"content-type")
+    if body and kind is not None and not _JSON_TYPE.fullmatch(kind.lower()):
+        raise MediaTypeError("send the body as Content-Type: application/json (UTF-8)")
+    return body
+
+
+async def _rest_of_body(receive: Receive, first: bytes) -> bytes:
+    chunks, size = [first], len(first)
+    try:
+        async with asyncio.timeout(BODY_READ_SECONDS_MAX):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGoneError
+                chunks.append(message.get("body", b""))
+                size += len(chunks[-1])
+                if size > BODY_BYTES_MAX:
+                    raise _body_too_large(size)
+                if not message.get("more_body"):
+                    return b"".join(chunks)
+    except TimeoutError as cause:
+        raise BodyTimeoutError(
+            f"the body did not arrive within {BODY_READ_SECONDS_MAX} seconds"
+        ) from cause
+
+
+def _body_too_large(size: int) -> LimitExceededError:
+    return LimitExceededError(
+        f"the body is larger than {BODY_BYTES_MAX} bytes",
+        details={"limit": "max_body_bytes", "current": size, "allowed": BODY_BYTES_MAX},
+    )
+
+
+def _query(raw: bytes) -> dict[str, str]:
+    if not raw:
+        return {}
+    try:
+        return dict(
+            parse_qsl(
+                raw.decode("ascii"),
+                keep_blank_values=True,
+                max_num_fields=_QUERY_FIELDS_MAX,
+                errors="strict",
+            )
+        )
+    except ValueError as cause:
+        raise InvalidRequestError("the query string cannot be read") from cause
+
+
+def _refusal(error: ForestallError, request_id: str, route: _Route | None) -> Answer:
+    headers = []
+    if error.retry_after_s is not None:
+        headers.append((b"retry-after", str(error.retry_after_s).encode()))
+    if isinstance(error, MethodNotAllowedError) and route is not None:
+        headers.append((b"allow", ", ".join(sorted(route.by_method)).encode()))
+    if error.http_status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    return Answer(error.http_status, error_object(error, request_id), headers)
+
+
+async def _send(send: Send, answer: Answer, request_id: str, *, head_only: bool) -> None:
+    body = b"" if answer.status == 204 else _ENCODER.encode(answer.body)
+    await send(
+        {
+            "type": "http.response.start",
+            "status": answer.status,
+            "headers": [
+                *_FIXED_HEADERS,
+                (b"x-request-id", request_id.encode()),
+                (b"content-length", str(len(body)).encode()),
+                *answer.headers,
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": b"" if head_only else body})

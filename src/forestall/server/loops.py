@@ -1,0 +1,64 @@
+"""What runs beside the requests: taking up changed policy files."""
+
+import asyncio
+import logging
+
+from forestall.control.plane import Plane
+from forestall.control.publish import activate, refuse
+from forestall.control.records import SYSTEM_ACTOR
+from forestall.errors import ForestallError
+from forestall.policy.problems import PolicyError
+from forestall.server.files import policy_signature, read_policy_files
+from forestall.server.settings import Settings
+
+POLICY_POLL_SECONDS = 0.5
+_LOG = logging.getLogger("forestall.policy")
+
+
+async def follow_policy(plane: Plane, settings: Settings, reload: asyncio.Event) -> None:
+    """Take up changed policy files, for ever. A broken change keeps the old policy and says so."""
+    seen = policy_signature(settings.policy)
+    while True:
+        forced = await _wait(reload, POLICY_POLL_SECONDS)
+        now = policy_signature(settings.policy)
+        if now == seen and not forced:
+            continue
+        seen = now
+        await _reload(plane, settings)
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return False
+    event.clear()
+    return True
+
+
+async def _reload(plane: Plane, settings: Settings) -> None:
+    before = plane.snapshot.digest if plane.snapshot is not None else ""
+    try:
+        files = await asyncio.to_thread(read_policy_files, settings.policy)
+        snapshot = await activate(plane, files, actor=SYSTEM_ACTOR)
+        if snapshot.digest != before:
+            _LOG.info("policy %s in force: %d rules", snapshot.digest[:12], snapshot.rule_count)
+    except PolicyError as error:
+        _LOG.error(
+            "the changed policy was NOT taken up; %s stays in force\n%s",
+            before[:12],
+            error.render(),
+        )
+        await _record_refusal(plane, error)
+    except ForestallError as error:
+        plane.telemetry.policy_refused()
+        _LOG.error(
+            "the changed policy was NOT taken up; %s stays in force: %s", before[:12], error.message
+        )
+
+
+async def _record_refusal(plane: Plane, error: PolicyError) -> None:
+    try:
+        await refuse(plane, error)
+    except ForestallError as failure:
+        _LOG.error("the refusal could not be recorded: %s", failure.message)

@@ -1,0 +1,149 @@
+"""Every metric name and what counts as what. Label values are bounded; no secret is ever one.
+
+The `cordum_*` names are those of the guide, present from the first scrape.
+"""
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+)
+from prometheus_client.process_collector import ProcessCollector
+
+from forestall.limits import METRIC_TOPICS_MAX
+from forestall.policy.compile import Snapshot
+from forestall.policy.globs import Matcher, compile_globs
+
+OTHER_TOPIC = "other"
+_LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+
+
+class Metrics:
+    """One registry for one process; implements the plane's Telemetry port."""
+
+    def __init__(self) -> None:
+        # Creation times would double the series and tell nobody anything.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped in the library
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        # Controls 6 and 7 of the guide. Nothing increments them before their steps exist.
+        for name, text in (
+            ("cordum_output_policy_checked", "Results checked before release"),
+            ("cordum_output_policy_quarantined", "Results withheld by the output check"),
+            ("cordum_output_policy_redacted", "Results released with parts removed"),
+            ("cordum_output_policy_skipped", "Results released unchecked; stays 0"),
+            ("cordum_input_fail_open", "Jobs let through while no decision could be had"),
+        ):
+            Counter(name, text, registry=self.registry)
+        self._decisions = Counter(
+            "forestall_decisions",
+            "Decisions of the gates",
+            ("stage", "decision", "code", "topic"),
+            registry=self.registry,
+        )
+        self._unavailable = Counter(
+            "forestall_policy_unavailable",
+            "Requests refused because no decision could be had",
+            ("stage",),
+            registry=self.registry,
+        )
+        for stage in ("submit", "dispatch", "check"):
+            self._unavailable.labels(stage)
+        self._requests = Counter(
+            "forestall_http_requests",
+            "HTTP requests answered",
+            ("method", "route", "status"),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "forestall_http_request_seconds",
+            "Time from the first byte of a request to the end of its answer",
+            ("route",),
+            buckets=_LATENCY_BUCKETS,
+            registry=self.registry,
+        )
+        self._loaded_at = Gauge(
+            "forestall_policy_loaded_timestamp_seconds",
+            "When the snapshot in force came into force",
+            registry=self.registry,
+        )
+        self._rules = Gauge(
+            "forestall_policy_rules", "Rules in the snapshot in force", registry=self.registry
+        )
+        self._refused = Counter(
+            "forestall_policy_refused", "Changed policies not taken", registry=self.registry
+        )
+        unverified = Gauge(
+            "forestall_policy_unverified",
+            "1 while the policy in force carries no verified signature",
+            registry=self.registry,
+        )
+        unverified.set(1)
+        self._topics = _TopicNames()
+        self._children: dict[tuple[str, ...], Counter] = {}
+        self._request_children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    # -- Telemetry of the plane --
+
+    def decided(self, stage: str, decision: str, topic: str, code: str) -> None:
+        """One decision of a gate."""
+        key = (stage, decision, code, self._topics.name(topic))
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = self._decisions.labels(*key)
+        child.inc()
+
+    def unavailable(self, stage: str, topic: str) -> None:
+        """No decision was to be had."""
+        del topic
+        self._unavailable.labels(stage).inc()
+
+    def policy_loaded(self, snapshot: Snapshot, at_us: int) -> None:
+        """A snapshot came into force; the topics that it names become label values."""
+        self._loaded_at.set(at_us / 1_000_000)
+        self._rules.set(snapshot.rule_count)
+        self._topics = _TopicNames(snapshot)
+
+    def policy_refused(self) -> None:
+        """A changed policy could not be loaded."""
+        self._refused.inc()
+
+    # -- the HTTP door --
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """One HTTP answer; `route` is the pattern, never the path."""
+        key = (method, route, status)
+        children = self._request_children.get(key)
+        if children is None:
+            children = self._request_children[key] = (
+                self._requests.labels(method, route, str(status)),
+                self._seconds.labels(route),
+            )
+        children[0].inc()
+        children[1].observe(seconds)
+
+
+class _TopicNames:
+    """Topic → label value: the topic or glob that a rule names, else `other`."""
+
+    def __init__(self, snapshot: Snapshot | None = None) -> None:
+        layers = snapshot.layers if snapshot is not None else ()
+        named = dict.fromkeys(
+            glob for layer in layers for rule in layer.rules for glob in rule.rule.match.topics
+        )
+        named.pop("*", None)
+        self._globs: list[tuple[str, Matcher]] = [
+            (glob, compile_globs((glob,))) for glob in list(named)[:METRIC_TOPICS_MAX]
+        ]
+        self._known: dict[str, str] = {}
+
+    def name(self, topic: str) -> str:
+        known = self._known.get(topic)
+        if known is None:
+            if len(self._known) >= METRIC_TOPICS_MAX * 10:
+                self._known.clear()  # topics are the client's: forget rather than grow
+            known = next((glob for glob, matches in self._globs if matches(topic)), OTHER_TOPIC)
+            self._known[topic] = known
+        return known

@@ -1,0 +1,136 @@
+"""`forestall serve`: open the sockets, say where everything is, run until told to stop."""
+
+import asyncio
+import contextlib
+import logging
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+
+import uvicorn
+import uvloop
+from prometheus_client import start_http_server
+
+from forestall.errors import UnavailableError
+from forestall.server.api import ENDPOINTS
+from forestall.server.banner import banner
+from forestall.server.bootstrap import Started, start
+from forestall.server.http import Gateway
+from forestall.server.loops import follow_policy
+from forestall.server.metrics import Metrics
+from forestall.server.settings import Address, Settings
+
+_BACKLOG = 4096
+_DRAIN_SECONDS = 10
+_LOG = logging.getLogger("forestall")
+
+
+class ListenError(UnavailableError):
+    """An address cannot be listened on."""
+
+    code, http_status = "listen_failed", 503
+
+
+def serve(settings: Settings, say: Callable[[str], None]) -> None:
+    """Run the server until SIGINT or SIGTERM; SIGHUP reads the policy again.
+
+    Raises ForestallError when it cannot start; then nothing is left behind.
+    """
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    _raise_file_limit()
+    uvloop.run(_serve(settings, say))
+
+
+async def _serve(settings: Settings, say: Callable[[str], None]) -> None:
+    listener = _listen(settings.listen)
+    metrics = Metrics()
+    with contextlib.closing(listener), _metrics_door(settings.metrics_listen, metrics) as scraped:
+        started = await start(settings, metrics)
+        try:
+            await _run(
+                settings,
+                started,
+                metrics,
+                listener,
+                lambda api: say(banner(settings, started, api=api, metrics=scraped)),
+            )
+        finally:
+            await started.close()
+
+
+async def _run(
+    settings: Settings,
+    started: Started,
+    metrics: Metrics,
+    listener: socket.socket,
+    announce: Callable[[Address], None],
+) -> None:
+    gateway = Gateway(started.plane, ENDPOINTS, metrics)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            gateway,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=_DRAIN_SECONDS,
+        )
+    )
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    reload = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.set)
+    follower = asyncio.create_task(follow_policy(started.plane, settings, reload))
+    host, port = listener.getsockname()[:2]
+    announce(Address(host, port))
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        follower.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await follower
+
+
+def _listen(address: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        return socket.create_server((address.host, address.port), family=family, backlog=_BACKLOG)
+    except (OSError, OverflowError) as cause:
+        raise _cannot_listen(address, "--listen", cause) from cause
+
+
+@contextlib.contextmanager
+def _metrics_door(address: Address, metrics: Metrics) -> Iterator[Address]:
+    """Serve the metrics from a thread of their own; where they are served."""
+    try:
+        server, thread = start_http_server(
+            address.port, addr=address.host, registry=metrics.registry
+        )
+    except (OSError, OverflowError) as cause:
+        raise _cannot_listen(address, "--metrics-listen", cause) from cause
+    try:
+        yield Address(address.host, server.server_port)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _cannot_listen(address: Address, flag: str, cause: Exception) -> ListenError:
+    why = getattr(cause, "strerror", None) or str(cause)
+    return ListenError(f"cannot listen on {address}: {why}; choose another address with {flag}")
+
+
+def _raise_file_limit() -> None:
+    """A connection is a file: the usual soft limit of 1,024 would refuse the 1,025th client."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

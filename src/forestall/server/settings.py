@@ -1,0 +1,115 @@
+"""Settings: each a flag, an environment variable and a key of `forestall.toml`, in that order.
+
+Nothing here touches the network; reading the settings file is the only I/O.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from forestall.errors import ForestallError
+
+SETTINGS_FILE = "forestall.toml"
+DEFAULTS: Mapping[str, str] = {
+    "listen": "127.0.0.1:8081",
+    "metrics_listen": "127.0.0.1:9090",
+    "data_dir": "forestall-data",
+    "policy": "",  # empty: the starter policy inside the data directory
+}
+BOOTSTRAP_KEY_VARIABLE = "FORESTALL_BOOTSTRAP_KEY"
+
+
+class SettingsError(ForestallError):
+    """A setting is unknown or has a value that cannot be used; the server does not start."""
+
+    code, http_status = "settings_invalid", 400
+
+
+class Address(msgspec.Struct, frozen=True):
+    """A host and a port to listen on."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Only this machine can connect."""
+        return self.host in ("127.0.0.1", "::1", "localhost") or self.host.startswith("127.")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How one server runs."""
+
+    listen: Address
+    metrics_listen: Address
+    data_dir: Path
+    policy: Path
+    bootstrap_key: str = ""
+
+    @property
+    def policy_is_starter(self) -> bool:
+        """The policy is the file that the first start writes."""
+        return self.policy == starter_policy_path(self.data_dir)
+
+
+def starter_policy_path(data_dir: Path) -> Path:
+    """Where the first start puts the policy when none is named."""
+    return data_dir / "policy.yaml"
+
+
+def read_settings(
+    flags: Mapping[str, str | None], environment: Mapping[str, str], folder: Path
+) -> Settings:
+    """Flags over environment over `forestall.toml` in `folder` over defaults.
+
+    Raises SettingsError naming the setting and what would be right.
+    """
+    values = dict(DEFAULTS)
+    values.update(_from_file(folder / SETTINGS_FILE))
+    for name in DEFAULTS:
+        variable = environment.get(f"FORESTALL_{name.upper()}")
+        if variable:
+            values[name] = variable
+        flag = flags.get(name)
+        if flag:
+            values[name] = flag
+    data_dir = Path(values["data_dir"]).absolute()
+    return Settings(
+        listen=parse_address(values["listen"], "listen"),
+        metrics_listen=parse_address(values["metrics_listen"], "metrics_listen"),
+        data_dir=data_dir,
+        policy=Path(values["policy"]).absolute()
+        if values["policy"]
+        else starter_policy_path(data_dir),
+        bootstrap_key=environment.get(BOOTSTRAP_KEY_VARIABLE, ""),
+    )
+
+
+def _from_file(path: Path) -> dict[str, str]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as cause:
+        raise SettingsError(f"{path}: cannot be read as TOML: {cause}") from cause
+    for name, value in table.items():
+        if name not in DEFAULTS:
+            known = ", ".join(DEFAULTS)
+            raise SettingsError(f"{path}: unknown setting `{name}`; known are {known}")
+        if not isinstance(value, str):
+            raise SettingsError(f"{path}: `{name}` is a text in quotes")
+    return table
+
+
+def parse_address(text: str, name: str) -> Address:
+    """`host:port`, `[v6]:port` or `:port` (this machine only). Raises SettingsError."""
+    host, separator, port = text.rpartition(":")
+    host = host.strip("[]") or "127.0.0.1"
+    if not separator or not port.isdecimal() or not 0 <= int(port) <= 65_535:
+        raise SettingsError(f"`{name}` is host:port, such as {DEFAULTS[name]}, not `{text}`")
+    return Address(host, int(port))

@@ -1,0 +1,1 @@
+"""Where everything is kept: memory and SQLite behind one port."""

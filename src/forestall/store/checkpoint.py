@@ -1,0 +1,68 @@
+"""Copy the WAL back into the database, off the commit path. A failure loses nothing.
+
+A background connection copies most of it (PASSIVE never blocks a writer). Under steady load it can
+never catch the end, so afterwards the writer itself copies the little that came in meanwhile; only
+then can SQLite start the WAL over instead of growing it.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Sequence
+
+from forestall.store.group import Prepared
+
+WAL_PAGES_BEFORE_COPY = 4_000  # 16 MiB: few enough to read through, many enough to be worth a sync
+_PAGE_BYTES = 4_096
+_PAGES_PER_GROUP = 10  # roots, inner pages and edges of the indexes that any group touches
+_COPY = "PRAGMA wal_checkpoint(PASSIVE)"
+
+
+class Checkpointer:
+    """Owns a connection and a thread that copy the WAL back."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._pages = 0  # estimated growth of the WAL since the last copy
+        self._wanted = threading.Event()
+        self._copied = threading.Event()
+        self._busy = False
+        self._closed = False
+        self._thread = threading.Thread(
+            target=self._run, name="forestall-checkpointer", daemon=True
+        )
+        self._thread.start()
+
+    def committed(self, writer: sqlite3.Connection, changes: Sequence[Prepared]) -> None:
+        """Told by the writer after each group, outside any transaction."""
+        size_bytes = sum(change.size_bytes for change in changes)
+        self._pages += _PAGES_PER_GROUP + len(changes) + size_bytes // _PAGE_BYTES
+        if self._copied.is_set():
+            self._copied.clear()
+            _copy(writer)
+            self._busy, self._pages = False, 0
+        elif self._pages >= WAL_PAGES_BEFORE_COPY and not self._busy:
+            self._busy = True
+            self._wanted.set()
+
+    def close(self) -> None:
+        """End the thread and let go of the connection. Blocks; safe to call twice."""
+        self._closed = True
+        self._wanted.set()
+        self._thread.join()
+        self._connection.close()
+
+    def _run(self) -> None:
+        while True:
+            self._wanted.wait()
+            self._wanted.clear()
+            if self._closed:
+                return
+            _copy(self._connection)
+            self._copied.set()
+
+
+def _copy(connection: sqlite3.Connection) -> None:
+    try:
+        connection.execute(_COPY).fetchall()
+    except sqlite3.Error:
+        return  # a full disk, say: the WAL still has everything, and the next copy tries again

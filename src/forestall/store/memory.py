@@ -1,0 +1,202 @@
+"""`MemoryStore`: the same laws as every store, in dicts. For tests and simulations; keeps nothing.
+
+Values are held encoded, so nobody can change what was committed through a dict that a value holds.
+"""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from forestall.audit.chain import GENESIS, Link, leaf_hash, next_link
+from forestall.control.ports import (
+    Change,
+    IdempotencyEntry,
+    IdempotencyKeyAbsent,
+    JobAbsent,
+    JobCursor,
+    JobFilter,
+    JobView,
+    KeyUnrevoked,
+    Precondition,
+    PreconditionFailedError,
+    Put,
+    PutIdempotency,
+    PutJob,
+    PutKey,
+    Receipt,
+    SnapshotEntry,
+    StoreUnavailableError,
+)
+from forestall.errors import InvalidRequestError
+from forestall.identity.credentials import ApiKey
+from forestall.jobs.job import DecisionRecord, Job
+from forestall.store.laws import require_lawful
+
+
+class MemoryStore:
+    """The `Store` port over dicts. Nothing here awaits, so every commit is atomic by itself."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[tuple[str, str], tuple[bytes, bytes]] = {}
+        self._order: dict[str, list[tuple[int, str]]] = {}  # tenant → (updated_at_us, job_id)
+        self._decisions: dict[tuple[str, str], list[bytes]] = {}
+        self._idempotency: dict[tuple[str, str], IdempotencyEntry] = {}
+        self._keys: dict[str, ApiKey] = {}
+        self._snapshots: list[SnapshotEntry] = []
+        self._log: list[Link] = []
+        self._closed = False
+
+    async def commit(self, change: Change) -> Receipt:
+        """See `Store.commit`."""
+        require_lawful(change)
+        applied = _applied(change)  # all that can fail comes before the first thing that is changed
+        leaves = [record.canonical() for record in change.records]
+        if self._closed:
+            raise StoreUnavailableError("the store is closed; nothing was changed")
+        for wanted in (*change.expect, *_implied(change.puts)):
+            if not self._holds(wanted):
+                raise PreconditionFailedError(wanted)
+        for apply in applied:
+            apply(self)
+        first = len(self._log)
+        for leaf in leaves:
+            position = len(self._log)
+            previous = self._log[-1].link if self._log else GENESIS
+            self._log.append(Link(position, leaf, next_link(previous, position, leaf_hash(leaf))))
+        return Receipt(first)
+
+    def _holds(self, wanted: Precondition) -> bool:
+        if isinstance(wanted, JobAbsent):
+            return (wanted.tenant, wanted.job_id) not in self._jobs
+        if isinstance(wanted, IdempotencyKeyAbsent):
+            return (wanted.tenant, wanted.key) not in self._idempotency
+        if isinstance(wanted, KeyUnrevoked):
+            key = self._keys.get(wanted.key_id)
+            return key is not None and key.tenant == wanted.tenant and key.revoked_at_us is None
+        return not any(
+            (key.tenant, key.name, key.revoked_at_us) == (wanted.tenant, wanted.name, None)
+            for key in self._keys.values()
+        )
+
+    async def job(self, tenant: str, job_id: str) -> JobView | None:
+        """See `Store.job`."""
+        self._require_open()
+        found = self._jobs.get((tenant, job_id))
+        return JobView(msgspec.json.decode(found[0], type=Job), found[1]) if found else None
+
+    async def jobs(
+        self, wanted: JobFilter, *, limit: int, after: JobCursor | None = None
+    ) -> Sequence[Job]:
+        """See `Store.jobs`."""
+        self._require_open()
+        page: list[Job] = []
+        for updated_at_us, job_id in sorted(self._order.get(wanted.tenant, ()), reverse=True):
+            if len(page) >= limit:
+                break
+            if after is not None and (updated_at_us, job_id) >= (after.updated_at_us, after.job_id):
+                continue
+            job = msgspec.json.decode(self._jobs[wanted.tenant, job_id][0], type=Job)
+            if _wanted(job, wanted):
+                page.append(job)
+        return page
+
+    async def job_count(self) -> int:
+        """See `Store.job_count`."""
+        self._require_open()
+        return len(self._jobs)
+
+    async def decisions(self, tenant: str, job_id: str, *, limit: int) -> Sequence[DecisionRecord]:
+        """See `Store.decisions`."""
+        self._require_open()
+        newest = self._decisions.get((tenant, job_id), [])[::-1][: max(0, limit)]
+        return [msgspec.json.decode(body, type=DecisionRecord) for body in newest]
+
+    async def idempotency(self, tenant: str, key: str) -> IdempotencyEntry | None:
+        """See `Store.idempotency`."""
+        self._require_open()
+        return self._idempotency.get((tenant, key))
+
+    async def keys(self) -> Sequence[ApiKey]:
+        """See `Store.keys`."""
+        self._require_open()
+        return sorted(self._keys.values(), key=lambda key: (key.created_at_us, key.id))
+
+    async def snapshots(self, *, limit: int) -> Sequence[SnapshotEntry]:
+        """See `Store.snapshots`."""
+        self._require_open()
+        return self._snapshots[::-1][: max(0, limit)]
+
+    async def links(self, *, start: int, limit: int) -> Sequence[Link]:
+        """See `Store.links`."""
+        self._require_open()
+        return self._log[max(0, start) :][: max(0, limit)]
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        self._closed = True
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise StoreUnavailableError("the store is closed")
+
+    def _put_job(self, job: Job, body: bytes, payload: bytes, decision: bytes) -> None:
+        self._jobs[job.tenant, job.id] = (body, payload)
+        self._order.setdefault(job.tenant, []).append((job.updated_at_us, job.id))
+        self._decisions[job.tenant, job.id] = [decision]
+
+    def _put_idempotency(self, entry: IdempotencyEntry) -> None:
+        self._idempotency[entry.tenant, entry.key] = entry
+
+    def _put_key(self, key: ApiKey) -> None:
+        self._keys[key.id] = key
+
+    def _put_snapshot(self, entry: SnapshotEntry) -> None:
+        self._snapshots.append(entry)
+
+
+def _applied(change: Change) -> list[Callable[[MemoryStore], None]]:
+    """What each put will do, with everything encoded that could refuse to be."""
+    try:
+        return [_application(put) for put in change.puts]
+    except UnicodeEncodeError as cause:  # a lone surrogate is no text
+        raise InvalidRequestError("a text of the change is not valid Unicode") from cause
+
+
+def _application(put: Put) -> Callable[[MemoryStore], None]:
+    if isinstance(put, PutJob):
+        job, payload = put.job, put.payload
+        body, decision = msgspec.json.encode(job), msgspec.json.encode(put.decision)
+        return lambda store: store._put_job(job, body, payload, decision)
+    if isinstance(put, PutIdempotency):
+        entry = put.entry
+        msgspec.json.encode(entry)
+        return lambda store: store._put_idempotency(entry)
+    if isinstance(put, PutKey):
+        key = put.key
+        msgspec.json.encode(key)
+        return lambda store: store._put_key(key)
+    entered = put.entry
+    msgspec.json.encode(entered)
+    return lambda store: store._put_snapshot(entered)
+
+
+def _implied(puts: Sequence[Put]) -> list[Precondition]:
+    """An insert never replaces, whether or not the caller said so."""
+    implied: list[Precondition] = []
+    for put in puts:
+        if isinstance(put, PutJob):
+            implied.append(JobAbsent(put.job.tenant, put.job.id))
+        elif isinstance(put, PutIdempotency):
+            implied.append(IdempotencyKeyAbsent(put.entry.tenant, put.entry.key))
+    return implied
+
+
+def _wanted(job: Job, wanted: JobFilter) -> bool:
+    since, until = wanted.updated_after_us, wanted.updated_before_us
+    return (
+        (wanted.state is None or job.state is wanted.state)
+        and (not wanted.topic or job.topic == wanted.topic)
+        and (not wanted.trace_id or job.trace_id == wanted.trace_id)
+        and (since is None or job.updated_at_us > since)
+        and (until is None or job.updated_at_us < until)
+    )

@@ -1,0 +1,201 @@
+"""Open a SQLite file as ours: identity, settings, migrations. Touches no file that is not ours.
+
+A file is ours when its `application_id` says so. A file that something else made is refused before
+anything is written to it; so is a database that a newer Forestall has migrated.
+"""
+
+import hashlib
+import os
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+from forestall.control.ports import StoreUnavailableError
+from forestall.errors import UnavailableError
+from forestall.store.queries import blocks
+
+APPLICATION_ID = 0x46535431  # "FST1" in the file header; `file` and we tell our databases by it
+BUSY_SECONDS_MAX = 5  # how long we wait for another process's write lock, then refuse
+_MIGRATION_NAME = re.compile(r"(\d{4})_((?:pre|post)_[a-z0-9_]+)\.sql")
+
+
+class SchemaTooNewError(UnavailableError):
+    """A newer Forestall has migrated this database; this one does not know its tables."""
+
+    code, http_status = "schema_too_new", 503
+
+
+class SchemaOutdatedError(UnavailableError):
+    """The database lacks a migration, and was opened for reading only."""
+
+    code, http_status = "schema_outdated", 503
+
+
+class SchemaChangedError(UnavailableError):
+    """An applied migration differs from the file of the same version: nobody knows the schema."""
+
+    code, http_status = "schema_changed", 503
+
+
+class Migration(NamedTuple):
+    """One step of the schema; `pre` steps run before the code that needs them, `post` after."""
+
+    version: int
+    name: str
+    text: str
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the file, so that an edited migration is noticed."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def migrations() -> list[Migration]:
+    """Every migration that this code knows, in order, without a gap."""
+    found = []
+    for entry in resources.files("forestall.store").joinpath("migrations").iterdir():
+        named = _MIGRATION_NAME.fullmatch(entry.name)
+        if named is not None:
+            found.append(Migration(int(named[1]), named[2], entry.read_text("utf-8")))
+    found.sort()
+    assert [step.version for step in found] == list(range(1, len(found) + 1)), "a migration is lost"
+    return found
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """The connection that writes; makes the file if there is none, and migrates it.
+
+    Raises StoreUnavailableError when the file cannot be opened or is not ours, and the Schema
+    errors above.
+    """
+    _create_private(path)
+    connection = _connect(path, "rw")
+    try:
+        require_ours(connection, path)
+        connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        connection.execute("PRAGMA synchronous = FULL").fetchall()
+        migrate(connection, migrations())
+    except sqlite3.Error as cause:
+        connection.close()
+        raise _not_usable(path, cause) from cause
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write. Raises as `connect_writer`, and migrates nothing."""
+    connection = _connect(path, "ro")
+    try:
+        require_ours(connection, path)
+        if missing := pending(connection, migrations()):
+            raise SchemaOutdatedError(
+                f"the database lacks migration `{missing[0].name}` and is open for reading only;"
+                " open it once for writing with this version (`forestall serve` does)"
+            )
+    except sqlite3.Error as cause:
+        connection.close()
+        raise _not_usable(path, cause) from cause
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _create_private(path: Path) -> None:
+    # SQLite gives its -wal and -shm files the mode of the database, so this mode covers all three.
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as cause:
+        raise StoreUnavailableError(
+            f"cannot open the database `{path}`: {cause.strerror}; check that its directory exists"
+            " and is writable"
+        ) from cause
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    try:
+        connection = sqlite3.connect(
+            uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS_MAX
+        )
+    except sqlite3.Error as cause:
+        raise _not_usable(path, cause) from cause
+    return connection
+
+
+def require_ours(connection: sqlite3.Connection, path: Path) -> None:
+    """Raises StoreUnavailableError unless the file is new or carries our mark."""
+    (mark,) = connection.execute("PRAGMA application_id").fetchone()
+    if mark == APPLICATION_ID:
+        return
+    (tables,) = connection.execute(blocks("schema.sql")["count_tables"]).fetchone()
+    if mark != 0 or tables != 0:
+        raise StoreUnavailableError(
+            f"`{path}` is a SQLite file, but not a Forestall database; choose another path"
+        )
+
+
+def _not_usable(path: Path, cause: sqlite3.Error) -> StoreUnavailableError:
+    if getattr(cause, "sqlite_errorcode", 0) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return StoreUnavailableError(
+            f"`{path}` is not a Forestall database or is damaged; choose another path, or put"
+            " back a copy of the database that you trust"
+        )
+    return StoreUnavailableError(f"cannot use the database `{path}`: {cause}", retry_after_s=1)
+
+
+def pending(connection: sqlite3.Connection, known: Sequence[Migration]) -> list[Migration]:
+    """The migrations still to be applied. Raises SchemaTooNewError and SchemaChangedError."""
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema").fetchall()}
+    if "schema_migrations" not in tables:
+        return list(known)
+    applied = connection.execute(blocks("schema.sql")["applied_migrations"]).fetchall()
+    for number, (version, name, sha256) in enumerate(applied):
+        if number >= len(known):
+            raise SchemaTooNewError(
+                f"a newer Forestall has migrated this database (migration `{name}`); upgrade"
+                " Forestall to open it"
+            )
+        if (version, sha256) != (known[number].version, known[number].sha256):
+            raise SchemaChangedError(
+                f"migration {version} (`{name}`) was applied with another text than this version"
+                " of Forestall carries; use the release that made the database"
+            )
+    return list(known[len(applied) :])
+
+
+def migrate(connection: sqlite3.Connection, known: Sequence[Migration]) -> None:
+    """Apply what is missing, all in one transaction. Two processes may do this at once."""
+    if not pending(connection, known):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute(blocks("schema.sql")["create_schema_migrations"])
+        for step in pending(connection, known):  # read again: another process may have been first
+            for statement in _statements(step.text):
+                connection.execute(statement)
+            row = (step.version, step.name, step.sha256)
+            connection.execute(blocks("schema.sql")["insert_migration"], row)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID:d}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _statements(text: str) -> Iterator[str]:
+    """One statement at a time: `executescript` would commit the transaction we are in."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        lines.append(line)
+        statement = "\n".join(lines)
+        if sqlite3.complete_statement(statement):
+            yield statement
+            lines = []
+    assert not "\n".join(line for line in lines if not line.startswith("--")).strip()

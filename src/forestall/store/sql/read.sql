@@ -1,0 +1,65 @@
+-- What the readers ask, each statement in a transaction of its own.
+
+-- name: job
+-- One job with its payload.
+SELECT body, payload FROM jobs WHERE tenant = ? AND job_id = ?
+
+-- name: jobs
+-- A page of one tenant's jobs, newest change first.
+SELECT body FROM jobs
+WHERE tenant = :tenant
+    AND (:topic = '' OR topic = :topic)
+    AND updated_at_us > :after_us
+    AND updated_at_us < :before_us
+    AND (updated_at_us, job_id) < (:cursor_us, :cursor_id)
+ORDER BY updated_at_us DESC, job_id DESC
+LIMIT :limit
+
+-- name: jobs_in_state
+-- The same for one state, along the index of states.
+SELECT body FROM jobs
+WHERE tenant = :tenant
+    AND state = :state
+    AND (:topic = '' OR topic = :topic)
+    AND updated_at_us > :after_us
+    AND updated_at_us < :before_us
+    AND (updated_at_us, job_id) < (:cursor_us, :cursor_id)
+ORDER BY updated_at_us DESC, job_id DESC
+LIMIT :limit
+
+-- name: jobs_of_trace
+-- The same for one trace, which has few jobs: they are found first and sorted afterwards.
+SELECT body FROM jobs INDEXED BY jobs_of_trace
+WHERE tenant = :tenant
+    AND trace_id = :trace_id
+    AND (:state = '' OR state = :state)
+    AND (:topic = '' OR topic = :topic)
+    AND updated_at_us > :after_us
+    AND updated_at_us < :before_us
+    AND (updated_at_us, job_id) < (:cursor_us, :cursor_id)
+ORDER BY updated_at_us DESC, job_id DESC
+LIMIT :limit
+
+-- name: job_count
+-- How many jobs there are, over all tenants.
+SELECT count(*) FROM jobs
+
+-- name: decisions
+-- The decisions on one job, newest first.
+SELECT body FROM decisions WHERE tenant = ? AND job_id = ? ORDER BY seq DESC LIMIT ?
+
+-- name: idempotency
+-- What an idempotency key stands for.
+SELECT request_digest, job_id FROM idempotency WHERE tenant = ? AND key = ?
+
+-- name: keys
+-- Every API key, oldest first.
+SELECT body FROM api_keys ORDER BY created_at_us, key_id
+
+-- name: snapshots
+-- The history of snapshots in force, newest first.
+SELECT body FROM snapshots ORDER BY seq DESC LIMIT ?
+
+-- name: links
+-- The log from a position on.
+SELECT position, record, link FROM log WHERE position >= ? ORDER BY position LIMIT ?

@@ -1,0 +1,65 @@
+-- What the writer does, inside one transaction a group.
+
+-- name: begin
+-- Take the write lock now: a precondition read under a lock taken later could go stale.
+BEGIN IMMEDIATE
+
+-- name: commit
+-- Make the group durable; returns after the WAL is synced.
+COMMIT
+
+-- name: rollback
+-- Forget everything since `begin`.
+ROLLBACK
+
+-- name: head
+-- The last position of the log and its link; no row when the log is empty.
+SELECT position, link FROM log ORDER BY position DESC LIMIT 1
+
+-- name: job_present
+-- One row if this tenant has a job of this id.
+SELECT 1 FROM jobs WHERE tenant = ? AND job_id = ?
+
+-- name: idempotency_present
+-- One row if somebody of this tenant used this key.
+SELECT 1 FROM idempotency WHERE tenant = ? AND key = ?
+
+-- name: key_unrevoked
+-- One row if this API key exists in this tenant and can be used.
+SELECT 1 FROM api_keys WHERE tenant = ? AND key_id = ? AND revoked_at_us IS NULL
+
+-- name: key_name_present
+-- One row if an unrevoked API key of this tenant has this name.
+SELECT 1 FROM api_keys WHERE tenant = ? AND name = ? AND revoked_at_us IS NULL
+
+-- name: insert_job
+-- A job as it was born.
+INSERT INTO jobs (tenant, job_id, trace_id, state, topic, updated_at_us, body, payload)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: insert_decision
+-- The decision a job was born with.
+INSERT INTO decisions (tenant, job_id, seq, body) VALUES (?, ?, 0, ?)
+
+-- name: insert_idempotency
+-- Which job a key stands for.
+INSERT INTO idempotency (tenant, key, request_digest, job_id) VALUES (?, ?, ?, ?)
+
+-- name: put_key
+-- An API key, new or in place of the one with its id; an id never changes its tenant.
+INSERT INTO api_keys (key_id, tenant, name, created_at_us, revoked_at_us, body)
+VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (key_id) DO UPDATE SET
+    tenant = excluded.tenant,
+    name = excluded.name,
+    created_at_us = excluded.created_at_us,
+    revoked_at_us = excluded.revoked_at_us,
+    body = excluded.body
+
+-- name: insert_snapshot
+-- A snapshot that came into force.
+INSERT INTO snapshots (digest, activated_at_us, body) VALUES (?, ?, ?)
+
+-- name: insert_log
+-- One record at its position, chained to the one before.
+INSERT INTO log (position, tenant, kind, job_id, at_us, record, link) VALUES (?, ?, ?, ?, ?, ?, ?)

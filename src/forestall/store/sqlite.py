@@ -1,0 +1,215 @@
+"""`SqliteStore`: everything in one SQLite file, durable when `commit` returns. Decides nothing.
+
+Writes go through one thread that groups them (`writer`). Point reads run where they are asked, on
+the event loop (10 to 20 µs each); what can be long runs in one reader thread on its own connection.
+Every read is a transaction of its own, so it sees each change whose commit has returned.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from forestall.audit.chain import Link
+from forestall.control.ports import (
+    Change,
+    IdempotencyEntry,
+    JobCursor,
+    JobFilter,
+    JobView,
+    Receipt,
+    SnapshotEntry,
+    StoreUnavailableError,
+)
+from forestall.identity.credentials import ApiKey
+from forestall.jobs.job import DecisionRecord, Job
+from forestall.store.checkpoint import Checkpointer
+from forestall.store.group import Prepared
+from forestall.store.queries import blocks
+from forestall.store.schema import connect_reader, connect_writer
+from forestall.store.writer import RETRY_AFTER_S, Writer
+
+_T = TypeVar("_T")
+_INTEGER_MIN, _INTEGER_MAX = -(2**63), 2**63 - 1  # SQLite's; every instant lies between
+_job = msgspec.json.Decoder(Job).decode
+_decision = msgspec.json.Decoder(DecisionRecord).decode
+_key = msgspec.json.Decoder(ApiKey).decode
+_snapshot = msgspec.json.Decoder(SnapshotEntry).decode
+
+
+class SqliteStore:
+    """The `Store` port over one file. Open it with `SqliteStore.open`."""
+
+    def __init__(
+        self,
+        *,
+        points: sqlite3.Connection,
+        pages: sqlite3.Connection,
+        writing: sqlite3.Connection | None,
+        writer: Writer | None,
+        checkpointer: Checkpointer | None,
+    ) -> None:
+        self._points = points
+        self._pages = pages
+        self._writing = writing
+        self._writer = writer
+        self._checkpointer = checkpointer
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="forestall-reader")
+        self._closed = False
+
+    @classmethod
+    def open(cls, path: Path, *, read_only: bool = False) -> "SqliteStore":
+        """Open the database at `path`, making and migrating it unless `read_only`.
+
+        Raises StoreUnavailableError (not there, not ours, damaged, locked), SchemaTooNewError,
+        SchemaChangedError, and with `read_only` SchemaOutdatedError.
+        """
+        opened: list[sqlite3.Connection] = []
+        try:
+            if not read_only:
+                opened += (connect_writer(path), connect_writer(path))
+                for connection in opened:
+                    connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
+            opened += (connect_reader(path), connect_reader(path))
+        except BaseException:
+            for connection in opened:
+                connection.close()
+            raise
+        if read_only:
+            points, pages = opened
+            return cls(points=points, pages=pages, writing=None, writer=None, checkpointer=None)
+        writing, copying, points, pages = opened
+        checkpointer = Checkpointer(copying)
+        return cls(
+            points=points,
+            pages=pages,
+            writing=writing,
+            writer=Writer(writing, checkpointer),
+            checkpointer=checkpointer,
+        )
+
+    async def commit(self, change: Change) -> Receipt:
+        """See `Store.commit`. A cancelled caller does not cancel the change once it is queued."""
+        if self._writer is None:
+            raise StoreUnavailableError("the store was opened for reading only")
+        return await self._writer.submit(Prepared(change))
+
+    async def job(self, tenant: str, job_id: str) -> JobView | None:
+        """See `Store.job`."""
+        rows = self._point("job", (tenant, job_id))
+        return JobView(_job(rows[0][0]), rows[0][1]) if rows else None
+
+    async def jobs(
+        self, wanted: JobFilter, *, limit: int, after: JobCursor | None = None
+    ) -> Sequence[Job]:
+        """See `Store.jobs`."""
+        block = "jobs"
+        if wanted.trace_id:
+            block = "jobs_of_trace"
+        elif wanted.state is not None:
+            block = "jobs_in_state"
+        row = {
+            "tenant": wanted.tenant,
+            "state": wanted.state.value if wanted.state is not None else "",
+            "topic": wanted.topic,
+            "trace_id": wanted.trace_id,
+            "after_us": _integer(wanted.updated_after_us, _INTEGER_MIN),
+            "before_us": _integer(wanted.updated_before_us, _INTEGER_MAX),
+            "cursor_us": _integer(after.updated_at_us if after else None, _INTEGER_MAX),
+            "cursor_id": after.job_id if after is not None else "",
+            "limit": _limit(limit),
+        }
+        return await self._page(block, row, lambda found: _job(found[0]))
+
+    async def job_count(self) -> int:
+        """See `Store.job_count`."""
+        counts: list[tuple[int]] = self._point("job_count", ())
+        return counts[0][0]
+
+    async def decisions(self, tenant: str, job_id: str, *, limit: int) -> Sequence[DecisionRecord]:
+        """See `Store.decisions`."""
+        rows = self._point("decisions", (tenant, job_id, _limit(limit)))
+        return [_decision(row[0]) for row in rows]
+
+    async def idempotency(self, tenant: str, key: str) -> IdempotencyEntry | None:
+        """See `Store.idempotency`."""
+        rows = self._point("idempotency", (tenant, key))
+        if not rows:
+            return None
+        request_digest, job_id = rows[0]
+        return IdempotencyEntry(
+            tenant=tenant, key=key, request_digest=request_digest, job_id=job_id
+        )
+
+    async def keys(self) -> Sequence[ApiKey]:
+        """See `Store.keys`."""
+        return await self._page("keys", (), lambda found: _key(found[0]))
+
+    async def snapshots(self, *, limit: int) -> Sequence[SnapshotEntry]:
+        """See `Store.snapshots`."""
+        return await self._page("snapshots", (_limit(limit),), lambda found: _snapshot(found[0]))
+
+    async def links(self, *, start: int, limit: int) -> Sequence[Link]:
+        """See `Store.links`."""
+        return await self._page(
+            "links", (_integer(start, 0), _limit(limit)), lambda found: Link(*found)
+        )
+
+    async def close(self) -> None:
+        """See `Store.close`. Safe to call twice; leaves one file, its WAL copied back."""
+        await asyncio.to_thread(self._shut)
+
+    def _shut(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        if self._checkpointer is not None:
+            self._checkpointer.close()
+        self._reader.shutdown(wait=True)
+        self._pages.close()
+        self._points.close()
+        if self._writing is not None:
+            self._writing.close()  # the last connection copies the WAL back and removes it
+
+    def _point(self, block: str, row: Sequence[Any]) -> list[Any]:
+        """Rows of a read that is short by construction, on the calling thread."""
+        return _rows(self._points, block, row)
+
+    async def _page(
+        self, block: str, row: Sequence[Any] | Mapping[str, Any], value: Callable[[Any], _T]
+    ) -> list[_T]:
+        """Rows of a read that can be long, read and decoded in the reader thread."""
+
+        def read() -> list[_T]:
+            return [value(found) for found in _rows(self._pages, block, row)]
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._reader, read)
+        except RuntimeError as cause:  # the executor was shut down
+            raise StoreUnavailableError("the store is closed") from cause
+
+
+def _integer(value: int | None, default: int) -> int:
+    """Within what SQLite can compare; beyond it the nearest bound gives the same answer."""
+    return default if value is None else min(max(value, _INTEGER_MIN), _INTEGER_MAX)
+
+
+def _limit(limit: int) -> int:
+    return min(max(0, limit), _INTEGER_MAX)  # SQLite takes a negative limit for none at all
+
+
+def _rows(
+    connection: sqlite3.Connection, block: str, row: Sequence[Any] | Mapping[str, Any]
+) -> list[Any]:
+    # Always all rows: a statement left unfinished would hold its snapshot and keep the WAL growing.
+    try:
+        return connection.execute(blocks("read.sql")[block], row).fetchall()
+    except UnicodeEncodeError:  # a lone surrogate is no text, so nothing has it as a name
+        return []
+    except sqlite3.Error as cause:
+        raise StoreUnavailableError(
+            f"the store could not be read ({cause})", retry_after_s=RETRY_AFTER_S
+        ) from cause

@@ -1,0 +1,163 @@
+"""One thread that makes changes durable, many to a transaction (group commit).
+
+The writer takes whatever waits, up to COMMIT_GROUP_MAX, and never waits for more: the next group
+fills while the disk syncs this one. It survives every error; a failed group changes nothing, since
+the head of the log is read from the database each time. It decides nothing: `group` does.
+"""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Sequence
+from queue import Empty, SimpleQueue
+
+from forestall.control.ports import Receipt, StoreBusyError, StoreUnavailableError
+from forestall.limits import COMMIT_GROUP_MAX, COMMITS_PENDING_MAX
+from forestall.store.checkpoint import Checkpointer
+from forestall.store.group import Outcome, Prepared, apply_group
+from forestall.store.queries import blocks
+
+Waiter = tuple[Prepared, "asyncio.Future[Receipt]"]
+Answer = Outcome | StoreUnavailableError
+
+RETRY_AFTER_S = 1  # a full disk or another process's lock is looked at again soon
+
+
+class _RefusedError(Exception):
+    """The transaction could not be opened or made durable; `__cause__` says why."""
+
+
+class Writer:
+    """Owns the writing connection and its thread."""
+
+    def __init__(self, connection: sqlite3.Connection, checkpointer: Checkpointer) -> None:
+        self._connection = connection
+        self._checkpointer = checkpointer
+        self._waiting: SimpleQueue[Waiter | None] = SimpleQueue()
+        self._closed = False
+        # A daemon, so that a store nobody closed cannot keep the process from ending; what was
+        # acknowledged is durable anyway.
+        self._thread = threading.Thread(target=self._run, name="forestall-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, change: Prepared) -> "asyncio.Future[Receipt]":
+        """Queue a change; the future ends when the change is durable or has failed.
+
+        Raises StoreBusyError when too many wait, StoreUnavailableError after `close`.
+        """
+        if self._closed:
+            raise StoreUnavailableError("the store is closed; nothing was changed")
+        if self._waiting.qsize() >= COMMITS_PENDING_MAX:
+            raise StoreBusyError(
+                "too many changes are waiting to be stored; nothing was changed, try again",
+                retry_after_s=RETRY_AFTER_S,
+            )
+        future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        self._waiting.put((change, future))
+        return future
+
+    def close(self) -> None:
+        """Finish what was accepted, then end the thread. Blocks; safe to call twice."""
+        if not self._closed:
+            self._closed = True
+            self._waiting.put(None)  # behind everything accepted
+        self._thread.join()
+
+    def _run(self) -> None:
+        closing = False
+        while not closing:
+            group, closing = self._take()
+            if group:
+                _resolve_all(group, self._commit([change for change, _ in group]))
+                self._checkpointer.committed(self._connection, [change for change, _ in group])
+
+    def _take(self) -> tuple[list[Waiter], bool]:
+        """What waits now, at least one thing; and whether the store is closing."""
+        group: list[Waiter] = []
+        waiter = self._waiting.get()
+        while waiter is not None:
+            group.append(waiter)
+            if len(group) == COMMIT_GROUP_MAX:
+                return group, False
+            try:
+                waiter = self._waiting.get_nowait()
+            except Empty:
+                return group, False
+        return group, True
+
+    def _commit(self, changes: Sequence[Prepared]) -> list[Answer]:
+        try:
+            return [*self._transaction(changes)]
+        except _RefusedError as refused:
+            return [_unavailable(refused.__cause__) for _ in changes]
+        except Exception as poison:  # noqa: BLE001 - the thread must survive every error
+            if len(changes) == 1:
+                return [_unavailable(poison)]
+        # One of them cannot be applied. Each gets a transaction of its own, so that only it fails.
+        answers: list[Answer] = []
+        for change in changes:
+            answers += self._commit([change])
+        return answers
+
+    def _transaction(self, changes: Sequence[Prepared]) -> list[Outcome]:
+        connection, sql = self._connection, blocks("write.sql")
+        try:
+            if connection.in_transaction:  # an earlier rollback failed as well
+                connection.execute(sql["rollback"])
+            connection.execute(sql["begin"])
+        except sqlite3.Error as cause:
+            raise _RefusedError from cause
+        try:
+            outcomes = apply_group(connection, changes)
+        except BaseException:
+            self._roll_back()
+            raise
+        try:
+            connection.execute(sql["commit"])
+        except sqlite3.Error as cause:
+            self._roll_back()
+            raise _RefusedError from cause
+        return outcomes
+
+    def _roll_back(self) -> None:
+        try:
+            if self._connection.in_transaction:  # SQLite has rolled back already on some errors
+                self._connection.execute(blocks("write.sql")["rollback"])
+        except sqlite3.Error:
+            return  # the next transaction tries again before it begins
+
+
+def _unavailable(cause: BaseException | None) -> StoreUnavailableError:
+    # SQLite's own texts name tables and conditions, never values; other errors may quote values.
+    if isinstance(cause, sqlite3.Error):
+        problem, retry_after_s = str(cause), RETRY_AFTER_S
+    else:
+        problem, retry_after_s = type(cause).__name__, None
+    error = StoreUnavailableError(
+        f"the change could not be made durable ({problem}); nothing was changed",
+        retry_after_s=retry_after_s,
+    )
+    error.__cause__ = cause
+    return error
+
+
+def _resolve_all(group: Sequence[Waiter], answers: Sequence[Answer]) -> None:
+    """Wake every waiter: one call into each event loop (there is one, but for odd tests)."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Receipt], Answer]]] = {}
+    for (_, future), answer in zip(group, answers, strict=True):
+        by_loop.setdefault(future.get_loop(), []).append((future, answer))
+    for loop, pairs in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_resolve, pairs)
+        except RuntimeError:  # the loop was closed: nobody waits any more
+            continue
+
+
+def _resolve(pairs: Sequence[tuple["asyncio.Future[Receipt]", Answer]]) -> None:
+    for future, answer in pairs:
+        if future.done():  # the waiter was cancelled; the change stands or fell all the same
+            continue
+        if isinstance(answer, Receipt):
+            future.set_result(answer)
+        else:
+            future.set_exception(answer)

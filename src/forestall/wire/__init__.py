@@ -1,0 +1,1 @@
+"""What crosses the network: shapes and spellings, apart from meanings."""

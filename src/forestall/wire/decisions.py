@@ -1,0 +1,121 @@
+"""Answers to policy checks, and decision records → JSON objects."""
+
+from typing import Any
+
+import msgspec
+
+from forestall.jobs.job import DecisionRecord
+from forestall.policy.explain import ExplainedRule, Explanation
+from forestall.policy.request import Request
+from forestall.policy.rules import Clause, Decision, Effect
+from forestall.wire.compat import (
+    DECISION_TYPE,
+    DECISION_WORD,
+    constraints_object,
+    iso_time,
+    remediation_objects,
+)
+
+# A guard sleeps this long on THROTTLE and then runs, so it must never be 0 (wire-api 7.1).
+THROTTLE_DURATION_SECONDS = 30
+
+
+def check_answer(decision: Decision, *, job_id: str, job_hash: str, at_us: int) -> dict[str, Any]:
+    """The body of evaluate and simulate (wire-api 10.4)."""
+    held = decision.decision is Effect.REQUIRE_APPROVAL
+    reference = job_id if held else ""
+    throttled = decision.decision is Effect.THROTTLE
+    return {
+        "decision": DECISION_WORD[decision.decision],
+        "decision_type": DECISION_TYPE[decision.decision],
+        "code": decision.code,
+        "reason": decision.reason,
+        "ruleId": decision.rule_id,
+        "rule_id": decision.rule_id,
+        "matched_rules": list(decision.matched_rules),
+        "policySnapshot": decision.snapshot,
+        "policy_snapshot": decision.snapshot,
+        "approvalRequired": held,
+        "approval_required": held,
+        "approvalRef": reference,
+        "approval_ref": reference,
+        "redactedContextPtr": "",
+        "constraints": constraints_object(decision.constraints),
+        "remediations": remediation_objects(decision.remediations),
+        "throttle_duration_seconds": THROTTLE_DURATION_SECONDS if throttled else 0,
+        "job_hash": job_hash,
+        "evaluated_at": iso_time(at_us),
+        "facts": dict(decision.facts),
+        "label_conflicts": [msgspec.to_builtins(item) for item in decision.conflicts],
+        "clauses": [_clause(clause) for clause in decision.clauses],
+    }
+
+
+def explain_object(explanation: Explanation, request: Request) -> dict[str, Any]:
+    """The `explain` block (wire-api 10.4)."""
+    return {
+        "effective_input": {
+            "topic": request.topic,
+            "tenant": request.tenant,
+            "capability": request.capability,
+            "risk_tags": list(request.risk_tags),
+            "requires": list(request.requires),
+            "labels": dict(explanation.decision.facts),
+            "actor_id": request.actor_id,
+            "actor_type": request.actor_type,
+            "pack_id": request.pack_id,
+        },
+        "views": [dict(view) for view in explanation.views],
+        "rules": [_explained_rule(rule) for rule in explanation.rules],
+        "default_decision": DECISION_WORD[explanation.default_decision],
+        "default_used": explanation.default_used,
+        "cache": {"hit": False},
+    }
+
+
+def _explained_rule(rule: ExplainedRule) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "rule_id": rule.rule_id,
+        "bundle_id": rule.layer,
+        "decision": DECISION_WORD[rule.effect],
+        "matched": rule.matched,
+        "spoke": rule.spoke,
+        "line": rule.line,
+        "held": [_clause(clause) for clause in rule.held],
+        "failed": [_clause(clause) for clause in rule.failed],
+    }
+    if rule.failed:
+        first = rule.failed[0]
+        entry["failed_on"] = first.field
+        entry["expected"] = list(first.wanted)
+        entry["actual"] = list(first.found)
+    return entry
+
+
+def _clause(clause: Clause) -> dict[str, Any]:
+    return {"field": clause.field, "wanted": list(clause.wanted), "found": list(clause.found)}
+
+
+def decision_object(record: DecisionRecord, *, job_id: str) -> dict[str, Any]:
+    """One decision of a job (wire-api 9.4; `action` and `evaluated_at` for the published SDK)."""
+    held = record.decision is Effect.REQUIRE_APPROVAL
+    word = DECISION_WORD[record.decision]
+    return {
+        "stage": record.stage.value,
+        "decision": word,
+        "action": word,
+        "code": record.code,
+        "reason": record.reason,
+        "rule_id": record.rule_id,
+        "matched_rules": list(record.matched_rules),
+        "policy_snapshot": record.snapshot,
+        "approval_required": held,
+        "approval_ref": job_id if held else "",
+        "job_hash": record.job_hash,
+        "constraints": constraints_object(record.constraints),
+        "remediations": remediation_objects(record.remediations),
+        "facts": dict(record.facts),
+        "label_conflicts": [msgspec.to_builtins(item) for item in record.conflicts],
+        "checked_at": record.decided_at_us,
+        "evaluated_at": iso_time(record.decided_at_us),
+    }

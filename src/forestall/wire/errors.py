@@ -1,0 +1,21 @@
+"""Errors → the one flat body that every published client reads (wire-api 4.3)."""
+
+from typing import Any
+
+from forestall.errors import ForestallError, LimitExceededError
+
+
+def error_object(error: ForestallError, request_id: str) -> dict[str, Any]:
+    """`error` stays a text; `details` stay flat; the cause stays inside."""
+    body: dict[str, Any] = {
+        "error": error.message,
+        "code": error.code,
+        "status": error.http_status,
+        "message": error.message,
+        "request_id": request_id,
+    }
+    if error.details:
+        body["details"] = error.details
+    if isinstance(error, LimitExceededError):
+        body.update(error.details)  # clients read `limit`, `current` and `allowed` at the top
+    return body

@@ -1,0 +1,138 @@
+"""Jobs ↔ JSON: the outcome of a submission, one job, a page of jobs. Strings, never nulls."""
+
+import base64
+import binascii
+import json
+from typing import Any
+
+import msgspec
+
+from forestall.errors import InvalidRequestError
+from forestall.jobs.job import DecisionRecord, Job, JobState
+from forestall.policy.rules import Effect
+from forestall.wire.compat import (
+    DECISION_WORD,
+    constraints_object,
+    iso_time,
+    remediation_objects,
+)
+
+_CURSOR_CHARS_MAX = 256
+
+
+class InvalidCursorError(InvalidRequestError):
+    """The cursor is not one that we gave out."""
+
+    code, http_status = "INVALID_CURSOR", 400
+
+
+def submitted_answer(
+    job: Job, decision: DecisionRecord, *, replayed: bool
+) -> tuple[int, dict[str, Any]]:
+    """Status and body of POST /jobs (wire-api 9.1), the original ones on a replay."""
+    body: dict[str, Any] = {
+        "job_id": job.id,
+        "trace_id": job.trace_id,
+        "state": job.state.value,
+        "decision": DECISION_WORD[decision.decision],
+        "rule_id": decision.rule_id,
+        "reason": decision.reason,
+        "policy_snapshot": decision.snapshot,
+        "job_hash": decision.job_hash,
+    }
+    if replayed:
+        body["idempotent_replay"] = True
+    if decision.decision is Effect.DENY:
+        reason = decision.reason or "denied by policy"
+        body.update(
+            error=reason,
+            message=reason,
+            code="policy_denied",
+            status=403,
+            remediations=remediation_objects(decision.remediations),
+        )
+        return 403, body
+    body["constraints"] = constraints_object(decision.constraints)
+    if decision.decision is Effect.REQUIRE_APPROVAL:
+        body.update(status="approval_required", approval_required=True, approval_ref=job.id)
+    else:
+        body["status"] = "accepted"
+    return 200, body
+
+
+def job_summary(job: Job) -> dict[str, Any]:
+    """One entry of a job list (wire-api 9.2)."""
+    decision = job.submit_decision
+    return {
+        "id": job.id,
+        "job_id": job.id,
+        "trace_id": job.trace_id,
+        "state": job.state.value,
+        "topic": job.topic,
+        "tenant": job.tenant,
+        "tenant_id": job.tenant,
+        "principal": job.principal,
+        "actor_id": job.actor_id,
+        "actor_type": job.actor_type,
+        "capability": job.capability,
+        "risk_tags": list(job.risk_tags),
+        "requires": list(job.requires),
+        "pack_id": job.pack_id,
+        "priority": job.priority.value,
+        "idempotency_key": job.idempotency_key,
+        "attempts": 0,
+        "safety_decision": DECISION_WORD[decision.decision] if decision else "",
+        "safety_reason": decision.reason if decision else "",
+        "safety_rule_id": decision.rule_id if decision else "",
+        "safety_snapshot": decision.snapshot if decision else "",
+        "failure_reason": job.failure_reason,
+        "created_at": iso_time(job.created_at_us),
+        "updated_at": iso_time(job.updated_at_us),
+    }
+
+
+def job_object(job: Job, payload: bytes) -> dict[str, Any]:
+    """One job, whole (wire-api 9.3)."""
+    decision = job.submit_decision
+    held = job.state is JobState.APPROVAL_REQUIRED
+    return {
+        **job_summary(job),
+        "labels": dict(job.labels),
+        "tags": list(job.tags),
+        "context_ptr": "",
+        "context": msgspec.Raw(payload),
+        "result_ptr": "",
+        "result": None,
+        "safety_constraints": constraints_object(decision.constraints if decision else None),
+        "safety_remediations": remediation_objects(decision.remediations if decision else ()),
+        "safety_job_hash": job.job_hash,
+        "job_hash": job.job_hash,
+        "approval_required": held,
+        "approval_ref": job.id if held else "",
+        "agent_id": "",
+        "agent_name": "",
+        "agent_risk_tier": "",
+        "workflow_id": "",
+        "run_id": "",
+        "step_id": "",
+    }
+
+
+def encode_cursor(updated_at_us: int, job_id: str) -> str:
+    """An opaque text for the place after one job."""
+    raw = json.dumps([updated_at_us, job_id], separators=(",", ":")).encode()
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def decode_cursor(text: str) -> tuple[int, str]:
+    """The place that `encode_cursor` wrote. Raises InvalidCursorError."""
+    try:
+        if len(text) > _CURSOR_CHARS_MAX:
+            raise ValueError
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        updated_at_us, job_id = json.loads(raw)
+        if type(updated_at_us) is not int or type(job_id) is not str or abs(updated_at_us) > 2**62:
+            raise ValueError
+    except (ValueError, TypeError, binascii.Error, RecursionError) as cause:
+        raise InvalidCursorError("`cursor` is not one that this server gave out") from cause
+    return updated_at_us, job_id

@@ -1,0 +1,85 @@
+"""API keys ↔ JSON (wire-api 8.7): camelCase as the published clients read it."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from forestall.errors import InvalidRequestError
+from forestall.identity.credentials import ApiKey
+from forestall.identity.roles import Role
+from forestall.wire.compat import iso_time
+from forestall.wire.strict_json import decode_json
+
+
+class NewKeyBody(msgspec.Struct, frozen=True):
+    """What POST /auth/keys takes; `role` is ours, a scope that names a role is the peer's way."""
+
+    name: str | None = None
+    role: str | None = None
+    scopes: list[str] | None = None
+    principal_id: str | None = None
+    expires_at: str | None = msgspec.field(default=None, name="expiresAt")
+    expires_at_snake: str | None = msgspec.field(default=None, name="expires_at")
+
+
+class KeyRequestError(InvalidRequestError):
+    """The key request is malformed: name, role, scopes or expiry."""
+
+    code, http_status = "AUTH_KEY_REQUEST_INVALID", 400
+
+
+def decode_new_key(body: bytes) -> tuple[str, Role, str, int | None]:
+    """Name, role, principal and expiry (µs) of a key to be made."""
+    value = decode_json(body)
+    try:
+        asked = msgspec.convert(value, NewKeyBody)
+    except msgspec.ValidationError as cause:
+        raise KeyRequestError(f"the key request is malformed: {cause}") from cause
+    if not asked.name:
+        raise KeyRequestError("`name` is required: it says whose key this is")
+    return (
+        asked.name,
+        _role(asked.role, asked.scopes or []),
+        asked.principal_id or "",
+        _instant_us(asked.expires_at or asked.expires_at_snake),
+    )
+
+
+def _role(word: str | None, scopes: list[str]) -> Role:
+    """The role asked for. Nothing is granted by leaving it out (peer-semantics 13)."""
+    wanted = [word] if word else scopes
+    if len(wanted) != 1 or wanted[0] not in set(Role):
+        names = ", ".join(f"`{role}`" for role in Role)
+        raise KeyRequestError(f"`role` is required: one of {names}")
+    return Role(wanted[0])
+
+
+def _instant_us(text: str | None) -> int | None:
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as cause:
+        raise KeyRequestError("`expiresAt` is a time such as 2027-01-31T12:00:00Z") from cause
+    if at.tzinfo is None:
+        raise KeyRequestError("`expiresAt` needs a time zone, such as a final Z")
+    return int(at.timestamp() * 1_000_000)
+
+
+def key_object(key: ApiKey) -> dict[str, Any]:
+    """A key without its text or hash."""
+    body: dict[str, Any] = {
+        "id": key.id,
+        "name": key.name,
+        "prefix": key.prefix,
+        "tenant": key.tenant,
+        "role": key.role.value,
+        "principal_id": key.principal,
+        "scopes": [key.role.value],
+        "createdAt": iso_time(key.created_at_us),
+        "created_at": iso_time(key.created_at_us),
+    }
+    if key.expires_at_us is not None:
+        body["expiresAt"] = body["expires_at"] = iso_time(key.expires_at_us)
+    return body

@@ -1,0 +1,101 @@
+"""Bytes → JSON value, refusing what two readers could read differently. No field is known here.
+
+Beyond RFC 8259 it refuses duplicate keys, NaN, integers beyond ±(2^53-1), numbers too large for a
+double, NUL and lone surrogates in any text, and nesting past a bound.
+"""
+
+import json
+from typing import Any
+
+from forestall.errors import InvalidRequestError
+from forestall.limits import INTEGER_MAX, JSON_DEPTH_MAX
+
+
+class MalformedJsonError(InvalidRequestError):
+    """The body is not the JSON that we accept; the message says what is wrong."""
+
+    code, http_status = "invalid_json", 400
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise MalformedJsonError("invalid json: an object names the same key twice")
+    return value
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 17 or abs(value := int(digits)) > INTEGER_MAX:
+        raise MalformedJsonError("invalid json: an integer is beyond ±(2^53-1)")
+    return value
+
+
+def _number(digits: str) -> float:
+    value = float(digits)
+    if value in (float("inf"), float("-inf")):
+        raise MalformedJsonError("invalid json: a number is too large")
+    return value
+
+
+def _constant(name: str) -> Any:
+    raise MalformedJsonError(f"invalid json: `{name}` is not a JSON number")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique,
+    parse_int=_integer,
+    parse_float=_number,
+    parse_constant=_constant,
+)
+
+
+def decode_json(body: bytes) -> Any:
+    """The value of a JSON text. Raises MalformedJsonError; never any other error."""
+    try:
+        text = body.decode()
+        value = _DECODER.decode(text)
+    except UnicodeDecodeError as cause:
+        raise MalformedJsonError("invalid json: the body is not UTF-8 text") from cause
+    except json.JSONDecodeError as cause:
+        raise MalformedJsonError(
+            f"invalid json: {cause.msg.lower()} at line {cause.lineno} column {cause.colno}"
+        ) from cause
+    except RecursionError as cause:
+        raise MalformedJsonError(_TOO_DEEP) from cause
+    # Only an escape can hold NUL or half a surrogate pair: JSON refuses them raw, UTF-8 likewise.
+    if "\\u" in text or text.count("[") + text.count("{") > JSON_DEPTH_MAX:
+        _require_clean(value)
+    return value
+
+
+_TOO_DEEP = f"invalid json: nested deeper than {JSON_DEPTH_MAX} levels"
+
+
+def _require_clean(root: Any) -> None:
+    """Walk the value level by level, without recursion."""
+    level = [root]
+    depth = 0
+    while level:
+        if depth > JSON_DEPTH_MAX:
+            raise MalformedJsonError(_TOO_DEEP)
+        children: list[Any] = []
+        for value in level:
+            if isinstance(value, str):
+                _require_text(value)
+            elif isinstance(value, list):
+                children.extend(value)
+            elif isinstance(value, dict):
+                children.extend(value)
+                children.extend(value.values())
+        level = children
+        depth += 1
+
+
+def _require_text(text: str) -> None:
+    if "\x00" in text:
+        raise MalformedJsonError("invalid json: a text holds a NUL character")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as cause:
+            raise MalformedJsonError("invalid json: a text holds half a surrogate pair") from cause

@@ -1,0 +1,262 @@
+"""What a client asks for: body of POST /jobs and of the policy checks → Submission.
+
+Unknown fields are ignored for the sake of published clients (DESIGN 12); known ones are strict.
+`null` reads as absent. Labels, capability and risk tags are read at the top level and under `meta`.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from forestall.errors import ForbiddenError, InvalidRequestError, LimitExceededError
+from forestall.jobs.job import Budget, Priority, Submission
+from forestall.limits import (
+    IDEMPOTENCY_KEY_CHARS_MAX,
+    INTEGER_MAX,
+    LABEL_KEY_CHARS_MAX,
+    LABEL_VALUE_CHARS_MAX,
+    LABELS_MAX,
+    NAME_CHARS_MAX,
+    PROMPT_CHARS_MAX,
+    TAGS_MAX,
+    TOPIC_CHARS_MAX,
+)
+from forestall.wire.strict_json import decode_json
+
+DEFAULT_TOPIC = "job.default"
+_TOPIC = re.compile(r"job(\.[A-Za-z0-9_-]+)+")
+# Names that only the plane may give: its own facts, approval state, policy internals (DESIGN 4).
+_RESERVED_LABEL = re.compile(r"(_|approval_|policy\.)", re.IGNORECASE)
+_PAYLOAD_ENCODER = msgspec.json.Encoder()
+
+
+class ReservedLabelError(InvalidRequestError):
+    """A label that only the control plane may set was sent by a client."""
+
+    code, http_status = "reserved_label", 400
+
+
+class TenantAccessError(ForbiddenError):
+    """The request names a tenant that the credential does not belong to."""
+
+    code, http_status = "tenant_access_denied", 403
+
+
+class Meta(msgspec.Struct, frozen=True):
+    """The `meta` block of the wire contract."""
+
+    tenant_id: str | None = None
+    actor_id: str | None = None
+    actor_type: str | None = None
+    idempotency_key: str | None = None
+    capability: str | None = None
+    risk_tags: list[str] | None = None
+    requires: list[str] | None = None
+    pack_id: str | None = None
+    labels: dict[str, str | None] | None = None
+
+
+class BudgetBody(msgspec.Struct, frozen=True):
+    """The `budget` block of a policy check."""
+
+    max_input_tokens: int | None = None
+    max_output_tokens: int | None = None
+    max_total_tokens: int | None = None
+    deadline_ms: int | None = None
+
+
+class SubmissionBody(msgspec.Struct, frozen=True):
+    """Every field of POST /jobs and of the policy checks that means something to us."""
+
+    topic: str | None = None
+    prompt: str | None = None
+    context: Any = None
+    priority: str | None = None
+    job_id: str | None = None
+    tenant: str | None = None
+    tenant_id: str | None = None
+    org_id: str | None = None
+    principal_id: str | None = None
+    actor_id: str | None = None
+    actor_type: str | None = None
+    idempotency_key: str | None = None
+    pack_id: str | None = None
+    capability: str | None = None
+    risk_tags: list[str] | None = None
+    requires: list[str] | None = None
+    tags: list[str] | None = None
+    labels: dict[str, str | None] | None = None
+    max_input_tokens: int | None = None
+    max_output_tokens: int | None = None
+    max_total_tokens: int | None = None
+    deadline_ms: int | None = None
+    budget: BudgetBody | None = None
+    meta: Meta | None = None
+
+
+def decode_submission(body: bytes, *, tenant: str, header_key: str = "") -> Submission:
+    """A job submission. Raises InvalidRequestError and its kin, TenantAccessError."""
+    asked = _decode(body)
+    if not asked.prompt:
+        raise InvalidRequestError("`prompt` is required and must not be empty")
+    return _submission(asked, topic=asked.topic or DEFAULT_TOPIC, tenant=tenant, key=header_key)
+
+
+def decode_check(body: bytes, *, tenant: str) -> tuple[Submission, str]:
+    """A policy check, and the job id that it names (empty when none)."""
+    asked = _decode(body)
+    if not asked.topic:
+        raise InvalidRequestError("topic is required")
+    submission = _submission(asked, topic=asked.topic, tenant=tenant, key="")
+    return submission, _text(asked.job_id, "job_id")
+
+
+def _decode(body: bytes) -> SubmissionBody:
+    value = decode_json(body)
+    if not isinstance(value, dict):
+        raise InvalidRequestError("the body must be a JSON object")
+    try:
+        return msgspec.convert(value, SubmissionBody)
+    except msgspec.ValidationError as cause:
+        raise InvalidRequestError(_readable(cause)) from cause
+
+
+def _readable(cause: msgspec.ValidationError) -> str:
+    """msgspec names type and place, never the value."""
+    what, _, place = str(cause).partition(" - at ")
+    field = place.strip("`").removeprefix("$.") or "the body"
+    return f"`{field}`: {what[:1].lower()}{what[1:]}"
+
+
+def _submission(asked: SubmissionBody, *, topic: str, tenant: str, key: str) -> Submission:
+    meta = asked.meta or Meta()
+    _require_tenant(tenant, (asked.tenant, asked.tenant_id, asked.org_id, meta.tenant_id))
+    prompt = asked.prompt or ""
+    if len(prompt) > PROMPT_CHARS_MAX:
+        raise LimitExceededError(
+            f"the prompt is {len(prompt)} characters long; {PROMPT_CHARS_MAX} are allowed",
+            details={
+                "limit": "max_prompt_chars",
+                "current": len(prompt),
+                "allowed": PROMPT_CHARS_MAX,
+            },
+        )
+    return Submission(
+        topic=_topic(topic),
+        payload=_PAYLOAD_ENCODER.encode({"prompt": prompt, "context": asked.context}),
+        prompt=prompt,
+        context=asked.context,
+        capability=_text(asked.capability or meta.capability, "capability"),
+        pack_id=_text(asked.pack_id or meta.pack_id, "pack_id"),
+        actor_id=_text(asked.actor_id or meta.actor_id or asked.principal_id, "actor_id"),
+        actor_type=_actor_type(asked.actor_type or meta.actor_type),
+        priority=_priority(asked.priority),
+        risk_tags=_texts((meta.risk_tags, asked.risk_tags), "risk_tags"),
+        requires=_texts((meta.requires, asked.requires), "requires"),
+        tags=_texts((asked.tags,), "tags"),
+        labels=_labels((meta.labels, asked.labels)),
+        budget=_budget(asked),
+        idempotency_key=_idempotency_key(key, asked.idempotency_key or meta.idempotency_key),
+    )
+
+
+def _require_tenant(tenant: str, named: Iterable[str | None]) -> None:
+    if any(name and name != tenant for name in named):
+        raise TenantAccessError("tenant access denied")
+
+
+def _topic(topic: str) -> str:
+    if len(topic) > TOPIC_CHARS_MAX:
+        raise InvalidRequestError(f"`topic` is longer than {TOPIC_CHARS_MAX} characters")
+    if not _TOPIC.fullmatch(topic):
+        raise InvalidRequestError(
+            "`topic` must be `job.` and dot-separated words of letters, digits, `_` and `-`,"
+            " like `job.deploy.apply`"
+        )
+    return topic
+
+
+def _text(text: str | None, field: str) -> str:
+    if text is not None and len(text) > NAME_CHARS_MAX:
+        raise InvalidRequestError(f"`{field}` is longer than {NAME_CHARS_MAX} characters")
+    return text or ""
+
+
+def _texts(lists: Iterable[list[str] | None], field: str) -> tuple[str, ...]:
+    """The distinct texts of several lists, in the order in which they first come."""
+    texts = dict.fromkeys(text for items in lists for text in items or ())
+    if len(texts) > TAGS_MAX:
+        raise InvalidRequestError(f"`{field}` has more than {TAGS_MAX} entries")
+    for text in texts:
+        _text(text, field)
+    return tuple(texts)
+
+
+def _labels(sources: Iterable[Mapping[str, str | None] | None]) -> dict[str, str]:
+    """Labels of all places, later ones over earlier ones; a null value is an absent label."""
+    labels = {
+        key: value
+        for source in sources
+        for key, value in (source or {}).items()
+        if value is not None
+    }
+    if len(labels) > LABELS_MAX:
+        raise InvalidRequestError(f"`labels` has more than {LABELS_MAX} entries")
+    for key, value in labels.items():
+        if not key or len(key) > LABEL_KEY_CHARS_MAX:
+            raise InvalidRequestError(f"a label name is 1 to {LABEL_KEY_CHARS_MAX} characters long")
+        if len(value) > LABEL_VALUE_CHARS_MAX:
+            raise InvalidRequestError(
+                f"a label value is at most {LABEL_VALUE_CHARS_MAX} characters long"
+            )
+        if _RESERVED_LABEL.match(key):
+            raise ReservedLabelError(
+                f"the label `{key[:80]}` is reserved: names that begin with `_`, `approval_` or"
+                " `policy.` belong to the control plane"
+            )
+    return labels
+
+
+def _actor_type(word: str | None) -> str:
+    if word and word not in ("human", "service"):
+        raise InvalidRequestError("`actor_type` is `human` or `service`")
+    return word or ""
+
+
+def _priority(word: str | None) -> Priority:
+    try:
+        return Priority(word) if word else Priority.INTERACTIVE
+    except ValueError:
+        names = ", ".join(f"`{priority}`" for priority in Priority)
+        raise InvalidRequestError(f"`priority` is one of {names}") from None
+
+
+def _budget(asked: SubmissionBody) -> Budget:
+    nested = asked.budget or BudgetBody()
+    values = {
+        name: _count(getattr(asked, name), getattr(nested, name), name)
+        for name in ("max_input_tokens", "max_output_tokens", "max_total_tokens", "deadline_ms")
+    }
+    return Budget(**values)
+
+
+def _count(first: int | None, second: int | None, field: str) -> int | None:
+    number = first if first is not None else second
+    if number is not None and not 0 <= number <= INTEGER_MAX:
+        raise InvalidRequestError(f"`{field}` is a whole number from 0 to 2^53-1")
+    return number
+
+
+def _idempotency_key(header: str, body: str | None) -> str:
+    if header and body and header != body:
+        raise InvalidRequestError(
+            "the Idempotency-Key header and `idempotency_key` differ; send one of them"
+        )
+    key = header or body or ""
+    if len(key) > IDEMPOTENCY_KEY_CHARS_MAX:
+        raise InvalidRequestError(
+            f"the idempotency key is longer than {IDEMPOTENCY_KEY_CHARS_MAX} characters"
+        )
+    return key

@@ -1,0 +1,91 @@
+"""The house style as a test (STYLE 2): limits on functions, lines and modules; no dead weight."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+OTHERS = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "bench").rglob("*.py")]
+EVERY_FILE = SOURCES + sorted(OTHERS)
+LINES_PER_MODULE_MAX = 500
+LINES_PER_FUNCTION_MAX = 70
+COLUMNS_MAX = 100
+FORBIDDEN_WORDS = ("TODO", "FIXME", "XXX", "NotImplementedError")
+FORBIDDEN_ROOMS = {"utils", "common", "core", "models", "helpers", "infra"}
+
+
+def _id(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert len(SOURCES) > 30
+
+
+@pytest.mark.parametrize("path", EVERY_FILE, ids=_id)
+def test_lines_are_short(path: Path) -> None:
+    long = [n for n, line in enumerate(path.read_text().splitlines(), 1) if len(line) > COLUMNS_MAX]
+    assert not long, f"lines longer than {COLUMNS_MAX}: {long}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=_id)
+def test_modules_are_small_and_say_what_they_do(path: Path) -> None:
+    text = path.read_text()
+    tree = ast.parse(text)
+    assert text.count("\n") <= LINES_PER_MODULE_MAX
+    assert ast.get_docstring(tree), "a file opens by saying what it does"
+    assert not [word for word in FORBIDDEN_WORDS if word in text]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=_id)
+def test_functions_are_short(path: Path) -> None:
+    long = [
+        f"{node.name}: {node.end_lineno - node.lineno + 1}"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and node.end_lineno is not None
+        and node.end_lineno - node.lineno + 1 > LINES_PER_FUNCTION_MAX
+    ]
+    assert not long
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=_id)
+def test_public_things_are_documented(path: Path) -> None:
+    """Public classes and functions of the rooms say what they mean."""
+    bare = [
+        node.name
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+        and not node.name.startswith("_")
+        and not ast.get_docstring(node)
+    ]
+    assert not bare
+
+
+def test_no_room_is_a_drawer() -> None:
+    rooms = {path.name for path in (ROOT / "src" / "forestall").iterdir() if path.is_dir()}
+    assert not rooms & FORBIDDEN_ROOMS
+    assert not {path.stem for path in SOURCES} & FORBIDDEN_ROOMS
+
+
+def test_only_the_gate_evaluates() -> None:
+    """control/gate.py is the plane's only caller of `evaluate` (STYLE 3)."""
+    callers = [
+        _id(path)
+        for path in SOURCES
+        if "policy.evaluate import evaluate" in path.read_text()
+        and "/policy/" not in _id(path)
+    ]
+    assert callers == ["src/forestall/control/gate.py"]
+
+
+def test_the_peers_spellings_live_in_one_file() -> None:
+    """camelCase and prefixed decision names are added in wire/compat.py and the wire room only."""
+    elsewhere = [
+        _id(path)
+        for path in SOURCES
+        if "DECISION_TYPE_" in path.read_text() and path.parent.name != "wire"
+    ]
+    assert not elsewhere

@@ -1,0 +1,83 @@
+"""Globs against a slow, obvious matcher."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forestall.policy.globs import GlobError, compile_globs, glob_pattern
+
+
+def naive(glob: str, value: str) -> bool:
+    """By recursion on the definition: no regular expression, no cleverness."""
+    if not glob:
+        return not value
+    head, rest = glob[0], glob[1:]
+    if head == "*":
+        return any(naive(rest, value[skip:]) for skip in range(len(value) + 1))
+    if not value:
+        return False
+    if head == "?":
+        return naive(rest, value[1:])
+    if head == "[":
+        negated = rest[:1] in ("!", "^")
+        start = 1 if negated else 0
+        end = rest.index("]", start + 1)
+        return (_in_class(rest[start:end], value[0]) != negated) and naive(
+            rest[end + 1 :], value[1:]
+        )
+    return head == value[0] and naive(rest, value[1:])
+
+
+def _in_class(body: str, char: str) -> bool:
+    index = 0
+    while index < len(body):
+        if body[index + 1 : index + 2] == "-" and index + 2 < len(body):
+            if body[index] <= char <= body[index + 2]:
+                return True
+            index += 3
+        else:
+            if body[index] == char:
+                return True
+            index += 1
+    return False
+
+
+PIECES = st.sampled_from(["a", "b", ".", "*", "?", "[ab]", "[!a]", "[a-c]", "[]]", "[*]", "\n"])
+
+
+@given(st.lists(PIECES, min_size=1, max_size=8), st.text("ab.c]*\n", max_size=10))
+def test_agrees_with_the_definition(pieces: list[str], value: str) -> None:
+    glob = "".join(pieces)
+    assert compile_globs((glob,))(value) == naive(glob, value)
+
+
+@pytest.mark.parametrize(
+    ("glob", "value", "wanted"),
+    [
+        ("job.exec.*", "job.exec.shell", True),
+        ("job.exec.*", "job.exec.", True),
+        ("job.exec.*", "job.exec", False),
+        ("job.*", "job.a.b.c", True),
+        ("job.exec.*", "xjob.exec.a", False),
+        ("job", "Job", False),
+        ("*", "", True),
+        ("prod", "prod\n", False),
+        ("a+b", "aab", False),
+        ("a+b", "a+b", True),
+        ("[[]x", "[x", True),
+    ],
+)
+def test_cases(glob: str, value: str, wanted: bool) -> None:
+    assert compile_globs((glob,))(value) is wanted
+
+
+@pytest.mark.parametrize("glob", ["", "[", "[a", "[]", "[!]", "[z-a]", "a" * 600])
+def test_malformed_globs_are_errors(glob: str) -> None:
+    with pytest.raises(GlobError):
+        glob_pattern(glob)
+
+
+def test_many_stars_do_not_explode() -> None:
+    """Fails by never returning, were matching exponential or of high degree."""
+    matches = compile_globs(("*a" * 200 + "b",))
+    assert matches("a" * 4_000) is False
