@@ -105,7 +105,7 @@ def _print_decision(answer: dict[str, Any]) -> None:
     if answer["reason"]:
         click.echo(f"  reason    {shown(answer['reason'])}")
     for clause in answer["clauses"]:
-        click.echo(f"  held      {_clause(clause)}")
+        click.echo(shown(f"  held      {clause['field']}: {' or '.join(clause['wanted'])}"))
     for conflict in answer["label_conflicts"]:
         click.echo(
             f"  conflict  label {shown(conflict['label'])}: {conflict['origin']} says"

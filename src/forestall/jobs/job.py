@@ -188,6 +188,7 @@ def job_hash(submission: Submission, *, tenant: str, principal: str) -> str:
                 "priority": submission.priority.value,
                 "requires": sorted(submission.requires),
                 "risk_tags": sorted(submission.risk_tags),
+                "tags": sorted(submission.tags),
                 "labels": sorted([key, value] for key, value in submission.labels.items()),
                 "payload": payload_digest(submission.payload),
                 "budget": [

@@ -4,7 +4,7 @@ Stages, in this order: reject what clashes between files · order the layers · 
 clauses into tests · digest everything that can change a decision.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -12,31 +12,28 @@ import msgspec
 from forestall.canonical import canonical_struct, digest
 from forestall.facts.derive import DEFAULT_DERIVATIONS, DERIVED_LABELS, Derivation
 from forestall.facts.origin import Origin
-from forestall.policy.globs import Matcher, compile_globs
+from forestall.policy.clauses import CompiledClause, Test, compile_clauses
+from forestall.policy.globs import compile_globs
+from forestall.policy.index import LayerIndex, is_settled
 from forestall.policy.problems import PolicyError, Problem
-from forestall.policy.request import Request
-from forestall.policy.rules import Effect, Policy, Rule
+from forestall.policy.rules import Clause, Effect, Policy, Rule
 
 # Raised whenever the same policy and request may decide otherwise than before.
 ENGINE_VERSION = 1
 
-Labels = Mapping[str, str]
-Test = Callable[[Request, Labels], bool]
-
-
-class CompiledClause(NamedTuple):
-    """One condition: its field, what the rule wants there, and the test itself."""
-
-    field: str
-    wanted: tuple[str, ...]
-    holds: Test
-
 
 class CompiledRule(NamedTuple):
-    """A rule and its conditions, cheapest first."""
+    """A rule and its clauses. `residual` are those that the index does not settle."""
 
     rule: Rule
     clauses: tuple[CompiledClause, ...]
+    said: tuple[Clause, ...]  # the clauses as a decision names them
+    residual: tuple[Test, ...]
+
+    @property
+    def strictness(self) -> int:
+        """Of the rule's effect."""
+        return self.rule.effect.strictness
 
 
 class Layer(NamedTuple):
@@ -44,6 +41,7 @@ class Layer(NamedTuple):
 
     name: str
     rules: tuple[CompiledRule, ...]
+    rule_index: LayerIndex
 
 
 class Snapshot:
@@ -148,68 +146,19 @@ def _combined_derivations(policies: Sequence[Policy]) -> tuple[Derivation, ...]:
 
 
 def _compile_layer(policy: Policy) -> Layer:
-    return Layer(policy.name, tuple(CompiledRule(rule, _clauses(rule)) for rule in policy.rules))
+    return Layer(
+        policy.name,
+        tuple(_compile_rule(rule) for rule in policy.rules),
+        LayerIndex([rule.match for rule in policy.rules]),
+    )
 
 
-def _clauses(rule: Rule) -> tuple[CompiledClause, ...]:
-    match = rule.match
-    clauses: list[CompiledClause] = []
-
-    def add(field: str, wanted: tuple[str, ...], holds: Test) -> None:
-        if wanted:
-            clauses.append(CompiledClause(field, wanted, holds))
-
-    add("topics", match.topics, _topic_test(compile_globs(match.topics)))
-    add("tenants", match.tenants, _tenant_test(compile_globs(match.tenants)))
-    add("capabilities", match.capabilities, _capability_test(compile_globs(match.capabilities)))
-    for label, globs in match.labels:
-        add(f"labels.{label}", globs, _label_test(label, compile_globs(globs)))
-    add("risk_tags", match.risk_tags, _risk_tags_test(frozenset(match.risk_tags)))
-    add("requires", match.requires, _requires_test(frozenset(match.requires)))
-    add("actor_ids", match.actor_ids, _actor_id_test(compile_globs(match.actor_ids)))
-    add("actor_types", match.actor_types, _actor_type_test(frozenset(match.actor_types)))
-    add("pack_ids", match.pack_ids, _pack_test(compile_globs(match.pack_ids)))
-    return tuple(clauses)
-
-
-def _topic_test(matches: Matcher) -> Test:
-    return lambda request, labels: matches(request.topic)
-
-
-def _tenant_test(matches: Matcher) -> Test:
-    return lambda request, labels: matches(request.tenant)
-
-
-def _capability_test(matches: Matcher) -> Test:
-    return lambda request, labels: matches(request.capability)
-
-
-def _actor_id_test(matches: Matcher) -> Test:
-    return lambda request, labels: matches(request.actor_id)
-
-
-def _pack_test(matches: Matcher) -> Test:
-    return lambda request, labels: matches(request.pack_id)
-
-
-def _actor_type_test(wanted: frozenset[str]) -> Test:
-    return lambda request, labels: request.actor_type in wanted
-
-
-def _risk_tags_test(wanted: frozenset[str]) -> Test:
-    return lambda request, labels: not wanted.isdisjoint(request.risk_tags)
-
-
-def _requires_test(wanted: frozenset[str]) -> Test:
-    return lambda request, labels: wanted.issubset(request.requires)
-
-
-def _label_test(label: str, matches: Matcher) -> Test:
-    def holds(request: Request, labels: Labels) -> bool:
-        value = labels.get(label)
-        return value is not None and matches(value)
-
-    return holds
+def _compile_rule(rule: Rule) -> CompiledRule:
+    clauses = compile_clauses(rule.match)
+    residual = tuple(
+        each.holds for each in clauses if not is_settled(each.clause.field, rule.match)
+    )
+    return CompiledRule(rule, clauses, tuple(each.clause for each in clauses), residual)
 
 
 class _Content(msgspec.Struct, frozen=True, kw_only=True):

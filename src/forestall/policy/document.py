@@ -162,7 +162,7 @@ class _Composer:
                 raise self.problem(mark, f"the tag `{event.tag}` is not allowed", "leave it out")
             line, column = mark.line + 1, mark.column + 1
             if isinstance(event, yaml.ScalarEvent):
-                end = event.end_mark
+                end: Any = event.end_mark
                 length = end.column - mark.column if end.line == mark.line else 1
                 return Scalar(line, column, max(1, length), event.value, plain=event.implicit[0])
             if isinstance(event, yaml.SequenceStartEvent):

@@ -5,14 +5,15 @@ Rule 3: inside a layer the first matching rule speaks; across layers and across 
 strictest decision stands and constraints intersect (DESIGN 3).
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from forestall.facts.derive import LabelView
 from forestall.policy.compile import CompiledRule, Layer, Snapshot
 from forestall.policy.constraints import intersect
 from forestall.policy.request import Request
-from forestall.policy.rules import Clause, Constraints, Decision, Effect, Rule
-from forestall.policy.views import Views, views_of
+from forestall.policy.rules import Constraints, Decision, Effect, LabelConflict
+from forestall.policy.views import views_of
 
 DEFAULT_DENY_REASON = "no rule allows this (default decision)"
 DEFAULT_ALLOW_REASON = "no rule forbids this (default decision)"
@@ -27,9 +28,12 @@ def evaluate(snapshot: Snapshot, request: Request, *, now: datetime) -> Decision
     try:
         views, conflicts = views_of(snapshot, request)
         verdicts = [(_speakers(snapshot.layers, request, labels), labels) for labels in views]
+        if len(verdicts) == 1 and len(verdicts[0][0]) == 1:  # by far the most common case
+            ((speaker,), labels), *_ = verdicts
+            return _by_rule(snapshot, speaker, labels, (speaker,), conflicts)
     except Exception as error:  # noqa: BLE001 - whatever fails here must deny, never skip
         return rule_error(snapshot, error)
-    return _combine(snapshot, request, verdicts, Views(views, conflicts))
+    return _combine(snapshot, verdicts, conflicts)
 
 
 def rule_error(snapshot: Snapshot, error: Exception) -> Decision:
@@ -50,8 +54,9 @@ def _speakers(
     """The first matching rule of each layer that has one, in the order of the layers."""
     found = []
     for layer in layers:
-        for compiled in layer.rules:
-            if all(clause.holds(request, labels) for clause in compiled.clauses):
+        for number in layer.rule_index.candidates(request, labels):
+            compiled = layer.rules[number]
+            if all(holds(request, labels) for holds in compiled.residual):
                 found.append(compiled)
                 break
     return tuple(found)
@@ -59,74 +64,75 @@ def _speakers(
 
 def _combine(
     snapshot: Snapshot,
-    request: Request,
     verdicts: list[tuple[tuple[CompiledRule, ...], LabelView]],
-    views: Views,
+    conflicts: tuple[LabelConflict, ...],
 ) -> Decision:
-    """The strictest over all views; a view in which no rule speaks has the default decision."""
+    """The strictest over all views; a view in which no rule speaks has the default decision.
+
+    Of equally strict ones a rule goes before the default, which says less; then the first.
+    """
     deciding: CompiledRule | None = None
     deciding_labels = verdicts[0][1]
-    strictest: Effect | None = None
-    speakers: dict[str, Rule] = {}
+    default_labels: LabelView | None = None
+    speakers: dict[str, CompiledRule] = {}
     for rules, labels in verdicts:
-        candidates: tuple[CompiledRule | None, ...] = rules or (None,)
-        for compiled in candidates:
-            effect = snapshot.default if compiled is None else compiled.rule.effect
-            if compiled is not None:
-                speakers[compiled.rule.id] = compiled.rule
-            if strictest is None or effect.strictness > strictest.strictness:
-                strictest, deciding, deciding_labels = effect, compiled, labels
-    assert strictest is not None, "there is always at least one view"
-    ranked = sorted(speakers.values(), key=lambda rule: -rule.effect.strictness)
+        if not rules and default_labels is None:
+            default_labels = labels
+        for compiled in rules:
+            speakers[compiled.rule.id] = compiled
+            if deciding is None or compiled.strictness > deciding.strictness:
+                deciding, deciding_labels = compiled, labels
+    if deciding is None or (
+        default_labels is not None and snapshot.default.strictness > deciding.strictness
+    ):
+        labels = deciding_labels if default_labels is None else default_labels
+        return _by_default(snapshot, labels, tuple(speakers), conflicts)
+    ranked = sorted(speakers.values(), key=lambda each: -each.strictness)
+    return _by_rule(snapshot, deciding, deciding_labels, ranked, conflicts)
+
+
+def _by_rule(
+    snapshot: Snapshot,
+    deciding: CompiledRule,
+    labels: LabelView,
+    ranked: Sequence[CompiledRule],
+    conflicts: tuple[LabelConflict, ...],
+) -> Decision:
+    rule = deciding.rule
     return Decision(
-        decision=strictest,
-        code="rule" if deciding else "default",
-        reason=deciding.rule.reason if deciding else _default_reason(strictest),
-        rule_id=deciding.rule.id if deciding else "",
-        matched_rules=tuple(rule.id for rule in ranked),
-        clauses=held_clauses(deciding, request, deciding_labels) if deciding else (),
-        facts=tuple(sorted(deciding_labels.items())),
-        conflicts=views.conflicts,
-        constraints=_constraints(strictest, ranked),
-        remediations=deciding.rule.remediations if deciding else (),
+        decision=rule.effect,
+        code="rule",
+        reason=rule.reason,
+        rule_id=rule.id,
+        matched_rules=tuple([each.rule.id for each in ranked]),
+        clauses=deciding.said,
+        facts=tuple(sorted(labels.items())) if labels else (),
+        conflicts=conflicts,
+        constraints=_constraints(rule.effect, ranked),
+        remediations=rule.remediations,
         snapshot=snapshot.digest,
     )
 
 
-def _constraints(effect: Effect, rules: list[Rule]) -> Constraints | None:
-    if effect in (Effect.DENY, Effect.ALLOW):
-        return None
-    return intersect(rule.constraints for rule in rules if rule.constraints is not None)
-
-
-def _default_reason(effect: Effect) -> str:
-    return DEFAULT_ALLOW_REASON if effect is Effect.ALLOW else DEFAULT_DENY_REASON
-
-
-def held_clauses(compiled: CompiledRule, request: Request, labels: LabelView) -> tuple[Clause, ...]:
-    """The clauses of a rule with what they found; used for the reasons of a decision."""
-    return tuple(
-        Clause(field=clause.field, wanted=clause.wanted, found=found(clause.field, request, labels))
-        for clause in compiled.clauses
+def _by_default(
+    snapshot: Snapshot,
+    labels: LabelView,
+    matched_rules: tuple[str, ...],
+    conflicts: tuple[LabelConflict, ...],
+) -> Decision:
+    return Decision(
+        decision=snapshot.default,
+        code="default",
+        reason=DEFAULT_ALLOW_REASON if snapshot.default is Effect.ALLOW else DEFAULT_DENY_REASON,
+        matched_rules=matched_rules,
+        facts=tuple(sorted(labels.items())) if labels else (),
+        conflicts=conflicts,
+        snapshot=snapshot.digest,
     )
 
 
-def found(field: str, request: Request, labels: LabelView) -> tuple[str, ...]:
-    """What the request has in a field of `match`; empty when it has nothing there."""
-    if field.startswith("labels."):
-        value = labels.get(field.removeprefix("labels."))
-        return () if value is None else (value,)
-    if field in ("risk_tags", "requires"):
-        return tuple(getattr(request, field))
-    text = getattr(request, _FIELD_OF_CLAUSE[field])
-    return (text,) if text else ()
-
-
-_FIELD_OF_CLAUSE = {
-    "topics": "topic",
-    "tenants": "tenant",
-    "capabilities": "capability",
-    "actor_ids": "actor_id",
-    "actor_types": "actor_type",
-    "pack_ids": "pack_id",
-}
+def _constraints(effect: Effect, rules: Sequence[CompiledRule]) -> Constraints | None:
+    """What the rules bind together. An allow stands only when no rule constrains anything."""
+    if effect is Effect.DENY or effect is Effect.ALLOW:
+        return None
+    return intersect(each.rule.constraints for each in rules if each.rule.constraints is not None)

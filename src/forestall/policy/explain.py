@@ -7,7 +7,7 @@ import msgspec
 from forestall.facts.derive import LabelView
 from forestall.limits import EXPLAINED_RULES_MAX
 from forestall.policy.compile import CompiledRule, Snapshot
-from forestall.policy.evaluate import evaluate, found
+from forestall.policy.evaluate import evaluate
 from forestall.policy.request import Request
 from forestall.policy.rules import Clause, Decision, Effect
 from forestall.policy.views import views_of
@@ -74,13 +74,9 @@ def _explained(
 ) -> ExplainedRule:
     held: list[Clause] = []
     failed: list[Clause] = []
-    for clause in compiled.clauses:
-        (held if clause.holds(request, labels) else failed).append(
-            Clause(
-                field=clause.field,
-                wanted=clause.wanted,
-                found=found(clause.field, request, labels),
-            )
+    for clause, holds, found in compiled.clauses:
+        (held if holds(request, labels) else failed).append(
+            msgspec.structs.replace(clause, found=tuple(found(request, labels)))
         )
     return ExplainedRule(
         rule_id=compiled.rule.id,

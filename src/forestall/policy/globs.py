@@ -5,7 +5,7 @@ tried once, leftmost, and never given back (atomic groups), which finds a match 
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from forestall.limits import GLOB_CHARS_MAX, GLOB_MEMO_ENTRIES_MAX
 
@@ -98,5 +98,73 @@ def compile_globs(globs: Sequence[str]) -> Matcher:
                 memo.clear()  # values are the client's: forget all rather than grow
             known = memo[value] = value in literals or full_match(value) is not None
         return known
+
+    return matches
+
+
+class GlobSet:
+    """Which of many globs match a value, without trying each: by literal beginning and ending.
+
+    Exact globs are looked up. The others are grouped by the literal text before their first
+    wildcard and after their last; only groups between whose texts the value lies are tried.
+    """
+
+    __slots__ = ("_exact", "_groups", "_lengths")
+
+    def __init__(self, globs: Iterable[str]) -> None:
+        """Raises GlobError when one of the globs is malformed."""
+        self._exact: set[str] = set()
+        self._groups: dict[tuple[str, str], list[tuple[str, Matcher | None]]] = {}
+        for glob in globs:
+            if is_literal(glob):
+                glob_pattern(glob)
+                self._exact.add(glob)
+                continue
+            if "[" in glob:
+                glob_pattern(glob)  # an unclosed bracket has no ends to speak of
+            ends = _literal_ends(glob)
+            # Nothing but one star between the ends: whatever falls into the group matches.
+            matcher = None if glob == "*".join(ends) else _inner_matcher(glob)
+            self._groups.setdefault(ends, []).append((glob, matcher))
+        self._lengths = sorted({(len(first), len(last)) for first, last in self._groups})
+
+    def matching(self, value: str) -> list[str]:
+        """Every glob that matches, in no particular order."""
+        found = [value] if value in self._exact else []
+        size = len(value)
+        for first, last in self._lengths:
+            if first + last <= size:
+                group = self._groups.get((value[:first], value[size - last :]))
+                for glob, matcher in group or ():
+                    if matcher is None or matcher(value):
+                        found.append(glob)
+        return found
+
+
+def _literal_ends(glob: str) -> tuple[str, str]:
+    """The literal text before the first wildcard and after the last one."""
+    first = min(index for index, char in enumerate(glob) if char in "*?[")
+    last = max(index for index, char in enumerate(glob) if char in "*?]")
+    return glob[:first], glob[last + 1 :]
+
+
+def _inner_matcher(glob: str) -> Matcher:
+    """A matcher for one glob; with stars only it needs no regular expression, whose compilation
+    would take most of the time of loading a policy."""
+    if "?" in glob or "[" in glob:
+        full_match = re.compile(glob_pattern(glob), re.DOTALL).fullmatch
+        return lambda value: full_match(value) is not None
+    first, *middle, last = glob.split("*")
+
+    def matches(value: str) -> bool:
+        position, end = len(first), len(value) - len(last)
+        if position > end or not value.startswith(first) or not value.endswith(last):
+            return False
+        for part in middle:
+            position = value.find(part, position, end)
+            if position < 0:
+                return False
+            position += len(part)
+        return True
 
     return matches

@@ -139,7 +139,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Clause(msgspec.Struct, frozen=True, kw_only=True):
-    """One condition of a rule, for people: the field, what the rule wants, what was found."""
+    """One condition of a rule: the field and what the rule wants there.
+
+    `found` is what the request has there; filled in by explain only.
+    """
 
     field: str
     wanted: tuple[str, ...]

@@ -73,13 +73,16 @@ class Prepared:
             _imply(self.expect, JobAbsent(job.tenant, job.id))
         elif type(put) is PutIdempotency:
             entry = put.entry
-            self.idempotency.append((entry.tenant, entry.key, entry.request_digest, entry.job_id))
+            row = (entry.tenant, entry.key, entry.request_digest, entry.job_id)
+            "".join(row).encode()  # this value has no JSON body that would refuse bad text
+            self.idempotency.append(row)
             _imply(self.expect, IdempotencyKeyAbsent(entry.tenant, entry.key))
         elif type(put) is PutKey:
             key = put.key
             made, ended = key.created_at_us, key.revoked_at_us
-            row = (key.id, key.tenant, key.name, made, ended, _encode(key))
-            self.direct.append(("put_key", row))
+            self.direct.append(
+                ("put_key", (key.id, key.tenant, key.name, made, ended, _encode(key)))
+            )
         else:
             assert type(put) is PutSnapshot
             entered = put.entry
@@ -155,4 +158,7 @@ def _first_failed(
 
 
 def _found(connection: sqlite3.Connection, statement: str, row: Row) -> bool:
-    return bool(connection.execute(statement, row).fetchall())
+    try:
+        return bool(connection.execute(statement, row).fetchall())
+    except UnicodeEncodeError:  # a lone surrogate is no text, so nothing has it as a name
+        return False

@@ -59,7 +59,6 @@ class SqliteStore:
         self._writer = writer
         self._checkpointer = checkpointer
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="forestall-reader")
-        self._closed = False
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = False) -> "SqliteStore":
@@ -162,6 +161,14 @@ class SqliteStore:
     async def close(self) -> None:
         """See `Store.close`. Safe to call twice; leaves one file, its WAL copied back."""
         await asyncio.to_thread(self._shut)
+
+    def _writer_pragma(self, text: str) -> None:
+        """Set something on the writing connection. For tests only: a full disk, a short lock wait.
+
+        The caller sees to it that no commit is under way.
+        """
+        assert self._writing is not None, "a read-only store has no writing connection"
+        self._writing.execute(f"PRAGMA {text}").fetchall()
 
     def _shut(self) -> None:
         if self._writer is not None:

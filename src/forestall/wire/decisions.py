@@ -47,7 +47,9 @@ def check_answer(decision: Decision, *, job_id: str, job_hash: str, at_us: int) 
         "evaluated_at": iso_time(at_us),
         "facts": dict(decision.facts),
         "label_conflicts": [msgspec.to_builtins(item) for item in decision.conflicts],
-        "clauses": [_clause(clause) for clause in decision.clauses],
+        "clauses": [
+            {"field": clause.field, "wanted": list(clause.wanted)} for clause in decision.clauses
+        ],
     }
 
 

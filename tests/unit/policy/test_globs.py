@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forestall.policy.globs import GlobError, compile_globs, glob_pattern
+from forestall.policy.globs import GlobError, GlobSet, compile_globs, glob_pattern
 
 
 def naive(glob: str, value: str) -> bool:
@@ -49,6 +49,15 @@ PIECES = st.sampled_from(["a", "b", ".", "*", "?", "[ab]", "[!a]", "[a-c]", "[]]
 def test_agrees_with_the_definition(pieces: list[str], value: str) -> None:
     glob = "".join(pieces)
     assert compile_globs((glob,))(value) == naive(glob, value)
+
+
+GLOBS = st.lists(PIECES, min_size=1, max_size=6).map("".join)
+
+
+@given(st.sets(GLOBS, max_size=8), st.text("ab.c]*\n", max_size=8))
+def test_a_set_finds_exactly_the_globs_that_match(globs: set[str], value: str) -> None:
+    wanted = sorted(glob for glob in globs if naive(glob, value))
+    assert sorted(GlobSet(globs).matching(value)) == wanted
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,13 @@ CREATE TABLE log (
 ) STRICT;
 
 -- What was decided and recorded stays. The chain would betray a change; these refuse it.
+-- A REPLACE deletes without asking the DELETE triggers, hence those on INSERT.
+CREATE TRIGGER log_only_grows BEFORE INSERT ON log
+WHEN EXISTS (SELECT 1 FROM log WHERE position >= NEW.position)
+BEGIN
+    SELECT RAISE(ABORT, 'the log is append-only');
+END;
+
 CREATE TRIGGER log_never_updated BEFORE UPDATE ON log
 BEGIN
     SELECT RAISE(ABORT, 'the log is append-only');
@@ -75,6 +82,15 @@ END;
 CREATE TRIGGER log_never_deleted BEFORE DELETE ON log
 BEGIN
     SELECT RAISE(ABORT, 'the log is append-only');
+END;
+
+CREATE TRIGGER decisions_only_grow BEFORE INSERT ON decisions
+WHEN EXISTS (
+    SELECT 1 FROM decisions
+    WHERE tenant = NEW.tenant AND job_id = NEW.job_id AND seq >= NEW.seq
+)
+BEGIN
+    SELECT RAISE(ABORT, 'decisions are append-only');
 END;
 
 CREATE TRIGGER decisions_never_updated BEFORE UPDATE ON decisions

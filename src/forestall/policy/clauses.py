@@ -1,0 +1,65 @@
+"""One rule's conditions as functions: the plain meaning of each clause, one at a time.
+
+The index is only a faster way to find rules whose every clause holds; explain calls these directly.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from forestall.policy.fields import FIELDS, Kind, Labels, MatchField
+from forestall.policy.globs import Matcher, compile_globs
+from forestall.policy.request import Request
+from forestall.policy.rules import Clause, Match
+
+Test = Callable[[Request, Labels], bool]
+Finder = Callable[[Request, Labels], Sequence[str]]
+
+
+class CompiledClause(NamedTuple):
+    """One condition: what it says, whether it holds, and what it found."""
+
+    clause: Clause
+    holds: Test
+    found: Finder
+
+
+def compile_clauses(match: Match) -> tuple[CompiledClause, ...]:
+    """Every clause of a match, in the order of the fields; all of them must hold."""
+    clauses = [_field_clause(field, wanted) for field in FIELDS if (wanted := field.wanted(match))]
+    clauses.extend(_label_clause(label, globs) for label, globs in match.labels)
+    return tuple(clauses)
+
+
+def _field_clause(field: MatchField, wanted: tuple[str, ...]) -> CompiledClause:
+    values = field.values
+    clause = Clause(field=field.name, wanted=wanted)
+
+    def found(request: Request, labels: Labels) -> Sequence[str]:
+        return values(request)
+
+    return CompiledClause(clause, _field_test(field, wanted), found)
+
+
+def _field_test(field: MatchField, wanted: tuple[str, ...]) -> Test:
+    values = field.values
+    words = frozenset(wanted)
+    if field.kind is Kind.ALL_WORDS:
+        return lambda request, labels: words.issubset(values(request))
+    if field.kind is Kind.WORD:
+        return lambda request, labels: not words.isdisjoint(values(request))
+    matches = compile_globs(wanted)
+    return lambda request, labels: any(matches(value) for value in values(request))
+
+
+def _label_clause(label: str, globs: tuple[str, ...]) -> CompiledClause:
+    matches: Matcher = compile_globs(globs)
+
+    def holds(request: Request, labels: Labels) -> bool:
+        value = labels.get(label)
+        return value is not None and matches(value)
+
+    def found(request: Request, labels: Labels) -> Sequence[str]:
+        value = labels.get(label)
+        return () if value is None else (value,)
+
+    return CompiledClause(Clause(field=f"labels.{label}", wanted=globs), holds, found)

@@ -1,0 +1,56 @@
+"""Every field of `match` once: where its patterns stand in a rule and its values in a request.
+
+Compile, index and explain read this table, so a field cannot mean one thing here and another there.
+A fact that is absent (an empty text, an empty list) matches no pattern, not even `*`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from operator import attrgetter
+from typing import NamedTuple
+
+from forestall.policy.request import Request
+from forestall.policy.rules import Match
+
+Labels = Mapping[str, str]
+
+
+class Kind(Enum):
+    """How the patterns of a field are held against its values."""
+
+    GLOB = "any of the globs matches"
+    WORD = "any of the words is there"
+    ALL_WORDS = "all of the words are there"
+
+
+class MatchField(NamedTuple):
+    """One field of `match`. `attribute` names the one text of a request that it looks at, if so."""
+
+    name: str
+    kind: Kind
+    wanted: Callable[[Match], tuple[str, ...]]
+    values: Callable[[Request], Sequence[str]]
+    attribute: str = ""
+
+
+def _about(name: str, kind: Kind, attribute: str) -> MatchField:
+    """A field that looks at one text; an empty text is an absent one."""
+    value_of = attrgetter(attribute)
+
+    def values(request: Request) -> Sequence[str]:
+        value: str = value_of(request)
+        return (value,) if value else ()
+
+    return MatchField(name, kind, attrgetter(name), values, attribute)
+
+
+FIELDS: tuple[MatchField, ...] = (
+    _about("topics", Kind.GLOB, "topic"),
+    _about("tenants", Kind.GLOB, "tenant"),
+    _about("capabilities", Kind.GLOB, "capability"),
+    _about("pack_ids", Kind.GLOB, "pack_id"),
+    _about("actor_ids", Kind.GLOB, "actor_id"),
+    _about("actor_types", Kind.WORD, "actor_type"),
+    MatchField("risk_tags", Kind.WORD, attrgetter("risk_tags"), attrgetter("risk_tags")),
+    MatchField("requires", Kind.ALL_WORDS, attrgetter("requires"), attrgetter("requires")),
+)
