@@ -25,6 +25,13 @@ from tests.e2e.harness import Reply
 
 T = TypeVar("T")
 Message = dict[str, Any]
+_POLICY_API = "/api/v1/policy"
+VERBS = (
+    "/api/v1/jobs",
+    f"{_POLICY_API}/evaluate",
+    f"{_POLICY_API}/simulate",
+    f"{_POLICY_API}/explain",
+)
 ERROR_FIELDS = {"error", "code", "status", "message", "request_id"}
 
 # One rule for each outcome that the wire knows, and the guide's two.
@@ -248,6 +255,14 @@ def assert_coded(reply: Reply, status: int, code: str = "") -> dict[str, Any]:
     if code:
         assert body["code"] == code
     return body
+
+
+def refused(door: Door, body: Any, status: int = 400, code: str = "", **more: Any) -> None:
+    """Every verb that takes an action refuses this body alike, and nothing is stored."""
+    before = door.trace()
+    for path in VERBS:
+        assert_coded(door.ask("POST", path, body, **more), status, code)
+    assert door.trace() == before
 
 
 def _json(body: Any) -> bytes:

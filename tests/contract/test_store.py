@@ -844,7 +844,7 @@ async def _played(store: Store, groups: Sequence[Sequence[Change]]) -> list[Any]
 
 
 @given(groups=st.lists(st.lists(_changes, min_size=1, max_size=6), max_size=5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=80, deadline=None, derandomize=True)
 def test_every_backend_tells_the_same_story(groups: list[list[Change]]) -> None:
     """Any sequence of groups of changes gives the same answers and the same state everywhere."""
     stories = []

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.e2e.harness import GUIDE_RULES, Reply, Server, environment, serving
 
 pytestmark = pytest.mark.e2e

@@ -6,7 +6,6 @@ resolved or known is reported as `unknown`; this module refuses to call such a t
 """
 
 import functools
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +24,7 @@ from forestall.facts.programs import (
     CommandClass,
     classes,
 )
+from forestall.facts.texts import backticks, has_bare_break, is_dense, is_strange, variants, without_bodies
 from forestall.facts.words import Word, WordReader, ansi_text
 from forestall.facts.wrappers import RUNNERS, SHELLS, Finding
 
@@ -37,8 +37,8 @@ TEXT_BYTES_MAX: Final = 64 * 1024  # no honest command is longer, and every pars
 DEPTH_MAX: Final = 8  # shell text inside shell text; honest wrapping needs three
 COMMANDS_MAX: Final = 64  # distinct commands reported; each one costs a decision
 CHAIN_MAX: Final = 48  # `env nice env nice ...`: wrappers around one command
-STEPS_MAX: Final = 60_000  # words judged for one text, so that work stays linear in its length
-PARSED_BYTES_MAX: Final = 8 * TEXT_BYTES_MAX  # inner texts parsed for one text, together
+STEPS_MAX: Final = 20_000  # words judged for one text, so that work stays linear in its length
+PARSED_BYTES_MAX: Final = 2 * TEXT_BYTES_MAX  # inner texts parsed for one text, together
 DATA_MAX: Final = 64  # literal texts remembered that a later command may run
 LOOKAHEAD: Final = 16  # words considered after a suspect program name
 
@@ -83,31 +83,6 @@ def _parser() -> "Parser":
     import tree_sitter_bash
 
     return tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
-
-
-def _variants(text: str) -> Iterable[str]:
-    """The readings of line ends that bash or a person could mean."""
-    unix = text.replace("\r\n", "\n")
-    yield unix
-    if "\\\n" in unix:
-        # The grammar takes a continued line for a blank; bash joins it, even inside a word.
-        parts = unix.split("\\\n")
-        joined = parts[0]
-        whole = [joined]
-        for part in parts[1:]:
-            odd = (len(joined) - len(joined.rstrip("\\"))) % 2
-            joined = part
-            whole.append("\\\n" + part if odd else part)
-        yield "".join(whole)
-    if "\r" in text:
-        yield text.replace("\r", " ")
-
-
-def _is_strange(text: str) -> bool:
-    """Whether a character is one that two readers could take differently."""
-    if text.isascii():
-        return any(char < " " and char not in "\t\n" or char == "\x7f" for char in text)
-    return any(char not in " \t\n" and unicodedata.category(char)[0] in "CZ" for char in text)
 
 
 class _Item(msgspec.Struct):
@@ -192,21 +167,30 @@ class _Reader:
 
     def read(self, text: str, depth: int) -> None:
         """Judge every command of one shell text."""
-        self._bytes += len(text)
         if depth > DEPTH_MAX or self._bytes > PARSED_BYTES_MAX or not self._spend(1):
             self._doubt()
             return
         if "\0" in text:
             self._doubt()
             text = text.replace("\0", "")  # bash drops them
-        if _is_strange(text.replace("\r\n", "\n")):
+        if is_strange(text.replace("\r\n", "\n")):
             self._doubt()
-        for variant in dict.fromkeys(_variants(text)):
+        for variant in dict.fromkeys(variants(text)):
+            self._bytes += len(variant)
             self._parse(variant, depth)
 
     def _parse(self, text: str, depth: int) -> None:
-        source = text.encode("utf-8", "replace")
+        short, bodies = without_bodies(text)
+        if is_dense(short):
+            self._doubt()
+            self.rough(text)
+            return
+        source = short.encode("utf-8", "replace")
         items, sound = self._walk(_parser().parse(source).root_node, source)
+        starts = {item.node.start_byte for item in items if item.node.type == "heredoc_start"}
+        sound = sound and starts.issuperset(bodies)
+        for body in bodies.values():
+            self._remember(body)
         words = WordReader(source, self._values)
         for item in items:
             self._note_values(item.node, words)
@@ -242,6 +226,8 @@ class _Reader:
                 sound = False
             elif kind in _JUDGED:
                 items.append(item)
+            elif kind == "word":
+                sound = sound and not has_bare_break(node.text or b"")
             children = node.children
             if kind == "function_definition":
                 name = node.child_by_field_name("name")
@@ -373,7 +359,7 @@ class _Reader:
 
     def _expanded(self, body: "Node | None", content: str, depth: int) -> None:
         """Read the substitutions of a here-document that the grammar passes over."""
-        for inner in _backticks(content):
+        for inner in backticks(content):
             self.read(inner, depth + 1)
         if body is None or "$(" not in content:
             return
@@ -589,7 +575,7 @@ class _Reader:
 
 
 _JUDGED: Final = frozenset(
-    ("command", "declaration_command", "unset_command", "variable_assignment", "for_statement",
+    ("command", "heredoc_start", "declaration_command", "unset_command", "variable_assignment", "for_statement",
      "heredoc_redirect", "herestring_redirect", "file_redirect", "expansion",
      "command_substitution", "test_command", "arithmetic_expansion", "subscript")
 )  # fmt: skip
@@ -612,23 +598,6 @@ def _assignment(node: "Node", words: WordReader) -> str:
     name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
     said = words.word(value).guesses[0] if value is not None else ""
     return f"{_text(name) if name else ''}={said}"
-
-
-def _backticks(text: str) -> Iterable[str]:
-    """What stands between unescaped backticks."""
-    start = -1
-    skip = False
-    for at, char in enumerate(text):
-        if skip:
-            skip = False
-        elif char == "\\":
-            skip = True
-        elif char == "`":
-            if start < 0:
-                start = at + 1
-            else:
-                yield text[start:at].replace("\\`", "`")
-                start = -1
 
 
 def _base_name(text: str) -> tuple[str, bool]:

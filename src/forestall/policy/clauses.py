@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from forestall.policy.fields import FIELDS, Kind, Labels, MatchField
 from forestall.policy.globs import Matcher, compile_globs
+from forestall.policy.index import LABEL_COLUMNS, is_settled
 from forestall.policy.request import Request
 from forestall.policy.rules import Clause, Match
 
@@ -28,6 +29,26 @@ def compile_clauses(match: Match) -> tuple[CompiledClause, ...]:
     clauses = [_field_clause(field, wanted) for field in FIELDS if (wanted := field.wanted(match))]
     clauses.extend(_label_clause(label, globs) for label, globs in match.labels)
     return tuple(clauses)
+
+
+def said_clauses(match: Match) -> tuple[Clause, ...]:
+    """What the clauses of a match say, in the order of the fields."""
+    fields = [
+        Clause(field=field.name, wanted=wanted)
+        for field in FIELDS
+        if (wanted := field.wanted(match))
+    ]
+    labels = [Clause(field=f"labels.{label}", wanted=globs) for label, globs in match.labels]
+    return (*fields, *labels)
+
+
+def residual_tests(match: Match) -> tuple[Test, ...]:
+    """The tests of the clauses that the columns of the index leave open; most matches have none."""
+    if len(match.requires) < 2 and len(match.labels) <= LABEL_COLUMNS:
+        return ()
+    return tuple(
+        each.holds for each in compile_clauses(match) if not is_settled(each.clause.field, match)
+    )
 
 
 def _field_clause(field: MatchField, wanted: tuple[str, ...]) -> CompiledClause:

@@ -5,43 +5,46 @@ clauses into tests · digest everything that can change a decision.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import msgspec
 
 from forestall.canonical import canonical_struct, digest
 from forestall.facts.derive import DEFAULT_DERIVATIONS, DERIVED_LABELS, Derivation
 from forestall.facts.origin import Origin
-from forestall.policy.clauses import CompiledClause, Test, compile_clauses
-from forestall.policy.globs import compile_globs
-from forestall.policy.index import LayerIndex, is_settled
+from forestall.policy.clauses import residual_tests
+from forestall.policy.fields import Labels
+from forestall.policy.globs import compile_globs, remembering
+from forestall.policy.index import LayerIndex
 from forestall.policy.problems import PolicyError, Problem
+from forestall.policy.request import Request
 from forestall.policy.rules import Clause, Effect, Policy, Rule
 
 # Raised whenever the same policy and request may decide otherwise than before.
 ENGINE_VERSION = 1
 
 
-class CompiledRule(NamedTuple):
-    """A rule and its clauses. `residual` are those that the index does not settle."""
-
-    rule: Rule
-    clauses: tuple[CompiledClause, ...]
-    said: tuple[Clause, ...]  # the clauses as a decision names them
-    residual: tuple[Test, ...]
-
-    @property
-    def strictness(self) -> int:
-        """Of the rule's effect."""
-        return self.rule.effect.strictness
-
-
-class Layer(NamedTuple):
+class Layer:
     """One policy file in its place; the first rule that matches speaks for it."""
 
-    name: str
-    rules: tuple[CompiledRule, ...]
-    rule_index: LayerIndex
+    __slots__ = ("_residual", "index", "name", "rules")
+
+    def __init__(self, policy: Policy) -> None:
+        self.name = policy.name
+        self.rules = policy.rules
+        self.index = LayerIndex([rule.match for rule in policy.rules])
+        self._residual = {
+            number: tests
+            for number, rule in enumerate(policy.rules)
+            if (tests := residual_tests(rule.match))
+        }
+
+    def speaker(self, request: Request, labels: Labels) -> Rule | None:
+        """The first rule whose every clause holds under this label view."""
+        for number in self.index.candidates(request, labels):
+            tests = self._residual.get(number)
+            if tests is None or all(holds(request, labels) for holds in tests):
+                return self.rules[number]
+        return None
 
 
 class Snapshot:
@@ -51,18 +54,19 @@ class Snapshot:
     trust, derivations, default, engine version and fail mode.
     """
 
-    __slots__ = ("default", "derivations", "digest", "label_trust", "layers", "policies")
+    __slots__ = ("default", "derivations", "digest", "label_trust", "layers", "policies", "said")
 
     def __init__(self, policies: Sequence[Policy]) -> None:
         self.policies = tuple(policies)
-        self.layers = tuple(_compile_layer(policy) for policy in policies)
+        self.layers = tuple(Layer(policy) for policy in policies)
         self.default = _combined_default(policies)
         self.label_trust = _combined_trust(policies)
         self.derivations = tuple(
-            (compile_globs(derivation.topics), derivation)
+            (remembering(compile_globs(derivation.topics)), derivation)
             for derivation in _combined_derivations(policies)
         )
         self.digest = _snapshot_digest(self)
+        self.said: dict[str, tuple[Clause, ...]] = {}  # filled by evaluate, one entry a rule
 
     @property
     def rule_count(self) -> int:
@@ -143,22 +147,6 @@ def _combined_derivations(policies: Sequence[Policy]) -> tuple[Derivation, ...]:
     if not said:
         return DEFAULT_DERIVATIONS
     return tuple(derivation for derivations in said for derivation in derivations)
-
-
-def _compile_layer(policy: Policy) -> Layer:
-    return Layer(
-        policy.name,
-        tuple(_compile_rule(rule) for rule in policy.rules),
-        LayerIndex([rule.match for rule in policy.rules]),
-    )
-
-
-def _compile_rule(rule: Rule) -> CompiledRule:
-    clauses = compile_clauses(rule.match)
-    residual = tuple(
-        each.holds for each in clauses if not is_settled(each.clause.field, rule.match)
-    )
-    return CompiledRule(rule, clauses, tuple(each.clause for each in clauses), residual)
 
 
 class _Content(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from forestall.facts.derive import LabelView
-from forestall.policy.compile import CompiledRule, Layer, Snapshot
+from forestall.policy.clauses import said_clauses
+from forestall.policy.compile import Layer, Snapshot
 from forestall.policy.constraints import intersect
 from forestall.policy.request import Request
-from forestall.policy.rules import Constraints, Decision, Effect, LabelConflict
+from forestall.policy.rules import Clause, Constraints, Decision, Effect, LabelConflict, Rule
 from forestall.policy.views import views_of
 
 DEFAULT_DENY_REASON = "no rule allows this (default decision)"
@@ -29,8 +30,8 @@ def evaluate(snapshot: Snapshot, request: Request, *, now: datetime) -> Decision
         views, conflicts = views_of(snapshot, request)
         verdicts = [(_speakers(snapshot.layers, request, labels), labels) for labels in views]
         if len(verdicts) == 1 and len(verdicts[0][0]) == 1:  # by far the most common case
-            ((speaker,), labels), *_ = verdicts
-            return _by_rule(snapshot, speaker, labels, (speaker,), conflicts)
+            speakers, labels = verdicts[0]
+            return _by_rule(snapshot, speakers[0], labels, speakers, conflicts)
     except Exception as error:  # noqa: BLE001 - whatever fails here must deny, never skip
         return rule_error(snapshot, error)
     return _combine(snapshot, verdicts, conflicts)
@@ -48,70 +49,68 @@ def rule_error(snapshot: Snapshot, error: Exception) -> Decision:
     )
 
 
-def _speakers(
-    layers: tuple[Layer, ...], request: Request, labels: LabelView
-) -> tuple[CompiledRule, ...]:
+def _speakers(layers: tuple[Layer, ...], request: Request, labels: LabelView) -> list[Rule]:
     """The first matching rule of each layer that has one, in the order of the layers."""
-    found = []
-    for layer in layers:
-        for number in layer.rule_index.candidates(request, labels):
-            compiled = layer.rules[number]
-            if all(holds(request, labels) for holds in compiled.residual):
-                found.append(compiled)
-                break
-    return tuple(found)
+    return [rule for layer in layers if (rule := layer.speaker(request, labels)) is not None]
 
 
 def _combine(
     snapshot: Snapshot,
-    verdicts: list[tuple[tuple[CompiledRule, ...], LabelView]],
+    verdicts: list[tuple[list[Rule], LabelView]],
     conflicts: tuple[LabelConflict, ...],
 ) -> Decision:
     """The strictest over all views; a view in which no rule speaks has the default decision.
 
     Of equally strict ones a rule goes before the default, which says less; then the first.
     """
-    deciding: CompiledRule | None = None
+    deciding: Rule | None = None
     deciding_labels = verdicts[0][1]
     default_labels: LabelView | None = None
-    speakers: dict[str, CompiledRule] = {}
+    speakers: dict[str, Rule] = {}
     for rules, labels in verdicts:
         if not rules and default_labels is None:
             default_labels = labels
-        for compiled in rules:
-            speakers[compiled.rule.id] = compiled
-            if deciding is None or compiled.strictness > deciding.strictness:
-                deciding, deciding_labels = compiled, labels
+        for rule in rules:
+            speakers[rule.id] = rule
+            if deciding is None or rule.effect.strictness > deciding.effect.strictness:
+                deciding, deciding_labels = rule, labels
     if deciding is None or (
-        default_labels is not None and snapshot.default.strictness > deciding.strictness
+        default_labels is not None and snapshot.default.strictness > deciding.effect.strictness
     ):
         labels = deciding_labels if default_labels is None else default_labels
         return _by_default(snapshot, labels, tuple(speakers), conflicts)
-    ranked = sorted(speakers.values(), key=lambda each: -each.strictness)
+    ranked = sorted(speakers.values(), key=lambda each: -each.effect.strictness)
     return _by_rule(snapshot, deciding, deciding_labels, ranked, conflicts)
 
 
 def _by_rule(
     snapshot: Snapshot,
-    deciding: CompiledRule,
+    rule: Rule,
     labels: LabelView,
-    ranked: Sequence[CompiledRule],
+    ranked: Sequence[Rule],
     conflicts: tuple[LabelConflict, ...],
 ) -> Decision:
-    rule = deciding.rule
     return Decision(
         decision=rule.effect,
         code="rule",
         reason=rule.reason,
         rule_id=rule.id,
-        matched_rules=tuple([each.rule.id for each in ranked]),
-        clauses=deciding.said,
+        matched_rules=tuple([each.id for each in ranked]),
+        clauses=_said(snapshot, rule),
         facts=tuple(sorted(labels.items())) if labels else (),
         conflicts=conflicts,
         constraints=_constraints(rule.effect, ranked),
         remediations=rule.remediations,
         snapshot=snapshot.digest,
     )
+
+
+def _said(snapshot: Snapshot, rule: Rule) -> tuple[Clause, ...]:
+    """What the clauses of a rule say, put into words once a rule."""
+    said = snapshot.said.get(rule.id)
+    if said is None:
+        said = snapshot.said[rule.id] = said_clauses(rule.match)
+    return said
 
 
 def _by_default(
@@ -131,8 +130,8 @@ def _by_default(
     )
 
 
-def _constraints(effect: Effect, rules: Sequence[CompiledRule]) -> Constraints | None:
+def _constraints(effect: Effect, rules: Sequence[Rule]) -> Constraints | None:
     """What the rules bind together. An allow stands only when no rule constrains anything."""
     if effect is Effect.DENY or effect is Effect.ALLOW:
         return None
-    return intersect(each.rule.constraints for each in rules if each.rule.constraints is not None)
+    return intersect(each.constraints for each in rules if each.constraints is not None)

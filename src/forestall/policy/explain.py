@@ -6,10 +6,11 @@ import msgspec
 
 from forestall.facts.derive import LabelView
 from forestall.limits import EXPLAINED_RULES_MAX
-from forestall.policy.compile import CompiledRule, Snapshot
+from forestall.policy.clauses import CompiledClause, compile_clauses
+from forestall.policy.compile import Snapshot
 from forestall.policy.evaluate import evaluate
 from forestall.policy.request import Request
-from forestall.policy.rules import Clause, Decision, Effect
+from forestall.policy.rules import Clause, Decision, Effect, Rule
 from forestall.policy.views import views_of
 
 
@@ -52,10 +53,7 @@ def explain(snapshot: Snapshot, request: Request, *, now: datetime) -> Explanati
         )
     views, _ = views_of(snapshot, request)
     explained = [
-        min(
-            (_explained(layer.name, rule, request, labels, decision) for labels in views),
-            key=lambda one: len(one.failed),
-        )
+        _nearest(layer.name, rule, request, views, decision)
         for layer in snapshot.layers
         for rule in layer.rules
     ]
@@ -69,22 +67,38 @@ def explain(snapshot: Snapshot, request: Request, *, now: datetime) -> Explanati
     )
 
 
+def _nearest(
+    layer: str, rule: Rule, request: Request, views: tuple[LabelView, ...], decision: Decision
+) -> ExplainedRule:
+    """The rule under the view in which the fewest of its clauses failed."""
+    clauses = compile_clauses(rule.match)
+    return min(
+        (_explained(layer, rule, clauses, request, labels, decision) for labels in views),
+        key=lambda one: len(one.failed),
+    )
+
+
 def _explained(
-    layer: str, compiled: CompiledRule, request: Request, labels: LabelView, decision: Decision
+    layer: str,
+    rule: Rule,
+    clauses: tuple[CompiledClause, ...],
+    request: Request,
+    labels: LabelView,
+    decision: Decision,
 ) -> ExplainedRule:
     held: list[Clause] = []
     failed: list[Clause] = []
-    for clause, holds, found in compiled.clauses:
+    for clause, holds, found in clauses:
         (held if holds(request, labels) else failed).append(
             msgspec.structs.replace(clause, found=tuple(found(request, labels)))
         )
     return ExplainedRule(
-        rule_id=compiled.rule.id,
+        rule_id=rule.id,
         layer=layer,
-        effect=compiled.rule.effect,
+        effect=rule.effect,
         matched=not failed,
-        spoke=compiled.rule.id in decision.matched_rules,
-        line=compiled.rule.line,
+        spoke=rule.id in decision.matched_rules,
+        line=rule.line,
         held=tuple(held),
         failed=tuple(failed),
     )

@@ -80,26 +80,30 @@ def _char_class(glob: str, start: int) -> tuple[int, str]:
 
 
 def compile_globs(globs: Sequence[str]) -> Matcher:
-    """A function that says whether any of the globs matches a value; answers are remembered.
+    """A function that says whether any of the globs matches a value.
 
     Raises GlobError when one of them is malformed.
     """
     literals = frozenset(glob for glob in globs if is_literal(glob))
-    patterns = [glob_pattern(glob) for glob in globs if not is_literal(glob)]
-    if not patterns:
+    matchers = [_matcher(glob) for glob in globs if glob not in literals]
+    if not matchers:
         return literals.__contains__
-    full_match = re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.DOTALL).fullmatch
+    return lambda value: value in literals or any(matches(value) for matches in matchers)
+
+
+def remembering(matches: Matcher) -> Matcher:
+    """The same function with its answers remembered, within bounds."""
     memo: dict[str, bool] = {}
 
-    def matches(value: str) -> bool:
+    def recall(value: str) -> bool:
         known = memo.get(value)
         if known is None:
             if len(memo) >= GLOB_MEMO_ENTRIES_MAX:
                 memo.clear()  # values are the client's: forget all rather than grow
-            known = memo[value] = value in literals or full_match(value) is not None
+            known = memo[value] = matches(value)
         return known
 
-    return matches
+    return recall
 
 
 class GlobSet:
@@ -124,7 +128,7 @@ class GlobSet:
                 glob_pattern(glob)  # an unclosed bracket has no ends to speak of
             ends = _literal_ends(glob)
             # Nothing but one star between the ends: whatever falls into the group matches.
-            matcher = None if glob == "*".join(ends) else _inner_matcher(glob)
+            matcher = None if glob == "*".join(ends) else _matcher(glob)
             self._groups.setdefault(ends, []).append((glob, matcher))
         self._lengths = sorted({(len(first), len(last)) for first, last in self._groups})
 
@@ -148,7 +152,7 @@ def _literal_ends(glob: str) -> tuple[str, str]:
     return glob[:first], glob[last + 1 :]
 
 
-def _inner_matcher(glob: str) -> Matcher:
+def _matcher(glob: str) -> Matcher:
     """A matcher for one glob; with stars only it needs no regular expression, whose compilation
     would take most of the time of loading a policy."""
     if "?" in glob or "[" in glob:

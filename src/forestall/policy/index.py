@@ -20,7 +20,7 @@ from forestall.policy.globs import GlobSet
 from forestall.policy.request import Request
 from forestall.policy.rules import Match
 
-CHUNK_RULES = 1024  # a bit set of 128 bytes is ANDed in about 40 ns
+CHUNK_RULES = 4096  # few steps even for 100,000 rules; a bit set of 512 bytes takes ~60 ns to AND
 LABEL_COLUMNS = 3  # labels of one rule beyond the three rarest are tested on the candidates
 
 ChunkMasks = dict[int, int]  # chunk number → bit set of the rules in it
@@ -34,7 +34,9 @@ class Hits(NamedTuple):
 
 
 NO_HITS = Hits(0, {})
-Finder = Callable[[Request, Labels], Hits]
+_NO_MASKS: ChunkMasks = {}
+_NO_MORE: list[Hits] = []
+Finder = Callable[[Request, Labels], Hits | list[Hits]]
 
 
 class Column(NamedTuple):
@@ -56,17 +58,14 @@ class Postings:
         self._memo: dict[str, Hits] = {}
 
     def finder(self) -> Callable[[str], Hits]:
-        """A function from a value to the rules with a pattern that matches it.
-
-        An absent value (the empty text) matches nothing.
-        """
+        """A function from a value to the rules with a pattern that matches it."""
         recall, resolve = self._memo.get, self._remember
         return lambda value: recall(value) or resolve(value)
 
     def _remember(self, value: str) -> Hits:
         if len(self._memo) >= GLOB_MEMO_ENTRIES_MAX:
             self._memo.clear()  # values are the client's: forget all rather than grow
-        hits = self._memo[value] = self._resolve(value) if value else NO_HITS
+        hits = self._memo[value] = self._resolve(value)
         return hits
 
     def _resolve(self, value: str) -> Hits:
@@ -91,22 +90,31 @@ class LayerIndex:
 
     def candidates(self, request: Request, labels: Labels) -> Iterator[int]:
         """Numbers of the rules that every column lets through, in order."""
-        found = []
+        found: list[tuple[ChunkMasks, ChunkMasks, list[Hits]]] = []
         chunks = (1 << (self._rule_count + CHUNK_RULES - 1) // CHUNK_RULES) - 1
         for open_chunks, open_masks, find in self._columns:
             hits = find(request, labels)
-            chunks &= open_chunks | hits.chunks
+            if isinstance(hits, list):
+                for each in hits:
+                    open_chunks |= each.chunks
+                chunks &= open_chunks
+                found.append((open_masks, _NO_MASKS, hits))
+            else:
+                chunks &= open_chunks | hits.chunks
+                found.append((open_masks, hits.masks, _NO_MORE))
             if not chunks:
                 return
-            found.append((open_masks, hits.masks))
         while chunks:
             lowest = chunks & -chunks
             chunks ^= lowest
             chunk = lowest.bit_length() - 1
             base = chunk * CHUNK_RULES
             rules = (1 << min(CHUNK_RULES, self._rule_count - base)) - 1
-            for open_masks, masks in found:
-                rules &= open_masks.get(chunk, 0) | masks.get(chunk, 0)
+            for open_masks, masks, more in found:
+                passing = open_masks.get(chunk, 0) | masks.get(chunk, 0)
+                for each in more:
+                    passing |= each.masks.get(chunk, 0)
+                rules &= passing
                 if not rules:
                     break
             while rules:
@@ -144,9 +152,10 @@ def _field_finder(field: MatchField, postings: Postings) -> Finder:
     hits = postings.finder()
     if field.attribute:
         value_of = attrgetter(field.attribute)
-        return lambda request, labels: hits(value_of(request))
+        # An empty text is an absent fact, which matches nothing, not even `*`.
+        return lambda request, labels: hits(value) if (value := value_of(request)) else NO_HITS
     values = field.values
-    return lambda request, labels: _union([hits(value) for value in values(request)])
+    return lambda request, labels: [hits(value) for value in values(request)]
 
 
 def _label_columns(matches: Sequence[Match]) -> list[Column | None]:
@@ -170,10 +179,10 @@ def _label_columns(matches: Sequence[Match]) -> list[Column | None]:
 def _label_finder(slot: dict[str, dict[str, list[int]]]) -> Finder:
     by_name = {name: Postings(by_glob, globs=True).finder() for name, by_glob in slot.items()}
 
-    def find(request: Request, labels: Labels) -> Hits:
+    def find(request: Request, labels: Labels) -> Hits | list[Hits]:
         if not labels:
             return NO_HITS
-        return _union([by_name[name](value) for name, value in labels.items() if name in by_name])
+        return [by_name[name](value) for name, value in labels.items() if name in by_name]
 
     return find
 
@@ -181,17 +190,6 @@ def _label_finder(slot: dict[str, dict[str, list[int]]]) -> Finder:
 def _column(open_rules: Iterable[int], find: Finder) -> Column:
     masks = chunk_masks(open_rules)
     return Column(_chunks_of(masks), masks, find)
-
-
-def _union(hits: Sequence[Hits]) -> Hits:
-    """The rules that any of several values satisfies."""
-    if len(hits) < 2:
-        return hits[0] if hits else NO_HITS
-    masks: ChunkMasks = {}
-    for each in hits:
-        for chunk, mask in each.masks.items():
-            masks[chunk] = masks.get(chunk, 0) | mask
-    return Hits(_chunks_of(masks), masks)
 
 
 def chunk_masks(rules: Iterable[int]) -> ChunkMasks:

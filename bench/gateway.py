@@ -1,0 +1,145 @@
+"""Submits per second over HTTP with a durable record, and latency at 85 % of that load.
+
+The server has one core, the client the other. Closed loop first (64 connections, each waits for
+its answer), then an open loop that sends on a fixed schedule, so that a stall counts for every
+request that should have been sent during it.
+"""
+
+import asyncio
+import statistics
+import time
+from typing import Any
+
+import uvloop
+
+from bench.server import CLIENT_CORE, KEY, Running, server, use_core
+
+CONNECTIONS = 64
+CLOSED_SECONDS = 5.0
+OPEN_SECONDS = 5.0
+BODIES = {
+    "submit": b'{"topic":"job.demo.read","prompt":"status of the nightly build","labels":'
+    b'{"env":"dev","team":"a"},"capability":"read","risk_tags":["low"]}',
+    "evaluate": b'{"topic":"job.deploy.apply","labels":{"env":"prod"},"meta":{"capability":'
+    b'"infra.write","risk_tags":["change"]}}',
+    "simulate": b'{"topic":"job.deploy.apply","labels":{"env":"prod"},"meta":{"capability":'
+    b'"infra.write","risk_tags":["change"]}}',
+}
+PATHS = {"submit": "/api/v1/jobs"}
+
+
+def run() -> dict[str, Any]:
+    """Rates in requests per second, latencies in ms."""
+    use_core(CLIENT_CORE)
+    results: dict[str, Any] = {"connections": CONNECTIONS, "policy_rules": 3}
+    for verb in BODIES:
+        with server() as running:
+            results[verb] = uvloop.run(_verb(verb, running))
+            print(verb, results[verb], flush=True)
+    return results
+
+
+async def _verb(verb: str, running: Running) -> dict[str, Any]:
+    request = _request(verb)
+    clients = [await _connect(running.port) for _ in range(CONNECTIONS)]
+    await _closed(clients, request, 1.0)  # warm up
+    times = await _closed(clients, request, CLOSED_SECONDS)
+    rate = len(times) / CLOSED_SECONDS
+    latencies = await _open(clients, request, rate * 0.85, OPEN_SECONDS)
+    for client in clients:
+        client.close()
+    return {
+        "rate_per_s": round(rate),
+        "closed_p50_ms": _ms(times, 50),
+        "closed_p99_ms": _ms(times, 99),
+        "open_at_per_s": round(rate * 0.85),
+        "open_p50_ms": _ms(latencies, 50),
+        "open_p99_ms": _ms(latencies, 99),
+    }
+
+
+def _request(verb: str) -> bytes:
+    body = BODIES[verb]
+    head = (
+        f"POST {PATHS.get(verb, f'/api/v1/policy/{verb}')} HTTP/1.1\r\nHost: bench\r\n"
+        f"X-API-Key: {KEY}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def _ms(times: list[float], percentile: int) -> float:
+    return round(statistics.quantiles(times, n=100)[percentile - 1] * 1_000, 2)
+
+
+class _Client(asyncio.Protocol):
+    """One keep-alive connection; one request at a time; understands just enough HTTP."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._waiting: asyncio.Future[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head, separator, rest = self._buffer.partition(b"\r\n\r\n")
+        if not separator:
+            return
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        if len(rest) >= length and self._waiting is not None:
+            if not self._buffer.startswith(b"HTTP/1.1 200"):
+                self._waiting.set_exception(RuntimeError(self._buffer[:300].decode()))
+            else:
+                self._waiting.set_result(None)
+            self._buffer = b""
+
+    async def ask(self, request: bytes) -> None:
+        """Send and wait for the whole answer, which must be 200."""
+        self._waiting = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        await self._waiting
+
+    def close(self) -> None:
+        """Hang up."""
+        self._transport.close()
+
+
+async def _connect(port: int) -> _Client:
+    loop = asyncio.get_running_loop()
+    _, client = await loop.create_connection(_Client, "127.0.0.1", port)
+    return client
+
+
+async def _closed(clients: list[_Client], request: bytes, seconds: float) -> list[float]:
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+
+    async def work(client: _Client) -> None:
+        while (started := time.perf_counter()) < end:
+            await client.ask(request)
+            times.append(time.perf_counter() - started)
+
+    await asyncio.gather(*(work(client) for client in clients))
+    return times
+
+
+async def _open(clients: list[_Client], request: bytes, rate: float, seconds: float) -> list[float]:
+    """Each connection sends on its own schedule; latency counts from when it was due."""
+    times: list[float] = []
+    gap = len(clients) / rate
+    begin = time.perf_counter() + 0.1
+
+    async def work(client: _Client, number: int) -> None:
+        due = begin + gap * number / len(clients)
+        while due < begin + seconds:
+            wait = due - time.perf_counter()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            await client.ask(request)
+            times.append(time.perf_counter() - due)
+            due += gap
+
+    await asyncio.gather(*(work(client, number) for number, client in enumerate(clients)))
+    return times

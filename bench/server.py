@@ -1,0 +1,61 @@
+"""A real server for the benches, on a core of its own."""
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+KEY = "bench-key-0123456789abcdef0123456789abcdef"
+SERVER_CORE, CLIENT_CORE = 1, 0
+_ADDRESS = re.compile(r"API +http://127\.0\.0\.1:(\d+)")
+
+
+class Running(NamedTuple):
+    """A server that answers."""
+
+    pid: int
+    port: int
+    data_dir: Path
+
+
+def use_core(core: int) -> None:
+    """Keep this process on one core where the system allows it and there is more than one."""
+    if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > core:
+        os.sched_setaffinity(0, {core})
+
+
+@contextlib.contextmanager
+def server(extra: tuple[str, ...] = ()) -> Iterator[Running]:
+    """`forestall serve` in a directory of its own, ended afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [str(Path(sys.executable).parent / "forestall"), "serve", "--listen"]
+        command += ["127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--data-dir", folder, *extra]
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "FORESTALL_BOOTSTRAP_KEY": KEY},
+            preexec_fn=lambda: use_core(SERVER_CORE),
+        )
+        try:
+            yield Running(process.pid, _port(process), Path(folder))
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _port(process: "subprocess.Popen[str]") -> int:
+    assert process.stdout is not None
+    port = 0
+    for line in process.stdout:
+        found = _ADDRESS.search(line)
+        port = int(found[1]) if found else port
+        if line.startswith("Ready"):
+            return port
+    raise RuntimeError("the server did not start")

@@ -1,0 +1,375 @@
+"""Rewrite the generated parts of the reference from the code: `python docs/generate.py`.
+
+A generated part stands between two comments, `<!-- generated: NAME -->` and `<!-- end -->`; what
+is outside them is written by hand and left alone. tests/test_docs.py checks that nothing is stale.
+"""
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import UnionType
+from typing import Any, NamedTuple, Union, get_args, get_origin
+
+import click
+import msgspec
+
+import forestall
+from forestall import limits
+from forestall.cli.main import cli
+from forestall.errors import ForestallError, all_errors
+from forestall.identity.credentials import ApiKey
+from forestall.identity.roles import PERMISSIONS, Permission, Role
+from forestall.jobs.job import DecisionRecord, Job, JobState, Stage
+from forestall.policy.explain import Explanation
+from forestall.policy.request import Request
+from forestall.policy.rules import Decision, Effect, Match
+from forestall.server.api import ENDPOINTS
+from forestall.server.http import Endpoint
+from forestall.server.metrics import Metrics
+from forestall.server.settings import BOOTSTRAP_KEY_VARIABLE, DEFAULTS
+from forestall.wire.decisions import check_answer, decision_object, explain_object
+from forestall.wire.errors import error_object
+from forestall.wire.jobs import job_object, job_summary, submitted_answer
+from forestall.wire.keys import key_object
+
+DOCS = Path(__file__).parent
+HELP_COLUMNS = 92
+_PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def load_everything() -> None:
+    """Import every module of the package, so that every error code is registered."""
+    for module in pkgutil.walk_packages(forestall.__path__, "forestall."):
+        importlib.import_module(module.name)
+
+
+def error_classes() -> dict[str, type[ForestallError]]:
+    """Every error of the package by code, the root (`internal_error`) included."""
+    load_everything()
+    ours = {
+        code: error
+        for code, error in all_errors().items()
+        if error.__module__.startswith("forestall.")
+    }
+    return {ForestallError.code: ForestallError, **ours}
+
+
+# -- tables --
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _code(text: object) -> str:
+    return f"`{text}`"
+
+
+def _first_sentence(text: str | None) -> str:
+    paragraph = " ".join((text or "").strip().split("\n\n")[0].split())
+    return paragraph.split(". ")[0].rstrip(".") + "."
+
+
+# -- the API --
+
+
+def _endpoints() -> str:
+    rows = []
+    for endpoint in ENDPOINTS:
+        permission = _code(endpoint.permission) if endpoint.permission else "none"
+        rows.append(
+            (_code(endpoint.method), _code(endpoint.path), permission, endpoint.summary),
+        )
+    return _table(("method", "path", "permission", "what it does"), rows)
+
+
+def _roles() -> str:
+    head = ("permission", *(_code(role) for role in Role))
+    rows = [
+        (_code(permission), *("yes" if permission in PERMISSIONS[role] else "" for role in Role))
+        for permission in Permission
+    ]
+    return _table(head, rows)
+
+
+def _requests() -> str:
+    """The fields of every request body: one section a Struct, nested Structs after it."""
+    paths: dict[type[msgspec.Struct], list[Endpoint]] = {}
+    for endpoint in ENDPOINTS:
+        if endpoint.request is not None:
+            paths.setdefault(endpoint.request, []).append(endpoint)
+    parts = []
+    for struct, endpoints in paths.items():
+        used = ", ".join(_code(f"{each.method} {each.path}") for each in endpoints)
+        parts.append(f"### Body of {used}\n\n{_fields(struct)}")
+        for name, nested in _nested(struct):
+            parts.append(f"Fields of `{name}`:\n\n{_fields(nested)}")
+    return "\n".join(parts)
+
+
+def _fields(struct: type[msgspec.Struct]) -> str:
+    rows = [
+        (_code(field.encode_name), _type_name(field.type))
+        for field in msgspec.structs.fields(struct)
+    ]
+    return _table(("field", "type"), rows)
+
+
+def _nested(struct: type[msgspec.Struct]) -> Iterator[tuple[str, type[msgspec.Struct]]]:
+    for field in msgspec.structs.fields(struct):
+        for part in (field.type, *get_args(field.type)):
+            if isinstance(part, type) and issubclass(part, msgspec.Struct):
+                yield field.encode_name, part
+
+
+def _type_name(kind: Any) -> str:
+    """A type in JSON's words; `None` is left out, since null reads as absent."""
+    origin, args = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return " or ".join(_type_name(arg) for arg in args if arg is not type(None))
+    if origin is list:
+        return f"list of {_type_name(args[0])}s"
+    if origin is dict:
+        return f"object of {_type_name(args[1])}s"
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return "object"
+    return {str: "string", int: "integer", bool: "boolean", Any: "any JSON value"}[kind]
+
+
+class _Example(NamedTuple):
+    """One job and its decision, from which the shapes of the answers are read."""
+
+    job: Job
+    record: DecisionRecord
+    decision: Decision
+    explanation: Explanation
+    request: Request
+    key: ApiKey
+
+
+def _example() -> _Example:
+    decision = Decision(decision=Effect.ALLOW, code="rule")
+    record = DecisionRecord(
+        stage=Stage.SUBMIT,
+        decided_at_us=0,
+        decision=Effect.ALLOW,
+        code="rule",
+        reason="",
+        snapshot="",
+        job_hash="",
+    )
+    return _Example(
+        job=Job(
+            id="",
+            trace_id="",
+            tenant="",
+            principal="",
+            state=JobState.PENDING,
+            topic="",
+            job_hash="",
+            created_at_us=0,
+            updated_at_us=0,
+            submit_decision=record,
+        ),
+        record=record,
+        decision=decision,
+        explanation=Explanation(
+            decision=decision,
+            rules=(),
+            views=(),
+            default_decision=Effect.DENY,
+            default_used=False,
+        ),
+        request=Request(topic=""),
+        key=ApiKey(
+            id="",
+            tenant="",
+            name="",
+            role=Role.VIEWER,
+            principal="",
+            prefix="",
+            hash="",
+            created_at_us=0,
+            expires_at_us=0,
+        ),
+    )
+
+
+def _answers() -> str:
+    one = _example()
+    denied = msgspec.structs.replace(one.record, decision=Effect.DENY)
+    held = msgspec.structs.replace(one.record, decision=Effect.REQUIRE_APPROVAL)
+    shapes: list[tuple[str, Mapping[str, Any]]] = [
+        ("a job that was accepted, 200", submitted_answer(one.job, one.record, replayed=False)[1]),
+        ("a job that is held, 200", submitted_answer(one.job, held, replayed=False)[1]),
+        ("a job that was denied, 403", submitted_answer(one.job, denied, replayed=False)[1]),
+        ("one job of a list", job_summary(one.job)),
+        ("one job", job_object(one.job, b"{}")),
+        ("one decision of a job", decision_object(one.record, job_id="")),
+        ("evaluate and simulate", check_answer(one.decision, job_id="", job_hash="", at_us=0)),
+        ("`explain`, beside the fields above", explain_object(one.explanation, one.request)),
+        ("an API key", key_object(one.key)),
+        ("an error", error_object(ForestallError("", details={"field": ""}), "")),
+    ]
+    rows = [(name, ", ".join(_code(field) for field in shape)) for name, shape in shapes]
+    return _table(("answer", "fields"), rows)
+
+
+# -- the command line --
+
+
+def _commands() -> str:
+    return "\n".join(
+        f"## `{path}`\n\n```text\n{_help(path, command)}\n```\n"
+        for path, command in walk_commands("forestall", cli)
+    )
+
+
+def walk_commands(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    """Every command and group, depth first, in the order in which the help lists them."""
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command, info_name=path)
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None
+            yield from walk_commands(f"{path} {name}", child)
+
+
+def _help(path: str, command: click.Command) -> str:
+    context = click.Context(
+        command, info_name=path, terminal_width=HELP_COLUMNS, max_content_width=HELP_COLUMNS
+    )
+    return command.get_help(context)
+
+
+# -- settings, metrics, limits, errors, the policy language --
+
+
+def _settings() -> str:
+    defaults = {"policy": "`policy.yaml` in the data directory"}
+    rows = [
+        (
+            _code("--" + name.replace("_", "-")),
+            _code(f"FORESTALL_{name.upper()}"),
+            _code(name),
+            defaults.get(name, _code(default)),
+        )
+        for name, default in DEFAULTS.items()
+    ]
+    rows.append(("none", _code(BOOTSTRAP_KEY_VARIABLE), "none", "none: a key is generated"))
+    return _table(("flag", "environment variable", "key in `forestall.toml`", "default"), rows)
+
+
+def _metrics() -> str:
+    metrics = Metrics()
+    # A series with labels shows its label names only once it has counted something.
+    metrics.decided("submit", "allow", "", "rule")
+    metrics.answered("GET", "/", 200, 0.0)
+    rows = []
+    for metric in metrics.registry.collect():
+        if metric.name.startswith("process_"):
+            continue  # these depend on the operating system; the page names them in prose
+        name = metric.name + ("_total" if metric.type == "counter" else "")
+        labels = dict.fromkeys(
+            label for sample in metric.samples for label in sample.labels if label != "le"
+        )
+        rows.append(
+            (_code(name), metric.type, ", ".join(map(_code, labels)), metric.documentation + ".")
+        )
+    return _table(("name", "type", "labels", "what it counts"), sorted(rows))
+
+
+def _limits() -> str:
+    source = Path(limits.__file__).read_text(encoding="utf-8")
+    lines = source.splitlines()
+    parts: list[str] = []
+    rows: list[tuple[str, ...]] = []
+    heading = ""
+    for number, line in enumerate(lines):
+        if line.startswith("# -- "):
+            parts += _limit_section(heading, rows)
+            heading, rows = line.strip("# -"), []
+        assigned = re.match(r"([A-Z][A-Z0-9_]*) = ", line)
+        if assigned:
+            _, _, reason = lines[number].partition("  # ")
+            value = getattr(limits, assigned[1])
+            rows.append((_code(assigned[1]), f"{value:,}", reason))
+    parts += _limit_section(heading, rows)
+    return "\n".join(parts)
+
+
+def _limit_section(heading: str, rows: list[tuple[str, ...]]) -> list[str]:
+    if not rows:
+        return []
+    return [f"## {heading.capitalize()}\n\n{_table(('name', 'value', 'reason'), rows)}"]
+
+
+def _errors() -> str:
+    rows = []
+    for code, error in sorted(error_classes().items(), key=lambda item: item[0].lower()):
+        # The root stands for what nobody foresaw; its docstring speaks of the whole tree.
+        unforeseen = error is ForestallError
+        text = "Something failed that nobody foresaw" if unforeseen else error.__doc__
+        rows.append((f"[`{code}`](#{code.lower()})", str(error.http_status), _first_sentence(text)))
+    return _table(("code", "status", "what it means"), rows)
+
+
+def _match_fields() -> str:
+    return ", ".join(_code(field.name) for field in msgspec.structs.fields(Match)) + ".\n"
+
+
+def _decisions() -> str:
+    rows = [(_code(effect.value), str(effect.strictness)) for effect in Effect]
+    return _table(("decision", "strictness"), rows)
+
+
+PARTS: Mapping[str, Callable[[], str]] = {
+    "endpoints": _endpoints,
+    "roles": _roles,
+    "requests": _requests,
+    "answers": _answers,
+    "commands": _commands,
+    "settings": _settings,
+    "metrics": _metrics,
+    "limits": _limits,
+    "errors": _errors,
+    "match-fields": _match_fields,
+    "decisions": _decisions,
+}
+
+
+def regenerated(text: str) -> str:
+    """A page with its generated parts made anew. Raises KeyError for a part nobody makes."""
+
+    def part(found: re.Match[str]) -> str:
+        return f"{found[1]}\n{PARTS[found[2]]()}\n{found[3]}"
+
+    return _PART.sub(part, text)
+
+
+def pages() -> list[Path]:
+    """Every page that holds a generated part."""
+    return [
+        path
+        for path in sorted(DOCS.rglob("*.md"))
+        if "<!-- generated: " in path.read_text(encoding="utf-8")
+    ]
+
+
+def main() -> None:
+    """Rewrite the pages in place and say which changed."""
+    for path in pages():
+        before = path.read_text(encoding="utf-8")
+        after = regenerated(before)
+        if after != before:
+            path.write_text(after, encoding="utf-8")
+            print(f"rewrote {path.relative_to(DOCS)}")
+
+
+if __name__ == "__main__":
+    main()
