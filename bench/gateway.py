@@ -8,7 +8,7 @@ request that should have been sent during it.
 import asyncio
 import statistics
 import time
-from typing import Any
+from typing import Any, cast
 
 import uvloop
 
@@ -79,8 +79,7 @@ class _Client(asyncio.Protocol):
         self._waiting: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by shape only
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data

@@ -1,6 +1,7 @@
 """Evaluate, explain and the oracle agree on every policy and request (STYLE 2, habit 12)."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -78,5 +79,5 @@ def test_strictness_is_the_order_of_the_design() -> None:
     assert sorted(Effect, key=lambda effect: effect.strictness) == STRICTNESS
 
 
-def _fields(value: Request | Policy) -> dict[str, object]:
+def _fields(value: Request | Policy) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__struct_fields__}

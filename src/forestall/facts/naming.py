@@ -5,8 +5,13 @@ It looks at names and literal values only, and refuses to follow what a value wo
 
 import base64
 import binascii
+from collections.abc import Sequence
 from typing import Final
 
+from forestall.facts.words import ansi_text
+
+WORDS_MAX: Final = 16  # words of one printf that are filled in
+_ECHO_OPTIONS: Final = frozenset(("-e", "-n", "-ne", "-en", "-E", "--"))
 # Setting one of these changes which program a later name stands for, or runs its value.
 _RISKY: Final = frozenset(
     (
@@ -17,7 +22,7 @@ _RISKY: Final = frozenset(
         "RUBYOPT", "RUBYLIB", "NODE_OPTIONS", "NODE_PATH", "JAVA_TOOL_OPTIONS", "TAR_OPTIONS",
         "RIPGREP_CONFIG_PATH", "SSH_ASKPASS", "SUDO_ASKPASS", "SUDO_EDITOR", "EXECIGNORE", "FPATH",
         "ZDOTDIR", "HISTFILE", "KUBECONFIG_EXEC", "KUBE_EDITOR", "SYSTEMD_EDITOR", "SYSTEMD_PAGER",
-        "AWS_PAGER", "GH_PAGER", "PSQL_PAGER", "PSQL_EDITOR", "RSYNC_RSH", "CVS_RSH", "RSYNC_OPTIONS",
+        "AWS_PAGER", "GH_PAGER", "PSQL_PAGER", "PSQL_EDITOR", "RSYNC_RSH", "CVS_RSH",
         "RUSTC_WRAPPER", "MAKEFLAGS", "AWKPATH", "AWKLIBPATH", "TERM_PROGRAM_EXEC", "PATHEXT",
     )
 )  # fmt: skip
@@ -51,6 +56,20 @@ def is_harmless(name: str, value: str) -> bool:
 def names_matter(program: str) -> bool:
     """Whether the builtin sets variables that its words name."""
     return program in _SET_BY_NAME
+
+
+def shown(program: str, words: Sequence[str]) -> list[str]:
+    """The texts that echo and printf may write (and `set` keep): a later command may run them."""
+    if program not in ("echo", "printf", "set", "Write-Output"):
+        return []
+    texts = [word for word in words if word not in _ECHO_OPTIONS]
+    found = [ansi_text(" ".join(texts))]
+    if program == "printf" and len(texts) > 1:
+        filled = texts[0]
+        for text in texts[1:WORDS_MAX]:
+            filled = filled.replace("%s", text, 1).replace("%b", text, 1)
+        found += [ansi_text(filled), "".join(texts[1:]), " ".join(texts[1:])]
+    return found + [hidden for hidden in map(decoded, texts[:4]) if hidden]
 
 
 def decoded(text: str) -> str:

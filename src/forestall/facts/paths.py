@@ -5,25 +5,24 @@ It looks at the words only. It refuses to know what is on the disk: links and mo
 
 from typing import Final
 
-from forestall.facts.programs import NOTHING, Classes, classes
+from forestall.facts.entries import NOTHING, Classes, classes, names
 
 _SEVERE_DEVICES: Final = (
-    "sd nvme vd xvd hd mmcblk loop mem kmem port disk mapper md dm- sr nbd zd ram rbd drbd"
-).split()
-_SEVERE_FILES: Final = frozenset(
+    "sd", "nvme", "vd", "xvd", "hd", "mmcblk", "loop", "mem", "kmem", "port", "disk", "mapper",
+    "md", "dm-", "sr", "nbd", "zd", "ram", "rbd", "drbd",
+)  # fmt: skip
+_SEVERE_FILES: Final = names(
     "/etc/passwd /etc/shadow /etc/sudoers /etc/group /etc/gshadow /etc/fstab /etc/ld.so.preload "
-    "/proc/sysrq-trigger /proc/kcore /boot /etc/crypttab /etc/ssh/sshd_config".split()
+    "/proc/sysrq-trigger /proc/kcore /boot /etc/crypttab /etc/ssh/sshd_config"
 )
-_SYSTEM_ROOTS: Final = frozenset(
+_SYSTEM_ROOTS: Final = names(
     "/ /bin /boot /dev /etc /home /lib /lib64 /opt /proc /root /sbin /srv /sys /usr /var "
-    "/usr/bin /usr/lib /usr/sbin /usr/local /Users /System /Library /Applications".split()
+    "/usr/bin /usr/lib /usr/sbin /usr/local /Users /System /Library /Applications"
 )
-_SHELL_STARTS: Final = frozenset(
-    ".bashrc .bash_profile .profile .zshrc .zshenv .bash_login .bash_logout .zprofile".split()
+_SHELL_STARTS: Final = names(
+    ".bashrc .bash_profile .profile .zshrc .zshenv .bash_login .bash_logout .zprofile"
 )
-_HARMLESS_DEVICES: Final = frozenset(
-    "null zero full stdout stderr stdin tty random urandom".split()
-)
+_HARMLESS_DEVICES: Final = names("null zero full stdout stderr stdin tty random urandom")
 
 
 def plain_path(path: str) -> str:
@@ -58,7 +57,7 @@ def written(path: str) -> Classes:
         device = path[5:]
         if device in _HARMLESS_DEVICES or device.startswith(("fd/", "pts/")):
             return NOTHING
-        if any(device.startswith(name) for name in _SEVERE_DEVICES) or set(device) & set("*?["):
+        if device.startswith(_SEVERE_DEVICES) or set(device) & set("*?["):
             return classes("wd")
         return classes("wp") if not device.startswith(("shm/", "tty")) else classes("w")
     if path in _SEVERE_FILES or path.startswith(("/boot/", "/etc/sudoers.d/")):

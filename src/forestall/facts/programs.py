@@ -1,166 +1,14 @@
 """What each known program does: a table from program name to the classes of its effects.
 
-Flags and subcommands that change the answer are data here, too. This module refuses to guess:
-a program that is not in the table, or a subcommand that cannot be read, is `unknown`. It runs
-nothing and looks nothing up outside itself; programs that run other programs are in `wrappers`.
+Only data: flags and subcommands that change the answer are listed with it. Whatever is not here
+is not known; nothing is looked up elsewhere. Programs that run other programs are in `wrappers`,
+those that need more than a table in `odd`.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Mapping
 from typing import Final
 
-
-class CommandClass(StrEnum):
-    """The kinds of effect a command can have."""
-
-    READ = "read"
-    WRITE = "write"
-    NETWORK = "network"
-    PRIVILEGED = "privileged"
-    UNKNOWN = "unknown"
-    DESTRUCTIVE = "destructive"
-
-
-_KIND_OF_LETTER: Final = {kind.value[0]: kind for kind in CommandClass}
-Classes = frozenset[CommandClass]
-
-
-def classes(letters: str) -> Classes:
-    """The set written in the table's shorthand: the first letter of each class."""
-    return frozenset(_KIND_OF_LETTER[letter] for letter in letters)
-
-
-READ: Final = classes("r")
-UNKNOWN: Final = classes("u")
-DESTRUCTIVE: Final = classes("d")
-NOTHING: Final = classes("")
-
-
-@dataclass(frozen=True, slots=True)
-class Arg:
-    """One word handed to a program.
-
-    A word that is not literal holds the best guess. `flaggable` says it may turn out to be an
-    option, a subcommand or several words.
-    """
-
-    text: str
-    literal: bool = True
-    flaggable: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """What a program (or subcommand) does, and which words change that."""
-
-    classes: Classes
-    flags: Mapping[str, Classes] = field(default_factory=dict)
-    valued: frozenset[str] = frozenset()  # options whose value is the next word
-    subs: Mapping[str, "Entry"] = field(default_factory=dict)
-    most: int = 1 << 30  # more positional words than this add `over`
-    over: Classes = NOTHING
-
-
-def _pairs(spec: str) -> list[tuple[Classes, list[str]]]:
-    """Read `"d:-f --force;u:--exec"`."""
-    found = []
-    for part in filter(None, spec.split(";")):
-        letters, _, names = part.partition(":")
-        found.append((classes(letters.strip()), names.split()))
-    return found
-
-
-def entry(
-    letters: str,
-    *,
-    flags: str = "",
-    valued: str = "",
-    many: str = "",
-    subs: Mapping[str, Entry] | None = None,
-    most: int = 1 << 30,
-    over: str = "",
-) -> Entry:
-    """Make an Entry from the table's shorthand; `many` lists subcommands that need no detail."""
-    plain = {name: Entry(classes=kind) for kind, names in _pairs(many) for name in names}
-    return Entry(
-        classes=classes(letters),
-        flags={name: kind for kind, names in _pairs(flags) for name in names},
-        valued=frozenset(valued.split()),
-        subs=plain | dict(subs or {}),
-        most=most,
-        over=classes(over),
-    )
-
-
-def flag_effect(known: Entry, word: str) -> Classes:
-    """The classes that one option word adds, seen through `=`, abbreviation and clustering."""
-    name = word.partition("=")[0]
-    if word.startswith("--"):
-        # GNU programs take any unambiguous abbreviation of a long option.
-        hits = [kind for flag, kind in known.flags.items() if flag.startswith(name) and name != "-"]
-        alone = known.flags.get(name[1:])  # `-destroy` may be written `--destroy`
-        return NOTHING.union(*hits, alone or NOTHING)
-    found = known.flags.get(name, NOTHING)
-    for letter in word[1:]:
-        found |= known.flags.get(f"-{letter}", NOTHING)
-        if f"-{letter}" in known.valued:
-            break  # the rest of the cluster is this option's value
-    return found
-
-
-def takes_next(valued: frozenset[str], word: str) -> bool:
-    """Whether the option's value is the word after it."""
-    if "=" in word and word.startswith("--"):
-        return False
-    if word in valued:
-        return True
-    if word.startswith("--") or len(word) < 2:
-        return False
-    cluster = [index for index, letter in enumerate(word[1:], 1) if f"-{letter}" in valued]
-    return bool(cluster) and cluster[0] == len(word) - 1
-
-
-def effect(known: Entry, args: Sequence[Arg]) -> Classes:
-    """The classes of a table entry run with these words."""
-    added: Classes = NOTHING
-    positionals = 0
-    skip = False
-    options_end = False
-    for index, arg in enumerate(args):
-        if skip:
-            skip = False
-            added |= UNKNOWN if arg.flaggable and known.subs else NOTHING
-            continue
-        if arg.flaggable and not options_end and (known.flags or known.subs):
-            added |= UNKNOWN
-            if known.subs:
-                return added | _any_sub(known, args[index:])
-        if arg.text == "--":
-            options_end = True
-        elif arg.text.startswith("-") and len(arg.text) > 1 and not options_end:
-            added |= flag_effect(known, arg.text)
-            skip = takes_next(known.valued, arg.text)
-        elif known.subs:
-            chosen = known.subs.get(arg.text) if arg.literal else None
-            if chosen is None:
-                return added | UNKNOWN | _any_sub(known, args[index:])
-            return added | effect(chosen, args[index + 1 :])
-        else:
-            positionals += 1
-    if positionals > known.most:
-        added |= known.over
-    return known.classes | added
-
-
-def _any_sub(known: Entry, args: Sequence[Arg]) -> Classes:
-    """Which destructive subcommand may stand somewhere in words whose shape is not known."""
-    for arg in args:
-        chosen = known.subs.get(arg.text)
-        if chosen is not None and CommandClass.DESTRUCTIVE in chosen.classes:
-            return DESTRUCTIVE
-    return NOTHING
-
+from forestall.facts.entries import Entry, classes, entry, names
 
 # Programs that only look, whatever their words.
 _PLAIN: Final = {
@@ -173,8 +21,9 @@ _PLAIN: Final = {
         getent zcat bzcat xzcat cmp nm objdump readelf size addr2line which whereis apropos whatis
         cal bc expr seq factor yes sleep numfmt tsort look jq true false : pwd cd pushd popd dirs
         echo return break continue shift exit logout wait jobs bg fg disown times type help caller
-        shopt read printf test [ [[ let getopts local declare typeset readonly export set unset history
-        usleep getfacl getfattr pidof cloc tokei tput clear sw_vers ver where Get-ChildItem
+        shopt read printf test [ [[ let getopts local declare typeset readonly export set unset
+        history usleep getfacl getfattr pidof cloc tokei tput clear sw_vers ver where
+        Get-ChildItem
         Get-Content Get-Item Get-Process Write-Host Write-Output findstr pathchk modinfo dpkg-query
         column diff diff3 colordiff diffstat uuidgen logname hostid namei ipcs acpi sensors
     """,
@@ -238,7 +87,7 @@ _GIT_SUBS: Final = {
     ),
     **{
         name: entry(kind, flags="u:--upload-pack -u --exec --template --config -c")
-        for name, kind in (("clone", "nw"), ("fetch", "nw"), ("ls-remote", "n"), ("fetch-pack", "n"))
+        for name, kind in (("clone", "nw"), ("fetch", "nw"), ("ls-remote", "n"))
     },
     "pull": entry("nw", flags="u:--upload-pack;d:-f --force"),
     "reset": entry("w", flags="d:--hard --merge"),
@@ -514,8 +363,8 @@ _DETAILED: Final = {
 TABLE: Final[Mapping[str, Entry]] = {
     **{
         name: Entry(classes=classes(letters))
-        for letters, names in _PLAIN.items()
-        for name in names.split()
+        for letters, programs in _PLAIN.items()
+        for name in programs.split()
     },
     **_DETAILED,
 }
@@ -524,9 +373,11 @@ TABLE: Final[Mapping[str, Entry]] = {
 WINDOWS: Final[Mapping[str, Entry]] = {
     **{name.lower(): known for name, known in TABLE.items() if "-" in name and name[0].isupper()},
     **dict.fromkeys(
-        "del erase remove-item ri clear-content clc clear-item cli remove-itemproperty rp "
-        "clear-disk format-volume initialize-disk remove-partition stop-computer restart-computer "
-        "diskpart cipher vssadmin wbadmin remove-module remove-aduser deltree".split(),
+        names(
+            "del erase remove-item ri clear-content clc clear-item cli remove-itemproperty rp "
+            "clear-disk format-volume initialize-disk remove-partition stop-computer restart-computer "
+            "diskpart cipher vssadmin wbadmin remove-module remove-aduser deltree"
+        ),
         entry("d"),
     ),
 }

@@ -5,31 +5,31 @@ it stands. Nothing is run, expanded from outside, or looked up on a disk. What c
 resolved or known is reported as `unknown`; this module refuses to call such a thing `read`.
 """
 
-import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from forestall.facts import naming
-from forestall.facts.odd import judge
-from forestall.facts.paths import plain_path, written
-from forestall.facts.programs import (
+from forestall.facts.entries import (
     NOTHING,
     READ,
-    TABLE,
     UNKNOWN,
     Arg,
     Classes,
     CommandClass,
     classes,
 )
-from forestall.facts.texts import backticks, has_bare_break, is_dense, is_strange, variants, without_bodies
-from forestall.facts.words import Word, WordReader, ansi_text
+from forestall.facts.odd import judge
+from forestall.facts.paths import plain_path, written
+from forestall.facts.programs import TABLE
+from forestall.facts.texts import backticks, is_dense, is_strange, variants, without_bodies
+from forestall.facts.trees import Item, grouped, missed_substitutions, parser, text_of, walk
+from forestall.facts.words import Word, WordReader
 from forestall.facts.wrappers import RUNNERS, SHELLS, Finding
 
 if TYPE_CHECKING:
-    from tree_sitter import Node, Parser
+    from tree_sitter import Node
 
 __all__ = ["Command", "CommandClass", "commands_in"]
 
@@ -55,7 +55,6 @@ _BIN: Final = frozenset(
     for root in ("", "/usr", "/usr/local", "/opt/homebrew", "/run/current-system/sw")
     for name in ("bin", "sbin")
 )
-_BLANK: Final = b" \t\r"
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,24 +74,6 @@ def commands_in(text: str) -> tuple[Command, ...]:
     reader = _Reader()
     reader.read(text, 0)
     return reader.result()
-
-
-@functools.cache
-def _parser() -> "Parser":
-    import tree_sitter
-    import tree_sitter_bash
-
-    return tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
-
-
-class _Item(msgspec.Struct):
-    """One node to judge, with what surrounds it."""
-
-    node: "Node"
-    function: str
-    detached: bool
-    owner: int
-    strays: "list[Node]" = []
 
 
 class _Reader:
@@ -186,7 +167,8 @@ class _Reader:
             self.rough(text)
             return
         source = short.encode("utf-8", "replace")
-        items, sound = self._walk(_parser().parse(source).root_node, source)
+        items, defined, sound = walk(parser().parse(source).root_node, source)
+        self._defined |= defined
         starts = {item.node.start_byte for item in items if item.node.type == "heredoc_start"}
         sound = sound and starts.issuperset(bodies)
         for body in bodies.values():
@@ -213,53 +195,6 @@ class _Reader:
             self._doubt()
             self.rough(text)
 
-    def _walk(self, root: "Node", source: bytes) -> tuple[list[_Item], bool]:
-        """Every node worth judging, in source order, and whether the parse can be trusted."""
-        items: list[_Item] = []
-        sound = True
-        stack = [_Item(root, "", False, 0)]
-        while stack:
-            item = stack.pop()
-            node, function, owner = item.node, item.function, item.owner
-            kind = node.type
-            if kind == "ERROR" or node.is_missing:
-                sound = False
-            elif kind in _JUDGED:
-                items.append(item)
-            elif kind == "word":
-                sound = sound and not has_bare_break(node.text or b"")
-            children = node.children
-            if kind == "function_definition":
-                name = node.child_by_field_name("name")
-                function = (name.text or b"").decode("utf-8", "replace") if name else ""
-                self._defined.add(function)
-            elif kind == "command":
-                owner = node.id
-                sound = sound and self._gaps_are_blank(children, source)
-            elif kind == "redirected_statement":
-                body = node.child_by_field_name("body")
-                owner = body.id if body is not None and body.type == "command" else 0
-            elif kind not in ("heredoc_redirect", "file_redirect"):
-                owner = 0
-            elif kind == "comment":
-                sound = sound and _starts_comment(source, node.start_byte)
-            inherited = item.detached or kind == "pipeline"
-            following = ""
-            for child in reversed(children):
-                detached = inherited or following == "&"
-                stack.append(_Item(child, function, detached, owner))
-                following = child.type
-        return items, sound
-
-    def _gaps_are_blank(self, children: "list[Node]", source: bytes) -> bool:
-        at = None
-        for child in children:
-            gap = source[at : child.start_byte] if at is not None else b""
-            if gap.strip(_BLANK) and gap.replace(b"\\\n", b"").strip(_BLANK):
-                return False
-            at = child.end_byte
-        return True
-
     # -- nodes --
 
     def _note_values(self, node: "Node", words: WordReader) -> None:
@@ -277,7 +212,7 @@ class _Reader:
             guesses = [guess for part in parts[:LOOKAHEAD] for guess in words.word(part).guesses]
         else:
             return
-        key = _text(name).partition("[")[0] if name else ""
+        key = text_of(name).partition("[")[0] if name else ""
         known = self._values.setdefault(key, [])
         known.extend(guess for guess in guesses if guess and guess not in known and len(known) < 8)
 
@@ -298,102 +233,91 @@ class _Reader:
                 kinds |= UNKNOWN
         return kinds
 
-    def _judge_node(self, item: _Item, words: WordReader, extra: Classes, depth: int) -> None:
+    def _judge_node(self, item: Item, words: WordReader, extra: Classes, depth: int) -> None:
         node, kind = item.node, item.node.type
         if not self._spend(1):
             return
         if kind == "command":
             self._command(item, words, extra, depth)
         elif kind in ("declaration_command", "unset_command"):
-            line = [words.word(*group) for group in self._groups(node)]
-            line += [
-                Word((_assignment(child, words),))
-                for child in node.children
-                if child.type == "variable_assignment"
-            ]
-            self._line(line, depth, extra)
+            self._declaration(node, words, extra, depth)
         elif kind == "variable_assignment":
             self._assigned(_assignment(node, words), depth)
-        elif kind == "for_statement":
-            name = node.child_by_field_name("variable")
-            if name and naming.is_risky(_text(name)):
-                self._doubt()
-        elif kind in ("heredoc_redirect", "herestring_redirect"):
-            self._here(node, words, depth)
-        elif kind == "expansion":
-            self._expansion(node)
-        elif kind == "command_substitution" and _text(node).startswith("`"):
-            inner = _text(node)[1:-1]
-            if "\\" in inner:
-                for char in "`$\\":
-                    inner = inner.replace(f"\\{char}", char)
-                self.read(inner, depth + 1)
-        elif kind == "test_command":
-            self._add("test", READ)
-            self._armed(_text(node), depth)
-        elif kind in ("arithmetic_expansion", "subscript"):
-            self._armed(_text(node), depth)
+        elif kind == "heredoc_redirect":
+            self._here_document(node, depth)
+        elif kind == "herestring_redirect":
+            for guess in (guess for c in node.named_children for guess in words.word(c).guesses):
+                self._remember(guess)
+        elif kind in ("expansion", "for_statement"):
+            self._sets_by_name(node)
+        elif kind == "command_substitution" and text_of(node).startswith("`"):
+            self._backticked(text_of(node)[1:-1], depth)
+        elif kind in ("test_command", "arithmetic_expansion", "subscript"):
+            if kind == "test_command":
+                self._add("test", READ)
+            self._armed(text_of(node), depth)
 
-    def _here(self, node: "Node", words: WordReader, depth: int) -> None:
-        """Remember a here-document or here-string; distrust one whose end is in doubt."""
-        if node.type == "herestring_redirect":
-            for child in node.named_children:
-                for guess in words.word(child).guesses:
-                    self._remember(guess)
-            return
+    def _backticked(self, inner: str, depth: int) -> None:
+        """Backticks inside backticks are escaped, and the grammar leaves them so."""
+        if "\\" in inner:
+            for char in "`$\\":
+                inner = inner.replace(f"\\{char}", char)
+            self.read(inner, depth + 1)
+
+    def _declaration(self, node: "Node", words: WordReader, extra: Classes, depth: int) -> None:
+        """export, declare, unset...: a command whose words the grammar reads apart."""
+        groups, sound = grouped(node)
+        if not sound:
+            self._doubt()
+        line = [words.word(*group) for group in groups]
+        line += [
+            Word((_assignment(child, words),))
+            for child in node.children
+            if child.type == "variable_assignment"
+        ]
+        self._line(line, depth, extra)
+
+    def _here_document(self, node: "Node", depth: int) -> None:
+        """Remember a here-document; distrust one whose end is in doubt."""
         start = next((c for c in node.children if c.type == "heredoc_start"), None)
         body = next((c for c in node.children if c.type == "heredoc_body"), None)
         end = next((c for c in node.children if c.type == "heredoc_end"), None)
-        mark = _text(start).strip("'\"") if start else ""
-        content = _text(body) if body else ""
+        mark = text_of(start).strip("'\"") if start else ""
+        content = text_of(body) if body else ""
         self._remember(content)
-        if start and not _text(start).startswith(("'", '"', "\\")):
+        if start and not text_of(start).startswith(("'", '"', "\\")):
             self._expanded(body, content, depth)
         lines = [line.strip("\t") for line in content.split("\n")]
         plain = mark.replace("_", "").isalnum() and mark.isascii()
-        if not plain or end is None or _text(end) != mark or mark in lines:
+        if not plain or end is None or text_of(end) != mark or mark in lines:
             self._doubt()
-            self.rough(content)
+            rest = text_of(node).partition("\n")[2]
+            self.rough(rest)
             if not plain or mark in lines:
-                self.read(content, depth + 1)  # bash may have ended it earlier
+                self.read(rest, depth + 1)  # bash may have ended it earlier
 
     def _expanded(self, body: "Node | None", content: str, depth: int) -> None:
         """Read the substitutions of a here-document that the grammar passes over."""
         for inner in backticks(content):
             self.read(inner, depth + 1)
-        if body is None or "$(" not in content:
-            return
-        raw = body.text or b""
-        found = [
-            (child.start_byte - body.start_byte, child.end_byte - body.start_byte)
-            for child in body.children
-            if child.type != "heredoc_content"
-        ]
-        at = raw.find(b"$(")
-        while at >= 0:
-            escapes = at - len(raw[:at].rstrip(b"\\"))
-            covered = any(start <= at < end for start, end in found)
-            if not escapes % 2 and not covered:
-                rest = raw[at:]
-                self._bytes += len(rest)
-                if self._bytes > PARSED_BYTES_MAX:
+        if body is not None and "$(" in content:
+            for missed, size in missed_substitutions(body):
+                self._bytes += size
+                if missed is None or self._bytes > PARSED_BYTES_MAX:
                     self._doubt()
+                    self.rough(content)
                     return
-                first: Node | None = _parser().parse(rest).root_node
-                while first is not None and first.type not in _SUBSTITUTIONS:
-                    first = next((c for c in first.children if c.start_byte == 0), None)
-                if first is None:
-                    self._doubt()
-                    self.rough(rest.decode("utf-8", "replace"))
-                else:
-                    found.append((at, at + first.end_byte))
-                    self.read(_text(first), depth + 1)
-            at = raw.find(b"$(", at + 2)
+                self.read(missed, depth + 1)
 
-    def _expansion(self, node: "Node") -> None:
-        """`${PATH:=x}` assigns, `${x@P}` runs what x holds."""
+    def _sets_by_name(self, node: "Node") -> None:
+        """`for PATH in` and `${PATH:=x}` assign; `${x@P}` runs what x holds."""
+        if node.type == "for_statement":
+            name = node.child_by_field_name("variable")
+            if name and naming.is_risky(text_of(name)):
+                self._doubt()
+            return
         kinds = [child.type for child in node.children]
-        names = [_text(c) for c in node.children if c.type in ("variable_name", "subscript")]
+        names = [text_of(c) for c in node.children if c.type in ("variable_name", "subscript")]
         if ("=" in kinds or ":=" in kinds) and any(naming.is_risky(name) for name in names):
             self._doubt()
         if any(kind.startswith("@") for kind in kinds):
@@ -417,32 +341,15 @@ class _Reader:
 
     # -- commands --
 
-    def _command(self, item: _Item, words: WordReader, extra: Classes, depth: int) -> None:
-        groups = self._groups(item.node)
+    def _command(self, item: Item, words: WordReader, extra: Classes, depth: int) -> None:
+        groups, sound = grouped(item.node)
+        if not sound:
+            self._doubt()
         groups += [[stray] for stray in item.strays]
         line = [words.word(*group) for group in groups]
         if line and item.function and item.detached:
             self._calls.setdefault(item.function, set()).add(line[0].guesses[0])
         self._line(line, depth, extra)
-
-    def _groups(self, node: "Node") -> "list[list[Node]]":
-        """The words of a command; nodes that touch are one word to bash, as it is to us."""
-        groups: list[list[Node]] = []
-        end = -1
-        for child in node.children:
-            if child.type in _NOT_WORDS:
-                continue
-            if groups and child.start_byte == end:
-                groups[-1].append(child)
-                if _text(groups[-1][0]) != "$":
-                    self._doubt()
-            else:
-                groups.append([child])
-            end = child.end_byte
-        for group in groups:
-            if len(group) > 1 and _text(group[0]) == "$":
-                del group[0]  # $"..." is a translated string
-        return groups
 
     def _line(self, line: Sequence[Word], depth: int, extra: Classes) -> None:
         """Judge one simple command under every guess at its words."""
@@ -490,7 +397,8 @@ class _Reader:
         if naming.names_matter(name):
             kinds |= self._naming(args, depth)
         self._add(name, kinds)
-        self._collect(name, args)
+        for text in naming.shown(name, [arg.text for arg in args]):
+            self._remember(text)
         self._follow(finding, depth, chain)
 
     def _naming(self, args: Sequence[Arg], depth: int) -> Classes:
@@ -504,25 +412,6 @@ class _Reader:
             elif naming.is_risky(name) or arg.text.startswith("-n"):
                 kinds |= UNKNOWN
         return kinds
-
-    def _collect(self, name: str, args: Sequence[Arg]) -> None:
-        """Remember what echo and printf write: a later command may run it."""
-        if name not in ("echo", "printf", "set", "Write-Output"):
-            return
-        texts = [arg.text for arg in args if arg.text not in _ECHO_OPTIONS]
-        joined = " ".join(texts)
-        self._remember(ansi_text(joined) if "\\" in joined else joined)
-        if name == "printf" and len(texts) > 1:
-            filled = texts[0]
-            for text in texts[1:LOOKAHEAD]:
-                filled = filled.replace("%s", text, 1).replace("%b", text, 1)
-            self._remember(ansi_text(filled))
-            self._remember("".join(texts[1:]))
-            self._remember(" ".join(texts[1:]))
-        for text in texts[:4]:
-            decoded = naming.decoded(text)
-            if decoded:
-                self._remember(decoded)
 
     def _follow(self, finding: Finding, depth: int, chain: int) -> None:
         """Judge what a command would run."""
@@ -574,30 +463,16 @@ class _Reader:
                     self.read(text, depth + 1)
 
 
-_JUDGED: Final = frozenset(
-    ("command", "heredoc_start", "declaration_command", "unset_command", "variable_assignment", "for_statement",
-     "heredoc_redirect", "herestring_redirect", "file_redirect", "expansion",
-     "command_substitution", "test_command", "arithmetic_expansion", "subscript")
-)  # fmt: skip
-_NOT_WORDS: Final = frozenset(
-    ("variable_assignment", "file_redirect", "herestring_redirect", "heredoc_redirect", "ERROR")
-)
-_ECHO_OPTIONS: Final = frozenset(("-e", "-n", "-ne", "-en", "-E", "--"))
-_SUBSTITUTIONS: Final = frozenset(("command_substitution", "arithmetic_expansion"))
 _TEXT_OPTIONS: Final = frozenset(("-c", "-e", "-x", "--command", "--exec", "--eval", "--run"))
 _DROP_QUOTES: Final = {ord(char): None for char in "'\"\\"}
 _OPEN: Final = {ord(char): " " for char in "(){}[];|&<>`$\n,"}
 _OPEN_ALL: Final = _OPEN | {ord(char): " " for char in "'\"\\"}
 
 
-def _text(node: "Node") -> str:
-    return (node.text or b"").decode("utf-8", "replace")
-
-
 def _assignment(node: "Node", words: WordReader) -> str:
     name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
     said = words.word(value).guesses[0] if value is not None else ""
-    return f"{_text(name) if name else ''}={said}"
+    return f"{text_of(name) if name else ''}={said}"
 
 
 def _base_name(text: str) -> tuple[str, bool]:
@@ -605,18 +480,3 @@ def _base_name(text: str) -> tuple[str, bool]:
     directory, slash, name = text.rpartition("/")
     trusted = not slash or (directory.startswith("/") and plain_path(directory) in _BIN)
     return name.removesuffix(".exe").removesuffix(".EXE"), trusted
-
-
-def _starts_comment(source: bytes, at: int) -> bool:
-    return at == 0 or source[at - 1 : at] in (
-        b" ",
-        b"\t",
-        b"\n",
-        b";",
-        b"&",
-        b"|",
-        b"(",
-        b")",
-        b"`",
-        b"\r",
-    )

@@ -102,7 +102,7 @@ def variants(text: str) -> Iterable[str]:
 def is_strange(text: str) -> bool:
     """Whether a character is one that two readers could take differently."""
     if text.isascii():
-        return any(char < " " and char not in "\t\n" or char == "\x7f" for char in text)
+        return any((char < " " and char not in "\t\n") or char == "\x7f" for char in text)
     return any(char not in " \t\n" and unicodedata.category(char)[0] in "CZ" for char in text)
 
 

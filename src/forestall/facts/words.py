@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from forestall.facts.programs import Arg
+from forestall.facts.entries import Arg
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -120,7 +120,8 @@ def _product(pieces: Sequence[_Piece]) -> tuple[str, ...]:
 
 def _braces(text: str) -> list[str]:
     """Expand `{a,b}` as bash would, up to a small number of results."""
-    pending, done = [text], []
+    pending = [text]
+    done: list[str] = []
     while pending and len(pending) + len(done) < 32:
         word = pending.pop(0)
         opening = word.rfind("{")
@@ -228,9 +229,7 @@ class WordReader:
         words = [child for child in inner[0].children if child.is_named]
         if not words or _text(words[0]) not in ("echo", "printf"):
             return _HOLE
-        texts = []
-        for child in words[1:]:
-            texts.append(_product(list(self._pieces(child, depth + 1)))[0])
+        texts = [_product(list(self._pieces(child, depth + 1)))[0] for child in words[1:]]
         if texts and texts[0].startswith("-"):
             texts = texts[1:]
         return _Piece((" ".join(texts), "".join(texts)), known=False, splits=True)

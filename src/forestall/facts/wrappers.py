@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from forestall.facts.paths import written
-from forestall.facts.programs import (
+from forestall.facts.entries import (
     DESTRUCTIVE,
     NOTHING,
     READ,
@@ -19,8 +18,10 @@ from forestall.facts.programs import (
     Arg,
     Classes,
     classes,
+    names,
     takes_next,
 )
+from forestall.facts.paths import written
 
 Args = Sequence[Arg]
 ANYTHING: Final = Arg("", literal=False, flaggable=True)
@@ -145,16 +146,16 @@ _PREFIXES: Final = {
     "start-stop-daemon": _prefix("p", "-x -a -p -n -u -c -s -d --exec --startas --pidfile"),
 }  # fmt: skip
 
-SHELLS: Final = frozenset(
-    "sh bash dash zsh ksh mksh ash fish rbash csh tcsh pdksh yash oil osh elvish nu xonsh".split()
+SHELLS: Final = names(
+    "sh bash dash zsh ksh mksh ash fish rbash csh tcsh pdksh yash oil osh elvish nu xonsh"
 )
-_INTERPRETERS: Final = frozenset(
+_INTERPRETERS: Final = names(
     "python perl ruby node nodejs php lua luajit deno tclsh osascript pypy pypy3 ipython jshell "
-    "ts-node tsx groovy Rscript julia expect bpython irb gawk-ext awk-ext swift runghc".split()
+    "ts-node tsx groovy Rscript julia expect bpython irb gawk-ext awk-ext swift runghc"
 )
-_SQL: Final = frozenset(
+_SQL: Final = names(
     "mysql mariadb psql sqlite3 sqlite sqlcmd mongosh mongo cqlsh clickhouse-client duckdb "
-    "isql sqlplus bq influx snowsql presto trino hive beeline cockroach mysqladmin etcdctl".split()
+    "isql sqlplus bq influx snowsql presto trino hive beeline cockroach mysqladmin etcdctl"
 )
 _SQL_LOSS: Final = re.compile(
     r"\b(?:drop|truncate|delete|dropdatabase|deletemany|deleteone|remove|del|flushall|flushdb)\b",
@@ -184,14 +185,14 @@ def positionals(args: Args, valued: str = "") -> list[int]:
     """Where the words are that are neither options nor their values."""
     found: list[int] = []
     skip = ended = False
-    names = frozenset(valued.split())
+    with_value = names(valued)
     for index, arg in enumerate(args):
         if skip:
             skip = False
         elif arg.text == "--" and not ended:
             ended = True
         elif arg.text.startswith("-") and len(arg.text) > 1 and not ended:
-            skip = takes_next(names, arg.text)
+            skip = takes_next(with_value, arg.text)
         else:
             found.append(index)
     return found
@@ -230,8 +231,8 @@ def _option_kind(spec: _Prefix, word: str) -> tuple[str, str]:
     return ("plain", "") if name in spec.plain else ("odd", "")
 
 
-_STARTS_A_SHELL: Final = frozenset(
-    "sudo doas su runuser chroot unshare nsenter script sg capsh setpriv".split()
+_STARTS_A_SHELL: Final = names(
+    "sudo doas su runuser chroot unshare nsenter script sg capsh setpriv"
 )
 
 
@@ -362,9 +363,9 @@ def _filled(arg: Arg, mark: str) -> Arg:
 def _xargs(_: str, args: Args) -> Finding:
     at, mark = 0, ""
     added: Classes = NOTHING
-    valued = frozenset(
+    valued = names(
         "-I -n -L -P -s -d -E -a -J -R -S --max-args --max-procs --delimiter "
-        "--arg-file --max-chars --max-lines --eof --process-slot-var".split()
+        "--arg-file --max-chars --max-lines --eof --process-slot-var"
     )
     plain = "0rtpxoie"
     while at < len(args) and args[at].text.startswith("-"):

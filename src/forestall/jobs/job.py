@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from forestall.canonical import canonical_bytes, digest
+from forestall.canonical import canonical_struct, digest
 from forestall.policy.request import Request
 from forestall.policy.rules import Constraints, Decision, Effect, LabelConflict, Remediation
 
@@ -168,35 +168,49 @@ def payload_digest(payload: bytes) -> str:
     return digest("payload", payload)
 
 
-def job_hash(submission: Submission, *, tenant: str, principal: str) -> str:
-    """SHA-256 (hex) over all that can change what runs: DESIGN 5.
+class _HashedJob(msgspec.Struct, frozen=True, kw_only=True):
+    """What the job hash covers. Field names are part of the hash: change them knowingly.
 
-    The payload enters by the digest of its bytes, labels as sorted pairs, so no text that a
-    client chooses becomes a key of the canonical form.
+    Labels stand as sorted pairs, so no text that a client chooses becomes a key of the canonical
+    form; the payload enters by the digest of its bytes.
     """
+
+    tenant: str
+    subject: str
+    actor: tuple[str, str]
+    topic: str
+    capability: str
+    pack: str
+    priority: Priority
+    requires: list[str]
+    risk_tags: list[str]
+    tags: list[str]
+    labels: list[tuple[str, str]]
+    payload: str
+    budget: tuple[int | None, int | None, int | None, int | None]
+
+
+def job_hash(submission: Submission, *, tenant: str, principal: str) -> str:
+    """SHA-256 (hex) over all that can change what runs: DESIGN 5."""
     budget = submission.budget
-    return digest(
-        "job",
-        canonical_bytes(
-            {
-                "tenant": tenant,
-                "subject": principal,
-                "actor": [submission.actor_id or principal, submission.actor_type],
-                "topic": submission.topic,
-                "capability": submission.capability,
-                "pack": submission.pack_id,
-                "priority": submission.priority.value,
-                "requires": sorted(submission.requires),
-                "risk_tags": sorted(submission.risk_tags),
-                "tags": sorted(submission.tags),
-                "labels": sorted([key, value] for key, value in submission.labels.items()),
-                "payload": payload_digest(submission.payload),
-                "budget": [
-                    budget.max_input_tokens,
-                    budget.max_output_tokens,
-                    budget.max_total_tokens,
-                    budget.deadline_ms,
-                ],
-            }
+    hashed = _HashedJob(
+        tenant=tenant,
+        subject=principal,
+        actor=(submission.actor_id or principal, submission.actor_type),
+        topic=submission.topic,
+        capability=submission.capability,
+        pack=submission.pack_id,
+        priority=submission.priority,
+        requires=sorted(submission.requires),
+        risk_tags=sorted(submission.risk_tags),
+        tags=sorted(submission.tags),
+        labels=sorted(submission.labels.items()),
+        payload=payload_digest(submission.payload),
+        budget=(
+            budget.max_input_tokens,
+            budget.max_output_tokens,
+            budget.max_total_tokens,
+            budget.deadline_ms,
         ),
     )
+    return digest("job", canonical_struct(hashed))

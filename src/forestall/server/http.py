@@ -7,7 +7,6 @@ raises becomes a coded body; what nobody foresaw becomes 500 `internal_error` an
 import asyncio
 import logging
 import re
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
@@ -151,7 +150,11 @@ class Gateway:
             return
         started = time.perf_counter()
         headers = dict(scope["headers"])
-        request_id = _request_id(headers.get(b"x-request-id"))
+        sent_id = headers.get(b"x-request-id")
+        if sent_id and _REQUEST_ID.fullmatch(sent_id):
+            request_id = sent_id.decode()
+        else:
+            request_id = self._plane.random.token(8).hex()
         method: str = scope["method"]
         route, params = self._find(scope["path"])
         pattern = route.pattern if route else "unknown"
@@ -212,12 +215,6 @@ class Gateway:
                 else:
                     return candidate, tuple(params)
         return None, ()
-
-
-def _request_id(sent: bytes | None) -> str:
-    if sent and _REQUEST_ID.fullmatch(sent):
-        return sent.decode()
-    return secrets.token_hex(8)
 
 
 def _credential(headers: dict[bytes, bytes]) -> str | None:

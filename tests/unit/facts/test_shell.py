@@ -1,10 +1,6 @@
-"""Hard cases for what a shell text could run: one table by theme, then fuzz."""
-
-import base64
+"""Hard cases for what a shell text could run: one table by theme."""
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from forestall.facts.shell import (
     COMMANDS_MAX,
@@ -294,7 +290,8 @@ CASES: dict[str, list[tuple[str, str]]] = {
             "toybox rm x", "coproc rm x", "command rm x", "command -p rm x", "builtin eval 'rm x'",
             "exec rm x", "exec -a ls rm x", "eval rm x", "eval 'rm x'", "eval 'r''m' x",
             "sh -c 'rm x'", "bash -lc 'rm x'", "bash -euo pipefail -c 'rm x'",
-            "bash --norc -c 'rm x'", "bash -c -x 'rm x'", "sh -ec \"rm x\"", "sh -c '\"$@\"' _ rm x",
+            "bash --norc -c 'rm x'", "bash -c -x 'rm x'", "sh -ec \"rm x\"",
+            "sh -c '\"$@\"' _ rm x",
             "su -c 'rm x'", "su - bob -c 'rm x'", "su root -c 'rm x'", "runuser -u x -- rm x",
             "runuser -c 'rm x' bob", "ssh host 'rm x'", "ssh -p 22 -i k host rm x",
             "ssh host -t rm x", "ssh -o ProxyCommand='rm x' host", "docker exec c rm x",
@@ -341,7 +338,8 @@ CASES: dict[str, list[tuple[str, str]]] = {
             "$X", "\"$X\" y", "$(cat f)", "`cat f`", "eval \"$X\"", "source x.sh", ". ./x",
             "sh script.sh", "curl x | sh", "bash", "python x.py", "python3 -c 'print(1)'",
             "make", "npm run x", "npx x", "git foo", "git $X", "find . $X", "find \"$D\"",
-            "git -c core.sshCommand=x fetch", "git --exec-path=/x status", "git config alias.x '!ls'",
+            "git -c core.sshCommand=x fetch", "git --exec-path=/x status",
+            "git config alias.x '!ls'",
             "PATH=/x ls", "export PATH=/x; ls", "LD_PRELOAD=x ls", "BASH_ENV=x bash -c ls",
             "IFS=x; ls", "export 'PATH=/x'; ls", "export P\"ATH\"=x; ls", "read PATH <<< /x; ls",
             "printf -v PATH /x; ls", ": ${PATH:=/x}; ls", "declare -x PATH=/x; ls",
@@ -352,7 +350,8 @@ CASES: dict[str, list[tuple[str, str]]] = {
             "\u0440m x", "\uff52m x", "ls\u00a0-la", "\ufeffls", "r\u200bm x", "ls\x00", "\udc80",
             "ls \ud800", "kubectl $X", "curl -K x", "awk '{print | \"sh\"}'", "docker exec $X ls",
             "vim x", "find . -exec {} \\;", "ls\rrm", "git log --ext-diff", "cat <<'E\nF'\nx",
-            "busybox sh", "sudo -i", "sudo su", "chroot /x", "$'\\xff\\xfe'", "tar --to-command=x xf y",
+            "busybox sh", "sudo -i", "sudo su", "chroot /x", "$'\\xff\\xfe'",
+            "tar --to-command=x xf y",
         )
     ],
     "names and quoting": [
@@ -375,8 +374,8 @@ CASES: dict[str, list[tuple[str, str]]] = {
             "while rm x; do :; done", "while :; do rm x; done", "until rm x; do :; done",
             "for i in a; do rm x; done", "for i in $(rm x); do :; done", "case x in x) rm y;; esac",
             "case $(rm x) in a) ;; esac", "case x in $(rm a)) ;; esac", "echo a; rm x &",
-            "select i in a; do rm x; done", "for ((i=0;i<1;i++)); do rm x; done", "[[ -f $(rm x) ]]",
-            "[ -f $(rm x) ]", "echo $(( $(rm x) ))", "(( $(rm x) ))", "cat <(rm x)", "tee >(rm x)",
+            "select i in a; do rm x; done", "for ((i=0;i<1;i++)); do rm x; done",
+            "[[ -f $(rm x) ]]", "[ -f $(rm x) ]", "echo $(( $(rm x) ))", "(( $(rm x) ))", "cat <(rm x)", "tee >(rm x)",
             "echo `rm x`", "echo \"$(rm x)\"", "echo \"a $(echo \"$(rm x)\")\"", "X=$(rm y)",
             "X=$(rm y) ls", "a=(1 $(rm x))", "a[$(rm x)]=1", "ls > $(rm x)", "echo ${X:-$(rm y)}",
             "echo ${X/a/$(rm x)}", "cat <<EOF\n$(rm x)\nEOF", "cat <<EOF\n`rm x`\nEOF",
@@ -459,153 +458,3 @@ def test_nesting_beyond_the_bound_is_unknown() -> None:
     for _ in range(12):
         text = "sh -c '" + text.replace("'", "'\\''") + "'"
     assert CommandClass.UNKNOWN in seen(text[:TEXT_BYTES_MAX])
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "$(" * 10_000,
-        "echo " + "$(" * 10_000 + "rm x" + ")" * 10_000,
-        "(" * 60_000,
-        "((" * 30_000,
-        "{ " * 30_000,
-        "`" * 60_001,
-        "'" * 60_001,
-        '"' * 60_001,
-        '"$(' * 20_000,
-        "${x:-" * 12_000,
-        "<<E " * 15_000,
-        "cat <<E\n" * 8_000,
-        "cat <<E\n" + "`x` $(y " * 7_000,
-        "\\" * 60_001,
-        "\\\n" * 30_000,
-        "a;" * 30_000,
-        "rm " * 20_000,
-        "sh -c " * 10_000,
-        "env " * 15_000 + "rm x",
-        "xargs " * 10_000,
-        "foo rm " * 8_000,
-        "X=1;" * 15_000,
-        "f(){ f|f& };" * 5_000,
-        "a(){ b" * 9_000,
-        "[[ " * 20_000,
-        "case x in " * 6_000,
-        "if " * 20_000,
-        "{a,b}" * 12_000,
-        "x{" * 30_000,
-        "$'\\x72" * 10_000,
-        "cat <(" * 10_000,
-        "sed '" + "s/a/b/;" * 9_000 + "'",
-        "sed '" + "/[" * 30_000 + "'",
-        "awk '" + "print " * 10_000 + "'",
-        "\ud800" * 20_000,
-        "\u202e" * 20_000,
-        "a|" * 30_000,
-        "a &" * 20_000,
-        "$x" * 30_000,
-        "x=$x$x;" * 9_000,
-        "x+=(y);" * 9_000,
-        "! " * 30_000,
-        "eval " * 12_000 + "rm x",
-        "sudo -u " * 8_000,
-    ],
-    ids=range(44),
-)
-def test_hostile_text_returns(text: str) -> None:
-    assert commands_in(text)
-
-
-@given(st.text(max_size=200))
-@settings(deadline=None, max_examples=300)
-def test_any_text_gives_an_answer(text: str) -> None:
-    found = commands_in(text)
-    assert found
-    assert all(one.classes for one in found)
-    assert len(found) <= COMMANDS_MAX
-
-
-TOKENS = (
-    "rm ls git find sed -rf / x sudo xargs -c sh ; & && ( ) $( ` ' \" { ; } > < $' $x ${x:- (( [[ "
-    "case if then | || \\ # -exec env awk kubectl aws docker tar curl eval = x= * dd mv kill ssh "
-    "trap alias parallel python3 redis-cli vim man printf echo <<E <<'E' <<- {a,b} ]] )) ;; esac"
-).split() + ["\n", "\nE\n", "\\\n", " ", "\t", "{ ", "; }", "case x in "]
-
-
-@given(st.lists(st.sampled_from(TOKENS), max_size=14), st.sampled_from(["", " "]))
-@settings(deadline=None, max_examples=500)
-def test_any_shell_soup_gives_an_answer(tokens: list[str], gap: str) -> None:
-    found = commands_in(gap.join(tokens))
-    assert found
-    assert all(one.classes for one in found)
-
-
-def _hide(name: str, ways: list[str]) -> str:
-    """The same program name, quoted another way; still fully literal."""
-    plain = list(name)
-    if ways and ways[0] == "ansi":
-        return "$'" + "".join(f"\\x{ord(char):02x}" for char in plain) + "'"
-    for index, way in enumerate(ways[: len(plain)]):
-        char = plain[index]
-        forms = {"''": f"''{char}", "\\": f"\\{char}", '"': f'"{char}"', "'": f"'{char}'"}
-        plain[index] = forms.get(way, char)
-    return "".join(plain)
-
-
-WRAPS = {
-    "sh": lambda text: "sh -c '" + text.replace("'", "'\\''") + "'",
-    "bash": lambda text: "bash -lc '" + text.replace("'", "'\\''") + "'",
-    "eval": lambda text: "eval '" + text.replace("'", "'\\''") + "'",
-    "env": lambda text: "env A=1 " + WRAPS["sh"](text),
-    "sudo": lambda text: "sudo -u root " + WRAPS["sh"](text),
-    "timeout": lambda text: "timeout -k 1 5 " + WRAPS["bash"](text),
-    "find": lambda text: "find . -exec " + WRAPS["sh"](text) + " \\;",
-    "xargs": lambda text: "xargs " + WRAPS["sh"](text),
-    "subshell": lambda text: f"({text})",
-    "group": lambda text: "{ " + text + "; }",
-    "substitution": lambda text: f"echo $({text})",
-    "quoted": lambda text: f'echo "$({text})"',
-    "assigned": lambda text: f"X=$({text})",
-    "pipe": lambda text: f"ls | {text}",
-    "and": lambda text: f"true && {text}",
-    "if": lambda text: f"if ls; then {text}; fi",
-    "loop": lambda text: f"for i in 1 2; do {text}; done",
-    "function": lambda text: "f() { " + text + "; }; f",
-    "case": lambda text: f"case x in x) {text};; esac",
-    "lines": lambda text: f"ls # note\n{text}\n",
-    "background": lambda text: f"ls & {text}",
-    "here": lambda text: f"cat <<EOF\na\nEOF\n{text}",
-    "stdin": lambda text: f"bash <<'E{len(text)}'\n{text}\nE{len(text)}\n",
-    "trap": lambda text: "trap '" + text.replace("'", "'\\''") + "' EXIT",
-}
-
-
-@given(
-    st.lists(st.sampled_from(["", "''", "\\", '"', "'", "ansi"]), max_size=2),
-    st.lists(st.sampled_from(sorted(WRAPS)), max_size=3),
-    st.sampled_from(["rm", "/bin/rm", "shred", "dd"]),
-)
-@settings(deadline=None, max_examples=800)
-def test_no_literal_disguise_hides_a_destructive_command(
-    ways: list[str], wraps: list[str], name: str
-) -> None:
-    text = _hide(name, ways) + (" of=/dev/sda" if name == "dd" else " -rf /")
-    for wrap in wraps:
-        text = WRAPS[wrap](text)
-    assert CommandClass.DESTRUCTIVE in seen(text), text
-
-
-@given(st.lists(st.sampled_from(["$(echo {})", "`printf {}`", "${{X:-{}}}", "{}$Y", "$@{}"]),
-                min_size=1, max_size=1), st.sampled_from(sorted(WRAPS)))
-@settings(deadline=None)
-def test_an_expanded_name_is_never_taken_for_safe(forms: list[str], wrap: str) -> None:
-    text = "rm"
-    for form in forms:
-        text = form.format(text)
-    classes = seen(WRAPS[wrap](f"{text} -rf /"))
-    assert classes & {CommandClass.UNKNOWN, CommandClass.DESTRUCTIVE}
-
-
-@given(st.binary(min_size=1, max_size=40))
-def test_base64_into_a_shell_is_never_safe(data: bytes) -> None:
-    hidden = base64.b64encode(data).decode()
-    assert CommandClass.UNKNOWN in seen(f"echo {hidden} | base64 -d | sh")
