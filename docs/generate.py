@@ -46,14 +46,13 @@ def load_everything() -> None:
 
 
 def error_classes() -> dict[str, type[ForestallError]]:
-    """Every error of the package by code, the root (`internal_error`) included."""
+    """Every error of the package by code."""
     load_everything()
-    ours = {
+    return {
         code: error
         for code, error in all_errors().items()
         if error.__module__.startswith("forestall.")
     }
-    return {ForestallError.code: ForestallError, **ours}
 
 
 # -- tables --

@@ -4,7 +4,10 @@ It shares the values (Policy, Request, Effect) with the product and none of its 
 compiled globs, no combination helpers. Fast, cached and oracle must agree.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
+
+import msgspec
 
 from forestall.facts.derive import DEFAULT_DERIVATIONS, DERIVED_LABELS, derive
 from forestall.facts.origin import Origin
@@ -24,11 +27,11 @@ Labels = Mapping[str, str]
 def oracle(policies: Sequence[Policy], request: Request) -> tuple[Effect, str]:
     """The decision and the rule that decided (empty for the default decision)."""
     verdicts: list[tuple[Effect, str]] = []
-    for labels in all_views(policies, request):
+    for asked, labels in itertools.product(all_actors(request), all_views(policies, request)):
         speakers = [
             rule
             for policy in in_order(policies)
-            if (rule := first_match(policy, request, labels)) is not None
+            if (rule := first_match(policy, asked, labels)) is not None
         ]
         if speakers:
             verdicts.extend((rule.effect, rule.id) for rule in speakers)
@@ -38,6 +41,13 @@ def oracle(policies: Sequence[Policy], request: Request) -> tuple[Effect, str]:
     deciding = [verdict for verdict in verdicts if verdict[0] == STRICTNESS[strictest]]
     by_rule = [verdict for verdict in deciding if verdict[1]]
     return (by_rule or deciding)[0]
+
+
+def all_actors(request: Request) -> list[Request]:
+    """The request as by the proven actor, then as by the one it names."""
+    proven = request.principal or request.actor_id
+    named = request.actor_id or proven
+    return [msgspec.structs.replace(request, actor_id=actor) for actor in (proven, named)]
 
 
 def in_order(policies: Sequence[Policy]) -> list[Policy]:

@@ -75,8 +75,7 @@ def test_only_the_gate_evaluates() -> None:
     callers = [
         _id(path)
         for path in SOURCES
-        if "policy.evaluate import evaluate" in path.read_text()
-        and "/policy/" not in _id(path)
+        if "policy.evaluate import evaluate" in path.read_text() and "/policy/" not in _id(path)
     ]
     assert callers == ["src/forestall/control/gate.py"]
 

@@ -14,13 +14,13 @@ _REGISTRY: dict[str, type["ForestallError"]] = {}
 
 
 class ForestallError(Exception):
-    """Something the caller did, or the world did, that has a name. Never a bug of ours.
+    """Something that went wrong and has a name.
 
     Attributes: `code` (stable, documented in docs/reference/errors.md), `http_status`,
     `details` (flat), `retry_after_s` (whole seconds, or None when a retry cannot help).
     """
 
-    code: ClassVar[str] = "internal_error"
+    code: ClassVar[str] = ""  # every class that is raised has its own
     http_status: ClassVar[int] = 500
 
     def __init__(
@@ -45,6 +45,12 @@ class ForestallError(Exception):
 def all_errors() -> dict[str, type[ForestallError]]:
     """Every error class loaded so far, by code; the reference page is tested against it."""
     return dict(_REGISTRY)
+
+
+class InternalError(ForestallError):
+    """Something that we did not foresee: a fault of ours. The log has the details."""
+
+    code, http_status = "internal_error", 500
 
 
 class InvalidRequestError(ForestallError):

@@ -2,6 +2,9 @@
 
 # -- what crosses the network --
 BODY_BYTES_MAX = 2 * 1024 * 1024  # the peer's limit, so that its clients meet the same edge
+HEAD_BYTES_MAX = 64 * 1024  # nobody has proven who they are while we read a head
+HEAD_FIELDS_MAX = 100
+HEAD_SECONDS_MAX = 15  # from the first byte, or from the connection, to the end of the head
 BODY_READ_SECONDS_MAX = 15  # a client that drips bytes may not hold a connection for ever
 JSON_DEPTH_MAX = 64  # far above any real payload, far below the parser's own recursion limit
 INTEGER_MAX = 2**53 - 1  # I-JSON (RFC 7493): beyond it two readers may see two numbers
@@ -16,7 +19,8 @@ IDEMPOTENCY_KEY_CHARS_MAX = 256
 PAGE_ITEMS_DEFAULT = 50
 PAGE_ITEMS_MAX = 500
 DECISIONS_PER_JOB_PAGE_MAX = 200
-REGISTERED_TOPICS_SHOWN_MAX = 20
+CURSOR_CHARS_MAX = 256
+QUERY_FIELDS_MAX = 64
 
 # -- policy --
 POLICY_BYTES_MAX = 8 * 1024 * 1024  # 10,000 rules of ordinary length are about 3 MiB
@@ -32,7 +36,7 @@ POLICY_TESTS_MAX = 5_000
 GLOB_MEMO_ENTRIES_MAX = 8_192  # distinct values remembered per compiled glob list
 
 # -- facts --
-VIEWS_MAX = 80  # label assignments that one request is decided under; past it: deny
+VIEWS_MAX = 256  # things that one payload may do; more cannot be decided one by one: deny
 EXPLAINED_RULES_MAX = 20  # nearest rules shown when none or few apply
 
 # -- store and log --

@@ -53,6 +53,13 @@ def refused_start(data_dir: Path, *arguments: str, **options: object) -> StartFa
     return caught.value
 
 
+def put(policy: Path, text: str) -> None:
+    """Change a policy as a careful editor does: whole or not at all."""
+    partial = policy.with_suffix(".part")
+    partial.write_text(text)
+    partial.replace(policy)
+
+
 def decided(server: Server) -> str:
     """Which rule decides a demo job now (empty: the default)."""
     return str(server.ask("POST", "/api/v1/policy/evaluate", ALLOWED_JOB).json["rule_id"])
@@ -200,9 +207,7 @@ def test_a_foreign_file_in_place_of_the_database_is_left_alone(tmp_path: Path) -
     assert database.read_bytes() == before
 
 
-@pytest.mark.parametrize(
-    "address", ["nowhere", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:70000"]
-)
+@pytest.mark.parametrize("address", ["nowhere", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:70000"])
 def test_a_bad_address_is_named(tmp_path: Path, address: str) -> None:
     """Said in one sentence with what would be right, before anything is touched."""
     failed = refused_start(tmp_path / "data", "--listen", address)
@@ -275,15 +280,15 @@ def test_flag_goes_over_environment_over_file(tmp_path: Path) -> None:
 def test_a_changed_policy_is_taken_up_and_a_broken_one_is_not(tmp_path: Path) -> None:
     """A good change within seconds; a broken one keeps the old, is counted, logged, recorded."""
     policy = tmp_path / "policy.yaml"
-    policy.write_text(ALLOW_DEMO.format(name="one", decision="allow"))
+    put(policy, ALLOW_DEMO.format(name="one", decision="allow"))
     with serving(tmp_path / "data", "--policy", str(policy)) as server:
         assert decided(server) == "one"
-        policy.write_text(ALLOW_DEMO.format(name="two", decision="deny"))
+        put(policy, ALLOW_DEMO.format(name="two", decision="deny"))
         poll(lambda: decided(server) == "two", "the changed policy is in force")
         assert server.submit(ALLOWED_JOB).status == 403
         assert server.metric("forestall_policy_refused_total") == 0
 
-        policy.write_text(BROKEN)
+        put(policy, BROKEN)
         refused = "forestall_policy_refused_total"
         poll(lambda: server.metric(refused) >= 1, "the broken change is counted")
         assert decided(server) == "two"
@@ -293,7 +298,7 @@ def test_a_changed_policy_is_taken_up_and_a_broken_one_is_not(tmp_path: Path) ->
         poll(lambda: server.metric(refused) >= 2, "the missing file is counted")
         assert decided(server) == "two"
 
-        policy.write_text(ALLOW_DEMO.format(name="three", decision="allow"))
+        put(policy, ALLOW_DEMO.format(name="three", decision="allow"))
         poll(lambda: decided(server) == "three", "the mended policy is in force")
         snapshots = server.ask("GET", "/api/v1/policy/snapshots").json
         assert [one["in_force"] for one in snapshots] == [True, False, False]
@@ -304,10 +309,10 @@ def test_a_policy_directory_is_followed(tmp_path: Path) -> None:
     """A file that comes or goes is a change; the strictest layer stands."""
     policies = tmp_path / "policies"
     policies.mkdir()
-    (policies / "a.yaml").write_text(ALLOW_DEMO.format(name="allow-a", decision="allow"))
+    put(policies / "a.yaml", ALLOW_DEMO.format(name="allow-a", decision="allow"))
     with serving(tmp_path / "data", "--policy", str(policies)) as server:
         assert decided(server) == "allow-a"
-        (policies / "b.yaml").write_text(ALLOW_DEMO.format(name="deny-b", decision="deny"))
+        put(policies / "b.yaml", ALLOW_DEMO.format(name="deny-b", decision="deny"))
         poll(lambda: decided(server) == "deny-b", "the second file is in force")
         (policies / "b.yaml").unlink()
         poll(lambda: decided(server) == "allow-a", "the second file is gone")
@@ -348,6 +353,16 @@ def test_a_stop_is_clean_and_quick(tmp_path: Path, number: signal.Signals) -> No
     assert not list(data_dir.glob("*-wal")), "the store was not closed"
     with serving(data_dir) as again:
         assert again.ask("GET", f"/api/v1/jobs/{job_id}").status == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_right_after_the_start_is_clean_as_well(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """ "Ready." means ready, for a signal too: a supervisor may change its mind at once."""
+    with serving(tmp_path / "data") as server:
+        assert server.stop(number) == 0, server.log[-2000:]
+    assert not list((tmp_path / "data").glob("*-wal")), "the store was not closed"
 
 
 def test_a_directory_is_free_again_after_kill_9(tmp_path: Path) -> None:

@@ -97,6 +97,7 @@ requests = st.builds(
     capability=words | st.just(""),
     pack_id=words | st.just(""),
     actor_id=words | st.just(""),
+    principal=words | st.just(""),
     actor_type=st.sampled_from(["", "human", "service"]),
     risk_tags=some_words,
     requires=some_words,

@@ -79,7 +79,13 @@ def get(job_id: str, url: str, api_key: str, tenant: str, as_json: bool) -> None
 @jobs.command("list")
 @click.option("--state", default="", help="Only jobs in this state.")
 @click.option("--topic", default="", help="Only jobs of exactly this topic.")
-@click.option("--limit", default=50, show_default=True, help="At most this many.")
+@click.option(
+    "--limit",
+    default=50,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="At most this many.",
+)
 @server_options
 @json_option
 def list_(

@@ -117,7 +117,10 @@ def revoke(
 def _on_data(data_dir: Path, act: Callable[["Plane"], Awaitable[T]]) -> T:
     """Run a verb on the data of a stopped server."""
     from forestall.server.bootstrap import NoTelemetry, open_plane
-    from forestall.server.files import DataDir
+    from forestall.server.files import STORE_FILE, DataDir
+
+    if not (data_dir / STORE_FILE).exists():
+        raise click.UsageError(f"there is no {STORE_FILE} in {data_dir}")
 
     async def run() -> T:
         held = DataDir(data_dir)

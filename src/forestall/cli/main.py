@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from forestall import __version__
-from forestall.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, fail
+from forestall.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, fail, show_usage
 from forestall.errors import ForestallError
 
 _COMMANDS = {
@@ -65,7 +65,7 @@ def main() -> None:
     except click.exceptions.Abort:
         sys.exit(EXIT_INTERRUPTED)
     except click.ClickException as error:
-        error.show()
+        show_usage(error)
         sys.exit(EXIT_USAGE)
     except ForestallError as error:
         sys.exit(fail(error))

@@ -88,7 +88,10 @@ def action_body(
     if context is not None:
         body["context"] = decode_json(_read("-") if context == "-" else context.encode())
     if labels:
-        body["labels"] = {**body.get("labels", {}), **dict(_pair(label) for label in labels)}
+        given = {} if body.get("labels") is None else body["labels"]
+        if not isinstance(given, dict):
+            raise click.UsageError("`labels` of the request is not a mapping")
+        body["labels"] = {**given, **dict(_pair(label) for label in labels)}
     for name, value in fields.items():
         if value:
             body[name] = list(value) if isinstance(value, tuple) else value

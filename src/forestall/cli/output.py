@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from forestall.client.plane import PlaneRefusedError, PlaneUnreachableError
 from forestall.errors import ForestallError, InvalidRequestError, UnavailableError
 
 EXIT_CHECK_FAILED = 1
@@ -32,20 +31,34 @@ def _is_utf8() -> bool:
 
 def fail(error: ForestallError) -> int:
     """Say what went wrong on stderr; the exit code for it."""
+    # Imported here, so that `--help` does not wait for what only an error needs.
+    from forestall.client.plane import PlaneRefusedError
+    from forestall.policy.problems import PolicyError
+
     if "--json" in sys.argv:
         body: dict[str, Any] = {"error": error.message, "code": error.code}
         if isinstance(error, PlaneRefusedError):
             body = error.body
         click.echo(json.dumps(body), err=True)
     else:
+        if isinstance(error, PolicyError):
+            click.echo(error.render(), err=True)
         click.echo(f"error: {shown(error.message)}", err=True)
-    if isinstance(error, (PlaneUnreachableError, PlaneRefusedError, UnavailableError)):
+    if isinstance(error, PlaneRefusedError) and error.body.get("code") == "throttled":
+        return EXIT_DENIED
+    if isinstance(error, (PlaneRefusedError, UnavailableError)):
         return EXIT_SERVER
     return EXIT_USAGE if isinstance(error, InvalidRequestError) else EXIT_CHECK_FAILED
 
 
+def show_usage(error: click.ClickException) -> None:
+    """Say what was wrong with the command line."""
+    if "--json" in sys.argv:
+        click.echo(json.dumps({"error": error.format_message(), "code": "usage"}), err=True)
+    else:
+        error.show()
+
+
 def shown(text: str) -> str:
-    """Text from elsewhere, without what a terminal would obey."""
-    return "".join(
-        char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text
-    )
+    """One line of text from elsewhere, without what a terminal would obey."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -5,9 +5,6 @@ from pathlib import Path
 
 import click
 
-from forestall.cli.output import EXIT_CHECK_FAILED
-from forestall.policy.problems import PolicyError
-
 
 @click.command()
 @click.option("--listen", metavar="HOST:PORT", help="API address [127.0.0.1:8081].")
@@ -32,9 +29,4 @@ def serve(
         "data_dir": data_dir,
         "policy": policy,
     }
-    try:
-        run(read_settings(flags, os.environ, Path.cwd()), click.echo)
-    except PolicyError as error:
-        click.echo(error.render(), err=True)
-        click.echo("error: the server does not start without a policy that loads", err=True)
-        raise click.exceptions.Exit(EXIT_CHECK_FAILED) from error
+    run(read_settings(flags, os.environ, Path.cwd()), click.echo)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from forestall.errors import ForestallError, UnavailableError
+from forestall.errors import ForestallError, InvalidRequestError, UnavailableError
 
 _ANSWER_BYTES_MAX = 64 * 1024 * 1024
 _TIMEOUT_SECONDS = 30
@@ -37,12 +37,17 @@ class PlaneClient:
     """One control plane at one address, asked with one API key."""
 
     def __init__(self, url: str, api_key: str, *, tenant: str = "") -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise PlaneUnreachableError(
-                f"`{url}` is not an address of a server; write http://host:port"
-            )
-        self._scheme, self._host, self._port = parts.scheme, parts.hostname, parts.port
+        for what, text in (("API key", api_key), ("tenant", tenant)):
+            if not text.isascii() or not text.isprintable():
+                raise InvalidRequestError(f"the {what} holds a character that cannot be sent")
+        try:
+            parts = urlsplit(url)
+            self._scheme, host, self._port = parts.scheme, parts.hostname, parts.port
+        except ValueError as cause:
+            raise _not_an_address(url) from cause
+        if self._scheme not in ("http", "https") or not host:
+            raise _not_an_address(url)
+        self._host = host
         self._url = f"{parts.scheme}://{parts.netloc}"
         self._headers = {"Accept": "application/json", "X-API-Key": api_key}
         if tenant:
@@ -71,7 +76,7 @@ class PlaneClient:
             response = connection.getresponse()
             data = response.read(_ANSWER_BYTES_MAX + 1)
             status = response.status
-        except (OSError, http.client.HTTPException, UnicodeEncodeError) as cause:
+        except (OSError, http.client.HTTPException, ValueError) as cause:
             raise PlaneUnreachableError(
                 f"no answer from {self._url}: {cause}; is the server running there?"
             ) from cause
@@ -103,3 +108,7 @@ class PlaneClient:
         if status >= 300:
             raise PlaneRefusedError(status, value if isinstance(value, dict) else {})
         return value
+
+
+def _not_an_address(url: str) -> PlaneUnreachableError:
+    return PlaneUnreachableError(f"`{url}` is not an address of a server; write http://host:port")

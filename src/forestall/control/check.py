@@ -5,7 +5,7 @@ Unlike simulate this is a gate: the answer binds, so it is durable before it is 
 
 import msgspec
 
-from forestall.control.gate import decide
+from forestall.control.gate import count, decide
 from forestall.control.plane import Plane
 from forestall.control.ports import Change
 from forestall.control.records import SALT_BYTES, action_checked
@@ -30,5 +30,6 @@ async def check(plane: Plane, subject: Subject, submission: Submission) -> Check
     decision = decide(plane, request, stage=Stage.CHECK, now_us=now_us)
     record = decision_record(decision, stage=Stage.CHECK, job_hash=hash_text, now_us=now_us)
     salt = plane.random.token(SALT_BYTES)
-    await plane.store.commit(Change(records=(action_checked(request, record, subject, salt),)))
+    await plane.commit(Change(records=(action_checked(request, record, subject, salt),)))
+    count(plane, decision, request, stage=Stage.CHECK)
     return Checked(decision, hash_text, now_us)

@@ -28,15 +28,21 @@ def snapshot_in_force(plane: Plane) -> Snapshot:
 
 
 def decide(plane: Plane, request: Request, *, stage: Stage, now_us: int) -> Decision:
-    """The decision of a gate, counted. Raises PolicyUnavailableError when there is no policy."""
+    """The decision of a gate. Raises PolicyUnavailableError when there is no policy.
+
+    The caller makes it durable before it acts on it, and counts it then.
+    """
     try:
         snapshot = snapshot_in_force(plane)
     except PolicyUnavailableError:
         plane.telemetry.unavailable(stage.value, request.topic)
         raise
-    decision = evaluate(snapshot, request, now=instant(now_us))
+    return evaluate(snapshot, request, now=instant(now_us))
+
+
+def count(plane: Plane, decision: Decision, request: Request, *, stage: Stage) -> None:
+    """Count a decision whose record is durable."""
     plane.telemetry.decided(stage.value, decision.decision.value, request.topic, decision.code)
-    return decision
 
 
 def rehearse(plane: Plane, request: Request) -> Decision:

@@ -1,5 +1,7 @@
 """Create, list, revoke and recognise API keys (control 1). A key's text is given out once."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from forestall.control.plane import Plane, uuid_text
@@ -61,7 +63,7 @@ async def create_key(
     `secret` gives the text instead of a random one (the bootstrap key).
     """
     now_us = plane.clock.now_us()
-    _require_wanted(plane, wanted, await plane.store.keys(), now_us)
+    _require_wanted(wanted, await plane.store.keys(), now_us)
     chance = plane.random.token(32 + 10 + SALT_BYTES)
     text = secret if secret is not None else key_text(chance[:32])
     key = ApiKey(
@@ -82,16 +84,16 @@ async def create_key(
         records=(key_created(key, actor, chance[42:]),),
     )
     try:
-        await plane.store.commit(change)
+        await plane.commit(change)
     except PreconditionFailedError as cause:
         raise KeyNameTakenError(
             f"a key named `{key.name}` exists already; revoke it or choose another name"
         ) from cause
-    plane.hold_keys(await plane.store.keys())
+    plane.hold_key(key)
     return key, text
 
 
-def _require_wanted(plane: Plane, wanted: NewKey, keys: object, now_us: int) -> None:
+def _require_wanted(wanted: NewKey, keys: Sequence[ApiKey], now_us: int) -> None:
     try:
         require_name(wanted.tenant, "tenant")
         require_name(wanted.name, "key name")
@@ -101,7 +103,6 @@ def _require_wanted(plane: Plane, wanted: NewKey, keys: object, now_us: int) -> 
         raise KeyInvalidError(cause.message) from cause
     if wanted.expires_at_us is not None and wanted.expires_at_us <= now_us:
         raise KeyInvalidError("the expiry is in the past")
-    assert isinstance(keys, (list, tuple))
     if sum(key.tenant == wanted.tenant for key in keys) >= KEYS_PER_TENANT_MAX:
         raise KeyInvalidError(f"a tenant has at most {KEYS_PER_TENANT_MAX} keys")
 
@@ -126,10 +127,10 @@ async def revoke_key(plane: Plane, tenant: str, key_id: str, *, actor: str) -> A
         records=(key_revoked(key, actor, now_us, plane.random.token(SALT_BYTES)),),
     )
     try:
-        await plane.store.commit(change)
+        await plane.commit(change)
     except PreconditionFailedError as cause:
         raise KeyNotFoundError(f"the API key `{key_id[:80]}` was revoked already") from cause
-    plane.hold_keys(await plane.store.keys())
+    plane.hold_key(revoked)
     return revoked
 
 

@@ -6,10 +6,12 @@ Both are caches of what the store holds and are replaced whole, after the commit
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from forestall.control.ports import Clock, Random, Store, Telemetry
+from forestall.control.ports import Change, Clock, Random, Receipt, Store, Telemetry
+from forestall.errors import UnavailableError
 from forestall.identity.credentials import ApiKey
 from forestall.policy.compile import Snapshot
 
+COMMIT_FAILURE_REMEMBERED_US = 30_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -19,7 +21,15 @@ class Plane:
     `snapshot` is the policy in force, or None when none could be had: then every gate refuses.
     """
 
-    __slots__ = ("_keys_by_hash", "clock", "random", "snapshot", "store", "telemetry")
+    __slots__ = (
+        "_commit_failed_at_us",
+        "_keys_by_hash",
+        "clock",
+        "random",
+        "snapshot",
+        "store",
+        "telemetry",
+    )
 
     def __init__(self, *, store: Store, clock: Clock, random: Random, telemetry: Telemetry) -> None:
         self.store = store
@@ -28,10 +38,34 @@ class Plane:
         self.telemetry = telemetry
         self.snapshot: Snapshot | None = None
         self._keys_by_hash: dict[str, ApiKey] = {}
+        self._commit_failed_at_us: int | None = None
+
+    async def commit(self, change: Change) -> Receipt:
+        """Make a change durable, and remember whether that could be done."""
+        try:
+            receipt = await self.store.commit(change)
+        except UnavailableError as error:
+            self._commit_failed_at_us = self.clock.now_us()
+            self.telemetry.commit_failed(error.code)
+            raise
+        self._commit_failed_at_us = None
+        return receipt
+
+    def commits_fail(self) -> bool:
+        """The last commit failed, a moment ago. Later nobody knows, so later it may be tried."""
+        failed_at_us = self._commit_failed_at_us
+        return (
+            failed_at_us is not None
+            and self.clock.now_us() - failed_at_us < COMMIT_FAILURE_REMEMBERED_US
+        )
 
     def hold_keys(self, keys: Iterable[ApiKey]) -> None:
         """Replace what is known of API keys."""
         self._keys_by_hash = {key.hash: key for key in keys}
+
+    def hold_key(self, key: ApiKey) -> None:
+        """Take up one key as it was just committed. A list read earlier must not undo that."""
+        self._keys_by_hash[key.hash] = key
 
     def key_by_hash(self, key_hash: str) -> ApiKey | None:
         """The key with this hash, revoked or not."""

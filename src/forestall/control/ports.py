@@ -244,7 +244,11 @@ class Telemetry(Protocol):
     """What the plane counts. Must never raise and never block."""
 
     def decided(self, stage: str, decision: str, topic: str, code: str) -> None:
-        """One decision of a gate."""
+        """One decision of a gate, once its record is durable."""
+        ...
+
+    def commit_failed(self, code: str) -> None:
+        """The store could not make a change durable."""
         ...
 
     def unavailable(self, stage: str, topic: str) -> None:

@@ -9,6 +9,7 @@ from forestall.control.records import (
     policy_activated,
     policy_refused,
 )
+from forestall.errors import ForestallError
 from forestall.policy.compile import Snapshot, compile_policy
 from forestall.policy.language import load_policy
 from forestall.policy.problems import PolicyError, Problem
@@ -36,12 +37,15 @@ async def activate(plane: Plane, files: Sequence[tuple[str, bytes]], *, actor: s
 
     Raises PolicyError; then the snapshot in force stays in force.
     """
-    before = plane.snapshot.digest if plane.snapshot is not None else ""
     snapshot = compile_files(files)
-    if snapshot.digest == before:
-        plane.snapshot = snapshot  # same decisions; lines and names may have moved
-        return snapshot
     now_us = plane.clock.now_us()
+    latest = await plane.store.snapshots(limit=1)
+    before = latest[0].digest if latest else ""
+    if snapshot.digest == before:
+        # The same decisions as before (after a restart, say): nothing changed, nothing to record.
+        plane.snapshot = snapshot
+        plane.telemetry.policy_loaded(snapshot, latest[0].activated_at_us)
+        return snapshot
     entry = SnapshotEntry(
         digest=snapshot.digest,
         activated_at_us=now_us,
@@ -51,13 +55,13 @@ async def activate(plane: Plane, files: Sequence[tuple[str, bytes]], *, actor: s
     record = policy_activated(
         snapshot, before, PLATFORM_TENANT, actor, now_us, plane.random.token(SALT_BYTES)
     )
-    await plane.store.commit(Change(puts=(PutSnapshot(entry),), records=(record,)))
+    await plane.commit(Change(puts=(PutSnapshot(entry),), records=(record,)))
     plane.snapshot = snapshot
     plane.telemetry.policy_loaded(snapshot, now_us)
     return snapshot
 
 
-async def refuse(plane: Plane, error: PolicyError) -> None:
+async def refuse(plane: Plane, error: ForestallError) -> None:
     """Record that a changed policy was not taken; the one in force stays."""
     plane.telemetry.policy_refused()
     in_force = plane.snapshot.digest if plane.snapshot is not None else ""
@@ -68,4 +72,4 @@ async def refuse(plane: Plane, error: PolicyError) -> None:
         plane.clock.now_us(),
         plane.random.token(SALT_BYTES),
     )
-    await plane.store.commit(Change(records=(record,)))
+    await plane.commit(Change(records=(record,)))

@@ -16,6 +16,7 @@ def _decided(decision: DecisionRecord, topic: str) -> dict[str, Value]:
         "decision": decision.decision.value,
         "code": decision.code,
         "rule_id": decision.rule_id,
+        "matched_rules": decision.matched_rules,
         "reason": decision.reason,
         "snapshot": decision.snapshot,
         "job_hash": decision.job_hash,

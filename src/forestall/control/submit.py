@@ -6,7 +6,7 @@ decision is recorded all the same. A job that anybody is told about is durable, 
 
 import msgspec
 
-from forestall.control.gate import decide
+from forestall.control.gate import count, decide
 from forestall.control.plane import Plane, uuid_text
 from forestall.control.ports import (
     Change,
@@ -75,7 +75,8 @@ async def submit(plane: Plane, subject: Subject, submission: Submission) -> Subm
     chance = plane.random.token(20 + SALT_BYTES)
     if decision.decision is Effect.THROTTLE:
         throttled = action_checked(request, record, subject, chance[20:])
-        await plane.store.commit(Change(records=(throttled,)))
+        await plane.commit(Change(records=(throttled,)))
+        count(plane, decision, request, stage=Stage.SUBMIT)
         raise ThrottledError(
             decision.reason or "this action is throttled; try again later",
             details={"rule_id": decision.rule_id},
@@ -84,7 +85,7 @@ async def submit(plane: Plane, subject: Subject, submission: Submission) -> Subm
     job = _born(submission, subject, record, chance[:20])
     change = _birth(job, submission, record, subject, chance[20:])
     try:
-        await plane.store.commit(change)  # commit
+        await plane.commit(change)  # commit
     except PreconditionFailedError as cause:
         if not isinstance(cause.failed, IdempotencyKeyAbsent):
             raise
@@ -92,6 +93,7 @@ async def submit(plane: Plane, subject: Subject, submission: Submission) -> Subm
         if earlier is None:  # the other submission vanished again: let the caller retry
             raise
         return earlier
+    count(plane, decision, request, stage=Stage.SUBMIT)  # announce
     return Submitted(job, record)
 
 

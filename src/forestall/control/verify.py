@@ -12,6 +12,7 @@ import msgspec
 from forestall.audit.chain import GENESIS, ChainError, Link, verify_links
 from forestall.audit.record import Record
 from forestall.control.ports import Store
+from forestall.jobs.job import stored_job_hash
 from forestall.limits import AUDIT_PAGE_RECORDS_MAX
 
 PROBLEMS_SHOWN_MAX = 20
@@ -85,9 +86,14 @@ async def _compare(store: Store, position: int, record: Record) -> str:
     if not decisions:
         return f"position {position}: the job `{record.job_id}` has no decision"
     birth = decisions[-1]
-    said = (record.data["job_hash"], record.data["decision"], record.data["snapshot"])
-    if said != (birth.job_hash, birth.decision.value, birth.snapshot):
+    recorded = tuple(record.data.get(name) for name in ("job_hash", "decision", "snapshot"))
+    if recorded != (birth.job_hash, birth.decision.value, birth.snapshot):
         return f"position {position}: the decision on job `{record.job_id}` is not the recorded one"
-    if view.job.job_hash != birth.job_hash:
+    if view.job.submit_decision != birth:
+        return f"position {position}: the job `{record.job_id}` shows another decision than its own"
+    if not birth.job_hash == view.job.job_hash == stored_job_hash(view.job, view.payload):
         return f"position {position}: the job `{record.job_id}` is not the one that was decided"
+    # Nothing moves a job after its birth yet; later steps record each move.
+    if view.job.state.value != record.data.get("state"):
+        return f"position {position}: no record explains the state of job `{record.job_id}`"
     return ""

@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-from forestall.facts.shell import Command, CommandClass, commands_in
 from forestall.limits import VIEWS_MAX
 
 LabelView = Mapping[str, str]
@@ -49,35 +48,43 @@ DEFAULT_DERIVATIONS = (
 # Labels that a deriver owns: a client's value for one of them can tighten, never loosen.
 DERIVED_LABELS = frozenset({"command_class", "command_program"})
 
-_UNKNOWN_COMMAND = Command(program="", classes=frozenset({CommandClass.UNKNOWN}))
+_UNKNOWN_VIEW: LabelView = {"command_class": "unknown", "command_program": ""}
+
+
+class TooMuchToDeriveError(ValueError):
+    """A payload does more things than can be decided one by one. The evaluator denies it.
+
+    Keeping only some of them would let an agent hide one command behind a hundred others.
+    """
 
 
 def derive(derivation: Derivation, payload: Any) -> tuple[LabelView, ...]:
-    """The label views of `payload` ({"prompt": text, "context": anything}); never empty."""
+    """The label views of `payload` ({"prompt": text, "context": anything}); never empty.
+
+    Raises TooMuchToDeriveError past VIEWS_MAX views, and nothing else.
+    """
     texts = [text for field in derivation.fields for text in _texts_at(payload, field)]
     return _shell_views(texts)
 
 
 def _shell_views(texts: list[str]) -> tuple[LabelView, ...]:
-    commands = [command for text in texts for command in commands_in(text)] or [_UNKNOWN_COMMAND]
-    views = {
-        (command.program, kind.value): {
-            "command_class": kind.value,
-            "command_program": command.program,
-        }
-        for command in commands
-        for kind in sorted(command.classes)
-    }
+    # Imported here: the parser is loaded by those who parse, not by `forestall --help`.
+    from forestall.facts.shell import COMMANDS_MAX, commands_in
+
+    views: dict[tuple[str, str], LabelView] = {}
+    for text in texts:
+        commands = commands_in(text)
+        if len(commands) >= COMMANDS_MAX:
+            raise TooMuchToDeriveError
+        for command in commands:
+            for kind in sorted(command.classes):
+                views[command.program, kind.value] = {
+                    "command_class": kind.value,
+                    "command_program": command.program,
+                }
     if len(views) > VIEWS_MAX:
-        # Too many to decide one by one. Keep one view a class, so that no class is lost, and
-        # say that the rest is unknown.
-        by_class = {
-            view["command_class"]: {"command_class": view["command_class"], "command_program": ""}
-            for view in views.values()
-        }
-        by_class["unknown"] = {"command_class": "unknown", "command_program": ""}
-        return tuple(by_class.values())
-    return tuple(views.values())
+        raise TooMuchToDeriveError
+    return tuple(views.values()) or (_UNKNOWN_VIEW,)
 
 
 def _texts_at(payload: Any, field: str) -> Iterator[str]:

@@ -4,6 +4,7 @@ It reads the words only. It refuses to know the repository: aliases, hooks and s
 files are not seen, so a subcommand that is not git's own is `unknown`.
 """
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
@@ -69,6 +70,10 @@ def _git_branch(args: Args) -> Classes:
     return WRITE if changes or (at and not lists) else READ
 
 
+# `src/a.py` is a file whose changes go; `release/1.2` and `v1.x` are not.
+_FILE_NAME: Final = re.compile(r"(?:.*/)?(?!v?\d)[^/]*\.[A-Za-z][A-Za-z0-9]{0,4}")
+
+
 def _git_checkout(args: Args) -> Classes:
     found = options(args)
     if found & {"-f", "--force", "-B", "--ours", "--theirs", "-p", "--patch", "-m"}:
@@ -82,8 +87,8 @@ def _git_checkout(args: Args) -> Classes:
         return WRITE
     first = args[at[0]].text if at else ""
     path = first in (".", "..") or first.startswith((":", "./", "../", "/", "*", "~"))
-    named = "." in first[1:] and "/" in first
-    return DESTRUCTIVE if len(at) > 1 or path or named else WRITE
+    path = path or _FILE_NAME.fullmatch(first) is not None
+    return DESTRUCTIVE if len(at) > 1 or path else WRITE
 
 
 def _git_push(args: Args) -> Classes:
@@ -165,6 +170,11 @@ def git(_: str, args: Args) -> Finding:
         return Finding(classes=added or READ, texts=tuple(texts))
     name = args[start].text
     found = _git_sub(name, rest)
+    for option in options(rest):
+        if option.startswith("--out"):
+            added |= classes("w")
+        elif option.startswith(("--ext", "--textconv", "--filters", "--open-f")):
+            added |= UNKNOWN
     if "ext::" in join(rest):
         added |= UNKNOWN
         texts.extend(arg.text.partition("ext::")[2] for arg in rest)

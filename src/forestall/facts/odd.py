@@ -6,6 +6,7 @@ a word that matters is not literal.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from forestall.facts.entries import (
@@ -16,6 +17,7 @@ from forestall.facts.entries import (
     Arg,
     Classes,
     CommandClass,
+    Entry,
     classes,
     effect,
     names,
@@ -89,8 +91,11 @@ def _sed(_: str, args: Args) -> Finding:
     return Finding(classes=own or READ, code=tuple(arg.text for arg in unread), suspects=())
 
 
-_AWK_RUNS: Final = re.compile(r"system|getline|\||@|\bclose\b")
-_AWK_WRITES: Final = re.compile(r"print[^;}\n]*>")
+_AWK_RUNS: Final = re.compile(r"system|getline|@|\bclose\b")
+_AWK_WRITES: Final = re.compile(r"print[^;}]*>")
+_AWK_LITERAL: Final = re.compile(
+    r'"(?:[^"\\]|\\.)*"|(?P<before>(?:^|[;{}(!~&|,\n])\s*)/(?:[^/\\\n]|\\.)+/'
+)
 
 
 def _awk(_: str, args: Args) -> Finding:
@@ -114,9 +119,11 @@ def _awk(_: str, args: Args) -> Finding:
         "--inplace",
     }:
         own |= UNKNOWN
-    if _AWK_RUNS.search(text):
+    bare = _AWK_LITERAL.sub(lambda found: (found["before"] or "") + '""', text)
+    blurred = any(char in bare for char in "/#\\") and any(char in text for char in "|>")
+    if blurred or "|" in bare or _AWK_RUNS.search(text):
         own |= UNKNOWN
-    if _AWK_WRITES.search(text):
+    if _AWK_WRITES.search(bare):
         own |= WRITE | UNKNOWN
     return Finding(classes=own or READ, code=(script.text,) if own else ())
 
@@ -166,7 +173,8 @@ _LAST_IS_TARGET: Final = frozenset(("cp", "mv", "install", "ln", "scp", "rsync")
 def _writes(program: str, args: Args) -> Finding:
     """Programs that write to paths they are given."""
     known = TABLE.get(program)
-    own = effect(known, args) if known else UNKNOWN
+    base = _tabled(known, args) if known else Finding(classes=UNKNOWN)
+    own = base.classes
     at = positionals(args, "-m -o -g -S" if program == "install" else "")
     words = [args[index].text for index in at]
     if program in _LAST_IS_TARGET:
@@ -180,7 +188,7 @@ def _writes(program: str, args: Args) -> Finding:
     for word in words:
         kind = written(word) if word.startswith(("/", "~")) or ".ssh/" in word else NOTHING
         own |= kind - WRITE - NETWORK
-    return Finding(classes=own)
+    return replace(base, classes=own)
 
 
 def _kill(_: str, args: Args) -> Finding:
@@ -240,6 +248,8 @@ def _tar(_: str, args: Args) -> Finding:
         if CommandClass.UNKNOWN in own
         else ()
     )
+    if CommandClass.UNKNOWN in own:
+        texts += tuple(arg.text for arg in args if " " in arg.text and arg.text[:2] != "--")
     if own == WRITE and found & {"-t", "--list"} and not found & {"-x", "-c", "-r", "-u"}:
         own = READ
     return Finding(classes=own, texts=tuple(filter(None, texts)))
@@ -269,8 +279,9 @@ def _cloud(program: str, args: Args) -> Finding:
     at = positionals(args, _CLOUD_VALUED)[:6]
     depth = 2 if program == "aws" else 6
     words = [args[index].text for index in at[:depth]]
+    joined = program in ("aws", "aliyun", "oci")  # their verbs are `delete-table` and such
     lost = any(
-        word == verb or (word.startswith(f"{verb}-") and program in ("aws", "aliyun", "oci"))
+        word.rpartition(":")[2] == verb or (word.startswith(f"{verb}-") and joined)
         for word in words
         for verb in _LOSES
     )
@@ -287,6 +298,11 @@ def _cloud(program: str, args: Args) -> Finding:
     if not words:
         own = own | (READ if all(arg.literal for arg in args) else UNKNOWN) - classes("nw")
     return Finding(classes=own or READ)
+
+
+def _hadoop(_: str, args: Args) -> Finding:
+    lost = {"-rm", "-rmr", "-rmdir", "-expunge", "-delete"} & {arg.text for arg in args}
+    return Finding(classes=classes("nu") | (DESTRUCTIVE if lost else NOTHING))
 
 
 def _container(program: str, args: Args) -> Finding:
@@ -376,16 +392,32 @@ _ODD: Final[Mapping[str, Callable[[str, Args], Finding]]] = {
     "bsdtar": _tar, "crontab": _crontab,
     **dict.fromkeys(("aws", "gcloud", "az", "gsutil", "doctl", "oci", "aliyun", "ibmcloud",
                      "heroku", "flyctl", "fly", "vercel", "netlify", "wrangler", "firebase",
-                     "eksctl", "linode-cli", "hcloud", "scw", "s3cmd", "mc", "railway"), _cloud),
+                     "eksctl", "linode-cli", "hcloud", "scw", "s3cmd", "mc", "railway",
+                     "bq", "b2"), _cloud),
+    **dict.fromkeys(("hdfs", "hadoop"), _hadoop),
     **dict.fromkeys(("docker", "podman", "nerdctl", "kubectl", "oc", "docker-compose"),
                     _container),
-    "format": _format, "rmdir": _rmdir, "rd": _rmdir,
+    "format": _format, **dict.fromkeys(("dcfldd", "dc3dd"), _dd), "rmdir": _rmdir, "rd": _rmdir,
     **dict.fromkeys(("cmd", "powershell", "pwsh"), _windows),
     **dict.fromkeys(("vim", "vi", "nvim", "ex", "ed", "view", "emacs", "rvim"), _editor),
     **dict.fromkeys(("less", "more", "man"), _pager), "history": _history,
     **dict.fromkeys(("at", "batch"), _at),
 }  # fmt: skip
 _ANY_CASE: Final = frozenset(("cmd", "powershell", "pwsh", "format", "rd"))
+
+
+def _tabled(known: Entry, args: Args) -> Finding:
+    """What the table says; an option that runs something may name it in any word."""
+    found = effect(known, args)
+    if CommandClass.UNKNOWN not in found:
+        return Finding(classes=found)
+    code = tuple(arg.text.partition("=")[2] or arg.text for arg in args)
+    return Finding(
+        classes=found,
+        suspects=tuple(args),
+        code=tuple(text for text in code if " " in text),
+        runs_data=CommandClass.UNKNOWN in known.classes,
+    )
 
 
 def judge(program: str, args: Args) -> Finding | None:
@@ -404,7 +436,7 @@ def judge(program: str, args: Args) -> Finding | None:
     if known is None and program.startswith(("mkfs.", "fsck.", "mount.")):
         known = TABLE[program.partition(".")[0]]
     if known is not None:
-        return Finding(classes=effect(known, args))
+        return _tabled(known, args)
     lowered = program.lower()
     if lowered in _ANY_CASE:
         return _ODD[lowered](lowered, args)

@@ -6,6 +6,7 @@ those that need more than a table in `odd`.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from forestall.facts.entries import Entry, classes, entry, names
@@ -18,26 +19,26 @@ _PLAIN: Final = {
         sha256sum sha384sum sha512sum cksum b2sum sum stat readlink realpath basename dirname df du
         free uptime vmstat iostat mpstat lsof lsblk lscpu lspci lsusb lsmod lsattr pstree pgrep ps
         who w whoami id groups users last lastlog tty uname arch nproc getconf locale printenv
-        getent zcat bzcat xzcat cmp nm objdump readelf size addr2line which whereis apropos whatis
+        getent zcat bzcat xzcat cmp objdump readelf size addr2line which whereis apropos whatis
         cal bc expr seq factor yes sleep numfmt tsort look jq true false : pwd cd pushd popd dirs
         echo return break continue shift exit logout wait jobs bg fg disown times type help caller
         shopt read printf test [ [[ let getopts local declare typeset readonly export set unset
-        history usleep getfacl getfattr pidof cloc tokei tput clear sw_vers ver where
+        history usleep getfacl getfattr pidof tokei tput clear sw_vers ver where
         Get-ChildItem
         Get-Content Get-Item Get-Process Write-Host Write-Output findstr pathchk modinfo dpkg-query
         column diff diff3 colordiff diffstat uuidgen logname hostid namei ipcs acpi sensors
     """,
     "w": """
-        cp mv touch mkdir tee rmdir ln install mkfifo mktemp chmod sponge patch split csplit gzip
-        gunzip bzip2 bunzip2 xz unxz zstd unzstd lz4 zip unzip 7z ar ranlib strip kill umask ulimit
+        cp mv touch mkdir tee rmdir ln install mkfifo mktemp chmod sponge patch csplit gzip
+        gunzip bzip2 bunzip2 xz unxz zstd unzstd lz4 unzip 7z ar ranlib strip kill umask ulimit
         suspend stty setterm indent dos2unix unix2dos pandoc convert ffmpeg chgrp unalias
         black isort prettier gofmt rustfmt clang-format autopep8 nano sync logger cpio pax
         New-Item Set-Content Add-Content Copy-Item Move-Item mkdirp skill renice sha1deep touchp
     """,
     "n": """
-        nc ncat netcat telnet ftp sftp tftp lftp dig host nslookup ping ping6 traceroute tracepath
-        mtr whois nmap curlie http https xh aria2c axel finger rsh rlogin iperf iperf3 lynx w3m
-        links elinks socat Invoke-WebRequest Invoke-RestMethod iwr irm ssh-keyscan ssh-copy-id mail
+        telnet ftp sftp tftp lftp dig host nslookup ping ping6 traceroute tracepath
+        mtr whois curlie http https xh aria2c axel finger rsh rlogin iperf iperf3 lynx w3m
+        links elinks Invoke-WebRequest Invoke-RestMethod iwr irm ssh-keyscan ssh-copy-id mail
         mailx sendmail mutt
     """,
     "wn": "scp rcp",
@@ -53,9 +54,9 @@ _PLAIN: Final = {
         lvcreate lvextend lvresize vgcreate vgextend pvcreate mdadm cryptsetup dmsetup zramctl
     """,
     "d": """
-        rm shred mkfs mkswap wipefs fdisk sfdisk cfdisk gdisk sgdisk parted unlink killall5
-        shutdown reboot halt poweroff dropdb dropuser userdel deluser groupdel delgroup lvremove
-        vgremove pvremove lvreduce blkdiscard srm wipe scrub nwipe badblocks hdparm newfs
+        rm shred mkfs mkswap wipefs fdisk sfdisk cfdisk gdisk cgdisk ddrescue sgdisk parted unlink
+        killall5 shutdown reboot halt poweroff dropdb dropuser userdel deluser groupdel delgroup
+        lvremove vgremove pvremove lvreduce blkdiscard srm wipe scrub nwipe badblocks hdparm newfs
         mkdosfs mke2fs trash trash-put rimraf del-cli mkntfs mkexfatfs sdparm secure-delete sfill
         sswap debugfs systemd-repart
     """,
@@ -143,6 +144,7 @@ _KUBE: Final = entry(
     valued="""-n --namespace --context --cluster --kubeconfig --user --token -s --server --as
         --as-group --request-timeout -v --v --cache-dir --certificate-authority --client-key
         --client-certificate --tls-server-name --as-uid --username --password --profile""",
+    flags="u:--kubeconfig",  # a kubeconfig may name a program to run
     many="""r:get describe logs top explain api-resources api-versions version cluster-info
         diff wait events options completion;w:create patch edit scale label annotate set
         expose autoscale cordon uncordon taint cp certificate;u:run debug attach plugin exec alpha;
@@ -252,10 +254,12 @@ _DETAILED: Final = {
     "podman": _DOCKER,
     "nerdctl": _DOCKER,
     "docker-compose": _COMPOSE,
-    **dict.fromkeys(("npm", "pnpm", "yarn", "bun", "pip", "pip3", "pipx", "uv", "poetry", "pipenv",
-                     "gem", "conda", "mamba", "brew", "composer", "bundle"), _PACKAGES),
+    **dict.fromkeys(("npm", "pnpm", "bun", "pip", "pip3", "pipx", "uv", "poetry", "pipenv",
+                     "gem", "conda", "mamba", "brew", "composer"), _PACKAGES),
     **dict.fromkeys(("apt", "apt-get", "aptitude", "apt-cache", "yum", "dnf", "zypper", "apk",
                      "snap", "flatpak", "port", "choco", "winget", "scoop"), _SYSTEM_PACKAGES),
+    "yarn": replace(_PACKAGES, classes=classes("nw")),  # alone it installs
+    "bundle": replace(_PACKAGES, classes=classes("nw")),
     "npx": entry("nu"),
     "uvx": entry("nu"),
     "bunx": entry("nu"),
@@ -293,6 +297,22 @@ _DETAILED: Final = {
     "btrfs": entry("p", subs={"subvolume": entry("p", many="pd:delete;r:list show;p:create "
                                                  "snapshot"),
                               "filesystem": entry("p", many="r:show df usage")}),
+    "nm": entry("r", flags="u:--plugin"),
+    "split": entry("w", flags="u:--filter"),
+    "zip": entry("w", flags="u:-TT --unzip-command;d:-m --move"),
+    **dict.fromkeys(("nc", "ncat", "netcat"),
+                    entry("n", flags="u:-e -c --exec --sh-exec --lua-exec")),
+    "nmap": entry("n", flags="u:--script -sC -A;w:-oN -oX -oG -oA"),
+    "socat": entry("nu"),
+    "cloc": entry("r", flags="u:--extract-with --config;w:--out --report-file"),
+    "virsh": entry("p", many="r:list dominfo;pd:destroy undefine vol-delete pool-delete vol-wipe"),
+    "vagrant": entry("u", many="r:status;w:halt suspend;n:ssh;u:up provision;d:destroy"),
+    "lxc": entry("p", many="r:list info;pd:delete;u:exec"),
+    "multipass": entry("w", many="r:list info;d:delete purge;u:exec"),
+    "diskutil": entry("p", many="r:list info;pd:eraseDisk eraseVolume partitionDisk zeroDisk "
+                      "secureErase reformat deleteVolume"),
+    "nvme": entry("p", many="r:list id-ctrl;pd:format sanitize write-zeroes"),
+    "gio": entry("w", many="r:list info cat;d:trash remove"),
     "sort": entry("r", flags="w:-o --output;u:--compress-program", valued="-k -t -S -T"),
     "uniq": entry("r", valued="-f -s -w", most=1, over="w"),
     "xxd": entry("r", flags="w:-r --revert", valued="-c -g -l -s -o -n", most=1, over="w"),
@@ -375,7 +395,8 @@ WINDOWS: Final[Mapping[str, Entry]] = {
     **dict.fromkeys(
         names(
             "del erase remove-item ri clear-content clc clear-item cli remove-itemproperty rp "
-            "clear-disk format-volume initialize-disk remove-partition stop-computer restart-computer "
+            "clear-disk format-volume initialize-disk remove-partition stop-computer "
+            "restart-computer "
             "diskpart cipher vssadmin wbadmin remove-module remove-aduser deltree"
         ),
         entry("d"),

@@ -23,9 +23,17 @@ from forestall.facts.entries import (
 from forestall.facts.odd import judge
 from forestall.facts.paths import plain_path, written
 from forestall.facts.programs import TABLE
-from forestall.facts.texts import backticks, is_dense, is_strange, variants, without_bodies
+from forestall.facts.texts import (
+    STAND_IN,
+    ascii_only,
+    backticks,
+    is_dense,
+    is_strange,
+    variants,
+    without_bodies,
+)
 from forestall.facts.trees import Item, grouped, missed_substitutions, parser, text_of, walk
-from forestall.facts.words import Word, WordReader
+from forestall.facts.words import MAX_VALUE_CHARS, Word, WordReader
 from forestall.facts.wrappers import RUNNERS, SHELLS, Finding
 
 if TYPE_CHECKING:
@@ -40,6 +48,7 @@ CHAIN_MAX: Final = 48  # `env nice env nice ...`: wrappers around one command
 STEPS_MAX: Final = 20_000  # words judged for one text, so that work stays linear in its length
 PARSED_BYTES_MAX: Final = 2 * TEXT_BYTES_MAX  # inner texts parsed for one text, together
 DATA_MAX: Final = 64  # literal texts remembered that a later command may run
+VALUES_MAX: Final = 8  # constants remembered for one variable
 LOOKAHEAD: Final = 16  # words considered after a suspect program name
 
 _DANGER: Final = (
@@ -115,6 +124,8 @@ class _Reader:
         return (*(one for one in found if one in kept), _UNKNOWN_COMMAND)
 
     def _add(self, program: str, kinds: Classes) -> None:
+        if STAND_IN in program:
+            program, kinds = "", kinds | UNKNOWN
         # READ means that it only looks, so it never stands beside another class.
         self._found.setdefault(Command(program=program, classes=(kinds - READ) or READ))
 
@@ -156,6 +167,7 @@ class _Reader:
             text = text.replace("\0", "")  # bash drops them
         if is_strange(text.replace("\r\n", "\n")):
             self._doubt()
+        text = ascii_only(text)
         for variant in dict.fromkeys(variants(text)):
             self._bytes += len(variant)
             self._parse(variant, depth)
@@ -214,7 +226,9 @@ class _Reader:
             return
         key = text_of(name).partition("[")[0] if name else ""
         known = self._values.setdefault(key, [])
-        known.extend(guess for guess in guesses if guess and guess not in known and len(known) < 8)
+        for guess in guesses:
+            if guess and len(known) < VALUES_MAX:
+                known.append(guess[:MAX_VALUE_CHARS])
 
     def _redirect(self, node: "Node", words: WordReader) -> Classes:
         """What a redirection does to its target."""
@@ -223,7 +237,8 @@ class _Reader:
         kinds: Classes = NOTHING
         for target in targets[:1]:
             word = words.word(target)
-            reads = operator in ("<", "<&", "<&-")
+            # `<>` opens for both, and the grammar stumbles over it.
+            reads = operator in ("<", "<&", "<&-") and "<>" not in text_of(node)
             if operator in (">&", "<&", ">&-") and word.guesses[0].rstrip("-").isdigit():
                 continue
             for guess in word.guesses:
@@ -255,7 +270,8 @@ class _Reader:
         elif kind in ("test_command", "arithmetic_expansion", "subscript"):
             if kind == "test_command":
                 self._add("test", READ)
-            self._armed(text_of(node), depth)
+            if "'" in text_of(node):
+                self._armed(text_of(node), depth)
 
     def _backticked(self, inner: str, depth: int) -> None:
         """Backticks inside backticks are escaped, and the grammar leaves them so."""
@@ -465,7 +481,7 @@ class _Reader:
 
 _TEXT_OPTIONS: Final = frozenset(("-c", "-e", "-x", "--command", "--exec", "--eval", "--run"))
 _DROP_QUOTES: Final = {ord(char): None for char in "'\"\\"}
-_OPEN: Final = {ord(char): " " for char in "(){}[];|&<>`$\n,"}
+_OPEN: Final = {ord(char): " " for char in "(){}[];|&<>`$\n,:"}
 _OPEN_ALL: Final = _OPEN | {ord(char): " " for char in "'\"\\"}
 
 
@@ -477,6 +493,6 @@ def _assignment(node: "Node", words: WordReader) -> str:
 
 def _base_name(text: str) -> tuple[str, bool]:
     """The program's own name, and whether that name says what will run."""
-    directory, slash, name = text.rpartition("/")
+    directory, slash, name = text.rpartition("\\" if text[1:3] == ":\\" else "/")
     trusted = not slash or (directory.startswith("/") and plain_path(directory) in _BIN)
     return name.removesuffix(".exe").removesuffix(".EXE"), trusted

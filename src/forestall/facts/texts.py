@@ -18,8 +18,18 @@ _QUOTED_HERE: Final = re.compile(
     r"<<(-?)[ \t]*(['\"])([A-Za-z_][A-Za-z0-9_]*)\2(?=([\w ./|>&;-]*)$)"
 )
 
+STAND_IN: Final = "%"  # no part of a name, a path or a pattern, and no operator
+_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 _LINE_ESCAPE: Final = re.compile(r"\n([ \t]*)\\([\w./-])")
 _BREAKS: Final = frozenset(b" \t\n;&|<>()")
+
+
+def ascii_only(text: str) -> str:
+    """The text with every other character replaced by one that means nothing to bash.
+
+    The grammar's scanner hands code points to C functions that take bytes, and can crash on them.
+    """
+    return text if text.isascii() else _NOT_ASCII.sub(STAND_IN, text)
 
 
 def has_bare_break(word: bytes) -> bool:

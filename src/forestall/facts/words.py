@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 MAX_GUESSES: Final = 6  # values tried for one word; more would multiply the work for nothing new
+MAX_VALUE_CHARS: Final = 2_048  # of a variable: `y=$x$x; z=$y$y; ...` doubles at every step
+MAX_PIECES: Final = 256  # of a word that is only a guess
 MAX_DEPTH: Final = 12  # quotes inside expansions inside quotes; real words need three or four
 
 # Characters that are active only when unquoted are moved to a private range while quoted.
@@ -109,6 +111,8 @@ def _text(node: "Node") -> str:
 
 def _product(pieces: Sequence[_Piece]) -> tuple[str, ...]:
     """The texts the pieces can make together; every piece's own guesses appear at least once."""
+    if len(pieces) > MAX_PIECES and not all(piece.known for piece in pieces):
+        pieces = pieces[:MAX_PIECES]
     width = min(MAX_GUESSES, max((len(piece.guesses) for piece in pieces), default=1))
     return tuple(
         dict.fromkeys(

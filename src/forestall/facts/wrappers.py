@@ -155,7 +155,7 @@ _INTERPRETERS: Final = names(
 )
 _SQL: Final = names(
     "mysql mariadb psql sqlite3 sqlite sqlcmd mongosh mongo cqlsh clickhouse-client duckdb "
-    "isql sqlplus bq influx snowsql presto trino hive beeline cockroach mysqladmin etcdctl"
+    "isql sqlplus influx snowsql presto trino hive beeline cockroach mysqladmin etcdctl"
 )
 _SQL_LOSS: Final = re.compile(
     r"\b(?:drop|truncate|delete|dropdatabase|deletemany|deleteone|remove|del|flushall|flushdb)\b",

@@ -13,7 +13,6 @@ class Permission(StrEnum):
     POLICY_READ = "policy.read"  # simulate, explain, list snapshots; leaves no trace
     KEYS_READ = "keys.read"
     KEYS_WRITE = "keys.write"
-    AUDIT_READ = "audit.read"
 
 
 class Role(StrEnum):
@@ -32,7 +31,7 @@ _READ = frozenset({Permission.JOBS_READ, Permission.POLICY_READ})
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.VIEWER: _READ,
     Role.AGENT: frozenset({Permission.JOBS_READ, Permission.JOBS_WRITE, Permission.POLICY_CHECK}),
-    Role.OPERATOR: _READ | {Permission.JOBS_WRITE, Permission.POLICY_CHECK, Permission.AUDIT_READ},
+    Role.OPERATOR: _READ | {Permission.JOBS_WRITE, Permission.POLICY_CHECK},
     Role.APPROVER: _READ,
     Role.AUTHOR: _READ | {Permission.POLICY_CHECK},
     Role.ADMIN: frozenset(Permission),

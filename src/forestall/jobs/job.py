@@ -81,6 +81,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
             capability=self.capability,
             pack_id=self.pack_id,
             actor_id=self.actor_id or principal,
+            principal=principal,
             actor_type=self.actor_type,
             risk_tags=self.risk_tags,
             requires=self.requires,
@@ -192,11 +193,23 @@ class _HashedJob(msgspec.Struct, frozen=True, kw_only=True):
 
 def job_hash(submission: Submission, *, tenant: str, principal: str) -> str:
     """SHA-256 (hex) over all that can change what runs: DESIGN 5."""
+    actor = submission.actor_id or principal
+    return _hash(submission, submission.payload, tenant, principal, actor)
+
+
+def stored_job_hash(job: Job, payload: bytes) -> str:
+    """The same of a job as it is stored now; differs from `job.job_hash` once either is changed."""
+    return _hash(job, payload, job.tenant, job.principal, job.actor_id)
+
+
+def _hash(
+    submission: Submission | Job, payload: bytes, tenant: str, principal: str, actor: str
+) -> str:
     budget = submission.budget
     hashed = _HashedJob(
         tenant=tenant,
         subject=principal,
-        actor=(submission.actor_id or principal, submission.actor_type),
+        actor=(actor, submission.actor_type),
         topic=submission.topic,
         capability=submission.capability,
         pack=submission.pack_id,
@@ -205,7 +218,7 @@ def job_hash(submission: Submission, *, tenant: str, principal: str) -> str:
         risk_tags=sorted(submission.risk_tags),
         tags=sorted(submission.tags),
         labels=sorted(submission.labels.items()),
-        payload=payload_digest(submission.payload),
+        payload=payload_digest(payload),
         budget=(
             budget.max_input_tokens,
             budget.max_output_tokens,

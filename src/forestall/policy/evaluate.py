@@ -14,7 +14,7 @@ from forestall.policy.compile import Layer, Snapshot
 from forestall.policy.constraints import intersect
 from forestall.policy.request import Request
 from forestall.policy.rules import Clause, Constraints, Decision, Effect, LabelConflict, Rule
-from forestall.policy.views import views_of
+from forestall.policy.views import actors_of, views_of
 
 DEFAULT_DENY_REASON = "no rule allows this (default decision)"
 DEFAULT_ALLOW_REASON = "no rule forbids this (default decision)"
@@ -28,13 +28,29 @@ def evaluate(snapshot: Snapshot, request: Request, *, now: datetime) -> Decision
     del now  # no field of the language reads the clock yet; every caller already passes it
     try:
         views, conflicts = views_of(snapshot, request)
-        verdicts = [(_speakers(snapshot.layers, request, labels), labels) for labels in views]
+        actors = actors_of(request)
+        verdicts = [
+            (_speakers(snapshot.layers, each, labels), labels)
+            for each in actors
+            for labels in views
+        ]
         if len(verdicts) == 1 and len(verdicts[0][0]) == 1:  # by far the most common case
             speakers, labels = verdicts[0]
             return _by_rule(snapshot, speakers[0], labels, speakers, conflicts)
     except Exception as error:  # noqa: BLE001 - whatever fails here must deny, never skip
         return rule_error(snapshot, error)
+    if len(actors) > 1:
+        conflicts = (*conflicts, _actor_conflict(request))
     return _combine(snapshot, verdicts, conflicts)
+
+
+def _actor_conflict(request: Request) -> LabelConflict:
+    return LabelConflict(
+        label="actor_id",
+        origin="claimed",
+        value=request.actor_id,
+        trusted_value=request.principal,
+    )
 
 
 def rule_error(snapshot: Snapshot, error: Exception) -> Decision:

@@ -11,7 +11,7 @@ from forestall.policy.compile import Snapshot
 from forestall.policy.evaluate import evaluate
 from forestall.policy.request import Request
 from forestall.policy.rules import Clause, Decision, Effect, Rule
-from forestall.policy.views import views_of
+from forestall.policy.views import actors_of, views_of
 
 
 class ExplainedRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +26,8 @@ class ExplainedRule(msgspec.Struct, frozen=True, kw_only=True):
     matched: bool
     spoke: bool
     line: int
+    owner: str
+    severity: str
     held: tuple[Clause, ...]
     failed: tuple[Clause, ...]
 
@@ -52,8 +54,9 @@ def explain(snapshot: Snapshot, request: Request, *, now: datetime) -> Explanati
             default_used=False,
         )
     views, _ = views_of(snapshot, request)
+    actors = actors_of(request)
     explained = [
-        _nearest(layer.name, rule, request, views, decision)
+        _nearest(layer.name, rule, actors, views, decision)
         for layer in snapshot.layers
         for rule in layer.rules
     ]
@@ -68,12 +71,20 @@ def explain(snapshot: Snapshot, request: Request, *, now: datetime) -> Explanati
 
 
 def _nearest(
-    layer: str, rule: Rule, request: Request, views: tuple[LabelView, ...], decision: Decision
+    layer: str,
+    rule: Rule,
+    actors: tuple[Request, ...],
+    views: tuple[LabelView, ...],
+    decision: Decision,
 ) -> ExplainedRule:
     """The rule under the view in which the fewest of its clauses failed."""
     clauses = compile_clauses(rule.match)
     return min(
-        (_explained(layer, rule, clauses, request, labels, decision) for labels in views),
+        (
+            _explained(layer, rule, clauses, request, labels, decision)
+            for request in actors
+            for labels in views
+        ),
         key=lambda one: len(one.failed),
     )
 
@@ -99,6 +110,8 @@ def _explained(
         matched=not failed,
         spoke=rule.id in decision.matched_rules,
         line=rule.line,
+        owner=rule.owner,
+        severity=rule.severity,
         held=tuple(held),
         failed=tuple(failed),
     )

@@ -5,6 +5,7 @@ in `_RULE_KEYS`, `_MATCH_KEYS` and the like: a key outside them is an error, wit
 probably meant.
 """
 
+from difflib import get_close_matches
 from pathlib import Path
 
 from forestall.facts.derive import SHELL_FIELDS, Derivation, PayloadKind
@@ -91,6 +92,10 @@ def _read_policy(reader: Reader, root: Node | None) -> Policy | None:
         return None
     reader.known_keys(top, _TOP_KEYS, "a policy file")
     layer = reader.text(top, "layer") or ""
+    if layer != "invariants" and get_close_matches(layer.lower(), ["invariants"], cutoff=0.8):
+        reader.problem(
+            top.entries["layer"][1], f"unknown layer `{layer}`", "did you mean `invariants`?"
+        )
     name = reader.text(top, "name") or layer or Path(reader.source).stem
     if not {"rules", "default_decision"} & top.entries.keys():
         reader.problem(top, "there are no `rules`", "an empty policy denies everything: say so")

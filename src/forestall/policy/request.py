@@ -18,7 +18,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str = "default"
     capability: str = ""
     pack_id: str = ""
-    actor_id: str = ""
+    actor_id: str = ""  # who acts, as the client says
+    principal: str = ""  # who acts, as the credential proves; empty when nobody proved anything
     actor_type: str = ""
     risk_tags: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()

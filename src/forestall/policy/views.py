@@ -8,6 +8,8 @@ decision means that a claim, and any single part of a payload, can tighten and n
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from forestall.facts.derive import LabelView, derive
 from forestall.facts.origin import Origin
 from forestall.limits import VIEWS_MAX
@@ -16,6 +18,11 @@ from forestall.policy.request import Request
 from forestall.policy.rules import LabelConflict
 
 _NO_LABELS: LabelView = {}
+_VIEWS_DECIDED_MAX = 4 * VIEWS_MAX  # up to three disagreeing origins beside each
+
+
+class TooManyViewsError(ValueError):
+    """Overlapping derivations see more in a payload than can be decided one by one."""
 
 
 class Views(NamedTuple):
@@ -52,6 +59,15 @@ def views_of(snapshot: Snapshot, request: Request) -> Views:
                 conflicts.update(dict.fromkeys(weaker))
                 _add(views, {**trusted, **{item.label: item.value for item in weaker}})
     return Views(tuple(views.values()), tuple(conflicts))
+
+
+def actors_of(request: Request) -> tuple[Request, ...]:
+    """The request under each actor: the proven one, and the one that the client names instead."""
+    proven = request.principal
+    if not proven or request.actor_id == proven:
+        return (request,)
+    by_proven = replace(request, actor_id=proven)
+    return (by_proven, request) if request.actor_id else (by_proven,)
 
 
 def _derived_views(snapshot: Snapshot, request: Request) -> tuple[LabelView, ...] | None:
@@ -92,5 +108,5 @@ def _disagreements(
 
 def _add(views: dict[tuple[tuple[str, str], ...], LabelView], labels: LabelView) -> None:
     views[tuple(sorted(labels.items()))] = labels
-    # derive() gives at most VIEWS_MAX views and trust adds at most three to each.
-    assert len(views) <= 4 * VIEWS_MAX, "views are bounded by construction"
+    if len(views) > _VIEWS_DECIDED_MAX:
+        raise TooManyViewsError  # a rule error, which denies

@@ -11,7 +11,7 @@ from forestall.control.ports import JobCursor, JobFilter
 from forestall.control.read import list_jobs, list_snapshots, read_decisions, read_job
 from forestall.control.simulate import explain, simulate
 from forestall.control.submit import submit
-from forestall.errors import InvalidRequestError
+from forestall.errors import InvalidRequestError, UnavailableError
 from forestall.identity.roles import Permission
 from forestall.jobs.job import JobState
 from forestall.limits import DECISIONS_PER_JOB_PAGE_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX
@@ -27,17 +27,23 @@ from forestall.wire.jobs import (
 )
 from forestall.wire.keys import NewKeyBody, decode_new_key, key_object
 from forestall.wire.submissions import (
+    TENANT_ACCESS_DENIED,
     SubmissionBody,
     TenantAccessError,
     decode_check,
     decode_submission,
 )
 
+_TENANT_FIELDS = ("tenant", "tenant_id", "org_id")
+
 # -- jobs --
 
 
 async def _submit_job(plane: Plane, call: Call) -> Answer:
-    key = call.header(b"idempotency-key") or call.header(b"x-idempotency-key")
+    key, other = call.header(b"idempotency-key"), call.header(b"x-idempotency-key")
+    if key and other and key != other:
+        raise InvalidRequestError("Idempotency-Key and X-Idempotency-Key differ; send one of them")
+    key = key or other
     submission = decode_submission(call.body, tenant=call.who.tenant, header_key=key)
     submitted = await submit(plane, call.who, submission)
     status, body = submitted_answer(submitted.job, submitted.decision, replayed=submitted.replayed)
@@ -46,8 +52,8 @@ async def _submit_job(plane: Plane, call: Call) -> Answer:
 
 async def _list_jobs(plane: Plane, call: Call) -> Answer:
     query = call.query
-    if query.get("tenant", call.who.tenant) != call.who.tenant:
-        raise TenantAccessError("tenant access denied")
+    if any(query.get(name, call.who.tenant) != call.who.tenant for name in _TENANT_FIELDS):
+        raise TenantAccessError(TENANT_ACCESS_DENIED)
     wanted = JobFilter(
         tenant=call.who.tenant,
         state=_state(query.get("state") or query.get("status")),
@@ -167,6 +173,8 @@ async def _ready(plane: Plane, call: Call) -> Answer:
         if plane.snapshot is None:
             raise PolicyUnavailableError("no policy is in force")
         await plane.store.snapshots(limit=1)
+        if plane.commits_fail():
+            raise UnavailableError("the store takes no commits")
     except Exception:  # noqa: BLE001 - any failure at all means: send no traffic here
         return Answer(503, {"status": "degraded", "checks": {"policy_and_store": "failing"}})
     return Answer(200, {"status": "ok", "checks": {"policy": "ok", "store": "ok"}})

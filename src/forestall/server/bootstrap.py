@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from forestall.control.keys import NewKey, create_key
 from forestall.control.plane import Plane
 from forestall.control.ports import Telemetry
-from forestall.control.publish import PLATFORM_TENANT, activate
+from forestall.control.publish import PLATFORM_TENANT, activate, compile_files
 from forestall.control.records import SYSTEM_ACTOR
 from forestall.identity.credentials import key_hash, require_strong_key
 from forestall.identity.roles import Role
@@ -54,6 +54,7 @@ class NoTelemetry:
     """For one-off work beside a stopped server, which nobody scrapes."""
 
     def decided(self, stage: str, decision: str, topic: str, code: str) -> None: ...
+    def commit_failed(self, code: str) -> None: ...
     def unavailable(self, stage: str, topic: str) -> None: ...
     def policy_loaded(self, snapshot: object, at_us: int) -> None: ...
     def policy_refused(self) -> None: ...
@@ -86,6 +87,8 @@ async def start(settings: Settings, telemetry: Telemetry) -> Started:
     """Everything but the sockets. Raises ForestallError; then nothing is left open."""
     if settings.bootstrap_key:
         require_strong_key(settings.bootstrap_key)
+    if settings.policy.exists() or not settings.policy_is_starter:
+        compile_files(read_policy_files(settings.policy))  # refuse before anything is made
     data_dir = DataDir(settings.data_dir)
     try:
         starter_written = write_starter_policy(settings)

@@ -94,9 +94,7 @@ def read_policy_files(path: Path) -> PolicyFiles:
     try:
         return [(str(each), _bounded(each)) for each in policy_paths(path)]
     except FileNotFoundError as cause:
-        raise FileAccessError(
-            f"there is no policy at {path}; name one with --policy, or leave it out for the starter"
-        ) from cause
+        raise FileAccessError(f"there is no policy at {path}") from cause
     except OSError as cause:
         raise FileAccessError(f"cannot read the policy {path}: {cause.strerror}") from cause
 

@@ -19,16 +19,17 @@ from forestall.control.plane import Plane
 from forestall.errors import (
     ForbiddenError,
     ForestallError,
+    InternalError,
     InvalidRequestError,
     LimitExceededError,
     NotFoundError,
 )
 from forestall.identity.credentials import Subject
 from forestall.identity.roles import Permission
-from forestall.limits import BODY_BYTES_MAX, BODY_READ_SECONDS_MAX
+from forestall.limits import BODY_BYTES_MAX, BODY_READ_SECONDS_MAX, QUERY_FIELDS_MAX
 from forestall.server.metrics import Metrics
 from forestall.wire.errors import error_object
-from forestall.wire.submissions import TenantAccessError
+from forestall.wire.submissions import TENANT_ACCESS_DENIED, TenantAccessError
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -38,9 +39,22 @@ _LOG = logging.getLogger("forestall.http")
 _ENCODER = msgspec.json.Encoder()
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _JSON_TYPE = re.compile(rb"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;\s*charset=\"?utf-8\"?\s*)?")
-_QUERY_FIELDS_MAX = 64
+_LOG_EVERY_SECONDS = 60
+_RETRY_AFTER_S = 5  # for an outage that does not say how long it lasts
+# Two of these would let two readers see two requests.
+_SINGLE_HEADERS = frozenset(
+    {
+        b"authorization",
+        b"content-length",
+        b"content-type",
+        b"idempotency-key",
+        b"x-api-key",
+        b"x-cordum-tenant",
+        b"x-idempotency-key",
+        b"x-tenant-id",
+    }
+)
 _FIXED_HEADERS = (
-    (b"content-type", b"application/json"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
@@ -133,6 +147,7 @@ class Gateway:
         self._metrics = metrics
         self._exact: dict[str, _Route] = {}
         self._patterns: list[_Route] = []
+        self._logged_at: dict[str, float] = {}
         routes: dict[str, _Route] = {}
         for endpoint in endpoints:
             segments = tuple(endpoint.path.split("/"))
@@ -150,6 +165,7 @@ class Gateway:
             return
         started = time.perf_counter()
         headers = dict(scope["headers"])
+        repeated = len(headers) != len(scope["headers"]) and _repeated(scope["headers"])
         sent_id = headers.get(b"x-request-id")
         if sent_id and _REQUEST_ID.fullmatch(sent_id):
             request_id = sent_id.decode()
@@ -159,18 +175,29 @@ class Gateway:
         route, params = self._find(scope["path"])
         pattern = route.pattern if route else "unknown"
         try:
+            if repeated:
+                raise InvalidRequestError(f"the header `{repeated}` is sent twice")
             answer = await self._answer(scope, receive, headers, method, route, params)
         except ClientGoneError:
             return
         except ForestallError as error:
+            if error.http_status >= 500:
+                self._log_failure(error, method, pattern)
             answer = _refusal(error, request_id, route)
         except Exception:  # noqa: BLE001 - nothing runs and the client gets 500
             # The client learns nothing; the operator gets the traceback under the request id.
             _LOG.exception("unforeseen error in %s %s (request %s)", method, pattern, request_id)
-            answer = _refusal(ForestallError("internal error"), request_id, route)
+            answer = _refusal(InternalError("internal error"), request_id, route)
         await _send(send, answer, request_id, head_only=method == "HEAD")
         known = method if method in ("GET", "POST", "PUT", "DELETE", "HEAD") else "OTHER"
         self._metrics.answered(known, pattern, answer.status, time.perf_counter() - started)
+
+    def _log_failure(self, error: ForestallError, method: str, pattern: str) -> None:
+        """Say that requests are being refused: once in a while, since a full disk refuses many."""
+        now = time.monotonic()
+        if now - self._logged_at.get(error.code, -_LOG_EVERY_SECONDS) >= _LOG_EVERY_SECONDS:
+            self._logged_at[error.code] = now
+            _LOG.error("%s %s refused: %s: %s", method, pattern, error.code, error.message)
 
     async def _answer(
         self,
@@ -217,6 +244,17 @@ class Gateway:
         return None, ()
 
 
+def _repeated(headers: Headers) -> str:
+    """The name of a header that must come once and came twice; empty when there is none."""
+    seen = set()
+    for name, _ in headers:
+        if name in seen:
+            return name.decode("latin-1")
+        if name in _SINGLE_HEADERS:
+            seen.add(name)
+    return ""
+
+
 def _credential(headers: dict[bytes, bytes]) -> str | None:
     """The API key: a bearer token wins over X-API-Key; surrounding quotes are trimmed."""
     authorization = headers.get(b"authorization", b"")
@@ -230,19 +268,14 @@ def _require_tenant(subject: Subject, headers: dict[bytes, bytes]) -> None:
     for name in (b"x-tenant-id", b"x-cordum-tenant"):
         named = headers.get(name)
         if named and named.decode("latin-1") != subject.tenant:
-            raise TenantAccessError("tenant access denied")
+            raise TenantAccessError(TENANT_ACCESS_DENIED)
 
 
 async def _read_body(receive: Receive, headers: dict[bytes, bytes]) -> bytes:
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > BODY_BYTES_MAX:
         raise _body_too_large(int(length))
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise ClientGoneError
-    body: bytes = message.get("body", b"")
-    if message.get("more_body"):
-        body = await _rest_of_body(receive, body)
+    body = await _whole_body(receive)
     if len(body) > BODY_BYTES_MAX:
         raise _body_too_large(len(body))
     kind = headers.get(b"content-type")
@@ -251,8 +284,9 @@ async def _read_body(receive: Receive, headers: dict[bytes, bytes]) -> bytes:
     return body
 
 
-async def _rest_of_body(receive: Receive, first: bytes) -> bytes:
-    chunks, size = [first], len(first)
+async def _whole_body(receive: Receive) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
     try:
         async with asyncio.timeout(BODY_READ_SECONDS_MAX):
             while True:
@@ -264,7 +298,7 @@ async def _rest_of_body(receive: Receive, first: bytes) -> bytes:
                 if size > BODY_BYTES_MAX:
                     raise _body_too_large(size)
                 if not message.get("more_body"):
-                    return b"".join(chunks)
+                    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
     except TimeoutError as cause:
         raise BodyTimeoutError(
             f"the body did not arrive within {BODY_READ_SECONDS_MAX} seconds"
@@ -282,22 +316,27 @@ def _query(raw: bytes) -> dict[str, str]:
     if not raw:
         return {}
     try:
-        return dict(
-            parse_qsl(
-                raw.decode("ascii"),
-                keep_blank_values=True,
-                max_num_fields=_QUERY_FIELDS_MAX,
-                errors="strict",
-            )
+        pairs = parse_qsl(
+            raw.decode("ascii"),
+            keep_blank_values=True,
+            max_num_fields=QUERY_FIELDS_MAX,
+            errors="strict",
         )
     except ValueError as cause:
         raise InvalidRequestError("the query string cannot be read") from cause
+    query = dict(pairs)
+    if len(query) != len(pairs):
+        raise InvalidRequestError("the query names a field twice")
+    return query
 
 
 def _refusal(error: ForestallError, request_id: str, route: _Route | None) -> Answer:
     headers = []
-    if error.retry_after_s is not None:
-        headers.append((b"retry-after", str(error.retry_after_s).encode()))
+    retry_after_s = error.retry_after_s
+    if retry_after_s is None and error.http_status == 503:
+        retry_after_s = _RETRY_AFTER_S
+    if retry_after_s is not None:
+        headers.append((b"retry-after", str(retry_after_s).encode()))
     if isinstance(error, MethodNotAllowedError) and route is not None:
         headers.append((b"allow", ", ".join(sorted(route.by_method)).encode()))
     if error.http_status == 401:
@@ -306,17 +345,13 @@ def _refusal(error: ForestallError, request_id: str, route: _Route | None) -> An
 
 
 async def _send(send: Send, answer: Answer, request_id: str, *, head_only: bool) -> None:
-    body = b"" if answer.status == 204 else _ENCODER.encode(answer.body)
-    await send(
-        {
-            "type": "http.response.start",
-            "status": answer.status,
-            "headers": [
-                *_FIXED_HEADERS,
-                (b"x-request-id", request_id.encode()),
-                (b"content-length", str(len(body)).encode()),
-                *answer.headers,
-            ],
-        }
-    )
+    headers = [*_FIXED_HEADERS, (b"x-request-id", request_id.encode()), *answer.headers]
+    body = b""
+    if answer.status >= 400 and isinstance(answer.body, dict):
+        answer.body.setdefault("request_id", request_id)
+    if answer.status != 204:  # which has neither body nor length (RFC 9110, 8.6)
+        body = _ENCODER.encode(answer.body)
+        headers.append((b"content-type", b"application/json"))
+        headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head_only else body})

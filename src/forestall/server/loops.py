@@ -17,14 +17,15 @@ _LOG = logging.getLogger("forestall.policy")
 
 async def follow_policy(plane: Plane, settings: Settings, reload: asyncio.Event) -> None:
     """Take up changed policy files, for ever. A broken change keeps the old policy and says so."""
-    seen = policy_signature(settings.policy)
+    taken = seen = policy_signature(settings.policy)
     while True:
         forced = await _wait(reload, POLICY_POLL_SECONDS)
         now = policy_signature(settings.policy)
-        if now == seen and not forced:
-            continue
-        seen = now
-        await _reload(plane, settings)
+        # A file that still changes may be half written, and half a policy can be a policy.
+        settled, seen = now == seen, now
+        if forced or (settled and now != taken):
+            taken = now
+            await _reload(plane, settings)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> bool:
@@ -51,13 +52,13 @@ async def _reload(plane: Plane, settings: Settings) -> None:
         )
         await _record_refusal(plane, error)
     except ForestallError as error:
-        plane.telemetry.policy_refused()
         _LOG.error(
             "the changed policy was NOT taken up; %s stays in force: %s", before[:12], error.message
         )
+        await _record_refusal(plane, error)
 
 
-async def _record_refusal(plane: Plane, error: PolicyError) -> None:
+async def _record_refusal(plane: Plane, error: ForestallError) -> None:
     try:
         await refuse(plane, error)
     except ForestallError as failure:

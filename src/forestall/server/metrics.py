@@ -49,6 +49,12 @@ class Metrics:
             ("stage",),
             registry=self.registry,
         )
+        self._commit_failures = Counter(
+            "forestall_commit_failures",
+            "Changes that the store could not make durable; nothing of them was kept",
+            ("code",),
+            registry=self.registry,
+        )
         for stage in ("submit", "dispatch", "check"):
             self._unavailable.labels(stage)
         self._requests = Counter(
@@ -94,6 +100,10 @@ class Metrics:
         if child is None:
             child = self._children[key] = self._decisions.labels(*key)
         child.inc()
+
+    def commit_failed(self, code: str) -> None:
+        """The store could not make a change durable."""
+        self._commit_failures.labels(code).inc()
 
     def unavailable(self, stage: str, topic: str) -> None:
         """No decision was to be had."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import resource
 import signal
 import socket
@@ -20,6 +21,7 @@ from forestall.server.bootstrap import Started, start
 from forestall.server.http import Gateway
 from forestall.server.loops import follow_policy
 from forestall.server.metrics import Metrics
+from forestall.server.protocol import BoundedHttpProtocol
 from forestall.server.settings import Address, Settings
 
 _BACKLOG = 4096
@@ -43,6 +45,14 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
     )
     _raise_file_limit()
     uvloop.run(_serve(settings, say))
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to us: uvicorn would raise them again, before the store is closed."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 async def _serve(settings: Settings, say: Callable[[str], None]) -> None:
@@ -70,10 +80,10 @@ async def _run(
     announce: Callable[[Address], None],
 ) -> None:
     gateway = Gateway(started.plane, ENDPOINTS, metrics)
-    server = uvicorn.Server(
+    server = _Server(
         uvicorn.Config(
             gateway,
-            http="httptools",
+            http=BoundedHttpProtocol,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -83,9 +93,13 @@ async def _run(
             timeout_graceful_shutdown=_DRAIN_SECONDS,
         )
     )
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    # A warning a malformed request would let anybody fill the disk.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     reload = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.set)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, reload.set)
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(stop, server.handle_exit, stop, None)
     follower = asyncio.create_task(follow_policy(started.plane, settings, reload))
     host, port = listener.getsockname()[:2]
     announce(Address(host, port))
@@ -123,7 +137,7 @@ def _metrics_door(address: Address, metrics: Metrics) -> Iterator[Address]:
 
 
 def _cannot_listen(address: Address, flag: str, cause: Exception) -> ListenError:
-    why = getattr(cause, "strerror", None) or str(cause)
+    why = os.strerror(cause.errno) if isinstance(cause, OSError) and cause.errno else str(cause)
     return ListenError(f"cannot listen on {address}: {why}; choose another address with {flag}")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from forestall.errors import ForestallError
+from forestall.errors import InvalidRequestError
 
 SETTINGS_FILE = "forestall.toml"
 DEFAULTS: Mapping[str, str] = {
@@ -21,7 +21,7 @@ DEFAULTS: Mapping[str, str] = {
 BOOTSTRAP_KEY_VARIABLE = "FORESTALL_BOOTSTRAP_KEY"
 
 
-class SettingsError(ForestallError):
+class SettingsError(InvalidRequestError):
     """A setting is unknown or has a value that cannot be used; the server does not start."""
 
     code, http_status = "settings_invalid", 400

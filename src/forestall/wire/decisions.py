@@ -83,6 +83,8 @@ def _explained_rule(rule: ExplainedRule) -> dict[str, Any]:
         "matched": rule.matched,
         "spoke": rule.spoke,
         "line": rule.line,
+        "owner": rule.owner,
+        "severity": rule.severity,
         "held": [_clause(clause) for clause in rule.held],
         "failed": [_clause(clause) for clause in rule.failed],
     }

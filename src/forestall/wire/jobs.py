@@ -9,6 +9,7 @@ import msgspec
 
 from forestall.errors import InvalidRequestError
 from forestall.jobs.job import DecisionRecord, Job, JobState
+from forestall.limits import CURSOR_CHARS_MAX
 from forestall.policy.rules import Effect
 from forestall.wire.compat import (
     DECISION_WORD,
@@ -16,8 +17,6 @@ from forestall.wire.compat import (
     iso_time,
     remediation_objects,
 )
-
-_CURSOR_CHARS_MAX = 256
 
 
 class InvalidCursorError(InvalidRequestError):
@@ -127,7 +126,7 @@ def encode_cursor(updated_at_us: int, job_id: str) -> str:
 def decode_cursor(text: str) -> tuple[int, str]:
     """The place that `encode_cursor` wrote. Raises InvalidCursorError."""
     try:
-        if len(text) > _CURSOR_CHARS_MAX:
+        if len(text) > CURSOR_CHARS_MAX:
             raise ValueError
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         updated_at_us, job_id = json.loads(raw)

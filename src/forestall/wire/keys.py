@@ -64,7 +64,12 @@ def _instant_us(text: str | None) -> int | None:
         raise KeyRequestError("`expiresAt` is a time such as 2027-01-31T12:00:00Z") from cause
     if at.tzinfo is None:
         raise KeyRequestError("`expiresAt` needs a time zone, such as a final Z")
-    return int(at.timestamp() * 1_000_000)
+    try:
+        at_us = round(at.timestamp() * 1_000_000)
+        iso_time(at_us)
+    except (OverflowError, ValueError) as cause:
+        raise KeyRequestError("`expiresAt` is beyond the calendar") from cause
+    return at_us
 
 
 def key_object(key: ApiKey) -> dict[str, Any]:

@@ -29,6 +29,9 @@ DEFAULT_TOPIC = "job.default"
 _TOPIC = re.compile(r"job(\.[A-Za-z0-9_-]+)+")
 # Names that only the plane may give: its own facts, approval state, policy internals (DESIGN 4).
 _RESERVED_LABEL = re.compile(r"(_|approval_|policy\.)", re.IGNORECASE)
+TENANT_ACCESS_DENIED = (
+    "tenant access denied: the request names a tenant that its API key does not belong to"
+)
 _PAYLOAD_ENCODER = msgspec.json.Encoder()
 
 
@@ -143,28 +146,30 @@ def _submission(asked: SubmissionBody, *, topic: str, tenant: str, key: str) -> 
                 "allowed": PROMPT_CHARS_MAX,
             },
         )
+    actor_id = _one(asked.actor_id, meta.actor_id, "actor_id")
+    body_key = _one(asked.idempotency_key, meta.idempotency_key, "idempotency_key")
     return Submission(
         topic=_topic(topic),
         payload=_PAYLOAD_ENCODER.encode({"prompt": prompt, "context": asked.context}),
         prompt=prompt,
         context=asked.context,
-        capability=_text(asked.capability or meta.capability, "capability"),
-        pack_id=_text(asked.pack_id or meta.pack_id, "pack_id"),
-        actor_id=_text(asked.actor_id or meta.actor_id or asked.principal_id, "actor_id"),
-        actor_type=_actor_type(asked.actor_type or meta.actor_type),
+        capability=_text(_one(asked.capability, meta.capability, "capability"), "capability"),
+        pack_id=_text(_one(asked.pack_id, meta.pack_id, "pack_id"), "pack_id"),
+        actor_id=_text(actor_id or asked.principal_id, "actor_id"),
+        actor_type=_actor_type(_one(asked.actor_type, meta.actor_type, "actor_type")),
         priority=_priority(asked.priority),
         risk_tags=_texts((meta.risk_tags, asked.risk_tags), "risk_tags"),
         requires=_texts((meta.requires, asked.requires), "requires"),
         tags=_texts((asked.tags,), "tags"),
         labels=_labels((meta.labels, asked.labels)),
         budget=_budget(asked),
-        idempotency_key=_idempotency_key(key, asked.idempotency_key or meta.idempotency_key),
+        idempotency_key=_idempotency_key(key, body_key),
     )
 
 
 def _require_tenant(tenant: str, named: Iterable[str | None]) -> None:
     if any(name and name != tenant for name in named):
-        raise TenantAccessError("tenant access denied")
+        raise TenantAccessError(TENANT_ACCESS_DENIED)
 
 
 def _topic(topic: str) -> str:
@@ -176,6 +181,13 @@ def _topic(topic: str) -> str:
             " like `job.deploy.apply`"
         )
     return topic
+
+
+def _one(top: str | None, nested: str | None, field: str) -> str | None:
+    """A value that may stand at the top or under `meta`; two that differ are two requests."""
+    if top and nested and top != nested:
+        raise InvalidRequestError(f"`{field}` and `meta.{field}` differ; send one of them")
+    return top or nested
 
 
 def _text(text: str | None, field: str) -> str:

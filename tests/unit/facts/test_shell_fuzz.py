@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forestall.facts.programs import TABLE, WINDOWS
 from forestall.facts.shell import COMMANDS_MAX, CommandClass, commands_in
+from forestall.facts.wrappers import RUNNERS
 
 
 def seen(text: str) -> set[CommandClass]:
@@ -59,11 +61,13 @@ def seen(text: str) -> set[CommandClass]:
         "$x" * 30_000,
         "x=$x$x;" * 9_000,
         "x+=(y);" * 9_000,
+        "v0=aaaaaaaa;" + ";".join(f"v{i + 1}=$v{i}$v{i}" for i in range(500)) + "; $v500",
+        "v=" + "a" * 9_000 + ";echo " + "$v" * 3_000,
         "! " * 30_000,
         "eval " * 12_000 + "rm x",
         "sudo -u " * 8_000,
     ],
-    ids=range(44),
+    ids=range(46),
 )
 def test_hostile_text_returns(text: str) -> None:
     assert commands_in(text)
@@ -153,8 +157,14 @@ def test_no_literal_disguise_hides_a_destructive_command(
     assert CommandClass.DESTRUCTIVE in seen(text), text
 
 
-@given(st.lists(st.sampled_from(["$(echo {})", "`printf {}`", "${{X:-{}}}", "{}$Y", "$@{}"]),
-                min_size=1, max_size=1), st.sampled_from(sorted(WRAPS)))
+@given(
+    st.lists(
+        st.sampled_from(["$(echo {})", "`printf {}`", "${{X:-{}}}", "{}$Y", "$@{}"]),
+        min_size=1,
+        max_size=1,
+    ),
+    st.sampled_from(sorted(WRAPS)),
+)
 @settings(deadline=None)
 def test_an_expanded_name_is_never_taken_for_safe(forms: list[str], wrap: str) -> None:
     text = "rm"
@@ -168,3 +178,21 @@ def test_an_expanded_name_is_never_taken_for_safe(forms: list[str], wrap: str) -
 def test_base64_into_a_shell_is_never_safe(data: bytes) -> None:
     hidden = base64.b64encode(data).decode()
     assert CommandClass.UNKNOWN in seen(f"echo {hidden} | base64 -d | sh")
+
+
+NAMES = sorted({*TABLE, *RUNNERS, *WINDOWS, "aws", "init", "ip", "python3.12", "mkfs.ext4"})
+WORDS = ["", "-", "--", "-c", "-x", "--x=", "=", "a=b", ":::", "{}", ";", "$x", "rm x", "'", "*"]
+
+
+@given(st.sampled_from(NAMES), st.lists(st.sampled_from(WORDS), max_size=5))
+@settings(deadline=None, max_examples=1000)
+def test_every_known_program_takes_any_words(name: str, words: list[str]) -> None:
+    quoted = [word if word in ("$x", "*") else _sh(word) for word in words]
+    assert commands_in(" ".join([name, *quoted]))
+    assert commands_in(" ".join([name, *words]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_known_program_may_stand_alone(name: str) -> None:
+    assert commands_in(name)
+    assert CommandClass.UNKNOWN in seen(f"$x {name}")

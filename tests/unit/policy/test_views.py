@@ -123,10 +123,12 @@ rules:
     assert decide(policy, **tightened).rule_id == "hold-prod"
 
 
-def test_a_huge_script_keeps_every_class() -> None:
-    """Past the bound on views classes are merged, never dropped, and the rest is unknown."""
-    script = "; ".join(f"program{n}" for n in range(300)) + "; rm -rf /"
-    assert decide(PERMISSIVE, **shell(script)).rule_id == "deny-destructive-exec"
+@pytest.mark.parametrize("last", ["rm -rf /", "ls", "curl x"])
+def test_what_cannot_be_decided_command_by_command_is_denied(last: str) -> None:
+    """Not cut short: an agent could hide one command behind a hundred others."""
+    script = "; ".join(f"program{n}" for n in range(300)) + f"; {last}"
+    decision = decide("default_decision: allow\nrules: []\n", **shell(script))
+    assert (decision.decision, decision.code) == (Effect.DENY, "rule_error")
 
 
 def test_a_value_that_cannot_be_evaluated_denies() -> None:

@@ -95,10 +95,35 @@ def test_a_silent_client_is_sent_away(
 
     async def ask() -> Reply:
         waiting = iter(messages if first else [])
-        return await asyncio.wait_for(shared.call("POST", JOBS, pairs, waiting), 5)
+        return await asyncio.wait_for(shared.call("POST", JOBS, pairs, waiting), 2)
 
     before = shared.trace()
     assert_coded(shared.run(ask()), 408, "body_timeout")
+    assert shared.trace() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong"),
+    [
+        (b"x-api-key", b"{key}", b"fk_wrong"),
+        (b"authorization", b"Bearer {key}", b"Bearer fk_wrong"),
+        (b"x-tenant-id", b"default", b"other"),
+        (b"idempotency-key", b"one", b"two"),
+        (b"content-type", b"application/json", b"text/plain"),
+    ],
+    ids=lambda part: part.decode(),
+)
+def test_a_header_that_comes_twice_and_differs_is_refused(
+    shared: Door, name: bytes, right: bytes, wrong: bytes
+) -> None:
+    """A proxy in front may have looked at the other one (as for duplicate keys in JSON)."""
+    key = shared.admin.encode()
+    own = [] if name in (b"x-api-key", b"authorization") else [(b"x-api-key", key)]
+    before = shared.trace()
+    for values in ((right, wrong), (wrong, right)):
+        pairs = [*own, *((name, value.replace(b"{key}", key)) for value in values)]
+        reply = shared.ask("POST", JOBS, ALLOWED_JOB, key="", headers=pairs)
+        assert 400 <= reply.status < 500, values
     assert shared.trace() == before
 
 
