@@ -32,7 +32,13 @@ LIST_ITEMS_PER_FIELD_MAX = 1_000  # a longer list wants a label or a tag, not a 
 GLOB_CHARS_MAX = 512
 REASON_CHARS_MAX = 1_024
 REMEDIATIONS_PER_RULE_MAX = 16
+THROTTLE_LIMIT_MAX = 1_000_000  # actions in one window
+QUORUM_MAX = 16  # approvers of one job
+DURATION_MS_MAX = 366 * 86_400_000  # a year; longer is a mistake of unit
 POLICY_TESTS_MAX = 5_000
+ARG_PATH_CHARS_MAX = 256
+ARG_CONDITIONS_MAX = 32  # of one rule
+PATTERN_BYTES_MAX = 1_024  # RE2 is linear in the text, and this bounds its factor
 GLOB_MEMO_ENTRIES_MAX = 8_192  # distinct values remembered per compiled glob list
 
 # -- facts --

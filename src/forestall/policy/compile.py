@@ -5,12 +5,15 @@ clauses into tests · digest everything that can change a decision.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 
 from forestall.canonical import canonical_struct, digest
 from forestall.facts.derive import DEFAULT_DERIVATIONS, DERIVED_LABELS, Derivation
 from forestall.facts.origin import Origin
+from forestall.policy.arguments import ArgumentError
+from forestall.policy.calendar import zone_rules_version
 from forestall.policy.clauses import residual_tests
 from forestall.policy.fields import Labels
 from forestall.policy.globs import compile_globs, remembering
@@ -21,6 +24,10 @@ from forestall.policy.rules import Clause, Effect, Policy, Rule
 
 # Raised whenever the same policy and request may decide otherwise than before.
 ENGINE_VERSION = 1
+
+
+class RuleError(Exception):
+    """A rule cannot be evaluated on a request. Names the rule and types, never a value."""
 
 
 class Layer:
@@ -35,15 +42,27 @@ class Layer:
         self._residual = {
             number: tests
             for number, rule in enumerate(policy.rules)
-            if (tests := residual_tests(rule.match))
+            if (tests := residual_tests(rule))
         }
 
-    def speaker(self, request: Request, labels: Labels) -> Rule | None:
-        """The first rule whose every clause holds under this label view."""
+    def speaker(
+        self, request: Request, labels: Labels, now: datetime, lifted: frozenset[str]
+    ) -> Rule | None:
+        """The first rule whose every clause holds under this label view; lifted ones do not speak.
+
+        Raises RuleError when a clause that is reached cannot be evaluated.
+        """
         for number in self.index.candidates(request, labels):
             tests = self._residual.get(number)
-            if tests is None or all(holds(request, labels) for holds in tests):
-                return self.rules[number]
+            rule = self.rules[number]
+            if tests is not None:
+                try:
+                    if not all(holds(request, labels, now) for holds in tests):
+                        continue
+                except ArgumentError as cause:
+                    raise RuleError(f"rule `{rule.id}`: {cause}") from cause
+            if rule.id not in lifted:
+                return rule
         return None
 
 
@@ -154,6 +173,7 @@ class _Content(msgspec.Struct, frozen=True, kw_only=True):
 
     engine: int
     fail_mode: str
+    time_zones: str  # edition of the zone rules; empty when no rule asks for the time
     default: str
     layers: tuple[tuple[str, bool, int, tuple[Rule, ...]], ...]
     label_trust: tuple[tuple[str, int], ...]
@@ -164,6 +184,7 @@ def _snapshot_digest(snapshot: Snapshot) -> str:
     content = _Content(
         engine=ENGINE_VERSION,
         fail_mode="closed",
+        time_zones=zone_rules_version() if _reads_time(snapshot.policies) else "",
         default=snapshot.default.value,
         layers=tuple(
             (
@@ -180,3 +201,12 @@ def _snapshot_digest(snapshot: Snapshot) -> str:
         derivations=tuple(derivation for _, derivation in snapshot.derivations),
     )
     return digest("policy-snapshot", canonical_struct(content))
+
+
+def _reads_time(policies: Sequence[Policy]) -> bool:
+    return any(
+        match is not None and match.time is not None
+        for policy in policies
+        for rule in policy.rules
+        for match in (rule.match, rule.unless)
+    )

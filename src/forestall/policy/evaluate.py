@@ -10,27 +10,31 @@ from datetime import datetime
 
 from forestall.facts.derive import LabelView
 from forestall.policy.clauses import said_clauses
-from forestall.policy.compile import Layer, Snapshot
+from forestall.policy.compile import Layer, RuleError, Snapshot
 from forestall.policy.constraints import intersect
 from forestall.policy.request import Request
 from forestall.policy.rules import Clause, Constraints, Decision, Effect, LabelConflict, Rule
 from forestall.policy.views import actors_of, views_of
 
+NONE_LIFTED: frozenset[str] = frozenset()
 DEFAULT_DENY_REASON = "no rule allows this (default decision)"
 DEFAULT_ALLOW_REASON = "no rule forbids this (default decision)"
 
 
-def evaluate(snapshot: Snapshot, request: Request, *, now: datetime) -> Decision:
+def evaluate(
+    snapshot: Snapshot, request: Request, *, now: datetime, lifted: frozenset[str] = NONE_LIFTED
+) -> Decision:
     """The decision on `request` under `snapshot` at the instant `now`. Total: never raises.
 
     The one evaluator: both gates, simulate, explain, replay and tests call this function.
+    `lifted` names throttle rules whose limit is not reached; they do not speak. The evaluator
+    counts nothing: a gate counts, and asks again with what it lifted.
     """
-    del now  # no field of the language reads the clock yet; every caller already passes it
     try:
         views, conflicts = views_of(snapshot, request)
         actors = actors_of(request)
         verdicts = [
-            (_speakers(snapshot.layers, each, labels), labels)
+            (_speakers(snapshot.layers, each, labels, now, lifted), labels)
             for each in actors
             for labels in views
         ]
@@ -60,14 +64,24 @@ def rule_error(snapshot: Snapshot, error: Exception) -> Decision:
         code="rule_error",
         reason="a rule could not be evaluated on this request",
         snapshot=snapshot.digest,
-        # The type alone: the text of an unforeseen error may hold part of the payload.
-        errors=(type(error).__name__,),
+        # Of an unforeseen error the type alone: its text may hold part of the payload.
+        errors=(str(error) if isinstance(error, RuleError) else type(error).__name__,),
     )
 
 
-def _speakers(layers: tuple[Layer, ...], request: Request, labels: LabelView) -> list[Rule]:
+def _speakers(
+    layers: tuple[Layer, ...],
+    request: Request,
+    labels: LabelView,
+    now: datetime,
+    lifted: frozenset[str],
+) -> list[Rule]:
     """The first matching rule of each layer that has one, in the order of the layers."""
-    return [rule for layer in layers if (rule := layer.speaker(request, labels)) is not None]
+    return [
+        rule
+        for layer in layers
+        if (rule := layer.speaker(request, labels, now, lifted)) is not None
+    ]
 
 
 def _combine(
@@ -116,6 +130,8 @@ def _by_rule(
         facts=tuple(sorted(labels.items())) if labels else (),
         conflicts=conflicts,
         constraints=_constraints(rule.effect, ranked),
+        approval=rule.approval,
+        throttle=rule.throttle,
         remediations=rule.remediations,
         snapshot=snapshot.digest,
     )
@@ -125,7 +141,7 @@ def _said(snapshot: Snapshot, rule: Rule) -> tuple[Clause, ...]:
     """What the clauses of a rule say, put into words once a rule."""
     said = snapshot.said.get(rule.id)
     if said is None:
-        said = snapshot.said[rule.id] = said_clauses(rule.match)
+        said = snapshot.said[rule.id] = said_clauses(rule)
     return said
 
 

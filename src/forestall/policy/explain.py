@@ -6,7 +6,8 @@ import msgspec
 
 from forestall.facts.derive import LabelView
 from forestall.limits import EXPLAINED_RULES_MAX
-from forestall.policy.clauses import CompiledClause, compile_clauses
+from forestall.policy.arguments import ArgumentError
+from forestall.policy.clauses import CompiledClause, rule_clauses
 from forestall.policy.compile import Snapshot
 from forestall.policy.evaluate import evaluate
 from forestall.policy.request import Request
@@ -56,7 +57,7 @@ def explain(snapshot: Snapshot, request: Request, *, now: datetime) -> Explanati
     views, _ = views_of(snapshot, request)
     actors = actors_of(request)
     explained = [
-        _nearest(layer.name, rule, actors, views, decision)
+        _nearest(layer.name, rule, actors, views, decision, now)
         for layer in snapshot.layers
         for rule in layer.rules
     ]
@@ -76,12 +77,13 @@ def _nearest(
     actors: tuple[Request, ...],
     views: tuple[LabelView, ...],
     decision: Decision,
+    now: datetime,
 ) -> ExplainedRule:
     """The rule under the view in which the fewest of its clauses failed."""
-    clauses = compile_clauses(rule.match)
+    clauses = rule_clauses(rule)
     return min(
         (
-            _explained(layer, rule, clauses, request, labels, decision)
+            _explained(layer, rule, clauses, request, labels, decision, now)
             for request in actors
             for labels in views
         ),
@@ -96,13 +98,16 @@ def _explained(
     request: Request,
     labels: LabelView,
     decision: Decision,
+    now: datetime,
 ) -> ExplainedRule:
     held: list[Clause] = []
     failed: list[Clause] = []
     for clause, holds, found in clauses:
-        (held if holds(request, labels) else failed).append(
-            msgspec.structs.replace(clause, found=tuple(found(request, labels)))
-        )
+        try:
+            passed, has = holds(request, labels, now), tuple(found(request, labels, now))
+        except ArgumentError as error:
+            passed, has = False, (str(error),)
+        (held if passed else failed).append(msgspec.structs.replace(clause, found=has))
     return ExplainedRule(
         rule_id=rule.id,
         layer=layer,

@@ -35,13 +35,18 @@ class MatchField(NamedTuple):
 
 def _about(name: str, kind: Kind, attribute: str) -> MatchField:
     """A field that looks at one text; an empty text is an absent one."""
-    value_of = attrgetter(attribute)
+    value_of: Callable[[Request], str] = attrgetter(attribute)
 
     def values(request: Request) -> Sequence[str]:
-        value: str = value_of(request)
+        value = value_of(request)
         return (value,) if value else ()
 
     return MatchField(name, kind, attrgetter(name), values, attribute)
+
+
+def _list(name: str, kind: Kind) -> MatchField:
+    """A field that looks at a list of the same name."""
+    return MatchField(name, kind, attrgetter(name), attrgetter(name))
 
 
 FIELDS: tuple[MatchField, ...] = (
@@ -50,7 +55,14 @@ FIELDS: tuple[MatchField, ...] = (
     _about("capabilities", Kind.GLOB, "capability"),
     _about("pack_ids", Kind.GLOB, "pack_id"),
     _about("actor_ids", Kind.GLOB, "actor_id"),
+    _about("agents", Kind.GLOB, "agent"),
     _about("actor_types", Kind.WORD, "actor_type"),
-    MatchField("risk_tags", Kind.WORD, attrgetter("risk_tags"), attrgetter("risk_tags")),
-    MatchField("requires", Kind.ALL_WORDS, attrgetter("requires"), attrgetter("requires")),
+    _about("agent_risk_tiers", Kind.WORD, "agent_risk_tier"),
+    _list("agent_data_classes", Kind.WORD),
+    _list("risk_tags", Kind.WORD),
+    _list("requires", Kind.ALL_WORDS),
+    _about("mcp.servers", Kind.GLOB, "mcp.server"),
+    _about("mcp.tools", Kind.GLOB, "mcp.tool"),
+    _about("mcp.resources", Kind.GLOB, "mcp.resource"),
+    _about("mcp.actions", Kind.GLOB, "mcp.action"),
 )

@@ -23,6 +23,7 @@ from forestall.policy.rules import Match
 CHUNK_RULES = 4096  # few steps even for 100,000 rules; a bit set of 512 bytes takes ~60 ns to AND
 LABEL_COLUMNS = 3  # labels of one rule beyond the three rarest are tested on the candidates
 
+_COLUMN_FIELDS = frozenset(field.name for field in FIELDS)
 ChunkMasks = dict[int, int]  # chunk number → bit set of the rules in it
 
 
@@ -129,7 +130,7 @@ def is_settled(field: str, match: Match) -> bool:
         return len(match.requires) == 1
     if field.startswith("labels."):
         return len(match.labels) <= LABEL_COLUMNS
-    return True
+    return field in _COLUMN_FIELDS
 
 
 def _field_column(field: MatchField, matches: Sequence[Match]) -> Column | None:

@@ -1,7 +1,7 @@
 """Policy text → Policy. Strict: whatever is not understood is an error at its place, never skipped.
 
 The reader goes on after a mistake, so that one run shows all of them. What a field may hold stands
-in `_RULE_KEYS`, `_MATCH_KEYS` and the like: a key outside them is an error, with the key that was
+in `_TOP_KEYS`, `_RULE_KEYS` and the like: a key outside them is an error, with the key that was
 probably meant.
 """
 
@@ -17,10 +17,15 @@ from forestall.limits import (
     RULES_PER_FILE_MAX,
 )
 from forestall.policy.document import Mapping, Node, parse_document, plain_value
-from forestall.policy.outcomes import read_constraints, read_remediations
-from forestall.policy.problems import did_you_mean
+from forestall.policy.matching import read_match
+from forestall.policy.outcomes import (
+    read_approval,
+    read_constraints,
+    read_remediations,
+    read_throttle,
+)
 from forestall.policy.reader import Reader
-from forestall.policy.rules import Effect, Match, Policy, PolicyTest, Rule
+from forestall.policy.rules import Effect, Policy, PolicyTest, Rule
 
 _TOP_KEYS = (
     "version",
@@ -38,15 +43,14 @@ _RULE_KEYS = (
     "decision",
     "reason",
     "match",
+    "unless",
+    "throttle",
+    "approval",
     "constraints",
     "remediations",
     "owner",
     "severity",
 )
-_GLOB_FIELDS = ("tenants", "topics", "capabilities", "pack_ids", "actor_ids")
-_WORD_FIELDS = ("actor_types", "risk_tags", "requires")
-_MATCH_KEYS = (*_GLOB_FIELDS, *_WORD_FIELDS, "labels")
-_ACTOR_TYPES = ("human", "service")
 _SEVERITIES = ("low", "medium", "high", "critical")
 _TEST_REQUEST_KEYS = (
     "topic",
@@ -185,7 +189,9 @@ def _read_rule(reader: Reader, entry: Mapping) -> Rule | None:
     word = reader.word(entry, "decision", tuple(Effect))
     if word is None and "decision" not in entry.entries:
         reader.problem(entry, "the rule has no `decision`", "one of: " + ", ".join(Effect))
-    match = _read_match(reader, entry)
+    match = read_match(reader, entry)
+    unless = read_match(reader, entry, "unless") if "unless" in entry.entries else None
+    throttle, approval = read_throttle(reader, entry), read_approval(reader, entry)
     constraints = read_constraints(reader, entry)
     remediations = read_remediations(reader, entry)
     reason = reader.text(entry, "reason", most=REASON_CHARS_MAX) or ""
@@ -194,6 +200,10 @@ def _read_rule(reader: Reader, entry: Mapping) -> Rule | None:
     if rule_id is None or word is None or match is None:
         return None
     effect = Effect(word)
+    for name, owner in (("throttle", Effect.THROTTLE), ("approval", Effect.REQUIRE_APPROVAL)):
+        if name in entry.entries and effect is not owner:
+            place = entry.entries[name][0]
+            reader.problem(place, f"`{name}` belongs to a rule that says `{owner}`")
     if constraints is not None and effect is Effect.DENY:
         key = entry.entries["constraints"][0]
         reader.problem(key, "nothing runs after a deny, so its constraints bind nobody")
@@ -207,6 +217,9 @@ def _read_rule(reader: Reader, entry: Mapping) -> Rule | None:
         id=rule_id,
         effect=effect,
         match=match,
+        unless=unless,
+        throttle=throttle,
+        approval=approval,
         reason=reason,
         constraints=constraints,
         remediations=remediations,
@@ -214,50 +227,6 @@ def _read_rule(reader: Reader, entry: Mapping) -> Rule | None:
         severity=severity,
         line=entry.line,
     )
-
-
-def _read_match(reader: Reader, entry: Mapping) -> Match | None:
-    node = reader.child(entry, "match")
-    if node is None:
-        if "match" not in entry.entries:
-            reader.problem(
-                entry,
-                "the rule has no `match`",
-                'a rule for everything says so: match: {topics: ["*"]}',
-            )
-        return None
-    match = reader.mapping(node, "`match`")
-    if match is None:
-        return None
-    reader.known_keys(match, _MATCH_KEYS, "`match`")
-    if not match.entries:
-        reader.problem(node, "an empty `match`", 'a rule for everything: match: {topics: ["*"]}')
-        return None
-    globs = {field: reader.globs(match, field) for field in _GLOB_FIELDS}
-    words = {field: reader.words(match, field) for field in _WORD_FIELDS}
-    for word in words["actor_types"]:
-        if word not in _ACTOR_TYPES:
-            reader.problem(
-                match.entries["actor_types"][1],
-                f"unknown actor type `{word}`",
-                did_you_mean(word, _ACTOR_TYPES),
-            )
-    return Match(**globs, **words, labels=_read_label_match(reader, match))
-
-
-def _read_label_match(reader: Reader, match: Mapping) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    node = reader.child(match, "labels")
-    labels = reader.mapping(node, "`labels`") if node is not None else None
-    if labels is None:
-        return ()
-    if not labels.entries:
-        reader.problem(labels, "`labels` is empty and would match everything", "leave it out")
-    pairs = []
-    for label in labels.entries:
-        globs = reader.globs(labels, label, one_allowed=True)
-        if globs:
-            pairs.append((label, globs))
-    return tuple(sorted(pairs))
 
 
 def _read_tests(reader: Reader, top: Mapping) -> tuple[PolicyTest, ...]:

@@ -1,22 +1,28 @@
-"""Reading what a rule hands out besides its effect: constraints and remediations."""
+"""Reading what a rule hands out besides its effect: constraints, remediations, terms, limits."""
 
 from typing import Any
 
 from forestall.limits import (
+    DURATION_MS_MAX,
     INTEGER_MAX,
     LABEL_VALUE_CHARS_MAX,
+    QUORUM_MAX,
     REASON_CHARS_MAX,
     REMEDIATIONS_PER_RULE_MAX,
+    THROTTLE_LIMIT_MAX,
 )
 from forestall.policy.document import Mapping
+from forestall.policy.problems import did_you_mean
 from forestall.policy.reader import Reader
 from forestall.policy.rules import (
     REDACTION_LEVELS,
+    ApprovalTerms,
     Budgets,
     Constraints,
     DiffLimits,
     Remediation,
     Sandbox,
+    Throttle,
     Toolchain,
 )
 
@@ -24,6 +30,8 @@ _CONSTRAINT_KEYS = ("budgets", "sandbox", "toolchain", "diff", "redaction_level"
 _BUDGET_KEYS = ("max_runtime_ms", "max_retries", "max_artifact_bytes", "max_concurrent_jobs")
 _SANDBOX_LISTS = ("network_allowlist", "fs_read_only", "fs_read_write")
 _TOOLCHAIN_LISTS = ("allowed_tools", "allowed_commands")
+_UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_THROTTLE_KEYS = ("tenant", "topic", "capability", "actor_id", "agent", "pack_id")
 _DIFF_NUMBERS = ("max_files", "max_lines")
 _REMEDIATION_KEYS = (
     "id",
@@ -133,3 +141,56 @@ def read_remediations(reader: Reader, entry: Mapping) -> tuple[Remediation, ...]
             reader.problem(item, f"the remediation id `{remediation.id}` is used twice")
         remediations.append(remediation)
     return tuple(remediations)
+
+
+def read_throttle(reader: Reader, entry: Mapping) -> Throttle | None:
+    """`throttle` {limit, window, key}: past how many actions in how long the rule speaks."""
+    node = reader.child(entry, "throttle")
+    block = reader.mapping(node, "`throttle`") if node is not None else None
+    if block is None:
+        return None
+    reader.known_keys(block, ("limit", "window", "key"), "`throttle`")
+    limit = reader.integer(block, "limit", minimum=1, maximum=THROTTLE_LIMIT_MAX)
+    window_ms = _duration_ms(reader, block, "window")
+    key = reader.words(block, "key") or ("tenant",)
+    for word in key:
+        if word not in _THROTTLE_KEYS and not word.startswith("labels."):
+            reader.problem(
+                block.entries["key"][1],
+                f"nothing is counted by `{word}`",
+                did_you_mean(word, (*_THROTTLE_KEYS, "labels.NAME")),
+            )
+    if limit is None or window_ms is None:
+        if not {"limit", "window"} <= block.entries.keys():
+            reader.problem(block, "`throttle` needs a `limit` and a `window`")
+        return None
+    return Throttle(limit=limit, window_ms=window_ms, key=key)
+
+
+def read_approval(reader: Reader, entry: Mapping) -> ApprovalTerms | None:
+    """`approval` {roles, quorum, ttl}: who may approve, how many of them, for how long."""
+    node = reader.child(entry, "approval")
+    block = reader.mapping(node, "`approval`") if node is not None else None
+    if block is None:
+        return None
+    reader.known_keys(block, ("roles", "quorum", "ttl"), "`approval`")
+    return ApprovalTerms(
+        roles=reader.words(block, "roles"),
+        quorum=reader.integer(block, "quorum", minimum=1, maximum=QUORUM_MAX) or 1,
+        ttl_ms=_duration_ms(reader, block, "ttl"),
+    )
+
+
+def _duration_ms(reader: Reader, block: Mapping, key: str) -> int | None:
+    """`30s`, `10m`, `4h`, `7d` in milliseconds."""
+    text = reader.text(block, key)
+    if text is None:
+        return None
+    number, unit = text[:-1], _UNIT_MS.get(text[-1:], 0)
+    duration = int(number) * unit if number.isdecimal() and len(number) < 7 else 0
+    if not 0 < duration <= DURATION_MS_MAX:
+        reader.problem(
+            block.entries[key][1], f"`{key}` is a length of time", "such as 30s, 10m, 4h or 7d"
+        )
+        return None
+    return duration

@@ -6,6 +6,23 @@ from typing import Any
 import msgspec
 
 
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A call of an MCP tool, as far as rules may look at it; empty texts are absent."""
+
+    server: str = ""
+    tool: str = ""
+    resource: str = ""
+    action: str = ""
+
+
+class Delegation(msgspec.Struct, frozen=True, kw_only=True):
+    """On whose behalf a request comes, as a verified token says."""
+
+    depth: int
+    issuers: tuple[str, ...]  # from the root to the last link
+    scope: tuple[str, ...]
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One action that somebody wants to take.
 
@@ -21,6 +38,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     actor_id: str = ""  # who acts, as the client says
     principal: str = ""  # who acts, as the credential proves; empty when nobody proved anything
     actor_type: str = ""
+    agent: str = ""
+    agent_risk_tier: str = ""
+    agent_data_classes: tuple[str, ...] = ()
+    mcp: ToolCall = ToolCall()
+    args: Any = None  # arguments of a tool call; without them `args` looks at payload.context
+    delegation: Delegation | None = None
     risk_tags: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     labels: Mapping[str, str] = {}
@@ -30,7 +53,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         # A library caller may pass lists; a bare text would be read as a list of letters.
-        for name in ("risk_tags", "requires"):
+        for name in ("risk_tags", "requires", "agent_data_classes"):
             value = getattr(self, name)
             if type(value) is not tuple:
                 if isinstance(value, str):

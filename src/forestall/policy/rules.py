@@ -86,6 +86,54 @@ class Remediation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     remove_labels: tuple[str, ...] = ()
 
 
+class McpMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The parts of a tool call; ordinary fields: in a deny rule, `tools: [x]` denies x."""
+
+    servers: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
+
+
+class Operator(StrEnum):
+    """How a value in the arguments is compared."""
+
+    EQ = "eq"
+    IN = "in"
+    GLOB = "glob"
+    LT = "lt"
+    LE = "le"
+    GT = "gt"
+    GE = "ge"
+    EXISTS = "exists"
+    MATCHES = "matches"
+
+
+class ArgCondition(msgspec.Struct, frozen=True, kw_only=True):
+    """One comparison: the value at `path` (RFC 9535, one node) against `operand`."""
+
+    path: str
+    operator: Operator
+    operand: Any
+
+
+class TimeMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """When a rule applies: days and hours of the given instant, in a time zone."""
+
+    days: tuple[str, ...] = ()  # mon … sun
+    hours: tuple[tuple[int, int], ...] = ()  # [from, to) in minutes of the day; from > to wraps
+    timezone: str = "UTC"
+
+
+class DelegationMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is wanted of a delegation; all but `forbid_delegated` hold of delegated requests only."""
+
+    max_depth: int | None = None
+    issuers: tuple[str, ...] = ()  # every link of the chain was issued by one of these
+    required_scope: tuple[str, ...] = ()  # all of these were delegated
+    forbid_delegated: bool = False  # the request is not delegated at all
+
+
 class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a rule applies to: every field that is not empty must hold."""
 
@@ -94,10 +142,34 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     capabilities: tuple[str, ...] = ()
     pack_ids: tuple[str, ...] = ()
     actor_ids: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
     actor_types: tuple[str, ...] = ()
+    agent_risk_tiers: tuple[str, ...] = ()
+    agent_data_classes: tuple[str, ...] = ()
     risk_tags: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     labels: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    mcp: McpMatch = McpMatch()
+    secrets_present: bool | None = None
+    time: TimeMatch | None = None
+    delegation: DelegationMatch | None = None
+    args: tuple[ArgCondition, ...] = ()
+
+
+class Throttle(msgspec.Struct, frozen=True, kw_only=True):
+    """How often a matching action may happen; the rule speaks only past the limit."""
+
+    limit: int  # actions in one window
+    window_ms: int
+    key: tuple[str, ...]  # what is counted separately: tenant, topic, actor_id, labels.x, …
+
+
+class ApprovalTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who may approve what a rule holds, how many of them, and for how long."""
+
+    roles: tuple[str, ...] = ()
+    quorum: int = 1
+    ttl_ms: int | None = None
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -106,7 +178,10 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str
     effect: Effect
     match: Match
+    unless: Match | None = None
     reason: str = ""
+    throttle: Throttle | None = None
+    approval: ApprovalTerms | None = None
     constraints: Constraints | None = None
     remediations: tuple[Remediation, ...] = ()
     owner: str = ""
@@ -174,6 +249,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     facts: tuple[tuple[str, str], ...] = ()  # the label view that decided, sorted
     conflicts: tuple[LabelConflict, ...] = ()
     constraints: Constraints | None = None
+    approval: ApprovalTerms | None = None  # terms of the rule that holds, for require_approval
+    throttle: Throttle | None = None  # limit of the rule that throttles; None: always
     remediations: tuple[Remediation, ...] = ()
     snapshot: str = ""  # digest of the snapshot that decided
     errors: tuple[str, ...] = ()

@@ -73,6 +73,13 @@ def test_hostile_text_returns(text: str) -> None:
     assert commands_in(text)
 
 
+@given(st.text(max_size=60))
+@settings(deadline=None, max_examples=300)
+def test_other_alphabets_do_not_crash_the_grammar(text: str) -> None:
+    for opening in ('{*"<', "x|}?*[{", ";)>#{", "<<", "[[ a =~ "):
+        assert commands_in(opening + text + opening)
+
+
 @given(st.text(max_size=200))
 @settings(deadline=None, max_examples=300)
 def test_any_text_gives_an_answer(text: str) -> None:

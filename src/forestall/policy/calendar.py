@@ -1,0 +1,78 @@
+"""`time`: days and hours of a given instant in a named zone. Reads no clock.
+
+Zones come from the tzdata package, never from the machine, so that one snapshot means the same
+everywhere; its version is part of the snapshot digest.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import cache
+from importlib.metadata import version
+from importlib.resources import files
+from zoneinfo import ZoneInfo
+
+from forestall.policy.rules import TimeMatch
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+MINUTES_PER_DAY = 24 * 60
+
+
+class CalendarError(ValueError):
+    """No such time zone, or no such hours."""
+
+
+def zone_rules_version() -> str:
+    """Which edition of the time zone rules decides."""
+    return version("tzdata")
+
+
+@cache
+def zone(name: str) -> ZoneInfo:
+    """A time zone of the tz database. Raises CalendarError."""
+    parts = name.split("/")
+    if not all(
+        part and part.replace("_", "").replace("-", "").replace("+", "").isalnum() for part in parts
+    ):
+        raise CalendarError(f"`{name[:40]}` is not a time zone")
+    place = files("tzdata").joinpath("zoneinfo", *parts)
+    if not place.is_file():
+        raise CalendarError(f"`{name[:40]}` is not a time zone; `Europe/Berlin` is one")
+    with place.open("rb") as file:
+        return ZoneInfo.from_file(file, key=name)
+
+
+def parse_hours(text: str) -> tuple[int, int]:
+    """`09:00-17:30` → minutes of the day, the end excluded; `22:00-06:00` goes past midnight."""
+    begin, separator, end = text.partition("-")
+    minutes = (_minutes(begin), _minutes(end))
+    if not separator or minutes[0] == minutes[1] or minutes[0] == MINUTES_PER_DAY:
+        raise CalendarError(f"hours are written 09:00-17:30, not `{text[:40]}`")
+    return minutes
+
+
+def _minutes(text: str) -> int:
+    hour, separator, minute = text.strip().partition(":")
+    if not separator or not (hour + minute).isdecimal() or len(hour) != 2 or len(minute) != 2:
+        raise CalendarError(f"hours are written 09:00-17:30, not `{text[:40]}`")
+    total = int(hour) * 60 + int(minute)
+    if int(minute) > 59 or total > MINUTES_PER_DAY:
+        raise CalendarError(f"`{text.strip()}` is not a time of day")
+    return total
+
+
+def compile_time(match: TimeMatch) -> Callable[[datetime], bool]:
+    """Whether an aware instant lies in the wanted days and hours (of its own local day)."""
+    where = zone(match.timezone)
+    days = frozenset(DAYS.index(day) for day in match.days)
+
+    def holds(now: datetime) -> bool:
+        local = now.astimezone(where)
+        if days and local.weekday() not in days:
+            return False
+        minute = local.hour * 60 + local.minute
+        return not match.hours or any(
+            begin <= minute < end if begin < end else minute >= begin or minute < end
+            for begin, end in match.hours
+        )
+
+    return holds
