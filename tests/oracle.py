@@ -5,14 +5,27 @@ compiled globs, no combination helpers. Fast, cached and oracle must agree.
 """
 
 import itertools
+import json
+import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from forestall.facts.derive import DEFAULT_DERIVATIONS, DERIVED_LABELS, derive
 from forestall.facts.origin import Origin
 from forestall.policy import Effect, Policy, Request
-from forestall.policy.rules import Match, Rule
+from forestall.policy.rules import (
+    ArgCondition,
+    DelegationMatch,
+    Match,
+    McpMatch,
+    Operator,
+    Rule,
+    TimeMatch,
+)
 
 STRICTNESS = [
     Effect.ALLOW,
@@ -21,25 +34,56 @@ STRICTNESS = [
     Effect.REQUIRE_APPROVAL,
     Effect.DENY,
 ]
+DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Labels = Mapping[str, str]
+NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+NOTHING = object()
 
 
-def oracle(policies: Sequence[Policy], request: Request) -> tuple[Effect, str]:
-    """The decision and the rule that decided (empty for the default decision)."""
-    verdicts: list[tuple[Effect, str]] = []
+class WrongTypeError(Exception):
+    """An argument that a condition reached is of another type than the rule wants."""
+
+
+class Verdict(NamedTuple):
+    """A decision, the rule that decided (empty when none did) and how it came about."""
+
+    effect: Effect
+    rule_id: str
+    code: str
+
+
+def oracle(
+    policies: Sequence[Policy],
+    request: Request,
+    *,
+    now: datetime = NOON,
+    lifted: frozenset[str] = frozenset(),
+) -> Verdict:
+    """The decision at an instant, with the throttle rules named by `lifted` kept silent."""
+    try:
+        return strictest_of(policies, request, now, lifted)
+    except WrongTypeError:
+        return Verdict(Effect.DENY, "", "rule_error")
+
+
+def strictest_of(
+    policies: Sequence[Policy], request: Request, now: datetime, lifted: frozenset[str]
+) -> Verdict:
+    """Decide under every actor and every view; a rule goes before an equally strict default."""
+    verdicts: list[Verdict] = []
     for asked, labels in itertools.product(all_actors(request), all_views(policies, request)):
         speakers = [
             rule
             for policy in in_order(policies)
-            if (rule := first_match(policy, asked, labels)) is not None
+            if (rule := first_match(policy, asked, labels, now, lifted)) is not None
         ]
         if speakers:
-            verdicts.extend((rule.effect, rule.id) for rule in speakers)
+            verdicts.extend(Verdict(rule.effect, rule.id, "rule") for rule in speakers)
         else:
-            verdicts.append((default_of(policies), ""))
-    strictest = max(STRICTNESS.index(effect) for effect, _ in verdicts)
-    deciding = [verdict for verdict in verdicts if verdict[0] == STRICTNESS[strictest]]
-    by_rule = [verdict for verdict in deciding if verdict[1]]
+            verdicts.append(Verdict(default_of(policies), "", "default"))
+    strictest = max(STRICTNESS.index(verdict.effect) for verdict in verdicts)
+    deciding = [verdict for verdict in verdicts if verdict.effect == STRICTNESS[strictest]]
+    by_rule = [verdict for verdict in deciding if verdict.rule_id]
     return (by_rule or deciding)[0]
 
 
@@ -69,30 +113,170 @@ def default_of(policies: Sequence[Policy]) -> Effect:
     return Effect.ALLOW
 
 
-def first_match(policy: Policy, request: Request, labels: Labels) -> Rule | None:
-    """The first rule of a layer whose every field holds."""
+def first_match(
+    policy: Policy, request: Request, labels: Labels, now: datetime, lifted: frozenset[str]
+) -> Rule | None:
+    """The first rule of a layer that holds: its `match` does and its `unless` does not."""
     for rule in policy.rules:
-        if matches(rule.match, request, labels):
+        if not matches(rule.match, request, labels, now):
+            continue
+        if rule.unless is not None and matches(rule.unless, request, labels, now):
+            continue
+        if rule.id not in lifted:
             return rule
     return None
 
 
-def matches(match: Match, request: Request, labels: Labels) -> bool:
-    """All fields that are present hold."""
+def matches(match: Match, request: Request, labels: Labels, now: datetime) -> bool:
+    """All fields that are present hold. Arguments come last: they alone can fail to evaluate."""
     return (
         glob_field(match.topics, request.topic)
         and glob_field(match.tenants, request.tenant)
         and glob_field(match.capabilities, request.capability)
         and glob_field(match.pack_ids, request.pack_id)
         and glob_field(match.actor_ids, request.actor_id)
-        and (not match.actor_types or request.actor_type in match.actor_types)
-        and (not match.risk_tags or any(tag in match.risk_tags for tag in request.risk_tags))
+        and glob_field(match.agents, request.agent)
+        and word_field(match.actor_types, request.actor_type)
+        and word_field(match.agent_risk_tiers, request.agent_risk_tier)
+        and overlap_field(match.agent_data_classes, request.agent_data_classes)
+        and overlap_field(match.risk_tags, request.risk_tags)
         and all(word in request.requires for word in match.requires)
+        and mcp_field(match.mcp, request)
         and all(
             label in labels and any(glob_matches(glob, labels[label]) for glob in globs)
             for label, globs in match.labels
         )
+        and secrets_field(match.secrets_present, request)
+        and (match.time is None or time_field(match.time, now))
+        and (match.delegation is None or delegation_field(match.delegation, request))
+        and all(argument_holds(condition, request) for condition in match.args)
     )
+
+
+def word_field(words: Sequence[str], value: str) -> bool:
+    """Open, or present and one of the words."""
+    return not words or (value != "" and value in words)
+
+
+def overlap_field(words: Sequence[str], values: Sequence[str]) -> bool:
+    """Open, or one word in common."""
+    return not words or any(value in words for value in values)
+
+
+def mcp_field(match: McpMatch, request: Request) -> bool:
+    """The parts of a tool call, each as a field of globs."""
+    return (
+        glob_field(match.servers, request.mcp.server)
+        and glob_field(match.tools, request.mcp.tool)
+        and glob_field(match.resources, request.mcp.resource)
+        and glob_field(match.actions, request.mcp.action)
+    )
+
+
+def secrets_field(wanted: bool | None, request: Request) -> bool:
+    """Open, or whether the payload or the arguments spell `secret://` anywhere."""
+    if wanted is None:
+        return True
+    everything = json.dumps([request.payload, request.args], ensure_ascii=False)
+    return ("secret://" in everything.casefold()) == wanted
+
+
+def time_field(match: TimeMatch, now: datetime) -> bool:
+    """Day and hour of the instant on a wall clock of that zone; the end is excluded."""
+    local = now.astimezone(ZoneInfo(match.timezone))
+    if match.days and DAYS[local.weekday()] not in match.days:
+        return False
+    minute = 60 * local.hour + local.minute
+    for begin, end in match.hours:
+        span = range(begin, end) if begin < end else [*range(begin, 24 * 60), *range(end)]
+        if minute in span:
+            return True
+    return not match.hours
+
+
+def delegation_field(match: DelegationMatch, request: Request) -> bool:
+    """`forbid_delegated` holds of requests that are not delegated, the rest of those that are."""
+    given = request.delegation
+    if given is None:
+        return match.forbid_delegated
+    if match.forbid_delegated:
+        return False
+    if match.max_depth is not None and given.depth > match.max_depth:
+        return False
+    if match.issuers and not all(issuer in match.issuers for issuer in given.issuers):
+        return False
+    return all(word in given.scope for word in match.required_scope)
+
+
+def argument_holds(condition: ArgCondition, request: Request) -> bool:
+    """One condition on the arguments, or on the context of a request that has none."""
+    document = request.args
+    if document is None and request.payload is not None:
+        document = request.payload.get("context")
+    value = value_at(condition.path, document)
+    operator, operand = condition.operator, condition.operand
+    if operator is Operator.EXISTS:
+        return (value is not NOTHING) is operand
+    if value is NOTHING:
+        return False
+    wanted = operand[0] if operator is Operator.IN else operand
+    if type_name(value) != type_name(wanted):
+        raise WrongTypeError
+    if operator is Operator.EQ:
+        return bool(value == operand)
+    if operator is Operator.IN:
+        return any(value == item for item in operand)
+    if operator is Operator.GLOB:
+        return glob_matches(operand, value)
+    if operator is Operator.MATCHES:
+        return re.fullmatch(operand, value) is not None
+    difference = (value > operand) - (value < operand)
+    return difference in {
+        Operator.LT: [-1],
+        Operator.LE: [-1, 0],
+        Operator.GT: [1],
+        Operator.GE: [0, 1],
+    }.get(operator, [])
+
+
+def type_name(value: Any) -> str:
+    """The JSON type of a value."""
+    for kind, name in ((bool, "boolean"), ((int, float), "number"), (str, "text")):
+        if isinstance(value, kind):
+            return name
+    return "null" if value is None else "list" if isinstance(value, list) else "object"
+
+
+def value_at(path: str, document: Any) -> Any:
+    """The value at a path of `.name`, `['name']`, `["name"]` and `[0]` steps, or NOTHING."""
+    value, rest = document, path[1:]
+    while rest:
+        if rest[0] == ".":
+            name = re.split(r"[.\[]", rest[1:], maxsplit=1)[0]
+            step: str | int = name
+            rest = rest[1 + len(name) :]
+        elif rest[1] in "'\"":
+            step, rest = quoted_name(rest[2:], rest[1])
+        else:
+            digits = rest[1 : rest.index("]")]
+            step, rest = int(digits), rest[2 + len(digits) :]
+        if isinstance(step, str):
+            if not isinstance(value, dict) or step not in value:
+                return NOTHING
+        elif not isinstance(value, list) or step >= len(value) or step < -len(value):
+            return NOTHING
+        value = value[step]
+    return value
+
+
+def quoted_name(rest: str, quote: str) -> tuple[str, str]:
+    """The name before the closing quote, and what follows its bracket."""
+    name = ""
+    while rest[0] != quote:
+        if rest[0] == "\\":
+            rest = rest[1:]
+        name, rest = name + rest[0], rest[1:]
+    return name, rest[2:]
 
 
 def glob_field(globs: Sequence[str], value: str) -> bool:

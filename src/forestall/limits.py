@@ -55,5 +55,10 @@ KEYS_PER_TENANT_MAX = 10_000
 API_KEY_CHARS_MIN = 32  # below this a key can be guessed, and we store an unsalted hash
 API_KEY_CHARS_MAX = 512
 
+# -- gate --
+DECISION_CACHE_ENTRIES_MAX = 10_000  # about 20 MB at the most
+DECISION_CACHE_TTL_MS = 30_000  # a decision depends on its key alone; this bounds our mistakes
+THROTTLE_COUNTERS_MAX = 100_000  # rules times keys counted at once: about 20 MB
+
 # -- metrics --
 METRIC_TOPICS_MAX = 200  # distinct topic label values; the rest is counted as `other`

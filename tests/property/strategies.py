@@ -1,11 +1,31 @@
-"""Random policies and requests over a small, hostile alphabet, so that collisions are common."""
+"""Random policies, requests and instants over a small, hostile alphabet: collisions are common."""
+
+import os
+from datetime import UTC, datetime
+from typing import Any
 
 from hypothesis import strategies as st
 
 from forestall.facts.derive import DEFAULT_DERIVATIONS
 from forestall.facts.origin import Origin
 from forestall.policy import Effect, Policy, Request
-from forestall.policy.rules import Budgets, Constraints, Match, Rule
+from forestall.policy.request import Delegation, ToolCall
+from forestall.policy.rules import (
+    ArgCondition,
+    Budgets,
+    Constraints,
+    DelegationMatch,
+    Match,
+    McpMatch,
+    Operator,
+    Rule,
+    Throttle,
+    TimeMatch,
+)
+
+# How many random cases the agreement of evaluate and oracle is tried on; the others take a tenth.
+EXAMPLES = int(os.environ.get("FORESTALL_PROPERTY_EXAMPLES", "2000"))
+SHARES = 4  # the agreement is tested in so many parts, so that workers can take one each
 
 WORDS = ["a", "b", "ab", "job.a", "job.exec.a", "job.exec.b", "A", "*", "prod", "é", "a\n"]
 GLOBS = [
@@ -24,85 +44,214 @@ GLOBS = [
 ]
 LABEL_NAMES = ["env", "team", "x", "y", "command_class", "command_program"]
 SHELL = ["rm -rf /", "ls", "ls | sudo rm x", "$X", "curl a | sh", "", "cat a; mv a b"]
+PATHS = ["$.a", "$.b.a", "$['a']", '$["a.b"]', "$.b[0]", "$.b[-1]", "$['it\\'s']", "$[0]"]
+PATTERNS = ["a", "a|b", "[0-9]+", ".*", "(?i)A.*", "é?a"]  # RE2 and `re` read these alike
+ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu"]
+DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+MINUTES = [0, 1, 90, 120, 150, 180, 720, 1439]
 
 words = st.sampled_from(WORDS)
+maybe_word = words | st.just("")
 some_words = st.lists(words, max_size=3, unique=True).map(tuple)
-some_globs = st.lists(st.sampled_from(GLOBS), max_size=2, unique=True).map(tuple)
+a_few_words = st.lists(words, min_size=1, max_size=2, unique=True).map(tuple)
+some_globs = st.lists(st.sampled_from(GLOBS), min_size=1, max_size=2, unique=True).map(tuple)
 labels = st.dictionaries(st.sampled_from(LABEL_NAMES), words | st.just("destructive"), max_size=4)
-label_globs = st.dictionaries(
-    st.sampled_from(LABEL_NAMES),
-    st.lists(
-        st.sampled_from([*GLOBS, "destructive", "unknown"]), min_size=1, max_size=2, unique=True
-    ).map(tuple),
-    max_size=5,
+_label_globs = st.lists(
+    st.sampled_from(["*", *GLOBS, "destructive", "unknown", "read"]),
+    min_size=1,
+    max_size=3,
+    unique=True,
+).map(tuple)
+# Mostly one pair, now and then more than the index has columns for.
+label_globs = (
+    st.dictionaries(st.sampled_from(LABEL_NAMES), _label_globs, min_size=1, max_size=1)
+    | st.dictionaries(st.sampled_from(LABEL_NAMES), _label_globs, min_size=1, max_size=5)
 ).map(lambda pairs: tuple(sorted(pairs.items())))
 
-matches = st.builds(
-    Match,
-    topics=some_globs,
-    tenants=some_globs,
-    capabilities=some_globs,
-    pack_ids=some_globs,
-    actor_ids=some_globs,
-    actor_types=st.lists(st.sampled_from(["human", "service"]), max_size=1).map(tuple),
-    risk_tags=some_words,
-    requires=some_words,
-    labels=label_globs,
+numbers = st.sampled_from([0, -1, 1, 5, 5.0, 0.1, 10**30, -(10**30)])
+texts = st.sampled_from([*WORDS, "", "7", "secret://vault/a", "SECRET://B", "true"])
+scalars: st.SearchStrategy[Any] = st.none() | st.booleans() | numbers | texts
+json_values: st.SearchStrategy[Any] = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["a", "b", "a.b", "it's", "command", "secret://"]), inner, max_size=3
+        )
+    ),
+    max_leaves=5,
 )
-sparse_matches = st.builds(Match, topics=some_globs, labels=label_globs) | matches
+# Documents in which the paths of the rules often lead somewhere.
+documents = json_values | st.fixed_dictionaries(
+    {"a": scalars},
+    optional={
+        "a.b": scalars,
+        "it's": scalars,
+        "b": st.lists(scalars, max_size=2) | st.fixed_dictionaries({"a": scalars}),
+    },
+)
+
+_OPERANDS: dict[Operator, st.SearchStrategy[Any]] = {
+    Operator.EQ: scalars,
+    Operator.IN: (
+        st.lists(numbers, min_size=1, max_size=3)
+        | st.lists(texts, min_size=1, max_size=3)
+        | st.lists(st.booleans(), min_size=1, max_size=2)
+    ).map(tuple),
+    Operator.GLOB: st.sampled_from(GLOBS),
+    Operator.MATCHES: st.sampled_from(PATTERNS),
+    Operator.EXISTS: st.booleans(),
+    **dict.fromkeys((Operator.LT, Operator.LE, Operator.GT, Operator.GE), numbers),
+}
+
+
+@st.composite
+def arg_conditions(draw: st.DrawFn) -> ArgCondition:
+    """One condition on the arguments, with an operand of a type that its operator takes."""
+    operator = draw(st.sampled_from(list(Operator)))
+    operand = draw(_OPERANDS[operator])
+    return ArgCondition(path=draw(st.sampled_from(PATHS)), operator=operator, operand=operand)
+
+
+time_matches = st.builds(
+    TimeMatch,
+    days=st.lists(st.sampled_from(DAYS), max_size=4, unique=True).map(tuple),
+    hours=st.lists(
+        st.tuples(st.sampled_from(MINUTES), st.sampled_from([*MINUTES, 1440])).filter(
+            lambda span: span[0] != span[1]
+        ),
+        max_size=2,
+    ).map(tuple),
+    timezone=st.sampled_from(ZONES),
+)
+delegation_matches = st.just(DelegationMatch(forbid_delegated=True)) | st.builds(
+    DelegationMatch,
+    max_depth=st.none() | st.integers(0, 2),
+    issuers=st.just(()) | a_few_words,
+    required_scope=some_words,
+)
+delegations = st.builds(Delegation, depth=st.integers(0, 3), issuers=a_few_words, scope=some_words)
+mcp_matches = st.fixed_dictionaries(
+    {}, optional=dict.fromkeys(("servers", "tools", "resources", "actions"), some_globs)
+).map(lambda fields: McpMatch(**fields))
+instants = st.datetimes(
+    min_value=datetime(2026, 1, 1),  # noqa: DTZ001 - `timezones` makes it an instant
+    max_value=datetime(2026, 12, 31),  # noqa: DTZ001
+    timezones=st.just(UTC),
+) | st.sampled_from(
+    [
+        datetime(2026, 3, 29, 0, 59, 59, tzinfo=UTC),  # Berlin goes from 02:00 to 03:00 next
+        datetime(2026, 3, 29, 1, 0, tzinfo=UTC),
+        datetime(2026, 10, 25, 0, 30, tzinfo=UTC),  # 02:30 in Berlin, the first time
+        datetime(2026, 10, 25, 1, 30, tzinfo=UTC),  # and the second
+        datetime(2026, 3, 8, 7, 0, tzinfo=UTC),  # New York goes from 02:00 to 03:00
+        datetime(2026, 11, 1, 6, 30, tzinfo=UTC),  # and has 01:30 twice
+    ]
+)
+
+_FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "topics": some_globs,
+    "tenants": some_globs,
+    "capabilities": some_globs,
+    "pack_ids": some_globs,
+    "actor_ids": some_globs,
+    "agents": some_globs,
+    "actor_types": st.sampled_from([("human",), ("service",), ("human", "service")]),
+    "agent_risk_tiers": a_few_words,
+    "agent_data_classes": a_few_words,
+    "risk_tags": a_few_words,
+    "requires": a_few_words,
+    "labels": label_globs,
+    "mcp": mcp_matches,
+    "secrets_present": st.booleans(),
+    "time": time_matches,
+    "delegation": delegation_matches,
+    "args": st.lists(arg_conditions(), min_size=1, max_size=2).map(tuple),
+}
+# Half of the matches look at few fields, or hardly any rule would ever speak.
+_CHOICES = st.lists(st.sampled_from(list(_FIELDS)), min_size=1, max_size=2, unique=True) | st.lists(
+    st.sampled_from(list(_FIELDS)), max_size=5, unique=True
+)
+_THROTTLES = st.none() | st.just(Throttle(limit=1, window_ms=1_000, key=("tenant",)))
+
+
+@st.composite
+def matches(draw: st.DrawFn) -> Match:
+    """A match on a few of all fields; of none, it holds of everything."""
+    return Match(**{name: draw(_FIELDS[name]) for name in draw(_CHOICES)})
+
+
+@st.composite
+def rules(draw: st.DrawFn, rule_id: str) -> Rule:
+    """A rule of any effect, now and then with an exception."""
+    effect = draw(st.sampled_from(list(Effect)))
+    constraints = Constraints(budgets=Budgets(max_retries=draw(st.integers(0, 9))))
+    return Rule(
+        id=rule_id,
+        effect=effect,
+        match=draw(matches()),
+        unless=draw(st.none() | st.none() | matches()),
+        throttle=draw(_THROTTLES) if effect is Effect.THROTTLE else None,
+        constraints=constraints if effect is Effect.ALLOW_WITH_CONSTRAINTS else None,
+    )
+
+
+tool_calls = st.builds(ToolCall, server=words, tool=words, resource=maybe_word, action=maybe_word)
 
 
 @st.composite
 def policies(draw: st.DrawFn) -> list[Policy]:
     """One to three layers with rules of every effect; ids are unique over all of them."""
-    made = []
-    for number in range(draw(st.integers(1, 3))):
-        rules = []
-        for position in range(draw(st.integers(0, 6))):
-            effect = draw(st.sampled_from(list(Effect)))
-            constrained = effect is Effect.ALLOW_WITH_CONSTRAINTS
-            rules.append(
-                Rule(
-                    id=f"r{number}.{position}",
-                    effect=effect,
-                    match=draw(sparse_matches),
-                    constraints=Constraints(budgets=Budgets(max_retries=draw(st.integers(0, 9))))
-                    if constrained
-                    else None,
+    return [
+        Policy(
+            name=f"p{number}",
+            source="",
+            invariants=draw(st.booleans()),
+            priority=draw(st.integers(0, 1)),
+            default_decision=draw(st.sampled_from([None, Effect.ALLOW, Effect.DENY])),
+            label_trust=draw(
+                st.dictionaries(
+                    st.sampled_from(LABEL_NAMES), st.sampled_from(list(Origin)), max_size=2
                 )
-            )
-        made.append(
-            Policy(
-                name=f"p{number}",
-                source="",
-                invariants=draw(st.booleans()),
-                priority=draw(st.integers(0, 1)),
-                default_decision=draw(st.sampled_from([None, Effect.ALLOW, Effect.DENY])),
-                label_trust=draw(
-                    st.dictionaries(
-                        st.sampled_from(LABEL_NAMES), st.sampled_from(list(Origin)), max_size=2
-                    )
-                ),
-                derivations=draw(st.sampled_from([None, None, (), DEFAULT_DERIVATIONS])),
-                rules=tuple(rules),
-            )
+            ),
+            derivations=draw(st.sampled_from([None, None, (), DEFAULT_DERIVATIONS])),
+            rules=tuple(
+                draw(rules(f"r{number}.{position}")) for position in range(draw(st.integers(0, 5)))
+            ),
         )
-    return made
+        for number in range(draw(st.integers(1, 3)))
+    ]
+
+
+def limited_throttles(layers: list[Policy]) -> list[str]:
+    """Ids of the rules that a gate may lift: throttles with a limit."""
+    return [rule.id for layer in layers for rule in layer.rules if rule.throttle is not None]
 
 
 requests = st.builds(
     Request,
     topic=words,
     tenant=words,
-    capability=words | st.just(""),
-    pack_id=words | st.just(""),
-    actor_id=words | st.just(""),
-    principal=words | st.just(""),
+    capability=maybe_word,
+    pack_id=maybe_word,
+    actor_id=maybe_word,
+    principal=maybe_word,
     actor_type=st.sampled_from(["", "human", "service"]),
+    agent=maybe_word,
+    agent_risk_tier=maybe_word,
+    agent_data_classes=some_words,
+    mcp=st.just(ToolCall()) | tool_calls,
+    args=st.none() | documents,
+    delegation=st.none() | delegations,
     risk_tags=some_words,
     requires=some_words,
     labels=labels,
     credential_labels=st.just({}) | labels,
     server_labels=st.just({}) | labels,
-    payload=st.none() | st.builds(lambda text: {"prompt": text}, st.sampled_from(SHELL)),
+    payload=st.none()
+    | st.builds(
+        lambda prompt, context: {"prompt": prompt, "context": context},
+        st.sampled_from([*SHELL, "secret://vault/a"]),
+        st.none() | documents,
+    ),
 )

@@ -3,34 +3,58 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forestall.policy import Effect, Policy, Request, compile_policy, evaluate, explain
+from forestall.policy import Decision, Effect, Policy, Request, compile_policy, evaluate, explain
 from forestall.policy.rules import Match, Rule
-from tests.oracle import STRICTNESS, oracle
-from tests.property.strategies import labels, policies, requests
+from tests.oracle import STRICTNESS, Verdict, oracle
+from tests.property.strategies import (
+    EXAMPLES,
+    SHARES,
+    instants,
+    labels,
+    limited_throttles,
+    policies,
+    requests,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+MANY = settings(max_examples=max(1, EXAMPLES // SHARES), deadline=None)
+SOME = settings(max_examples=max(50, EXAMPLES // 10), deadline=None)
 
 
-@settings(max_examples=1_000)
-@given(policies(), requests)
-def test_index_and_oracle_agree(layers: list[Policy], request: Request) -> None:
-    decision = evaluate(compile_policy(layers), request, now=NOW)
-    assert (decision.decision, decision.rule_id) == oracle(layers, request)
+def verdict_of(decision: Decision) -> Verdict:
+    return Verdict(decision.decision, decision.rule_id, decision.code)
 
 
-@given(policies(), requests)
-def test_explain_gives_the_same_decision(layers: list[Policy], request: Request) -> None:
+@pytest.mark.parametrize("share", range(SHARES))
+@MANY
+@given(policies(), requests, instants, st.data())
+def test_index_and_oracle_agree(
+    share: int, layers: list[Policy], request: Request, now: datetime, data: st.DataObject
+) -> None:
+    throttles = limited_throttles(layers)
+    lifted = frozenset(data.draw(st.sets(st.sampled_from(throttles))) if throttles else ())
+    decision = evaluate(compile_policy(layers), request, now=now, lifted=lifted)
+    assert verdict_of(decision) == oracle(layers, request, now=now, lifted=lifted)
+
+
+@SOME
+@given(policies(), requests, instants)
+def test_explain_gives_the_same_decision(
+    layers: list[Policy], request: Request, now: datetime
+) -> None:
     snapshot = compile_policy(layers)
-    explanation = explain(snapshot, request, now=NOW)
-    assert explanation.decision == evaluate(snapshot, request, now=NOW)
+    explanation = explain(snapshot, request, now=now)
+    assert explanation.decision == evaluate(snapshot, request, now=now)
     for rule in explanation.rules:
         assert rule.matched == (not rule.failed)
         assert rule.matched or not rule.spoke
 
 
+@SOME
 @given(policies(), requests, labels)
 def test_a_claim_can_tighten_and_never_loosen(
     layers: list[Policy], request: Request, claims: dict[str, str]
@@ -47,6 +71,7 @@ def test_a_claim_can_tighten_and_never_loosen(
     assert evaluate(snapshot, claiming, now=NOW).decision.strictness >= strict
 
 
+@SOME
 @given(policies(), requests, st.sampled_from(list(Effect)))
 def test_another_layer_can_tighten_and_never_loosen(
     layers: list[Policy], request: Request, effect: Effect
@@ -63,6 +88,20 @@ def test_another_layer_can_tighten_and_never_loosen(
     assert after.decision.strictness >= effect.strictness
 
 
+@SOME
+@given(policies(), requests, instants)
+def test_lifting_what_did_not_speak_changes_nothing(
+    layers: list[Policy], request: Request, now: datetime
+) -> None:
+    """A gate lifts a throttle that is inside its limit; the decision is of the others then."""
+    snapshot = compile_policy(layers)
+    before = evaluate(snapshot, request, now=now)
+    silent = frozenset(limited_throttles(layers)) - set(before.matched_rules)
+    after = evaluate(snapshot, request, now=now, lifted=silent)
+    assert verdict_of(after) == verdict_of(before)
+
+
+@SOME
 @given(policies(), requests)
 def test_the_digest_tells_policies_apart(layers: list[Policy], request: Request) -> None:
     """Same digest, same decisions: dropping a rule or flipping the default changes the digest."""

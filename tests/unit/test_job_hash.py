@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from forestall.jobs.job import Budget, Priority, Submission, job_hash
+from forestall.policy.request import ToolCall
 
 BASE: dict[str, Any] = {"topic": "job.a", "payload": b"{}"}
 
@@ -30,6 +31,8 @@ def hash_of(tenant: str = "t", principal: str = "p", **fields: Any) -> str:
         {"requires": ("c",)},
         {"tags": ("c",)},
         {"labels": {"a": "b"}},
+        {"mcp": ToolCall(tool="c")},
+        {"mcp": ToolCall(server="c")},
         {"budget": Budget(deadline_ms=1)},
         {"budget": Budget(max_total_tokens=1)},
     ],
@@ -41,8 +44,8 @@ def test_every_field_counts(change: dict[str, Any]) -> None:
 def test_every_field_of_a_submission_is_known_here() -> None:
     """A new field must be hashed or named here with a reason."""
     hashed = set(BASE) | {"capability", "pack_id", "actor_id", "actor_type", "priority"}
-    hashed |= {"risk_tags", "requires", "tags", "labels", "budget"}
-    by_payload = {"prompt", "context"}
+    hashed |= {"risk_tags", "requires", "tags", "labels", "budget", "mcp"}
+    by_payload = {"prompt", "context", "args"}
     not_part_of_what_runs = {"idempotency_key"}
     fields = {field.name for field in msgspec.structs.fields(Submission)}
     assert fields == hashed | by_payload | not_part_of_what_runs

@@ -1,4 +1,4 @@
-"""The gate: the plane's only caller of `evaluate`, so no two checks can drift apart.
+"""The gate: the plane's only caller of the evaluator, so no two checks can drift apart.
 
 Fails closed: without a snapshot there is no decision, only PolicyUnavailableError. An outage is
 never reported, recorded or counted as a denial (control 6).
@@ -8,10 +8,9 @@ from forestall.control.plane import Plane, instant
 from forestall.errors import UnavailableError
 from forestall.jobs.job import Stage
 from forestall.policy.compile import Snapshot
-from forestall.policy.evaluate import evaluate
 from forestall.policy.explain import Explanation, explain
 from forestall.policy.request import Request
-from forestall.policy.rules import Decision
+from forestall.policy.rules import Decision, Effect
 
 
 class PolicyUnavailableError(UnavailableError):
@@ -37,7 +36,23 @@ def decide(plane: Plane, request: Request, *, stage: Stage, now_us: int) -> Deci
     except PolicyUnavailableError:
         plane.telemetry.unavailable(stage.value, request.topic)
         raise
-    return evaluate(snapshot, request, now=instant(now_us))
+    return _decide(plane, snapshot, request, now_us=now_us, counting=True)
+
+
+def _decide(
+    plane: Plane, snapshot: Snapshot, request: Request, *, now_us: int, counting: bool
+) -> Decision:
+    """Evaluate; while a throttle rule decides whose limit is not reached, lift it and ask again."""
+    lifted: frozenset[str] = frozenset()
+    while True:
+        decision = plane.cache.evaluate(
+            snapshot, request, now=instant(now_us), now_us=now_us, lifted=lifted
+        )
+        if decision.decision is not Effect.THROTTLE or not plane.throttles.admits(
+            decision, request, now_us=now_us, count=counting
+        ):
+            return decision
+        lifted |= {decision.rule_id}
 
 
 def count(plane: Plane, decision: Decision, request: Request, *, stage: Stage) -> None:
@@ -47,9 +62,10 @@ def count(plane: Plane, decision: Decision, request: Request, *, stage: Stage) -
 
 def rehearse(plane: Plane, request: Request) -> Decision:
     """The decision that a gate would give, leaving no trace (simulate, control 10)."""
-    return evaluate(snapshot_in_force(plane), request, now=instant(plane.clock.now_us()))
+    snapshot, now_us = snapshot_in_force(plane), plane.clock.now_us()
+    return _decide(plane, snapshot, request, now_us=now_us, counting=False)
 
 
 def rehearse_explained(plane: Plane, request: Request) -> Explanation:
-    """The same with its reasons, from the same evaluator."""
+    """The decision with its reasons, from the same evaluator; throttle limits count as reached."""
     return explain(snapshot_in_force(plane), request, now=instant(plane.clock.now_us()))

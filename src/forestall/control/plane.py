@@ -7,8 +7,11 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from forestall.control.ports import Change, Clock, Random, Receipt, Store, Telemetry
+from forestall.control.throttles import Throttles
 from forestall.errors import UnavailableError
 from forestall.identity.credentials import ApiKey
+from forestall.limits import DECISION_CACHE_ENTRIES_MAX, DECISION_CACHE_TTL_MS
+from forestall.policy.cache import DecisionCache
 from forestall.policy.compile import Snapshot
 
 COMMIT_FAILURE_REMEMBERED_US = 30_000_000
@@ -24,11 +27,13 @@ class Plane:
     __slots__ = (
         "_commit_failed_at_us",
         "_keys_by_hash",
+        "cache",
         "clock",
         "random",
         "snapshot",
         "store",
         "telemetry",
+        "throttles",
     )
 
     def __init__(self, *, store: Store, clock: Clock, random: Random, telemetry: Telemetry) -> None:
@@ -36,6 +41,10 @@ class Plane:
         self.clock = clock
         self.random = random
         self.telemetry = telemetry
+        self.throttles = Throttles()
+        self.cache = DecisionCache(
+            entries_max=DECISION_CACHE_ENTRIES_MAX, ttl_ms=DECISION_CACHE_TTL_MS
+        )
         self.snapshot: Snapshot | None = None
         self._keys_by_hash: dict[str, ApiKey] = {}
         self._commit_failed_at_us: int | None = None

@@ -57,6 +57,7 @@ async def activate(plane: Plane, files: Sequence[tuple[str, bytes]], *, actor: s
     )
     await plane.commit(Change(puts=(PutSnapshot(entry),), records=(record,)))
     plane.snapshot = snapshot
+    plane.cache.flush()
     plane.telemetry.policy_loaded(snapshot, now_us)
     return snapshot
 

@@ -31,7 +31,7 @@ from forestall.jobs.job import (
     decision_record,
     job_hash,
 )
-from forestall.policy.rules import Effect
+from forestall.policy.rules import Decision, Effect
 
 THROTTLE_RETRY_AFTER_S = 30  # the wire contract's value for a rule that names no window
 
@@ -80,7 +80,7 @@ async def submit(plane: Plane, subject: Subject, submission: Submission) -> Subm
         raise ThrottledError(
             decision.reason or "this action is throttled; try again later",
             details={"rule_id": decision.rule_id},
-            retry_after_s=THROTTLE_RETRY_AFTER_S,
+            retry_after_s=retry_after_s(decision),
         )
     job = _born(submission, subject, record, chance[:20])
     change = _birth(job, submission, record, subject, chance[20:])
@@ -97,6 +97,13 @@ async def submit(plane: Plane, subject: Subject, submission: Submission) -> Subm
     return Submitted(job, record)
 
 
+def retry_after_s(decision: Decision) -> int:
+    """When a throttled action may be tried again, in whole seconds: a window from now."""
+    if decision.throttle is None:
+        return THROTTLE_RETRY_AFTER_S
+    return max(1, -(-decision.throttle.window_ms // 1_000))
+
+
 def _born(submission: Submission, subject: Subject, decision: DecisionRecord, chance: bytes) -> Job:
     now_us = decision.decided_at_us
     return Job(
@@ -109,6 +116,7 @@ def _born(submission: Submission, subject: Subject, decision: DecisionRecord, ch
         job_hash=decision.job_hash,
         created_at_us=now_us,
         updated_at_us=now_us,
+        mcp=submission.mcp,
         capability=submission.capability,
         pack_id=submission.pack_id,
         actor_id=submission.actor_id or subject.principal,

@@ -155,6 +155,7 @@ _GIT_FLAGS_MATTER: Final = names("push branch checkout clean restore rm config t
 
 
 def git(_: str, args: Args) -> Finding:
+    """What a git command line does, past its global options."""
     at = positionals(args, " ".join(GIT.valued))
     start = at[0] if at else len(args)
     top, rest = args[:start], args[start + 1 :]

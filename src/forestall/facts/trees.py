@@ -29,6 +29,7 @@ _NOT_WORDS: Final = frozenset(
 
 @functools.cache
 def parser() -> "Parser":
+    """The bash parser, built at the first use."""
     import tree_sitter
     import tree_sitter_bash
 
@@ -46,6 +47,7 @@ class Item(msgspec.Struct):
 
 
 def text_of(node: "Node") -> str:
+    """The source text of a node."""
     return (node.text or b"").decode("utf-8", "replace")
 
 

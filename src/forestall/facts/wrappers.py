@@ -169,6 +169,7 @@ _CODE_LOSS: Final = re.compile(
 
 
 def join(args: Args) -> str:
+    """The words as one text, as a shell that is handed them would read it."""
     return " ".join(arg.text for arg in args)
 
 
@@ -178,6 +179,7 @@ def doubt(args: Args) -> Classes:
 
 
 def unsure(args: Args) -> Classes:
+    """`unknown` unless every word is literal."""
     return NOTHING if all(arg.literal for arg in args) else UNKNOWN
 
 

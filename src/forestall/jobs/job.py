@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from forestall.canonical import canonical_struct, digest
-from forestall.policy.request import Request
+from forestall.policy.request import Request, ToolCall
 from forestall.policy.rules import Constraints, Decision, Effect, LabelConflict, Remediation
 
 
@@ -58,9 +58,11 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """What a client asks for, checked and bounded, before anything is decided."""
 
     topic: str
-    payload: bytes  # JSON of {"prompt", "context"}: exactly what a worker will be handed
+    payload: bytes  # JSON of {"prompt", "context", "args"?}: what a worker will be handed
     prompt: str = ""
     context: Any = None
+    args: Any = None  # of the tool call; travels inside the payload
+    mcp: ToolCall = ToolCall()
     capability: str = ""
     pack_id: str = ""
     actor_id: str = ""
@@ -86,6 +88,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
             risk_tags=self.risk_tags,
             requires=self.requires,
             labels=self.labels,
+            mcp=self.mcp,
+            args=self.args,
             payload={"prompt": self.prompt, "context": self.context},
         )
 
@@ -102,6 +106,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     job_hash: str
     created_at_us: int
     updated_at_us: int
+    mcp: ToolCall = ToolCall()
     capability: str = ""
     pack_id: str = ""
     actor_id: str = ""
@@ -180,6 +185,7 @@ class _HashedJob(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     actor: tuple[str, str]
     topic: str
+    tool_call: tuple[str, str, str, str]
     capability: str
     pack: str
     priority: Priority
@@ -205,12 +211,13 @@ def stored_job_hash(job: Job, payload: bytes) -> str:
 def _hash(
     submission: Submission | Job, payload: bytes, tenant: str, principal: str, actor: str
 ) -> str:
-    budget = submission.budget
+    budget, call = submission.budget, submission.mcp
     hashed = _HashedJob(
         tenant=tenant,
         subject=principal,
         actor=(actor, submission.actor_type),
         topic=submission.topic,
+        tool_call=(call.server, call.tool, call.resource, call.action),
         capability=submission.capability,
         pack=submission.pack_id,
         priority=submission.priority,

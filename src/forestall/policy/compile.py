@@ -19,6 +19,7 @@ from forestall.policy.fields import Labels
 from forestall.policy.globs import compile_globs, remembering
 from forestall.policy.index import LayerIndex
 from forestall.policy.problems import PolicyError, Problem
+from forestall.policy.reads import Reads
 from forestall.policy.request import Request
 from forestall.policy.rules import Clause, Effect, Policy, Rule
 
@@ -73,7 +74,16 @@ class Snapshot:
     trust, derivations, default, engine version and fail mode.
     """
 
-    __slots__ = ("default", "derivations", "digest", "label_trust", "layers", "policies", "said")
+    __slots__ = (
+        "default",
+        "derivations",
+        "digest",
+        "label_trust",
+        "layers",
+        "policies",
+        "reads",
+        "said",
+    )
 
     def __init__(self, policies: Sequence[Policy]) -> None:
         self.policies = tuple(policies)
@@ -84,6 +94,7 @@ class Snapshot:
             (remembering(compile_globs(derivation.topics)), derivation)
             for derivation in _combined_derivations(policies)
         )
+        self.reads = Reads(policies, self.derivations)
         self.digest = _snapshot_digest(self)
         self.said: dict[str, tuple[Clause, ...]] = {}  # filled by evaluate, one entry a rule
 
@@ -184,7 +195,7 @@ def _snapshot_digest(snapshot: Snapshot) -> str:
     content = _Content(
         engine=ENGINE_VERSION,
         fail_mode="closed",
-        time_zones=zone_rules_version() if _reads_time(snapshot.policies) else "",
+        time_zones=zone_rules_version() if snapshot.reads.time else "",
         default=snapshot.default.value,
         layers=tuple(
             (
@@ -201,12 +212,3 @@ def _snapshot_digest(snapshot: Snapshot) -> str:
         derivations=tuple(derivation for _, derivation in snapshot.derivations),
     )
     return digest("policy-snapshot", canonical_struct(content))
-
-
-def _reads_time(policies: Sequence[Policy]) -> bool:
-    return any(
-        match is not None and match.time is not None
-        for policy in policies
-        for rule in policy.rules
-        for match in (rule.match, rule.unless)
-    )

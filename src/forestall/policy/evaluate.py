@@ -32,7 +32,7 @@ def evaluate(
     """
     try:
         views, conflicts = views_of(snapshot, request)
-        actors = actors_of(request)
+        actors = actors_of(snapshot, request)
         verdicts = [
             (_speakers(snapshot.layers, each, labels, now, lifted), labels)
             for each in actors

@@ -55,7 +55,7 @@ def explain(snapshot: Snapshot, request: Request, *, now: datetime) -> Explanati
             default_used=False,
         )
     views, _ = views_of(snapshot, request)
-    actors = actors_of(request)
+    actors = actors_of(snapshot, request)
     explained = [
         _nearest(layer.name, rule, actors, views, decision, now)
         for layer in snapshot.layers

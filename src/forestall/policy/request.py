@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 
-class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A call of an MCP tool, as far as rules may look at it; empty texts are absent."""
 
     server: str = ""

@@ -126,7 +126,7 @@ class TimeMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class DelegationMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is wanted of a delegation; all but `forbid_delegated` hold of delegated requests only."""
+    """What is wanted of a delegation; only `forbid_delegated` holds of undelegated requests."""
 
     max_depth: int | None = None
     issuers: tuple[str, ...] = ()  # every link of the chain was issued by one of these

@@ -33,23 +33,25 @@ class Views(NamedTuple):
 
 
 def views_of(snapshot: Snapshot, request: Request) -> Views:
-    """Derive, resolve trust, and list every distinct label assignment."""
+    """Derive, resolve trust, and list every distinct assignment of the labels that rules read."""
+    read = snapshot.reads.labels
+    claimed = _only(request.labels, read)
     derived = _derived_views(snapshot, request)
     if (
         derived is None
         and not request.credential_labels
         and not request.server_labels
-        and snapshot.label_trust.keys().isdisjoint(request.labels)
+        and snapshot.label_trust.keys().isdisjoint(claimed)
     ):
-        return Views((request.labels,), ())
+        return Views((claimed,), ())
     views: dict[tuple[tuple[str, str], ...], LabelView] = {}
     conflicts: dict[LabelConflict, None] = {}
     for view in derived or (_NO_LABELS,):
         sources = {
-            Origin.SERVER: request.server_labels,
-            Origin.CREDENTIAL: request.credential_labels,
-            Origin.DERIVED: view,
-            Origin.CLAIMED: request.labels,
+            Origin.SERVER: _only(request.server_labels, read),
+            Origin.CREDENTIAL: _only(request.credential_labels, read),
+            Origin.DERIVED: _only(view, read),
+            Origin.CLAIMED: claimed,
         }
         trusted = _trusted_labels(sources, snapshot.label_trust)
         _add(views, trusted)
@@ -61,10 +63,17 @@ def views_of(snapshot: Snapshot, request: Request) -> Views:
     return Views(tuple(views.values()), tuple(conflicts))
 
 
-def actors_of(request: Request) -> tuple[Request, ...]:
+def _only(labels: LabelView, read: frozenset[str]) -> LabelView:
+    """The labels that some rule reads; the others can neither decide nor disagree."""
+    if not labels or labels.keys() <= read:
+        return labels
+    return {name: value for name, value in labels.items() if name in read}
+
+
+def actors_of(snapshot: Snapshot, request: Request) -> tuple[Request, ...]:
     """The request under each actor: the proven one, and the one that the client names instead."""
     proven = request.principal
-    if not proven or request.actor_id == proven:
+    if not proven or request.actor_id == proven or not snapshot.reads.actors:
         return (request,)
     by_proven = replace(request, actor_id=proven)
     return (by_proven, request) if request.actor_id else (by_proven,)

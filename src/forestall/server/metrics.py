@@ -3,6 +3,8 @@
 The `cordum_*` names are those of the guide, present from the first scrape.
 """
 
+from collections.abc import Iterable
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -10,9 +12,12 @@ from prometheus_client import (
     Histogram,
     disable_created_metrics,
 )
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 from forestall.limits import METRIC_TOPICS_MAX
+from forestall.policy.cache import DecisionCache
 from forestall.policy.compile import Snapshot
 from forestall.policy.globs import Matcher, compile_globs
 
@@ -91,6 +96,10 @@ class Metrics:
         self._children: dict[tuple[str, ...], Counter] = {}
         self._request_children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
+    def watch(self, cache: DecisionCache) -> None:
+        """Report a decision cache at each scrape."""
+        self.registry.register(_CacheCollector(cache))
+
     # -- Telemetry of the plane --
 
     def decided(self, stage: str, decision: str, topic: str, code: str) -> None:
@@ -133,6 +142,25 @@ class Metrics:
             )
         children[0].inc()
         children[1].observe(seconds)
+
+
+class _CacheCollector(Collector):
+    """The counters that a decision cache keeps itself."""
+
+    def __init__(self, cache: DecisionCache) -> None:
+        self._cache = cache
+
+    def collect(self) -> Iterable[Metric]:
+        cache = self._cache
+        for name, text, value in (
+            ("hits", "Decisions taken from the cache", cache.hits),
+            ("misses", "Decisions evaluated anew", cache.misses),
+            ("evictions", "Entries given up because the cache was full", cache.evictions),
+        ):
+            yield CounterMetricFamily(f"forestall_decision_cache_{name}", text, value=value)
+        yield GaugeMetricFamily(
+            "forestall_decision_cache_entries", "Decisions remembered now", value=len(cache)
+        )
 
 
 class _TopicNames:

@@ -79,6 +79,7 @@ async def _run(
     listener: socket.socket,
     announce: Callable[[Address], None],
 ) -> None:
+    metrics.watch(started.plane.cache)
     gateway = Gateway(started.plane, ENDPOINTS, metrics)
     server = _Server(
         uvicorn.Config(

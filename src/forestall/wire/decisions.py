@@ -24,7 +24,6 @@ def check_answer(decision: Decision, *, job_id: str, job_hash: str, at_us: int) 
     """The body of evaluate and simulate (wire-api 10.4)."""
     held = decision.decision is Effect.REQUIRE_APPROVAL
     reference = job_id if held else ""
-    throttled = decision.decision is Effect.THROTTLE
     return {
         "decision": DECISION_WORD[decision.decision],
         "decision_type": DECISION_TYPE[decision.decision],
@@ -42,7 +41,7 @@ def check_answer(decision: Decision, *, job_id: str, job_hash: str, at_us: int) 
         "redactedContextPtr": "",
         "constraints": constraints_object(decision.constraints),
         "remediations": remediation_objects(decision.remediations),
-        "throttle_duration_seconds": THROTTLE_DURATION_SECONDS if throttled else 0,
+        "throttle_duration_seconds": _throttle_seconds(decision),
         "job_hash": job_hash,
         "evaluated_at": iso_time(at_us),
         "facts": dict(decision.facts),
@@ -51,6 +50,14 @@ def check_answer(decision: Decision, *, job_id: str, job_hash: str, at_us: int) 
             {"field": clause.field, "wanted": list(clause.wanted)} for clause in decision.clauses
         ],
     }
+
+
+def _throttle_seconds(decision: Decision) -> int:
+    if decision.decision is not Effect.THROTTLE:
+        return 0
+    if decision.throttle is None:
+        return THROTTLE_DURATION_SECONDS
+    return max(1, -(-decision.throttle.window_ms // 1_000))
 
 
 def explain_object(explanation: Explanation, request: Request) -> dict[str, Any]:

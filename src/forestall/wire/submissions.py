@@ -23,6 +23,7 @@ from forestall.limits import (
     TAGS_MAX,
     TOPIC_CHARS_MAX,
 )
+from forestall.policy.request import ToolCall
 from forestall.wire.strict_json import decode_json
 
 DEFAULT_TOPIC = "job.default"
@@ -70,12 +71,24 @@ class BudgetBody(msgspec.Struct, frozen=True):
     deadline_ms: int | None = None
 
 
+class ActionBody(msgspec.Struct, frozen=True):
+    """The `action` block of a policy check: a tool call, as far as rules may look at it."""
+
+    server: str | None = None
+    tool: str | None = None
+    target_resource: str | None = None
+    verb: str | None = None
+    args: Any = None
+
+
 class SubmissionBody(msgspec.Struct, frozen=True):
     """Every field of POST /jobs and of the policy checks that means something to us."""
 
     topic: str | None = None
     prompt: str | None = None
     context: Any = None
+    args: Any = None
+    action: ActionBody | None = None
     priority: str | None = None
     job_id: str | None = None
     tenant: str | None = None
@@ -148,11 +161,22 @@ def _submission(asked: SubmissionBody, *, topic: str, tenant: str, key: str) -> 
         )
     actor_id = _one(asked.actor_id, meta.actor_id, "actor_id")
     body_key = _one(asked.idempotency_key, meta.idempotency_key, "idempotency_key")
+    call = asked.action or ActionBody()
+    if asked.args is not None and call.args is not None and asked.args != call.args:
+        raise InvalidRequestError("`args` and `action.args` differ; send one of them")
+    args = asked.args if asked.args is not None else call.args
     return Submission(
         topic=_topic(topic),
-        payload=_PAYLOAD_ENCODER.encode({"prompt": prompt, "context": asked.context}),
+        payload=_payload(prompt, asked.context, args),
         prompt=prompt,
         context=asked.context,
+        args=args,
+        mcp=ToolCall(
+            server=_text(call.server, "action.server"),
+            tool=_text(call.tool, "action.tool"),
+            resource=_text(call.target_resource, "action.target_resource"),
+            action=_text(call.verb, "action.verb"),
+        ),
         capability=_text(_one(asked.capability, meta.capability, "capability"), "capability"),
         pack_id=_text(_one(asked.pack_id, meta.pack_id, "pack_id"), "pack_id"),
         actor_id=_text(actor_id or asked.principal_id, "actor_id"),
@@ -165,6 +189,11 @@ def _submission(asked: SubmissionBody, *, topic: str, tenant: str, key: str) -> 
         budget=_budget(asked),
         idempotency_key=_idempotency_key(key, body_key),
     )
+
+
+def _payload(prompt: str, context: Any, args: Any) -> bytes:
+    payload = {"prompt": prompt, "context": context}
+    return _PAYLOAD_ENCODER.encode(payload if args is None else {**payload, "args": args})
 
 
 def _require_tenant(tenant: str, named: Iterable[str | None]) -> None:

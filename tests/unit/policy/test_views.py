@@ -132,6 +132,6 @@ def test_what_cannot_be_decided_command_by_command_is_denied(last: str) -> None:
 
 
 def test_a_value_that_cannot_be_evaluated_denies() -> None:
-    broken: Any = {"env": ["prod"]}
+    broken: Any = {"command_class": ["read"]}
     decision = decide(PERMISSIVE, topic="job.exec.a", labels=broken)
     assert (decision.decision, decision.code) == (Effect.DENY, "rule_error")

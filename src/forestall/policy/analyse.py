@@ -1,0 +1,321 @@
+"""Warn about rules that load and do not mean what their author thinks. Pure; decides nothing.
+
+A warning is never a guess: it rests on a proof over the rules, or on a request made up from the
+rule whose decision shows the fault. What cannot be shown stays unsaid.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+
+import msgspec
+
+from forestall.facts.derive import DERIVED_LABELS
+from forestall.facts.origin import Origin
+from forestall.policy.analyse_globs import can_match
+from forestall.policy.analyse_match import contradiction, covers, disjoint, rule_covers
+from forestall.policy.analyse_sample import Sample, fields_sample, sample_of
+from forestall.policy.compile import Layer, Snapshot
+from forestall.policy.evaluate import evaluate
+from forestall.policy.request import Request
+from forestall.policy.rules import Decision, Effect, Match, Policy, Remediation, Rule
+
+_CANDIDATES_MAX = 32  # earlier rules compared with one rule
+_CLAIMED_FIELDS = {
+    "capabilities": "capability",
+    "pack_ids": "pack_id",
+    "actor_types": "actor_type",
+    "risk_tags": "risk_tags",
+    "requires": "requires",
+}
+_ALLOWS = (Effect.ALLOW, Effect.ALLOW_WITH_CONSTRAINTS)
+
+WARNING_CODES = {
+    "never_matches": "No request can match the rule.",
+    "shadowed": "An earlier rule of the same file matches whatever the rule matches.",
+    "allow_on_claim": "The rule allows because of something that the client merely says.",
+    "dodgeable": "A client that leaves something out gets a looser decision.",
+    "unused_label_trust": "No rule reads the label that the file says whom to believe about.",
+    "unused_derive": "Nothing reads what the entry derives.",
+    "remediation_denied": "A remediation leads to a denied request.",
+}
+
+
+class PolicyWarning(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing about a policy that its author should look at; `error` is one to mend."""
+
+    code: str
+    source: str
+    line: int  # 1 where the warning is about the file
+    rule_id: str  # empty where it is about no rule
+    message: str
+    hint: str = ""
+    error: bool = False
+
+
+def analyse(snapshot: Snapshot) -> tuple[PolicyWarning, ...]:
+    """Everything worth a second look in the policies of a snapshot, in the order of the files."""
+    warnings: list[PolicyWarning] = []
+    for policy, layer in zip(snapshot.policies, snapshot.layers, strict=True):
+        for number, rule in enumerate(policy.rules):
+            warnings.extend(_about_rule(snapshot, policy, layer, number, rule))
+        warnings.extend(_unused(snapshot, policy))
+    return tuple(sorted(warnings, key=lambda each: (each.source, each.line, each.code)))
+
+
+def _about_rule(
+    snapshot: Snapshot, policy: Policy, layer: Layer, number: int, rule: Rule
+) -> Iterator[PolicyWarning]:
+    why = contradiction(rule)
+    if why:
+        yield _warning("never_matches", policy, rule, f"never matches: {why}")
+        return
+    shadow = _shadow(snapshot, layer, number)
+    if shadow is not None:
+        yield _warning(
+            "shadowed",
+            policy,
+            rule,
+            f"never speaks: rule `{shadow.id}` on line {shadow.line} matches first whatever"
+            " this one matches",
+            "put it before that rule, or leave it out",
+        )
+        return
+    yield from _on_claim(snapshot, policy, rule)
+    if rule.effect in _ALLOWS and rule.remediations == ():
+        return
+    sample = sample_of(snapshot, rule)
+    if sample is not None:
+        if rule.effect not in _ALLOWS:
+            yield from _dodges(snapshot, policy, rule, sample)
+        yield from _remediations(snapshot, policy, rule, sample)
+
+
+def _warning(
+    code: str, policy: Policy, rule: Rule, message: str, hint: str = "", *, error: bool = False
+) -> PolicyWarning:
+    return PolicyWarning(
+        code=code,
+        source=policy.source,
+        line=rule.line,
+        rule_id=rule.id,
+        message=f"rule `{rule.id}` {message}",
+        hint=hint,
+        error=error,
+    )
+
+
+# -- rules that never speak --
+
+
+def _shadow(snapshot: Snapshot, layer: Layer, number: int) -> Rule | None:
+    """An earlier rule of the layer that speaks wherever this one would."""
+    rule = layer.rules[number]
+    sample = fields_sample(snapshot, rule.match)
+    if sample is None:
+        return None
+    # Whatever covers the rule is a candidate for each of its requests, hence for this one.
+    candidates = layer.index.candidates(sample.request, sample.labels)
+    for earlier in islice(candidates, _CANDIDATES_MAX):
+        if earlier >= number:
+            return None
+        other = layer.rules[earlier]
+        # A throttle rule is silent below its limit.
+        if other.throttle is None and rule_covers(other, rule):
+            return other
+    return None
+
+
+# -- what a client says --
+
+
+def _on_claim(snapshot: Snapshot, policy: Policy, rule: Rule) -> Iterator[PolicyWarning]:
+    if rule.effect not in _ALLOWS:
+        return
+    labels = _claimed_labels(snapshot, rule.match)
+    if labels:
+        also = [name for name in _CLAIMED_FIELDS if getattr(rule.match, name)]
+        beside = f" (and `{'`, `'.join(also)}`)" if also else ""
+        yield _warning(
+            "allow_on_claim",
+            policy,
+            rule,
+            f"allows whoever claims {_listed(labels)}{beside}",
+            _trust_hint(labels[0]),
+        )
+    if rule.unless is None:
+        return
+    exceptions = _claimed_labels(snapshot, rule.unless)
+    fields = [name for name in _CLAIMED_FIELDS if getattr(rule.unless, name)]
+    if exceptions or fields:
+        what = [_listed(exceptions)] if exceptions else []
+        what += [f"`{name}`" for name in fields]
+        yield _warning(
+            "dodgeable",
+            policy,
+            rule,
+            f"still allows a client that leaves out {' or '.join(what)}",
+            _trust_hint(exceptions[0]) if exceptions else "say in `match` what is allowed",
+        )
+
+
+def _claimed_labels(snapshot: Snapshot, match: Match) -> list[str]:
+    """Labels of a match that may be claimed and of which no file says that this is meant."""
+    return [name for name, _ in match.labels if name not in snapshot.label_trust]
+
+
+def _listed(labels: list[str]) -> str:
+    return ", ".join(f"label `{name}`" for name in labels)
+
+
+def _trust_hint(label: str) -> str:
+    return f"labels: {{{label}: {{trust: credential}}}}, or `trust: claimed` when that is meant"
+
+
+def _dodges(
+    snapshot: Snapshot, policy: Policy, rule: Rule, sample: Sample
+) -> Iterator[PolicyWarning]:
+    """A sample of the rule, once more with less said: is the decision looser?"""
+    now = sample.now
+    if evaluate(snapshot, sample.request, now=now).decision.strictness < rule.effect.strictness:
+        return
+    dodges: list[tuple[str, Request]] = []
+    for label, _ in rule.match.labels:
+        if snapshot.label_trust.get(label, Origin.CLAIMED) == Origin.CLAIMED:
+            fewer = {k: v for k, v in sample.request.labels.items() if k != label}
+            dodges.append((f"label `{label}`", _changed(sample.request, labels=fewer)))
+    for name, attribute in _CLAIMED_FIELDS.items():
+        if getattr(rule.match, name):
+            nothing = type(getattr(sample.request, attribute))()
+            dodges.append((f"`{attribute}`", _changed(sample.request, **{attribute: nothing})))
+    for what, request in dodges:
+        got = evaluate(snapshot, request, now=now)
+        if got.decision.strictness < rule.effect.strictness:
+            yield _warning(
+                "dodgeable",
+                policy,
+                rule,
+                f"does not hold a client that leaves out {what}: {_by(got)}",
+                "let no looser rule match without it, or match what the client cannot leave out",
+            )
+
+
+def _changed(request: Request, **changes: object) -> Request:
+    return msgspec.structs.replace(request, **changes)
+
+
+def _by(decision: Decision) -> str:
+    by = f"rule `{decision.rule_id}`" if decision.rule_id else "the default"
+    return f"{by} then says {decision.decision.value}"
+
+
+# -- remediations --
+
+
+def _remediations(
+    snapshot: Snapshot, policy: Policy, rule: Rule, sample: Sample
+) -> Iterator[PolicyWarning]:
+    for remediation in rule.remediations:
+        got = evaluate(snapshot, _remedied(sample.request, remediation), now=sample.now)
+        if got.decision is not Effect.DENY or got.code == "rule_error":
+            continue
+        match = _remedied_match(rule.match, remediation)
+        proven = _denied_always(snapshot, got, match)
+        yield _warning(
+            "remediation_denied",
+            policy,
+            rule,
+            f"offers the remediation `{remediation.id}`, which is denied too: {_by(got)}",
+            "offer what a rule allows" if proven else "at least for some requests of this rule",
+            error=proven,
+        )
+
+
+def _remedied(request: Request, remediation: Remediation) -> Request:
+    """The request as the remediation rewrites it."""
+    gone = set(remediation.remove_labels)
+    labels = {k: v for k, v in request.labels.items() if k not in gone}
+    server = {
+        k: v
+        for k, v in request.server_labels.items()
+        if k not in gone and k not in remediation.add_labels
+    }
+    return _changed(
+        request,
+        topic=remediation.replacement_topic or request.topic,
+        capability=remediation.replacement_capability or request.capability,
+        labels={**labels, **remediation.add_labels},
+        server_labels=server,
+    )
+
+
+def _remedied_match(match: Match, remediation: Remediation) -> Match:
+    """What is known of every request that the remediation gives."""
+    topic, capability = remediation.replacement_topic, remediation.replacement_capability
+    changed = {*remediation.remove_labels, *remediation.add_labels}
+    return msgspec.structs.replace(
+        match,
+        topics=(topic,) if topic else match.topics,
+        capabilities=(capability,) if capability else match.capabilities,
+        labels=tuple(
+            pair
+            for pair in match.labels
+            if pair[0] not in changed and pair[0] not in DERIVED_LABELS
+        ),
+    )
+
+
+def _denied_always(snapshot: Snapshot, got: Decision, match: Match) -> bool:
+    """Whether it is proven that every request fitting `match` is denied."""
+    for layer in snapshot.layers:
+        for number, rule in enumerate(layer.rules):
+            if rule.id == got.rule_id:
+                earlier = layer.rules[:number]
+                return (
+                    rule.unless is None
+                    and covers(rule.match, match)
+                    and all(disjoint(one.match, match) for one in earlier)
+                )
+    rules = (rule for layer in snapshot.layers for rule in layer.rules)
+    return all(rule.effect is Effect.DENY or disjoint(rule.match, match) for rule in rules)
+
+
+# -- what nothing reads --
+
+
+def _unused(snapshot: Snapshot, policy: Policy) -> Iterator[PolicyWarning]:
+    read = _labels_read(snapshot)
+    for label in policy.label_trust:
+        if label not in read:
+            yield PolicyWarning(
+                code="unused_label_trust",
+                source=policy.source,
+                line=1,
+                rule_id="",
+                message=f"no rule reads the label `{label}`, whose trust is said under `labels`",
+            )
+    for derivation in policy.derivations or ():
+        topics = derivation.topics
+        if not any(can_match(glob, topic=True) for glob in topics):
+            why = "no topic fits " + " or ".join(f"`{glob}`" for glob in topics)
+        elif not read & DERIVED_LABELS:
+            why = "no rule reads a derived label"
+        else:
+            continue
+        yield PolicyWarning(
+            code="unused_derive",
+            source=policy.source,
+            line=1,
+            rule_id="",
+            message=f"the `derive` entry of kind `{derivation.kind}` is for nothing: {why}",
+        )
+
+
+def _labels_read(snapshot: Snapshot) -> set[str]:
+    read: set[str] = set()
+    for policy in snapshot.policies:
+        for rule in policy.rules:
+            for match in (rule.match, rule.unless):
+                read |= {name for name, _ in match.labels} if match is not None else set()
+            if rule.throttle is not None:
+                read |= {key.removeprefix("labels.") for key in rule.throttle.key}
+    return read

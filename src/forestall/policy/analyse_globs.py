@@ -1,0 +1,239 @@
+"""Questions about globs that are decided, not tried: does one cover another, can two meet, what
+is a value that it matches.
+
+A glob is a small automaton over the few characters that matter to it. Every search is bounded; a
+question that would take longer is answered with the side on which no warning follows.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from forestall.policy.globs import compile_globs, is_literal
+
+_STATES_MAX = 2_048
+_GLOBS_MAX = 64  # of one list; a longer one is compared glob by glob
+_LAST_CHAR = 0x10FFFF
+_PREFERRED = "xabcdefghijklmnopqrstuvwxyz0123456789_-."
+# The topic grammar of the wire: `job`, then one or more of `.` and a word.
+_TOPIC_WORD = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+_TOPIC_STATES_ACCEPTING = 5
+
+Ranges = tuple[tuple[int, int], ...]
+
+
+class _Token(NamedTuple):
+    """A star (no ranges), or one character out of some ranges."""
+
+    star: bool
+    ranges: Ranges = ()
+
+    def takes(self, char: str) -> bool:
+        code = ord(char)
+        return any(low <= code <= high for low, high in self.ranges)
+
+
+class _Glob(NamedTuple):
+    """A glob as an automaton: bit n of a state is set when the first n tokens are behind."""
+
+    tokens: tuple[_Token, ...]
+
+    def start(self) -> int:
+        return self._closure(1)
+
+    def step(self, state: int, char: str) -> int:
+        following = 0
+        for number, token in enumerate(self.tokens):
+            if state >> number & 1:
+                if token.star:
+                    following |= 1 << number
+                elif token.takes(char):
+                    following |= 1 << number + 1
+        return self._closure(following)
+
+    def accepts(self, state: int) -> bool:
+        return bool(state >> len(self.tokens) & 1)
+
+    def _closure(self, state: int) -> int:
+        for number, token in enumerate(self.tokens):
+            if token.star and state >> number & 1:
+                state |= 1 << number + 1
+        return state
+
+
+@lru_cache(maxsize=4_096)
+def _parsed(glob: str) -> _Glob:
+    tokens: list[_Token] = []
+    position = 0
+    while position < len(glob):
+        char = glob[position]
+        if char == "*":
+            tokens.append(_Token(star=True))
+        elif char == "?":
+            tokens.append(_Token(star=False, ranges=((0, _LAST_CHAR),)))
+        elif char == "[":
+            position, ranges = _class(glob, position)
+            tokens.append(_Token(star=False, ranges=ranges))
+        else:
+            tokens.append(_Token(star=False, ranges=((ord(char), ord(char)),)))
+        position += 1
+    return _Glob(tuple(tokens))
+
+
+def _class(glob: str, start: int) -> tuple[int, Ranges]:
+    """The class at `start` of a well-formed glob: the index of its `]`, and what it takes."""
+    negated = glob[start + 1] in "!^"
+    end = glob.index("]", start + 2 + negated)
+    body = glob[start + 1 + negated : end]
+    ranges: list[tuple[int, int]] = []
+    position = 0
+    while position < len(body):
+        wide = body[position + 1 : position + 2] == "-" and position + 2 < len(body)
+        high = body[position + 2] if wide else body[position]
+        ranges.append((ord(body[position]), ord(high)))
+        position += 3 if wide else 1
+    if not negated:
+        return end, tuple(ranges)
+    others: list[tuple[int, int]] = []
+    free = 0
+    for low, high_code in sorted(ranges):
+        if low > free:
+            others.append((free, low - 1))
+        free = max(free, high_code + 1)
+    if free <= _LAST_CHAR:
+        others.append((free, _LAST_CHAR))
+    return end, tuple(others)
+
+
+def _topic_step(state: int, char: str) -> int:
+    """The topic grammar; -1 is a dead end."""
+    if state < 4:
+        return state + 1 if char == "job."[state] else -1
+    if char in _TOPIC_WORD:
+        return _TOPIC_STATES_ACCEPTING
+    return 4 if char == "." and state == _TOPIC_STATES_ACCEPTING else -1
+
+
+def _characters(globs: Sequence[_Glob]) -> list[str]:
+    """One character for each way in which the globs can tell characters apart, plain ones first."""
+    edges = {0, 0xE000, *map(ord, _PREFERRED)} | {ord(char) + 1 for char in _PREFERRED}
+    for glob in globs:
+        for token in glob.tokens:
+            for low, high in token.ranges:
+                edges |= {low, high + 1}
+    chars = [chr(edge) for edge in edges if edge <= _LAST_CHAR and not 0xD800 <= edge <= 0xDFFF]
+    rank = {char: number for number, char in enumerate(_PREFERRED)}
+    return sorted(chars, key=lambda char: (rank.get(char, len(rank)), not char.isprintable(), char))
+
+
+class _Found(NamedTuple):
+    """How a search ended: with a value, with the proof that there is none, or undecided."""
+
+    value: str | None
+    decided: bool
+
+
+def _search(
+    inside: Sequence[str], outside: Sequence[str], *, topic: bool, empty: bool = True
+) -> _Found:
+    """The shortest text that all of `inside` match and none of `outside` (a topic, if so)."""
+    wanted, unwanted = [_parsed(glob) for glob in inside], [_parsed(glob) for glob in outside]
+    chars = [
+        char
+        for char in _characters([*wanted, *unwanted])
+        if not topic or char in _TOPIC_WORD or char == "."
+    ]
+    first = (
+        tuple(glob.start() for glob in wanted),
+        tuple(glob.start() for glob in unwanted),
+        0,
+    )
+    seen = {first}
+    level: list[tuple[tuple[tuple[int, ...], tuple[int, ...], int], str]] = [(first, "")]
+    for (ins, outs, at), text in level:  # grows while it is read
+        good = all(glob.accepts(state) for glob, state in zip(wanted, ins, strict=True))
+        bad = any(glob.accepts(state) for glob, state in zip(unwanted, outs, strict=True))
+        if good and not bad and (text or empty) and (not topic or at == _TOPIC_STATES_ACCEPTING):
+            return _Found(text, decided=True)
+        for char in chars:
+            following = _topic_step(at, char) if topic else 0
+            if following < 0:
+                continue
+            ins_next = tuple(g.step(s, char) for g, s in zip(wanted, ins, strict=True))
+            if not all(ins_next):
+                continue
+            outs_next = tuple(g.step(s, char) for g, s in zip(unwanted, outs, strict=True))
+            state = (ins_next, outs_next, following)
+            if state not in seen:
+                if len(seen) >= _STATES_MAX:
+                    return _Found(None, decided=False)
+                seen.add(state)
+                level.append((state, text + char))
+    return _Found(None, decided=True)
+
+
+@lru_cache(maxsize=4_096)
+def example(glob: str, *, topic: bool = False) -> str | None:
+    """A short value, not empty, that the glob matches; None when there is none or it is too hard
+    to find."""
+    quick = glob.replace("*", "")
+    for text in (quick, glob.replace("*", "x"), quick + "x", "job.x"):
+        if text and compile_globs([glob])(text) and (not topic or _is_topic(text)):
+            return text
+    return _search([glob], (), topic=topic, empty=False).value
+
+
+@lru_cache(maxsize=4_096)
+def can_match(glob: str, *, topic: bool = False) -> bool:
+    """False only when it is proven that no value (no topic) fits the glob."""
+    if example(glob, topic=topic) is not None:
+        return True
+    return not _search([glob], (), topic=topic).decided
+
+
+def _is_topic(text: str) -> bool:
+    state = 0
+    for char in text:
+        state = _topic_step(state, char)
+        if state < 0:
+            return False
+    return state == _TOPIC_STATES_ACCEPTING
+
+
+def globs_cover(wider: Sequence[str], narrower: Sequence[str], *, topic: bool = False) -> bool:
+    """True only when it is proven that what any of `narrower` matches, one of `wider` does."""
+    return "*" in wider or all(_covers(tuple(wider), glob, topic=topic) for glob in narrower)
+
+
+@lru_cache(maxsize=4_096)
+def _covers(wider: tuple[str, ...], glob: str, *, topic: bool) -> bool:
+    if glob in wider:
+        return True
+    if is_literal(glob):
+        return compile_globs(wider)(glob)
+    wide = [each for each in wider if not is_literal(each)]
+    for each in wide:
+        found = _search([glob], [each], topic=topic)
+        if found.decided and found.value is None:
+            return True
+    if not 1 < len(wider) <= _GLOBS_MAX:
+        return False
+    found = _search([glob], wider, topic=topic)
+    return found.decided and found.value is None
+
+
+def globs_disjoint(one: Sequence[str], other: Sequence[str], *, topic: bool = False) -> bool:
+    """True only when it is proven that no value (no topic) matches a glob of each list."""
+    if len(one) * len(other) > _GLOBS_MAX:
+        return False
+    return all(_apart(a, b, topic=topic) for a in one for b in other)
+
+
+@lru_cache(maxsize=4_096)
+def _apart(one: str, other: str, *, topic: bool) -> bool:
+    if is_literal(one):
+        return not compile_globs([other])(one)
+    if is_literal(other):
+        return not compile_globs([one])(other)
+    found = _search([one, other], (), topic=topic)
+    return found.decided and found.value is None

@@ -1,0 +1,101 @@
+"""A bounded memory of decisions (control 9). With it on, no request gets another decision than
+without: the key is the snapshot and every fact that the snapshot reads, and nothing else.
+
+What may be stale is never kept: a throttle or an approval is decided anew each time, and a
+decision that reads the time is kept for its minute only (hours are written in minutes). Evaluation
+is one synchronous call, so two callers can never be computing the same entry.
+"""
+
+import hashlib
+from datetime import datetime
+
+import msgspec
+
+from forestall.policy.compile import Snapshot
+from forestall.policy.evaluate import NONE_LIFTED, evaluate
+from forestall.policy.request import Request
+from forestall.policy.rules import Decision, Effect
+
+_KEPT = frozenset({Effect.ALLOW, Effect.ALLOW_WITH_CONSTRAINTS, Effect.DENY})
+
+
+class DecisionCache:
+    """Decisions by what they depend on; each is forgotten after `ttl_ms`, the oldest when full."""
+
+    __slots__ = ("_entries", "_entries_max", "_ttl_us", "evictions", "hits", "misses")
+
+    def __init__(self, *, entries_max: int, ttl_ms: int) -> None:
+        self._entries: dict[bytes, tuple[int, Decision]] = {}
+        self._entries_max = entries_max
+        self._ttl_us = ttl_ms * 1_000
+        self.hits = self.misses = self.evictions = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def evaluate(
+        self,
+        snapshot: Snapshot,
+        request: Request,
+        *,
+        now: datetime,
+        now_us: int,
+        lifted: frozenset[str] = NONE_LIFTED,
+    ) -> Decision:
+        """The same decision as `evaluate`, remembered. `now_us` is the same instant as `now`."""
+        key = cache_key(snapshot, request, now_us=now_us, lifted=lifted)
+        entry = self._entries.get(key) if key is not None else None
+        # A clock that was set back makes an entry look younger than it is: treat it as expired.
+        if entry is not None and 0 <= now_us - entry[0] < self._ttl_us:
+            self.hits += 1
+            return entry[1]
+        self.misses += 1
+        decision = evaluate(snapshot, request, now=now, lifted=lifted)
+        if key is not None and decision.decision in _KEPT and decision.code != "rule_error":
+            self._entries.pop(key, None)  # so that a renewed entry is the youngest again
+            if len(self._entries) >= self._entries_max:
+                del self._entries[next(iter(self._entries))]
+                self.evictions += 1
+            self._entries[key] = (now_us, decision)
+        return decision
+
+    def flush(self) -> None:
+        """Forget everything; called when a snapshot comes into force."""
+        self._entries.clear()
+
+
+def cache_key(
+    snapshot: Snapshot, request: Request, *, now_us: int, lifted: frozenset[str]
+) -> bytes | None:
+    """SHA-256 over all that the decision depends on, each part length-prefixed (MessagePack).
+
+    None when the request holds something that has no such form; then nothing is remembered.
+    """
+    reads = snapshot.reads
+    read = reads.labels
+    try:
+        encoded = msgspec.msgpack.encode(
+            (
+                snapshot.digest,
+                reads.attributes(request),
+                [
+                    sorted((name, value) for name, value in source.items() if name in read)
+                    for source in (
+                        request.labels,
+                        request.credential_labels,
+                        request.server_labels,
+                    )
+                    if source
+                ]
+                if read
+                else (),
+                (not request.labels, not request.credential_labels, not request.server_labels),
+                (request.payload, request.args) if reads.payload_of(request.topic) else None,
+                request.delegation if reads.delegation else None,
+                now_us // 60_000_000 if reads.time else 0,
+                sorted(lifted),
+            )
+        )
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return None
+    return hashlib.sha256(encoded).digest()
