@@ -22,6 +22,7 @@ from forestall.errors import ForestallError, all_errors
 from forestall.identity.credentials import ApiKey
 from forestall.identity.roles import PERMISSIONS, Permission, Role
 from forestall.jobs.job import DecisionRecord, Job, JobState, Stage
+from forestall.policy.cache import DecisionCache
 from forestall.policy.explain import Explanation
 from forestall.policy.request import Request
 from forestall.policy.rules import Decision, Effect, Match
@@ -53,6 +54,13 @@ def error_classes() -> dict[str, type[ForestallError]]:
         for code, error in all_errors().items()
         if error.__module__.startswith("forestall.")
     }
+
+
+def all_metrics() -> Metrics:
+    """The registry as a server has it, its decision cache included."""
+    metrics = Metrics()
+    metrics.watch(DecisionCache(entries_max=1, ttl_ms=1))
+    return metrics
 
 
 # -- tables --
@@ -265,7 +273,7 @@ def _settings() -> str:
 
 
 def _metrics() -> str:
-    metrics = Metrics()
+    metrics = all_metrics()
     # A series with labels shows its label names only once it has counted something.
     metrics.decided("submit", "allow", "", "rule")
     metrics.answered("GET", "/", 200, 0.0)

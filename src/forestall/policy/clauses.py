@@ -2,7 +2,7 @@
 
 The index is only a faster way to find rules whose clauses hold; explain calls these directly. The
 order is part of the meaning, since a later clause that cannot be evaluated is not reached when an
-earlier one fails: fields, labels, secrets, time, delegation, arguments, and `unless` last.
+earlier one fails: fields, labels, secrets, time, delegation, arguments, content, and `unless` last.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from forestall.policy.arguments import compile_condition
 from forestall.policy.calendar import compile_time
+from forestall.policy.content import compile_content
 from forestall.policy.fields import FIELDS, Kind, Labels, MatchField
 from forestall.policy.globs import Matcher, compile_globs
 from forestall.policy.index import LABEL_COLUMNS, is_settled
@@ -18,6 +19,7 @@ from forestall.policy.request import Request
 from forestall.policy.rules import (
     ArgCondition,
     Clause,
+    ContentMatch,
     DelegationMatch,
     Match,
     Rule,
@@ -48,6 +50,8 @@ def compile_clauses(match: Match) -> tuple[CompiledClause, ...]:
     if match.delegation is not None:
         clauses.append(_delegation_clause(match.delegation))
     clauses.extend(_argument_clause(condition) for condition in match.args)
+    if match.content is not None:
+        clauses.append(_content_clause(match.content))
     return tuple(clauses)
 
 
@@ -73,6 +77,7 @@ def residual_tests(rule: Rule) -> tuple[Test, ...]:
         and match.time is None
         and match.delegation is None
         and not match.args
+        and match.content is None
     )
     if settled:
         return ()
@@ -172,6 +177,21 @@ def _argument_clause(condition: ArgCondition) -> CompiledClause:
     return CompiledClause(
         Clause(field=f"args.{condition.path}", wanted=(said,)),
         lambda request, labels, now: test(document(request)),
+        lambda request, labels, now: (),
+    )
+
+
+def _content_clause(match: ContentMatch) -> CompiledClause:
+    test = compile_content(match)
+    wanted = [*match.detectors, *match.content_types]
+    wanted += [f"keyword {word}" for word in match.keywords]
+    wanted += [f"pattern {text}" for text in match.patterns]
+    if match.size_gt is not None:
+        wanted.append(f"more than {match.size_gt} bytes")
+    # What was found stays unsaid: it may be the secret that the rule looks for.
+    return CompiledClause(
+        Clause(field="content", wanted=tuple(wanted)),
+        lambda request, labels, now: test(request),
         lambda request, labels, now: (),
     )
 

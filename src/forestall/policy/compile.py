@@ -31,19 +31,16 @@ class RuleError(Exception):
     """A rule cannot be evaluated on a request. Names the rule and types, never a value."""
 
 
-class Layer:
-    """One policy file in its place; the first rule that matches speaks for it."""
+class RuleList:
+    """Rules in order; the first whose every clause holds speaks."""
 
-    __slots__ = ("_residual", "index", "name", "rules")
+    __slots__ = ("_residual", "index", "rules")
 
-    def __init__(self, policy: Policy) -> None:
-        self.name = policy.name
-        self.rules = policy.rules
-        self.index = LayerIndex([rule.match for rule in policy.rules])
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules = tuple(rules)
+        self.index = LayerIndex([rule.match for rule in rules])
         self._residual = {
-            number: tests
-            for number, rule in enumerate(policy.rules)
-            if (tests := residual_tests(rule))
+            number: tests for number, rule in enumerate(rules) if (tests := residual_tests(rule))
         }
 
     def speaker(
@@ -65,6 +62,24 @@ class Layer:
             if rule.id not in lifted:
                 return rule
         return None
+
+
+class Layer:
+    """One policy file in its place: its rules, and its input rules beside them.
+
+    Each list has its own first speaker, so an ordinary allow never hides what the content says.
+    """
+
+    __slots__ = ("lists", "name")
+
+    def __init__(self, policy: Policy) -> None:
+        self.name = policy.name
+        self.lists = tuple(RuleList(rules) for rules in (policy.rules, policy.input_rules) if rules)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """Every rule of the layer, input rules last."""
+        return tuple(rule for each in self.lists for rule in each.rules)
 
 
 class Snapshot:
@@ -132,7 +147,7 @@ def _reject_clashes(policies: Sequence[Policy]) -> None:
                 )
             )
         seen_names[policy.name] = policy.source
-        for rule in policy.rules:
+        for rule in (*policy.rules, *policy.input_rules):
             if rule.id in seen_rules:
                 problems.append(
                     Problem(
@@ -186,7 +201,7 @@ class _Content(msgspec.Struct, frozen=True, kw_only=True):
     fail_mode: str
     time_zones: str  # edition of the zone rules; empty when no rule asks for the time
     default: str
-    layers: tuple[tuple[str, bool, int, tuple[Rule, ...]], ...]
+    layers: tuple[tuple[str, bool, int, tuple[Rule, ...], tuple[Rule, ...]], ...]
     label_trust: tuple[tuple[str, int], ...]
     derivations: tuple[Derivation, ...]
 
@@ -203,6 +218,7 @@ def _snapshot_digest(snapshot: Snapshot) -> str:
                 policy.invariants,
                 policy.priority,
                 tuple(msgspec.structs.replace(rule, line=0) for rule in policy.rules),
+                tuple(msgspec.structs.replace(rule, line=0) for rule in policy.input_rules),
             )
             for policy in snapshot.policies
         ),

@@ -40,7 +40,8 @@ def evaluate(
         ]
         if len(verdicts) == 1 and len(verdicts[0][0]) == 1:  # by far the most common case
             speakers, labels = verdicts[0]
-            return _by_rule(snapshot, speakers[0], labels, speakers, conflicts)
+            if not _all_of_content(speakers):
+                return _by_rule(snapshot, speakers[0], labels, speakers, conflicts)
     except Exception as error:  # noqa: BLE001 - whatever fails here must deny, never skip
         return rule_error(snapshot, error)
     if len(actors) > 1:
@@ -76,11 +77,12 @@ def _speakers(
     now: datetime,
     lifted: frozenset[str],
 ) -> list[Rule]:
-    """The first matching rule of each layer that has one, in the order of the layers."""
+    """The first matching rule of each list of each layer that has one, in their order."""
     return [
         rule
         for layer in layers
-        if (rule := layer.speaker(request, labels, now, lifted)) is not None
+        for rules in layer.lists
+        if (rule := rules.speaker(request, labels, now, lifted)) is not None
     ]
 
 
@@ -89,7 +91,7 @@ def _combine(
     verdicts: list[tuple[list[Rule], LabelView]],
     conflicts: tuple[LabelConflict, ...],
 ) -> Decision:
-    """The strictest over all views; a view in which no rule speaks has the default decision.
+    """The strictest over all views; a view in which no ordinary rule speaks has the default too.
 
     Of equally strict ones a rule goes before the default, which says less; then the first.
     """
@@ -98,7 +100,7 @@ def _combine(
     default_labels: LabelView | None = None
     speakers: dict[str, Rule] = {}
     for rules, labels in verdicts:
-        if not rules and default_labels is None:
+        if default_labels is None and _all_of_content(rules):
             default_labels = labels
         for rule in rules:
             speakers[rule.id] = rule
@@ -111,6 +113,12 @@ def _combine(
         return _by_default(snapshot, labels, tuple(speakers), conflicts)
     ranked = sorted(speakers.values(), key=lambda each: -each.effect.strictness)
     return _by_rule(snapshot, deciding, deciding_labels, ranked, conflicts)
+
+
+def _all_of_content(rules: Sequence[Rule]) -> bool:
+    """No ordinary rule is among them. Input rules tighten what the others decide; they never
+    stand in for an allow, so without an ordinary rule the default decision counts as well."""
+    return all(rule.match.content is not None for rule in rules)
 
 
 def _by_rule(

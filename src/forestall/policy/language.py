@@ -36,6 +36,7 @@ _TOP_KEYS = (
     "labels",
     "derive",
     "rules",
+    "input_rules",
     "tests",
 )
 _RULE_KEYS = (
@@ -51,6 +52,7 @@ _RULE_KEYS = (
     "owner",
     "severity",
 )
+_INPUT_EFFECTS = (Effect.DENY, Effect.REQUIRE_APPROVAL)  # content can tighten, never allow
 _SEVERITIES = ("low", "medium", "high", "critical")
 _TEST_REQUEST_KEYS = (
     "topic",
@@ -101,8 +103,9 @@ def _read_policy(reader: Reader, root: Node | None) -> Policy | None:
             top.entries["layer"][1], f"unknown layer `{layer}`", "did you mean `invariants`?"
         )
     name = reader.text(top, "name") or layer or Path(reader.source).stem
-    if not {"rules", "default_decision"} & top.entries.keys():
+    if not {"rules", "input_rules", "default_decision"} & top.entries.keys():
         reader.problem(top, "there are no `rules`", "an empty policy denies everything: say so")
+    first_line: dict[str, int] = {}
     return Policy(
         name=name,
         source=reader.source,
@@ -111,7 +114,8 @@ def _read_policy(reader: Reader, root: Node | None) -> Policy | None:
         default_decision=_read_default(reader, top),
         label_trust=_read_label_trust(reader, top),
         derivations=_read_derivations(reader, top),
-        rules=_read_rules(reader, top),
+        rules=_read_rules(reader, top, "rules", first_line),
+        input_rules=_read_rules(reader, top, "input_rules", first_line),
         tests=_read_tests(reader, top),
     )
 
@@ -162,14 +166,15 @@ def _read_derivations(reader: Reader, top: Mapping) -> tuple[Derivation, ...] | 
     return tuple(derivations)
 
 
-def _read_rules(reader: Reader, top: Mapping) -> tuple[Rule, ...]:
-    node = reader.child(top, "rules")
+def _read_rules(
+    reader: Reader, top: Mapping, key: str, first_line: dict[str, int]
+) -> tuple[Rule, ...]:
+    node = reader.child(top, key)
     if node is None:
         return ()
     rules: list[Rule] = []
-    first_line: dict[str, int] = {}
-    for entry in reader.mappings(node, "`rules`", most=RULES_PER_FILE_MAX):
-        rule = _read_rule(reader, entry)
+    for entry in reader.mappings(node, f"`{key}`", most=RULES_PER_FILE_MAX):
+        rule = _read_rule(reader, entry, of_content=key == "input_rules")
         if rule is None:
             continue
         if rule.id in first_line:
@@ -183,13 +188,14 @@ def _read_rules(reader: Reader, top: Mapping) -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-def _read_rule(reader: Reader, entry: Mapping) -> Rule | None:
+def _read_rule(reader: Reader, entry: Mapping, *, of_content: bool) -> Rule | None:
     reader.known_keys(entry, _RULE_KEYS, "a rule")
     rule_id = reader.identifier(entry, "id", "a rule")
-    word = reader.word(entry, "decision", tuple(Effect))
+    effects = _INPUT_EFFECTS if of_content else tuple(Effect)
+    word = reader.word(entry, "decision", effects)
     if word is None and "decision" not in entry.entries:
-        reader.problem(entry, "the rule has no `decision`", "one of: " + ", ".join(Effect))
-    match = read_match(reader, entry)
+        reader.problem(entry, "the rule has no `decision`", "one of: " + ", ".join(effects))
+    match = read_match(reader, entry, content=of_content)
     unless = read_match(reader, entry, "unless") if "unless" in entry.entries else None
     throttle, approval = read_throttle(reader, entry), read_approval(reader, entry)
     constraints = read_constraints(reader, entry)

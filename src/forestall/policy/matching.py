@@ -3,14 +3,16 @@ an error unless it says so."""
 
 from typing import Any
 
-from forestall.limits import ARG_CONDITIONS_MAX
-from forestall.policy.arguments import ArgumentError, compile_condition
+from forestall.facts.detect import DETECTORS
+from forestall.limits import ARG_CONDITIONS_MAX, INTEGER_MAX
+from forestall.policy.arguments import ArgumentError, compile_condition, compile_pattern
 from forestall.policy.calendar import DAYS, CalendarError, parse_hours, zone
 from forestall.policy.document import Mapping, Node, Scalar, Sequence, plain_value
 from forestall.policy.problems import did_you_mean
 from forestall.policy.reader import Reader
 from forestall.policy.rules import (
     ArgCondition,
+    ContentMatch,
     DelegationMatch,
     Match,
     McpMatch,
@@ -36,6 +38,7 @@ MATCH_KEYS = (
     "delegation",
     "args",
 )
+CONTENT_KEYS = ("detectors", "keywords", "patterns", "content_types", "size_gt")
 _MCP_KEYS = ("servers", "tools", "resources", "actions")
 _TIME_KEYS = ("days", "hours", "timezone")
 _DELEGATION_KEYS = ("max_depth", "issuers", "required_scope", "forbid_delegated")
@@ -43,8 +46,13 @@ _ACTOR_TYPES = ("human", "service")
 _EVERYTHING = 'a rule for everything says so: match: {topics: ["*"]}'
 
 
-def read_match(reader: Reader, entry: Mapping, key: str = "match") -> Match | None:
-    """The match under `key`; None (and a problem) when it is missing, empty or not a mapping."""
+def read_match(
+    reader: Reader, entry: Mapping, key: str = "match", *, content: bool = False
+) -> Match | None:
+    """The match under `key`; None (and a problem) when it is missing, empty or not a mapping.
+
+    With `content` it may, and must, also say what the payload holds (input rules).
+    """
     node = reader.child(entry, key)
     if node is None:
         if key not in entry.entries:
@@ -53,7 +61,7 @@ def read_match(reader: Reader, entry: Mapping, key: str = "match") -> Match | No
     match = reader.mapping(node, f"`{key}`")
     if match is None:
         return None
-    reader.known_keys(match, MATCH_KEYS, f"`{key}`")
+    reader.known_keys(match, (*MATCH_KEYS, *CONTENT_KEYS) if content else MATCH_KEYS, f"`{key}`")
     if not match.entries:
         reader.problem(node, f"an empty `{key}`", _EVERYTHING if key == "match" else "leave it out")
         return None
@@ -75,6 +83,7 @@ def read_match(reader: Reader, entry: Mapping, key: str = "match") -> Match | No
         time=_read_time(reader, match),
         delegation=_read_delegation(reader, match),
         args=_read_args(reader, match),
+        content=_read_content(reader, match) if content else None,
     )
 
 
@@ -192,6 +201,36 @@ def _read_args(reader: Reader, match: Mapping) -> tuple[ArgCondition, ...]:
     if len(conditions) > ARG_CONDITIONS_MAX:
         reader.problem(section, f"`args` has more than {ARG_CONDITIONS_MAX} conditions")
     return tuple(conditions)
+
+
+def _read_content(reader: Reader, match: Mapping) -> ContentMatch:
+    if not set(CONTENT_KEYS) & match.entries.keys():
+        reader.problem(
+            match,
+            "an input rule says nothing of the content",
+            "one of " + ", ".join(CONTENT_KEYS) + "; without any it belongs under `rules`",
+        )
+    detectors = reader.words(match, "detectors")
+    for name in detectors:
+        if name not in DETECTORS:
+            reader.problem(
+                match.entries["detectors"][1],
+                f"unknown detector `{name}`",
+                did_you_mean(name, DETECTORS),
+            )
+    patterns = reader.words(match, "patterns")
+    for text in patterns:
+        try:
+            compile_pattern(text)
+        except ArgumentError as cause:
+            reader.problem(match.entries["patterns"][1], f"`{text[:60]}`: {cause}")
+    return ContentMatch(
+        detectors=tuple(name for name in detectors if name in DETECTORS),
+        keywords=reader.words(match, "keywords"),
+        patterns=patterns,
+        content_types=reader.globs(match, "content_types"),
+        size_gt=reader.integer(match, "size_gt", minimum=0, maximum=INTEGER_MAX),
+    )
 
 
 def _operand(reader: Reader, node: Node, word: str) -> Any:

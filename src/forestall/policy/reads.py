@@ -30,7 +30,10 @@ class Reads:
         self.actors = any(match.actor_ids for match in matches)
         # Deriving from a payload matters only when a rule reads what it derives.
         self._derived = tuple(matcher for matcher, _ in derivations)
-        self._payload = any(match.args or match.secrets_present is not None for match in matches)
+        self._payload = any(
+            match.args or match.content is not None or match.secrets_present is not None
+            for match in matches
+        )
         names = ["topic"]
         for field in FIELDS:
             name = field.attribute or field.name
@@ -47,7 +50,7 @@ class Reads:
 
 def _matches(policies: Sequence[Policy]) -> Iterator[Match]:
     for policy in policies:
-        for rule in policy.rules:
+        for rule in (*policy.rules, *policy.input_rules):
             yield rule.match
             if rule.unless is not None:
                 yield rule.unless

@@ -134,6 +134,16 @@ class DelegationMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     forbid_delegated: bool = False  # the request is not delegated at all
 
 
+class ContentMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an input rule wants of the payload: any entry inside a criterion, all criteria."""
+
+    detectors: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+    content_types: tuple[str, ...] = ()
+    size_gt: int | None = None
+
+
 class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a rule applies to: every field that is not empty must hold."""
 
@@ -154,6 +164,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     time: TimeMatch | None = None
     delegation: DelegationMatch | None = None
     args: tuple[ArgCondition, ...] = ()
+    content: ContentMatch | None = None  # in input rules only
 
 
 class Throttle(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,6 +221,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     label_trust: Mapping[str, Origin] = {}
     derivations: tuple[Derivation, ...] | None = None  # None: the defaults of DESIGN 4
     rules: tuple[Rule, ...] = ()
+    input_rules: tuple[Rule, ...] = ()  # their matches look at content too
     tests: tuple[PolicyTest, ...] = ()
 
 
