@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import uvloop
 
-from bench.server import CLIENT_CORE, KEY, Running, server, use_core
+from bench.server import CLIENT_CORE, KEY, Running, cpu_seconds, server, use_core
 
 CONNECTIONS = 64
 CLOSED_SECONDS = 5.0
@@ -43,13 +43,18 @@ async def _verb(verb: str, running: Running) -> dict[str, Any]:
     request = _request(verb)
     clients = [await _connect(running.port) for _ in range(CONNECTIONS)]
     await _closed(clients, request, 1.0)  # warm up
+    before = cpu_seconds(running.pid)
     times = await _closed(clients, request, CLOSED_SECONDS)
+    spent = cpu_seconds(running.pid) - before
     rate = len(times) / CLOSED_SECONDS
     latencies = await _open(clients, request, rate * 0.85, OPEN_SECONDS)
     for client in clients:
         client.close()
     return {
         "rate_per_s": round(rate),
+        "server_cpu_us": round(
+            spent / len(times) * 1e6, 1
+        ),  # steadier than rates on a busy machine
         "closed_p50_ms": _ms(times, 50),
         "closed_p99_ms": _ms(times, 99),
         "open_at_per_s": round(rate * 0.85),

@@ -18,13 +18,14 @@ class HeadTooLargeError(ValueError):
 class BoundedHttpProtocol(HttpToolsProtocol):
     """One connection."""
 
-    _reading_head = True
+    _reading_head = False
     _head_bytes = 0
+    _head_size = 0
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._await_head()
+        self._start_timer()  # a connection that never says anything is a head that never ends
 
     def data_received(self, data: bytes) -> None:
         if self._reading_head:
@@ -34,12 +35,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 self._refuse_head()
                 return
         super().data_received(data)
+        # Most heads come whole and never see a timer.
+        if self._reading_head and self._head_timer is None:
+            self._start_timer()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._reading_head = True
         self._head_size = 0
-        if not self._reading_head:
-            self._await_head()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._head_size += len(name) + len(value)
@@ -57,9 +60,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._stop_timer()
         super().connection_lost(exc)
 
-    def _await_head(self) -> None:
-        self._reading_head = True
-        self._stop_timer()
+    def _start_timer(self) -> None:
         self._head_timer = self.loop.call_later(HEAD_SECONDS_MAX, self._refuse_head)
 
     def _stop_timer(self) -> None:
@@ -68,5 +69,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._head_timer = None
 
     def _refuse_head(self) -> None:
+        self._head_timer = None
         if not self.transport.is_closing():
             self.send_400_response("The head of the request is too long or too slow.")

@@ -5,41 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forestall.policy.globs import GlobError, GlobSet, compile_globs, glob_pattern
-
-
-def naive(glob: str, value: str) -> bool:
-    """By recursion on the definition: no regular expression, no cleverness."""
-    if not glob:
-        return not value
-    head, rest = glob[0], glob[1:]
-    if head == "*":
-        return any(naive(rest, value[skip:]) for skip in range(len(value) + 1))
-    if not value:
-        return False
-    if head == "?":
-        return naive(rest, value[1:])
-    if head == "[":
-        negated = rest[:1] in ("!", "^")
-        start = 1 if negated else 0
-        end = rest.index("]", start + 1)
-        return (_in_class(rest[start:end], value[0]) != negated) and naive(
-            rest[end + 1 :], value[1:]
-        )
-    return head == value[0] and naive(rest, value[1:])
-
-
-def _in_class(body: str, char: str) -> bool:
-    index = 0
-    while index < len(body):
-        if body[index + 1 : index + 2] == "-" and index + 2 < len(body):
-            if body[index] <= char <= body[index + 2]:
-                return True
-            index += 3
-        else:
-            if body[index] == char:
-                return True
-            index += 1
-    return False
+from tests.oracle import glob_matches as naive
 
 
 PIECES = st.sampled_from(["a", "b", ".", "*", "?", "[ab]", "[!a]", "[a-c]", "[]]", "[*]", "\n"])
