@@ -9,22 +9,22 @@ import importlib.util
 import itertools
 import re
 import shlex
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
-import msgspec
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from forestall.cli import output
 from forestall.cli.main import cli
 from forestall.identity.roles import PERMISSIONS, Permission, Role
-from forestall.policy import PolicyError, compile_policy, load_policy
+from forestall.policy import PolicyError, Snapshot, compile_policy, evaluate, load_policy
 from forestall.policy.testing import run_tests
 from forestall.server.settings import BOOTSTRAP_KEY_VARIABLE, DEFAULTS
+from tests.asking import asked, instant
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -254,13 +254,28 @@ def test_policy_examples_load(block: Block) -> None:
 @pytest.mark.parametrize("example", list(_examples()), ids=lambda one: one.cases.place)
 def test_policy_examples_decide_as_shown(example: Example) -> None:
     policy = load_policy(example.policy.text.encode(), source=example.policy.place)
-    asked = f"name: cases\nrules: []\ntests:\n{textwrap.indent(example.cases.text, '  ')}"
-    cases = load_policy(asked.encode(), source=example.cases.place)
-    # The cases are read as tests of the language, and decided by the policy above them alone.
-    joined = msgspec.structs.replace(policy, tests=policy.tests + cases.tests)
-    outcomes = run_tests(compile_policy(joined))
-    assert len(outcomes) >= 1
-    assert not [outcome for outcome in outcomes if not outcome.passed]
+    snapshot = compile_policy(policy)
+    assert not [outcome for outcome in run_tests(snapshot) if not outcome.passed]
+    cases = yaml.safe_load(example.cases.text)
+    assert len(cases) >= 1
+    for case in cases:
+        _require_decision(snapshot, case)
+
+
+def _require_decision(snapshot: Snapshot, case: dict[str, Any]) -> None:
+    """One case of the page: as in `tests`, and `now`, `lifted` and every field of a request."""
+    assert case.keys() <= {"name", "request", "now", "lifted", "want"}
+    assert case["want"].keys() <= {"decision", "rule_id", "code"}
+    payload = {"prompt": "", "context": None}
+    payload |= {key: case["request"].pop(key) for key in payload if key in case["request"]}
+    decision = evaluate(
+        snapshot,
+        asked({**case["request"], "payload": payload}),
+        now=instant(case),
+        lifted=frozenset(case.get("lifted", ())),
+    )
+    given = {key: getattr(decision, key) for key in case["want"]}
+    assert given == case["want"], case
 
 
 def _broken() -> list[tuple[Block, Block]]:

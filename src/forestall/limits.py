@@ -42,6 +42,7 @@ PATTERN_BYTES_MAX = 1_024  # RE2 is linear in the text, and this bounds its fact
 GLOB_MEMO_ENTRIES_MAX = 8_192  # distinct values remembered per compiled glob list
 
 # -- facts --
+FACTS_PER_TEXT_MAX = 64  # commands, statements or hosts in one text; at the bound: deny
 VIEWS_MAX = 256  # things that one payload may do; more cannot be decided one by one: deny
 EXPLAINED_RULES_MAX = 20  # nearest rules shown when none or few apply
 

@@ -45,7 +45,7 @@ GLOBS = [
 LABEL_NAMES = ["env", "team", "x", "y", "command_class", "command_program"]
 SHELL = ["rm -rf /", "ls", "ls | sudo rm x", "$X", "curl a | sh", "", "cat a; mv a b"]
 PATHS = ["$.a", "$.b.a", "$['a']", '$["a.b"]', "$.b[0]", "$.b[-1]", "$['it\\'s']", "$[0]"]
-PATTERNS = ["a", "a|b", "[0-9]+", ".*", "(?i)A.*", "é?a"]  # RE2 and `re` read these alike
+PATTERNS = ["a", "a|b", "[0-9]+", ".*", "(?i)A.*", "é?a"]
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu"]
 DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 MINUTES = [0, 1, 90, 120, 150, 180, 720, 1439]
@@ -55,7 +55,10 @@ maybe_word = words | st.just("")
 some_words = st.lists(words, max_size=3, unique=True).map(tuple)
 a_few_words = st.lists(words, min_size=1, max_size=2, unique=True).map(tuple)
 some_globs = st.lists(st.sampled_from(GLOBS), min_size=1, max_size=2, unique=True).map(tuple)
-labels = st.dictionaries(st.sampled_from(LABEL_NAMES), words | st.just("destructive"), max_size=4)
+_label_values = words | st.just("destructive")
+labels: st.SearchStrategy[dict[str, str]] = st.just({}) | st.fixed_dictionaries(
+    {"env": _label_values}, optional=dict.fromkeys(LABEL_NAMES[1:], _label_values)
+)
 _label_globs = st.lists(
     st.sampled_from(["*", *GLOBS, "destructive", "unknown", "read"]),
     min_size=1,
@@ -64,7 +67,7 @@ _label_globs = st.lists(
 ).map(tuple)
 # Mostly one pair, now and then more than the index has columns for.
 label_globs = (
-    st.dictionaries(st.sampled_from(LABEL_NAMES), _label_globs, min_size=1, max_size=1)
+    st.fixed_dictionaries({"env": _label_globs})
     | st.dictionaries(st.sampled_from(LABEL_NAMES), _label_globs, min_size=1, max_size=5)
 ).map(lambda pairs: tuple(sorted(pairs.items())))
 

@@ -1,19 +1,47 @@
-"""`forestall policy check|test`: read policies as the server would, without a server."""
+"""`forestall policy check|test|show|explain|convert`: reads policies as the server would."""
 
+import copy
+import json
 from pathlib import Path
-from typing import Any
 
 import click
 
 from forestall.cli.output import EXIT_CHECK_FAILED, json_option, print_json
+from forestall.cli.policy_report import (
+    Result,
+    coverage_object,
+    junit_xml,
+    outcome_object,
+    outcome_results,
+    print_coverage,
+    print_snapshot,
+    print_warnings,
+    problem_object,
+    problem_results,
+    sarif_log,
+    snapshot_object,
+    warning_object,
+    warning_results,
+)
+from forestall.cli.simulate import explain as explain_command
+from forestall.policy.analyse import analyse
 from forestall.policy.compile import Snapshot, compile_policy
+from forestall.policy.convert import convert as converted_policy
+from forestall.policy.coverage import measure
 from forestall.policy.language import load_policy
 from forestall.policy.problems import PolicyError, Problem
 from forestall.policy.rules import Policy
-from forestall.policy.testing import TestOutcome, run_tests
+from forestall.policy.testing import CaseFile, TestOutcome, cases_of, load_cases, run_tests
 
 _paths = click.argument(
     "paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
+)
+_sarif_option = click.option(
+    "--sarif",
+    "sarif_path",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write what was found as SARIF 2.1.0, for code review.",
 )
 
 
@@ -24,59 +52,189 @@ def policy() -> None:
 
 @policy.command()
 @_paths
+@click.option("--strict", is_flag=True, help="Exit with 1 when there is a warning.")
+@_sarif_option
 @json_option
-def check(paths: tuple[Path, ...], as_json: bool) -> None:
-    """Find every mistake in policy files (or directories of them)."""
+def check(paths: tuple[Path, ...], strict: bool, sarif_path: Path | None, as_json: bool) -> None:
+    """Find every mistake in policy files (or directories of them).
+
+    Warns about rules that load and do not mean what they seem to.
+    """
     policies, snapshot, problems = _load(paths)
+    warnings = analyse(snapshot) if snapshot is not None else ()
+    errors = sum(each.error for each in warnings)
+    if sarif_path is not None:
+        _write_sarif(sarif_path, [*problem_results(problems), *warning_results(warnings)])
     if as_json:
         print_json(
             {
-                "ok": snapshot is not None,
+                "ok": snapshot is not None and not errors,
                 "snapshot": snapshot.digest if snapshot else "",
                 "rules": snapshot.rule_count if snapshot else 0,
-                "problems": [_problem_object(problem) for problem in problems],
+                "problems": [problem_object(problem) for problem in problems],
+                "warnings": [warning_object(warning) for warning in warnings],
             }
         )
-    elif snapshot is not None:
-        names = ", ".join(policy.name for policy in policies)
-        click.echo(f"ok: {snapshot.rule_count} rules in {names}, snapshot {snapshot.digest[:12]}")
-    if snapshot is None:
-        if not as_json:
-            click.echo(PolicyError(problems).render(), err=True)
-            click.echo(f"{len(problems)} problem(s)", err=True)
+    elif snapshot is None:
+        click.echo(PolicyError(problems).render(), err=True)
+        click.echo(f"{len(problems)} problem(s)", err=True)
+    else:
+        print_warnings(warnings)
+        if errors:
+            click.echo(f"{errors} problem(s)", err=True)
+        else:
+            names = ", ".join(policy.name for policy in policies)
+            digest = snapshot.digest[:12]
+            click.echo(f"ok: {snapshot.rule_count} rules in {names}, snapshot {digest}")
+    if snapshot is None or errors or (strict and warnings):
+        raise click.exceptions.Exit(EXIT_CHECK_FAILED)
+
+
+@policy.command()
+@_paths
+@click.option(
+    "--cases",
+    "case_paths",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Cases in a file of their own, under `tests`, as YAML or JSON; repeatable.",
+)
+@click.option("--coverage", "in_full", is_flag=True, help="Show what the cases exercise.")
+@click.option(
+    "--min-coverage",
+    metavar="PERCENT",
+    type=click.FloatRange(0, 100),
+    help="Exit with 1 when fewer of the rules speak in some case.",
+)
+@click.option(
+    "--junit",
+    "junit_path",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the outcomes as JUnit XML.",
+)
+@_sarif_option
+@json_option
+def test(
+    paths: tuple[Path, ...],
+    case_paths: tuple[Path, ...],
+    in_full: bool,
+    min_coverage: float | None,
+    junit_path: Path | None,
+    sarif_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Run the `tests` that stand in policy files against all of the given files together.
+
+    Names the rules that no case exercises.
+    """
+    policies, snapshot, problems = _load(paths)
+    files, case_problems = _load_cases(case_paths)
+    problems.extend(case_problems)
+    if snapshot is None or problems:
+        if sarif_path is not None:
+            _write_sarif(sarif_path, list(problem_results(problems)))
+        raise PolicyError(problems)
+    outcomes = run_tests(snapshot, files)
+    failed = [outcome for outcome in outcomes if not outcome.passed]
+    coverage = measure(snapshot, [case for _, case in cases_of(snapshot, files)])
+    if junit_path is not None:
+        _write(junit_path, junit_xml(outcomes))
+    if sarif_path is not None:
+        _write_sarif(sarif_path, list(outcome_results(outcomes)))
+    if as_json:
+        print_json(
+            {
+                "passed": len(outcomes) - len(failed),
+                "failed": len(failed),
+                "tests": [outcome_object(outcome) for outcome in outcomes],
+                "coverage": coverage_object(coverage),
+            }
+        )
+    else:
+        _print_outcomes(outcomes)
+        if outcomes:
+            print_coverage(coverage, in_full=in_full or min_coverage is not None)
+        click.echo(f"{len(outcomes) - len(failed)} passed, {len(failed)} failed")
+        if not outcomes:
+            names = ", ".join(policy.source for policy in policies)
+            click.echo(f"there are no `tests` in {names}", err=True)
+    short = min_coverage is not None and coverage.percent < min_coverage
+    if short:
+        click.echo(f"coverage is below {min_coverage:.4g}%", err=True)
+    if failed or not outcomes or short:
         raise click.exceptions.Exit(EXIT_CHECK_FAILED)
 
 
 @policy.command()
 @_paths
 @json_option
-def test(paths: tuple[Path, ...], as_json: bool) -> None:
-    """Run the `tests` that stand in policy files against all of the given files together."""
-    policies, snapshot, problems = _load(paths)
+def show(paths: tuple[Path, ...], as_json: bool) -> None:
+    """Print what policy files compile to: layers and rules in order, and the digest."""
+    _, snapshot, problems = _load(paths)
     if snapshot is None:
         raise PolicyError(problems)
-    outcomes = run_tests(snapshot)
-    failed = [outcome for outcome in outcomes if not outcome.passed]
     if as_json:
-        print_json(
-            {
-                "passed": len(outcomes) - len(failed),
-                "failed": len(failed),
-                "tests": [_outcome_object(outcome) for outcome in outcomes],
-            }
-        )
+        print_json(snapshot_object(snapshot))
     else:
-        for outcome in outcomes:
-            click.echo(f"{'ok    ' if outcome.passed else 'FAILED'} {outcome.name}")
-            if not outcome.passed:
-                click.echo(f"       wanted {outcome.wanted}, got {outcome.got}")
-                click.echo(f"       {outcome.source}:{outcome.line}")
-        click.echo(f"{len(outcomes) - len(failed)} passed, {len(failed)} failed")
-        if not outcomes:
-            names = ", ".join(policy.source for policy in policies)
-            click.echo(f"there are no `tests` in {names}", err=True)
-    if failed or not outcomes:
-        raise click.exceptions.Exit(EXIT_CHECK_FAILED)
+        print_snapshot(snapshot)
+
+
+@policy.command()
+@click.argument("path", metavar="FILE", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    "out_path",
+    metavar="OUT",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write here instead of standard output.",
+)
+def convert(path: Path, out_path: Path | None) -> None:
+    """Rewrite a policy file of another control plane, Cordum's, in our language.
+
+    Each change is a comment with the line it came from; what has no counterpart is an error,
+    and nothing is written.
+    """
+    text = converted_policy(_bytes(path), source=str(path))
+    if out_path is None:
+        click.echo(text, nl=False)
+    else:
+        _write(out_path, text)
+
+
+def _offline_explain() -> click.Command:
+    """`forestall explain`, of a policy file only."""
+    command = copy.copy(explain_command)
+    command.params = [copy.copy(param) for param in command.params]
+    for param in command.params:
+        if isinstance(param, click.Option):
+            param.required = param.name == "policy_path"
+            param.hidden = param.name in ("url", "api_key")
+    return command
+
+
+policy.add_command(_offline_explain())
+
+
+def _print_outcomes(outcomes: list[TestOutcome]) -> None:
+    for outcome in outcomes:
+        click.echo(f"{'ok    ' if outcome.passed else 'FAILED'} {outcome.name}")
+        if not outcome.passed:
+            click.echo(f"       wanted {outcome.wanted}, got {outcome.got}")
+            click.echo(f"       {outcome.source}:{outcome.line}")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as cause:
+        raise click.UsageError(f"cannot write {path}: {cause.strerror}") from cause
+
+
+def _write_sarif(path: Path, results: list[Result]) -> None:
+    _write(path, json.dumps(sarif_log(results), indent=2) + "\n")
 
 
 def _load(paths: tuple[Path, ...]) -> tuple[list[Policy], Snapshot | None, list[Problem]]:
@@ -84,17 +242,33 @@ def _load(paths: tuple[Path, ...]) -> tuple[list[Policy], Snapshot | None, list[
     problems: list[Problem] = []
     for path in _files(paths):
         try:
-            policies.append(load_policy(path.read_bytes(), source=str(path)))
+            policies.append(load_policy(_bytes(path), source=str(path)))
         except PolicyError as error:
             problems.extend(error.problems)
-        except OSError as cause:
-            raise click.UsageError(f"cannot read {path}: {cause.strerror}") from cause
     if not problems:
         try:
             return policies, compile_policy(policies), []
         except PolicyError as error:
             problems.extend(error.problems)
     return policies, None, problems
+
+
+def _load_cases(paths: tuple[Path, ...]) -> tuple[list[CaseFile], list[Problem]]:
+    files: list[CaseFile] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            files.append(load_cases(_bytes(path), source=str(path)))
+        except PolicyError as error:
+            problems.extend(error.problems)
+    return files, problems
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as cause:
+        raise click.UsageError(f"cannot read {path}: {cause.strerror}") from cause
 
 
 def _files(paths: tuple[Path, ...]) -> list[Path]:
@@ -108,24 +282,3 @@ def _files(paths: tuple[Path, ...]) -> list[Path]:
         else:
             found.append(path)
     return found
-
-
-def _problem_object(problem: Problem) -> dict[str, Any]:
-    return {
-        "source": problem.source,
-        "line": problem.line,
-        "column": problem.column,
-        "message": problem.message,
-        "hint": problem.hint,
-    }
-
-
-def _outcome_object(outcome: TestOutcome) -> dict[str, Any]:
-    return {
-        "name": outcome.name,
-        "passed": outcome.passed,
-        "wanted": outcome.wanted,
-        "got": outcome.got,
-        "source": outcome.source,
-        "line": outcome.line,
-    }

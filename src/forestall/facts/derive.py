@@ -1,54 +1,42 @@
-"""The registry of derivers: payload in, labels out. Never raises, never says safe of the unknown.
+"""The registry of derivers: payload in, labels out. Never says safe of the unknown.
 
 A deriver gives *views*: one label assignment for each thing the payload would do. Three commands
 in a pipeline are three views. The evaluator decides under every view and the strictest decision
-stands, so no part of a payload can hide behind another (ADR-0004).
+stands, so no part of a payload can hide behind another (ADR-0004). The parsers are imported by the
+first payload that needs them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from forestall.limits import VIEWS_MAX
+from forestall.limits import FACTS_PER_TEXT_MAX, VIEWS_MAX
 
 LabelView = Mapping[str, str]
+UNKNOWN = "unknown"
+_T = TypeVar("_T")
 
 
 class PayloadKind(StrEnum):
     """What a payload is written in."""
 
     SHELL = "shell"
+    SQL = "sql"
+    URL = "url"
+    PATH = "path"
+    CLUSTER = "cluster"
 
 
-class Derivation(msgspec.Struct, frozen=True, kw_only=True):
+class Derivation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Payloads of these topics are of this kind, and stand in these fields of the payload."""
 
     kind: PayloadKind
     topics: tuple[str, ...]
     fields: tuple[str, ...]
-
-
-SHELL_FIELDS = (
-    "prompt",
-    "context",
-    "context.command",
-    "context.commands",
-    "context.cmd",
-    "context.args",
-    "context.argv",
-    "context.script",
-    "context.code",
-    "context.input",
-)
-DEFAULT_DERIVATIONS = (
-    Derivation(kind=PayloadKind.SHELL, topics=("job.exec.*",), fields=SHELL_FIELDS),
-)
-# Labels that a deriver owns: a client's value for one of them can tighten, never loosen.
-DERIVED_LABELS = frozenset({"command_class", "command_program"})
-
-_UNKNOWN_VIEW: LabelView = {"command_class": "unknown", "command_program": ""}
+    dialect: str = ""  # of SQL, as sqlglot names it; empty: it must mean the same in all
+    workspace: str = "/workspace"  # where relative paths start
 
 
 class TooMuchToDeriveError(ValueError):
@@ -58,37 +46,144 @@ class TooMuchToDeriveError(ValueError):
     """
 
 
+def _context(*names: str) -> tuple[str, ...]:
+    return ("prompt", "context", *(f"context.{name}" for name in names))
+
+
+_COMMAND_FIELDS = _context("command", "commands", "cmd", "args", "argv", "script", "code", "input")
+FIELDS_OF_KIND: Mapping[PayloadKind, tuple[str, ...]] = {
+    PayloadKind.SHELL: _COMMAND_FIELDS,
+    PayloadKind.SQL: _context("sql", "query", "queries", "statement", "statements"),
+    PayloadKind.URL: _context("url", "urls", "uri", "target", "endpoint", "host", "redirect"),
+    PayloadKind.PATH: _context("path", "paths", "file", "files", "source", "target", "destination"),
+    PayloadKind.CLUSTER: _COMMAND_FIELDS,
+}
+# What each deriver computes. A client's value for one of these can tighten, never loosen.
+LABELS_OF_KIND: Mapping[PayloadKind, tuple[str, ...]] = {
+    PayloadKind.SHELL: ("command_class", "command_program"),
+    PayloadKind.SQL: ("sql_class", "sql_statement", "sql_table"),
+    PayloadKind.URL: ("url_host", "url_host_kind", "url_scheme"),
+    PayloadKind.PATH: ("path", "path_class"),
+    PayloadKind.CLUSTER: (
+        "cluster_class",
+        "cluster_namespace",
+        "cluster_resource",
+        "cluster_tool",
+        "cluster_verb",
+    ),
+}
+DERIVED_LABELS = frozenset(label for labels in LABELS_OF_KIND.values() for label in labels)
+DEFAULT_DERIVATIONS = tuple(
+    Derivation(kind=kind, topics=(topic,), fields=FIELDS_OF_KIND[kind])
+    for kind, topic in (
+        (PayloadKind.SHELL, "job.exec.*"),
+        (PayloadKind.SQL, "job.sql.*"),
+        (PayloadKind.URL, "job.http.*"),
+        (PayloadKind.PATH, "job.file.*"),
+        (PayloadKind.CLUSTER, "job.k8s.*"),
+    )
+)
+
+
 def derive(derivation: Derivation, payload: Any) -> tuple[LabelView, ...]:
     """The label views of `payload` ({"prompt": text, "context": anything}); never empty.
 
-    Raises TooMuchToDeriveError past VIEWS_MAX views, and nothing else.
+    Raises TooMuchToDeriveError past FACTS_PER_TEXT_MAX things in a text or VIEWS_MAX views, and
+    nothing else.
     """
-    texts = [text for field in derivation.fields for text in _texts_at(payload, field)]
-    return _shell_views(texts)
-
-
-def _shell_views(texts: list[str]) -> tuple[LabelView, ...]:
-    # Imported here: the parser is loaded by those who parse, not by `forestall --help`.
-    from forestall.facts.shell import COMMANDS_MAX, commands_in
-
-    views: dict[tuple[str, str], LabelView] = {}
-    for text in texts:
-        commands = commands_in(text)
-        if len(commands) >= COMMANDS_MAX:
-            raise TooMuchToDeriveError
-        for command in commands:
-            for kind in sorted(command.classes):
-                views[command.program, kind.value] = {
-                    "command_class": kind.value,
-                    "command_program": command.program,
-                }
+    is_command = derivation.kind in (PayloadKind.SHELL, PayloadKind.CLUSTER)
+    texts = [
+        text
+        for field in derivation.fields
+        for text in _texts_at(payload, field, is_command=is_command)
+    ]
+    views = {tuple(view.items()): view for view in _DERIVERS[derivation.kind](texts, derivation)}
     if len(views) > VIEWS_MAX:
         raise TooMuchToDeriveError
-    return tuple(views.values()) or (_UNKNOWN_VIEW,)
+    labels = LABELS_OF_KIND[derivation.kind]
+    nothing = {label: UNKNOWN if label.endswith(("_class", "_kind")) else "" for label in labels}
+    return tuple(views.values()) or (nothing,)
 
 
-def _texts_at(payload: Any, field: str) -> Iterator[str]:
-    """The texts at a dotted path. A list of words is one command line, as a worker would run it."""
+def _shell_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView]:
+    from forestall.facts.shell import commands_in
+
+    for text in texts:
+        for command in _bounded(commands_in(text)):
+            for kind in sorted(command.classes):
+                yield {"command_class": kind.value, "command_program": command.program}
+
+
+def _sql_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView]:
+    from forestall.facts.sql import TABLES_MAX, statements_in
+
+    for text in texts:
+        for one in _bounded(statements_in(text, dialect=derivation.dialect)):
+            if len(one.tables) >= TABLES_MAX:
+                raise TooMuchToDeriveError
+            for kind in sorted(one.classes):
+                for table in one.tables or ("",):
+                    yield {
+                        "sql_class": kind.value,
+                        "sql_statement": one.statement,
+                        "sql_table": table,
+                    }
+
+
+def _url_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView]:
+    from forestall.facts.urls import urls_in
+
+    for text in texts:
+        for one in _bounded(urls_in(text)):
+            yield {
+                "url_host": one.host,
+                "url_host_kind": one.kind.value,
+                "url_scheme": one.scheme,
+            }
+
+
+def _path_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView]:
+    from forestall.facts.file_paths import paths_in
+
+    for one in _bounded(paths_in(texts, workspace=derivation.workspace)) if texts else ():
+        for kind in sorted(one.classes):
+            yield {"path": one.path, "path_class": kind.value}
+
+
+def _cluster_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView]:
+    from forestall.facts.cluster import verbs_in
+
+    for text in texts:
+        for one in _bounded(verbs_in(text)):
+            for kind in sorted(one.classes):
+                yield {
+                    "cluster_class": kind.value,
+                    "cluster_namespace": one.namespace,
+                    "cluster_resource": one.resource,
+                    "cluster_tool": one.tool,
+                    "cluster_verb": one.verb,
+                }
+
+
+_DERIVERS: Mapping[PayloadKind, Callable[[list[str], Derivation], Iterable[LabelView]]] = {
+    PayloadKind.SHELL: _shell_views,
+    PayloadKind.SQL: _sql_views,
+    PayloadKind.URL: _url_views,
+    PayloadKind.PATH: _path_views,
+    PayloadKind.CLUSTER: _cluster_views,
+}
+
+
+def _bounded(facts: tuple[_T, ...]) -> tuple[_T, ...]:
+    """A parser that reached its bound may have left something out."""
+    if len(facts) >= FACTS_PER_TEXT_MAX:
+        raise TooMuchToDeriveError
+    return facts
+
+
+def _texts_at(payload: Any, field: str, *, is_command: bool) -> Iterator[str]:
+    """The texts at a dotted path. A list is a list of texts; where payloads are commands, it is
+    also one command line, as a worker would run it."""
     value = payload
     for name in field.split("."):
         value = value.get(name) if isinstance(value, Mapping) else None
@@ -97,7 +192,9 @@ def _texts_at(payload: Any, field: str) -> Iterator[str]:
             yield value
     elif isinstance(value, list):
         words = [item for item in value if isinstance(item, str)]
-        if words:
+        if words and not is_command:
+            yield from words
+        elif words:
             yield " ".join(_quoted(word) for word in words)
             # The same list may also be a list of commands: what it would do as one counts too.
             yield from (word for word in words if " " in word or len(words) == 1)

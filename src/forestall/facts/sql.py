@@ -12,11 +12,12 @@ settings. READ never stands beside another class.
 import re
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from forestall.facts import sql_words as known
+from forestall.facts.sql_tables import CHANGES, name_parts, tables_of, target_of
 from forestall.facts.sql_text import (
     LITERAL,
     Part,
@@ -36,6 +37,7 @@ STATEMENTS_MAX: Final = 64  # statements reported; each one costs a decision
 TABLES_MAX: Final = 16  # tables reported for one statement; honest joins need ten
 NESTING_MAX: Final = 64  # open brackets at once; the parser recurses into each
 NODES_PER_WORD: Final = 12  # tree nodes the parser may make for one token; honest text needs three
+TOKENS_MAX: Final = 8_000  # parsed for one text; a bulk load is longer, and is unknown
 EXPLAIN_MAX: Final = 3  # EXPLAIN inside EXPLAIN
 
 
@@ -77,6 +79,7 @@ _NOTHING: Final = _classes("")
 _READ: Final = _classes("r")
 _UNKNOWN: Final = _classes("u")
 _DESTRUCTIVE: Final = _classes("d")
+_ZERO_MATCHES: Final = frozenset(("", "mysql", "doris", "starrocks", "singlestore"))
 _BY_HINT: Final = {word: _classes(letters) for word, letters in known.HINTS.items()}
 _UNKNOWN_STATEMENT: Final = SqlStatement(statement="", classes=_UNKNOWN)
 
@@ -91,12 +94,13 @@ _PRAGMA: Final = re.compile(
 )
 _COPY: Final = re.compile(rf"(.*)\b(from|to)\b\s*(?:\b(\w+)\b|({LITERAL})?)", re.IGNORECASE)
 _CHAIN: Final = re.compile(r"[^\W\d][\w$]*(?:\s*\.\s*[^\W\d][\w$]*)*")
+_WORD_AND_BRACKET: Final = re.compile(r"(\w+)\s*(\(?)")
 _PLAIN_NAME: Final = re.compile(r"[\w $#-]*")
+_DROP_QUOTES: Final = {ord(char): None for char in '"`[]'}
 _NAMES: Final = {
     "TruncateTable": "truncate", "MultitableInserts": "insert", "Union": "select",
     "Except": "select", "Intersect": "select", "Subquery": "select", "Values": "select",
 }  # fmt: skip
-_CHANGES: Final = ("Insert", "Update", "Delete", "Merge")
 
 
 def statements_in(text: str, *, dialect: str = "") -> tuple[SqlStatement, ...]:
@@ -110,12 +114,14 @@ def statements_in(text: str, *, dialect: str = "") -> tuple[SqlStatement, ...]:
     chosen = _dialect(dialect)
     found: dict[SqlStatement, None] = {}
     read = readings(text, dialect)
-    judge = _Judge(chosen or _dialect(""), zero_matches=dialect in ("", "mysql", "doris"))
+    if not read:
+        return (SqlStatement(statement="", classes=_hinted(text)),)
+    judge = _Judge(chosen or _dialect(""), zero_matches=dialect in _ZERO_MATCHES)
     for part in read[0].parts[: STATEMENTS_MAX + 1]:
         for statement in judge.statements(part):
             found.setdefault(statement)
     sure = chosen is not None and len(read) == 1 and read[0].sound and not is_odd(text)
-    if not sure or not found or any(_UNKNOWN <= one.classes for one in found):
+    if not sure or not found or any(one.classes >= _UNKNOWN for one in found):
         found.setdefault(SqlStatement(statement="", classes=_hinted(text)))
     if len(found) <= STATEMENTS_MAX:
         return tuple(found)
@@ -150,6 +156,7 @@ class _Judge:
     def __init__(self, dialect: "Dialect | None", *, zero_matches: bool) -> None:
         self._dialect = dialect
         self._zero_matches = zero_matches
+        self._tokens = 0
 
     def statements(self, part: Part, depth: int = 0) -> Iterator[SqlStatement]:
         """The statement, and those inside it."""
@@ -166,7 +173,9 @@ class _Judge:
             yield from self._copied(part, words, depth)
         else:
             kinds = _by_keyword(first, words, part.bare)
-            tables = _chains(part.bare) if kinds - _classes("rt") else ()
+            tables = _chains(part.clean) if kinds - _classes("rt") else ()
+            if len(tables) == TABLES_MAX:
+                kinds |= _UNKNOWN
             yield SqlStatement(
                 statement=first if kinds != _UNKNOWN or first in known.STATEMENTS else "",
                 classes=kinds,
@@ -185,11 +194,11 @@ class _Judge:
         if inner_first not in known.PARSED and inner_first not in ("explain", "copy", "execute"):
             plain = _CHAIN.fullmatch(bare["rest"].strip()) is not None
             kinds = _READ if plain else _UNKNOWN
-            yield SqlStatement(statement="explain", classes=kinds, tables=_chains(bare["rest"]))
+            yield SqlStatement(statement="explain", classes=kinds, tables=_chains(shape["rest"], 0))
             return
         runs = "analy" in shape["options"].lower()
         inner = list(self.statements(rest, depth + 1))
-        if runs or first != "explain" or any(_UNKNOWN <= one.classes for one in inner):
+        if runs or first != "explain" or any(one.classes >= _UNKNOWN for one in inner):
             yield from inner
         tables = tuple(dict.fromkeys(name for one in inner for name in one.tables))[:TABLES_MAX]
         yield SqlStatement(statement="explain", classes=_READ, tables=tables)
@@ -205,7 +214,7 @@ class _Judge:
                 kinds = _classes("wp" if shape[4] else "wpu")
         if "program" in words or "into" in words:
             kinds |= _classes("wpu")
-        if (kinds - _READ) != kinds and "stdout" not in words:
+        if words.count("from") + words.count("to") > 1 and "(" not in part.bare[:6]:
             kinds |= _UNKNOWN
         source = part.bare[4:].lstrip()
         if source.startswith("("):
@@ -213,8 +222,8 @@ class _Judge:
             yield from self.statements(inner, depth + 1)
             yield SqlStatement(statement="copy", classes=_tidy(kinds))
             return
-        named = _chains(source)[:1] or ("",)
-        yield SqlStatement(statement="copy", classes=_tidy(kinds), tables=tuple(filter(None, named)))
+        tables = _chains(part.clean)[:1]
+        yield SqlStatement(statement="copy", classes=_tidy(kinds), tables=tables)
 
     def _parsed(self, part: Part, first: str, words: list[str]) -> Iterator[SqlStatement]:
         root = self._parse(part, first)
@@ -226,7 +235,7 @@ class _Judge:
             yield SqlStatement(
                 statement=first if first != "with" else "",
                 classes=_tidy(kinds),
-                tables=_chains(part.bare),
+                tables=_chains(part.clean),
                 has_where="where" in words,
             )
             return
@@ -241,7 +250,7 @@ class _Judge:
         own |= _stray_verbs(part.bare, first, allowed)
         for node in root.walk():
             own |= _node_classes(node)
-        tables = _tables(root)
+        tables = tables_of(root)
         if len(tables) > TABLES_MAX or any(_is_strange(table) for table in tables):
             own |= _UNKNOWN
         yield SqlStatement(
@@ -255,21 +264,27 @@ class _Judge:
         return SqlStatement(
             statement=type(node).__name__.lower(),
             classes=_classes("w") | self._changed(node),
-            tables=_tables(node)[:TABLES_MAX],
+            tables=tables_of(node)[:TABLES_MAX],
             has_where=node.args.get("where") is not None,
         )
 
     def _parse(self, part: Part, first: str) -> "exp.Expr | None":
         """The tree of one statement; None unless the parser reads it as we did."""
-        if self._dialect is None or _nesting(part.bare) > NESTING_MAX:
+        crowded = self._tokens > TOKENS_MAX or _nesting(part.bare) > NESTING_MAX
+        if self._dialect is None or crowded:
             return None
         text = part.clean
         if first == "replace":
             text = re.sub(r"(?i)^\s*replace\b", "INSERT", text)
+        if type(self._dialect).__name__ == "Dialect":
+            text = text.replace("`", '"')  # quoted alike to whoever takes backticks at all
         from sqlglot import ErrorLevel
 
         try:
             tokens = self._dialect.tokenize(text)
+            self._tokens += len(tokens)
+            if self._tokens > TOKENS_MAX:
+                return None
             seen = bare_words(text[token.start : token.end + 1] for token in tokens)
             words = Part(text, part.bare).words()
             if seen[1:] != words[1:] or not seen:
@@ -297,8 +312,7 @@ class _Judge:
         if kind not in ("Update", "Delete"):
             return _NOTHING
         where = node.args.get("where")
-        targets = frozenset(table.rpartition(".")[2] for table in _tables(node, own_only=True))
-        if where is None or not narrows(where.this, targets, zero_matches=self._zero_matches):
+        if where is None or not narrows(where.this, target_of(node, self._zero_matches)):
             return _classes("wd")
         return _classes("w")
 
@@ -306,9 +320,10 @@ class _Judge:
 def _by_keyword(first: str, words: list[str], bare: str) -> Classes:
     """The classes of a statement that is known by its words alone."""
     if first in ("begin", "start", "commit", "rollback", "end", "abort", "savepoint", "release"):
-        named = 2 if {"to", "savepoint", "release"} & set(words) else 0
+        named = 1 if {"to", "savepoint", "release"} & set(words) else 0
         strange = [word for word in words if word not in known.TRANSACTION_WORDS]
-        return _classes("t") if len(strange) <= named and "(" not in bare else _UNKNOWN
+        plain = len(strange) <= named and "(" not in bare and not known.VERBS & set(strange)
+        return _classes("t") if plain else _UNKNOWN
     if first == "set":
         if known.PRIVILEGED_SETTINGS & set(words):
             return _classes("pu")
@@ -324,10 +339,9 @@ def _by_keyword(first: str, words: list[str], bare: str) -> Classes:
     if first == "reset" and {"master", "binary", "slave", "replica"} & set(words):
         return _classes("dpu")
     kinds = _classes(known.STATEMENTS.get(first, "u"))
-    if known.VERBS & set(words[1:]) and first != "show":
+    verbs = known.VERBS & set(words[1:])
+    if verbs - ({"create"} if first == "show" else set()):
         kinds |= _UNKNOWN
-    if first == "show" and known.VERBS - {"create", "grant"} & set(words[1:]):
-        kinds |= _UNKNOWN if set(words[1:]) & (known.VERBS - {"create"}) else _NOTHING
     return _tidy(kinds)
 
 
@@ -355,16 +369,16 @@ def _refined(first: str, words: list[str]) -> Classes:
 def _stray_verbs(bare: str, first: str, allowed: Iterable[str]) -> Classes:
     """UNKNOWN if a word stands here that could start another statement without a semicolon."""
     fine = known.INNER_VERBS.get(first, frozenset()) | set(allowed)
-    before = ["", ""]
-    for match in re.finditer(r"(\w+)\s*(\(?)", bare):
+    before = ""
+    for match in _WORD_AND_BRACKET.finditer(bare):
         word = match[1].lower()
         if word in known.VERBS and word not in fine:
-            locks = word == "update" and before[-1] in ("for", "key", "do", "on")
-            cascades = word in ("update", "delete") and before[-1] == "on" and first == "create"
+            locks = word == "update" and before in ("for", "key", "do")
+            cascades = before == "on" and first in ("create", "alter")
             calls = match[2] and word in ("replace", "insert", "truncate")
-            if not (locks or cascades or calls) or (before[-1] == "on" and not cascades):
-                return _UNKNOWN if before[-2:] != ["duplicate", "key"] else _NOTHING
-        before = [before[-1], word]
+            if not (locks or calls or (cascades and word in ("update", "delete"))):
+                return _UNKNOWN
+        before = word
     return _NOTHING
 
 
@@ -379,9 +393,10 @@ def _node_classes(node: "exp.Expr") -> Classes:
                 "CombinedParameterizedAgg"):  # fmt: skip
         return _function(node)
     if kind == "Table":
-        name = ".".join(_parts(node))
+        name = ".".join(name_parts(node))
         secret = {name, name.rpartition(".")[2]} & known.SECRET_TABLES
-        return _classes("p") if secret else _NOTHING
+        strange = type(node.args.get("this")).__name__ in ("Var", "Literal", "Parameter")
+        return _classes("p" if secret else "u" if strange else "")
     return _NOTHING
 
 
@@ -406,7 +421,7 @@ def _function(node: "exp.Expr") -> Classes:
 
 def _is_change(node: "exp.Expr") -> bool:
     """Whether this is a statement of its own, and not a branch of a MERGE."""
-    if type(node).__name__ not in _CHANGES:
+    if type(node).__name__ not in CHANGES:
         return False
     return node.parent is None or type(node.parent).__name__ != "When"
 
@@ -415,63 +430,16 @@ def _whens(node: "exp.Expr") -> list["exp.Expr"]:
     return [one for one in node.walk() if type(one).__name__ == "When"]
 
 
-def _tables(root: "exp.Expr", *, own_only: bool = False) -> tuple[str, ...]:
-    """The tables named in the tree; with `own_only`, those outside its sub-queries."""
-    found: dict[str, None] = {}
-    for node in root.walk(prune=lambda one: own_only and type(one).__name__ == "Select"):
-        if type(node).__name__ != "Table" or _is_defined(node):
-            continue
-        parts = _parts(node)
-        if parts:
-            found.setdefault(".".join(parts))
-    return tuple(found)
-
-
-def _parts(table: "exp.Expr") -> list[str]:
-    """The parts of a table's name; none for a function or a sub-query in a table's place."""
-    keys: tuple[Literal["catalog", "db", "this"], ...] = ("catalog", "db", "this")
-    nodes = [table.args.get(key) for key in keys]
-    names: list[str] = []
-    for node in nodes:
-        if node is None:
-            continue
-        for one in node.walk() if type(node).__name__ == "Dot" else (node,):
-            if type(one).__name__ in ("Identifier", "Parameter", "Placeholder"):
-                name = str(one.this).lower() if type(one).__name__ == "Identifier" else "?"
-                names.append(f'"{name}"' if "." in name else name)
-    return names if type(nodes[-1]).__name__ in ("Identifier", "Dot", "Parameter") else []
-
-
-def _is_defined(table: "exp.Expr") -> bool:
-    """Whether the name stands for a WITH clause that is in force here, not for a table."""
-    if table.args.get("db") is not None:
-        return False
-    name = str(table.name).lower()
-    child, parent = table, table.parent
-    while parent is not None:
-        if type(parent).__name__ in _CHANGES and child.arg_key == "this":
-            return False  # what is changed is always a table
-        clause = parent if type(parent).__name__ == "With" else parent.args.get("with_")
-        if clause is not None and child is not clause:
-            inside = type(parent).__name__ == "With" and not clause.args.get("recursive")
-            for one in clause.expressions:
-                if inside and one is child:
-                    break
-                if str(one.alias).lower() == name:
-                    return True
-        child, parent = parent, parent.parent
-    return False
-
-
 def _is_strange(table: str) -> bool:
     """Whether a table's name may stand for a file, an address or another server."""
     return any(not _PLAIN_NAME.fullmatch(part) for part in table.split("."))
 
 
-def _chains(bare: str) -> tuple[str, ...]:
+def _chains(clean: str, skip: int = 1) -> tuple[str, ...]:
     """Every dotted name in a text that was not parsed: more than its tables, never fewer."""
-    names = dict.fromkeys("".join(found.split()).lower() for found in _CHAIN.findall(bare))
-    return tuple(names)[1 : TABLES_MAX + 1]
+    found = _CHAIN.findall(clean.translate(_DROP_QUOTES))
+    names = dict.fromkeys("".join(name.split()).lower() for name in found[skip:])
+    return tuple(name for name in names if name not in known.NO_TABLES)[:TABLES_MAX]
 
 
 def _nesting(bare: str) -> int:

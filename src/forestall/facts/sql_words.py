@@ -6,6 +6,8 @@ Whatever is not here is not known. A function that is not listed as pure may be 
 from collections.abc import Mapping
 from typing import Final
 
+from forestall.facts.entries import names
+
 # First word of a statement -> letters of its classes (see `sql`); these need no parse of their own.
 STATEMENTS: Final[Mapping[str, str]] = {
     word: letters
@@ -20,7 +22,7 @@ STATEMENTS: Final[Mapping[str, str]] = {
         "dpu": "restore shutdown",
         "d": "purge",
         "u": """call exec execute do prepare declare fetch move close open deallocate handler if
-            while print go use reset system source delimiter help tee notee host start_ stop
+            while print go use reset system source delimiter help tee notee host stop
             change signal resignal get xa loop for raiserror throw waitfor""",
     }.items()
     for word in words.split()
@@ -48,12 +50,17 @@ PARSED: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
         ("revoke", "p", "Revoke"),
     )
 }
+# Words that are no table's name unless quoted, and nobody quotes them.
+NO_TABLES: Final = names(
+    """select from where into table tables set values and or not null in on as join by group order
+    limit is like if exists with for to full cascade database"""
+)
 # Words that start a statement of their own. Where one stands that the parse does not account for,
 # a database that needs no semicolon could see another statement.
-VERBS: Final = frozenset(
+VERBS: Final = names(
     """drop truncate delete update insert merge alter create grant revoke exec execute shutdown kill
-    deny backup restore reconfigure dbcc attach detach handler load replace vacuum reindex outfile
-    dumpfile openrowset opendatasource openquery writetext updatetext""".split()
+    deny backup restore reconfigure dbcc replace outfile
+    dumpfile openrowset opendatasource openquery writetext updatetext"""
 )
 # Verbs that may stand inside a statement that starts with the key.
 INNER_VERBS: Final[Mapping[str, frozenset[str]]] = {
@@ -84,37 +91,39 @@ HINTS: Final[Mapping[str, str]] = {
     }.items()
     for word in words.split()
 }
-PRIVILEGE_OBJECTS: Final = frozenset(
+PRIVILEGE_OBJECTS: Final = names(
     """user role group login credential certificate server extension language policy subscription
     publication privileges system owner authorization security trigger constraint_trigger
-    publication wrapper link profile audit endpoint assembly directory instance""".split()
+    publication wrapper link profile audit endpoint assembly directory instance"""
 )
-CODE_OBJECTS: Final = frozenset(
+CODE_OBJECTS: Final = names(
     """function procedure proc trigger event rule package aggregate operator cast conversion task
-    pipe stream macro job assembly java source""".split()
+    pipe stream macro job assembly java source"""
 )
-ALTER_LOSSES: Final = frozenset("drop truncate discard detach exchange remove unset".split())
-PRIVILEGED_SETTINGS: Final = frozenset(
+ALTER_LOSSES: Final = frozenset(
+    ["drop", "truncate", "discard", "detach", "exchange", "remove", "unset"]
+)
+PRIVILEGED_SETTINGS: Final = names(
     """role authorization global persist persist_only password super session_replication_role
-    sql_log_bin identity_insert row_security read_only""".split()
+    sql_log_bin identity_insert row_security read_only"""
 )
-PLAIN_SETTINGS: Final = frozenset(
+PLAIN_SETTINGS: Final = names(
     """transaction constraints timezone time statement_timeout lock_timeout datestyle names
     client_encoding application_name nocount autocommit extra_float_digits xact_abort
-    idle_in_transaction_session_timeout client_min_messages intervalstyle""".split()
+    idle_in_transaction_session_timeout client_min_messages intervalstyle"""
 )
-READING_PRAGMAS: Final = frozenset(
+READING_PRAGMAS: Final = names(
     """table_info table_xinfo table_list index_list index_info index_xinfo foreign_key_list
     database_list compile_options function_list collation_list foreign_key_check integrity_check
-    quick_check page_count freelist_count data_version""".split()
+    quick_check page_count freelist_count data_version"""
 )
-TRANSACTION_WORDS: Final = frozenset(
+TRANSACTION_WORDS: Final = names(
     """begin start commit rollback end abort transaction tran work savepoint to release deferred
     immediate exclusive isolation level read write only committed uncommitted repeatable
-    serializable and no chain with consistent snapshot prepared not deferrable""".split()
+    serializable and no chain with consistent snapshot prepared not deferrable"""
 )
 
-PURE_FUNCTIONS: Final = frozenset(
+PURE_FUNCTIONS: Final = names(
     """abs acos age array_agg array_append array_cat array_length array_position array_remove
     array_to_json array_to_string array_upper array_lower asin ascii atan atan2 avg bit_and bit_or
     bit_length bool_and bool_or btrim cardinality cbrt ceil ceiling char char_length
@@ -133,8 +142,10 @@ PURE_FUNCTIONS: Final = frozenset(
     json_typeof json_valid json_value jsonb_agg jsonb_array_elements jsonb_array_elements_text
     jsonb_array_length jsonb_build_array jsonb_build_object jsonb_each jsonb_each_text
     jsonb_extract_path jsonb_extract_path_text jsonb_object_agg jsonb_object_keys jsonb_pretty
-    jsonb_set jsonb_strip_nulls jsonb_to_record jsonb_to_recordset jsonb_typeof julianday justify_days
-    justify_hours justify_interval lag last_day last_insert_rowid last_value lcase lead least left
+    jsonb_set jsonb_strip_nulls jsonb_to_record jsonb_to_recordset jsonb_typeof julianday
+    justify_days
+    justify_hours justify_interval lag last_day last_insert_id last_insert_rowid last_value lcase
+    lead least left
     len length like ln localtime localtimestamp locate log log10 log2 lower lpad ltrim make_date
     make_interval make_time make_timestamp make_timestamptz max md5 median mid min minute mod month
     monthname now nth_value ntile nullif num_nonnulls num_nulls nvl nvl2 obj_description
@@ -158,18 +169,19 @@ PURE_FUNCTIONS: Final = frozenset(
     struct array map row values table host masklen network broadcast word_similarity crc32 sha1 sha2
     sha256 sha512 st_distance st_contains st_within st_intersects st_x st_y st_astext st_asgeojson
     st_makepoint st_setsrid st_dwithin openjson try_convert choose eomonth string_escape json_query
-    toyyyymm todate todatetime tostartofday countif uniq uniqexact quantile argmax argmin safe_divide
+    toyyyymm todate todatetime tostartofday countif uniq uniqexact quantile argmax argmin
+    safe_divide
     safe_cast parse_date parse_timestamp format_date format_timestamp generate_date_array
-    approx_count_distinct date_from_unix_date timestamp_trunc""".split()
+    approx_count_distinct date_from_unix_date timestamp_trunc"""
 )
 # Functions that change rows or locks of this database.
-WRITING_FUNCTIONS: Final = frozenset(
+WRITING_FUNCTIONS: Final = names(
     """nextval setval get_lock release_lock release_all_locks pg_advisory_lock pg_notify
     pg_advisory_unlock pg_try_advisory_lock pg_advisory_xact_lock pg_try_advisory_xact_lock
-    pg_advisory_unlock_all lo_create lo_creat lo_unlink lowrite lo_put last_insert_id""".split()
+    pg_advisory_unlock_all lo_create lo_creat lo_unlink lowrite lo_put"""
 )
 # Functions that reach files, the network, other sessions or the server; with their beginnings.
-RISKY_FUNCTIONS: Final = frozenset(
+RISKY_FUNCTIONS: Final = names(
     """pg_terminate_backend pg_cancel_backend lo_import lo_export load_file load_extension sys_eval
     sys_exec sys_get sys_set writefile readfile edit fts3_tokenizer query_to_xml
     query_to_xml_and_xmlschema
@@ -179,7 +191,7 @@ RISKY_FUNCTIONS: Final = frozenset(
     read_text read_blob glob sniff_csv sqlite_scan postgres_scan postgres_query postgres_execute
     mysql_scan mysql_query httpget http_get http_post http eval query query_table
     input master_pos_wait source_pos_wait benchmark sleep pg_sleep pg_sleep_for pg_sleep_until
-    external_query getvariable extractvalue updatexml xmltype httpuritype dbms_xmlgen""".split()
+    external_query getvariable extractvalue updatexml xmltype httpuritype dbms_xmlgen"""
 )
 RISKY_BEGINNINGS: Final = (
     "pg_read_", "pg_ls_", "pg_stat_file", "pg_reload", "pg_rotate", "pg_switch", "pg_create_",
@@ -188,15 +200,16 @@ RISKY_BEGINNINGS: Final = (
     "xp_", "sp_", "utl_", "dbms_", "system$", "http_", "sys_", "fn_", "ai_", "ml_",
 )  # fmt: skip
 # Classes of the parser's own functions that reach beyond the rows of the query.
-OUTSIDE_NODES: Final = frozenset(
-    """ReadCSV ReadParquet QueryTransform ToFile AIAgg AISummarizeAgg AIClassify AIEmbed AISimilarity
+OUTSIDE_NODES: Final = names(
+    """ReadCSV ReadParquet QueryTransform ToFile AIAgg AISummarizeAgg AIClassify AIEmbed
+    AISimilarity
     AIGenerate AIForecast FeaturesAtTime GenerateEmbedding GenerateText GenerateTable GenerateBool
     GenerateInt GenerateDouble MLForecast MLTranslate Predict VectorSearch Secret XMLTable
-    PropertyEQ Command Execute ExecuteImmediate Heredoc IfBlock WhileBlock Block DynamicIdentifier
-    Attach Detach Install Pragma SessionParameter Columns RawString Set""".split()
+    PropertyEQ Command Execute ExecuteImmediate  IfBlock WhileBlock Block DynamicIdentifier
+    Attach Detach Install Pragma SessionParameter Columns  Set"""
 )
-SECRET_TABLES: Final = frozenset(
+SECRET_TABLES: Final = names(
     """pg_authid pg_shadow pg_user_mapping pg_user_mappings pg_hba_file_rules pg_file_settings
     pg_largeobject mysql.user mysql.db mysql.global_priv sys.sql_logins sys.syslogins
-    master.sys.sql_logins sys.user$ dba_users all_users sys.credentials""".split()
+    master.sys.sql_logins sys.user$ dba_users all_users sys.credentials"""
 )

@@ -10,12 +10,12 @@ from itertools import islice
 import msgspec
 
 from forestall.facts.derive import DERIVED_LABELS
-from forestall.facts.origin import Origin
 from forestall.policy.analyse_globs import can_match
 from forestall.policy.analyse_match import contradiction, covers, disjoint, rule_covers
 from forestall.policy.analyse_sample import Sample, fields_sample, sample_of
-from forestall.policy.compile import Layer, Snapshot
+from forestall.policy.compile import RuleList, Snapshot
 from forestall.policy.evaluate import evaluate
+from forestall.policy.globs import is_literal
 from forestall.policy.request import Request
 from forestall.policy.rules import Decision, Effect, Match, Policy, Remediation, Rule
 
@@ -56,20 +56,22 @@ def analyse(snapshot: Snapshot) -> tuple[PolicyWarning, ...]:
     """Everything worth a second look in the policies of a snapshot, in the order of the files."""
     warnings: list[PolicyWarning] = []
     for policy, layer in zip(snapshot.policies, snapshot.layers, strict=True):
-        for number, rule in enumerate(policy.rules):
-            warnings.extend(_about_rule(snapshot, policy, layer, number, rule))
+        for rules in layer.lists:
+            for number in range(len(rules.rules)):
+                warnings.extend(_about_rule(snapshot, policy, rules, number))
         warnings.extend(_unused(snapshot, policy))
     return tuple(sorted(warnings, key=lambda each: (each.source, each.line, each.code)))
 
 
 def _about_rule(
-    snapshot: Snapshot, policy: Policy, layer: Layer, number: int, rule: Rule
+    snapshot: Snapshot, policy: Policy, rules: RuleList, number: int
 ) -> Iterator[PolicyWarning]:
+    rule = rules.rules[number]
     why = contradiction(rule)
     if why:
         yield _warning("never_matches", policy, rule, f"never matches: {why}")
         return
-    shadow = _shadow(snapshot, layer, number)
+    shadow = _shadow(snapshot, rules, number)
     if shadow is not None:
         yield _warning(
             "shadowed",
@@ -107,18 +109,18 @@ def _warning(
 # -- rules that never speak --
 
 
-def _shadow(snapshot: Snapshot, layer: Layer, number: int) -> Rule | None:
-    """An earlier rule of the layer that speaks wherever this one would."""
-    rule = layer.rules[number]
+def _shadow(snapshot: Snapshot, rules: RuleList, number: int) -> Rule | None:
+    """An earlier rule of the list that speaks wherever this one would."""
+    rule = rules.rules[number]
     sample = fields_sample(snapshot, rule.match)
     if sample is None:
         return None
     # Whatever covers the rule is a candidate for each of its requests, hence for this one.
-    candidates = layer.index.candidates(sample.request, sample.labels)
+    candidates = rules.index.candidates(sample.request, sample.labels)
     for earlier in islice(candidates, _CANDIDATES_MAX):
         if earlier >= number:
             return None
-        other = layer.rules[earlier]
+        other = rules.rules[earlier]
         # A throttle rule is silent below its limit.
         if other.throttle is None and rule_covers(other, rule):
             return other
@@ -180,7 +182,7 @@ def _dodges(
         return
     dodges: list[tuple[str, Request]] = []
     for label, _ in rule.match.labels:
-        if snapshot.label_trust.get(label, Origin.CLAIMED) == Origin.CLAIMED:
+        if label not in snapshot.label_trust:
             fewer = {k: v for k, v in sample.request.labels.items() if k != label}
             dodges.append((f"label `{label}`", _changed(sample.request, labels=fewer)))
     for name, attribute in _CLAIMED_FIELDS.items():
@@ -215,11 +217,14 @@ def _remediations(
     snapshot: Snapshot, policy: Policy, rule: Rule, sample: Sample
 ) -> Iterator[PolicyWarning]:
     for remediation in rule.remediations:
-        got = evaluate(snapshot, _remedied(sample.request, remediation), now=sample.now)
+        request = _remedied(snapshot, sample.request, remediation)
+        got = evaluate(snapshot, request, now=sample.now)
         if got.decision is not Effect.DENY or got.code == "rule_error":
             continue
-        match = _remedied_match(rule.match, remediation)
+        match = _remedied_match(snapshot, rule.match, remediation)
         proven = _denied_always(snapshot, got, match)
+        if got.code == "default" and not proven:
+            continue  # a request that says more than the sample may meet a rule
         yield _warning(
             "remediation_denied",
             policy,
@@ -230,50 +235,49 @@ def _remediations(
         )
 
 
-def _remedied(request: Request, remediation: Remediation) -> Request:
+def _remedied(snapshot: Snapshot, request: Request, remediation: Remediation) -> Request:
     """The request as the remediation rewrites it."""
-    gone = set(remediation.remove_labels)
-    labels = {k: v for k, v in request.labels.items() if k not in gone}
-    server = {
-        k: v
-        for k, v in request.server_labels.items()
-        if k not in gone and k not in remediation.add_labels
-    }
+    topic = remediation.replacement_topic or request.topic
+    gone = {*remediation.remove_labels, *remediation.add_labels}
+    if not any(matches(topic) for matches, _ in snapshot.derivations):
+        gone |= DERIVED_LABELS
+    labels = {name: value for name, value in request.labels.items() if name not in gone}
+    server = {name: value for name, value in request.server_labels.items() if name not in gone}
     return _changed(
         request,
-        topic=remediation.replacement_topic or request.topic,
+        topic=topic,
         capability=remediation.replacement_capability or request.capability,
         labels={**labels, **remediation.add_labels},
         server_labels=server,
     )
 
 
-def _remedied_match(match: Match, remediation: Remediation) -> Match:
+def _remedied_match(snapshot: Snapshot, match: Match, remediation: Remediation) -> Match:
     """What is known of every request that the remediation gives."""
     topic, capability = remediation.replacement_topic, remediation.replacement_capability
-    changed = {*remediation.remove_labels, *remediation.add_labels}
+    changed = {*remediation.remove_labels, *remediation.add_labels, *DERIVED_LABELS}
+    labels = {name: globs for name, globs in match.labels if name not in changed}
+    for name, value in remediation.add_labels.items():
+        # A claim is one of the views; being denied under one is being denied.
+        if is_literal(value) and name not in snapshot.label_trust:
+            labels[name] = (value,)
     return msgspec.structs.replace(
         match,
         topics=(topic,) if topic else match.topics,
         capabilities=(capability,) if capability else match.capabilities,
-        labels=tuple(
-            pair
-            for pair in match.labels
-            if pair[0] not in changed and pair[0] not in DERIVED_LABELS
-        ),
+        labels=tuple(labels.items()),
     )
 
 
 def _denied_always(snapshot: Snapshot, got: Decision, match: Match) -> bool:
     """Whether it is proven that every request fitting `match` is denied."""
-    for layer in snapshot.layers:
-        for number, rule in enumerate(layer.rules):
+    for ordered in (each.rules for layer in snapshot.layers for each in layer.lists):
+        for number, rule in enumerate(ordered):
             if rule.id == got.rule_id:
-                earlier = layer.rules[:number]
                 return (
                     rule.unless is None
                     and covers(rule.match, match)
-                    and all(disjoint(one.match, match) for one in earlier)
+                    and all(disjoint(earlier.match, match) for earlier in ordered[:number])
                 )
     rules = (rule for layer in snapshot.layers for rule in layer.rules)
     return all(rule.effect is Effect.DENY or disjoint(rule.match, match) for rule in rules)
@@ -312,8 +316,8 @@ def _unused(snapshot: Snapshot, policy: Policy) -> Iterator[PolicyWarning]:
 
 def _labels_read(snapshot: Snapshot) -> set[str]:
     read: set[str] = set()
-    for policy in snapshot.policies:
-        for rule in policy.rules:
+    for layer in snapshot.layers:
+        for rule in layer.rules:
             for match in (rule.match, rule.unless):
                 read |= {name for name, _ in match.labels} if match is not None else set()
             if rule.throttle is not None:

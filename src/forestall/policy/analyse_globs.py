@@ -7,17 +7,19 @@ question that would take longer is answered with the side on which no warning fo
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from forestall.policy.globs import compile_globs, is_literal
 
-_STATES_MAX = 2_048
+_STATES_MAX = 1_024
 _GLOBS_MAX = 64  # of one list; a longer one is compared glob by glob
 _LAST_CHAR = 0x10FFFF
 _PREFERRED = "xabcdefghijklmnopqrstuvwxyz0123456789_-."
 # The topic grammar of the wire: `job`, then one or more of `.` and a word.
 _TOPIC_WORD = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
-_TOPIC_STATES_ACCEPTING = 5
+_TOPIC_ACCEPTS = 5
+_TOPIC_RANGES = (*((ord(char), ord(char)) for char in "job.-_"), (48, 57), (65, 90), (97, 122))
 
 Ranges = tuple[tuple[int, int], ...]
 
@@ -110,20 +112,24 @@ def _topic_step(state: int, char: str) -> int:
     if state < 4:
         return state + 1 if char == "job."[state] else -1
     if char in _TOPIC_WORD:
-        return _TOPIC_STATES_ACCEPTING
-    return 4 if char == "." and state == _TOPIC_STATES_ACCEPTING else -1
+        return _TOPIC_ACCEPTS
+    return 4 if char == "." and state == _TOPIC_ACCEPTS else -1
 
 
-def _characters(globs: Sequence[_Glob]) -> list[str]:
+def _characters(globs: Sequence[_Glob], *, topic: bool) -> list[str]:
     """One character for each way in which the globs can tell characters apart, plain ones first."""
-    edges = {0, 0xE000, *map(ord, _PREFERRED)} | {ord(char) + 1 for char in _PREFERRED}
-    for glob in globs:
-        for token in glob.tokens:
-            for low, high in token.ranges:
-                edges |= {low, high + 1}
-    chars = [chr(edge) for edge in edges if edge <= _LAST_CHAR and not 0xD800 <= edge <= 0xDFFF]
+    edges = {0, 0xD800, 0xE000, _LAST_CHAR + 1}
+    ranges = [pair for glob in globs for token in glob.tokens for pair in token.ranges]
+    for low, high in (*ranges, *(_TOPIC_RANGES if topic else ())):
+        edges |= {low, high + 1}
+    cuts = sorted(edges)
+    chars = [
+        next((char for char in _PREFERRED if low <= ord(char) < high), chr(low))
+        for low, high in pairwise(cuts)
+        if low != 0xD800
+    ]
     rank = {char: number for number, char in enumerate(_PREFERRED)}
-    return sorted(chars, key=lambda char: (rank.get(char, len(rank)), not char.isprintable(), char))
+    return sorted(chars, key=lambda char: (rank.get(char, len(rank)), char))
 
 
 class _Found(NamedTuple):
@@ -140,7 +146,7 @@ def _search(
     wanted, unwanted = [_parsed(glob) for glob in inside], [_parsed(glob) for glob in outside]
     chars = [
         char
-        for char in _characters([*wanted, *unwanted])
+        for char in _characters([*wanted, *unwanted], topic=topic)
         if not topic or char in _TOPIC_WORD or char == "."
     ]
     first = (
@@ -153,7 +159,7 @@ def _search(
     for (ins, outs, at), text in level:  # grows while it is read
         good = all(glob.accepts(state) for glob, state in zip(wanted, ins, strict=True))
         bad = any(glob.accepts(state) for glob, state in zip(unwanted, outs, strict=True))
-        if good and not bad and (text or empty) and (not topic or at == _TOPIC_STATES_ACCEPTING):
+        if good and not bad and (text or empty) and (not topic or at == _TOPIC_ACCEPTS):
             return _Found(text, decided=True)
         for char in chars:
             following = _topic_step(at, char) if topic else 0
@@ -197,7 +203,7 @@ def _is_topic(text: str) -> bool:
         state = _topic_step(state, char)
         if state < 0:
             return False
-    return state == _TOPIC_STATES_ACCEPTING
+    return state == _TOPIC_ACCEPTS
 
 
 def globs_cover(wider: Sequence[str], narrower: Sequence[str], *, topic: bool = False) -> bool:
@@ -211,15 +217,13 @@ def _covers(wider: tuple[str, ...], glob: str, *, topic: bool) -> bool:
         return True
     if is_literal(glob):
         return compile_globs(wider)(glob)
-    wide = [each for each in wider if not is_literal(each)]
-    for each in wide:
-        found = _search([glob], [each], topic=topic)
+    alone = [(each,) for each in wider if not is_literal(each)]
+    together = [wider] if len(wider) <= _GLOBS_MAX else []
+    for globs in (*alone, *together):
+        found = _search([glob], globs, topic=topic)
         if found.decided and found.value is None:
             return True
-    if not 1 < len(wider) <= _GLOBS_MAX:
-        return False
-    found = _search([glob], wider, topic=topic)
-    return found.decided and found.value is None
+    return False
 
 
 def globs_disjoint(one: Sequence[str], other: Sequence[str], *, topic: bool = False) -> bool:

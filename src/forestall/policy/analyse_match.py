@@ -54,9 +54,7 @@ def rule_covers(wider: Rule, narrower: Rule) -> bool:
 def covers(wider: Match, narrower: Match) -> bool:
     """Whether `wider` holds of every request of which `narrower` holds."""
     return (
-        all(_field_covers(field, wider, narrower) for field in FIELDS)
-        and _labels_cover(wider, narrower)
-        and wider.secrets_present in (None, narrower.secrets_present)
+        wider.secrets_present in (None, narrower.secrets_present)
         and _time_covers(wider.time, narrower.time)
         and _delegation_covers(wider.delegation, narrower.delegation)
         and all(_implied(condition, narrower.args) for condition in wider.args)
@@ -64,6 +62,8 @@ def covers(wider: Match, narrower: Match) -> bool:
             getattr(wider, name) in (getattr(Match(), name), getattr(narrower, name))
             for name in _unreasoned()
         )
+        and _labels_cover(wider, narrower)
+        and all(_field_covers(field, wider, narrower) for field in reversed(FIELDS))
     )
 
 

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import msgspec
+
 from forestall.facts.origin import Origin
 from forestall.policy.analyse_globs import example
 from forestall.policy.analyse_match import absent, allowed_values, bounds, by_place
@@ -38,7 +40,7 @@ def sample_of(snapshot: Snapshot, rule: Rule) -> Sample | None:
         return None
     if rule.match.secrets_present:
         arguments["example_secret"] = _SECRET
-    replaced = _with(sample.request, args=arguments or None)
+    replaced = msgspec.structs.replace(sample.request, args=arguments or None)
     sample = Sample(replaced, sample.labels, _instant(rule.match.time))
     try:
         holds = all(each.holds(*sample) for each in rule_clauses(rule))
@@ -74,10 +76,14 @@ def fields_sample(snapshot: Snapshot, match: Match) -> Sample | None:
             return None
         labels[name] = value
     trust = snapshot.label_trust
-    calls = ToolCall(**{part: texts.pop(part) for part in ToolCall.__struct_fields__})
     request = Request(
-        **texts,
-        mcp=calls,
+        topic=texts["topic"],
+        tenant=texts["tenant"],
+        capability=texts["capability"],
+        pack_id=texts["pack_id"],
+        actor_id=texts["actor_id"],
+        agent=texts["agent"],
+        mcp=ToolCall(**{part: texts[part] for part in ToolCall.__struct_fields__}),
         actor_type=(match.actor_types or ("",))[0],
         agent_risk_tier=(match.agent_risk_tiers or ("",))[0],
         agent_data_classes=match.agent_data_classes[:1],
@@ -89,11 +95,6 @@ def fields_sample(snapshot: Snapshot, match: Match) -> Sample | None:
         payload={"prompt": "", "context": None},
     )
     return Sample(request, labels, NOON)
-
-
-def _with(request: Request, *, args: Any) -> Request:
-    fields = {name: getattr(request, name) for name in Request.__struct_fields__}
-    return Request(**{**fields, "args": args})
 
 
 def _first_example(globs: tuple[str, ...], *, topic: bool = False) -> str | None:

@@ -18,6 +18,7 @@ from forestall.policy.problems import PolicyError, Problem
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # as YAML 1.1 breaks lines
 _INTEGER = re.compile(r"[-+]?[0-9]{1,15}")
+_DECIMAL = re.compile(r"[-+]?[0-9]{1,15}\.[0-9]{1,15}(?:[eE][-+]?[0-9]{1,2})?")
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
@@ -59,6 +60,10 @@ class Scalar(Node):
         """A decimal integer of at most 15 digits; None for anything else."""
         return int(self.text) if self.plain and _INTEGER.fullmatch(self.text) else None
 
+    def as_decimal(self) -> float | None:
+        """A decimal fraction such as 1.5 or -0.25e3; None for anything else."""
+        return float(self.text) if self.plain and _DECIMAL.fullmatch(self.text) else None
+
 
 class Sequence(Node):
     """A list."""
@@ -89,7 +94,7 @@ def plain_value(node: Node) -> Any:
     assert isinstance(node, Scalar)
     if node.is_null:
         return None
-    for value in (node.as_bool(), node.as_int()):
+    for value in (node.as_bool(), node.as_int(), node.as_decimal()):
         if value is not None:
             return value
     return node.text

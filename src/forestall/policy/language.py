@@ -8,7 +8,7 @@ probably meant.
 from difflib import get_close_matches
 from pathlib import Path
 
-from forestall.facts.derive import SHELL_FIELDS, Derivation, PayloadKind
+from forestall.facts.derive import FIELDS_OF_KIND, Derivation, PayloadKind
 from forestall.facts.origin import ORIGIN_BY_NAME, Origin
 from forestall.limits import (
     GLOB_CHARS_MAX,
@@ -52,6 +52,7 @@ _RULE_KEYS = (
     "owner",
     "severity",
 )
+_DERIVE_KEYS = ("kind", "topics", "fields", "dialect", "workspace")
 _INPUT_EFFECTS = (Effect.DENY, Effect.REQUIRE_APPROVAL)  # content can tighten, never allow
 _SEVERITIES = ("low", "medium", "high", "critical")
 _TEST_REQUEST_KEYS = (
@@ -116,7 +117,7 @@ def _read_policy(reader: Reader, root: Node | None) -> Policy | None:
         derivations=_read_derivations(reader, top),
         rules=_read_rules(reader, top, "rules", first_line),
         input_rules=_read_rules(reader, top, "input_rules", first_line),
-        tests=_read_tests(reader, top),
+        tests=read_tests(reader, top),
     )
 
 
@@ -151,17 +152,27 @@ def _read_derivations(reader: Reader, top: Mapping) -> tuple[Derivation, ...] | 
         return None
     derivations = []
     for entry in reader.mappings(node, "`derive`"):
-        reader.known_keys(entry, ("kind", "topics", "fields"), "a `derive` entry")
+        reader.known_keys(entry, _DERIVE_KEYS, "a `derive` entry")
         kind = reader.word(entry, "kind", tuple(PayloadKind))
         topics = reader.globs(entry, "topics")
-        fields = reader.words(entry, "fields") or SHELL_FIELDS
+        fields = reader.words(entry, "fields")
+        workspace = reader.text(entry, "workspace") or "/workspace"
+        for key, owner in (("dialect", PayloadKind.SQL), ("workspace", PayloadKind.PATH)):
+            if key in entry.entries and kind is not None and kind != owner:
+                reader.problem(entry.entries[key][0], f"`{key}` belongs to the kind `{owner}`")
         if kind is None and "kind" not in entry.entries:
             reader.problem(entry, "a `derive` entry needs a `kind`")
         if not topics:
             reader.problem(entry, "a `derive` entry needs `topics`")
         if kind is not None and topics:
             derivations.append(
-                Derivation(kind=PayloadKind(kind), topics=topics, fields=tuple(fields))
+                Derivation(
+                    kind=PayloadKind(kind),
+                    topics=topics,
+                    fields=fields or FIELDS_OF_KIND[PayloadKind(kind)],
+                    dialect=reader.text(entry, "dialect") or "",
+                    workspace=workspace,
+                )
             )
     return tuple(derivations)
 
@@ -206,10 +217,10 @@ def _read_rule(reader: Reader, entry: Mapping, *, of_content: bool) -> Rule | No
     if rule_id is None or word is None or match is None:
         return None
     effect = Effect(word)
-    for name, owner in (("throttle", Effect.THROTTLE), ("approval", Effect.REQUIRE_APPROVAL)):
-        if name in entry.entries and effect is not owner:
+    for name, of_effect in (("throttle", Effect.THROTTLE), ("approval", Effect.REQUIRE_APPROVAL)):
+        if name in entry.entries and effect is not of_effect:
             place = entry.entries[name][0]
-            reader.problem(place, f"`{name}` belongs to a rule that says `{owner}`")
+            reader.problem(place, f"`{name}` belongs to a rule that says `{of_effect}`")
     if constraints is not None and effect is Effect.DENY:
         key = entry.entries["constraints"][0]
         reader.problem(key, "nothing runs after a deny, so its constraints bind nobody")
@@ -235,7 +246,8 @@ def _read_rule(reader: Reader, entry: Mapping, *, of_content: bool) -> Rule | No
     )
 
 
-def _read_tests(reader: Reader, top: Mapping) -> tuple[PolicyTest, ...]:
+def read_tests(reader: Reader, top: Mapping) -> tuple[PolicyTest, ...]:
+    """The cases under `tests`, of a policy or of a file of cases."""
     node = reader.child(top, "tests")
     if node is None:
         return ()

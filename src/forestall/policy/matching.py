@@ -147,7 +147,7 @@ def _read_time(reader: Reader, match: Mapping) -> TimeMatch | None:
     except CalendarError as cause:
         reader.problem(section.entries["timezone"][1], str(cause))
         return None
-    if not days and not hours:
+    if not {"days", "hours"} & section.entries.keys():
         reader.problem(section, "`time` names neither `days` nor `hours`")
     return TimeMatch(
         days=tuple(day for day in days if day in DAYS), hours=tuple(hours), timezone=name

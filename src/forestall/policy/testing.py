@@ -1,16 +1,20 @@
-"""Run the cases that authors write beside their rules (control 10)."""
+"""Run the cases that authors write beside their rules (control 10), and those in files of cases."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from forestall.policy.compile import Snapshot
+from forestall.policy.document import Sequence, parse_document
 from forestall.policy.evaluate import evaluate
+from forestall.policy.language import read_tests
+from forestall.policy.reader import Reader
 from forestall.policy.request import Request
+from forestall.policy.rules import PolicyTest
 
-_NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+CASES_AT = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)  # the instant that every case is decided at
 
 
 class TestOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,26 +30,57 @@ class TestOutcome(msgspec.Struct, frozen=True, kw_only=True):
     got: str
 
 
-def run_tests(snapshot: Snapshot) -> list[TestOutcome]:
-    """Every case of every policy of the snapshot, decided by the snapshot as a whole."""
+class CaseFile(msgspec.Struct, frozen=True, kw_only=True):
+    """Cases that stand in a file of their own, away from the rules."""
+
+    source: str
+    tests: tuple[PolicyTest, ...]
+
+
+def load_cases(data: bytes, *, source: str) -> CaseFile:
+    """Read a file of cases: a list under `tests`, as in a policy. JSON is YAML too.
+
+    Raises PolicyError with every mistake found; a file without cases is one.
+    """
+    root, lines = parse_document(data, source)
+    reader = Reader(source, lines)
+    tests: tuple[PolicyTest, ...] = ()
+    if root is None:
+        reader.problem(None, "the file is empty", "a file of cases has a list of `tests`")
+    else:
+        top = reader.mapping(root, "a file of cases")
+        if top is not None:
+            reader.known_keys(top, ("tests",), "a file of cases")
+            tests = read_tests(reader, top)
+            _, given = top.entries.get("tests", (None, None))
+            if given is None or (isinstance(given, Sequence) and not given.items):
+                reader.problem(given or top, "there is no case", "list them under `tests`")
+    reader.raise_problems()
+    return CaseFile(source=source, tests=tests)
+
+
+def cases_of(snapshot: Snapshot, files: Iterable[CaseFile] = ()) -> list[tuple[str, PolicyTest]]:
+    """Every case with its source: those of the policies, then those of the files."""
+    inside = [(policy.source, test) for policy in snapshot.policies for test in policy.tests]
+    return inside + [(file.source, test) for file in files for test in file.tests]
+
+
+def run_tests(snapshot: Snapshot, files: Iterable[CaseFile] = ()) -> list[TestOutcome]:
+    """Every case of every policy and file, decided by the snapshot as a whole."""
     outcomes = []
-    for policy in snapshot.policies:
-        for test in policy.tests:
-            decision = evaluate(snapshot, request_of(test.request), now=_NOON)
-            passed = decision.decision is test.decision and test.rule_id in (
-                None,
-                decision.rule_id,
+    for source, test in cases_of(snapshot, files):
+        decision = evaluate(snapshot, request_of(test.request), now=CASES_AT)
+        passed = decision.decision is test.decision and test.rule_id in (None, decision.rule_id)
+        outcomes.append(
+            TestOutcome(
+                name=test.name,
+                source=source,
+                line=test.line,
+                passed=passed,
+                wanted=_said(test.decision.value, test.rule_id),
+                got=_said(decision.decision.value, decision.rule_id),
             )
-            outcomes.append(
-                TestOutcome(
-                    name=test.name,
-                    source=policy.source,
-                    line=test.line,
-                    passed=passed,
-                    wanted=_said(test.decision.value, test.rule_id),
-                    got=_said(decision.decision.value, decision.rule_id),
-                )
-            )
+        )
     return outcomes
 
 

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from forestall.policy.globs import GlobError, GlobSet, compile_globs, glob_pattern
 from tests.oracle import glob_matches as naive
 
-
 PIECES = st.sampled_from(["a", "b", ".", "*", "?", "[ab]", "[!a]", "[a-c]", "[]]", "[*]", "\n"])
 
 

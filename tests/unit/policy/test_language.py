@@ -170,10 +170,8 @@ def test_any_bytes_give_a_policy_or_a_policy_error(data: bytes) -> None:
     assert rendered(data) is not None
 
 
-YAML_WORDS = st.sampled_from(
-    """rules: |- id: x|decision: deny|match:|{|}|[|]|topics:|&a|*a|<<:|'|"|>|?|\t|  |\n|# c|!!t"""
-    """|labels:|a|~|%|---""".split("|")
-)
+WORDS_OF_YAML = "rules: ,- id: x,decision: deny,match:,{,},[,],topics:,&a,*a,<<:,',\",>,?,\t,  ,\n"
+YAML_WORDS = st.sampled_from([*WORDS_OF_YAML.split(","), "# c", "!!t", "labels:", "a", "~", "---"])
 
 
 @given(st.lists(YAML_WORDS, max_size=40).map("".join))
@@ -188,3 +186,12 @@ def rendered(data: bytes) -> str:
     except PolicyError as error:
         return error.render()
     return ""
+
+
+def test_a_rule_keeps_its_owner_and_decimals_stay_numbers() -> None:
+    policy = load_policy(
+        b"rules:\n  - id: x\n    decision: deny\n    owner: team-a\n    severity: high\n"
+        b"    match: {args: {$.amount: {gt: 5.5}}}\n"
+    )
+    assert (policy.rules[0].owner, policy.rules[0].severity) == ("team-a", "high")
+    assert policy.rules[0].match.args[0].operand == 5.5

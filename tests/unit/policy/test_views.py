@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from forestall.facts.derive import SHELL_FIELDS
+from forestall.facts.derive import FIELDS_OF_KIND, PayloadKind
 from forestall.policy import Decision, Effect, Request, compile_policy, evaluate, load_policy
 from forestall.policy.rules import LabelConflict
 
@@ -87,7 +87,9 @@ def test_nothing_to_parse_is_unknown() -> None:
         assert dict(decide(PERMISSIVE, **request).facts)["command_class"] == "unknown"
 
 
-@pytest.mark.parametrize("field", [name for name in SHELL_FIELDS if name != "context"])
+@pytest.mark.parametrize(
+    "field", [name for name in FIELDS_OF_KIND[PayloadKind.SHELL] if name != "context"]
+)
 def test_no_field_of_the_payload_is_overlooked(field: str) -> None:
     payload: dict[str, Any] = {"prompt": "ls"}
     *path, last = field.split(".")

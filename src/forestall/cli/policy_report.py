@@ -1,0 +1,315 @@
+"""What `forestall policy …` prints and writes: warnings, coverage, JUnit XML, SARIF, a snapshot.
+
+Texts in, texts out; nothing here reads a policy or decides.
+"""
+
+import html
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import click
+import msgspec
+
+from forestall import __version__
+from forestall.cli.output import shown
+from forestall.policy.analyse import WARNING_CODES, PolicyWarning
+from forestall.policy.clauses import said_clauses
+from forestall.policy.compile import Snapshot
+from forestall.policy.coverage import Coverage, RuleCoverage
+from forestall.policy.problems import Problem
+from forestall.policy.rules import Clause, Rule
+from forestall.policy.testing import TestOutcome
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_RULES = {
+    "policy_invalid": "The policy cannot be loaded as written.",
+    "test_failed": "A case is decided otherwise than it wants.",
+    **WARNING_CODES,
+}
+
+
+def problem_object(problem: Problem) -> dict[str, Any]:
+    """A mistake, for `--json`."""
+    return {
+        "source": problem.source,
+        "line": problem.line,
+        "column": problem.column,
+        "message": problem.message,
+        "hint": problem.hint,
+    }
+
+
+def warning_object(warning: PolicyWarning) -> dict[str, Any]:
+    """A warning, for `--json`."""
+    return {name: getattr(warning, name) for name in PolicyWarning.__struct_fields__}
+
+
+def print_warnings(warnings: Iterable[PolicyWarning]) -> None:
+    """One line each on stderr, as a compiler says it, and its hint."""
+    for each in warnings:
+        word = "error" if each.error else "warning"
+        text = f"{each.source}:{each.line}: {word}: {each.message} [{each.code}]"
+        click.echo(shown(text), err=True)
+        if each.hint:
+            click.echo(shown(f"      = {each.hint}"), err=True)
+
+
+# -- tests --
+
+
+def outcome_object(outcome: TestOutcome) -> dict[str, Any]:
+    """A case and how it went, for `--json`."""
+    names = ("name", "passed", "wanted", "got", "source", "line")
+    return {name: getattr(outcome, name) for name in names}
+
+
+def coverage_object(coverage: Coverage) -> dict[str, Any]:
+    """What the cases exercised, for `--json`."""
+    return {
+        "rules": len(coverage.rules),
+        "exercised": coverage.exercised,
+        "percent": round(coverage.percent, 1),
+        "decisions": dict(coverage.decisions),
+        "default_used": coverage.default_used,
+        "by_rule": msgspec.to_builtins(coverage.rules),
+    }
+
+
+def print_coverage(coverage: Coverage, *, in_full: bool) -> None:
+    """The rules that no case exercised; in full, the clauses and decisions too."""
+    silent = [rule for rule in coverage.rules if not rule.spoke]
+    for rule in silent:
+        click.echo(shown(f"never exercised: {rule.rule_id} ({rule.source}:{rule.line})"))
+    if in_full:
+        for rule in coverage.rules:
+            undecided = _undecided(rule)
+            if undecided:
+                click.echo(shown(f"never decisive: {rule.rule_id}: {', '.join(undecided)}"))
+        decisions = ", ".join(f"{word} {count}" for word, count in coverage.decisions.items())
+        click.echo(f"decisions: {decisions or 'none'}; by default {coverage.default_used}")
+    if silent or in_full:
+        click.echo(
+            f"coverage: {coverage.exercised} of {len(coverage.rules)} rules"
+            f" ({coverage.percent:.4g}%)"
+        )
+
+
+def _undecided(rule: RuleCoverage) -> list[str]:
+    """Clauses of a rule that spoke which no case shows to be needed."""
+    return [each.field for each in rule.clauses if rule.spoke and not each.decided]
+
+
+def junit_xml(outcomes: Sequence[TestOutcome]) -> str:
+    """The outcomes as JUnit XML, one suite for each file."""
+    failed = sum(not each.passed for each in outcomes)
+    lines = [
+        '<?xml version="1.0" encoding="UTF-8"?>',
+        f'<testsuites name="forestall policy" tests="{len(outcomes)}" failures="{failed}">',
+    ]
+    for source in dict.fromkeys(each.source for each in outcomes):
+        suite = [each for each in outcomes if each.source == source]
+        failed = sum(not each.passed for each in suite)
+        lines.append(
+            f'  <testsuite name={_xml(source)} tests="{len(suite)}" failures="{failed}"'
+            ' errors="0" skipped="0">'
+        )
+        for each in suite:
+            case = f"    <testcase name={_xml(each.name)} classname={_xml(source)}"
+            case += f' file={_xml(source)} line="{each.line}"'
+            if each.passed:
+                lines.append(f"{case}/>")
+            else:
+                said = f"wanted {each.wanted}, got {each.got}"
+                lines.append(f"{case}>")
+                lines.append(f"      <failure message={_xml(said)}/>")
+                lines.append("    </testcase>")
+        lines.append("  </testsuite>")
+    return "\n".join([*lines, "</testsuites>", ""])
+
+
+def _xml(text: str) -> str:
+    """A quoted attribute; characters that XML cannot hold are replaced."""
+    return f'"{html.escape(_NOT_XML.sub(chr(0xFFFD), text))}"'
+
+
+# -- SARIF --
+
+
+class Result(NamedTuple):
+    """One result of a SARIF log."""
+
+    code: str
+    level: str  # error, warning
+    message: str
+    source: str
+    line: int
+    column: int = 1
+    length: int = 1
+
+
+def problem_results(problems: Iterable[Problem]) -> Iterator[Result]:
+    """Mistakes as results."""
+    for each in problems:
+        message = f"{each.message}; {each.hint}" if each.hint else each.message
+        yield Result(
+            "policy_invalid",
+            "error",
+            message,
+            each.source,
+            each.line,
+            each.column,
+            max(1, each.length),
+        )
+
+
+def warning_results(warnings: Iterable[PolicyWarning]) -> Iterator[Result]:
+    """Warnings as results."""
+    for each in warnings:
+        message = f"{each.message}; {each.hint}" if each.hint else each.message
+        level = "error" if each.error else "warning"
+        yield Result(each.code, level, message, each.source, each.line)
+
+
+def outcome_results(outcomes: Iterable[TestOutcome]) -> Iterator[Result]:
+    """Failed cases as results."""
+    for each in outcomes:
+        if not each.passed:
+            message = f"{each.name}: wanted {each.wanted}, got {each.got}"
+            yield Result("test_failed", "error", message, each.source, each.line)
+
+
+def sarif_log(results: Iterable[Result]) -> dict[str, Any]:
+    """A SARIF 2.1.0 log of one run."""
+    return {
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [
+            {
+                "tool": {
+                    "driver": {
+                        "name": "forestall",
+                        "version": __version__,
+                        "rules": [
+                            {"id": code, "shortDescription": {"text": text}}
+                            for code, text in _RULES.items()
+                        ],
+                    }
+                },
+                "columnKind": "unicodeCodePoints",
+                "results": [_sarif_result(each) for each in results],
+            }
+        ],
+    }
+
+
+def _sarif_result(result: Result) -> dict[str, Any]:
+    return {
+        "ruleId": result.code,
+        "ruleIndex": list(_RULES).index(result.code),
+        "level": result.level,
+        "message": {"text": result.message},
+        "locations": [
+            {
+                "physicalLocation": {
+                    "artifactLocation": {"uri": _uri(result.source)},
+                    "region": {
+                        "startLine": max(1, result.line),
+                        "startColumn": max(1, result.column),
+                        "endColumn": max(1, result.column) + result.length,
+                    },
+                }
+            }
+        ],
+    }
+
+
+def _uri(source: str) -> str:
+    """Relative to the working directory where it lies inside, as viewers of SARIF want it."""
+    path = Path(source)
+    if path.is_absolute():
+        try:
+            path = path.relative_to(Path.cwd())
+        except ValueError:
+            return path.as_uri()
+    return quote(path.as_posix())
+
+
+# -- a snapshot in words --
+
+
+def snapshot_object(snapshot: Snapshot) -> dict[str, Any]:
+    """A compiled snapshot, for `--json`."""
+    return {
+        "snapshot": snapshot.digest,
+        "default_decision": snapshot.default.value,
+        "labels": _trust(snapshot),
+        "derive": [msgspec.to_builtins(derivation) for _, derivation in snapshot.derivations],
+        "layers": [
+            {
+                "name": policy.name,
+                "source": policy.source,
+                "invariants": policy.invariants,
+                "priority": policy.priority,
+                "rules": [_rule_object(rule) for rule in layer.rules],
+            }
+            for policy, layer in zip(snapshot.policies, snapshot.layers, strict=True)
+        ],
+    }
+
+
+def _trust(snapshot: Snapshot) -> dict[str, str]:
+    return {label: origin.name.lower() for label, origin in sorted(snapshot.label_trust.items())}
+
+
+def _rule_object(rule: Rule) -> dict[str, Any]:
+    value = msgspec.to_builtins(rule)
+    for written in ("match", "unless", "effect"):
+        value.pop(written, None)
+    clauses = [{"field": each.field, "wanted": list(each.wanted)} for each in said_clauses(rule)]
+    return {"id": rule.id, "decision": rule.effect.value, "clauses": clauses, **value}
+
+
+def print_snapshot(snapshot: Snapshot) -> None:
+    """A compiled snapshot in words: what decides, in the order in which it decides."""
+    click.echo(f"snapshot  {snapshot.digest}")
+    click.echo(f"default   {snapshot.default.value}")
+    for label, origin in _trust(snapshot).items():
+        click.echo(shown(f"label     {label}: {origin}"))
+    for _, derivation in snapshot.derivations:
+        topics, fields = ", ".join(derivation.topics), ", ".join(derivation.fields)
+        click.echo(shown(f"derive    {derivation.kind.value} on {topics} from {fields}"))
+    for policy, layer in zip(snapshot.policies, snapshot.layers, strict=True):
+        kind = "invariants" if policy.invariants else f"priority {policy.priority}"
+        click.echo()
+        click.echo(shown(f"layer {policy.name} ({kind}) {policy.source}"))
+        for rule in layer.rules:
+            for line in _rule_lines(rule):
+                click.echo(shown(line))
+
+
+def _rule_lines(rule: Rule) -> Iterator[str]:
+    yield f"  {rule.effect.value}  {rule.id}  (line {rule.line})"
+    if rule.reason:
+        yield f"      reason: {rule.reason}"
+    for clause in said_clauses(rule):
+        yield f"      {_clause_in_words(clause)}"
+    extras = _rule_object(rule)
+    for name in ("throttle", "approval", "constraints", "remediations", "owner", "severity"):
+        if name in extras:
+            yield f"      {name}: {_in_words(extras[name])}"
+
+
+def _clause_in_words(clause: Clause) -> str:
+    joined = {"requires": " and ", "delegation": " and ", "unless": " and "}
+    return f"{clause.field}: {joined.get(clause.field, ' or ').join(clause.wanted)}"
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_in_words(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return "; ".join(_in_words(item) for item in value) or "nothing"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,317 @@
+"""Where each path of a payload leads: inside the workspace, outside, to the system, to a secret.
+
+Paths are read as text, in every way that a program might read them: decoded, normalised, with a
+home directory in place of `~`. No disk is looked at: a link or a mount inside the workspace may
+lead out of it, and only the worker can refuse to follow it. What cannot be resolved by reading is
+`unknown`; this module refuses to call such a path `workspace`.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import Final
+from urllib.parse import unquote
+
+import msgspec
+
+from forestall.facts.entries import names
+
+PATH_CHARS_MAX: Final = 8_192  # twice what Linux takes
+TEXT_CHARS_MAX: Final = 64 * 1024  # all paths of one payload together
+PATHS_MAX: Final = 64  # facts reported; each one costs a decision
+READINGS_MAX: Final = 8  # ways of reading one path
+PARTS_MAX: Final = 1_024  # directories in one path
+
+
+class PathClass(StrEnum):
+    """Where a path leads."""
+
+    WORKSPACE = "workspace"
+    OUTSIDE = "outside"
+    SYSTEM = "system"
+    SECRET = "secret"  # noqa: S105 - the name of a class of files
+    UNKNOWN = "unknown"
+
+
+class PathFact(msgspec.Struct, frozen=True, kw_only=True):
+    """One path, absolute and normalised ("" if unknown), and where it leads.
+
+    WORKSPACE never stands beside OUTSIDE, SYSTEM or UNKNOWN; beside SECRET it may.
+    """
+
+    path: str
+    classes: frozenset[PathClass]
+
+
+_SYSTEM_ROOTS: Final = names(
+    "bin sbin usr etc boot dev proc sys root run lib lib32 lib64 libx32 lost+found System Library "
+    "Applications Windows WinNT ProgramData snap efi recovery"
+)
+_SYSTEM_VAR: Final = names("lib spool run log cache db mail lock cron backups www")
+_HARMLESS_DEVICES: Final = names("/dev/null /dev/zero /dev/urandom /dev/random")
+_SECRET_DIRECTORIES: Final = names(
+    ".ssh .aws .gnupg .kube .azure .gcloud .docker .vault .password-store .mozilla .oci .ibmcloud "
+    ".bluemix .terraform.d .config/gcloud .config/gh .config/hub .config/doctl .config/rclone "
+    ".config/google-chrome .config/chromium .config/op .config/helm .config/containers .cargo "
+    ".local/share/keyrings .thunderbird run/secrets var/run/secrets etc/ssl/private "
+    "etc/letsencrypt etc/kubernetes etc/shadow etc/sudoers.d etc/ssh etc/vault etc/rancher "
+    ".electrum .bitcoin .ethereum keychains keyrings google/chrome mozilla/firefox brave-browser "
+    "microsoft/credentials microsoft/protect config/systemprofile windows/system32/config "
+    "var/lib/kubelet var/lib/rancher proc/kcore dev/mem dev/kmem secrets .secrets"
+)
+_SECRET_NAMES: Final = names(
+    ".netrc _netrc .npmrc .pypirc .git-credentials .htpasswd .pgpass .my.cnf .mylogin.cnf "
+    ".dockercfg .vault-token .s3cfg .boto .rhosts .shosts .yarnrc .yarnrc.yml .msmtprc "
+    ".fetchmailrc .bash_history .zsh_history .sh_history .history .python_history .mysql_history "
+    ".psql_history .sqlite_history .rediscli_history .node_repl_history .irb_history .lesshst "
+    ".viminfo fish_history .terraformrc terraform.rc credentials.tfrc.json credentials "
+    "credentials.json credentials.csv application_default_credentials.json access_tokens.db "
+    "credentials.db service-account.json service_account.json client_secret.json token.json "
+    "kubeconfig admin.conf kubelet.conf shadow shadow- gshadow gshadow- master.passwd sudoers "
+    "security.config opasswd krb5.keytab authorized_keys known_hosts secrets.yml secrets.yaml "
+    "secrets.json secrets.toml secret.yaml secret.yml secret.json wp-config.php database.yml "
+    "master.key credentials.yml.enc login.keychain login.keychain-db logins.json key3.db key4.db "
+    "cookies.sqlite cookies wallet.dat ntds.dit sam unattend.xml web.config "
+    "consolehost_history.txt accesstokens.json azureprofile.json hosts.yml rclone.conf "
+    "filezilla.xml sitemanager.xml recentservers.xml .envrc .esmtprc .wgetrc .curlrc auth.json "
+    "composer-auth.json pip.conf nuget.config settings-security.xml gradle.properties .dbshell "
+    "keys.json keystore config.gypi"
+)
+_SECRET_ENDS: Final = (
+    ".pem", ".key", ".p12", ".pfx", ".ppk", ".jks", ".keystore", ".kdbx", ".kdb", ".gpg",
+    ".pgp", ".tfstate", ".tfstate.backup", ".tfvars", ".ovpn", ".agilekeychain", ".keychain", ".p8",
+    ".keytab", ".pkcs12", ".jceks", ".bek", ".age", ".secret", ".secrets", ".pk8",
+    "_rsa", "_ed25519", "_ecdsa", "_dsa",
+)  # fmt: skip
+_SECRET_STARTS: Final = (
+    "id_rsa",
+    "id_ed25519",
+    "id_ecdsa",
+    "id_dsa",
+    "id_xmss",
+    ".env",
+    "ssh_host_",
+)
+_BACKUPS: Final = re.compile(r"(?:~|\.(?:bak|old|orig|save|swp|swo|tmp|copy|backup|\d))+$")
+_KUBE: Final = re.compile(r"(?:^|/)(?:\.kube/.*|.*kubeconfig.*)$")
+_PROCESS_SECRETS: Final = re.compile(
+    r"/proc/[^/]+(?:/task/[^/]+)?/(?:environ|mem|maps|cmdline|fd|fdinfo|auxv|map_files|syscall)\b"
+)
+_PROCESS_ROOT: Final = re.compile(r"/proc/[^/]+(?:/task/[^/]+)?/(?:root|cwd)(?=/|$)")
+_SHORT_NAME: Final = re.compile(r"~\d")  # GIT~1 is .git to Windows
+_STREAMS: Final = re.compile(r"/dev/(?:fd(?:/\d*)?|stdin|stdout|stderr|tcp|udp)\b")
+_DRIVE: Final = re.compile(r"(?:[\\/]{2}[?.][\\/])?([A-Za-z]):")
+_VARIABLE: Final = re.compile(
+    r"\$(?:\{|\(|[A-Za-z_@*#?!$0-9-])|%[A-Za-z_][A-Za-z0-9_()]*%|`|[<>|;&]|[*?\[{]"
+)
+_HOME: Final = re.compile(
+    r"^(?:~(?P<user>[A-Za-z0-9._-]*)|\$HOME\b|\$\{HOME\}|%USERPROFILE%|%HOMEPATH%)(?=[/\\]|$)",
+    re.IGNORECASE,
+)
+_LOOK_ALIKES: Final = {
+    **dict.fromkeys(map(ord, "\u2215\u2044\u29f8\u29f5\u2571\u27cb\uff0f\ufe68\uff3c\u2216"), "/"),
+    **dict.fromkeys(map(ord, "\u2024\u2025\uff0e\u3002\uff61\ufe52\u00b7\u0701\u0702"), "."),
+}
+_OVERLONG: Final = re.compile(r"%(?:c0|c1|e0%80|u)(?:%[0-9a-f]{2}|[0-9a-f]{4})?", re.IGNORECASE)
+_UNKNOWN: Final = PathFact(path="", classes=frozenset({PathClass.UNKNOWN}))
+_DANGER: Final = (
+    PathClass.SECRET,
+    PathClass.SYSTEM,
+    PathClass.UNKNOWN,
+    PathClass.OUTSIDE,
+    PathClass.WORKSPACE,
+)
+
+
+def paths_in(values: Sequence[str], *, workspace: str = "/workspace") -> tuple[PathFact, ...]:
+    """Where each of the paths may lead, without duplicates; never empty.
+
+    Relative paths start at the workspace, an absolute path other than `/`; without one, every path
+    is unknown.
+    """
+    root = _plain(workspace) if workspace.startswith("/") else "/"
+    found: dict[PathFact, None] = {}
+    chars = 0
+    for value in values[: PATHS_MAX * 4]:
+        chars += len(value)
+        if chars > TEXT_CHARS_MAX:
+            found.setdefault(_UNKNOWN)
+            break
+        for fact in _facts(value, root):
+            found.setdefault(fact)
+    if len(values) > PATHS_MAX * 4:
+        found.setdefault(_UNKNOWN)
+    if not found:
+        return (_UNKNOWN,)
+    if len(found) > PATHS_MAX:
+        ranked = sorted(found, key=lambda fact: min(map(_DANGER.index, fact.classes)))
+        return (*(fact for fact in ranked[: PATHS_MAX - 1] if fact != _UNKNOWN), _UNKNOWN)
+    return tuple(found)
+
+
+def _facts(value: str, root: str) -> Iterator[PathFact]:
+    """The facts of one path, under each way of reading it."""
+    if not value or len(value) > PATH_CHARS_MAX or root == "/" or value.count("/") > PARTS_MAX:
+        yield _UNKNOWN
+        return
+    forms, sure = _readings(value)
+    for form in forms:
+        path, certain = _resolved(form, root)
+        classes = _classes_of(path, root)
+        if not (certain and sure):
+            classes = (classes - {PathClass.WORKSPACE}) | {PathClass.UNKNOWN}
+        yield PathFact(path=path, classes=classes)
+
+
+def _readings(value: str) -> tuple[list[str], bool]:
+    """The ways to read a path, and whether the list is complete."""
+    sure = True
+    if _OVERLONG.search(value) or any(_is_odd(char) for char in value):
+        sure = False
+    forms = [value]
+    text = value
+    for _ in range(2):
+        text = unquote(text, errors="replace")
+        forms.append(text)
+    if "%" in text and unquote(text, errors="replace") != text:
+        sure = False
+    for form in list(forms):
+        if not form.isascii():
+            plain = unicodedata.normalize("NFKC", form.translate(_LOOK_ALIKES))
+            forms.append(
+                "".join(char for char in plain if unicodedata.category(char) not in ("Cf", "Mn"))
+            )
+    for form in list(forms):
+        if "\0" in form:
+            sure = False
+            forms.append(form.partition("\0")[0])
+    for form in list(forms):
+        drive = _DRIVE.match(form)
+        name = form.replace("\\", "/").rpartition("/")[2]
+        stream = name.find(":", 2)
+        if stream > 0 and not (drive and drive.end() == len(form) - len(name) + stream + 1):
+            sure = False  # to Windows, a stream of the file that stands before the colon
+            forms.append(form[: len(form) - len(name) + stream])
+    for form in list(forms):
+        trimmed = "/".join(part.rstrip(" .") or part.strip() for part in form.strip().split("/"))
+        if trimmed != form:
+            forms.append(trimmed)
+    distinct = list(dict.fromkeys(form.replace("\0", "") for form in forms))
+    return distinct[:READINGS_MAX], sure and len(distinct) <= READINGS_MAX
+
+
+def _is_odd(char: str) -> bool:
+    return not " " <= char < "\x7f" and (
+        unicodedata.category(char)[0] in "CZ" or unicodedata.normalize("NFKC", char) != char
+    )
+
+
+def _resolved(text: str, root: str) -> tuple[str, bool]:
+    """The absolute path that a text stands for, and whether that is certain."""
+    certain = True
+    scheme, colon, rest = text.partition(":")
+    if colon and len(scheme) > 1 and scheme.replace("+", "").isalnum() and rest.startswith("/"):
+        host, _, path = rest.lstrip("/").partition("/") if rest[:2] == "//" else ("", "", rest[1:])
+        if rest.startswith("///"):
+            host, path = "", rest[3:]
+        certain = scheme.lower() == "file" and host in ("", "localhost")
+        text = "/" + path.partition("?")[0].partition("#")[0]
+        certain = certain and "?" not in path and "#" not in path
+    drive = _DRIVE.match(text)
+    if drive is not None:
+        tail = text[drive.end() :].replace("\\", "/")
+        return f"{drive[1].lower()}:{_plain(tail)}", tail.startswith("/")
+    if text.startswith(("\\\\", "//")) and text[2:3] not in ("/", "\\", "", "."):
+        unc = "\\" in text
+        return _plain(text.replace("\\", "/")), not unc and certain
+    if "\\" in text:
+        text = text.replace("\\", "/")  # a separator to some programs; a plain character to others
+        certain = False
+    home = _HOME.match(text)
+    if home is not None:
+        user = home["user"]
+        directory = "/root" if user == "root" else f"/home/{user or '~'}"
+        text = directory + text[home.end() :]
+        certain = certain and bool(user)
+    if _VARIABLE.search(text) or _SHORT_NAME.search(text):
+        certain = False
+    if not text.startswith("/"):
+        text = f"{root}/{text}"
+    path, straight = _walked(text, root)
+    through = _PROCESS_ROOT.match(path)
+    if through is not None:  # the root or the directory of a process: whose, is not known
+        return path[through.end() :] or "/", False
+    return path, certain and straight
+
+
+def _plain(path: str) -> str:
+    """An absolute path without empty, `.` and `..` parts."""
+    return _walked(path, "/")[0]
+
+
+def _walked(path: str, root: str) -> tuple[str, bool]:
+    """The plain form, and whether every `..` goes back from a directory that is no link.
+
+    Only the workspace and what is above it are plain directories: `/bin/..` may be `/usr`.
+    """
+    parts: list[str] = []
+    above = root.split("/")[1:]
+    straight = True
+    for part in path.split("/"):
+        if part == "..":
+            depth = min(len(parts), len(above))
+            straight = straight and parts[:depth] == above[:depth]
+            parts[-1:] = []
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/" + "/".join(parts), straight
+
+
+def _classes_of(path: str, root: str) -> frozenset[PathClass]:
+    """Where a normalised path leads."""
+    found: set[PathClass] = set()
+    inside = path == root or path.startswith(root.rstrip("/") + "/")
+    if _is_secret(path):
+        found.add(PathClass.SECRET)
+    if inside:
+        found.add(PathClass.WORKSPACE)
+    elif _is_system(path):
+        found.add(PathClass.SYSTEM)
+    else:
+        found.add(PathClass.OUTSIDE)
+    if _STREAMS.match(path):
+        found |= {PathClass.UNKNOWN}
+    return frozenset(found)
+
+
+def _is_system(path: str) -> bool:
+    if path in _HARMLESS_DEVICES:
+        return False
+    parts = path.partition(":")[2].split("/") if path[1:2] == ":" else path.split("/")
+    parts = [part.casefold() for part in parts if part]
+    if not parts:
+        return True  # the root itself
+    first = parts[0]
+    if first in ("var", "private") and len(parts) > 1:
+        rest = parts[1:] if first == "private" else parts
+        return rest[0] == "etc" or (len(rest) > 1 and rest[1] in _SYSTEM_VAR) or rest == ["var"]
+    windows = path[1:2] == ":" and first.startswith(("windows", "program", "$", "winnt", "boot"))
+    return windows or first == "var" or first in _SYSTEM_FOLDED
+
+
+def _is_secret(path: str) -> bool:
+    folded = path.casefold()
+    name = folded.rpartition("/")[2]
+    bare = _BACKUPS.sub("", name) or name
+    around = f"{folded}/"
+    if any(f"/{directory}/" in around for directory in _SECRET_DIRECTORIES):
+        return True
+    if {name, bare} & _SECRET_NAMES or bare.endswith(_SECRET_ENDS) or name.endswith(_SECRET_ENDS):
+        return True
+    if name.startswith(_SECRET_STARTS):
+        return not name.endswith(".pub") and not name.startswith(".environment")
+    return bool(_PROCESS_SECRETS.match(folded) or _KUBE.search(folded))
+
+
+_SYSTEM_FOLDED: Final = frozenset(name.casefold() for name in _SYSTEM_ROOTS)

@@ -1,0 +1,406 @@
+"""Every host that a text could make a client talk to.
+
+Readers disagree on where a URL's host stands: on backslashes, missing slashes, `@`, octal numbers.
+Each reading that a known client would make is a fact of its own, and so is a URL inside a URL. No
+name is looked up: a public name may lead to a private address. What looks like a URL and cannot be
+read strictly is `unknown`; this module refuses to call such a thing `public`.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+from typing import Final
+from urllib.parse import unquote
+
+import msgspec
+
+from forestall.facts.entries import names
+
+TEXT_BYTES_MAX: Final = 64 * 1024  # a URL of 8 KiB is already refused by most servers
+AUTHORITY_CHARS_MAX: Final = 1_024  # a host has 253 at most; the rest is user information
+FACTS_MAX: Final = 64  # hosts reported; each one costs a decision
+COLONS_MAX: Final = 2_048  # places where a URL may start in one text
+DECODINGS_MAX: Final = 3  # percent-encoding inside percent-encoding
+
+
+class HostKind(StrEnum):
+    """Where a host is, as far as its name or address says."""
+
+    PUBLIC = "public"
+    PRIVATE = "private"
+    LOOPBACK = "loopback"
+    LINK_LOCAL = "link_local"
+    METADATA = "metadata"
+    UNKNOWN = "unknown"
+
+
+class UrlFact(msgspec.Struct, frozen=True, kw_only=True):
+    """One host that could be reached: "" when that cannot be known.
+
+    `scheme` is "" when the text has none; `port` is the scheme's own when none is given, or 0.
+    """
+
+    host: str
+    scheme: str
+    port: int
+    kind: HostKind
+
+
+_PORTS: Final = {
+    "http": 80, "https": 443, "ws": 80, "wss": 443, "ftp": 21, "ssh": 22, "sftp": 22, "git": 9418,
+    "telnet": 23, "gopher": 70, "ldap": 389, "ldaps": 636, "smtp": 25, "redis": 6379,
+    "postgres": 5432, "postgresql": 5432, "mysql": 3306, "mongodb": 27017, "amqp": 5672,
+    "dict": 2628, "smb": 445, "nfs": 2049, "rsync": 873, "imap": 143, "pop3": 110, "tftp": 69,
+}  # fmt: skip
+_WEB: Final = names("http https ws wss ftp")  # these need no slashes at all
+_HOSTLESS: Final = names(
+    "javascript data vbscript file about blob mailto tel sms view-source filesystem jar php phar "
+    "expect zip intent content chrome resource urn cid mhtml wyciwyg livescript ms-msdt res"
+)
+_LOOPBACK_NAMES: Final = names(
+    "localhost localhost.localdomain localhost6 ip6-localhost ip6-loopback broadcasthost "
+    "localtest.me lvh.me vcap.me lacolhost.com yoogle.com fbi.com.localhost host.docker.internal"
+)
+_METADATA_NAMES: Final = names(
+    "metadata metadata.google.internal metadata.goog instance-data instance-data.ec2.internal "
+    "metadata.azure.internal metadata.packet.net metadata.platformequinix.com rancher-metadata"
+)
+_METADATA_ADDRESSES: Final = names(
+    "169.254.169.254 169.254.170.2 169.254.170.23 fd00:ec2::254 fd00:ec2::23 fd20:ce::254 "
+    "100.100.100.200 192.0.0.192 168.63.129.16 169.254.42.42 169.254.169.123 fe80::a9fe:a9fe"
+)
+# Anybody can have these names lead to any address.
+_ANY_ADDRESS: Final = (
+    ".nip.io", ".sslip.io", ".xip.io", ".localtest.me", ".lvh.me", ".vcap.me", ".traefik.me",
+    ".rbndr.us", ".1u.ms", ".backname.io", ".lacolhost.com", ".ngrok.io", ".burpcollaborator.net",
+)  # fmt: skip
+_PRIVATE_ENDS: Final = (
+    ".internal", ".local", ".lan", ".intranet", ".corp", ".home", ".home.arpa", ".private", ".svc",
+    ".localdomain", ".test", ".invalid", ".example", ".consul", ".onion", ".arpa",
+)  # fmt: skip
+_COMMON_ENDS: Final = names(
+    "com net org io dev app ai co uk de fr eu us ru cn jp info biz me xyz top site online cloud "
+    "gov edu mil int sh gg tv cc to ly su tk ml internal local localhost onion zip mov page link"
+)
+_DANGER: Final = (
+    HostKind.METADATA,
+    HostKind.UNKNOWN,
+    HostKind.LOOPBACK,
+    HostKind.LINK_LOCAL,
+    HostKind.PRIVATE,
+    HostKind.PUBLIC,
+)
+_SCHEME_TAIL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*$")
+_KNOWN_TAIL: Final = re.compile(r"(?:https?|wss?|ftps?|file|gopher|javascript|data)$")
+_RELATIVE: Final = re.compile(r"(?:^|(?<=[\s=&?#,;|\"'<>(\[{]))[/\\]{2,}(?=[^/\\\s])")
+_BREAKS: Final = {ord(char): None for char in "\t\r\n"}
+_WRAPPING: Final = "<>\"'()[]{},;.!`"
+_LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_NUMBER: Final = re.compile(r"0[xX][0-9a-fA-F]*|[0-9]+")
+_HOST_SHAPE: Final = re.compile(
+    r"(?P<user>[^\s/@\\]{1,64}@)?(?P<host>\[[0-9A-Fa-f:.%\w]{2,64}\]|[^\s/:@\\?#\[\]]{1,253})"
+    r"(?P<port>:\d{1,10})?(?P<scp>:[^\s:]*)?(?P<path>[/?#\\].*)?",
+    re.DOTALL,
+)
+_NAT64: Final = 0x64FF9B  # an IPv6 prefix that wraps an IPv4 address
+_UNKNOWN: Final = UrlFact(host="", scheme="", port=0, kind=HostKind.UNKNOWN)
+
+
+def urls_in(text: str) -> tuple[UrlFact, ...]:
+    """Every host that `text` names, without duplicates; never empty."""
+    if len(text) > TEXT_BYTES_MAX or len(text.encode("utf-8", "replace")) > TEXT_BYTES_MAX:
+        return (_UNKNOWN,)
+    found: dict[UrlFact, None] = {}
+    for place, reading in enumerate(_readings(text)):
+        for fact in _facts(reading, whole=place == 0):
+            found.setdefault(fact)
+            if len(found) > FACTS_MAX * 4:
+                break
+    if not found or any(_is_odd(char) for char in text if not "\x20" < char < "\x7f"):
+        found.setdefault(_UNKNOWN)
+    if len(found) > FACTS_MAX:
+        ranked = sorted(found, key=lambda fact: _DANGER.index(fact.kind))
+        return (*(fact for fact in ranked[: FACTS_MAX - 1] if fact != _UNKNOWN), _UNKNOWN)
+    return tuple(found)
+
+
+def _is_odd(char: str) -> bool:
+    """Control and invisible characters: some readers drop them, others stop there."""
+    return char not in "\t\r\n " and unicodedata.category(char)[0] in "CZ"
+
+
+def _readings(text: str) -> list[str]:
+    """The text as different readers would take it: as it is, made plain, and decoded."""
+    text = text.strip()
+    plain = "".join(
+        "." if char in "\u3002\uff61" else char
+        for char in unicodedata.normalize("NFKC", text)
+        if unicodedata.category(char) not in ("Cf", "Cc", "Mn") or char in "\t\r\n"
+    )
+    found = [text, plain]
+    for form in (text, plain):
+        for _ in range(DECODINGS_MAX):
+            form = unquote(form, errors="replace")
+            found.append(form)
+    joined = text.translate(_BREAKS)
+    if " " not in text:
+        found.append(joined)
+    return list(dict.fromkeys(found))
+
+
+def _facts(text: str, *, whole: bool) -> Iterator[UrlFact]:
+    """The facts of one reading of the text."""
+    starts = 0
+    for at in _places(text, ":"):
+        tail = _SCHEME_TAIL.search(text[max(0, at - 40) : at])
+        if tail is None:
+            continue
+        starts += 1
+        if starts > COLONS_MAX:
+            yield _UNKNOWN
+            break
+        known = _KNOWN_TAIL.search(tail[0].lower())
+        scheme = known[0] if known else tail[0].lower()
+        yield from _url(scheme, text[at + 1 : at + 3 + AUTHORITY_CHARS_MAX])
+    for match in _RELATIVE.finditer(text):
+        yield from _authority("", text[match.end() : match.end() + AUTHORITY_CHARS_MAX + 2])
+    tokens = text.split()
+    for token in tokens[: COLONS_MAX if len(tokens) > 1 else 1]:
+        yield from _bare(token.strip(_WRAPPING), alone=whole and len(tokens) == 1)
+
+
+def _places(text: str, mark: str) -> Iterator[int]:
+    at = text.find(mark)
+    while at >= 0:
+        yield at
+        at = text.find(mark, at + 1)
+
+
+def _url(scheme: str, rest: str) -> Iterator[UrlFact]:
+    """What `scheme:rest` names."""
+    slashes = len(rest) - len(rest.lstrip("/\\"))
+    if scheme in _HOSTLESS:
+        yield UrlFact(host="", scheme=scheme, port=0, kind=HostKind.UNKNOWN)
+        if slashes >= 2 and scheme == "file" and rest[slashes:]:
+            yield from (one for one in _authority(scheme, rest[slashes:]) if slashes != 3)
+    elif scheme in _WEB:
+        if rest[slashes : slashes + 1].strip():
+            yield from _authority(scheme, rest[slashes:])
+            # A client that removes tabs and line breaks first sees another host.
+            joined = rest[slashes:].split(" ")[0].translate(_BREAKS)
+            if "\t" in rest[slashes:].split(" ")[0]:
+                yield from _authority(scheme, joined)
+        elif slashes:
+            yield UrlFact(host="", scheme=scheme, port=0, kind=HostKind.UNKNOWN)
+    elif slashes >= 2:
+        yield from _authority(scheme, rest[slashes:])
+
+
+def _authority(scheme: str, rest: str) -> Iterator[UrlFact]:
+    """The hosts that different readers find at the start of `rest`."""
+    for ends in (r"[/\\?#\s\"'<>`|^{}]", r"[/?#\s\"'<>`]", r"[/\s\"'<>`]"):
+        end = re.search(ends, rest)
+        authority = rest[: end.start()] if end else rest
+        if len(authority) > AUTHORITY_CHARS_MAX:
+            yield UrlFact(host="", scheme=scheme, port=0, kind=HostKind.UNKNOWN)
+            return
+        users, at, place = authority.rpartition("@")
+        yield from _place(scheme, place)
+        for other in users.split("@") if at else ():
+            name = other.partition(":")[0]
+            if "." in name or name.isdigit() or other is not users.split("@")[0]:
+                yield from _place(scheme, other)
+
+
+def _place(scheme: str, place: str) -> Iterator[UrlFact]:
+    """`host` or `host:port`."""
+    host, port = place, _PORTS.get(scheme, 0)
+    sure = True
+    if place.startswith("["):
+        host, bracket, after = place.partition("]")
+        host += bracket
+        sure = bool(bracket) and (not after or after.startswith(":"))
+        given = after[1:]
+    else:
+        host, _, given = place.partition(":")
+        if ":" in given:
+            yield from _hosts(f"[{place}]", scheme, 0)
+            sure = False
+    host = host.rstrip(",;)!]}") if not host.startswith("[") else host
+    given = given.rstrip(",;).!]}\\")
+    if given:
+        if given.isascii() and given.isdigit() and 0 < int(given[:9]) <= 65_535 and len(given) < 9:
+            port = int(given)
+        else:
+            sure = False
+    if not sure:
+        yield UrlFact(host="", scheme=scheme, port=0, kind=HostKind.UNKNOWN)
+    yield from _hosts(host, scheme, port)
+
+
+def _bare(token: str, *, alone: bool) -> Iterator[UrlFact]:
+    """A token without a scheme: `host`, `host:port`, `host/path`, `user@host:path`."""
+    shape = _HOST_SHAPE.fullmatch(token)
+    if shape is None or not token:
+        if alone and not _SCHEME_TAIL.search(token.partition(":")[0]):
+            yield _UNKNOWN
+        return
+    host = shape["host"]
+    if shape["scp"] and not shape["user"]:
+        return  # scheme:rest
+    ending = host.rstrip(".").rpartition(".")[2].lower()
+    numeric = bool(_NUMBER.fullmatch(ending)) and (alone or host.count(".") == 3)
+    named = "." in host.strip(".") and (ending in _COMMON_ENDS or not host.isascii())
+    port_given = shape["port"] and not host.isdigit()  # and not the time of day
+    wanted = alone or port_given or numeric or host.startswith("[") or shape["scp"]
+    if wanted or (named and not shape["user"]) or host.lower() in _LOOPBACK_NAMES:
+        scheme = "ssh" if shape["scp"] else ""
+        port = shape["port"] or ""
+        yield from _place(scheme, host + port)
+
+
+# -- hosts --
+
+
+def _hosts(host: str, scheme: str, port: int) -> Iterator[UrlFact]:
+    """The facts of one host as it is written; several where readers disagree."""
+    for name, kind in _named(host):
+        yield UrlFact(host=name, scheme=scheme, port=port, kind=kind)
+
+
+def _named(host: str) -> Iterator[tuple[str, HostKind]]:
+    nothing = ("", HostKind.UNKNOWN)
+    if "%" in host and not host.startswith("["):
+        host = unquote(host, errors="replace")
+        if "%" in host:
+            yield nothing
+            return
+    if host.startswith("["):
+        yield from _version_six(host[1:-1] if host.endswith("]") else "")
+        return
+    for name in _ascii_names(host):
+        short = name.removesuffix(".")
+        labels = short.split(".")
+        if _NUMBER.fullmatch(labels[-1]) or labels[-1] == "0x":
+            yield from _version_four(labels)
+        elif len(short) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+            yield nothing
+        else:
+            yield short, _name_kind(short)
+
+
+def _ascii_names(host: str) -> list[str]:
+    """The ASCII forms of a host name under the old and the new rules; [""] if it has none."""
+    if host.isascii():
+        name = host.lower()
+        strange = [part for part in name.split(".") if part.startswith("xn--")]
+        return [name, ""] if any(not _decodes(part) for part in strange) else [name]
+    plain = "".join(
+        "." if char in "\u3002\uff0e\uff61" else char
+        for char in host
+        if char not in "\u00ad\u200b\u2060\ufeff\u200c\u200d\u180e"
+    )
+    forms: list[str] = []
+    try:
+        forms.append(
+            ".".join(
+                label.encode("idna").decode("ascii").lower() if label else ""
+                for label in unicodedata.normalize("NFKC", plain).casefold().split(".")
+            )
+        )
+        if set(host) & set("\u00df\u03c2\u200c\u200d"):  # names that the newer rules keep apart
+            forms.append(
+                ".".join(
+                    label if label.isascii() else "xn--" + label.encode("punycode").decode("ascii")
+                    for label in unicodedata.normalize("NFC", plain).lower().split(".")
+                )
+            )
+    except UnicodeError:
+        return [""]
+    return list(dict.fromkeys(forms))
+
+
+def _decodes(label: str) -> bool:
+    try:
+        return not label.encode("ascii")[4:].decode("punycode").isascii()
+    except (UnicodeError, ValueError, IndexError, OverflowError):
+        return False
+
+
+def _version_four(labels: list[str]) -> Iterator[tuple[str, HostKind]]:
+    """The addresses that a number, or up to four, may stand for: `0177.1`, `0x7f000001`."""
+    readings = [labels]
+    if any(len(label) > 1 and label[0] == "0" and label.isdigit() for label in labels):
+        readings.append(
+            [label.lstrip("0") or "0" if label.isdigit() else label for label in labels]
+        )
+        yield "", HostKind.UNKNOWN  # octal to some, decimal to others, refused by the rest
+    for reading in readings:
+        value = _address_value(reading)
+        if value is None:
+            yield "", HostKind.UNKNOWN
+        else:
+            address = IPv4Address(value)
+            yield str(address), _address_kind(address)
+
+
+def _address_value(labels: list[str]) -> int | None:
+    if len(labels) > 4 or not all(_NUMBER.fullmatch(one) and len(one) < 40 for one in labels):
+        return None
+    values: list[int] = []
+    for label in labels:
+        base = 16 if label[:2].lower() == "0x" else 8 if len(label) > 1 and label[0] == "0" else 10
+        try:
+            values.append(int(label[2:] or "0", 16) if base == 16 else int(label, base))
+        except ValueError:
+            return None
+    last = values.pop()
+    if any(value > 255 for value in values) or last >= 256 ** (4 - len(values)):
+        return None
+    return last + sum(value << 8 * (3 - place) for place, value in enumerate(values))
+
+
+def _version_six(text: str) -> Iterator[tuple[str, HostKind]]:
+    literal, zone, _ = unquote(text).partition("%")
+    try:
+        address = IPv6Address(literal)
+    except ValueError:
+        yield "", HostKind.UNKNOWN
+        return
+    if zone and not address.is_link_local:
+        yield "", HostKind.UNKNOWN
+    packed = int(address)
+    if address.ipv4_mapped is not None:
+        yield str(address.ipv4_mapped), _address_kind(address.ipv4_mapped)
+        return
+    yield str(address), _address_kind(address)
+    inner = address.sixtofour or (address.teredo[1] if address.teredo else None)
+    if (packed >> 32 == 0 and packed > 1) or packed >> 96 == _NAT64:
+        inner = IPv4Address(packed & 0xFFFFFFFF)
+    if inner is not None:
+        yield str(inner), _address_kind(inner)
+
+
+def _address_kind(address: IPv4Address | IPv6Address) -> HostKind:
+    if str(address) in _METADATA_ADDRESSES:
+        return HostKind.METADATA
+    if address.is_loopback or address.is_unspecified or str(address).startswith("0."):
+        return HostKind.LOOPBACK
+    if address.is_link_local:
+        return HostKind.LINK_LOCAL
+    public = address.is_global and not address.is_multicast and not address.is_reserved
+    return HostKind.PUBLIC if public else HostKind.PRIVATE
+
+
+def _name_kind(name: str) -> HostKind:
+    if name in _METADATA_NAMES:
+        return HostKind.METADATA
+    if name in _LOOPBACK_NAMES or name.endswith(".localhost"):
+        return HostKind.LOOPBACK
+    if name.endswith(_ANY_ADDRESS):
+        return HostKind.UNKNOWN
+    if "." not in name or name.endswith(_PRIVATE_ENDS):
+        return HostKind.PRIVATE
+    return HostKind.PUBLIC

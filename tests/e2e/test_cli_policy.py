@@ -1,0 +1,178 @@
+"""`forestall policy`: reports for people and for CI, through the command line itself."""
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from forestall.cli.main import cli
+
+ROOT = Path(__file__).parents[2]
+STARTER = str(ROOT / "src" / "forestall" / "server" / "starter-policy.yaml")
+TEN = ROOT / "tests" / "golden" / "ten-mistakes.yaml"
+
+POLICY = """\
+rules:
+  - {id: hold, decision: require_approval, match: {topics: [job.a], labels: {env: prod}}}
+  - {id: go, decision: allow, match: {topics: [job.a]}}
+  - {id: late, decision: deny, match: {topics: [job.a], tenants: [x]}}
+tests:
+  - {name: "go <&> \\x01", request: {topic: job.a}, want: {decision: deny}}
+  - {name: held, request: {topic: job.a, labels: {env: prod}}, want: {decision: require_approval}}
+"""
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["policy", *arguments])
+
+
+@pytest.fixture
+def policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    Path("my policy.yaml").write_text(POLICY)
+    return "my policy.yaml"
+
+
+def test_ten_planted_mistakes_are_found() -> None:
+    """Exactly ten, each on its line."""
+    planted = [
+        n for n, line in enumerate(TEN.read_text().splitlines(), 1) if re.search(r"# \d+:", line)
+    ]
+    report = json.loads(run("check", str(TEN), "--json").stdout)
+    assert [problem["line"] for problem in report["problems"]] == planted
+    assert len(planted) == 10
+    shown = run("check", str(TEN))
+    assert (shown.exit_code, shown.stdout) == (1, "")
+    assert shown.stderr.endswith("10 problem(s)\n")
+
+
+def test_warnings_leave_the_exit_code_alone_unless_strict(policy: str) -> None:
+    done = run("check", policy)
+    assert done.exit_code == 0
+    assert done.stdout.startswith("ok: 3 rules in my policy, snapshot ")
+    assert "my policy.yaml:2: warning: rule `hold` does not hold a client that" in done.stderr
+    assert "my policy.yaml:4: warning: rule `late` never speaks: rule `go` on line 3" in done.stderr
+    assert run("check", policy, "--strict").exit_code == 1
+    report = json.loads(run("check", policy, "--json").stdout)
+    assert report["ok"] is True
+    assert [(one["code"], one["line"]) for one in report["warnings"]] == [
+        ("dodgeable", 2),
+        ("shadowed", 4),
+    ]
+    assert run("check", STARTER, "--strict").exit_code == 0
+
+
+def test_a_remediation_that_is_denied_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        "rules:\n  - {id: a, decision: deny, match: {topics: [job.a]},"
+        " remediations: [{id: r, replacement_topic: job.b}]}\n"
+    )
+    done = run("check", str(path))
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "2: error: rule `a` offers the remediation `r`, which is denied too" in done.stderr
+    assert json.loads(run("check", str(path), "--json").stdout)["ok"] is False
+
+
+def _results(path: str) -> list[dict[str, object]]:
+    log = json.loads(Path(path).read_text())
+    assert log["version"] == "2.1.0"
+    (sarif_run,) = log["runs"]
+    rules = [rule["id"] for rule in sarif_run["tool"]["driver"]["rules"]]
+    found = []
+    for result in sarif_run["results"]:
+        assert rules[result["ruleIndex"]] == result["ruleId"]
+        (location,) = result["locations"]
+        place = location["physicalLocation"]
+        region = place["region"]
+        assert region["startColumn"] < region["endColumn"]
+        found.append(
+            {
+                "rule": result["ruleId"],
+                "level": result["level"],
+                "uri": place["artifactLocation"]["uri"],
+                "line": region["startLine"],
+            }
+        )
+    return found
+
+
+def test_sarif(policy: str) -> None:
+    """Relative addresses, one result for each thing found."""
+    run("check", policy, "--sarif", "out.sarif")
+    assert _results("out.sarif") == [
+        {"rule": rule, "level": "warning", "uri": "my%20policy.yaml", "line": line}
+        for rule, line in (("dodgeable", 2), ("shadowed", 4))
+    ]
+    run("test", policy, "--sarif", "out.sarif")
+    assert [(one["rule"], one["line"]) for one in _results("out.sarif")] == [("test_failed", 6)]
+    run("check", str(TEN), "--sarif", "out.sarif")
+    assert [one["level"] for one in _results("out.sarif")] == ["error"] * 10
+    assert str(_results("out.sarif")[0]["uri"]).startswith("file://")
+    run("test", str(TEN), "--sarif", "out.sarif")
+    assert len(_results("out.sarif")) == 10
+
+
+def test_junit(policy: str) -> None:
+    """Well-formed whatever a case is called."""
+    run("test", policy, "--junit", "out.xml")
+    suites = ET.fromstring(Path("out.xml").read_text())
+    assert (suites.get("tests"), suites.get("failures")) == ("2", "1")
+    cases = list(suites.iter("testcase"))
+    assert [case.get("name") for case in cases] == ["go <&> \N{REPLACEMENT CHARACTER}", "held"]
+    failure = cases[0].find("failure")
+    assert failure is not None
+    assert failure.get("message") == "wanted deny, got allow by go"
+
+
+def test_coverage(policy: str, tmp_path: Path) -> None:
+    done = run("test", policy)
+    assert "never exercised: late (my policy.yaml:4)\n" in done.stdout
+    assert "coverage: 2 of 3 rules (66.67%)\n1 passed, 1 failed\n" in done.stdout
+    assert json.loads(run("test", policy, "--json").stdout)["coverage"]["exercised"] == 2
+    assert run("test", STARTER, "--min-coverage", "100").exit_code == 0
+    cases = tmp_path / "cases.json"
+    cases.write_text('{"tests": [{"request": {"topic": "job.a"}, "want": {"decision": "allow"}}]}')
+    bare = tmp_path / "bare.yaml"
+    bare.write_text(POLICY.partition("tests:")[0])
+    covered = run("test", str(bare), "--cases", str(cases), "--min-coverage", "30")
+    assert (covered.exit_code, "coverage: 1 of 3 rules (33.33%)" in covered.stdout) == (0, True)
+    short = run("test", str(bare), "--cases", str(cases), "--min-coverage", "34")
+    assert (short.exit_code, short.stderr) == (1, "coverage is below 34%\n")
+    cases.write_text('{"tests": [{"request": {"topic": "job.a"}}]}')
+    broken = run("test", str(bare), "--cases", str(cases))
+    assert "a test needs a `request` and a `want`" in str(broken.exception)
+
+
+def test_show(policy: str) -> None:
+    text = run("show", policy).stdout
+    assert "default   deny\n" in text
+    assert "  require_approval  hold  (line 2)\n      topics: job.a\n" in text
+    value = json.loads(run("show", policy, "--json").stdout)
+    (layer,) = value["layers"]
+    assert [rule["id"] for rule in layer["rules"]] == ["hold", "go", "late"]
+    assert layer["rules"][0]["clauses"][1] == {"field": "labels.env", "wanted": ["prod"]}
+
+
+def test_explain(policy: str) -> None:
+    done = run("explain", "--policy", policy, "--topic", "job.a")
+    assert (done.exit_code, done.stdout.startswith("ALLOW by rule go\n")) == (0, True)
+    assert run("explain", "--topic", "job.a").exit_code == 2
+
+
+def test_convert(tmp_path: Path) -> None:
+    """What is written loads; what cannot be converted writes nothing."""
+    peer, ours = tmp_path / "peer.yaml", tmp_path / "ours.yaml"
+    peer.write_text("rules:\n  - {id: a, decision: block, match: {topics: [job.a]}}\n")
+    printed = run("convert", str(peer))
+    assert (printed.exit_code, "# line 2: `block` is `deny` here" in printed.stdout) == (0, True)
+    assert run("convert", str(peer), "-o", str(ours)).exit_code == 0
+    assert ours.read_text() == printed.stdout
+    assert run("check", str(ours), "--strict").exit_code == 0
+    ours.unlink()
+    peer.write_text("tier: job\n" + peer.read_text())
+    assert run("convert", str(peer), "-o", str(ours)).exit_code == 1
+    assert not ours.exists()

@@ -1,0 +1,190 @@
+"""The peer's files in our form: what is carried over, what is said about it, what is refused."""
+
+from typing import Any
+
+import pytest
+
+from forestall.policy import Policy, PolicyError, load_policy
+from forestall.policy.convert import convert
+from forestall.policy.rules import DelegationMatch, Effect, Match, McpMatch, Throttle
+
+FILE = """\
+version: "3"
+tier: global
+default_tenant: default
+default_decision: allow
+tenants: {}
+rules:
+  - id: No Tools!
+    decision: block
+    reason: "say \\"no\\" \\u2028 # to x"
+    match:
+      mcp: {deny_tools: ["Shell*"]}
+    constraints: {budgets: {max_retries: 1}}
+  - decision: permit
+    match:
+      tenants: [" Acme "]
+      topics: ["job.deploy.*"]
+      labels: {env: "[prod]", size: 007}
+      agent_data_classifications: [pii]
+    constraints: {budgets: {max_retries: 1}, sandbox: {isolated: true}}
+  - id: odd-region
+    decision: require_human
+    match: {label_allowlist: {region: [eu, us]}}
+  - id: often
+    decision: throttle
+    match: {topics: ["job.*"]}
+    velocity: {max_requests: 5, window_seconds: 90, key: "tenant:labels.env"}
+  - id: deep
+    decision: deny
+    match: {predicate: delegation.depth > 2}
+  - id: rest
+    remediations:
+      - {id: r, replacement_topic: job.safe, add_labels: {n: 007}}
+"""
+
+
+def converted(text: str) -> tuple[str, Policy]:
+    out = convert(text.encode(), source="peer.yaml")
+    return out, load_policy(out.encode(), source="ours.yaml")
+
+
+def match_of(line: str, decision: str = "deny") -> tuple[Match, Match | None]:
+    _, policy = converted(f"rules:\n  - {{id: a, decision: {decision}, match: {{{line}}}}}\n")
+    return policy.rules[0].match, policy.rules[0].unless
+
+
+def test_a_whole_file() -> None:
+    text, policy = converted(FILE)
+    assert policy.default_decision is Effect.ALLOW
+    tools, deploy, region, often, deep, rest = policy.rules
+    assert (tools.id, tools.effect, tools.match.mcp.tools) == (
+        "No-Tools-",
+        Effect.DENY,
+        ("Shell[*]",),
+    )
+    assert tools.reason == 'say "no" \u2028 # to x'
+    assert (deploy.id, deploy.effect) == ("line-13", Effect.ALLOW_WITH_CONSTRAINTS)
+    assert deploy.match.tenants == ("Acme",)
+    assert deploy.match.labels == (("env", ("[[]prod]",)), ("size", ("007",)))
+    assert deploy.match.agent_data_classes == ("pii",)
+    assert region.effect is Effect.REQUIRE_APPROVAL
+    assert region.match.labels == (("region", ("*",)),)
+    assert region.unless == Match(labels=(("region", ("eu", "us")),))
+    assert often.throttle == Throttle(limit=5, window_ms=90_000, key=("tenant", "labels.env"))
+    assert deep.match.delegation == DelegationMatch(max_depth=64)
+    assert deep.unless == Match(delegation=DelegationMatch(max_depth=2))
+    assert (rest.effect, rest.match) == (Effect.DENY, Match(topics=("*",)))
+    assert rest.remediations[0].add_labels == {"n": "007"}
+    for said in (
+        "# line 2: `tier: global` is left out",
+        "# line 5: `tenants` is empty and left out",
+        "# line 8: `block` is `deny` here",
+        "# line 11: CHECK THIS: with `deny_tools` the rule denied everything except",
+        "# line 12: constraints of a deny bind nobody",
+        "# line 13: the rule had no `id`",
+        "# line 18: `agent_data_classifications` is `agent_data_classes` here",
+        "# line 30: a rule without `match` matched everything",
+        "# line 30: a rule without `decision` was a deny",
+    ):
+        assert said in text, text
+    assert convert(FILE.encode(), source="peer.yaml") == text
+
+
+@pytest.mark.parametrize(
+    ("line", "match", "unless"),
+    [
+        ("mcp: {allow_tools: [x]}", Match(mcp=McpMatch(tools=("x",))), None),
+        ("risk_tags: [a], requires: [b]", Match(risk_tags=("a",), requires=("b",)), None),
+        ("secrets_present: true", Match(secrets_present=True), None),
+        (
+            "delegation: {max_depth: 1, issuers: [i]}",
+            Match(delegation=DelegationMatch(max_depth=1, issuers=("i",))),
+            None,
+        ),
+        (
+            "predicate: 'delegation.scope.contains(\"a.b\")'",
+            Match(delegation=DelegationMatch(required_scope=("a.b",))),
+            None,
+        ),
+        (
+            "predicate: delegation.depth == 2",
+            Match(delegation=DelegationMatch(max_depth=2)),
+            Match(delegation=DelegationMatch(max_depth=1)),
+        ),
+        ("predicate: delegation.depth < 2", Match(delegation=DelegationMatch(max_depth=1)), None),
+    ],
+)
+def test_matches(line: str, match: Match, unless: Match | None) -> None:
+    assert match_of(line) == (match, unless)
+
+
+def test_a_deny_list_outside_a_deny_rule_is_an_exception() -> None:
+    match, unless = match_of("topics: [job.a], mcp: {deny_tools: [x]}", "allow")
+    assert match == Match(topics=("job.a",))
+    assert unless == Match(mcp=McpMatch(tools=("x",)))
+
+
+REFUSED: dict[str, tuple[str, int, str]] = {
+    "input rules": ("input_rules:\n  - {id: a}\n", 1, "`input_rules` is not converted"),
+    "input policy": ("input_policy: {enabled: true}\n", 1, "`input_policy` is not converted"),
+    "output rules": ("output_rules:\n  - {id: a}\n", 1, "`output_rules` is not converted"),
+    "tenants": ("tenants: {a: {allow_topics: [x]}}\n", 1, "`tenants` is not converted"),
+    "tier": ("tier: job\n", 1, "there is no tier `job` here"),
+    "selector": ("selector: {job_id: a}\n", 1, "there is no `selector` here"),
+    "unknown key": ("ruels: []\n", 1, "unknown key `ruels`"),
+    "threshold": (
+        "rules:\n  - {id: a, match: {label_threshold: {amount: 10}}}\n",
+        2,
+        "`label_threshold` compares a label",
+    ),
+    "empty label": (
+        'rules:\n  - {id: a, match: {labels: {env: ""}}}\n',
+        2,
+        "the empty value of label `env` also matched",
+    ),
+    "unknown match key": ("rules:\n  - {id: a, match: {metadata: {}}}\n", 2, "unknown key"),
+    "glob": ('rules:\n  - {id: a, match: {topics: ["job.[a"]}}\n', 2, "is not a glob"),
+    "negated class": ('rules:\n  - {id: a, match: {topics: ["job.[!a]"]}}\n', 2, "otherwise"),
+    "issuer": (
+        "rules:\n  - {id: a, match: {delegation: {require_issuer: x}}}\n",
+        2,
+        "`require_issuer` looked at the root",
+    ),
+    "predicate": (
+        "rules:\n  - {id: a, match: {predicate: 'delegation.issuer == \"x\"'}}\n",
+        2,
+        "is not converted",
+    ),
+    "two deny lists": (
+        "rules:\n  - {id: a, match: {mcp: {deny_tools: [x], deny_servers: [y]}}}\n",
+        2,
+        "denies in several lists",
+    ),
+    "velocity elsewhere": (
+        "rules:\n  - {id: a, decision: deny, velocity: {max_requests: 1, window_seconds: 1}}\n",
+        2,
+        "`velocity` on a rule that says `deny`",
+    ),
+    "an id used twice": ("rules:\n  - {id: a}\n  - {id: a}\n", 3, "is used twice"),
+    "several allowlists": (
+        "rules:\n  - {id: a, match: {label_allowlist: {a: [x], b: [y]}}}\n",
+        2,
+        "names several labels",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_has_no_counterpart_is_an_error_at_its_line(case: str) -> None:
+    text, line, message = REFUSED[case]
+    with pytest.raises(PolicyError) as caught:
+        convert(text.encode(), source="peer.yaml")
+    problems: list[Any] = [each for each in caught.value.problems if message in each.message]
+    assert [(each.source, each.line) for each in problems] == [("peer.yaml", line)]
+
+
+def test_the_hint_for_a_threshold_names_the_replacement() -> None:
+    with pytest.raises(PolicyError) as caught:
+        convert(REFUSED["threshold"][0].encode(), source="peer.yaml")
+    assert "args: {$.amount: {gt: 10}}" in caught.value.render()
