@@ -249,7 +249,12 @@ def walk_commands(path: str, command: click.Command) -> Iterator[tuple[str, clic
 
 def _help(path: str, command: click.Command) -> str:
     context = click.Context(
-        command, info_name=path, terminal_width=HELP_COLUMNS, max_content_width=HELP_COLUMNS
+        command,
+        info_name=path,
+        terminal_width=HELP_COLUMNS,
+        max_content_width=HELP_COLUMNS,
+        # As the real command line has it: click keeps the help option that it made first.
+        help_option_names=["-h", "--help"],
     )
     return command.get_help(context)
 

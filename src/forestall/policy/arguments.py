@@ -13,7 +13,7 @@ from typing import Any
 import re2
 
 from forestall.limits import ARG_PATH_CHARS_MAX, PATTERN_BYTES_MAX
-from forestall.policy.globs import compile_globs
+from forestall.policy.globs import GlobError, compile_globs
 from forestall.policy.rules import ArgCondition, Operator
 
 Steps = tuple[str | int, ...]
@@ -97,7 +97,10 @@ def _comparison(operator: Operator, operand: Any) -> Callable[[Any], bool]:
     if operator is Operator.IN:
         return _membership(operand)
     if operator is Operator.GLOB:
-        matches = compile_globs(_text_operand(operand, operator))
+        try:
+            matches = compile_globs(_text_operand(operand, operator))
+        except GlobError as cause:
+            raise ArgumentError(f"not a glob: {cause}") from cause
         return lambda value: matches(_require(value, "text"))
     if operator is Operator.MATCHES:
         pattern = compile_pattern(_text_operand(operand, operator)[0])

@@ -147,7 +147,7 @@ def _delegation_clause(match: DelegationMatch) -> CompiledClause:
             return match.forbid_delegated and given is None
         return (
             (match.max_depth is None or given.depth <= match.max_depth)
-            and (not match.issuers or set(given.issuers) <= set(match.issuers))
+            and (not match.issuers or _all_issued_by(match.issuers, given.issuers))
             and set(match.required_scope) <= set(given.scope)
         )
 
@@ -162,6 +162,11 @@ def _delegation_clause(match: DelegationMatch) -> CompiledClause:
         holds,
         lambda request, labels, now: ("delegated" if request.delegation else "not delegated",),
     )
+
+
+def _all_issued_by(wanted: tuple[str, ...], issuers: tuple[str, ...]) -> bool:
+    """Every link of a chain, of which there must be one: an empty chain proves nothing."""
+    return bool(issuers) and set(issuers) <= set(wanted)
 
 
 def _argument_clause(condition: ArgCondition) -> CompiledClause:

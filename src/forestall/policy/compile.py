@@ -46,7 +46,7 @@ class RuleList:
     def speaker(
         self, request: Request, labels: Labels, now: datetime, lifted: frozenset[str]
     ) -> Rule | None:
-        """The first rule whose every clause holds under this label view; lifted ones do not speak.
+        """The first rule whose every clause holds under this label view; lifted throttles do not.
 
         Raises RuleError when a clause that is reached cannot be evaluated.
         """
@@ -59,7 +59,7 @@ class RuleList:
                         continue
                 except ArgumentError as cause:
                     raise RuleError(f"rule `{rule.id}`: {cause}") from cause
-            if rule.id not in lifted:
+            if rule.throttle is None or rule.id not in lifted:
                 return rule
         return None
 

@@ -17,7 +17,7 @@ from forestall.policy.problems import PolicyError, Problem
 # libyaml is ten times as fast; both give the same events with the same marks.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # as YAML 1.1 breaks lines
-_INTEGER = re.compile(r"[-+]?[0-9]{1,15}")
+_INTEGER = re.compile(r"[-+]?[0-9]{1,16}")
 _DECIMAL = re.compile(r"[-+]?[0-9]{1,15}\.[0-9]{1,15}(?:[eE][-+]?[0-9]{1,2})?")
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
@@ -57,7 +57,7 @@ class Scalar(Node):
         return {"true": True, "false": False}.get(self.text) if self.plain else None
 
     def as_int(self) -> int | None:
-        """A decimal integer of at most 15 digits; None for anything else."""
+        """A decimal integer of at most 16 digits; None for anything else."""
         return int(self.text) if self.plain and _INTEGER.fullmatch(self.text) else None
 
     def as_decimal(self) -> float | None:

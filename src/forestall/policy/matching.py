@@ -5,7 +5,7 @@ from typing import Any
 
 from forestall.facts.detect import DETECTORS
 from forestall.limits import ARG_CONDITIONS_MAX, INTEGER_MAX
-from forestall.policy.arguments import ArgumentError, compile_condition, compile_pattern
+from forestall.policy.arguments import ArgumentError, compile_condition, compile_pattern, parse_path
 from forestall.policy.calendar import DAYS, CalendarError, parse_hours, zone
 from forestall.policy.document import Mapping, Node, Scalar, Sequence, plain_value
 from forestall.policy.problems import did_you_mean
@@ -186,6 +186,11 @@ def _read_args(reader: Reader, match: Mapping) -> tuple[ArgCondition, ...]:
         reader.known_keys(compared, tuple(Operator), f"the condition on `{path}`")
         if not compared.entries:
             reader.problem(key, f"the condition on `{path}` compares with nothing")
+        try:
+            parse_path(path)
+        except ArgumentError as cause:
+            reader.problem(key, f"`{path}`: {cause}")
+            continue
         for word, (_, operand) in compared.entries.items():
             if word in set(Operator):
                 condition = ArgCondition(
@@ -194,8 +199,7 @@ def _read_args(reader: Reader, match: Mapping) -> tuple[ArgCondition, ...]:
                 try:
                     compile_condition(condition)
                 except ArgumentError as cause:
-                    place = key if "path" in str(cause) else operand
-                    reader.problem(place, f"`{path}`: {cause}")
+                    reader.problem(operand, f"`{path}`: {cause}")
                 else:
                     conditions.append(condition)
     if len(conditions) > ARG_CONDITIONS_MAX:
