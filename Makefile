@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev serve test check format lock bench drill-kill clean
+.PHONY: help install install-dev serve test check check-all format lock bench bench-policy drill-kill clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,11 +42,17 @@ check: install-dev ## format, lint, types, import contract
 test: check ## everything a change must pass
 	$(BIN)/pytest -n auto
 
+check-all: check ## the tests with 100,000 random cases each where it counts (long)
+	FORESTALL_PROPERTY_EXAMPLES=100000 $(BIN)/pytest -n auto
+
 drill-kill: install-dev ## kill -9 the server in the middle of 5,000 submits; count what was lost
 	$(BIN)/pytest -n 0 -rA tests/e2e/test_kill.py
 
 bench: install-dev ## measure; results as JSON in bench/results
 	$(BIN)/python -m bench
+
+bench-policy: install-dev ## µs per decision at 10 to 100,000 rules
+	$(BIN)/python -m bench evaluate
 
 format: install-dev ## put every file into the house format
 	$(BIN)/ruff format .

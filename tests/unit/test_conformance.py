@@ -69,27 +69,15 @@ def policy_texts(said: Mapping[str, Any]) -> tuple[str, ...]:
 VECTORS = list(read_vectors())
 DECIDED = [vector for vector in VECTORS if "want" in vector.said]
 REFUSED = [vector for vector in VECTORS if "want_error" in vector.said]
-# Where the code is known to disagree with DESIGN; the vector says what DESIGN says.
-DISAGREEMENTS: dict[str, str] = {}
-OF_THE_READER: dict[str, str] = {}
 
 
 def vector_id(vector: Vector) -> str:
     return f"{vector.theme}: {vector.name}"
 
 
-def tried(vectors: list[Vector], known: Mapping[str, str]) -> list[Any]:
-    """The vectors as parameters; those with a known disagreement may fail."""
-    return [
-        pytest.param(
-            vector,
-            id=vector_id(vector),
-            marks=[pytest.mark.xfail(reason=why, strict=False)]
-            if (why := known.get(vector.name))
-            else [],
-        )
-        for vector in vectors
-    ]
+def tried(vectors: list[Vector]) -> list[Any]:
+    """The vectors as parameters, named by theme."""
+    return [pytest.param(vector, id=vector_id(vector)) for vector in vectors]
 
 
 def loaded(vector: Vector) -> list[Policy]:
@@ -156,7 +144,6 @@ def test_there_are_many() -> None:
 def test_names_are_unique() -> None:
     names = [vector.name for vector in VECTORS]
     assert sorted(set(names)) == sorted(names)
-    assert set(DISAGREEMENTS) <= set(names)
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=vector_id)
@@ -179,7 +166,7 @@ def test_each_is_whole(vector: Vector) -> None:
 # -- this implementation --
 
 
-@pytest.mark.parametrize("vector", tried(DECIDED, DISAGREEMENTS))
+@pytest.mark.parametrize("vector", tried(DECIDED))
 def test_decides_as_wanted(vector: Vector) -> None:
     snapshot = compile_policy(loaded(vector))
     request, now = asked(vector.said["request"]), instant(vector.said)
@@ -191,7 +178,7 @@ def test_decides_as_wanted(vector: Vector) -> None:
         assert explain(snapshot, request, now=now).decision == decision
 
 
-@pytest.mark.parametrize("vector", tried(REFUSED, DISAGREEMENTS))
+@pytest.mark.parametrize("vector", tried(REFUSED))
 def test_refuses_with_the_place(vector: Vector) -> None:
     want = vector.said["want_error"]
     with pytest.raises(PolicyError) as caught:
@@ -203,7 +190,7 @@ def test_refuses_with_the_place(vector: Vector) -> None:
     ), found
 
 
-@pytest.mark.parametrize("vector", tried(DECIDED, OF_THE_READER))
+@pytest.mark.parametrize("vector", tried(DECIDED))
 def test_the_oracle_decides_as_wanted(vector: Vector) -> None:
     """The oracle is held to the same vectors, so that it and the index are not wrong together."""
     want = vector.said["want"]
