@@ -26,6 +26,9 @@ from forestall.server.settings import Address, Settings
 
 _BACKLOG = 4096
 _DRAIN_SECONDS = 10
+# How long the busy event loop may keep the store's writer waiting for the interpreter after each
+# sync: 5 ms by default, which is most of the latency at high load (bench/gateway.py).
+_SWITCH_SECONDS = 0.001
 _LOG = logging.getLogger("forestall")
 
 
@@ -44,6 +47,7 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
     _raise_file_limit()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     uvloop.run(_serve(settings, say))
 
 
