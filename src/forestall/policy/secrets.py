@@ -2,22 +2,11 @@
 
 from typing import Any
 
+from forestall.facts.detect import texts_of
+
 _SCHEME = "secret://"
 
 
 def holds_secret_reference(value: Any) -> bool:
     """True when any text in a JSON value holds a `secret://` reference, in whatever case."""
-    level = [value]
-    while level:
-        following: list[Any] = []
-        for item in level:
-            if isinstance(item, str):
-                if _SCHEME in item.casefold():
-                    return True
-            elif isinstance(item, dict):
-                following.extend(item)
-                following.extend(item.values())
-            elif isinstance(item, (list, tuple)):
-                following.extend(item)
-        level = following
-    return False
+    return any(_SCHEME in text.casefold() for text in texts_of(value))
