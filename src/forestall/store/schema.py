@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
@@ -20,6 +21,9 @@ from forestall.store.queries import blocks
 APPLICATION_ID = 0x46535431  # "FST1" in the file header; `file` and we tell our databases by it
 BUSY_SECONDS_MAX = 5  # how long we wait for another process's write lock, then refuse
 _MIGRATION_NAME = re.compile(r"(\d{4})_((?:pre|post)_[a-z0-9_]+)\.sql")
+
+
+_WAL_TRIES, _WAL_TRY_SECONDS = 200, 0.025
 
 
 class SchemaTooNewError(UnavailableError):
@@ -75,7 +79,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     connection = _connect(path, "rw")
     try:
         require_ours(connection, path)
-        connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        _use_wal(connection)
         connection.execute("PRAGMA synchronous = FULL").fetchall()
         migrate(connection, migrations())
     except sqlite3.Error as cause:
@@ -85,6 +89,20 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log. SQLite refuses at once, busy timeout or not, while another
+    process is switching the same new file, so this waits for it within the same bound."""
+    for _ in range(_WAL_TRIES - 1):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+            return
+        except sqlite3.OperationalError as cause:
+            if cause.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            time.sleep(_WAL_TRY_SECONDS)
+    connection.execute("PRAGMA journal_mode = WAL").fetchall()
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:
