@@ -7,7 +7,8 @@ compiled globs, no combination helpers. Fast, cached and oracle must agree.
 import itertools
 import json
 import re
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -17,10 +18,13 @@ import msgspec
 import re2
 
 from forestall.facts.derive import DEFAULT_DERIVATIONS, DERIVED_LABELS, derive
+from forestall.facts.detect import DETECTORS
 from forestall.facts.origin import Origin
 from forestall.policy import Effect, Policy, Request
 from forestall.policy.rules import (
+    ApprovalTerms,
     ArgCondition,
+    ContentMatch,
     DelegationMatch,
     Match,
     McpMatch,
@@ -71,22 +75,68 @@ def oracle(
 def strictest_of(
     policies: Sequence[Policy], request: Request, now: datetime, lifted: frozenset[str]
 ) -> Verdict:
-    """Decide under every actor and every view; a rule goes before an equally strict default."""
+    """Over every actor and every view; a rule goes before an equally strict default."""
     verdicts: list[Verdict] = []
-    for asked, labels in itertools.product(all_actors(request), all_views(policies, request)):
-        speakers = [
-            rule
-            for policy in in_order(policies)
-            if (rule := first_match(policy, asked, labels, now, lifted)) is not None
-        ]
-        if speakers:
-            verdicts.extend(Verdict(rule.effect, rule.id, "rule") for rule in speakers)
-        else:
+    for rules in speakers_of_each_view(policies, request, now, lifted):
+        verdicts.extend(Verdict(rule.effect, rule.id, "rule") for rule in rules)
+        # What the content says tightens what the other rules say, and is never instead of it.
+        if all(rule.match.content is not None for rule in rules):
             verdicts.append(Verdict(default_of(policies), "", "default"))
     strictest = max(STRICTNESS.index(verdict.effect) for verdict in verdicts)
     deciding = [verdict for verdict in verdicts if verdict.effect == STRICTNESS[strictest]]
     by_rule = [verdict for verdict in deciding if verdict.rule_id]
     return (by_rule or deciding)[0]
+
+
+def speakers_of_each_view(
+    policies: Sequence[Policy], request: Request, now: datetime, lifted: frozenset[str]
+) -> list[list[Rule]]:
+    """For every actor and every view: the first match of each list of rules of each file."""
+    return [
+        [
+            rule
+            for policy in in_order(policies)
+            for rules in (policy.rules, policy.input_rules)
+            if (rule := first_match(rules, asked, labels, now, lifted)) is not None
+        ]
+        for asked, labels in itertools.product(all_actors(request), all_views(policies, request))
+    ]
+
+
+def enough_approvers(
+    policies: Sequence[Policy],
+    request: Request,
+    approvers: Sequence[Set[str]],
+    *,
+    now: datetime = NOON,
+    lifted: frozenset[str] = frozenset(),
+) -> bool:
+    """Whether people with these roles meet the terms of each rule that holds, one by one."""
+    for terms in terms_of_holds(policies, request, now=now, lifted=lifted):
+        fit = [roles for roles in approvers if not terms.roles or set(terms.roles) & roles]
+        if len(fit) < terms.quorum:
+            return False
+    return len(approvers) > 0
+
+
+def shortest_time(
+    policies: Sequence[Policy], request: Request, *, now: datetime, lifted: frozenset[str]
+) -> int | None:
+    """For how long an approval may be given: as the most impatient rule says."""
+    times = [each.ttl_ms for each in terms_of_holds(policies, request, now=now, lifted=lifted)]
+    return min((each for each in times if each is not None), default=None)
+
+
+def terms_of_holds(
+    policies: Sequence[Policy], request: Request, *, now: datetime, lifted: frozenset[str]
+) -> list[ApprovalTerms]:
+    """The terms of every rule that says require_approval under some view."""
+    return [
+        rule.approval
+        for rules in speakers_of_each_view(policies, request, now, lifted)
+        for rule in rules
+        if rule.effect is Effect.REQUIRE_APPROVAL and rule.approval is not None
+    ]
 
 
 def all_actors(request: Request) -> list[Request]:
@@ -116,10 +166,10 @@ def default_of(policies: Sequence[Policy]) -> Effect:
 
 
 def first_match(
-    policy: Policy, request: Request, labels: Labels, now: datetime, lifted: frozenset[str]
+    rules: Sequence[Rule], request: Request, labels: Labels, now: datetime, lifted: frozenset[str]
 ) -> Rule | None:
-    """The first rule of a layer that holds: its `match` does and its `unless` does not."""
-    for rule in policy.rules:
+    """The first rule of a list that holds: its `match` does and its `unless` does not."""
+    for rule in rules:
         if not matches(rule.match, request, labels, now):
             continue
         if rule.unless is not None and matches(rule.unless, request, labels, now):
@@ -152,6 +202,7 @@ def matches(match: Match, request: Request, labels: Labels, now: datetime) -> bo
         and (match.time is None or time_field(match.time, now))
         and (match.delegation is None or delegation_field(match.delegation, request))
         and all(argument_holds(condition, request) for condition in match.args)
+        and (match.content is None or content_field(match.content, request))
     )
 
 
@@ -240,6 +291,47 @@ def argument_holds(condition: ArgCondition, request: Request) -> bool:
         Operator.GT: [1],
         Operator.GE: [0, 1],
     }.get(operator, [])
+
+
+def content_field(match: ContentMatch, request: Request) -> bool:
+    """All criteria that are given hold of the payload and the arguments; any entry of each."""
+    texts = list(texts_in([request.payload, request.args]))
+    as_json = json.dumps([request.payload, request.args], ensure_ascii=False, separators=(",", ":"))
+    criteria = []
+    if match.detectors:
+        criteria.append(any(DETECTORS[name](text) for name in match.detectors for text in texts))
+    if match.keywords:
+        criteria.append(
+            any(as_read(word) in as_read(text) for word in match.keywords for text in texts)
+        )
+    if match.patterns:
+        criteria.append(any(re2.search(p, text) for p in match.patterns for text in texts))
+    if match.content_types:
+        alone = request.args is None and (request.payload or {}).get("context") is None
+        written = "text/plain" if alone else "application/json"
+        criteria.append(glob_field(match.content_types, written))
+    if match.size_gt is not None:
+        criteria.append(len(as_json.encode()) > match.size_gt)
+    return all(criteria)
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Every text inside a value, names of members too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield name
+            yield from texts_in(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from texts_in(inner)
+
+
+def as_read(text: str) -> str:
+    """In one case, look-alikes united, without what nobody sees."""
+    seen = "".join(char for char in text if unicodedata.category(char) != "Cf")
+    return unicodedata.normalize("NFKC", seen).casefold()
 
 
 def type_name(value: Any) -> str:

@@ -7,13 +7,16 @@ from typing import Any
 from hypothesis import strategies as st
 
 from forestall.facts.derive import DEFAULT_DERIVATIONS
+from forestall.facts.detect import DETECTORS
 from forestall.facts.origin import Origin
 from forestall.policy import Effect, Policy, Request
 from forestall.policy.request import Delegation, ToolCall
 from forestall.policy.rules import (
+    ApprovalTerms,
     ArgCondition,
     Budgets,
     Constraints,
+    ContentMatch,
     DelegationMatch,
     Match,
     McpMatch,
@@ -178,21 +181,49 @@ _CHOICES = st.lists(st.sampled_from(list(_FIELDS)), min_size=1, max_size=2, uniq
 _THROTTLES = st.none() | st.just(Throttle(limit=1, window_ms=1_000, key=("tenant",)))
 
 
+ROLES = ["release", "security", "owner"]
+role_sets = st.lists(st.sampled_from(ROLES), max_size=2, unique=True).map(tuple)
+approval_terms = st.builds(
+    ApprovalTerms,
+    roles=role_sets,
+    quorum=st.integers(1, 3),
+    ttl_ms=st.none() | st.sampled_from([1_000, 60_000]),
+)
+approvers = st.lists(st.sets(st.sampled_from(ROLES)), max_size=5)
+
+_CRITERIA: dict[str, st.SearchStrategy[Any]] = {
+    "detectors": st.lists(st.sampled_from(sorted(DETECTORS)), min_size=1, max_size=2).map(tuple),
+    "keywords": st.lists(st.sampled_from(["A", "rm", "é", "\uff53ecret", "7"]), min_size=1).map(
+        tuple
+    ),
+    "patterns": st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=2).map(tuple),
+    "content_types": st.sampled_from([("text/plain",), ("application/*",), ("text/*", "x")]),
+    "size_gt": st.integers(0, 80),
+}
+contents = st.lists(st.sampled_from(list(_CRITERIA)), min_size=1, max_size=2, unique=True).flatmap(
+    lambda names: st.builds(ContentMatch, **{name: _CRITERIA[name] for name in names})
+)
+_INPUT_EFFECTS = [Effect.DENY, Effect.REQUIRE_APPROVAL]
+
+
 @st.composite
-def matches(draw: st.DrawFn) -> Match:
+def matches(draw: st.DrawFn, *, content: bool = False) -> Match:
     """A match on a few of all fields; of none, it holds of everything."""
-    return Match(**{name: draw(_FIELDS[name]) for name in draw(_CHOICES)})
+    fields = {name: draw(_FIELDS[name]) for name in draw(_CHOICES)}
+    return Match(**fields, content=draw(contents) if content else None)
 
 
 @st.composite
-def rules(draw: st.DrawFn, rule_id: str) -> Rule:
-    """A rule of any effect, now and then with an exception."""
-    effect = draw(st.sampled_from(list(Effect)))
+def rules(draw: st.DrawFn, rule_id: str, *, content: bool = False) -> Rule:
+    """A rule of any effect, now and then with an exception; with `content`, an input rule."""
+    effect = draw(st.sampled_from(_INPUT_EFFECTS if content else list(Effect)))
     constraints = Constraints(budgets=Budgets(max_retries=draw(st.integers(0, 9))))
+    held = effect is Effect.REQUIRE_APPROVAL
     return Rule(
         id=rule_id,
         effect=effect,
-        match=draw(matches()),
+        match=draw(matches(content=content)),
+        approval=draw(st.none() | approval_terms) if held else None,
         unless=draw(st.none() | st.none() | matches()),
         throttle=draw(_THROTTLES) if effect is Effect.THROTTLE else None,
         constraints=constraints if effect is Effect.ALLOW_WITH_CONSTRAINTS else None,
@@ -220,6 +251,10 @@ def policies(draw: st.DrawFn) -> list[Policy]:
             derivations=draw(st.sampled_from([None, None, (), DEFAULT_DERIVATIONS])),
             rules=tuple(
                 draw(rules(f"r{number}.{position}")) for position in range(draw(st.integers(0, 5)))
+            ),
+            input_rules=tuple(
+                draw(rules(f"i{number}.{position}", content=True))
+                for position in range(draw(st.sampled_from([0, 0, 1, 2])))
             ),
         )
         for number in range(draw(st.integers(1, 3)))

@@ -8,11 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forestall.policy import Decision, Effect, Policy, Request, compile_policy, evaluate, explain
-from forestall.policy.rules import Match, Rule
-from tests.oracle import STRICTNESS, Verdict, oracle
+from forestall.policy.approval import combine_terms, is_met
+from forestall.policy.rules import ApprovalTerms, Match, Rule
+from tests.oracle import STRICTNESS, Verdict, enough_approvers, oracle, shortest_time
 from tests.property.strategies import (
     EXAMPLES,
     SHARES,
+    approval_terms,
+    approvers,
     instants,
     labels,
     limited_throttles,
@@ -39,6 +42,36 @@ def test_index_and_oracle_agree(
     lifted = frozenset(data.draw(st.sets(st.sampled_from(throttles))) if throttles else ())
     decision = evaluate(compile_policy(layers), request, now=now, lifted=lifted)
     assert verdict_of(decision) == oracle(layers, request, now=now, lifted=lifted)
+
+
+@SOME
+@given(policies(), requests, instants, st.data())
+def test_an_approval_meets_the_terms_of_every_rule_that_holds(
+    layers: list[Policy], request: Request, now: datetime, data: st.DataObject
+) -> None:
+    """Whoever is enough for the decision is enough for each rule, and the other way round."""
+    decision = evaluate(compile_policy(layers), request, now=now)
+    if decision.decision is not Effect.REQUIRE_APPROVAL:
+        assert decision.approval is None
+        return
+    people = data.draw(approvers)
+    enough = enough_approvers(layers, request, people, now=now)
+    assert is_met(decision.approval, people) is enough
+    ttl_ms = shortest_time(layers, request, now=now, lifted=frozenset())
+    assert (decision.approval.ttl_ms if decision.approval else None) == ttl_ms
+
+
+@SOME
+@given(st.lists(approval_terms, min_size=1, max_size=4), approval_terms, approvers)
+def test_more_terms_can_tighten_and_never_loosen(
+    given_terms: list[ApprovalTerms], more: ApprovalTerms, people: list[set[str]]
+) -> None:
+    few, many = combine_terms(given_terms), combine_terms([*given_terms, more])
+    assert few is not None
+    assert many is not None
+    assert is_met(few, people) or not is_met(many, people)
+    assert many.quorum >= max(few.quorum, more.quorum)
+    assert is_met(many, people) == is_met(combine_terms([more, *given_terms]), people)
 
 
 @SOME

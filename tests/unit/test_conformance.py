@@ -90,7 +90,9 @@ def plain(value: Any) -> Any:
     value = msgspec.to_builtins(value)
     if isinstance(value, dict):
         return {key: inner for key, item in value.items() if (inner := plain(item)) != {}}
-    return sorted(value) if isinstance(value, (list, tuple)) else value
+    if isinstance(value, (list, tuple)):
+        return sorted(map(plain, value), key=msgspec.json.Encoder(order="sorted").encode)
+    return value
 
 
 def said_by(decision: Decision, want: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,11 +116,12 @@ def said_by(decision: Decision, want: Mapping[str, Any]) -> dict[str, Any]:
         said["throttle"] = plain(decision.throttle)
     if "approval" in want:
         terms = decision.approval
-        said["approval"] = terms and {
-            "roles": sorted(terms.roles),
-            "quorum": terms.quorum,
-            "ttl_ms": terms.ttl_ms,
-        }
+        said["approval"] = terms and plain(
+            {
+                "each": [{"roles": each.roles, "quorum": each.quorum} for each in terms.each],
+                "ttl_ms": terms.ttl_ms,
+            }
+        )
     return said
 
 
@@ -182,7 +185,7 @@ def test_decides_as_wanted(vector: Vector) -> None:
 def test_refuses_with_the_place(vector: Vector) -> None:
     want = vector.said["want_error"]
     with pytest.raises(PolicyError) as caught:
-        loaded(vector)
+        compile_policy(loaded(vector))
     found = [(each.line, each.column, each.message) for each in caught.value.problems]
     assert any(
         (line, column) == (want["line"], want["column"]) and want["contains"] in message

@@ -24,7 +24,7 @@ from forestall.policy.request import Request
 from forestall.policy.rules import Clause, Effect, Policy, Rule
 
 # Raised whenever the same policy and request may decide otherwise than before.
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 
 
 class RuleError(Exception):

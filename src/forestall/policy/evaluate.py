@@ -2,13 +2,14 @@
 
 Rule 1: the same inputs give the same decision. Rule 2: an error denies; it never skips.
 Rule 3: inside a layer the first matching rule speaks; across layers and across views the
-strictest decision stands and constraints intersect (DESIGN 3).
+strictest decision stands, constraints intersect and terms of approval add up (DESIGN 3).
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 
 from forestall.facts.derive import LabelView
+from forestall.policy.approval import demands_of
 from forestall.policy.clauses import said_clauses
 from forestall.policy.compile import Layer, RuleError, Snapshot
 from forestall.policy.constraints import intersect
@@ -138,7 +139,7 @@ def _by_rule(
         facts=tuple(sorted(labels.items())) if labels else (),
         conflicts=conflicts,
         constraints=_constraints(rule.effect, ranked),
-        approval=rule.approval,
+        approval=demands_of(ranked) if rule.effect is Effect.REQUIRE_APPROVAL else None,
         throttle=rule.throttle,
         remediations=rule.remediations,
         snapshot=snapshot.digest,

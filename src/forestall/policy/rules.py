@@ -183,6 +183,25 @@ class ApprovalTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     ttl_ms: int | None = None
 
 
+class RoleDemand(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """So many people, each with one of the roles; of any role where none is named."""
+
+    roles: tuple[str, ...] = ()
+    quorum: int = 1
+
+
+class ApprovalDemands(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an approval needs: *every* demand met (`approval.is_met`), within the time."""
+
+    each: tuple[RoleDemand, ...]
+    ttl_ms: int | None = None  # the shortest that a rule gives; None: no rule bounds it
+
+    @property
+    def quorum(self) -> int:
+        """At least so many people are needed; with demands on several roles it may be more."""
+        return max(demand.quorum for demand in self.each)
+
+
 class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One match and one effect, as written; `line` is where it stands in its file."""
 
@@ -261,7 +280,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     facts: tuple[tuple[str, str], ...] = ()  # the label view that decided, sorted
     conflicts: tuple[LabelConflict, ...] = ()
     constraints: Constraints | None = None
-    approval: ApprovalTerms | None = None  # terms of the rule that holds, for require_approval
+    approval: ApprovalDemands | None = None  # of all rules that hold it; None: any one person
     throttle: Throttle | None = None  # limit of the rule that throttles; None: always
     remediations: tuple[Remediation, ...] = ()
     snapshot: str = ""  # digest of the snapshot that decided
