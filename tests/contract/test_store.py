@@ -42,8 +42,8 @@ from forestall.errors import InvalidRequestError
 from forestall.identity.credentials import ApiKey
 from forestall.identity.roles import Role
 from forestall.jobs.job import Budget, DecisionRecord, Job, JobState, Priority, Stage
+from forestall.jobs.lifecycle import IllegalStateError
 from forestall.policy.rules import Budgets, Constraints, Effect, LabelConflict, Remediation
-from forestall.store.laws import IllegalStateError
 from forestall.store.memory import MemoryStore
 from forestall.store.sqlite import SqliteStore
 

@@ -35,6 +35,9 @@ def hash_of(tenant: str = "t", principal: str = "p", **fields: Any) -> str:
         {"mcp": ToolCall(server="c")},
         {"budget": Budget(deadline_ms=1)},
         {"budget": Budget(max_total_tokens=1)},
+        {"idempotent": True},
+        {"max_retries": 0},
+        {"max_retries": 1},
     ],
 )
 def test_every_field_counts(change: dict[str, Any]) -> None:
@@ -44,7 +47,16 @@ def test_every_field_counts(change: dict[str, Any]) -> None:
 def test_every_field_of_a_submission_is_known_here() -> None:
     """A new field must be hashed or named here with a reason."""
     hashed = set(BASE) | {"capability", "pack_id", "actor_id", "actor_type", "priority"}
-    hashed |= {"risk_tags", "requires", "tags", "labels", "budget", "mcp"}
+    hashed |= {
+        "risk_tags",
+        "requires",
+        "tags",
+        "labels",
+        "budget",
+        "mcp",
+        "idempotent",
+        "max_retries",
+    }
     by_payload = {"prompt", "context", "args"}
     not_part_of_what_runs = {"idempotency_key"}
     fields = {field.name for field in msgspec.structs.fields(Submission)}

@@ -14,6 +14,7 @@ from forestall.audit.record import Record
 from forestall.errors import ConflictError, UnavailableError
 from forestall.identity.credentials import ApiKey
 from forestall.jobs.job import DecisionRecord, Job, JobState
+from forestall.jobs.lifecycle import Event
 from forestall.policy.compile import Snapshot
 
 # -- a commit, as a value --
@@ -44,6 +45,24 @@ class JobAbsent(msgspec.Struct, frozen=True):
     job_id: str
 
 
+class JobUnmoved(msgspec.Struct, frozen=True):
+    """The job is in this state at this revision: nothing has moved it since it was read."""
+
+    tenant: str
+    job_id: str
+    state: JobState
+    revision: int
+
+
+class EntryUnchanged(msgspec.Struct, frozen=True):
+    """The registry entry is at this revision; 0: there is none."""
+
+    tenant: str
+    kind: str
+    name: str
+    revision: int
+
+
 class IdempotencyKeyAbsent(msgspec.Struct, frozen=True):
     """Nobody of this tenant used this key."""
 
@@ -65,7 +84,9 @@ class KeyNameAbsent(msgspec.Struct, frozen=True):
     name: str
 
 
-Precondition = JobAbsent | IdempotencyKeyAbsent | KeyUnrevoked | KeyNameAbsent
+Precondition = (
+    JobAbsent | JobUnmoved | EntryUnchanged | IdempotencyKeyAbsent | KeyUnrevoked | KeyNameAbsent
+)
 
 
 class PutJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +95,51 @@ class PutJob(msgspec.Struct, frozen=True, kw_only=True):
     job: Job
     payload: bytes
     decision: DecisionRecord
+
+
+class MoveJob(msgspec.Struct, frozen=True, kw_only=True):
+    """Replace a job by what an event made of it; implies JobUnmoved at what it was before.
+
+    `job.revision` is one more than before. A `decision` is appended to those of the job, a `result`
+    (JSON) becomes the answer of its last attempt.
+    """
+
+    job: Job
+    was: JobState
+    event: Event
+    decision: DecisionRecord | None = None
+    result: bytes | None = None
+
+    @property
+    def before(self) -> JobUnmoved:
+        """What must still hold for the move."""
+        return JobUnmoved(self.job.tenant, self.job.id, self.was, self.job.revision - 1)
+
+
+class RegistryEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that an operator declared under a name: a topic, a pool, a schema.
+
+    `body` is its JSON; `revision` grows by one with every change.
+    """
+
+    tenant: str
+    kind: str
+    name: str
+    revision: int
+    updated_at_us: int
+    body: bytes
+
+
+class PutEntry(msgspec.Struct, frozen=True):
+    """Insert or replace a registry entry; implies EntryUnchanged at the revision before."""
+
+    entry: RegistryEntry
+
+
+class DropEntry(msgspec.Struct, frozen=True):
+    """Remove a registry entry; implies EntryUnchanged at its revision."""
+
+    entry: RegistryEntry
 
 
 class PutIdempotency(msgspec.Struct, frozen=True):
@@ -94,7 +160,7 @@ class PutSnapshot(msgspec.Struct, frozen=True):
     entry: SnapshotEntry
 
 
-Put = PutJob | PutIdempotency | PutKey | PutSnapshot
+Put = PutJob | MoveJob | PutIdempotency | PutKey | PutSnapshot | PutEntry | DropEntry
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,9 +210,11 @@ class StoreBusyError(UnavailableError):
 
 
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which jobs to list; empty fields do not narrow. Newest change first."""
+    """Which jobs to list; empty fields do not narrow. Newest change first; with `dead` only dead
+    letters, the last to die first."""
 
     tenant: str
+    dead: bool = False
     state: JobState | None = None
     topic: str = ""
     trace_id: str = ""
@@ -155,7 +223,8 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobCursor(msgspec.Struct, frozen=True, array_like=True):
-    """The last job of a page; the next page starts after it."""
+    """The last job of a page; the next page starts after it. The instant is what the page is
+    sorted by: the last change, or the death."""
 
     updated_at_us: int
     job_id: str
@@ -166,6 +235,14 @@ class JobView(msgspec.Struct, frozen=True):
 
     job: Job
     payload: bytes
+
+
+class OpenCursor(msgspec.Struct, frozen=True):
+    """The last unfinished job of a page; the next page starts after it."""
+
+    created_at_us: int = 0
+    tenant: str = ""
+    job_id: str = ""
 
 
 class Store(Protocol):
@@ -195,6 +272,18 @@ class Store(Protocol):
         """A page of jobs, newest change first. MUST apply the filter before the limit."""
         ...
 
+    async def open_jobs(self, *, after: OpenCursor, limit: int) -> Sequence[Job]:
+        """A page of the jobs of all tenants that are in no terminal state, oldest first."""
+        ...
+
+    async def result(self, tenant: str, job_id: str) -> bytes | None:
+        """What the last attempt of a job answered; None when none did."""
+        ...
+
+    async def entries(self, kind: str) -> Sequence[RegistryEntry]:
+        """Every registry entry of a kind, over all tenants, by tenant and name."""
+        ...
+
     async def job_count(self) -> int:
         """How many jobs there are, over all tenants."""
         ...
@@ -215,8 +304,8 @@ class Store(Protocol):
         """The history of snapshots in force, newest first."""
         ...
 
-    async def links(self, *, start: int, limit: int) -> Sequence[Link]:
-        """A page of the log from a position on, oldest first."""
+    async def links(self, *, start: int, limit: int, tenant: str = "") -> Sequence[Link]:
+        """A page of the log from a position on, oldest first; of one tenant, or of all."""
         ...
 
     async def close(self) -> None:

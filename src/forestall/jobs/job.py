@@ -74,6 +74,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     labels: Mapping[str, str] = {}
     budget: Budget = Budget()
     idempotency_key: str = ""
+    idempotent: bool = False  # running it twice has the effect of running it once
+    max_retries: int | None = None  # after the first attempt; None: RETRIES_DEFAULT
 
     def request(self, *, tenant: str, principal: str) -> Request:
         """The question that the gate puts to the policy on behalf of `principal`."""
@@ -94,8 +96,38 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class Lineage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which job this one was made from: a remediation or a retry is an ordinary submit.
+
+    `depth` counts the generations above.
+    """
+
+    parent_job_id: str
+    trace_id: str
+    depth: int
+    remediation_id: str = ""  # empty for a retry as it was
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who runs the job, and under what. Kept after the end, so that a late answer is recognised.
+
+    Renewals live in memory: after a restart every lease gets one full term anew.
+    """
+
+    id: str  # known to the worker alone; proves that an answer belongs to this dispatch
+    worker: str
+    dispatched_at_us: int
+    runs_until_us: int = 0  # of `max_runtime_ms`; 0: no bound
+    rule_id: str = ""
+    snapshot: str = ""
+    constraints: Constraints | None = None
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One unit of work that was asked for. Times are microseconds since the epoch, UTC."""
+    """One unit of work that was asked for. Times are microseconds since the epoch, UTC.
+
+    `revision` grows by one with every move, so that two verbs cannot both move one job.
+    """
 
     id: str
     trace_id: str
@@ -118,7 +150,23 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     labels: Mapping[str, str] = {}
     budget: Budget = Budget()
     idempotency_key: str = ""
+    idempotent: bool = False
+    max_retries: int | None = None
+    key_id: str = ""  # of the API key it was submitted with
+    lineage: Lineage | None = None
+    revision: int = 0
+    attempt: int = 0  # dispatches so far
+    lease: Lease | None = None
+    not_before_us: int = 0  # SCHEDULED and RETRYING jobs wait for it
+    held_since_us: int = 0  # first of the holds in a row; 0 when it was not held
+    holds: int = 0
+    deadline_at_us: int = 0  # of `budget.deadline_ms`; 0: none
+    throttles_passed: tuple[str, ...] = ()  # rules that counted it, so that none counts it twice
+    failure_code: str = ""
     failure_reason: str = ""
+    dead_at_us: int = 0  # on the dead letters since then; 0: not there
+    result_digest: str = ""
+    result_bytes: int = 0
     submit_decision: "DecisionRecord | None" = None
 
 
@@ -195,6 +243,7 @@ class _HashedJob(msgspec.Struct, frozen=True, kw_only=True):
     labels: list[tuple[str, str]]
     payload: str
     budget: tuple[int | None, int | None, int | None, int | None]
+    repeats: tuple[bool, int | None]
 
 
 def job_hash(submission: Submission, *, tenant: str, principal: str) -> str:
@@ -232,5 +281,6 @@ def _hash(
             budget.max_total_tokens,
             budget.deadline_ms,
         ),
+        repeats=(submission.idempotent, submission.max_retries),
     )
     return digest("job", canonical_struct(hashed))

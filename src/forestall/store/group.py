@@ -1,8 +1,8 @@
 """Apply a group of changes in one SQLite transaction. Knows no thread, no queue and no retry.
 
-The group is decided change by change, in order: each sees what those before it did. What cannot be
-told apart inside the group (jobs, decisions, idempotency keys, log) is gathered and inserted at the
-end, table by table; what is rare (API keys, snapshots) is written at once.
+The group is decided change by change, in order: each sees what those before it did. Births (jobs,
+payloads, first decisions, idempotency keys) and the log are gathered and inserted at the end, table
+by table, or before a change that looks at one of them; everything else is written at once.
 """
 
 import sqlite3
@@ -14,11 +14,17 @@ import msgspec
 from forestall.audit.chain import GENESIS, leaf_hash, next_link
 from forestall.control.ports import (
     Change,
+    DropEntry,
+    EntryUnchanged,
     IdempotencyKeyAbsent,
     JobAbsent,
+    JobUnmoved,
     KeyUnrevoked,
+    MoveJob,
     Precondition,
     PreconditionFailedError,
+    Put,
+    PutEntry,
     PutIdempotency,
     PutJob,
     PutKey,
@@ -26,6 +32,7 @@ from forestall.control.ports import (
     Receipt,
 )
 from forestall.errors import InvalidRequestError
+from forestall.jobs.lifecycle import TERMINAL
 from forestall.store.laws import require_lawful
 from forestall.store.queries import blocks
 
@@ -37,13 +44,12 @@ _encode = msgspec.json.Encoder().encode
 class Prepared:
     """A change as rows. Made in the caller's task, so that what cannot be encoded fails there."""
 
-    __slots__ = ("decisions", "direct", "expect", "idempotency", "jobs", "records", "size_bytes")
+    __slots__ = ("births", "direct", "expect", "idempotency", "records", "size_bytes")
 
     def __init__(self, change: Change) -> None:
         require_lawful(change)
         self.expect: list[Precondition] = list(change.expect)
-        self.jobs: list[Row] = []
-        self.decisions: list[Row] = []
+        self.births: list[tuple[Row, Row, Row]] = []  # job, payload, decision
         self.idempotency: list[Row] = []
         self.direct: list[tuple[str, Row]] = []  # block name and its row
         self.size_bytes = 0
@@ -60,17 +66,11 @@ class Prepared:
                 (record.tenant, record.kind, record.job_id, record.at_us, leaf, leaf_hash(leaf))
             )
 
-    def _prepare(self, put: PutJob | PutIdempotency | PutKey | PutSnapshot) -> None:
+    def _prepare(self, put: Put) -> None:
         if type(put) is PutJob:
-            job = put.job
-            body, decision = _encode(job), _encode(put.decision)
-            state, changed = job.state.value, job.updated_at_us
-            self.jobs.append(
-                (job.tenant, job.id, job.trace_id, state, job.topic, changed, body, put.payload)
-            )
-            self.decisions.append((job.tenant, job.id, decision))
-            self.size_bytes += len(body) + len(decision) + len(put.payload)
-            _imply(self.expect, JobAbsent(job.tenant, job.id))
+            self._prepare_birth(put)
+        elif type(put) is MoveJob:
+            self._prepare_move(put)
         elif type(put) is PutIdempotency:
             entry = put.entry
             row = (entry.tenant, entry.key, entry.request_digest, entry.job_id)
@@ -83,12 +83,51 @@ class Prepared:
             self.direct.append(
                 ("put_key", (key.id, key.tenant, key.name, made, ended, _encode(key)))
             )
+        elif type(put) is PutEntry:
+            given = put.entry
+            _imply(
+                self.expect,
+                EntryUnchanged(given.tenant, given.kind, given.name, given.revision - 1),
+            )
+            values = (given.revision, given.updated_at_us, given.body)
+            self.direct.append(("put_entry", (given.tenant, given.kind, given.name, *values)))
+        elif type(put) is DropEntry:
+            given = put.entry
+            _imply(
+                self.expect, EntryUnchanged(given.tenant, given.kind, given.name, given.revision)
+            )
+            self.direct.append(("drop_entry", (given.tenant, given.kind, given.name)))
         else:
             assert type(put) is PutSnapshot
             entered = put.entry
             self.direct.append(
                 ("insert_snapshot", (entered.digest, entered.activated_at_us, _encode(entered)))
             )
+
+    def _prepare_birth(self, put: PutJob) -> None:
+        job = put.job
+        body, decision = _encode(job), _encode(put.decision)
+        name = (job.tenant, job.id)
+        columns = (job.trace_id, job.state.value, job.topic, job.created_at_us, job.updated_at_us)
+        rest = (job.revision, job.dead_at_us, job.state not in TERMINAL, body)
+        self.births.append(((*name, *columns, *rest), (*name, put.payload), (*name, decision)))
+        self.size_bytes += len(body) + len(decision) + len(put.payload)
+        _imply(self.expect, JobAbsent(*name))
+
+    def _prepare_move(self, put: MoveJob) -> None:
+        job = put.job
+        body = _encode(job)
+        name = (job.tenant, job.id)
+        columns = (job.state.value, job.updated_at_us, job.revision, job.dead_at_us)
+        row = (*columns, job.state not in TERMINAL, body, *name)
+        self.direct.append(("move_job", row))
+        self.size_bytes += len(body)
+        if put.decision is not None:
+            self.direct.append(("append_decision", (*name, _encode(put.decision), *name)))
+        if put.result is not None:
+            self.direct.append(("put_result", (*name, put.result)))
+            self.size_bytes += len(put.result)
+        self.expect.append(put.before)
 
 
 def _imply(expect: list[Precondition], implied: Precondition) -> None:
@@ -97,64 +136,88 @@ def _imply(expect: list[Precondition], implied: Precondition) -> None:
         expect.append(implied)
 
 
+class _Gathered:
+    """Births that are not in the tables yet, and what tells of them."""
+
+    __slots__ = ("births", "idempotency", "jobs", "keys")
+
+    def __init__(self) -> None:
+        self.births: list[tuple[Row, Row, Row]] = []
+        self.idempotency: list[Row] = []
+        self.jobs: set[tuple[str, str]] = set()
+        self.keys: set[tuple[str, str]] = set()
+
+    def add(self, change: Prepared) -> None:
+        self.births += change.births
+        self.idempotency += change.idempotency
+        self.jobs.update((row[0], row[1]) for row, _, _ in change.births)
+        self.keys.update((row[0], row[1]) for row in change.idempotency)
+
+    def insert(self, connection: sqlite3.Connection) -> None:
+        sql = blocks("write.sql")
+        connection.executemany(sql["insert_job"], [job for job, _, _ in self.births])
+        connection.executemany(sql["insert_payload"], [payload for _, payload, _ in self.births])
+        connection.executemany(sql["insert_decision"], [row for _, _, row in self.births])
+        connection.executemany(sql["insert_idempotency"], self.idempotency)
+        self.__init__()  # type: ignore[misc]  # empty again
+
+
 def apply_group(connection: sqlite3.Connection, changes: Sequence[Prepared]) -> list[Outcome]:
     """Apply each change whole or not at all, in order, inside the transaction that is open."""
     sql = blocks("write.sql")
     head = connection.execute(sql["head"]).fetchall()
     position, link = (head[0][0] + 1, head[0][1]) if head else (0, GENESIS)
-    born: set[tuple[str, str]] = set()
-    used: set[tuple[str, str]] = set()
-    jobs: list[Row] = []
-    decisions: list[Row] = []
-    idempotency: list[Row] = []
+    gathered = _Gathered()
     log: list[Row] = []
     outcomes: list[Outcome] = []
     for change in changes:
-        failed = _first_failed(connection, change.expect, born, used)
+        failed = _first_failed(connection, change.expect, gathered)
         if failed is not None:
             outcomes.append(PreconditionFailedError(failed))
             continue
         for block, row in change.direct:
             connection.execute(sql[block], row)
-        born.update((row[0], row[1]) for row in change.jobs)
-        used.update((row[0], row[1]) for row in change.idempotency)
-        jobs += change.jobs
-        decisions += change.decisions
-        idempotency += change.idempotency
+        gathered.add(change)
         outcomes.append(Receipt(position))
         for tenant, kind, job_id, at_us, leaf, leaf_digest in change.records:
             link = next_link(link, position, leaf_digest)
             log.append((position, tenant, kind, job_id, at_us, leaf, link))
             position += 1
-    connection.executemany(sql["insert_job"], jobs)
-    connection.executemany(sql["insert_decision"], decisions)
-    connection.executemany(sql["insert_idempotency"], idempotency)
+    gathered.insert(connection)
     connection.executemany(sql["insert_log"], log)
     return outcomes
 
 
 def _first_failed(
-    connection: sqlite3.Connection,
-    expect: Sequence[Precondition],
-    born: set[tuple[str, str]],
-    used: set[tuple[str, str]],
+    connection: sqlite3.Connection, expect: Sequence[Precondition], gathered: _Gathered
 ) -> Precondition | None:
-    """The first precondition that does not hold now; `born` and `used` are not in tables yet."""
+    """The first precondition that does not hold now."""
+    return next((wanted for wanted in expect if not _holds(connection, wanted, gathered)), None)
+
+
+def _holds(connection: sqlite3.Connection, wanted: Precondition, gathered: _Gathered) -> bool:
     sql = blocks("write.sql")
-    for wanted in expect:
-        if isinstance(wanted, JobAbsent):
-            pair = (wanted.tenant, wanted.job_id)
-            holds = pair not in born and not _found(connection, sql["job_present"], pair)
-        elif isinstance(wanted, IdempotencyKeyAbsent):
-            pair = (wanted.tenant, wanted.key)
-            holds = pair not in used and not _found(connection, sql["idempotency_present"], pair)
-        elif isinstance(wanted, KeyUnrevoked):
-            holds = _found(connection, sql["key_unrevoked"], (wanted.tenant, wanted.key_id))
-        else:
-            holds = not _found(connection, sql["key_name_present"], (wanted.tenant, wanted.name))
-        if not holds:
-            return wanted
-    return None
+    if isinstance(wanted, JobAbsent):
+        pair = (wanted.tenant, wanted.job_id)
+        return pair not in gathered.jobs and not _found(connection, sql["job_present"], pair)
+    if isinstance(wanted, JobUnmoved):
+        pair = (wanted.tenant, wanted.job_id)
+        if pair in gathered.jobs:
+            gathered.insert(connection)
+        row = (*pair, wanted.state.value, wanted.revision)
+        return _found(connection, sql["job_unmoved"], row)
+    if isinstance(wanted, IdempotencyKeyAbsent):
+        pair = (wanted.tenant, wanted.key)
+        return pair not in gathered.keys and not _found(
+            connection, sql["idempotency_present"], pair
+        )
+    if isinstance(wanted, KeyUnrevoked):
+        return _found(connection, sql["key_unrevoked"], (wanted.tenant, wanted.key_id))
+    if isinstance(wanted, EntryUnchanged):
+        name = (wanted.tenant, wanted.kind, wanted.name)
+        rows = connection.execute(sql["entry_revision"], name).fetchall()
+        return (rows[0][0] if rows else 0) == wanted.revision
+    return not _found(connection, sql["key_name_present"], (wanted.tenant, wanted.name))
 
 
 def _found(connection: sqlite3.Connection, statement: str, row: Row) -> bool:

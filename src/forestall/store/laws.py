@@ -1,29 +1,27 @@
 """What every backend refuses before it looks at its own state. Plain checks; no backend code."""
 
-from forestall.control.ports import Change, PutIdempotency, PutJob
-from forestall.errors import ConflictError
-from forestall.jobs.job import BIRTH_STATE
-
-_BIRTH_STATES = frozenset(BIRTH_STATE.values())
-
-
-class IllegalStateError(ConflictError):
-    """The change would make a job that no lifecycle leads to. Nothing was changed."""
-
-    code, http_status = "illegal_state", 409
+from forestall.control.ports import Change, MoveJob, PutIdempotency, PutJob
+from forestall.jobs.lifecycle import BORN, IllegalStateError, after
 
 
 def require_lawful(change: Change) -> None:
-    """A job is born only in a birth state, under its own tenant, and once in a change."""
+    """A job is born only in a birth state, moves only as the table says, and once in a change."""
     jobs = 0
     keys = 0
     for put in change.puts:
         if type(put) is PutJob:
             jobs += 1
-            if put.job.state not in _BIRTH_STATES:
+            if put.job.state not in BORN:
                 raise IllegalStateError(
                     f"a job cannot be born in state `{put.job.state.value}`; it is born"
                     " PENDING, APPROVAL_REQUIRED or DENIED"
+                )
+        elif type(put) is MoveJob:
+            jobs += 1
+            if after(put.was, put.event) is not put.job.state:
+                raise IllegalStateError(
+                    f"a job in state `{put.was}` that is {put.event} cannot become"
+                    f" `{put.job.state}`"
                 )
         elif type(put) is PutIdempotency:
             keys += 1
@@ -32,7 +30,9 @@ def require_lawful(change: Change) -> None:
 
 
 def _require_distinct(change: Change) -> None:
-    jobs = [(put.job.tenant, put.job.id) for put in change.puts if isinstance(put, PutJob)]
+    jobs = [
+        (put.job.tenant, put.job.id) for put in change.puts if isinstance(put, PutJob | MoveJob)
+    ]
     keys = [
         (put.entry.tenant, put.entry.key) for put in change.puts if isinstance(put, PutIdempotency)
     ]

@@ -10,35 +10,47 @@ import msgspec
 from forestall.audit.chain import GENESIS, Link, leaf_hash, next_link
 from forestall.control.ports import (
     Change,
+    DropEntry,
+    EntryUnchanged,
     IdempotencyEntry,
     IdempotencyKeyAbsent,
     JobAbsent,
     JobCursor,
     JobFilter,
+    JobUnmoved,
     JobView,
     KeyUnrevoked,
+    MoveJob,
+    OpenCursor,
     Precondition,
     PreconditionFailedError,
     Put,
+    PutEntry,
     PutIdempotency,
     PutJob,
     PutKey,
     Receipt,
+    RegistryEntry,
     SnapshotEntry,
     StoreUnavailableError,
 )
 from forestall.errors import InvalidRequestError
 from forestall.identity.credentials import ApiKey
 from forestall.jobs.job import DecisionRecord, Job
+from forestall.jobs.lifecycle import TERMINAL
 from forestall.store.laws import require_lawful
+
+_decode = msgspec.json.Decoder(Job).decode
 
 
 class MemoryStore:
     """The `Store` port over dicts. Nothing here awaits, so every commit is atomic by itself."""
 
     def __init__(self) -> None:
-        self._jobs: dict[tuple[str, str], tuple[bytes, bytes]] = {}
-        self._order: dict[str, list[tuple[int, str]]] = {}  # tenant → (updated_at_us, job_id)
+        self._jobs: dict[tuple[str, str], bytes] = {}
+        self._payloads: dict[tuple[str, str], bytes] = {}
+        self._results: dict[tuple[str, str], bytes] = {}
+        self._registry: dict[tuple[str, str, str], RegistryEntry] = {}
         self._decisions: dict[tuple[str, str], list[bytes]] = {}
         self._idempotency: dict[tuple[str, str], IdempotencyEntry] = {}
         self._keys: dict[str, ApiKey] = {}
@@ -68,6 +80,13 @@ class MemoryStore:
     def _holds(self, wanted: Precondition) -> bool:
         if isinstance(wanted, JobAbsent):
             return (wanted.tenant, wanted.job_id) not in self._jobs
+        if isinstance(wanted, JobUnmoved):
+            body = self._jobs.get((wanted.tenant, wanted.job_id))
+            job = _decode(body) if body is not None else None
+            return job is not None and (job.state, job.revision) == (wanted.state, wanted.revision)
+        if isinstance(wanted, EntryUnchanged):
+            entry = self._registry.get((wanted.tenant, wanted.kind, wanted.name))
+            return (entry.revision if entry is not None else 0) == wanted.revision
         if isinstance(wanted, IdempotencyKeyAbsent):
             return (wanted.tenant, wanted.key) not in self._idempotency
         if isinstance(wanted, KeyUnrevoked):
@@ -81,24 +100,49 @@ class MemoryStore:
     async def job(self, tenant: str, job_id: str) -> JobView | None:
         """See `Store.job`."""
         self._require_open()
-        found = self._jobs.get((tenant, job_id))
-        return JobView(msgspec.json.decode(found[0], type=Job), found[1]) if found else None
+        body = self._jobs.get((tenant, job_id))
+        return JobView(_decode(body), self._payloads[tenant, job_id]) if body is not None else None
 
     async def jobs(
         self, wanted: JobFilter, *, limit: int, after: JobCursor | None = None
     ) -> Sequence[Job]:
         """See `Store.jobs`."""
         self._require_open()
-        page: list[Job] = []
-        for updated_at_us, job_id in sorted(self._order.get(wanted.tenant, ()), reverse=True):
-            if len(page) >= limit:
-                break
-            if after is not None and (updated_at_us, job_id) >= (after.updated_at_us, after.job_id):
-                continue
-            job = msgspec.json.decode(self._jobs[wanted.tenant, job_id][0], type=Job)
-            if _wanted(job, wanted):
-                page.append(job)
-        return page
+
+        def instant(job: Job) -> int:
+            return job.dead_at_us if wanted.dead else job.updated_at_us
+
+        found = [
+            job
+            for (tenant, _), body in self._jobs.items()
+            if tenant == wanted.tenant and _wanted(job := _decode(body), wanted)
+        ]
+        found.sort(key=lambda job: (instant(job), job.id), reverse=True)
+        if after is not None:
+            end = (after.updated_at_us, after.job_id)
+            found = [job for job in found if (instant(job), job.id) < end]
+        return found[: max(0, limit)]
+
+    async def open_jobs(self, *, after: OpenCursor, limit: int) -> Sequence[Job]:
+        """See `Store.open_jobs`."""
+        self._require_open()
+        start = (after.created_at_us, after.tenant, after.job_id)
+        found = sorted(
+            (job.created_at_us, job.tenant, job.id, job)
+            for job in map(_decode, self._jobs.values())
+            if job.state not in TERMINAL and (job.created_at_us, job.tenant, job.id) > start
+        )
+        return [job for *_, job in found[: max(0, limit)]]
+
+    async def result(self, tenant: str, job_id: str) -> bytes | None:
+        """See `Store.result`."""
+        self._require_open()
+        return self._results.get((tenant, job_id))
+
+    async def entries(self, kind: str) -> Sequence[RegistryEntry]:
+        """See `Store.entries`."""
+        self._require_open()
+        return [entry for name, entry in sorted(self._registry.items()) if name[1] == kind]
 
     async def job_count(self) -> int:
         """See `Store.job_count`."""
@@ -126,10 +170,13 @@ class MemoryStore:
         self._require_open()
         return self._snapshots[::-1][: max(0, limit)]
 
-    async def links(self, *, start: int, limit: int) -> Sequence[Link]:
+    async def links(self, *, start: int, limit: int, tenant: str = "") -> Sequence[Link]:
         """See `Store.links`."""
         self._require_open()
-        return self._log[max(0, start) :][: max(0, limit)]
+        page = self._log[max(0, start) :]
+        if tenant:
+            page = [link for link in page if msgspec.json.decode(link.record)["tenant"] == tenant]
+        return page[: max(0, limit)]
 
     async def close(self) -> None:
         """See `Store.close`."""
@@ -140,9 +187,24 @@ class MemoryStore:
             raise StoreUnavailableError("the store is closed")
 
     def _put_job(self, job: Job, body: bytes, payload: bytes, decision: bytes) -> None:
-        self._jobs[job.tenant, job.id] = (body, payload)
-        self._order.setdefault(job.tenant, []).append((job.updated_at_us, job.id))
+        self._jobs[job.tenant, job.id] = body
+        self._payloads[job.tenant, job.id] = payload
         self._decisions[job.tenant, job.id] = [decision]
+
+    def _move_job(
+        self, job: Job, body: bytes, decision: bytes | None, result: bytes | None
+    ) -> None:
+        self._jobs[job.tenant, job.id] = body
+        if decision is not None:
+            self._decisions[job.tenant, job.id].append(decision)
+        if result is not None:
+            self._results[job.tenant, job.id] = result
+
+    def _put_entry(self, entry: RegistryEntry) -> None:
+        self._registry[entry.tenant, entry.kind, entry.name] = entry
+
+    def _drop_entry(self, entry: RegistryEntry) -> None:
+        del self._registry[entry.tenant, entry.kind, entry.name]
 
     def _put_idempotency(self, entry: IdempotencyEntry) -> None:
         self._idempotency[entry.tenant, entry.key] = entry
@@ -167,6 +229,18 @@ def _application(put: Put) -> Callable[[MemoryStore], None]:
         job, payload = put.job, put.payload
         body, decision = msgspec.json.encode(job), msgspec.json.encode(put.decision)
         return lambda store: store._put_job(job, body, payload, decision)
+    if isinstance(put, MoveJob):
+        moved, result = put.job, put.result
+        after = msgspec.json.encode(moved)
+        decided = msgspec.json.encode(put.decision) if put.decision is not None else None
+        return lambda store: store._move_job(moved, after, decided, result)
+    if isinstance(put, PutEntry):
+        given = put.entry
+        msgspec.json.encode(given)
+        return lambda store: store._put_entry(given)
+    if isinstance(put, DropEntry):
+        gone = put.entry
+        return lambda store: store._drop_entry(gone)
     if isinstance(put, PutIdempotency):
         entry = put.entry
         msgspec.json.encode(entry)
@@ -186,6 +260,14 @@ def _implied(puts: Sequence[Put]) -> list[Precondition]:
     for put in puts:
         if isinstance(put, PutJob):
             implied.append(JobAbsent(put.job.tenant, put.job.id))
+        elif isinstance(put, MoveJob):
+            implied.append(put.before)
+        elif isinstance(put, PutEntry):
+            entry = put.entry
+            implied.append(EntryUnchanged(entry.tenant, entry.kind, entry.name, entry.revision - 1))
+        elif isinstance(put, DropEntry):
+            entry = put.entry
+            implied.append(EntryUnchanged(entry.tenant, entry.kind, entry.name, entry.revision))
         elif isinstance(put, PutIdempotency):
             implied.append(IdempotencyKeyAbsent(put.entry.tenant, put.entry.key))
     return implied
@@ -194,7 +276,8 @@ def _implied(puts: Sequence[Put]) -> list[Precondition]:
 def _wanted(job: Job, wanted: JobFilter) -> bool:
     since, until = wanted.updated_after_us, wanted.updated_before_us
     return (
-        (wanted.state is None or job.state is wanted.state)
+        (not wanted.dead or job.dead_at_us > 0)
+        and (wanted.state is None or job.state is wanted.state)
         and (not wanted.topic or job.topic == wanted.topic)
         and (not wanted.trace_id or job.trace_id == wanted.trace_id)
         and (since is None or job.updated_at_us > since)

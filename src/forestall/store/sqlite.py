@@ -21,7 +21,9 @@ from forestall.control.ports import (
     JobCursor,
     JobFilter,
     JobView,
+    OpenCursor,
     Receipt,
+    RegistryEntry,
     SnapshotEntry,
     StoreUnavailableError,
 )
@@ -107,7 +109,9 @@ class SqliteStore:
     ) -> Sequence[Job]:
         """See `Store.jobs`."""
         block = "jobs"
-        if wanted.trace_id:
+        if wanted.dead:
+            block = "jobs_dead"
+        elif wanted.trace_id:
             block = "jobs_of_trace"
         elif wanted.state is not None:
             block = "jobs_in_state"
@@ -123,6 +127,20 @@ class SqliteStore:
             "limit": _limit(limit),
         }
         return await self._page(block, row, lambda found: _job(found[0]))
+
+    async def open_jobs(self, *, after: OpenCursor, limit: int) -> Sequence[Job]:
+        """See `Store.open_jobs`."""
+        row = (_integer(after.created_at_us, 0), after.tenant, after.job_id, _limit(limit))
+        return await self._page("open_jobs", row, lambda found: _job(found[0]))
+
+    async def result(self, tenant: str, job_id: str) -> bytes | None:
+        """See `Store.result`."""
+        rows = self._point("result", (tenant, job_id))
+        return rows[0][0] if rows else None
+
+    async def entries(self, kind: str) -> Sequence[RegistryEntry]:
+        """See `Store.entries`."""
+        return await self._page("entries", (kind,), _entry)
 
     async def job_count(self) -> int:
         """See `Store.job_count`."""
@@ -152,11 +170,13 @@ class SqliteStore:
         """See `Store.snapshots`."""
         return await self._page("snapshots", (_limit(limit),), lambda found: _snapshot(found[0]))
 
-    async def links(self, *, start: int, limit: int) -> Sequence[Link]:
+    async def links(self, *, start: int, limit: int, tenant: str = "") -> Sequence[Link]:
         """See `Store.links`."""
-        return await self._page(
-            "links", (_integer(start, 0), _limit(limit)), lambda found: Link(*found)
-        )
+        row: tuple[Any, ...] = (_integer(start, 0), _limit(limit))
+        block = "links"
+        if tenant:
+            block, row = "links_of_tenant", (tenant, *row)
+        return await self._page(block, row, lambda found: Link(*found))
 
     async def close(self) -> None:
         """See `Store.close`. Safe to call twice; leaves one file, its WAL copied back."""
@@ -197,6 +217,18 @@ class SqliteStore:
             return await asyncio.get_running_loop().run_in_executor(self._reader, read)
         except RuntimeError as cause:  # the executor was shut down
             raise StoreUnavailableError("the store is closed") from cause
+
+
+def _entry(row: tuple[str, str, str, int, int, bytes]) -> RegistryEntry:
+    tenant, kind, name, revision, updated_at_us, body = row
+    return RegistryEntry(
+        tenant=tenant,
+        kind=kind,
+        name=name,
+        revision=revision,
+        updated_at_us=updated_at_us,
+        body=body,
+    )
 
 
 def _integer(value: int | None, default: int) -> int:

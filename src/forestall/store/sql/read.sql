@@ -2,7 +2,9 @@
 
 -- name: job
 -- One job with its payload.
-SELECT body, payload FROM jobs WHERE tenant = ? AND job_id = ?
+SELECT jobs.body, payloads.payload
+FROM jobs INNER JOIN payloads USING (tenant, job_id)
+WHERE tenant = ? AND job_id = ?
 
 -- name: jobs
 -- A page of one tenant's jobs, newest change first.
@@ -40,6 +42,36 @@ WHERE tenant = :tenant
 ORDER BY updated_at_us DESC, job_id DESC
 LIMIT :limit
 
+-- name: jobs_dead
+-- The same for dead letters, the last to die first.
+SELECT body FROM jobs
+WHERE tenant = :tenant
+    AND dead_at_us > 0
+    AND (:state = '' OR state = :state)
+    AND (:topic = '' OR topic = :topic)
+    AND updated_at_us > :after_us
+    AND updated_at_us < :before_us
+    AND (dead_at_us, job_id) < (:cursor_us, :cursor_id)
+ORDER BY dead_at_us DESC, job_id DESC
+LIMIT :limit
+
+-- name: open_jobs
+-- A page of the unfinished jobs of all tenants, oldest first.
+SELECT body FROM jobs
+WHERE open = 1 AND (created_at_us, tenant, job_id) > (?, ?, ?)
+ORDER BY created_at_us, tenant, job_id
+LIMIT ?
+
+-- name: result
+-- What the last attempt of a job answered.
+SELECT result FROM results WHERE tenant = ? AND job_id = ?
+
+-- name: entries
+-- Every registry entry of a kind.
+SELECT tenant, kind, name, revision, updated_at_us, body FROM registry
+WHERE kind = ?
+ORDER BY tenant, name
+
 -- name: job_count
 -- How many jobs there are, over all tenants.
 SELECT count(*) FROM jobs
@@ -63,3 +95,10 @@ SELECT body FROM snapshots ORDER BY seq DESC LIMIT ?
 -- name: links
 -- The log from a position on.
 SELECT position, record, link FROM log WHERE position >= ? ORDER BY position LIMIT ?
+
+-- name: links_of_tenant
+-- The same for one tenant.
+SELECT position, record, link FROM log
+WHERE tenant = ? AND position >= ?
+ORDER BY position
+LIMIT ?

@@ -32,10 +32,54 @@ SELECT 1 FROM api_keys WHERE tenant = ? AND key_id = ? AND revoked_at_us IS NULL
 -- One row if an unrevoked API key of this tenant has this name.
 SELECT 1 FROM api_keys WHERE tenant = ? AND name = ? AND revoked_at_us IS NULL
 
+-- name: job_unmoved
+-- One row if the job is in this state at this revision.
+SELECT 1 FROM jobs WHERE tenant = ? AND job_id = ? AND state = ? AND revision = ?
+
+-- name: entry_revision
+-- The revision of a registry entry; no row when there is none.
+SELECT revision FROM registry WHERE tenant = ? AND kind = ? AND name = ?
+
 -- name: insert_job
 -- A job as it was born.
-INSERT INTO jobs (tenant, job_id, trace_id, state, topic, updated_at_us, body, payload)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO jobs (
+    tenant, job_id, trace_id, state, topic, created_at_us, updated_at_us,
+    revision, dead_at_us, open, body
+)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: insert_payload
+-- What a job was born with; it never changes.
+INSERT INTO payloads (tenant, job_id, payload) VALUES (?, ?, ?)
+
+-- name: move_job
+-- A job after something happened to it.
+UPDATE jobs
+SET state = ?, updated_at_us = ?, revision = ?, dead_at_us = ?, open = ?, body = ?
+WHERE tenant = ? AND job_id = ?
+
+-- name: append_decision
+-- A later decision on a job.
+INSERT INTO decisions (tenant, job_id, seq, body)
+SELECT ?, ?, coalesce(max(seq), -1) + 1, ? FROM decisions WHERE tenant = ? AND job_id = ?
+
+-- name: put_result
+-- What the last attempt answered.
+INSERT INTO results (tenant, job_id, result) VALUES (?, ?, ?)
+ON CONFLICT (tenant, job_id) DO UPDATE SET result = excluded.result
+
+-- name: put_entry
+-- What an operator declared, new or in place of what was declared before.
+INSERT INTO registry (tenant, kind, name, revision, updated_at_us, body)
+VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (tenant, kind, name) DO UPDATE SET
+    revision = excluded.revision,
+    updated_at_us = excluded.updated_at_us,
+    body = excluded.body
+
+-- name: drop_entry
+-- Take back what was declared.
+DELETE FROM registry WHERE tenant = ? AND kind = ? AND name = ?
 
 -- name: insert_decision
 -- The decision a job was born with.

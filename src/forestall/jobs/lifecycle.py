@@ -1,0 +1,103 @@
+"""The life of a job as one table: in which state which event leads where. Nothing else moves a job.
+
+Verbs name events, never states; the store refuses a move that stands in no row (DESIGN 5).
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+from forestall.errors import ConflictError
+from forestall.jobs.job import BIRTH_STATE, JobState
+
+
+class Event(StrEnum):
+    """Something that happened to a job. The audit record of it is called `job.<event>`."""
+
+    DISPATCHED = "dispatched"  # the dispatch gate allowed it and a worker holds the lease
+    HELD = "held"  # the dispatch gate throttled it; it waits for an instant
+    DENIED = "denied"  # the dispatch gate denied it
+    APPROVAL_DEMANDED = "approval_demanded"  # the policy in force at dispatch wants a person
+    STARTED = "started"  # the worker said that it began
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    RETRIED = "retried"  # the attempt ended without its effect, or the job is idempotent
+    RETURNED = "returned"  # the dispatch never left the server: nobody can have begun it
+    TIMED_OUT = "timed_out"  # its deadline or its run time passed
+    LOST = "lost"  # the lease ended without an answer and nobody knows what was done
+    CANCELLED = "cancelled"
+    DISMISSED = "dismissed"  # a person took it off the dead letters
+
+
+_S, _E = JobState, Event
+WAITING = (_S.PENDING, _S.SCHEDULED, _S.RETRYING)
+HELD_BY_WORKER = (_S.DISPATCHED, _S.RUNNING)
+TERMINAL = frozenset(
+    {_S.SUCCEEDED, _S.FAILED, _S.CANCELLED, _S.TIMEOUT, _S.DENIED, _S.OUTPUT_QUARANTINED}
+)
+BORN = tuple(dict.fromkeys(BIRTH_STATE.values()))
+
+
+def _moves() -> dict[tuple[JobState, Event], JobState]:
+    moves: dict[tuple[JobState, Event], JobState] = {}
+    for state in WAITING:
+        moves |= {
+            (state, _E.DISPATCHED): _S.DISPATCHED,
+            (state, _E.HELD): _S.SCHEDULED,
+            (state, _E.DENIED): _S.DENIED,
+            (state, _E.APPROVAL_DEMANDED): _S.APPROVAL_REQUIRED,
+            (state, _E.FAILED): _S.FAILED,
+            (state, _E.TIMED_OUT): _S.TIMEOUT,
+            (state, _E.CANCELLED): _S.CANCELLED,
+        }
+    moves |= {
+        (_S.APPROVAL_REQUIRED, _E.TIMED_OUT): _S.TIMEOUT,
+        (_S.APPROVAL_REQUIRED, _E.CANCELLED): _S.CANCELLED,
+        (_S.DISPATCHED, _E.STARTED): _S.RUNNING,
+        (_S.DISPATCHED, _E.RETURNED): _S.PENDING,
+    }
+    for state in HELD_BY_WORKER:
+        moves |= {
+            (state, _E.SUCCEEDED): _S.SUCCEEDED,
+            (state, _E.FAILED): _S.FAILED,
+            (state, _E.RETRIED): _S.RETRYING,
+            (state, _E.TIMED_OUT): _S.TIMEOUT,
+            (state, _E.LOST): _S.TIMEOUT,
+            (state, _E.CANCELLED): _S.CANCELLED,
+        }
+    for state in sorted(TERMINAL):
+        moves[state, _E.DISMISSED] = state
+    return moves
+
+
+MOVES: Mapping[tuple[JobState, Event], JobState] = MappingProxyType(_moves())
+
+
+class IllegalStateError(ConflictError):
+    """The job is in a state in which this cannot happen to it. Nothing was changed."""
+
+    code, http_status = "illegal_state", 409
+
+
+def after(state: JobState, event: Event) -> JobState:
+    """The state that an event leads to. Raises IllegalStateError when it cannot happen."""
+    try:
+        return MOVES[state, event]
+    except KeyError:
+        raise IllegalStateError(f"a job in state `{state}` cannot be {event}") from None
+
+
+def diagram() -> str:
+    """The table as a Mermaid state diagram, for docs/reference/lifecycle.md."""
+    lines = ["stateDiagram-v2"]
+    lines += [f"    [*] --> {state}: submitted" for state in BORN]
+    arrows: dict[tuple[JobState, JobState], list[str]] = {}
+    for (before, event), state in MOVES.items():
+        if before not in TERMINAL:
+            arrows.setdefault((before, state), []).append(event.value)
+    lines += [
+        f"    {before} --> {state}: {', '.join(events)}"
+        for (before, state), events in arrows.items()
+    ]
+    lines += [f"    {state} --> [*]" for state in sorted(TERMINAL)]
+    return "\n".join(lines)
