@@ -73,7 +73,7 @@ def test_a_remediation_that_is_denied_is_an_error(tmp_path: Path) -> None:
     )
     done = run("check", str(path))
     assert (done.exit_code, done.stdout) == (1, "")
-    assert "2: error: rule `a` offers the remediation `r`, which is denied too" in done.stderr
+    assert "p.yaml:2:75: the remediation `r` of rule `a` is always denied" in done.stderr
     assert json.loads(run("check", str(path), "--json").stdout)["ok"] is False
 
 

@@ -11,13 +11,13 @@ import msgspec
 
 from forestall.facts.derive import DERIVED_LABELS
 from forestall.policy.analyse_globs import can_match
-from forestall.policy.analyse_match import contradiction, covers, disjoint, rule_covers
+from forestall.policy.analyse_match import contradiction, rule_covers
 from forestall.policy.analyse_sample import Sample, fields_sample, sample_of
-from forestall.policy.compile import RuleList, Snapshot
 from forestall.policy.evaluate import evaluate
-from forestall.policy.globs import is_literal
+from forestall.policy.remedies import Remedies, who_said
 from forestall.policy.request import Request
-from forestall.policy.rules import Decision, Effect, Match, Policy, Remediation, Rule
+from forestall.policy.rules import Effect, Match, Policy, Rule
+from forestall.policy.snapshot import RuleList, Snapshot
 
 _CANDIDATES_MAX = 32  # earlier rules compared with one rule
 _CLAIMED_FIELDS = {
@@ -45,7 +45,7 @@ class PolicyWarning(msgspec.Struct, frozen=True, kw_only=True):
 
     code: str
     source: str
-    line: int  # 1 where the warning is about the file
+    line: int  # of the rule, or of what it is about inside the rule or the file
     rule_id: str  # empty where it is about no rule
     message: str
     hint: str = ""
@@ -55,16 +55,17 @@ class PolicyWarning(msgspec.Struct, frozen=True, kw_only=True):
 def analyse(snapshot: Snapshot) -> tuple[PolicyWarning, ...]:
     """Everything worth a second look in the policies of a snapshot, in the order of the files."""
     warnings: list[PolicyWarning] = []
+    remedies = Remedies(snapshot)
     for policy, layer in zip(snapshot.policies, snapshot.layers, strict=True):
         for rules in layer.lists:
             for number in range(len(rules.rules)):
-                warnings.extend(_about_rule(snapshot, policy, rules, number))
+                warnings.extend(_about_rule(snapshot, remedies, policy, rules, number))
         warnings.extend(_unused(snapshot, policy))
     return tuple(sorted(warnings, key=lambda each: (each.source, each.line, each.code)))
 
 
 def _about_rule(
-    snapshot: Snapshot, policy: Policy, rules: RuleList, number: int
+    snapshot: Snapshot, remedies: Remedies, policy: Policy, rules: RuleList, number: int
 ) -> Iterator[PolicyWarning]:
     rule = rules.rules[number]
     why = contradiction(rule)
@@ -89,7 +90,7 @@ def _about_rule(
     if sample is not None:
         if rule.effect not in _ALLOWS:
             yield from _dodges(snapshot, policy, rule, sample)
-        yield from _remediations(snapshot, policy, rule, sample)
+        yield from _remediations(remedies, policy, rule, sample)
 
 
 def _warning(
@@ -196,7 +197,7 @@ def _dodges(
                 "dodgeable",
                 policy,
                 rule,
-                f"does not hold a client that leaves out {what}: {_by(got)}",
+                f"does not hold a client that leaves out {what}: {who_said(got)}",
                 "let no looser rule match without it, or match what the client cannot leave out",
             )
 
@@ -205,82 +206,27 @@ def _changed(request: Request, **changes: object) -> Request:
     return msgspec.structs.replace(request, **changes)
 
 
-def _by(decision: Decision) -> str:
-    by = f"rule `{decision.rule_id}`" if decision.rule_id else "the default"
-    return f"{by} then says {decision.decision.value}"
-
-
 # -- remediations --
 
 
 def _remediations(
-    snapshot: Snapshot, policy: Policy, rule: Rule, sample: Sample
+    remedies: Remedies, policy: Policy, rule: Rule, sample: Sample
 ) -> Iterator[PolicyWarning]:
-    for remediation in rule.remediations:
-        request = _remedied(snapshot, sample.request, remediation)
-        got = evaluate(snapshot, request, now=sample.now)
-        if got.decision is not Effect.DENY or got.code == "rule_error":
-            continue
-        match = _remedied_match(snapshot, rule.match, remediation)
-        proven = _denied_always(snapshot, got, match)
-        if got.code == "default" and not proven:
+    for denial in remedies.denials(rule, sample):
+        if not denial.decision.rule_id and not denial.always:
             continue  # a request that says more than the sample may meet a rule
-        yield _warning(
-            "remediation_denied",
-            policy,
-            rule,
-            f"offers the remediation `{remediation.id}`, which is denied too: {_by(got)}",
-            "offer what a rule allows" if proven else "at least for some requests of this rule",
-            error=proven,
+        yield PolicyWarning(
+            code="remediation_denied",
+            source=policy.source,
+            line=_line(policy, "remediation", rule.id, denial.remediation.id),
+            rule_id=rule.id,
+            message=f"rule `{rule.id}` offers the remediation `{denial.remediation.id}`, which is"
+            f" denied too: {who_said(denial.decision)}",
+            hint="offer what a rule allows"
+            if denial.always
+            else "at least for some requests of this rule",
+            error=denial.always,
         )
-
-
-def _remedied(snapshot: Snapshot, request: Request, remediation: Remediation) -> Request:
-    """The request as the remediation rewrites it."""
-    topic = remediation.replacement_topic or request.topic
-    gone = {*remediation.remove_labels, *remediation.add_labels}
-    if not any(matches(topic) for matches, _ in snapshot.derivations):
-        gone |= DERIVED_LABELS
-    labels = {name: value for name, value in request.labels.items() if name not in gone}
-    server = {name: value for name, value in request.server_labels.items() if name not in gone}
-    return _changed(
-        request,
-        topic=topic,
-        capability=remediation.replacement_capability or request.capability,
-        labels={**labels, **remediation.add_labels},
-        server_labels=server,
-    )
-
-
-def _remedied_match(snapshot: Snapshot, match: Match, remediation: Remediation) -> Match:
-    """What is known of every request that the remediation gives."""
-    topic, capability = remediation.replacement_topic, remediation.replacement_capability
-    changed = {*remediation.remove_labels, *remediation.add_labels, *DERIVED_LABELS}
-    labels = {name: globs for name, globs in match.labels if name not in changed}
-    for name, value in remediation.add_labels.items():
-        # A claim is one of the views; being denied under one is being denied.
-        if is_literal(value) and name not in snapshot.label_trust:
-            labels[name] = (value,)
-    return msgspec.structs.replace(
-        match,
-        topics=(topic,) if topic else match.topics,
-        capabilities=(capability,) if capability else match.capabilities,
-        labels=tuple(labels.items()),
-    )
-
-
-def _denied_always(snapshot: Snapshot, got: Decision, match: Match) -> bool:
-    """Whether it is proven that every request fitting `match` is denied."""
-    for ordered in (each.rules for layer in snapshot.layers for each in layer.lists):
-        for number, rule in enumerate(ordered):
-            if rule.id == got.rule_id:
-                return (
-                    rule.unless is None
-                    and covers(rule.match, match)
-                    and all(disjoint(earlier.match, match) for earlier in ordered[:number])
-                )
-    rules = (rule for layer in snapshot.layers for rule in layer.rules)
-    return all(rule.effect is Effect.DENY or disjoint(rule.match, match) for rule in rules)
 
 
 # -- what nothing reads --
@@ -293,11 +239,11 @@ def _unused(snapshot: Snapshot, policy: Policy) -> Iterator[PolicyWarning]:
             yield PolicyWarning(
                 code="unused_label_trust",
                 source=policy.source,
-                line=1,
+                line=_line(policy, "label", label),
                 rule_id="",
                 message=f"no rule reads the label `{label}`, whose trust is said under `labels`",
             )
-    for derivation in policy.derivations or ():
+    for number, derivation in enumerate(policy.derivations or ()):
         topics = derivation.topics
         if not any(can_match(glob, topic=True) for glob in topics):
             why = "no topic fits " + " or ".join(f"`{glob}`" for glob in topics)
@@ -308,10 +254,16 @@ def _unused(snapshot: Snapshot, policy: Policy) -> Iterator[PolicyWarning]:
         yield PolicyWarning(
             code="unused_derive",
             source=policy.source,
-            line=1,
+            line=_line(policy, "derive", str(number)),
             rule_id="",
             message=f"the `derive` entry of kind `{derivation.kind}` is for nothing: {why}",
         )
+
+
+def _line(policy: Policy, *key: str) -> int:
+    """Where something stands in its file; 1 when the policy was not read from a text."""
+    place = policy.places.get(key)
+    return 1 if place is None else place.line
 
 
 def _labels_read(snapshot: Snapshot) -> set[str]:

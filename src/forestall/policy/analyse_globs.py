@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
-from forestall.policy.globs import compile_globs, is_literal
+from forestall.policy.globs import compile_globs, is_literal, literal_ends
 
 _STATES_MAX = 1_024
 _GLOBS_MAX = 64  # of one list; a longer one is compared glob by glob
@@ -239,5 +239,18 @@ def _apart(one: str, other: str, *, topic: bool) -> bool:
         return not compile_globs([other])(one)
     if is_literal(other):
         return not compile_globs([one])(other)
+    if apart_at_the_ends(one, other):
+        return True
     found = _search([one, other], (), topic=topic)
     return found.decided and found.value is None
+
+
+def apart_at_the_ends(one: str, other: str) -> bool:
+    """Whether a glance shows that no value matches both: they begin or end otherwise."""
+    ends = [(glob, glob) if is_literal(glob) else literal_ends(glob) for glob in (one, other)]
+    (begin, end), (other_begin, other_end) = ends
+    size = min(len(begin), len(other_begin))
+    if begin[:size] != other_begin[:size]:
+        return True
+    size = min(len(end), len(other_end))
+    return size > 0 and end[-size:] != other_end[-size:]

@@ -15,9 +15,9 @@ from forestall.policy.analyse_match import absent, allowed_values, bounds, by_pl
 from forestall.policy.arguments import ArgumentError, Steps
 from forestall.policy.calendar import compile_time
 from forestall.policy.clauses import rule_clauses
-from forestall.policy.compile import Snapshot
 from forestall.policy.request import Delegation, Request, ToolCall
 from forestall.policy.rules import ArgCondition, Match, Operator, Rule, TimeMatch
+from forestall.policy.snapshot import Snapshot
 
 NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 _WEEK_MINUTES = 7 * 24 * 60

@@ -11,10 +11,10 @@ from datetime import datetime
 
 import msgspec
 
-from forestall.policy.compile import Snapshot
 from forestall.policy.evaluate import NONE_LIFTED, evaluate
 from forestall.policy.request import Request
 from forestall.policy.rules import Decision, Effect
+from forestall.policy.snapshot import Snapshot
 
 _KEPT = frozenset({Effect.ALLOW, Effect.ALLOW_WITH_CONSTRAINTS, Effect.DENY})
 

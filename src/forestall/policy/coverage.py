@@ -11,10 +11,10 @@ import msgspec
 
 from forestall.policy.arguments import ArgumentError
 from forestall.policy.clauses import CompiledClause, rule_clauses
-from forestall.policy.compile import Snapshot
 from forestall.policy.evaluate import evaluate
 from forestall.policy.request import Request
 from forestall.policy.rules import PolicyTest
+from forestall.policy.snapshot import Snapshot
 from forestall.policy.testing import CASES_AT, request_of
 from forestall.policy.views import actors_of, views_of
 

@@ -11,10 +11,10 @@ from datetime import datetime
 from forestall.facts.derive import LabelView
 from forestall.policy.approval import demands_of
 from forestall.policy.clauses import said_clauses
-from forestall.policy.compile import Layer, RuleError, Snapshot
 from forestall.policy.constraints import intersect
 from forestall.policy.request import Request
 from forestall.policy.rules import Clause, Constraints, Decision, Effect, LabelConflict, Rule
+from forestall.policy.snapshot import Layer, RuleError, Snapshot
 from forestall.policy.views import actors_of, views_of
 
 NONE_LIFTED: frozenset[str] = frozenset()

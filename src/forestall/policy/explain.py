@@ -8,10 +8,10 @@ from forestall.facts.derive import LabelView
 from forestall.limits import EXPLAINED_RULES_MAX
 from forestall.policy.arguments import ArgumentError
 from forestall.policy.clauses import CompiledClause, rule_clauses
-from forestall.policy.compile import Snapshot
 from forestall.policy.evaluate import evaluate
 from forestall.policy.request import Request
 from forestall.policy.rules import Clause, Decision, Effect, Rule
+from forestall.policy.snapshot import Snapshot
 from forestall.policy.views import actors_of, views_of
 
 

@@ -126,7 +126,7 @@ class GlobSet:
                 continue
             if "[" in glob:
                 glob_pattern(glob)  # an unclosed bracket has no ends to speak of
-            ends = _literal_ends(glob)
+            ends = literal_ends(glob)
             # Nothing but one star between the ends: whatever falls into the group matches.
             matcher = None if glob == "*".join(ends) else _matcher(glob)
             self._groups.setdefault(ends, []).append((glob, matcher))
@@ -145,7 +145,7 @@ class GlobSet:
         return found
 
 
-def _literal_ends(glob: str) -> tuple[str, str]:
+def literal_ends(glob: str) -> tuple[str, str]:
     """The literal text before the first wildcard and after the last one."""
     first = min(index for index, char in enumerate(glob) if char in "*?[")
     last = max(index for index, char in enumerate(glob) if char in "*?]")

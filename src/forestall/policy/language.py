@@ -118,6 +118,7 @@ def _read_policy(reader: Reader, root: Node | None) -> Policy | None:
         rules=_read_rules(reader, top, "rules", first_line),
         input_rules=_read_rules(reader, top, "input_rules", first_line),
         tests=read_tests(reader, top),
+        places=reader.places,
     )
 
 
@@ -137,6 +138,7 @@ def _read_label_trust(reader: Reader, top: Mapping) -> dict[str, Origin]:
         entry = reader.mapping(value, f"the trust of label `{label}`")
         if entry is None:
             continue
+        reader.note_place(key, "label", label)
         reader.known_keys(entry, ("trust",), f"label `{label}`")
         word = reader.word(entry, "trust", tuple(ORIGIN_BY_NAME))
         if word is not None:
@@ -150,7 +152,7 @@ def _read_derivations(reader: Reader, top: Mapping) -> tuple[Derivation, ...] | 
     node = reader.child(top, "derive")
     if node is None:
         return None
-    derivations = []
+    derivations: list[Derivation] = []
     for entry in reader.mappings(node, "`derive`"):
         reader.known_keys(entry, _DERIVE_KEYS, "a `derive` entry")
         kind = reader.word(entry, "kind", tuple(PayloadKind))
@@ -165,6 +167,7 @@ def _read_derivations(reader: Reader, top: Mapping) -> tuple[Derivation, ...] | 
         if not topics:
             reader.problem(entry, "a `derive` entry needs `topics`")
         if kind is not None and topics:
+            reader.note_place(entry.entries["kind"][1], "derive", str(len(derivations)))
             derivations.append(
                 Derivation(
                     kind=PayloadKind(kind),
@@ -210,7 +213,7 @@ def _read_rule(reader: Reader, entry: Mapping, *, of_content: bool) -> Rule | No
     unless = read_match(reader, entry, "unless") if "unless" in entry.entries else None
     throttle, approval = read_throttle(reader, entry), read_approval(reader, entry)
     constraints = read_constraints(reader, entry)
-    remediations = read_remediations(reader, entry)
+    remediations = read_remediations(reader, entry, rule_id)
     reason = reader.text(entry, "reason", most=REASON_CHARS_MAX) or ""
     owner = reader.text(entry, "owner") or ""
     severity = reader.word(entry, "severity", _SEVERITIES) or ""

@@ -105,7 +105,9 @@ def _lists(reader: Reader, section: Mapping | None, names: tuple[str, ...]) -> d
     }
 
 
-def read_remediations(reader: Reader, entry: Mapping) -> tuple[Remediation, ...]:
+def read_remediations(
+    reader: Reader, entry: Mapping, rule_id: str | None
+) -> tuple[Remediation, ...]:
     """`remediations` of a rule: offered rewrites, each of which changes something."""
     node = reader.child(entry, "remediations")
     if node is None:
@@ -114,6 +116,8 @@ def read_remediations(reader: Reader, entry: Mapping) -> tuple[Remediation, ...]
     for item in reader.mappings(node, "`remediations`", most=REMEDIATIONS_PER_RULE_MAX):
         reader.known_keys(item, _REMEDIATION_KEYS, "a remediation")
         remediation_id = reader.identifier(item, "id", "a remediation")
+        if remediation_id is not None and rule_id is not None:
+            reader.note_place(item.entries["id"][1], "remediation", rule_id, remediation_id)
         remediation = Remediation(
             id=remediation_id or "",
             title=reader.text(item, "title") or "",

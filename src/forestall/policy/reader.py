@@ -11,6 +11,7 @@ from forestall.limits import LIST_ITEMS_PER_FIELD_MAX, NAME_CHARS_MAX
 from forestall.policy.document import Mapping, Node, Scalar, Sequence
 from forestall.policy.globs import GlobError, glob_pattern
 from forestall.policy.problems import PolicyError, Problem, did_you_mean
+from forestall.policy.rules import Place
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 
@@ -22,6 +23,16 @@ class Reader:
         self.source = source
         self._lines = lines
         self._problems: list[Problem] = []
+        self.places: dict[tuple[str, ...], Place] = {}
+
+    def note_place(self, node: Node, *key: str) -> None:
+        """Remember where something stands, for a check that sees more than this file."""
+        self.places[key] = Place(
+            line=node.line,
+            column=node.column,
+            length=node.length,
+            excerpt=self._lines[node.line - 1],
+        )
 
     def problem(self, node: Node | None, message: str, hint: str = "") -> None:
         """Note a mistake at a node (None: at the top of the file)."""

@@ -229,6 +229,15 @@ class PolicyTest(msgspec.Struct, frozen=True, kw_only=True):
     line: int
 
 
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where something stands in its file, for what is found out about it later."""
+
+    line: int
+    column: int
+    length: int = 1
+    excerpt: str = ""  # the line of the file, without its end
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """One policy file, read and checked. Each file is a layer of its own."""
 
@@ -242,6 +251,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     rules: tuple[Rule, ...] = ()
     input_rules: tuple[Rule, ...] = ()  # their matches look at content too
     tests: tuple[PolicyTest, ...] = ()
+    # By ("label", name), ("derive", number) or ("remediation", rule id, id). Decides nothing.
+    places: Mapping[tuple[str, ...], Place] = {}
 
 
 class Clause(msgspec.Struct, frozen=True, kw_only=True):

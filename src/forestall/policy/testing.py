@@ -6,13 +6,13 @@ from typing import Any
 
 import msgspec
 
-from forestall.policy.compile import Snapshot
 from forestall.policy.document import Sequence, parse_document
 from forestall.policy.evaluate import evaluate
 from forestall.policy.language import read_tests
 from forestall.policy.reader import Reader
 from forestall.policy.request import Request
 from forestall.policy.rules import PolicyTest
+from forestall.policy.snapshot import Snapshot
 
 CASES_AT = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)  # the instant that every case is decided at
 

@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from forestall.facts.derive import LabelView, derive
 from forestall.facts.origin import Origin
 from forestall.limits import VIEWS_MAX
-from forestall.policy.compile import Snapshot
 from forestall.policy.request import Request
 from forestall.policy.rules import LabelConflict
+from forestall.policy.snapshot import Snapshot
 
 _NO_LABELS: LabelView = {}
 _VIEWS_DECIDED_MAX = 4 * VIEWS_MAX  # up to three disagreeing origins beside each

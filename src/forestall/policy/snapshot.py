@@ -1,0 +1,184 @@
+"""The compiled, content-addressed form of policies: lists of rules, layers, snapshot. No I/O.
+
+Made by `compile_policy`, which first rejects what clashes; read by evaluate, explain and analyse.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from forestall.canonical import canonical_struct, digest
+from forestall.facts.derive import DEFAULT_DERIVATIONS, DERIVED_LABELS, Derivation
+from forestall.facts.origin import Origin
+from forestall.policy.arguments import ArgumentError
+from forestall.policy.calendar import zone_rules_version
+from forestall.policy.clauses import residual_tests
+from forestall.policy.fields import Labels
+from forestall.policy.globs import compile_globs, remembering
+from forestall.policy.index import LayerIndex
+from forestall.policy.reads import Reads
+from forestall.policy.request import Request
+from forestall.policy.rules import Clause, Effect, Policy, Rule
+
+# Raised whenever the same policy and request may decide otherwise than before.
+ENGINE_VERSION = 2
+
+
+class RuleError(Exception):
+    """A rule cannot be evaluated on a request. Names the rule and types, never a value."""
+
+
+class RuleList:
+    """Rules in order; the first whose every clause holds speaks."""
+
+    __slots__ = ("_residual", "index", "rules")
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules = tuple(rules)
+        self.index = LayerIndex([rule.match for rule in rules])
+        self._residual = {
+            number: tests for number, rule in enumerate(rules) if (tests := residual_tests(rule))
+        }
+
+    def speaker(
+        self, request: Request, labels: Labels, now: datetime, lifted: frozenset[str]
+    ) -> Rule | None:
+        """The first rule whose every clause holds under this label view; lifted throttles do not.
+
+        Raises RuleError when a clause that is reached cannot be evaluated.
+        """
+        for number in self.index.candidates(request, labels):
+            tests = self._residual.get(number)
+            rule = self.rules[number]
+            if tests is not None:
+                try:
+                    if not all(holds(request, labels, now) for holds in tests):
+                        continue
+                except ArgumentError as cause:
+                    raise RuleError(f"rule `{rule.id}`: {cause}") from cause
+            if rule.throttle is None or rule.id not in lifted:
+                return rule
+        return None
+
+
+class Layer:
+    """One policy file in its place: its rules, and its input rules beside them.
+
+    Each list has its own first speaker, so an ordinary allow never hides what the content says.
+    """
+
+    __slots__ = ("lists", "name")
+
+    def __init__(self, policy: Policy) -> None:
+        self.name = policy.name
+        self.lists = tuple(RuleList(rules) for rules in (policy.rules, policy.input_rules) if rules)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """Every rule of the layer, input rules last."""
+        return tuple(rule for each in self.lists for rule in each.rules)
+
+
+class Snapshot:
+    """A compiled, content-addressed set of policies. Immutable once made.
+
+    `digest` is SHA-256 (hex) over all that can change a decision: layers in order, rules, label
+    trust, derivations, default, engine version and fail mode.
+    """
+
+    __slots__ = (
+        "default",
+        "derivations",
+        "digest",
+        "label_trust",
+        "layers",
+        "policies",
+        "reads",
+        "said",
+    )
+
+    def __init__(self, policies: Sequence[Policy]) -> None:
+        self.policies = tuple(policies)
+        self.layers = tuple(Layer(policy) for policy in policies)
+        self.default = _combined_default(policies)
+        self.label_trust = _combined_trust(policies)
+        self.derivations = tuple(
+            (remembering(compile_globs(derivation.topics)), derivation)
+            for derivation in _combined_derivations(policies)
+        )
+        self.reads = Reads(policies, self.derivations)
+        self.digest = _snapshot_digest(self)
+        self.said: dict[str, tuple[Clause, ...]] = {}  # filled by evaluate, one entry a rule
+
+    @property
+    def rule_count(self) -> int:
+        """How many rules there are over all layers."""
+        return sum(len(layer.rules) for layer in self.layers)
+
+
+def _combined_default(policies: Sequence[Policy]) -> Effect:
+    """Allow only when every ordinary file says so and no invariants file says otherwise.
+
+    A file that says nothing means deny, so adding a file can tighten the default, never loosen it.
+    """
+    ordinary = [policy for policy in policies if not policy.invariants]
+    allowed = bool(ordinary) and all(p.default_decision is Effect.ALLOW for p in ordinary)
+    forbidden = any(p.invariants and p.default_decision is Effect.DENY for p in policies)
+    return Effect.ALLOW if allowed and not forbidden else Effect.DENY
+
+
+def _combined_trust(policies: Sequence[Policy]) -> dict[str, Origin]:
+    """Per label the strongest origin that any file demands; derived labels demand a deriver,
+    unless a file says otherwise of them."""
+    trust: dict[str, Origin] = {}
+    for policy in policies:
+        for label, origin in policy.label_trust.items():
+            trust[label] = max(origin, trust.get(label, Origin.CLAIMED))
+    for label in DERIVED_LABELS:
+        trust.setdefault(label, Origin.DERIVED)
+    return trust
+
+
+def _combined_derivations(policies: Sequence[Policy]) -> tuple[Derivation, ...]:
+    """What the files say, added up; the defaults when no file says anything."""
+    said = [policy.derivations for policy in policies if policy.derivations is not None]
+    if not said:
+        return DEFAULT_DERIVATIONS
+    return tuple(derivation for derivations in said for derivation in derivations)
+
+
+class _Content(msgspec.Struct, frozen=True, kw_only=True):
+    """What the digest covers. Field names are part of the digest: change them knowingly."""
+
+    engine: int
+    fail_mode: str
+    time_zones: str  # edition of the zone rules; empty when no rule asks for the time
+    default: str
+    layers: tuple[tuple[str, bool, int, tuple[Rule, ...], tuple[Rule, ...]], ...]
+    label_trust: tuple[tuple[str, int], ...]
+    derivations: tuple[Derivation, ...]
+
+
+def _snapshot_digest(snapshot: Snapshot) -> str:
+    content = _Content(
+        engine=ENGINE_VERSION,
+        fail_mode="closed",
+        time_zones=zone_rules_version() if snapshot.reads.time else "",
+        default=snapshot.default.value,
+        layers=tuple(
+            (
+                policy.name,
+                policy.invariants,
+                policy.priority,
+                tuple(msgspec.structs.replace(rule, line=0) for rule in policy.rules),
+                tuple(msgspec.structs.replace(rule, line=0) for rule in policy.input_rules),
+            )
+            for policy in snapshot.policies
+        ),
+        label_trust=tuple(
+            sorted((label, int(origin)) for label, origin in snapshot.label_trust.items())
+        ),
+        derivations=tuple(derivation for _, derivation in snapshot.derivations),
+    )
+    return digest("policy-snapshot", canonical_struct(content))
