@@ -5,10 +5,22 @@ names the line it came from; what has no counterpart is a problem at its place, 
 """
 
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
+from forestall.policy.convert_input import (
+    converted_input_rules,
+    noted_switches,
+    refused_tenants,
+)
 from forestall.policy.convert_match import converted_match
-from forestall.policy.convert_words import Notes, rule_id_of, yaml_flow
+from forestall.policy.convert_words import (
+    ConvertedRule,
+    Notes,
+    converted_scope,
+    decision_word,
+    rule_id_of,
+    yaml_flow,
+)
 from forestall.policy.document import Mapping, Node, Scalar, parse_document, plain_value
 from forestall.policy.language import load_policy
 from forestall.policy.reader import Reader
@@ -37,42 +49,12 @@ _RULE_KEYS = (
     "constraints",
     "remediations",
 )
-_DECISIONS = {
-    "allow": "allow",
-    "permit": "allow",
-    "deny": "deny",
-    "block": "deny",
-    "require_approval": "require_approval",
-    "require-approval": "require_approval",
-    "require_human": "require_approval",
-    "allow_with_constraints": "allow_with_constraints",
-    "allow-with-constraints": "allow_with_constraints",
-    "throttle": "throttle",
-}
-_NOT_YET = {
-    "input_policy": "write `input_rules` here; they are always on and fail closed",
-    "input_rules": "their criteria are named otherwise: see `input_rules` in the policy reference",
-    "output_policy": "the check of results is not converted",
-    "output_rules": "the check of results is not converted",
-    "tenants": "write rules with `tenants` in their match; deny rules first",
-}
-_NO_TIERS = (
-    "a client chose its tier with labels, and a job's allow went before a global deny;"
-    " here each file is a layer with a `priority`, and the strictest decision stands"
-)
 _VELOCITY_KEYS = ("tenant", "topic", "actor_id", "pack_id", "capability")
 _HEAD = """\
 # Converted from {source} by `forestall policy convert`.
 # Every rule is one list here: a label of an MCP call no longer leads past the other rules.
 # Names are compared as written, upper and lower case apart.
 """
-
-
-class _Rule(NamedTuple):
-    """One rule as it will be written: comments, then keys in order."""
-
-    notes: list[str]
-    body: dict[str, Any]
 
 
 def convert(data: bytes, *, source: str) -> str:
@@ -96,12 +78,12 @@ def convert(data: bytes, *, source: str) -> str:
 def _converted(reader: Reader, top: Mapping) -> str:
     reader.known_keys(top, _TOP_KEYS, "the peer's policy file")
     notes = Notes()
-    _scope(reader, top, notes)
-    for key, instead in _NOT_YET.items():
-        if key in top.entries and plain_value(top.entries[key][1]):
-            reader.problem(top.entries[key][0], f"`{key}` is not converted", instead)
-        elif key in top.entries:
-            notes.add(top.entries[key][0], f"`{key}` is empty and left out")
+    converted_scope(reader, top, notes)
+    noted_switches(reader, top, notes)
+    if "tenants" in top.entries and plain_value(top.entries["tenants"][1]):
+        refused_tenants(reader, top)
+    elif "tenants" in top.entries:
+        notes.add(top.entries["tenants"][0], "`tenants` is empty and left out")
     if "default_tenant" in top.entries:
         key_node = top.entries["default_tenant"][0]
         notes.add(key_node, "`default_tenant` is left out: the API key names the tenant")
@@ -109,17 +91,19 @@ def _converted(reader: Reader, top: Mapping) -> str:
     if "version" in top.entries:
         body["version"] = reader.text(top, "version") or ""
     body["default_decision"] = _default(reader, top, notes)
-    rules = _rules(reader, top)
+    lists = {"rules": _rules(reader, top), "input_rules": converted_input_rules(reader, top, notes)}
+    _distinct(reader, [rule for each in lists.values() for rule in each])
     parts = [_HEAD.format(source=" ".join(reader.source.split())), *_comments(notes.lines, "")]
     parts += [f"{key}: {yaml_flow(value)}\n" for key, value in body.items()]
-    if rules:
-        parts.append("\nrules:\n")
-    for rule in rules:
-        parts += _comments(rule.notes, "  ")
-        opening = "  - "
-        for key, value in rule.body.items():
-            parts.append(f"{opening}{key}: {yaml_flow(value)}\n")
-            opening = "    "
+    for key, rules in lists.items():
+        if rules:
+            parts.append(f"\n{key}:\n")
+        for rule in rules:
+            parts += _comments(rule.notes, "  ")
+            opening = "  - "
+            for name, value in rule.body.items():
+                parts.append(f"{opening}{name}: {yaml_flow(value)}\n")
+                opening = "    "
     return "".join(parts)
 
 
@@ -134,48 +118,34 @@ def _default(reader: Reader, top: Mapping, notes: Notes) -> str:
     return "allow" if word == "allow" else "deny"
 
 
-def _scope(reader: Reader, block: Mapping, notes: Notes) -> None:
-    """`tier` and `selector`: the widest tier is what a file is here; others have no counterpart."""
-    tier = reader.text(block, "tier") if "tier" in block.entries else None
-    if tier in ("global", ""):
-        notes.add(block.entries["tier"][0], "`tier: global` is left out: there are no tiers")
-    elif tier is not None:
-        reader.problem(block.entries["tier"][1], f"there is no tier `{tier}` here", _NO_TIERS)
-    if "selector" in block.entries:
-        key, value = block.entries["selector"]
-        if plain_value(value):
-            reader.problem(key, "there is no `selector` here", _NO_TIERS)
-        else:
-            notes.add(key, "an empty `selector` is left out")
-
-
 # -- rules --
 
 
-def _rules(reader: Reader, top: Mapping) -> list[_Rule]:
+def _rules(reader: Reader, top: Mapping) -> list[ConvertedRule]:
     node = reader.child(top, "rules")
     if node is None:
         return []
-    rules: list[_Rule] = []
+    return [_rule(reader, entry) for entry in reader.mappings(node, "`rules`", most=10_000)]
+
+
+def _distinct(reader: Reader, rules: list[ConvertedRule]) -> None:
+    """Note every id that is used twice."""
     taken: dict[str, int] = {}
-    for entry in reader.mappings(node, "`rules`", most=10_000):
-        rule = _rule(reader, entry)
+    for rule in rules:
         name = str(rule.body["id"])
         if name in taken:
             reader.problem(
-                entry, f"the rule id `{name}` is used twice", f"first on line {taken[name]}"
+                rule.place, f"the rule id `{name}` is used twice", f"first on line {taken[name]}"
             )
-        taken.setdefault(name, entry.line)
-        rules.append(rule)
-    return rules
+        taken.setdefault(name, rule.place.line)
 
 
-def _rule(reader: Reader, entry: Mapping) -> _Rule:
+def _rule(reader: Reader, entry: Mapping) -> ConvertedRule:
     reader.known_keys(entry, _RULE_KEYS, "the peer's rule")
     notes = Notes()
-    _scope(reader, entry, notes)
+    converted_scope(reader, entry, notes)
     body: dict[str, Any] = {"id": rule_id_of(reader, entry, notes)}
-    decision = _decision(reader, entry, notes)
+    decision = decision_word(reader, entry, notes)
     constraints = _passed_on(entry, "constraints")
     if decision == "deny" and constraints:
         notes.add(entry.entries["constraints"][0], "constraints of a deny bind nobody: left out")
@@ -199,21 +169,7 @@ def _rule(reader: Reader, entry: Mapping) -> _Rule:
     remediations = _passed_on(entry, "remediations")
     if remediations:
         body["remediations"] = remediations
-    return _Rule(notes.lines, body)
-
-
-def _decision(reader: Reader, entry: Mapping, notes: Notes) -> str:
-    if "decision" not in entry.entries:
-        notes.add(entry, "a rule without `decision` was a deny")
-        return "deny"
-    word = reader.text(entry, "decision") or ""
-    decision = _DECISIONS.get(word.strip().lower())
-    if decision is None:
-        notes.add(entry.entries["decision"][1], f"the unknown decision `{word}` was a deny")
-        return "deny"
-    if decision != word:
-        notes.add(entry.entries["decision"][1], f"`{word}` is `{decision}` here")
-    return decision
+    return ConvertedRule(entry, notes.lines, body)
 
 
 def _passed_on(entry: Mapping, key: str) -> Any:

@@ -50,8 +50,8 @@ def converted_match(
     reader.known_keys(block, _MATCH_KEYS, "the peer's `match`")
     match: Block = {}
     unless: Block = {}
-    _topics(reader, block, match)
-    _texts(reader, block, match, notes)
+    converted_topics(reader, block, match)
+    converted_texts(reader, block, match, notes)
     _labels(reader, block, match, notes)
     _allowlist(reader, block, match, unless, notes)
     if "label_threshold" in block.entries:
@@ -76,7 +76,8 @@ def converted_match(
     return match, unless
 
 
-def _topics(reader: Reader, block: Mapping, match: Block) -> None:
+def converted_topics(reader: Reader, block: Mapping, match: Block) -> None:
+    """`topics`; a glob that is read otherwise here is a problem."""
     globs = reader.globs(block, "topics") if "topics" in block.entries else ()
     for glob in globs:
         if "\\" in glob or "[!" in glob:
@@ -89,7 +90,8 @@ def _topics(reader: Reader, block: Mapping, match: Block) -> None:
         match["topics"] = list(globs)
 
 
-def _texts(reader: Reader, block: Mapping, match: Block, notes: Notes) -> None:
+def converted_texts(reader: Reader, block: Mapping, match: Block, notes: Notes) -> None:
+    """The fields that the peer compared as words; globs here, so written literally."""
     for key in _TEXT_FIELDS:
         if key in block.entries:
             words = [word.strip() for word in reader.words(block, key)]

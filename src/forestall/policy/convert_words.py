@@ -2,13 +2,37 @@
 
 import json
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
-from forestall.policy.document import Mapping, Node
+from forestall.policy.document import Mapping, Node, plain_value
 from forestall.policy.reader import Reader
 
+_DECISIONS = {
+    "allow": "allow",
+    "permit": "allow",
+    "deny": "deny",
+    "block": "deny",
+    "require_approval": "require_approval",
+    "require-approval": "require_approval",
+    "require_human": "require_approval",
+    "allow_with_constraints": "allow_with_constraints",
+    "allow-with-constraints": "allow_with_constraints",
+    "throttle": "throttle",
+}
+_NO_TIERS = (
+    "a client chose its tier with labels, and a job's allow went before a global deny;"
+    " here each file is a layer with a `priority`, and the strictest decision stands"
+)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 _BARE = re.compile(r"[a-z_]+")
+
+
+class ConvertedRule(NamedTuple):
+    """One rule as it will be written: comments, then keys in order."""
+
+    place: Node
+    notes: list[str]
+    body: dict[str, Any]
 
 
 class Notes:
@@ -68,3 +92,33 @@ def rule_id_of(reader: Reader, entry: Mapping, notes: Notes) -> str:
     name = re.sub(r"[^A-Za-z0-9._:/-]", "-", written).lstrip("._:/-")[:128] or f"line-{entry.line}"
     notes.add(entry.entries["id"][1], f"the id was `{written}`, which is not a name")
     return name
+
+
+def decision_word(reader: Reader, entry: Mapping, notes: Notes) -> str:
+    """The decision of a rule in our word; what the peer did not know was a deny."""
+    if "decision" not in entry.entries:
+        notes.add(entry, "a rule without `decision` was a deny")
+        return "deny"
+    word = reader.text(entry, "decision") or ""
+    decision = _DECISIONS.get(word.strip().lower())
+    if decision is None:
+        notes.add(entry.entries["decision"][1], f"the unknown decision `{word}` was a deny")
+        return "deny"
+    if decision != word:
+        notes.add(entry.entries["decision"][1], f"`{word}` is `{decision}` here")
+    return decision
+
+
+def converted_scope(reader: Reader, block: Mapping, notes: Notes) -> None:
+    """`tier` and `selector`: the widest tier is what a file is here; others have no counterpart."""
+    tier = reader.text(block, "tier") if "tier" in block.entries else None
+    if tier in ("global", ""):
+        notes.add(block.entries["tier"][0], "`tier: global` is left out: there are no tiers")
+    elif tier is not None:
+        reader.problem(block.entries["tier"][1], f"there is no tier `{tier}` here", _NO_TIERS)
+    if "selector" in block.entries:
+        key, value = block.entries["selector"]
+        if plain_value(value):
+            reader.problem(key, "there is no `selector` here", _NO_TIERS)
+        else:
+            notes.add(key, "an empty `selector` is left out")

@@ -24,6 +24,7 @@ from forestall.policy.outcomes import (
     read_remediations,
     read_throttle,
 )
+from forestall.policy.peer_words import PEER_DECISIONS, PEER_RULE_KEYS, PEER_TOP_KEYS
 from forestall.policy.reader import Reader
 from forestall.policy.rules import Effect, Policy, PolicyTest, Rule
 
@@ -97,7 +98,7 @@ def _read_policy(reader: Reader, root: Node | None) -> Policy | None:
     top = reader.mapping(root, "a policy file")
     if top is None:
         return None
-    reader.known_keys(top, _TOP_KEYS, "a policy file")
+    reader.known_keys(top, _TOP_KEYS, "a policy file", PEER_TOP_KEYS)
     layer = reader.text(top, "layer") or ""
     if layer != "invariants" and get_close_matches(layer.lower(), ["invariants"], cutoff=0.8):
         reader.problem(
@@ -203,10 +204,10 @@ def _read_rules(
 
 
 def _read_rule(reader: Reader, entry: Mapping, *, of_content: bool) -> Rule | None:
-    reader.known_keys(entry, _RULE_KEYS, "a rule")
+    reader.known_keys(entry, _RULE_KEYS, "a rule", PEER_RULE_KEYS)
     rule_id = reader.identifier(entry, "id", "a rule")
     effects = _INPUT_EFFECTS if of_content else tuple(Effect)
-    word = reader.word(entry, "decision", effects)
+    word = reader.word(entry, "decision", effects, PEER_DECISIONS)
     if word is None and "decision" not in entry.entries:
         reader.problem(entry, "the rule has no `decision`", "one of: " + ", ".join(effects))
     match = read_match(reader, entry, content=of_content)

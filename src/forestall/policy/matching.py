@@ -1,6 +1,7 @@
 """Reading `match` and `unless`: every field, strictly; a match that would hold of everything is
 an error unless it says so."""
 
+import collections.abc
 from typing import Any
 
 from forestall.facts.detect import DETECTORS
@@ -8,6 +9,7 @@ from forestall.limits import ARG_CONDITIONS_MAX, INTEGER_MAX
 from forestall.policy.arguments import ArgumentError, compile_condition, compile_pattern, parse_path
 from forestall.policy.calendar import DAYS, CalendarError, parse_hours, zone
 from forestall.policy.document import Mapping, Node, Scalar, Sequence, plain_value
+from forestall.policy.peer_words import PEER_DELEGATION_KEYS, PEER_MATCH_KEYS, PEER_MCP_KEYS
 from forestall.policy.problems import did_you_mean
 from forestall.policy.reader import Reader
 from forestall.policy.rules import (
@@ -43,6 +45,8 @@ _MCP_KEYS = ("servers", "tools", "resources", "actions")
 _TIME_KEYS = ("days", "hours", "timezone")
 _DELEGATION_KEYS = ("max_depth", "issuers", "required_scope", "forbid_delegated")
 _ACTOR_TYPES = ("human", "service")
+_NOTHING: collections.abc.Mapping[str, str] = {}
+_IN_INPUT_RULES = dict.fromkeys(CONTENT_KEYS, "what the payload says is matched by `input_rules`")
 _EVERYTHING = 'a rule for everything says so: match: {topics: ["*"]}'
 
 
@@ -61,7 +65,8 @@ def read_match(
     match = reader.mapping(node, f"`{key}`")
     if match is None:
         return None
-    reader.known_keys(match, (*MATCH_KEYS, *CONTENT_KEYS) if content else MATCH_KEYS, f"`{key}`")
+    known = (*MATCH_KEYS, *CONTENT_KEYS) if content else MATCH_KEYS
+    reader.known_keys(match, known, f"`{key}`", {**_IN_INPUT_RULES, **PEER_MATCH_KEYS})
     if not match.entries:
         reader.problem(node, f"an empty `{key}`", _EVERYTHING if key == "match" else "leave it out")
         return None
@@ -88,7 +93,11 @@ def read_match(
 
 
 def _section(
-    reader: Reader, match: Mapping, key: str, known: tuple[str, ...] | None
+    reader: Reader,
+    match: Mapping,
+    key: str,
+    known: tuple[str, ...] | None,
+    instead: collections.abc.Mapping[str, str] = _NOTHING,
 ) -> Mapping | None:
     """A mapping inside a match that constrains something; an empty one would hold of everything."""
     node = reader.child(match, key)
@@ -96,7 +105,7 @@ def _section(
     if section is None:
         return None
     if known is not None:
-        reader.known_keys(section, known, f"`{key}`")
+        reader.known_keys(section, known, f"`{key}`", instead)
     if not section.entries:
         reader.problem(section, f"`{key}` is empty and would match everything", "leave it out")
     return section
@@ -111,17 +120,9 @@ def _read_labels(reader: Reader, match: Mapping) -> tuple[tuple[str, tuple[str, 
 
 
 def _read_mcp(reader: Reader, match: Mapping) -> McpMatch:
-    section = _section(reader, match, "mcp", _MCP_KEYS)
+    section = _section(reader, match, "mcp", _MCP_KEYS, PEER_MCP_KEYS)
     if section is None:
         return McpMatch()
-    for key, (node, _) in section.entries.items():
-        if key.removeprefix("deny_").removeprefix("allow_") in _MCP_KEYS and "_" in key:
-            plain = key.partition("_")[2]
-            reader.problem(
-                node,
-                f"`{key}` means the opposite of what it says elsewhere",
-                f"write `{plain}` in a rule whose decision is deny or allow",
-            )
     return McpMatch(**{key: reader.globs(section, key) for key in _MCP_KEYS})
 
 
@@ -155,7 +156,7 @@ def _read_time(reader: Reader, match: Mapping) -> TimeMatch | None:
 
 
 def _read_delegation(reader: Reader, match: Mapping) -> DelegationMatch | None:
-    section = _section(reader, match, "delegation", _DELEGATION_KEYS)
+    section = _section(reader, match, "delegation", _DELEGATION_KEYS, PEER_DELEGATION_KEYS)
     if section is None:
         return None
     forbidden = reader.boolean(section, "forbid_delegated") or False

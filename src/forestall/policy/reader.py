@@ -4,6 +4,7 @@ It never guesses: a value of the wrong shape is a problem and reads as absent, a
 raises all problems at the end, so an absent value never turns into a policy.
 """
 
+import collections.abc
 import re
 from collections.abc import Iterator
 
@@ -13,6 +14,7 @@ from forestall.policy.globs import GlobError, glob_pattern
 from forestall.policy.problems import PolicyError, Problem, did_you_mean
 from forestall.policy.rules import Place
 
+_NOTHING: collections.abc.Mapping[str, str] = {}
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 
 
@@ -79,11 +81,21 @@ class Reader:
             if entry is not None:
                 yield entry
 
-    def known_keys(self, mapping: Mapping, known: tuple[str, ...], what: str) -> None:
-        """Note every key that is not known here, and the one that was probably meant."""
+    def known_keys(
+        self,
+        mapping: Mapping,
+        known: tuple[str, ...],
+        what: str,
+        instead: collections.abc.Mapping[str, str] = _NOTHING,
+    ) -> None:
+        """Note every key that is not known here, and the one that was probably meant.
+
+        `instead` says what to write for keys of another language.
+        """
         for key, (node, _) in mapping.entries.items():
             if key not in known:
-                self.problem(node, f"unknown key `{key}` in {what}", did_you_mean(key, known))
+                hint = instead.get(key) or did_you_mean(key, known)
+                self.problem(node, f"unknown key `{key}` in {what}", hint)
 
     def child(self, mapping: Mapping, key: str) -> Node | None:
         """The node under a key; a key without a value is a problem."""
@@ -125,12 +137,19 @@ class Reader:
             return None
         return text
 
-    def word(self, mapping: Mapping, key: str, known: tuple[str, ...]) -> str | None:
-        """One of a closed set of words."""
+    def word(
+        self,
+        mapping: Mapping,
+        key: str,
+        known: tuple[str, ...],
+        instead: collections.abc.Mapping[str, str] = _NOTHING,
+    ) -> str | None:
+        """One of a closed set of words; `instead` says what to write for other known ones."""
         text = self.text(mapping, key)
         if text is None or text in known:
             return text
-        self.problem(mapping.entries[key][1], f"unknown {key} `{text}`", did_you_mean(text, known))
+        hint = instead.get(text) or did_you_mean(text, known)
+        self.problem(mapping.entries[key][1], f"unknown {key} `{text}`", hint)
         return None
 
     def integer(self, mapping: Mapping, key: str, *, minimum: int, maximum: int) -> int | None:

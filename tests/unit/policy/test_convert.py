@@ -6,7 +6,14 @@ import pytest
 
 from forestall.policy import Policy, PolicyError, load_policy
 from forestall.policy.convert import convert
-from forestall.policy.rules import DelegationMatch, Effect, Match, McpMatch, Throttle
+from forestall.policy.rules import (
+    ContentMatch,
+    DelegationMatch,
+    Effect,
+    Match,
+    McpMatch,
+    Throttle,
+)
 
 FILE = """\
 version: "3"
@@ -126,10 +133,40 @@ def test_a_deny_list_outside_a_deny_rule_is_an_exception() -> None:
 
 
 REFUSED: dict[str, tuple[str, int, str]] = {
-    "input rules": ("input_rules:\n  - {id: a}\n", 1, "`input_rules` is not converted"),
-    "input policy": ("input_policy: {enabled: true}\n", 1, "`input_policy` is not converted"),
+    "input rule for everything": ("input_rules:\n  - {id: a}\n", 2, "without a `match`"),
+    "input rule on no content": (
+        "input_rules:\n  - {id: a, match: {topics: [x]}}\n",
+        2,
+        "says nothing of the content",
+    ),
+    "input rule that allows": (
+        "input_rules:\n  - {id: a, decision: allow, match: {keywords: [x]}}\n",
+        2,
+        "an input rule that says `allow`",
+    ),
+    "scope": (
+        "input_rules:\n  - {id: a, match: {scope: {items_path: x}}}\n",
+        2,
+        "`scope` has no counterpart",
+    ),
+    "scanner": (
+        "input_rules:\n  - {id: a, match: {scanners: [pii]}}\n",
+        2,
+        "there is no detector `pii` here",
+    ),
+    "pattern": (
+        "input_rules:\n  - {id: a, match: {content_patterns: ['(']}}\n",
+        2,
+        "`(`: ",
+    ),
+    "an id of both lists": (
+        "rules:\n  - {id: a}\ninput_rules:\n  - {id: a, match: {keywords: [x]}}\n",
+        4,
+        "is used twice",
+    ),
+    "output policy": ("output_policy: {enabled: true}\n", 1, "`output_policy` is not converted"),
     "output rules": ("output_rules:\n  - {id: a}\n", 1, "`output_rules` is not converted"),
-    "tenants": ("tenants: {a: {allow_topics: [x]}}\n", 1, "`tenants` is not converted"),
+    "tenants": ("tenants: {a: {allow_topics: [x]}}\n", 1, "`allow_topics` of tenant `a` is not"),
     "tier": ("tier: job\n", 1, "there is no tier `job` here"),
     "selector": ("selector: {job_id: a}\n", 1, "there is no `selector` here"),
     "unknown key": ("ruels: []\n", 1, "unknown key `ruels`"),
@@ -188,3 +225,72 @@ def test_the_hint_for_a_threshold_names_the_replacement() -> None:
     with pytest.raises(PolicyError) as caught:
         convert(REFUSED["threshold"][0].encode(), source="peer.yaml")
     assert "args: {$.amount: {gt: 10}}" in caught.value.render()
+
+
+INPUT = """\
+input_policy: {enabled: true, fail_mode: open}
+output_policy: {enabled: false}
+input_rules:
+  - id: injection
+    severity: critical
+    description: "no prompts that give orders"
+    decision: require_human
+    match: {topics: ["job.*"], scanners: [prompt_injection], keywords: [obey], max_input_bytes: 99}
+  - id: large
+    enabled: true
+    description: too large
+    reason: "too large to read"
+    match: {input_size_gt: 1000}
+  - {id: off, enabled: false, match: {keywords: [x]}}
+  - {id: text, match: {tenants: [Acme], content_patterns: ["a+b"], content_types: ["text/plain"]}}
+"""
+
+
+def test_input_rules() -> None:
+    text, policy = converted(INPUT)
+    injection, size, large, plain = policy.input_rules
+    assert (injection.effect, injection.severity) == (Effect.REQUIRE_APPROVAL, "critical")
+    assert injection.reason == "no prompts that give orders"
+    assert injection.match == Match(
+        topics=("job.*",),
+        content=ContentMatch(detectors=("prompt_injection",), keywords=("obey",)),
+    )
+    assert (size.id, size.effect) == ("injection-size", Effect.REQUIRE_APPROVAL)
+    assert size.match == Match(topics=("job.*",), content=ContentMatch(size_gt=99))
+    assert (large.reason, large.effect) == ("too large to read", Effect.DENY)
+    assert large.match == Match(content=ContentMatch(size_gt=1000))
+    assert plain.match == Match(
+        tenants=("Acme",), content=ContentMatch(patterns=("a+b",), content_types=("text/plain",))
+    )
+    for said in (
+        "# line 1: `input_policy` was never read",
+        "# line 2: `output_policy` says nothing and is left out",
+        "# line 8: `scanners` is `detectors` here",
+        "# line 8: all of detectors, keywords must find something here",
+        "# its size alone was enough, so that is a rule of its own here",
+        "# line 11: description: too large",
+        "# line 14: the input rule that stood here was not enabled",
+        "# line 15: here a prompt alone is text/plain",
+    ):
+        assert said in text, text
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        (
+            'allow_topics: ["job.*"]',
+            '{id: allow-topics, decision: allow, match: {tenants: ["a"], topics: ["job.*"]}}',
+        ),
+        ("deny_topics: [sys.x]", "{id: deny-topics, decision: deny,"),
+        ("max_concurrent_jobs: 4", "constraints: {budgets: {max_concurrent_jobs: 4}}"),
+        ("denied_repo_hosts: [x.org]", 'labels: {url_host: ["x.org"]}'),
+        ("mcp: {deny_tools: [x]}", "mcp: {tools: [name]}"),
+    ],
+)
+def test_the_hint_for_a_tenant_is_the_rule_to_write(said: str, hint: str) -> None:
+    with pytest.raises(PolicyError) as caught:
+        convert(f"tenants:\n  a:\n    {said}\n".encode(), source="peer.yaml")
+    (one,) = caught.value.problems
+    assert (one.line, one.column) == (3, 5)
+    assert hint in one.hint
