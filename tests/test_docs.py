@@ -248,7 +248,7 @@ def test_there_are_examples() -> None:
 
 @pytest.mark.parametrize("block", _policies(), ids=lambda block: block.place)
 def test_policy_examples_load(block: Block) -> None:
-    load_policy(block.text.encode(), source=block.place)
+    compile_policy(load_policy(block.text.encode(), source=block.place))
 
 
 @pytest.mark.parametrize("example", list(_examples()), ids=lambda one: one.cases.place)
@@ -292,7 +292,7 @@ def _broken() -> list[tuple[Block, Block]]:
 def test_mistakes_are_reported_as_shown(block: Block, shown: Block) -> None:
     assert shown.info == "text"
     with pytest.raises(PolicyError) as caught:
-        load_policy(block.text.encode(), source="policy.yaml")
+        compile_policy(load_policy(block.text.encode(), source="policy.yaml"))
     assert caught.value.render() == shown.text
 
 

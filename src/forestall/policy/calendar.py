@@ -18,7 +18,7 @@ MINUTES_PER_DAY = 24 * 60
 
 
 class CalendarError(ValueError):
-    """No such time zone, or no such hours."""
+    """No such time zone, no such hours, or an instant that is none."""
 
 
 def zone_rules_version() -> str:
@@ -52,7 +52,13 @@ def parse_hours(text: str) -> tuple[int, int]:
 
 def _minutes(text: str) -> int:
     hour, separator, minute = text.strip().partition(":")
-    if not separator or not (hour + minute).isdecimal() or len(hour) != 2 or len(minute) != 2:
+    digits = hour + minute
+    if (
+        not separator
+        or not (digits.isascii() and digits.isdecimal())
+        or len(hour) != 2
+        or len(minute) != 2
+    ):
         raise CalendarError(f"hours are written 09:00-17:30, not `{text[:40]}`")
     total = int(hour) * 60 + int(minute)
     if int(minute) > 59 or total > MINUTES_PER_DAY:
@@ -66,6 +72,8 @@ def compile_time(match: TimeMatch) -> Callable[[datetime], bool]:
     days = frozenset(DAYS.index(day) for day in match.days)
 
     def holds(now: datetime) -> bool:
+        if now.tzinfo is None:  # else it would be read as a wall clock of this machine
+            raise CalendarError("the instant of the decision has no time zone")
         local = now.astimezone(where)
         if days and local.weekday() not in days:
             return False

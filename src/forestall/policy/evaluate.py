@@ -13,7 +13,15 @@ from forestall.policy.approval import demands_of
 from forestall.policy.clauses import said_clauses
 from forestall.policy.constraints import intersect
 from forestall.policy.request import Request
-from forestall.policy.rules import Clause, Constraints, Decision, Effect, LabelConflict, Rule
+from forestall.policy.rules import (
+    ApprovalDemands,
+    Clause,
+    Constraints,
+    Decision,
+    Effect,
+    LabelConflict,
+    Rule,
+)
 from forestall.policy.snapshot import Layer, RuleError, Snapshot
 from forestall.policy.views import actors_of, views_of
 
@@ -39,9 +47,11 @@ def evaluate(
             for each in actors
             for labels in views
         ]
-        if len(verdicts) == 1 and len(verdicts[0][0]) == 1:  # by far the most common case
+        if len(verdicts) == 1:  # by far the most common case: what _combine comes to is known
             speakers, labels = verdicts[0]
-            if not _all_of_content(speakers):
+            if not speakers:
+                return _by_default(snapshot, labels, (), conflicts)
+            if len(speakers) == 1 and speakers[0].match.content is None:
                 return _by_rule(snapshot, speakers[0], labels, speakers, conflicts)
     except Exception as error:  # noqa: BLE001 - whatever fails here must deny, never skip
         return rule_error(snapshot, error)
@@ -139,7 +149,7 @@ def _by_rule(
         facts=tuple(sorted(labels.items())) if labels else (),
         conflicts=conflicts,
         constraints=_constraints(rule.effect, ranked),
-        approval=demands_of(ranked) if rule.effect is Effect.REQUIRE_APPROVAL else None,
+        approval=_demands(rule, ranked),
         throttle=rule.throttle,
         remediations=rule.remediations,
         snapshot=snapshot.digest,
@@ -152,6 +162,13 @@ def _said(snapshot: Snapshot, rule: Rule) -> tuple[Clause, ...]:
     if said is None:
         said = snapshot.said[rule.id] = said_clauses(rule)
     return said
+
+
+def _demands(rule: Rule, ranked: Sequence[Rule]) -> ApprovalDemands | None:
+    """What the rules that hold demand of an approval, when it is an approval that decides."""
+    if rule.effect is not Effect.REQUIRE_APPROVAL or (len(ranked) == 1 and rule.approval is None):
+        return None
+    return demands_of(ranked)
 
 
 def _by_default(
@@ -175,4 +192,6 @@ def _constraints(effect: Effect, rules: Sequence[Rule]) -> Constraints | None:
     """What the rules bind together. An allow stands only when no rule constrains anything."""
     if effect is Effect.DENY or effect is Effect.ALLOW:
         return None
+    if len(rules) == 1:
+        return rules[0].constraints
     return intersect(each.constraints for each in rules if each.constraints is not None)

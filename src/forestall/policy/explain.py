@@ -7,6 +7,7 @@ import msgspec
 from forestall.facts.derive import LabelView
 from forestall.limits import EXPLAINED_RULES_MAX
 from forestall.policy.arguments import ArgumentError
+from forestall.policy.calendar import CalendarError
 from forestall.policy.clauses import CompiledClause, rule_clauses
 from forestall.policy.evaluate import evaluate
 from forestall.policy.request import Request
@@ -105,7 +106,7 @@ def _explained(
     for clause, holds, found in clauses:
         try:
             passed, has = holds(request, labels, now), tuple(found(request, labels, now))
-        except ArgumentError as error:
+        except (ArgumentError, CalendarError) as error:
             passed, has = False, (str(error),)
         (held if passed else failed).append(msgspec.structs.replace(clause, found=has))
     return ExplainedRule(

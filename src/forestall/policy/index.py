@@ -1,16 +1,23 @@
 """Find the rules whose clauses hold without looking at every rule. Agrees with the clauses.
 
-For each column a value leads to a bit set: bit n stands for rule n of the layer. The set of a
+Rules that constrain the same fields form a part of their own; what is left over shares one. In a
+part each column leads from a value to a bit set: bit n stands for rule n of the part. The set of a
 column is *every rule that leaves the field open* plus *the rules whose pattern matches the value*.
 The AND over all columns holds the candidates, lowest bit first; what a column cannot express stays
-a residual test on each candidate. Bit sets are kept in chunks, and one small set of chunks is ANDed
-first, so that rules far away cost nothing.
+a residual test on each candidate.
 
-Cost grows with the columns that a policy uses and the chunks that remain, not with the rules.
+Bit sets are kept twice: coarsely, one bit for a block of rules, and exactly, in chunks. The coarse
+sets are ANDed first and leave few chunks or none, so that rules far away cost nothing. Where rules
+share their fields no column is open, so that the rarest value bounds the work.
+
+Cost grows with the parts, the columns that a policy uses and the chunks that remain, not with the
+rules.
 """
 
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from heapq import merge
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -20,31 +27,34 @@ from forestall.policy.globs import GlobSet
 from forestall.policy.request import Request
 from forestall.policy.rules import Match
 
-CHUNK_RULES = 4096  # few steps even for 100,000 rules; a bit set of 512 bytes takes ~60 ns to AND
+BLOCK_RULES = 64  # 100,000 rules make a coarse set of 200 bytes, which takes ~30 ns to AND
+CHUNK_BLOCKS = 64
+CHUNK_RULES = BLOCK_RULES * CHUNK_BLOCKS  # few steps even where the coarse sets exclude nothing
+PARTS_MAX = 8  # every part costs a look at its first columns, so a part must be worth it
+PART_RULES_MIN = 512
 LABEL_COLUMNS = 3  # labels of one rule beyond the three rarest are tested on the candidates
 
+_CHUNK = (1 << CHUNK_BLOCKS) - 1
 _COLUMN_FIELDS = frozenset(field.name for field in FIELDS)
 ChunkMasks = dict[int, int]  # chunk number → bit set of the rules in it
 
 
 class Hits(NamedTuple):
-    """The rules that a value satisfies in one column: which chunks have any, and which rules."""
+    """The rules that a value satisfies in one column: which blocks have any, and which rules."""
 
-    chunks: int
+    blocks: int
     masks: ChunkMasks
 
 
 NO_HITS = Hits(0, {})
-_NO_MASKS: ChunkMasks = {}
-_NO_MORE: list[Hits] = []
 Finder = Callable[[Request, Labels], Hits | list[Hits]]
 
 
 class Column(NamedTuple):
-    """One condition of all rules at once."""
+    """One condition of all rules of a part at once."""
 
-    open_chunks: int
-    open_masks: ChunkMasks
+    expected: float  # rules that pass it, on the average over its patterns
+    open_rules: Hits
     find: Finder
 
 
@@ -58,10 +68,9 @@ class Postings:
         self._globs = GlobSet(by_pattern) if globs else None
         self._memo: dict[str, Hits] = {}
 
-    def finder(self) -> Callable[[str], Hits]:
-        """A function from a value to the rules with a pattern that matches it."""
-        recall, resolve = self._memo.get, self._remember
-        return lambda value: recall(value) or resolve(value)
+    def of_value(self) -> tuple[Callable[[str], Hits | None], Callable[[str], Hits]]:
+        """From a value to the rules whose pattern matches it: what is known, else to learn."""
+        return self._memo.get, self._remember
 
     def _remember(self, value: str) -> Hits:
         if len(self._memo) >= GLOB_MEMO_ENTRIES_MAX:
@@ -71,57 +80,93 @@ class Postings:
 
     def _resolve(self, value: str) -> Hits:
         if self._globs is None:
-            rules: Iterable[int] = self._by_pattern.get(value, ())
-        else:
-            rules = [n for glob in self._globs.matching(value) for n in self._by_pattern[glob]]
-        masks = chunk_masks(rules)
-        return Hits(_chunks_of(masks), masks) if masks else NO_HITS
+            return hits_of(self._by_pattern.get(value, ()))
+        return hits_of(n for glob in self._globs.matching(value) for n in self._by_pattern[glob])
 
 
 class LayerIndex:
     """The candidates of one layer for a request, lowest rule number first."""
 
-    __slots__ = ("_columns", "_rule_count")
+    __slots__ = ("_parts",)
 
     def __init__(self, matches: Sequence[Match]) -> None:
-        self._rule_count = len(matches)
+        self._parts = tuple(Part(numbers, matches) for numbers in _parts_of(matches))
+
+    def candidates(self, request: Request, labels: Labels) -> Iterable[int]:
+        """Numbers of the rules that every column lets through, in order."""
+        found = []
+        for part in self._parts:
+            numbers = part.candidates(request, labels)
+            if numbers is not None:
+                found.append(numbers)
+        if not found:
+            return ()
+        return found[0] if len(found) == 1 else merge(*found)
+
+
+class Part:
+    """Some rules of a layer, with columns of their own."""
+
+    __slots__ = ("_columns", "_every_block", "_numbers")
+
+    def __init__(self, numbers: Sequence[int], layer: Sequence[Match]) -> None:
+        matches = [layer[number] for number in numbers]
         columns = [_field_column(field, matches) for field in FIELDS]
         columns += _label_columns(matches)
-        self._columns = tuple(column for column in columns if column is not None)
+        used = [column for column in columns if column is not None]
+        self._columns = tuple(sorted(used, key=lambda column: column.expected))
+        self._numbers = array("I", numbers)
+        self._every_block = (1 << (len(numbers) + BLOCK_RULES - 1) // BLOCK_RULES) - 1
 
-    def candidates(self, request: Request, labels: Labels) -> Iterator[int]:
-        """Numbers of the rules that every column lets through, in order."""
-        found: list[tuple[ChunkMasks, ChunkMasks, list[Hits]]] = []
-        chunks = (1 << (self._rule_count + CHUNK_RULES - 1) // CHUNK_RULES) - 1
-        for open_chunks, open_masks, find in self._columns:
+    def candidates(self, request: Request, labels: Labels) -> Iterator[int] | None:
+        """Numbers of the rules that every column lets through, in order; None: surely no rule."""
+        blocks = self._every_block
+        all_of: list[ChunkMasks] = []
+        any_of: list[list[ChunkMasks]] = []
+        for _, (open_blocks, open_masks), find in self._columns:
             hits = find(request, labels)
-            if isinstance(hits, list):
-                for each in hits:
-                    open_chunks |= each.chunks
-                chunks &= open_chunks
-                found.append((open_masks, _NO_MASKS, hits))
+            if isinstance(hits, Hits):
+                hit_blocks, masks = hits
+                if not hit_blocks:
+                    blocks &= open_blocks
+                    all_of.append(open_masks)
+                elif not open_blocks:
+                    blocks &= hit_blocks
+                    all_of.append(masks)
+                else:
+                    blocks &= open_blocks | hit_blocks
+                    any_of.append([open_masks, masks])
             else:
-                chunks &= open_chunks | hits.chunks
-                found.append((open_masks, hits.masks, _NO_MORE))
-            if not chunks:
-                return
-        while chunks:
-            lowest = chunks & -chunks
-            chunks ^= lowest
-            chunk = lowest.bit_length() - 1
+                for each in hits:
+                    open_blocks |= each.blocks
+                blocks &= open_blocks
+                any_of.append([open_masks, *[each.masks for each in hits]])
+            if not blocks:
+                return None
+        return self._walk(blocks, all_of, any_of)
+
+    def _walk(
+        self, blocks: int, all_of: list[ChunkMasks], any_of: list[list[ChunkMasks]]
+    ) -> Iterator[int]:
+        numbers = self._numbers
+        while blocks:
+            chunk = ((blocks & -blocks).bit_length() - 1) // CHUNK_BLOCKS
+            blocks &= ~(_CHUNK << chunk * CHUNK_BLOCKS)
             base = chunk * CHUNK_RULES
-            rules = (1 << min(CHUNK_RULES, self._rule_count - base)) - 1
-            for open_masks, masks, more in found:
-                passing = open_masks.get(chunk, 0) | masks.get(chunk, 0)
-                for each in more:
-                    passing |= each.masks.get(chunk, 0)
-                rules &= passing
+            rules = (1 << min(CHUNK_RULES, len(numbers) - base)) - 1
+            for masks in all_of:
+                rules &= masks.get(chunk, 0)
+            for either in any_of:
                 if not rules:
                     break
+                passing = 0
+                for masks in either:
+                    passing |= masks.get(chunk, 0)
+                rules &= passing
             while rules:
                 lowest = rules & -rules
                 rules ^= lowest
-                yield base + lowest.bit_length() - 1
+                yield numbers[base + lowest.bit_length() - 1]
 
 
 def is_settled(field: str, match: Match) -> bool:
@@ -131,6 +176,18 @@ def is_settled(field: str, match: Match) -> bool:
     if field.startswith("labels."):
         return len(match.labels) <= LABEL_COLUMNS
     return field in _COLUMN_FIELDS
+
+
+def _parts_of(matches: Sequence[Match]) -> list[list[int]]:
+    """Rule numbers by the fields and labels that the rules constrain; small groups together."""
+    shapes: dict[tuple[object, ...], list[int]] = {}
+    for number, match in enumerate(matches):
+        fields = tuple([field.name for field in FIELDS if field.wanted(match)])
+        shapes.setdefault((fields, *sorted(dict(match.labels))), []).append(number)
+    least = max(PART_RULES_MIN, len(matches) // PARTS_MAX)
+    parts = [numbers for numbers in shapes.values() if len(numbers) >= least]
+    rest = sorted(n for numbers in shapes.values() if len(numbers) < least for n in numbers)
+    return [*parts, rest] if rest else parts
 
 
 def _field_column(field: MatchField, matches: Sequence[Match]) -> Column | None:
@@ -146,17 +203,34 @@ def _field_column(field: MatchField, matches: Sequence[Match]) -> Column | None:
     if not by_pattern:
         return None
     postings = Postings(by_pattern, globs=field.kind is Kind.GLOB)
-    return _column(open_rules, _field_finder(field, postings))
+    return _column(open_rules, len(matches), len(by_pattern), _field_finder(field, postings))
 
 
 def _field_finder(field: MatchField, postings: Postings) -> Finder:
-    hits = postings.finder()
-    if field.attribute:
-        value_of = attrgetter(field.attribute)
+    known, learn = postings.of_value()
+    if not field.attribute:
+        return _list_finder(field, postings)
+    value_of = attrgetter(field.attribute)
+
+    def find(request: Request, labels: Labels) -> Hits:
+        value = value_of(request)
         # An empty text is an absent fact, which matches nothing, not even `*`.
-        return lambda request, labels: hits(value) if (value := value_of(request)) else NO_HITS
-    values = field.values
-    return lambda request, labels: [hits(value) for value in values(request)]
+        return (known(value) or learn(value)) if value else NO_HITS
+
+    return find
+
+
+def _list_finder(field: MatchField, postings: Postings) -> Finder:
+    known, learn = postings.of_value()
+    values_of = field.values
+
+    def find(request: Request, labels: Labels) -> Hits | list[Hits]:
+        values = values_of(request)
+        if len(values) == 1:
+            return known(values[0]) or learn(values[0])
+        return [known(value) or learn(value) for value in values] if values else NO_HITS
+
+    return find
 
 
 def _label_columns(matches: Sequence[Match]) -> list[Column | None]:
@@ -172,41 +246,50 @@ def _label_columns(matches: Sequence[Match]) -> list[Column | None]:
         for position in range(len(rarest), LABEL_COLUMNS):
             open_rules[position].append(number)
     return [
-        _column(open_rules[position], _label_finder(slot)) if slot else None
+        _column(
+            open_rules[position],
+            len(matches),
+            sum(len(by_glob) for by_glob in slot.values()),
+            _label_finder(slot),
+        )
+        if slot
+        else None
         for position, slot in enumerate(slots)
     ]
 
 
 def _label_finder(slot: dict[str, dict[str, list[int]]]) -> Finder:
-    by_name = {name: Postings(by_glob, globs=True).finder() for name, by_glob in slot.items()}
+    of_name = {name: Postings(by_glob, globs=True).of_value() for name, by_glob in slot.items()}
+    if len(of_name) == 1:
+        [(only, (known, learn))] = of_name.items()
 
-    def find(request: Request, labels: Labels) -> Hits | list[Hits]:
-        if not labels:
-            return NO_HITS
-        return [by_name[name](value) for name, value in labels.items() if name in by_name]
+        def find_one(request: Request, labels: Labels) -> Hits:
+            value = labels.get(only)
+            return NO_HITS if value is None else known(value) or learn(value)
+
+        return find_one
+
+    def find(request: Request, labels: Labels) -> list[Hits]:
+        return [
+            of_name[name][0](value) or of_name[name][1](value)
+            for name, value in labels.items()
+            if name in of_name
+        ]
 
     return find
 
 
-def _column(open_rules: Iterable[int], find: Finder) -> Column:
-    masks = chunk_masks(open_rules)
-    return Column(_chunks_of(masks), masks, find)
+def _column(open_rules: Sequence[int], rules: int, patterns: int, find: Finder) -> Column:
+    expected = len(open_rules) + (rules - len(open_rules)) / patterns
+    return Column(expected, hits_of(open_rules), find)
 
 
-def chunk_masks(rules: Iterable[int]) -> ChunkMasks:
-    """Bit sets of rule numbers, by chunk; built in bytes so that many rules stay cheap."""
-    buffers: dict[int, bytearray] = {}
+def hits_of(rules: Iterable[int]) -> Hits:
+    """Both bit sets of some rules of a part."""
+    blocks = 0
+    masks: ChunkMasks = {}
     for number in rules:
-        chunk, bit = divmod(number, CHUNK_RULES)
-        buffer = buffers.get(chunk)
-        if buffer is None:
-            buffer = buffers[chunk] = bytearray(CHUNK_RULES // 8)
-        buffer[bit >> 3] |= 1 << (bit & 7)
-    return {chunk: int.from_bytes(buffer, "little") for chunk, buffer in buffers.items()}
-
-
-def _chunks_of(masks: ChunkMasks) -> int:
-    chunks = 0
-    for chunk in masks:
-        chunks |= 1 << chunk
-    return chunks
+        blocks |= 1 << number // BLOCK_RULES
+        chunk = number // CHUNK_RULES
+        masks[chunk] = masks.get(chunk, 0) | 1 << number % CHUNK_RULES
+    return Hits(blocks, masks) if masks else NO_HITS

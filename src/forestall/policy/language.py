@@ -73,12 +73,12 @@ _TEST_REQUEST_KEYS = (
 
 
 def load_policy(text_or_path: str | bytes | Path, *, source: str = "") -> Policy:
-    """Read one policy: a path, or the text itself (`str` with a line break, or `bytes`).
+    """Read one policy: a path, or the text itself (`bytes`, or a `str` that looks like one).
 
     Raises PolicyError with every mistake found (file, line, column, and what was probably
     meant), FileNotFoundError and the like when a path cannot be read.
     """
-    if isinstance(text_or_path, str) and "\n" not in text_or_path and ":" not in text_or_path:
+    if isinstance(text_or_path, str) and not _is_text(text_or_path):
         text_or_path = Path(text_or_path)
     if isinstance(text_or_path, Path):
         return load_policy(text_or_path.read_bytes(), source=source or str(text_or_path))
@@ -89,6 +89,11 @@ def load_policy(text_or_path: str | bytes | Path, *, source: str = "") -> Policy
     reader.raise_problems()
     assert policy is not None
     return policy
+
+
+def _is_text(text: str) -> bool:
+    """Whether it is a policy rather than a path: only a text breaks lines, or is a mapping."""
+    return not text or "\n" in text or ": " in text or text.endswith(":") or text[0] == "{"
 
 
 def _read_policy(reader: Reader, root: Node | None) -> Policy | None:

@@ -191,7 +191,9 @@ def _duration_ms(reader: Reader, block: Mapping, key: str) -> int | None:
     if text is None:
         return None
     number, unit = text[:-1], _UNIT_MS.get(text[-1:], 0)
-    duration = int(number) * unit if number.isdecimal() and len(number) < 7 else 0
+    duration = (
+        int(number) * unit if number.isascii() and number.isdecimal() and len(number) < 7 else 0
+    )
     if not 0 < duration <= DURATION_MS_MAX:
         reader.problem(
             block.entries[key][1], f"`{key}` is a length of time", "such as 30s, 10m, 4h or 7d"

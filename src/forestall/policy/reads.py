@@ -5,6 +5,7 @@ from operator import attrgetter
 from typing import Any
 
 from forestall.facts.derive import Derivation
+from forestall.limits import GLOB_MEMO_ENTRIES_MAX
 from forestall.policy.fields import FIELDS
 from forestall.policy.globs import Matcher
 from forestall.policy.request import Request
@@ -18,7 +19,16 @@ class Reads:
     gives the values of the other fields, always in the same order.
     """
 
-    __slots__ = ("_derived", "_payload", "actors", "attributes", "delegation", "labels", "time")
+    __slots__ = (
+        "_derivations",
+        "_derivations_memo",
+        "_payload",
+        "actors",
+        "attributes",
+        "delegation",
+        "labels",
+        "time",
+    )
 
     def __init__(
         self, policies: Sequence[Policy], derivations: Sequence[tuple[Matcher, Derivation]]
@@ -29,7 +39,8 @@ class Reads:
         self.delegation = any(match.delegation is not None for match in matches)
         self.actors = any(match.actor_ids for match in matches)
         # Deriving from a payload matters only when a rule reads what it derives.
-        self._derived = tuple(matcher for matcher, _ in derivations)
+        self._derivations = tuple(derivations)
+        self._derivations_memo: dict[str, tuple[Derivation, ...]] = {}
         self._payload = any(
             match.args or match.content is not None or match.secrets_present is not None
             for match in matches
@@ -45,7 +56,18 @@ class Reads:
 
     def payload_of(self, topic: str) -> bool:
         """Whether the payload of a request on this topic can change a decision."""
-        return self._payload or any(matches(topic) for matches in self._derived)
+        return self._payload or bool(self.derivations_of(topic))
+
+    def derivations_of(self, topic: str) -> tuple[Derivation, ...]:
+        """The derivations that apply to a topic; remembered, within bounds."""
+        known = self._derivations_memo.get(topic)
+        if known is None:
+            if len(self._derivations_memo) >= GLOB_MEMO_ENTRIES_MAX:
+                self._derivations_memo.clear()  # topics are the client's: forget, never grow
+            known = self._derivations_memo[topic] = tuple(
+                derivation for matches, derivation in self._derivations if matches(topic)
+            )
+        return known
 
 
 def _matches(policies: Sequence[Policy]) -> Iterator[Match]:

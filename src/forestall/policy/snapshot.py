@@ -12,7 +12,7 @@ from forestall.canonical import canonical_struct, digest
 from forestall.facts.derive import DEFAULT_DERIVATIONS, DERIVED_LABELS, Derivation
 from forestall.facts.origin import Origin
 from forestall.policy.arguments import ArgumentError
-from forestall.policy.calendar import zone_rules_version
+from forestall.policy.calendar import CalendarError, zone_rules_version
 from forestall.policy.clauses import residual_tests
 from forestall.policy.fields import Labels
 from forestall.policy.globs import compile_globs, remembering
@@ -55,7 +55,7 @@ class RuleList:
                 try:
                     if not all(holds(request, labels, now) for holds in tests):
                         continue
-                except ArgumentError as cause:
+                except (ArgumentError, CalendarError) as cause:
                     raise RuleError(f"rule `{rule.id}`: {cause}") from cause
             if rule.throttle is None or rule.id not in lifted:
                 return rule

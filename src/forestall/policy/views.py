@@ -81,13 +81,10 @@ def actors_of(snapshot: Snapshot, request: Request) -> tuple[Request, ...]:
 
 def _derived_views(snapshot: Snapshot, request: Request) -> tuple[LabelView, ...] | None:
     """The views of every derivation that applies to the topic; None when none does."""
-    found: list[LabelView] = []
-    applies = False
-    for matches, derivation in snapshot.derivations:
-        if matches(request.topic):
-            applies = True
-            found.extend(derive(derivation, request.payload))
-    return tuple(found) if applies else None
+    derivations = snapshot.reads.derivations_of(request.topic)
+    if not derivations:
+        return None
+    return tuple(view for each in derivations for view in derive(each, request.payload))
 
 
 def _trusted_labels(

@@ -1,11 +1,21 @@
 """Strict reading: every mistake is an error at its place, with the key that was meant."""
 
+from datetime import datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from forestall.facts.origin import Origin
-from forestall.policy import Effect, PolicyError, compile_policy, load_policy
+from forestall.policy import (
+    Effect,
+    PolicyError,
+    Request,
+    compile_policy,
+    evaluate,
+    explain,
+    load_policy,
+)
 from forestall.policy.rules import Budgets
 
 GUIDE = b"""rules:
@@ -195,3 +205,15 @@ def test_a_rule_keeps_its_owner_and_decimals_stay_numbers() -> None:
     )
     assert (policy.rules[0].owner, policy.rules[0].severity) == ("team-a", "high")
     assert policy.rules[0].match.args[0].operand == 5.5
+
+
+def test_an_instant_without_a_time_zone_is_a_rule_error() -> None:
+    """Python would read it as a wall clock of the machine, and decide by where that stands."""
+    snapshot = compile_policy(
+        load_policy("rules:\n  - {id: a, decision: allow, match: {time: {days: [mon]}}}\n")
+    )
+    for instant in (datetime(2026, 1, 5, 12), datetime(2026, 1, 6, 12)):  # noqa: DTZ001
+        decision = evaluate(snapshot, Request(topic="job.a"), now=instant)
+        assert (decision.decision, decision.code) == (Effect.DENY, "rule_error")
+        assert "rule `a`: the instant of the decision has no time zone" in decision.errors
+        assert explain(snapshot, Request(topic="job.a"), now=instant).decision == decision
