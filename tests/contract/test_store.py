@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from forestall.audit.chain import Link, verify_links
 from forestall.audit.record import Record, Value
@@ -425,6 +426,45 @@ def test_the_log_is_read_in_pages(drive: Drive) -> None:
         assert not await store.links(start=25, limit=10)
         assert not await store.links(start=2**70, limit=10)
         assert not await store.links(start=0, limit=0)
+
+    drive(scenario)
+
+
+def test_the_log_ends_where_the_next_record_will_stand(drive: Drive) -> None:
+    """0 while it is empty; a refused change does not move it."""
+
+    async def scenario(store: Store) -> None:
+        assert await store.log_end() == 0
+        await outcomes(store, [Change(records=(a_record(n=0), a_record(n=1)))])
+        assert await store.log_end() == 2
+        (receipt,) = await outcomes(store, [a_birth(a_job("j-1"))])
+        assert receipt == Receipt(2)
+        await outcomes(store, [a_birth(a_job("j-1"))])
+        assert await store.log_end() == 3
+
+    drive(scenario)
+
+
+def test_the_records_of_one_job_are_read_alone(drive: Drive) -> None:
+    """Those of its tenant only, from a position on, in order, at most `limit`."""
+
+    async def scenario(store: Store) -> None:
+        await outcomes(
+            store,
+            [
+                Change(records=(record,))
+                for tenant in ("acme", "Acme")
+                for job_id in ("j-1", "J-1", "", "j-1")
+                for record in (structs.replace(a_record(), tenant=tenant, job_id=job_id),)
+            ],
+        )
+        log = await the_log(store)
+        found = await store.links(start=0, limit=9, tenant="acme", job_id="j-1")
+        assert list(found) == [log[0], log[3]]
+        assert list(await store.links(start=1, limit=9, tenant="acme", job_id="j-1")) == [log[3]]
+        assert list(await store.links(start=0, limit=1, tenant="acme", job_id="j-1")) == [log[0]]
+        assert not await store.links(start=0, limit=9, tenant="acme", job_id="j-2")
+        assert not await store.links(start=0, limit=9, tenant="", job_id="j-1")
 
     drive(scenario)
 

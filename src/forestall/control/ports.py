@@ -304,8 +304,15 @@ class Store(Protocol):
         """The history of snapshots in force, newest first."""
         ...
 
-    async def links(self, *, start: int, limit: int, tenant: str = "") -> Sequence[Link]:
-        """A page of the log from a position on, oldest first; of one tenant, or of all."""
+    async def links(
+        self, *, start: int, limit: int, tenant: str = "", job_id: str = ""
+    ) -> Sequence[Link]:
+        """A page of the log from a position on, oldest first; of one job of a tenant, of one tenant,
+        or of all."""
+        ...
+
+    async def log_end(self) -> int:
+        """Where the next record will stand: 0 for an empty log."""
         ...
 
     async def close(self) -> None:

@@ -170,13 +170,20 @@ class MemoryStore:
         self._require_open()
         return self._snapshots[::-1][: max(0, limit)]
 
-    async def links(self, *, start: int, limit: int, tenant: str = "") -> Sequence[Link]:
+    async def links(
+        self, *, start: int, limit: int, tenant: str = "", job_id: str = ""
+    ) -> Sequence[Link]:
         """See `Store.links`."""
         self._require_open()
         page = self._log[max(0, start) :]
-        if tenant:
-            page = [link for link in page if msgspec.json.decode(link.record)["tenant"] == tenant]
+        if tenant or job_id:
+            page = [link for link in page if _is_of(link, tenant, job_id)]
         return page[: max(0, limit)]
+
+    async def log_end(self) -> int:
+        """See `Store.log_end`."""
+        self._require_open()
+        return len(self._log)
 
     async def close(self) -> None:
         """See `Store.close`."""
@@ -271,6 +278,11 @@ def _implied(puts: Sequence[Put]) -> list[Precondition]:
         elif isinstance(put, PutIdempotency):
             implied.append(IdempotencyKeyAbsent(put.entry.tenant, put.entry.key))
     return implied
+
+
+def _is_of(link: Link, tenant: str, job_id: str) -> bool:
+    record = msgspec.json.decode(link.record)
+    return record["tenant"] == tenant and job_id in ("", record["job_id"])
 
 
 def _wanted(job: Job, wanted: JobFilter) -> bool:

@@ -170,13 +170,22 @@ class SqliteStore:
         """See `Store.snapshots`."""
         return await self._page("snapshots", (_limit(limit),), lambda found: _snapshot(found[0]))
 
-    async def links(self, *, start: int, limit: int, tenant: str = "") -> Sequence[Link]:
+    async def links(
+        self, *, start: int, limit: int, tenant: str = "", job_id: str = ""
+    ) -> Sequence[Link]:
         """See `Store.links`."""
         row: tuple[Any, ...] = (_integer(start, 0), _limit(limit))
         block = "links"
-        if tenant:
+        if job_id:
+            block, row = "links_of_job", (tenant, job_id, *row)
+        elif tenant:
             block, row = "links_of_tenant", (tenant, *row)
         return await self._page(block, row, lambda found: Link(*found))
+
+    async def log_end(self) -> int:
+        """See `Store.log_end`."""
+        end: int = self._point("log_end", ())[0][0]
+        return end
 
     async def close(self) -> None:
         """See `Store.close`. Safe to call twice; leaves one file, its WAL copied back."""

@@ -102,3 +102,14 @@ SELECT position, record, link FROM log
 WHERE tenant = ? AND position >= ?
 ORDER BY position
 LIMIT ?
+
+-- name: links_of_job
+-- The same for one job.
+SELECT position, record, link FROM log
+WHERE tenant = ? AND job_id = ? AND job_id <> '' AND position >= ?
+ORDER BY position
+LIMIT ?
+
+-- name: log_end
+-- Where the next record will stand.
+SELECT coalesce(max(position) + 1, 0) FROM log
