@@ -59,7 +59,7 @@ def error_classes() -> dict[str, type[ForestallError]]:
 def all_metrics() -> Metrics:
     """The registry as a server has it, its decision cache included."""
     metrics = Metrics()
-    metrics.watch(DecisionCache(entries_max=1, ttl_ms=1))
+    metrics.watch(DecisionCache(entries_max=1, ttl_ms=1), (), (), ())
     return metrics
 
 

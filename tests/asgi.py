@@ -11,15 +11,19 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from forestall.audit.chain import Link
 from forestall.control.keys import NewKey, create_key
 from forestall.control.plane import Plane
 from forestall.control.ports import Change, Receipt, Store
 from forestall.control.publish import activate
+from forestall.identity.credentials import WorkerGrant
 from forestall.identity.roles import Role
 from forestall.server.api import ENDPOINTS
 from forestall.server.http import Gateway
 from forestall.server.metrics import Metrics
+from forestall.server.signing import FileSigner
 from forestall.store.memory import MemoryStore
 from tests.e2e.harness import Reply
 
@@ -112,7 +116,11 @@ class Door:
         self.clock = HandClock()
         self.metrics = Metrics()
         self.plane = Plane(
-            store=self.store, clock=self.clock, random=SeededRandom(), telemetry=self.metrics
+            store=self.store,
+            clock=self.clock,
+            random=SeededRandom(),
+            telemetry=self.metrics,
+            signer=FileSigner(Ed25519PrivateKey.from_private_bytes(bytes(32))),
         )
         self.gateway = Gateway(self.plane, ENDPOINTS, self.metrics)
         if policy:
@@ -126,6 +134,8 @@ class Door:
     def key(self, role: Role, tenant: str = "default", **more: Any) -> str:
         """The text of a new key."""
         name = more.pop("name", f"{role}-{tenant}-{self.clock.now_us()}")
+        if role is Role.WORKER:
+            more.setdefault("worker", WorkerGrant(worker_id="w", topics=("*",)))
         wanted = NewKey(tenant=tenant, name=name, role=role, **more)
         return self.run(create_key(self.plane, wanted, actor="test"))[1]
 

@@ -62,5 +62,39 @@ DECISION_CACHE_ENTRIES_MAX = 10_000  # about 20 MB at the most
 DECISION_CACHE_TTL_MS = 30_000  # a decision depends on its key alone; this bounds our mistakes
 THROTTLE_COUNTERS_MAX = 100_000  # rules times keys counted at once: about 20 MB
 
+# -- queue and workers --
+QUEUED_JOBS_PER_TENANT_MAX = 1_000_000  # past it a submit is refused with 429; about 0.5 KB each
+QUEUE_LANES_PER_TENANT_MAX = 1_000  # kinds of work that wait at once: a pick looks at each
+LEASE_SECONDS = 30  # a worker that is silent for so long has lost its jobs
+LEASE_JOBS_MAX = 64  # jobs in one answer
+LEASE_WAIT_SECONDS_MAX = 30  # how long a worker may wait for work in one request
+WORKERS_PER_TENANT_MAX = 10_000
+WORKER_PARALLEL_MAX = 1_024
+RESULT_BYTES_MAX = 1024 * 1024
+ERROR_CHARS_MAX = 4_096  # of what a worker says went wrong
+PROGRESS_CHARS_MAX = 1_024
+RETRIES_DEFAULT = 3  # after the first attempt, and only where a retry is safe
+RETRIES_MAX = 100
+RETRY_SECONDS_FIRST, RETRY_SECONDS_MAX = 1, 300
+HOLD_SECONDS_MAX = 24 * 3_600  # a job throttled for longer goes to the dead letters
+LINEAGE_DEPTH_MAX = 8  # remediations of remediations: past it a person should look
+TICKET_CHARS_MAX = 64 * 1024
+BLIND_RETRY_SECONDS = 600  # "soon after a denial"
+BLIND_RETRY_ENTRIES_MAX = 10_000
+
+# -- streams --
+STREAMS_MAX = 2_048  # open at once; an idle one costs about 30 KB (measured)
+STREAMS_PER_TENANT_MAX = 1_024  # one tenant may not take them all
+STREAMS_PER_KEY_MAX = 128  # nor one key those of its tenant
+STREAM_WAKE_MS_MIN = 20  # followers wake together and not more often, so they share what is read
+STREAM_PAGE_RECORDS_MAX = 256
+STREAM_PAGE_BYTES_MAX = 128 * 1024  # what waits in memory for a reader that does not read
+STREAM_READS_MAX = 2  # at once, so that a replay does not crowd out what else reads
+STREAM_HEARTBEAT_SECONDS = 15  # the wire contract's; the credential is looked at as often
+STREAM_STOP_SECONDS_MAX = 1  # what a reader has for the rest when the server stops
+WRITE_STALL_SECONDS_MAX = 60  # a client that reads nothing for so long loses its connection
+WEBSOCKET_MESSAGE_BYTES_MAX = 4 * 1024  # a stream takes no messages; this bounds what it ignores
+WEBSOCKET_PING_SECONDS, WEBSOCKET_PONG_SECONDS_MAX = 30, 10  # the wire contract's
+
 # -- metrics --
 METRIC_TOPICS_MAX = 200  # distinct topic label values; the rest is counted as `other`

@@ -27,7 +27,7 @@ async def check(plane: Plane, subject: Subject, submission: Submission) -> Check
     now_us = plane.clock.now_us()
     request = submission.request(tenant=subject.tenant, principal=subject.principal)
     hash_text = job_hash(submission, tenant=subject.tenant, principal=subject.principal)
-    decision = decide(plane, request, stage=Stage.CHECK, now_us=now_us)
+    decision = decide(plane, request, stage=Stage.CHECK, now_us=now_us).decision
     record = decision_record(decision, stage=Stage.CHECK, job_hash=hash_text, now_us=now_us)
     salt = plane.random.token(SALT_BYTES)
     await plane.commit(Change(records=(action_checked(request, record, subject, salt),)))

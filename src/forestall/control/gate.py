@@ -4,6 +4,8 @@ Fails closed: without a snapshot there is no decision, only PolicyUnavailableErr
 never reported, recorded or counted as a denial (control 6).
 """
 
+from typing import NamedTuple
+
 from forestall.control.plane import Plane, instant
 from forestall.errors import UnavailableError
 from forestall.jobs.job import Stage
@@ -26,24 +28,40 @@ def snapshot_in_force(plane: Plane) -> Snapshot:
     return plane.snapshot
 
 
-def decide(plane: Plane, request: Request, *, stage: Stage, now_us: int) -> Decision:
+class Gated(NamedTuple):
+    """A decision, and the throttle rules that counted this action and let it pass."""
+
+    decision: Decision
+    passed: tuple[str, ...]
+
+
+def decide(
+    plane: Plane, request: Request, *, stage: Stage, now_us: int, passed: tuple[str, ...] = ()
+) -> Gated:
     """The decision of a gate. Raises PolicyUnavailableError when there is no policy.
 
-    The caller makes it durable before it acts on it, and counts it then.
+    `passed` are the throttle rules that counted the action at an earlier gate: none counts it
+    twice. The caller makes the decision durable before it acts on it, and counts it then.
     """
     try:
         snapshot = snapshot_in_force(plane)
     except PolicyUnavailableError:
         plane.telemetry.unavailable(stage.value, request.topic)
         raise
-    return _decide(plane, snapshot, request, now_us=now_us, counting=True)
+    return _decide(plane, snapshot, request, now_us=now_us, counting=True, passed=passed)
 
 
 def _decide(
-    plane: Plane, snapshot: Snapshot, request: Request, *, now_us: int, counting: bool
-) -> Decision:
+    plane: Plane,
+    snapshot: Snapshot,
+    request: Request,
+    *,
+    now_us: int,
+    counting: bool,
+    passed: tuple[str, ...] = (),
+) -> Gated:
     """Evaluate; while a throttle rule decides whose limit is not reached, lift it and ask again."""
-    lifted: frozenset[str] = frozenset()
+    lifted = frozenset(passed)
     while True:
         decision = plane.cache.evaluate(
             snapshot, request, now=instant(now_us), now_us=now_us, lifted=lifted
@@ -51,7 +69,7 @@ def _decide(
         if decision.decision is not Effect.THROTTLE or not plane.throttles.admits(
             decision, request, now_us=now_us, count=counting
         ):
-            return decision
+            return Gated(decision, tuple(sorted(lifted)) if lifted else ())
         lifted |= {decision.rule_id}
 
 
@@ -63,7 +81,7 @@ def count(plane: Plane, decision: Decision, request: Request, *, stage: Stage) -
 def rehearse(plane: Plane, request: Request) -> Decision:
     """The decision that a gate would give, leaving no trace (simulate, control 10)."""
     snapshot, now_us = snapshot_in_force(plane), plane.clock.now_us()
-    return _decide(plane, snapshot, request, now_us=now_us, counting=False)
+    return _decide(plane, snapshot, request, now_us=now_us, counting=False).decision
 
 
 def rehearse_explained(plane: Plane, request: Request) -> Explanation:

@@ -18,6 +18,7 @@ from forestall.identity.credentials import (
     PREFIX_CHARS,
     ApiKey,
     Subject,
+    WorkerGrant,
     key_hash,
     key_matches,
     key_text,
@@ -53,6 +54,7 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
     role: Role
     principal: str = ""
     expires_at_us: int | None = None
+    worker: WorkerGrant | None = None  # exactly for the role `worker`
 
 
 async def create_key(
@@ -77,6 +79,8 @@ async def create_key(
         hash=key_hash(text),
         created_at_us=now_us,
         expires_at_us=wanted.expires_at_us,
+        created_by=actor,
+        worker=wanted.worker,
     )
     change = Change(
         expect=(KeyNameAbsent(key.tenant, key.name),),
@@ -101,6 +105,11 @@ def _require_wanted(wanted: NewKey, keys: Sequence[ApiKey], now_us: int) -> None
             require_name(wanted.principal, "principal")
     except InvalidRequestError as cause:
         raise KeyInvalidError(cause.message) from cause
+    if (wanted.role is Role.WORKER) != (wanted.worker is not None):
+        raise KeyInvalidError(
+            "a worker's key is made with `workers create` (POST /api/v1/workers/credentials), which"
+            " says what the worker may be offered"
+        )
     if wanted.expires_at_us is not None and wanted.expires_at_us <= now_us:
         raise KeyInvalidError("the expiry is in the past")
     if sum(key.tenant == wanted.tenant for key in keys) >= KEYS_PER_TENANT_MAX:
@@ -139,5 +148,17 @@ def authenticate(plane: Plane, text: str | None) -> Subject:
     if text and len(text) <= API_KEY_CHARS_MAX:
         key = plane.key_by_hash(key_hash(text))
         if key is not None and key_matches(key, text) and key.usable(plane.clock.now_us()):
-            return Subject(tenant=key.tenant, principal=key.principal, role=key.role, key_id=key.id)
+            return Subject(
+                tenant=key.tenant,
+                principal=key.principal,
+                role=key.role,
+                key_id=key.id,
+                worker=key.worker,
+            )
     raise UnauthorizedError("unauthorized: send a valid API key in the X-API-Key header")
+
+
+def still_valid(plane: Plane, subject: Subject) -> bool:
+    """Whether the key that proved the subject would still be accepted. Cheap: no store, no hash."""
+    key = plane.key_by_id(subject.key_id)
+    return key is not None and key.usable(plane.clock.now_us())

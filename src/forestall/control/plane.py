@@ -1,15 +1,22 @@
-"""What the verbs share: the ports and the two things kept in memory, the snapshot and the keys.
+"""What the verbs share: the ports, and what is kept in memory of what the store holds.
 
-Both are caches of what the store holds and are replaced whole, after the commit that changed them.
+Snapshot and keys are replaced whole after the commit that changed them; queue and leases follow
+each job as it was committed (`control/follow.py`), and are rebuilt at start (`control/recover.py`).
 """
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from forestall.control.ports import Change, Clock, Random, Receipt, Store, Telemetry
+from forestall.control.announce import Announcer
+from forestall.control.blind_retries import BlindRetries
+from forestall.control.leases import Leases
+from forestall.control.ports import Change, Clock, Random, Receipt, Signer, Store, Telemetry
+from forestall.control.tail import Tail
 from forestall.control.throttles import Throttles
+from forestall.control.workers import Workers
 from forestall.errors import UnavailableError
 from forestall.identity.credentials import ApiKey
+from forestall.jobs.schedule import Queue
 from forestall.limits import DECISION_CACHE_ENTRIES_MAX, DECISION_CACHE_TTL_MS
 from forestall.policy.cache import DecisionCache
 from forestall.policy.compile import Snapshot
@@ -27,16 +34,33 @@ class Plane:
     __slots__ = (
         "_commit_failed_at_us",
         "_keys_by_hash",
+        "_keys_by_id",
+        "announcer",
+        "blind_retries",
         "cache",
         "clock",
+        "deadlines",
+        "leases",
+        "queue",
         "random",
+        "signer",
         "snapshot",
         "store",
+        "tail",
         "telemetry",
         "throttles",
+        "workers",
     )
 
-    def __init__(self, *, store: Store, clock: Clock, random: Random, telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        random: Random,
+        telemetry: Telemetry,
+        signer: Signer,
+    ) -> None:
         self.store = store
         self.clock = clock
         self.random = random
@@ -46,8 +70,17 @@ class Plane:
             entries_max=DECISION_CACHE_ENTRIES_MAX, ttl_ms=DECISION_CACHE_TTL_MS
         )
         self.snapshot: Snapshot | None = None
+        self.queue = Queue()
+        self.leases = Leases()
+        self.workers = Workers(lambda tenant, topic: "")
+        self.signer = signer
+        self.blind_retries = BlindRetries()
+        self.deadlines: list[tuple[int, str, str]] = []  # a heap of instant, tenant, job id
         self._keys_by_hash: dict[str, ApiKey] = {}
+        self._keys_by_id: dict[str, ApiKey] = {}
         self._commit_failed_at_us: int | None = None
+        self.announcer = Announcer()
+        self.tail = Tail(store, self.announcer)
 
     async def commit(self, change: Change) -> Receipt:
         """Make a change durable, and remember whether that could be done."""
@@ -58,6 +91,7 @@ class Plane:
             self.telemetry.commit_failed(error.code)
             raise
         self._commit_failed_at_us = None
+        self.announcer.grew(change.records)
         return receipt
 
     def commits_fail(self) -> bool:
@@ -71,14 +105,20 @@ class Plane:
     def hold_keys(self, keys: Iterable[ApiKey]) -> None:
         """Replace what is known of API keys."""
         self._keys_by_hash = {key.hash: key for key in keys}
+        self._keys_by_id = {key.id: key for key in self._keys_by_hash.values()}
 
     def hold_key(self, key: ApiKey) -> None:
         """Take up one key as it was just committed. A list read earlier must not undo that."""
         self._keys_by_hash[key.hash] = key
+        self._keys_by_id[key.id] = key
 
     def key_by_hash(self, key_hash: str) -> ApiKey | None:
         """The key with this hash, revoked or not."""
         return self._keys_by_hash.get(key_hash)
+
+    def key_by_id(self, key_id: str) -> ApiKey | None:
+        """The key with this id, revoked or not."""
+        return self._keys_by_id.get(key_id)
 
 
 def instant(at_us: int) -> datetime:

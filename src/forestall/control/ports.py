@@ -15,6 +15,7 @@ from forestall.errors import ConflictError, UnavailableError
 from forestall.identity.credentials import ApiKey
 from forestall.jobs.job import DecisionRecord, Job, JobState
 from forestall.jobs.lifecycle import Event
+from forestall.jobs.ticket import Ticket
 from forestall.policy.compile import Snapshot
 
 # -- a commit, as a value --
@@ -336,11 +337,33 @@ class Random(Protocol):
         ...
 
 
+class Signer(Protocol):
+    """Signs tickets with a key of the plane that no verb ever sees."""
+
+    public_key: str  # base64url of the raw Ed25519 key, for whoever verifies
+
+    def ticket(self, ticket: Ticket) -> str:
+        """The text of a signed ticket."""
+        ...
+
+
 class Telemetry(Protocol):
     """What the plane counts. Must never raise and never block."""
 
     def decided(self, stage: str, decision: str, topic: str, code: str) -> None:
         """One decision of a gate, once its record is durable."""
+        ...
+
+    def moved(self, event: str, topic: str, code: str) -> None:
+        """Something happened to a job, once its record is durable."""
+        ...
+
+    def refused(self, what: str, code: str) -> None:
+        """A worker's answer was refused, or a retry was blind."""
+        ...
+
+    def waited(self, seconds: float) -> None:
+        """How long a dispatched job had been ready to run."""
         ...
 
     def commit_failed(self, code: str) -> None:

@@ -42,7 +42,10 @@ async def list_jobs(
     jobs = await plane.store.jobs(wanted, limit=limit + 1, after=after)
     page = jobs[:limit]
     more = len(jobs) > limit
-    return page, JobCursor(page[-1].updated_at_us, page[-1].id) if more else None
+    if not more:
+        return page, None
+    last = page[-1]
+    return page, JobCursor(last.dead_at_us if wanted.dead else last.updated_at_us, last.id)
 
 
 async def list_snapshots(plane: Plane, *, limit: int) -> Sequence[SnapshotEntry]:

@@ -1,8 +1,11 @@
 """How each verb's audit record is written: one function a kind, so that no verb invents its own."""
 
+from collections.abc import Mapping
+
 from forestall.audit.record import Record, Value
 from forestall.identity.credentials import ApiKey, Subject
-from forestall.jobs.job import DecisionRecord, Job
+from forestall.jobs.job import DecisionRecord, Job, JobState
+from forestall.jobs.lifecycle import Event
 from forestall.policy.compile import Snapshot
 from forestall.policy.request import Request
 
@@ -29,8 +32,16 @@ def _decided(decision: DecisionRecord, topic: str) -> dict[str, Value]:
     }
 
 
-def job_submitted(job: Job, decision: DecisionRecord, subject: Subject, salt: bytes) -> Record:
+def job_submitted(
+    job: Job, decision: DecisionRecord, subject: Subject, salt: bytes, *, blind_retry_of: str = ""
+) -> Record:
     """A job was born, in the state that the submit gate gave it."""
+    more: dict[str, Value] = {}
+    if job.lineage is not None:
+        more["parent_job_id"] = job.lineage.parent_job_id
+        more["remediation_id"] = job.lineage.remediation_id
+    if blind_retry_of:
+        more["blind_retry_of"] = blind_retry_of
     return Record(
         kind="job.submitted",
         at_us=decision.decided_at_us,
@@ -43,7 +54,61 @@ def job_submitted(job: Job, decision: DecisionRecord, subject: Subject, salt: by
             "state": job.state.value,
             "capability": job.capability,
             "key_id": subject.key_id,
+            **more,
         },
+    )
+
+
+def job_moved(
+    job: Job,
+    before: JobState,
+    event: Event,
+    *,
+    actor: str,
+    at_us: int,
+    salt: bytes,
+    decision: DecisionRecord | None,
+    data: Mapping[str, Value],
+) -> Record:
+    """Something happened to a job after its birth; `job` is as it became."""
+    ended: dict[str, Value] = {}
+    if job.failure_code:
+        ended = {"failure_code": job.failure_code, "failure_reason": job.failure_reason}
+    if job.result_digest:
+        ended |= {"result_digest": job.result_digest, "result_bytes": job.result_bytes}
+    return Record(
+        kind=f"job.{event.value}",
+        at_us=at_us,
+        tenant=job.tenant,
+        actor=actor,
+        salt=salt.hex(),
+        job_id=job.id,
+        data={
+            **(_decided(decision, job.topic) if decision is not None else {}),
+            **ended,
+            **data,
+            "state_before": before.value,
+            "state": job.state.value,
+            "revision": job.revision,
+            "attempt": job.attempt,
+            "job_hash": job.job_hash,
+            "topic": job.topic,
+        },
+    )
+
+
+def answer_refused(
+    job: Job, code: str, *, what: str, actor: str, at_us: int, salt: bytes
+) -> Record:
+    """A worker said something of a job that it may not say (any more); nothing was changed."""
+    return Record(
+        kind="worker.refused",
+        at_us=at_us,
+        tenant=job.tenant,
+        actor=actor,
+        salt=salt.hex(),
+        job_id=job.id,
+        data={"what": what, "code": code, "state": job.state.value, "attempt": job.attempt},
     )
 
 

@@ -6,6 +6,7 @@ decision is recorded all the same. A job that anybody is told about is durable, 
 
 import msgspec
 
+from forestall.control.follow import follow
 from forestall.control.gate import count, decide
 from forestall.control.plane import Plane, uuid_text
 from forestall.control.ports import (
@@ -24,15 +25,22 @@ from forestall.errors import ConflictError, ForestallError
 from forestall.identity.credentials import Subject
 from forestall.jobs.job import (
     BIRTH_STATE,
+    POLICY_DENIED,
     DecisionRecord,
     Job,
+    JobState,
+    Lineage,
     Stage,
     Submission,
     decision_record,
     job_hash,
+    payload_digest,
 )
+from forestall.jobs.schedule import Lane
+from forestall.limits import QUEUE_LANES_PER_TENANT_MAX, QUEUED_JOBS_PER_TENANT_MAX
 from forestall.policy.rules import Decision, Effect
 
+BACK_PRESSURE_RETRY_AFTER_S = 5
 THROTTLE_RETRY_AFTER_S = 30  # the wire contract's value for a rule that names no window
 
 
@@ -48,6 +56,12 @@ class ThrottledError(ForestallError):
     code, http_status = "throttled", 429
 
 
+class QueueFullError(ForestallError):
+    """Too many jobs of this tenant, or too many kinds of work, wait already. Try again later."""
+
+    code, http_status = "BACKPRESSURE", 429
+
+
 class Submitted(msgspec.Struct, frozen=True):
     """A job as born, the decision it was born with, and whether this is a repeated answer."""
 
@@ -56,11 +70,14 @@ class Submitted(msgspec.Struct, frozen=True):
     replayed: bool = False
 
 
-async def submit(plane: Plane, subject: Subject, submission: Submission) -> Submitted:
+async def submit(
+    plane: Plane, subject: Subject, submission: Submission, lineage: Lineage | None = None
+) -> Submitted:
     """Decide one job before it can be queued, and make job, decision and record durable.
 
-    Raises PolicyUnavailableError (no decision to be had), ThrottledError, IdempotencyConflictError,
-    StoreUnavailableError; in each case nothing was queued.
+    `lineage` says which job this one was made from (remediation, retry); never the client's word.
+    Raises PolicyUnavailableError (no decision to be had), ThrottledError, QueueFullError,
+    IdempotencyConflictError, StoreUnavailableError; in each case nothing was queued.
     """
     hash_text = job_hash(submission, tenant=subject.tenant, principal=subject.principal)
     key = submission.idempotency_key
@@ -68,9 +85,10 @@ async def submit(plane: Plane, subject: Subject, submission: Submission) -> Subm
         earlier = await _earlier_answer(plane, subject, key, hash_text)  # load
         if earlier is not None:
             return earlier
+    _require_room(plane, subject.tenant, submission)
     now_us = plane.clock.now_us()
     request = submission.request(tenant=subject.tenant, principal=subject.principal)
-    decision = decide(plane, request, stage=Stage.SUBMIT, now_us=now_us)  # decide
+    decision, passed = decide(plane, request, stage=Stage.SUBMIT, now_us=now_us)  # decide
     record = decision_record(decision, stage=Stage.SUBMIT, job_hash=hash_text, now_us=now_us)
     chance = plane.random.token(20 + SALT_BYTES)
     if decision.decision is Effect.THROTTLE:
@@ -82,8 +100,12 @@ async def submit(plane: Plane, subject: Subject, submission: Submission) -> Subm
             details={"rule_id": decision.rule_id},
             retry_after_s=retry_after_s(decision),
         )
-    job = _born(submission, subject, record, chance[:20])
-    change = _birth(job, submission, record, subject, chance[20:])
+    job = _born(submission, subject, record, chance[:20], lineage, passed)
+    tried = (job.tenant, job.principal, payload_digest(submission.payload))
+    blind_retry_of = ""
+    if lineage is None:
+        blind_retry_of = plane.blind_retries.earlier(tried, now_us=now_us)
+    change = _birth(job, submission, record, subject, chance[20:], blind_retry_of)
     try:
         await plane.commit(change)  # commit
     except PreconditionFailedError as cause:
@@ -94,7 +116,25 @@ async def submit(plane: Plane, subject: Subject, submission: Submission) -> Subm
             raise
         return earlier
     count(plane, decision, request, stage=Stage.SUBMIT)  # announce
+    follow(plane, job, now_us=now_us)
+    if blind_retry_of:
+        plane.telemetry.refused("submit", "blind_retry")
+    if job.state is JobState.DENIED:
+        plane.blind_retries.denied(tried, job.id, now_us=now_us)
     return Submitted(job, record)
+
+
+def _require_room(plane: Plane, tenant: str, submission: Submission) -> None:
+    queue = plane.queue
+    lane = Lane(tenant, submission.topic, submission.capability, tuple(sorted(submission.requires)))
+    if queue.count(tenant) >= QUEUED_JOBS_PER_TENANT_MAX or (
+        queue.lane_count(tenant) >= QUEUE_LANES_PER_TENANT_MAX and not queue.has_lane(lane)
+    ):
+        raise QueueFullError(
+            "too many jobs of this tenant wait for workers; nothing was queued, try again later",
+            details={"queued": queue.count(tenant)},
+            retry_after_s=BACK_PRESSURE_RETRY_AFTER_S,
+        )
 
 
 def retry_after_s(decision: Decision) -> int:
@@ -104,11 +144,20 @@ def retry_after_s(decision: Decision) -> int:
     return max(1, -(-decision.throttle.window_ms // 1_000))
 
 
-def _born(submission: Submission, subject: Subject, decision: DecisionRecord, chance: bytes) -> Job:
+def _born(
+    submission: Submission,
+    subject: Subject,
+    decision: DecisionRecord,
+    chance: bytes,
+    lineage: Lineage | None,
+    passed: tuple[str, ...],
+) -> Job:
     now_us = decision.decided_at_us
+    denied = decision.decision is Effect.DENY
+    deadline_ms = submission.budget.deadline_ms
     return Job(
         id=uuid_text(now_us, chance[:10]),
-        trace_id=uuid_text(now_us, chance[10:]),
+        trace_id=lineage.trace_id if lineage else uuid_text(now_us, chance[10:]),
         tenant=subject.tenant,
         principal=subject.principal,
         state=BIRTH_STATE[decision.decision],
@@ -128,13 +177,26 @@ def _born(submission: Submission, subject: Subject, decision: DecisionRecord, ch
         labels=submission.labels,
         budget=submission.budget,
         idempotency_key=submission.idempotency_key,
-        failure_reason=decision.reason if decision.decision is Effect.DENY else "",
+        idempotent=submission.idempotent,
+        max_retries=submission.max_retries,
+        key_id=subject.key_id,
+        lineage=lineage,
+        deadline_at_us=now_us + deadline_ms * 1_000 if deadline_ms else 0,
+        throttles_passed=passed,
+        failure_code=POLICY_DENIED if denied else "",
+        failure_reason=decision.reason if denied else "",
+        dead_at_us=now_us if denied else 0,
         submit_decision=decision,
     )
 
 
 def _birth(
-    job: Job, submission: Submission, decision: DecisionRecord, subject: Subject, salt: bytes
+    job: Job,
+    submission: Submission,
+    decision: DecisionRecord,
+    subject: Subject,
+    salt: bytes,
+    blind_retry_of: str,
 ) -> Change:
     expect: list[Precondition] = [JobAbsent(job.tenant, job.id)]
     puts: list[Put] = [PutJob(job=job, payload=submission.payload, decision=decision)]
@@ -153,7 +215,7 @@ def _birth(
     return Change(
         expect=tuple(expect),
         puts=tuple(puts),
-        records=(job_submitted(job, decision, subject, salt),),
+        records=(job_submitted(job, decision, subject, salt, blind_retry_of=blind_retry_of),),
     )
 
 

@@ -1,7 +1,8 @@
 """Verify the log against itself and the state against the log. Reads only.
 
 The chain says that no record was changed, moved or removed from the middle. The second half says
-that state and log agree: each job has the record of its birth, with the same hash and decision.
+that state and log agree: each job has the record of its birth, with the same hash and decision, and
+one record for each move since, the last of which says the state that the job is in.
 What it cannot see yet: records cut off the end together with the state that they tell of.
 """
 
@@ -12,10 +13,12 @@ import msgspec
 from forestall.audit.chain import GENESIS, ChainError, Link, verify_links
 from forestall.audit.record import Record
 from forestall.control.ports import Store
-from forestall.jobs.job import stored_job_hash
+from forestall.jobs.job import Job, JobState, result_digest, stored_job_hash
+from forestall.jobs.lifecycle import Event, IllegalStateError, after
 from forestall.limits import AUDIT_PAGE_RECORDS_MAX
 
 PROBLEMS_SHOWN_MAX = 20
+_MOVES = {f"job.{event}": event for event in Event}
 _DECODE = msgspec.json.Decoder(Record).decode
 
 
@@ -33,35 +36,72 @@ class LogReport(msgspec.Struct, frozen=True, kw_only=True):
         return not self.problems
 
 
+class _Told(msgspec.Struct):
+    """What the log tells of one job so far."""
+
+    position: int
+    birth: Record
+    state: str
+    revision: int = 0
+
+
 async def verify_log(store: Store, *, progress: Callable[[int], None] | None = None) -> LogReport:
-    """Walk the whole log and compare every job with the record of its birth."""
+    """Walk the whole log, then compare every job with what its records tell."""
     problems: list[str] = []
-    records = jobs = 0
+    told: dict[tuple[str, str], _Told] = {}
+    records = 0
     head = GENESIS
+
+    def note(problem: str) -> None:
+        if problem and len(problems) < PROBLEMS_SHOWN_MAX:
+            problems.append(problem)
+
     try:
         async for link in _verified(store):
             records, head = link.position + 1, link.link
-            record = _DECODE(link.record)
-            if record.kind == "job.submitted":
-                jobs += 1
-                problem = await _compare(store, link.position, record)
-                if problem and len(problems) < PROBLEMS_SHOWN_MAX:
-                    problems.append(problem)
+            note(_take_in(told, link.position, _DECODE(link.record)))
             if progress is not None and records % AUDIT_PAGE_RECORDS_MAX == 0:
                 progress(records)
+        for job in told.values():
+            note(await _compare(store, job))
     except ChainError as error:
         problems.append(error.message)
     except msgspec.DecodeError:
         problems.append(f"the record at position {records} cannot be read")
     stored = await store.job_count()
-    if stored != jobs and not problems:
-        problems.append(f"the store holds {stored} jobs, but the log tells of {jobs}")
+    if stored != len(told) and not problems:
+        problems.append(f"the store holds {stored} jobs, but the log tells of {len(told)}")
     return LogReport(
         records=records,
-        jobs=jobs,
+        jobs=len(told),
         head=head.hex() if records else "",
         problems=tuple(problems),
     )
+
+
+def _take_in(told: dict[tuple[str, str], _Told], position: int, record: Record) -> str:
+    """Follow a job along its records; what is wrong with this one, or empty."""
+    name = (record.tenant, record.job_id)
+    if record.kind == "job.submitted":
+        if name in told:
+            return f"position {position}: the job `{record.job_id}` is born twice"
+        told[name] = _Told(position, record, str(record.data.get("state")))
+        return ""
+    if record.kind not in _MOVES:
+        return ""
+    job = told.get(name)
+    if job is None:
+        return f"position {position}: the job `{record.job_id}` moves before it is born"
+    data = record.data
+    before, revision = job.state, job.revision + 1
+    job.state, job.revision = str(data.get("state")), revision
+    if (data.get("state_before"), data.get("revision")) != (before, revision):
+        return f"position {position}: a record of job `{record.job_id}` is missing before this one"
+    try:
+        lawful = after(JobState(before), _MOVES[record.kind]).value == job.state
+    except (ValueError, IllegalStateError):
+        lawful = False
+    return "" if lawful else f"position {position}: `{record.kind}` cannot lead to {job.state}"
 
 
 async def _verified(store: Store) -> AsyncIterator[Link]:
@@ -77,23 +117,31 @@ async def _verified(store: Store) -> AsyncIterator[Link]:
         position, previous = last.position + 1, last.link
 
 
-async def _compare(store: Store, position: int, record: Record) -> str:
-    """What is wrong with the job that a record tells of; empty when nothing is."""
+async def _compare(store: Store, told: _Told) -> str:
+    """What is wrong with a job that the log tells of; empty when nothing is."""
+    position, record = told.position, told.birth
     view = await store.job(record.tenant, record.job_id)
     if view is None:
         return f"position {position}: the job `{record.job_id}` is not in the store"
     decisions = await store.decisions(record.tenant, record.job_id, limit=AUDIT_PAGE_RECORDS_MAX)
     if not decisions:
         return f"position {position}: the job `{record.job_id}` has no decision"
-    birth = decisions[-1]
+    # The birth is the oldest; a job with more decisions than a page has its own copy of it.
+    birth = view.job.submit_decision or decisions[-1]
     recorded = tuple(record.data.get(name) for name in ("job_hash", "decision", "snapshot"))
     if recorded != (birth.job_hash, birth.decision.value, birth.snapshot):
         return f"position {position}: the decision on job `{record.job_id}` is not the recorded one"
-    if view.job.submit_decision != birth:
+    if len(decisions) < AUDIT_PAGE_RECORDS_MAX and decisions[-1] != birth:
         return f"position {position}: the job `{record.job_id}` shows another decision than its own"
     if not birth.job_hash == view.job.job_hash == stored_job_hash(view.job, view.payload):
         return f"position {position}: the job `{record.job_id}` is not the one that was decided"
-    # Nothing moves a job after its birth yet; later steps record each move.
-    if view.job.state.value != record.data.get("state"):
+    if (view.job.state.value, view.job.revision) != (told.state, told.revision):
         return f"position {position}: no record explains the state of job `{record.job_id}`"
-    return ""
+    return await _compare_result(store, view.job)
+
+
+async def _compare_result(store: Store, job: Job) -> str:
+    """The stored result is the one whose digest was recorded."""
+    result = await store.result(job.tenant, job.id)
+    digest = result_digest(result) if result is not None else ""
+    return "" if digest == job.result_digest else f"the result of job `{job.id}` was changed"

@@ -19,6 +19,18 @@ PREFIX_CHARS = 11  # what a listing shows: the scheme and the first eight digits
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:/-]*")
 
 
+class WorkerGrant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which jobs a worker may be offered, as an admin said. Globs; an empty list means none.
+
+    What a worker says of itself can only narrow this.
+    """
+
+    worker_id: str
+    topics: tuple[str, ...] = ()
+    pools: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()  # of what jobs may `require`
+
+
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     """One credential as stored. Times are microseconds since the Unix epoch, UTC."""
 
@@ -32,6 +44,8 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     created_at_us: int
     expires_at_us: int | None = None
     revoked_at_us: int | None = None
+    created_by: str = ""
+    worker: WorkerGrant | None = None
 
     def usable(self, now_us: int) -> bool:
         """Neither revoked nor expired at this instant."""
@@ -47,6 +61,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     principal: str
     role: Role
     key_id: str
+    worker: WorkerGrant | None = None
 
     def may(self, permission: Permission) -> bool:
         """Whether the role carries the permission."""

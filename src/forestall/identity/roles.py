@@ -9,6 +9,10 @@ class Permission(StrEnum):
 
     JOBS_READ = "jobs.read"
     JOBS_WRITE = "jobs.write"
+    JOBS_CONTROL = "jobs.control"  # cancel, retry and dismiss jobs of other principals
+    WORK = "work"  # lease jobs and answer for them; only a worker's credential
+    WORKERS_READ = "workers.read"
+    WORKERS_WRITE = "workers.write"
     POLICY_CHECK = "policy.check"  # ask for a binding decision; leaves a record
     POLICY_READ = "policy.read"  # simulate, explain, list snapshots; leaves no trace
     KEYS_READ = "keys.read"
@@ -24,15 +28,18 @@ class Role(StrEnum):
     APPROVER = "approver"
     AUTHOR = "author"
     ADMIN = "admin"
+    WORKER = "worker"  # belongs to a grant that says which jobs it may be offered
 
 
-_READ = frozenset({Permission.JOBS_READ, Permission.POLICY_READ})
+_READ = frozenset({Permission.JOBS_READ, Permission.WORKERS_READ, Permission.POLICY_READ})
 
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.VIEWER: _READ,
     Role.AGENT: frozenset({Permission.JOBS_READ, Permission.JOBS_WRITE, Permission.POLICY_CHECK}),
-    Role.OPERATOR: _READ | {Permission.JOBS_WRITE, Permission.POLICY_CHECK},
+    Role.OPERATOR: _READ
+    | {Permission.JOBS_WRITE, Permission.JOBS_CONTROL, Permission.POLICY_CHECK},
     Role.APPROVER: _READ,
     Role.AUTHOR: _READ | {Permission.POLICY_CHECK},
-    Role.ADMIN: frozenset(Permission),
+    Role.ADMIN: frozenset(Permission) - {Permission.WORK},
+    Role.WORKER: frozenset({Permission.WORK}),
 }

@@ -28,6 +28,9 @@ class JobState(StrEnum):
     OUTPUT_QUARANTINED = "OUTPUT_QUARANTINED"
 
 
+OWN_KEY_PREFIX = "forestall:"  # of the plane's own idempotency keys; refused from clients
+POLICY_DENIED = "policy_denied"  # why a job that a gate denied is on the dead letters
+
 # The states a job may be born in, by the decision of the submit gate. A throttled job is not born.
 BIRTH_STATE: Mapping[Effect, JobState] = {
     Effect.ALLOW: JobState.PENDING,
@@ -196,6 +199,47 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     remediations: tuple[Remediation, ...] = ()
 
 
+class Payload(msgspec.Struct, frozen=True):
+    """What a worker is handed, as the gates read it."""
+
+    prompt: str = ""
+    context: Any = None
+    args: Any = None
+
+
+_decode_payload = msgspec.json.Decoder(Payload).decode
+
+
+def stored_request(job: Job, payload: bytes) -> Request:
+    """The question that the dispatch gate asks of a stored job: the one that submit asked."""
+    return stored_submission(job, payload).request(tenant=job.tenant, principal=job.principal)
+
+
+def stored_submission(job: Job, payload: bytes) -> Submission:
+    """What was asked for, read back from what is stored; has the job hash of the job."""
+    asked = _decode_payload(payload)
+    return Submission(
+        topic=job.topic,
+        payload=payload,
+        prompt=asked.prompt,
+        context=asked.context,
+        args=asked.args,
+        mcp=job.mcp,
+        capability=job.capability,
+        pack_id=job.pack_id,
+        actor_id=job.actor_id,
+        actor_type=job.actor_type,
+        priority=job.priority,
+        risk_tags=job.risk_tags,
+        requires=job.requires,
+        tags=job.tags,
+        labels=job.labels,
+        budget=job.budget,
+        idempotent=job.idempotent,
+        max_retries=job.max_retries,
+    )
+
+
 def decision_record(
     decision: Decision, *, stage: Stage, job_hash: str, now_us: int
 ) -> DecisionRecord:
@@ -220,6 +264,11 @@ def decision_record(
 def payload_digest(payload: bytes) -> str:
     """SHA-256 (hex) of the payload bytes."""
     return digest("payload", payload)
+
+
+def result_digest(result: bytes) -> str:
+    """SHA-256 (hex) of the JSON that a worker answered."""
+    return digest("result", result)
 
 
 class _HashedJob(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,23 +3,33 @@
 from datetime import datetime
 from urllib.parse import urlencode
 
+from forestall.control.cancel import cancel
 from forestall.control.check import Checked, check
+from forestall.control.dead_letters import BlindRetryError, dismiss, retry
 from forestall.control.gate import PolicyUnavailableError
 from forestall.control.keys import NewKey, create_key, list_keys, revoke_key
 from forestall.control.plane import Plane
 from forestall.control.ports import JobCursor, JobFilter
 from forestall.control.read import list_jobs, list_snapshots, read_decisions, read_job
+from forestall.control.remediate import remediate
 from forestall.control.simulate import explain, simulate
-from forestall.control.submit import submit
-from forestall.errors import InvalidRequestError, UnavailableError
+from forestall.control.submit import Submitted, submit
+from forestall.errors import InvalidRequestError, NotFoundError, UnavailableError
 from forestall.identity.roles import Permission
 from forestall.jobs.job import JobState
 from forestall.limits import DECISIONS_PER_JOB_PAGE_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX
+from forestall.server.api_work import ENDPOINTS as WORK_ENDPOINTS
 from forestall.server.http import Answer, Call, Endpoint
-from forestall.wire.compat import iso_time
+from forestall.wire.compat import iso_time, remediation_objects
 from forestall.wire.decisions import check_answer, decision_object, explain_object
+from forestall.wire.errors import error_object
 from forestall.wire.jobs import (
+    RemediateBody,
+    RetryBody,
+    dead_letter,
     decode_cursor,
+    decode_remediate,
+    decode_retry,
     encode_cursor,
     job_object,
     job_summary,
@@ -36,7 +46,19 @@ from forestall.wire.submissions import (
 
 _TENANT_FIELDS = ("tenant", "tenant_id", "org_id")
 
+
+class TraceNotFoundError(NotFoundError):
+    """No job of this tenant has this trace id."""
+
+    code, http_status = "trace_not_found", 404
+
+
 # -- jobs --
+
+
+def _submitted(submitted: Submitted) -> Answer:
+    status, body = submitted_answer(submitted.job, submitted.decision, replayed=submitted.replayed)
+    return Answer(status, body, ((b"x-trace-id", submitted.job.trace_id.encode()),))
 
 
 async def _submit_job(plane: Plane, call: Call) -> Answer:
@@ -45,9 +67,50 @@ async def _submit_job(plane: Plane, call: Call) -> Answer:
         raise InvalidRequestError("Idempotency-Key and X-Idempotency-Key differ; send one of them")
     key = key or other
     submission = decode_submission(call.body, tenant=call.who.tenant, header_key=key)
-    submitted = await submit(plane, call.who, submission)
-    status, body = submitted_answer(submitted.job, submitted.decision, replayed=submitted.replayed)
-    return Answer(status, body, ((b"x-trace-id", submitted.job.trace_id.encode()),))
+    return _submitted(await submit(plane, call.who, submission))
+
+
+async def _cancel_job(plane: Plane, call: Call) -> Answer:
+    job, cancelled = await cancel(plane, call.who, call.params[0])
+    body = {"id": job.id, "job_id": job.id, "state": job.state.value}
+    return Answer(200, body if cancelled else {**body, "reason": "job already terminal"})
+
+
+async def _remediate_job(plane: Plane, call: Call) -> Answer:
+    remediation_id = decode_remediate(call.body)
+    return _submitted(await remediate(plane, call.who, call.params[0], remediation_id))
+
+
+async def _read_trace(plane: Plane, call: Call) -> Answer:
+    wanted = JobFilter(tenant=call.who.tenant, trace_id=call.params[0])
+    jobs, _ = await list_jobs(plane, wanted, limit=PAGE_ITEMS_MAX, after=None)
+    if not jobs:
+        raise TraceNotFoundError("no job of your tenant has this trace id")
+    return Answer(200, [job_summary(job) for job in jobs])
+
+
+async def _list_dead_letters(plane: Plane, call: Call) -> Answer:
+    cursor = call.query.get("cursor")
+    wanted = JobFilter(tenant=call.who.tenant, dead=True, topic=call.query.get("topic", ""))
+    after = JobCursor(*decode_cursor(cursor)) if cursor else None
+    jobs, following = await list_jobs(plane, wanted, limit=_limit(call.query), after=after)
+    more = encode_cursor(following.updated_at_us, following.job_id) if following else ""
+    return Answer(200, {"items": [dead_letter(job) for job in jobs], "next_cursor": more})
+
+
+async def _retry_dead_letter(plane: Plane, call: Call) -> Answer:
+    force = decode_retry(call.body)
+    try:
+        return _submitted(await retry(plane, call.who, call.params[0], force=force))
+    except BlindRetryError as error:
+        body = error_object(error, "")
+        del body["request_id"]
+        return Answer(409, {**body, "remediations": remediation_objects(error.remediations)})
+
+
+async def _dismiss_dead_letter(plane: Plane, call: Call) -> Answer:
+    await dismiss(plane, call.who, call.params[0])
+    return Answer(204, None)
 
 
 async def _list_jobs(plane: Plane, call: Call) -> Answer:
@@ -75,7 +138,10 @@ async def _list_jobs(plane: Plane, call: Call) -> Answer:
 
 async def _read_job(plane: Plane, call: Call) -> Answer:
     view = await read_job(plane, call.who, call.params[0])
-    return Answer(200, job_object(view.job, view.payload))
+    result = await plane.store.result(view.job.tenant, view.job.id)
+    held = plane.leases.get(view.job.tenant, view.job.id)
+    progress = (held.progress, held.percent) if held is not None else ("", 0)
+    return Answer(200, job_object(view.job, view.payload, result, progress))
 
 
 async def _read_decisions(plane: Plane, call: Call) -> Answer:
@@ -220,6 +286,7 @@ def _instant_us(query: dict[str, str], field: str) -> int | None:
 
 P = Permission
 _JOBS, _POLICY, _KEYS = "/api/v1/jobs", "/api/v1/policy", "/api/v1/auth/keys"
+_DLQ = "/api/v1/dlq"
 
 ENDPOINTS = (
     Endpoint("POST", _JOBS, P.JOBS_WRITE, _submit_job, "Submit a job", SubmissionBody),
@@ -231,6 +298,33 @@ ENDPOINTS = (
         P.JOBS_READ,
         _read_decisions,
         "Read the decisions on one job, newest first",
+    ),
+    Endpoint("POST", _JOBS + "/{job_id}/cancel", P.JOBS_WRITE, _cancel_job, "Cancel a job"),
+    Endpoint(
+        "POST",
+        _JOBS + "/{job_id}/remediate",
+        P.JOBS_WRITE,
+        _remediate_job,
+        "Submit a denied job as an offered remediation rewrites it",
+        RemediateBody,
+    ),
+    Endpoint("GET", "/api/v1/traces/{trace_id}", P.JOBS_READ, _read_trace, "The jobs of one trace"),
+    Endpoint("GET", _DLQ, P.JOBS_READ, _list_dead_letters, "List dead letters, newest first"),
+    Endpoint("GET", _DLQ + "/page", P.JOBS_READ, _list_dead_letters, "The same"),
+    Endpoint(
+        "POST",
+        _DLQ + "/{job_id}/retry",
+        P.JOBS_WRITE,
+        _retry_dead_letter,
+        "Submit a dead letter again, through the submit gate",
+        RetryBody,
+    ),
+    Endpoint(
+        "DELETE",
+        _DLQ + "/{job_id}",
+        P.JOBS_WRITE,
+        _dismiss_dead_letter,
+        "Take a job off the dead letters",
     ),
     Endpoint(
         "POST",
@@ -271,4 +365,5 @@ ENDPOINTS = (
     Endpoint("GET", "/healthz", None, _ready, "Can the plane decide and read its store?"),
     Endpoint("GET", "/readyz", None, _ready, "Send traffic here?"),
     Endpoint("GET", "/livez", None, _alive, "Is the process alive?"),
+    *WORK_ENDPOINTS,
 )

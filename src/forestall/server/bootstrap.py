@@ -12,10 +12,12 @@ from forestall.control.plane import Plane
 from forestall.control.ports import Telemetry
 from forestall.control.publish import PLATFORM_TENANT, activate, compile_files
 from forestall.control.records import SYSTEM_ACTOR
+from forestall.control.recover import recover
 from forestall.identity.credentials import key_hash, require_strong_key
 from forestall.identity.roles import Role
 from forestall.server.files import DataDir, read_policy_files, write_starter_policy
 from forestall.server.settings import Settings
+from forestall.server.signing import load_signer
 from forestall.store.sqlite import SqliteStore
 
 FIRST_KEY_NAME = "admin"
@@ -54,6 +56,9 @@ class NoTelemetry:
     """For one-off work beside a stopped server, which nobody scrapes."""
 
     def decided(self, stage: str, decision: str, topic: str, code: str) -> None: ...
+    def moved(self, event: str, topic: str, code: str) -> None: ...
+    def refused(self, what: str, code: str) -> None: ...
+    def waited(self, seconds: float) -> None: ...
     def commit_failed(self, code: str) -> None: ...
     def unavailable(self, stage: str, topic: str) -> None: ...
     def policy_loaded(self, snapshot: object, at_us: int) -> None: ...
@@ -77,8 +82,15 @@ class Started:
 
 async def open_plane(data_dir: DataDir, telemetry: Telemetry) -> Plane:
     """A plane over the store in a data directory, with its keys, without a policy."""
+    signer = load_signer(data_dir.path)
     store = SqliteStore.open(data_dir.store_file)
-    plane = Plane(store=store, clock=SystemClock(), random=SystemRandom(), telemetry=telemetry)
+    plane = Plane(
+        store=store,
+        clock=SystemClock(),
+        random=SystemRandom(),
+        telemetry=telemetry,
+        signer=signer,
+    )
     plane.hold_keys(await store.keys())
     return plane
 
@@ -96,6 +108,7 @@ async def start(settings: Settings, telemetry: Telemetry) -> Started:
         plane = await open_plane(data_dir, telemetry)
         try:
             await activate(plane, files, actor=SYSTEM_ACTOR)
+            await recover(plane)
             first_key = await _first_key(plane, settings.bootstrap_key)
         except BaseException:
             await plane.store.close()

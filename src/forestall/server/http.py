@@ -107,6 +107,12 @@ class Call(NamedTuple):
     query: dict[str, str]
     headers: dict[bytes, bytes]
     body: bytes
+    receive: Receive
+
+    async def gone(self) -> None:
+        """Return when the client hangs up. For handlers that wait; the body is read already."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
 
     @property
     def who(self) -> Subject:
@@ -224,7 +230,9 @@ class Gateway:
                 )
         body = await _read_body(receive, headers)
         query = _query(scope["query_string"])
-        return await endpoint.handler(self._plane, Call(subject, params, query, headers, body))
+        return await endpoint.handler(
+            self._plane, Call(subject, params, query, headers, body, receive)
+        )
 
     def _find(self, path: str) -> tuple[_Route | None, tuple[str, ...]]:
         route = self._exact.get(path)

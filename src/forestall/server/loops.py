@@ -1,8 +1,9 @@
-"""What runs beside the requests: taking up changed policy files."""
+"""What runs beside the requests: taking up changed policy files, and the passing of time."""
 
 import asyncio
 import logging
 
+from forestall.control.expire import tick
 from forestall.control.plane import Plane
 from forestall.control.publish import activate, refuse
 from forestall.control.records import SYSTEM_ACTOR
@@ -12,6 +13,8 @@ from forestall.server.files import policy_signature, read_policy_files
 from forestall.server.settings import Settings
 
 POLICY_POLL_SECONDS = 0.5
+TICK_SECONDS = 0.1  # how late a lease may end or a held job may be offered
+_WORK = logging.getLogger("forestall.work")
 _LOG = logging.getLogger("forestall.policy")
 
 
@@ -26,6 +29,22 @@ async def follow_policy(plane: Plane, settings: Settings, reload: asyncio.Event)
         if forced or (settled and now != taken):
             taken = now
             await _reload(plane, settings)
+
+
+async def keep_time(plane: Plane) -> None:
+    """End leases, pass deadlines and let held jobs run again, for ever."""
+    failing = False
+    while True:
+        await asyncio.sleep(TICK_SECONDS)
+        try:
+            await tick(plane)
+            failing = False
+        except ForestallError as error:
+            if not failing:
+                _WORK.error("leases and deadlines are behind: %s", error.message)
+            failing = True  # what was not done stays due
+        except Exception:  # noqa: BLE001 - time must go on passing
+            _WORK.exception("unforeseen error while keeping time")
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> bool:

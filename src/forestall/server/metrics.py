@@ -3,7 +3,7 @@
 The `cordum_*` names are those of the guide, present from the first scrape.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 
 from prometheus_client import (
     CollectorRegistry,
@@ -22,6 +22,22 @@ from forestall.policy.compile import Snapshot
 from forestall.policy.globs import Matcher, compile_globs
 
 OTHER_TOPIC = "other"
+_WAIT_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0, 600.0, 3600.0)
+# A worker's own codes are its to choose, hence no label values.
+_OUR_CODES = frozenset(
+    {
+        "cancelled",
+        "deadline_exceeded",
+        "job_changed",
+        "lease_expired",
+        "max_retries_exceeded",
+        "max_runtime_exceeded",
+        "policy_denied",
+        "result_too_large",
+        "submitter_revoked",
+        "throttled_too_long",
+    }
+)
 _LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 
 
@@ -62,6 +78,7 @@ class Metrics:
         )
         for stage in ("submit", "dispatch", "check"):
             self._unavailable.labels(stage)
+        self._declare_work()
         self._requests = Counter(
             "forestall_http_requests",
             "HTTP requests answered",
@@ -96,9 +113,32 @@ class Metrics:
         self._children: dict[tuple[str, ...], Counter] = {}
         self._request_children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
-    def watch(self, cache: DecisionCache) -> None:
-        """Report a decision cache at each scrape."""
+    def _declare_work(self) -> None:
+        self._events = Counter(
+            "forestall_job_events",
+            "What happened to jobs after their birth",
+            ("event", "code"),
+            registry=self.registry,
+        )
+        self._refusals = Counter(
+            "forestall_refused",
+            "Answers of workers that were refused, and blind retries",
+            ("what", "code"),
+            registry=self.registry,
+        )
+        self._queue_wait = Histogram(
+            "forestall_queue_wait_seconds",
+            "Time from ready to run to dispatched",
+            buckets=_WAIT_BUCKETS,
+            registry=self.registry,
+        )
+
+    def watch(
+        self, cache: DecisionCache, queue: Sized, leases: Sized, workers: Iterable[object]
+    ) -> None:
+        """Report what the plane keeps in memory at each scrape."""
         self.registry.register(_CacheCollector(cache))
+        self.registry.register(_WorkCollector(queue, leases, workers))
 
     # -- Telemetry of the plane --
 
@@ -109,6 +149,19 @@ class Metrics:
         if child is None:
             child = self._children[key] = self._decisions.labels(*key)
         child.inc()
+
+    def moved(self, event: str, topic: str, code: str) -> None:
+        """Something happened to a job."""
+        del topic
+        self._events.labels(event, code if code in _OUR_CODES else "other" if code else "").inc()
+
+    def refused(self, what: str, code: str) -> None:
+        """A worker's answer was refused, or a retry was blind."""
+        self._refusals.labels(what, code).inc()
+
+    def waited(self, seconds: float) -> None:
+        """A job was dispatched."""
+        self._queue_wait.observe(seconds)
 
     def commit_failed(self, code: str) -> None:
         """The store could not make a change durable."""
@@ -161,6 +214,21 @@ class _CacheCollector(Collector):
         yield GaugeMetricFamily(
             "forestall_decision_cache_entries", "Decisions remembered now", value=len(cache)
         )
+
+
+class _WorkCollector(Collector):
+    """How much waits and how much runs."""
+
+    def __init__(self, queue: Sized, leases: Sized, workers: Iterable[object]) -> None:
+        self._queue, self._leases, self._workers = queue, leases, workers
+
+    def collect(self) -> Iterable[Metric]:
+        for name, text, value in (
+            ("queued_jobs", "Jobs that wait for a worker", len(self._queue)),
+            ("leased_jobs", "Jobs in the hands of workers", len(self._leases)),
+            ("workers", "Workers that are registered", sum(1 for _ in self._workers)),
+        ):
+            yield GaugeMetricFamily(f"forestall_{name}", text, value=value)
 
 
 class _TopicNames:

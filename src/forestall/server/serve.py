@@ -19,7 +19,7 @@ from forestall.server.api import ENDPOINTS
 from forestall.server.banner import banner
 from forestall.server.bootstrap import Started, start
 from forestall.server.http import Gateway
-from forestall.server.loops import follow_policy
+from forestall.server.loops import follow_policy, keep_time
 from forestall.server.metrics import Metrics
 from forestall.server.protocol import BoundedHttpProtocol
 from forestall.server.settings import Address, Settings
@@ -83,7 +83,8 @@ async def _run(
     listener: socket.socket,
     announce: Callable[[Address], None],
 ) -> None:
-    metrics.watch(started.plane.cache)
+    plane = started.plane
+    metrics.watch(plane.cache, plane.queue, plane.leases, plane.workers)
     gateway = Gateway(started.plane, ENDPOINTS, metrics)
     server = _Server(
         uvicorn.Config(
@@ -103,17 +104,26 @@ async def _run(
     reload = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, reload.set)
-    for stop in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(stop, server.handle_exit, stop, None)
-    follower = asyncio.create_task(follow_policy(started.plane, settings, reload))
+
+    def stop(number: int) -> None:
+        server.handle_exit(number, None)
+        plane.workers.close()  # whoever waits for work is answered at once
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop, number)
+    beside = [
+        asyncio.create_task(follow_policy(plane, settings, reload)),
+        asyncio.create_task(keep_time(plane)),
+    ]
     host, port = listener.getsockname()[:2]
     announce(Address(host, port))
     try:
         await server.serve(sockets=[listener])
     finally:
-        follower.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await follower
+        for task in beside:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
 
 
 def _listen(address: Address) -> socket.socket:

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,6 +17,9 @@ from forestall.wire.compat import (
     iso_time,
     remediation_objects,
 )
+from forestall.wire.strict_json import decode_json
+
+_Body = TypeVar("_Body")
 
 
 class InvalidCursorError(InvalidRequestError):
@@ -79,19 +82,37 @@ def job_summary(job: Job) -> dict[str, Any]:
         "pack_id": job.pack_id,
         "priority": job.priority.value,
         "idempotency_key": job.idempotency_key,
-        "attempts": 0,
+        "attempts": job.attempt,
+        "worker_id": job.lease.worker if job.lease else "",
+        "parent_job_id": job.lineage.parent_job_id if job.lineage else "",
+        "remediation_id": job.lineage.remediation_id if job.lineage else "",
         "safety_decision": DECISION_WORD[decision.decision] if decision else "",
         "safety_reason": decision.reason if decision else "",
         "safety_rule_id": decision.rule_id if decision else "",
         "safety_snapshot": decision.snapshot if decision else "",
+        "failure_code": job.failure_code,
         "failure_reason": job.failure_reason,
         "created_at": iso_time(job.created_at_us),
         "updated_at": iso_time(job.updated_at_us),
     }
 
 
-def job_object(job: Job, payload: bytes) -> dict[str, Any]:
-    """One job, whole (wire-api 9.3)."""
+def dead_letter(job: Job) -> dict[str, Any]:
+    """One entry of the dead letters (wire-api 16)."""
+    return {
+        **job_summary(job),
+        "status": f"JOB_STATUS_{job.state.value}",
+        "reason": job.failure_reason,
+        "reason_code": job.failure_code,
+        "last_state": job.state.value,
+        "created_at": iso_time(job.dead_at_us),
+    }
+
+
+def job_object(
+    job: Job, payload: bytes, result: bytes | None = None, progress: tuple[str, int] = ("", 0)
+) -> dict[str, Any]:
+    """One job, whole (wire-api 9.3). Never its lease id: that proves who may answer for it."""
     decision = job.submit_decision
     held = job.state is JobState.APPROVAL_REQUIRED
     return {
@@ -101,7 +122,15 @@ def job_object(job: Job, payload: bytes) -> dict[str, Any]:
         "context_ptr": "",
         "context": msgspec.Raw(payload),
         "result_ptr": "",
-        "result": None,
+        "result": msgspec.Raw(result) if result is not None else None,
+        "result_digest": job.result_digest,
+        "progress": {"message": progress[0], "percent": progress[1]},
+        "idempotent": job.idempotent,
+        "not_before": iso_time(job.not_before_us) if job.not_before_us else "",
+        "deadline_at": iso_time(job.deadline_at_us) if job.deadline_at_us else "",
+        "error_message": job.failure_reason,
+        "error_code": job.failure_code,
+        "error_status": job.state.value if job.failure_code else "",
         "safety_constraints": constraints_object(decision.constraints if decision else None),
         "safety_remediations": remediation_objects(decision.remediations if decision else ()),
         "safety_job_hash": job.job_hash,
@@ -115,6 +144,35 @@ def job_object(job: Job, payload: bytes) -> dict[str, Any]:
         "run_id": "",
         "step_id": "",
     }
+
+
+class RemediateBody(msgspec.Struct, frozen=True):
+    """POST /jobs/{id}/remediate; an empty body takes the only remediation there is."""
+
+    remediation_id: str = ""
+
+
+class RetryBody(msgspec.Struct, frozen=True):
+    """POST /dlq/{job_id}/retry."""
+
+    force: bool = False
+
+
+def decode_remediate(body: bytes) -> str:
+    """Which remediation is taken; empty: the only one."""
+    return _convert(body, RemediateBody).remediation_id
+
+
+def decode_retry(body: bytes) -> bool:
+    """Whether a job that policy denied is to be tried again."""
+    return _convert(body, RetryBody).force
+
+
+def _convert(body: bytes, kind: type[_Body]) -> _Body:
+    try:
+        return msgspec.convert(decode_json(body or b"{}"), kind)
+    except msgspec.ValidationError as cause:
+        raise InvalidRequestError(f"the body is malformed: {cause}") from cause
 
 
 def encode_cursor(updated_at_us: int, job_id: str) -> str:

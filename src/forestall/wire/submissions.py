@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from forestall.errors import ForbiddenError, InvalidRequestError, LimitExceededError
-from forestall.jobs.job import Budget, Priority, Submission
+from forestall.jobs.job import OWN_KEY_PREFIX, Budget, Priority, Submission
 from forestall.limits import (
     IDEMPOTENCY_KEY_CHARS_MAX,
     INTEGER_MAX,
@@ -20,6 +20,7 @@ from forestall.limits import (
     LABELS_MAX,
     NAME_CHARS_MAX,
     PROMPT_CHARS_MAX,
+    RETRIES_MAX,
     TAGS_MAX,
     TOPIC_CHARS_MAX,
 )
@@ -108,6 +109,8 @@ class SubmissionBody(msgspec.Struct, frozen=True):
     max_output_tokens: int | None = None
     max_total_tokens: int | None = None
     deadline_ms: int | None = None
+    idempotent: bool | None = None
+    max_retries: int | None = None
     budget: BudgetBody | None = None
     meta: Meta | None = None
 
@@ -187,6 +190,8 @@ def _submission(asked: SubmissionBody, *, topic: str, tenant: str, key: str) -> 
         tags=_texts((asked.tags,), "tags"),
         labels=_labels((meta.labels, asked.labels)),
         budget=_budget(asked),
+        idempotent=bool(asked.idempotent),
+        max_retries=_retries(asked.max_retries),
         idempotency_key=_idempotency_key(key, body_key),
     )
 
@@ -290,6 +295,12 @@ def _count(first: int | None, second: int | None, field: str) -> int | None:
     return number
 
 
+def _retries(number: int | None) -> int | None:
+    if number is not None and not 0 <= number <= RETRIES_MAX:
+        raise InvalidRequestError(f"`max_retries` is a whole number from 0 to {RETRIES_MAX}")
+    return number
+
+
 def _idempotency_key(header: str, body: str | None) -> str:
     if header and body and header != body:
         raise InvalidRequestError(
@@ -299,5 +310,9 @@ def _idempotency_key(header: str, body: str | None) -> str:
     if len(key) > IDEMPOTENCY_KEY_CHARS_MAX:
         raise InvalidRequestError(
             f"the idempotency key is longer than {IDEMPOTENCY_KEY_CHARS_MAX} characters"
+        )
+    if key.startswith(OWN_KEY_PREFIX):
+        raise InvalidRequestError(
+            f"idempotency keys that begin with `{OWN_KEY_PREFIX}` belong to the control plane"
         )
     return key

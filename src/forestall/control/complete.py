@@ -1,0 +1,176 @@
+"""A worker answers for a job that it holds: succeeded, failed, or failed and worth another try.
+
+What a worker may not say (any more) is refused with a code, recorded, and changes nothing.
+"""
+
+import hmac
+from typing import Any
+
+import msgspec
+
+from forestall.control.leases import Held
+from forestall.control.moves import Move, commit_move
+from forestall.control.plane import Plane
+from forestall.control.ports import Change, PreconditionFailedError
+from forestall.control.read import JobNotFoundError
+from forestall.control.records import SALT_BYTES, answer_refused
+from forestall.errors import ConflictError, ForbiddenError
+from forestall.identity.credentials import Subject
+from forestall.jobs.attempts import may_retry, retry_delay_us
+from forestall.jobs.job import Job, result_digest
+from forestall.jobs.lifecycle import HELD_BY_WORKER, Event
+from forestall.limits import RESULT_BYTES_MAX
+
+RESULT_TOO_LARGE, RETRIES_SPENT = "result_too_large", "max_retries_exceeded"
+
+
+class LeaseNotHeldError(ConflictError):
+    """This worker does not hold this job under this lease; nothing was changed. Stop running it."""
+
+    code, http_status = "lease_not_held", 409
+
+
+class AlreadyCompletedError(ConflictError):
+    """This dispatch was answered for, or ended, before; nothing was changed."""
+
+    code, http_status = "already_completed", 409
+
+
+class NotThisWorkerError(ForbiddenError):
+    """The credential belongs to another worker than the one that the request names."""
+
+    code, http_status = "worker_mismatch", 403
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an attempt. `result` is JSON; without an error the attempt succeeded.
+
+    `retryable` says that nothing was done, or that doing it again does no harm.
+    """
+
+    result: bytes = b"null"
+    error_code: str = ""
+    error_message: str = ""
+    retryable: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """The attempt failed."""
+        return bool(self.error_code)
+
+
+async def complete(
+    plane: Plane, subject: Subject, job_id: str, lease_id: str, answer: Answer
+) -> Job:
+    """End an attempt. Raises JobNotFoundError, LeaseNotHeldError, AlreadyCompletedError,
+    NotThisWorkerError, StoreUnavailableError; in each case nothing was changed."""
+    held = await require_lease(plane, subject, job_id, lease_id, what="complete")
+    now_us = plane.clock.now_us()
+    move = _succeeded(held.job, answer) if not answer.failed else None
+    if move is None:
+        move = _failed(plane, held.job, answer, now_us=now_us)
+    try:
+        return await commit_move(plane, move, now_us=now_us)
+    except PreconditionFailedError:
+        await require_lease(plane, subject, job_id, lease_id, what="complete")
+        raise
+
+
+async def require_lease(
+    plane: Plane, subject: Subject, job_id: str, lease_id: str, *, what: str
+) -> Held:
+    """The lease that the worker holds on the job. A refusal is recorded; see `complete`."""
+    held = plane.leases.get(subject.tenant, job_id)
+    if held is not None and _is_theirs(held.job, subject, lease_id):
+        return held
+    view = await plane.store.job(subject.tenant, job_id)
+    # A worker learns nothing of jobs that it never held.
+    if view is None or view.job.lease is None or view.job.lease.worker != _worker_id(subject):
+        if view is not None:
+            await _record_refusal(plane, view.job, LeaseNotHeldError.code, subject, what=what)
+        raise JobNotFoundError("job not found among those that this worker was given")
+    job = view.job
+    if _is_theirs(job, subject, lease_id) and job.state not in HELD_BY_WORKER:
+        await _record_refusal(plane, job, AlreadyCompletedError.code, subject, what=what)
+        raise AlreadyCompletedError(
+            f"the job is {job.state} already; nothing was changed",
+            details={"state": job.state.value, "reason": job.failure_reason},
+        )
+    await _record_refusal(plane, job, LeaseNotHeldError.code, subject, what=what)
+    raise LeaseNotHeldError(
+        "the lease is not held any more; stop running the job, its result is not taken",
+        details={"state": job.state.value},
+    )
+
+
+def _worker_id(subject: Subject) -> str:
+    return subject.worker.worker_id if subject.worker is not None else ""
+
+
+def _is_theirs(job: Job, subject: Subject, lease_id: str) -> bool:
+    lease = job.lease
+    return (
+        lease is not None
+        and lease.worker == _worker_id(subject)
+        and hmac.compare_digest(lease.id.encode(), lease_id.encode("utf-8", "replace"))
+    )
+
+
+async def _record_refusal(
+    plane: Plane, job: Job, code: str, subject: Subject, *, what: str
+) -> None:
+    plane.telemetry.refused(what, code)
+    record = answer_refused(
+        job,
+        code,
+        what=what,
+        actor=subject.principal,
+        at_us=plane.clock.now_us(),
+        salt=plane.random.token(SALT_BYTES),
+    )
+    await plane.commit(Change(records=(record,)))
+
+
+def _succeeded(job: Job, answer: Answer) -> Move:
+    assert job.lease is not None
+    allowed = RESULT_BYTES_MAX
+    if job.lease.constraints is not None:
+        bound = job.lease.constraints.budgets.max_artifact_bytes
+        allowed = allowed if bound is None else min(allowed, bound)
+    if len(answer.result) > allowed:
+        return Move(
+            job=job,
+            event=Event.FAILED,
+            actor=job.lease.worker,
+            fields={
+                "failure_code": RESULT_TOO_LARGE,
+                "failure_reason": f"the result has {len(answer.result)} bytes; {allowed} are"
+                " allowed",
+            },
+        )
+    return Move(
+        job=job,
+        event=Event.SUCCEEDED,
+        actor=job.lease.worker,
+        fields={
+            "result_digest": result_digest(answer.result),
+            "result_bytes": len(answer.result),
+        },
+        result=answer.result,
+    )
+
+
+def _failed(plane: Plane, job: Job, answer: Answer, *, now_us: int) -> Move:
+    assert job.lease is not None
+    fields: dict[str, Any] = {
+        "failure_code": answer.error_code,
+        "failure_reason": answer.error_message,
+    }
+    if (answer.retryable or job.idempotent) and may_retry(job, now_us=now_us):
+        chance = int.from_bytes(plane.random.token(2), "big")
+        fields["not_before_us"] = now_us + retry_delay_us(job.attempt, chance)
+        return Move(job=job, event=Event.RETRIED, actor=job.lease.worker, fields=fields)
+    if answer.retryable or job.idempotent:
+        fields["failure_code"] = RETRIES_SPENT
+        fields["failure_reason"] = f"{answer.error_code}: {answer.error_message}"
+    return Move(job=job, event=Event.FAILED, actor=job.lease.worker, fields=fields)

@@ -1,0 +1,90 @@
+"""Dead letters: jobs that ended without their effect, until a person retries or dismisses them.
+
+A retry is an ordinary submit with a parent: the submit gate decides it anew.
+"""
+
+import contextlib
+
+import msgspec
+
+from forestall.control.cancel import require_control
+from forestall.control.moves import Move, commit_move
+from forestall.control.plane import Plane
+from forestall.control.ports import PreconditionFailedError
+from forestall.control.read import read_job
+from forestall.control.remediate import child_of, offered_remediations, own_key
+from forestall.control.submit import Submitted, submit
+from forestall.errors import ConflictError, ForbiddenError, NotFoundError
+from forestall.identity.credentials import Subject
+from forestall.identity.roles import Permission
+from forestall.jobs.job import Job, JobState, stored_submission
+from forestall.jobs.lifecycle import Event
+from forestall.policy.rules import Remediation
+
+
+class DeadLetterNotFoundError(NotFoundError):
+    """The job is not on the dead letters of this tenant."""
+
+    code, http_status = "dead_letter_not_found", 404
+
+
+class BlindRetryError(ConflictError):
+    """The job was denied by policy; sending it once more changes nothing. Take a remediation."""
+
+    code, http_status = "retry_denied", 409
+
+    def __init__(self, message: str, remediations: tuple[Remediation, ...]) -> None:
+        super().__init__(message)
+        self.remediations = remediations
+
+
+async def retry(plane: Plane, subject: Subject, job_id: str, *, force: bool = False) -> Submitted:
+    """Submit a dead letter again, as it was; then it is dismissed. Raises as `submit` does, and
+    DeadLetterNotFoundError, BlindRetryError (`force` overrides it, with `jobs.control`)."""
+    view = await read_job(plane, subject, job_id)
+    job = view.job
+    require_control(subject, job)
+    key = own_key("retry", job, subject)
+    if not job.dead_at_us:
+        raise _not_there(job_id)
+    if job.state is JobState.DENIED:
+        if not force:
+            raise BlindRetryError(
+                "the policy denied this job; take a remediation, or retry with `force` once the"
+                " policy has changed",
+                await offered_remediations(plane, job),
+            )
+        if not subject.may(Permission.JOBS_CONTROL):
+            raise ForbiddenError("`force` needs `jobs.control`")
+    submission = msgspec.structs.replace(stored_submission(job, view.payload), idempotency_key=key)
+    submitted = await submit(plane, subject, submission, child_of(job))
+    with contextlib.suppress(PreconditionFailedError):  # somebody else dismissed it meanwhile
+        await _dismiss(plane, job, subject, child=submitted.job.id)
+    return submitted
+
+
+async def dismiss(plane: Plane, subject: Subject, job_id: str) -> None:
+    """Take a job off the dead letters; the job stays as it ended."""
+    job = (await read_job(plane, subject, job_id)).job
+    require_control(subject, job)
+    if not job.dead_at_us:
+        raise _not_there(job_id)
+    with contextlib.suppress(PreconditionFailedError):
+        await _dismiss(plane, job, subject)
+
+
+async def _dismiss(plane: Plane, job: Job, subject: Subject, *, child: str = "") -> None:
+    move = Move(
+        job=job,
+        event=Event.DISMISSED,
+        actor=subject.principal,
+        fields={"dead_at_us": 0},
+        data={"retried_as": child} if child else {},
+    )
+    await commit_move(plane, move, now_us=plane.clock.now_us())
+
+
+def _not_there(job_id: str) -> DeadLetterNotFoundError:
+    return DeadLetterNotFoundError(
+        f"`{job_id[:80]}` is not on the dead letters; `GET /api/v1/dlq` lists them"
+    )

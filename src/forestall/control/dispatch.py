@@ -1,0 +1,286 @@
+"""Hand queued jobs to a worker: the gate decides again, under the snapshot in force (control 4).
+
+A job that the policy no longer allows is stopped here, with a record that says why. What could not
+be decided stays queued: an outage is never a denial, and never an allow.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from forestall.control.follow import LEASE_US
+from forestall.control.gate import Gated, PolicyUnavailableError, count, decide
+from forestall.control.moves import Move, commit_move
+from forestall.control.plane import Plane
+from forestall.control.ports import JobView, PreconditionFailedError
+from forestall.control.records import SYSTEM_ACTOR
+from forestall.control.submit import retry_after_s
+from forestall.control.workers import Session
+from forestall.errors import ForestallError, UnavailableError
+from forestall.jobs.attempts import held_too_long, hold_delay_us
+from forestall.jobs.job import (
+    POLICY_DENIED,
+    DecisionRecord,
+    Job,
+    Lease,
+    Stage,
+    decision_record,
+    stored_job_hash,
+    stored_request,
+)
+from forestall.jobs.lifecycle import WAITING, Event
+from forestall.jobs.schedule import Entry
+from forestall.jobs.ticket import Ticket
+from forestall.policy.request import Request
+from forestall.policy.rules import Decision, Effect
+
+OUTAGE_RETRY_US = 5_000_000
+# Denials that no rule asks for; the code says what did.
+SUBMITTER_REVOKED, JOB_CHANGED = "submitter_revoked", "job_changed"
+_OWN_CODES = (SUBMITTER_REVOKED, JOB_CHANGED)
+
+
+class Dispatched(msgspec.Struct, frozen=True):
+    """What a worker is handed. `expires_at_us`: when the lease ends unless it is renewed."""
+
+    job: Job
+    payload: bytes
+    ticket: str
+    expires_at_us: int
+
+
+async def dispatch(plane: Plane, session: Session, *, limit: int) -> list[Dispatched]:
+    """Up to `limit` jobs for a worker, each allowed now and durable as DISPATCHED to it.
+
+    Raises StoreUnavailableError when nothing could be dispatched because of the store.
+    """
+    given: list[Dispatched] = []
+    while True:
+        room = session.max_parallel - plane.leases.count_of_worker(session.name)
+        wanted = min(limit - len(given), room)
+        entries = _pick(plane, session, wanted)
+        if not entries:
+            return given
+        failures: list[ForestallError] = []
+        for outcome in await asyncio.gather(
+            *(_dispatch_one(plane, session, entry) for entry in entries), return_exceptions=True
+        ):
+            if isinstance(outcome, Dispatched):
+                given.append(outcome)
+            elif isinstance(outcome, UnavailableError):
+                failures.append(outcome)
+            elif isinstance(outcome, BaseException):
+                raise outcome
+        if failures:
+            if given:
+                return given
+            raise failures[0]
+
+
+def _pick(plane: Plane, session: Session, wanted: int) -> list[Entry]:
+    entries: list[Entry] = []
+    while len(entries) < wanted:
+        entry = plane.queue.pick(lambda lane: plane.workers.serves(session, lane))
+        if entry is None:
+            break
+        entries.append(entry)
+    return entries
+
+
+async def _dispatch_one(plane: Plane, session: Session, entry: Entry) -> Dispatched | None:
+    """Decide one job and commit what follows; None when it does not go to this worker now."""
+    try:
+        view = await plane.store.job(entry.lane.tenant, entry.job_id)  # load
+        if view is None or view.job.state not in WAITING:
+            return None  # another verb moved it, and its views followed that
+        return await _decide_one(plane, session, entry, view)
+    except PreconditionFailedError:
+        return None
+    except UnavailableError as error:
+        now_us = plane.clock.now_us()
+        held = entry._replace(not_before_us=now_us + OUTAGE_RETRY_US)
+        plane.queue.add(held, now_us=now_us)
+        if isinstance(error, PolicyUnavailableError):
+            return None
+        raise
+
+
+async def _decide_one(
+    plane: Plane, session: Session, entry: Entry, view: JobView
+) -> Dispatched | None:
+    job, now_us = view.job, plane.clock.now_us()
+    if job.deadline_at_us and now_us >= job.deadline_at_us:
+        await time_out_waiting(plane, job, now_us=now_us)
+        return None
+    request = stored_request(job, view.payload)
+    gated = decide(plane, request, stage=Stage.DISPATCH, now_us=now_us, passed=job.throttles_passed)
+    decision = _tightened(plane, view, gated.decision)
+    record = decision_record(decision, stage=Stage.DISPATCH, job_hash=job.job_hash, now_us=now_us)
+    if decision.decision in (Effect.ALLOW, Effect.ALLOW_WITH_CONSTRAINTS):
+        rule = (job.tenant, decision.rule_id)
+        if not _has_place(plane, decision, rule):
+            plane.queue.park(entry, rule)
+            return None
+        plane.leases.reserve(rule)
+        try:
+            moved = await _hand_over(plane, session, job, record, gated, now_us=now_us)
+        finally:
+            plane.leases.release(rule)
+        count(plane, decision, request, stage=Stage.DISPATCH)
+        plane.telemetry.waited((now_us - max(job.updated_at_us, job.not_before_us)) / 1_000_000)
+        return _with_ticket(plane, moved, view.payload, record, now_us=now_us)
+    await _stop(plane, job, decision, record, gated, request, now_us=now_us)
+    return None
+
+
+def _tightened(plane: Plane, view: JobView, decision: Decision) -> Decision:
+    """The decision, unless something that no rule reads forbids the job."""
+    key = plane.key_by_id(view.job.key_id)
+    if key is None or key.revoked_at_us is not None:
+        return _denied(
+            decision, SUBMITTER_REVOKED, "the credential it was submitted with is revoked"
+        )
+    if stored_job_hash(view.job, view.payload) != view.job.job_hash:
+        return _denied(decision, JOB_CHANGED, "the stored job is not the one that was submitted")
+    return decision
+
+
+def _denied(decision: Decision, code: str, reason: str) -> Decision:
+    return msgspec.structs.replace(
+        decision,
+        decision=Effect.DENY,
+        code=code,
+        reason=reason,
+        rule_id="",
+        constraints=None,
+        remediations=(),
+    )
+
+
+def _has_place(plane: Plane, decision: Decision, rule: tuple[str, str]) -> bool:
+    bound = decision.constraints.budgets.max_concurrent_jobs if decision.constraints else None
+    return bound is None or plane.leases.count_of_rule(rule) < bound
+
+
+async def _hand_over(
+    plane: Plane,
+    session: Session,
+    job: Job,
+    record: DecisionRecord,
+    gated: Gated,
+    *,
+    now_us: int,
+) -> Job:
+    runtime_ms = record.constraints.budgets.max_runtime_ms if record.constraints else None
+    lease = Lease(
+        id=plane.random.token(16).hex(),
+        worker=session.id,
+        dispatched_at_us=now_us,
+        runs_until_us=now_us + runtime_ms * 1_000 if runtime_ms is not None else 0,
+        rule_id=record.rule_id,
+        snapshot=record.snapshot,
+        constraints=record.constraints,
+    )
+    move = Move(
+        job=job,
+        event=Event.DISPATCHED,
+        actor=session.id,
+        fields={
+            "attempt": job.attempt + 1,
+            "lease": lease,
+            "throttles_passed": gated.passed,
+            **_UNHELD,
+        },
+        data={"worker": session.id},
+        decision=record,
+    )
+    return await commit_move(plane, move, now_us=now_us)
+
+
+_UNHELD: Mapping[str, Any] = {
+    "not_before_us": 0,
+    "held_since_us": 0,
+    "holds": 0,
+    "failure_code": "",
+    "failure_reason": "",
+}
+
+
+def _with_ticket(
+    plane: Plane, job: Job, payload: bytes, record: DecisionRecord, *, now_us: int
+) -> Dispatched:
+    assert job.lease is not None
+    expires_at_us = now_us + LEASE_US
+    ticket = Ticket(
+        job_id=job.id,
+        tenant=job.tenant,
+        topic=job.topic,
+        job_hash=job.job_hash,
+        attempt=job.attempt,
+        worker=job.lease.worker,
+        snapshot=record.snapshot,
+        decision=record.decision.value,
+        rule_id=record.rule_id,
+        issued_at_us=now_us,
+        expires_at_us=expires_at_us,
+        constraints=record.constraints,
+    )
+    return Dispatched(job, payload, plane.signer.ticket(ticket), expires_at_us)
+
+
+async def _stop(
+    plane: Plane,
+    job: Job,
+    decision: Decision,
+    record: DecisionRecord,
+    gated: Gated,
+    request: Request,
+    *,
+    now_us: int,
+) -> None:
+    """The policy in force does not let the job run now; commit what it says instead."""
+    fields: dict[str, Any] = {"throttles_passed": gated.passed}
+    if decision.decision is Effect.THROTTLE:
+        event = Event.HELD
+        fields |= _held(plane, job, decision, now_us=now_us)
+        if held_too_long(job, now_us=now_us):
+            event = Event.FAILED
+            fields |= {
+                "not_before_us": 0,
+                "failure_code": "throttled_too_long",
+                "failure_reason": decision.reason or "a rule throttled it for too long",
+            }
+    elif decision.decision is Effect.REQUIRE_APPROVAL:
+        event = Event.APPROVAL_DEMANDED
+        fields |= _UNHELD
+    else:
+        event = Event.DENIED
+        fields |= {
+            "failure_code": decision.code if decision.code in _OWN_CODES else POLICY_DENIED,
+            "failure_reason": decision.reason or "denied by the policy in force at dispatch",
+        }
+    move = Move(job=job, event=event, actor=SYSTEM_ACTOR, fields=fields, decision=record)
+    await commit_move(plane, move, now_us=now_us)
+    count(plane, decision, request, stage=Stage.DISPATCH)
+
+
+def _held(plane: Plane, job: Job, decision: Decision, *, now_us: int) -> dict[str, Any]:
+    chance = int.from_bytes(plane.random.token(2), "big")
+    delay_us = hold_delay_us(job.holds, retry_after_s(decision), chance)
+    return {
+        "not_before_us": now_us + delay_us,
+        "holds": job.holds + 1,
+        "held_since_us": job.held_since_us or now_us,
+    }
+
+
+async def time_out_waiting(plane: Plane, job: Job, *, now_us: int) -> None:
+    """Its deadline passed before anybody ran it."""
+    fields = {
+        "failure_code": "deadline_exceeded",
+        "failure_reason": "the deadline passed before a worker took the job",
+    }
+    move = Move(job=job, event=Event.TIMED_OUT, actor=SYSTEM_ACTOR, fields=fields)
+    await commit_move(plane, move, now_us=now_us)

@@ -1,0 +1,53 @@
+"""Queue, leases and deadlines follow a job as it was just committed: a function of the job alone.
+
+Every verb that puts or moves a job calls this after the commit; nothing else touches those views.
+"""
+
+import heapq
+
+from forestall.control.plane import Plane
+from forestall.control.workers import Session
+from forestall.jobs.job import Job
+from forestall.jobs.lifecycle import HELD_BY_WORKER, TERMINAL, WAITING
+from forestall.jobs.schedule import Lane, entry_of
+from forestall.limits import LEASE_SECONDS
+
+LEASE_US = LEASE_SECONDS * 1_000_000
+
+
+def follow(plane: Plane, job: Job, *, now_us: int, first: bool = False) -> None:
+    """Take up the state of a job. `first`: it had waited its turn already."""
+    if job.state not in HELD_BY_WORKER:
+        held = plane.leases.drop(job.tenant, job.id)
+        if held is not None and held.job.lease is not None:
+            lease = held.job.lease
+            session = plane.workers.get(job.tenant, lease.worker)
+            if session is not None:
+                session.notice.set()
+            if plane.queue.unpark((job.tenant, lease.rule_id)):
+                plane.workers.wake_all()
+    if job.state in WAITING:
+        plane.queue.add(entry_of(job), now_us=now_us, first=first)
+        if job.not_before_us <= now_us:
+            wake(plane, entry_of(job).lane)
+    else:
+        plane.queue.remove(job.tenant, job.id)
+        if job.state in HELD_BY_WORKER:
+            plane.leases.hold(job, expires_at_us=now_us + LEASE_US)
+    if job.deadline_at_us and job.state not in TERMINAL and job.revision == 0:
+        watch_deadline(plane, job)
+
+
+def watch_deadline(plane: Plane, job: Job) -> None:
+    """Look at the job again when its deadline comes."""
+    heapq.heappush(plane.deadlines, (job.deadline_at_us, job.tenant, job.id))
+
+
+def wake(plane: Plane, lane: Lane) -> None:
+    """Wake the least loaded worker that waits for such work."""
+    plane.workers.wake(lane, lambda session: load(plane, session))
+
+
+def load(plane: Plane, session: Session) -> float:
+    """How full a worker is: 0 idle, 1 full."""
+    return plane.leases.count_of_worker(session.name) / session.max_parallel

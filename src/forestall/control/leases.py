@@ -1,0 +1,132 @@
+"""Who runs what now: a view of the store kept in memory, rebuilt at start. Decides nothing.
+
+When a lease runs out is kept here alone: after a restart every lease gets one full term anew, so
+that a worker which lived through it loses nothing.
+"""
+
+import heapq
+from collections.abc import Iterator
+
+from forestall.jobs.job import Job
+
+Name = tuple[str, str]  # tenant and job id
+WorkerName = tuple[str, str]  # tenant and worker id
+RuleName = tuple[str, str]  # tenant and rule id
+
+
+class Held:
+    """One job in the hands of a worker."""
+
+    __slots__ = ("expires_at_us", "job", "percent", "progress")
+
+    def __init__(self, job: Job, expires_at_us: int) -> None:
+        self.job = job
+        self.expires_at_us = expires_at_us
+        self.progress = ""  # what the worker says of it; not durable
+        self.percent = 0
+
+
+class Leases:
+    """Every job that is dispatched and not answered for. For one thread."""
+
+    def __init__(self) -> None:
+        self._held: dict[Name, Held] = {}
+        self._of_worker: dict[WorkerName, set[Name]] = {}
+        self._of_rule: dict[RuleName, int] = {}
+        self._ends: list[tuple[int, str, str]] = []
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __iter__(self) -> Iterator[Held]:
+        return iter(list(self._held.values()))
+
+    def get(self, tenant: str, job_id: str) -> Held | None:
+        """The lease on a job."""
+        return self._held.get((tenant, job_id))
+
+    def hold(self, job: Job, *, expires_at_us: int) -> None:
+        """Take up a dispatched job as it was just committed; a known one keeps its expiry."""
+        assert job.lease is not None, "a dispatched job has a lease"
+        name = (job.tenant, job.id)
+        held = self._held.get(name)
+        if held is not None:
+            held.job = job
+            return
+        self._held[name] = Held(job, expires_at_us)
+        self._of_worker.setdefault((job.tenant, job.lease.worker), set()).add(name)
+        self.reserve((job.tenant, job.lease.rule_id))
+        self._watch(name, job.lease.runs_until_us or expires_at_us)
+        self._watch(name, expires_at_us)
+
+    def drop(self, tenant: str, job_id: str) -> Held | None:
+        """The job is no worker's any more; the lease that it had."""
+        held = self._held.pop((tenant, job_id), None)
+        if held is None:
+            return None
+        assert held.job.lease is not None
+        worker = (tenant, held.job.lease.worker)
+        self._of_worker[worker].discard((tenant, job_id))
+        if not self._of_worker[worker]:
+            del self._of_worker[worker]
+        self.release((tenant, held.job.lease.rule_id))
+        return held
+
+    def renew(self, held: Held, *, expires_at_us: int) -> None:
+        """The worker is alive and still at it."""
+        held.expires_at_us = max(held.expires_at_us, expires_at_us)
+
+    def count_of_worker(self, worker: WorkerName) -> int:
+        """How many jobs a worker holds."""
+        return len(self._of_worker.get(worker, ()))
+
+    def of_worker(self, worker: WorkerName) -> list[Held]:
+        """What a worker holds."""
+        return [self._held[name] for name in sorted(self._of_worker.get(worker, ()))]
+
+    # How many run under one rule, for `max_concurrent_jobs`; reserved before the commit, since
+    # two dispatches at once must not both take the last place.
+
+    def count_of_rule(self, rule: RuleName) -> int:
+        """How many jobs run, or are about to run, under a rule."""
+        return self._of_rule.get(rule, 0)
+
+    def reserve(self, rule: RuleName) -> None:
+        """Count one more."""
+        self._of_rule[rule] = self._of_rule.get(rule, 0) + 1
+
+    def release(self, rule: RuleName) -> None:
+        """Count one less."""
+        left = self._of_rule.get(rule, 0) - 1
+        if left > 0:
+            self._of_rule[rule] = left
+        else:
+            self._of_rule.pop(rule, None)
+
+    def ended(self, now_us: int) -> list[Held]:
+        """Leases whose term or whose run time is over."""
+        found: dict[Name, Held] = {}
+        while self._ends and self._ends[0][0] <= now_us:
+            _, tenant, job_id = heapq.heappop(self._ends)
+            held = self._held.get((tenant, job_id))
+            if held is None:
+                continue
+            assert held.job.lease is not None
+            runs_until_us = held.job.lease.runs_until_us
+            if held.expires_at_us <= now_us or 0 < runs_until_us <= now_us:
+                found[tenant, job_id] = held
+                # Should the move fail, it is looked at again.
+                self._watch((tenant, job_id), now_us + _AGAIN_US)
+            else:
+                self._watch((tenant, job_id), held.expires_at_us)
+        return list(found.values())
+
+    def due_us(self) -> int | None:
+        """When `ended` should be asked next; None when nothing is held."""
+        return self._ends[0][0] if self._ends else None
+
+    def _watch(self, name: Name, at_us: int) -> None:
+        heapq.heappush(self._ends, (at_us, *name))
+
+
+_AGAIN_US = 1_000_000

@@ -1,0 +1,99 @@
+"""Take an offered remediation: the rewritten job is an ordinary submit with a parent.
+
+Control 12. Nothing is let past the submit gate because a rule suggested it.
+"""
+
+import msgspec
+
+from forestall.control.cancel import require_control
+from forestall.control.plane import Plane
+from forestall.control.read import read_job
+from forestall.control.submit import Submitted, submit
+from forestall.errors import ConflictError, InvalidRequestError, NotFoundError
+from forestall.identity.credentials import Subject
+from forestall.jobs.job import OWN_KEY_PREFIX, Job, JobState, Lineage, stored_submission
+from forestall.jobs.remediation import rewritten
+from forestall.limits import LINEAGE_DEPTH_MAX
+from forestall.policy.rules import Remediation
+
+
+class NoRemediationsError(ConflictError):
+    """The job was not denied, or the rule that denied it offers nothing."""
+
+    code, http_status = "no_remediations", 409
+
+
+class RemediationRequiredError(InvalidRequestError):
+    """Several remediations are offered; say which one."""
+
+    code, http_status = "remediation_id_required", 400
+
+
+class RemediationNotFoundError(NotFoundError):
+    """The job is offered no remediation with this id."""
+
+    code, http_status = "remediation_not_found", 404
+
+
+class LineageTooDeepError(ConflictError):
+    """The job is the child of too many remediations and retries; a person should look at it."""
+
+    code, http_status = "lineage_too_deep", 409
+
+
+async def remediate(plane: Plane, subject: Subject, job_id: str, remediation_id: str) -> Submitted:
+    """Submit the rewritten job; asked for again, the same answer. Raises as `submit` does, and
+    JobNotFoundError, NoRemediationsError, RemediationRequiredError, RemediationNotFoundError,
+    LineageTooDeepError."""
+    view = await read_job(plane, subject, job_id)
+    require_control(subject, view.job)
+    offered = await offered_remediations(plane, view.job)
+    if not offered:
+        raise NoRemediationsError("no remediations are offered for this job")
+    chosen = _chosen(offered, remediation_id)
+    submission = msgspec.structs.replace(
+        rewritten(stored_submission(view.job, view.payload), chosen),
+        idempotency_key=own_key("remediation", view.job, subject, chosen.id),
+    )
+    return await submit(plane, subject, submission, child_of(view.job, remediation_id=chosen.id))
+
+
+async def offered_remediations(plane: Plane, job: Job) -> tuple[Remediation, ...]:
+    """What the last decision on a denied job offers instead."""
+    if job.state is not JobState.DENIED:
+        return ()
+    decisions = await plane.store.decisions(job.tenant, job.id, limit=1)
+    return decisions[0].remediations if decisions else ()
+
+
+def _chosen(offered: tuple[Remediation, ...], remediation_id: str) -> Remediation:
+    names = ", ".join(f"`{remediation.id}`" for remediation in offered)
+    if not remediation_id:
+        if len(offered) > 1:
+            raise RemediationRequiredError(f"`remediation_id` is required: one of {names}")
+        return offered[0]
+    for remediation in offered:
+        if remediation.id == remediation_id:
+            return remediation
+    raise RemediationNotFoundError(f"no such remediation; the job is offered {names}")
+
+
+def child_of(job: Job, *, remediation_id: str = "") -> Lineage:
+    """The lineage of a job made from this one. Raises LineageTooDeepError."""
+    depth = (job.lineage.depth if job.lineage else 0) + 1
+    if depth > LINEAGE_DEPTH_MAX:
+        raise LineageTooDeepError(
+            f"the job is already {depth - 1} remediations and retries deep; look at the first of"
+            " them instead of trying once more"
+        )
+    return Lineage(
+        parent_job_id=job.id,
+        trace_id=job.trace_id,
+        depth=depth,
+        remediation_id=remediation_id,
+    )
+
+
+def own_key(what: str, job: Job, subject: Subject, name: str = "") -> str:
+    """An idempotency key that no client can send."""
+    return f"{OWN_KEY_PREFIX}{what}:{job.id}:{name}:{subject.principal}"

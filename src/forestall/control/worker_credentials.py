@@ -1,0 +1,117 @@
+"""Issue, list and revoke the credentials of workers. The text of one is given out once.
+
+What a worker may be offered stands with its credential, not with what the worker says (control 2).
+"""
+
+import msgspec
+
+from forestall.control.keys import NewKey, create_key, list_keys
+from forestall.control.plane import Plane
+from forestall.control.ports import Change, KeyUnrevoked, PreconditionFailedError, PutKey
+from forestall.control.records import SALT_BYTES, key_revoked
+from forestall.errors import ConflictError, InvalidRequestError, NotFoundError
+from forestall.identity.credentials import ApiKey, WorkerGrant, require_name
+from forestall.identity.roles import Role
+from forestall.policy.globs import GlobError, compile_globs
+
+
+class WorkerGrantError(InvalidRequestError):
+    """The grant cannot be made as asked: a name or a glob is wrong, or it allows nothing."""
+
+    code, http_status = "WORKER_CRED_BINDING_INVALID", 400
+
+
+class WorkerCredentialNotFoundError(NotFoundError):
+    """No worker of this tenant has this id."""
+
+    code, http_status = "WORKER_CRED_NOT_FOUND", 404
+
+
+class WorkerCredentialRaceError(ConflictError):
+    """Somebody else issued or revoked this worker's credential at the same moment."""
+
+    code, http_status = "WORKER_CRED_CONFLICT", 409
+
+
+class IssuedCredential(msgspec.Struct, frozen=True):
+    """A credential as stored, its text, and whether it replaces an earlier one."""
+
+    key: ApiKey
+    token: str
+    rotated: bool
+
+
+async def issue_worker(
+    plane: Plane, tenant: str, grant: WorkerGrant, *, actor: str, expires_at_us: int | None = None
+) -> IssuedCredential:
+    """A credential for a worker; an earlier one of the same worker stops working."""
+    _require_grant(grant)
+    before = await _credential(plane, tenant, grant.worker_id)
+    if before is not None:
+        await _revoke(plane, before, actor=actor)
+    wanted = NewKey(
+        tenant=tenant,
+        name=_key_name(grant.worker_id),
+        role=Role.WORKER,
+        principal=f"worker:{grant.worker_id}",
+        expires_at_us=expires_at_us,
+        worker=grant,
+    )
+    key, token = await create_key(plane, wanted, actor=actor)
+    return IssuedCredential(key, token, before is not None)
+
+
+async def list_workers(plane: Plane, tenant: str) -> list[ApiKey]:
+    """The credentials of a tenant's workers, oldest first."""
+    return [key for key in await list_keys(plane, tenant) if key.worker is not None]
+
+
+async def revoke_worker(plane: Plane, tenant: str, worker_id: str, *, actor: str) -> ApiKey:
+    """End a worker's credential. It gets nothing more, and what it answers is refused."""
+    key = await _credential(plane, tenant, worker_id)
+    if key is None:
+        raise WorkerCredentialNotFoundError(f"there is no worker `{worker_id[:80]}`")
+    await _revoke(plane, key, actor=actor)
+    return key
+
+
+async def _credential(plane: Plane, tenant: str, worker_id: str) -> ApiKey | None:
+    keys = await list_workers(plane, tenant)
+    return next((key for key in keys if key.worker and key.worker.worker_id == worker_id), None)
+
+
+async def _revoke(plane: Plane, key: ApiKey, *, actor: str) -> None:
+    now_us = plane.clock.now_us()
+    revoked = msgspec.structs.replace(key, revoked_at_us=now_us)
+    change = Change(
+        expect=(KeyUnrevoked(key.tenant, key.id),),
+        puts=(PutKey(revoked),),
+        records=(key_revoked(key, actor, now_us, plane.random.token(SALT_BYTES)),),
+    )
+    try:
+        await plane.commit(change)
+    except PreconditionFailedError as cause:
+        raise WorkerCredentialRaceError(
+            "the credential of this worker was changed at the same moment; look and try again"
+        ) from cause
+    plane.hold_key(revoked)
+    assert key.worker is not None
+    plane.workers.drop(key.tenant, key.worker.worker_id)
+
+
+def _key_name(worker_id: str) -> str:
+    return f"worker:{worker_id}"
+
+
+def _require_grant(grant: WorkerGrant) -> None:
+    try:
+        require_name(grant.worker_id, "worker id")
+        for globs in (grant.topics, grant.capabilities):
+            compile_globs(globs)
+    except (InvalidRequestError, GlobError) as cause:
+        raise WorkerGrantError(str(cause)) from cause
+    if not grant.topics:
+        raise WorkerGrantError(
+            "`allowed_topics` is empty, so the worker could never be offered a job; name topics"
+            " such as `job.deploy.*`"
+        )

@@ -1,0 +1,21 @@
+"""Rewrite what was asked for as a remediation says. The result is a new submission, undecided."""
+
+import msgspec
+
+from forestall.jobs.job import Submission
+from forestall.policy.rules import Remediation
+
+
+def rewritten(submission: Submission, remediation: Remediation) -> Submission:
+    """The same payload under the topic, capability and labels that the remediation names."""
+    labels = {
+        name: value
+        for name, value in submission.labels.items()
+        if name not in remediation.remove_labels
+    }
+    return msgspec.structs.replace(
+        submission,
+        topic=remediation.replacement_topic or submission.topic,
+        capability=remediation.replacement_capability or submission.capability,
+        labels={**labels, **remediation.add_labels},
+    )

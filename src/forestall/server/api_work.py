@@ -1,0 +1,268 @@
+"""The workers' half of the API: credentials, sessions, leases, heartbeats, results."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable
+
+from forestall.control.complete import complete
+from forestall.control.dispatch import Dispatched, dispatch
+from forestall.control.plane import Plane
+from forestall.control.work import (
+    beat,
+    give_back,
+    hand_back,
+    register,
+    session_of,
+    wait_for_work,
+)
+from forestall.control.worker_credentials import issue_worker, list_workers, revoke_worker
+from forestall.control.workers import Session
+from forestall.errors import NotFoundError
+from forestall.identity.roles import Permission
+from forestall.server.http import Answer, Call, Endpoint
+from forestall.wire.jobs import job_summary
+from forestall.wire.work import (
+    CredentialBody,
+    HeartbeatBody,
+    LeaseBody,
+    RegisterBody,
+    ResultBody,
+    ReturnBody,
+    credential_object,
+    decode_credential,
+    decode_heartbeat,
+    decode_lease,
+    decode_register,
+    decode_result,
+    decode_return,
+    dispatched_object,
+    lost_object,
+    registered_object,
+    worker_object,
+)
+
+
+class WorkerNotFoundError(NotFoundError):
+    """No worker of this tenant with this id is registered now."""
+
+    code, http_status = "WORKER_NOT_FOUND", 404
+
+
+# -- what a worker asks --
+
+
+async def _register(plane: Plane, call: Call) -> Answer:
+    session = register(plane, call.who, call.params[0], decode_register(call.body))
+    return Answer(200, registered_object(session, plane.signer.public_key))
+
+
+async def _lease(plane: Plane, call: Call) -> Answer:
+    session = session_of(plane, call.who, call.params[0])
+    limit, seconds = decode_lease(call.body)
+    gone = asyncio.ensure_future(call.gone())
+    try:
+        given = await _take(plane, session, limit, seconds, gone)
+        if given and gone.done():
+            await give_back(plane, given)
+            given = []
+    finally:
+        gone.cancel()
+    return Answer(200, {"jobs": [dispatched_object(item) for item in given]})
+
+
+async def _take(
+    plane: Plane, session: Session, limit: int, seconds: float, gone: asyncio.Future[None]
+) -> list[Dispatched]:
+    """Jobs for a worker: at once when there are any, else when some come or the time is over."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    while True:
+        given = await dispatch(plane, session, limit=limit)
+        left = until - loop.time()
+        if given or left <= 0 or gone.done() or plane.workers.closed:
+            return given
+        await _unless_gone(wait_for_work(plane, session, seconds=left), gone)
+        if plane.workers.get(*session.name) is not session:
+            return []  # registered anew, or revoked
+
+
+async def _unless_gone(waiting: Awaitable[None], gone: asyncio.Future[None]) -> None:
+    task = asyncio.ensure_future(waiting)
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if not task.done():
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+async def _heartbeat(plane: Plane, call: Call) -> Answer:
+    session = session_of(plane, call.who, call.params[0])
+    beats, seconds = decode_heartbeat(call.body)
+    session.notice.clear()
+    lost = await beat(plane, session, beats)
+    if not lost and seconds > 0 and not plane.workers.closed:
+        gone = asyncio.ensure_future(call.gone())
+        try:
+            await _unless_gone(_notice(session, seconds), gone)
+        finally:
+            gone.cancel()
+        lost = await beat(plane, session, beats)
+    return Answer(200, {"lost": [lost_object(item) for item in lost]})
+
+
+async def _notice(session: Session, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(session.notice.wait(), seconds)
+
+
+async def _result(plane: Plane, call: Call) -> Answer:
+    lease_id, answer = decode_result(call.body)
+    job = await complete(plane, call.who, call.params[0], lease_id, answer)
+    return Answer(200, {"job_id": job.id, "state": job.state.value, "code": job.failure_code})
+
+
+async def _return(plane: Plane, call: Call) -> Answer:
+    job = await hand_back(plane, call.who, call.params[0], decode_return(call.body))
+    return Answer(200, {"job_id": job.id, "state": job.state.value})
+
+
+# -- what operators ask --
+
+
+async def _issue(plane: Plane, call: Call) -> Answer:
+    grant, seconds = decode_credential(call.body)
+    expires_at_us = plane.clock.now_us() + seconds * 1_000_000 if seconds is not None else None
+    issued = await issue_worker(
+        plane, call.who.tenant, grant, actor=call.who.principal, expires_at_us=expires_at_us
+    )
+    body = {**credential_object(issued.key), "token": issued.token}
+    return Answer(200 if issued.rotated else 201, body)
+
+
+async def _credentials(plane: Plane, call: Call) -> Answer:
+    keys = await list_workers(plane, call.who.tenant)
+    return Answer(200, {"items": [credential_object(key) for key in keys]})
+
+
+async def _revoke(plane: Plane, call: Call) -> Answer:
+    await revoke_worker(plane, call.who.tenant, call.params[0], actor=call.who.principal)
+    return Answer(204, None)
+
+
+async def _workers(plane: Plane, call: Call) -> Answer:
+    sessions = [session for session in plane.workers if session.tenant == call.who.tenant]
+    return Answer(200, {"items": [_worker_object(plane, session) for session in sessions]})
+
+
+async def _worker(plane: Plane, call: Call) -> Answer:
+    return Answer(200, _worker_object(plane, _session(plane, call)))
+
+
+async def _jobs_of_worker(plane: Plane, call: Call) -> Answer:
+    held = plane.leases.of_worker((call.who.tenant, call.params[0]))
+    return Answer(200, {"items": [job_summary(item.job) for item in held]})
+
+
+async def _revoke_session(plane: Plane, call: Call) -> Answer:
+    session = _session(plane, call)
+    plane.workers.drop(session.tenant, session.id)
+    return Answer(200, {"worker_id": session.id, "tenant": session.tenant, "revoked": True})
+
+
+def _session(plane: Plane, call: Call) -> Session:
+    session = plane.workers.get(call.who.tenant, call.params[0])
+    if session is None:
+        raise WorkerNotFoundError("no such worker is registered now; `GET /api/v1/workers`")
+    return session
+
+
+def _worker_object(plane: Plane, session: Session) -> dict[str, object]:
+    active = plane.leases.count_of_worker(session.name)
+    return worker_object(session, active=active, now_us=plane.clock.now_us())
+
+
+P = Permission
+_WORKERS = "/api/v1/workers"
+
+ENDPOINTS = (
+    Endpoint(
+        "POST",
+        _WORKERS + "/credentials",
+        P.WORKERS_WRITE,
+        _issue,
+        "Issue or rotate the credential of a worker",
+        CredentialBody,
+    ),
+    Endpoint(
+        "GET",
+        _WORKERS + "/credentials",
+        P.WORKERS_READ,
+        _credentials,
+        "List the credentials of workers",
+    ),
+    Endpoint(
+        "DELETE",
+        _WORKERS + "/credentials/{worker_id}",
+        P.WORKERS_WRITE,
+        _revoke,
+        "Revoke the credential of a worker",
+    ),
+    Endpoint("GET", _WORKERS, P.WORKERS_READ, _workers, "List the workers that are there now"),
+    Endpoint("GET", _WORKERS + "/{worker_id}", P.WORKERS_READ, _worker, "Read one worker"),
+    Endpoint(
+        "GET",
+        _WORKERS + "/{worker_id}/jobs",
+        P.WORKERS_READ,
+        _jobs_of_worker,
+        "List the jobs that a worker holds",
+    ),
+    Endpoint(
+        "POST",
+        _WORKERS + "/{worker_id}/revoke-session",
+        P.WORKERS_WRITE,
+        _revoke_session,
+        "Forget a worker's session; it may register again while its credential lasts",
+    ),
+    Endpoint(
+        "POST",
+        _WORKERS + "/{worker_id}/register",
+        P.WORK,
+        _register,
+        "A worker says what it can do",
+        RegisterBody,
+    ),
+    Endpoint(
+        "POST",
+        _WORKERS + "/{worker_id}/lease",
+        P.WORK,
+        _lease,
+        "Take jobs, waiting for the first if wanted",
+        LeaseBody,
+    ),
+    Endpoint(
+        "POST",
+        _WORKERS + "/{worker_id}/heartbeat",
+        P.WORK,
+        _heartbeat,
+        "Renew leases; learn which jobs to stop",
+        HeartbeatBody,
+    ),
+    Endpoint(
+        "POST",
+        "/api/v1/jobs/{job_id}/result",
+        P.WORK,
+        _result,
+        "Answer for a job",
+        ResultBody,
+    ),
+    Endpoint(
+        "POST",
+        "/api/v1/jobs/{job_id}/return",
+        P.WORK,
+        _return,
+        "Give back a job that was not begun",
+        ReturnBody,
+    ),
+)

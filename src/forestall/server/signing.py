@@ -1,0 +1,63 @@
+"""The key that signs tickets: made at the first start, kept in the data directory, never shown."""
+
+import base64
+import os
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from forestall.jobs.ticket import Ticket, sign_ticket
+from forestall.server.files import FileAccessError
+
+TICKET_KEY_FILE = "ticket-key.pem"
+
+
+class FileSigner:
+    """Signs with the key in a file that only its owner may read."""
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._key = key
+        raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        self.public_key = base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+    def ticket(self, ticket: Ticket) -> str:
+        """The text of a signed ticket."""
+        return sign_ticket(ticket, self._key)
+
+
+def load_signer(folder: Path) -> FileSigner:
+    """The signer of a data directory, made when there is none. Raises FileAccessError."""
+    path = folder / TICKET_KEY_FILE
+    try:
+        if not path.exists():
+            _write_key(path)
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError) as cause:
+        raise FileAccessError(
+            f"cannot use the ticket key {path}; put it back from a copy, or remove it and let every"
+            " worker learn the new one"
+        ) from cause
+    if not isinstance(key, Ed25519PrivateKey):
+        raise FileAccessError(f"{path} is not an Ed25519 key")
+    return FileSigner(key)
+
+
+def _write_key(path: Path) -> None:
+    content = Ed25519PrivateKey.generate().private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    partial = path.with_suffix(".part")
+    partial.unlink(missing_ok=True)
+    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)  # whole or not at all

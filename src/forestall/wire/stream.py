@@ -1,0 +1,121 @@
+"""Log entries → events of a stream: one JSON object for both framings (wire-api 19.3).
+
+Beside our fields an event of a job holds those of the peer's packet (19.1), as far as the record
+knows them. Texts of positions and of keys in a sub-protocol are read here too.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from forestall.control.tail import Entry
+from forestall.errors import InvalidRequestError
+from forestall.jobs.job import JobState
+from forestall.jobs.lifecycle import TERMINAL
+from forestall.limits import INTEGER_MAX
+from forestall.wire.compat import iso_time
+
+SUBPROTOCOL = "cordum-api-key"
+_SENDER = "forestall"
+_encode = msgspec.json.Encoder().encode
+
+
+class StreamPositionError(InvalidRequestError):
+    """The position to go on from is no number, or lies beyond the end of the log."""
+
+    code, http_status = "stream_position_invalid", 400
+
+
+class _Facts(msgspec.Struct, frozen=True):
+    """What of the data of a job's record the peer has a word for."""
+
+    state: str = ""
+    topic: str = ""
+    reason: str = ""
+    failure_reason: str = ""
+
+
+_facts = msgspec.json.Decoder(_Facts).decode
+
+
+def event_object(entry: Entry) -> dict[str, Any]:
+    """One record without its salt, its position and the name of the event."""
+    event = {
+        "position": entry.position,
+        "event": entry.shown.event,
+        "kind": entry.kind,
+        "at_us": entry.at_us,
+        "tenant": entry.tenant,
+        "actor": entry.actor,
+        "job_id": entry.job_id,
+        "data": entry.data,
+    }
+    if entry.kind.startswith("job."):
+        event |= _packet(entry)
+    return event
+
+
+def _packet(entry: Entry) -> dict[str, Any]:
+    """The peer's packet about a job: exactly one of jobRequest, jobProgress and jobResult."""
+    facts = _facts(entry.data)
+    packet: dict[str, Any] = {
+        "senderId": _SENDER,
+        "createdAt": iso_time(entry.at_us),
+        "protocolVersion": 1,
+    }
+    about = {"jobId": entry.job_id}
+    if facts.state in TERMINAL:
+        about["status"] = f"JOB_STATUS_{facts.state}"
+        why = facts.failure_reason or facts.reason
+        if why and facts.state != JobState.SUCCEEDED:
+            about["errorMessage"] = why
+        return {**packet, "jobResult": about}
+    if entry.kind == "job.submitted":
+        return {**packet, "jobRequest": {**about, "topic": facts.topic}}
+    return {**packet, "jobProgress": {**about, "message": facts.state}}
+
+
+def event_texts(entries: Iterable[Entry]) -> tuple[str, ...]:
+    """Events as the text frames of a WebSocket."""
+    return tuple(_encode(event_object(entry)).decode() for entry in entries)
+
+
+def event_blocks(entries: Iterable[Entry]) -> bytes:
+    """Events as the blocks of an event stream; JSON holds no line break."""
+    return b"".join(
+        b"id: %d\nevent: %s\ndata: %s\n\n"
+        % (entry.position, entry.shown.event.encode(), _encode(event_object(entry)))
+        for entry in entries
+    )
+
+
+def parse_position(text: str, what: str) -> int:
+    """A position of the log that a client names. Raises StreamPositionError."""
+    if not (text.isascii() and text.isdecimal()) or len(text) > 16 or int(text) > INTEGER_MAX:
+        raise StreamPositionError(f"`{what}` is a position of the log: the id of an event")
+    return int(text)
+
+
+def subprotocol_key(offered: Sequence[str]) -> str | None:
+    """The API key in `cordum-api-key, <base64url>` or `cordum-api-key.<base64url>`; None: none.
+
+    What is not base64url becomes an empty key, which nobody has.
+    """
+    encoded = None
+    for number, name in enumerate(offered):
+        if name.startswith(SUBPROTOCOL + "."):
+            encoded = name.removeprefix(SUBPROTOCOL + ".")
+        elif name == SUBPROTOCOL and number + 1 < len(offered):
+            encoded = offered[number + 1]
+        if encoded is not None:
+            break
+    if encoded is None:
+        return None
+    try:
+        padded = encoded.rstrip("=") + "=" * (-len(encoded.rstrip("=")) % 4)
+        return base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
+    except (binascii.Error, ValueError):
+        return ""

@@ -1,0 +1,293 @@
+"""What workers send and are handed ↔ values. Strict: a worker that mistypes a field is told so."""
+
+from typing import Any
+
+import msgspec
+
+from forestall.control.complete import Answer
+from forestall.control.dispatch import Dispatched
+from forestall.control.work import Beat, Lost, Wanted
+from forestall.control.workers import Session
+from forestall.errors import InvalidRequestError
+from forestall.identity.credentials import ApiKey, WorkerGrant
+from forestall.limits import (
+    ERROR_CHARS_MAX,
+    LEASE_JOBS_MAX,
+    LEASE_SECONDS,
+    LEASE_WAIT_SECONDS_MAX,
+    LIST_ITEMS_PER_FIELD_MAX,
+    NAME_CHARS_MAX,
+    PROGRESS_CHARS_MAX,
+    WORKER_PARALLEL_MAX,
+)
+from forestall.wire.compat import constraints_object, iso_time
+from forestall.wire.strict_json import decode_json
+
+HEARTBEAT_SECONDS = LEASE_SECONDS // 3  # two may be lost before a lease is
+
+
+class RegisterBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /workers/{id}/register."""
+
+    topics: list[str] = []
+    capabilities: list[str] = []
+    max_parallel: int = 1
+
+
+class LeaseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /workers/{id}/lease."""
+
+    limit: int = 1
+    wait_ms: int = 0
+
+
+class BeatBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One job in a heartbeat."""
+
+    job_id: str
+    lease_id: str
+    started: bool = True
+    progress: str = ""
+    percent: int = 0
+
+
+class HeartbeatBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /workers/{id}/heartbeat."""
+
+    leases: list[BeatBody] = []
+    wait_ms: int = 0
+
+
+class ErrorBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What went wrong in an attempt."""
+
+    code: str = "worker_failed"
+    message: str = ""
+
+
+class ResultBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /jobs/{id}/result."""
+
+    lease_id: str
+    status: str
+    result: Any = None
+    error: ErrorBody | None = None
+    retryable: bool = False
+
+
+class ReturnBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /jobs/{id}/return."""
+
+    lease_id: str
+
+
+class CredentialBody(msgspec.Struct, frozen=True):
+    """POST /workers/credentials (wire-api 14.2)."""
+
+    worker_id: str
+    allowed_topics: list[str] = []
+    allowed_pools: list[str] = []
+    allowed_capabilities: list[str] = []
+    expires_in_seconds: int | None = None
+
+
+def decode_register(body: bytes) -> Wanted:
+    """What a worker says of itself."""
+    asked = _decode(body or b"{}", RegisterBody)
+    _bound(asked.max_parallel, "max_parallel", 1, WORKER_PARALLEL_MAX)
+    return Wanted(
+        topics=_names(asked.topics, "topics"),
+        capabilities=_names(asked.capabilities, "capabilities"),
+        max_parallel=asked.max_parallel,
+    )
+
+
+def decode_lease(body: bytes) -> tuple[int, float]:
+    """How many jobs are wanted, and how many seconds the worker will wait for the first."""
+    asked = _decode(body or b"{}", LeaseBody)
+    _bound(asked.limit, "limit", 1, LEASE_JOBS_MAX)
+    return asked.limit, _wait_seconds(asked.wait_ms)
+
+
+def decode_heartbeat(body: bytes) -> tuple[list[Beat], float]:
+    """What a worker says of each job it holds, and how long it will wait for bad news."""
+    asked = _decode(body or b"{}", HeartbeatBody)
+    _bound(len(asked.leases), "leases", 0, WORKER_PARALLEL_MAX)
+    beats = []
+    for said in asked.leases:
+        _bound(said.percent, "percent", 0, 100)
+        beats.append(
+            Beat(
+                job_id=_text(said.job_id, "job_id"),
+                lease_id=_text(said.lease_id, "lease_id"),
+                started=said.started,
+                progress=said.progress[:PROGRESS_CHARS_MAX],
+                percent=said.percent,
+            )
+        )
+    return beats, _wait_seconds(asked.wait_ms)
+
+
+def decode_result(body: bytes) -> tuple[str, Answer]:
+    """The lease, and what became of the attempt."""
+    asked = _decode(body, ResultBody)
+    lease_id = _text(asked.lease_id, "lease_id")
+    if asked.status == "succeeded":
+        if asked.error is not None:
+            raise InvalidRequestError("`error` goes with status `failed`")
+        return lease_id, Answer(result=msgspec.json.encode(asked.result))
+    if asked.status != "failed":
+        raise InvalidRequestError("`status` is `succeeded` or `failed`")
+    error = asked.error or ErrorBody()
+    return lease_id, Answer(
+        error_code=_text(error.code, "error.code") or "worker_failed",
+        error_message=error.message[:ERROR_CHARS_MAX],
+        retryable=asked.retryable,
+    )
+
+
+def decode_return(body: bytes) -> str:
+    """The lease that is given back."""
+    return _text(_decode(body, ReturnBody).lease_id, "lease_id")
+
+
+def decode_credential(body: bytes) -> tuple[WorkerGrant, int | None]:
+    """What a worker may be offered, and in how many seconds its credential ends."""
+    asked = _decode(body, CredentialBody)
+    grant = WorkerGrant(
+        worker_id=asked.worker_id,
+        topics=_names(asked.allowed_topics, "allowed_topics"),
+        pools=_names(asked.allowed_pools, "allowed_pools"),
+        capabilities=_names(asked.allowed_capabilities, "allowed_capabilities"),
+    )
+    if asked.expires_in_seconds is not None:
+        _bound(asked.expires_in_seconds, "expires_in_seconds", 1, 10 * 366 * 86_400)
+    return grant, asked.expires_in_seconds
+
+
+def registered_object(session: Session, ticket_key: str) -> dict[str, Any]:
+    """What a worker is told when it registers."""
+    return {
+        "worker_id": session.id,
+        "tenant": session.tenant,
+        "max_parallel": session.max_parallel,
+        "topics": list(session.topics or session.grant.topics),
+        "capabilities": sorted(session.capabilities),
+        "lease_seconds": LEASE_SECONDS,
+        "heartbeat_seconds": HEARTBEAT_SECONDS,
+        "wait_ms_max": LEASE_WAIT_SECONDS_MAX * 1_000,
+        "ticket_keys": [ticket_key],
+    }
+
+
+def dispatched_object(given: Dispatched) -> dict[str, Any]:
+    """A job as its worker is handed it: everything the job hash covers, and the ticket."""
+    job = given.job
+    assert job.lease is not None
+    return {
+        "job_id": job.id,
+        "lease_id": job.lease.id,
+        "ticket": given.ticket,
+        "attempt": job.attempt,
+        "lease_expires_at_us": given.expires_at_us,
+        "deadline_at_us": _first(job.deadline_at_us, job.lease.runs_until_us),
+        "trace_id": job.trace_id,
+        "tenant": job.tenant,
+        "principal": job.principal,
+        "actor_id": job.actor_id,
+        "actor_type": job.actor_type,
+        "topic": job.topic,
+        "capability": job.capability,
+        "pack_id": job.pack_id,
+        "priority": job.priority.value,
+        "requires": list(job.requires),
+        "risk_tags": list(job.risk_tags),
+        "tags": list(job.tags),
+        "labels": dict(job.labels),
+        "mcp": msgspec.to_builtins(job.mcp),
+        "budget": msgspec.to_builtins(job.budget),
+        "idempotent": job.idempotent,
+        "max_retries": job.max_retries,
+        "job_hash": job.job_hash,
+        "constraints": constraints_object(job.lease.constraints),
+        # As text: its digest is part of the job hash, so not a byte of it may be re-written.
+        "payload": given.payload.decode(),
+    }
+
+
+def _first(*instants_us: int) -> int:
+    return min((at_us for at_us in instants_us if at_us), default=0)
+
+
+def lost_object(lost: Lost) -> dict[str, str]:
+    """A job that the worker must stop."""
+    return {"job_id": lost.job_id, "state": lost.state, "reason": lost.reason}
+
+
+def credential_object(key: ApiKey) -> dict[str, Any]:
+    """A worker's credential without its text (wire-api 14.2)."""
+    grant = key.worker
+    assert grant is not None
+    return {
+        "worker_id": grant.worker_id,
+        "tenant_id": key.tenant,
+        "key_id": key.id,
+        "allowed_topics": list(grant.topics),
+        "allowed_pools": list(grant.pools),
+        "allowed_capabilities": list(grant.capabilities),
+        "created_by": key.created_by,
+        "created_at": iso_time(key.created_at_us),
+        "expires_at": iso_time(key.expires_at_us) if key.expires_at_us else "",
+        "revoked_at": iso_time(key.revoked_at_us) if key.revoked_at_us else "",
+    }
+
+
+def worker_object(session: Session, *, active: int, now_us: int) -> dict[str, Any]:
+    """One worker that is there now (wire-api 18.4)."""
+    age_s = max(0, now_us - session.last_seen_us) // 1_000_000
+    return {
+        "worker_id": session.id,
+        "pool": session.grant.pools[0] if session.grant.pools else "",
+        "pools": list(session.grant.pools),
+        "topics": list(session.topics or session.grant.topics),
+        "capabilities": sorted(session.capabilities),
+        "active_jobs": active,
+        "max_parallel_jobs": session.max_parallel,
+        "last_heartbeat_at": iso_time(session.last_seen_us),
+        "last_heartbeat": iso_time(session.last_seen_us),
+        "heartbeat_age_seconds": age_s,
+        "session_state": "active",
+        "session_valid": True,
+        "online": age_s < LEASE_SECONDS,
+    }
+
+
+def _decode(body: bytes, kind: type[Any]) -> Any:
+    try:
+        return msgspec.convert(decode_json(body), kind)
+    except msgspec.ValidationError as cause:
+        what, _, place = str(cause).partition(" - at ")
+        field = place.strip("`").removeprefix("$.") or "the body"
+        raise InvalidRequestError(f"`{field}`: {what[:1].lower()}{what[1:]}") from cause
+
+
+def _bound(number: int, field: str, least: int, most: int) -> None:
+    if not least <= number <= most:
+        raise InvalidRequestError(f"`{field}` is a whole number from {least} to {most}")
+
+
+def _wait_seconds(wait_ms: int) -> float:
+    _bound(wait_ms, "wait_ms", 0, LEASE_WAIT_SECONDS_MAX * 1_000)
+    return wait_ms / 1_000
+
+
+def _text(text: str, field: str) -> str:
+    if len(text) > NAME_CHARS_MAX:
+        raise InvalidRequestError(f"`{field}` is longer than {NAME_CHARS_MAX} characters")
+    return text
+
+
+def _names(names: list[str], field: str) -> tuple[str, ...]:
+    if len(names) > LIST_ITEMS_PER_FIELD_MAX:
+        raise InvalidRequestError(f"`{field}` has more than {LIST_ITEMS_PER_FIELD_MAX} entries")
+    return tuple(dict.fromkeys(_text(name, field) for name in names))
