@@ -54,9 +54,12 @@ class Dispatched(msgspec.Struct, frozen=True):
 async def dispatch(plane: Plane, session: Session, *, limit: int) -> list[Dispatched]:
     """Up to `limit` jobs for a worker, each allowed now and durable as DISPATCHED to it.
 
-    Raises StoreUnavailableError when nothing could be dispatched because of the store.
+    None for a worker whose credential ended while it waited. Raises StoreUnavailableError when nothing could be dispatched because of the store.
     """
     given: list[Dispatched] = []
+    key = plane.key_by_id(session.key_id)
+    if key is None or not key.usable(plane.clock.now_us()):
+        return given
     while True:
         room = session.max_parallel - plane.leases.count_of_worker(session.name)
         wanted = min(limit - len(given), room)

@@ -140,6 +140,8 @@ async def revoke_key(plane: Plane, tenant: str, key_id: str, *, actor: str) -> A
     except PreconditionFailedError as cause:
         raise KeyNotFoundError(f"the API key `{key_id[:80]}` was revoked already") from cause
     plane.hold_key(revoked)
+    if revoked.worker is not None:
+        plane.workers.drop(tenant, revoked.worker.worker_id)
     return revoked
 
 

@@ -58,6 +58,8 @@ async def activate(plane: Plane, files: Sequence[tuple[str, bytes]], *, actor: s
     await plane.commit(Change(puts=(PutSnapshot(entry),), records=(record,)))
     plane.snapshot = snapshot
     plane.cache.flush()
+    plane.queue.unpark_all()  # what bound them may have changed
+    plane.workers.wake_all()
     plane.telemetry.policy_loaded(snapshot, now_us)
     return snapshot
 

@@ -69,6 +69,7 @@ def register(plane: Plane, subject: Subject, worker_id: str, wanted: Wanted) -> 
     session = Session(
         subject.tenant,
         grant,
+        key_id=subject.key_id,
         topics=wanted.topics,
         capabilities=wanted.capabilities,
         max_parallel=wanted.max_parallel,
@@ -82,7 +83,7 @@ def session_of(plane: Plane, subject: Subject, worker_id: str) -> Session:
     """The session of the worker that asks. Raises WorkerUnknownError, NotThisWorkerError."""
     grant = _grant(subject, worker_id)
     session = plane.workers.get(subject.tenant, grant.worker_id)
-    if session is None or session.grant != grant:
+    if session is None or session.key_id != subject.key_id:
         raise WorkerUnknownError("this worker is not registered; register it and ask again")
     session.last_seen_us = plane.clock.now_us()
     return session

@@ -22,6 +22,7 @@ class Session:
         tenant: str,
         grant: WorkerGrant,
         *,
+        key_id: str,
         topics: tuple[str, ...],
         capabilities: tuple[str, ...],
         max_parallel: int,
@@ -30,6 +31,7 @@ class Session:
         self.tenant = tenant
         self.grant = grant
         self.id = grant.worker_id
+        self.key_id = key_id  # of the credential that it registered with
         self.topics = topics
         granted = compile_globs(grant.capabilities)
         self.capabilities = frozenset(name for name in capabilities if granted(name))
