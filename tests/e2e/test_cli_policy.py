@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -176,3 +178,27 @@ def test_convert(tmp_path: Path) -> None:
     peer.write_text("tier: job\n" + peer.read_text())
     assert run("convert", str(peer), "-o", str(ours)).exit_code == 1
     assert not ours.exists()
+
+
+def test_check_imports_no_more_than_it_needs() -> None:
+    """Most of its time to the first line is importing; the budget for that is 0.15 s."""
+    program = (
+        "import sys; from click.testing import CliRunner; from forestall.cli.main import cli;"
+        f"done = CliRunner().invoke(cli, ['policy', 'check', {STARTER!r}]);"
+        "print(done.exit_code, *sorted(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    code, *modules = done.stdout.split()
+    assert code == "0"
+    needless = (
+        "importlib.metadata",
+        "zoneinfo",
+        "http.client",
+        "forestall.facts.shell",
+        "forestall.policy.convert",
+        "forestall.policy.coverage",
+        "forestall.cli.simulate",
+    )
+    assert [each for each in needless if each in modules] == []

@@ -1,37 +1,22 @@
 """`forestall policy check|test|show|explain|convert`: reads policies as the server would."""
 
-import copy
+from __future__ import annotations
+
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from forestall.cli.output import EXIT_CHECK_FAILED, json_option, print_json
-from forestall.cli.policy_report import (
-    Result,
-    coverage_object,
-    junit_xml,
-    outcome_object,
-    outcome_results,
-    print_coverage,
-    print_snapshot,
-    print_warnings,
-    problem_object,
-    problem_results,
-    sarif_log,
-    snapshot_object,
-    warning_object,
-    warning_results,
-)
-from forestall.cli.simulate import explain as explain_command
-from forestall.policy.analyse import analyse
-from forestall.policy.compile import Snapshot, compile_policy
-from forestall.policy.convert import convert as converted_policy
-from forestall.policy.coverage import measure
-from forestall.policy.language import load_policy
-from forestall.policy.problems import PolicyError, Problem
-from forestall.policy.rules import Policy
-from forestall.policy.testing import CaseFile, TestOutcome, cases_of, load_cases, run_tests
+
+# Each command imports what it needs when it runs: most of the time of a short one is importing.
+if TYPE_CHECKING:
+    from forestall.cli.policy_report import Result
+    from forestall.policy.problems import Problem
+    from forestall.policy.rules import Policy
+    from forestall.policy.snapshot import Snapshot
+    from forestall.policy.testing import CaseFile, TestOutcome
 
 _paths = click.argument(
     "paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
@@ -45,7 +30,19 @@ _sarif_option = click.option(
 )
 
 
-@click.group()
+class _PolicyGroup(click.Group):
+    """Its `explain` is that of the server's commands, which takes an HTTP client to import."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), "explain"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "explain":
+            return _offline_explain()
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_PolicyGroup)
 def policy() -> None:
     """Check and test policy files; needs no server."""
 
@@ -60,6 +57,16 @@ def check(paths: tuple[Path, ...], strict: bool, sarif_path: Path | None, as_jso
 
     Warns about rules that load and do not mean what they seem to.
     """
+    from forestall.cli.policy_report import (
+        print_warnings,
+        problem_object,
+        problem_results,
+        warning_object,
+        warning_results,
+    )
+    from forestall.policy.analyse import analyse
+    from forestall.policy.problems import PolicyError
+
     policies, snapshot, problems = _load(paths)
     warnings = analyse(snapshot) if snapshot is not None else ()
     errors = sum(each.error for each in warnings)
@@ -129,6 +136,18 @@ def test(
 
     Names the rules that no case exercises.
     """
+    from forestall.cli.policy_report import (
+        coverage_object,
+        junit_xml,
+        outcome_object,
+        outcome_results,
+        print_coverage,
+        problem_results,
+    )
+    from forestall.policy.coverage import measure
+    from forestall.policy.problems import PolicyError
+    from forestall.policy.testing import cases_of, run_tests
+
     policies, snapshot, problems = _load(paths)
     files, case_problems = _load_cases(case_paths)
     problems.extend(case_problems)
@@ -172,6 +191,9 @@ def test(
 @json_option
 def show(paths: tuple[Path, ...], as_json: bool) -> None:
     """Print what policy files compile to: layers and rules in order, and the digest."""
+    from forestall.cli.policy_report import print_snapshot, snapshot_object
+    from forestall.policy.problems import PolicyError
+
     _, snapshot, problems = _load(paths)
     if snapshot is None:
         raise PolicyError(problems)
@@ -197,6 +219,8 @@ def convert(path: Path, out_path: Path | None) -> None:
     Each change is a comment with the line it came from; what has no counterpart is an error,
     and nothing is written.
     """
+    from forestall.policy.convert import convert as converted_policy
+
     text = converted_policy(_bytes(path), source=str(path))
     if out_path is None:
         click.echo(text, nl=False)
@@ -206,6 +230,10 @@ def convert(path: Path, out_path: Path | None) -> None:
 
 def _offline_explain() -> click.Command:
     """`forestall explain`, of a policy file only."""
+    import copy
+
+    from forestall.cli.simulate import explain as explain_command
+
     command = copy.copy(explain_command)
     command.params = [copy.copy(param) for param in command.params]
     for param in command.params:
@@ -213,9 +241,6 @@ def _offline_explain() -> click.Command:
             param.required = param.name == "policy_path"
             param.hidden = param.name in ("url", "api_key")
     return command
-
-
-policy.add_command(_offline_explain())
 
 
 def _print_outcomes(outcomes: list[TestOutcome]) -> None:
@@ -234,10 +259,16 @@ def _write(path: Path, text: str) -> None:
 
 
 def _write_sarif(path: Path, results: list[Result]) -> None:
+    from forestall.cli.policy_report import sarif_log
+
     _write(path, json.dumps(sarif_log(results), indent=2) + "\n")
 
 
 def _load(paths: tuple[Path, ...]) -> tuple[list[Policy], Snapshot | None, list[Problem]]:
+    from forestall.policy.compile import compile_policy
+    from forestall.policy.language import load_policy
+    from forestall.policy.problems import PolicyError
+
     policies: list[Policy] = []
     problems: list[Problem] = []
     for path in _files(paths):
@@ -254,6 +285,9 @@ def _load(paths: tuple[Path, ...]) -> tuple[list[Policy], Snapshot | None, list[
 
 
 def _load_cases(paths: tuple[Path, ...]) -> tuple[list[CaseFile], list[Problem]]:
+    from forestall.policy.problems import PolicyError
+    from forestall.policy.testing import load_cases
+
     files: list[CaseFile] = []
     problems: list[Problem] = []
     for path in paths:

@@ -3,11 +3,13 @@
 Texts in, texts out; nothing here reads a policy or decides.
 """
 
+from __future__ import annotations
+
 import html
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 import click
@@ -15,15 +17,16 @@ import msgspec
 
 from forestall import __version__
 from forestall.cli.output import shown
-from forestall.policy.analyse import WARNING_CODES, PolicyWarning
 from forestall.policy.clauses import said_clauses
-from forestall.policy.compile import Snapshot
-from forestall.policy.coverage import Coverage, RuleCoverage
-from forestall.policy.problems import Problem
+from forestall.policy.problems import WARNING_CODES, PolicyWarning, Problem
 from forestall.policy.rules import Clause, Rule
-from forestall.policy.testing import TestOutcome
 
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+if TYPE_CHECKING:
+    from forestall.policy.coverage import Coverage, RuleCoverage
+    from forestall.policy.snapshot import Snapshot
+    from forestall.policy.testing import TestOutcome
+
+_NOT_XML = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"  # slow to compile
 _RULES = {
     "policy_invalid": "The policy cannot be loaded as written.",
     "test_failed": "A case is decided otherwise than it wants.",
@@ -132,7 +135,7 @@ def junit_xml(outcomes: Sequence[TestOutcome]) -> str:
 
 def _xml(text: str) -> str:
     """A quoted attribute; characters that XML cannot hold are replaced."""
-    return f'"{html.escape(_NOT_XML.sub(chr(0xFFFD), text))}"'
+    return f'"{html.escape(re.sub(_NOT_XML, chr(0xFFFD), text))}"'
 
 
 # -- SARIF --

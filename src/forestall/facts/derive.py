@@ -97,7 +97,9 @@ def derive(derivation: Derivation, payload: Any) -> tuple[LabelView, ...]:
         for field in derivation.fields
         for text in _texts_at(payload, field, is_command=is_command)
     ]
-    views = {tuple(view.items()): view for view in _DERIVERS[derivation.kind](texts, derivation)}
+    # Without a text there is nothing to parse, and no parser to import for it.
+    found = _DERIVERS[derivation.kind](texts, derivation) if texts else ()
+    views = {tuple(view.items()): view for view in found}
     if len(views) > VIEWS_MAX:
         raise TooMuchToDeriveError
     labels = LABELS_OF_KIND[derivation.kind]

@@ -14,6 +14,7 @@ from forestall.policy.analyse_globs import can_match
 from forestall.policy.analyse_match import contradiction, rule_covers
 from forestall.policy.analyse_sample import Sample, fields_sample, sample_of
 from forestall.policy.evaluate import evaluate
+from forestall.policy.problems import PolicyWarning
 from forestall.policy.remedies import Remedies, who_said
 from forestall.policy.request import Request
 from forestall.policy.rules import Effect, Match, Policy, Rule
@@ -28,28 +29,6 @@ _CLAIMED_FIELDS = {
     "requires": "requires",
 }
 _ALLOWS = (Effect.ALLOW, Effect.ALLOW_WITH_CONSTRAINTS)
-
-WARNING_CODES = {
-    "never_matches": "No request can match the rule.",
-    "shadowed": "An earlier rule of the same file matches whatever the rule matches.",
-    "allow_on_claim": "The rule allows because of something that the client merely says.",
-    "dodgeable": "A client that leaves something out gets a looser decision.",
-    "unused_label_trust": "No rule reads the label that the file says whom to believe about.",
-    "unused_derive": "Nothing reads what the entry derives.",
-    "remediation_denied": "A remediation leads to a denied request.",
-}
-
-
-class PolicyWarning(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing about a policy that its author should look at; `error` is one to mend."""
-
-    code: str
-    source: str
-    line: int  # of the rule, or of what it is about inside the rule or the file
-    rule_id: str  # empty where it is about no rule
-    message: str
-    hint: str = ""
-    error: bool = False
 
 
 def analyse(snapshot: Snapshot) -> tuple[PolicyWarning, ...]:

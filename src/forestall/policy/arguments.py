@@ -8,6 +8,7 @@ cannot hold of one node and fail of another. A missing place makes a condition f
 
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import re2
@@ -17,13 +18,12 @@ from forestall.policy.globs import GlobError, compile_globs
 from forestall.policy.rules import ArgCondition, Operator
 
 Steps = tuple[str | int, ...]
-_STEP = re.compile(
+_STEP = (
     r"\.([A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)"
     r"|\[(0|-?[1-9][0-9]{0,8})\]"
     r"|\['((?:[^'\\]|\\['\\])*)'\]"
     r'|\["((?:[^"\\]|\\["\\])*)"\]'
 )
-_ESCAPE = re.compile(r"\\(.)")
 _MISSING = object()
 _PATTERN_MEMORY_BYTES = 8 << 20
 
@@ -32,16 +32,23 @@ class ArgumentError(ValueError):
     """A condition cannot be written so, or cannot be held against this value."""
 
 
+@cache
+def _step_pattern() -> re.Pattern[str]:
+    """Compiled when the first path is read: it takes longer than importing this module."""
+    return re.compile(_STEP)
+
+
 def parse_path(text: str) -> Steps:
     """The steps of a singular path. Raises ArgumentError for anything else."""
     if len(text) > ARG_PATH_CHARS_MAX:
         raise ArgumentError(f"a path is at most {ARG_PATH_CHARS_MAX} characters long")
     if not text.startswith("$"):
         raise ArgumentError("a path begins with `$`, such as `$.amount`")
+    step = _step_pattern()
     steps: list[str | int] = []
     position = 1
     while position < len(text):
-        found = _STEP.match(text, position)
+        found = step.match(text, position)
         if found is None:
             raise ArgumentError(
                 f"`{text[position:][:20]}` does not name one place; use `.name`, `['name']`, `[0]`"
@@ -49,7 +56,7 @@ def parse_path(text: str) -> Steps:
         name, index, single, double = found.groups()
         quoted = single if single is not None else double
         if quoted is not None:
-            steps.append(_ESCAPE.sub(r"\1", quoted))
+            steps.append(re.sub(r"\\(.)", r"\1", quoted))
         else:
             steps.append(int(index) if index is not None else name)
         position = found.end()

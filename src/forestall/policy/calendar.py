@@ -7,11 +7,12 @@ everywhere; its version is part of the snapshot digest.
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache
-from importlib.metadata import version
-from importlib.resources import files
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING
 
 from forestall.policy.rules import TimeMatch
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MINUTES_PER_DAY = 24 * 60
@@ -23,12 +24,17 @@ class CalendarError(ValueError):
 
 def zone_rules_version() -> str:
     """Which edition of the time zone rules decides."""
+    from importlib.metadata import version  # as long to import as all of the language
+
     return version("tzdata")
 
 
 @cache
-def zone(name: str) -> ZoneInfo:
+def zone(name: str) -> "ZoneInfo":
     """A time zone of the tz database. Raises CalendarError."""
+    from importlib.resources import files
+    from zoneinfo import ZoneInfo
+
     parts = name.split("/")
     if not all(
         part and part.replace("_", "").replace("-", "").replace("+", "").isalnum() for part in parts

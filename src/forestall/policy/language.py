@@ -5,7 +5,6 @@ in `_TOP_KEYS`, `_RULE_KEYS` and the like: a key outside them is an error, with 
 probably meant.
 """
 
-from difflib import get_close_matches
 from pathlib import Path
 
 from forestall.facts.derive import FIELDS_OF_KIND, Derivation, PayloadKind
@@ -105,7 +104,7 @@ def _read_policy(reader: Reader, root: Node | None) -> Policy | None:
         return None
     reader.known_keys(top, _TOP_KEYS, "a policy file", PEER_TOP_KEYS)
     layer = reader.text(top, "layer") or ""
-    if layer != "invariants" and get_close_matches(layer.lower(), ["invariants"], cutoff=0.8):
+    if layer and layer != "invariants" and _is_nearly(layer, "invariants"):
         reader.problem(
             top.entries["layer"][1], f"unknown layer `{layer}`", "did you mean `invariants`?"
         )
@@ -126,6 +125,12 @@ def _read_policy(reader: Reader, root: Node | None) -> Policy | None:
         tests=read_tests(reader, top),
         places=reader.places,
     )
+
+
+def _is_nearly(text: str, word: str) -> bool:
+    from difflib import get_close_matches  # few files name a layer
+
+    return bool(get_close_matches(text.lower(), [word], cutoff=0.8))
 
 
 def _read_default(reader: Reader, top: Mapping) -> Effect | None:

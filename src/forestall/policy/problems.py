@@ -1,7 +1,6 @@
 """What is wrong with a policy file, said in the style of a good compiler."""
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 
 import msgspec
 
@@ -21,6 +20,29 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     hint: str = ""
     length: int = 1
     excerpt: str = ""  # the line of the file, without its end
+
+
+WARNING_CODES = {
+    "never_matches": "No request can match the rule.",
+    "shadowed": "An earlier rule of the same file matches whatever the rule matches.",
+    "allow_on_claim": "The rule allows because of something that the client merely says.",
+    "dodgeable": "A client that leaves something out gets a looser decision.",
+    "unused_label_trust": "No rule reads the label that the file says whom to believe about.",
+    "unused_derive": "Nothing reads what the entry derives.",
+    "remediation_denied": "A remediation leads to a denied request.",
+}
+
+
+class PolicyWarning(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing about a policy that its author should look at; `error` is one to mend."""
+
+    code: str
+    source: str
+    line: int  # of the rule, or of what it is about inside the rule or the file
+    rule_id: str  # empty where it is about no rule
+    message: str
+    hint: str = ""
+    error: bool = False
 
 
 class PolicyError(ForestallError):
@@ -66,6 +88,8 @@ def _printable(text: str) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint that names the closest known word, or lists what there is."""
+    from difflib import get_close_matches  # only a mistake needs it
+
     names = sorted(known)
     close = get_close_matches(word, names, n=1, cutoff=0.6)
     return f"did you mean `{close[0]}`?" if close else "known here: " + ", ".join(names)

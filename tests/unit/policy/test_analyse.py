@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forestall.policy import Policy, Request, compile_policy, load_policy
-from forestall.policy.analyse import WARNING_CODES, PolicyWarning, analyse
+from forestall.policy.analyse import analyse
 from forestall.policy.analyse_globs import can_match, example, globs_cover, globs_disjoint
 from forestall.policy.analyse_match import _REASONED, contradiction
 from forestall.policy.evaluate import evaluate
 from forestall.policy.globs import GlobError, compile_globs, glob_pattern
+from forestall.policy.problems import WARNING_CODES, PolicyWarning
 from forestall.policy.rules import Match
 from tests.property.strategies import instants, policies, requests
 
