@@ -1,0 +1,271 @@
+"""The door of the log's stream: server-sent events and WebSocket frames on one path. No verbs.
+
+A stream reads the log only after it was woken and only as fast as its client reads, so a slow
+client costs one page of memory. It looks at its credential before each thing it sends, and at least
+every STREAM_HEARTBEAT_SECONDS.
+"""
+
+import asyncio
+import contextlib
+from abc import abstractmethod
+from enum import Enum
+from typing import Any
+from urllib.parse import urlsplit
+
+from forestall.control.announce import Listener
+from forestall.control.keys import still_valid
+from forestall.control.plane import Plane
+from forestall.control.read import read_job
+from forestall.control.tail import Page
+from forestall.errors import ForbiddenError, ForestallError
+from forestall.identity.credentials import Subject
+from forestall.limits import STREAM_HEARTBEAT_SECONDS
+from forestall.server.http import Answer, Call, Headers, OpenBody, Receive, Send
+from forestall.server.protocol import STREAMING
+from forestall.wire.stream import (
+    SUBPROTOCOL,
+    StreamPositionError,
+    event_blocks,
+    event_texts,
+    parse_position,
+)
+from forestall.wire.submissions import TENANT_ACCESS_DENIED, TenantAccessError
+
+_TENANT_FIELDS = ("tenant", "tenant_id", "org_id")
+_EVENT_STREAM = "text/event-stream"
+_HEARTBEAT = b":\n\n"
+
+
+class UpgradeRequiredError(ForestallError):
+    """This path speaks server-sent events and WebSocket, and neither was asked for."""
+
+    code, http_status = "upgrade_required", 426
+
+
+class OriginDeniedError(ForbiddenError):
+    """A page of another site asked for a stream without putting the key into the sub-protocol."""
+
+    code, http_status = "origin_denied", 403
+
+
+class _Ending(Enum):
+    """Why a stream is over, as a close code and reason of WebSocket (RFC 6455, 7.4.1)."""
+
+    GONE = 1000, ""
+    REVOKED = 1008, "credential revoked"
+    FAILED = 1011, "the log cannot be read"
+    STOPPING = 1012, "the server is stopping"
+
+
+async def open_stream(plane: Plane, call: Call) -> Answer:
+    """Follow the log of the caller's tenant, or of one job of it."""
+    if not call.websocket and not _wants_events(call.header(b"accept")):
+        raise UpgradeRequiredError(
+            f"send `Accept: {_EVENT_STREAM}`, or upgrade the connection to a WebSocket"
+        )
+    _require_own_page(call)
+    subject = call.who
+    if any(call.query.get(name, subject.tenant) != subject.tenant for name in _TENANT_FIELDS):
+        raise TenantAccessError(TENANT_ACCESS_DENIED)
+    job_id = call.params[0] if call.params else ""
+    if job_id:
+        await read_job(plane, subject, job_id)
+    start = _start(call, await plane.store.log_end())
+    # The last thing that can be refused: from here on the stream sees to it that it is closed.
+    listener = plane.announcer.listen(subject, job_id)
+    return Answer(200, LogStream(plane, listener, start))
+
+
+def _wants_events(accept: str) -> bool:
+    kinds = (part.partition(";")[0].strip().lower() for part in accept.split(","))
+    return _EVENT_STREAM in kinds
+
+
+def _require_own_page(call: Call) -> None:
+    """If something adds credentials to requests by itself, a foreign page gets nothing by it."""
+    origin = call.header(b"origin")
+    if not origin or call.key_in_subprotocol:
+        return
+    if urlsplit(origin).netloc.lower() != call.header(b"host").lower():
+        raise OriginDeniedError("a page of another site may not open a stream with this credential")
+
+
+def _start(call: Call, end: int) -> int:
+    """Where to begin. Last-Event-ID wins: who reconnects repeats the query of the first time."""
+    last = call.header(b"last-event-id") or call.query.get("last_event_id", "")
+    first = call.query.get("from", "")
+    if last:
+        start = parse_position(last, "Last-Event-ID") + 1
+    elif first:
+        start = parse_position(first, "from")
+    else:
+        return end
+    if start > end:
+        raise StreamPositionError(
+            f"the log ends before position {start}; was the server restored from a backup?"
+            " begin again without a position, or with `from=0`",
+            details={"end": end},
+        )
+    return start
+
+
+class _Framing:
+    """How events travel on one connection."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    @abstractmethod
+    async def open(self, headers: Headers) -> None:
+        """Say that the stream begins."""
+
+    @abstractmethod
+    async def write(self, page: Page, subject: Subject) -> bool:
+        """Send what of a page the subject may see; whether there was anything."""
+
+    @abstractmethod
+    async def beat(self) -> None:
+        """Show that the connection lives."""
+
+    @abstractmethod
+    async def close(self, ending: _Ending) -> None:
+        """Say that the stream is over."""
+
+
+class _EventStream(_Framing):
+    """Server-sent events. Nothing stands before the first event: a comment is an event to some."""
+
+    async def open(self, headers: Headers) -> None:
+        kind = (
+            (b"content-type", _EVENT_STREAM.encode()),
+            (b"x-accel-buffering", b"no"),  # a proxy that collects would hold events back
+        )
+        await self._send(
+            {"type": "http.response.start", "status": 200, "headers": [*headers, *kind]}
+        )
+
+    async def write(self, page: Page, subject: Subject) -> bool:
+        made = page.made((_EventStream, subject.role), lambda: event_blocks(page.visible(subject)))
+        if made:
+            await self._body(made)
+        return bool(made)
+
+    async def beat(self) -> None:
+        await self._body(_HEARTBEAT)
+
+    async def close(self, ending: _Ending) -> None:
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _body(self, data: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+
+class _WebSocket(_Framing):
+    """Text frames, one an event. The server in front pings."""
+
+    def __init__(self, send: Send, offered: list[str]) -> None:
+        super().__init__(send)
+        # A client must hang up on a sub-protocol that it did not offer, so only if it did.
+        self._subprotocol = SUBPROTOCOL if SUBPROTOCOL in offered else None
+
+    async def open(self, headers: Headers) -> None:
+        await self._send(
+            {
+                "type": "websocket.accept",
+                "subprotocol": self._subprotocol,
+                "headers": list(headers),
+            }
+        )
+
+    async def write(self, page: Page, subject: Subject) -> bool:
+        made = page.made((_WebSocket, subject.role), lambda: event_texts(page.visible(subject)))
+        for text in made:
+            await self._send({"type": "websocket.send", "text": text})
+        return bool(made)
+
+    async def beat(self) -> None:
+        pass
+
+    async def close(self, ending: _Ending) -> None:
+        code, reason = ending.value
+        await self._send({"type": "websocket.close", "code": code, "reason": reason})
+
+
+class LogStream(OpenBody):
+    """One follower of the log on one connection."""
+
+    def __init__(self, plane: Plane, listener: Listener, start: int) -> None:
+        self._plane = plane
+        self._listener = listener
+        self._position = start  # of the next record to read
+        self._gone = False
+
+    async def run(
+        self, scope: dict[str, Any], receive: Receive, send: Send, headers: Headers
+    ) -> None:
+        """Send events until the client hangs up, loses its right, or the server stops."""
+        framing: _Framing = (
+            _WebSocket(send, scope["subprotocols"])
+            if scope["type"] == "websocket"
+            else _EventStream(send)
+        )
+        if self._position:
+            headers = (*headers, (b"last-event-id", b"%d" % (self._position - 1)))
+        scope.setdefault("state", {})[STREAMING] = True
+        with self._listener:
+            if scope.get("method") == "HEAD":
+                await framing.open(headers)
+                await framing.close(_Ending.GONE)
+                return
+            watch = asyncio.create_task(self._watch(receive))
+            try:
+                # Whoever is gone cannot be sent anything: OSError (ASGI, spec version 2.4).
+                with contextlib.suppress(OSError):
+                    await framing.open(headers)
+                    ending = await self._follow(framing)
+                    if ending is not _Ending.GONE:
+                        await framing.close(ending)
+            finally:
+                watch.cancel()
+
+    async def _follow(self, framing: _Framing) -> _Ending:
+        clock = asyncio.get_running_loop().time
+        subject, job_id = self._listener.subject, self._listener.job_id
+        sent_at = clock()
+        more = True
+        while True:
+            while not more:
+                more = await self._listener.wait(
+                    max(0.0, sent_at + STREAM_HEARTBEAT_SECONDS - clock())
+                )
+                if ending := self._ending():
+                    return ending
+                if not more:
+                    await framing.beat()
+                    sent_at = clock()
+            try:
+                page = await self._plane.tail.page(subject.tenant, job_id, self._position)
+            except ForestallError:
+                return _Ending.FAILED
+            if ending := self._ending():
+                return ending
+            self._position, more = page.end, page.more
+            if await framing.write(page, subject):
+                sent_at = clock()
+            del page  # while we wait, nothing of it is kept
+
+    def _ending(self) -> _Ending | None:
+        if self._gone:
+            return _Ending.GONE
+        if self._plane.announcer.stopping:
+            return _Ending.STOPPING
+        if not still_valid(self._plane, self._listener.subject):
+            return _Ending.REVOKED
+        return None
+
+    async def _watch(self, receive: Receive) -> None:
+        """Notice that the client hangs up. What it says is ignored; its size is bounded."""
+        while (await receive())["type"] not in ("http.disconnect", "websocket.disconnect"):
+            pass
+        self._gone = True
+        self._listener.wake()
