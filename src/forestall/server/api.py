@@ -20,6 +20,7 @@ from forestall.jobs.job import JobState
 from forestall.limits import DECISIONS_PER_JOB_PAGE_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX
 from forestall.server.api_work import ENDPOINTS as WORK_ENDPOINTS
 from forestall.server.http import Answer, Call, Endpoint
+from forestall.server.stream import open_stream
 from forestall.wire.compat import iso_time, remediation_objects
 from forestall.wire.decisions import check_answer, decision_object, explain_object
 from forestall.wire.errors import error_object
@@ -360,6 +361,8 @@ ENDPOINTS = (
     Endpoint("POST", _KEYS, P.KEYS_WRITE, _create_key, "Create an API key", NewKeyBody),
     Endpoint("GET", _KEYS, P.KEYS_READ, _list_keys, "List API keys"),
     Endpoint("DELETE", _KEYS + "/{key_id}", P.KEYS_WRITE, _revoke_key, "Revoke an API key"),
+    Endpoint("GET", "/api/v1/stream", P.JOBS_READ, open_stream, "Follow the log as it grows"),
+    Endpoint("GET", _JOBS + "/{job_id}/stream", P.JOBS_READ, open_stream, "Follow one job"),
     Endpoint("GET", "/api/v1/health", P.JOBS_READ, _health, "Can the plane decide?"),
     Endpoint("GET", "/health", None, _health, "Can the plane decide?"),
     Endpoint("GET", "/healthz", None, _ready, "Can the plane decide and read its store?"),

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import re
 import time
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -29,6 +30,7 @@ from forestall.identity.roles import Permission
 from forestall.limits import BODY_BYTES_MAX, BODY_READ_SECONDS_MAX, QUERY_FIELDS_MAX
 from forestall.server.metrics import Metrics
 from forestall.wire.errors import error_object
+from forestall.wire.stream import subprotocol_key
 from forestall.wire.submissions import TENANT_ACCESS_DENIED, TenantAccessError
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -48,6 +50,8 @@ _SINGLE_HEADERS = frozenset(
         b"content-length",
         b"content-type",
         b"idempotency-key",
+        b"last-event-id",
+        b"origin",
         b"x-api-key",
         b"x-cordum-tenant",
         b"x-idempotency-key",
@@ -91,8 +95,18 @@ class ClientGoneError(Exception):
     """The client hung up before it had sent its request; there is nobody to answer."""
 
 
+class OpenBody:
+    """An answer that goes on: it has the connection to itself, from its first header to its end."""
+
+    @abstractmethod
+    async def run(
+        self, scope: dict[str, Any], receive: Receive, send: Send, headers: Headers
+    ) -> None:
+        """Answer, beginning with these headers, and end the answer."""
+
+
 class Answer(NamedTuple):
-    """A status, a JSON value and extra headers."""
+    """A status, a JSON value (or a body that goes on) and extra headers."""
 
     status: int
     body: Any
@@ -108,6 +122,8 @@ class Call(NamedTuple):
     headers: dict[bytes, bytes]
     body: bytes
     receive: Receive
+    websocket: bool = False
+    key_in_subprotocol: bool = False  # and not in a header, which something may add by itself
 
     async def gone(self) -> None:
         """Return when the client hangs up. For handlers that wait; the body is read already."""
@@ -166,8 +182,9 @@ class Gateway:
                 self._exact[route.pattern] = route
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        """Answer one HTTP request; other protocols are refused by the server in front."""
-        if scope["type"] != "http":
+        """Answer one HTTP request, or one WebSocket handshake as if it were a GET."""
+        websocket = scope["type"] == "websocket"
+        if not websocket and scope["type"] != "http":
             return
         started = time.perf_counter()
         headers = dict(scope["headers"])
@@ -177,7 +194,7 @@ class Gateway:
             request_id = sent_id.decode()
         else:
             request_id = self._plane.random.token(8).hex()
-        method: str = scope["method"]
+        method: str = scope.get("method", "GET")
         route, params = self._find(scope["path"])
         pattern = route.pattern if route else "unknown"
         try:
@@ -194,9 +211,14 @@ class Gateway:
             # The client learns nothing; the operator gets the traceback under the request id.
             _LOG.exception("unforeseen error in %s %s (request %s)", method, pattern, request_id)
             answer = _refusal(InternalError("internal error"), request_id, route)
-        await _send(send, answer, request_id, head_only=method == "HEAD")
+        if not isinstance(answer.body, OpenBody):
+            deny = _denying(send) if websocket else send
+            await _send(deny, answer, request_id, head_only=method == "HEAD")
         known = method if method in ("GET", "POST", "PUT", "DELETE", "HEAD") else "OTHER"
         self._metrics.answered(known, pattern, answer.status, time.perf_counter() - started)
+        if isinstance(answer.body, OpenBody):
+            opening = (*_FIXED_HEADERS, (b"x-request-id", request_id.encode()), *answer.headers)
+            await answer.body.run(scope, receive, send, opening)
 
     def _log_failure(self, error: ForestallError, method: str, pattern: str) -> None:
         """Say that requests are being refused: once in a while, since a full disk refuses many."""
@@ -220,18 +242,25 @@ class Gateway:
         if endpoint is None:
             raise MethodNotAllowedError(f"this path does not take {method[:16]}")
         subject = None
+        websocket = scope["type"] == "websocket"
+        key_in_subprotocol = False
         if endpoint.permission is not None:
-            subject = authenticate(self._plane, _credential(headers))
+            key = _credential(headers)
+            if key is None and websocket:
+                key = subprotocol_key(scope["subprotocols"])
+                key_in_subprotocol = key is not None
+            subject = authenticate(self._plane, key)
             _require_tenant(subject, headers)
             if not subject.may(endpoint.permission):
                 raise ForbiddenError(
                     f"the role `{subject.role}` may not do this; it needs `{endpoint.permission}`",
                     details={"required": endpoint.permission.value, "role": subject.role.value},
                 )
-        body = await _read_body(receive, headers)
+        body = b"" if websocket else await _read_body(receive, headers)
         query = _query(scope["query_string"])
         return await endpoint.handler(
-            self._plane, Call(subject, params, query, headers, body, receive)
+            self._plane,
+            Call(subject, params, query, headers, body, receive, websocket, key_in_subprotocol),
         )
 
     def _find(self, path: str) -> tuple[_Route | None, tuple[str, ...]]:
@@ -349,7 +378,18 @@ def _refusal(error: ForestallError, request_id: str, route: _Route | None) -> An
         headers.append((b"allow", ", ".join(sorted(route.by_method)).encode()))
     if error.http_status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
+    if error.http_status == 426:
+        headers += [(b"upgrade", b"websocket"), (b"connection", b"upgrade")]
     return Answer(error.http_status, error_object(error, request_id), headers)
+
+
+def _denying(send: Send) -> Send:
+    """Turns an HTTP answer into the refusal of a WebSocket handshake (ASGI, denial response)."""
+
+    async def deny(message: dict[str, Any]) -> None:
+        await send({**message, "type": f"websocket.{message['type']}"})
+
+    return deny
 
 
 async def _send(send: Send, answer: Answer, request_id: str, *, head_only: bool) -> None:

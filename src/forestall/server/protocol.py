@@ -1,21 +1,60 @@
-"""HTTP/1.1 as uvicorn speaks it, with bounds on what comes before anybody has proven who they are.
+"""HTTP/1.1 and WebSocket as uvicorn speaks them, with bounds on what a connection may cost.
 
-A head may be so long, hold so many fields and take so many seconds; past that the connection ends.
+A head may be so long, hold so many fields and take so many seconds, and a client may read nothing
+for so many seconds; past that the connection ends.
 """
 
 import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from forestall.limits import HEAD_BYTES_MAX, HEAD_FIELDS_MAX, HEAD_SECONDS_MAX
+from forestall.limits import (
+    HEAD_BYTES_MAX,
+    HEAD_FIELDS_MAX,
+    HEAD_SECONDS_MAX,
+    STREAM_STOP_SECONDS_MAX,
+    WRITE_STALL_SECONDS_MAX,
+)
+
+STREAMING = "forestall.stream"  # in `scope["state"]`: may be cut off when the server stops
 
 
 class HeadTooLargeError(ValueError):
     """The head of a request passes a bound; the parser turns this into a 400."""
 
 
-class BoundedHttpProtocol(HttpToolsProtocol):
+class _Impatient(asyncio.Protocol):
+    """Hangs up on a client that does not read what was written to it."""
+
+    loop: asyncio.AbstractEventLoop
+    transport: asyncio.Transport
+    _stall_timer: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stall_timer = self.loop.call_later(WRITE_STALL_SECONDS_MAX, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._stop_stall_timer()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_stall_timer()
+        super().connection_lost(exc)
+
+    def _stop_stall_timer(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+
+    def _abort_soon(self) -> None:
+        """What is unsent by then stays unsent: the client goes on from its last event."""
+        self.loop.call_later(STREAM_STOP_SECONDS_MAX, self.transport.abort)
+
+
+class BoundedHttpProtocol(_Impatient, HttpToolsProtocol):
     """One connection."""
 
     _reading_head = False
@@ -60,6 +99,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._stop_timer()
         super().connection_lost(exc)
 
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self.cycle is not None and STREAMING in self.cycle.scope["state"]:
+            self._abort_soon()
+
+    def _should_upgrade(self) -> bool:
+        # On any other method the request is answered as if it had not asked (RFC 9110, 7.8).
+        return self.scope["method"] == "GET" and super()._should_upgrade()
+
     def _start_timer(self) -> None:
         self._head_timer = self.loop.call_later(HEAD_SECONDS_MAX, self._refuse_head)
 
@@ -72,3 +120,20 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._head_timer = None
         if not self.transport.is_closing():
             self.send_400_response("The head of the request is too long or too slow.")
+
+
+class BoundedWebSocketProtocol(_Impatient, WebSocketsSansIOProtocol):
+    """One connection after its upgrade. Its head has passed the bounds above."""
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            super().data_received(data)
+        except (AssertionError, ValueError):  # what the parser in front let through, odd as it is
+            self.transport.abort()
+            return
+        if not self.handshake_initiated:  # the head came whole, so no more of it will come
+            self.transport.close()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self._abort_soon()

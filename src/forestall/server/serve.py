@@ -15,13 +15,18 @@ import uvloop
 from prometheus_client import start_http_server
 
 from forestall.errors import UnavailableError
+from forestall.limits import (
+    WEBSOCKET_MESSAGE_BYTES_MAX,
+    WEBSOCKET_PING_SECONDS,
+    WEBSOCKET_PONG_SECONDS_MAX,
+)
 from forestall.server.api import ENDPOINTS
 from forestall.server.banner import banner
 from forestall.server.bootstrap import Started, start
 from forestall.server.http import Gateway
 from forestall.server.loops import follow_policy, keep_time
 from forestall.server.metrics import Metrics
-from forestall.server.protocol import BoundedHttpProtocol
+from forestall.server.protocol import BoundedHttpProtocol, BoundedWebSocketProtocol
 from forestall.server.settings import Address, Settings
 
 _BACKLOG = 4096
@@ -90,7 +95,11 @@ async def _run(
         uvicorn.Config(
             gateway,
             http=BoundedHttpProtocol,
-            ws="none",
+            ws=BoundedWebSocketProtocol,
+            ws_max_size=WEBSOCKET_MESSAGE_BYTES_MAX,
+            ws_ping_interval=WEBSOCKET_PING_SECONDS,
+            ws_ping_timeout=WEBSOCKET_PONG_SECONDS_MAX,
+            ws_per_message_deflate=False,  # memory for each stream, and its length tells of it
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -108,6 +117,7 @@ async def _run(
     def stop(number: int) -> None:
         server.handle_exit(number, None)
         plane.workers.close()  # whoever waits for work is answered at once
+        plane.announcer.stop()  # and whoever follows the log is told
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, number)
