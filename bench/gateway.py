@@ -41,7 +41,7 @@ def run() -> dict[str, Any]:
 
 async def _verb(verb: str, running: Running) -> dict[str, Any]:
     request = _request(verb)
-    clients = [await _connect(running.port) for _ in range(CONNECTIONS)]
+    clients = [await connect(running.port) for _ in range(CONNECTIONS)]
     await _closed(clients, request, 1.0)  # warm up
     before = cpu_seconds(running.pid)
     times = await _closed(clients, request, CLOSED_SECONDS)
@@ -76,12 +76,12 @@ def _ms(times: list[float], percentile: int) -> float:
     return round(statistics.quantiles(times, n=100)[percentile - 1] * 1_000, 2)
 
 
-class _Client(asyncio.Protocol):
+class Client(asyncio.Protocol):
     """One keep-alive connection; one request at a time; understands just enough HTTP."""
 
     def __init__(self) -> None:
         self._buffer = b""
-        self._waiting: asyncio.Future[None] | None = None
+        self._waiting: asyncio.Future[bytes] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by shape only
@@ -93,34 +93,34 @@ class _Client(asyncio.Protocol):
             return
         length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
         if len(rest) >= length and self._waiting is not None:
-            if not self._buffer.startswith(b"HTTP/1.1 200"):
+            if not self._buffer.startswith(b"HTTP/1.1 20"):
                 self._waiting.set_exception(RuntimeError(self._buffer[:300].decode()))
             else:
-                self._waiting.set_result(None)
+                self._waiting.set_result(rest)
             self._buffer = b""
 
-    async def ask(self, request: bytes) -> None:
-        """Send and wait for the whole answer, which must be 200."""
+    async def ask(self, request: bytes) -> bytes:
+        """Send and wait for the whole answer, which must be 200 or 201; its body."""
         self._waiting = asyncio.get_running_loop().create_future()
         self._transport.write(request)
-        await self._waiting
+        return await self._waiting
 
     def close(self) -> None:
         """Hang up."""
         self._transport.close()
 
 
-async def _connect(port: int) -> _Client:
+async def connect(port: int) -> Client:
     loop = asyncio.get_running_loop()
-    _, client = await loop.create_connection(_Client, "127.0.0.1", port)
+    _, client = await loop.create_connection(Client, "127.0.0.1", port)
     return client
 
 
-async def _closed(clients: list[_Client], request: bytes, seconds: float) -> list[float]:
+async def _closed(clients: list[Client], request: bytes, seconds: float) -> list[float]:
     times: list[float] = []
     end = time.perf_counter() + seconds
 
-    async def work(client: _Client) -> None:
+    async def work(client: Client) -> None:
         while (started := time.perf_counter()) < end:
             await client.ask(request)
             times.append(time.perf_counter() - started)
@@ -129,13 +129,13 @@ async def _closed(clients: list[_Client], request: bytes, seconds: float) -> lis
     return times
 
 
-async def _open(clients: list[_Client], request: bytes, rate: float, seconds: float) -> list[float]:
+async def _open(clients: list[Client], request: bytes, rate: float, seconds: float) -> list[float]:
     """Each connection sends on its own schedule; latency counts from when it was due."""
     times: list[float] = []
     gap = len(clients) / rate
     begin = time.perf_counter() + 0.1
 
-    async def work(client: _Client, number: int) -> None:
+    async def work(client: Client, number: int) -> None:
         due = begin + gap * number / len(clients)
         while due < begin + seconds:
             wait = due - time.perf_counter()

@@ -23,6 +23,7 @@ from forestall.identity.roles import Role
 from forestall.server.api import ENDPOINTS
 from forestall.server.http import Gateway
 from forestall.server.metrics import Metrics
+from forestall.server.rates import Rates
 from forestall.server.signing import FileSigner
 from forestall.store.memory import MemoryStore
 from tests.e2e.harness import Reply
@@ -110,7 +111,9 @@ class SeededRandom:
 class Door:
     """A gateway with a plane behind it, one admin key, and an event loop of its own."""
 
-    def __init__(self, store: Store | None = None, policy: str = POLICY) -> None:
+    def __init__(
+        self, store: Store | None = None, policy: str = POLICY, rates: Rates | None = None
+    ) -> None:
         self.runner = asyncio.Runner()
         self.store: Store = store if store is not None else MemoryStore()
         self.clock = HandClock()
@@ -122,7 +125,7 @@ class Door:
             telemetry=self.metrics,
             signer=FileSigner(Ed25519PrivateKey.from_private_bytes(bytes(32))),
         )
-        self.gateway = Gateway(self.plane, ENDPOINTS, self.metrics)
+        self.gateway = Gateway(self.plane, ENDPOINTS, self.metrics, rates)
         if policy:
             self.run(activate(self.plane, [("wire.yaml", policy.encode())], actor="test"))
         self.admin = self.key(Role.ADMIN)
@@ -153,6 +156,7 @@ class Door:
         headers: Mapping[str, str] | Iterable[tuple[bytes, bytes]] = (),
         json_type: bool = True,
         chunks: Sequence[bytes] | None = None,
+        client: tuple[str, int] | None = None,
     ) -> Reply:
         """One request as an ASGI server passes it on; `body` is JSON unless it is bytes.
 
@@ -166,15 +170,21 @@ class Door:
         if data and json_type and not any(name == b"content-type" for name, _ in pairs):
             pairs.append((b"content-type", b"application/json"))
         messages = _body_messages([data] if chunks is None else chunks)
-        return await self.call(method, path, pairs, messages)
+        return await self.call(method, path, pairs, messages, client)
 
     async def call(
-        self, method: str, path: str, pairs: list[tuple[bytes, bytes]], messages: Iterator[Message]
+        self,
+        method: str,
+        path: str,
+        pairs: list[tuple[bytes, bytes]],
+        messages: Iterator[Message],
+        client: tuple[str, int] | None = None,
     ) -> Reply:
         """One ASGI call; after the last message the client is silent for ever."""
         raw_path, _, query = path.partition("?")
         scope = {
             "type": "http",
+            "client": client,
             "method": method,
             "path": unquote(raw_path),
             "raw_path": raw_path.encode("latin-1"),

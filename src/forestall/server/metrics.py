@@ -92,6 +92,14 @@ class Metrics:
             buckets=_LATENCY_BUCKETS,
             registry=self.registry,
         )
+        self._limited = Counter(
+            "forestall_rate_limited",
+            "Requests refused because a key, a tenant or an address made too many",
+            ("scope",),
+            registry=self.registry,
+        )
+        for scope in ("key", "tenant", "address"):
+            self._limited.labels(scope)
         self._loaded_at = Gauge(
             "forestall_policy_loaded_timestamp_seconds",
             "When the snapshot in force came into force",
@@ -111,6 +119,7 @@ class Metrics:
         unverified.set(1)
         self._topics = _TopicNames()
         self._children: dict[tuple[str, ...], Counter] = {}
+        self._event_children: dict[tuple[str, str], Counter] = {}
         self._request_children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def _declare_work(self) -> None:
@@ -153,7 +162,11 @@ class Metrics:
     def moved(self, event: str, topic: str, code: str) -> None:
         """Something happened to a job."""
         del topic
-        self._events.labels(event, code if code in _OUR_CODES else "other" if code else "").inc()
+        key = (event, code if code in _OUR_CODES else "other" if code else "")
+        child = self._event_children.get(key)
+        if child is None:
+            child = self._event_children[key] = self._events.labels(*key)
+        child.inc()
 
     def refused(self, what: str, code: str) -> None:
         """A worker's answer was refused, or a retry was blind."""
@@ -183,6 +196,10 @@ class Metrics:
         self._refused.inc()
 
     # -- the HTTP door --
+
+    def rate_limited(self, scope: str) -> None:
+        """A request was refused because its key, tenant or address made too many."""
+        self._limited.labels(scope).inc()
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """One HTTP answer; `route` is the pattern, never the path."""

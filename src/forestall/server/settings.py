@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from forestall.errors import InvalidRequestError
+from forestall.limits import RATE_PER_SECOND_MAX
 
 SETTINGS_FILE = "forestall.toml"
 DEFAULTS: Mapping[str, str] = {
@@ -17,7 +18,10 @@ DEFAULTS: Mapping[str, str] = {
     "metrics_listen": "127.0.0.1:9090",
     "data_dir": "forestall-data",
     "policy": "",  # empty: the starter policy inside the data directory
+    "rate_limit": "10000",
+    "tenant_rate_limit": "20000",
 }
+_NUMBERS = ("rate_limit", "tenant_rate_limit")  # may stand without quotes in the file
 BOOTSTRAP_KEY_VARIABLE = "FORESTALL_BOOTSTRAP_KEY"
 
 
@@ -49,6 +53,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_listen: Address
     data_dir: Path
     policy: Path
+    rate_limit: int | None = None  # requests a second of one key; None: no limit
+    tenant_rate_limit: int | None = None
     bootstrap_key: str = ""
 
     @property
@@ -86,6 +92,8 @@ def read_settings(
         policy=Path(values["policy"]).absolute()
         if values["policy"]
         else starter_policy_path(data_dir),
+        rate_limit=parse_rate(values["rate_limit"], "rate_limit"),
+        tenant_rate_limit=parse_rate(values["tenant_rate_limit"], "tenant_rate_limit"),
         bootstrap_key=environment.get(BOOTSTRAP_KEY_VARIABLE, ""),
     )
 
@@ -101,9 +109,23 @@ def _from_file(path: Path) -> dict[str, str]:
         if name not in DEFAULTS:
             known = ", ".join(DEFAULTS)
             raise SettingsError(f"{path}: unknown setting `{name}`; known are {known}")
-        if not isinstance(value, str):
+        if name in _NUMBERS and type(value) is int:
+            table[name] = str(value)
+        elif not isinstance(value, str):
             raise SettingsError(f"{path}: `{name}` is a text in quotes")
     return table
+
+
+def parse_rate(text: str, name: str) -> int | None:
+    """Requests a second; None for `off`. Raises SettingsError: 0 would lock everybody out."""
+    if text == "off":
+        return None
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= RATE_PER_SECOND_MAX:
+        raise SettingsError(
+            f"`{name}` is 1 to {RATE_PER_SECOND_MAX} requests a second, or off for no limit;"
+            f" not `{text[:32]}`"
+        )
+    return int(text)
 
 
 def parse_address(text: str, name: str) -> Address:

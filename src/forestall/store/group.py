@@ -123,7 +123,7 @@ class Prepared:
         self.direct.append(("move_job", row))
         self.size_bytes += len(body)
         if put.decision is not None:
-            self.direct.append(("append_decision", (*name, _encode(put.decision), *name)))
+            self.direct.append(("append_decision", (*name, job.revision, _encode(put.decision))))
         if put.result is not None:
             self.direct.append(("put_result", (*name, put.result)))
             self.size_bytes += len(put.result)

@@ -59,9 +59,8 @@ SET state = ?, updated_at_us = ?, revision = ?, dead_at_us = ?, open = ?, body =
 WHERE tenant = ? AND job_id = ?
 
 -- name: append_decision
--- A later decision on a job.
-INSERT INTO decisions (tenant, job_id, seq, body)
-SELECT ?, ?, coalesce(max(seq), -1) + 1, ? FROM decisions WHERE tenant = ? AND job_id = ?
+-- A later decision on a job, under the revision that it made.
+INSERT INTO decisions (tenant, job_id, seq, body) VALUES (?, ?, ?, ?)
 
 -- name: put_result
 -- What the last attempt answered.
