@@ -53,6 +53,12 @@ COMMITS_PENDING_MAX = 16_384  # past it a submit is refused with 503, never queu
 AUDIT_PAGE_RECORDS_MAX = 1_000
 KEYS_PER_TENANT_MAX = 10_000
 
+# -- rates --
+RATE_PER_SECOND_MAX = 1_000_000  # of requests; more than one process can answer
+RATE_BUCKETS_MAX = 100_000  # keys, and tenants, in use within one second: about 20 MB each
+AUTH_FAILURES_PER_SECOND = 20  # of one address, before bad keys get 429 instead of 401
+AUTH_FAILURES_BURST = 200
+
 # -- identity --
 API_KEY_CHARS_MIN = 32  # below this a key can be guessed, and we store an unsalted hash
 API_KEY_CHARS_MAX = 512

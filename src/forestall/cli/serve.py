@@ -11,8 +11,15 @@ import click
 @click.option("--metrics-listen", metavar="HOST:PORT", help="Metrics address [127.0.0.1:9090].")
 @click.option("--data-dir", metavar="DIR", help="Where everything is kept [forestall-data].")
 @click.option("--policy", metavar="PATH", help="Policy file or directory [DIR/policy.yaml].")
+@click.option("--rate-limit", metavar="N|off", help="Requests a second of one key [10000].")
+@click.option("--tenant-rate-limit", metavar="N|off", help="The same of one tenant [20000].")
 def serve(
-    listen: str | None, metrics_listen: str | None, data_dir: str | None, policy: str | None
+    listen: str | None,
+    metrics_listen: str | None,
+    data_dir: str | None,
+    policy: str | None,
+    rate_limit: str | None,
+    tenant_rate_limit: str | None,
 ) -> None:
     """Run the control plane until Ctrl-C.
 
@@ -28,5 +35,7 @@ def serve(
         "metrics_listen": metrics_listen,
         "data_dir": data_dir,
         "policy": policy,
+        "rate_limit": rate_limit,
+        "tenant_rate_limit": tenant_rate_limit,
     }
     run(read_settings(flags, os.environ, Path.cwd()), click.echo)

@@ -49,6 +49,12 @@ def _warnings(settings: Settings) -> list[str]:
             lines.insert(
                 0, f"warning: the {what} is open to the network without TLS; put a proxy in front"
             )
+    for limit, what in (
+        (settings.rate_limit, "an API key"),
+        (settings.tenant_rate_limit, "a tenant"),
+    ):
+        if limit is None:
+            lines.insert(0, f"warning: {what} may make any number of requests (rate limit off)")
     return lines
 
 

@@ -24,11 +24,13 @@ from forestall.errors import (
     InvalidRequestError,
     LimitExceededError,
     NotFoundError,
+    UnauthorizedError,
 )
 from forestall.identity.credentials import Subject
 from forestall.identity.roles import Permission
 from forestall.limits import BODY_BYTES_MAX, BODY_READ_SECONDS_MAX, QUERY_FIELDS_MAX
 from forestall.server.metrics import Metrics
+from forestall.server.rates import RateLimitedError, Rates
 from forestall.wire.errors import error_object
 from forestall.wire.stream import subprotocol_key
 from forestall.wire.submissions import TENANT_ACCESS_DENIED, TenantAccessError
@@ -164,9 +166,16 @@ class _Route(NamedTuple):
 class Gateway:
     """The ASGI application over a table of endpoints."""
 
-    def __init__(self, plane: Plane, endpoints: Sequence[Endpoint], metrics: Metrics) -> None:
+    def __init__(
+        self,
+        plane: Plane,
+        endpoints: Sequence[Endpoint],
+        metrics: Metrics,
+        rates: Rates | None = None,
+    ) -> None:
         self._plane = plane
         self._metrics = metrics
+        self._rates = rates or Rates()
         self._exact: dict[str, _Route] = {}
         self._patterns: list[_Route] = []
         self._logged_at: dict[str, float] = {}
@@ -204,6 +213,7 @@ class Gateway:
         except ClientGoneError:
             return
         except ForestallError as error:
+            error = self._bounded(error, scope)
             if error.http_status >= 500:
                 self._log_failure(error, method, pattern)
             answer = _refusal(error, request_id, route)
@@ -219,6 +229,18 @@ class Gateway:
         if isinstance(answer.body, OpenBody):
             opening = (*_FIXED_HEADERS, (b"x-request-id", request_id.encode()), *answer.headers)
             await answer.body.run(scope, receive, send, opening)
+
+    def _bounded(self, error: ForestallError, scope: dict[str, Any]) -> ForestallError:
+        """The error, or that this address has sent too many bad keys; counts both refusals."""
+        client = scope.get("client")
+        if isinstance(error, UnauthorizedError) and client:
+            try:
+                self._rates.failed(client[0], time.monotonic_ns())
+            except RateLimitedError as limited:
+                error = limited
+        if isinstance(error, RateLimitedError):
+            self._metrics.rate_limited(error.scope)
+        return error
 
     def _log_failure(self, error: ForestallError, method: str, pattern: str) -> None:
         """Say that requests are being refused: once in a while, since a full disk refuses many."""
@@ -242,6 +264,7 @@ class Gateway:
         if endpoint is None:
             raise MethodNotAllowedError(f"this path does not take {method[:16]}")
         subject = None
+        standing: Headers = ()
         websocket = scope["type"] == "websocket"
         key_in_subprotocol = False
         if endpoint.permission is not None:
@@ -250,6 +273,7 @@ class Gateway:
                 key = subprotocol_key(scope["subprotocols"])
                 key_in_subprotocol = key is not None
             subject = authenticate(self._plane, key)
+            standing = self._rates.admit(subject.key_id, subject.tenant, time.monotonic_ns())
             _require_tenant(subject, headers)
             if not subject.may(endpoint.permission):
                 raise ForbiddenError(
@@ -258,10 +282,11 @@ class Gateway:
                 )
         body = b"" if websocket else await _read_body(receive, headers)
         query = _query(scope["query_string"])
-        return await endpoint.handler(
+        answer = await endpoint.handler(
             self._plane,
             Call(subject, params, query, headers, body, receive, websocket, key_in_subprotocol),
         )
+        return answer._replace(headers=(*answer.headers, *standing)) if standing else answer
 
     def _find(self, path: str) -> tuple[_Route | None, tuple[str, ...]]:
         route = self._exact.get(path)
@@ -374,6 +399,8 @@ def _refusal(error: ForestallError, request_id: str, route: _Route | None) -> An
         retry_after_s = _RETRY_AFTER_S
     if retry_after_s is not None:
         headers.append((b"retry-after", str(retry_after_s).encode()))
+    if isinstance(error, RateLimitedError):
+        headers += error.headers
     if isinstance(error, MethodNotAllowedError) and route is not None:
         headers.append((b"allow", ", ".join(sorted(route.by_method)).encode()))
     if error.http_status == 401:

@@ -27,6 +27,7 @@ from forestall.server.http import Gateway
 from forestall.server.loops import follow_policy, keep_time
 from forestall.server.metrics import Metrics
 from forestall.server.protocol import BoundedHttpProtocol, BoundedWebSocketProtocol
+from forestall.server.rates import Rates
 from forestall.server.settings import Address, Settings
 
 _BACKLOG = 4096
@@ -90,7 +91,8 @@ async def _run(
 ) -> None:
     plane = started.plane
     metrics.watch(plane.cache, plane.queue, plane.leases, plane.workers)
-    gateway = Gateway(started.plane, ENDPOINTS, metrics)
+    rates = Rates(per_key=settings.rate_limit, per_tenant=settings.tenant_rate_limit)
+    gateway = Gateway(started.plane, ENDPOINTS, metrics, rates)
     server = _Server(
         uvicorn.Config(
             gateway,

@@ -120,12 +120,13 @@ def parse_rate(text: str, name: str) -> int | None:
     """Requests a second; None for `off`. Raises SettingsError: 0 would lock everybody out."""
     if text == "off":
         return None
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= RATE_PER_SECOND_MAX:
+    rate = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
+    if not 1 <= rate <= RATE_PER_SECOND_MAX:
         raise SettingsError(
-            f"`{name}` is 1 to {RATE_PER_SECOND_MAX} requests a second, or off for no limit;"
+            f"`{name}` is 1 to {RATE_PER_SECOND_MAX} requests a second, or `off` for no limit;"
             f" not `{text[:32]}`"
         )
-    return int(text)
+    return rate
 
 
 def parse_address(text: str, name: str) -> Address:

@@ -1,0 +1,146 @@
+"""How many requests a key, a tenant and an address may make. Arithmetic on a given instant only.
+
+A bucket is one number, the instant at which it will be full again (a "theoretical arrival time", as
+ATM's generic cell rate algorithm calls it). Each request moves it on by one interval; a request
+that would move it further than a whole burst beyond now is refused and moves nothing. An instant
+that goes back only makes a bucket look fuller with requests, so it never gives a token.
+"""
+
+from forestall.errors import ForestallError
+from forestall.limits import (
+    AUTH_FAILURES_BURST,
+    AUTH_FAILURES_PER_SECOND,
+    RATE_BUCKETS_MAX,
+    RATE_PER_SECOND_MAX,
+)
+
+SECOND_NS = 1_000_000_000
+_SWEEP_EVERY_NS = SECOND_NS  # when the table is full: often enough, and no attack by sweeping
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+class RateLimitedError(ForestallError):
+    """Too many requests of this key, of this tenant, or with bad keys from this address.
+
+    Nothing was read, decided or stored; ask again after `Retry-After` seconds.
+    """
+
+    code, http_status = "rate_limited", 429
+
+    def __init__(self, scope: str, retry_after_s: int, headers: Headers = ()) -> None:
+        super().__init__(
+            "rate limited: too many requests; slow down and try again",
+            details={"scope": scope},
+            retry_after_s=retry_after_s,
+        )
+        self.scope = scope
+        self.headers = headers
+
+
+class Buckets:
+    """One token bucket a name, all of one rate and one burst. Bounded: see `_make_room`."""
+
+    __slots__ = ("_full_at", "_swept_at", "burst", "depth", "interval", "limit", "low")
+
+    def __init__(self, per_second: int, burst: int = 0, *, limit: int = RATE_BUCKETS_MAX) -> None:
+        if not 1 <= per_second <= RATE_PER_SECOND_MAX:
+            raise ValueError(f"a rate is 1 to {RATE_PER_SECOND_MAX} a second")
+        self.burst = burst or per_second
+        self.interval = -(-SECOND_NS // per_second)  # rounded up: never more than the rate
+        self.depth = self.burst * self.interval
+        self.low = self.depth - self.depth // 5  # less than a fifth is left: clients are told
+        self.limit = limit
+        self._full_at: dict[str, int] = {}
+        self._swept_at = -_SWEEP_EVERY_NS
+
+    def __len__(self) -> int:
+        return len(self._full_at)
+
+    def after(self, name: str, now: int) -> int:
+        """When the bucket would be full again if it gave one token now; changes nothing."""
+        full_at = self._full_at.get(name, 0)
+        return (full_at if full_at > now else now) + self.interval
+
+    def put(self, name: str, full_at: int, now: int) -> bool:
+        """Take the token that `after` looked at; False when there is no room for another name."""
+        if name not in self._full_at and len(self._full_at) >= self.limit:
+            self._make_room(now)
+            if len(self._full_at) >= self.limit:
+                return False
+        self._full_at[name] = full_at
+        return True
+
+    def take(self, name: str, now: int) -> bool:
+        """One token, if there is one."""
+        full_at = self.after(name, now)
+        return full_at - now <= self.depth and self.put(name, full_at, now)
+
+    def left(self, full_at: int, now: int) -> int:
+        """Whole tokens that remain in a bucket that is full again at an instant."""
+        return max(0, self.depth - max(0, full_at - now)) // self.interval
+
+    def _make_room(self, now: int) -> None:
+        """Forget buckets that are full: a new one is the same. None that is in use is forgotten."""
+        if now - self._swept_at >= _SWEEP_EVERY_NS:
+            self._swept_at = now
+            self._full_at = {name: at for name, at in self._full_at.items() if at > now}
+
+
+class Rates:
+    """The limits at the HTTP door; None where there is none."""
+
+    __slots__ = ("_addresses", "_keys", "_policy", "_tenants")
+
+    def __init__(self, *, per_key: int | None = None, per_tenant: int | None = None) -> None:
+        self._keys = Buckets(per_key) if per_key is not None else None
+        self._tenants = Buckets(per_tenant) if per_tenant is not None else None
+        self._addresses = Buckets(AUTH_FAILURES_PER_SECOND, AUTH_FAILURES_BURST)
+        named = (("key", self._keys), ("tenant", self._tenants))
+        policy = ", ".join(f'"{scope}";q={b.burst};w=1' for scope, b in named if b is not None)
+        self._policy = (b"ratelimit-policy", policy.encode())
+
+    def admit(self, key_id: str, tenant: str, now: int) -> Headers:
+        """Count one request that authenticated. Headers only when little is left.
+
+        What is refused is not counted. Raises RateLimitedError.
+        """
+        keys, tenants = self._keys, self._tenants
+        key_full_at = tenant_full_at = now
+        if keys is not None:
+            key_full_at = keys.after(key_id, now)
+            if key_full_at - now > keys.depth:
+                raise self._refusal("key", keys, key_full_at - keys.interval, now)
+        if tenants is not None:
+            tenant_full_at = tenants.after(tenant, now)
+            if tenant_full_at - now > tenants.depth:
+                raise self._refusal("tenant", tenants, tenant_full_at - tenants.interval, now)
+            if not tenants.put(tenant, tenant_full_at, now):
+                raise self._refusal("tenant", tenants, now + tenants.depth, now)
+        if keys is not None:
+            if not keys.put(key_id, key_full_at, now):
+                raise self._refusal("key", keys, now + keys.depth, now)
+            if key_full_at - now > keys.low:
+                return self._standing("key", keys, key_full_at, now)
+        if tenants is not None and tenant_full_at - now > tenants.low:
+            return self._standing("tenant", tenants, tenant_full_at, now)
+        return ()
+
+    def failed(self, address: str, now: int) -> None:
+        """Count one request whose credential is no good. Raises RateLimitedError past the bound.
+
+        A good key from the same address is not affected: behind a proxy all share one address.
+        """
+        if not self._addresses.take(address, now):
+            raise RateLimitedError("address", 1)
+
+    def _refusal(self, scope: str, buckets: Buckets, full_at: int, now: int) -> RateLimitedError:
+        wait = max(1, full_at + buckets.interval - buckets.depth - now)
+        return RateLimitedError(
+            scope, -(-wait // SECOND_NS), self._standing(scope, buckets, full_at, now)
+        )
+
+    def _standing(self, scope: str, buckets: Buckets, full_at: int, now: int) -> Headers:
+        """draft-ietf-httpapi-ratelimit-headers-10: what is left, and when all of it is back."""
+        full_in_s = -(-max(0, full_at - now) // SECOND_NS)
+        left = f'"{scope}";r={buckets.left(full_at, now)};t={full_in_s}'
+        return (self._policy, (b"ratelimit", left.encode()))
