@@ -15,7 +15,7 @@ from forestall.limits import (
     REASON_CHARS_MAX,
     RULES_PER_FILE_MAX,
 )
-from forestall.policy.document import Mapping, Node, parse_document, plain_value
+from forestall.policy.document import Mapping, Node, no_collection, parse_document, plain_value
 from forestall.policy.matching import read_match
 from forestall.policy.outcomes import (
     read_approval,
@@ -82,10 +82,11 @@ def load_policy(text_or_path: str | bytes | Path, *, source: str = "") -> Policy
     if isinstance(text_or_path, Path):
         return load_policy(text_or_path.read_bytes(), source=source or str(text_or_path))
     data = text_or_path.encode() if isinstance(text_or_path, str) else text_or_path
-    root, lines = parse_document(data, source or "<policy>")
-    reader = Reader(source or "<policy>", lines)
-    policy = _read_policy(reader, root)
-    reader.raise_problems()
+    with no_collection():
+        root, lines = parse_document(data, source or "<policy>")
+        reader = Reader(source or "<policy>", lines)
+        policy = _read_policy(reader, root)
+        reader.raise_problems()
     assert policy is not None
     return policy
 

@@ -8,6 +8,7 @@ from forestall.errors import ForestallError
 from forestall.limits import POLICY_PROBLEMS_SHOWN_MAX
 
 _LINE_SHOWN_CHARS_MAX = 160
+_WORD_CHARS_MAX = 80  # a longer word is no slip of the finger
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,5 +92,5 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches  # only a mistake needs it
 
     names = sorted(known)
-    close = get_close_matches(word, names, n=1, cutoff=0.6)
+    close = get_close_matches(word[:_WORD_CHARS_MAX], names, n=1, cutoff=0.6)
     return f"did you mean `{close[0]}`?" if close else "known here: " + ", ".join(names)

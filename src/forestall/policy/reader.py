@@ -8,20 +8,21 @@ import collections.abc
 import re
 from collections.abc import Iterator
 
-from forestall.limits import LIST_ITEMS_PER_FIELD_MAX, NAME_CHARS_MAX
-from forestall.policy.document import Mapping, Node, Scalar, Sequence
+from forestall.limits import LIST_ITEMS_PER_FIELD_MAX, NAME_CHARS_MAX, POLICY_PROBLEMS_MAX
+from forestall.policy.document import Lines, Mapping, Node, Scalar, Sequence
 from forestall.policy.globs import GlobError, glob_pattern
 from forestall.policy.problems import PolicyError, Problem, did_you_mean
 from forestall.policy.rules import Place
 
 _NOTHING: collections.abc.Mapping[str, str] = {}
+_SHOWN_CHARS = 80  # of a text in a message
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 
 
 class Reader:
     """Reads nodes of one file and collects what is wrong with them."""
 
-    def __init__(self, source: str, lines: list[str]) -> None:
+    def __init__(self, source: str, lines: Lines) -> None:
         self.source = source
         self._lines = lines
         self._problems: list[Problem] = []
@@ -33,13 +34,14 @@ class Reader:
             line=node.line,
             column=node.column,
             length=node.length,
-            excerpt=self._lines[node.line - 1],
+            excerpt=self._lines.line(node.line),
         )
 
     def problem(self, node: Node | None, message: str, hint: str = "") -> None:
         """Note a mistake at a node (None: at the top of the file)."""
         line, column, length = (node.line, node.column, node.length) if node else (1, 1, 1)
-        excerpt = self._lines[line - 1] if 0 < line <= len(self._lines) else ""
+        if len(self._problems) >= POLICY_PROBLEMS_MAX:
+            self.raise_problems()  # a file with so many is none; naming them all takes too long
         self._problems.append(
             Problem(
                 source=self.source,
@@ -48,7 +50,7 @@ class Reader:
                 message=message,
                 hint=hint,
                 length=length,
-                excerpt=excerpt,
+                excerpt=self._lines.line(line),
             )
         )
 
@@ -60,9 +62,13 @@ class Reader:
     # -- shapes --
 
     def mapping(self, node: Node, what: str) -> Mapping | None:
-        """The node as a mapping."""
+        """The node as a mapping, of which the bound of a list holds too."""
         if isinstance(node, Mapping):
-            return node
+            if len(node.entries) <= LIST_ITEMS_PER_FIELD_MAX:
+                return node
+            size = len(node.entries)
+            self.problem(node, f"{what} has {size} entries; {LIST_ITEMS_PER_FIELD_MAX} are allowed")
+            return None
         self.problem(node, f"{what} is a mapping (`key: value`), not {_shape(node)}")
         return None
 
@@ -95,7 +101,7 @@ class Reader:
         for key, (node, _) in mapping.entries.items():
             if key not in known:
                 hint = instead.get(key) or did_you_mean(key, known)
-                self.problem(node, f"unknown key `{key}` in {what}", hint)
+                self.problem(node, f"unknown key `{key[:_SHOWN_CHARS]}` in {what}", hint)
 
     def child(self, mapping: Mapping, key: str) -> Node | None:
         """The node under a key; a key without a value is a problem."""
@@ -193,7 +199,7 @@ class Reader:
             try:
                 glob_pattern(item.text)
             except GlobError as cause:
-                self.problem(item, f"`{item.text}` is not a glob: {cause}")
+                self.problem(item, f"`{item.text[:_SHOWN_CHARS]}` is not a glob: {cause}")
         return tuple(item.text for item in items)
 
     def _scalars(
