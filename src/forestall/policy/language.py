@@ -62,13 +62,19 @@ _TEST_REQUEST_KEYS = (
     "pack_id",
     "actor_id",
     "actor_type",
+    "agent",
+    "agent_risk_tier",
+    "agent_data_classes",
     "risk_tags",
     "requires",
     "labels",
     "credential_labels",
+    "mcp",
+    "args",
     "prompt",
     "context",
 )
+_TEST_MCP_KEYS = ("server", "tool", "resource", "action")
 
 
 def load_policy(text_or_path: str | bytes | Path, *, source: str = "") -> Policy:
@@ -296,11 +302,15 @@ def _read_test(reader: Reader, entry: Mapping) -> PolicyTest | None:
         return None
     values: dict[str, object] = {}
     for field, (_, value) in request.entries.items():
-        if field in ("risk_tags", "requires"):
+        if field in ("risk_tags", "requires", "agent_data_classes"):
             values[field] = list(reader.words(request, field))
         elif field in ("labels", "credential_labels"):
             values[field] = reader.text_map(request, field)
-        elif field == "context":
+        elif field == "mcp":
+            values[field] = call = reader.text_map(request, field)
+            for part in call.keys() - set(_TEST_MCP_KEYS):
+                reader.problem(value, f"unknown part `{part[:80]}` of a tool call in a test")
+        elif field in ("args", "context"):
             values[field] = plain_value(value)
         else:
             values[field] = reader.text(request, field, most=None) or ""

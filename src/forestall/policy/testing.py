@@ -10,7 +10,7 @@ from forestall.policy.document import Sequence, parse_document
 from forestall.policy.evaluate import evaluate
 from forestall.policy.language import read_tests
 from forestall.policy.reader import Reader
-from forestall.policy.request import Request
+from forestall.policy.request import Request, ToolCall
 from forestall.policy.rules import PolicyTest
 from forestall.policy.snapshot import Snapshot
 
@@ -87,6 +87,8 @@ def run_tests(snapshot: Snapshot, files: Iterable[CaseFile] = ()) -> list[TestOu
 def request_of(case: Mapping[str, Any]) -> Request:
     """The request of a case; `prompt` and `context` are its payload."""
     fields = {key: value for key, value in case.items() if key not in ("prompt", "context")}
+    if "mcp" in fields:
+        fields["mcp"] = ToolCall(**fields["mcp"])
     return Request(
         **fields,
         payload={"prompt": case.get("prompt", ""), "context": case.get("context")},

@@ -83,3 +83,23 @@ def test_a_file_of_cases_is_read_strictly(text: str, message: str) -> None:
     with pytest.raises(PolicyError) as caught:
         load_cases(text.encode(), source="cases.yaml")
     assert message in caught.value.render()
+
+
+def test_a_case_says_arguments_tool_and_agent() -> None:
+    text = """
+rules:
+  - id: a
+    decision: deny
+    match: {args: {$.n: {gt: 5}}, mcp: {tools: [t]}, agents: [x], agent_data_classes: [pii]}
+  - {id: b, decision: allow, match: {topics: ["*"]}}
+tests:
+  - request:
+      {topic: job.a, args: {n: 6}, mcp: {server: s, tool: t}, agent: x, agent_data_classes: [pii]}
+    want: {decision: deny, rule_id: a}
+  - request: {topic: job.a, args: {n: 4}, mcp: {tool: t}, agent: x, agent_risk_tier: low}
+    want: {decision: allow, rule_id: b}
+"""
+    outcomes = run_tests(compile_policy(load_policy(text)))
+    assert [each.passed for each in outcomes] == [True, True]
+    with pytest.raises(PolicyError, match="unknown part `tools`"):
+        load_policy(text.replace("mcp: {tool: t}", "mcp: {tools: t}"))
