@@ -95,6 +95,10 @@ class HandClock:
         self.at_us += 1
         return self.at_us
 
+    def forward(self, seconds: float) -> None:
+        """Let time pass."""
+        self.at_us += int(seconds * 1_000_000)
+
 
 class SeededRandom:
     """The same unpredictable-looking bytes in every run."""
@@ -227,6 +231,10 @@ class Door:
     def links(self) -> Sequence[Link]:
         """The whole log."""
         return self.run(self.store.links(start=0, limit=1_000_000))
+
+    def records(self) -> list[dict[str, Any]]:
+        """The log, oldest first."""
+        return [json.loads(link.record) for link in self.links()]
 
     def trace(self) -> tuple[int, int, int]:
         """How many jobs, log records and keys there are: what "nothing stored" compares."""
