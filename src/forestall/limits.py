@@ -104,5 +104,21 @@ WRITE_STALL_SECONDS_MAX = 60  # a client that reads nothing for so long loses it
 WEBSOCKET_MESSAGE_BYTES_MAX = 4 * 1024  # a stream takes no messages; this bounds what it ignores
 WEBSOCKET_PING_SECONDS, WEBSOCKET_PONG_SECONDS_MAX = 30, 10  # the wire contract's
 
+# -- topics, pools and input schemas --
+TOPICS_PER_TENANT_MAX = 1_000
+POOLS_PER_TENANT_MAX = 200
+TOPICS_NAMED_MAX = 20  # in the refusal of an unknown topic; the wire contract's number
+DESCRIPTION_CHARS_MAX = 1_024
+DRAIN_SECONDS_DEFAULT = 300
+DRAIN_SECONDS_MAX = 3_600
+SCHEMAS_PER_TENANT_MAX = 1_000
+SCHEMA_BYTES_MAX = 64 * 1024
+SCHEMA_NODES_MAX = 2_000  # schemas inside one
+SCHEMA_DEPTH_MAX = 64  # references followed
+SCHEMA_COST_MAX = 2_000  # looks at one place of a payload; a pattern counts 20
+SCHEMA_PATTERN_BYTES_MAX = 256 * 1024  # of one compiled pattern
+SCHEMA_PAYLOAD_BYTES_MAX = 256 * 1024  # of prompt, context and arguments: linear is not free
+SCHEMA_VIOLATIONS_MAX = 20
+
 # -- metrics --
 METRIC_TOPICS_MAX = 200  # distinct topic label values; the rest is counted as `other`
