@@ -73,7 +73,8 @@ THROTTLE_COUNTERS_MAX = 100_000  # rules times keys counted at once: about 20 MB
 # -- queue and workers --
 QUEUED_JOBS_PER_TENANT_MAX = 1_000_000  # past it a submit is refused with 429; about 0.5 KB each
 QUEUE_LANES_PER_TENANT_MAX = 1_000  # kinds of work that wait at once: a pick looks at each
-LEASE_SECONDS = 30  # a worker that is silent for so long has lost its jobs
+LEASE_SECONDS = 30  # unless set: a worker that is silent for so long has lost its jobs
+LEASE_SECONDS_MAX = 3_600  # as long nobody learns that a worker died
 LEASE_JOBS_MAX = 64  # jobs in one answer
 LEASE_WAIT_SECONDS_MAX = 30  # how long a worker may wait for work in one request
 WORKERS_PER_TENANT_MAX = 10_000

@@ -13,6 +13,9 @@ import click
 @click.option("--policy", metavar="PATH", help="Policy file or directory [DIR/policy.yaml].")
 @click.option("--rate-limit", metavar="N|off", help="Requests a second of one key [10000].")
 @click.option("--tenant-rate-limit", metavar="N|off", help="The same of one tenant [20000].")
+@click.option(
+    "--lease-seconds", metavar="N", help="A worker silent for so long loses its jobs [30]."
+)
 def serve(
     listen: str | None,
     metrics_listen: str | None,
@@ -20,6 +23,7 @@ def serve(
     policy: str | None,
     rate_limit: str | None,
     tenant_rate_limit: str | None,
+    lease_seconds: str | None,
 ) -> None:
     """Run the control plane until Ctrl-C.
 
@@ -37,5 +41,6 @@ def serve(
         "policy": policy,
         "rate_limit": rate_limit,
         "tenant_rate_limit": tenant_rate_limit,
+        "lease_seconds": lease_seconds,
     }
     run(read_settings(flags, os.environ, Path.cwd()), click.echo)

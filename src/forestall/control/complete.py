@@ -19,7 +19,7 @@ from forestall.identity.credentials import Subject
 from forestall.jobs.attempts import may_retry, retry_delay_us
 from forestall.jobs.job import Job, result_digest
 from forestall.jobs.lifecycle import HELD_BY_WORKER, Event
-from forestall.limits import RESULT_BYTES_MAX
+from forestall.limits import NAME_CHARS_MAX, RESULT_BYTES_MAX
 
 RESULT_TOO_LARGE, RETRIES_SPENT = "result_too_large", "max_retries_exceeded"
 
@@ -85,22 +85,27 @@ async def require_lease(
         return held
     view = await plane.store.job(subject.tenant, job_id)
     # A worker learns nothing of jobs that it never held.
-    if view is None or view.job.lease is None or view.job.lease.worker != _worker_id(subject):
-        if view is not None:
-            await _record_refusal(plane, view.job, LeaseNotHeldError.code, subject, what=what)
-        raise JobNotFoundError("job not found among those that this worker was given")
+    if view is None:
+        await record_refusal(plane, subject, JobNotFoundError.code, what=what, named=job_id)
+        raise JobNotFoundError(_NOT_AMONG_THEIRS)
     job = view.job
+    if job.lease is None or job.lease.worker != _worker_id(subject):
+        await record_refusal(plane, subject, LeaseNotHeldError.code, what=what, job=job)
+        raise JobNotFoundError(_NOT_AMONG_THEIRS)
     if _is_theirs(job, subject, lease_id) and job.state not in HELD_BY_WORKER:
-        await _record_refusal(plane, job, AlreadyCompletedError.code, subject, what=what)
+        await record_refusal(plane, subject, AlreadyCompletedError.code, what=what, job=job)
         raise AlreadyCompletedError(
             f"the job is {job.state} already; nothing was changed",
             details={"state": job.state.value, "reason": job.failure_reason},
         )
-    await _record_refusal(plane, job, LeaseNotHeldError.code, subject, what=what)
+    await record_refusal(plane, subject, LeaseNotHeldError.code, what=what, job=job)
     raise LeaseNotHeldError(
         "the lease is not held any more; stop running the job, its result is not taken",
         details={"state": job.state.value},
     )
+
+
+_NOT_AMONG_THEIRS = "job not found among those that this worker was given"
 
 
 def _worker_id(subject: Subject) -> str:
@@ -116,15 +121,17 @@ def _is_theirs(job: Job, subject: Subject, lease_id: str) -> bool:
     )
 
 
-async def _record_refusal(
-    plane: Plane, job: Job, code: str, subject: Subject, *, what: str
+async def record_refusal(
+    plane: Plane, subject: Subject, code: str, *, what: str, job: Job | None = None, named: str = ""
 ) -> None:
+    """Record that a worker was refused, and count it. `named`: what it named instead of a job."""
     plane.telemetry.refused(what, code)
     record = answer_refused(
         job,
         code,
         what=what,
-        actor=subject.principal,
+        subject=subject,
+        named=named[:NAME_CHARS_MAX],
         at_us=plane.clock.now_us(),
         salt=plane.random.token(SALT_BYTES),
     )

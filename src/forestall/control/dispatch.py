@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from forestall.control.follow import LEASE_US
 from forestall.control.gate import Gated, PolicyUnavailableError, count, decide
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
@@ -54,7 +53,8 @@ class Dispatched(msgspec.Struct, frozen=True):
 async def dispatch(plane: Plane, session: Session, *, limit: int) -> list[Dispatched]:
     """Up to `limit` jobs for a worker, each allowed now and durable as DISPATCHED to it.
 
-    None for a worker whose credential ended while it waited. Raises StoreUnavailableError when nothing could be dispatched because of the store.
+    None for a worker whose credential ended while it waited. Raises StoreUnavailableError when
+    nothing could be dispatched because of the store.
     """
     given: list[Dispatched] = []
     key = plane.key_by_id(session.key_id)
@@ -215,7 +215,7 @@ def _with_ticket(
     plane: Plane, job: Job, payload: bytes, record: DecisionRecord, *, now_us: int
 ) -> Dispatched:
     assert job.lease is not None
-    expires_at_us = now_us + LEASE_US
+    expires_at_us = now_us + plane.lease_us
     ticket = Ticket(
         job_id=job.id,
         tenant=job.tenant,

@@ -7,12 +7,17 @@ import heapq
 
 from forestall.control.plane import Plane
 from forestall.control.workers import Session
-from forestall.jobs.job import Job
+from forestall.jobs.job import Job, JobState
 from forestall.jobs.lifecycle import HELD_BY_WORKER, TERMINAL, WAITING
 from forestall.jobs.schedule import Lane, entry_of
-from forestall.limits import LEASE_SECONDS
 
-LEASE_US = LEASE_SECONDS * 1_000_000
+# Where a worker's own answer leads: it needs no notice of that.
+_ITS_OWN_WORD = (
+    JobState.SUCCEEDED,
+    JobState.FAILED,
+    JobState.OUTPUT_QUARANTINED,
+    JobState.PENDING,
+)
 
 
 def follow(plane: Plane, job: Job, *, now_us: int, first: bool = False) -> None:
@@ -22,7 +27,7 @@ def follow(plane: Plane, job: Job, *, now_us: int, first: bool = False) -> None:
         if held is not None and held.job.lease is not None:
             lease = held.job.lease
             session = plane.workers.get(job.tenant, lease.worker)
-            if session is not None:
+            if session is not None and job.state not in _ITS_OWN_WORD:
                 session.notice.set()
             if plane.queue.unpark((job.tenant, lease.rule_id)):
                 plane.workers.wake_all()
@@ -33,7 +38,7 @@ def follow(plane: Plane, job: Job, *, now_us: int, first: bool = False) -> None:
     else:
         plane.queue.remove(job.tenant, job.id)
         if job.state in HELD_BY_WORKER:
-            plane.leases.hold(job, expires_at_us=now_us + LEASE_US)
+            plane.leases.hold(job, expires_at_us=now_us + plane.lease_us)
     if job.deadline_at_us and job.state not in TERMINAL and job.revision == 0:
         watch_deadline(plane, job)
 

@@ -17,7 +17,12 @@ from forestall.control.workers import Workers
 from forestall.errors import UnavailableError
 from forestall.identity.credentials import ApiKey
 from forestall.jobs.schedule import Queue
-from forestall.limits import DECISION_CACHE_ENTRIES_MAX, DECISION_CACHE_TTL_MS
+from forestall.limits import (
+    DECISION_CACHE_ENTRIES_MAX,
+    DECISION_CACHE_TTL_MS,
+    LEASE_SECONDS,
+    LEASE_SECONDS_MAX,
+)
 from forestall.policy.cache import DecisionCache
 from forestall.policy.compile import Snapshot
 
@@ -40,6 +45,7 @@ class Plane:
         "cache",
         "clock",
         "deadlines",
+        "lease_us",
         "leases",
         "queue",
         "random",
@@ -60,7 +66,10 @@ class Plane:
         random: Random,
         telemetry: Telemetry,
         signer: Signer,
+        lease_seconds: int = LEASE_SECONDS,
     ) -> None:
+        assert 1 <= lease_seconds <= LEASE_SECONDS_MAX, "a lease has a bounded term"
+        self.lease_us = lease_seconds * 1_000_000
         self.store = store
         self.clock = clock
         self.random = random

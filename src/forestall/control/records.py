@@ -98,17 +98,30 @@ def job_moved(
 
 
 def answer_refused(
-    job: Job, code: str, *, what: str, actor: str, at_us: int, salt: bytes
+    job: Job | None,
+    code: str,
+    *,
+    what: str,
+    subject: Subject,
+    named: str,
+    at_us: int,
+    salt: bytes,
 ) -> Record:
-    """A worker said something of a job that it may not say (any more); nothing was changed."""
+    """A worker said something that it may not say (any more); nothing was changed.
+
+    Without a job it named one that is not there, or another worker.
+    """
+    of_job: dict[str, Value] = {"named": named}
+    if job is not None:
+        of_job = {"state": job.state.value, "attempt": job.attempt}
     return Record(
         kind="worker.refused",
         at_us=at_us,
-        tenant=job.tenant,
-        actor=actor,
+        tenant=subject.tenant,
+        actor=subject.principal,
         salt=salt.hex(),
-        job_id=job.id,
-        data={"what": what, "code": code, "state": job.state.value, "attempt": job.attempt},
+        job_id=job.id if job is not None else "",
+        data={"what": what, "code": code, "key_id": subject.key_id, **of_job},
     )
 
 

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from forestall.control.complete import NotThisWorkerError, require_lease
+from forestall.control.complete import NotThisWorkerError, record_refusal, require_lease
 from forestall.control.dispatch import Dispatched
-from forestall.control.follow import LEASE_US
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
 from forestall.control.ports import PreconditionFailedError
@@ -17,7 +16,7 @@ from forestall.control.workers import Session
 from forestall.errors import ConflictError, InvalidRequestError, LimitExceededError
 from forestall.identity.credentials import Subject, WorkerGrant
 from forestall.jobs.job import Job, JobState
-from forestall.jobs.lifecycle import Event
+from forestall.jobs.lifecycle import Event, IllegalStateError
 from forestall.limits import WORKER_PARALLEL_MAX, WORKERS_PER_TENANT_MAX
 from forestall.policy.globs import GlobError, compile_globs
 
@@ -89,6 +88,15 @@ def session_of(plane: Plane, subject: Subject, worker_id: str) -> Session:
     return session
 
 
+async def require_itself(plane: Plane, subject: Subject, worker_id: str, *, what: str) -> None:
+    """Raises NotThisWorkerError, and records it, when a worker speaks for another one."""
+    try:
+        _grant(subject, worker_id)
+    except NotThisWorkerError as error:
+        await record_refusal(plane, subject, error.code, what=what, named=worker_id)
+        raise
+
+
 def _grant(subject: Subject, worker_id: str) -> WorkerGrant:
     if subject.worker is None or subject.worker.worker_id != worker_id:
         raise NotThisWorkerError("the credential is not the one of this worker")
@@ -115,6 +123,7 @@ async def wait_for_work(plane: Plane, session: Session, *, seconds: float) -> No
 async def beat(plane: Plane, session: Session, beats: Sequence[Beat]) -> list[Lost]:
     """Renew the leases of the jobs named; those that the worker must stop instead."""
     lost: list[Lost] = []
+    begun: list[Job] = []
     now_us = plane.clock.now_us()
     for said in beats:
         held = plane.leases.get(session.tenant, said.job_id)
@@ -122,10 +131,11 @@ async def beat(plane: Plane, session: Session, beats: Sequence[Beat]) -> list[Lo
         if held is None or lease is None or lease.worker != session.id or lease.id != said.lease_id:
             lost.append(await _lost(plane, session, said))
             continue
-        plane.leases.renew(held, expires_at_us=now_us + LEASE_US)
+        plane.leases.renew(held, expires_at_us=now_us + plane.lease_us)
         held.progress, held.percent = said.progress, said.percent
         if said.started and held.job.state is JobState.DISPATCHED:
-            await _started(plane, held.job, now_us=now_us)
+            begun.append(held.job)
+    await asyncio.gather(*(_started(plane, job, now_us=now_us) for job in begun))
     return lost
 
 
@@ -159,7 +169,11 @@ async def hand_back(plane: Plane, subject: Subject, job_id: str, lease_id: str) 
     """A worker that stops gives back a job that it has not begun."""
     held = await require_lease(plane, subject, job_id, lease_id, what="hand_back")
     move = Move(job=held.job, event=Event.RETURNED, actor=_grant(subject, _id(held.job)).worker_id)
-    return await commit_move(plane, move, now_us=plane.clock.now_us(), first=True)
+    try:
+        return await commit_move(plane, move, now_us=plane.clock.now_us(), first=True)
+    except IllegalStateError as error:  # it said before that it began
+        await record_refusal(plane, subject, error.code, what="hand_back", job=held.job)
+        raise
 
 
 def _id(job: Job) -> str:

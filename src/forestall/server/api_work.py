@@ -12,6 +12,7 @@ from forestall.control.work import (
     give_back,
     hand_back,
     register,
+    require_itself,
     session_of,
     wait_for_work,
 )
@@ -52,11 +53,13 @@ class WorkerNotFoundError(NotFoundError):
 
 
 async def _register(plane: Plane, call: Call) -> Answer:
+    await require_itself(plane, call.who, call.params[0], what="register")
     session = register(plane, call.who, call.params[0], decode_register(call.body))
-    return Answer(200, registered_object(session, plane.signer.public_key))
+    return Answer(200, registered_object(session, plane.signer.public_key, lease_us=plane.lease_us))
 
 
 async def _lease(plane: Plane, call: Call) -> Answer:
+    await require_itself(plane, call.who, call.params[0], what="lease")
     session = session_of(plane, call.who, call.params[0])
     limit, seconds = decode_lease(call.body)
     gone = asyncio.ensure_future(call.gone())
@@ -98,6 +101,7 @@ async def _unless_gone(waiting: Awaitable[None], gone: asyncio.Future[None]) -> 
 
 
 async def _heartbeat(plane: Plane, call: Call) -> Answer:
+    await require_itself(plane, call.who, call.params[0], what="heartbeat")
     session = session_of(plane, call.who, call.params[0])
     beats, seconds = decode_heartbeat(call.body)
     session.notice.clear()
@@ -180,7 +184,8 @@ def _session(plane: Plane, call: Call) -> Session:
 
 def _worker_object(plane: Plane, session: Session) -> dict[str, object]:
     active = plane.leases.count_of_worker(session.name)
-    return worker_object(session, active=active, now_us=plane.clock.now_us())
+    now_us = plane.clock.now_us()
+    return worker_object(session, active=active, now_us=now_us, lease_us=plane.lease_us)
 
 
 P = Permission

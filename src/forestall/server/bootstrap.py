@@ -15,6 +15,7 @@ from forestall.control.records import SYSTEM_ACTOR
 from forestall.control.recover import recover
 from forestall.identity.credentials import key_hash, require_strong_key
 from forestall.identity.roles import Role
+from forestall.limits import LEASE_SECONDS
 from forestall.server.files import DataDir, read_policy_files, write_starter_policy
 from forestall.server.settings import Settings
 from forestall.server.signing import load_signer
@@ -80,7 +81,9 @@ class Started:
         self.data_dir.close()
 
 
-async def open_plane(data_dir: DataDir, telemetry: Telemetry) -> Plane:
+async def open_plane(
+    data_dir: DataDir, telemetry: Telemetry, *, lease_seconds: int = LEASE_SECONDS
+) -> Plane:
     """A plane over the store in a data directory, with its keys, without a policy."""
     signer = load_signer(data_dir.path)
     store = SqliteStore.open(data_dir.store_file)
@@ -90,6 +93,7 @@ async def open_plane(data_dir: DataDir, telemetry: Telemetry) -> Plane:
         random=SystemRandom(),
         telemetry=telemetry,
         signer=signer,
+        lease_seconds=lease_seconds,
     )
     plane.hold_keys(await store.keys())
     return plane
@@ -105,7 +109,7 @@ async def start(settings: Settings, telemetry: Telemetry) -> Started:
     try:
         starter_written = write_starter_policy(settings)
         files = read_policy_files(settings.policy)
-        plane = await open_plane(data_dir, telemetry)
+        plane = await open_plane(data_dir, telemetry, lease_seconds=settings.lease_seconds)
         try:
             await activate(plane, files, actor=SYSTEM_ACTOR)
             await recover(plane)

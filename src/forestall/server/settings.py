@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from forestall.errors import InvalidRequestError
-from forestall.limits import RATE_PER_SECOND_MAX
+from forestall.limits import LEASE_SECONDS, LEASE_SECONDS_MAX, RATE_PER_SECOND_MAX
 
 SETTINGS_FILE = "forestall.toml"
 DEFAULTS: Mapping[str, str] = {
@@ -20,8 +20,13 @@ DEFAULTS: Mapping[str, str] = {
     "policy": "",  # empty: the starter policy inside the data directory
     "rate_limit": "10000",
     "tenant_rate_limit": "20000",
+    "lease_seconds": str(LEASE_SECONDS),
 }
-_NUMBERS = ("rate_limit", "tenant_rate_limit")  # may stand without quotes in the file
+_NUMBERS = (
+    "rate_limit",
+    "tenant_rate_limit",
+    "lease_seconds",
+)  # may stand without quotes in the file
 BOOTSTRAP_KEY_VARIABLE = "FORESTALL_BOOTSTRAP_KEY"
 
 
@@ -55,6 +60,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     policy: Path
     rate_limit: int | None = None  # requests a second of one key; None: no limit
     tenant_rate_limit: int | None = None
+    lease_seconds: int = LEASE_SECONDS
     bootstrap_key: str = ""
 
     @property
@@ -94,6 +100,7 @@ def read_settings(
         else starter_policy_path(data_dir),
         rate_limit=parse_rate(values["rate_limit"], "rate_limit"),
         tenant_rate_limit=parse_rate(values["tenant_rate_limit"], "tenant_rate_limit"),
+        lease_seconds=parse_lease(values["lease_seconds"]),
         bootstrap_key=environment.get(BOOTSTRAP_KEY_VARIABLE, ""),
     )
 
@@ -127,6 +134,16 @@ def parse_rate(text: str, name: str) -> int | None:
             f" not `{text[:32]}`"
         )
     return rate
+
+
+def parse_lease(text: str) -> int:
+    """How long a worker may be silent before it loses its jobs. Raises SettingsError."""
+    seconds = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
+    if not 1 <= seconds <= LEASE_SECONDS_MAX:
+        raise SettingsError(
+            f"`lease_seconds` is 1 to {LEASE_SECONDS_MAX} seconds, not `{text[:32]}`"
+        )
+    return seconds
 
 
 def parse_address(text: str, name: str) -> Address:

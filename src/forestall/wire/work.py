@@ -13,7 +13,6 @@ from forestall.identity.credentials import ApiKey, WorkerGrant
 from forestall.limits import (
     ERROR_CHARS_MAX,
     LEASE_JOBS_MAX,
-    LEASE_SECONDS,
     LEASE_WAIT_SECONDS_MAX,
     LIST_ITEMS_PER_FIELD_MAX,
     NAME_CHARS_MAX,
@@ -23,7 +22,7 @@ from forestall.limits import (
 from forestall.wire.compat import constraints_object, iso_time
 from forestall.wire.strict_json import decode_json
 
-HEARTBEAT_SECONDS = LEASE_SECONDS // 3  # two may be lost before a lease is
+HEARTBEATS_PER_LEASE = 3  # two may be lost before a lease is
 
 
 class RegisterBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -165,7 +164,7 @@ def decode_credential(body: bytes) -> tuple[WorkerGrant, int | None]:
     return grant, asked.expires_in_seconds
 
 
-def registered_object(session: Session, ticket_key: str) -> dict[str, Any]:
+def registered_object(session: Session, ticket_key: str, *, lease_us: int) -> dict[str, Any]:
     """What a worker is told when it registers."""
     return {
         "worker_id": session.id,
@@ -173,8 +172,8 @@ def registered_object(session: Session, ticket_key: str) -> dict[str, Any]:
         "max_parallel": session.max_parallel,
         "topics": list(session.topics or session.grant.topics),
         "capabilities": sorted(session.capabilities),
-        "lease_seconds": LEASE_SECONDS,
-        "heartbeat_seconds": HEARTBEAT_SECONDS,
+        "lease_ms": lease_us // 1_000,
+        "heartbeat_ms": lease_us // 1_000 // HEARTBEATS_PER_LEASE,
         "wait_ms_max": LEASE_WAIT_SECONDS_MAX * 1_000,
         "ticket_keys": [ticket_key],
     }
@@ -242,9 +241,9 @@ def credential_object(key: ApiKey) -> dict[str, Any]:
     }
 
 
-def worker_object(session: Session, *, active: int, now_us: int) -> dict[str, Any]:
+def worker_object(session: Session, *, active: int, now_us: int, lease_us: int) -> dict[str, Any]:
     """One worker that is there now (wire-api 18.4)."""
-    age_s = max(0, now_us - session.last_seen_us) // 1_000_000
+    age_us = max(0, now_us - session.last_seen_us)
     return {
         "worker_id": session.id,
         "pool": session.grant.pools[0] if session.grant.pools else "",
@@ -255,10 +254,10 @@ def worker_object(session: Session, *, active: int, now_us: int) -> dict[str, An
         "max_parallel_jobs": session.max_parallel,
         "last_heartbeat_at": iso_time(session.last_seen_us),
         "last_heartbeat": iso_time(session.last_seen_us),
-        "heartbeat_age_seconds": age_s,
+        "heartbeat_age_seconds": age_us // 1_000_000,
         "session_state": "active",
         "session_valid": True,
-        "online": age_s < LEASE_SECONDS,
+        "online": age_us < max(lease_us, 2 * LEASE_WAIT_SECONDS_MAX * 1_000_000),
     }
 
 
