@@ -22,6 +22,7 @@ from forestall.errors import ForestallError, all_errors
 from forestall.identity.credentials import ApiKey
 from forestall.identity.roles import PERMISSIONS, Permission, Role
 from forestall.jobs.job import DecisionRecord, Job, JobState, Stage
+from forestall.jobs.lifecycle import MOVES, diagram
 from forestall.policy.cache import DecisionCache
 from forestall.policy.explain import Explanation
 from forestall.policy.request import Request
@@ -59,7 +60,7 @@ def error_classes() -> dict[str, type[ForestallError]]:
 def all_metrics() -> Metrics:
     """The registry as a server has it, its decision cache included."""
     metrics = Metrics()
-    metrics.watch(DecisionCache(entries_max=1, ttl_ms=1), (), (), ())
+    metrics.watch(DecisionCache(entries_max=1, ttl_ms=1), (), (), (), ())
     return metrics
 
 
@@ -340,7 +341,21 @@ def _decisions() -> str:
     return _table(("decision", "strictness"), rows)
 
 
+def _lifecycle() -> str:
+    return f"```mermaid\n{diagram()}\n```\n"
+
+
+def _moves() -> str:
+    rows = [
+        (_code(before), _code(event), _code(state), _code(f"job.{event}"))
+        for (before, event), state in MOVES.items()
+    ]
+    return _table(("from", "event", "to", "record"), rows)
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
+    "lifecycle": _lifecycle,
+    "moves": _moves,
     "endpoints": _endpoints,
     "roles": _roles,
     "requests": _requests,

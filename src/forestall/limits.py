@@ -116,9 +116,9 @@ SCHEMAS_PER_TENANT_MAX = 1_000
 SCHEMA_BYTES_MAX = 64 * 1024
 SCHEMA_NODES_MAX = 2_000  # schemas inside one
 SCHEMA_DEPTH_MAX = 64  # references followed
-SCHEMA_COST_MAX = 2_000  # looks at one place of a payload; a pattern counts 20
-SCHEMA_PATTERN_BYTES_MAX = 256 * 1024  # of one compiled pattern
-SCHEMA_PAYLOAD_BYTES_MAX = 256 * 1024  # of prompt, context and arguments: linear is not free
+SCHEMA_COST_MAX = 500  # looks at one place of a payload; a pattern counts 100
+SCHEMA_PATTERN_BYTES_MAX = 32 * 1024  # of one compiled pattern
+SCHEMA_PAYLOAD_BYTES_MAX = 128 * 1024  # of prompt, context and arguments: linear is not free
 SCHEMA_VIOLATIONS_MAX = 20
 
 # -- metrics --

@@ -91,6 +91,12 @@ async def _read_trace(plane: Plane, call: Call) -> Answer:
 
 
 async def _list_dead_letters(plane: Plane, call: Call) -> Answer:
+    """A bare array, which published clients read; `/dlq/page` is the one with a cursor."""
+    page = await _page_dead_letters(plane, call)
+    return Answer(200, page.body["items"])
+
+
+async def _page_dead_letters(plane: Plane, call: Call) -> Answer:
     cursor = call.query.get("cursor")
     wanted = JobFilter(tenant=call.who.tenant, dead=True, topic=call.query.get("topic", ""))
     after = JobCursor(*decode_cursor(cursor)) if cursor else None
@@ -310,8 +316,8 @@ ENDPOINTS = (
         RemediateBody,
     ),
     Endpoint("GET", "/api/v1/traces/{trace_id}", P.JOBS_READ, _read_trace, "The jobs of one trace"),
-    Endpoint("GET", _DLQ, P.JOBS_READ, _list_dead_letters, "List dead letters, newest first"),
-    Endpoint("GET", _DLQ + "/page", P.JOBS_READ, _list_dead_letters, "The same"),
+    Endpoint("GET", _DLQ, P.JOBS_READ, _list_dead_letters, "The newest dead letters"),
+    Endpoint("GET", _DLQ + "/page", P.JOBS_READ, _page_dead_letters, "Dead letters in pages"),
     Endpoint(
         "POST",
         _DLQ + "/{job_id}/retry",

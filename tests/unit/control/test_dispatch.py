@@ -84,7 +84,7 @@ def test_a_policy_tightened_meanwhile_stops_the_queued_job_and_says_why(
     assert decision["rule_id"] == "no-more-demos"
     assert decision["policy_snapshot"] == door.plane.snapshot.digest  # type: ignore[union-attr]
     assert kinds(door, job_id)[-1] == "job.denied"
-    (letter,) = door.ask("GET", "/api/v1/dlq").json["items"]
+    (letter,) = door.ask("GET", "/api/v1/dlq").json
     assert (letter["job_id"], letter["reason_code"]) == (job_id, "policy_denied")
     verified(door)
 
@@ -331,7 +331,7 @@ def test_a_silent_worker_loses_the_job_and_nobody_runs_it_again(door: Door, work
     assert (lost["state"], lost["failure_code"]) == ("TIMEOUT", "lease_expired")
     pass_time(door, 10_000)
     assert worker.lease() == []
-    assert len(door.ask("GET", "/api/v1/dlq").json["items"]) == 1
+    assert len(door.ask("GET", "/api/v1/dlq").json) == 1
     verified(door)
 
 
@@ -344,7 +344,7 @@ def test_an_idempotent_job_is_tried_again_and_not_for_ever(door: Door, worker: W
             assert given["attempt"] == attempts
         pass_time(door, 400)
     assert attempts == 3
-    ended = door.ask("GET", "/api/v1/dlq").json["items"][0]
+    ended = door.ask("GET", "/api/v1/dlq").json[0]
     assert (ended["state"], ended["attempts"]) == ("TIMEOUT", 3)
     verified(door)
 
