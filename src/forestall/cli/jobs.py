@@ -1,5 +1,7 @@
-"""`forestall jobs submit|get|list`."""
+"""`forestall jobs submit|get|list|watch`."""
 
+import json
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -16,7 +18,7 @@ from forestall.client.plane import PlaneClient, PlaneRefusedError
 
 @click.group()
 def jobs() -> None:
-    """Submit, read and list jobs."""
+    """Submit, read, list and watch jobs."""
 
 
 @jobs.command()
@@ -104,6 +106,47 @@ def list_(
         )
     if not items:
         click.echo("no jobs", err=True)
+
+
+@jobs.command()
+@click.argument("job_id", required=False)
+@click.option(
+    "--from",
+    "start",
+    type=click.IntRange(min=0),
+    help="Begin at this position of the log; 0: with the first record. Without it: now, or with a"
+    " JOB_ID at the beginning of the job.",
+)
+@server_options
+@click.option("--json", "as_json", is_flag=True, help="Print each event as one line of JSON.")
+def watch(
+    job_id: str | None, start: int | None, url: str, api_key: str, tenant: str, as_json: bool
+) -> None:
+    """Print what happens, or what happens to one job, until Ctrl-C; survives lost connections."""
+    from forestall.client.stream import follow
+
+    client = client_for(url, api_key, tenant)
+    path = f"/api/v1/jobs/{_segment(job_id)}/stream" if job_id else "/api/v1/stream"
+    first = "0" if job_id and start is None else "" if start is None else str(start)
+    for event in follow(client, path, start=first, tell=lambda text: click.echo(text, err=True)):
+        click.echo(event.data if as_json else _event_line(json.loads(event.data)))
+
+
+def _event_line(event: dict[str, Any]) -> str:
+    """When, where in the log, what, to which job, and why."""
+    data = event["data"]
+    parts = [
+        datetime.fromtimestamp(event["at_us"] / 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        f"{event['position']:>7}",
+        f"{event['event']:12}",
+        f"{event['kind']:18}",
+    ]
+    about = (event["job_id"], data.get("state"), data.get("topic"), data.get("decision"))
+    parts += [str(value) for value in about if value]
+    if data.get("rule_id"):
+        parts.append(f"by {data['rule_id']}")
+    why = data.get("failure_reason") or data.get("reason")
+    return shown("  ".join(parts) + (f": {why}" if why else ""))
 
 
 def _pages(client: PlaneClient, query: dict[str, str], limit: int) -> list[dict[str, Any]]:

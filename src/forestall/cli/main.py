@@ -19,7 +19,7 @@ _COMMANDS = {
     "policy": ("forestall.cli.policy", "policy", "Check and test policy files; needs no server."),
     "simulate": ("forestall.cli.simulate", "simulate", "What would be decided? Leaves no trace."),
     "explain": ("forestall.cli.simulate", "explain", "The same, and why."),
-    "jobs": ("forestall.cli.jobs", "jobs", "Submit, read and list jobs."),
+    "jobs": ("forestall.cli.jobs", "jobs", "Submit, read, list and watch jobs."),
     "keys": ("forestall.cli.keys", "keys", "Create, list and revoke API keys."),
     "audit": ("forestall.cli.audit", "audit", "Verify the log."),
 }

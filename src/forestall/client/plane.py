@@ -3,10 +3,11 @@
 Never follows a redirect (a key must not travel to another host) and never retries by itself.
 """
 
+import contextlib
 import http.client
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -62,6 +63,29 @@ class PlaneClient:
         """The JSON answer to a POST. Raises PlaneUnreachableError, PlaneRefusedError."""
         return self._ask("POST", path, json.dumps(body).encode(), headers or {})
 
+    @contextlib.contextmanager
+    def open(
+        self, path: str, query: Mapping[str, str], headers: Mapping[str, str]
+    ) -> Iterator[http.client.HTTPResponse]:
+        """The answer to a GET while it still comes, with pauses as long as any answer may take.
+
+        Raises as `get` does, also while the answer is read inside the block.
+        """
+        text = urlencode({key: value for key, value in query.items() if value})
+        connection = self._connection()
+        try:
+            target = f"{path}?{text}" if text else path
+            connection.request("GET", target, headers={**self._headers, **headers})
+            response = connection.getresponse()
+            if response.status != 200:
+                self._answer(response.status, response.read(_ANSWER_BYTES_MAX + 1))
+                raise ValueError(f"status {response.status}")
+            yield response
+        except (OSError, http.client.HTTPException, ValueError) as cause:
+            raise self._unreachable(cause) from cause
+        finally:
+            connection.close()
+
     def delete(self, path: str) -> None:
         """DELETE. Raises PlaneUnreachableError, PlaneRefusedError."""
         self._ask("DELETE", path, None, {})
@@ -77,12 +101,15 @@ class PlaneClient:
             data = response.read(_ANSWER_BYTES_MAX + 1)
             status = response.status
         except (OSError, http.client.HTTPException, ValueError) as cause:
-            raise PlaneUnreachableError(
-                f"no answer from {self._url}: {cause}; is the server running there?"
-            ) from cause
+            raise self._unreachable(cause) from cause
         finally:
             connection.close()
         return self._answer(status, data)
+
+    def _unreachable(self, cause: Exception) -> PlaneUnreachableError:
+        return PlaneUnreachableError(
+            f"no answer from {self._url}: {cause}; is the server running there?"
+        )
 
     def _connection(self) -> http.client.HTTPConnection:
         if self._scheme == "https":

@@ -143,11 +143,16 @@ class Metrics:
         )
 
     def watch(
-        self, cache: DecisionCache, queue: Sized, leases: Sized, workers: Iterable[object]
+        self,
+        cache: DecisionCache,
+        queue: Sized,
+        leases: Sized,
+        workers: Iterable[object],
+        streams: Sized,
     ) -> None:
         """Report what the plane keeps in memory at each scrape."""
         self.registry.register(_CacheCollector(cache))
-        self.registry.register(_WorkCollector(queue, leases, workers))
+        self.registry.register(_WorkCollector(queue, leases, workers, streams))
 
     # -- Telemetry of the plane --
 
@@ -234,16 +239,20 @@ class _CacheCollector(Collector):
 
 
 class _WorkCollector(Collector):
-    """How much waits and how much runs."""
+    """How much waits and how much runs, and who looks on."""
 
-    def __init__(self, queue: Sized, leases: Sized, workers: Iterable[object]) -> None:
+    def __init__(
+        self, queue: Sized, leases: Sized, workers: Iterable[object], streams: Sized
+    ) -> None:
         self._queue, self._leases, self._workers = queue, leases, workers
+        self._streams = streams
 
     def collect(self) -> Iterable[Metric]:
         for name, text, value in (
             ("queued_jobs", "Jobs that wait for a worker", len(self._queue)),
             ("leased_jobs", "Jobs in the hands of workers", len(self._leases)),
             ("workers", "Workers that are registered", sum(1 for _ in self._workers)),
+            ("streams_open", "Streams of the log that are open", len(self._streams)),
         ):
             yield GaugeMetricFamily(f"forestall_{name}", text, value=value)
 

@@ -90,7 +90,7 @@ async def _run(
     announce: Callable[[Address], None],
 ) -> None:
     plane = started.plane
-    metrics.watch(plane.cache, plane.queue, plane.leases, plane.workers)
+    metrics.watch(plane.cache, plane.queue, plane.leases, plane.workers, plane.announcer)
     rates = Rates(per_key=settings.rate_limit, per_tenant=settings.tenant_rate_limit)
     gateway = Gateway(started.plane, ENDPOINTS, metrics, rates)
     server = _Server(

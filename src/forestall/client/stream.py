@@ -1,0 +1,95 @@
+"""Follow the log of a running plane: events as they come, over as many connections as it takes.
+
+Goes on after the last event that was handed out, so that none is missed and none comes twice. Stops
+when the server says that it will not answer: another key or another path would be needed.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from forestall.client.plane import PlaneClient, PlaneRefusedError, PlaneUnreachableError
+
+_LINE_BYTES_MAX = 16 * 1024 * 1024
+_WAIT_SECONDS_FIRST, _WAIT_SECONDS_MAX = 1.0, 30.0
+_TRY_AGAIN = frozenset({429, 500, 502, 503, 504})
+
+
+class StreamEvent(NamedTuple):
+    """One event: the position in the log, the name, and the JSON."""
+
+    id: str
+    name: str
+    data: str
+
+
+def read_events(lines: Iterable[bytes]) -> Iterator[StreamEvent]:
+    """Events of an event stream (WHATWG HTML, 9.2.6); one that is cut off is not an event."""
+    last_id, name = "", ""
+    data: list[str] = []
+    for raw in lines:
+        line = raw.decode("utf-8", "replace").rstrip("\r\n")
+        if not line:
+            if data:
+                yield StreamEvent(last_id, name or "message", "\n".join(data))
+            name, data = "", []
+            continue
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if field == "data":
+            data.append(value)
+        elif field == "event":
+            name = value
+        elif field == "id" and "\0" not in value:
+            last_id = value
+
+
+def follow(
+    client: PlaneClient,
+    path: str,
+    *,
+    start: str = "",
+    tell: Callable[[str], None],
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[StreamEvent]:
+    """Events from a position on, or from now; for ever.
+
+    `tell` hears of lost connections. Raises PlaneRefusedError, and PlaneUnreachableError when the
+    first connection cannot be had: a wrong address does not become right.
+    """
+    last_id = ""
+    connected = False
+    wait_s = _WAIT_SECONDS_FIRST
+    while True:
+        headers = {"Accept": "text/event-stream"}
+        if last_id:
+            headers["Last-Event-ID"] = last_id
+        try:
+            with client.open(path, {"from": start}, headers) as answer:
+                if answer.headers.get_content_type() != "text/event-stream":
+                    raise PlaneUnreachableError("what answers there streams no events")
+                connected = True
+                last_id = last_id or answer.headers.get("Last-Event-ID", "")
+                for event in read_events(_lines(answer.readline)):
+                    last_id = event.id or last_id
+                    wait_s = _WAIT_SECONDS_FIRST
+                    yield event
+                problem = "the server ended the stream"
+        except PlaneUnreachableError as error:
+            if not connected:
+                raise
+            problem = error.message
+        except PlaneRefusedError as refused:
+            if not connected or refused.status not in _TRY_AGAIN:
+                raise
+            problem = refused.message
+        tell(f"{problem}; trying again in {wait_s:.0f} s")
+        sleep(wait_s)
+        wait_s = min(2 * wait_s, _WAIT_SECONDS_MAX)
+
+
+def _lines(readline: Callable[[int], bytes]) -> Iterator[bytes]:
+    while line := readline(_LINE_BYTES_MAX):
+        if not line.endswith(b"\n"):
+            return  # cut off, or longer than any event of ours
+        yield line
