@@ -308,8 +308,7 @@ class Store(Protocol):
     async def links(
         self, *, start: int, limit: int, tenant: str = "", job_id: str = ""
     ) -> Sequence[Link]:
-        """A page of the log from a position on, oldest first; of one job of a tenant, of one tenant,
-        or of all."""
+        """A page of the log from a position on, oldest first; of one job, one tenant, or all."""
         ...
 
     async def log_end(self) -> int:

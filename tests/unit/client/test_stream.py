@@ -71,7 +71,8 @@ class _Server:
 
 def followed(server: _Server, **more: Any) -> tuple[list[str], list[float]]:
     """The ids of all events until the script is over, and the waits between."""
-    ids, waits = [], []
+    ids: list[str] = []
+    waits: list[float] = []
     client: Any = server
     with pytest.raises(PlaneRefusedError, match="over"):
         for event in follow(client, "/stream", tell=print, sleep=waits.append, **more):
