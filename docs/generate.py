@@ -18,6 +18,7 @@ import msgspec
 import forestall
 from forestall import limits
 from forestall.cli.main import cli
+from forestall.control.tail import SHOWN
 from forestall.errors import ForestallError, all_errors
 from forestall.identity.credentials import ApiKey
 from forestall.identity.roles import PERMISSIONS, Permission, Role
@@ -353,6 +354,19 @@ def _moves() -> str:
     return _table(("from", "event", "to", "record"), rows)
 
 
+def _stream_events() -> str:
+    """Which records a stream shows, under which name, and to whom."""
+    rows = [
+        (
+            (_code(kind if "." in kind else f"{kind}.…") if kind else "every other kind"),
+            _code(shown.event),
+            _code(shown.permission),
+        )
+        for kind, shown in SHOWN.items()
+    ]
+    return _table(("record", "event", "permission"), rows)
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "lifecycle": _lifecycle,
     "moves": _moves,
@@ -367,6 +381,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "errors": _errors,
     "match-fields": _match_fields,
     "decisions": _decisions,
+    "stream-events": _stream_events,
 }
 
 
