@@ -11,11 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import evaluate, gateway, startup
+from bench import evaluate, field, gateway, startup
 
 RESULTS = Path(__file__).parent / "results"
 BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
     "evaluate": evaluate.run,
+    "field": field.run,
     "gateway": gateway.run,
     "startup": startup.run,
 }
@@ -37,7 +38,7 @@ def main() -> None:
         }
         (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
         print(f"== {name}")
-        print(json.dumps(result, indent=2))
+        print(result.get("table") or json.dumps(result, indent=2))
 
 
 if __name__ == "__main__":
