@@ -27,12 +27,21 @@ class Shown(NamedTuple):
     permission: Permission
 
 
+_APPROVAL = Shown("approval", Permission.JOBS_READ)
+
 # A kind stands here whole or by its first word. What stands here in neither way is for admins.
 SHOWN: Mapping[str, Shown] = {
     "job": Shown("job.state", Permission.JOBS_READ),
-    "job.approval_demanded": Shown("approval", Permission.JOBS_READ),
+    "job.approval_demanded": _APPROVAL,
+    "job.voted": _APPROVAL,
+    "job.approved": _APPROVAL,
+    "job.fulfilled": _APPROVAL,
+    "job.rejected": _APPROVAL,
+    "job.expired": _APPROVAL,
+    "job.invalidated": _APPROVAL,
+    "job.cleared": _APPROVAL,
     "action.checked": Shown("job.decision", Permission.JOBS_READ),
-    "approval": Shown("approval", Permission.JOBS_READ),
+    "approval": _APPROVAL,
     "output": Shown("output", Permission.JOBS_READ),
     "policy": Shown("policy", Permission.POLICY_READ),
     "worker": Shown("audit", Permission.WORKERS_READ),

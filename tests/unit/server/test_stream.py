@@ -120,7 +120,10 @@ def test_every_kind_of_record_has_an_event() -> None:
     names = {"job.state", "job.decision", "approval", "output", "policy", "audit"}
     assert {one.event for one in tail.SHOWN.values()} == names
     assert {tail.shown(f"job.{event}").event for event in Event} == {"job.state", "approval"}
-    assert tail.shown("job.submitted").event == "job.state"
+    for kind in ("job.submitted", "job.denied", "job.timed_out", "job.unheard_of"):
+        assert tail.shown(kind).event == "job.state"
+    for kind in ("job.approval_demanded", "job.approved", "job.rejected", "approval.refused"):
+        assert tail.shown(kind).event == "approval"
     assert tail.shown("action.checked").event == "job.decision"
     for kind in ("key.created", "new.thing", "", "jobs", "policyx.y"):
         assert tail.shown(kind) == tail.SHOWN[""]
