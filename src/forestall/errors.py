@@ -17,7 +17,8 @@ class ForestallError(Exception):
     """Something that went wrong and has a name.
 
     Attributes: `code` (stable, documented in docs/reference/errors.md), `http_status`,
-    `details` (flat), `retry_after_s` (whole seconds, or None when a retry cannot help).
+    `details` (flat), `retry_after_s` (whole seconds, or None when a retry cannot help), `told`
+    (fields of its own beside those that every error has, where a wire contract wants some).
     """
 
     code: ClassVar[str] = ""  # every class that is raised has its own
@@ -29,11 +30,13 @@ class ForestallError(Exception):
         *,
         details: Mapping[str, Detail] | None = None,
         retry_after_s: int | None = None,
+        told: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.details: dict[str, Detail] = dict(details or {})
         self.retry_after_s = retry_after_s
+        self.told: dict[str, object] = dict(told or {})
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

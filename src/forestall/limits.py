@@ -121,5 +121,9 @@ SCHEMA_PATTERN_BYTES_MAX = 32 * 1024  # of one compiled pattern
 SCHEMA_PAYLOAD_BYTES_MAX = 128 * 1024  # of prompt, context and arguments: linear is not free
 SCHEMA_VIOLATIONS_MAX = 20
 
+# -- approvals --
+APPROVAL_HOURS_DEFAULT = 24  # where no rule gives a `ttl`
+APPROVAL_NOTE_CHARS_MAX = 2_000  # of a reason or a note
+
 # -- metrics --
 METRIC_TOPICS_MAX = 200  # distinct topic label values; the rest is counted as `other`

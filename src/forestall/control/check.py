@@ -5,6 +5,7 @@ Unlike simulate this is a gate: the answer binds, so it is durable before it is 
 
 import msgspec
 
+from forestall.control.admission import admitted
 from forestall.control.gate import count, decide
 from forestall.control.plane import Plane
 from forestall.control.ports import Change
@@ -24,6 +25,7 @@ class Checked(msgspec.Struct, frozen=True):
 
 async def check(plane: Plane, subject: Subject, submission: Submission) -> Checked:
     """Decide one action and make the record of it durable. Raises as `submit` does."""
+    submission = admitted(plane, subject.tenant, submission)
     now_us = plane.clock.now_us()
     request = submission.request(tenant=subject.tenant, principal=subject.principal)
     hash_text = job_hash(submission, tenant=subject.tenant, principal=subject.principal)

@@ -22,6 +22,12 @@ _ITS_OWN_WORD = (
 
 def follow(plane: Plane, job: Job, *, now_us: int, first: bool = False) -> None:
     """Take up the state of a job. `first`: it had waited its turn already."""
+    known = plane.leases.get(job.tenant, job.id)
+    if known is not None and known.job.revision > job.revision:
+        return  # the answer of the store came late: a later move was followed already
+    doubt = plane.leases.doubts.get((job.tenant, job.id))
+    if doubt is not None:
+        doubt.touched = True
     if job.state not in HELD_BY_WORKER:
         held = plane.leases.drop(job.tenant, job.id)
         if held is not None and held.job.lease is not None:
@@ -40,12 +46,14 @@ def follow(plane: Plane, job: Job, *, now_us: int, first: bool = False) -> None:
         if job.state in HELD_BY_WORKER:
             plane.leases.hold(job, expires_at_us=now_us + plane.lease_us)
     if job.deadline_at_us and job.state not in TERMINAL and job.revision == 0:
-        watch_deadline(plane, job)
+        watch(plane, job, job.deadline_at_us)
+    if job.state is JobState.APPROVAL_REQUIRED and job.approval is not None:
+        watch(plane, job, job.approval.expires_at_us)
 
 
-def watch_deadline(plane: Plane, job: Job) -> None:
-    """Look at the job again when its deadline comes."""
-    heapq.heappush(plane.deadlines, (job.deadline_at_us, job.tenant, job.id))
+def watch(plane: Plane, job: Job, at_us: int) -> None:
+    """Look at the job again at this instant: a deadline, or the end of an approval."""
+    heapq.heappush(plane.deadlines, (at_us, job.tenant, job.id))
 
 
 def wake(plane: Plane, lane: Lane) -> None:

@@ -54,6 +54,7 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
     role: Role
     principal: str = ""
     expires_at_us: int | None = None
+    groups: tuple[str, ...] = ()
     worker: WorkerGrant | None = None  # exactly for the role `worker`
 
 
@@ -80,6 +81,7 @@ async def create_key(
         created_at_us=now_us,
         expires_at_us=wanted.expires_at_us,
         created_by=actor,
+        groups=wanted.groups,
         worker=wanted.worker,
     )
     change = Change(
@@ -103,6 +105,8 @@ def _require_wanted(wanted: NewKey, keys: Sequence[ApiKey], now_us: int) -> None
         require_name(wanted.name, "key name")
         if wanted.principal:
             require_name(wanted.principal, "principal")
+        for group in wanted.groups:
+            require_name(group, "group")
     except InvalidRequestError as cause:
         raise KeyInvalidError(cause.message) from cause
     if (wanted.role is Role.WORKER) != (wanted.worker is not None):
@@ -155,6 +159,7 @@ def authenticate(plane: Plane, text: str | None) -> Subject:
                 principal=key.principal,
                 role=key.role,
                 key_id=key.id,
+                groups=key.groups,
                 worker=key.worker,
             )
     raise UnauthorizedError("unauthorized: send a valid API key in the X-API-Key header")

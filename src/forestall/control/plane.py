@@ -11,6 +11,7 @@ from forestall.control.announce import Announcer
 from forestall.control.blind_retries import BlindRetries
 from forestall.control.leases import Leases
 from forestall.control.ports import Change, Clock, Random, Receipt, Signer, Store, Telemetry
+from forestall.control.registry import Registry
 from forestall.control.tail import Tail
 from forestall.control.throttles import Throttles
 from forestall.control.workers import Workers
@@ -41,6 +42,7 @@ class Plane:
         "_keys_by_hash",
         "_keys_by_id",
         "announcer",
+        "approvals_need_hash",
         "blind_retries",
         "cache",
         "clock",
@@ -49,6 +51,7 @@ class Plane:
         "leases",
         "queue",
         "random",
+        "registry",
         "signer",
         "snapshot",
         "store",
@@ -67,9 +70,11 @@ class Plane:
         telemetry: Telemetry,
         signer: Signer,
         lease_seconds: int = LEASE_SECONDS,
+        approvals_need_hash: bool = False,
     ) -> None:
         assert 1 <= lease_seconds <= LEASE_SECONDS_MAX, "a lease has a bounded term"
         self.lease_us = lease_seconds * 1_000_000
+        self.approvals_need_hash = approvals_need_hash
         self.store = store
         self.clock = clock
         self.random = random
@@ -81,7 +86,10 @@ class Plane:
         self.snapshot: Snapshot | None = None
         self.queue = Queue()
         self.leases = Leases()
-        self.workers = Workers(lambda tenant, topic: "")
+        self.registry = Registry()
+        self.workers = Workers(
+            lambda tenant, topic: self.registry.pool_of(tenant, topic), self.is_run_by_caller
+        )
         self.signer = signer
         self.blind_retries = BlindRetries()
         self.deadlines: list[tuple[int, str, str]] = []  # a heap of instant, tenant, job id
@@ -102,6 +110,10 @@ class Plane:
         self._commit_failed_at_us = None
         self.announcer.grew(change.records)
         return receipt
+
+    def is_run_by_caller(self, topic: str) -> bool:
+        """Whether the policy in force says that who submits such a job does the work itself."""
+        return self.snapshot is not None and self.snapshot.is_run_by_caller(topic)
 
     def commits_fail(self) -> bool:
         """The last commit failed, a moment ago. Later nobody knows, so later it may be tried."""

@@ -212,10 +212,12 @@ class StoreBusyError(UnavailableError):
 
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which jobs to list; empty fields do not narrow. Newest change first; with `dead` only dead
-    letters, the last to die first."""
+    letters, the last to die first; with `asked` only jobs that somebody was asked to approve, the
+    last asked first."""
 
     tenant: str
     dead: bool = False
+    asked: bool = False
     state: JobState | None = None
     topic: str = ""
     trace_id: str = ""
@@ -223,9 +225,16 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     updated_before_us: int | None = None
 
 
+def listed_at_us(job: Job, wanted: JobFilter) -> int:
+    """The instant that a page of such jobs is sorted by."""
+    if wanted.dead:
+        return job.dead_at_us
+    return job.asked_at_us if wanted.asked else job.updated_at_us
+
+
 class JobCursor(msgspec.Struct, frozen=True, array_like=True):
     """The last job of a page; the next page starts after it. The instant is what the page is
-    sorted by: the last change, or the death."""
+    sorted by: the last change, the death, or when somebody was asked."""
 
     updated_at_us: int
     job_id: str

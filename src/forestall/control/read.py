@@ -3,7 +3,13 @@
 from collections.abc import Sequence
 
 from forestall.control.plane import Plane
-from forestall.control.ports import JobCursor, JobFilter, JobView, SnapshotEntry
+from forestall.control.ports import (
+    JobCursor,
+    JobFilter,
+    JobView,
+    SnapshotEntry,
+    listed_at_us,
+)
 from forestall.errors import NotFoundError
 from forestall.identity.credentials import Subject
 from forestall.jobs.job import DecisionRecord, Job
@@ -45,7 +51,7 @@ async def list_jobs(
     if not more:
         return page, None
     last = page[-1]
-    return page, JobCursor(last.dead_at_us if wanted.dead else last.updated_at_us, last.id)
+    return page, JobCursor(listed_at_us(last, wanted), last.id)
 
 
 async def list_snapshots(plane: Plane, *, limit: int) -> Sequence[SnapshotEntry]:

@@ -125,6 +125,21 @@ def answer_refused(
     )
 
 
+def approval_refused(
+    job: Job, code: str, *, what: str, actor: str, at_us: int, salt: bytes
+) -> Record:
+    """Somebody decided on a job who may not, or decided on what is not asked (any more)."""
+    return Record(
+        kind="approval.refused",
+        at_us=at_us,
+        tenant=job.tenant,
+        actor=actor,
+        salt=salt.hex(),
+        job_id=job.id,
+        data={"what": what, "code": code, "state": job.state.value},
+    )
+
+
 def action_checked(
     request: Request, decision: DecisionRecord, subject: Subject, salt: bytes
 ) -> Record:

@@ -1,5 +1,6 @@
 """Simulate and explain: what the gates would say, leaving no trace (control 10)."""
 
+from forestall.control.admission import admitted
 from forestall.control.check import Checked
 from forestall.control.gate import rehearse, rehearse_explained
 from forestall.control.plane import Plane
@@ -10,6 +11,7 @@ from forestall.policy.explain import Explanation
 
 def simulate(plane: Plane, subject: Subject, submission: Submission) -> Checked:
     """The decision that the submit gate would give now."""
+    submission = admitted(plane, subject.tenant, submission)
     request = submission.request(tenant=subject.tenant, principal=subject.principal)
     hash_text = job_hash(submission, tenant=subject.tenant, principal=subject.principal)
     return Checked(rehearse(plane, request), hash_text, plane.clock.now_us())
@@ -17,6 +19,7 @@ def simulate(plane: Plane, subject: Subject, submission: Submission) -> Checked:
 
 def explain(plane: Plane, subject: Subject, submission: Submission) -> tuple[Checked, Explanation]:
     """The same decision and why the nearest rules did or did not apply."""
+    submission = admitted(plane, subject.tenant, submission)
     request = submission.request(tenant=subject.tenant, principal=subject.principal)
     hash_text = job_hash(submission, tenant=subject.tenant, principal=subject.principal)
     explanation = rehearse_explained(plane, request)

@@ -6,6 +6,7 @@ decision is recorded all the same. A job that anybody is told about is durable, 
 
 import msgspec
 
+from forestall.control.admission import admitted
 from forestall.control.follow import follow
 from forestall.control.gate import count, decide
 from forestall.control.plane import Plane, uuid_text
@@ -23,6 +24,7 @@ from forestall.control.ports import (
 from forestall.control.records import SALT_BYTES, action_checked, job_submitted
 from forestall.errors import ConflictError, ForestallError
 from forestall.identity.credentials import Subject
+from forestall.jobs.approval import new_approval, terms_of
 from forestall.jobs.job import (
     BIRTH_STATE,
     POLICY_DENIED,
@@ -79,12 +81,17 @@ async def submit(
     Raises PolicyUnavailableError (no decision to be had), ThrottledError, QueueFullError,
     IdempotencyConflictError, StoreUnavailableError; in each case nothing was queued.
     """
-    hash_text = job_hash(submission, tenant=subject.tenant, principal=subject.principal)
+    asked = hash_text = job_hash(submission, tenant=subject.tenant, principal=subject.principal)
     key = submission.idempotency_key
     if key:
-        earlier = await _earlier_answer(plane, subject, key, hash_text)  # load
+        earlier = await _earlier_answer(plane, subject, key, asked)  # load
         if earlier is not None:
             return earlier
+    known = admitted(plane, subject.tenant, submission)
+    if known is not submission:
+        # The key stands for what was asked; the job is what was asked and what its topic adds.
+        submission = known
+        hash_text = job_hash(submission, tenant=subject.tenant, principal=subject.principal)
     _require_room(plane, subject.tenant, submission)
     now_us = plane.clock.now_us()
     request = submission.request(tenant=subject.tenant, principal=subject.principal)
@@ -101,17 +108,20 @@ async def submit(
             retry_after_s=retry_after_s(decision),
         )
     job = _born(submission, subject, record, chance[:20], lineage, passed)
+    if decision.decision is Effect.REQUIRE_APPROVAL:
+        asking = new_approval(terms_of(decision, hash_text), requester=job.principal, now_us=now_us)
+        job = msgspec.structs.replace(job, approval=asking)
     tried = (job.tenant, job.principal, payload_digest(submission.payload))
     blind_retry_of = ""
     if lineage is None:
         blind_retry_of = plane.blind_retries.earlier(tried, now_us=now_us)
-    change = _birth(job, submission, record, subject, chance[20:], blind_retry_of)
+    change = _birth(job, submission, asked, record, subject, chance[20:], blind_retry_of)
     try:
         await plane.commit(change)  # commit
     except PreconditionFailedError as cause:
         if not isinstance(cause.failed, IdempotencyKeyAbsent):
             raise
-        earlier = await _earlier_answer(plane, subject, key, hash_text)
+        earlier = await _earlier_answer(plane, subject, key, asked)
         if earlier is None:  # the other submission vanished again: let the caller retry
             raise
         return earlier
@@ -193,6 +203,7 @@ def _born(
 def _birth(
     job: Job,
     submission: Submission,
+    asked: str,
     decision: DecisionRecord,
     subject: Subject,
     salt: bytes,
@@ -207,7 +218,7 @@ def _birth(
                 IdempotencyEntry(
                     tenant=job.tenant,
                     key=job.idempotency_key,
-                    request_digest=job.job_hash,
+                    request_digest=asked,
                     job_id=job.id,
                 )
             )

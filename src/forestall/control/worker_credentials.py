@@ -10,7 +10,7 @@ from forestall.control.plane import Plane
 from forestall.control.ports import Change, KeyUnrevoked, PreconditionFailedError, PutKey
 from forestall.control.records import SALT_BYTES, key_revoked
 from forestall.errors import ConflictError, InvalidRequestError, NotFoundError
-from forestall.identity.credentials import ApiKey, WorkerGrant, require_name
+from forestall.identity.credentials import CALLER_PREFIX, ApiKey, WorkerGrant, require_name
 from forestall.identity.roles import Role
 from forestall.policy.globs import GlobError, compile_globs
 
@@ -110,6 +110,8 @@ def _require_grant(grant: WorkerGrant) -> None:
             compile_globs(globs)
     except (InvalidRequestError, GlobError) as cause:
         raise WorkerGrantError(str(cause)) from cause
+    if grant.worker_id.startswith(CALLER_PREFIX):
+        raise WorkerGrantError(f"a worker id does not begin with `{CALLER_PREFIX}`")
     if not grant.topics:
         raise WorkerGrantError(
             "`allowed_topics` is empty, so the worker could never be offered a job; name topics"

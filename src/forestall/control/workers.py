@@ -75,8 +75,9 @@ class Session:
 class Workers:
     """Every session, and those that wait for work. For one thread."""
 
-    def __init__(self, pool_of: PoolOf) -> None:
+    def __init__(self, pool_of: PoolOf, is_run_by_caller: Callable[[str], bool]) -> None:
         self._pool_of = pool_of
+        self._is_run_by_caller = is_run_by_caller  # of a topic: no worker is offered it
         self._sessions: dict[tuple[str, str], Session] = {}
         self._idle: dict[tuple[str, str], Session] = {}
         self.closed = False
@@ -123,7 +124,7 @@ class Workers:
 
     def serves(self, session: Session, lane: Lane) -> bool:
         """Whether this worker may be offered such work."""
-        return session.serves(lane, self._pool_of)
+        return session.serves(lane, self._pool_of) and not self._is_run_by_caller(lane.topic)
 
     def idle(self, session: Session) -> None:
         """It waits for work from now on."""

@@ -45,6 +45,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     expires_at_us: int | None = None
     revoked_at_us: int | None = None
     created_by: str = ""
+    groups: tuple[str, ...] = ()  # roles of the holder that rules name, such as `security`
     worker: WorkerGrant | None = None
 
     def usable(self, now_us: int) -> bool:
@@ -61,11 +62,32 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     principal: str
     role: Role
     key_id: str
+    groups: tuple[str, ...] = ()
     worker: WorkerGrant | None = None
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Every role under which a rule may demand this person's approval."""
+        return (self.role.value, *self.groups)
 
     def may(self, permission: Permission) -> bool:
         """Whether the role carries the permission."""
         return permission in PERMISSIONS[self.role]
+
+
+CALLER_PREFIX = "caller:"  # no worker is called so
+
+
+def caller_name(principal: str) -> str:
+    """The name under which a principal holds jobs that it submitted and runs itself."""
+    return CALLER_PREFIX + principal
+
+
+def holder_name(subject: Subject) -> str:
+    """The name under which a subject holds jobs: that of its worker, or its own."""
+    if subject.worker is not None:
+        return subject.worker.worker_id
+    return caller_name(subject.principal)
 
 
 def key_text(random_bytes: bytes) -> str:

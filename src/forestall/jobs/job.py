@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from forestall.canonical import canonical_struct, digest
+from forestall.jobs.approval import Approval
 from forestall.policy.request import Request, ToolCall
 from forestall.policy.rules import Constraints, Decision, Effect, LabelConflict, Remediation
 
@@ -160,6 +161,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     revision: int = 0
     attempt: int = 0  # dispatches so far
     lease: Lease | None = None
+    approval: Approval | None = None
     not_before_us: int = 0  # SCHEDULED and RETRYING jobs wait for it
     held_since_us: int = 0  # first of the holds in a row; 0 when it was not held
     holds: int = 0
@@ -171,6 +173,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     result_digest: str = ""
     result_bytes: int = 0
     submit_decision: "DecisionRecord | None" = None
+
+    @property
+    def asked_at_us(self) -> int:
+        """When somebody was last asked to approve it; 0: nobody was."""
+        return self.approval.asked_at_us if self.approval is not None else 0
 
 
 class Stage(StrEnum):

@@ -17,7 +17,14 @@ class Event(StrEnum):
     DISPATCHED = "dispatched"  # the dispatch gate allowed it and a worker holds the lease
     HELD = "held"  # the dispatch gate throttled it; it waits for an instant
     DENIED = "denied"  # the dispatch gate denied it
-    APPROVAL_DEMANDED = "approval_demanded"  # the policy in force at dispatch wants a person
+    APPROVAL_DEMANDED = "approval_demanded"  # the policy in force now wants a person
+    VOTED = "voted"  # a person approved, and more are demanded
+    APPROVED = "approved"
+    FULFILLED = "fulfilled"  # approved, and whoever asked does the work itself
+    REJECTED = "rejected"
+    EXPIRED = "expired"  # nobody decided in time
+    INVALIDATED = "invalidated"  # what was asked is not what would run
+    CLEARED = "cleared"  # asked for again, and the policy in force now allows it
     STARTED = "started"  # the worker said that it began
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -51,6 +58,15 @@ def _moves() -> dict[tuple[JobState, Event], JobState]:
             (state, _E.CANCELLED): _S.CANCELLED,
         }
     moves |= {
+        (_S.APPROVAL_REQUIRED, _E.VOTED): _S.APPROVAL_REQUIRED,
+        (_S.APPROVAL_REQUIRED, _E.APPROVED): _S.PENDING,
+        (_S.APPROVAL_REQUIRED, _E.FULFILLED): _S.SUCCEEDED,
+        (_S.APPROVAL_REQUIRED, _E.REJECTED): _S.DENIED,
+        (_S.APPROVAL_REQUIRED, _E.EXPIRED): _S.TIMEOUT,
+        (_S.APPROVAL_REQUIRED, _E.INVALIDATED): _S.APPROVAL_REQUIRED,
+        (_S.APPROVAL_REQUIRED, _E.APPROVAL_DEMANDED): _S.APPROVAL_REQUIRED,
+        (_S.APPROVAL_REQUIRED, _E.CLEARED): _S.PENDING,
+        (_S.APPROVAL_REQUIRED, _E.DENIED): _S.DENIED,
         (_S.APPROVAL_REQUIRED, _E.TIMED_OUT): _S.TIMEOUT,
         (_S.APPROVAL_REQUIRED, _E.CANCELLED): _S.CANCELLED,
         (_S.DISPATCHED, _E.STARTED): _S.RUNNING,

@@ -35,6 +35,7 @@ _TOP_KEYS = (
     "default_decision",
     "labels",
     "derive",
+    "topics",
     "rules",
     "input_rules",
     "tests",
@@ -127,6 +128,7 @@ def _read_policy(reader: Reader, root: Node | None) -> Policy | None:
         default_decision=_read_default(reader, top),
         label_trust=_read_label_trust(reader, top),
         derivations=_read_derivations(reader, top),
+        caller_topics=_read_caller_topics(reader, top),
         rules=_read_rules(reader, top, "rules", first_line),
         input_rules=_read_rules(reader, top, "input_rules", first_line),
         tests=read_tests(reader, top),
@@ -164,6 +166,23 @@ def _read_label_trust(reader: Reader, top: Mapping) -> dict[str, Origin]:
         elif "trust" not in entry.entries:
             reader.problem(key, f"label `{label}` says no `trust`")
     return trust
+
+
+def _read_caller_topics(reader: Reader, top: Mapping) -> tuple[str, ...]:
+    node = reader.child(top, "topics")
+    if node is None:
+        return ()
+    found: list[str] = []
+    topics = reader.mapping(node, "`topics`") or Mapping(0, 0)
+    for topic, (key, value) in topics.entries.items():
+        reader.require_glob(key, topic)
+        entry = reader.mapping(value, f"what is known of topic `{topic}`")
+        if entry is None:
+            continue
+        reader.known_keys(entry, ("run_by",), f"topic `{topic}`")
+        if reader.word(entry, "run_by", ("caller", "worker")) == "caller":
+            found.append(topic)
+    return tuple(found)
 
 
 def _read_derivations(reader: Reader, top: Mapping) -> tuple[Derivation, ...] | None:

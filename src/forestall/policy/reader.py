@@ -196,11 +196,15 @@ class Reader:
         """A list of well-formed globs (or, where allowed, a single one without the list)."""
         items = self._scalars(mapping, key, one_allowed=one_allowed)
         for item in items:
-            try:
-                glob_pattern(item.text)
-            except GlobError as cause:
-                self.problem(item, f"`{item.text[:_SHOWN_CHARS]}` is not a glob: {cause}")
+            self.require_glob(item, item.text)
         return tuple(item.text for item in items)
+
+    def require_glob(self, node: Node, text: str) -> None:
+        """A problem unless the text is a well-formed glob."""
+        try:
+            glob_pattern(text)
+        except GlobError as cause:
+            self.problem(node, f"`{text[:_SHOWN_CHARS]}` is not a glob: {cause}")
 
     def _scalars(
         self, mapping: Mapping, key: str, *, one_allowed: bool = False, empty_allowed: bool = False

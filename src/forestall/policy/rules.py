@@ -248,6 +248,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     default_decision: Effect | None = None  # None: the file says nothing, which means deny
     label_trust: Mapping[str, Origin] = {}
     derivations: tuple[Derivation, ...] | None = None  # None: the defaults of DESIGN 4
+    caller_topics: tuple[str, ...] = ()  # whoever submits such a job does the work itself
     rules: tuple[Rule, ...] = ()
     input_rules: tuple[Rule, ...] = ()  # their matches look at content too
     tests: tuple[PolicyTest, ...] = ()

@@ -88,6 +88,7 @@ class Snapshot:
     """
 
     __slots__ = (
+        "_caller_topics",
         "default",
         "derivations",
         "digest",
@@ -107,6 +108,9 @@ class Snapshot:
             (remembering(compile_globs(derivation.topics)), derivation)
             for derivation in _combined_derivations(policies)
         )
+        self._caller_topics = compile_globs(
+            [glob for policy in policies for glob in policy.caller_topics]
+        )
         self.reads = Reads(policies, self.derivations)
         self.digest = _snapshot_digest(self)
         self.said: dict[str, tuple[Clause, ...]] = {}  # filled by evaluate, one entry a rule
@@ -115,6 +119,10 @@ class Snapshot:
     def rule_count(self) -> int:
         """How many rules there are over all layers."""
         return sum(len(layer.rules) for layer in self.layers)
+
+    def is_run_by_caller(self, topic: str) -> bool:
+        """Whether whoever submits such a job does the work itself: no worker is offered it."""
+        return self._caller_topics(topic)
 
 
 def _combined_default(policies: Sequence[Policy]) -> Effect:
@@ -158,6 +166,7 @@ class _Content(msgspec.Struct, frozen=True, kw_only=True):
     layers: tuple[tuple[str, bool, int, tuple[Rule, ...], tuple[Rule, ...]], ...]
     label_trust: tuple[tuple[str, int], ...]
     derivations: tuple[Derivation, ...]
+    caller_topics: tuple[str, ...]
 
 
 def _snapshot_digest(snapshot: Snapshot) -> str:
@@ -180,5 +189,8 @@ def _snapshot_digest(snapshot: Snapshot) -> str:
             sorted((label, int(origin)) for label, origin in snapshot.label_trust.items())
         ),
         derivations=tuple(derivation for _, derivation in snapshot.derivations),
+        caller_topics=tuple(
+            sorted({glob for policy in snapshot.policies for glob in policy.caller_topics})
+        ),
     )
     return digest("policy-snapshot", canonical_struct(content))

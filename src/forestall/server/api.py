@@ -18,6 +18,7 @@ from forestall.errors import InvalidRequestError, NotFoundError, UnavailableErro
 from forestall.identity.roles import Permission
 from forestall.jobs.job import JobState
 from forestall.limits import DECISIONS_PER_JOB_PAGE_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX
+from forestall.server.api_registry import ENDPOINTS as REGISTRY_ENDPOINTS
 from forestall.server.api_work import ENDPOINTS as WORK_ENDPOINTS
 from forestall.server.http import Answer, Call, Endpoint
 from forestall.server.stream import open_stream
@@ -375,4 +376,5 @@ ENDPOINTS = (
     Endpoint("GET", "/readyz", None, _ready, "Send traffic here?"),
     Endpoint("GET", "/livez", None, _alive, "Is the process alive?"),
     *WORK_ENDPOINTS,
+    *REGISTRY_ENDPOINTS,
 )

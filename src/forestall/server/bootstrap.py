@@ -13,6 +13,7 @@ from forestall.control.ports import Telemetry
 from forestall.control.publish import PLATFORM_TENANT, activate, compile_files
 from forestall.control.records import SYSTEM_ACTOR
 from forestall.control.recover import recover
+from forestall.control.registry import load_registry
 from forestall.identity.credentials import key_hash, require_strong_key
 from forestall.identity.roles import Role
 from forestall.limits import LEASE_SECONDS
@@ -96,6 +97,7 @@ async def open_plane(
         lease_seconds=lease_seconds,
     )
     plane.hold_keys(await store.keys())
+    plane.registry = await load_registry(store)
     return plane
 
 

@@ -44,6 +44,7 @@ _ENCODER = msgspec.json.Encoder()
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _JSON_TYPE = re.compile(rb"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;\s*charset=\"?utf-8\"?\s*)?")
 _LOG_EVERY_SECONDS = 60
+_COUNTED_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"})
 _RETRY_AFTER_S = 5  # for an outage that does not say how long it lasts
 # Two of these would let two readers see two requests.
 _SINGLE_HEADERS = frozenset(
@@ -224,7 +225,7 @@ class Gateway:
         if not isinstance(answer.body, OpenBody):
             deny = _denying(send) if websocket else send
             await _send(deny, answer, request_id, head_only=method == "HEAD")
-        known = method if method in ("GET", "POST", "PUT", "DELETE", "HEAD") else "OTHER"
+        known = method if method in _COUNTED_METHODS else "OTHER"
         self._metrics.answered(known, pattern, answer.status, time.perf_counter() - started)
         if isinstance(answer.body, OpenBody):
             opening = (*_FIXED_HEADERS, (b"x-request-id", request_id.encode()), *answer.headers)

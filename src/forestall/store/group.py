@@ -109,7 +109,7 @@ class Prepared:
         body, decision = _encode(job), _encode(put.decision)
         name = (job.tenant, job.id)
         columns = (job.trace_id, job.state.value, job.topic, job.created_at_us, job.updated_at_us)
-        rest = (job.revision, job.dead_at_us, job.state not in TERMINAL, body)
+        rest = (job.revision, job.dead_at_us, job.asked_at_us, job.state not in TERMINAL, body)
         self.births.append(((*name, *columns, *rest), (*name, put.payload), (*name, decision)))
         self.size_bytes += len(body) + len(decision) + len(put.payload)
         _imply(self.expect, JobAbsent(*name))
@@ -119,7 +119,7 @@ class Prepared:
         body = _encode(job)
         name = (job.tenant, job.id)
         columns = (job.state.value, job.updated_at_us, job.revision, job.dead_at_us)
-        row = (*columns, job.state not in TERMINAL, body, *name)
+        row = (*columns, job.asked_at_us, job.state not in TERMINAL, body, *name)
         self.direct.append(("move_job", row))
         self.size_bytes += len(body)
         if put.decision is not None:

@@ -33,6 +33,7 @@ from forestall.control.ports import (
     RegistryEntry,
     SnapshotEntry,
     StoreUnavailableError,
+    listed_at_us,
 )
 from forestall.errors import InvalidRequestError
 from forestall.identity.credentials import ApiKey
@@ -109,18 +110,15 @@ class MemoryStore:
         """See `Store.jobs`."""
         self._require_open()
 
-        def instant(job: Job) -> int:
-            return job.dead_at_us if wanted.dead else job.updated_at_us
-
         found = [
             job
             for (tenant, _), body in self._jobs.items()
             if tenant == wanted.tenant and _wanted(job := _decode(body), wanted)
         ]
-        found.sort(key=lambda job: (instant(job), job.id), reverse=True)
+        found.sort(key=lambda job: (listed_at_us(job, wanted), job.id), reverse=True)
         if after is not None:
             end = (after.updated_at_us, after.job_id)
-            found = [job for job in found if (instant(job), job.id) < end]
+            found = [job for job in found if (listed_at_us(job, wanted), job.id) < end]
         return found[: max(0, limit)]
 
     async def open_jobs(self, *, after: OpenCursor, limit: int) -> Sequence[Job]:
@@ -289,6 +287,7 @@ def _wanted(job: Job, wanted: JobFilter) -> bool:
     since, until = wanted.updated_after_us, wanted.updated_before_us
     return (
         (not wanted.dead or job.dead_at_us > 0)
+        and (not wanted.asked or job.asked_at_us > 0)
         and (wanted.state is None or job.state is wanted.state)
         and (not wanted.topic or job.topic == wanted.topic)
         and (not wanted.trace_id or job.trace_id == wanted.trace_id)

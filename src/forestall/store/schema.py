@@ -148,11 +148,10 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 
 def require_ours(connection: sqlite3.Connection, path: Path) -> None:
     """Raises StoreUnavailableError unless the file is new or carries our mark."""
-    (mark,) = connection.execute("PRAGMA application_id").fetchone()
-    if mark == APPLICATION_ID:
-        return
+    # In this order: another process may be making the tables, and marks the file with them.
     (tables,) = connection.execute(blocks("schema.sql")["count_tables"]).fetchone()
-    if mark != 0 or tables != 0:
+    (mark,) = connection.execute("PRAGMA application_id").fetchone()
+    if mark != APPLICATION_ID and (mark != 0 or tables != 0):
         raise StoreUnavailableError(
             f"`{path}` is a SQLite file, but not a Forestall database; choose another path"
         )

@@ -28,7 +28,7 @@ from forestall.control.ports import (
     StoreUnavailableError,
 )
 from forestall.identity.credentials import ApiKey
-from forestall.jobs.job import DecisionRecord, Job
+from forestall.jobs.job import DecisionRecord, Job, JobState
 from forestall.store.checkpoint import Checkpointer
 from forestall.store.group import Prepared
 from forestall.store.queries import blocks
@@ -111,6 +111,9 @@ class SqliteStore:
         block = "jobs"
         if wanted.dead:
             block = "jobs_dead"
+        elif wanted.asked:
+            waits = wanted.state is JobState.APPROVAL_REQUIRED
+            block = "jobs_asked_open" if waits else "jobs_asked"
         elif wanted.trace_id:
             block = "jobs_of_trace"
         elif wanted.state is not None:

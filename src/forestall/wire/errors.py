@@ -18,4 +18,6 @@ def error_object(error: ForestallError, request_id: str) -> dict[str, Any]:
         body["details"] = error.details
     if isinstance(error, LimitExceededError):
         body.update(error.details)  # clients read `limit`, `current` and `allowed` at the top
+    for name, value in error.told.items():
+        body.setdefault(name, value)
     return body

@@ -55,6 +55,31 @@ WHERE tenant = :tenant
 ORDER BY dead_at_us DESC, job_id DESC
 LIMIT :limit
 
+-- name: jobs_asked
+-- The same for jobs that somebody was asked to approve, the last asked first.
+SELECT body FROM jobs
+WHERE tenant = :tenant
+    AND asked_at_us > 0
+    AND (:state = '' OR state = :state)
+    AND (:topic = '' OR topic = :topic)
+    AND updated_at_us > :after_us
+    AND updated_at_us < :before_us
+    AND (asked_at_us, job_id) < (:cursor_us, :cursor_id)
+ORDER BY asked_at_us DESC, job_id DESC
+LIMIT :limit
+
+-- name: jobs_asked_open
+-- The same for those that still wait.
+SELECT body FROM jobs
+WHERE tenant = :tenant
+    AND state = 'APPROVAL_REQUIRED'
+    AND (:topic = '' OR topic = :topic)
+    AND updated_at_us > :after_us
+    AND updated_at_us < :before_us
+    AND (asked_at_us, job_id) < (:cursor_us, :cursor_id)
+ORDER BY asked_at_us DESC, job_id DESC
+LIMIT :limit
+
 -- name: open_jobs
 -- A page of the unfinished jobs of all tenants, oldest first.
 SELECT body FROM jobs

@@ -44,9 +44,9 @@ SELECT revision FROM registry WHERE tenant = ? AND kind = ? AND name = ?
 -- A job as it was born.
 INSERT INTO jobs (
     tenant, job_id, trace_id, state, topic, created_at_us, updated_at_us,
-    revision, dead_at_us, open, body
+    revision, dead_at_us, asked_at_us, open, body
 )
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: insert_payload
 -- What a job was born with; it never changes.
@@ -55,7 +55,8 @@ INSERT INTO payloads (tenant, job_id, payload) VALUES (?, ?, ?)
 -- name: move_job
 -- A job after something happened to it.
 UPDATE jobs
-SET state = ?, updated_at_us = ?, revision = ?, dead_at_us = ?, open = ?, body = ?
+SET
+    state = ?, updated_at_us = ?, revision = ?, dead_at_us = ?, asked_at_us = ?, open = ?, body = ?
 WHERE tenant = ? AND job_id = ?
 
 -- name: append_decision

@@ -1,0 +1,94 @@
+"""What the registry says of an action before any gate sees it: is its topic known, does it fit?
+
+Every verb that takes an action asks here, so that simulate says what submit does. What is added
+(requirements and risk tags of the topic) becomes part of the request and of the job hash.
+"""
+
+import msgspec
+
+from forestall.control.plane import Plane
+from forestall.control.registry import Known
+from forestall.errors import InvalidRequestError, UnavailableError
+from forestall.jobs.job import Submission
+from forestall.jobs.registry import Topic, TopicStatus
+from forestall.limits import TOPICS_NAMED_MAX
+
+TOPICS_ENDPOINT = "/api/v1/topics"
+
+
+class UnknownTopicError(InvalidRequestError):
+    """The tenant has declared its topics, and this is none of them."""
+
+    code, http_status = "unknown_topic", 400
+
+
+class TopicDisabledError(InvalidRequestError):
+    """The topic is declared as disabled; it takes no jobs."""
+
+    code, http_status = "topic_disabled", 400
+
+
+class SchemaViolationError(InvalidRequestError):
+    """The context of the job does not fit the input schema of its topic; `violations` say where."""
+
+    code, http_status = "schema_validation_failed", 400
+
+
+class SchemaUnavailableError(UnavailableError):
+    """The input schema of the topic is missing or unusable, so no job of it is taken."""
+
+    code, http_status = "schema_unavailable", 503
+
+
+def admitted(plane: Plane, tenant: str, submission: Submission) -> Submission:
+    """The submission with what the plane knows of its topic; itself when nothing is known.
+
+    Raises UnknownTopicError, TopicDisabledError, SchemaViolationError, SchemaUnavailableError.
+    """
+    topics = plane.registry.topics(tenant)
+    if not topics:
+        return submission
+    known = topics.get(submission.topic)
+    if known is None:
+        raise _unknown(sorted(topics))
+    topic = known.value
+    if topic.status is TopicStatus.DISABLED:
+        raise TopicDisabledError("topic is disabled")
+    if topic.input_schema_id:
+        _require_fit(plane, tenant, known, submission)
+    requires = _with(submission.requires, topic.requires)
+    risk_tags = _with(submission.risk_tags, topic.risk_tags)
+    if requires is submission.requires and risk_tags is submission.risk_tags:
+        return submission
+    return msgspec.structs.replace(submission, requires=requires, risk_tags=risk_tags)
+
+
+def _with(said: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+    missing = tuple(word for word in known if word not in said)
+    return said + missing if missing else said
+
+
+def _unknown(names: list[str]) -> UnknownTopicError:
+    return UnknownTopicError(
+        "unknown topic",
+        told={
+            "registered_topics": names[:TOPICS_NAMED_MAX],
+            "truncated": len(names) > TOPICS_NAMED_MAX,
+            "topics_endpoint": TOPICS_ENDPOINT,
+        },
+    )
+
+
+def _require_fit(plane: Plane, tenant: str, known: Known[Topic], submission: Submission) -> None:
+    schema_id = known.value.input_schema_id
+    schema = plane.registry.schemas(tenant).get(schema_id)
+    if schema is None or schema.value.compiled is None:
+        raise SchemaUnavailableError(f"the input schema `{schema_id}` of the topic cannot be used")
+    violations = schema.value.compiled.violations(
+        submission.context, size_bytes=len(submission.payload)
+    )
+    if violations:
+        raise SchemaViolationError(
+            "schema_validation_failed",
+            told={"schema_id": schema_id, "violations": list(violations)},
+        )

@@ -1,0 +1,384 @@
+"""A person says yes or no to a held job (control 5). What is approved is what runs.
+
+The vote counts for the binding alone: snapshot, rule, job hash, constraints, requester, expiry. The
+gate is asked again at the vote; whatever differs is drift, which undoes the approval and says so.
+"""
+
+import hmac
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from forestall.control.gate import rehearse
+from forestall.control.moves import Move, commit_move
+from forestall.control.plane import Plane
+from forestall.control.ports import Change, JobView, PreconditionFailedError
+from forestall.control.read import JobNotFoundError
+from forestall.control.records import SALT_BYTES, approval_refused
+from forestall.errors import ConflictError, ForbiddenError, ForestallError
+from forestall.identity.credentials import Subject
+from forestall.jobs.approval import Approval, ApprovalStatus, Vote, drift, terms_of
+from forestall.jobs.job import Job, JobState, result_digest, stored_job_hash, stored_request
+from forestall.jobs.lifecycle import Event
+from forestall.policy.rules import Effect
+
+APPROVAL_REJECTED, APPROVAL_EXPIRED = "approval_rejected", "approval_expired"
+_TRIES = 32  # two approvers at the same instant: one of them reads again
+
+
+class ApprovalNotFoundError(JobNotFoundError):
+    """No job of this tenant with this id ever waited for an approval."""
+
+    code, http_status = "approval_not_found", 404
+
+
+class SelfApprovalError(ForbiddenError):
+    """Whoever asks may not answer: same key, same principal, or a key that the requester made."""
+
+    code, http_status = "self_approval_denied", 403
+
+
+class NotEligibleError(ForbiddenError):
+    """The rule demands approvers with another role; `details.roles` names them."""
+
+    code, http_status = "approver_not_eligible", 403
+
+
+class AlreadyResolvedError(ConflictError):
+    """Somebody decided already, or the job ended; `details` say how."""
+
+    code, http_status = "approval_already_resolved", 409
+
+
+class NotActionableError(ConflictError):
+    """The approval has expired or was invalidated. It can be asked for again (repair)."""
+
+    code, http_status = "approval_not_actionable", 409
+
+
+class StaleRequestError(ConflictError):
+    """What you were shown is not what is asked: the job differs. Look at it again."""
+
+    code, http_status = "approval_stale_request", 409
+
+
+class StaleSnapshotError(ConflictError):
+    """The policy in force would ask something else now; `details.drift` says what changed."""
+
+    code, http_status = "approval_stale_snapshot", 409
+
+
+class HashRequiredError(ConflictError):
+    """This server takes an approval only with the `job_hash` that the approver was shown."""
+
+    code, http_status = "approval_hash_required", 409
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """What an approver sends. Hash and snapshot are those that they were shown."""
+
+    job_hash: str = ""
+    policy_snapshot: str = ""
+    reason: str = ""
+    note: str = ""
+
+
+class Resolved(msgspec.Struct, frozen=True):
+    """The job after the vote; `repeated` when this person had said the same before."""
+
+    job: Job
+    repeated: bool = False
+
+
+async def approve(plane: Plane, subject: Subject, job_id: str, said: Said) -> Resolved:
+    """Count one yes; with enough of them the job is queued, or ends where its caller runs it.
+
+    Raises the errors above, JobNotFoundError, PolicyUnavailableError, StoreUnavailableError.
+    """
+    return await _vote(plane, subject, job_id, said, approves=True)
+
+
+async def reject(plane: Plane, subject: Subject, job_id: str, said: Said) -> Resolved:
+    """One no is enough. Raises as `approve`; who asked may withdraw the job by cancelling it."""
+    return await _vote(plane, subject, job_id, said, approves=False)
+
+
+async def _vote(
+    plane: Plane, subject: Subject, job_id: str, said: Said, *, approves: bool
+) -> Resolved:
+    for attempt in range(_TRIES):
+        view = await _load(plane, subject, job_id)
+        try:
+            repeated = _require_open(view.job, subject, approves=approves)
+            if repeated:
+                return Resolved(view.job, repeated=True)
+            _require_eligible(plane, view.job, subject, approves=approves)
+            _require_shown(plane, view.job, said, approves=approves)
+        except ForestallError as refusal:
+            await _record_refusal(plane, view.job, subject, refusal, approves=approves)
+            raise
+        try:
+            return Resolved(await _resolve(plane, subject, view, said, approves=approves))
+        except PreconditionFailedError:
+            if attempt == _TRIES - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+async def _load(plane: Plane, subject: Subject, job_id: str) -> JobView:
+    view = await plane.store.job(subject.tenant, job_id)
+    if view is None or view.job.approval is None:
+        raise ApprovalNotFoundError("no job of your tenant with this id waits for an approval")
+    return view
+
+
+def asked_approval(job: Job) -> Approval:
+    """The approval of a job that has one."""
+    assert job.approval is not None
+    return job.approval
+
+
+def _require_open(job: Job, subject: Subject, *, approves: bool) -> bool:
+    """Whether this person said so before. Raises when there is nothing to decide any more."""
+    approval = asked_approval(job)
+    mine = next((vote for vote in approval.votes if vote.principal == subject.principal), None)
+    if mine is not None and mine.approves is approves:
+        return True
+    if job.state is not JobState.APPROVAL_REQUIRED:
+        raise AlreadyResolvedError(
+            f"the approval is {approval.status} already; the job is {job.state}",
+            details={"status": approval.status.value, "state": job.state.value},
+        )
+    if approval.status is not ApprovalStatus.PENDING:
+        raise NotActionableError(
+            f"the approval is {approval.status}: {'; '.join(approval.drift) or 'ask for it again'}",
+            details={"status": approval.status.value},
+        )
+    return False
+
+
+def _require_eligible(plane: Plane, job: Job, subject: Subject, *, approves: bool) -> None:
+    """Not the requester under any of their credentials, and of a role that the rule demands."""
+    if approves:
+        key = plane.key_by_id(subject.key_id)
+        made_by = key.created_by if key is not None else ""
+        if subject.principal == job.principal or subject.key_id == job.key_id:
+            raise SelfApprovalError("self-approval not permitted: you asked for this job")
+        if made_by == job.principal:
+            raise SelfApprovalError(
+                "self-approval not permitted: whoever asked for this job made your key"
+            )
+    demands = asked_approval(job).demands
+    if demands is None or any(
+        not each.roles or not set(each.roles).isdisjoint(subject.roles) for each in demands.each
+    ):
+        return
+    wanted = sorted({role for each in demands.each for role in each.roles})
+    raise NotEligibleError(
+        f"the rule `{asked_approval(job).rule_id}` wants approvers with one of these roles:"
+        f" {', '.join(wanted)}",
+        details={"roles": ", ".join(wanted)},
+    )
+
+
+def _require_shown(plane: Plane, job: Job, said: Said, *, approves: bool) -> None:
+    """What the approver was shown is what is asked."""
+    approval = asked_approval(job)
+    if said.job_hash:
+        if not _same(said.job_hash, approval.job_hash):
+            raise StaleRequestError(
+                "you were shown another job than the one that is asked now; look at it again",
+                details={"job_hash": approval.job_hash},
+            )
+    elif approves and plane.approvals_need_hash:
+        raise HashRequiredError(
+            "send the `job_hash` that you were shown; this server takes no approval without it"
+        )
+    if said.policy_snapshot and not _same(said.policy_snapshot, approval.snapshot):
+        raise StaleSnapshotError(
+            "you were shown another policy than the one that this was asked under",
+            details={"policy_snapshot": approval.snapshot},
+        )
+
+
+def _same(sent: str, wanted: str) -> bool:
+    return hmac.compare_digest(sent.encode("utf-8", "replace"), wanted.encode())
+
+
+async def _resolve(
+    plane: Plane, subject: Subject, view: JobView, said: Said, *, approves: bool
+) -> Job:
+    job, now_us = view.job, plane.clock.now_us()
+    approval = asked_approval(job)
+    if now_us >= approval.expires_at_us:
+        await commit_move(plane, expired(job, now_us=now_us), now_us=now_us)
+        raise NotActionableError("approval expired", details={"status": "expired"})
+    vote = Vote(
+        principal=subject.principal,
+        key_id=subject.key_id,
+        roles=subject.roles,
+        at_us=now_us,
+        approves=approves,
+        saw_hash=bool(said.job_hash),
+        reason=said.reason,
+        note=said.note,
+    )
+    if not approves:
+        return await commit_move(plane, _rejected(job, vote), now_us=now_us)
+    found = drift_of(plane, view)
+    if found:
+        await commit_move(plane, _invalidated(job, found, subject, now_us), now_us=now_us)
+        raise StaleSnapshotError(
+            "what was asked is not what would run now: " + "; ".join(found),
+            details={"drift": "; ".join(found)},
+        )
+    return await commit_move(plane, _approved(plane, job, vote), now_us=now_us)
+
+
+def drift_of(plane: Plane, view: JobView) -> tuple[str, ...]:
+    """What differs between the binding and what would happen now; empty when nothing does."""
+    job, approval = view.job, asked_approval(view.job)
+    found: list[str] = []
+    key = plane.key_by_id(job.key_id)
+    if key is None or key.revoked_at_us is not None:
+        found.append("requester: the credential that asked is revoked")
+    job_hash = stored_job_hash(job, view.payload)
+    decision = rehearse(plane, stored_request(job, view.payload))
+    if decision.decision is not Effect.REQUIRE_APPROVAL:
+        found.append(f"decision: require_approval became {decision.decision}")
+    found += drift(approval, terms_of(decision, job_hash))
+    return tuple(found)
+
+
+def _approved(plane: Plane, job: Job, vote: Vote) -> Move:
+    approval = asked_approval(job)
+    votes = (*approval.votes, vote)
+    data = _vote_data(vote, approval)
+    if not approval.is_enough(votes):
+        more = msgspec.structs.replace(approval, votes=votes)
+        return Move(
+            job=job,
+            event=Event.VOTED,
+            actor=vote.principal,
+            fields={"approval": more},
+            data=data,
+        )
+    by_caller = plane.is_run_by_caller(job.topic)
+    status = ApprovalStatus.CONSUMED if by_caller else ApprovalStatus.APPROVED
+    done = msgspec.structs.replace(
+        approval,
+        votes=votes,
+        status=status,
+        resolved_at_us=vote.at_us,
+        resolved_by=vote.principal,
+    )
+    fields: dict[str, Any] = {"approval": done}
+    if not by_caller:
+        return Move(job=job, event=Event.APPROVED, actor=vote.principal, fields=fields, data=data)
+    result = msgspec.json.encode(_as_result(job, done))
+    fields |= {"result_digest": result_digest(result), "result_bytes": len(result)}
+    return Move(
+        job=job,
+        event=Event.FULFILLED,
+        actor=vote.principal,
+        fields=fields,
+        data=data,
+        result=result,
+    )
+
+
+def _as_result(job: Job, approval: Approval) -> dict[str, Any]:
+    """What a job that its caller runs ends with: the approval itself."""
+    return {
+        "approved": True,
+        "approved_by": [vote.principal for vote in approval.votes],
+        "approved_at_us": approval.resolved_at_us,
+        "job_hash": job.job_hash,
+        "policy_snapshot": approval.snapshot,
+        "rule_id": approval.rule_id,
+    }
+
+
+def _rejected(job: Job, vote: Vote) -> Move:
+    approval = asked_approval(job)
+    return Move(
+        job=job,
+        event=Event.REJECTED,
+        actor=vote.principal,
+        fields={
+            "approval": msgspec.structs.replace(
+                approval,
+                votes=(*approval.votes, vote),
+                status=ApprovalStatus.REJECTED,
+                resolved_at_us=vote.at_us,
+                resolved_by=vote.principal,
+            ),
+            "failure_code": APPROVAL_REJECTED,
+            "failure_reason": vote.reason or f"rejected by {vote.principal}",
+        },
+        data=_vote_data(vote, approval),
+    )
+
+
+def _invalidated(job: Job, found: Sequence[str], subject: Subject, now_us: int) -> Move:
+    approval = msgspec.structs.replace(
+        asked_approval(job),
+        status=ApprovalStatus.INVALIDATED,
+        resolved_at_us=now_us,
+        drift=tuple(found),
+    )
+    return Move(
+        job=job,
+        event=Event.INVALIDATED,
+        actor=subject.principal,
+        fields={"approval": approval},
+        data={"drift": tuple(found)},
+    )
+
+
+def expired(job: Job, *, now_us: int) -> Move:
+    """Nobody decided in time."""
+    approval = msgspec.structs.replace(
+        asked_approval(job), status=ApprovalStatus.EXPIRED, resolved_at_us=now_us
+    )
+    return Move(
+        job=job,
+        event=Event.EXPIRED,
+        actor="system",
+        fields={
+            "approval": approval,
+            "failure_code": APPROVAL_EXPIRED,
+            "failure_reason": "nobody approved it in time",
+        },
+    )
+
+
+def _vote_data(vote: Vote, approval: Approval) -> dict[str, Any]:
+    return {
+        "approver": vote.principal,
+        "approver_key_id": vote.key_id,
+        "approver_roles": vote.roles,
+        "saw_hash": vote.saw_hash,
+        "vote_reason": vote.reason,
+        "note": vote.note,
+        "snapshot": approval.snapshot,
+        "rule_id": approval.rule_id,
+        "votes": len(approval.votes) + 1,
+    }
+
+
+async def _record_refusal(
+    plane: Plane, job: Job, subject: Subject, refusal: ForestallError, *, approves: bool
+) -> None:
+    what = "approve" if approves else "reject"
+    plane.telemetry.refused(what, refusal.code)
+    record = approval_refused(
+        job,
+        refusal.code,
+        what=what,
+        actor=subject.principal,
+        at_us=plane.clock.now_us(),
+        salt=plane.random.token(SALT_BYTES),
+    )
+    await plane.commit(Change(records=(record,)))

@@ -1,0 +1,36 @@
+"""Whoever submitted a job does its work: it claims the job, once, with a ticket (guards).
+
+A claim is a dispatch: the gate decides again, and an approval is consumed by it.
+"""
+
+from forestall.control.dispatch import Dispatched, dispatch_one
+from forestall.control.plane import Plane
+from forestall.control.read import read_job
+from forestall.errors import ConflictError, ForbiddenError
+from forestall.identity.credentials import Subject, caller_name
+from forestall.jobs.lifecycle import WAITING
+from forestall.jobs.schedule import entry_of
+
+
+class NotClaimableError(ConflictError):
+    """The job cannot be claimed now: it waits for a person, runs already, was stopped at the
+    gate, or has ended. `details.state` says which."""
+
+    code, http_status = "not_claimable", 409
+
+
+async def claim(plane: Plane, subject: Subject, job_id: str) -> Dispatched:
+    """Take one's own job. Raises JobNotFoundError, ForbiddenError, NotClaimableError."""
+    job = (await read_job(plane, subject, job_id)).job
+    if job.principal != subject.principal:
+        raise ForbiddenError("only who submitted the job may claim it")
+    if job.state in WAITING and job.not_before_us <= plane.clock.now_us():
+        plane.queue.remove(job.tenant, job.id)  # no worker is offered it meanwhile
+        given = await dispatch_one(plane, caller_name(subject.principal), entry_of(job))
+        if given is not None:
+            return given
+        job = (await read_job(plane, subject, job_id)).job
+    raise NotClaimableError(
+        f"the job is {job.state}" + (f": {job.failure_reason}" if job.failure_reason else ""),
+        details={"state": job.state.value, "code": job.failure_code},
+    )

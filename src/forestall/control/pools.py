@@ -1,0 +1,202 @@
+"""Declare, change, drain and end pools of workers. Who belongs to one is in the credentials."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from forestall.audit.record import Value
+from forestall.control.declare import drop_entry, fields, put_entry, require_room
+from forestall.control.plane import Plane
+from forestall.control.ports import PreconditionFailedError
+from forestall.control.registry import POOL, Known
+from forestall.control.workers import Session
+from forestall.errors import ConflictError, InvalidRequestError, NotFoundError
+from forestall.identity.credentials import Subject
+from forestall.jobs.registry import Pool, PoolStatus, problem_of_pool
+from forestall.limits import DRAIN_SECONDS_MAX, POOLS_PER_TENANT_MAX
+
+
+class PoolInvalidError(InvalidRequestError):
+    """The pool cannot be declared, changed or drained as asked: a field is wrong."""
+
+    code, http_status = "POOL_INVALID_CONFIG", 400
+
+
+class PoolNotFoundError(NotFoundError):
+    """No pool of this tenant has this name."""
+
+    code, http_status = "POOL_NOT_FOUND", 404
+
+
+class PoolNameError(ConflictError):
+    """A pool of this tenant has this name already; change it with PATCH."""
+
+    code, http_status = "POOL_NAME_CONFLICT", 409
+
+
+class PoolVersionError(ConflictError):
+    """Somebody else changed the pool in the meantime; read it again. Nothing was changed."""
+
+    code, http_status = "POOL_VERSION_CONFLICT", 409
+
+
+class PoolInUseError(ConflictError):
+    """Topics or workers name the pool; `force=true` ends it all the same, and its topics wait."""
+
+    code, http_status = "POOL_IN_USE", 409
+
+
+class PoolLoad(msgspec.Struct, frozen=True, kw_only=True):
+    """A pool and what goes on in it now."""
+
+    pool: Pool
+    status: PoolStatus
+    topics: tuple[str, ...]
+    workers: tuple[str, ...]
+    active_jobs: int
+    capacity: int
+
+
+def list_pools(plane: Plane, tenant: str) -> list[PoolLoad]:
+    """The pools of a tenant by name."""
+    pools = plane.registry.pools(tenant)
+    return [_load(plane, tenant, pools[name].value) for name in sorted(pools)]
+
+
+def read_pool(plane: Plane, tenant: str, name: str) -> PoolLoad:
+    """One pool. Raises PoolNotFoundError."""
+    return _load(plane, tenant, _known(plane, tenant, name).value)
+
+
+def _known(plane: Plane, tenant: str, name: str) -> Known[Pool]:
+    known = plane.registry.pools(tenant).get(name)
+    if known is None:
+        raise PoolNotFoundError(f"there is no pool `{name[:80]}`")
+    return known
+
+
+def _load(plane: Plane, tenant: str, pool: Pool) -> PoolLoad:
+    topics = plane.registry.topics(tenant).values()
+    sessions = pool_workers(plane, tenant, pool.name)
+    return PoolLoad(
+        pool=pool,
+        status=pool.status_at(plane.clock.now_us()),
+        topics=tuple(sorted(each.value.name for each in topics if each.value.pool == pool.name)),
+        workers=tuple(sorted(session.id for session in sessions)),
+        active_jobs=sum(plane.leases.count_of_worker(session.name) for session in sessions),
+        capacity=sum(session.max_parallel for session in sessions),
+    )
+
+
+def pool_workers(plane: Plane, tenant: str, pool: str) -> Sequence[Session]:
+    """The registered workers whose credential names this pool."""
+    return [each for each in plane.workers if each.tenant == tenant and pool in each.grant.pools]
+
+
+async def create_pool(plane: Plane, subject: Subject, pool: Pool) -> Pool:
+    """Raises PoolInvalidError, PoolNameError, RegistryFullError."""
+    pools = plane.registry.pools(subject.tenant)
+    if pool.name in pools:
+        raise PoolNameError(f"there is a pool `{pool.name}` already; change it with PATCH")
+    _require_valid(pool)
+    require_room(pools, pool.name, POOLS_PER_TENANT_MAX, "pools")
+    try:
+        await _put(plane, subject, None, pool)
+    except PreconditionFailedError as cause:
+        raise PoolNameError(f"there is a pool `{pool.name}` already") from cause
+    return pool
+
+
+async def change_pool(
+    plane: Plane,
+    subject: Subject,
+    name: str,
+    *,
+    requires: tuple[str, ...] | None,
+    description: str | None,
+    status: PoolStatus | None,
+) -> Pool:
+    """Change what is given. Raises PoolNotFoundError, PoolInvalidError, PoolVersionError."""
+    known = _known(plane, subject.tenant, name)
+    pool = known.value
+    if status is PoolStatus.DRAINING and pool.status is not PoolStatus.DRAINING:
+        raise PoolInvalidError("a pool is drained by POST /api/v1/pools/{name}/drain")
+    pool = Pool(
+        name=name,
+        requires=pool.requires if requires is None else requires,
+        description=pool.description if description is None else description,
+        status=status or pool.status,
+        drained_at_us=0 if status else pool.drained_at_us,
+    )
+    return await _change(plane, subject, known, pool)
+
+
+async def drain_pool(plane: Plane, subject: Subject, name: str, *, seconds: int) -> Pool:
+    """Give its workers nothing new; inactive after so many seconds. What runs may end."""
+    if not 0 <= seconds <= DRAIN_SECONDS_MAX:
+        raise PoolInvalidError(f"`timeout_seconds` is 0 to {DRAIN_SECONDS_MAX}")
+    known = _known(plane, subject.tenant, name)
+    until_us = plane.clock.now_us() + seconds * 1_000_000
+    drained = msgspec.structs.replace(
+        known.value, status=PoolStatus.DRAINING, drained_at_us=until_us
+    )
+    return await _change(plane, subject, known, drained)
+
+
+async def end_pool(plane: Plane, subject: Subject, name: str, *, force: bool) -> PoolLoad | None:
+    """End a pool; None when that was done, else what still uses it and nothing was changed.
+
+    By force its topics keep its name: their jobs wait until a pool of that name serves them again.
+    """
+    known = _known(plane, subject.tenant, name)
+    load = _load(plane, subject.tenant, known.value)
+    if (load.topics or load.workers) and not force:
+        return load
+    data: dict[str, Value] = {
+        "forced": force,
+        "topics": load.topics[:100],
+        "workers": load.workers[:100],
+    }
+    try:
+        await drop_entry(plane, known, actor=subject.principal, data=data)
+    except PreconditionFailedError as cause:
+        raise _changed(name) from cause
+    return None
+
+
+def queued_jobs(plane: Plane, tenant: str, topics: Sequence[str]) -> int:
+    """How many jobs of these topics wait."""
+    wanted = frozenset(topics)
+    return sum(each.lane.tenant == tenant and each.lane.topic in wanted for each in plane.queue)
+
+
+async def _change(plane: Plane, subject: Subject, known: Known[Pool], pool: Pool) -> Pool:
+    _require_valid(pool)
+    try:
+        await _put(plane, subject, known, pool)
+    except PreconditionFailedError as cause:
+        raise _changed(pool.name) from cause
+    return pool
+
+
+def _changed(name: str) -> PoolVersionError:
+    return PoolVersionError(f"the pool `{name}` was changed in the meantime; read it again")
+
+
+def _require_valid(pool: Pool) -> None:
+    problem = problem_of_pool(pool)
+    if problem:
+        raise PoolInvalidError(problem)
+
+
+async def _put(plane: Plane, subject: Subject, known: Known[Pool] | None, pool: Pool) -> None:
+    await put_entry(
+        plane,
+        known,
+        tenant=subject.tenant,
+        kind=POOL,
+        name=pool.name,
+        body=msgspec.json.encode(pool),
+        actor=subject.principal,
+        data=fields(pool),
+    )

@@ -1,0 +1,74 @@
+"""Add, read and end input schemas. One that does not compile cannot be stored."""
+
+from typing import Any
+
+import msgspec
+
+from forestall.control.declare import drop_entry, put_entry, require_room
+from forestall.control.plane import Plane
+from forestall.control.registry import SCHEMA, Known, SchemaText
+from forestall.errors import ConflictError, NotFoundError
+from forestall.identity.credentials import Subject
+from forestall.jobs.registry import NAME
+from forestall.jobs.schemas import InputSchema, SchemaInvalidError
+from forestall.limits import SCHEMAS_PER_TENANT_MAX
+
+
+class SchemaNotFoundError(NotFoundError):
+    """No input schema of this tenant has this id."""
+
+    code, http_status = "schema_not_found", 404
+
+
+class SchemaInUseError(ConflictError):
+    """A topic names the schema; without it the topic would take no job."""
+
+    code, http_status = "schema_in_use", 409
+
+
+def list_schemas(plane: Plane, tenant: str) -> list[str]:
+    """The ids of the schemas of a tenant."""
+    return sorted(plane.registry.schemas(tenant))
+
+
+def read_schema(plane: Plane, tenant: str, schema_id: str) -> Any:
+    """A schema as it was sent. Raises SchemaNotFoundError."""
+    return msgspec.json.decode(_known(plane, tenant, schema_id).value.body)
+
+
+async def put_schema(plane: Plane, subject: Subject, schema_id: str, schema: Any) -> None:
+    """Add or replace a schema. Raises SchemaInvalidError, RegistryFullError."""
+    if not NAME.fullmatch(schema_id):
+        raise SchemaInvalidError(
+            "`id` is 1 to 128 letters, digits, . _ and -, first a letter or digit"
+        )
+    body = msgspec.json.encode(schema)
+    compiled = InputSchema(body, schema)
+    schemas = plane.registry.schemas(subject.tenant)
+    require_room(schemas, schema_id, SCHEMAS_PER_TENANT_MAX, "schemas")
+    await put_entry(
+        plane,
+        schemas.get(schema_id),
+        tenant=subject.tenant,
+        kind=SCHEMA,
+        name=schema_id,
+        body=body,
+        actor=subject.principal,
+        data={"digest": compiled.digest, "size_bytes": len(body)},
+    )
+
+
+async def end_schema(plane: Plane, subject: Subject, schema_id: str) -> None:
+    """End a schema that no topic names. Raises SchemaNotFoundError, SchemaInUseError."""
+    known = _known(plane, subject.tenant, schema_id)
+    for topic in plane.registry.topics(subject.tenant).values():
+        if schema_id in (topic.value.input_schema_id, topic.value.output_schema_id):
+            raise SchemaInUseError(f"the topic `{topic.value.name}` names this schema")
+    await drop_entry(plane, known, actor=subject.principal)
+
+
+def _known(plane: Plane, tenant: str, schema_id: str) -> Known[SchemaText]:
+    known = plane.registry.schemas(tenant).get(schema_id)
+    if known is None:
+        raise SchemaNotFoundError(f"there is no schema `{schema_id[:80]}`")
+    return known

@@ -1,0 +1,102 @@
+"""Declare, list and end topics. The first topic of a tenant turns its topics into an allow-list."""
+
+import msgspec
+
+from forestall.control.declare import drop_entry, fields, put_entry, require_room
+from forestall.control.plane import Plane
+from forestall.control.ports import EntryUnchanged, Precondition
+from forestall.control.registry import POOL, SCHEMA, TOPIC
+from forestall.errors import InvalidRequestError, NotFoundError
+from forestall.identity.credentials import Subject
+from forestall.jobs.registry import Topic, problem_of_topic
+from forestall.limits import TOPICS_PER_TENANT_MAX
+
+WORKER_SILENT_US = 60_000_000  # a worker that was not heard of for so long is not counted
+
+
+class TopicInvalidError(InvalidRequestError):
+    """The topic cannot be declared as asked: a field is wrong, or names what is not there."""
+
+    code, http_status = "TOPIC_SCHEMA_VIOLATION", 400
+
+
+class TopicNotFoundError(NotFoundError):
+    """No topic of this tenant has this name."""
+
+    code, http_status = "TOPIC_NOT_FOUND", 404
+
+
+def list_topics(plane: Plane, tenant: str) -> list[tuple[Topic, int]]:
+    """The topics of a tenant by name, each with the workers that serve it now."""
+    found = [known.value for known in plane.registry.topics(tenant).values()]
+    found.sort(key=lambda topic: topic.name)
+    return [(topic, active_workers(plane, tenant, topic.name)) for topic in found]
+
+
+def active_workers(plane: Plane, tenant: str, topic: str) -> int:
+    """How many workers serve a topic and were heard of lately."""
+    since_us = plane.clock.now_us() - WORKER_SILENT_US
+    return plane.workers.count_of_topic(tenant, topic, since_us=since_us)
+
+
+async def declare_topic(plane: Plane, subject: Subject, topic: Topic) -> bool:
+    """Create or replace a topic; whether it is new.
+
+    Raises TopicInvalidError, RegistryFullError, PreconditionFailedError (somebody else was faster).
+    """
+    problem = problem_of_topic(topic)
+    if problem:
+        raise TopicInvalidError(problem)
+    topics = plane.registry.topics(subject.tenant)
+    require_room(topics, topic.name, TOPICS_PER_TENANT_MAX, "topics")
+    known = topics.get(topic.name)
+    await put_entry(
+        plane,
+        known,
+        tenant=subject.tenant,
+        kind=TOPIC,
+        name=topic.name,
+        body=msgspec.json.encode(topic),
+        actor=subject.principal,
+        data=fields(topic),
+        expect=_named(plane, subject.tenant, topic),
+    )
+    return known is None
+
+
+def _named(plane: Plane, tenant: str, topic: Topic) -> tuple[Precondition, ...]:
+    """What the topic names is there, and still is when the topic is committed."""
+    expect: list[Precondition] = []
+    if topic.pool:
+        pool = plane.registry.pools(tenant).get(topic.pool)
+        if pool is None:
+            raise TopicInvalidError(f"there is no pool `{topic.pool}`; create it first")
+        expect.append(EntryUnchanged(tenant, POOL, topic.pool, pool.entry.revision))
+    for field in ("input_schema_id", "output_schema_id"):
+        schema_id = getattr(topic, field)
+        if schema_id:
+            schema = plane.registry.schemas(tenant).get(schema_id)
+            if schema is None:
+                raise TopicInvalidError(f"`{field}`: no schema `{schema_id}`; add it first")
+            expect.append(EntryUnchanged(tenant, SCHEMA, schema_id, schema.entry.revision))
+    return tuple(dict.fromkeys(expect))
+
+
+async def route_topic(plane: Plane, subject: Subject, pool: str, name: str, *, to: bool) -> None:
+    """Let a pool serve a topic, or any worker again. Raises TopicNotFoundError as well."""
+    known = plane.registry.topics(subject.tenant).get(name)
+    if known is None or (not to and known.value.pool != pool):
+        raise TopicNotFoundError(
+            f"there is no topic `{name[:80]}`" if known is None else "the pool does not serve it"
+        )
+    wanted = pool if to else ""
+    await declare_topic(plane, subject, msgspec.structs.replace(known.value, pool=wanted))
+
+
+async def end_topic(plane: Plane, subject: Subject, name: str) -> None:
+    """End a topic; its jobs that wait stay. Raises TopicNotFoundError."""
+    known = plane.registry.topics(subject.tenant).get(name)
+    if known is None:
+        raise TopicNotFoundError(f"there is no topic `{name[:80]}`")
+    left = len(plane.registry.topics(subject.tenant)) - 1
+    await drop_entry(plane, known, actor=subject.principal, data={"topics_left": left})

@@ -1,0 +1,89 @@
+"""What an operator declares of topics and pools. Values and their bounds; no I/O."""
+
+import re
+from enum import StrEnum
+
+import msgspec
+
+from forestall.limits import DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, TAGS_MAX, TOPIC_CHARS_MAX
+
+TOPIC_NAME = re.compile(r"job(\.[A-Za-z0-9_-]+)+")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # of a pool or schema; one path segment
+
+
+class TopicStatus(StrEnum):
+    """Whether jobs of a topic are taken."""
+
+    ACTIVE = "active"
+    DEPRECATED = "deprecated"  # taken; people are told to move
+    DISABLED = "disabled"
+
+
+class Topic(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A kind of work. `requires` and `risk_tags` are facts that every job of it has."""
+
+    name: str
+    pool: str = ""
+    input_schema_id: str = ""
+    output_schema_id: str = ""
+    pack_id: str = ""
+    requires: tuple[str, ...] = ()
+    risk_tags: tuple[str, ...] = ()
+    status: TopicStatus = TopicStatus.ACTIVE
+
+
+class PoolStatus(StrEnum):
+    """Whether work is given to the workers of a pool."""
+
+    ACTIVE = "active"
+    DRAINING = "draining"  # nothing new; what runs may end
+    INACTIVE = "inactive"
+
+
+class Pool(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A group of workers. Which workers belong to it is said in their credentials."""
+
+    name: str
+    description: str = ""
+    requires: tuple[str, ...] = ()  # what its workers can do; told, not enforced
+    status: PoolStatus = PoolStatus.ACTIVE
+    drained_at_us: int = 0  # when a draining pool becomes inactive
+
+    def status_at(self, now_us: int) -> PoolStatus:
+        """A drain that is over has made the pool inactive."""
+        if self.status is PoolStatus.DRAINING and now_us >= self.drained_at_us:
+            return PoolStatus.INACTIVE
+        return self.status
+
+
+def problem_of_topic(topic: Topic) -> str:
+    """What is wrong with it; empty when nothing is."""
+    if len(topic.name) > TOPIC_CHARS_MAX or not TOPIC_NAME.fullmatch(topic.name):
+        return f"`name` is `job.` and segments of letters, digits, _ and -, up to {TOPIC_CHARS_MAX}"
+    for field in ("pool", "input_schema_id", "output_schema_id"):
+        if getattr(topic, field) and not NAME.fullmatch(getattr(topic, field)):
+            return f"`{field}` is no name of one"
+    if len(topic.pack_id) > NAME_CHARS_MAX:
+        return f"`pack_id` has at most {NAME_CHARS_MAX} characters"
+    return _problem_of_words(topic.requires, "requires") or _problem_of_words(
+        topic.risk_tags, "risk_tags"
+    )
+
+
+def problem_of_pool(pool: Pool) -> str:
+    """What is wrong with it; empty when nothing is."""
+    if not NAME.fullmatch(pool.name):
+        return "the name of a pool is 1 to 128 letters, digits, . _ and -, first a letter or digit"
+    if len(pool.description) > DESCRIPTION_CHARS_MAX:
+        return f"`description` has at most {DESCRIPTION_CHARS_MAX} characters"
+    return _problem_of_words(pool.requires, "requires")
+
+
+def _problem_of_words(words: tuple[str, ...], field: str) -> str:
+    if len(words) > TAGS_MAX:
+        return f"`{field}` has at most {TAGS_MAX} entries"
+    if len(set(words)) < len(words):
+        return f"`{field}` names something twice"
+    if any(not 1 <= len(word) <= NAME_CHARS_MAX for word in words):
+        return f"an entry of `{field}` has 1 to {NAME_CHARS_MAX} characters"
+    return ""

@@ -1,0 +1,195 @@
+"""The registry's part of the API: topics, pools and input schemas."""
+
+from forestall.control.plane import Plane
+from forestall.control.pools import (
+    PoolInUseError,
+    change_pool,
+    create_pool,
+    drain_pool,
+    end_pool,
+    list_pools,
+    queued_jobs,
+    read_pool,
+)
+from forestall.control.schemas import end_schema, list_schemas, put_schema, read_schema
+from forestall.control.topics import (
+    active_workers,
+    declare_topic,
+    end_topic,
+    list_topics,
+    route_topic,
+)
+from forestall.errors import InvalidRequestError
+from forestall.identity.roles import Permission
+from forestall.server.http import Answer, Call, Endpoint
+from forestall.wire.registry import (
+    DrainBody,
+    PoolBody,
+    PoolChangeBody,
+    SchemaBody,
+    TopicBody,
+    decode_drain,
+    decode_pool,
+    decode_pool_change,
+    decode_schema,
+    decode_topic,
+    pool_declared,
+    pool_object,
+    pool_summary,
+    topic_object,
+)
+
+_READ, _WRITE = Permission.REGISTRY_READ, Permission.REGISTRY_WRITE
+_TOPICS = "/api/v1/topics"
+_POOLS = "/api/v1/pools"
+_POOL = _POOLS + "/{name}"
+_SCHEMAS = "/api/v1/schemas"
+_WORDS = {"": False, "false": False, "0": False, "true": True, "1": True}
+
+
+# -- topics --
+
+
+async def _list_topics(plane: Plane, call: Call) -> Answer:
+    found = list_topics(plane, call.who.tenant)
+    items = [topic_object(topic, workers) for topic, workers in found]
+    return Answer(200, {"items": items, "registry_empty": not items})
+
+
+async def _declare_topic(plane: Plane, call: Call) -> Answer:
+    topic = decode_topic(call.body)
+    new = await declare_topic(plane, call.who, topic)
+    workers = active_workers(plane, call.who.tenant, topic.name)
+    return Answer(201 if new else 200, topic_object(topic, workers))
+
+
+async def _end_topic(plane: Plane, call: Call) -> Answer:
+    await end_topic(plane, call.who, call.params[0])
+    return Answer(204, None)
+
+
+# -- pools --
+
+
+async def _list_pools(plane: Plane, call: Call) -> Answer:
+    return Answer(
+        200, {"items": [pool_summary(each) for each in list_pools(plane, call.who.tenant)]}
+    )
+
+
+async def _read_pool(plane: Plane, call: Call) -> Answer:
+    return Answer(200, pool_object(read_pool(plane, call.who.tenant, call.params[0])))
+
+
+async def _create_pool(plane: Plane, call: Call) -> Answer:
+    pool = await create_pool(plane, call.who, decode_pool(call.body, call.params[0]))
+    return Answer(201, pool_declared(pool, pool.status))
+
+
+async def _change_pool(plane: Plane, call: Call) -> Answer:
+    requires, description, status = decode_pool_change(call.body)
+    pool = await change_pool(
+        plane,
+        call.who,
+        call.params[0],
+        requires=requires,
+        description=description,
+        status=status,
+    )
+    return Answer(200, pool_declared(pool, pool.status_at(plane.clock.now_us())))
+
+
+async def _drain_pool(plane: Plane, call: Call) -> Answer:
+    pool = await drain_pool(plane, call.who, call.params[0], seconds=decode_drain(call.body))
+    return Answer(200, pool_declared(pool, pool.status_at(plane.clock.now_us())))
+
+
+async def _end_pool(plane: Plane, call: Call) -> Answer:
+    force = _WORDS.get(call.query.get("force", ""))
+    if force is None:
+        raise InvalidRequestError("`force` is true or false")
+    load = await end_pool(plane, call.who, call.params[0], force=force)
+    if load is None:
+        return Answer(204, None)
+    raise PoolInUseError(
+        "topics or workers name this pool; move them, or end it with force=true",
+        told={
+            "pool": load.pool.name,
+            "pool_status": load.status.value,
+            "queued_jobs": queued_jobs(plane, call.who.tenant, load.topics),
+            "agent_ids": list(load.workers),
+            "topics": list(load.topics),
+        },
+    )
+
+
+async def _route_to_pool(plane: Plane, call: Call) -> Answer:
+    read_pool(plane, call.who.tenant, call.params[0])
+    await route_topic(plane, call.who, *call.params, to=True)
+    return Answer(204, None)
+
+
+async def _route_away(plane: Plane, call: Call) -> Answer:
+    read_pool(plane, call.who.tenant, call.params[0])
+    await route_topic(plane, call.who, *call.params, to=False)
+    return Answer(204, None)
+
+
+# -- schemas --
+
+
+async def _list_schemas(plane: Plane, call: Call) -> Answer:
+    return Answer(200, {"schemas": list_schemas(plane, call.who.tenant)})
+
+
+async def _read_schema(plane: Plane, call: Call) -> Answer:
+    schema_id = call.params[0]
+    return Answer(200, {"id": schema_id, "schema": read_schema(plane, call.who.tenant, schema_id)})
+
+
+async def _put_schema(plane: Plane, call: Call) -> Answer:
+    await put_schema(plane, call.who, *decode_schema(call.body))
+    return Answer(204, None)
+
+
+async def _end_schema(plane: Plane, call: Call) -> Answer:
+    await end_schema(plane, call.who, call.params[0])
+    return Answer(204, None)
+
+
+ENDPOINTS = (
+    Endpoint("GET", _TOPICS, _READ, _list_topics, "List the declared topics"),
+    Endpoint("POST", _TOPICS, _WRITE, _declare_topic, "Declare a topic", TopicBody),
+    Endpoint("DELETE", _TOPICS + "/{name}", _WRITE, _end_topic, "End a topic"),
+    Endpoint("GET", _POOLS, _READ, _list_pools, "List the pools of workers"),
+    Endpoint("GET", _POOL, _READ, _read_pool, "Read one pool"),
+    Endpoint("PUT", _POOL, _WRITE, _create_pool, "Create a pool", PoolBody),
+    Endpoint("PATCH", _POOL, _WRITE, _change_pool, "Change a pool", PoolChangeBody),
+    Endpoint("DELETE", _POOL, _WRITE, _end_pool, "End a pool"),
+    Endpoint(
+        "POST",
+        _POOL + "/drain",
+        _WRITE,
+        _drain_pool,
+        "Give the workers of a pool nothing new",
+        DrainBody,
+    ),
+    Endpoint(
+        "PUT",
+        _POOL + "/topics/{topic}",
+        _WRITE,
+        _route_to_pool,
+        "Let only this pool serve a topic",
+    ),
+    Endpoint(
+        "DELETE",
+        _POOL + "/topics/{topic}",
+        _WRITE,
+        _route_away,
+        "Let any worker serve the topic again",
+    ),
+    Endpoint("GET", _SCHEMAS, _READ, _list_schemas, "List the input schemas"),
+    Endpoint("GET", _SCHEMAS + "/{id}", _READ, _read_schema, "Read one input schema"),
+    Endpoint("POST", _SCHEMAS, _WRITE, _put_schema, "Add an input schema", SchemaBody),
+    Endpoint("DELETE", _SCHEMAS + "/{id}", _WRITE, _end_schema, "End an input schema"),
+)

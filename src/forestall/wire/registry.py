@@ -1,0 +1,163 @@
+"""Topics, pools and schemas ↔ JSON (wire-api 18.1-18.3). Unknown fields are refused: an operator's
+misspelled `requires` must not be a topic that requires nothing."""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from forestall.control.pools import PoolInvalidError, PoolLoad
+from forestall.control.topics import TopicInvalidError
+from forestall.errors import InvalidRequestError
+from forestall.jobs.registry import Pool, PoolStatus, Topic, TopicStatus
+from forestall.jobs.schemas import SchemaInvalidError
+from forestall.limits import DRAIN_SECONDS_DEFAULT
+from forestall.wire.strict_json import decode_json
+
+B = TypeVar("B", bound=msgspec.Struct)
+
+
+class TopicBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What POST /topics takes."""
+
+    name: str | None = None
+    pool: str | None = None
+    input_schema_id: str | None = None
+    output_schema_id: str | None = None
+    pack_id: str | None = None
+    requires: list[str] | None = None
+    risk_tags: list[str] | None = None
+    status: str | None = None
+
+
+class PoolBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What PUT /pools/{name} takes."""
+
+    requires: list[str] | None = None
+    description: str | None = None
+
+
+class PoolChangeBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What PATCH /pools/{name} takes; what is left out stays."""
+
+    requires: list[str] | None = None
+    description: str | None = None
+    status: str | None = None
+
+
+class DrainBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What POST /pools/{name}/drain takes."""
+
+    timeout_seconds: int | None = None
+
+
+class SchemaBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What POST /schemas takes."""
+
+    id: str | None = None
+    schema: Any = None
+
+
+def _read(body: bytes, kind: type[B], error: type[InvalidRequestError]) -> B:
+    value = decode_json(body) if body else {}
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as cause:
+        raise error(f"the request is malformed: {cause}") from cause
+
+
+def decode_topic(body: bytes) -> Topic:
+    """A topic as asked for. Raises TopicInvalidError."""
+    asked = _read(body, TopicBody, TopicInvalidError)
+    if asked.status is not None and asked.status not in set(TopicStatus):
+        raise TopicInvalidError("`status` is active, deprecated or disabled")
+    return Topic(
+        name=asked.name or "",
+        pool=asked.pool or "",
+        input_schema_id=asked.input_schema_id or "",
+        output_schema_id=asked.output_schema_id or "",
+        pack_id=asked.pack_id or "",
+        requires=tuple(asked.requires or ()),
+        risk_tags=tuple(asked.risk_tags or ()),
+        status=TopicStatus(asked.status or "active"),
+    )
+
+
+def decode_pool(body: bytes, name: str) -> Pool:
+    """A pool as asked for. Raises PoolInvalidError."""
+    asked = _read(body, PoolBody, PoolInvalidError)
+    return Pool(
+        name=name, requires=tuple(asked.requires or ()), description=asked.description or ""
+    )
+
+
+def decode_pool_change(body: bytes) -> tuple[tuple[str, ...] | None, str | None, PoolStatus | None]:
+    """What is to change: requirements, description, status. Raises PoolInvalidError."""
+    asked = _read(body, PoolChangeBody, PoolInvalidError)
+    if asked.status is not None and asked.status not in set(PoolStatus):
+        raise PoolInvalidError("`status` is active or inactive")
+    return (
+        None if asked.requires is None else tuple(asked.requires),
+        asked.description,
+        None if asked.status is None else PoolStatus(asked.status),
+    )
+
+
+def decode_drain(body: bytes) -> int:
+    """Seconds until the pool is inactive. Raises PoolInvalidError."""
+    asked = _read(body, DrainBody, PoolInvalidError)
+    return DRAIN_SECONDS_DEFAULT if asked.timeout_seconds is None else asked.timeout_seconds
+
+
+def decode_schema(body: bytes) -> tuple[str, Any]:
+    """Id and schema. Raises SchemaInvalidError."""
+    asked = _read(body, SchemaBody, SchemaInvalidError)
+    if not asked.id or asked.schema is None:
+        raise SchemaInvalidError("`id` and `schema` are required")
+    return asked.id, asked.schema
+
+
+def topic_object(topic: Topic, active_workers: int) -> dict[str, Any]:
+    """One topic."""
+    return {
+        "name": topic.name,
+        "pool": topic.pool,
+        "input_schema_id": topic.input_schema_id,
+        "output_schema_id": topic.output_schema_id,
+        "pack_id": topic.pack_id,
+        "requires": list(topic.requires),
+        "risk_tags": list(topic.risk_tags),
+        "status": topic.status.value,
+        "active_worker_count": active_workers,
+    }
+
+
+def pool_summary(load: PoolLoad) -> dict[str, Any]:
+    """One pool of a list."""
+    return {
+        "name": load.pool.name,
+        "status": load.status.value,
+        "workers": len(load.workers),
+        "active_jobs": load.active_jobs,
+        "capacity": load.capacity,
+        "utilization": load.active_jobs / load.capacity if load.capacity else 0.0,
+    }
+
+
+def pool_object(load: PoolLoad) -> dict[str, Any]:
+    """One pool."""
+    return {
+        **pool_summary(load),
+        **pool_declared(load.pool, load.status),
+        "topics": list(load.topics),
+        "workers": list(load.workers),
+    }
+
+
+def pool_declared(pool: Pool, status: PoolStatus) -> dict[str, Any]:
+    """A pool as it was declared."""
+    return {
+        "name": pool.name,
+        "status": status.value,
+        "requires": list(pool.requires),
+        "description": pool.description,
+    }
