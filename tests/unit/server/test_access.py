@@ -19,6 +19,7 @@ KEYS = "/api/v1/auth/keys"
 JOBS = "/api/v1/jobs"
 DLQ = "/api/v1/dlq"
 CREWS = "/api/v1/workers"
+TOPICS, POOLS, SCHEMAS = "/api/v1/topics", "/api/v1/pools", "/api/v1/schemas"
 WATCHERS = {"viewer", "operator", "approver", "author", "admin"}
 READERS = {"viewer", "agent", "operator", "approver", "author", "admin"}
 SUBMITTERS = {"agent", "operator", "admin"}
@@ -62,6 +63,21 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("GET", "/api/v1/stream"): READERS,
     ("GET", JOBS + "/{job_id}/stream"): READERS,
     ("GET", "/api/v1/health"): READERS,
+    ("GET", TOPICS): READERS,
+    ("POST", TOPICS): ADMINS,
+    ("DELETE", TOPICS + "/{name}"): ADMINS,
+    ("GET", POOLS): READERS,
+    ("GET", POOLS + "/{name}"): READERS,
+    ("PUT", POOLS + "/{name}"): ADMINS,
+    ("PATCH", POOLS + "/{name}"): ADMINS,
+    ("DELETE", POOLS + "/{name}"): ADMINS,
+    ("POST", POOLS + "/{name}/drain"): ADMINS,
+    ("PUT", POOLS + "/{name}/topics/{topic}"): ADMINS,
+    ("DELETE", POOLS + "/{name}/topics/{topic}"): ADMINS,
+    ("GET", SCHEMAS): READERS,
+    ("GET", SCHEMAS + "/{id}"): READERS,
+    ("POST", SCHEMAS): ADMINS,
+    ("DELETE", SCHEMAS + "/{id}"): ADMINS,
 }
 BODIES: dict[str, Any] = {
     KEYS: {"name": "n", "role": "viewer"},
@@ -71,6 +87,9 @@ BODIES: dict[str, Any] = {
     CREWS + "/{worker_id}/heartbeat": {},
     JOBS + "/{job_id}/result": {"lease_id": "x", "status": "succeeded"},
     JOBS + "/{job_id}/return": {"lease_id": "x"},
+    TOPICS: {"name": "job.a"},
+    POOLS + "/{name}/drain": {},
+    SCHEMAS: {"id": "a", "schema": {}},
 }
 PUBLIC = {("GET", "/health"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/livez")}
 DOORS = [(one.method, one.path) for one in ENDPOINTS]
@@ -82,7 +101,7 @@ def knock(door: Door, method: str, path: str, key: str | None, **more: Any) -> R
     body = BODIES.get(path, ALLOWED_JOB) if method == "POST" else None
     for name in ("job", "key", "trace"):
         path = path.replace("{%s_id}" % name, f"{name}-1")
-    path = path.replace("{worker_id}", "w")
+    path = path.replace("{worker_id}", "w").replace("{name}", "pool-1")
     return door.ask(method, path, body, key=key, **more)
 
 
