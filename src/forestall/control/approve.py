@@ -108,7 +108,7 @@ async def _vote(
     plane: Plane, subject: Subject, job_id: str, said: Said, *, approves: bool
 ) -> Resolved:
     for attempt in range(_TRIES):
-        view = await _load(plane, subject, job_id)
+        view = await read_asked(plane, subject, job_id)
         try:
             repeated = _require_open(view.job, subject, approves=approves)
             if repeated:
@@ -126,7 +126,8 @@ async def _vote(
     raise AssertionError("unreachable")
 
 
-async def _load(plane: Plane, subject: Subject, job_id: str) -> JobView:
+async def read_asked(plane: Plane, subject: Subject, job_id: str) -> JobView:
+    """A job of the subject's tenant that somebody was asked to approve."""
     view = await plane.store.job(subject.tenant, job_id)
     if view is None or view.job.approval is None:
         raise ApprovalNotFoundError("no job of your tenant with this id waits for an approval")

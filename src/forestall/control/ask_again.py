@@ -2,7 +2,7 @@
 
 import msgspec
 
-from forestall.control.approve import ApprovalNotFoundError, asked_approval, drift_of
+from forestall.control.approve import asked_approval, drift_of, read_asked
 from forestall.control.cancel import require_control
 from forestall.control.gate import decide
 from forestall.control.moves import Move, commit_move
@@ -41,13 +41,13 @@ class Plan(msgspec.Struct, frozen=True):
 
 async def plan(plane: Plane, subject: Subject, job_id: str) -> Plan:
     """What asking again would mend. Changes nothing. Raises ApprovalNotFoundError."""
-    view = await _load(plane, subject, job_id)
+    view = await read_asked(plane, subject, job_id)
     return Plan(view.job, _drift(plane, view))
 
 
 async def ask_again(plane: Plane, subject: Subject, job_id: str) -> Plan:
     """Decide the job anew and bind the approval to that. Raises NotRepairableError."""
-    view = await _load(plane, subject, job_id)
+    view = await read_asked(plane, subject, job_id)
     require_control(subject, view.job)
     found = _drift(plane, view)
     job, now_us = view.job, plane.clock.now_us()
@@ -92,13 +92,6 @@ async def ask_again(plane: Plane, subject: Subject, job_id: str) -> Plan:
         return Plan(await commit_move(plane, move, now_us=now_us), found, applied=True)
     except PreconditionFailedError as cause:
         raise NotRepairableError("somebody decided at this very moment; look again") from cause
-
-
-async def _load(plane: Plane, subject: Subject, job_id: str) -> JobView:
-    view = await plane.store.job(subject.tenant, job_id)
-    if view is None or view.job.approval is None:
-        raise ApprovalNotFoundError("no job of your tenant with this id waits for an approval")
-    return view
 
 
 def _drift(plane: Plane, view: JobView) -> tuple[str, ...]:

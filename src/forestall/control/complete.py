@@ -8,19 +8,19 @@ from typing import Any
 
 import msgspec
 
-from forestall.control.leases import Held
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
 from forestall.control.ports import Change, PreconditionFailedError
 from forestall.control.read import JobNotFoundError
 from forestall.control.records import SALT_BYTES, answer_refused
 from forestall.errors import ConflictError, ForbiddenError
-from forestall.identity.credentials import Subject
+from forestall.identity.credentials import Subject, holder_name
 from forestall.jobs.attempts import may_retry, retry_delay_us
 from forestall.jobs.job import Job, result_digest
 from forestall.jobs.lifecycle import HELD_BY_WORKER, Event
 from forestall.limits import NAME_CHARS_MAX, RESULT_BYTES_MAX
 
+_TRIES = 8  # a job moves a handful of times in its life; each try reads it anew
 RESULT_TOO_LARGE, RETRIES_SPENT = "result_too_large", "max_retries_exceeded"
 
 
@@ -64,35 +64,48 @@ async def complete(
 ) -> Job:
     """End an attempt. Raises JobNotFoundError, LeaseNotHeldError, AlreadyCompletedError,
     NotThisWorkerError, StoreUnavailableError; in each case nothing was changed."""
-    held = await require_lease(plane, subject, job_id, lease_id, what="complete")
-    now_us = plane.clock.now_us()
-    move = _succeeded(held.job, answer) if not answer.failed else None
-    if move is None:
-        move = _failed(plane, held.job, answer, now_us=now_us)
-    try:
-        return await commit_move(plane, move, now_us=now_us)
-    except PreconditionFailedError:
-        await require_lease(plane, subject, job_id, lease_id, what="complete")
-        raise
+    job = await require_lease(plane, subject, job_id, lease_id, what="complete")
+    for attempt in range(_TRIES):
+        now_us = plane.clock.now_us()
+        if answer.failed:
+            move = _failed(plane, job, answer, now_us=now_us)
+        else:
+            move = _succeeded(job, answer)
+        try:
+            return await commit_move(plane, move, now_us=now_us)
+        except PreconditionFailedError:  # the beat that says it began, say, was under way
+            if attempt == _TRIES - 1:
+                raise
+        job = await _require_stored(plane, subject, job_id, lease_id, what="complete")
+    raise AssertionError("unreachable")
 
 
 async def require_lease(
     plane: Plane, subject: Subject, job_id: str, lease_id: str, *, what: str
-) -> Held:
-    """The lease that the worker holds on the job. A refusal is recorded; see `complete`."""
+) -> Job:
+    """The job that the worker holds under the lease. A refusal is recorded; see `complete`."""
     held = plane.leases.get(subject.tenant, job_id)
     if held is not None and _is_theirs(held.job, subject, lease_id):
-        return held
+        return held.job
+    return await _require_stored(plane, subject, job_id, lease_id, what=what)
+
+
+async def _require_stored(
+    plane: Plane, subject: Subject, job_id: str, lease_id: str, *, what: str
+) -> Job:
+    """The same, by what the store says."""
     view = await plane.store.job(subject.tenant, job_id)
     # A worker learns nothing of jobs that it never held.
     if view is None:
         await record_refusal(plane, subject, JobNotFoundError.code, what=what, named=job_id)
         raise JobNotFoundError(_NOT_AMONG_THEIRS)
     job = view.job
-    if job.lease is None or job.lease.worker != _worker_id(subject):
+    if job.lease is None or job.lease.worker != holder_name(subject):
         await record_refusal(plane, subject, LeaseNotHeldError.code, what=what, job=job)
         raise JobNotFoundError(_NOT_AMONG_THEIRS)
-    if _is_theirs(job, subject, lease_id) and job.state not in HELD_BY_WORKER:
+    if _is_theirs(job, subject, lease_id):
+        if job.state in HELD_BY_WORKER:
+            return job
         await record_refusal(plane, subject, AlreadyCompletedError.code, what=what, job=job)
         raise AlreadyCompletedError(
             f"the job is {job.state} already; nothing was changed",
@@ -108,15 +121,11 @@ async def require_lease(
 _NOT_AMONG_THEIRS = "job not found among those that this worker was given"
 
 
-def _worker_id(subject: Subject) -> str:
-    return subject.worker.worker_id if subject.worker is not None else ""
-
-
 def _is_theirs(job: Job, subject: Subject, lease_id: str) -> bool:
     lease = job.lease
     return (
         lease is not None
-        and lease.worker == _worker_id(subject)
+        and lease.worker == holder_name(subject)
         and hmac.compare_digest(lease.id.encode(), lease_id.encode("utf-8", "replace"))
     )
 

@@ -5,6 +5,7 @@ be decided stays queued: an outage is never a denial, and never an allow.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,9 +16,11 @@ from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
 from forestall.control.ports import JobView, PreconditionFailedError
 from forestall.control.records import SYSTEM_ACTOR
+from forestall.control.recover import take_back
 from forestall.control.submit import retry_after_s
 from forestall.control.workers import Session
 from forestall.errors import ForestallError, UnavailableError
+from forestall.jobs.approval import ApprovalStatus, is_usable, new_approval, terms_of
 from forestall.jobs.attempts import held_too_long, hold_delay_us
 from forestall.jobs.job import (
     POLICY_DENIED,
@@ -35,6 +38,7 @@ from forestall.jobs.ticket import Ticket
 from forestall.policy.request import Request
 from forestall.policy.rules import Decision, Effect
 
+APPROVED = "approved"  # the code of a decision that stands on an approval
 OUTAGE_RETRY_US = 5_000_000
 # Denials that no rule asks for; the code says what did.
 SUBMITTER_REVOKED, JOB_CHANGED = "submitter_revoked", "job_changed"
@@ -65,10 +69,10 @@ async def dispatch(plane: Plane, session: Session, *, limit: int) -> list[Dispat
         wanted = min(limit - len(given), room)
         entries = _pick(plane, session, wanted)
         if not entries:
-            return given
+            return await _standing(plane, session, given)
         failures: list[ForestallError] = []
         for outcome in await asyncio.gather(
-            *(_dispatch_one(plane, session, entry) for entry in entries), return_exceptions=True
+            *(dispatch_one(plane, session.id, entry) for entry in entries), return_exceptions=True
         ):
             if isinstance(outcome, Dispatched):
                 given.append(outcome)
@@ -78,8 +82,42 @@ async def dispatch(plane: Plane, session: Session, *, limit: int) -> list[Dispat
                 raise outcome
         if failures:
             if given:
-                return given
+                return await _standing(plane, session, given)
             raise failures[0]
+
+
+async def _standing(plane: Plane, session: Session, given: list[Dispatched]) -> list[Dispatched]:
+    """What may still leave for the worker: much can have changed since each was decided.
+
+    When this returns a job, the policy and both credentials are those it was decided under.
+    """
+    while True:
+        given = [item for item in given if _is_held(plane, item.job)]
+        fallen = [item for item in given if not _stands(plane, session, item.job)]
+        if not fallen:
+            return given
+        given = [item for item in given if item not in fallen]
+        for item in fallen:
+            with contextlib.suppress(UnavailableError):  # then it is tried again by itself
+                await take_back(plane, item.job)
+
+
+def _is_held(plane: Plane, job: Job) -> bool:
+    held = plane.leases.get(job.tenant, job.id)
+    return held is not None and held.job.revision == job.revision
+
+
+def _stands(plane: Plane, session: Session, job: Job) -> bool:
+    snapshot = plane.snapshot.digest if plane.snapshot is not None else ""
+    worker, submitter = plane.key_by_id(session.key_id), plane.key_by_id(job.key_id)
+    return (
+        job.lease is not None
+        and job.lease.snapshot == snapshot
+        and worker is not None
+        and worker.usable(plane.clock.now_us())
+        and submitter is not None
+        and submitter.revoked_at_us is None
+    )
 
 
 def _pick(plane: Plane, session: Session, wanted: int) -> list[Entry]:
@@ -92,13 +130,14 @@ def _pick(plane: Plane, session: Session, wanted: int) -> list[Entry]:
     return entries
 
 
-async def _dispatch_one(plane: Plane, session: Session, entry: Entry) -> Dispatched | None:
-    """Decide one job and commit what follows; None when it does not go to this worker now."""
+async def dispatch_one(plane: Plane, taker: str, entry: Entry) -> Dispatched | None:
+    """Decide one picked job and commit what follows; None when it does not go to `taker` now."""
     try:
         view = await plane.store.job(entry.lane.tenant, entry.job_id)  # load
         if view is None or view.job.state not in WAITING:
-            return None  # another verb moved it, and its views followed that
-        return await _decide_one(plane, session, entry, view)
+            plane.leases.doubt(entry.lane.tenant, entry.job_id)  # another verb moved it
+            return None
+        return await _decide_one(plane, taker, entry, view)
     except PreconditionFailedError:
         return None
     except UnavailableError as error:
@@ -110,27 +149,21 @@ async def _dispatch_one(plane: Plane, session: Session, entry: Entry) -> Dispatc
         raise
 
 
-async def _decide_one(
-    plane: Plane, session: Session, entry: Entry, view: JobView
-) -> Dispatched | None:
+async def _decide_one(plane: Plane, taker: str, entry: Entry, view: JobView) -> Dispatched | None:
     job, now_us = view.job, plane.clock.now_us()
     if job.deadline_at_us and now_us >= job.deadline_at_us:
-        await time_out_waiting(plane, job, now_us=now_us)
+        await commit_move(plane, deadline_passed(job), now_us=now_us)
         return None
     request = stored_request(job, view.payload)
     gated = decide(plane, request, stage=Stage.DISPATCH, now_us=now_us, passed=job.throttles_passed)
-    decision = _tightened(plane, view, gated.decision)
+    decision = _under_approval(job, _tightened(plane, view, gated.decision), now_us=now_us)
     record = decision_record(decision, stage=Stage.DISPATCH, job_hash=job.job_hash, now_us=now_us)
     if decision.decision in (Effect.ALLOW, Effect.ALLOW_WITH_CONSTRAINTS):
         rule = (job.tenant, decision.rule_id)
         if not _has_place(plane, decision, rule):
             plane.queue.park(entry, rule)
             return None
-        plane.leases.reserve(rule)
-        try:
-            moved = await _hand_over(plane, session, job, record, gated, now_us=now_us)
-        finally:
-            plane.leases.release(rule)
+        moved = await _hand_over(plane, taker, job, record, gated, now_us=now_us)
         count(plane, decision, request, stage=Stage.DISPATCH)
         plane.telemetry.waited((now_us - max(job.updated_at_us, job.not_before_us)) / 1_000_000)
         return _with_ticket(plane, moved, view.payload, record, now_us=now_us)
@@ -150,6 +183,17 @@ def _tightened(plane: Plane, view: JobView, decision: Decision) -> Decision:
     return decision
 
 
+def _under_approval(job: Job, decision: Decision, *, now_us: int) -> Decision:
+    """What the gate holds may run under an approval of exactly this; the dispatch consumes it."""
+    if decision.decision is not Effect.REQUIRE_APPROVAL or not is_usable(
+        job.approval, terms_of(decision, job.job_hash), now_us=now_us
+    ):
+        return decision
+    bound = decision.constraints is not None
+    effect = Effect.ALLOW_WITH_CONSTRAINTS if bound else Effect.ALLOW
+    return msgspec.structs.replace(decision, decision=effect, code=APPROVED, approval=None)
+
+
 def _denied(decision: Decision, code: str, reason: str) -> Decision:
     return msgspec.structs.replace(
         decision,
@@ -164,12 +208,16 @@ def _denied(decision: Decision, code: str, reason: str) -> Decision:
 
 def _has_place(plane: Plane, decision: Decision, rule: tuple[str, str]) -> bool:
     bound = decision.constraints.budgets.max_concurrent_jobs if decision.constraints else None
-    return bound is None or plane.leases.count_of_rule(rule) < bound
+    if bound is None:
+        plane.leases.bounds.pop(rule, None)
+    else:
+        plane.leases.bounds[rule] = bound
+    return plane.leases.has_place(rule)
 
 
 async def _hand_over(
     plane: Plane,
-    session: Session,
+    taker: str,
     job: Job,
     record: DecisionRecord,
     gated: Gated,
@@ -179,27 +227,44 @@ async def _hand_over(
     runtime_ms = record.constraints.budgets.max_runtime_ms if record.constraints else None
     lease = Lease(
         id=plane.random.token(16).hex(),
-        worker=session.id,
+        worker=taker,
         dispatched_at_us=now_us,
         runs_until_us=now_us + runtime_ms * 1_000 if runtime_ms is not None else 0,
         rule_id=record.rule_id,
         snapshot=record.snapshot,
         constraints=record.constraints,
     )
+    approval = job.approval
+    if approval is not None and record.code == APPROVED:
+        approval = msgspec.structs.replace(approval, status=ApprovalStatus.CONSUMED)
     move = Move(
         job=job,
         event=Event.DISPATCHED,
-        actor=session.id,
+        actor=taker,
         fields={
             "attempt": job.attempt + 1,
             "lease": lease,
+            "approval": approval,
             "throttles_passed": gated.passed,
             **_UNHELD,
         },
-        data={"worker": session.id},
+        data={"worker": taker},
         decision=record,
     )
-    return await commit_move(plane, move, now_us=now_us)
+    rule = (job.tenant, record.rule_id)
+    plane.leases.reserve(rule)
+    try:
+        moved = await commit_move(plane, move, now_us=now_us)
+    except UnavailableError:  # perhaps it is durable: then nobody was told, and the place is taken
+        doubt = plane.leases.doubt(job.tenant, job.id)
+        doubt.unsent.append(lease.id)
+        doubt.places.append(rule)
+        raise
+    except BaseException:
+        plane.leases.release(rule)
+        raise
+    plane.leases.release(rule)
+    return moved
 
 
 _UNHELD: Mapping[str, Any] = {
@@ -257,7 +322,11 @@ async def _stop(
             }
     elif decision.decision is Effect.REQUIRE_APPROVAL:
         event = Event.APPROVAL_DEMANDED
-        fields |= _UNHELD
+        terms = terms_of(decision, job.job_hash)
+        fields |= {
+            **_UNHELD,
+            "approval": new_approval(terms, requester=job.principal, now_us=now_us),
+        }
     else:
         event = Event.DENIED
         fields |= {
@@ -279,11 +348,10 @@ def _held(plane: Plane, job: Job, decision: Decision, *, now_us: int) -> dict[st
     }
 
 
-async def time_out_waiting(plane: Plane, job: Job, *, now_us: int) -> None:
+def deadline_passed(job: Job) -> Move:
     """Its deadline passed before anybody ran it."""
     fields = {
         "failure_code": "deadline_exceeded",
         "failure_reason": "the deadline passed before a worker took the job",
     }
-    move = Move(job=job, event=Event.TIMED_OUT, actor=SYSTEM_ACTOR, fields=fields)
-    await commit_move(plane, move, now_us=now_us)
+    return Move(job=job, event=Event.TIMED_OUT, actor=SYSTEM_ACTOR, fields=fields)

@@ -6,15 +6,17 @@
 import contextlib
 import heapq
 
-from forestall.control.dispatch import time_out_waiting
+from forestall.control.approve import expired
+from forestall.control.dispatch import deadline_passed
 from forestall.control.follow import wake
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
 from forestall.control.ports import PreconditionFailedError
 from forestall.control.records import SYSTEM_ACTOR
+from forestall.control.recover import look_again, sweep
 from forestall.jobs.attempts import may_retry, retry_delay_us
 from forestall.jobs.job import Job, JobState
-from forestall.jobs.lifecycle import HELD_BY_WORKER, TERMINAL, WAITING, Event
+from forestall.jobs.lifecycle import HELD_BY_WORKER, TERMINAL, Event
 
 RUN_TIME_SPENT, AMBIGUOUS = "max_runtime_exceeded", "lease_expired"
 
@@ -24,13 +26,26 @@ async def tick(plane: Plane) -> None:
     now_us = plane.clock.now_us()
     for entry in plane.queue.ripen(now_us):
         wake(plane, entry.lane)
+    await look_again(plane)
+    await sweep(plane)
     for held in plane.leases.ended(now_us):
+        if not plane.leases.over(held, now_us):
+            continue  # answered, or renewed, while the others were ended
         with contextlib.suppress(PreconditionFailedError):  # answered at this very moment
             await commit_move(plane, _end_of_lease(plane, held.job, now_us=now_us), now_us=now_us)
+    for rule in plane.leases.bounds:
+        if plane.leases.has_place(rule) and plane.queue.unpark(rule):
+            plane.workers.wake_all()
     while plane.deadlines and plane.deadlines[0][0] <= now_us:
-        _, tenant, job_id = plane.deadlines[0]
-        await _past_deadline(plane, tenant, job_id, now_us=now_us)
-        heapq.heappop(plane.deadlines)
+        due = heapq.heappop(plane.deadlines)
+        try:
+            await _past_deadline(plane, due[1], due[2], now_us=now_us)
+        except PreconditionFailedError:  # it moved at this very moment: it is due all the same
+            heapq.heappush(plane.deadlines, due)
+            return
+        except BaseException:
+            heapq.heappush(plane.deadlines, due)
+            raise
 
 
 def _end_of_lease(plane: Plane, job: Job, *, now_us: int) -> Move:
@@ -57,14 +72,24 @@ async def _past_deadline(plane: Plane, tenant: str, job_id: str, *, now_us: int)
     view = await plane.store.job(tenant, job_id)
     if view is None or view.job.state in TERMINAL:
         return
-    job = view.job
-    with contextlib.suppress(PreconditionFailedError):
-        if job.state in WAITING or job.state is JobState.APPROVAL_REQUIRED:
-            await time_out_waiting(plane, job, now_us=now_us)
-        elif job.state in HELD_BY_WORKER:
-            fields = {
-                "failure_code": "deadline_exceeded",
-                "failure_reason": "the deadline passed while it ran; the worker was told to stop",
-            }
-            move = Move(job=job, event=Event.TIMED_OUT, actor=SYSTEM_ACTOR, fields=fields)
+    move = _too_late(view.job, now_us=now_us)
+    if move is not None:
+        with contextlib.suppress(PreconditionFailedError):  # it ended at this very moment
             await commit_move(plane, move, now_us=now_us)
+
+
+def _too_late(job: Job, *, now_us: int) -> Move | None:
+    """What a job's deadline, or the end of its approval, does to it now."""
+    if 0 < job.deadline_at_us <= now_us:
+        if job.state not in HELD_BY_WORKER:
+            return deadline_passed(job)
+        fields = {
+            "failure_code": "deadline_exceeded",
+            "failure_reason": "the deadline passed while it ran; the worker was told to stop",
+        }
+        return Move(job=job, event=Event.TIMED_OUT, actor=SYSTEM_ACTOR, fields=fields)
+    approval = job.approval
+    waits = job.state is JobState.APPROVAL_REQUIRED and approval is not None
+    if waits and approval is not None and approval.expires_at_us <= now_us:
+        return expired(job, now_us=now_us)
+    return None

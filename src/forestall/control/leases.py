@@ -7,11 +7,23 @@ that a worker which lived through it loses nothing.
 import heapq
 from collections.abc import Iterator
 
+from forestall.control.ports import OpenCursor
 from forestall.jobs.job import Job
 
 Name = tuple[str, str]  # tenant and job id
 WorkerName = tuple[str, str]  # tenant and worker id
 RuleName = tuple[str, str]  # tenant and rule id
+
+
+class Doubt:
+    """A job of which the store may know more than the views: an answer of it was lost, say."""
+
+    __slots__ = ("places", "touched", "unsent")
+
+    def __init__(self) -> None:
+        self.touched = False  # its views changed while it was read
+        self.unsent: list[str] = []  # leases of dispatches that no worker was told of
+        self.places: list[RuleName] = []  # kept until it is known whether they are taken
 
 
 class Held:
@@ -34,6 +46,9 @@ class Leases:
         self._of_worker: dict[WorkerName, set[Name]] = {}
         self._of_rule: dict[RuleName, int] = {}
         self._ends: list[tuple[int, str, str]] = []
+        self.doubts: dict[Name, Doubt] = {}  # to be read again (`control/recover.py`)
+        self.swept_to, self.swept_at_us = OpenCursor(), 0
+        self.bounds: dict[RuleName, int] = {}  # how many may run, of rules that made a job wait
 
     def __len__(self) -> int:
         return len(self._held)
@@ -50,9 +65,10 @@ class Leases:
         assert job.lease is not None, "a dispatched job has a lease"
         name = (job.tenant, job.id)
         held = self._held.get(name)
-        if held is not None:
+        if held is not None and held.job.lease is not None and held.job.lease.id == job.lease.id:
             held.job = job
             return
+        self.drop(*name)
         self._held[name] = Held(job, expires_at_us)
         self._of_worker.setdefault((job.tenant, job.lease.worker), set()).add(name)
         self.reserve((job.tenant, job.lease.rule_id))
@@ -103,6 +119,15 @@ class Leases:
         else:
             self._of_rule.pop(rule, None)
 
+    def has_place(self, rule: RuleName) -> bool:
+        """Whether one more may run under a rule that made a job wait."""
+        bound = self.bounds.get(rule)
+        return bound is None or self.count_of_rule(rule) < bound
+
+    def doubt(self, tenant: str, job_id: str) -> Doubt:
+        """Have a job read again."""
+        return self.doubts.setdefault((tenant, job_id), Doubt())
+
     def ended(self, now_us: int) -> list[Held]:
         """Leases whose term or whose run time is over."""
         found: dict[Name, Held] = {}
@@ -111,15 +136,20 @@ class Leases:
             held = self._held.get((tenant, job_id))
             if held is None:
                 continue
-            assert held.job.lease is not None
-            runs_until_us = held.job.lease.runs_until_us
-            if held.expires_at_us <= now_us or 0 < runs_until_us <= now_us:
+            if self.over(held, now_us):
                 found[tenant, job_id] = held
                 # Should the move fail, it is looked at again.
                 self._watch((tenant, job_id), now_us + _AGAIN_US)
             else:
                 self._watch((tenant, job_id), held.expires_at_us)
         return list(found.values())
+
+    def over(self, held: Held, now_us: int) -> bool:
+        """Whether this is a lease that is held, and its term or its run time is over."""
+        lease = held.job.lease
+        if lease is None or self._held.get((held.job.tenant, held.job.id)) is not held:
+            return False
+        return held.expires_at_us <= now_us or 0 < lease.runs_until_us <= now_us
 
     def due_us(self) -> int | None:
         """When `ended` should be asked next; None when nothing is held."""

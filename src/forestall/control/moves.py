@@ -14,10 +14,20 @@ from forestall.control.follow import follow
 from forestall.control.plane import Plane
 from forestall.control.ports import Change, MoveJob
 from forestall.control.records import SALT_BYTES, job_moved
+from forestall.jobs.approval import settled
 from forestall.jobs.job import DecisionRecord, Job
 from forestall.jobs.lifecycle import TERMINAL, Event, after
 
-_DEAD = frozenset({Event.DENIED, Event.FAILED, Event.TIMED_OUT, Event.LOST})
+_DEAD = frozenset(
+    {
+        Event.DENIED,
+        Event.EXPIRED,
+        Event.FAILED,
+        Event.LOST,
+        Event.REJECTED,
+        Event.TIMED_OUT,
+    }
+)
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +49,7 @@ def moved(move: Move, *, now_us: int) -> Job:
     state = after(job.state, move.event)
     if state in TERMINAL and move.event in _DEAD:
         fields.setdefault("dead_at_us", now_us)
+    fields.setdefault("approval", settled(job.approval, move.event))
     # Time does not run backwards for a job, whatever the clock does.
     updated_at_us = max(now_us, job.updated_at_us)
     return msgspec.structs.replace(
@@ -66,7 +77,11 @@ async def commit_move(plane: Plane, move: Move, *, now_us: int, first: bool = Fa
     put = MoveJob(
         job=job, was=move.job.state, event=move.event, decision=move.decision, result=move.result
     )
-    await plane.commit(Change(puts=(put,), records=(record,)))
+    try:
+        await plane.commit(Change(puts=(put,), records=(record,)))
+    except BaseException:  # it may be durable all the same, or what we knew of the job is old
+        plane.leases.doubt(job.tenant, job.id)
+        raise
     follow(plane, job, now_us=now_us, first=first)
     plane.telemetry.moved(move.event.value, job.topic, job.failure_code)
     return job

@@ -1,9 +1,18 @@
-"""After a start: queue, leases and deadlines from what the store holds. A crash loses nothing."""
+"""Queue, leases and deadlines from what the store holds: after a start all of it, later what is in
+doubt. A crash, or an answer of the store that was lost, loses no job.
+"""
 
-from forestall.control.follow import follow, watch_deadline
+from forestall.control.follow import follow, watch
+from forestall.control.leases import Doubt
+from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
-from forestall.control.ports import OpenCursor
+from forestall.control.ports import OpenCursor, PreconditionFailedError
+from forestall.control.records import SYSTEM_ACTOR
+from forestall.jobs.job import Job, JobState
+from forestall.jobs.lifecycle import HELD_BY_WORKER, WAITING, Event
 from forestall.limits import PAGE_ITEMS_MAX
+
+SWEEP_EVERY_US = 1_000_000
 
 
 async def recover(plane: Plane) -> int:
@@ -15,9 +24,87 @@ async def recover(plane: Plane) -> int:
         for job in page:
             follow(plane, job, now_us=now_us)
             if job.deadline_at_us and job.revision > 0:
-                watch_deadline(plane, job)
+                watch(plane, job, job.deadline_at_us)
         if not page:
             return count
         count += len(page)
-        last = page[-1]
-        after = OpenCursor(last.created_at_us, last.tenant, last.id)
+        after = _cursor(page[-1])
+
+
+def _cursor(job: Job) -> OpenCursor:
+    return OpenCursor(job.created_at_us, job.tenant, job.id)
+
+
+async def sweep(plane: Plane) -> None:
+    """Once a second: compare a page of the unfinished jobs with the views, and doubt what differs.
+
+    What a verb did not live to tell the views of, or was told of by an error, is found here.
+    """
+    leases, now_us = plane.leases, plane.clock.now_us()
+    if 0 <= now_us - leases.swept_at_us < SWEEP_EVERY_US:
+        return
+    leases.swept_at_us = now_us
+    page = await plane.store.open_jobs(after=leases.swept_to, limit=PAGE_ITEMS_MAX)
+    leases.swept_to = _cursor(page[-1]) if len(page) == PAGE_ITEMS_MAX else OpenCursor()
+    for job in page:
+        if not _known(plane, job):
+            leases.doubt(job.tenant, job.id)
+
+
+def _known(plane: Plane, job: Job) -> bool:
+    """Whether the views say of a job what the store said a moment ago, or something newer."""
+    held = plane.leases.get(job.tenant, job.id)
+    if held is not None:
+        return held.job.revision >= job.revision
+    if job.state in WAITING:
+        return plane.queue.get(job.tenant, job.id) is not None
+    return job.state not in HELD_BY_WORKER
+
+
+async def look_again(plane: Plane) -> None:
+    """Read every job in doubt, and let the views follow what it is."""
+    for (tenant, job_id), doubt in list(plane.leases.doubts.items()):
+        doubt.touched = False
+        view = await plane.store.job(tenant, job_id)
+        if doubt.touched:
+            continue  # what was read may be old already
+        if view is not None:
+            _believe(plane, view.job)
+        del plane.leases.doubts[tenant, job_id]
+        await _settle(plane, view.job if view is not None else None, doubt)
+
+
+def _believe(plane: Plane, job: Job) -> None:
+    entry = plane.queue.get(job.tenant, job.id)
+    waits = job.state in WAITING and entry is not None
+    if waits and entry is not None and job.not_before_us <= entry.not_before_us:
+        return  # it keeps its turn
+    if job.deadline_at_us and job.revision > 0:
+        watch(plane, job, job.deadline_at_us)
+    follow(plane, job, now_us=plane.clock.now_us())
+
+
+async def _settle(plane: Plane, job: Job | None, doubt: Doubt) -> None:
+    """A dispatch whose answer was lost: give up its place, and take back what nobody was told."""
+    for rule in doubt.places:
+        plane.leases.release(rule)
+    if job is None or job.lease is None or job.state is not JobState.DISPATCHED:
+        return
+    if job.lease.id in doubt.unsent:
+        await take_back(plane, job)
+
+
+async def take_back(plane: Plane, job: Job) -> None:
+    """The worker was never told of this dispatch, so nobody can have begun it: it queues again.
+
+    Raises StoreUnavailableError; it is tried again then.
+    """
+    assert job.lease is not None
+    move = Move(job=job, event=Event.RETURNED, actor=SYSTEM_ACTOR)
+    try:
+        await commit_move(plane, move, now_us=plane.clock.now_us(), first=True)
+    except PreconditionFailedError:
+        return  # cancelled meanwhile, say
+    except BaseException:
+        plane.leases.doubt(job.tenant, job.id).unsent.append(job.lease.id)
+        raise

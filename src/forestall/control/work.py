@@ -11,9 +11,14 @@ from forestall.control.dispatch import Dispatched
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
 from forestall.control.ports import PreconditionFailedError
-from forestall.control.records import SYSTEM_ACTOR
+from forestall.control.recover import take_back
 from forestall.control.workers import Session
-from forestall.errors import ConflictError, InvalidRequestError, LimitExceededError
+from forestall.errors import (
+    ConflictError,
+    InvalidRequestError,
+    LimitExceededError,
+    UnavailableError,
+)
 from forestall.identity.credentials import Subject, WorkerGrant
 from forestall.jobs.job import Job, JobState
 from forestall.jobs.lifecycle import Event, IllegalStateError
@@ -139,6 +144,19 @@ async def beat(plane: Plane, session: Session, beats: Sequence[Beat]) -> list[Lo
     return lost
 
 
+async def renew(plane: Plane, subject: Subject, job_id: str, lease_id: str) -> tuple[Job, int]:
+    """Whoever claimed a job is still at it; the job, and when the lease ends now (µs)."""
+    job = await require_lease(plane, subject, job_id, lease_id, what="renew")
+    now_us = plane.clock.now_us()
+    expires_at_us = now_us + plane.lease_us
+    held = plane.leases.get(job.tenant, job.id)
+    if held is not None:
+        plane.leases.renew(held, expires_at_us=expires_at_us)
+    if job.state is JobState.DISPATCHED:
+        job = await _started(plane, job, now_us=now_us)
+    return job, expires_at_us
+
+
 async def _lost(plane: Plane, session: Session, said: Beat) -> Lost:
     view = await plane.store.job(session.tenant, said.job_id)
     lease = view.job.lease if view is not None else None
@@ -147,32 +165,30 @@ async def _lost(plane: Plane, session: Session, said: Beat) -> Lost:
     return Lost(said.job_id, view.job.state.value, view.job.failure_reason or "the lease ended")
 
 
-async def _started(plane: Plane, job: Job, *, now_us: int) -> None:
+async def _started(plane: Plane, job: Job, *, now_us: int) -> Job:
     assert job.lease is not None
     move = Move(job=job, event=Event.STARTED, actor=job.lease.worker)
-    with contextlib.suppress(PreconditionFailedError):  # it ended meanwhile: the next beat says so
-        await commit_move(plane, move, now_us=now_us)
+    try:
+        return await commit_move(plane, move, now_us=now_us)
+    except PreconditionFailedError:  # it ended meanwhile: the next beat says so
+        return job
 
 
 async def give_back(plane: Plane, given: Sequence[Dispatched]) -> None:
     """The worker hung up before it was told of these jobs: nobody can have begun them."""
     for item in given:
-        held = plane.leases.get(item.job.tenant, item.job.id)
-        if held is None or held.job.revision != item.job.revision:
-            continue
-        move = Move(job=held.job, event=Event.RETURNED, actor=SYSTEM_ACTOR)
-        with contextlib.suppress(PreconditionFailedError):
-            await commit_move(plane, move, now_us=plane.clock.now_us(), first=True)
+        with contextlib.suppress(UnavailableError):  # then it is tried again by itself
+            await take_back(plane, item.job)
 
 
 async def hand_back(plane: Plane, subject: Subject, job_id: str, lease_id: str) -> Job:
     """A worker that stops gives back a job that it has not begun."""
-    held = await require_lease(plane, subject, job_id, lease_id, what="hand_back")
-    move = Move(job=held.job, event=Event.RETURNED, actor=_grant(subject, _id(held.job)).worker_id)
+    job = await require_lease(plane, subject, job_id, lease_id, what="hand_back")
+    move = Move(job=job, event=Event.RETURNED, actor=_grant(subject, _id(job)).worker_id)
     try:
         return await commit_move(plane, move, now_us=plane.clock.now_us(), first=True)
     except IllegalStateError as error:  # it said before that it began
-        await record_refusal(plane, subject, error.code, what="hand_back", job=held.job)
+        await record_refusal(plane, subject, error.code, what="hand_back", job=job)
         raise
 
 

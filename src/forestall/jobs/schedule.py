@@ -145,6 +145,10 @@ class Queue:
         line = self._lines.get(lane.tenant)
         return line is not None and lane in line.lanes
 
+    def get(self, tenant: str, job_id: str) -> Entry | None:
+        """The entry of a job, wherever it waits."""
+        return self._entries.get((tenant, job_id))
+
     def __iter__(self) -> Iterator[Entry]:
         return iter(list(self._entries.values()))
 
@@ -175,7 +179,7 @@ class Queue:
     def park(self, entry: Entry, key: Hashable) -> None:
         """Keep a picked job until `unpark(key)`: it waits for another of its kind to end."""
         tenant = entry.lane.tenant
-        assert (tenant, entry.job_id) not in self._entries, "only a picked job is parked"
+        self.remove(tenant, entry.job_id)  # should it have been queued again meanwhile
         self._entries[tenant, entry.job_id] = entry
         self._counts[tenant] = self._counts.get(tenant, 0) + 1
         self._parked.setdefault(key, deque()).append(entry)
@@ -192,6 +196,10 @@ class Queue:
         if not parked:
             self._parked.pop(key, None)
         return found
+
+    def parked(self) -> list[Hashable]:
+        """The keys under which jobs are parked."""
+        return list(self._parked)
 
     def unpark_all(self) -> bool:
         """Let all of them line up again: what bound them may have changed."""

@@ -1,13 +1,12 @@
 """The API as a table of endpoints, and handlers of a few lines: decode, verb, encode."""
 
-from datetime import datetime
 from urllib.parse import urlencode
 
 from forestall.control.cancel import cancel
 from forestall.control.check import Checked, check
 from forestall.control.dead_letters import BlindRetryError, dismiss, retry
 from forestall.control.gate import PolicyUnavailableError
-from forestall.control.keys import NewKey, create_key, list_keys, revoke_key
+from forestall.control.keys import create_key, list_keys, revoke_key
 from forestall.control.plane import Plane
 from forestall.control.ports import JobCursor, JobFilter
 from forestall.control.read import list_jobs, list_snapshots, read_decisions, read_job
@@ -16,11 +15,12 @@ from forestall.control.simulate import explain, simulate
 from forestall.control.submit import Submitted, submit
 from forestall.errors import InvalidRequestError, NotFoundError, UnavailableError
 from forestall.identity.roles import Permission
-from forestall.jobs.job import JobState
-from forestall.limits import DECISIONS_PER_JOB_PAGE_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX
+from forestall.limits import DECISIONS_PER_JOB_PAGE_MAX, PAGE_ITEMS_MAX
+from forestall.server.api_approvals import ENDPOINTS as APPROVAL_ENDPOINTS
 from forestall.server.api_registry import ENDPOINTS as REGISTRY_ENDPOINTS
 from forestall.server.api_work import ENDPOINTS as WORK_ENDPOINTS
 from forestall.server.http import Answer, Call, Endpoint
+from forestall.server.query import instant_us, limit_of, state_of
 from forestall.server.stream import open_stream
 from forestall.wire.compat import iso_time, remediation_objects
 from forestall.wire.decisions import check_answer, decision_object, explain_object
@@ -101,7 +101,7 @@ async def _page_dead_letters(plane: Plane, call: Call) -> Answer:
     cursor = call.query.get("cursor")
     wanted = JobFilter(tenant=call.who.tenant, dead=True, topic=call.query.get("topic", ""))
     after = JobCursor(*decode_cursor(cursor)) if cursor else None
-    jobs, following = await list_jobs(plane, wanted, limit=_limit(call.query), after=after)
+    jobs, following = await list_jobs(plane, wanted, limit=limit_of(call.query), after=after)
     more = encode_cursor(following.updated_at_us, following.job_id) if following else ""
     return Answer(200, {"items": [dead_letter(job) for job in jobs], "next_cursor": more})
 
@@ -127,15 +127,15 @@ async def _list_jobs(plane: Plane, call: Call) -> Answer:
         raise TenantAccessError(TENANT_ACCESS_DENIED)
     wanted = JobFilter(
         tenant=call.who.tenant,
-        state=_state(query.get("state") or query.get("status")),
+        state=state_of(query.get("state") or query.get("status")),
         topic=query.get("topic", ""),
         trace_id=query.get("trace_id", ""),
-        updated_after_us=_instant_us(query, "updated_after"),
-        updated_before_us=_instant_us(query, "updated_before"),
+        updated_after_us=instant_us(query, "updated_after"),
+        updated_before_us=instant_us(query, "updated_before"),
     )
     cursor = query.get("cursor")
     after = JobCursor(*decode_cursor(cursor)) if cursor else None
-    jobs, following = await list_jobs(plane, wanted, limit=_limit(query), after=after)
+    jobs, following = await list_jobs(plane, wanted, limit=limit_of(query), after=after)
     body = {"items": [job_summary(job) for job in jobs], "next_cursor": ""}
     if following is None:
         return Answer(200, body)
@@ -154,7 +154,7 @@ async def _read_job(plane: Plane, call: Call) -> Answer:
 
 async def _read_decisions(plane: Plane, call: Call) -> Answer:
     job_id = call.params[0]
-    limit = min(_limit(call.query), DECISIONS_PER_JOB_PAGE_MAX)
+    limit = min(limit_of(call.query), DECISIONS_PER_JOB_PAGE_MAX)
     decisions = await read_decisions(plane, call.who, job_id, limit=limit)
     return Answer(200, [decision_object(record, job_id=job_id) for record in decisions])
 
@@ -188,7 +188,7 @@ async def _explain(plane: Plane, call: Call) -> Answer:
 
 
 async def _list_snapshots(plane: Plane, call: Call) -> Answer:
-    entries = await list_snapshots(plane, limit=_limit(call.query))
+    entries = await list_snapshots(plane, limit=limit_of(call.query))
     in_force = plane.snapshot.digest if plane.snapshot is not None else ""
     first = next((entry for entry in entries if entry.digest == in_force), None)
     return Answer(
@@ -211,14 +211,7 @@ async def _list_snapshots(plane: Plane, call: Call) -> Answer:
 
 
 async def _create_key(plane: Plane, call: Call) -> Answer:
-    name, role, principal, expires_at_us = decode_new_key(call.body)
-    wanted = NewKey(
-        tenant=call.who.tenant,
-        name=name,
-        role=role,
-        principal=principal,
-        expires_at_us=expires_at_us,
-    )
+    wanted = decode_new_key(call.body, tenant=call.who.tenant)
     key, secret = await create_key(plane, wanted, actor=call.who.principal)
     return Answer(201, {"key": key_object(key), "secret": secret})
 
@@ -256,40 +249,6 @@ async def _ready(plane: Plane, call: Call) -> Answer:
 
 async def _alive(plane: Plane, call: Call) -> Answer:
     return Answer(200, {"status": "ok", "checks": {}})
-
-
-# -- reading the query --
-
-
-def _limit(query: dict[str, str]) -> int:
-    text = query.get("limit", "")
-    if text and (not text.isdecimal() or len(text) > 9 or int(text) == 0):
-        raise InvalidRequestError(f"`limit` is a whole number from 1 to {PAGE_ITEMS_MAX}")
-    return min(int(text), PAGE_ITEMS_MAX) if text else PAGE_ITEMS_DEFAULT
-
-
-def _state(text: str | None) -> JobState | None:
-    if not text:
-        return None
-    try:
-        return JobState(text.upper())
-    except ValueError:
-        raise InvalidRequestError("`state` is one of " + ", ".join(JobState)) from None
-
-
-def _instant_us(query: dict[str, str], field: str) -> int | None:
-    text = query.get(field)
-    if not text:
-        return None
-    if text.isdecimal() and len(text) <= 16:
-        return int(text)
-    try:
-        at = datetime.fromisoformat(text.replace(" ", "+"))
-        return int(at.timestamp() * 1_000_000)
-    except (ValueError, OverflowError, OSError):
-        raise InvalidRequestError(
-            f"`{field}` is a time such as 2026-06-01T12:00:00Z, or microseconds since 1970"
-        ) from None
 
 
 P = Permission
@@ -376,5 +335,6 @@ ENDPOINTS = (
     Endpoint("GET", "/readyz", None, _ready, "Send traffic here?"),
     Endpoint("GET", "/livez", None, _alive, "Is the process alive?"),
     *WORK_ENDPOINTS,
+    *APPROVAL_ENDPOINTS,
     *REGISTRY_ENDPOINTS,
 )

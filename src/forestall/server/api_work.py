@@ -121,7 +121,8 @@ async def _notice(session: Session, seconds: float) -> None:
         await asyncio.wait_for(session.notice.wait(), seconds)
 
 
-async def _result(plane: Plane, call: Call) -> Answer:
+async def answer_for_job(plane: Plane, call: Call) -> Answer:
+    """A worker, or whoever claimed the job, says what became of it."""
     lease_id, answer = decode_result(call.body)
     job = await complete(plane, call.who, call.params[0], lease_id, answer)
     return Answer(200, {"job_id": job.id, "state": job.state.value, "code": job.failure_code})
@@ -258,7 +259,7 @@ ENDPOINTS = (
         "POST",
         "/api/v1/jobs/{job_id}/result",
         P.WORK,
-        _result,
+        answer_for_job,
         "Answer for a job",
         ResultBody,
     ),

@@ -83,7 +83,11 @@ class Started:
 
 
 async def open_plane(
-    data_dir: DataDir, telemetry: Telemetry, *, lease_seconds: int = LEASE_SECONDS
+    data_dir: DataDir,
+    telemetry: Telemetry,
+    *,
+    lease_seconds: int = LEASE_SECONDS,
+    approvals_need_hash: bool = False,
 ) -> Plane:
     """A plane over the store in a data directory, with its keys, without a policy."""
     signer = load_signer(data_dir.path)
@@ -95,6 +99,7 @@ async def open_plane(
         telemetry=telemetry,
         signer=signer,
         lease_seconds=lease_seconds,
+        approvals_need_hash=approvals_need_hash,
     )
     plane.hold_keys(await store.keys())
     plane.registry = await load_registry(store)
@@ -111,7 +116,12 @@ async def start(settings: Settings, telemetry: Telemetry) -> Started:
     try:
         starter_written = write_starter_policy(settings)
         files = read_policy_files(settings.policy)
-        plane = await open_plane(data_dir, telemetry, lease_seconds=settings.lease_seconds)
+        plane = await open_plane(
+            data_dir,
+            telemetry,
+            lease_seconds=settings.lease_seconds,
+            approvals_need_hash=settings.approvals_need_hash,
+        )
         try:
             await activate(plane, files, actor=SYSTEM_ACTOR)
             await recover(plane)

@@ -21,6 +21,7 @@ DEFAULTS: Mapping[str, str] = {
     "rate_limit": "10000",
     "tenant_rate_limit": "20000",
     "lease_seconds": str(LEASE_SECONDS),
+    "approvals": "lenient",
 }
 _NUMBERS = (
     "rate_limit",
@@ -61,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rate_limit: int | None = None  # requests a second of one key; None: no limit
     tenant_rate_limit: int | None = None
     lease_seconds: int = LEASE_SECONDS
+    approvals_need_hash: bool = False
     bootstrap_key: str = ""
 
     @property
@@ -101,6 +103,7 @@ def read_settings(
         rate_limit=parse_rate(values["rate_limit"], "rate_limit"),
         tenant_rate_limit=parse_rate(values["tenant_rate_limit"], "tenant_rate_limit"),
         lease_seconds=parse_lease(values["lease_seconds"]),
+        approvals_need_hash=parse_approvals(values["approvals"]),
         bootstrap_key=environment.get(BOOTSTRAP_KEY_VARIABLE, ""),
     )
 
@@ -144,6 +147,16 @@ def parse_lease(text: str) -> int:
             f"`lease_seconds` is 1 to {LEASE_SECONDS_MAX} seconds, not `{text[:32]}`"
         )
     return seconds
+
+
+def parse_approvals(text: str) -> bool:
+    """Whether an approval needs the job hash that the approver was shown. Raises SettingsError."""
+    if text not in ("lenient", "strict"):
+        raise SettingsError(
+            "`approvals` is `strict` (an approval needs the job hash that was shown) or `lenient`"
+            f" (published clients send none), not `{text[:32]}`"
+        )
+    return text == "strict"
 
 
 def parse_address(text: str, name: str) -> Address:

@@ -5,9 +5,11 @@ from typing import Any
 
 import msgspec
 
+from forestall.control.keys import NewKey
 from forestall.errors import InvalidRequestError
 from forestall.identity.credentials import ApiKey
 from forestall.identity.roles import Role
+from forestall.limits import TAGS_MAX
 from forestall.wire.compat import iso_time
 from forestall.wire.strict_json import decode_json
 
@@ -19,6 +21,7 @@ class NewKeyBody(msgspec.Struct, frozen=True):
     role: str | None = None
     scopes: list[str] | None = None
     principal_id: str | None = None
+    groups: list[str] | None = None
     expires_at: str | None = msgspec.field(default=None, name="expiresAt")
     expires_at_snake: str | None = msgspec.field(default=None, name="expires_at")
 
@@ -29,8 +32,8 @@ class KeyRequestError(InvalidRequestError):
     code, http_status = "AUTH_KEY_REQUEST_INVALID", 400
 
 
-def decode_new_key(body: bytes) -> tuple[str, Role, str, int | None]:
-    """Name, role, principal and expiry (µs) of a key to be made."""
+def decode_new_key(body: bytes, *, tenant: str) -> NewKey:
+    """A key to be made."""
     value = decode_json(body)
     try:
         asked = msgspec.convert(value, NewKeyBody)
@@ -38,11 +41,16 @@ def decode_new_key(body: bytes) -> tuple[str, Role, str, int | None]:
         raise KeyRequestError(f"the key request is malformed: {cause}") from cause
     if not asked.name:
         raise KeyRequestError("`name` is required: it says whose key this is")
-    return (
-        asked.name,
-        _role(asked.role, asked.scopes or []),
-        asked.principal_id or "",
-        _instant_us(asked.expires_at or asked.expires_at_snake),
+    groups = tuple(dict.fromkeys(asked.groups or ()))
+    if len(groups) > TAGS_MAX:
+        raise KeyRequestError(f"`groups` has more than {TAGS_MAX} entries")
+    return NewKey(
+        tenant=tenant,
+        name=asked.name,
+        role=_role(asked.role, asked.scopes or []),
+        principal=asked.principal_id or "",
+        expires_at_us=_instant_us(asked.expires_at or asked.expires_at_snake),
+        groups=groups,
     )
 
 
@@ -82,6 +90,7 @@ def key_object(key: ApiKey) -> dict[str, Any]:
         "role": key.role.value,
         "principal_id": key.principal,
         "scopes": [key.role.value],
+        "groups": list(key.groups),
         "createdAt": iso_time(key.created_at_us),
         "created_at": iso_time(key.created_at_us),
     }

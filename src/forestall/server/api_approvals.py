@@ -1,0 +1,171 @@
+"""The approvers' part of the API, and what callers use who run an approved job themselves."""
+
+from forestall.control.approve import approve, asked_approval, drift_of, read_asked, reject
+from forestall.control.ask_again import ask_again, plan
+from forestall.control.claim import claim
+from forestall.control.plane import Plane
+from forestall.control.ports import JobCursor, JobFilter
+from forestall.control.read import list_jobs
+from forestall.control.work import renew
+from forestall.errors import InvalidRequestError
+from forestall.identity.roles import Permission
+from forestall.jobs.approval import ApprovalStatus
+from forestall.jobs.job import Job, JobState
+from forestall.server.api_work import answer_for_job
+from forestall.server.http import Answer, Call, Endpoint
+from forestall.server.query import limit_of
+from forestall.wire.approvals import (
+    DecideBody,
+    RepairBody,
+    approval_object,
+    context_object,
+    decided_answer,
+    decode_decide,
+    decode_repair,
+    repair_object,
+)
+from forestall.wire.jobs import decode_cursor, encode_cursor
+from forestall.wire.work import ResultBody, ReturnBody, decode_return, dispatched_object
+
+
+async def _list(plane: Plane, call: Call) -> Answer:
+    query = call.query
+    status = _status(query.get("status", ""))
+    pending = status is ApprovalStatus.PENDING or query.get("include_resolved") == "false"
+    wanted = JobFilter(
+        tenant=call.who.tenant,
+        asked=True,
+        state=JobState.APPROVAL_REQUIRED if pending else None,
+        topic=query.get("topic", ""),
+    )
+    cursor = query.get("cursor")
+    after = JobCursor(*decode_cursor(cursor)) if cursor else None
+    jobs, following = await list_jobs(plane, wanted, limit=limit_of(query), after=after)
+    now_us = plane.clock.now_us()
+    items = [approval_object(job, now_us=now_us) for job in jobs if _is_wanted(job, status)]
+    more = encode_cursor(following.updated_at_us, following.job_id) if following else ""
+    return Answer(200, {"items": items, "next_cursor": more})
+
+
+def _status(text: str) -> ApprovalStatus | None:
+    if not text:
+        return None
+    try:
+        return ApprovalStatus(text.lower())
+    except ValueError:
+        raise InvalidRequestError("`status` is one of " + ", ".join(ApprovalStatus)) from None
+
+
+def _is_wanted(job: Job, status: ApprovalStatus | None) -> bool:
+    return status is None or asked_approval(job).status is status
+
+
+async def _context(plane: Plane, call: Call) -> Answer:
+    view = await read_asked(plane, call.who, call.params[0])
+    waits = view.job.state is JobState.APPROVAL_REQUIRED
+    drift = drift_of(plane, view) if waits else asked_approval(view.job).drift
+    alike = JobFilter(tenant=call.who.tenant, asked=True, topic=view.job.topic)
+    prior, _ = await list_jobs(plane, alike, limit=_PRIOR_SHOWN, after=None)
+    body = context_object(
+        view.job, view.payload, drift=drift, prior=prior, now_us=plane.clock.now_us()
+    )
+    return Answer(200, body)
+
+
+async def _read(plane: Plane, call: Call) -> Answer:
+    view = await read_asked(plane, call.who, call.params[0])
+    return Answer(200, approval_object(view.job, now_us=plane.clock.now_us()))
+
+
+async def _approve(plane: Plane, call: Call) -> Answer:
+    resolved = await approve(plane, call.who, call.params[0], decode_decide(call.body))
+    return Answer(200, decided_answer(resolved.job, repeated=resolved.repeated))
+
+
+async def _reject(plane: Plane, call: Call) -> Answer:
+    resolved = await reject(plane, call.who, call.params[0], decode_decide(call.body))
+    return Answer(200, decided_answer(resolved.job, repeated=resolved.repeated))
+
+
+async def _repair(plane: Plane, call: Call) -> Answer:
+    apply = decode_repair(call.body)
+    verb = ask_again if apply else plan
+    done = await verb(plane, call.who, call.params[0])
+    return Answer(200, repair_object(done.job, done.drift, apply=apply, applied=done.applied))
+
+
+# -- whoever runs its own job --
+
+
+async def _claim(plane: Plane, call: Call) -> Answer:
+    return Answer(200, dispatched_object(await claim(plane, call.who, call.params[0])))
+
+
+async def _renew(plane: Plane, call: Call) -> Answer:
+    job, expires_at_us = await renew(plane, call.who, call.params[0], decode_return(call.body))
+    body = {"job_id": job.id, "state": job.state.value, "lease_expires_at_us": expires_at_us}
+    return Answer(200, body)
+
+
+P = Permission
+_APPROVALS = "/api/v1/approvals"
+_PRIOR_SHOWN = 10
+
+ENDPOINTS = (
+    Endpoint("GET", _APPROVALS, P.JOBS_READ, _list, "List approvals, the last asked first"),
+    Endpoint("GET", _APPROVALS + "/{job_id}", P.JOBS_READ, _read, "Read one approval"),
+    Endpoint(
+        "GET",
+        _APPROVALS + "/{job_id}/context",
+        P.JOBS_READ,
+        _context,
+        "What exactly would run, and why it is held",
+    ),
+    Endpoint(
+        "POST",
+        _APPROVALS + "/{job_id}/approve",
+        P.JOBS_APPROVE,
+        _approve,
+        "Say yes to a held job",
+        DecideBody,
+    ),
+    Endpoint(
+        "POST",
+        _APPROVALS + "/{job_id}/reject",
+        P.JOBS_APPROVE,
+        _reject,
+        "Say no to a held job",
+        DecideBody,
+    ),
+    Endpoint(
+        "POST",
+        _APPROVALS + "/{job_id}/repair",
+        P.JOBS_WRITE,
+        _repair,
+        "Ask again after the policy or the job has drifted",
+        RepairBody,
+    ),
+    Endpoint(
+        "POST",
+        "/api/v1/jobs/{job_id}/claim",
+        P.JOBS_WRITE,
+        _claim,
+        "Take one's own job, once, to run it oneself",
+    ),
+    Endpoint(
+        "POST",
+        "/api/v1/jobs/{job_id}/renew",
+        P.JOBS_WRITE,
+        _renew,
+        "Renew the lease of a job that one claimed",
+        ReturnBody,
+    ),
+    Endpoint(
+        "POST",
+        "/api/v1/jobs/{job_id}/complete",
+        P.JOBS_WRITE,
+        answer_for_job,
+        "Answer for a job that one claimed",
+        ResultBody,
+    ),
+)

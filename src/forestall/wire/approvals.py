@@ -1,0 +1,272 @@
+"""Approvals ↔ JSON (wire-api 13): what an approver is shown, sends, and is answered.
+
+What is shown is rendered from the stored bytes that the job hash covers, and carries that hash; an
+approver's client sends it back, so what they saw is what runs.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from forestall.control.approve import Said
+from forestall.errors import InvalidRequestError
+from forestall.jobs.approval import Approval, ApprovalStatus
+from forestall.jobs.job import Job, JobState
+from forestall.limits import APPROVAL_NOTE_CHARS_MAX
+from forestall.wire.compat import constraints_object, iso_time
+from forestall.wire.jobs import job_summary
+from forestall.wire.strict_json import decode_json
+
+_DECIDED = {
+    ApprovalStatus.APPROVED: "approve",
+    ApprovalStatus.CONSUMED: "approve",
+    ApprovalStatus.REJECTED: "reject",
+    ApprovalStatus.EXPIRED: "expire",
+    ApprovalStatus.INVALIDATED: "invalidate",
+}
+# The list's `status` filter and field; the peer has no word for a spent or withdrawn approval.
+_STATUS = {
+    ApprovalStatus.CONSUMED: "approved",
+    ApprovalStatus.CANCELLED: "invalidated",
+}
+
+
+class DecideBody(msgspec.Struct, frozen=True):
+    """POST /approvals/{job_id}/approve and /reject; everything may be left out."""
+
+    job_hash: str | None = None
+    policy_snapshot: str | None = None
+    reason: str | None = None
+    note: str | None = None
+    comment: str | None = None
+
+
+class RepairBody(msgspec.Struct, frozen=True):
+    """POST /approvals/{job_id}/repair; without `apply` it only looks."""
+
+    apply: bool | None = None
+    note: str | None = None
+
+
+def decode_decide(body: bytes) -> Said:
+    """What an approver says."""
+    asked: DecideBody = _decode(body, DecideBody)
+    for name in ("reason", "note", "comment"):
+        text = getattr(asked, name) or ""
+        if len(text) > APPROVAL_NOTE_CHARS_MAX:
+            raise InvalidRequestError(
+                f"`{name}` is longer than {APPROVAL_NOTE_CHARS_MAX} characters"
+            )
+    return Said(
+        job_hash=asked.job_hash or "",
+        policy_snapshot=asked.policy_snapshot or "",
+        reason=asked.reason or "",
+        note=asked.note or asked.comment or "",
+    )
+
+
+def decode_repair(body: bytes) -> bool:
+    """Whether to ask again, or only to look."""
+    return bool(_decode(body, RepairBody).apply)
+
+
+def _decode(body: bytes, kind: type[Any]) -> Any:
+    try:
+        return msgspec.convert(decode_json(body or b"{}"), kind)
+    except msgspec.ValidationError as cause:
+        raise InvalidRequestError(f"the body is malformed: {cause}") from cause
+
+
+def status_word(status: ApprovalStatus) -> str:
+    """A status in the words of the wire contract."""
+    return _STATUS.get(status, status.value)
+
+
+def approval_object(job: Job, *, now_us: int) -> dict[str, Any]:
+    """One entry of the list (wire-api 13.1), with the flat fields that published clients need."""
+    approval = _approval(job)
+    pending = job.state is JobState.APPROVAL_REQUIRED
+    status = status_word(approval.status)
+    return {
+        "job": job_summary(job),
+        "decision": "REQUIRE_APPROVAL",
+        "policy_snapshot": approval.snapshot,
+        "policy_rule_id": approval.rule_id,
+        "policy_reason": approval.reason,
+        "constraints": constraints_object(approval.constraints),
+        "job_hash": approval.job_hash,
+        "approval_required": pending,
+        "approval_ref": job.id,
+        "approval_status": status,
+        "approval_actionability": _actionability(job, approval, now_us=now_us),
+        "approval_revision": job.revision,
+        "approval_decision": _DECIDED.get(approval.status, ""),
+        "submitted_by": approval.requester,
+        "resolved_by": approval.resolved_by,
+        "resolved_comment": _last(approval, "note"),
+        "resolution": _last(approval, "reason"),
+        "resolved_at": iso_time(approval.resolved_at_us) if approval.resolved_at_us else "",
+        "demands": demands_object(approval),
+        "votes": [_vote_object(vote) for vote in approval.votes],
+        "drift": list(approval.drift),
+        "decision_summary": {
+            "source": "job",
+            "completeness": "full",
+            "title": job.topic,
+            "subject": job.topic,
+            "why": approval.reason,
+            "next_effect": _next_effect(job, approval),
+        },
+        "job_id": job.id,
+        "topic": job.topic,
+        "tenant_id": job.tenant,
+        "capability": job.capability,
+        "risk_tags": list(job.risk_tags),
+        "reason": approval.reason,
+        "created_at": iso_time(approval.asked_at_us),
+        "expires_at": iso_time(approval.expires_at_us),
+    }
+
+
+def context_object(
+    job: Job, payload: bytes, *, drift: Sequence[str], prior: Sequence[Job], now_us: int
+) -> dict[str, Any]:
+    """Everything that will run and why it is held (wire-api 13.5). `job_input` is the stored
+    payload itself; send `job_hash` back with the decision."""
+    approval = _approval(job)
+    return {
+        "approval": approval_object(job, now_us=now_us),
+        "job_hash": approval.job_hash,
+        "policy_snapshot": approval.snapshot,
+        "will_run": {
+            "topic": job.topic,
+            "capability": job.capability,
+            "pack_id": job.pack_id,
+            "principal": job.principal,
+            "actor_id": job.actor_id,
+            "actor_type": job.actor_type,
+            "priority": job.priority.value,
+            "requires": list(job.requires),
+            "risk_tags": list(job.risk_tags),
+            "tags": list(job.tags),
+            "labels": dict(job.labels),
+            "tool_call": msgspec.to_builtins(job.mcp),
+            "budget": msgspec.to_builtins(job.budget),
+            "idempotent": job.idempotent,
+            "max_retries": job.max_retries,
+        },
+        "job_input": msgspec.Raw(payload),
+        "constraints": constraints_object(approval.constraints),
+        "facts": dict(job.submit_decision.facts) if job.submit_decision else {},
+        "drift": list(drift),
+        "time_remaining_ms": max(0, approval.expires_at_us - now_us) // 1_000,
+        "prior_approvals": [_prior_object(each) for each in prior if each.id != job.id],
+    }
+
+
+def decided_answer(job: Job, *, repeated: bool) -> dict[str, Any]:
+    """The answer to approve and reject (wire-api 13.2, 13.3)."""
+    approval = _approval(job)
+    rejected = approval.status is ApprovalStatus.REJECTED
+    body = {
+        "job_id": job.id,
+        "trace_id": job.trace_id,
+        "state": job.state.value,
+        "job_hash": approval.job_hash,
+        "policy_snapshot": approval.snapshot,
+        "approval_status": status_word(approval.status),
+        "approval_revision": job.revision,
+        "votes": len(approval.votes),
+        "demands": demands_object(approval),
+    }
+    who, when = ("rejected_by", "rejected_at") if rejected else ("approved_by", "approved_at")
+    body[who] = approval.resolved_by
+    body[when] = iso_time(approval.resolved_at_us) if approval.resolved_at_us else ""
+    if repeated:
+        body["status"] = "already_rejected" if rejected else "already_approved"
+    elif approval.status is ApprovalStatus.PENDING:
+        body["status"] = "more_approvals_needed"
+    else:
+        body["status"] = status_word(approval.status)
+    return body
+
+
+def repair_object(job: Job, drift: Sequence[str], *, apply: bool, applied: bool) -> dict[str, Any]:
+    """What asking again would mend, or did (wire-api 13.4)."""
+    approval = _approval(job)
+    kind = "none" if not drift else "invalidate_stale_snapshot"
+    return {
+        "job_id": job.id,
+        "apply": apply,
+        "applied": applied,
+        "repairable": bool(drift) and not applied,
+        "state": job.state.value,
+        "trace_id": job.trace_id,
+        "approval": {"status": status_word(approval.status), "drift": list(approval.drift)},
+        "plan": {
+            "job_id": job.id,
+            "kind": kind,
+            "repairable": bool(drift),
+            "reason": "; ".join(drift),
+            "current_state": job.state.value,
+            "topic": job.topic,
+            "request_hash": job.job_hash,
+        },
+        "drift": list(drift),
+    }
+
+
+def demands_object(approval: Approval) -> list[dict[str, Any]]:
+    """Who has to approve; any one person where no rule says."""
+    if approval.demands is None:
+        return [{"roles": [], "quorum": 1}]
+    return [{"roles": list(each.roles), "quorum": each.quorum} for each in approval.demands.each]
+
+
+def _approval(job: Job) -> Approval:
+    assert job.approval is not None, "only jobs with an approval come here"
+    return job.approval
+
+
+def _actionability(job: Job, approval: Approval, *, now_us: int) -> str:
+    if approval.status is ApprovalStatus.INVALIDATED:
+        return "invalidated"
+    if job.state is not JobState.APPROVAL_REQUIRED:
+        return "expired" if approval.status is ApprovalStatus.EXPIRED else "resolved"
+    return "expired" if now_us >= approval.expires_at_us else "actionable"
+
+
+def _next_effect(job: Job, approval: Approval) -> str:
+    if approval.status is not ApprovalStatus.PENDING:
+        return f"none: the approval is {approval.status}"
+    return f"`{job.topic}` is dispatched once, under the policy in force now"
+
+
+def _last(approval: Approval, field: str) -> str:
+    return next((text for vote in reversed(approval.votes) if (text := getattr(vote, field))), "")
+
+
+def _vote_object(vote: Any) -> dict[str, Any]:
+    return {
+        "principal": vote.principal,
+        "roles": list(vote.roles),
+        "decision": "approve" if vote.approves else "reject",
+        "at": iso_time(vote.at_us),
+        "saw_hash": vote.saw_hash,
+        "reason": vote.reason,
+        "note": vote.note,
+    }
+
+
+def _prior_object(job: Job) -> dict[str, Any]:
+    approval = _approval(job)
+    return {
+        "job_id": job.id,
+        "topic": job.topic,
+        "tenant": job.tenant,
+        "decision": _DECIDED.get(approval.status, ""),
+        "resolved_by": approval.resolved_by,
+        "resolved_at": iso_time(approval.resolved_at_us) if approval.resolved_at_us else "",
+        "was_approved": _DECIDED.get(approval.status) == "approve",
+    }
