@@ -92,14 +92,7 @@ class Metrics:
             buckets=_LATENCY_BUCKETS,
             registry=self.registry,
         )
-        self._limited = Counter(
-            "forestall_rate_limited",
-            "Requests refused because a key, a tenant or an address made too many",
-            ("scope",),
-            registry=self.registry,
-        )
-        for scope in ("key", "tenant", "address"):
-            self._limited.labels(scope)
+        self._declare_limited()
         self._loaded_at = Gauge(
             "forestall_policy_loaded_timestamp_seconds",
             "When the snapshot in force came into force",
@@ -121,6 +114,16 @@ class Metrics:
         self._children: dict[tuple[str, ...], Counter] = {}
         self._event_children: dict[tuple[str, str], Counter] = {}
         self._request_children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def _declare_limited(self) -> None:
+        self._limited = Counter(
+            "forestall_rate_limited",
+            "Requests refused because a key, a tenant or an address made too many",
+            ("scope",),
+            registry=self.registry,
+        )
+        for scope in ("key", "tenant", "address"):
+            self._limited.labels(scope)
 
     def _declare_work(self) -> None:
         self._events = Counter(
