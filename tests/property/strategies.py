@@ -1,6 +1,7 @@
 """Random policies, requests and instants over a small, hostile alphabet: collisions are common."""
 
 import os
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,6 +30,9 @@ from forestall.policy.rules import (
 # How many random cases the agreement of evaluate and oracle is tried on; the others take a tenth.
 EXAMPLES = int(os.environ.get("FORESTALL_PROPERTY_EXAMPLES", "2000"))
 SHARES = 4  # the agreement is tested in so many parts, so that workers can take one each
+ASKED_PER_POLICY = 8  # making a policy is most of the cost of a case
+POLICIES = -(-EXAMPLES // (SHARES * ASKED_PER_POLICY)) + 1
+CASES: Counter[str] = Counter()  # compared so far, by what; `conftest.py` prints the sums
 
 WORDS = ["a", "b", "ab", "job.a", "job.exec.a", "job.exec.b", "A", "*", "prod", "é", "a\n"]
 GLOBS = [
@@ -292,4 +296,9 @@ requests = st.builds(
         st.sampled_from([*SHELL, "secret://vault/a"]),
         st.none() | documents,
     ),
+)
+
+
+asked = st.lists(
+    st.tuples(requests, instants), min_size=ASKED_PER_POLICY, max_size=ASKED_PER_POLICY
 )

@@ -1,6 +1,6 @@
 """Evaluate, explain and the oracle agree on every policy and request (STYLE 2, habit 12)."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,13 +9,18 @@ from hypothesis import strategies as st
 
 from forestall.policy import Decision, Effect, Policy, Request, compile_policy, evaluate, explain
 from forestall.policy.approval import combine_terms, is_met
+from forestall.policy.cache import DecisionCache
 from forestall.policy.rules import ApprovalTerms, Match, Rule
 from tests.oracle import STRICTNESS, Verdict, enough_approvers, oracle, shortest_time
 from tests.property.strategies import (
+    ASKED_PER_POLICY,
+    CASES,
     EXAMPLES,
+    POLICIES,
     SHARES,
     approval_terms,
     approvers,
+    asked,
     instants,
     labels,
     limited_throttles,
@@ -24,8 +29,9 @@ from tests.property.strategies import (
 )
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-MANY = settings(max_examples=max(1, EXAMPLES // SHARES), deadline=None)
-SOME = settings(max_examples=max(50, EXAMPLES // 10), deadline=None)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MANY = settings(max_examples=POLICIES, deadline=None)
+SOME = settings(max_examples=max(50, min(EXAMPLES // 10, 2_000)), deadline=None)
 
 
 def verdict_of(decision: Decision) -> Verdict:
@@ -34,14 +40,22 @@ def verdict_of(decision: Decision) -> Verdict:
 
 @pytest.mark.parametrize("share", range(SHARES))
 @MANY
-@given(policies(), requests, instants, st.data())
-def test_index_and_oracle_agree(
-    share: int, layers: list[Policy], request: Request, now: datetime, data: st.DataObject
+@given(policies(), asked, st.data())
+def test_index_cache_and_oracle_agree(
+    share: int, layers: list[Policy], questions: list[tuple[Request, datetime]], data: st.DataObject
 ) -> None:
+    """Each question decided by the index, through a cache that all of them share, by the oracle."""
+    snapshot = compile_policy(layers)
+    cache = DecisionCache(entries_max=ASKED_PER_POLICY // 2, ttl_ms=60_000)
     throttles = limited_throttles(layers)
     lifted = frozenset(data.draw(st.sets(st.sampled_from(throttles))) if throttles else ())
-    decision = evaluate(compile_policy(layers), request, now=now, lifted=lifted)
-    assert verdict_of(decision) == oracle(layers, request, now=now, lifted=lifted)
+    for request, now in questions:
+        decision = evaluate(snapshot, request, now=now, lifted=lifted)
+        assert verdict_of(decision) == oracle(layers, request, now=now, lifted=lifted)
+        now_us = (now - EPOCH) // timedelta(microseconds=1)
+        again = cache.evaluate(snapshot, request, now=now, now_us=now_us, lifted=lifted)
+        assert again == decision
+    CASES["index = cached = oracle"] += len(questions)
 
 
 @SOME

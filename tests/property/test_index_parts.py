@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from forestall.policy import Policy, Request, compile_policy, evaluate, index
 from forestall.policy.rules import Effect, Match, Rule
 from tests.oracle import Verdict, oracle
-from tests.property.strategies import EXAMPLES, SHARES, instants, policies, requests
+from tests.property.strategies import CASES, POLICIES, SHARES, asked, policies
 
 MANY = settings(
-    max_examples=max(1, EXAMPLES // SHARES),
+    max_examples=POLICIES,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],  # it sets sizes, which stay
 )
@@ -31,13 +31,16 @@ def tiny_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("tiny_parts")
 @pytest.mark.parametrize("share", range(SHARES))
 @MANY
-@given(policies(), requests, instants)
+@given(policies(), asked)
 def test_index_and_oracle_agree(
-    share: int, layers: list[Policy], request: Request, now: datetime
+    share: int, layers: list[Policy], questions: list[tuple[Request, datetime]]
 ) -> None:
-    decision = evaluate(compile_policy(layers), request, now=now)
-    verdict = Verdict(decision.decision, decision.rule_id, decision.code)
-    assert verdict == oracle(layers, request, now=now)
+    snapshot = compile_policy(layers)
+    for request, now in questions:
+        decision = evaluate(snapshot, request, now=now)
+        verdict = Verdict(decision.decision, decision.rule_id, decision.code)
+        assert verdict == oracle(layers, request, now=now)
+    CASES["index of tiny parts = oracle"] += len(questions)
 
 
 SHORT = st.lists(st.sampled_from(["a", "ab", "a*", "*b", "b"]), max_size=2, unique=True)
