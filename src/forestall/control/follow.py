@@ -22,12 +22,8 @@ _ITS_OWN_WORD = (
 
 def follow(plane: Plane, job: Job, *, now_us: int, first: bool = False) -> None:
     """Take up the state of a job. `first`: it had waited its turn already."""
-    known = plane.leases.get(job.tenant, job.id)
-    if known is not None and known.job.revision > job.revision:
+    if not plane.leases.is_newest(job):
         return  # the answer of the store came late: a later move was followed already
-    doubt = plane.leases.doubts.get((job.tenant, job.id))
-    if doubt is not None:
-        doubt.touched = True
     if job.state not in HELD_BY_WORKER:
         held = plane.leases.drop(job.tenant, job.id)
         if held is not None and held.job.lease is not None:

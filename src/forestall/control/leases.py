@@ -4,6 +4,7 @@ When a lease runs out is kept here alone: after a restart every lease gets one f
 that a worker which lived through it loses nothing.
 """
 
+import contextlib
 import heapq
 from collections.abc import Iterator
 
@@ -18,10 +19,9 @@ RuleName = tuple[str, str]  # tenant and rule id
 class Doubt:
     """A job of which the store may know more than the views: an answer of it was lost, say."""
 
-    __slots__ = ("places", "touched", "unsent")
+    __slots__ = ("places", "unsent")
 
     def __init__(self) -> None:
-        self.touched = False  # its views changed while it was read
         self.unsent: list[str] = []  # leases of dispatches that no worker was told of
         self.places: list[RuleName] = []  # kept until it is known whether they are taken
 
@@ -46,6 +46,7 @@ class Leases:
         self._of_worker: dict[WorkerName, set[Name]] = {}
         self._of_rule: dict[RuleName, int] = {}
         self._ends: list[tuple[int, str, str]] = []
+        self._under_way: dict[Name, list[int]] = {}  # how many, and the last revision followed
         self.doubts: dict[Name, Doubt] = {}  # to be read again (`control/recover.py`)
         self.swept_to, self.swept_at_us = OpenCursor(), 0
         self.bounds: dict[RuleName, int] = {}  # how many may run, of rules that made a job wait
@@ -99,6 +100,30 @@ class Leases:
     def of_worker(self, worker: WorkerName) -> list[Held]:
         """What a worker holds."""
         return [self._held[name] for name in sorted(self._of_worker.get(worker, ()))]
+
+    @contextlib.contextmanager
+    def under_way(self, tenant: str, job_id: str) -> Iterator[None]:
+        """While the store is asked about a job: its answers may come in another order."""
+        asked = self._under_way.setdefault((tenant, job_id), [0, -1])
+        asked[0] += 1
+        try:
+            yield
+        finally:
+            asked[0] -= 1
+            if not asked[0]:
+                del self._under_way[tenant, job_id]
+
+    def is_newest(self, job: Job) -> bool:
+        """Whether no later state of the job was followed while this one was under way."""
+        held = self._held.get((job.tenant, job.id))
+        if held is not None and held.job.revision > job.revision:
+            return False
+        asked = self._under_way.get((job.tenant, job.id))
+        if asked is None:
+            return True
+        newest = job.revision >= asked[1]
+        asked[1] = max(asked[1], job.revision)
+        return newest
 
     # How many run under one rule, for `max_concurrent_jobs`; reserved before the commit, since
     # two dispatches at once must not both take the last place.

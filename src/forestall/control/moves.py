@@ -77,11 +77,12 @@ async def commit_move(plane: Plane, move: Move, *, now_us: int, first: bool = Fa
     put = MoveJob(
         job=job, was=move.job.state, event=move.event, decision=move.decision, result=move.result
     )
-    try:
-        await plane.commit(Change(puts=(put,), records=(record,)))
-    except BaseException:  # it may be durable all the same, or what we knew of the job is old
-        plane.leases.doubt(job.tenant, job.id)
-        raise
-    follow(plane, job, now_us=now_us, first=first)
+    with plane.leases.under_way(job.tenant, job.id):
+        try:
+            await plane.commit(Change(puts=(put,), records=(record,)))
+        except BaseException:  # it may be durable all the same, or what we knew of the job is old
+            plane.leases.doubt(job.tenant, job.id)
+            raise
+        follow(plane, job, now_us=now_us, first=first)
     plane.telemetry.moved(move.event.value, job.topic, job.failure_code)
     return job

@@ -64,12 +64,10 @@ def _known(plane: Plane, job: Job) -> bool:
 async def look_again(plane: Plane) -> None:
     """Read every job in doubt, and let the views follow what it is."""
     for (tenant, job_id), doubt in list(plane.leases.doubts.items()):
-        doubt.touched = False
-        view = await plane.store.job(tenant, job_id)
-        if doubt.touched:
-            continue  # what was read may be old already
-        if view is not None:
-            _believe(plane, view.job)
+        with plane.leases.under_way(tenant, job_id):
+            view = await plane.store.job(tenant, job_id)
+            if view is not None:
+                _believe(plane, view.job)
         del plane.leases.doubts[tenant, job_id]
         await _settle(plane, view.job if view is not None else None, doubt)
 
