@@ -66,7 +66,7 @@ def test_what_is_refused_is_not_counted_and_the_advice_holds(
         try:
             rates.admit("k", "t", now)
         except RateLimitedError as refused:
-            assert refused.retry_after_s is not None
+            assert refused.retry_after_s is not None  # noqa: PT017 - not always refused
             now += refused.retry_after_s * SECOND_NS
             rates.admit("k", "t", now)
 

@@ -42,6 +42,9 @@ def keys() -> None:
     help="What the key may do.",
 )
 @click.option("--principal", default="", help="Who acts with it; default: the name.")
+@click.option(
+    "--group", "groups", multiple=True, metavar="NAME", help="A role that rules ask approvers for."
+)
 @click.option("--expires-in-days", type=click.IntRange(1, 3650), help="Ends by itself.")
 @_data_dir_option
 @server_options
@@ -50,6 +53,7 @@ def create(
     name: str,
     role: str,
     principal: str,
+    groups: tuple[str, ...],
     expires_in_days: int | None,
     data_dir: Path | None,
     url: str,
@@ -60,13 +64,19 @@ def create(
     """Make a key. Its text is printed once and kept nowhere."""
     expires = datetime.now(UTC) + timedelta(days=expires_in_days) if expires_in_days else None
     if data_dir is None:
-        body = {"name": name, "role": role, "principal_id": principal}
+        body: dict[str, Any] = {"name": name, "role": role, "principal_id": principal}
+        if groups:
+            body["groups"] = list(groups)
         if expires is not None:
             body["expiresAt"] = expires.isoformat()
         answer = client_for(url, api_key, tenant).post(_PATH, body)
     else:
+        expires_at_us = int(expires.timestamp() * 1_000_000) if expires else None
         answer = _on_data(
-            data_dir, lambda plane: _create_local(plane, tenant, name, role, principal, expires)
+            data_dir,
+            lambda plane: _create_local(
+                plane, tenant, name, role, principal, groups, expires_at_us
+            ),
         )
     if as_json:
         print_json(answer)
@@ -137,7 +147,13 @@ def _on_data(data_dir: Path, act: Callable[["Plane"], Awaitable[T]]) -> T:
 
 
 async def _create_local(
-    plane: "Plane", tenant: str, name: str, role: str, principal: str, expires: datetime | None
+    plane: "Plane",
+    tenant: str,
+    name: str,
+    role: str,
+    principal: str,
+    groups: tuple[str, ...],
+    expires_at_us: int | None,
 ) -> dict[str, Any]:
     from forestall.control.keys import NewKey, create_key
     from forestall.wire.keys import key_object
@@ -147,7 +163,8 @@ async def _create_local(
         name=name,
         role=Role(role),
         principal=principal,
-        expires_at_us=int(expires.timestamp() * 1_000_000) if expires else None,
+        expires_at_us=expires_at_us,
+        groups=groups,
     )
     key, secret = await create_key(plane, wanted, actor=_ACTOR)
     return {"key": key_object(key), "secret": secret}

@@ -16,6 +16,11 @@ import click
 @click.option(
     "--lease-seconds", metavar="N", help="A worker silent for so long loses its jobs [30]."
 )
+@click.option(
+    "--approvals",
+    metavar="strict|lenient",
+    help="strict: an approval needs the job hash that was shown [lenient].",
+)
 def serve(
     listen: str | None,
     metrics_listen: str | None,
@@ -24,6 +29,7 @@ def serve(
     rate_limit: str | None,
     tenant_rate_limit: str | None,
     lease_seconds: str | None,
+    approvals: str | None,
 ) -> None:
     """Run the control plane until Ctrl-C.
 
@@ -42,5 +48,6 @@ def serve(
         "rate_limit": rate_limit,
         "tenant_rate_limit": tenant_rate_limit,
         "lease_seconds": lease_seconds,
+        "approvals": approvals,
     }
     run(read_settings(flags, os.environ, Path.cwd()), click.echo)
