@@ -1,4 +1,4 @@
-"""`forestall jobs submit|get|list|watch`."""
+"""`forestall jobs submit|get|list|watch`; what moves a job is in `job_moves`."""
 
 import json
 from datetime import UTC, datetime
@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
+from forestall.cli.job_moves import cancel, remediate, show_submitted, wait
 from forestall.cli.options import action_body, action_options, client_for, server_options
 from forestall.cli.output import (
-    DECISION_EXIT,
     json_option,
     print_json,
     shown,
@@ -18,7 +18,11 @@ from forestall.client.plane import PlaneClient, PlaneRefusedError
 
 @click.group()
 def jobs() -> None:
-    """Submit, read, list and watch jobs."""
+    """Submit, read, list, watch, cancel and remediate jobs."""
+
+
+for _command in (cancel, remediate, wait):
+    jobs.add_command(_command)
 
 
 @jobs.command()
@@ -39,17 +43,7 @@ def submit(
         if "job_id" not in refused.body:
             raise
         answer = refused.body
-    if as_json:
-        print_json(answer)
-    else:
-        by = f" by rule {answer['rule_id']}" if answer["rule_id"] else " by default"
-        click.echo(f"{answer['decision']}{by}")
-        if answer["reason"]:
-            click.echo(f"  reason  {shown(answer['reason'])}")
-        click.echo(f"  job     {answer['job_id']}  ({answer['state']})")
-        for remediation in answer.get("remediations", []):
-            click.echo(f"  remedy  {remediation['id']}: {shown(remediation['title'])}")
-    raise click.exceptions.Exit(DECISION_EXIT.get(answer["decision"], 0))
+    show_submitted(answer, as_json=as_json)
 
 
 @jobs.command()
@@ -65,9 +59,11 @@ def get(job_id: str, url: str, api_key: str, tenant: str, as_json: bool) -> None
         print_json({**job, "decisions": decisions})
         return
     click.echo(f"{job['id']}  {job['state']}")
-    for name in ("topic", "capability", "principal", "created_at", "job_hash", "failure_reason"):
+    for name in _SHOWN_FIELDS:
         if job[name]:
-            click.echo(f"  {name:15} {shown(job[name])}")
+            click.echo(f"  {name:15} {shown(str(job[name]))}")
+    if job["result"] is not None:
+        click.echo(f"  {'result':15} {shown(json.dumps(job['result']))[:2_000]}")
     for name, value in job["labels"].items():
         click.echo(f"  label           {shown(name)}={shown(value)}")
     for decision in decisions:
@@ -76,6 +72,19 @@ def get(job_id: str, url: str, api_key: str, tenant: str, as_json: bool) -> None
             f"  {decision['stage']:8} {decision['decision']} by {by}"
             f" at {decision['evaluated_at']}: {shown(decision['reason'])}"
         )
+
+
+_SHOWN_FIELDS = (
+    "topic",
+    "capability",
+    "principal",
+    "created_at",
+    "job_hash",
+    "worker_id",
+    "attempts",
+    "failure_code",
+    "failure_reason",
+)
 
 
 @jobs.command("list")

@@ -1,7 +1,8 @@
 """`forestall`: the operator's hands. Groups the commands; each group is imported when it is used.
 
 Exit codes (docs/reference/cli.md): 0 done · 1 a check failed · 2 wrong usage or input ·
-3 the server cannot be reached or refuses · 4 denied · 5 held for a person · 130 interrupted.
+3 the server cannot be reached or refuses · 4 denied · 5 held for a person ·
+6 not within the time · 130 interrupted.
 """
 
 import importlib
@@ -19,7 +20,10 @@ _COMMANDS = {
     "policy": ("forestall.cli.policy", "policy", "Check and test policy files; needs no server."),
     "simulate": ("forestall.cli.simulate", "simulate", "What would be decided? Leaves no trace."),
     "explain": ("forestall.cli.simulate", "explain", "The same, and why."),
-    "jobs": ("forestall.cli.jobs", "jobs", "Submit, read, list and watch jobs."),
+    "jobs": ("forestall.cli.jobs", "jobs", "Submit, read, watch, cancel and remediate jobs."),
+    "dlq": ("forestall.cli.dlq", "dlq", "List, retry and dismiss dead letters."),
+    "worker": ("forestall.cli.worker", "worker", "Run a Python function as a worker."),
+    "workers": ("forestall.cli.workers", "workers", "Create, list and revoke workers."),
     "keys": ("forestall.cli.keys", "keys", "Create, list and revoke API keys."),
     "audit": ("forestall.cli.audit", "audit", "Verify the log."),
 }

@@ -1,0 +1,117 @@
+"""`forestall jobs cancel|remediate|wait`, and what is printed of a submission."""
+
+import time
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from forestall.cli.options import client_for, server_options
+from forestall.cli.output import (
+    DECISION_EXIT,
+    EXIT_CHECK_FAILED,
+    EXIT_DENIED,
+    EXIT_HELD,
+    EXIT_TIMEOUT,
+    json_option,
+    print_json,
+    shown,
+)
+from forestall.client.plane import PlaneRefusedError
+
+_ENDED = ("SUCCEEDED", "FAILED", "CANCELLED", "TIMEOUT", "DENIED", "OUTPUT_QUARANTINED")
+_STATE_EXIT = {"SUCCEEDED": 0, "DENIED": EXIT_DENIED}
+_POLL_SECONDS_FIRST, _POLL_SECONDS_MAX = 0.05, 1.0
+
+
+def show_submitted(answer: dict[str, Any], *, as_json: bool) -> None:
+    """Print the outcome of a submission, and exit with the code of its decision."""
+    if as_json:
+        print_json(answer)
+    else:
+        by = f" by rule {answer['rule_id']}" if answer["rule_id"] else " by default"
+        click.echo(f"{answer['decision']}{by}")
+        if answer["reason"]:
+            click.echo(f"  reason  {shown(answer['reason'])}")
+        click.echo(f"  job     {answer['job_id']}  ({answer['state']})")
+        for remediation in answer.get("remediations", []):
+            click.echo(f"  remedy  {remediation['id']}: {shown(remediation['title'])}")
+    raise click.exceptions.Exit(DECISION_EXIT.get(answer["decision"], 0))
+
+
+@click.command()
+@click.argument("job_id")
+@server_options
+@json_option
+def cancel(job_id: str, url: str, api_key: str, tenant: str, as_json: bool) -> None:
+    """Cancel a job; a worker that runs it is told to stop. Exit code 1: it had ended before."""
+    answer = client_for(url, api_key, tenant).post(f"{_path(job_id)}/cancel", {})
+    if as_json:
+        print_json(answer)
+    else:
+        ended = "  (it had ended before)" if "reason" in answer else ""
+        click.echo(f"{answer['id']}  {answer['state']}{ended}")
+    raise click.exceptions.Exit(EXIT_CHECK_FAILED if "reason" in answer else 0)
+
+
+@click.command()
+@click.argument("job_id")
+@click.option(
+    "--remediation", default="", help="Which one, by its id; needed where several are offered."
+)
+@server_options
+@json_option
+def remediate(
+    job_id: str, remediation: str, url: str, api_key: str, tenant: str, as_json: bool
+) -> None:
+    """Submit a denied job as an offered remediation rewrites it. Exit codes as of `submit`."""
+    client = client_for(url, api_key, tenant)
+    try:
+        answer = client.post(f"{_path(job_id)}/remediate", {"remediation_id": remediation})
+    except PlaneRefusedError as refused:
+        if "job_id" not in refused.body:
+            raise
+        answer = refused.body
+    show_submitted(answer, as_json=as_json)
+
+
+@click.command()
+@click.argument("job_id")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0), help="Wait at most so many seconds; else for ever."
+)
+@server_options
+@json_option
+def wait(
+    job_id: str, timeout: float | None, url: str, api_key: str, tenant: str, as_json: bool
+) -> None:
+    """Wait until a job ends, and print its result.
+
+    Exit code 0: it succeeded; 1: it failed, timed out, or was cancelled or quarantined; 4: denied;
+    5: after the timeout a person still had to approve it; 6: after the timeout it had not ended.
+    """
+    client = client_for(url, api_key, tenant)
+    until = time.monotonic() + timeout if timeout is not None else None
+    pause = _POLL_SECONDS_FIRST
+    while True:
+        job = client.get(_path(job_id))
+        left = until - time.monotonic() if until is not None else pause
+        if job["state"] in _ENDED or left <= 0:
+            break
+        time.sleep(min(pause, left))
+        pause = min(_POLL_SECONDS_MAX, pause * 1.5)
+    if as_json:
+        print_json(job)
+    else:
+        why = f"  {job['failure_code']}: {shown(job['failure_reason'])}"
+        click.echo(f"{job['id']}  {job['state']}{why if job['failure_code'] else ''}", err=True)
+        if job["state"] == "SUCCEEDED":
+            print_json(job["result"])
+    state = job["state"]
+    if state not in _ENDED:
+        raise click.exceptions.Exit(EXIT_HELD if state == "APPROVAL_REQUIRED" else EXIT_TIMEOUT)
+    raise click.exceptions.Exit(_STATE_EXIT.get(state, EXIT_CHECK_FAILED))
+
+
+def _path(job_id: str) -> str:
+    return f"/api/v1/jobs/{quote(job_id, safe='')}"

@@ -1,0 +1,92 @@
+"""Heartbeats of a worker: they renew its leases, tell what began, bring word of what to stop."""
+
+import asyncio
+import time
+
+import msgspec
+
+from forestall.client.worker_link import Link
+from forestall.client.worker_run import Run
+
+_YOUNG_SECONDS = 0.25  # a job that ends sooner is never mentioned
+_GAP_SECONDS = 0.1  # between heartbeats: how late a cancel may be noticed
+_REPORT_SECONDS = 0.5  # how soon a beginning and progress are told
+
+
+# Where an answer leads that is on its way while the heartbeat is.
+_ANSWERED = ("SUCCEEDED", "FAILED", "RETRYING", "OUTPUT_QUARANTINED")
+
+
+class _Lost(msgspec.Struct, frozen=True):
+    job_id: str
+    state: str = ""
+    reason: str = ""
+
+
+class _Beaten(msgspec.Struct, frozen=True):
+    lost: list[_Lost] = []
+
+
+_BEATEN = msgspec.json.Decoder(_Beaten)
+
+
+class Beats:
+    """The jobs in the hands of a worker, by lease, and what is said of them while they run."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self.runs: dict[str, Run] = {}
+        self.busy = asyncio.Event()  # there are runs
+
+    async def keep_leases(self) -> None:
+        """One heartbeat that waits, always: it renews every lease and brings bad news at once."""
+        while True:
+            await self.busy.wait()
+            began = time.monotonic()
+            session = self._link.session
+            young = min(_YOUNG_SECONDS, session.heartbeat_ms / 2_000)
+            runs = [run for run in self.runs.values() if began - run.began_at >= young]
+            await self._beat(runs, wait_ms=min(session.heartbeat_ms, session.wait_ms_max))
+            await asyncio.sleep(max(0.0, began + _GAP_SECONDS - time.monotonic()))
+
+    async def report(self) -> None:
+        """Say what began, and how far it is, while the other heartbeat waits."""
+        while True:
+            await self.busy.wait()
+            await asyncio.sleep(_REPORT_SECONDS)
+            now = time.monotonic()
+            news = [
+                run
+                for run in self.runs.values()
+                if run.job is not None
+                and run.reported != run.job.said
+                and now - run.began_at >= _YOUNG_SECONDS
+            ]
+            if news:
+                await self._beat(news, wait_ms=0)
+
+    async def _beat(self, runs: list[Run], *, wait_ms: int) -> None:
+        said = {run: run.job.said if run.job is not None else ("", 0) for run in runs}
+        leases = [
+            {
+                "job_id": run.given.job_id,
+                "lease_id": run.given.lease_id,
+                "started": run.job is not None,
+                "progress": message,
+                "percent": percent,
+            }
+            for run, (message, percent) in said.items()
+        ]
+        body = msgspec.json.encode({"leases": leases, "wait_ms": wait_ms})
+        reply = await self._link.ask("heartbeat", body, wait_ms=wait_ms, to_the_end=True)
+        assert reply is not None
+        for run, words in said.items():
+            run.reported = words
+        for lost in _BEATEN.decode(reply.body).lost:
+            # Of two attempts of one job the earlier is the one that is gone.
+            mine = [run for run in runs if run.given.job_id == lost.job_id and not run.lost]
+            if not mine:
+                continue
+            run = min(mine, key=lambda run: run.given.attempt)
+            if not (run.answering and lost.state in _ANSWERED):
+                run.lose(lost.reason or lost.state or "the lease ended")

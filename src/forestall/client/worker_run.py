@@ -1,0 +1,165 @@
+"""Call a handler for one job: async on the loop, any other function in a thread.
+
+An async handler that is to stop is cancelled. A thread cannot be stopped from outside: it is told
+(`job.cancelled`) and left alone, and it never holds up the end of the process.
+"""
+
+import asyncio
+import inspect
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from forestall.client.worker_job import Job
+
+if TYPE_CHECKING:
+    from forestall.client.worker_ticket import Delivered
+
+Handler = Callable[[Job], Any]
+_LOG = logging.getLogger("forestall.worker")
+
+
+class Ended(NamedTuple):
+    """How a call ended: a value, or what it raised."""
+
+    value: Any = None
+    error: BaseException | None = None
+
+
+class Run:
+    """One job in the hands of this worker."""
+
+    __slots__ = (
+        "answered",
+        "answering",
+        "began_at",
+        "given",
+        "job",
+        "lost",
+        "reported",
+        "stopped",
+        "task",
+        "work",
+    )
+
+    def __init__(self, given: "Delivered") -> None:
+        self.given = given
+        self.began_at = time.monotonic()
+        self.job: Job | None = None  # once it is checked
+        self.work: asyncio.Future[Ended] | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.lost = ""  # why nothing is to be said of it any more
+        self.answering = self.answered = False
+        self.stopped = False  # the worker stops, and the grace is over
+        self.reported: tuple[str, int] | None = None
+
+    def stop(self) -> None:
+        """Tell the handler to end."""
+        if self.job is not None:
+            self.job.cancelled.set()
+        if isinstance(self.work, asyncio.Task):
+            self.work.cancel()
+
+    def lose(self, why: str) -> None:
+        """Nothing is to be said of it any more, unless that was said already."""
+        if not self.lost and not self.answered:
+            _LOG.warning("job %s is to be stopped: %s", self.given.job_id, why)
+            self.lost = why
+            self.stop()
+
+
+class Caller:
+    """Calls one handler, for many jobs at once. For one event loop."""
+
+    def __init__(self, handler: Handler, parallel: int) -> None:
+        self._handler = handler
+        self._is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
+            getattr(handler, "__call__", None)  # noqa: B004 - is *it* async?
+        )
+        self._threads = _Threads(parallel)
+
+    async def call(self, run: Run, job: Job) -> Ended:
+        """How the handler ended; it is told to stop when the time of the job is over."""
+        loop = asyncio.get_running_loop()
+        if self._is_async:
+            run.work = loop.create_task(self._awaited(job))
+        else:
+            run.work = self._threads.call(self._handler, job)
+        left, timer = job.seconds_left(), None
+        if left is not None:
+            timer = loop.call_later(max(0.0, left), run.lose, "its time is over")
+        try:
+            return await run.work
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            return Ended(error=error)
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def close(self) -> None:
+        """Let idle threads end."""
+        self._threads.close()
+
+    async def _awaited(self, job: Job) -> Ended:
+        try:
+            return Ended(await self._handler(job))
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - SystemExit too: the worker lives on
+            return Ended(error=error)
+
+
+class _Call(NamedTuple):
+    function: Callable[[Any], Any]
+    argument: Any
+    future: "asyncio.Future[Ended]"
+
+
+class _Threads:
+    """Up to so many threads, started when they are needed. Used from one event loop."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._started = 0
+        self._under_way = 0
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+
+    def call(self, function: Callable[[Any], Any], argument: Any) -> "asyncio.Future[Ended]":
+        """Run a function in a thread. The future never raises by itself."""
+        self._under_way += 1
+        if self._under_way > self._started and self._started < self._most:
+            self._started += 1
+            threading.Thread(
+                target=self._work, name=f"forestall-worker-{self._started}", daemon=True
+            ).start()
+        future: asyncio.Future[Ended] = self._loop.create_future()
+        self._calls.put(_Call(function, argument, future))
+        return future
+
+    def close(self) -> None:
+        """Let idle threads end; busy ones end with their call, or with the process."""
+        for _ in range(self._started):
+            self._calls.put(None)
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            try:
+                ended = Ended(call.function(call.argument))
+            except BaseException as error:  # noqa: BLE001 - SystemExit too: the thread lives on
+                ended = Ended(error=error)
+            try:
+                self._loop.call_soon_threadsafe(self._ended, call.future, ended)
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                return
+
+    def _ended(self, future: "asyncio.Future[Ended]", ended: Ended) -> None:
+        self._under_way -= 1
+        if not future.done():
+            future.set_result(ended)

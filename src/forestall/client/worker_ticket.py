@@ -1,0 +1,250 @@
+"""Is this job what the control plane decided, for this worker, now? Asked before anything runs.
+
+Offline: keys, time and what was delivered come as arguments. Whatever does not agree is refused.
+"""
+
+import base64
+import binascii
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from forestall.client import worker_job
+from forestall.errors import ForbiddenError, InvalidRequestError
+from forestall.jobs.job import Budget, Job, JobState, Payload, Priority, stored_job_hash
+from forestall.jobs.ticket import Ticket, TicketError, verify_ticket
+from forestall.policy.request import ToolCall
+
+ATTEMPTS_REMEMBERED_MAX = 200_000  # about 30 MB; at 5,000 jobs/s a lease of 30 s needs 150,000
+MAY_RUN = ("allow", "allow_with_constraints")
+
+
+class Delivered(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as the server hands it out (docs/guides/worker.md). Unknown fields are of no concern:
+
+    what the ticket does not bind does not reach the handler, but for `trace_id` and the times.
+    """
+
+    job_id: str
+    lease_id: str
+    ticket: str
+    attempt: int
+    lease_expires_at_us: int
+    deadline_at_us: int = 0
+    trace_id: str = ""
+    tenant: str
+    principal: str
+    actor_id: str
+    actor_type: str
+    topic: str
+    capability: str
+    pack_id: str
+    priority: Priority
+    requires: tuple[str, ...]
+    risk_tags: tuple[str, ...]
+    tags: tuple[str, ...]
+    labels: Mapping[str, str]
+    mcp: ToolCall
+    budget: Budget
+    idempotent: bool
+    max_retries: int | None
+    job_hash: str
+    payload: str
+
+
+class TicketExpiredError(TicketError):
+    """The ticket came too late, or this machine's clock is wrong: do not run."""
+
+    code, http_status = "ticket_expired", 403
+
+
+class TicketKeysError(ForbiddenError):
+    """The control plane signs with another key than the worker was told to trust."""
+
+    code, http_status = "ticket_keys_changed", 403
+
+
+_decode = msgspec.json.Decoder(Delivered).decode
+_payload = msgspec.json.Decoder(Payload).decode
+
+
+def decode_delivered(raw: bytes | msgspec.Raw) -> Delivered:
+    """One job of a lease. Raises Failure when it is not of the form that we know."""
+    try:
+        return _decode(raw)
+    except msgspec.DecodeError as cause:
+        message = f"the job cannot be read ({cause}); is the worker too old?"
+        raise worker_job.Failure(TicketError.code, message) from cause
+
+
+def _public_keys(texts: Iterable[str]) -> list[Ed25519PublicKey]:
+    """Keys from their base64url texts. Raises InvalidRequestError."""
+    keys = []
+    for text in texts:
+        try:
+            raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+            keys.append(Ed25519PublicKey.from_public_bytes(raw))
+        except (binascii.Error, ValueError) as cause:
+            raise InvalidRequestError(
+                f"`{text[:80]}` is not a ticket key: 32 bytes in base64url"
+            ) from cause
+    return keys
+
+
+class Checker:
+    """The keys that one worker trusts, and the attempts that it has begun."""
+
+    def __init__(self, keys: Sequence[str], *, worker_id: str) -> None:
+        """Without keys those that `pin` is told first. Raises InvalidRequestError."""
+        self._worker_id = worker_id
+        self._texts = tuple(keys)
+        self._keys = _public_keys(keys)
+        self._seen: dict[tuple[str, int], int] = {}  # attempt → when its ticket expires (µs)
+
+    def pin(self, named: Sequence[str]) -> None:
+        """The control plane names its keys. The first time they are trusted, unless some were
+        given; then one of the trusted must be among them. Raises TicketKeysError."""
+        if not self._texts:
+            self._keys = _public_keys(named)
+            self._texts = tuple(named)
+        if not set(self._texts) & set(named):
+            raise TicketKeysError(
+                "the control plane signs its tickets with another key than this worker trusts; if"
+                " that was changed on purpose, start the worker again (with the new --ticket-key)"
+            )
+
+    def check(self, given: Delivered, *, tenant: str, now_us: int) -> worker_job.Job | None:
+        """The job for its handler; None when this attempt was begun before.
+
+        Raises Failure, to be answered: nothing was run.
+        """
+        try:
+            job, ticket = checked(
+                given, self._keys, worker_id=self._worker_id, tenant=tenant, now_us=now_us
+            )
+        except TicketError as error:
+            raise _failure(error) from error
+        attempt = (ticket.job_id, ticket.attempt)
+        if attempt in self._seen:
+            return None
+        # What an expired ticket asks for is refused anyway, so it need not be remembered.
+        while self._seen:
+            oldest = next(iter(self._seen))
+            if now_us < self._seen[oldest] and len(self._seen) < ATTEMPTS_REMEMBERED_MAX:
+                break
+            del self._seen[oldest]
+        self._seen[attempt] = ticket.expires_at_us
+        return job
+
+
+def _failure(error: TicketError) -> worker_job.Failure:
+    """Only lateness may pass by itself; the rest a person should see."""
+    if isinstance(error, TicketExpiredError):
+        return worker_job.Retryable(error.message, code=error.code)
+    return worker_job.Failure(error.code, error.message)
+
+
+def checked(
+    given: Delivered,
+    keys: Iterable[Ed25519PublicKey],
+    *,
+    worker_id: str,
+    tenant: str,
+    now_us: int,
+) -> tuple[worker_job.Job, Ticket]:
+    """The job for its handler, once everything agrees. Raises TicketError, TicketExpiredError."""
+    # (1) The plane signed it. An empty set of keys proves nothing, and refuses.
+    ticket = verify_ticket(given.ticket, keys, now_us=0)
+    # (2) It is not a ticket for another worker, tenant, job or attempt.
+    named = (ticket.worker, ticket.tenant, ticket.job_id, ticket.attempt, ticket.topic)
+    if named != (worker_id, tenant, given.job_id, given.attempt, given.topic):
+        raise TicketError("the ticket is for another worker, tenant, job or attempt")
+    if given.tenant != tenant:
+        raise TicketError("the job is another tenant's")
+    # (3) It says that the job may run.
+    if ticket.decision not in MAY_RUN:
+        raise TicketError("the ticket does not allow the job")
+    # (4) What was decided is what was delivered: every field that can change what runs, and the
+    #     bytes of the payload. The hash is computed here; the delivered one is only compared.
+    payload = given.payload.encode("utf-8", "surrogatepass")
+    if stored_job_hash(_job(given), payload) != ticket.job_hash or (
+        given.job_hash != ticket.job_hash
+    ):
+        raise TicketError("the job is not the one that was decided: its hash differs")
+    # (5) It has not expired.
+    if now_us >= ticket.expires_at_us:
+        late_s = (now_us - ticket.expires_at_us) / 1_000_000
+        raise TicketExpiredError(
+            f"the ticket expired {late_s:.1f} s ago by this machine's clock; if nothing held it up,"
+            " set the clock"
+        )
+    return _for_handler(given, ticket, payload), ticket
+
+
+def _job(given: Delivered) -> Job:
+    return Job(
+        id=given.job_id,
+        trace_id=given.trace_id,
+        tenant=given.tenant,
+        principal=given.principal,
+        state=JobState.DISPATCHED,
+        topic=given.topic,
+        job_hash="",
+        created_at_us=0,
+        updated_at_us=0,
+        mcp=given.mcp,
+        capability=given.capability,
+        pack_id=given.pack_id,
+        actor_id=given.actor_id,
+        actor_type=given.actor_type,
+        priority=given.priority,
+        risk_tags=given.risk_tags,
+        requires=given.requires,
+        tags=given.tags,
+        labels=given.labels,
+        budget=given.budget,
+        idempotent=given.idempotent,
+        max_retries=given.max_retries,
+    )
+
+
+def _for_handler(given: Delivered, ticket: Ticket, payload: bytes) -> worker_job.Job:
+    try:
+        asked = _payload(payload)
+    except msgspec.DecodeError as cause:
+        raise TicketError("the payload cannot be read") from cause
+    constraints: dict[str, Any] = msgspec.to_builtins(ticket.constraints) or {}
+    ends_at = None
+    if given.deadline_at_us:
+        # Measured from the plane's own instant of dispatch, so that its clock need not be ours.
+        left_us = given.deadline_at_us - ticket.issued_at_us
+        ends_at = time.monotonic() + left_us / 1_000_000
+    return worker_job.Job(
+        id=given.job_id,
+        attempt=given.attempt,
+        tenant=given.tenant,
+        trace_id=given.trace_id,
+        topic=given.topic,
+        capability=given.capability,
+        pack_id=given.pack_id,
+        principal=given.principal,
+        actor_id=given.actor_id,
+        actor_type=given.actor_type,
+        priority=given.priority.value,
+        prompt=asked.prompt,
+        context=asked.context,
+        args=asked.args,
+        payload=payload,
+        labels=given.labels,
+        requires=given.requires,
+        risk_tags=given.risk_tags,
+        tags=given.tags,
+        mcp=msgspec.to_builtins(given.mcp),
+        constraints=constraints,
+        idempotent=given.idempotent,
+        job_hash=given.job_hash,
+        ends_at=ends_at,
+    )
