@@ -8,6 +8,7 @@ from forestall.limits import PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX
 
 
 def limit_of(query: dict[str, str]) -> int:
+    """How many items a page may hold."""
     text = query.get("limit", "")
     if text and (not text.isdecimal() or len(text) > 9 or int(text) == 0):
         raise InvalidRequestError(f"`limit` is a whole number from 1 to {PAGE_ITEMS_MAX}")
@@ -15,6 +16,7 @@ def limit_of(query: dict[str, str]) -> int:
 
 
 def state_of(text: str | None) -> JobState | None:
+    """The state that a list is narrowed to; None: any."""
     if not text:
         return None
     try:
@@ -24,6 +26,7 @@ def state_of(text: str | None) -> JobState | None:
 
 
 def instant_us(query: dict[str, str], field: str) -> int | None:
+    """An instant in µs since 1970, from that number or from a time with its zone."""
     text = query.get(field)
     if not text:
         return None

@@ -18,6 +18,8 @@ from tests.e2e.harness import ALLOWED_JOB, HELD_JOB, Reply
 KEYS = "/api/v1/auth/keys"
 JOBS = "/api/v1/jobs"
 DLQ = "/api/v1/dlq"
+HELD = "/api/v1/approvals"
+APPROVERS = {"approver", "admin"}
 CREWS = "/api/v1/workers"
 TOPICS, POOLS, SCHEMAS = "/api/v1/topics", "/api/v1/pools", "/api/v1/schemas"
 WATCHERS = {"viewer", "operator", "approver", "author", "admin"}
@@ -38,6 +40,15 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("POST", JOBS + "/{job_id}/remediate"): SUBMITTERS,
     ("POST", JOBS + "/{job_id}/result"): WORKERS,
     ("POST", JOBS + "/{job_id}/return"): WORKERS,
+    ("POST", JOBS + "/{job_id}/claim"): SUBMITTERS,
+    ("POST", JOBS + "/{job_id}/renew"): SUBMITTERS,
+    ("POST", JOBS + "/{job_id}/complete"): SUBMITTERS,
+    ("GET", HELD): READERS,
+    ("GET", HELD + "/{job_id}"): READERS,
+    ("GET", HELD + "/{job_id}/context"): READERS,
+    ("POST", HELD + "/{job_id}/approve"): APPROVERS,
+    ("POST", HELD + "/{job_id}/reject"): APPROVERS,
+    ("POST", HELD + "/{job_id}/repair"): SUBMITTERS,
     ("GET", "/api/v1/traces/{trace_id}"): READERS,
     ("GET", DLQ): READERS,
     ("GET", DLQ + "/page"): READERS,
@@ -87,6 +98,8 @@ BODIES: dict[str, Any] = {
     CREWS + "/{worker_id}/heartbeat": {},
     JOBS + "/{job_id}/result": {"lease_id": "x", "status": "succeeded"},
     JOBS + "/{job_id}/return": {"lease_id": "x"},
+    JOBS + "/{job_id}/renew": {"lease_id": "x"},
+    JOBS + "/{job_id}/complete": {"lease_id": "x", "status": "succeeded"},
     TOPICS: {"name": "job.a"},
     POOLS + "/{name}/drain": {},
     SCHEMAS: {"id": "a", "schema": {}},
@@ -100,7 +113,7 @@ def knock(door: Door, method: str, path: str, key: str | None, **more: Any) -> R
     """A request that is well formed for this endpoint, so that only access can refuse it."""
     body = BODIES.get(path, ALLOWED_JOB) if method == "POST" else None
     for name in ("job", "key", "trace"):
-        path = path.replace("{%s_id}" % name, f"{name}-1")
+        path = path.replace("{" + name + "_id}", f"{name}-1")
     path = path.replace("{worker_id}", "w").replace("{name}", "pool-1")
     return door.ask(method, path, body, key=key, **more)
 
