@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev serve test check check-all format lock bench bench-policy drill-kill clean
+.PHONY: help install install-dev serve test check check-all format lock bench bench-policy drill-kill sim clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,7 +43,10 @@ test: check ## everything a change must pass
 	$(BIN)/pytest -n auto
 
 check-all: check ## the tests with 100,000 random cases each where it counts (long)
-	FORESTALL_PROPERTY_EXAMPLES=100000 $(BIN)/pytest -n auto
+	FORESTALL_PROPERTY_EXAMPLES=100000 $(BIN)/pytest -n auto -o faulthandler_timeout=7200
+
+sim: install-dev ## the whole plane in one process from a seed, 2,000 times (SEED= replays one; SEEDS= STEPS=)
+	$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(STEPS),--steps $(STEPS))
 
 drill-kill: install-dev ## kill -9 server and workers under load, 200 times; count what was lost or ran twice
 	FORESTALL_KILLS=$${FORESTALL_KILLS:-200} $(BIN)/pytest -n 0 -rA tests/e2e/test_kill.py tests/e2e/test_kill_matrix.py

@@ -22,6 +22,7 @@ class CalendarError(ValueError):
     """No such time zone, no such hours, or an instant that is none."""
 
 
+@cache
 def zone_rules_version() -> str:
     """Which edition of the time zone rules decides."""
     from importlib.metadata import version  # as long to import as all of the language

@@ -178,7 +178,7 @@ class Gateway:
         self._metrics = metrics
         self._rates = rates or Rates()
         self._exact: dict[str, _Route] = {}
-        self._patterns: list[_Route] = []
+        self._patterns: dict[tuple[int, str], list[_Route]] = {}
         self._logged_at: dict[str, float] = {}
         routes: dict[str, _Route] = {}
         for endpoint in endpoints:
@@ -187,7 +187,7 @@ class Gateway:
             route.by_method[endpoint.method] = endpoint
         for route in routes.values():
             if "{" in route.pattern:
-                self._patterns.append(route)
+                self._patterns.setdefault(_shape(route.segments), []).append(route)
             else:
                 self._exact[route.pattern] = route
 
@@ -294,17 +294,21 @@ class Gateway:
         if route is not None:
             return route, ()
         segments = path.split("/")
-        for candidate in self._patterns:
-            if len(candidate.segments) == len(segments):
-                params = []
-                for wanted, given in zip(candidate.segments, segments, strict=True):
-                    if wanted.startswith("{"):
-                        params.append(given)
-                    elif wanted != given:
-                        break
-                else:
-                    return candidate, tuple(params)
+        for candidate in self._patterns.get(_shape(segments), ()):
+            params = []
+            for wanted, given in zip(candidate.segments, segments, strict=True):
+                if wanted.startswith("{"):
+                    params.append(given)
+                elif wanted != given:
+                    break
+            else:
+                return candidate, tuple(params)
         return None, ()
+
+
+def _shape(segments: Sequence[str]) -> tuple[int, str]:
+    """What the paths of one pattern have in common: how long they are, and the resource."""
+    return len(segments), segments[3] if len(segments) > 3 else ""
 
 
 def _repeated(headers: Headers) -> str:
