@@ -93,7 +93,9 @@ async def _standing(plane: Plane, session: Session, given: list[Dispatched]) -> 
     """
     while True:
         given = [item for item in given if _is_held(plane, item.job)]
-        fallen = [item for item in given if not _stands(plane, session, item.job)]
+        worker = plane.key_by_id(session.key_id)
+        working = worker is not None and worker.usable(plane.clock.now_us())
+        fallen = [item for item in given if not working or not _stands(plane, item.job)]
         if not fallen:
             return given
         given = [item for item in given if item not in fallen]
@@ -107,14 +109,13 @@ def _is_held(plane: Plane, job: Job) -> bool:
     return held is not None and held.job.revision == job.revision
 
 
-def _stands(plane: Plane, session: Session, job: Job) -> bool:
+def _stands(plane: Plane, job: Job) -> bool:
+    """Whether it would still be decided under this policy, for this submitter."""
     snapshot = plane.snapshot.digest if plane.snapshot is not None else ""
-    worker, submitter = plane.key_by_id(session.key_id), plane.key_by_id(job.key_id)
+    submitter = plane.key_by_id(job.key_id)
     return (
         job.lease is not None
         and job.lease.snapshot == snapshot
-        and worker is not None
-        and worker.usable(plane.clock.now_us())
         and submitter is not None
         and submitter.revoked_at_us is None
     )
@@ -137,7 +138,13 @@ async def dispatch_one(plane: Plane, taker: str, entry: Entry) -> Dispatched | N
         if view is None or view.job.state not in WAITING:
             plane.leases.doubt(entry.lane.tenant, entry.job_id)  # another verb moved it
             return None
-        return await _decide_one(plane, taker, entry, view)
+        given = await _decide_one(plane, taker, entry, view)
+        if given is None or not _is_held(plane, given.job):
+            return None
+        if not _stands(plane, given.job):
+            await take_back(plane, given.job)
+            return None
+        return given
     except PreconditionFailedError:
         return None
     except UnavailableError as error:
