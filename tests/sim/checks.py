@@ -1,0 +1,266 @@
+"""What must hold, looked at while it happens. The numbers are those of the README.
+
+Knows the plane only from outside: what the store applied, what workers were handed and what they
+ran. Nothing here asks the plane whether the plane is right.
+"""
+
+from collections import Counter
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from forestall.control.plane import Plane, instant
+from forestall.control.ports import Change, MoveJob, PutJob, PutKey, PutSnapshot, Receipt
+from forestall.identity.credentials import ApiKey, WorkerGrant
+from forestall.jobs.job import (
+    DecisionRecord,
+    Job,
+    JobState,
+    Stage,
+    stored_job_hash,
+    stored_request,
+)
+from forestall.jobs.lifecycle import HELD_BY_WORKER, MOVES, TERMINAL, Event
+from forestall.limits import RETRIES_DEFAULT
+from forestall.policy import Decision, Effect, evaluate
+from forestall.policy.compile import Snapshot
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+ALLOWED = (Effect.ALLOW, Effect.ALLOW_WITH_CONSTRAINTS)
+Name = tuple[str, str]  # tenant and job id
+
+
+class Told(msgspec.Struct):
+    """What is known of one job from outside the plane."""
+
+    job: Job
+    payload: bytes
+    retried: int = 0  # RETRIED moves so far
+    runs: list[int] = []  # attempts that a worker ran
+    harmless: set[int] = set()  # attempts of which the worker said `retryable`
+    dead: bool = False
+    tickets: dict[str, int] = {}  # lease id → attempt, of what a worker was handed
+
+
+class Checks:
+    """Watches one world."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.jobs: dict[Name, Told] = {}
+        self.keys: dict[str, ApiKey] = {}
+        self.revoked: set[str] = set()  # ids of keys whose revocation was answered
+        self.snapshots: dict[str, Snapshot] = {}
+        self.in_force = ""  # by the order of the log
+        self.answered = ""  # the last activation that somebody was told of
+        self.superseded: set[str] = set()  # digests in force before that one
+        self.by_idempotency: dict[tuple[str, str], str] = {}
+        self.cancelled: set[Name] = set()  # of which a cancellation was answered
+        self.leases: dict[str, Job] = {}  # lease id → the job as it was dispatched with it
+        self.counts: Counter[str] = Counter()
+
+    # -- what the store applied --
+
+    def applied(self, change: Change, receipt: Receipt) -> None:
+        """A change is durable."""
+        kinds = " ".join(record.kind for record in change.records)
+        jobs = [record.job_id[-6:] for record in change.records if record.job_id]
+        self.world.trace("store", f"{receipt.position} {kinds} {' '.join(jobs)}".rstrip())
+        for put in change.puts:
+            if isinstance(put, PutJob):
+                self._born(put)
+            elif isinstance(put, MoveJob):
+                self._moved(put)
+            elif isinstance(put, PutSnapshot):
+                self.in_force = put.entry.digest
+            elif isinstance(put, PutKey):
+                self.keys[put.key.id] = put.key
+
+    def _born(self, put: PutJob) -> None:
+        job = put.job
+        self.counts["jobs"] += 1
+        self.counts[f"born {job.state}"] += 1
+        told = Told(job=job, payload=put.payload, dead=job.state is JobState.DENIED)
+        self.jobs[job.tenant, job.id] = told
+        if job.idempotency_key:
+            key = (job.tenant, job.idempotency_key)
+            if key in self.by_idempotency:
+                raise self._violated("10", job, "one idempotency key made two jobs")
+            self.by_idempotency[key] = job.id
+        allowed = put.decision.decision in ALLOWED
+        if allowed != (job.state is JobState.PENDING) or put.decision.stage is not Stage.SUBMIT:
+            raise self._violated("1", job, f"born {job.state} by a {put.decision.decision}")
+
+    def _moved(self, put: MoveJob) -> None:
+        job, event = put.job, put.event
+        told = self.jobs.get((job.tenant, job.id))
+        if told is None:
+            raise self._violated("3", job, "moved before it was born")
+        before = told.job
+        self.counts[f"event {event}"] += 1
+        if MOVES.get((before.state, event)) is not job.state:
+            raise self._violated("4", job, f"{before.state} → {job.state} by {event}")
+        if job.revision != before.revision + 1 or job.updated_at_us < before.updated_at_us:
+            raise self._violated("4", job, "its revision or its time runs backwards")
+        told.job = job
+        if event is Event.DISMISSED:
+            told.dead = False
+        elif job.state in TERMINAL:
+            told.dead = event in (Event.DENIED, Event.FAILED, Event.TIMED_OUT, Event.LOST)
+        if event is Event.RETRIED:
+            told.retried += 1
+            self._check_retries(told, before)
+        if put.decision is not None:
+            self._decided(told, before, put, put.decision)
+        elif event in (Event.DISPATCHED, Event.HELD, Event.DENIED, Event.APPROVAL_DEMANDED):
+            raise self._violated("8", job, f"{event} without a decision")
+
+    def _decided(self, told: Told, before: Job, put: MoveJob, decision: DecisionRecord) -> None:
+        """A gate decided at dispatch: the record says what the policy says."""
+        job, event = put.job, put.event
+        if decision.stage is not Stage.DISPATCH or decision.job_hash != job.job_hash:
+            raise self._violated("8", job, "the decision is on something else")
+        self.counts[f"dispatch {decision.decision}"] += 1
+        wanted = {
+            Event.DISPATCHED: ALLOWED,
+            Event.HELD: (Effect.THROTTLE,),
+            Event.FAILED: (Effect.THROTTLE,),
+            Event.APPROVAL_DEMANDED: (Effect.REQUIRE_APPROVAL,),
+            Event.DENIED: (Effect.DENY,),
+        }.get(event, ())
+        if decision.decision not in wanted:
+            raise self._violated("1", job, f"{event} by a {decision.decision}")
+        self._decide_anew(told, decision, event)
+        if event is Event.DISPATCHED:
+            self._dispatched(told, before, decision)
+
+    def _decide_anew(self, told: Told, decision: DecisionRecord, event: Event) -> None:
+        job = told.job
+        snapshot = self.snapshots.get(decision.snapshot)
+        if snapshot is None:
+            raise self._violated("1", job, f"{event} under a snapshot that was never in force")
+        anew = self._evaluated(told, snapshot, decision)
+        if (anew.decision, anew.rule_id) == (decision.decision, decision.rule_id):
+            return
+        key = self.keys.get(job.key_id)
+        revoked = key is not None and key.revoked_at_us is not None
+        if event is Event.DENIED and revoked and job.failure_code == "submitter_revoked":
+            self.counts["denied: submitter revoked"] += 1
+            return
+        number = "8" if event is Event.DENIED else "1"
+        raise self._violated(
+            number, job, f"{event} by {decision.decision}; the policy says {anew.decision}"
+        )
+
+    def _evaluated(self, told: Told, snapshot: Snapshot, decision: DecisionRecord) -> Decision:
+        request = stored_request(told.job, told.payload)
+        lifted = frozenset(told.job.throttles_passed)
+        return evaluate(snapshot, request, now=instant(decision.decided_at_us), lifted=lifted)
+
+    def _dispatched(self, told: Told, before: Job, decision: DecisionRecord) -> None:
+        job = told.job
+        lease = job.lease
+        if lease is None or job.attempt != before.attempt + 1:
+            raise self._violated("1", job, "dispatched without a lease or an attempt of its own")
+        self.leases[lease.id] = job
+        if decision.snapshot != self.in_force:
+            self.counts["dispatches that an activation overtook"] += 1
+        if stored_job_hash(job, told.payload) != decision.job_hash:
+            raise self._violated("1", job, "what was decided is not what is dispatched")
+        if before.deadline_at_us and lease.dispatched_at_us >= before.deadline_at_us:
+            raise self._violated("6", job, "dispatched after its deadline")
+        bound = lease.constraints.budgets.max_concurrent_jobs if lease.constraints else None
+        if bound is not None:
+            self.counts["dispatches with a bound on concurrency"] += 1
+            running = sum(
+                other.job.state in HELD_BY_WORKER
+                and other.job.lease is not None
+                and (other.job.tenant, other.job.lease.rule_id) == (job.tenant, lease.rule_id)
+                for other in self.jobs.values()
+            )
+            if running > bound:
+                raise self._violated("6", job, f"{running} run under a bound of {bound}")
+
+    def _check_retries(self, told: Told, before: Job) -> None:
+        allowed = RETRIES_DEFAULT if before.max_retries is None else before.max_retries
+        if before.lease is not None and before.lease.constraints is not None:
+            bound = before.lease.constraints.budgets.max_retries
+            allowed = allowed if bound is None else min(allowed, bound)
+        if told.retried > allowed:
+            raise self._violated("6", told.job, f"retried {told.retried} times, {allowed} allowed")
+
+    # -- what people and workers were told --
+
+    def activated(self, snapshot: Snapshot) -> None:
+        """Somebody was told that a snapshot is in force now."""
+        self.superseded.add(self.answered)
+        self.answered = snapshot.digest
+        self.superseded.discard(snapshot.digest)
+
+    def will_activate(self, snapshot: Snapshot) -> None:
+        """Somebody is about to put this into force."""
+        self.snapshots[snapshot.digest] = snapshot
+
+    def handed_over(
+        self, plane: Plane, grant: WorkerGrant, tenant: str, key_id: str, job: Job
+    ) -> None:
+        """A ticket leaves the plane for a worker."""
+        self.counts["tickets"] += 1
+        told = self.jobs[job.tenant, job.id]
+        lease = job.lease
+        if lease is None or lease.worker != grant.worker_id:
+            raise self._violated("7", job, f"handed to {grant.worker_id}, who does not hold it")
+        if job.tenant != tenant:
+            raise self._violated("7", job, f"handed to a worker of {tenant}")
+        if not any(fnmatchcase(job.topic, glob) for glob in grant.topics):
+            raise self._violated("7", job, f"{job.topic} is outside the grant of the worker")
+        for name in job.requires:
+            if not any(fnmatchcase(name, glob) for glob in grant.capabilities):
+                raise self._violated("7", job, f"`{name}` is outside the grant of the worker")
+        if key_id in self.revoked:
+            raise self._violated("7", job, "handed to a worker whose credential is revoked")
+        if job.key_id in self.revoked:
+            raise self._violated("1", job, "handed over although its submitter is revoked")
+        if (job.tenant, job.id) in self.cancelled:
+            raise self._violated("3", job, "handed over after it was cancelled")
+        in_force = plane.snapshot.digest if plane.snapshot is not None else ""
+        if lease.snapshot != in_force or lease.snapshot in self.superseded:
+            raise self._violated("1", job, "handed over under a snapshot that is not in force")
+        if lease.snapshot != self.in_force:
+            self.counts["tickets that an unanswered activation overtook"] += 1
+        told.tickets = {**told.tickets, lease.id: job.attempt}
+
+    def ran(self, job: Job) -> None:
+        """A worker does the job: this is the effect in the world."""
+        told = self.jobs[job.tenant, job.id]
+        self.counts["runs"] += 1
+        lease = job.lease
+        if lease is None or told.tickets.get(lease.id) != job.attempt:
+            raise self._violated("1", job, "run with a ticket that was never handed out")
+        if told.runs and not job.idempotent:
+            known = told.harmless
+            if job.attempt in told.runs or not known.issuperset(told.runs):
+                raise self._violated("2", job, f"run twice: {[*told.runs, job.attempt]}")
+        if told.runs:
+            self.counts["runs again"] += 1
+        told.runs = [*told.runs, job.attempt]
+
+    def said_retryable(self, job: Job) -> None:
+        """The worker is about to say that the attempt did nothing, or does no harm twice."""
+        told = self.jobs[job.tenant, job.id]
+        told.harmless = told.harmless | {job.attempt}
+
+    def answered_submit(self, tenant: str, key: str, job: Job) -> None:
+        """An agent was told of its job."""
+        if (tenant, job.id) not in self.jobs:
+            raise self._violated("3", job, "answered, but not durable")
+        if key and self.by_idempotency.get((tenant, key)) != job.id:
+            raise self._violated("10", job, f"the key `{key}` stands for another job")
+
+    def _violated(self, number: str, job: Job, what: str) -> Exception:
+        return self.world.violate(
+            number, f"job {job.id[-6:]} of {job.tenant} ({job.state}): {what}"
+        )

@@ -1,0 +1,153 @@
+"""Planes that are broken on purpose. Each must be caught, or the checks prove nothing.
+
+Every entry patches one function of the plane for the length of a run.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
+
+import msgspec
+
+from forestall.control import complete, dispatch, expire, follow, gate, moves, recover
+from forestall.control.gate import Gated
+from forestall.control.leases import Leases
+from forestall.control.moves import Move
+from forestall.control.plane import Plane
+from forestall.control.ports import Change
+from forestall.control.workers import Session
+from forestall.jobs.job import Job
+from forestall.jobs.lifecycle import Event
+from forestall.jobs.schedule import Queue
+from forestall.policy.request import Request
+from forestall.policy.rules import Effect
+
+Patch = Any
+
+
+def _gate_skipped() -> Patch:
+    real = gate.decide
+
+    def allows(plane: Plane, request: Request, **more: Any) -> Gated:
+        gated = real(plane, request, **more)
+        allowed = msgspec.structs.replace(
+            gated.decision, decision=Effect.ALLOW, constraints=None, remediations=(), throttle=None
+        )
+        return Gated(allowed, gated.passed)
+
+    return mock.patch.object(dispatch, "decide", allows)
+
+
+def _lease_ignored() -> Patch:
+    return mock.patch.object(complete, "_is_theirs", return_value=True)
+
+
+def _queue_forgotten() -> Patch:
+    def only_leases(plane: Plane, job: Job, **more: Any) -> None:
+        if job.lease is not None:
+            follow.follow(plane, job, **more)
+
+    return mock.patch.multiple(recover, follow=only_leases, _known=lambda plane, job: True)
+
+
+def _lost_run_again() -> Patch:
+    real = expire._end_of_lease
+
+    def again(plane: Plane, job: Job, *, now_us: int) -> Move:
+        move = real(plane, job, now_us=now_us)
+        if move.event is not Event.LOST:
+            return move
+        return Move(job=job, event=Event.RETRIED, actor=move.actor)
+
+    return mock.patch.object(expire, "_end_of_lease", again)
+
+
+def _any_worker_serves() -> Patch:
+    return mock.patch.object(Session, "serves", return_value=True)
+
+
+def _old_policy_kept() -> Patch:
+    return mock.patch.object(dispatch, "_stands", return_value=True)
+
+
+def _bound_ignored() -> Patch:
+    return mock.patch.object(Leases, "has_place", return_value=True)
+
+
+def _retries_unbounded() -> Patch:
+    return mock.patch.object(complete, "may_retry", return_value=True)
+
+
+def _deadline_ignored() -> Patch:
+    real = dispatch._decide_one
+
+    async def undated(plane: Plane, taker: str, entry: Any, view: Any) -> Any:
+        job = msgspec.structs.replace(view.job, deadline_at_us=0)
+        return await real(plane, taker, entry, msgspec.structs.replace(view, job=job))
+
+    return mock.patch.object(dispatch, "_decide_one", undated)
+
+
+def _dead_letters_left_out() -> Patch:
+    return mock.patch.object(moves, "_DEAD", frozenset({Event.DENIED}))
+
+
+def _parked_forgotten() -> Patch:
+    return mock.patch.object(Queue, "unpark", return_value=False)
+
+
+def _outage_denies() -> Patch:
+    real = dispatch._tightened
+
+    def denies(plane: Plane, view: Any, decision: Any) -> Any:
+        if plane.commits_fail():
+            return dispatch._denied(decision, "policy_denied", "the store is away")
+        return real(plane, view, decision)
+
+    return mock.patch.object(dispatch, "_tightened", denies)
+
+
+def _doubts_dropped() -> Patch:
+    """As the plane was before: what an error hid is hidden until the next start."""
+
+    async def nothing(plane: Plane) -> None:
+        return None
+
+    return mock.patch.multiple(expire, look_again=nothing, sweep=nothing)
+
+
+def _keys_forgotten() -> Patch:
+    real = Plane.commit
+
+    async def without_keys(plane: Plane, change: Change) -> Any:
+        puts = tuple(put for put in change.puts if type(put).__name__ != "PutIdempotency")
+        expect = tuple(e for e in change.expect if type(e).__name__ != "IdempotencyKeyAbsent")
+        return await real(plane, msgspec.structs.replace(change, puts=puts, expect=expect))
+
+    return mock.patch.object(Plane, "commit", without_keys)
+
+
+MUTANTS: dict[str, Callable[[], Patch]] = {
+    "dispatch skips the gate": _gate_skipped,
+    "complete ignores whose lease it is": _lease_ignored,
+    "recovery forgets queued jobs": _queue_forgotten,
+    "a lost job that is not idempotent runs again": _lost_run_again,
+    "any worker is offered any job": _any_worker_serves,
+    "a ticket leaves under the policy before": _old_policy_kept,
+    "max_concurrent_jobs is ignored": _bound_ignored,
+    "max_retries is ignored": _retries_unbounded,
+    "the deadline is ignored at dispatch": _deadline_ignored,
+    "failed jobs are no dead letters": _dead_letters_left_out,
+    "parked jobs are forgotten": _parked_forgotten,
+    "an outage is recorded as a denial": _outage_denies,
+    "what an error hid is never looked at again": _doubts_dropped,
+    "idempotency keys are not kept": _keys_forgotten,
+}
+
+
+@contextlib.contextmanager
+def broken(name: str) -> Iterator[None]:
+    """The plane with one mutant in it."""
+    with MUTANTS[name]():
+        yield
