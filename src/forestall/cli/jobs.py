@@ -9,6 +9,7 @@ import click
 from forestall.cli.job_moves import cancel, remediate, show_submitted, wait
 from forestall.cli.options import action_body, action_options, client_for, server_options
 from forestall.cli.output import (
+    harmless_json,
     json_option,
     print_json,
     shown,
@@ -138,7 +139,7 @@ def watch(
     path = f"/api/v1/jobs/{_segment(job_id)}/stream" if job_id else "/api/v1/stream"
     first = "0" if job_id and start is None else "" if start is None else str(start)
     for event in follow(client, path, start=first, tell=lambda text: click.echo(text, err=True)):
-        click.echo(event.data if as_json else _event_line(json.loads(event.data)))
+        click.echo(harmless_json(event.data) if as_json else _event_line(json.loads(event.data)))
 
 
 def _event_line(event: dict[str, Any]) -> str:

@@ -21,6 +21,7 @@ _COMMANDS = {
     "simulate": ("forestall.cli.simulate", "simulate", "What would be decided? Leaves no trace."),
     "explain": ("forestall.cli.simulate", "explain", "The same, and why."),
     "jobs": ("forestall.cli.jobs", "jobs", "Submit, read, watch, cancel and remediate jobs."),
+    "approvals": ("forestall.cli.approvals", "approvals", "See, approve and reject what is held."),
     "dlq": ("forestall.cli.dlq", "dlq", "List, retry and dismiss dead letters."),
     "worker": ("forestall.cli.worker", "worker", "Run a Python function as a worker."),
     "workers": ("forestall.cli.workers", "workers", "Create, list and revoke workers."),

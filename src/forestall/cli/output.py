@@ -16,14 +16,30 @@ EXIT_HELD = 5
 EXIT_TIMEOUT = 6
 EXIT_INTERRUPTED = 130
 
+# The server takes no such worker, or is not the one that the worker trusts.
+_OF_WORKERS = ("worker_refused", "ticket_keys_changed")
 DECISION_EXIT = {"DENY": EXIT_DENIED, "THROTTLE": EXIT_DENIED, "REQUIRE_APPROVAL": EXIT_HELD}
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def print_json(value: Any) -> None:
-    """One JSON value, readable; non-ASCII text stays as it is unless the terminal cannot."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=not _is_utf8()))
+    """One JSON value, readable; non-ASCII text stays as it is unless the terminal cannot.
+
+    What a terminal would obey is escaped, which changes no value.
+    """
+    click.echo(harmless_json(json.dumps(value, indent=2, ensure_ascii=not _is_utf8())))
+
+
+def harmless_json(text: str) -> str:
+    """The same JSON, with what a terminal would obey as escapes."""
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\n" else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    return "\\u007f" if char == "\x7f" else json.dumps(char)[1:-1]
 
 
 def _is_utf8() -> bool:
@@ -47,7 +63,7 @@ def fail(error: ForestallError) -> int:
         click.echo(f"error: {shown(error.message)}", err=True)
     if isinstance(error, PlaneRefusedError) and error.body.get("code") == "throttled":
         return EXIT_DENIED
-    if isinstance(error, (PlaneRefusedError, UnavailableError)):
+    if isinstance(error, (PlaneRefusedError, UnavailableError)) or error.code in _OF_WORKERS:
         return EXIT_SERVER
     return EXIT_USAGE if isinstance(error, InvalidRequestError) else EXIT_CHECK_FAILED
 

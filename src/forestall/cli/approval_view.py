@@ -1,0 +1,175 @@
+"""What an approver is shown on a terminal: exactly what would run. Renders; asks nobody.
+
+Agents write most of these texts. Nothing in them is obeyed by a terminal, and none can pass for a
+line of ours: every line is broken by us, and what goes on stands behind a mark of its own.
+"""
+
+import json
+import unicodedata
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_NAME_COLUMNS = 15
+_BAR, _ON = "  | ", "  : "  # a line of a text, and what of it did not fit
+# Letters by category that show nothing.
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+
+
+def plain(text: str) -> str:
+    """One line: what hides, moves or reorders stands as its code point."""
+    return "".join(char if _is_seen(char) else f"<U+{ord(char):04X}>" for char in text)
+
+
+def _is_seen(char: str) -> bool:
+    return char.isprintable() and char not in _BLANK
+
+
+def rendered(context: Mapping[str, Any], *, width: int) -> str:
+    """An approval in full, what runs first and what is decided last, next to the question."""
+    lines = [
+        *_payload(context["job_input"], width),
+        *_conditions(context, width),
+        *_asked(context, width),
+        *_warnings(context, width),
+    ]
+    return "\n".join(lines)
+
+
+def _payload(job_input: Any, width: int) -> Iterator[str]:
+    rest = job_input
+    if isinstance(job_input, dict) and isinstance(job_input.get("prompt"), str):
+        prompt = job_input["prompt"]
+        rest = {key: value for key, value in job_input.items() if key != "prompt"}
+        if prompt:
+            yield f"prompt ({len(prompt)} characters)"
+            yield from _block(prompt, width)
+    if rest and rest != {"context": None}:
+        text = _json(rest)
+        yield f"payload ({len(text)} characters as JSON)"
+        yield from _block(text, width)
+
+
+def _conditions(context: Mapping[str, Any], width: int) -> Iterator[str]:
+    for name in ("constraints", "facts"):
+        if context.get(name):
+            yield f"{name}"
+            yield from _block(_json(context[name]), width)
+
+
+def _asked(context: Mapping[str, Any], width: int) -> Iterator[str]:
+    asked, runs = context["approval"], context["will_run"]
+    yield f"approval {plain(asked['job_id'])}: {plain(asked['approval_status'])}"
+    rows: list[tuple[str, str]] = [
+        ("topic", runs["topic"]),
+        ("capability", runs["capability"] or "none"),
+        *((name, ", ".join(runs[name])) for name in ("requires", "tags") if runs[name]),
+        *([("risk tags", ", ".join(runs["risk_tags"]))] if runs["risk_tags"] else []),
+        *(("label", f"{name}={value}") for name, value in runs["labels"].items()),
+        *([("pack", runs["pack_id"])] if runs["pack_id"] else []),
+        *([("tool call", _json_line(runs["tool_call"]))] if runs["tool_call"] else []),
+        *([("budget", _json_line(runs["budget"]))] if runs["budget"] else []),
+        ("retries", f"{runs['max_retries']}{' (idempotent)' if runs['idempotent'] else ''}"),
+        ("asked by", runs["principal"]),
+        *(
+            [("acts for", runs["actor_id"])]
+            if runs["actor_id"] not in ("", runs["principal"])
+            else []
+        ),
+        ("rule", asked["policy_rule_id"] or "none (the default)"),
+        ("why", asked["policy_reason"]),
+        ("who approves", "; ".join(map(_demand, asked["demands"]))),
+        *(("voted", _vote(vote)) for vote in asked["votes"]),
+        ("time left", _duration(context["time_remaining_ms"] // 1_000)),
+        ("policy", context["policy_snapshot"]),
+        ("job hash", context["job_hash"]),
+    ]
+    for name, text in rows:
+        yield from _row(name, text, width)
+
+
+def _warnings(context: Mapping[str, Any], width: int) -> Iterator[str]:
+    texts = list(_texts({**context, "drift": []}))
+    hidden = sum(not _is_seen(char) and char != "\n" for text in texts for char in text)
+    if hidden:
+        yield from _row(
+            "!", f"{hidden} characters that would hide or reorder text stand as <U+…>", width
+        )
+    if any(unicodedata.bidirectional(char) in ("R", "AL") for text in texts for char in text):
+        yield from _row(
+            "!", "right-to-left letters: your terminal may show words in another order", width
+        )
+    for drift in context["drift"]:
+        yield from _row("!", f"changed since it was asked: {drift}", width)
+    if context["drift"]:
+        yield from _row(
+            "!", "it cannot be approved as it stands; whoever asked can ask again (`repair`)", width
+        )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield name
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+
+
+def _demand(demand: Mapping[str, Any]) -> str:
+    count, roles = demand["quorum"], demand["roles"]
+    if not roles:
+        return "any one person but the requester" if count == 1 else f"any {count} people"
+    return f"{count} with the role {' or '.join(roles)}"
+
+
+def _vote(vote: Mapping[str, Any]) -> str:
+    said = "; ".join(text for text in (vote["reason"], vote["note"]) if text)
+    return f"{vote['principal']}: {vote['decision']}" + (f" ({said})" if said else "")
+
+
+def _duration(seconds: int) -> str:
+    if seconds <= 0:
+        return "none"
+    hours, minutes = seconds // 3_600, seconds % 3_600 // 60
+    if hours >= 48:
+        return f"{hours // 24} days"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min" if minutes else f"{seconds} s"
+
+
+def _row(name: str, text: str, width: int) -> Iterator[str]:
+    first = f"  {name}".ljust(_NAME_COLUMNS)
+    on = _ON.rjust(_NAME_COLUMNS)
+    for number, part in enumerate(_parts(plain(text), width - _NAME_COLUMNS)):
+        yield (on if number else first) + part
+
+
+def _block(text: str, width: int) -> Iterator[str]:
+    for line in text.split("\n"):
+        for number, part in enumerate(_parts(plain(line), width - len(_BAR))):
+            yield (_ON if number else _BAR) + part
+
+
+def _parts(line: str, width: int) -> Iterator[str]:
+    """A line cut to the columns of a screen; at least one part."""
+    part, used = "", 0
+    for char in line:
+        columns = 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        if used + columns > width and part:
+            yield part
+            part, used = "", 0
+        part += char
+        used += columns
+    yield part
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _json_line(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,258 @@
+"""`forestall approvals list|show|approve|reject|repair|watch|stats`.
+
+What is approved is what was shown: the job hash and the snapshot on the screen travel with the
+answer, and the server refuses them when they are not what is asked.
+"""
+
+import json
+import shutil
+import sys
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from forestall.cli.approval_view import plain, rendered
+from forestall.cli.options import client_for, server_options
+from forestall.cli.output import (
+    EXIT_CHECK_FAILED,
+    EXIT_HELD,
+    harmless_json,
+    json_option,
+    print_json,
+    shown,
+)
+from forestall.client.plane import PlaneClient
+
+_APPROVALS = "/api/v1/approvals"
+_WIDTH_WITHOUT_TERMINAL = 100
+_STATUSES = ("pending", "approved", "rejected", "expired", "invalidated", "cancelled")
+
+
+@click.group()
+def approvals() -> None:
+    """See what waits for a person, approve or reject it."""
+
+
+@approvals.command("list")
+@click.option(
+    "--status",
+    type=click.Choice([*_STATUSES, "all"]),
+    default="pending",
+    show_default=True,
+    help="Only approvals that stand so.",
+)
+@click.option("--topic", default="", help="Only jobs of exactly this topic.")
+@click.option(
+    "--limit",
+    default=50,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="At most this many.",
+)
+@server_options
+@json_option
+def list_(
+    status: str, topic: str, limit: int, url: str, api_key: str, tenant: str, as_json: bool
+) -> None:
+    """List approvals, the last asked first."""
+    client = client_for(url, api_key, tenant)
+    items = _pages(client, {"status": "" if status == "all" else status, "topic": topic}, limit)
+    if as_json:
+        print_json({"items": items})
+        return
+    for item in items:
+        line = "  ".join(
+            (
+                item["job_id"],
+                f"{item['approval_status']:11}",
+                item["created_at"][:19],
+                item["topic"],
+                f"by {item['submitted_by']}",
+                item["policy_rule_id"],
+            )
+        )
+        click.echo(f"{shown(line)}: {plain(item['policy_reason'])}")
+    if not items:
+        click.echo("no approvals", err=True)
+
+
+def _pages(client: PlaneClient, query: dict[str, str], limit: int) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = []
+    cursor = ""
+    while len(items) < limit:
+        page = client.get(_APPROVALS, {**query, "cursor": cursor, "limit": str(min(500, limit))})
+        items.extend(page["items"])
+        cursor = page["next_cursor"]
+        if not cursor:
+            break
+    return items[:limit]
+
+
+@approvals.command()
+@click.argument("job_id")
+@server_options
+@json_option
+def show(job_id: str, url: str, api_key: str, tenant: str, as_json: bool) -> None:
+    """Show exactly what would run, why it is held, and its job hash."""
+    context = client_for(url, api_key, tenant).get(f"{_path(job_id)}/context")
+    if as_json:
+        print_json(context)
+        return
+    click.echo(rendered(context, width=_width()))
+
+
+@approvals.command()
+@click.argument("job_id")
+@click.option("--job-hash", default="", help="The hash that you were shown; another one stops it.")
+@click.option("--yes", is_flag=True, help="Do not ask (for scripts); needs --job-hash.")
+@click.option("--reason", default="", help="Why; goes into the record.")
+@click.option("--note", default="", help="A note beside it.")
+@server_options
+@json_option
+def approve(
+    job_id: str,
+    job_hash: str,
+    yes: bool,
+    reason: str,
+    note: str,
+    url: str,
+    api_key: str,
+    tenant: str,
+    as_json: bool,
+) -> None:
+    """Show what would run, ask, and approve exactly that.
+
+    Exit code 0: approved; 1: you said no, or what is asked is not what --job-hash says or has
+    changed; 3: the server refused; 5: counted, and more people have to approve.
+    """
+    if yes and not job_hash:
+        raise click.UsageError("--yes needs --job-hash: say what it is that you approve")
+    if not yes and not sys.stdin.isatty():
+        raise click.UsageError("there is no terminal to ask on; use --yes with --job-hash")
+    client = client_for(url, api_key, tenant)
+    context = client.get(f"{_path(job_id)}/context")
+    click.echo(rendered(context, width=_width()), err=as_json or yes)
+    if job_hash and job_hash != context["job_hash"]:
+        click.echo("not approved: the job hash is not the one that you gave", err=True)
+        raise click.exceptions.Exit(EXIT_CHECK_FAILED)
+    if context["drift"]:
+        click.echo("not approved: see what changed; ask again with `approvals repair`", err=True)
+        raise click.exceptions.Exit(EXIT_CHECK_FAILED)
+    if not yes and not click.confirm("\nApprove exactly this?", err=as_json):
+        click.echo("not approved", err=True)
+        raise click.exceptions.Exit(EXIT_CHECK_FAILED)
+    said = {
+        "job_hash": context["job_hash"],
+        "policy_snapshot": context["policy_snapshot"],
+        "reason": reason,
+        "note": note,
+    }
+    _tell(client.post(f"{_path(job_id)}/approve", said), as_json=as_json)
+
+
+@approvals.command()
+@click.argument("job_id")
+@click.option("--reason", required=True, help="Why; the requester reads it.")
+@click.option("--note", default="", help="A note beside it.")
+@server_options
+@json_option
+def reject(
+    job_id: str, reason: str, note: str, url: str, api_key: str, tenant: str, as_json: bool
+) -> None:
+    """Reject a held job; one no is enough. It ends DENIED."""
+    client = client_for(url, api_key, tenant)
+    _tell(client.post(f"{_path(job_id)}/reject", {"reason": reason, "note": note}), as_json=as_json)
+
+
+def _tell(answer: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(shown(f"{answer['job_id']}  {answer['status']}  (job {answer['state']})"))
+    if answer["status"] == "more_approvals_needed":
+        raise click.exceptions.Exit(EXIT_HELD)
+
+
+@approvals.command()
+@click.argument("job_id")
+@click.option("--apply", is_flag=True, help="Ask again; without it, only look.")
+@server_options
+@json_option
+def repair(job_id: str, apply: bool, url: str, api_key: str, tenant: str, as_json: bool) -> None:
+    """Ask again for a job that policy or facts have drifted away from.
+
+    The gate decides anew, under the policy in force. Exit code 3: there is nothing to mend.
+    """
+    client = client_for(url, api_key, tenant)
+    answer = client.post(f"{_path(job_id)}/repair", {"apply": apply})
+    if as_json:
+        print_json(answer)
+        return
+    click.echo(shown(f"{answer['job_id']}  {answer['state']}"))
+    for drift in answer["drift"]:
+        click.echo(f"  changed  {plain(drift)}")
+    if not apply and answer["repairable"]:
+        click.echo("  nothing was done; --apply asks again")
+
+
+@approvals.command()
+@server_options
+@click.option("--json", "as_json", is_flag=True, help="Print each event as one line of JSON.")
+def watch(url: str, api_key: str, tenant: str, as_json: bool) -> None:
+    """Print what is asked and what became of it, until Ctrl-C; survives lost connections."""
+    from forestall.client.stream import follow
+
+    client = client_for(url, api_key, tenant)
+    events = follow(client, "/api/v1/stream", tell=lambda text: click.echo(shown(text), err=True))
+    for event in events:
+        line = _watched(json.loads(event.data))
+        if line:
+            click.echo(harmless_json(event.data) if as_json else line)
+
+
+_OUTCOMES = {
+    "job.voted": "VOTED",
+    "job.approved": "APPROVED",
+    "job.fulfilled": "APPROVED",
+    "job.rejected": "REJECTED",
+    "job.expired": "EXPIRED",
+    "job.invalidated": "INVALIDATED",
+    "job.cleared": "CLEARED",
+    "job.approval_demanded": "ASKED",
+    "approval.refused": "REFUSED",
+}
+_HELD = "APPROVAL_REQUIRED"
+
+
+def _watched(event: dict[str, Any]) -> str:
+    """One line, or nothing where the event is not about an approval."""
+    data = event["data"]
+    word = _OUTCOMES.get(event["kind"], "")
+    before, state = data.get("state_before", ""), str(data.get("state", ""))
+    if not word and before != state and _HELD in (before, state):
+        word = "ASKED" if state == _HELD else state
+    if not word:
+        return ""
+    at = datetime.fromtimestamp(event["at_us"] / 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    about = (event["job_id"], data.get("topic"), f"by {event['actor']}", data.get("rule_id"))
+    why = (
+        data.get("vote_reason")
+        or data.get("failure_reason")
+        or "; ".join(data.get("drift") or ())
+        or data.get("reason")
+        or data.get("code")
+    )
+    head = "  ".join((at, f"{word:11}", *(plain(str(one)) for one in about if one)))
+    return head + (f": {plain(str(why))}" if why else "")
+
+
+def _width() -> int:
+    if not sys.stdout.isatty():
+        return _WIDTH_WITHOUT_TERMINAL
+    return max(40, shutil.get_terminal_size().columns)
+
+
+def _path(job_id: str) -> str:
+    return f"{_APPROVALS}/{quote(job_id, safe='')}"
