@@ -1,6 +1,6 @@
 """Run the benches and keep their results as JSON in bench/results.
 
-python -m bench [evaluate] [gateway] [startup]
+python -m bench [evaluate] [field] [gateway] [startup] [work]
 """
 
 import json
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import evaluate, field, gateway, startup
+from bench import evaluate, field, gateway, startup, work
 
 RESULTS = Path(__file__).parent / "results"
 BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
@@ -19,6 +19,7 @@ BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
     "field": field.run,
     "gateway": gateway.run,
     "startup": startup.run,
+    "work": work.run,
 }
 
 

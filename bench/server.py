@@ -30,11 +30,12 @@ def use_core(core: int) -> None:
 
 
 @contextlib.contextmanager
-def server(extra: tuple[str, ...] = ()) -> Iterator[Running]:
-    """`forestall serve` in a directory of its own, ended afterwards."""
-    with tempfile.TemporaryDirectory() as folder:
+def server(extra: tuple[str, ...] = (), folder: str = "") -> Iterator[Running]:
+    """`forestall serve` in a directory of its own (or in the one given), ended afterwards."""
+    with tempfile.TemporaryDirectory() as own:
+        data = folder or own
         command = [str(Path(sys.executable).parent / "forestall"), "serve", "--listen"]
-        command += ["127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--data-dir", folder, *extra]
+        command += ["127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--data-dir", data, *extra]
         process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
@@ -44,7 +45,7 @@ def server(extra: tuple[str, ...] = ()) -> Iterator[Running]:
             preexec_fn=lambda: use_core(SERVER_CORE),
         )
         try:
-            yield Running(process.pid, _port(process), Path(folder))
+            yield Running(process.pid, _port(process), Path(data))
         finally:
             process.terminate()
             process.wait(30)

@@ -6,7 +6,10 @@ leases in batches and answers each job by itself, as the worker library does.
 
 import asyncio
 import json
+import os
+import signal
 import statistics
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from bench.server import CLIENT_CORE, KEY, Running, cpu_seconds, server, use_cor
 JOBS = 10_000
 SUBMITTERS = 16
 WORKERS = (1, 8, 64)
+IN_FLIGHT = 10_000
 BATCH = 16  # jobs a worker takes at once
 _SUBMIT = (
     b'{"topic":"job.demo.read","prompt":"status of the nightly build","labels":'
@@ -37,7 +41,54 @@ def run() -> dict[str, Any]:
     with server() as running:
         results["queue_of_100000"] = uvloop.run(_memory(running, 100_000))
         print("queue", results["queue_of_100000"], flush=True)
+    results["recovery"] = _recovery(IN_FLIGHT)
+    print("recovery", results["recovery"], flush=True)
     return results
+
+
+def _recovery(jobs: int) -> dict[str, Any]:
+    """kill -9 with so many jobs in the hands of workers; how long until all are known again."""
+    with tempfile.TemporaryDirectory() as folder:
+        with server(folder=folder) as running:
+            uvloop.run(_fill(running, jobs))
+            os.kill(running.pid, signal.SIGKILL)
+        started = time.perf_counter()
+        with server(folder=folder) as running:
+            seconds = time.perf_counter() - started
+            held = uvloop.run(_held(running))
+    return {"in_flight": jobs, "seconds_to_ready": round(seconds, 2), "leases_known": held}
+
+
+async def _fill(running: Running, jobs: int) -> None:
+    """Submit, and have every job leased."""
+    clients = [await connect(running.port) for _ in range(SUBMITTERS)]
+    left = jobs
+
+    async def submit(client: Client) -> None:
+        nonlocal left
+        while left > 0:
+            left -= 1
+            await client.ask(_post("/api/v1/jobs", _SUBMIT, KEY))
+
+    await asyncio.gather(*(submit(client) for client in clients))
+    leased = number = 0
+    while leased < jobs:
+        client, name, token = await _worker(running, number, parallel=1_000)
+        number += 1
+        lease = _post(f"/api/v1/workers/{name}/lease", b'{"limit": 64}', token)
+        while given := json.loads(await client.ask(lease))["jobs"]:
+            leased += len(given)
+
+
+async def _held(running: Running) -> int:
+    """Leases that the server knows of."""
+    client = await connect(running.port)
+    workers = json.loads(await client.ask(_get("/api/v1/workers/credentials")))["items"]
+    held = 0
+    for worker in workers:
+        path = f"/api/v1/workers/{worker['worker_id']}/jobs"
+        held += len(json.loads(await client.ask(_get(path)))["items"])
+    return held
 
 
 async def _flow(running: Running, workers: int) -> dict[str, Any]:
@@ -109,13 +160,13 @@ async def _memory(running: Running, jobs: int) -> dict[str, Any]:
     }
 
 
-async def _worker(running: Running, number: int) -> tuple[Client, str, str]:
+async def _worker(running: Running, number: int, parallel: int = BATCH) -> tuple[Client, str, str]:
     name = f"w{number}"
     client = await connect(running.port)
     wanted = json.dumps({"worker_id": name, "allowed_topics": ["job.*"]}).encode()
     issued = json.loads(await client.ask(_post("/api/v1/workers/credentials", wanted, KEY)))
     token = issued["token"]
-    body = json.dumps({"max_parallel": BATCH}).encode()
+    body = json.dumps({"max_parallel": parallel}).encode()
     await client.ask(_post(f"/api/v1/workers/{name}/register", body, token))
     return client, name, token
 
@@ -126,6 +177,10 @@ def _post(path: str, body: bytes, key: str) -> bytes:
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
+
+
+def _get(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: bench\r\nX-API-Key: {KEY}\r\n\r\n".encode()
 
 
 def _ms(times: list[float], percentile: int) -> float:
