@@ -109,7 +109,7 @@ class Checks:
         if event is Event.DISMISSED:
             told.dead = False
         elif job.state in TERMINAL:
-            told.dead = event in (Event.DENIED, Event.FAILED, Event.TIMED_OUT, Event.LOST)
+            told.dead = event not in (Event.SUCCEEDED, Event.FULFILLED, Event.CANCELLED)
         if event is Event.RETRIED:
             told.retried += 1
             self._check_retries(told, before)
