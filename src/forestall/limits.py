@@ -100,6 +100,7 @@ STREAM_PAGE_RECORDS_MAX = 256
 STREAM_PAGE_BYTES_MAX = 64 * 1024  # what waits in memory for a reader that does not read
 STREAM_READS_MAX = 2  # at once, so that a replay does not crowd out what else reads
 STREAM_HEARTBEAT_SECONDS = 15  # the wire contract's; the credential is looked at as often
+JOB_WAIT_MS_MAX = 30_000  # of one request for a job; a wait counts as a stream
 STREAM_STOP_SECONDS_MAX = 1  # what a reader has for the rest when the server stops
 WRITE_STALL_SECONDS_MAX = 60  # a client that reads nothing for so long loses its connection
 WEBSOCKET_MESSAGE_BYTES_MAX = 4 * 1024  # a stream takes no messages; this bounds what it ignores

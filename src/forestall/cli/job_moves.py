@@ -17,11 +17,12 @@ from forestall.cli.output import (
     print_json,
     shown,
 )
-from forestall.client.plane import PlaneRefusedError
+from forestall.client.plane import PlaneClient, PlaneRefusedError
 
 _ENDED = ("SUCCEEDED", "FAILED", "CANCELLED", "TIMEOUT", "DENIED", "OUTPUT_QUARANTINED")
 _STATE_EXIT = {"SUCCEEDED": 0, "DENIED": EXIT_DENIED}
-_POLL_SECONDS_FIRST, _POLL_SECONDS_MAX = 0.05, 1.0
+_WAIT_SECONDS = 20.0  # of one request; a connection that is silent for 30 s counts as lost
+_POLL_SECONDS = 1.0
 
 
 def show_submitted(answer: dict[str, Any], *, as_json: bool) -> None:
@@ -92,14 +93,12 @@ def wait(
     """
     client = client_for(url, api_key, tenant)
     until = time.monotonic() + timeout if timeout is not None else None
-    pause = _POLL_SECONDS_FIRST
-    while True:
-        job = client.get(_path(job_id))
-        left = until - time.monotonic() if until is not None else pause
-        if job["state"] in _ENDED or left <= 0:
+    job = client.get(_path(job_id))
+    while job["state"] not in _ENDED:
+        left = until - time.monotonic() if until is not None else _WAIT_SECONDS
+        if left <= 0:
             break
-        time.sleep(min(pause, left))
-        pause = min(_POLL_SECONDS_MAX, pause * 1.5)
+        job = _when_changed(client, job, min(left, _WAIT_SECONDS))
     if as_json:
         print_json(job)
     else:
@@ -111,6 +110,22 @@ def wait(
     if state not in _ENDED:
         raise click.exceptions.Exit(EXIT_HELD if state == "APPROVAL_REQUIRED" else EXIT_TIMEOUT)
     raise click.exceptions.Exit(_STATE_EXIT.get(state, EXIT_CHECK_FAILED))
+
+
+def _when_changed(client: PlaneClient, job: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """The job after it changed, or later. A server that does not wait is not asked in a storm."""
+    began = time.monotonic()
+    query = {"wait_ms": str(max(1, int(seconds * 1_000))), "while_state": job["state"]}
+    try:
+        after: dict[str, Any] = client.get(_path(job["id"]), query)
+    except PlaneRefusedError as refused:
+        if refused.status != 429:
+            raise
+        after = job
+    if after["state"] == job["state"]:
+        left = seconds - (time.monotonic() - began)
+        time.sleep(max(0.0, min(left, _POLL_SECONDS)))
+    return after
 
 
 def _path(job_id: str) -> str:

@@ -9,7 +9,7 @@ from forestall.control.gate import PolicyUnavailableError
 from forestall.control.keys import create_key, list_keys, revoke_key
 from forestall.control.plane import Plane
 from forestall.control.ports import JobCursor, JobFilter
-from forestall.control.read import list_jobs, list_snapshots, read_decisions, read_job
+from forestall.control.read import list_jobs, list_snapshots, read_decisions
 from forestall.control.remediate import remediate
 from forestall.control.simulate import explain, simulate
 from forestall.control.submit import Submitted, submit
@@ -22,6 +22,7 @@ from forestall.server.api_work import ENDPOINTS as WORK_ENDPOINTS
 from forestall.server.http import Answer, Call, Endpoint
 from forestall.server.query import instant_us, limit_of, state_of
 from forestall.server.stream import open_stream
+from forestall.server.waits import read_when_changed
 from forestall.wire.compat import iso_time, remediation_objects
 from forestall.wire.decisions import check_answer, decision_object, explain_object
 from forestall.wire.errors import error_object
@@ -145,7 +146,7 @@ async def _list_jobs(plane: Plane, call: Call) -> Answer:
 
 
 async def _read_job(plane: Plane, call: Call) -> Answer:
-    view = await read_job(plane, call.who, call.params[0])
+    view = await read_when_changed(plane, call)
     result = await plane.store.result(view.job.tenant, view.job.id)
     held = plane.leases.get(view.job.tenant, view.job.id)
     progress = (held.progress, held.percent) if held is not None else ("", 0)
@@ -258,7 +259,13 @@ _DLQ = "/api/v1/dlq"
 ENDPOINTS = (
     Endpoint("POST", _JOBS, P.JOBS_WRITE, _submit_job, "Submit a job", SubmissionBody),
     Endpoint("GET", _JOBS, P.JOBS_READ, _list_jobs, "List jobs, newest change first"),
-    Endpoint("GET", _JOBS + "/{job_id}", P.JOBS_READ, _read_job, "Read one job"),
+    Endpoint(
+        "GET",
+        _JOBS + "/{job_id}",
+        P.JOBS_READ,
+        _read_job,
+        "Read one job; `wait_ms` waits for a change",
+    ),
     Endpoint(
         "GET",
         _JOBS + "/{job_id}/decisions",

@@ -1,0 +1,81 @@
+"""Wait for a job to change, in one request instead of many. Holds a listener and no copy.
+
+A wait counts as a stream towards what a key, a tenant and the server may have open. It ends when
+the state is another one, when its time is over, when the key ends, when the client hangs up and
+when the server stops; whatever ended it, the answer is the job as it is.
+"""
+
+import asyncio
+import contextlib
+
+from forestall.control.announce import Listener
+from forestall.control.keys import still_valid
+from forestall.control.plane import Plane
+from forestall.control.ports import JobView
+from forestall.control.read import read_job
+from forestall.errors import InvalidRequestError, UnauthorizedError
+from forestall.jobs.job import JobState
+from forestall.jobs.lifecycle import TERMINAL
+from forestall.limits import JOB_WAIT_MS_MAX
+from forestall.server.http import Call
+from forestall.server.query import state_of
+
+
+async def read_when_changed(plane: Plane, call: Call) -> JobView:
+    """The job of the path, after the wait that `wait_ms` and `while_state` ask for, if any.
+
+    Raises JobNotFoundError, InvalidRequestError, TooManyStreamsError, StoppingError.
+    """
+    job_id = call.params[0]
+    wait_ms = _milliseconds(call.query.get("wait_ms", ""))
+    state = _state(call.query.get("while_state", ""))
+    view = await read_job(plane, call.who, job_id)
+    state = state or view.job.state
+    if not wait_ms or view.job.state is not state or state in TERMINAL:
+        return view
+    gone = asyncio.ensure_future(call.gone())
+    try:
+        with plane.announcer.listen(call.who, job_id) as listener:
+            gone.add_done_callback(lambda _: listener.wake())
+            await _wait(plane, call, listener, gone, state=state, seconds=wait_ms / 1_000)
+    finally:
+        gone.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await gone
+    return await read_job(plane, call.who, job_id)
+
+
+async def _wait(
+    plane: Plane,
+    call: Call,
+    listener: Listener,
+    gone: "asyncio.Future[None]",
+    *,
+    state: JobState,
+    seconds: float,
+) -> None:
+    clock = asyncio.get_running_loop().time
+    until = clock() + seconds
+    while not gone.done() and not plane.announcer.stopping:
+        if not still_valid(plane, call.who):
+            raise UnauthorizedError("unauthorized: the key was revoked or has expired")
+        # Read after listening began: what happens from here on wakes us.
+        if (await read_job(plane, call.who, call.params[0])).job.state is not state:
+            return
+        if not await listener.wait(max(0.0, until - clock())):
+            return
+
+
+def _milliseconds(text: str) -> int:
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdecimal()) or len(text) > 9:
+        raise InvalidRequestError(f"`wait_ms` is a whole number from 0 to {JOB_WAIT_MS_MAX}")
+    return min(int(text), JOB_WAIT_MS_MAX)
+
+
+def _state(text: str) -> JobState | None:
+    try:
+        return state_of(text)
+    except InvalidRequestError:
+        raise InvalidRequestError("`while_state` is one of " + ", ".join(JobState)) from None
