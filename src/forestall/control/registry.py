@@ -11,7 +11,7 @@ import msgspec
 
 from forestall.control.ports import RegistryEntry, Store
 from forestall.errors import InvalidRequestError
-from forestall.jobs.registry import Pool, PoolStatus, Topic
+from forestall.jobs.registry import Pool, PoolStatus, Topic, TopicStatus
 from forestall.jobs.schemas import InputSchema
 
 TOPIC, POOL, SCHEMA = "topic", "pool", "schema"
@@ -57,10 +57,16 @@ class Registry:
     def pool_of(self, tenant: str, topic: str) -> str:
         """Whose workers serve a topic; empty when any may.
 
-        A pool that is gone or not active gives `CLOSED_POOL`, which nobody serves: its jobs wait.
+        A topic that was disabled or taken back, or whose pool is gone or not active, gives
+        `CLOSED_POOL`, which nobody serves: its jobs wait.
         """
-        known = self.topics(tenant).get(topic)
-        if known is None or not known.value.pool:
+        topics = self.topics(tenant)
+        known = topics.get(topic)
+        if known is None:
+            return CLOSED_POOL if topics else ""
+        if known.value.status is TopicStatus.DISABLED:
+            return CLOSED_POOL
+        if not known.value.pool:
             return ""
         pool = self.pools(tenant).get(known.value.pool)
         if pool is None or pool.value.status is not PoolStatus.ACTIVE:

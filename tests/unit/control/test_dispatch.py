@@ -199,6 +199,20 @@ def test_another_tenants_jobs_do_not_exist(door: Door, worker: Worker) -> None:
     assert job(door, given["job_id"])["state"] == "DISPATCHED"
 
 
+def test_the_jobs_of_a_disabled_topic_wait(door: Door, worker: Worker) -> None:
+    """Disabling a topic stops what is queued, and enabling it lets that go on."""
+    topics = "/api/v1/topics"
+    job_id = submit(door)["job_id"]
+    for status, given in (("disabled", 0), ("active", 1)):
+        door.ask("POST", topics, {"name": "job.demo.read", "status": status})
+        assert len(worker.lease()) == given
+    door.ask("POST", f"{JOBS}/{job_id}/cancel")
+    submit(door)
+    door.ask("POST", topics, {"name": "job.demo.other"})
+    assert door.ask("DELETE", f"{topics}/job.demo.read").status == 204
+    assert worker.lease() == []
+
+
 def test_no_more_than_it_can_run(door: Door) -> None:
     narrow = Worker(door, "narrow", parallel=2)
     for _ in range(5):
