@@ -6,7 +6,6 @@ A claim is a dispatch: the gate decides again, and an approval is consumed by it
 from forestall.control.dispatch import Dispatched, dispatch_one
 from forestall.control.plane import Plane
 from forestall.control.read import read_job
-from forestall.control.registry import CLOSED_POOL
 from forestall.errors import ConflictError, ForbiddenError
 from forestall.identity.credentials import Subject, caller_name
 from forestall.jobs.lifecycle import WAITING
@@ -14,8 +13,8 @@ from forestall.jobs.schedule import entry_of
 
 
 class NotClaimableError(ConflictError):
-    """The job cannot be claimed now: it waits for a person, runs already, was stopped at the
-    gate, or has ended. `details.state` says which."""
+    """The job cannot be claimed: it waits for a person, runs already, was stopped at the gate, has
+    ended, or only workers may run it. `details.state` says in which state it is."""
 
     code, http_status = "not_claimable", 409
 
@@ -25,17 +24,18 @@ async def claim(plane: Plane, subject: Subject, job_id: str) -> Dispatched:
     job = (await read_job(plane, subject, job_id)).job
     if job.principal != subject.principal:
         raise ForbiddenError("only who submitted the job may claim it")
-    closed = plane.registry.pool_of(job.tenant, job.topic) == CLOSED_POOL
-    if not closed and job.state in WAITING and job.not_before_us <= plane.clock.now_us():
+    if plane.registry.pool_of(job.tenant, job.topic) or job.requires:
+        raise NotClaimableError(
+            "the topic belongs to a pool of workers or is closed, or the job requires what only a"
+            " worker has",
+            details={"state": job.state.value},
+        )
+    if job.state in WAITING and job.not_before_us <= plane.clock.now_us():
         plane.queue.remove(job.tenant, job.id)  # no worker is offered it meanwhile
         given = await dispatch_one(plane, caller_name(subject.principal), entry_of(job))
         if given is not None:
             return given
         job = (await read_job(plane, subject, job_id)).job
-    if closed:
-        raise NotClaimableError(
-            "the topic is disabled, or its pool is closed", details={"state": job.state.value}
-        )
     raise NotClaimableError(
         f"the job is {job.state}" + (f": {job.failure_reason}" if job.failure_reason else ""),
         details={"state": job.state.value, "code": job.failure_code},

@@ -12,8 +12,8 @@ from forestall.identity.roles import Role
 from forestall.jobs.approval import ApprovalStatus
 from forestall.store.memory import MemoryStore
 from tests.asgi import Door, assert_coded, opened
-from tests.unit.control.crew import JOBS, Worker, enforce, job, kinds, pass_time
 from tests.e2e.harness import Reply
+from tests.unit.control.crew import JOBS, Worker, enforce, job, kinds, pass_time
 
 APPROVALS = "/api/v1/approvals"
 ASK = """\
@@ -382,6 +382,22 @@ def test_the_caller_claims_its_approved_job_once(case: Case) -> None:
     assert renewed.json["state"] == "RUNNING"
     done = case.door.ask("POST", f"{path}/complete", said, key=case.agent)
     assert done.json["state"] == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("what", ["requires", "pool", "disabled"])
+def test_what_only_workers_may_run_is_not_claimed(case: Case, what: str) -> None:
+    """A claim is not a way round the pool, or round an operator who closed the topic."""
+    door = case.door
+    job_id = case.submit(requires=["gpu"]) if what == "requires" else case.job_id
+    case.vote(case.ann, job_id=job_id)
+    if what == "pool":
+        assert door.ask("PUT", "/api/v1/pools/deploy", {}).status == 201
+        door.ask("POST", "/api/v1/topics", {"name": "job.deploy.apply", "pool": "deploy"})
+    if what == "disabled":
+        door.ask("POST", "/api/v1/topics", {"name": "job.deploy.apply", "status": "disabled"})
+    reply = door.ask("POST", f"{JOBS}/{job_id}/claim", key=case.agent)
+    assert_coded(reply, 409, "not_claimable")
+    assert job(door, job_id)["state"] == "PENDING"
 
 
 # -- the list --
