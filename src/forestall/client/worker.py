@@ -233,6 +233,7 @@ class Worker:
             return
         if given.lease_id in self._runs:
             _LOG.error("job %s was handed out twice; it runs once", given.job_id)
+            self._counts["refused"] += 1
         elif self._link.stopping.is_set() or self._room() < 1:
             self._errand(self._give_back(given.job_id, given.lease_id))
         else:
