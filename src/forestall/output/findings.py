@@ -62,7 +62,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     bytes_max: int = 64 * 1024 * 1024
     findings_max: int = 10_000
     decoded_bytes_max: int = 64 * 1024 * 1024  # of all encodings together
-    depth_max: int = 3  # encodings inside encodings
+    depth_max: int = 4  # encodings inside encodings
     expired: Callable[[], bool] = _never
 
 

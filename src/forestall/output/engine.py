@@ -1,0 +1,161 @@
+"""Find what the kinds describe in one piece of text: keywords first, then patterns, then checks.
+
+One Aho-Corasick pass over all keywords says where each pattern has to look; patterns are RE2, one
+at a time. The cost is linear in the text. Knows nothing of blocks, encodings or characters.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import ahocorasick
+import re2
+
+from forestall.output.findings import REACH_BYTES_MAX, Candidate, Detector, Kind
+
+_PATTERN_MEMORY_BYTES = 16 << 20
+_KEYWORDS_MEMORY_BYTES = 64 << 20
+_CONTEXT_BEFORE_BYTES, _CONTEXT_AFTER_BYTES = 128, 64
+_WIDER_BYTES = 4_096  # how much farther a match that meets the end of its window may look at once
+_ENGINES_KEPT = 64
+
+
+class Hit(NamedTuple):
+    """One accepted match: bytes of the text that was searched."""
+
+    start: int
+    end: int
+    confidence: float
+    kind: Kind
+    detector: str
+    value: bytes
+    cut: bool  # it may go on behind the reach of a match
+
+
+class Engine:
+    """The compiled form of some detectors. Patterns are compiled when first needed."""
+
+    def __init__(self, detectors: Sequence[Detector]) -> None:
+        self._kinds = [(kind, each.name) for each in detectors for kind in each.kinds]
+        self._patterns: list[Any] = [None] * len(self._kinds)
+        self._everywhere = [n for n, (kind, _) in enumerate(self._kinds) if not kind.keywords]
+        users: dict[str, list[int]] = {}
+        for number, (kind, _) in enumerate(self._kinds):
+            for word in dict.fromkeys(kind.keywords):
+                users.setdefault(word, []).append(number)
+        self._any_keyword = _any_of(users) if users else None
+        self._automaton = ahocorasick.Automaton()
+        for word, numbers in users.items():
+            raw = word.encode().decode("latin-1")
+            self._automaton.add_word(
+                raw,
+                tuple((n, len(raw) + self._kinds[n][0].before) for n in numbers),
+            )
+        if users:
+            self._automaton.make_automaton()
+        self._afters = [kind.after for kind, _ in self._kinds]
+
+    def hits(self, data: bytes) -> Iterator[Hit]:
+        """Every accepted match, kind by kind."""
+        for number, windows in self._windows(data).items():
+            for low, high in windows:
+                yield from self._search(number, data, low, high)
+        for number in self._everywhere:
+            yield from self._search(number, data, 0, len(data))
+
+    def _windows(self, data: bytes) -> dict[int, list[list[int]]]:
+        """Where each kind has to look; windows that meet are one."""
+        found: dict[int, list[list[int]]] = {}
+        first = self._any_keyword and self._any_keyword.search(data)
+        if first is None:
+            return found
+        size = len(data)
+        afters = self._afters
+        text = data.lower().decode("latin-1")
+        for last, users in self._automaton.iter(text, first.start()):
+            for number, back in users:
+                low, high = max(0, last + 1 - back), min(size, last + 1 + afters[number])
+                windows = found.get(number)
+                if windows is None:
+                    found[number] = [[low, high]]
+                elif low <= windows[-1][1]:
+                    windows[-1][1] = high if high > windows[-1][1] else windows[-1][1]
+                else:
+                    windows.append([low, high])
+        return found
+
+    def _search(self, number: int, data: bytes, low: int, high: int) -> Iterator[Hit]:
+        pattern = self._patterns[number]
+        if pattern is None:
+            pattern = self._patterns[number] = _compiled(self._kinds[number][0])
+        kind, detector = self._kinds[number]
+        while low < high:
+            match = pattern.search(data, low, high)
+            if match is None:
+                return
+            match, cut = _whole(pattern, data, match, high)
+            start, end = match.span()
+            hit = _checked(kind, detector, data, match, cut)
+            if hit is not None:
+                yield hit
+            low = max(end, start + 1)
+
+
+@lru_cache(maxsize=_ENGINES_KEPT)
+def engine_of(detectors: tuple[Detector, ...]) -> Engine:
+    """The engine of these detectors; compiled once for each set of them."""
+    return Engine(detectors)
+
+
+def _whole(pattern: Any, data: bytes, match: Any, high: int) -> tuple[Any, bool]:
+    """The match again with room behind it, when it may have been cut by the end of its window."""
+    start = match.start()
+    farthest = min(len(data), start + REACH_BYTES_MAX)
+    while match.end() == high < farthest:
+        high = min(farthest, high + _WIDER_BYTES)
+        match = pattern.match(data, start, high) or match
+    return match, match.end() == start + REACH_BYTES_MAX
+
+
+def _checked(kind: Kind, detector: str, data: bytes, match: Any, cut: bool) -> Hit | None:
+    start, end = match.span()
+    groups = match.re.groups
+    first, last = match.span(1) if groups else (start, end)
+    if first < 0:
+        first, last = start, end
+    value = data[first:last]
+    confidence: float | None = kind.confidence
+    if kind.check is not None:
+        candidate = Candidate(
+            value=value.decode("utf-8", "replace"),
+            matched=data[start:end].decode("utf-8", "replace"),
+            groups=tuple(_text(match.group(n)) for n in range(1, groups + 1)),
+            before=data[max(0, start - _CONTEXT_BEFORE_BYTES) : start].decode("utf-8", "replace"),
+            after=data[end : end + _CONTEXT_AFTER_BYTES].decode("utf-8", "replace"),
+        )
+        confidence = kind.check(candidate)
+    if confidence is None or first == last:
+        return None
+    return Hit(first, last, confidence, kind, detector, value, cut)
+
+
+def _text(group: bytes | None) -> str:
+    return "" if group is None else group.decode("utf-8", "replace")
+
+
+def _compiled(kind: Kind) -> Any:
+    return re2.compile(kind.pattern, _options(_PATTERN_MEMORY_BYTES, any_case=kind.any_case))
+
+
+def _any_of(words: Sequence[str] | dict[str, Any]) -> Any:
+    """Whether there is any keyword at all: much faster than where, and most texts have none."""
+    pattern = "|".join(re2.escape(word) for word in sorted(words))
+    return re2.compile(pattern, _options(_KEYWORDS_MEMORY_BYTES, any_case=True))
+
+
+def _options(memory_bytes: int, *, any_case: bool) -> Any:
+    options = re2.Options()
+    options.case_sensitive = not any_case
+    options.log_errors = False
+    options.max_mem = memory_bytes
+    return options
