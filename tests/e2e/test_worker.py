@@ -19,6 +19,7 @@ from tests.e2e.harness import (
     poll,
     serving,
 )
+from tests.e2e.test_bad_input import first_answer
 
 pytestmark = pytest.mark.e2e
 SHORT = ("--lease-seconds", "1")
