@@ -160,6 +160,7 @@ class Operator(Agent):
 
     def __init__(self, world: World, tenant: str, name: str, key: str, key_id: str) -> None:
         super().__init__(world, tenant, name, key, key_id)
+        self.content = False  # with the policy as it is
         self.agents: list[Agent] = []
         self.grants: dict[str, tuple[WorkerGrant, str]] = {}  # worker id → grant, its key now
 
@@ -179,7 +180,8 @@ class Operator(Agent):
             await act()
 
     async def _policy(self) -> None:
-        if self.tenant == "acme":  # one policy for all: the other operator leaves it alone
+        # One policy for all: the other operator leaves it alone.
+        if self.tenant == "acme" and not self.content:
             await self.put_into_force(policy_text(self.random))
 
     async def put_into_force(self, text: str) -> None:

@@ -172,17 +172,25 @@ class Checks:
             raise self._violated("1", job, "what was decided is not what is dispatched")
         if before.deadline_at_us and lease.dispatched_at_us >= before.deadline_at_us:
             raise self._violated("6", job, "dispatched after its deadline")
-        bound = lease.constraints.budgets.max_concurrent_jobs if lease.constraints else None
-        if bound is not None:
-            self.counts["dispatches with a bound on concurrency"] += 1
-            running = sum(
-                other.job.state in HELD_BY_WORKER
-                and other.job.lease is not None
-                and (other.job.tenant, other.job.lease.rule_id) == (job.tenant, lease.rule_id)
-                for other in self.jobs.values()
-            )
-            if running > bound:
-                raise self._violated("6", job, f"{running} run under a bound of {bound}")
+        if decision.snapshot == self.in_force:  # else it has to stay behind: see `handed_over`
+            self._check_bound(job)
+
+    def _check_bound(self, job: Job) -> None:
+        lease = job.lease
+        if lease is None or lease.constraints is None:
+            return
+        bound = lease.constraints.budgets.max_concurrent_jobs
+        if bound is None:
+            return
+        self.counts["looks at a bound on concurrency"] += 1
+        running = sum(
+            other.job.state in HELD_BY_WORKER
+            and other.job.lease is not None
+            and (other.job.tenant, other.job.lease.rule_id) == (job.tenant, lease.rule_id)
+            for other in self.jobs.values()
+        )
+        if running > bound:
+            raise self._violated("6", job, f"{running} run under a bound of {bound}")
 
     def _check_retries(self, told: Told, before: Job) -> None:
         allowed = RETRIES_DEFAULT if before.max_retries is None else before.max_retries
@@ -231,6 +239,7 @@ class Checks:
             raise self._violated("1", job, "handed over under a snapshot that is not in force")
         if lease.snapshot != self.in_force:
             self.counts["tickets that an unanswered activation overtook"] += 1
+        self._check_bound(job)
         told.tickets = {**told.tickets, lease.id: job.attempt}
 
     def ran(self, job: Job) -> None:

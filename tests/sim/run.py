@@ -101,6 +101,10 @@ async def _run(
     chaos = world.loop.create_task(_chaos(world))
     while world.steps < steps and world.loop.time() < CHAOS_S_MAX:
         await world.until_violated(1.0)
+        if seed % 2 and world.steps > steps // 2 and not operators[0].content:
+            # Half of the runs: no later change of the policy may help what it left behind.
+            operators[0].content = True
+            await operators[0].put_into_force(policy_text(world.chance("calm"), calm=True))
     # -- calm: no fault any more; what was asked comes to its end --
     world.stopping = True
     chaos.cancel()
@@ -112,7 +116,8 @@ async def _run(
     await _ended(world, acting)
     await world.until_violated(_LAST_DELIVERY_S)
     await final.settled(world, what="when calm begins")
-    await operators[0].put_into_force(policy_text(world.chance("calm"), calm=True))
+    if not operators[0].content:
+        await operators[0].put_into_force(policy_text(world.chance("calm"), calm=True))
     for operator in operators:  # a request that was delivered twice may have ended a new one
         for grant in _GRANTS:
             await operator.issue(grant)
