@@ -12,12 +12,12 @@ from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
 from forestall.control.ports import PreconditionFailedError
 from forestall.control.read import read_job
-from forestall.control.remediate import child_of, offered_remediations, own_key
-from forestall.control.submit import Submitted, submit
+from forestall.control.remediate import child_of, offered_remediations
+from forestall.control.submit import IdempotencyConflictError, Submitted, submit
 from forestall.errors import ConflictError, ForbiddenError, NotFoundError
 from forestall.identity.credentials import Subject
 from forestall.identity.roles import Permission
-from forestall.jobs.job import Job, JobState, stored_submission
+from forestall.jobs.job import OWN_KEY_PREFIX, Job, JobState, stored_submission
 from forestall.jobs.lifecycle import Event
 from forestall.policy.rules import Remediation
 
@@ -44,7 +44,6 @@ async def retry(plane: Plane, subject: Subject, job_id: str, *, force: bool = Fa
     view = await read_job(plane, subject, job_id)
     job = view.job
     require_control(subject, job)
-    key = own_key("retry", job, subject)
     if not job.dead_at_us:
         raise _not_there(job_id)
     if job.state is JobState.DENIED:
@@ -56,8 +55,15 @@ async def retry(plane: Plane, subject: Subject, job_id: str, *, force: bool = Fa
             )
         if not subject.may(Permission.JOBS_CONTROL):
             raise ForbiddenError("`force` needs `jobs.control`")
+    key = f"{OWN_KEY_PREFIX}retry:{job.id}"  # one for everybody: a dead letter is retried once
     submission = msgspec.structs.replace(stored_submission(job, view.payload), idempotency_key=key)
-    submitted = await submit(plane, subject, submission, child_of(job))
+    try:
+        submitted = await submit(plane, subject, submission, child_of(job))
+    except IdempotencyConflictError:  # somebody else did, and did not come to dismiss it
+        entry = await plane.store.idempotency(job.tenant, key)
+        with contextlib.suppress(PreconditionFailedError):
+            await _dismiss(plane, job, subject, child=entry.job_id if entry else "")
+        raise _not_there(job_id) from None
     with contextlib.suppress(PreconditionFailedError):  # somebody else dismissed it meanwhile
         await _dismiss(plane, job, subject, child=submitted.job.id)
     return submitted
