@@ -58,6 +58,7 @@ class Checks:
         self.answered = ""  # the last activation that somebody was told of
         self.superseded: set[str] = set()  # digests in force before that one
         self.by_idempotency: dict[tuple[str, str], str] = {}
+        self.retried: set[Name] = set()  # dead letters that were submitted again
         self.cancelled: set[Name] = set()  # of which a cancellation was answered
         self.leases: dict[str, Job] = {}  # lease id → the job as it was dispatched with it
         self.counts: Counter[str] = Counter()
@@ -90,6 +91,11 @@ class Checks:
             if key in self.by_idempotency:
                 raise self._violated("10", job, "one idempotency key made two jobs")
             self.by_idempotency[key] = job.id
+        if job.lineage is not None and not job.lineage.remediation_id:
+            parent = (job.tenant, job.lineage.parent_job_id)
+            if parent in self.retried:
+                raise self._violated("10", job, "one dead letter was retried as two jobs")
+            self.retried.add(parent)
         allowed = put.decision.decision in ALLOWED
         if allowed != (job.state is JobState.PENDING) or put.decision.stage is not Stage.SUBMIT:
             raise self._violated("1", job, f"born {job.state} by a {put.decision.decision}")

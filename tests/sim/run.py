@@ -116,8 +116,9 @@ async def _run(
     await _ended(world, acting)
     await world.until_violated(_LAST_DELIVERY_S)
     await final.settled(world, what="when calm begins")
-    if not operators[0].content:
-        await operators[0].put_into_force(policy_text(world.chance("calm"), calm=True))
+    calm = policy_text(world.chance("calm"), calm=True)
+    if world.checks.answered != compiled(calm).digest:
+        await operators[0].put_into_force(calm)
     for operator in operators:  # a request that was delivered twice may have ended a new one
         for grant in _GRANTS:
             await operator.issue(grant)

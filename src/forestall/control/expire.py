@@ -33,9 +33,7 @@ async def tick(plane: Plane) -> None:
             continue  # answered, or renewed, while the others were ended
         with contextlib.suppress(PreconditionFailedError):  # answered at this very moment
             await commit_move(plane, _end_of_lease(plane, held.job, now_us=now_us), now_us=now_us)
-    for rule in plane.leases.bounds:
-        if plane.leases.has_place(rule) and plane.queue.unpark(rule):
-            plane.workers.wake_all()
+    _offer_places(plane)
     while plane.deadlines and plane.deadlines[0][0] <= now_us:
         due = heapq.heappop(plane.deadlines)
         try:
@@ -46,6 +44,13 @@ async def tick(plane: Plane) -> None:
         except BaseException:
             heapq.heappush(plane.deadlines, due)
             raise
+
+
+def _offer_places(plane: Plane) -> None:
+    """Who was let forward may have ended in another way, and its place is free still."""
+    for rule in plane.leases.bounds:
+        if plane.leases.has_place(rule) and plane.queue.unpark(rule):
+            plane.workers.wake_all()
 
 
 def _end_of_lease(plane: Plane, job: Job, *, now_us: int) -> Move:

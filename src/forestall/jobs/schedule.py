@@ -197,10 +197,6 @@ class Queue:
             self._parked.pop(key, None)
         return found
 
-    def parked(self) -> list[Hashable]:
-        """The keys under which jobs are parked."""
-        return list(self._parked)
-
     def unpark_all(self) -> bool:
         """Let all of them line up again: what bound them may have changed."""
         parked, self._parked = self._parked, {}
