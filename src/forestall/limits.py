@@ -30,6 +30,7 @@ POLICY_NODES_MAX = 650_000  # keys and values, lists twice: 10,000 rules of 65; 
 POLICY_PROBLEMS_MAX = 1_000  # then reading stops
 POLICY_PROBLEMS_SHOWN_MAX = 50  # a person mends a screenful at a time
 RULES_PER_FILE_MAX = 10_000  # compile stays inside a second (bench/evaluate.py)
+OUTPUT_RULES_PER_FILE_MAX = 500  # their words are looked for in every result
 LIST_ITEMS_PER_FIELD_MAX = 1_000  # a longer list wants a label or a tag, not a rule
 GLOB_CHARS_MAX = 512
 REASON_CHARS_MAX = 1_024

@@ -8,7 +8,7 @@ to a denied request.
 from collections.abc import Sequence
 
 from forestall.policy.problems import PolicyError, Problem
-from forestall.policy.rules import Policy
+from forestall.policy.rules import OutputRule, Policy, Rule
 from forestall.policy.snapshot import ENGINE_VERSION, Layer, RuleError, RuleList, Snapshot
 
 __all__ = ["ENGINE_VERSION", "Layer", "RuleError", "RuleList", "Snapshot", "compile_policy"]
@@ -50,7 +50,8 @@ def _reject_clashes(policies: Sequence[Policy]) -> None:
                 )
             )
         seen_names[policy.name] = policy.source
-        for rule in (*policy.rules, *policy.input_rules):
+        rules: list[Rule | OutputRule] = [*policy.rules, *policy.input_rules]
+        for rule in [*rules, *policy.output_rules]:
             if rule.id in seen_rules:
                 problems.append(
                     Problem(

@@ -16,16 +16,23 @@ from forestall.limits import (
     RULES_PER_FILE_MAX,
 )
 from forestall.policy.document import Mapping, Node, no_collection, parse_document, plain_value
-from forestall.policy.matching import read_match
+from forestall.policy.matching import read_match, read_payload_content
 from forestall.policy.outcomes import (
     read_approval,
     read_constraints,
     read_remediations,
     read_throttle,
 )
+from forestall.policy.output_language import (
+    SEVERITIES,
+    note_id,
+    read_detect,
+    read_output_rules,
+    read_output_want,
+)
 from forestall.policy.peer_words import PEER_DECISIONS, PEER_RULE_KEYS, PEER_TOP_KEYS
 from forestall.policy.reader import Reader
-from forestall.policy.rules import Effect, Policy, PolicyTest, Rule
+from forestall.policy.rules import Effect, OutputTest, Policy, PolicyTest, Rule
 
 _TOP_KEYS = (
     "version",
@@ -38,6 +45,8 @@ _TOP_KEYS = (
     "topics",
     "rules",
     "input_rules",
+    "output_rules",
+    "detect",
     "tests",
 )
 _RULE_KEYS = (
@@ -53,9 +62,9 @@ _RULE_KEYS = (
     "owner",
     "severity",
 )
+_SAYS_SOMETHING = {"rules", "input_rules", "output_rules", "default_decision"}
 _DERIVE_KEYS = ("kind", "topics", "fields", "dialect", "workspace")
 _INPUT_EFFECTS = (Effect.DENY, Effect.REQUIRE_APPROVAL)  # content can tighten, never allow
-_SEVERITIES = ("low", "medium", "high", "critical")
 _TEST_REQUEST_KEYS = (
     "topic",
     "tenant",
@@ -117,9 +126,10 @@ def _read_policy(reader: Reader, root: Node | None) -> Policy | None:
             top.entries["layer"][1], f"unknown layer `{layer}`", "did you mean `invariants`?"
         )
     name = reader.text(top, "name") or layer or Path(reader.source).stem
-    if not {"rules", "input_rules", "default_decision"} & top.entries.keys():
+    if not _SAYS_SOMETHING & top.entries.keys():
         reader.problem(top, "there are no `rules`", "an empty policy denies everything: say so")
     first_line: dict[str, int] = {}
+    tests = read_tests(reader, top)
     return Policy(
         name=name,
         source=reader.source,
@@ -131,7 +141,10 @@ def _read_policy(reader: Reader, root: Node | None) -> Policy | None:
         caller_topics=_read_caller_topics(reader, top),
         rules=_read_rules(reader, top, "rules", first_line),
         input_rules=_read_rules(reader, top, "input_rules", first_line),
-        tests=read_tests(reader, top),
+        output_rules=read_output_rules(reader, top, first_line),
+        detect=read_detect(reader, top),
+        tests=tuple(test for test in tests if isinstance(test, PolicyTest)),
+        output_tests=tuple(test for test in tests if isinstance(test, OutputTest)),
         places=reader.places,
     )
 
@@ -228,13 +241,7 @@ def _read_rules(
         rule = _read_rule(reader, entry, of_content=key == "input_rules")
         if rule is None:
             continue
-        if rule.id in first_line:
-            reader.problem(
-                entry.entries["id"][1],
-                f"the rule id `{rule.id}` is used twice",
-                f"first on line {first_line[rule.id]}",
-            )
-        first_line.setdefault(rule.id, rule.line)
+        note_id(reader, entry, rule.id, first_line)
         rules.append(rule)
     return tuple(rules)
 
@@ -246,14 +253,14 @@ def _read_rule(reader: Reader, entry: Mapping, *, of_content: bool) -> Rule | No
     word = reader.word(entry, "decision", effects, PEER_DECISIONS)
     if word is None and "decision" not in entry.entries:
         reader.problem(entry, "the rule has no `decision`", "one of: " + ", ".join(effects))
-    match = read_match(reader, entry, content=of_content)
+    match = read_match(reader, entry, content=read_payload_content if of_content else None)
     unless = read_match(reader, entry, "unless") if "unless" in entry.entries else None
     throttle, approval = read_throttle(reader, entry), read_approval(reader, entry)
     constraints = read_constraints(reader, entry)
     remediations = read_remediations(reader, entry, rule_id)
     reason = reader.text(entry, "reason", most=REASON_CHARS_MAX) or ""
     owner = reader.text(entry, "owner") or ""
-    severity = reader.word(entry, "severity", _SEVERITIES) or ""
+    severity = reader.word(entry, "severity", SEVERITIES) or ""
     if rule_id is None or word is None or match is None:
         return None
     effect = Effect(word)
@@ -286,7 +293,7 @@ def _read_rule(reader: Reader, entry: Mapping, *, of_content: bool) -> Rule | No
     )
 
 
-def read_tests(reader: Reader, top: Mapping) -> tuple[PolicyTest, ...]:
+def read_tests(reader: Reader, top: Mapping) -> tuple[PolicyTest | OutputTest, ...]:
     """The cases under `tests`, of a policy or of a file of cases."""
     node = reader.child(top, "tests")
     if node is None:
@@ -299,9 +306,9 @@ def read_tests(reader: Reader, top: Mapping) -> tuple[PolicyTest, ...]:
     return tuple(tests)
 
 
-def _read_test(reader: Reader, entry: Mapping) -> PolicyTest | None:
-    reader.known_keys(entry, ("name", "request", "want"), "a test")
-    name = reader.text(entry, "name", most=GLOB_CHARS_MAX)
+def _read_test(reader: Reader, entry: Mapping) -> PolicyTest | OutputTest | None:
+    reader.known_keys(entry, ("name", "request", "result", "want"), "a test")
+    name = reader.text(entry, "name", most=GLOB_CHARS_MAX) or f"line {entry.line}"
     request_node, want_node = reader.child(entry, "request"), reader.child(entry, "want")
     if request_node is None or want_node is None:
         reader.problem(entry, "a test needs a `request` and a `want`")
@@ -311,7 +318,12 @@ def _read_test(reader: Reader, entry: Mapping) -> PolicyTest | None:
     if request is None or want is None:
         return None
     reader.known_keys(request, _TEST_REQUEST_KEYS, "a test's `request`")
-    reader.known_keys(want, ("decision", "rule_id"), "a test's `want`")
+    reader.known_keys(want, ("decision", "verdict", "rule_id"), "a test's `want`")
+    if "result" in entry.entries:
+        return read_output_want(reader, entry, want, _test_request(reader, request), name=name)
+    if "verdict" in want.entries:
+        reader.problem(want.entries["verdict"][0], "a verdict is one on a `result`, which is none")
+        return None
     decision = reader.word(want, "decision", tuple(Effect))
     rule_id = reader.text(want, "rule_id")
     topic = reader.text(request, "topic")
@@ -319,6 +331,16 @@ def _read_test(reader: Reader, entry: Mapping) -> PolicyTest | None:
         if "decision" not in want.entries or "topic" not in request.entries:
             reader.problem(entry, "a test needs `request.topic` and `want.decision`")
         return None
+    return PolicyTest(
+        name=name,
+        request=_test_request(reader, request),
+        decision=Effect(decision),
+        rule_id=rule_id,
+        line=entry.line,
+    )
+
+
+def _test_request(reader: Reader, request: Mapping) -> dict[str, object]:
     values: dict[str, object] = {}
     for field, (_, value) in request.entries.items():
         if field in ("risk_tags", "requires", "agent_data_classes"):
@@ -333,10 +355,4 @@ def _read_test(reader: Reader, entry: Mapping) -> PolicyTest | None:
             values[field] = plain_value(value)
         else:
             values[field] = reader.text(request, field, most=None) or ""
-    return PolicyTest(
-        name=name or f"line {entry.line}",
-        request=values,
-        decision=Effect(decision),
-        rule_id=rule_id,
-        line=entry.line,
-    )
+    return values

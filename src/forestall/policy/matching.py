@@ -2,6 +2,7 @@
 an error unless it says so."""
 
 import collections.abc
+from collections.abc import Callable, Collection
 from typing import Any
 
 from forestall.facts.detect import DETECTORS
@@ -41,21 +42,30 @@ MATCH_KEYS = (
     "args",
 )
 CONTENT_KEYS = ("detectors", "keywords", "patterns", "content_types", "size_gt")
+# Classes of what results may hold. The output room has a detector for each: tests/unit/output.
+DETECTOR_CLASSES = ("secret", "personal_data", "prompt_injection", "source_path", "internal_host")
 _MCP_KEYS = ("servers", "tools", "resources", "actions")
 _TIME_KEYS = ("days", "hours", "timezone")
 _DELEGATION_KEYS = ("max_depth", "issuers", "required_scope", "forbid_delegated")
 _ACTOR_TYPES = ("human", "service")
 _NOTHING: collections.abc.Mapping[str, str] = {}
-_IN_INPUT_RULES = dict.fromkeys(CONTENT_KEYS, "what the payload says is matched by `input_rules`")
+_ELSEWHERE = dict.fromkeys(
+    CONTENT_KEYS,
+    "what the payload says is matched by `input_rules`, what the result says by `output_rules`",
+)
 _EVERYTHING = 'a rule for everything says so: match: {topics: ["*"]}'
 
 
 def read_match(
-    reader: Reader, entry: Mapping, key: str = "match", *, content: bool = False
+    reader: Reader,
+    entry: Mapping,
+    key: str = "match",
+    *,
+    content: Callable[[Reader, Mapping], ContentMatch | None] | None = None,
 ) -> Match | None:
     """The match under `key`; None (and a problem) when it is missing, empty or not a mapping.
 
-    With `content` it may, and must, also say what the payload holds (input rules).
+    `content` reads what else such a match may say: of the payload, or of the result.
     """
     node = reader.child(entry, key)
     if node is None:
@@ -66,7 +76,7 @@ def read_match(
     if match is None:
         return None
     known = (*MATCH_KEYS, *CONTENT_KEYS) if content else MATCH_KEYS
-    reader.known_keys(match, known, f"`{key}`", {**_IN_INPUT_RULES, **PEER_MATCH_KEYS})
+    reader.known_keys(match, known, f"`{key}`", {**_ELSEWHERE, **PEER_MATCH_KEYS})
     if not match.entries:
         reader.problem(node, f"an empty `{key}`", _EVERYTHING if key == "match" else "leave it out")
         return None
@@ -88,7 +98,7 @@ def read_match(
         time=_read_time(reader, match),
         delegation=_read_delegation(reader, match),
         args=_read_args(reader, match),
-        content=_read_content(reader, match) if content else None,
+        content=content(reader, match) if content else None,
     )
 
 
@@ -208,30 +218,64 @@ def _read_args(reader: Reader, match: Mapping) -> tuple[ArgCondition, ...]:
     return tuple(conditions)
 
 
-def _read_content(reader: Reader, match: Mapping) -> ContentMatch:
+def read_payload_content(reader: Reader, match: Mapping) -> ContentMatch:
+    """What the match of an input rule says of the payload; it has to say something."""
     if not set(CONTENT_KEYS) & match.entries.keys():
         reader.problem(
             match,
             "an input rule says nothing of the content",
             "one of " + ", ".join(CONTENT_KEYS) + "; without any it belongs under `rules`",
         )
-    detectors = reader.words(match, "detectors")
-    for name in detectors:
-        if name not in DETECTORS:
-            reader.problem(
-                match.entries["detectors"][1],
-                f"unknown detector `{name}`",
-                did_you_mean(name, DETECTORS),
-            )
     patterns = reader.words(match, "patterns")
     for text in patterns:
         try:
             compile_pattern(text)
         except ArgumentError as cause:
             reader.problem(match.entries["patterns"][1], f"`{text[:60]}`: {cause}")
+    return _content_match(reader, match, DETECTORS, reader.words(match, "keywords"), patterns)
+
+
+def read_result_content(reader: Reader, match: Mapping) -> ContentMatch | None:
+    """What the match of an output rule says of the result, if anything."""
+    if not set(CONTENT_KEYS) & match.entries.keys():
+        return None
+    patterns = reader.words(match, "patterns")
+    for text in patterns:
+        try:
+            holds_of_nothing = compile_pattern(text).search("") is not None
+        except ArgumentError as cause:
+            reader.problem(match.entries["patterns"][1], f"`{text[:60]}`: {cause}")
+            continue
+        if holds_of_nothing:
+            reader.problem(
+                match.entries["patterns"][1],
+                f"`{text[:60]}` holds of the empty text, hence of everything",
+                "leave it out, or write what it should find",
+            )
+    keywords = reader.words(match, "keywords")
+    if any(not word.strip() for word in keywords):
+        reader.problem(match.entries["keywords"][1], "a keyword without any character")
+    return _content_match(reader, match, DETECTOR_CLASSES, keywords, patterns)
+
+
+def _content_match(
+    reader: Reader,
+    match: Mapping,
+    known: Collection[str],
+    keywords: tuple[str, ...],
+    patterns: tuple[str, ...],
+) -> ContentMatch:
+    detectors = reader.words(match, "detectors")
+    for name in detectors:
+        if name not in known:
+            reader.problem(
+                match.entries["detectors"][1],
+                f"unknown detector `{name}`",
+                did_you_mean(name, tuple(known)),
+            )
     return ContentMatch(
-        detectors=tuple(name for name in detectors if name in DETECTORS),
-        keywords=reader.words(match, "keywords"),
+        detectors=tuple(name for name in detectors if name in known),
+        keywords=keywords,
         patterns=patterns,
         content_types=reader.globs(match, "content_types"),
         size_gt=reader.integer(match, "size_gt", minimum=0, maximum=INTEGER_MAX),

@@ -14,7 +14,7 @@ PEER_TOP_KEYS: Mapping[str, str] = {
     "default_tenant": "leave it out: the API key names the tenant" + _CONVERT,
     "tenants": "write `rules` with `tenants` in their `match`, those that deny first",
     "input_policy": "write `input_rules`: they are always on, and what fails denies",
-    "output_policy": "leave it out: results are not checked by a policy file yet",
+    "output_policy": "write `output_rules`: they are always on, and what fails quarantines",
 }
 PEER_RULE_KEYS: Mapping[str, str] = {
     "tier": _LAYERS + _CONVERT,
@@ -33,6 +33,8 @@ PEER_MATCH_KEYS: Mapping[str, str] = {
     "content_patterns": "write `patterns`" + _CONVERT,
     "input_size_gt": "write `size_gt`" + _CONVERT,
     "max_input_bytes": "write `size_gt` in a rule of its own" + _CONVERT,
+    "output_size_gt": "write `size_gt`",
+    "max_output_bytes": "write `size_gt`",
     "scope": "compare the items themselves with `args`; see `args` in the policy reference",
 }
 PEER_DELEGATION_KEYS: Mapping[str, str] = {
@@ -48,6 +50,7 @@ PEER_DECISIONS: Mapping[str, str] = {
         "allow-with-constraints": "allow_with_constraints",
     }.items()
 }
+PEER_VERDICTS: Mapping[str, str] = {"deny": "write `quarantine`", "block": "write `quarantine`"}
 PEER_MCP_KEYS: Mapping[str, str] = {
     **{
         f"allow_{part}": f"write `{part}`{_CONVERT}"

@@ -31,9 +31,13 @@ class Reads:
     )
 
     def __init__(
-        self, policies: Sequence[Policy], derivations: Sequence[tuple[Matcher, Derivation]]
+        self,
+        policies: Sequence[Policy],
+        derivations: Sequence[tuple[Matcher, Derivation]],
+        *,
+        of_output: bool = False,
     ) -> None:
-        matches = list(_matches(policies))
+        matches = list(_output_matches(policies) if of_output else _matches(policies))
         self.labels = frozenset(name for match in matches for name, _ in match.labels)
         self.time = any(match.time is not None for match in matches)
         self.delegation = any(match.delegation is not None for match in matches)
@@ -73,6 +77,14 @@ class Reads:
 def _matches(policies: Sequence[Policy]) -> Iterator[Match]:
     for policy in policies:
         for rule in (*policy.rules, *policy.input_rules):
+            yield rule.match
+            if rule.unless is not None:
+                yield rule.unless
+
+
+def _output_matches(policies: Sequence[Policy]) -> Iterator[Match]:
+    for policy in policies:
+        for rule in policy.output_rules:
             yield rule.match
             if rule.unless is not None:
                 yield rule.unless

@@ -135,7 +135,7 @@ class DelegationMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class ContentMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an input rule wants of the payload: any entry inside a criterion, all criteria."""
+    """What a rule wants of a payload or a result: any entry inside a criterion, all criteria."""
 
     detectors: tuple[str, ...] = ()
     keywords: tuple[str, ...] = ()
@@ -164,7 +164,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     time: TimeMatch | None = None
     delegation: DelegationMatch | None = None
     args: tuple[ArgCondition, ...] = ()
-    content: ContentMatch | None = None  # in input rules only
+    content: ContentMatch | None = None  # in input and output rules only
 
 
 class Throttle(msgspec.Struct, frozen=True, kw_only=True):
@@ -219,12 +219,61 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     line: int = 0
 
 
+class Verdict(StrEnum):
+    """What becomes of a result: everybody gets it, everybody gets a copy without what was found,
+    or nobody gets it until a second person releases it."""
+
+    ALLOW = "allow"
+    REDACT = "redact"
+    QUARANTINE = "quarantine"
+
+    @property
+    def strictness(self) -> int:
+        """0 for allow … 2 for quarantine; across layers and views the highest stands."""
+        return _VERDICT_STRICTNESS[self]
+
+
+_VERDICT_STRICTNESS = {verdict: rank for rank, verdict in enumerate(Verdict)}
+
+
+class OutputRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One match and one verdict on results; `match.content` is about the result, the rest of it
+    about the job that gave it."""
+
+    id: str
+    verdict: Verdict
+    match: Match
+    unless: Match | None = None
+    reason: str = ""
+    owner: str = ""
+    severity: str = ""
+    line: int = 0
+
+
+class Detect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What detectors cannot know by themselves: which hosts and paths are ours."""
+
+    internal_hosts: tuple[str, ...] = ()
+    source_paths: tuple[str, ...] = ()
+
+
 class PolicyTest(msgspec.Struct, frozen=True, kw_only=True):
     """A case that the author wrote beside the rules: a request and the wanted decision."""
 
     name: str
     request: Mapping[str, Any]
     decision: Effect
+    rule_id: str | None
+    line: int
+
+
+class OutputTest(msgspec.Struct, frozen=True, kw_only=True):
+    """A case about a result: what the job of a request answered, and the wanted verdict."""
+
+    name: str
+    request: Mapping[str, Any]
+    result: Any  # JSON
+    verdict: Verdict
     rule_id: str | None
     line: int
 
@@ -251,7 +300,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     caller_topics: tuple[str, ...] = ()  # whoever submits such a job does the work itself
     rules: tuple[Rule, ...] = ()
     input_rules: tuple[Rule, ...] = ()  # their matches look at content too
+    output_rules: tuple[OutputRule, ...] = ()
+    detect: Detect = Detect()
     tests: tuple[PolicyTest, ...] = ()
+    output_tests: tuple[OutputTest, ...] = ()
     # By ("label", name), ("derive", number) or ("remediation", rule id, id). Decides nothing.
     places: Mapping[tuple[str, ...], Place] = {}
 

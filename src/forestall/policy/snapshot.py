@@ -3,7 +3,7 @@
 Made by `compile_policy`, which first rejects what clashes; read by evaluate, explain and analyse.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -17,9 +17,10 @@ from forestall.policy.clauses import residual_tests
 from forestall.policy.fields import Labels
 from forestall.policy.globs import compile_globs, remembering
 from forestall.policy.index import LayerIndex
+from forestall.policy.output_rules import OutputRules
 from forestall.policy.reads import Reads
 from forestall.policy.request import Request
-from forestall.policy.rules import Clause, Effect, Policy, Rule
+from forestall.policy.rules import Clause, Detect, Effect, OutputRule, Policy, Rule
 
 # Raised whenever the same policy and request may decide otherwise than before.
 ENGINE_VERSION = 2
@@ -84,16 +85,18 @@ class Snapshot:
     """A compiled, content-addressed set of policies. Immutable once made.
 
     `digest` is SHA-256 (hex) over all that can change a decision: layers in order, rules, label
-    trust, derivations, default, engine version and fail mode.
+    trust, derivations, output rules, default, engine version and fail mode.
     """
 
     __slots__ = (
         "_caller_topics",
         "default",
         "derivations",
+        "detect",
         "digest",
         "label_trust",
         "layers",
+        "output",
         "policies",
         "reads",
         "said",
@@ -112,6 +115,8 @@ class Snapshot:
             [glob for policy in policies for glob in policy.caller_topics]
         )
         self.reads = Reads(policies, self.derivations)
+        self.output = OutputRules(policies, self.derivations)
+        self.detect = _combined_detect(policies)
         self.digest = _snapshot_digest(self)
         self.said: dict[str, tuple[Clause, ...]] = {}  # filled by evaluate, one entry a rule
 
@@ -156,6 +161,18 @@ def _combined_derivations(policies: Sequence[Policy]) -> tuple[Derivation, ...]:
     return tuple(derivation for derivations in said for derivation in derivations)
 
 
+def _combined_detect(policies: Sequence[Policy]) -> Detect:
+    """What the files say is ours, added up."""
+    return Detect(
+        internal_hosts=_union(policy.detect.internal_hosts for policy in policies),
+        source_paths=_union(policy.detect.source_paths for policy in policies),
+    )
+
+
+def _union(lists: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(sorted({word for words in lists for word in words}))
+
+
 class _Content(msgspec.Struct, frozen=True, kw_only=True):
     """What the digest covers. Field names are part of the digest: change them knowingly."""
 
@@ -167,13 +184,17 @@ class _Content(msgspec.Struct, frozen=True, kw_only=True):
     label_trust: tuple[tuple[str, int], ...]
     derivations: tuple[Derivation, ...]
     caller_topics: tuple[str, ...]
+    output_rules: tuple[tuple[OutputRule, ...], ...]  # in the order of the layers
+    detect: Detect
 
 
 def _snapshot_digest(snapshot: Snapshot) -> str:
     content = _Content(
         engine=ENGINE_VERSION,
         fail_mode="closed",
-        time_zones=zone_rules_version() if snapshot.reads.time else "",
+        time_zones=zone_rules_version()
+        if snapshot.reads.time or snapshot.output.reads.time
+        else "",
         default=snapshot.default.value,
         layers=tuple(
             (
@@ -192,5 +213,10 @@ def _snapshot_digest(snapshot: Snapshot) -> str:
         caller_topics=tuple(
             sorted({glob for policy in snapshot.policies for glob in policy.caller_topics})
         ),
+        output_rules=tuple(
+            tuple(msgspec.structs.replace(rule, line=0) for rule in policy.output_rules)
+            for policy in snapshot.policies
+        ),
+        detect=snapshot.detect,
     )
     return digest("policy-snapshot", canonical_struct(content))

@@ -1,6 +1,6 @@
 """Run the cases that authors write beside their rules (control 10), and those in files of cases."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from forestall.policy.evaluate import evaluate
 from forestall.policy.language import read_tests
 from forestall.policy.reader import Reader
 from forestall.policy.request import Request, ToolCall
-from forestall.policy.rules import PolicyTest
+from forestall.policy.rules import OutputTest, PolicyTest, Verdict
 from forestall.policy.snapshot import Snapshot
 
 CASES_AT = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)  # the instant that every case is decided at
@@ -35,6 +35,11 @@ class CaseFile(msgspec.Struct, frozen=True, kw_only=True):
 
     source: str
     tests: tuple[PolicyTest, ...]
+    output_tests: tuple[OutputTest, ...] = ()
+
+
+# What becomes of the result of a case, and by which rule. The output room knows; this one does not.
+Judge = Callable[[Snapshot, OutputTest], tuple[Verdict, str]]
 
 
 def load_cases(data: bytes, *, source: str) -> CaseFile:
@@ -44,7 +49,7 @@ def load_cases(data: bytes, *, source: str) -> CaseFile:
     """
     root, lines = parse_document(data, source)
     reader = Reader(source, lines)
-    tests: tuple[PolicyTest, ...] = ()
+    tests: tuple[PolicyTest | OutputTest, ...] = ()
     if root is None:
         reader.problem(None, "the file is empty", "a file of cases has a list of `tests`")
     else:
@@ -56,7 +61,11 @@ def load_cases(data: bytes, *, source: str) -> CaseFile:
             if given is None or (isinstance(given, Sequence) and not given.items):
                 reader.problem(given or top, "there is no case", "list them under `tests`")
     reader.raise_problems()
-    return CaseFile(source=source, tests=tests)
+    return CaseFile(
+        source=source,
+        tests=tuple(test for test in tests if isinstance(test, PolicyTest)),
+        output_tests=tuple(test for test in tests if isinstance(test, OutputTest)),
+    )
 
 
 def cases_of(snapshot: Snapshot, files: Iterable[CaseFile] = ()) -> list[tuple[str, PolicyTest]]:
@@ -65,8 +74,22 @@ def cases_of(snapshot: Snapshot, files: Iterable[CaseFile] = ()) -> list[tuple[s
     return inside + [(file.source, test) for file in files for test in file.tests]
 
 
-def run_tests(snapshot: Snapshot, files: Iterable[CaseFile] = ()) -> list[TestOutcome]:
-    """Every case of every policy and file, decided by the snapshot as a whole."""
+def output_cases_of(
+    snapshot: Snapshot, files: Iterable[CaseFile] = ()
+) -> list[tuple[str, OutputTest]]:
+    """The same of cases about results."""
+    inside = [(policy.source, test) for policy in snapshot.policies for test in policy.output_tests]
+    return inside + [(file.source, test) for file in files for test in file.output_tests]
+
+
+def run_tests(
+    snapshot: Snapshot, files: Iterable[CaseFile] = (), *, judge: Judge | None = None
+) -> list[TestOutcome]:
+    """Every case of every policy and file, decided by the snapshot as a whole.
+
+    A case about a result fails when there is nobody to judge it.
+    """
+    files = tuple(files)
     outcomes = []
     for source, test in cases_of(snapshot, files):
         decision = evaluate(snapshot, request_of(test.request), now=CASES_AT)
@@ -79,6 +102,18 @@ def run_tests(snapshot: Snapshot, files: Iterable[CaseFile] = ()) -> list[TestOu
                 passed=passed,
                 wanted=_said(test.decision.value, test.rule_id),
                 got=_said(decision.decision.value, decision.rule_id),
+            )
+        )
+    for source, case in output_cases_of(snapshot, files):
+        verdict, rule_id = judge(snapshot, case) if judge is not None else ("not judged", "")
+        outcomes.append(
+            TestOutcome(
+                name=case.name,
+                source=source,
+                line=case.line,
+                passed=verdict == case.verdict and case.rule_id in (None, rule_id),
+                wanted=_said(case.verdict.value, case.rule_id),
+                got=_said(str(verdict), rule_id),
             )
         )
     return outcomes

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from forestall.facts.derive import LabelView, derive
 from forestall.facts.origin import Origin
 from forestall.limits import VIEWS_MAX
+from forestall.policy.reads import Reads
 from forestall.policy.request import Request
 from forestall.policy.rules import LabelConflict
 from forestall.policy.snapshot import Snapshot
@@ -32,11 +33,15 @@ class Views(NamedTuple):
     conflicts: tuple[LabelConflict, ...]
 
 
-def views_of(snapshot: Snapshot, request: Request) -> Views:
-    """Derive, resolve trust, and list every distinct assignment of the labels that rules read."""
-    read = snapshot.reads.labels
+def views_of(snapshot: Snapshot, request: Request, reads: Reads | None = None) -> Views:
+    """Derive, resolve trust, and list every distinct assignment of the labels that rules read.
+
+    `reads` is what other rules than those of the gates look at: output rules.
+    """
+    reads = reads or snapshot.reads
+    read = reads.labels
     claimed = _only(request.labels, read)
-    derived = _derived_views(snapshot, request)
+    derived = _derived_views(reads, request)
     if (
         derived is None
         and not request.credential_labels
@@ -70,18 +75,20 @@ def _only(labels: LabelView, read: frozenset[str]) -> LabelView:
     return {name: value for name, value in labels.items() if name in read}
 
 
-def actors_of(snapshot: Snapshot, request: Request) -> tuple[Request, ...]:
+def actors_of(
+    snapshot: Snapshot, request: Request, reads: Reads | None = None
+) -> tuple[Request, ...]:
     """The request under each actor: the proven one, and the one that the client names instead."""
     proven = request.principal
-    if not proven or request.actor_id == proven or not snapshot.reads.actors:
+    if not proven or request.actor_id == proven or not (reads or snapshot.reads).actors:
         return (request,)
     by_proven = replace(request, actor_id=proven)
     return (by_proven, request) if request.actor_id else (by_proven,)
 
 
-def _derived_views(snapshot: Snapshot, request: Request) -> tuple[LabelView, ...] | None:
+def _derived_views(reads: Reads, request: Request) -> tuple[LabelView, ...] | None:
     """The views of every derivation that applies to the topic; None when none does."""
-    derivations = snapshot.reads.derivations_of(request.topic)
+    derivations = reads.derivations_of(request.topic)
     if not derivations:
         return None
     return tuple(view for each in derivations for view in derive(each, request.payload))

@@ -27,7 +27,7 @@ def problem(text: str) -> Problem:
         ("default_tenant: a", "leave it out"),
         ("tenants: {a: {allow_topics: [x]}}", "`tenants` in their `match`"),
         ("input_policy: {enabled: true}", "`input_rules`"),
-        ("output_policy: {enabled: true}", "leave it out"),
+        ("output_policy: {enabled: true}", "write `output_rules`"),
     ],
 )
 def test_at_the_top(line: str, replacement: str) -> None:

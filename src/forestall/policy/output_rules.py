@@ -1,0 +1,166 @@
+"""Which output rules speak of a result. Pure; what the result holds was found before.
+
+Inside a layer the first rule whose every condition holds speaks; the verdict over all that speak
+is made in the output room. A rule looks at the job under every view of its labels, as the gates do.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+from forestall.facts.derive import Derivation
+from forestall.policy.arguments import ArgumentError
+from forestall.policy.calendar import CalendarError
+from forestall.policy.clauses import Test, compile_clauses
+from forestall.policy.fields import Labels
+from forestall.policy.globs import Matcher, compile_globs
+from forestall.policy.reads import Reads
+from forestall.policy.request import Request
+from forestall.policy.rules import ContentMatch, Match, OutputRule, Policy
+
+
+class OutputFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a result: the names of the detectors that found something, and its shape.
+
+    The words of a rule are detectors too, named by `keywords_of` and `patterns_of`.
+    """
+
+    found: frozenset[str]
+    content_type: str
+    size_bytes: int
+
+
+class OwnWords(NamedTuple):
+    """Keywords or patterns of one rule, to be looked for as a detector of this name."""
+
+    detector: str
+    words: tuple[str, ...]
+    are_patterns: bool
+
+
+class OutputRuleError(Exception):
+    """A rule cannot be evaluated on a job. Names the rule and types, never a value."""
+
+
+def keywords_of(rule_id: str) -> str:
+    """The detector that stands for the keywords of a rule; no class is named so."""
+    return f"keywords of {rule_id}"
+
+
+def patterns_of(rule_id: str) -> str:
+    """The detector that stands for the patterns of a rule."""
+    return f"patterns of {rule_id}"
+
+
+def named_detectors(rule: OutputRule) -> tuple[str, ...]:
+    """Every detector that a rule names: classes, and those of its own words."""
+    content = rule.match.content
+    if content is None:
+        return ()
+    return (*content.detectors, *(own.detector for own in _own_words(rule.id, content)))
+
+
+class _Compiled(NamedTuple):
+    rule: OutputRule
+    of_job: tuple[Test, ...]
+    of_result: Callable[[OutputFacts], bool]
+
+
+class OutputRules:
+    """The output rules of all layers, ready to be asked; `reads` is what they read of a job."""
+
+    __slots__ = ("_layers", "classes", "own_words", "reads")
+
+    def __init__(
+        self, policies: Sequence[Policy], derivations: Sequence[tuple[Matcher, Derivation]]
+    ) -> None:
+        self._layers = [
+            [_compiled(rule) for rule in policy.output_rules]
+            for policy in policies
+            if policy.output_rules
+        ]
+        rules = [each.rule for layer in self._layers for each in layer]
+        contents = [(rule.id, rule.match.content) for rule in rules if rule.match.content]
+        self.classes = frozenset(name for _, content in contents for name in content.detectors)
+        self.own_words = tuple(
+            words for rule_id, content in contents for words in _own_words(rule_id, content)
+        )
+        self.reads = Reads(policies, derivations, of_output=True)
+
+    def __bool__(self) -> bool:
+        return bool(self._layers)
+
+    @property
+    def rules(self) -> tuple[OutputRule, ...]:
+        """Every rule, layer by layer."""
+        return tuple(each.rule for layer in self._layers for each in layer)
+
+    def speakers(
+        self, request: Request, labels: Labels, facts: OutputFacts, now: datetime
+    ) -> list[OutputRule]:
+        """The first rule of each layer whose every condition holds under this label view.
+
+        Raises OutputRuleError when a condition that is reached cannot be evaluated.
+        """
+        speaking = []
+        for layer in self._layers:
+            for rule, of_job, of_result in layer:
+                try:
+                    if of_result(facts) and all(test(request, labels, now) for test in of_job):
+                        speaking.append(rule)
+                        break
+                except (ArgumentError, CalendarError) as cause:
+                    raise OutputRuleError(f"output rule `{rule.id}`: {cause}") from cause
+        return speaking
+
+
+def _own_words(rule_id: str, content: ContentMatch) -> list[OwnWords]:
+    own = []
+    if content.keywords:
+        own.append(OwnWords(keywords_of(rule_id), content.keywords, are_patterns=False))
+    if content.patterns:
+        own.append(OwnWords(patterns_of(rule_id), content.patterns, are_patterns=True))
+    return own
+
+
+def _compiled(rule: OutputRule) -> _Compiled:
+    tests = [each.holds for each in compile_clauses(_of_job(rule.match))]
+    if rule.unless is not None:
+        tests.append(_unless(rule.unless))
+    return _Compiled(rule, tuple(tests), _of_result(rule))
+
+
+def _of_job(match: Match) -> Match:
+    return msgspec.structs.replace(match, content=None)
+
+
+def _unless(unless: Match) -> Test:
+    clauses = compile_clauses(unless)
+    return lambda request, labels, now: (
+        not all(each.holds(request, labels, now) for each in clauses)
+    )
+
+
+def _of_result(rule: OutputRule) -> Callable[[OutputFacts], bool]:
+    """All criteria that are given must hold; inside one, any entry."""
+    content = rule.match.content
+    if content is None:
+        return lambda facts: True
+    tests: list[Callable[[OutputFacts], bool]] = []
+    if content.size_gt is not None:
+        bound = content.size_gt
+        tests.append(lambda facts: facts.size_bytes > bound)
+    if content.content_types:
+        wanted = compile_globs(content.content_types)
+        tests.append(lambda facts: wanted(facts.content_type))
+    if content.detectors:
+        classes = frozenset(content.detectors)
+        tests.append(lambda facts: not classes.isdisjoint(facts.found))
+    tests += [_has_found(own.detector) for own in _own_words(rule.id, content)]
+    return lambda facts: all(test(facts) for test in tests)
+
+
+def _has_found(detector: str) -> Callable[[OutputFacts], bool]:
+    return lambda facts: detector in facts.found
