@@ -1,7 +1,7 @@
 """See a text as its reader will: escapes undone, invisible characters dropped, runs decoded.
 
 A view is another text and the way back: which bytes of the parent a piece of it came from. What
-was decoded as a whole maps back to the whole encoded run. Looks in bounded depth, within bounded bytes.
+was decoded as a whole maps back to the whole encoded run. Never more than the room that is given.
 """
 
 import binascii

@@ -1,15 +1,27 @@
 """The detector `secret`: every family of credentials in one table."""
 
-from forestall.output.findings import Detector, Kind
+from forestall.output.detectors import (
+    secrets_chat,
+    secrets_cloud,
+    secrets_code,
+    secrets_keys,
+    secrets_models,
+    secrets_named,
+    secrets_payment,
+    secrets_vendors,
+)
+from forestall.output.findings import Detector
 
 SECRET = Detector(
     name="secret",
     kinds=(
-        Kind(
-            name="aws_access_key_id",
-            pattern=r"\b((?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16})\b",
-            keywords=("akia", "asia", "abia", "acca"),
-            shown=4,
-        ),
+        *secrets_cloud.KINDS,
+        *secrets_code.KINDS,
+        *secrets_models.KINDS,
+        *secrets_chat.KINDS,
+        *secrets_payment.KINDS,
+        *secrets_keys.KINDS,
+        *secrets_vendors.KINDS,
+        *secrets_named.KINDS,
     ),
 )

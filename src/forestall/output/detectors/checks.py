@@ -1,0 +1,141 @@
+"""What a pattern cannot say: is this value random, is it a placeholder, does its checksum hold?
+
+Facts about values, used by the tables. Never about where a value stands, except for the few words
+around it that a candidate carries.
+"""
+
+import binascii
+import math
+import re
+from collections import Counter
+from itertools import pairwise
+
+from forestall.output.findings import Candidate, Check
+
+# How much likelier one letter follows another in words and names of programs than by chance, as
+# log2 plus 4: a row for the first letter, a column for the second. Counted over the standard
+# library of Python and the documentation of this repository.
+_FOLLOWS = (
+    "04540130403645040656331230 52426000540620520442600051 60306005405510700426400020"
+    " 51047100600412500352410030 41563420100446142665032420 50225500700401610534500030"
+    " 40107025500425410553520000 60007000600121600414300010 33544430001547530455030203"
+    " 50107000303000720140600020 40128120600405210262304000 50147200600601520144411050"
+    " 64027000500241560042400010 50555360402303510056330020 23452320203457340645534000"
+    " 60126001400600650635401040 11020000000301012320900000 51337230502244510455311040"
+    " 40417114502222440157502030 50327106600310520554402040 44435330400556250666000000"
+    " 70008000600011400000010000 61126006600304500540002100 52625202600320260137000430"
+    " 23314210500445560366024022 50218100600231510121100021"
+).split()  # noqa: SIM905 - a table is easier to read than a list of its rows
+_WORDLIKE_MIN = 0.2  # mean over a value: names are above 0.27, random letters below 0.15
+_LETTERS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_A = ord("a")
+_PLACEHOLDER = re.compile(
+    r"example|sample|placeholder|change[-_]?(?:me|it)|your[-_]|[-_<]your|dummy|redacted|replace"
+    r"|insert[-_]|x{4,}|\*{3,}|\.{3}|…|#{4,}|-{5,}|_{5,}|<[\w -]+>|\$[{(]|^\$\w|\{\{|\}\}|%\(|%[sdr]\b"
+    r"|#\{|^%\w+%$|\$\$|^\{[\w.:-]*\}|\[[\w-]+\]|my[-_](?:secret|token|password|api|key)"
+    r"|process\.env|os\.environ|getenv|secret://|vault:|^arn:|^projects/"
+    r"|^(?:true|false|null|none|nil|undefined|unset|empty|string|secret|password|passwd|token|key"
+    r"|value|todo|tbd|n/?a|test|default|optional|required|disabled|enabled|hidden|masked|admin)$",
+    re.IGNORECASE,
+)
+_RUN = re.compile(r"abcdefg[a-z]*|1234567[890]*|0123456[789]*", re.IGNORECASE)
+_BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+def entropy(value: str) -> float:
+    """Bits a character, by how often each occurs in the value itself."""
+    size = len(value)
+    return -sum(n / size * math.log2(n / size) for n in Counter(value).values()) if size else 0.0
+
+
+def wordlike(value: str) -> bool:
+    """Whether the letters follow each other as in words and in names of programs."""
+    score = pairs = 0
+    for word in _LETTERS.findall(value):
+        codes = [ord(letter) - _A for letter in word.lower()]
+        for first, second in pairwise(codes):
+            score += int(_FOLLOWS[first][second]) - 4
+            pairs += 1
+    return pairs > 0 and score / pairs >= _WORDLIKE_MIN
+
+
+def monotonous(value: str) -> bool:
+    """One character again and again, or a run along the alphabet or the digits."""
+    if len(value) < 4:
+        return True
+    commonest = Counter(value.lower()).most_common(1)[0][1]
+    if commonest * 2 > len(value):
+        return True
+    steps = sum(ord(b) - ord(a) in (0, 1) for a, b in pairwise(value))
+    return steps * 2 > len(value)
+
+
+def placeholder(value: str) -> bool:
+    """Something that stands for a secret: a variable, an example, a mask, a word for it."""
+    if _PLACEHOLDER.search(value) is not None or monotonous(value):
+        return True
+    run = _RUN.search(value)
+    return run is not None and 3 * len(run[0]) >= len(value)
+
+
+def random(value: str, *, length_min: int = 12) -> bool:
+    """Whether a value looks drawn, not written: long enough, mixed, and no words in it."""
+    if len(value) < length_min or placeholder(value):
+        return False
+    digits = sum(map(str.isdigit, value))
+    letters = sum(map(str.isalpha, value))
+    if entropy(value) < min(3.0, math.log2(len(value)) - 1.0):
+        return False
+    if digits == 0:
+        return letters >= 16 and not wordlike(value) and not ("_" in value and value.islower())
+    if letters == 0:
+        return digits >= 20
+    return not wordlike(value) or (digits * 5 >= len(value) and switches(value) * 4 >= len(value))
+
+
+def switches(value: str) -> int:
+    """How often digits and letters follow each other."""
+    return sum(a.isdigit() != b.isdigit() for a, b in pairwise(value))
+
+
+# -- checks of kinds --
+
+
+def not_placeholder(sure: float = 0.95, *, skip: int = 0) -> Check:
+    """Refuses what stands for a secret; the first `skip` characters belong to the format."""
+
+    def check(found: Candidate) -> float | None:
+        return None if placeholder(found.value[skip:]) else sure
+
+    return check
+
+
+def looks_random(sure: float = 0.9, *, skip: int = 0, length_min: int = 12) -> Check:
+    """Refuses what looks written behind the first `skip` characters."""
+
+    def check(found: Candidate) -> float | None:
+        return sure if random(found.value[skip:], length_min=length_min) else None
+
+    return check
+
+
+def crc32_base62(body: str, checksum: str) -> bool:
+    """Whether the checksum at the end of tokens of GitHub and npm holds."""
+    number, text = binascii.crc32(body.encode()), ""
+    while number:
+        number, digit = divmod(number, 62)
+        text = _BASE62[digit] + text
+    return text.rjust(6, "0") == checksum
+
+
+def checksummed(prefix_chars: int, *, with_prefix: bool = False) -> Check:
+    """Surest when the checksum in the last six characters holds. One that does not is a token
+    with a mistake in it, or an invented one: kept, but less sure."""
+
+    def check(found: Candidate) -> float | None:
+        body = found.value[0 if with_prefix else prefix_chars : -6]
+        if placeholder(found.value[prefix_chars:]):
+            return None
+        return 0.99 if crc32_base62(body, found.value[-6:]) else 0.7
+
+    return check

@@ -1,0 +1,189 @@
+"""Secrets known by the name they are given: a key, a separator, a value that looks drawn.
+
+Three ways to stand: in quotes behind the name, bare behind it, and apart from it by spaces only.
+The farther the name and the value are apart in form, the more random the value has to be.
+"""
+
+import re
+
+from forestall.output.detectors.checks import placeholder, random, switches, wordlike
+from forestall.output.findings import Candidate, Kind
+
+_PASSES = r"passw(?:or)?d|passphrase|passwd|pwd|passcode|\bpass|[_-]pass|\bpw|[_-]pw"
+_KEY = (
+    r"secret|token|credential|api[\w .-]{0,12}key|[a-z0-9_.-]key|\bkey|auth|\bsalt|\bsid\b|private"
+    r"|license|signature|session|jwt|nonce|crumb|cookie"
+)
+_TAIL = r"[\w.-]{0,28}"
+_SEPARATOR = (
+    r"[\"'`\]]{0,2}\\?[\"']?\s{0,6}(?:=>|:=|==|->|\|\||[:=,(>])\s{0,6}(?:\w{1,3}[\"'(]\(?)?"
+)
+_BARE = r"[^\s\"'`<>,;(){}\[\]]"
+
+# A name that says what is public or what is only spoken of.
+_NOT_SECRET_NAME = re.compile(
+    r"public|checksum|digest|integrity|fingerprint|sha(?:1|256|512)|commit|hash(?!i)|revision"
+    r"|(?:id|ids|name|names|file|path|type|url|uri|length|size|count|index|format|version|prefix"
+    r"|status|date|time|limit|max|min|field|label|header|expiry|expires|class|column|alias|arn"
+    r"|usage|hint|policy|policies|provider|scope|enabled|required|manager|store|handler|regex"
+    r"|pattern|ref|reference|email|user|endpoint|audience|issuer)$"
+    r"|primary_?key|foreign|keyword|keyboard|monkey|hockey|turkey|keyframe|keypress|tokenize"
+    r"|token_?type|max_?token|hotkey|key_?code|sort_?key|cache_?key|partition|author\b|authors"
+    r"|authority|authentic|sessionid$",
+    re.IGNORECASE,
+)
+_CODE = re.compile(
+    r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\(?|[A-Za-z_]\w*\(.*|[A-Za-z_]\w*\[.*|&&|\|\||=>|[-=]>|::"
+)
+_NAME = re.compile(r"(\w[\w .-]*)\W*$")
+_PATHLIKE = re.compile(r"^(?:\.{0,2}/|[A-Za-z]:\\|https?:|file:|~/)|/[\w.-]+/[\w.-]+\.\w{1,5}$")
+_UUID = re.compile(r"^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
+_VERSION = re.compile(r"^v?[0-9]+(?:\.[0-9]+){1,3}\b|^[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def _code(value: str) -> bool:
+    return _CODE.fullmatch(value) is not None and (len(value) < 40 or wordlike(value))
+
+
+def _name(found: Candidate) -> str:
+    """The whole name in front of the value, with what stands in front of the match."""
+    front = found.matched[: found.matched.find(found.value)]
+    before = re.search(r"[\w.-]{0,40}$", found.before)
+    named = _NAME.search((before[0] if before else "") + front)
+    return named[1] if named else front
+
+
+def _refused(found: Candidate) -> bool:
+    value = found.value
+    return (
+        placeholder(value)
+        or _NOT_SECRET_NAME.search(_name(found).rstrip(" .-_")) is not None
+        or _PATHLIKE.search(value) is not None
+        or _VERSION.search(value) is not None
+    )
+
+
+def _password_quoted(found: Candidate) -> float | None:
+    value = found.value
+    if _refused(found) or len(value) < 5 or _CODE.fullmatch(value):
+        return None
+    if " " in value and not random(value.replace(" ", ""), length_min=10):
+        return None
+    if value.replace("_", "").replace("-", "").isalpha():
+        return 0.6 if len(value) >= 6 and not wordlike(value) else None
+    return 0.8
+
+
+def _password_bare(found: Candidate) -> float | None:
+    value = found.value.rstrip(".:")
+    if _refused(found) or len(value) < 5 or _CODE.match(value) or found.after.startswith("("):
+        return None
+    if not any(map(str.isdigit, value)):
+        odd = sum(not c.isalnum() and c not in "_-./" for c in value)
+        if odd == 0:
+            return 0.6 if len(value) >= 8 and not wordlike(value) and value.isalnum() else None
+    return 0.75
+
+
+def _value(sure: float, length_min: int) -> "object":
+    def check(found: Candidate) -> float | None:
+        value = found.value.strip(".")
+        if _refused(found) or _code(value):
+            return None
+        if _UUID.match(value):
+            return sure - 0.1
+        return sure if random(value, length_min=length_min) else None
+
+    return check
+
+
+def _apart(found: Candidate) -> float | None:
+    """Only spaces between: it has to be random beyond doubt."""
+    value = found.value
+    if _refused(found) or _CODE.match(value) or not random(value, length_min=16):
+        return None
+    if _UUID.match(value):
+        return 0.6
+    digits = sum(map(str.isdigit, value))
+    if digits and len(value) < 32 and (switches(value) < 4 or wordlike(value)):
+        return None
+    return 0.6
+
+
+def _quoted(name: str, names: str, keywords: tuple[str, ...], check: object) -> tuple[Kind, ...]:
+    return tuple(
+        Kind(
+            name=name,
+            pattern=rf"(?i:{names}){_TAIL}{_SEPARATOR}(?:bearer |basic )?{quote}"
+            rf"((?:[^{quote}\\\n]|\\.){{5,400}}){quote}",
+            keywords=keywords,
+            any_case=True,
+            before=24,
+            after=480,
+            check=check,  # type: ignore[arg-type]
+        )
+        for quote in ('"', "'", "`")
+    )
+
+
+_PASS_WORDS = ("pass", "pwd", "pw")
+_KEY_WORDS = (
+    *("secret", "token", "credential", "key", "auth", "salt", "private", "license", "signature"),
+    *("session", "jwt", "nonce", "crumb", "cookie", "sid"),
+)
+
+KINDS: tuple[Kind, ...] = (
+    *_quoted("password", _PASSES, _PASS_WORDS, _password_quoted),
+    Kind(
+        name="password",
+        pattern=rf"(?:{_PASSES}){_TAIL}{_SEPARATOR}[\"'`]?({_BARE}{{5,200}})",
+        keywords=_PASS_WORDS,
+        any_case=True,
+        before=24,
+        after=280,
+        check=_password_bare,
+    ),
+    *_quoted("named_secret", _KEY, _KEY_WORDS, _value(0.75, 8)),
+    Kind(
+        name="named_secret",
+        pattern=rf"(?:{_KEY}){_TAIL}{_SEPARATOR}(?:bearer |basic )?[\"'`]?({_BARE}{{10,400}})",
+        keywords=_KEY_WORDS,
+        any_case=True,
+        before=24,
+        after=480,
+        check=_value(0.7, 10),  # type: ignore[arg-type]
+    ),
+    Kind(
+        name="secret_apart",
+        pattern=rf"(?:secret|token|api[_ -]?key|[_-]key|\bkey|passw(?:or)?d|credential)s?(?: is| was)?"
+        rf"[:=]?[ \t]{{1,3}}[\"'`(]?({_BARE}{{12,400}})",
+        keywords=("secret", "token", "key", "passw", "credential"),
+        any_case=True,
+        before=24,
+        after=480,
+        check=_apart,
+    ),
+    Kind(
+        name="named_value",
+        pattern=r"[\"']?\b(?:name|key)[\"']?\s{0,2}[:=]\s{0,2}[\"']?[\w.-]{0,60}?"
+        r"(?:passw(?:or)?d|secret|token|api_?key|_key|credential)[\w.-]{0,30}[\"']?[\s,;/]{1,40}"
+        r"[\"']?value[\"']?\s{0,2}[:=]\s{0,2}[\"']([^\"'\n]{6,300})[\"']",
+        keywords=("value",),
+        any_case=True,
+        before=200,
+        after=340,
+        check=_value(0.75, 6),  # type: ignore[arg-type]
+    ),
+    Kind(
+        name="spoken_password",
+        pattern=r"\bpassword\s{1,2}(?:is|was|to|=|:)\s{0,2}[\"'`]?([^\s\"'`,;]{6,100})",
+        keywords=("password",),
+        any_case=True,
+        before=4,
+        check=lambda found: (
+            0.6
+            if any(map(str.isdigit, found.value)) and _password_bare(found) is not None
+            else None
+        ),
+    ),
+)
