@@ -16,7 +16,7 @@ from forestall.jobs.job import Job, JobState
 from forestall.limits import APPROVAL_NOTE_CHARS_MAX
 from forestall.wire.compat import constraints_object, iso_time
 from forestall.wire.jobs import job_summary
-from forestall.wire.strict_json import decode_json
+from forestall.wire.strict_json import decode_struct
 
 _DECIDED = {
     ApprovalStatus.APPROVED: "approve",
@@ -51,7 +51,7 @@ class RepairBody(msgspec.Struct, frozen=True):
 
 def decode_decide(body: bytes) -> Said:
     """What an approver says."""
-    asked: DecideBody = _decode(body, DecideBody)
+    asked = decode_struct(body, DecideBody)
     for name in ("reason", "note", "comment"):
         text = getattr(asked, name) or ""
         if len(text) > APPROVAL_NOTE_CHARS_MAX:
@@ -68,14 +68,7 @@ def decode_decide(body: bytes) -> Said:
 
 def decode_repair(body: bytes) -> bool:
     """Whether to ask again, or only to look."""
-    return bool(_decode(body, RepairBody).apply)
-
-
-def _decode(body: bytes, kind: type[Any]) -> Any:
-    try:
-        return msgspec.convert(decode_json(body or b"{}"), kind)
-    except msgspec.ValidationError as cause:
-        raise InvalidRequestError(f"the body is malformed: {cause}") from cause
+    return bool(decode_struct(body, RepairBody).apply)
 
 
 def status_word(status: ApprovalStatus) -> str:

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -17,9 +17,7 @@ from forestall.wire.compat import (
     iso_time,
     remediation_objects,
 )
-from forestall.wire.strict_json import decode_json
-
-_Body = TypeVar("_Body")
+from forestall.wire.strict_json import decode_struct
 
 
 class InvalidCursorError(InvalidRequestError):
@@ -160,19 +158,12 @@ class RetryBody(msgspec.Struct, frozen=True):
 
 def decode_remediate(body: bytes) -> str:
     """Which remediation is taken; empty: the only one."""
-    return _convert(body, RemediateBody).remediation_id
+    return decode_struct(body, RemediateBody).remediation_id
 
 
 def decode_retry(body: bytes) -> bool:
     """Whether a job that policy denied is to be tried again."""
-    return _convert(body, RetryBody).force
-
-
-def _convert(body: bytes, kind: type[_Body]) -> _Body:
-    try:
-        return msgspec.convert(decode_json(body or b"{}"), kind)
-    except msgspec.ValidationError as cause:
-        raise InvalidRequestError(f"the body is malformed: {cause}") from cause
+    return decode_struct(body, RetryBody).force
 
 
 def encode_cursor(updated_at_us: int, job_id: str) -> str:

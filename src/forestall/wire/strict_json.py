@@ -5,10 +5,14 @@ double, NUL and lone surrogates in any text, and nesting past a bound.
 """
 
 import json
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from forestall.errors import InvalidRequestError
 from forestall.limits import INTEGER_MAX, JSON_DEPTH_MAX
+
+_Kind = TypeVar("_Kind")
 
 
 class MalformedJsonError(InvalidRequestError):
@@ -47,6 +51,22 @@ _DECODER = json.JSONDecoder(
     parse_float=_number,
     parse_constant=_constant,
 )
+
+
+def decode_struct(body: bytes, kind: type[_Kind]) -> _Kind:
+    """The body as a Struct; an empty one as `{}`. Raises InvalidRequestError, which names the field
+    and its type, never the value."""
+    try:
+        return msgspec.convert(decode_json(body or b"{}"), kind)
+    except msgspec.ValidationError as cause:
+        raise InvalidRequestError(readable(cause)) from cause
+
+
+def readable(cause: msgspec.ValidationError) -> str:
+    """What is wrong, and where; msgspec names type and place, never the value."""
+    what, _, place = str(cause).partition(" - at ")
+    field = place.strip("`").removeprefix("$.") or "the body"
+    return f"`{field}`: {what[:1].lower()}{what[1:]}"
 
 
 def decode_json(body: bytes) -> Any:

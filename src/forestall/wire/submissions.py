@@ -25,7 +25,7 @@ from forestall.limits import (
     TOPIC_CHARS_MAX,
 )
 from forestall.policy.request import ToolCall
-from forestall.wire.strict_json import decode_json
+from forestall.wire.strict_json import decode_json, readable
 
 DEFAULT_TOPIC = "job.default"
 _TOPIC = re.compile(r"job(\.[A-Za-z0-9_-]+)+")
@@ -139,14 +139,7 @@ def _decode(body: bytes) -> SubmissionBody:
     try:
         return msgspec.convert(value, SubmissionBody)
     except msgspec.ValidationError as cause:
-        raise InvalidRequestError(_readable(cause)) from cause
-
-
-def _readable(cause: msgspec.ValidationError) -> str:
-    """msgspec names type and place, never the value."""
-    what, _, place = str(cause).partition(" - at ")
-    field = place.strip("`").removeprefix("$.") or "the body"
-    return f"`{field}`: {what[:1].lower()}{what[1:]}"
+        raise InvalidRequestError(readable(cause)) from cause
 
 
 def _submission(asked: SubmissionBody, *, topic: str, tenant: str, key: str) -> Submission:

@@ -20,7 +20,7 @@ from forestall.limits import (
     WORKER_PARALLEL_MAX,
 )
 from forestall.wire.compat import constraints_object, iso_time
-from forestall.wire.strict_json import decode_json
+from forestall.wire.strict_json import decode_struct
 
 HEARTBEATS_PER_LEASE = 3  # two may be lost before a lease is
 
@@ -92,7 +92,7 @@ class CredentialBody(msgspec.Struct, frozen=True):
 
 def decode_register(body: bytes) -> Wanted:
     """What a worker says of itself."""
-    asked = _decode(body or b"{}", RegisterBody)
+    asked = decode_struct(body, RegisterBody)
     _bound(asked.max_parallel, "max_parallel", 1, WORKER_PARALLEL_MAX)
     return Wanted(
         topics=_names(asked.topics, "topics"),
@@ -103,14 +103,14 @@ def decode_register(body: bytes) -> Wanted:
 
 def decode_lease(body: bytes) -> tuple[int, float]:
     """How many jobs are wanted, and how many seconds the worker will wait for the first."""
-    asked = _decode(body or b"{}", LeaseBody)
+    asked = decode_struct(body, LeaseBody)
     _bound(asked.limit, "limit", 1, LEASE_JOBS_MAX)
     return asked.limit, _wait_seconds(asked.wait_ms)
 
 
 def decode_heartbeat(body: bytes) -> tuple[list[Beat], float]:
     """What a worker says of each job it holds, and how long it will wait for bad news."""
-    asked = _decode(body or b"{}", HeartbeatBody)
+    asked = decode_struct(body, HeartbeatBody)
     _bound(len(asked.leases), "leases", 0, WORKER_PARALLEL_MAX)
     beats = []
     for said in asked.leases:
@@ -129,7 +129,7 @@ def decode_heartbeat(body: bytes) -> tuple[list[Beat], float]:
 
 def decode_result(body: bytes) -> tuple[str, Answer]:
     """The lease, and what became of the attempt."""
-    asked = _decode(body, ResultBody)
+    asked = decode_struct(body, ResultBody)
     lease_id = _text(asked.lease_id, "lease_id")
     if asked.status == "succeeded":
         if asked.error is not None:
@@ -147,12 +147,12 @@ def decode_result(body: bytes) -> tuple[str, Answer]:
 
 def decode_return(body: bytes) -> str:
     """The lease that is given back."""
-    return _text(_decode(body, ReturnBody).lease_id, "lease_id")
+    return _text(decode_struct(body, ReturnBody).lease_id, "lease_id")
 
 
 def decode_credential(body: bytes) -> tuple[WorkerGrant, int | None]:
     """What a worker may be offered, and in how many seconds its credential ends."""
-    asked = _decode(body, CredentialBody)
+    asked = decode_struct(body, CredentialBody)
     grant = WorkerGrant(
         worker_id=asked.worker_id,
         topics=_names(asked.allowed_topics, "allowed_topics"),
@@ -259,15 +259,6 @@ def worker_object(session: Session, *, active: int, now_us: int, lease_us: int) 
         "session_valid": True,
         "online": age_us < max(lease_us, 2 * LEASE_WAIT_SECONDS_MAX * 1_000_000),
     }
-
-
-def _decode(body: bytes, kind: type[Any]) -> Any:
-    try:
-        return msgspec.convert(decode_json(body), kind)
-    except msgspec.ValidationError as cause:
-        what, _, place = str(cause).partition(" - at ")
-        field = place.strip("`").removeprefix("$.") or "the body"
-        raise InvalidRequestError(f"`{field}`: {what[:1].lower()}{what[1:]}") from cause
 
 
 def _bound(number: int, field: str, least: int, most: int) -> None:
