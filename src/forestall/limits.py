@@ -127,5 +127,15 @@ SCHEMA_VIOLATIONS_MAX = 20
 APPROVAL_HOURS_DEFAULT = 24  # where no rule gives a `ttl`
 APPROVAL_NOTE_CHARS_MAX = 2_000  # of a reason or a note
 
+# -- webhooks --
+WEBHOOKS_PER_TENANT_MAX = 20
+WEBHOOKS_MAX = 200  # each has a task and may have a connection of its own
+WEBHOOK_URL_CHARS_MAX = 2_048
+WEBHOOK_TRIES_MAX = 12  # of one message: about a quarter of an hour, then it is a dead letter
+WEBHOOK_SECONDS_MAX = 10  # of one try, from the name to the status line
+WEBHOOK_ANSWER_BYTES_MAX = 16 * 1024  # what a receiver says is not read further
+WEBHOOK_RECORDS_PER_MARK_MAX = 10_000  # records without a message, until that is noted
+LINKS_MAX = 50_000  # tokens that are still good: about 25 MB; past it messages hold none
+
 # -- metrics --
 METRIC_TOPICS_MAX = 200  # distinct topic label values; the rest is counted as `other`

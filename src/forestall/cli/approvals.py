@@ -1,4 +1,4 @@
-"""`forestall approvals list|show|approve|reject|repair|watch|stats`.
+"""`forestall approvals list|show|open|approve|reject|repair|watch|stats`.
 
 What is approved is what was shown: the job hash and the snapshot on the screen travel with the
 answer, and the server refuses them when they are not what is asked.
@@ -97,6 +97,21 @@ def _pages(client: PlaneClient, query: dict[str, str], limit: int) -> list[dict[
 def show(job_id: str, url: str, api_key: str, tenant: str, as_json: bool) -> None:
     """Show exactly what would run, why it is held, and its job hash."""
     context = client_for(url, api_key, tenant).get(f"{_path(job_id)}/context")
+    if as_json:
+        print_json(context)
+        return
+    click.echo(rendered(context, width=_width()))
+
+
+@approvals.command("open")
+@click.argument("link")
+@server_options
+@json_option
+def open_(link: str, url: str, api_key: str, tenant: str, as_json: bool) -> None:
+    """Open the link of a message, which works once, and show what it leads to."""
+    client = client_for(url, api_key, tenant)
+    answer = client.post(f"{_APPROVALS}/open", {"token": link.rpartition("#")[2]})
+    context = client.get(f"{_path(answer['job_id'])}/context")
     if as_json:
         print_json(context)
         return

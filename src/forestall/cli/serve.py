@@ -21,6 +21,11 @@ import click
     metavar="strict|lenient",
     help="strict: an approval needs the job hash that was shown [lenient].",
 )
+@click.option(
+    "--webhooks",
+    metavar="public|private|local|off",
+    help="Where webhooks may lead: also into private networks, to this machine [public].",
+)
 def serve(
     listen: str | None,
     metrics_listen: str | None,
@@ -30,6 +35,7 @@ def serve(
     tenant_rate_limit: str | None,
     lease_seconds: str | None,
     approvals: str | None,
+    webhooks: str | None,
 ) -> None:
     """Run the control plane until Ctrl-C.
 
@@ -49,5 +55,6 @@ def serve(
         "tenant_rate_limit": tenant_rate_limit,
         "lease_seconds": lease_seconds,
         "approvals": approvals,
+        "webhooks": webhooks,
     }
     run(read_settings(flags, os.environ, Path.cwd()), click.echo)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from forestall.control.announce import Announcer
 from forestall.control.blind_retries import BlindRetries
+from forestall.control.hooks import Hooks
 from forestall.control.leases import Leases
 from forestall.control.ports import Change, Clock, Random, Receipt, Signer, Store, Telemetry
 from forestall.control.registry import Registry
@@ -47,6 +48,7 @@ class Plane:
         "cache",
         "clock",
         "deadlines",
+        "hooks",
         "lease_us",
         "leases",
         "queue",
@@ -87,6 +89,7 @@ class Plane:
         self.queue = Queue()
         self.leases = Leases()
         self.registry = Registry()
+        self.hooks = Hooks()
         self.workers = Workers(
             lambda tenant, topic: self.registry.pool_of(tenant, topic), self.is_run_by_caller
         )

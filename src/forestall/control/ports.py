@@ -354,6 +354,10 @@ class Signer(Protocol):
         """The text of a signed ticket."""
         ...
 
+    def secret(self, purpose: str) -> str:
+        """A secret that belongs to the key and a purpose, always the same one (HKDF)."""
+        ...
+
 
 class Telemetry(Protocol):
     """What the plane counts. Must never raise and never block."""

@@ -18,6 +18,7 @@ class Permission(StrEnum):
     POLICY_READ = "policy.read"  # simulate, explain, list snapshots; leaves no trace
     REGISTRY_READ = "registry.read"  # topics, pools and input schemas
     REGISTRY_WRITE = "registry.write"
+    WEBHOOKS = "webhooks"  # list, declare and end who is told of approvals
     KEYS_READ = "keys.read"
     KEYS_WRITE = "keys.write"
 

@@ -18,6 +18,7 @@ from forestall.identity.roles import Permission
 from forestall.limits import DECISIONS_PER_JOB_PAGE_MAX, PAGE_ITEMS_MAX
 from forestall.server.api_approvals import ENDPOINTS as APPROVAL_ENDPOINTS
 from forestall.server.api_registry import ENDPOINTS as REGISTRY_ENDPOINTS
+from forestall.server.api_webhooks import ENDPOINTS as WEBHOOK_ENDPOINTS
 from forestall.server.api_work import ENDPOINTS as WORK_ENDPOINTS
 from forestall.server.http import Answer, Call, Endpoint
 from forestall.server.query import instant_us, limit_of, state_of
@@ -344,4 +345,5 @@ ENDPOINTS = (
     *WORK_ENDPOINTS,
     *APPROVAL_ENDPOINTS,
     *REGISTRY_ENDPOINTS,
+    *WEBHOOK_ENDPOINTS,
 )

@@ -7,6 +7,7 @@ import os
 import time
 from dataclasses import dataclass
 
+from forestall.control.hooks import load_hooks
 from forestall.control.keys import NewKey, create_key
 from forestall.control.plane import Plane
 from forestall.control.ports import Telemetry
@@ -16,6 +17,7 @@ from forestall.control.recover import recover
 from forestall.control.registry import load_registry
 from forestall.identity.credentials import key_hash, require_strong_key
 from forestall.identity.roles import Role
+from forestall.jobs.webhook import Reach
 from forestall.limits import LEASE_SECONDS
 from forestall.server.files import DataDir, read_policy_files, write_starter_policy
 from forestall.server.settings import Settings
@@ -88,6 +90,7 @@ async def open_plane(
     *,
     lease_seconds: int = LEASE_SECONDS,
     approvals_need_hash: bool = False,
+    webhooks: Reach = Reach.PUBLIC,
 ) -> Plane:
     """A plane over the store in a data directory, with its keys, without a policy."""
     signer = load_signer(data_dir.path)
@@ -103,6 +106,7 @@ async def open_plane(
     )
     plane.hold_keys(await store.keys())
     plane.registry = await load_registry(store)
+    plane.hooks = await load_hooks(store, webhooks)
     return plane
 
 
@@ -121,6 +125,7 @@ async def start(settings: Settings, telemetry: Telemetry) -> Started:
             telemetry,
             lease_seconds=settings.lease_seconds,
             approvals_need_hash=settings.approvals_need_hash,
+            webhooks=settings.webhooks,
         )
         try:
             await activate(plane, files, actor=SYSTEM_ACTOR)

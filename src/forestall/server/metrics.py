@@ -116,6 +116,7 @@ class Metrics:
         self._request_children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def _declare_limited(self) -> None:
+        self._declare_webhooks()
         self._limited = Counter(
             "forestall_rate_limited",
             "Requests refused because a key, a tenant or an address made too many",
@@ -124,6 +125,16 @@ class Metrics:
         )
         for scope in ("key", "tenant", "address"):
             self._limited.labels(scope)
+
+    def _declare_webhooks(self) -> None:
+        self._told = Counter(
+            "forestall_webhook_messages",
+            "Messages to webhooks: delivered, tried and failed, or given up",
+            ("outcome",),
+            registry=self.registry,
+        )
+        for outcome in ("delivered", "failed", "dead_lettered"):
+            self._told.labels(outcome)
 
     def _declare_work(self) -> None:
         self._events = Counter(
@@ -208,6 +219,10 @@ class Metrics:
     def rate_limited(self, scope: str) -> None:
         """A request was refused because its key, tenant or address made too many."""
         self._limited.labels(scope).inc()
+
+    def told(self, outcome: str) -> None:
+        """A message to a webhook was delivered, failed once more, or was given up."""
+        self._told.labels(outcome).inc()
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """One HTTP answer; `route` is the pattern, never the path."""

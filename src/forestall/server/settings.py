@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from forestall.errors import InvalidRequestError
+from forestall.jobs.webhook import Reach
 from forestall.limits import LEASE_SECONDS, LEASE_SECONDS_MAX, RATE_PER_SECOND_MAX
 
 SETTINGS_FILE = "forestall.toml"
@@ -22,6 +23,7 @@ DEFAULTS: Mapping[str, str] = {
     "tenant_rate_limit": "20000",
     "lease_seconds": str(LEASE_SECONDS),
     "approvals": "lenient",
+    "webhooks": Reach.PUBLIC.value,
 }
 _NUMBERS = (
     "rate_limit",
@@ -63,6 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tenant_rate_limit: int | None = None
     lease_seconds: int = LEASE_SECONDS
     approvals_need_hash: bool = False
+    webhooks: Reach = Reach.PUBLIC
     bootstrap_key: str = ""
 
     @property
@@ -104,6 +107,7 @@ def read_settings(
         tenant_rate_limit=parse_rate(values["tenant_rate_limit"], "tenant_rate_limit"),
         lease_seconds=parse_lease(values["lease_seconds"]),
         approvals_need_hash=parse_approvals(values["approvals"]),
+        webhooks=parse_reach(values["webhooks"]),
         bootstrap_key=environment.get(BOOTSTRAP_KEY_VARIABLE, ""),
     )
 
@@ -157,6 +161,16 @@ def parse_approvals(text: str) -> bool:
             f" (published clients send none), not `{text[:32]}`"
         )
     return text == "strict"
+
+
+def parse_reach(text: str) -> Reach:
+    """Where webhooks may lead. Raises SettingsError."""
+    if text not in set(Reach):
+        raise SettingsError(
+            "`webhooks` is `public` (https to public addresses), `private` (private networks too),"
+            f" `local` (this machine too: for development) or `off`, not `{text[:32]}`"
+        )
+    return Reach(text)
 
 
 def parse_address(text: str, name: str) -> Address:

@@ -4,7 +4,9 @@ import base64
 import os
 from pathlib import Path
 
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -30,6 +32,13 @@ class FileSigner:
     def ticket(self, ticket: Ticket) -> str:
         """The text of a signed ticket."""
         return sign_ticket(ticket, self._key)
+
+    def secret(self, purpose: str) -> str:
+        """A secret that belongs to the key and a purpose."""
+        raw = self._key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
+        info = b"forestall secret\0" + purpose.encode()
+        derived = HKDF(hashes.SHA256(), length=32, salt=None, info=info).derive(raw)
+        return base64.urlsafe_b64encode(derived).decode().rstrip("=")
 
 
 def load_signer(folder: Path) -> FileSigner:

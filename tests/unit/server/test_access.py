@@ -22,6 +22,7 @@ HELD = "/api/v1/approvals"
 APPROVERS = {"approver", "admin"}
 CREWS = "/api/v1/workers"
 TOPICS, POOLS, SCHEMAS = "/api/v1/topics", "/api/v1/pools", "/api/v1/schemas"
+HOOKS = "/api/v1/webhooks"
 WATCHERS = {"viewer", "operator", "approver", "author", "admin"}
 READERS = {"viewer", "agent", "operator", "approver", "author", "admin"}
 SUBMITTERS = {"agent", "operator", "admin"}
@@ -89,6 +90,10 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("GET", SCHEMAS + "/{id}"): READERS,
     ("POST", SCHEMAS): ADMINS,
     ("DELETE", SCHEMAS + "/{id}"): ADMINS,
+    ("POST", HELD + "/open"): APPROVERS,
+    ("GET", HOOKS): ADMINS,
+    ("POST", HOOKS): ADMINS,
+    ("DELETE", HOOKS + "/{name}"): ADMINS,
 }
 BODIES: dict[str, Any] = {
     KEYS: {"name": "n", "role": "viewer"},
@@ -98,11 +103,13 @@ BODIES: dict[str, Any] = {
     CREWS + "/{worker_id}/heartbeat": {},
     JOBS + "/{job_id}/result": {"lease_id": "x", "status": "succeeded"},
     JOBS + "/{job_id}/return": {"lease_id": "x"},
-    JOBS + "/{job_id}/renew": {"lease_id": "x"},
-    JOBS + "/{job_id}/complete": {"lease_id": "x", "status": "succeeded"},
     TOPICS: {"name": "job.a"},
     POOLS + "/{name}/drain": {},
     SCHEMAS: {"id": "a", "schema": {}},
+    JOBS + "/{job_id}/renew": {"lease_id": "x"},
+    JOBS + "/{job_id}/complete": {"lease_id": "x", "status": "succeeded"},
+    HELD + "/open": {"token": "x"},
+    HOOKS: {"name": "a", "url": "https://hooks.example.com/"},
 }
 PUBLIC = {("GET", "/health"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/livez")}
 DOORS = [(one.method, one.path) for one in ENDPOINTS]

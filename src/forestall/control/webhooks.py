@@ -1,0 +1,252 @@
+"""Declare, list and end webhooks; open the link of a message; note what was delivered.
+
+Each is one commit with its record. Neither a URL nor a secret nor a token stands in a record.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from forestall.audit.record import Record, Value
+from forestall.control.hooks import LINK, MARK, WEBHOOK
+from forestall.control.plane import Plane
+from forestall.control.ports import (
+    Change,
+    DropEntry,
+    EntryUnchanged,
+    Precondition,
+    PreconditionFailedError,
+    Put,
+    PutEntry,
+    RegistryEntry,
+)
+from forestall.control.records import SALT_BYTES, SYSTEM_ACTOR
+from forestall.errors import ConflictError, InvalidRequestError, NotFoundError
+from forestall.identity.credentials import Subject
+from forestall.jobs.webhook import Link, Mark, Webhook, problem_of_webhook, token_hash
+from forestall.limits import LINKS_MAX, WEBHOOKS_MAX, WEBHOOKS_PER_TENANT_MAX
+
+_TRIES = 16  # a delivery may be noted at the same instant
+_SWEPT_AT_ONCE = 200
+
+
+class WebhookInvalidError(InvalidRequestError):
+    """The webhook cannot be declared as asked: its URL may not be told, or a field is wrong."""
+
+    code, http_status = "webhook_invalid", 400
+
+
+class WebhookNotFoundError(NotFoundError):
+    """No webhook of this tenant has this name."""
+
+    code, http_status = "webhook_not_found", 404
+
+
+class WebhooksFullError(ConflictError):
+    """The tenant, or the server, has as many webhooks as it may have; end one first."""
+
+    code, http_status = "webhooks_full", 409
+
+
+class LinkNotFoundError(NotFoundError):
+    """No message of your tenant holds this link, it was used, or its approval has expired."""
+
+    code, http_status = "approval_link_not_found", 404
+
+
+class Declared(msgspec.Struct, frozen=True):
+    """A webhook as it became. `secret` only where it is a new one: it is shown once."""
+
+    webhook: Webhook
+    mark: Mark
+    new: bool
+    secret: str = ""
+
+
+def secret_of(plane: Plane, tenant: str, hook: Webhook) -> str:
+    """What messages to a webhook are signed with."""
+    return "whsec_" + plane.signer.secret(f"webhook\0{tenant}\0{hook.name}\0{hook.salt}")
+
+
+async def declare_webhook(
+    plane: Plane, subject: Subject, wanted: Webhook, *, rotate: bool = False
+) -> Declared:
+    """Create or replace a webhook; a new one is told what happens from now on.
+
+    Raises WebhookInvalidError, WebhooksFullError, PreconditionFailedError.
+    """
+    problem = problem_of_webhook(wanted, plane.hooks.reach)
+    if problem:
+        raise WebhookInvalidError(problem)
+    name = (subject.tenant, wanted.name)
+    known, mark = plane.hooks.webhooks.get(name), plane.hooks.marks.get(name)
+    if known is None:
+        mine = len(plane.hooks.of_tenant(subject.tenant))
+        if mine >= WEBHOOKS_PER_TENANT_MAX or len(plane.hooks.webhooks) >= WEBHOOKS_MAX:
+            raise WebhooksFullError(
+                f"a tenant has at most {WEBHOOKS_PER_TENANT_MAX} webhooks and a server"
+                f" {WEBHOOKS_MAX}; end one first"
+            )
+    fresh = known is None or rotate
+    salt = plane.random.token(16).hex() if fresh or known is None else known.value.salt
+    hook = msgspec.structs.replace(wanted, salt=salt)
+    before = known.entry if known is not None else None
+    entries = [_entry(plane, before, subject.tenant, WEBHOOK, hook.name, hook)]
+    if mark is None:
+        start = Mark(name=hook.name, position=await plane.store.log_end())
+        entries.append(_entry(plane, None, subject.tenant, MARK, hook.name, start))
+    data: dict[str, Value] = {
+        "name": hook.name,
+        "host": hook.host,
+        "events": tuple(hook.events),
+        "format": hook.format.value,
+        "new_secret": fresh,
+    }
+    what = "webhook.created" if known is None else "webhook.changed"
+    await _commit(plane, subject.tenant, what, subject.principal, data, puts=entries)
+    secret = secret_of(plane, subject.tenant, hook) if fresh else ""
+    return Declared(hook, plane.hooks.marks[name].value, known is None, secret)
+
+
+async def end_webhook(plane: Plane, subject: Subject, name: str) -> None:
+    """End a webhook; what it was not told yet, it is not told. Raises WebhookNotFoundError."""
+    for attempt in range(_TRIES):
+        known = plane.hooks.webhooks.get((subject.tenant, name))
+        if known is None:
+            raise WebhookNotFoundError(f"there is no webhook `{name[:80]}`")
+        mark = plane.hooks.marks.get((subject.tenant, name))
+        drops = [known.entry, *([mark.entry] if mark is not None else [])]
+        data: dict[str, Value] = {"name": name, "host": known.value.host}
+        try:
+            await _commit(
+                plane, subject.tenant, "webhook.removed", subject.principal, data, drops=drops
+            )
+        except PreconditionFailedError:
+            if attempt == _TRIES - 1:
+                raise
+        else:
+            return
+
+
+async def note(
+    plane: Plane, tenant: str, mark: Mark, what: str, data: dict[str, Value], *, job_id: str = ""
+) -> None:
+    """Note how far a webhook was told. Raises StoreUnavailableError, and WebhookNotFoundError when
+    it was ended or changed meanwhile: then nothing is noted."""
+    name = (tenant, mark.name)
+    hook, before = plane.hooks.webhooks.get(name), plane.hooks.marks.get(name)
+    if hook is None or before is None:
+        raise WebhookNotFoundError("the webhook was ended")
+    entry = _entry(plane, before.entry, tenant, MARK, mark.name, mark)
+    about = {"name": mark.name, **data}
+    unchanged = EntryUnchanged(tenant, WEBHOOK, mark.name, hook.entry.revision)
+    try:
+        await _commit(
+            plane,
+            tenant,
+            f"webhook.{what}",
+            SYSTEM_ACTOR,
+            about,
+            puts=[entry],
+            job_id=job_id,
+            expect=(unchanged,),
+        )
+    except PreconditionFailedError as cause:
+        raise WebhookNotFoundError("the webhook was changed at this very moment") from cause
+
+
+async def make_link(plane: Plane, tenant: str, link: Link) -> str:
+    """A token that opens an approval once; empty where there are too many already."""
+    if len(plane.hooks.links) >= LINKS_MAX:
+        return ""
+    token = plane.random.token(32).hex()
+    entry = _entry(plane, None, tenant, LINK, token_hash(token), link)
+    data: dict[str, Value] = {"webhook": link.webhook, "expires_at_us": link.expires_at_us}
+    await _commit(
+        plane, tenant, "link.created", SYSTEM_ACTOR, data, puts=[entry], job_id=link.job_id
+    )
+    return token
+
+
+async def open_link(plane: Plane, subject: Subject, token: str) -> str:
+    """The job that a link leads to; the link is used up by it. Raises LinkNotFoundError."""
+    known = plane.hooks.links.get((subject.tenant, token_hash(token)))
+    if known is None or plane.clock.now_us() >= known.value.expires_at_us:
+        raise LinkNotFoundError("this link was used, has expired, or never was; list approvals")
+    data: dict[str, Value] = {"webhook": known.value.webhook, "key_id": subject.key_id}
+    job_id = known.value.job_id
+    try:
+        await _commit(
+            plane,
+            subject.tenant,
+            "link.opened",
+            subject.principal,
+            data,
+            drops=[known.entry],
+            job_id=job_id,
+        )
+    except PreconditionFailedError as cause:
+        raise LinkNotFoundError("this link was used at this very moment") from cause
+    return job_id
+
+
+async def sweep_links(plane: Plane) -> int:
+    """Forget links whose approvals have expired; how many of them."""
+    now_us = plane.clock.now_us()
+    over: dict[str, list[RegistryEntry]] = {}
+    for (tenant, _), known in plane.hooks.links.items():
+        if now_us >= known.value.expires_at_us:
+            of_tenant = over.setdefault(tenant, [])
+            if len(of_tenant) < _SWEPT_AT_ONCE:
+                of_tenant.append(known.entry)
+    for tenant, drops in over.items():
+        data: dict[str, Value] = {"links": len(drops)}
+        await _commit(plane, tenant, "link.expired", SYSTEM_ACTOR, data, drops=drops)
+    return sum(map(len, over.values()))
+
+
+def _entry(
+    plane: Plane,
+    before: RegistryEntry | None,
+    tenant: str,
+    kind: str,
+    name: str,
+    value: msgspec.Struct,
+) -> RegistryEntry:
+    return RegistryEntry(
+        tenant=tenant,
+        kind=kind,
+        name=name,
+        revision=before.revision + 1 if before is not None else 1,
+        updated_at_us=plane.clock.now_us(),
+        body=msgspec.json.encode(value),
+    )
+
+
+async def _commit(
+    plane: Plane,
+    tenant: str,
+    kind: str,
+    actor: str,
+    data: dict[str, Value],
+    *,
+    puts: Sequence[RegistryEntry] = (),
+    drops: Sequence[RegistryEntry] = (),
+    job_id: str = "",
+    expect: tuple[Precondition, ...] = (),
+) -> None:
+    record = Record(
+        kind=kind,
+        at_us=plane.clock.now_us(),
+        tenant=tenant,
+        actor=actor,
+        salt=plane.random.token(SALT_BYTES).hex(),
+        job_id=job_id,
+        data=data,
+    )
+    changes: tuple[Put, ...] = (*map(PutEntry, puts), *map(DropEntry, drops))
+    await plane.commit(Change(expect=expect, puts=changes, records=(record,)))
+    for entry in puts:
+        plane.hooks.hold(entry)
+    for entry in drops:
+        plane.hooks.drop(entry)

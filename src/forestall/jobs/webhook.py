@@ -1,0 +1,200 @@
+"""A webhook: who is told of approvals, where that may be, and how a message is signed. Pure.
+
+A message names the job and never holds its payload. Addresses are judged here, after the name was
+resolved and before anything is sent, so that a webhook does not become a way into our own network.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+import re
+from enum import StrEnum
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from forestall.jobs.registry import NAME
+from forestall.limits import WEBHOOK_URL_CHARS_MAX
+
+SIGNATURE_HEADER = "X-Forestall-Signature"
+SIGNATURE_SECONDS_MAX = 300  # a receiver refuses what is older: it may be a replay
+_URL = re.compile(r"[!-~]+")
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}")
+# Networks that carry another address inside (RFC 6052, RFC 3056).
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class Reach(StrEnum):
+    """Where webhooks may lead, as the operator of the server says."""
+
+    OFF = "off"
+    PUBLIC = "public"
+    PRIVATE = "private"  # also addresses of private networks
+    LOCAL = "local"  # also this machine, there also without TLS: for development
+
+
+class Event(StrEnum):
+    """What a webhook may be told of."""
+
+    ASKED = "approval.asked"
+    APPROVED = "approval.approved"
+    REJECTED = "approval.rejected"
+    EXPIRED = "approval.expired"
+    INVALIDATED = "approval.invalidated"
+    CANCELLED = "approval.cancelled"
+
+
+class Format(StrEnum):
+    """What a message looks like."""
+
+    JSON = "json"
+    SLACK = "slack"
+
+
+class Webhook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Somebody to tell. The URL may be a secret, so it is shown to nobody; the signing secret is
+    derived from `salt` and the server's key, and kept nowhere."""
+
+    name: str
+    url: str
+    salt: str
+    events: tuple[Event, ...] = tuple(Event)
+    format: Format = Format.JSON
+    link_base: str = ""  # where people open approvals; empty: messages hold no link
+
+    @property
+    def host(self) -> str:
+        """The part of the URL that may be shown."""
+        return urlsplit(self.url).hostname or ""
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How far a webhook was told: every record before this position is dealt with."""
+
+    name: str
+    position: int
+    delivered: int = 0
+    dead: int = 0
+    problem: str = ""  # of the last dead letter
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """What a token in a message leads to, once. The token itself is kept nowhere."""
+
+    job_id: str
+    webhook: str
+    expires_at_us: int
+
+
+def problem_of_webhook(hook: Webhook, reach: Reach) -> str:
+    """What is wrong with it; empty when nothing is."""
+    if not NAME.fullmatch(hook.name):
+        return "`name` is 1 to 128 letters, digits, . _ and -, first a letter or digit"
+    if not hook.events:
+        return "`events` names nothing to tell"
+    problem = problem_of_url(hook.url, reach)
+    if problem:
+        return f"`url` {problem}"
+    if hook.link_base:
+        parts = _split(hook.link_base)
+        if parts is None or parts.scheme not in ("https", "http") or parts.query or parts.fragment:
+            return "`link_base` is the address of this server for people, such as https://host"
+    return ""
+
+
+def problem_of_url(url: str, reach: Reach) -> str:
+    """What is wrong with an address to send to, as far as its text tells."""
+    if reach is Reach.OFF:
+        return "cannot be used: webhooks are off on this server"
+    parts = _split(url)
+    if parts is None or parts.hostname is None:
+        return f"is an https URL of at most {WEBHOOK_URL_CHARS_MAX} ASCII characters"
+    if parts.username is not None or parts.fragment:
+        return "holds a user name or a fragment"
+    literal = _literal(parts.hostname)
+    if literal is None and not _HOST.fullmatch(parts.hostname):
+        return "has no host name that can be asked for"
+    if parts.scheme != "https" and not (parts.scheme == "http" and reach is Reach.LOCAL):
+        return "begins with https://"
+    if literal is not None:
+        return problem_of_address(literal, scheme=parts.scheme, reach=reach)
+    return ""
+
+
+def problem_of_address(text: str, *, scheme: str, reach: Reach) -> str:
+    """Why nothing may be sent to an address; empty when it may."""
+    try:
+        address = _inner(ipaddress.ip_address(text.partition("%")[0]))
+    except ValueError:
+        return "leads to no address"
+    if address.is_loopback:
+        return "" if reach is Reach.LOCAL else "leads to this machine"
+    if scheme != "https":
+        return "begins with https:// unless it leads to this machine"
+    if address.is_link_local or address.is_multicast or address.is_unspecified:
+        return "leads to an address that is never told anything"
+    if address.is_global and not address.is_reserved:
+        return ""
+    if address.is_private and not address.is_reserved and reach in (Reach.PRIVATE, Reach.LOCAL):
+        return ""
+    return "leads into a private network"
+
+
+def _inner(address: _Address) -> _Address:
+    """The address that is really reached through one that carries another inside."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return address.ipv4_mapped
+        if address.sixtofour is not None:
+            return address.sixtofour
+        if address in _NAT64:
+            return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address
+
+
+def _literal(host: str) -> str | None:
+    """A host that is an address, in any of the spellings that resolvers take; None for a name."""
+    try:
+        return str(ipaddress.ip_address(host.partition("%")[0]))
+    except ValueError:
+        # `127.1`, `0x7f000001` and `2130706433` are addresses to some: they name nothing else.
+        last = host.rstrip(".").rpartition(".")[2]
+        return "" if re.fullmatch(r"0x[0-9a-fA-F]*|[0-9]+", last) else None
+
+
+def _split(url: str) -> SplitResult | None:
+    if len(url) > WEBHOOK_URL_CHARS_MAX or not _URL.fullmatch(url):
+        return None
+    try:
+        parts = urlsplit(url)
+        return parts if parts.hostname and parts.port != 0 else None
+    except ValueError:
+        return None
+
+
+def signature(secret: str, body: bytes, at_s: int) -> str:
+    """The value of the signature header: when, and HMAC-SHA256 over `<when>.<body>`."""
+    signed = b"%d.%s" % (at_s, body)
+    return f"t={at_s},v1={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}"
+
+
+def verify_signature(secret: str, body: bytes, header: str, *, now_s: int) -> bool:
+    """What a receiver checks. Several `v1` may stand in a header while a secret is changed."""
+    pairs = [part.partition("=")[::2] for part in header.split(",")]
+    times = [value for name, value in pairs if name == "t"]
+    if len(times) != 1 or not times[0].isascii() or not times[0].isdecimal():
+        return False
+    at_s = int(times[0][:16])
+    wanted = signature(secret, body, at_s).partition("v1=")[2].encode()
+    good = any(
+        hmac.compare_digest(value.encode("utf-8", "replace"), wanted)
+        for name, value in pairs
+        if name == "v1"
+    )
+    return good and abs(now_s - at_s) <= SIGNATURE_SECONDS_MAX
+
+
+def token_hash(token: str) -> str:
+    """What is kept of a token: it holds 256 random bits, so a plain hash cannot be searched."""
+    return hashlib.sha256(b"forestall.link\0" + token.encode("utf-8", "replace")).hexdigest()

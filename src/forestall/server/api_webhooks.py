@@ -1,0 +1,64 @@
+"""The part of the API that says who is told of approvals, and opens what they were told."""
+
+from forestall.control.plane import Plane
+from forestall.control.webhooks import declare_webhook, end_webhook, open_link
+from forestall.identity.roles import Permission
+from forestall.server.http import Answer, Call, Endpoint
+from forestall.wire.webhooks import (
+    OpenBody,
+    WebhookBody,
+    declared_object,
+    decode_open,
+    decode_webhook,
+    webhook_object,
+)
+
+
+async def _list(plane: Plane, call: Call) -> Answer:
+    tenant = call.who.tenant
+    items = [
+        webhook_object(hook, plane.hooks.marks[tenant, hook.name].value)
+        for hook in plane.hooks.of_tenant(tenant)
+    ]
+    return Answer(200, {"items": items})
+
+
+async def _declare(plane: Plane, call: Call) -> Answer:
+    wanted, rotate = decode_webhook(call.body)
+    declared = await declare_webhook(plane, call.who, wanted, rotate=rotate)
+    return Answer(201 if declared.new else 200, declared_object(declared))
+
+
+async def _end(plane: Plane, call: Call) -> Answer:
+    await end_webhook(plane, call.who, call.params[0])
+    return Answer(204, None)
+
+
+async def _open(plane: Plane, call: Call) -> Answer:
+    job_id = await open_link(plane, call.who, decode_open(call.body))
+    return Answer(200, {"job_id": job_id})
+
+
+P = Permission
+_WEBHOOKS = "/api/v1/webhooks"
+
+ENDPOINTS = (
+    Endpoint("GET", _WEBHOOKS, P.WEBHOOKS, _list, "List who is told of approvals"),
+    Endpoint(
+        "POST",
+        _WEBHOOKS,
+        P.WEBHOOKS,
+        _declare,
+        "Declare a webhook, or change one; its secret is shown once",
+        WebhookBody,
+    ),
+    Endpoint("DELETE", _WEBHOOKS + "/{name}", P.WEBHOOKS, _end, "End a webhook"),
+    Endpoint(
+        "POST",
+        "/api/v1/approvals/open",
+        P.JOBS_APPROVE,
+        _open,
+        "The job that a message's link leads to; a link works once",
+        OpenBody,
+    ),
+)

@@ -1,0 +1,231 @@
+"""Tell webhooks what the log says of approvals: each in a task of its own, in order, at least
+once.
+
+The log is the queue: a webhook's mark says how far it was told, and moves, with its record, after
+each message that was taken or given up. So a restart repeats at most the message under way, and a
+receiver that is slow or down holds up nobody but itself.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from forestall.control.announce import StoppingError, TooManyStreamsError
+from forestall.control.hooks import Name
+from forestall.control.plane import Plane
+from forestall.control.tail import Entry
+from forestall.control.webhooks import (
+    WebhookNotFoundError,
+    make_link,
+    note,
+    secret_of,
+    sweep_links,
+)
+from forestall.errors import ForestallError, UnavailableError
+from forestall.identity.credentials import Subject
+from forestall.identity.roles import Role
+from forestall.jobs.approval import ApprovalStatus
+from forestall.jobs.attempts import retry_delay_us
+from forestall.jobs.job import Job
+from forestall.jobs.webhook import SIGNATURE_HEADER, Event, Link, Mark, Reach, Webhook, signature
+from forestall.limits import (
+    STREAM_HEARTBEAT_SECONDS,
+    WEBHOOK_RECORDS_PER_MARK_MAX,
+    WEBHOOK_TRIES_MAX,
+)
+from forestall.server.metrics import Metrics
+from forestall.server.post import DeliveryError, Post
+from forestall.wire.webhooks import event_of, message
+
+_LOOK_SECONDS = 1.0  # how soon a new webhook is told, and how often a failing store is asked
+_SWEEP_EVERY = 60  # looks
+_LOG = logging.getLogger("forestall.webhooks")
+T = TypeVar("T")
+_Sleep = Callable[[float], Awaitable[None]]
+
+
+class Sender(Protocol):
+    """What posts a message."""
+
+    async def send(self, url: str, headers: dict[str, str], body: bytes) -> None:
+        """Returns when it was taken. Raises DeliveryError."""
+        ...
+
+
+async def tell_webhooks(plane: Plane, metrics: Metrics) -> None:
+    """Deliver, for ever."""
+    if plane.hooks.reach is Reach.OFF:
+        return
+    post = Post(plane.hooks.reach)
+    try:
+        await Deliverer(plane, post, metrics).run()
+    finally:
+        post.close()
+
+
+class Deliverer:
+    """One task a webhook, kept in step with what is declared."""
+
+    def __init__(
+        self, plane: Plane, sender: Sender, metrics: Metrics, sleep: _Sleep = asyncio.sleep
+    ) -> None:
+        self._plane, self._sender, self._metrics, self._sleep = plane, sender, metrics, sleep
+        self._tasks: dict[Name, tuple[bytes, asyncio.Task[None]]] = {}
+
+    async def run(self) -> None:
+        """Follow what is declared, for ever; what failed without being foreseen begins anew."""
+        looks = 0
+        try:
+            while True:
+                await self.keep_in_step()
+                looks += 1
+                if looks % _SWEEP_EVERY == 0:
+                    with contextlib.suppress(ForestallError):  # the next sweep has them too
+                        await sweep_links(self._plane)
+                await asyncio.sleep(_LOOK_SECONDS)
+        finally:
+            for name in list(self._tasks):
+                await self._end(name)
+
+    async def keep_in_step(self) -> None:
+        """Begin, end and begin anew what tells each webhook."""
+        declared = self._plane.hooks.webhooks
+        for name, (body, task) in list(self._tasks.items()):
+            known = declared.get(name)
+            if known is None or known.entry.body != body or task.done():
+                await self._end(name)
+        for name, known in declared.items():
+            if name not in self._tasks:
+                task = asyncio.create_task(self._tell(name))
+                self._tasks[name] = (known.entry.body, task)
+
+    async def _end(self, name: Name) -> None:
+        _, task = self._tasks.pop(name)
+        task.cancel()
+        try:
+            await task
+        except (asyncio.CancelledError, WebhookNotFoundError):
+            pass
+        except Exception:  # noqa: BLE001 - it begins anew at the next look
+            _LOG.exception("unforeseen error while telling the webhook %s", name[1])
+
+    async def _tell(self, name: Name) -> None:
+        tenant, hook_name = name
+        plane = self._plane
+        who = Subject(
+            tenant=tenant,
+            principal="system",
+            role=Role.ADMIN,
+            key_id=f"webhook:{tenant}:{hook_name}",
+        )
+        with contextlib.ExitStack() as stack:
+            wait = self._pause
+            # Without a place among the listeners it looks once a second.
+            with contextlib.suppress(TooManyStreamsError, StoppingError):
+                listener = stack.enter_context(plane.announcer.listen(who))
+                wait = lambda: listener.wait(STREAM_HEARTBEAT_SECONDS)  # noqa: E731
+            position = self._mark(name).position
+            while not plane.announcer.stopping:
+                position, more = await self._page(name, position)
+                if not more:
+                    await wait()
+
+    async def _pause(self) -> bool:
+        await self._sleep(_LOOK_SECONDS)
+        return True
+
+    async def _page(self, name: Name, position: int) -> tuple[int, bool]:
+        """Tell what a page of the log holds; where the next begins, and whether it is there."""
+        plane, tenant = self._plane, name[0]
+        try:
+            page = await plane.tail.page(tenant, "", position)
+        except UnavailableError:
+            await self._sleep(_LOOK_SECONDS)
+            return position, True
+        for entry in page.entries:
+            event = event_of(entry)
+            known = plane.hooks.webhooks.get(name)
+            if known is None:
+                raise WebhookNotFoundError("the webhook was ended")
+            if event is not None and event in known.value.events:
+                await self._deliver(tenant, known.value, event, entry)
+        mark = self._mark(name)
+        if page.end - mark.position > WEBHOOK_RECORDS_PER_MARK_MAX:
+            moved = msgspec.structs.replace(mark, position=page.end)
+            await self._stored(lambda: note(plane, tenant, moved, "advanced", {}))
+        return page.end, page.more
+
+    async def _deliver(self, tenant: str, hook: Webhook, event: Event, entry: Entry) -> None:
+        plane = self._plane
+        view = await self._stored(lambda: plane.store.job(tenant, entry.job_id))
+        mark = self._mark((tenant, hook.name))
+        after = msgspec.structs.replace(mark, position=entry.position + 1)
+        if view is None or view.job.approval is None:
+            return
+        link = await self._link(hook, event, view.job)
+        body = message(hook, event, entry, view.job, link)
+        problem, tries = await self._try(tenant, hook, event, entry, body)
+        about = {"event": event.value, "at_position": entry.position, "tries": tries}
+        if not problem:
+            after = msgspec.structs.replace(after, delivered=mark.delivered + 1)
+            what = "delivered"
+        else:
+            after = msgspec.structs.replace(after, dead=mark.dead + 1, problem=problem)
+            about["problem"] = problem
+            what = "dead_lettered"
+            _LOG.error("webhook %s of %s was not told: %s", hook.name, tenant, problem)
+        self._metrics.told(what)
+        await self._stored(lambda: note(plane, tenant, after, what, {**about}, job_id=entry.job_id))
+
+    def _mark(self, name: Name) -> Mark:
+        known = self._plane.hooks.marks.get(name)
+        if known is None:
+            raise WebhookNotFoundError("the webhook was ended")
+        return known.value
+
+    async def _try(
+        self, tenant: str, hook: Webhook, event: Event, entry: Entry, body: bytes
+    ) -> tuple[str, int]:
+        """The problem that remained (empty: none), and after how many tries."""
+        problem = ""
+        secret = secret_of(self._plane, tenant, hook)
+        for attempt in range(1, WEBHOOK_TRIES_MAX + 1):
+            at_s = self._plane.clock.now_us() // 1_000_000
+            headers = {
+                SIGNATURE_HEADER: signature(secret, body, at_s),
+                "X-Forestall-Event": event.value,
+                "X-Forestall-Delivery": f"{hook.name}-{entry.position}",
+            }
+            try:
+                await self._sender.send(hook.url, headers, body)
+            except DeliveryError as error:
+                problem = error.message
+                self._metrics.told("failed")
+            else:
+                return "", attempt
+            if attempt < WEBHOOK_TRIES_MAX:
+                chance = int.from_bytes(self._plane.random.token(2), "big")
+                await self._sleep(retry_delay_us(attempt, chance) / 1_000_000)
+        return problem, WEBHOOK_TRIES_MAX
+
+    async def _link(self, hook: Webhook, event: Event, job: Job) -> str:
+        approval = job.approval
+        waits = approval is not None and approval.status is ApprovalStatus.PENDING
+        if event is not Event.ASKED or not hook.link_base or not waits or approval is None:
+            return ""
+        link = Link(job_id=job.id, webhook=hook.name, expires_at_us=approval.expires_at_us)
+        token = await self._stored(lambda: make_link(self._plane, job.tenant, link))
+        # Behind `#`: what stands there reaches no server and no log of one.
+        return f"{hook.link_base}/approvals/open#{token}" if token else ""
+
+    async def _stored(self, work: Callable[[], Awaitable[T]]) -> T:
+        """What the store answers once it answers."""
+        while True:
+            try:
+                return await work()
+            except UnavailableError:
+                await self._sleep(_LOOK_SECONDS)

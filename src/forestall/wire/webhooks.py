@@ -1,0 +1,169 @@
+"""Webhooks ↔ JSON, and the messages that they get. No message holds anything of a job's payload."""
+
+from typing import Any
+
+import msgspec
+
+from forestall.control.tail import Entry
+from forestall.control.webhooks import Declared, WebhookInvalidError
+from forestall.errors import InvalidRequestError
+from forestall.jobs.job import Job, JobState
+from forestall.jobs.webhook import Event, Format, Mark, Webhook
+from forestall.wire.compat import iso_time
+from forestall.wire.strict_json import decode_json
+
+_EVENTS = {
+    "job.approval_demanded": Event.ASKED,
+    "job.approved": Event.APPROVED,
+    "job.fulfilled": Event.APPROVED,
+    "job.rejected": Event.REJECTED,
+    "job.expired": Event.EXPIRED,
+    "job.invalidated": Event.INVALIDATED,
+}
+_WORDS = {
+    Event.ASKED: "Approval asked",
+    Event.APPROVED: "Approved",
+    Event.REJECTED: "Rejected",
+    Event.EXPIRED: "Approval expired",
+    Event.INVALIDATED: "Approval invalidated",
+    Event.CANCELLED: "Approval no longer needed",
+}
+_TEXT_CHARS_MAX = 300  # of one value in a Slack message
+
+
+class WebhookBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /webhooks."""
+
+    name: str | None = None
+    url: str | None = None
+    events: list[str] | None = None
+    format: str | None = None
+    link_base: str | None = None
+    rotate_secret: bool | None = None
+
+
+class OpenBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /approvals/open."""
+
+    token: str | None = None
+
+
+class _Moved(msgspec.Struct, frozen=True):
+    state: str = ""
+    state_before: str = ""
+
+
+def decode_webhook(body: bytes) -> tuple[Webhook, bool]:
+    """A webhook as asked for, and whether it gets a new secret. Raises WebhookInvalidError."""
+    asked: WebhookBody = _convert(body, WebhookBody)
+    try:
+        events = tuple(dict.fromkeys(map(Event, asked.events))) if asked.events else tuple(Event)
+        kind = Format(asked.format or Format.JSON)
+    except ValueError as cause:
+        raise WebhookInvalidError(
+            f"`events` are of {', '.join(Event)}; `format` is json or slack"
+        ) from cause
+    hook = Webhook(
+        name=asked.name or "",
+        url=asked.url or "",
+        salt="",
+        events=events,
+        format=kind,
+        link_base=(asked.link_base or "").rstrip("/"),
+    )
+    return hook, bool(asked.rotate_secret)
+
+
+def decode_open(body: bytes) -> str:
+    """The token of a link."""
+    asked: OpenBody = _convert(body, OpenBody)
+    if not asked.token:
+        raise InvalidRequestError("`token` is required: what stands after `#` in the link")
+    return asked.token
+
+
+def _convert(body: bytes, kind: type[Any]) -> Any:
+    try:
+        return msgspec.convert(decode_json(body or b"{}"), kind)
+    except msgspec.ValidationError as cause:
+        raise WebhookInvalidError(f"the body is malformed: {cause}") from cause
+
+
+def webhook_object(hook: Webhook, mark: Mark) -> dict[str, Any]:
+    """One webhook. Its URL may be a secret (Slack's is), so only the host is shown."""
+    return {
+        "name": hook.name,
+        "host": hook.host,
+        "events": list(hook.events),
+        "format": hook.format.value,
+        "link_base": hook.link_base,
+        "position": mark.position,
+        "delivered": mark.delivered,
+        "dead_letters": mark.dead,
+        "last_problem": mark.problem,
+    }
+
+
+def declared_object(declared: Declared) -> dict[str, Any]:
+    """The same once it was declared; a new secret is shown here and nowhere else."""
+    body = webhook_object(declared.webhook, declared.mark)
+    return {**body, "secret": declared.secret} if declared.secret else body
+
+
+def event_of(entry: Entry) -> Event | None:
+    """What a record of the log is to a webhook; None: nothing."""
+    event = _EVENTS.get(entry.kind)
+    if event is not None or not entry.kind.startswith("job."):
+        return event
+    moved = msgspec.json.decode(entry.data, type=_Moved)
+    if moved.state == moved.state_before:
+        return None
+    if moved.state == JobState.APPROVAL_REQUIRED:
+        return Event.ASKED
+    return Event.CANCELLED if moved.state_before == JobState.APPROVAL_REQUIRED else None
+
+
+def message(hook: Webhook, event: Event, entry: Entry, job: Job, link: str) -> bytes:
+    """What a webhook is told. Raises AssertionError for a job without an approval."""
+    approval = job.approval
+    assert approval is not None
+    by = "" if event is Event.ASKED else entry.actor
+    if hook.format is Format.SLACK:
+        rows = (
+            ("topic", job.topic),
+            ("why", approval.reason),
+            ("rule", approval.rule_id),
+            ("asked by", approval.requester),
+            ("by", by),
+            ("job", job.id),
+            ("job hash", approval.job_hash),
+        )
+        lines = [f"{_WORDS[event]}", *(f"{name}: {_quoted(text)}" for name, text in rows if text)]
+        if link:
+            lines.append(f"<{link}>")
+        return msgspec.json.encode({"text": "\n".join(lines)})
+    body = {
+        "id": f"evt-{entry.position}",
+        "event": event.value,
+        "at": iso_time(entry.at_us),
+        "tenant": job.tenant,
+        "job_id": job.id,
+        "job_hash": approval.job_hash,
+        "topic": job.topic,
+        "reason": approval.reason,
+        "rule_id": approval.rule_id,
+        "requester": approval.requester,
+        "actor": by,
+        "expires_at": iso_time(approval.expires_at_us),
+        "link": link,
+    }
+    return msgspec.json.encode(body)
+
+
+def _quoted(text: str) -> str:
+    """As code, in which neither a mention, a link nor a line of ours can be written."""
+    seen = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    seen = seen[:_TEXT_CHARS_MAX].replace("`", "'")
+    for char, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        seen = seen.replace(char, entity)
+    return f"`{seen}`"

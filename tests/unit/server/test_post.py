@@ -1,0 +1,223 @@
+"""The sender of webhooks over real sockets: what it follows, believes and waits for."""
+
+import asyncio
+import datetime as dt
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from forestall.jobs.webhook import Reach
+from forestall.server import post as post_module
+from forestall.server.post import DeliveryError, Post
+
+_Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+class Listening:
+    """A receiver that answers with fixed bytes; the requests that it got."""
+
+    def __init__(self, answer: bytes = OK) -> None:
+        self.answer = answer
+        self.got: list[bytes] = []
+        self.port = 0
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        size = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        self.got.append(head + await reader.readexactly(size))
+        writer.write(self.answer)
+        await writer.drain()
+        writer.close()
+
+
+@asynccontextmanager
+async def listening(
+    listener: Listening, talk: _Talk | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Listening]:
+    server = await asyncio.start_server(talk or listener.talk, "127.0.0.1", 0, ssl=tls)
+    listener.port = server.sockets[0].getsockname()[1]
+    try:
+        yield listener
+    finally:
+        server.close()
+
+
+async def sent(url: str, reach: Reach = Reach.LOCAL, tls: ssl.SSLContext | None = None) -> None:
+    post = Post(reach, tls)
+    try:
+        await post.send(url, {"X-Forestall-Signature": "t=1,v1=00"}, b'{"a":1}')
+    finally:
+        post.close()
+
+
+async def refused(url: str, **more: Any) -> str:
+    with pytest.raises(DeliveryError) as caught:
+        await sent(url, **more)
+    assert "secret" not in caught.value.message
+    return caught.value.message
+
+
+def test_a_message_arrives_whole() -> None:
+    async def run() -> None:
+        async with listening(Listening()) as receiver:
+            await sent(f"http://localhost:{receiver.port}/secret?a=b")
+        (got,) = receiver.got
+        head, _, body = got.partition(b"\r\n\r\n")
+        assert head.startswith(b"POST /secret?a=b HTTP/1.1\r\nHost: localhost:")
+        assert b"\r\nX-Forestall-Signature: t=1,v1=00" in head
+        assert body == b'{"a":1}'
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\n", "redirects are not"),
+        (b"HTTP/1.1 307 Temporary\r\nLocation: /again\r\n\r\n", "redirects are not"),
+        (b"HTTP/1.1 500 Oops\r\n\r\n", "answered 500"),
+        (b"HTTP/1.1 404 \r\n\r\n", "answered 404"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", "answered 100"),
+        (b"HTTP/1.1 200000 OK\r\n\r\n", "no HTTP"),
+        (b"SSH-2.0-x\r\n", "no HTTP"),
+        (b"x" * 1_000_000, "no HTTP"),
+        (b"", "no HTTP"),
+    ],
+    ids=lambda part: part[:24],
+)
+def test_what_is_no_success_is_a_failure(answer: bytes, says: str) -> None:
+    """One request, whatever is answered; a location is not followed."""
+
+    async def run() -> None:
+        async with listening(Listening(answer)) as receiver:
+            assert says in await refused(f"http://127.0.0.1:{receiver.port}/secret")
+            assert len(receiver.got) == 1
+
+    asyncio.run(run())
+
+
+def test_an_answer_without_end_is_not_read() -> None:
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        try:
+            while True:
+                writer.write(b"x" * 65_536)
+                await writer.drain()
+        except OSError:
+            writer.close()
+
+    async def run() -> None:
+        async with listening(Listening(), endless) as receiver, asyncio.timeout(5):
+            await sent(f"http://127.0.0.1:{receiver.port}/")
+
+    asyncio.run(run())
+
+
+def test_who_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(post_module, "WEBHOOK_SECONDS_MAX", 0.1)
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async def run() -> None:
+        async with listening(Listening(), silent) as receiver:
+            assert "no answer" in await refused(f"http://127.0.0.1:{receiver.port}/secret")
+        assert "no connection" in await refused(f"http://127.0.0.1:{receiver.port}/secret")
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("reach", [Reach.PUBLIC, Reach.PRIVATE])
+@pytest.mark.parametrize(
+    "found", [["127.0.0.1"], ["93.184.215.14", "127.0.0.1"], ["169.254.169.254"], ["::1"]], ids=str
+)
+def test_a_name_that_leads_inside_is_refused(
+    monkeypatch: pytest.MonkeyPatch, reach: Reach, found: list[str]
+) -> None:
+    """Every address of the name is judged, at every message: a name can change its mind."""
+    asked = []
+
+    def resolve(host: str, port: int, **_: Any) -> Any:
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port)) for one in found]
+
+    async def connect(*_: Any, **__: Any) -> None:
+        raise AssertionError("nothing may be connected to")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(asyncio, "open_connection", connect)
+    assert "leads to" in asyncio.run(refused("https://hooks.example.com/secret", reach=reach))
+    assert asked == ["hooks.example.com"]
+
+
+def test_the_address_that_was_judged_is_the_one_that_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The name is resolved once: the connection goes to an address, not to the name."""
+    connected = []
+
+    def resolve(host: str, port: int, **_: Any) -> Any:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.215.14", port))]
+
+    async def connect(host: str, port: int, **more: Any) -> None:
+        connected.append((host, port, more["server_hostname"]))
+        raise OSError
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(asyncio, "open_connection", connect)
+    asyncio.run(refused("https://hooks.example.com/secret", reach=Reach.PUBLIC))
+    assert connected == [("93.184.215.14", 443, "hooks.example.com")]
+
+
+def _certificate(folder: Path, name: str) -> ssl.SSLContext:
+    """A server with a certificate of its own for one name; the certificate as `ca.pem`."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "ca.pem").write_bytes(made.public_bytes(Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "ca.pem", folder / "key.pem")
+    return context
+
+
+def test_the_certificate_is_that_of_the_name(tmp_path: Path) -> None:
+    """A known certificate for the name is good; an unknown one, or another name, is not."""
+    server = _certificate(tmp_path, "localhost")
+    known = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+
+    async def run() -> None:
+        async with listening(Listening(), tls=server) as receiver:
+            await sent(f"https://localhost:{receiver.port}/", tls=known)
+            assert "TLS" in await refused(f"https://localhost:{receiver.port}/secret")
+            other = f"https://127.0.0.1:{receiver.port}/secret"
+            assert "TLS" in await refused(other, tls=known)
+            assert len(receiver.got) == 1
+
+    asyncio.run(run())
