@@ -126,6 +126,9 @@ SCHEMA_VIOLATIONS_MAX = 20
 # -- approvals --
 APPROVAL_HOURS_DEFAULT = 24  # where no rule gives a `ttl`
 APPROVAL_NOTE_CHARS_MAX = 2_000  # of a reason or a note
+ANALYTICS_APPROVALS_MAX = 10_000  # looked at for one answer, the newest: about half a second
+ANALYTICS_DAYS_DEFAULT = 7
+ANALYTICS_DAYS_MAX = 366
 
 # -- webhooks --
 WEBHOOKS_PER_TENANT_MAX = 20

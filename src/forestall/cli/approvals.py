@@ -227,6 +227,41 @@ def watch(url: str, api_key: str, tenant: str, as_json: bool) -> None:
             click.echo(harmless_json(event.data) if as_json else line)
 
 
+@approvals.command()
+@click.option("--window", default="7d", show_default=True, help="How far back, such as 24h or 30d.")
+@click.option("--by", type=click.Choice(["rule", "approver", "topic"]), help="One line for each.")
+@server_options
+@json_option
+def stats(window: str, by: str | None, url: str, api_key: str, tenant: str, as_json: bool) -> None:
+    """How approvals went: how many, how often yes, how long people took."""
+    client = client_for(url, api_key, tenant)
+    query = {"window": window, "group_by": by or ""}
+    answer = client.get("/api/v1/governance/approvals/analytics", query)
+    if as_json:
+        print_json(answer)
+        return
+    for name, one in (("all", answer["summary"]), *_groups(answer)):
+        rate = f"{one['approve_rate']:.0%}" if one["approve_rate"] is not None else "-"
+        waits = "  ".join(f"{part} {_time(one[part])}" for part in ("p50", "p90", "p99"))
+        click.echo(
+            f"{one['total']:>7} asked  {one['approved']:>7} approved ({rate})"
+            f"  {one['rejected']:>6} rejected  {one['expired']:>6} expired"
+            f"  {one['pending']:>6} pending  {waits}  {plain(name)}"
+        )
+    if answer["truncated"]:
+        click.echo(f"only the newest {answer['summary']['total']} were looked at", err=True)
+
+
+def _groups(answer: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return [(group["key"] or "(default)", group) for group in answer.get("groups", [])]
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return f"{seconds / 3_600:.1f} h" if seconds >= 3_600 else f"{seconds:.0f} s"
+
+
 _OUTCOMES = {
     "job.voted": "VOTED",
     "job.approved": "APPROVED",

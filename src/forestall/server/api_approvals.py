@@ -1,5 +1,6 @@
 """The approvers' part of the API, and what callers use who run an approved job themselves."""
 
+from forestall.control.analytics import approval_analytics
 from forestall.control.approve import approve, asked_approval, drift_of, read_asked, reject
 from forestall.control.ask_again import ask_again, plan
 from forestall.control.claim import claim
@@ -13,7 +14,8 @@ from forestall.jobs.approval import ApprovalStatus
 from forestall.jobs.job import Job, JobState
 from forestall.server.api_work import answer_for_job
 from forestall.server.http import Answer, Call, Endpoint
-from forestall.server.query import limit_of
+from forestall.server.query import instant_us, limit_of
+from forestall.wire.analytics import analytics_object, parse_group_by, parse_window
 from forestall.wire.approvals import (
     DecideBody,
     RepairBody,
@@ -94,6 +96,19 @@ async def _repair(plane: Plane, call: Call) -> Answer:
     return Answer(200, repair_object(done.job, done.drift, apply=apply, applied=done.applied))
 
 
+async def _analytics(plane: Plane, call: Call) -> Answer:
+    query = call.query
+    group_by = parse_group_by(query.get("group_by", ""))
+    until_us = instant_us(query, "until") or plane.clock.now_us()
+    since_us = instant_us(query, "since")
+    if since_us is None:
+        since_us = until_us - parse_window(query.get("window", ""))
+    found = await approval_analytics(
+        plane, call.who, since_us=since_us, until_us=until_us, group_by=group_by
+    )
+    return Answer(200, analytics_object(found, group_by))
+
+
 # -- whoever runs its own job --
 
 
@@ -144,6 +159,13 @@ ENDPOINTS = (
         _repair,
         "Ask again after the policy or the job has drifted",
         RepairBody,
+    ),
+    Endpoint(
+        "GET",
+        "/api/v1/governance/approvals/analytics",
+        P.POLICY_READ,
+        _analytics,
+        "How approvals went: counts, rates, waiting times, by rule, approver or topic",
     ),
     Endpoint(
         "POST",

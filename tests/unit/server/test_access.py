@@ -91,6 +91,7 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("POST", SCHEMAS): ADMINS,
     ("DELETE", SCHEMAS + "/{id}"): ADMINS,
     ("POST", HELD + "/open"): APPROVERS,
+    ("GET", "/api/v1/governance/approvals/analytics"): REHEARSERS,
     ("GET", HOOKS): ADMINS,
     ("POST", HOOKS): ADMINS,
     ("DELETE", HOOKS + "/{name}"): ADMINS,

@@ -1,0 +1,45 @@
+"""How the approvals of a tenant went: read from the store page by page, within a bound."""
+
+import msgspec
+
+from forestall.control.plane import Plane
+from forestall.control.ports import JobCursor, JobFilter
+from forestall.control.read import list_jobs
+from forestall.identity.credentials import Subject
+from forestall.jobs.approval_stats import GroupBy, Tally, tally
+from forestall.jobs.job import Job
+from forestall.limits import ANALYTICS_APPROVALS_MAX, PAGE_ITEMS_MAX
+
+
+class Analytics(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked in a window of time and how it went. `truncated`: only its newest part."""
+
+    since_us: int
+    until_us: int
+    whole: Tally
+    groups: dict[str, Tally]
+    truncated: bool
+
+
+async def approval_analytics(
+    plane: Plane, subject: Subject, *, since_us: int, until_us: int, group_by: GroupBy | None
+) -> Analytics:
+    """Over what was asked from `since_us` on and before `until_us`."""
+    wanted = JobFilter(tenant=subject.tenant, asked=True)
+    found: list[Job] = []
+    # Pages run from the last asked to the first, so the cursor is where the window ends.
+    after: JobCursor | None = JobCursor(until_us, "")
+    truncated = False
+    while after is not None:
+        jobs, after = await list_jobs(plane, wanted, limit=PAGE_ITEMS_MAX, after=after)
+        inside = [job for job in jobs if job.asked_at_us >= since_us]
+        found += inside
+        if len(inside) < len(jobs):
+            break
+        if len(found) >= ANALYTICS_APPROVALS_MAX:
+            truncated = after is not None
+            break
+    whole, groups = tally(found, group_by)
+    return Analytics(
+        since_us=since_us, until_us=until_us, whole=whole, groups=groups, truncated=truncated
+    )

@@ -1,0 +1,72 @@
+"""Approval analytics → JSON (wire-api 22). Times are seconds, null where there are none."""
+
+import re
+from typing import Any
+
+from forestall.control.analytics import Analytics
+from forestall.errors import InvalidRequestError
+from forestall.jobs.approval_stats import GroupBy, Tally, average, percentile
+from forestall.limits import ANALYTICS_DAYS_DEFAULT, ANALYTICS_DAYS_MAX
+from forestall.wire.compat import iso_time
+
+_WINDOW = re.compile(r"([0-9]{1,6})([mhd])")
+_UNIT_US = {"m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
+
+
+def parse_window(text: str) -> int:
+    """A length of time such as `24h` or `7d`, in microseconds."""
+    if not text:
+        return ANALYTICS_DAYS_DEFAULT * _UNIT_US["d"]
+    found = _WINDOW.fullmatch(text)
+    length_us = int(found[1]) * _UNIT_US[found[2]] if found else 0
+    if not 0 < length_us <= ANALYTICS_DAYS_MAX * _UNIT_US["d"]:
+        raise InvalidRequestError(
+            f"`window` is a time such as 90m, 24h or 7d, up to {ANALYTICS_DAYS_MAX}d"
+        )
+    return length_us
+
+
+def parse_group_by(text: str) -> GroupBy | None:
+    """What to group by; None where nothing is said."""
+    if not text:
+        return None
+    try:
+        return GroupBy(text.lower())
+    except ValueError:
+        raise InvalidRequestError("`group_by` is one of " + ", ".join(GroupBy)) from None
+
+
+def analytics_object(found: Analytics, group_by: GroupBy | None) -> dict[str, Any]:
+    """The answer; groups with the most approvals first."""
+    body: dict[str, Any] = {
+        "window": {"since": iso_time(found.since_us), "until": iso_time(found.until_us)},
+        "summary": _tally_object(found.whole),
+        "truncated": found.truncated,
+    }
+    if group_by is not None:
+        body["group_by"] = group_by.value
+        ordered = sorted(found.groups.items(), key=lambda item: (-item[1].total, item[0]))
+        body["groups"] = [{"key": name, **_tally_object(one)} for name, one in ordered]
+    return body
+
+
+def _tally_object(one: Tally) -> dict[str, Any]:
+    return {
+        "total": one.total,
+        "approved": one.approved,
+        "rejected": one.rejected,
+        "expired": one.expired,
+        "pending": one.pending,
+        "invalidated": one.invalidated,
+        "cancelled": one.cancelled,
+        "auto_resolved": one.expired + one.invalidated + one.cancelled,
+        "manual_resolved": one.decided,
+        "approve_rate": one.approve_rate,
+        "avg_time_to_approve_seconds": _seconds(average(one.approved_after_us)),
+        **{f"p{part}": _seconds(percentile(one.approved_after_us, part)) for part in (50, 90, 99)},
+        "avg_time_to_decide_seconds": _seconds(average(one.decided_after_us)),
+    }
+
+
+def _seconds(value_us: float | None) -> float | None:
+    return None if value_us is None else value_us / 1_000_000
