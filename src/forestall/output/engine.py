@@ -18,6 +18,7 @@ _KEYWORDS_MEMORY_BYTES = 64 << 20
 _CONTEXT_BEFORE_BYTES, _CONTEXT_AFTER_BYTES = 128, 64
 _WIDER_BYTES = 4_096  # how much farther a match that meets the end of its window may look at once
 _ENGINES_KEPT = 64
+_STRETCH_BYTES = 4_096  # looked through for all keywords behind the first of them
 
 
 class Hit(NamedTuple):
@@ -39,49 +40,56 @@ class Engine:
         self._kinds = [(kind, each.name) for each in detectors for kind in each.kinds]
         self._patterns: list[Any] = [None] * len(self._kinds)
         self._everywhere = [n for n, (kind, _) in enumerate(self._kinds) if not kind.keywords]
-        users: dict[str, list[int]] = {}
+        # Kinds that look in the same windows share them.
+        self._groups: dict[tuple[frozenset[str], int, int], list[int]] = {}
         for number, (kind, _) in enumerate(self._kinds):
-            for word in dict.fromkeys(kind.keywords):
-                users.setdefault(word, []).append(number)
+            if kind.keywords:
+                place = (frozenset(kind.keywords), kind.before, kind.after)
+                self._groups.setdefault(place, []).append(number)
+        users: dict[str, list[tuple[int, int, int]]] = {}
+        for group, (words, before, after) in enumerate(self._groups):
+            for word in words:
+                back = len(word.encode()) + before
+                users.setdefault(word, []).append((group, back, after))
+        self._members = list(self._groups.values())
         self._any_keyword = _any_of(users) if users else None
+        self._longest = max((len(word.encode()) for word in users), default=0)
         self._automaton = ahocorasick.Automaton()
-        for word, numbers in users.items():
-            raw = word.encode().decode("latin-1")
-            self._automaton.add_word(
-                raw,
-                tuple((n, len(raw) + self._kinds[n][0].before) for n in numbers),
-            )
+        for word, places in users.items():
+            self._automaton.add_word(word.encode().decode("latin-1"), tuple(places))
         if users:
             self._automaton.make_automaton()
-        self._afters = [kind.after for kind, _ in self._kinds]
 
     def hits(self, data: bytes) -> Iterator[Hit]:
         """Every accepted match, kind by kind."""
-        for number, windows in self._windows(data).items():
-            for low, high in windows:
-                yield from self._search(number, data, low, high)
+        for group, windows in self._windows(data).items():
+            for number in self._members[group]:
+                for low, high in windows:
+                    yield from self._search(number, data, low, high)
         for number in self._everywhere:
             yield from self._search(number, data, 0, len(data))
 
     def _windows(self, data: bytes) -> dict[int, list[list[int]]]:
-        """Where each kind has to look; windows that meet are one."""
+        """Where each group of kinds has to look; windows that meet are one."""
         found: dict[int, list[list[int]]] = {}
-        first = self._any_keyword and self._any_keyword.search(data)
-        if first is None:
-            return found
-        size = len(data)
-        afters = self._afters
-        text = data.lower().decode("latin-1")
-        for last, users in self._automaton.iter(text, first.start()):
-            for number, back in users:
-                low, high = max(0, last + 1 - back), min(size, last + 1 + afters[number])
-                windows = found.get(number)
-                if windows is None:
-                    found[number] = [[low, high]]
-                elif low <= windows[-1][1]:
-                    windows[-1][1] = high if high > windows[-1][1] else windows[-1][1]
-                else:
-                    windows.append([low, high])
+        size, find = len(data), self._any_keyword
+        first = find.search(data) if find is not None else None
+        while first is not None:
+            start = first.start()
+            stop = start + _STRETCH_BYTES
+            text = data[start : stop + self._longest].lower().decode("latin-1")
+            for last, places in self._automaton.iter(text):
+                last += start + 1
+                for group, back, after in places:
+                    low, high = max(0, last - back), min(size, last + after)
+                    windows = found.get(group)
+                    if windows is None:
+                        found[group] = [[low, high]]
+                    elif low <= windows[-1][1]:
+                        windows[-1][1] = max(high, windows[-1][1])
+                    else:
+                        windows.append([low, high])
+            first = find.search(data, stop) if find is not None and stop < size else None
         return found
 
     def _search(self, number: int, data: bytes, low: int, high: int) -> Iterator[Hit]:

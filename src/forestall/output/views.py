@@ -9,9 +9,9 @@ import re
 import unicodedata
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterator
+from functools import cache
 from html import unescape
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import re2
 
@@ -67,9 +67,7 @@ class Plain:
 
     def origin(self, start: int, end: int) -> tuple[int, int, tuple[str, ...]]:
         """Place in the parent, and what was undone."""
-        if not self._places:
-            self._find_places()
-        return self._there(start, False), self._there(end, True), ("escapes",)
+        return self.there(start, False), self.there(end, True), ("escapes",)
 
     def _find_places(self) -> None:
         here = there = 0
@@ -80,8 +78,10 @@ class Plain:
             self._origins.append((here, found.start(), there))
             here += len(_PLAIN[found[0]])
 
-    def _there(self, place: int, behind: bool) -> int:
+    def there(self, place: int, behind: bool) -> int:
         """A place in the parent; inside of what was undone: its start, or its end."""
+        if not self._places:
+            self._find_places()
         found = (
             bisect_right(self._places, place - 1) - 1
             if behind
@@ -96,7 +96,30 @@ class Plain:
         return end if behind else start
 
 
-View = Plain | Decoded
+class Near:
+    """As `Plain`, of the surroundings of what was undone only; the rest reads as it stands."""
+
+    def __init__(self, data: bytes, parent: bytes, pieces: list[tuple[int, int, int]]) -> None:
+        self.data = data
+        self._parent = parent
+        self._pieces = pieces  # here, there, there behind it
+        self._starts = [each[0] for each in pieces]
+
+    def origin(self, start: int, end: int) -> tuple[int, int, tuple[str, ...]]:
+        """Place in the parent, and what was undone."""
+        return self._there(start, False), self._there(end, True), ("escapes",)
+
+    def _there(self, place: int, behind: bool) -> int:
+        found = bisect_right(self._starts, place - behind) - 1
+        here, start, end = self._pieces[max(found, 0)]
+        following = self._starts[found + 1] if found + 1 < len(self._starts) else len(self.data)
+        if following - here == end - start and self._parent[start:end] == self.data[here:following]:
+            return min(start + place - here, end)
+        inner = Plain(b"", self._parent[start:end])
+        return start + inner.there(place - here, behind)
+
+
+View = Plain | Near | Decoded
 
 # -- escapes and invisible characters --
 
@@ -119,12 +142,11 @@ _FOLDED = (
     rb"|\xf0\x9d[\x90-\x9f][\x80-\xbf]|\xf0\x9f[\x84-\x87][\x80-\xbf]"
     rb"|\xf3\xa0[\x80-\x87][\x80-\xbf]){1,64}"
 )
-_UNDONE = re.compile(
-    b"|".join((_ESCAPES, _PERCENT, _ENTITIES, _COLOURS, _CONTROLS, _FOLDED)),
-)
-_HAS_UNDONE = re2.compile(
-    r"[\\%&\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|[^\x00-\x7f]",
-)
+_ANY = b"|".join((_ESCAPES, _PERCENT, _ENTITIES, _COLOURS, _CONTROLS, _FOLDED))
+_UNDONE = re.compile(_ANY)
+_NEAR_BYTES = 320  # how far a match that an escape matters for may stand from it
+_EDGE_BYTES = 128  # how far to look for white space, so as not to cut a token
+_DENSE_BYTES = 24  # more than one escape in so many: all of the text is undone at once
 _LETTERS = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\x08", b"f": b"\x0c"}
 _INVISIBLE = dict.fromkeys(
     (
@@ -180,100 +202,158 @@ def _unescaped(found: bytes) -> bytes:
 _PLAIN = _Undo()
 
 
-def plain(data: bytes) -> Plain | None:
+@cache
+def _undone_runs() -> Any:
+    """The same as `_UNDONE`, again and again, as RE2: fast where there is nothing to find."""
+    return re2.compile(b"(?:" + _ANY + b")+", _bytes_options())
+
+
+def _bytes_options() -> Any:
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    options.log_errors = False
+    return options
+
+
+def plain(data: bytes) -> Plain | Near | None:
     """The text with one layer of escapes undone; None when there is nothing to undo."""
-    if _HAS_UNDONE.search(data) is None:
-        return None
-    undone, times = _UNDONE.subn(lambda found: _PLAIN[found[0]], data)
-    return Plain(undone, data) if times and undone != data else None
+    dense = len(data) // _DENSE_BYTES + 64
+    runs: list[tuple[int, int]] = []
+    for found in _undone_runs().finditer(data):
+        runs.append(found.span())
+        if len(runs) > dense:
+            undone = _UNDONE.sub(lambda found: _PLAIN[found[0]], data)
+            return Plain(undone, data) if undone != data else None
+    return _near(data, runs) if runs else None
+
+
+def _near(data: bytes, runs: list[tuple[int, int]]) -> Near | None:
+    texts: list[bytes] = []
+    pieces: list[tuple[int, int, int]] = []
+    here = done = 0
+    changed = False
+    for number, (start, end) in enumerate(runs):
+        low = max(done, start - _NEAR_BYTES)
+        if low > done:  # a gap: what follows begins on a line of its own
+            low = max(done, _space_before(data, low))
+            texts.append(b"\n")
+            here += 1
+        undone = _UNDONE.sub(lambda found: _PLAIN[found[0]], data[start:end])
+        changed = changed or undone != data[start:end]
+        following = runs[number + 1][0] if number + 1 < len(runs) else len(data)
+        high = min(following, _space_behind(data, min(len(data), end + _NEAR_BYTES)))
+        for text, first, last in (
+            (data[low:start], low, start),
+            (undone, start, end),
+            (data[end:high], end, high),
+        ):
+            if text or first < last:
+                texts.append(text)
+                pieces.append((here, first, last))
+                here += len(text)
+        done = high
+    return Near(b"".join(texts), data, pieces) if changed else None
+
+
+def _space_before(data: bytes, place: int) -> int:
+    low = max(0, place - _EDGE_BYTES)
+    found = max(data.rfind(b" ", low, place), data.rfind(b"\n", low, place))
+    return found + 1 if found >= 0 else low
+
+
+def _space_behind(data: bytes, place: int) -> int:
+    high = min(len(data), place + _EDGE_BYTES)
+    return min(at if at >= 0 else high for at in (data.find(each, place, high) for each in _SPACES))
+
+
+_SPACES = (b" ", b"\n")
 
 
 # -- encoded runs --
 
-_RUN = re2.compile(r"[A-Za-z0-9+/_-]{20,}(?:\r?\n[A-Za-z0-9+/_-]{4,})*")
-_HEX = re.compile(rb"[0-9a-fA-F]+")
+# Base64 of seven-bit text, at whatever place its groups of four begin: the bit in front of each
+# byte is 0, which halves what three of the four characters may be. Random runs fail it soon.
+_GROUP = r"[A-Za-f][A-HQ-Xg-nw-z0-3][ABEFIJMNQRUVYZcdghklopstwx014589+-][A-Za-z0-9+/_-]\r?\n?"
+_ISLAND = re2.compile(
+    rf"(?:{_GROUP}){{4,}}(?:[A-Za-f][A-HQ-Xg-nw-z0-3][A-Za-z0-9+/_-]?={{0,2}})?"
+    r"|(?:0[9aAdD]|[2-7][0-9a-fA-F]){10,}"
+    r"|(?:^|[^A-Za-z0-9+/_-])((?:H4sI|eJ[w-z]|eN[o-r]|eA[E-H]|eF[4-7])(?:[A-Za-z0-9+/_-]\r?\n?){12,})"
+)
+_HEX = re.compile(rb"(?:0[9aAdD]|[2-7][0-9a-fA-F])+")
+_RUN_BEFORE = re2.compile(r"[A-Za-z0-9+/_-]*")
 _LINE_ENDS = b"\r\n"
 _URL_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
-_READABLE = bytes([9, 10, 13, *range(32, 127)])
+_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
 _ASCII_CONTROLS = bytes([*range(9), 11, 12, *range(14, 32), 127])
 _READABLE_BYTES_MIN = 8
+_RUN_BYTES_MAX = 64 * 1024  # of a run in front of what was read in it
 
 
 def decoded(data: bytes, room: Room, *, first: bool, last: bool) -> Decoded | None:
     """The base64, hexadecimal and compressed runs of a text. `first` and `last` say whether the
-    text begins and ends here; a run at an open end may go on beyond it."""
+    text begins and ends here; a compressed run at an open end goes on where it is not seen."""
     pieces: list[bytes] = []
     segments: list[Segment] = []
     size = 0
-    for found in _RUN.finditer(data):
+    for found in _ISLAND.finditer(data):
         start, end = found.span()
-        open_start, open_end = not first and start == 0, not last and end == len(data)
-        for text, label in _texts(data[start:end], room, open_start, open_end):
-            segments.append(Segment(size, start, _padded(data, end), label))
-            pieces.append(text)
-            size += len(text) + 1
+        if found.span(1)[0] >= 0:
+            start = found.span(1)[0]
+            text, label = _inflated(data[start:end], room, not last and end == len(data)), "gzip"
+        else:
+            text, label = _island(data[start:end])
+        if text is None or not room.take(len(text)):
+            continue
+        start, end = (start, end) if label == "hex" else _run(data, start, end)
+        segments.append(Segment(size, start, end, "base64 gzip" if label == "gzip" else label))
+        pieces.append(text)
+        size += len(text) + 1
     return Decoded(b"\n".join(pieces), segments) if pieces else None
 
 
-def _padded(data: bytes, end: int) -> int:
+def _run(data: bytes, start: int, end: int) -> tuple[int, int]:
+    """All of the encoded run round a piece of it, its padding included."""
+    low = max(0, start - _RUN_BYTES_MAX)
+    start = low + len(data[low:start].rstrip(_ALPHABET))
+    high = min(len(data), end + _RUN_BYTES_MAX)
+    behind = data[end:high]
+    end += len(behind) - len(behind.lstrip(_ALPHABET))
     while data[end : end + 1] == b"=":
         end += 1
-    return end
+    return start, end
 
 
-def _texts(run: bytes, room: Room, open_start: bool, open_end: bool) -> Iterator[tuple[bytes, str]]:
-    joined = run.translate(None, _LINE_ENDS)
-    if _HEX.fullmatch(joined):
-        raw = bytes.fromhex(joined[: len(joined) // 2 * 2].decode())
-        text = _readable(raw)
-        if text is not None and room.take(len(text)):
-            yield text, "hex"
-            return
-    standard = joined.translate(_URL_TO_STANDARD)
-    for skipped in range(4):
-        if skipped and not (open_start or b"/" in joined[:64] or b"-" in joined[:64]):
-            return
-        part = standard[skipped:]
-        usable = len(part) - (len(part) % 4 == 1)
-        raw = binascii.a2b_base64(part[:usable] + b"=" * (-usable % 4))
-        inner, label = _inflated(raw, room, open_end), "base64 gzip"
-        if inner is None:
-            inner, label = _readable(raw), "base64"
-        if inner is not None and room.take(len(inner)):
-            yield inner, label
-            return
+def _island(run: bytes) -> tuple[bytes | None, str]:
+    if _HEX.fullmatch(run) and len(run) % 2 == 0:
+        return bytes.fromhex(run.decode()), "hex"
+    return _readable(_bytes_of(run)), "base64"
 
 
-def _inflated(raw: bytes, room: Room, open_end: bool) -> bytes | None:
+def _bytes_of(run: bytes) -> bytes:
+    joined = run.translate(_URL_TO_STANDARD, b"\r\n=")
+    usable = len(joined) - (len(joined) % 4 == 1)
+    return binascii.a2b_base64(joined[:usable] + b"=" * (-usable % 4))
+
+
+def _inflated(run: bytes, room: Room, open_end: bool) -> bytes | None:
     """What gzip or zlib made of it; None when it is neither."""
-    if raw[:3] != b"\x1f\x8b\x08" and not (raw[:1] == b"\x78" and raw[1:2] in b"\x01\x5e\x9c\xda"):
-        return None
+    raw = _bytes_of(run)
     machine = zlib.decompressobj(wbits=47)
     try:
         inner = machine.decompress(raw, room.left + 1)
     except zlib.error:
         return None
-    if len(inner) > room.left or open_end:
+    if len(inner) > room.left or (open_end and not machine.eof):
         room.short = True
         return None
     return inner
 
 
 def _readable(raw: bytes) -> bytes | None:
-    """The bytes if a person could read them: text without controls. UTF-16 of ASCII becomes it."""
-    if len(raw) > 3 and not raw[1::2].strip(b"\0") and raw[::2].isascii():
+    """The bytes if a person could read most of them. UTF-16 of ASCII becomes it."""
+    if len(raw) > 3 and not raw[1::2].strip(b"\0"):
         raw = raw[::2]
     if len(raw) < _READABLE_BYTES_MIN:
         return None
-    if not raw.translate(None, _READABLE):
-        return raw
-    if raw.isascii() or raw.translate(None, _ASCII_CONTROLS) != raw:
-        return None
-    # The ends may be cut inside of a character.
-    trimmed = raw.lstrip(bytes(range(0x80, 0xC0)))
-    try:
-        trimmed[:-3].decode()
-    except UnicodeDecodeError as error:
-        if error.end < len(trimmed) - 6:
-            return None
-    return raw
+    controls = len(raw) - len(raw.translate(None, _ASCII_CONTROLS))
+    return raw if controls * 4 <= len(raw) else None

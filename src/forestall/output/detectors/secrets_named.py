@@ -67,11 +67,15 @@ def _password_quoted(found: Candidate) -> float | None:
     value = found.value
     if _refused(found) or len(value) < 5 or _CODE.fullmatch(value):
         return None
-    if " " in value and not random(value.replace(" ", ""), length_min=10):
+    if " " in value and not any(_mixed(word) for word in value.split()):
         return None
     if value.replace("_", "").replace("-", "").isalpha():
         return 0.6 if len(value) >= 6 and not wordlike(value) else None
     return 0.8
+
+
+def _mixed(word: str) -> bool:
+    return word.isalnum() and not word.isalpha() and not word.isdigit()
 
 
 def _password_bare(found: Candidate) -> float | None:
@@ -136,7 +140,7 @@ KINDS: tuple[Kind, ...] = (
     *_quoted("password", _PASSES, _PASS_WORDS, _password_quoted),
     Kind(
         name="password",
-        pattern=rf"(?:{_PASSES}){_TAIL}{_SEPARATOR}[\"'`]?({_BARE}{{5,200}})",
+        pattern=rf"(?:{_PASSES}){_TAIL}{_SEPARATOR}({_BARE}{{5,200}})",
         keywords=_PASS_WORDS,
         any_case=True,
         before=24,
