@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from forestall.client.worker_answers import Answers
 from forestall.client.worker_beats import Beats
 from forestall.client.worker_http import AwayError
 from forestall.client.worker_job import Failure, Job, Retryable, failed, failure_of, succeeded
@@ -37,7 +38,6 @@ __all__ = ["Failure", "Job", "Retryable", "Tally", "Worker", "WorkerRefusedError
 
 STOPPED = "worker_stopped"
 _LOG = logging.getLogger("forestall.worker")
-_ANSWERS_AT_ONCE_MAX = 16  # connections that carry results; more only queue in the server
 _GATHER_SECONDS = 0.005  # how long a worker of many waits for more room before it asks for jobs
 _LAST_WORD_SECONDS = 2.0  # after the grace: what a stopped job has to end by itself
 
@@ -111,7 +111,7 @@ class Worker:
         self._beats = Beats(self._link)
         self._runs = self._beats.runs
         self._roomy = asyncio.Event()
-        self._answering = asyncio.Semaphore(min(parallel, _ANSWERS_AT_ONCE_MAX))
+        self._answers = Answers(self._link)
 
     # -- from outside --
 
@@ -297,15 +297,13 @@ class Worker:
 
     async def _answer(self, run: Run, body: bytes) -> None:
         """Say it until it is heard; saying it again is safe."""
-        path = job_path(run.given.job_id, "result")
         back_off, tries, as_failed = BackOff(), 0, False
         while not run.lost:
             tries += 1
             least = 0.0
             run.answering = True
             try:
-                async with self._answering:
-                    reply = await self._link.post(path, body)
+                reply = await self._answers.say(run.given.job_id, body)
             except AwayError as error:
                 if tries == 1:
                     _LOG.warning("cannot answer for job %s yet: %s", run.given.job_id, error)

@@ -85,7 +85,7 @@ class Link:
         Raises WorkerRefusedError, TicketKeysError.
         """
         back_off, said = BackOff(), False
-        path, seconds = self._path(verb), wait_ms / 1_000 + _ANSWER_SECONDS
+        path, seconds = self.path(verb), wait_ms / 1_000 + _ANSWER_SECONDS
         while True:
             before, least = self._known, 0.0
             try:
@@ -132,13 +132,13 @@ class Link:
         Hanging up instead could lose jobs that are on their way.
         """
         with contextlib.suppress(AwayError):
-            await self._door.post(self._path("register"), self._wanted, seconds=_LAST_ASK_SECONDS)
+            await self._door.post(self.path("register"), self._wanted, seconds=_LAST_ASK_SECONDS)
 
     def close(self) -> None:
         """Let go of the connections."""
         self._door.close()
 
-    def _path(self, verb: str) -> str:
+    def path(self, verb: str) -> str:
         return f"/api/v1/workers/{quote(self._id, safe='')}/{verb}"
 
     async def _pause(self, seconds: float, *, to_the_end: bool) -> None:

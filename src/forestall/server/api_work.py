@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable
 
+from forestall.control.complete import Answer as WorkerAnswer
 from forestall.control.complete import complete
 from forestall.control.dispatch import Dispatched, dispatch
 from forestall.control.plane import Plane
@@ -18,9 +19,10 @@ from forestall.control.work import (
 )
 from forestall.control.worker_credentials import issue_worker, list_workers, revoke_worker
 from forestall.control.workers import Session
-from forestall.errors import NotFoundError
+from forestall.errors import ForestallError, NotFoundError
 from forestall.identity.roles import Permission
 from forestall.server.http import Answer, Call, Endpoint
+from forestall.wire.errors import error_object
 from forestall.wire.jobs import job_summary
 from forestall.wire.work import (
     CredentialBody,
@@ -28,13 +30,16 @@ from forestall.wire.work import (
     LeaseBody,
     RegisterBody,
     ResultBody,
+    ResultsBody,
     ReturnBody,
+    completed_object,
     credential_object,
     decode_credential,
     decode_heartbeat,
     decode_lease,
     decode_register,
     decode_result,
+    decode_results,
     decode_return,
     dispatched_object,
     lost_object,
@@ -125,7 +130,22 @@ async def answer_for_job(plane: Plane, call: Call) -> Answer:
     """A worker, or whoever claimed the job, says what became of it."""
     lease_id, answer = decode_result(call.body)
     job = await complete(plane, call.who, call.params[0], lease_id, answer)
-    return Answer(200, {"job_id": job.id, "state": job.state.value, "code": job.failure_code})
+    return Answer(200, completed_object(job))
+
+
+async def _answer_for_jobs(plane: Plane, call: Call) -> Answer:
+    """Several answers at once: each is taken or refused by itself, all in one sync of the disk."""
+    session_of(plane, call.who, call.params[0])
+    said = decode_results(call.body)
+
+    async def answer(job_id: str, lease_id: str, answer: WorkerAnswer) -> dict[str, object]:
+        try:
+            job = await complete(plane, call.who, job_id, lease_id, answer)
+        except ForestallError as error:
+            return {"job_id": job_id, **error_object(error, "")}
+        return {"status": 200, **completed_object(job)}
+
+    return Answer(200, {"results": await asyncio.gather(*(answer(*each) for each in said))})
 
 
 async def _return(plane: Plane, call: Call) -> Answer:
@@ -262,6 +282,14 @@ ENDPOINTS = (
         answer_for_job,
         "Answer for a job",
         ResultBody,
+    ),
+    Endpoint(
+        "POST",
+        _WORKERS + "/{worker_id}/results",
+        P.WORK,
+        _answer_for_jobs,
+        "Answer for several jobs at once",
+        ResultsBody,
     ),
     Endpoint(
         "POST",

@@ -10,6 +10,7 @@ from forestall.control.work import Beat, Lost, Wanted
 from forestall.control.workers import Session
 from forestall.errors import InvalidRequestError
 from forestall.identity.credentials import ApiKey, WorkerGrant
+from forestall.jobs.job import Job
 from forestall.limits import (
     ERROR_CHARS_MAX,
     LEASE_JOBS_MAX,
@@ -74,6 +75,19 @@ class ResultBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retryable: bool = False
 
 
+class NamedResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One of several answers."""
+
+    job_id: str
+    answer: ResultBody
+
+
+class ResultsBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /workers/{id}/results."""
+
+    results: list[NamedResult]
+
+
 class ReturnBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """POST /jobs/{id}/return."""
 
@@ -129,7 +143,19 @@ def decode_heartbeat(body: bytes) -> tuple[list[Beat], float]:
 
 def decode_result(body: bytes) -> tuple[str, Answer]:
     """The lease, and what became of the attempt."""
-    asked = decode_struct(body, ResultBody)
+    return _answer(decode_struct(body, ResultBody))
+
+
+def decode_results(body: bytes) -> list[tuple[str, str, Answer]]:
+    """Several answers: job, lease, and what became of the attempt."""
+    asked = decode_struct(body, ResultsBody).results
+    _bound(len(asked), "results", 1, LEASE_JOBS_MAX)
+    if len({each.job_id for each in asked}) < len(asked):
+        raise InvalidRequestError("`results` answers twice for one job")
+    return [(_text(each.job_id, "job_id"), *_answer(each.answer)) for each in asked]
+
+
+def _answer(asked: ResultBody) -> tuple[str, Answer]:
     lease_id = _text(asked.lease_id, "lease_id")
     if asked.status == "succeeded":
         if asked.error is not None:
@@ -216,6 +242,11 @@ def dispatched_object(given: Dispatched) -> dict[str, Any]:
 
 def _first(*instants_us: int) -> int:
     return min((at_us for at_us in instants_us if at_us), default=0)
+
+
+def completed_object(job: Job) -> dict[str, Any]:
+    """What a worker is told when its answer was taken."""
+    return {"job_id": job.id, "state": job.state.value, "code": job.failure_code}
 
 
 def lost_object(lost: Lost) -> dict[str, str]:

@@ -301,6 +301,38 @@ def test_for_a_job_of_another_worker(door: Door, worker: Worker) -> None:
     ]
 
 
+def test_several_answers_at_once_stand_or_fall_alone(door: Door, worker: Worker) -> None:
+    """One bad answer takes nothing from the others, and each refusal is recorded."""
+    for _ in range(4):
+        submit(door)
+    one, two, three, four = worker.lease()
+    worker.answer(three)
+    said = [
+        {"job_id": one["job_id"], "answer": {"lease_id": one["lease_id"], "status": "succeeded"}},
+        {"job_id": two["job_id"], "answer": {"lease_id": "wrong", "status": "succeeded"}},
+        {
+            "job_id": three["job_id"],
+            "answer": {"lease_id": three["lease_id"], "status": "succeeded"},
+        },
+        {"job_id": "nowhere", "answer": {"lease_id": "x", "status": "failed"}},
+    ]
+    results = worker.ask("results", {"results": said}).json["results"]
+    assert [each["status"] for each in results] == [200, 409, 409, 404]
+    assert [each["code"] for each in results] == [
+        "",
+        "lease_not_held",
+        "already_completed",
+        "job_not_found",
+    ]
+    assert job(door, one["job_id"])["state"] == "SUCCEEDED"
+    assert job(door, two["job_id"])["state"] == "DISPATCHED"
+    assert [each["kind"] for each in door.records()].count("worker.refused") == 3
+    twice = [{"job_id": four["job_id"], "answer": said[0]["answer"]}] * 2
+    assert worker.ask("results", {"results": twice}).status == 400
+    assert worker.ask("results", {"results": []}).status == 400
+    verified(door)
+
+
 def test_after_a_cancel(door: Door, worker: Worker) -> None:
     """The worker is told to stop; what it answers is not taken."""
     submit(door)

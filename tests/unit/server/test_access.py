@@ -65,6 +65,7 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("POST", CREWS + "/{worker_id}/register"): WORKERS,
     ("POST", CREWS + "/{worker_id}/lease"): WORKERS,
     ("POST", CREWS + "/{worker_id}/heartbeat"): WORKERS,
+    ("POST", CREWS + "/{worker_id}/results"): WORKERS,
     ("POST", "/api/v1/policy/evaluate"): CHECKERS,
     ("POST", "/api/v1/policy/simulate"): REHEARSERS,
     ("POST", "/api/v1/policy/explain"): REHEARSERS,
@@ -102,6 +103,9 @@ BODIES: dict[str, Any] = {
     CREWS + "/{worker_id}/register": {},
     CREWS + "/{worker_id}/lease": {},
     CREWS + "/{worker_id}/heartbeat": {},
+    CREWS + "/{worker_id}/results": {
+        "results": [{"job_id": "x", "answer": {"lease_id": "x", "status": "succeeded"}}]
+    },
     JOBS + "/{job_id}/result": {"lease_id": "x", "status": "succeeded"},
     JOBS + "/{job_id}/return": {"lease_id": "x"},
     TOPICS: {"name": "job.a"},

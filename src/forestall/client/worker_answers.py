@@ -1,0 +1,108 @@
+"""A worker's answers, several in one request: those that end while one is on its way go together.
+
+Nothing waits for others to come: the first answer leaves at once. Each is taken or refused by
+itself, so a batch is no more and no less safe to say again than its parts.
+"""
+
+import asyncio
+from collections import deque
+from typing import NamedTuple
+
+import msgspec
+
+from forestall.client.worker_http import AwayError, Reply
+from forestall.client.worker_link import Link, job_path
+from forestall.limits import LEASE_JOBS_MAX
+
+_SENDERS_MAX = 4  # requests on their way at once; more only queue in the server
+_ALONE_BYTES = 64 * 1024  # a larger answer goes by itself
+_BATCH_BYTES_MAX = 512 * 1024
+
+
+class _Waiting(NamedTuple):
+    job_id: str
+    body: bytes
+    reply: "asyncio.Future[Reply]"
+
+
+class _Told(msgspec.Struct, frozen=True):
+    results: list[msgspec.Raw]
+
+
+class _Status(msgspec.Struct, frozen=True):
+    status: int
+
+
+_told = msgspec.json.Decoder(_Told).decode
+_status = msgspec.json.Decoder(_Status).decode
+
+
+class Answers:
+    """Carries answers to the control plane. For one event loop."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._waiting: deque[_Waiting] = deque()
+        self._senders: set[asyncio.Task[None]] = set()
+
+    async def say(self, job_id: str, body: bytes) -> Reply:
+        """Say one answer once; what was said to it. Raises AwayError."""
+        if len(body) > _ALONE_BYTES:
+            return await self._link.post(job_path(job_id, "result"), body)
+        waiting = _Waiting(job_id, body, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        if len(self._senders) < _SENDERS_MAX:
+            sender = asyncio.create_task(self._send())
+            self._senders.add(sender)
+            sender.add_done_callback(self._senders.discard)
+        return await waiting.reply
+
+    async def _send(self) -> None:
+        while self._waiting:
+            batch = self._take()
+            try:
+                replies = await self._ask(batch)
+            except Exception as error:  # noqa: BLE001 - each of them has to learn of it
+                away = error if isinstance(error, AwayError) else AwayError(str(error))
+                for each in batch:
+                    if not each.reply.done():
+                        each.reply.set_exception(away)
+                continue
+            for each, reply in zip(batch, replies, strict=True):
+                if not each.reply.done():
+                    each.reply.set_result(reply)
+
+    def _take(self) -> list[_Waiting]:
+        batch = [self._waiting.popleft()]
+        size = len(batch[0].body)
+        while self._waiting and len(batch) < LEASE_JOBS_MAX:
+            size += len(self._waiting[0].body)
+            if size > _BATCH_BYTES_MAX:
+                break
+            batch.append(self._waiting.popleft())
+        return batch
+
+    async def _ask(self, batch: list[_Waiting]) -> list[Reply]:
+        if len(batch) > 1:
+            results = [{"job_id": each.job_id, "answer": msgspec.Raw(each.body)} for each in batch]
+            reply = await self._link.post(
+                self._link.path("results"), msgspec.json.encode({"results": results})
+            )
+            if reply.status == 200:
+                return _apart(reply, len(batch))
+            if reply.status not in (400, 404, 405, 409, 413):
+                return [reply] * len(batch)  # it is away, or takes nothing of this worker
+        # By themselves, since one that cannot be read must not take the others with it.
+        return [await self._link.post(job_path(each.job_id, "result"), each.body) for each in batch]
+
+
+def _apart(reply: Reply, count: int) -> list[Reply]:
+    """The replies that one reply holds. Raises AwayError when it does not hold so many."""
+    try:
+        told = _told(reply.body).results
+        replies = [Reply(_status(raw).status, reply.headers, bytes(raw)) for raw in told]
+    except msgspec.DecodeError as cause:
+        raise AwayError("the control plane's answer cannot be read") from cause
+    if len(replies) != count:
+        raise AwayError("the control plane answered for other jobs than it was told of")
+    return replies
