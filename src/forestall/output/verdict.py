@@ -92,7 +92,6 @@ def _keyword_kind(word: str) -> Kind:
         before=reach,
         after=reach,
         confidence=1.0,
-        shown=len(word),
     )
 
 

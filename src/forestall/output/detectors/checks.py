@@ -48,7 +48,8 @@ _LETTERS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _A = ord("a")
 _PLACEHOLDER = re.compile(
     r"example|sample|placeholder|change[-_]?(?:me|it)|your[-_]|[-_<]your|dummy|redacted|replace"
-    r"|insert[-_]|x{4,}|\*{3,}|\.{3}|…|#{4,}|-{5,}|_{5,}|<[\w -]+>|\$[{(]|^\$\w|\{\{|\}\}|%\(|%[sdr]\b"
+    r"|insert[-_]|x{4,}|\*{3,}|\.{3}|…|#{4,}|-{5,}|_{5,}|<[\w -]+>|\$[{(]|^\$\w"
+    r"|\{\{|\}\}|%\(|%[sdr]\b"
     r"|#\{|^%\w+%$|\$\$|^\{[\w.:-]*\}|\[[\w-]+\]|my[-_](?:secret|token|password|api|key)"
     r"|process\.env|os\.environ|getenv|secret://|vault:|^arn:|^projects/"
     r"|^(?:true|false|null|none|nil|undefined|unset|empty|string|secret|password|passwd|token|key"

@@ -35,7 +35,7 @@ KINDS: tuple[Kind, ...] = (
     token("slack_user_token", r"xoxp-[\w-]{20,}", "xoxp-", shown=5),
     token(
         "slack_legacy_token",
-        r"xox[aores]-[0-9][\w-]{10,}",
+        r"xox[aores]-[0-9][\w-]{16,}",
         *("xoxa-", "xoxo-", "xoxr-", "xoxe-", "xoxs-"),
         shown=5,
     ),
@@ -96,6 +96,7 @@ KINDS: tuple[Kind, ...] = (
         name="google_chat_webhook",
         pattern=r"(https://chat\.googleapis\.com/v1/spaces/[\w-]{8,20}/messages\?key=[\w-]{30,60}&token=[\w%-]{30,80})",
         keywords=("chat.googleapis.com",),
+        check=not_placeholder(0.95, skip=60),
         shown=27,
     ),
     token(
@@ -109,7 +110,6 @@ KINDS: tuple[Kind, ...] = (
     named("twilio_auth_token", "twilio", rf"{HEX}{{32}}"),
     token("sendgrid_key", r"SG\.[\w-]{16,24}\.[\w-]{32,64}", "sg.", shown=3),
     token("mailgun_key", rf"key-{HEX}{{32}}", "key-", shown=4),
-    token("mailgun_key_new", rf"{HEX}{{32}}-{HEX}{{8}}-{HEX}{{8}}", "mailgun"),
     Kind(
         name="mailgun_token",
         pattern=rf"(?i:mailgun)[^\n]{{0,60}}?\b({HEX}{{32}}-{HEX}{{8}}-{HEX}{{8}})\b",

@@ -195,31 +195,4 @@ KINDS: tuple[Kind, ...] = (
         shown=0,
         after=900,
     ),
-    token("thingsboard_token", r"tb_[\w]{40,60}", "tb_", shown=3, check=looks_random(0.8, skip=3)),
-    token(
-        "oracle_sensitive_token",
-        r"eyJraWQiOiJhc3[\w-]{60,}\.[\w-]{20,}\.[\w-]{20,}",
-        "eyjraw",
-        shown=3,
-        after=9_000,
-    ),
-    token(
-        "meraki_api_key", r"meraki[\w -]{0,16}[=:\s\"']{1,4}[0-9a-f]{40}", "meraki", any_case=True
-    ),
-    token(
-        "ibm_cloud_key",
-        r"(?:ibm|bluemix)[\w -]{0,24}[=:\s\"']{1,4}[\w-]{44}",
-        "ibm",
-        "bluemix",
-        any_case=True,
-        check=looks_random(0.8),
-    ),
-    token("vmware_refresh_token", r"csp-[A-Za-z0-9]{60,70}", "csp-", shown=4),
-    token(
-        "nomad_consul_acl",
-        rf"(?i:nomad|consul)[\w-]{{0,16}}token[\"'=:\s]{{1,4}}{UUID}",
-        "nomad",
-        "consul",
-        any_case=True,
-    ),
 )

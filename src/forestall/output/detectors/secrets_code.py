@@ -188,9 +188,6 @@ KINDS: tuple[Kind, ...] = (
         sure=0.5,
         check=looks_random(0.5, skip=2, length_min=12),
     ),
-    token("gitea_token", rf"gt[ou]?_{HEX}{{40}}", "gta_", "gto_", "gt_", shown=3),
-    token("travis_encrypted", r"tvs_[A-Za-z0-9]{30,60}", "tvs_", shown=4),
-    token("retool_token", r"retool_[a-z0-9]{26,40}", "retool_", shown=7),
     token("apify_token", r"apify_api_[A-Za-z0-9]{34,38}", "apify_api_", shown=10),
     token(
         "brave_search_key",

@@ -3,7 +3,7 @@
 import binascii
 import re
 
-from forestall.output.detectors.checks import placeholder, random
+from forestall.output.detectors.checks import not_placeholder, placeholder, random
 from forestall.output.detectors.shapes import token
 from forestall.output.findings import Candidate, Kind
 
@@ -51,6 +51,13 @@ def _password(found: Candidate) -> float | None:
     return 0.8
 
 
+def _flag(found: Candidate) -> float | None:
+    """Of a flag for a token or a key, only what looks drawn."""
+    if "pass" in found.matched.lower() or "pwd" in found.matched.lower():
+        return _password(found)
+    return 0.75 if random(found.value, length_min=8) else None
+
+
 def _basic(found: Candidate) -> float | None:
     """Base64 of a name, a colon and a password."""
     text = found.value
@@ -86,7 +93,8 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         name="private_key",
-        pattern=r"(-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----[A-Za-z0-9+/=\s\\:,.()-]{24,})",
+        pattern=r"(-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+        r"[A-Za-z0-9+/=\s\\:,.()-]{24,})",
         keywords=("private key",),
         before=64,
         after=8_192,
@@ -95,7 +103,8 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         name="putty_private_key",
-        pattern=r"(PuTTY-User-Key-File-[23]: [^\n]{1,80}\n(?s:.{40,}?)Private-(?:MAC|Hash): [0-9a-f]{40,64})",
+        pattern=r"(PuTTY-User-Key-File-[23]: [^\n]{1,80}\n(?s:.{40,}?)"
+        r"Private-(?:MAC|Hash): [0-9a-f]{40,64})",
         keywords=("putty-user-key-file",),
         after=6_000,
         shown=19,
@@ -132,7 +141,7 @@ KINDS: tuple[Kind, ...] = (
         pattern=r"\b(ZXlK[A-Za-z0-9+/_-]{40,})",
         keywords=("zxlk",),
         after=2_000,
-        confidence=0.85,
+        check=not_placeholder(0.85, skip=4),
         shown=4,
     ),
     Kind(
@@ -184,7 +193,7 @@ KINDS: tuple[Kind, ...] = (
         keywords=("-pass", "-pwd", "-token", "-secret", "-api", "-client-secret"),
         any_case=True,
         after=240,
-        check=_password,
+        check=_flag,
     ),
     Kind(
         name="remote_command_password",
@@ -237,14 +246,23 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         name="connection_string_password",
-        pattern=r"(?i)(?:;\s{0,2}(?:pwd|password)\s{0,2}=\s{0,2}\{?([^;\"'\s<>{}$%&()]{3,120})|(?:pwd|password)\s{0,2}=\s{0,2}\{?([^;\"'\s<>{}$%&()]{3,120})\}?;\s{0,2}[A-Za-z ]{2,30}=)",
+        pattern=r"(?i);\s{0,2}(?:pwd|password)\s{0,2}=\s{0,2}\{?([^;\"'\s<>{}$%&()]{3,120})",
+        keywords=("pwd", "password"),
+        before=16,
+        check=_password,
+    ),
+    Kind(
+        name="connection_string_password",
+        pattern=r"(?i)(?:pwd|password)\s{0,2}=\s{0,2}\{?([^;\"'\s<>{}$%&()]{3,120})\}?;"
+        r"\s{0,2}[A-Za-z ]{2,30}=",
         keywords=("pwd", "password"),
         before=16,
         check=_password,
     ),
     Kind(
         name="password_hash",
-        pattern=r"(\$(?:2[abxy]?|5|6|7|y|gy|apr1|1|md5|argon2(?:id|i|d)|pbkdf2[\w-]{0,12}|scrypt|8|9|krb5(?:tgs|asrep|pa))"
+        pattern=r"(\$(?:2[abxy]?|[1-9y]|gy|apr1|md5|argon2(?:id|i|d)|pbkdf2[\w-]{0,12}|scrypt"
+        r"|krb5(?:tgs|asrep|pa))"
         r"\$[\w./$=,*+@-]{20,})",
         keywords=(
             "$2",
@@ -271,6 +289,7 @@ KINDS: tuple[Kind, ...] = (
         name="htpasswd_sha",
         pattern=r"(\{S?SHA(?:256|512)?\}[A-Za-z0-9+/]{27,}={0,2})",
         keywords=("sha}", "sha256}", "sha512}"),
+        check=not_placeholder(0.85, skip=9),
         shown=5,
     ),
     Kind(
@@ -281,7 +300,8 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         name="one_time_password_seed",
-        pattern=r"(?i:otpauth://|(?:otp|totp|2fa|mfa)[\w -]{0,20}(?:secret|seed|key)?)[^\n]{0,120}?[=:]\s?[\"']?([A-Z2-7]{16,64})\b",
+        pattern=r"(?i:otpauth://|(?:otp|totp|2fa|mfa)[\w -]{0,20}(?:secret|seed|key)?)"
+        r"[^\n]{0,120}?[=:]\s?[\"']?([A-Z2-7]{16,64})\b",
         keywords=("otp", "2fa", "mfa"),
         after=240,
         check=lambda found: 0.85 if not placeholder(found.value) else None,

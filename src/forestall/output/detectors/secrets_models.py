@@ -60,13 +60,6 @@ KINDS: tuple[Kind, ...] = (
         shown=3,
         check=looks_random(0.85, skip=3, length_min=43),
     ),
-    token(
-        "deepset_key",
-        r"api_[A-Za-z0-9]{44}",
-        "api_",
-        shown=4,
-        check=looks_random(0.8, skip=4, length_min=44),
-    ),
     named("cohere_key", "(?:cohere|co_api)", "[A-Za-z0-9]{40}", "cohere", "co_api"),
     named("mistral_key", "mistral", "[A-Za-z0-9]{32}"),
     named("wandb_key", "(?:wandb|weights.?and.?biases)", rf"{HEX}{{40}}", "wandb", "weights"),

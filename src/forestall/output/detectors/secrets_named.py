@@ -150,7 +150,8 @@ KINDS: tuple[Kind, ...] = (
     *_quoted("named_secret", _KEY, _KEY_WORDS, _value(0.75, 8)),
     Kind(
         name="named_secret",
-        pattern=rf"(?:{_KEY}){_TAIL}{_SEPARATOR}(?:bearer |basic )?[\"'`]?({_BARE}{{10,400}})",
+        pattern=rf"(?:{_KEY}){_TAIL}{_SEPARATOR}(?:bearer |basic )?[\"'`]?"
+        rf"({_BARE}{{10,400}})",
         keywords=_KEY_WORDS,
         any_case=True,
         before=24,
@@ -159,7 +160,8 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         name="secret_apart",
-        pattern=rf"(?:secret|token|api[_ -]?key|[_-]key|\bkey|passw(?:or)?d|credential)s?(?: is| was)?"
+        pattern=rf"(?:secret|token|api[_ -]?key|[_-]key|\bkey"
+        r"|passw(?:or)?d|credential)s?(?: is| was)?"
         rf"[:=]?[ \t]{{1,3}}[\"'`(]?({_BARE}{{12,400}})",
         keywords=("secret", "token", "key", "passw", "credential"),
         any_case=True,

@@ -46,5 +46,9 @@ KINDS: tuple[Kind, ...] = (
     named("mapquest_key", "mapquest", _ALNUM32),
     named("meraki_dashboard_key", "meraki", _HEX40),
     named("statuspage_key", "statuspage", r"[0-9a-f-]{36}"),
+    named("ibm_cloud_key", "(?:ibm|bluemix)", r"[\w-]{44}", "ibm", "bluemix"),
+    named("consul_token", "(?:consul|nomad)", UUID, "consul", "nomad"),
+    named("finicity_key", "finicity", _HEX32),
+    named("squarespace_key", "squarespace", UUID),
     named("zerotier_token", "zerotier", _ALNUM32),
 )
