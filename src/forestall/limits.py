@@ -130,6 +130,19 @@ ANALYTICS_APPROVALS_MAX = 10_000  # looked at for one answer, the newest: about 
 ANALYTICS_DAYS_DEFAULT = 7
 ANALYTICS_DAYS_MAX = 366
 
+# -- results, before anybody reads them --
+SCAN_SECONDS_MAX = 10  # of one result; what takes longer is withheld
+SCANS_AT_ONCE = 2  # threads; more would take the interpreter from those who wait for answers
+SCANS_WAITING_MAX = 256  # results in memory; past it a worker is asked to answer again
+SCAN_INLINE_BYTES_MAX = 256  # shorter than this a scan is cheaper than the way to a thread
+SCAN_FINDINGS_MAX = 10_000  # in one result; more are withheld unread
+FINDINGS_KEPT_MAX = 100  # of one result, for people to read; all of them are counted
+CONTEXT_CHARS = 60  # round a finding, for whoever may release the result
+SEALED_DAYS = 30  # unless set: so long an original that was not released can be
+SEALED_DAYS_MAX = 3_660
+PURGED_AT_ONCE_MAX = 200  # originals, in one commit
+CHECK_CONTENT_BYTES_MAX = BODY_BYTES_MAX  # of POST /output/check
+
 # -- webhooks --
 WEBHOOKS_PER_TENANT_MAX = 20
 WEBHOOKS_MAX = 200  # each has a task and may have a connection of its own

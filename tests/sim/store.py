@@ -19,9 +19,11 @@ from forestall.control.ports import (
     JobFilter,
     JobView,
     OpenCursor,
+    OutputEntry,
     PreconditionFailedError,
     Receipt,
     RegistryEntry,
+    SealedName,
     SnapshotEntry,
     StoreBusyError,
     StoreUnavailableError,
@@ -128,6 +130,14 @@ class Connection:
     async def result(self, tenant: str, job_id: str) -> bytes | None:
         """See `Store.result`."""
         return await self._read(lambda: self._disk.memory.result(tenant, job_id))
+
+    async def output(self, tenant: str, job_id: str) -> OutputEntry | None:
+        """See `Store.output`."""
+        return await self._read(lambda: self._disk.memory.output(tenant, job_id))
+
+    async def sealed_before(self, at_us: int, *, limit: int) -> Sequence[SealedName]:
+        """See `Store.sealed_before`."""
+        return await self._read(lambda: self._disk.memory.sealed_before(at_us, limit=limit))
 
     async def entries(self, kind: str) -> Sequence[RegistryEntry]:
         """See `Store.entries`."""

@@ -8,11 +8,17 @@ from typing import Any
 
 import msgspec
 
+from forestall.control.check_output import (
+    OUTPUT_QUARANTINED,
+    Checked,
+    check_result,
+    clean_texts,
+)
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
-from forestall.control.ports import Change, PreconditionFailedError
+from forestall.control.ports import Change, PreconditionFailedError, PutOutput
 from forestall.control.read import JobNotFoundError
-from forestall.control.records import SALT_BYTES, answer_refused
+from forestall.control.records import SALT_BYTES, answer_refused, output_data
 from forestall.errors import ConflictError, ForbiddenError
 from forestall.identity.credentials import Subject, holder_name
 from forestall.jobs.attempts import may_retry, retry_delay_us
@@ -22,6 +28,7 @@ from forestall.limits import NAME_CHARS_MAX, RESULT_BYTES_MAX
 
 _TRIES = 8  # a job moves a handful of times in its life; each try reads it anew
 RESULT_TOO_LARGE, RETRIES_SPENT = "result_too_large", "max_retries_exceeded"
+WORKER_FAILED = "worker_failed"
 
 
 class LeaseNotHeldError(ConflictError):
@@ -62,17 +69,39 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 async def complete(
     plane: Plane, subject: Subject, job_id: str, lease_id: str, answer: Answer
 ) -> Job:
-    """End an attempt. Raises JobNotFoundError, LeaseNotHeldError, AlreadyCompletedError,
-    NotThisWorkerError, StoreUnavailableError; in each case nothing was changed."""
+    """End an attempt; nothing of the answer can be read before its verdict is committed with it.
+
+    Raises JobNotFoundError, LeaseNotHeldError, AlreadyCompletedError, NotThisWorkerError,
+    ScannerBusyError, StoreUnavailableError; in each case nothing was changed.
+    """
     job = await require_lease(plane, subject, job_id, lease_id, what="complete")
+    _keep_lease(plane, job)
+    checked: Checked | None = None
+    if answer.failed:
+        code, message = await clean_texts(plane, job, (answer.error_code, answer.error_message))
+        same = code == answer.error_code
+        answer = msgspec.structs.replace(
+            answer, error_code=code if same else WORKER_FAILED, error_message=message
+        )
     for attempt in range(_TRIES):
-        now_us = plane.clock.now_us()
         if answer.failed:
-            move = _failed(plane, job, answer, now_us=now_us)
+            move = _failed(plane, job, answer, now_us=plane.clock.now_us())
+        elif len(answer.result) > (allowed := _result_bytes_max(job)):
+            move = _too_large(job, answer, allowed)
         else:
-            move = _succeeded(job, answer)
+            # Under the policy in force now: the one that dispatched it may be another.
+            while checked is None or checked.snapshot is not plane.snapshot:
+                checked = await check_result(plane, job, answer.result)
+            move = _succeeded(job, checked)
+        now_us = plane.clock.now_us()
         try:
-            return await commit_move(plane, move, now_us=now_us)
+            job = await commit_move(plane, move, now_us=now_us)
+            if checked is not None:
+                check = checked.check
+                plane.telemetry.output_checked(
+                    check.verdict.value, check.duration_us / 1_000_000, check.original_bytes
+                )
+            return job
         except PreconditionFailedError:  # the beat that says it began, say, was under way
             if attempt == _TRIES - 1:
                 raise
@@ -147,32 +176,50 @@ async def record_refusal(
     await plane.commit(Change(records=(record,)))
 
 
-def _succeeded(job: Job, answer: Answer) -> Move:
+def _keep_lease(plane: Plane, job: Job) -> None:
+    """The worker has answered: the time that we look at its answer is not its own."""
+    held = plane.leases.get(job.tenant, job.id)
+    if held is not None:
+        plane.leases.renew(held, expires_at_us=plane.clock.now_us() + plane.lease_us)
+
+
+def _result_bytes_max(job: Job) -> int:
     assert job.lease is not None
-    allowed = RESULT_BYTES_MAX
-    if job.lease.constraints is not None:
-        bound = job.lease.constraints.budgets.max_artifact_bytes
-        allowed = allowed if bound is None else min(allowed, bound)
-    if len(answer.result) > allowed:
-        return Move(
-            job=job,
-            event=Event.FAILED,
-            actor=job.lease.worker,
-            fields={
-                "failure_code": RESULT_TOO_LARGE,
-                "failure_reason": f"the result has {len(answer.result)} bytes; {allowed} are"
-                " allowed",
-            },
-        )
+    if job.lease.constraints is None:
+        return RESULT_BYTES_MAX
+    bound = job.lease.constraints.budgets.max_artifact_bytes
+    return RESULT_BYTES_MAX if bound is None else min(RESULT_BYTES_MAX, bound)
+
+
+def _too_large(job: Job, answer: Answer, allowed: int) -> Move:
+    assert job.lease is not None
     return Move(
         job=job,
-        event=Event.SUCCEEDED,
+        event=Event.FAILED,
         actor=job.lease.worker,
         fields={
-            "result_digest": result_digest(answer.result),
-            "result_bytes": len(answer.result),
+            "failure_code": RESULT_TOO_LARGE,
+            "failure_reason": f"the result has {len(answer.result)} bytes; {allowed} are allowed",
         },
-        result=answer.result,
+    )
+
+
+def _succeeded(job: Job, checked: Checked) -> Move:
+    assert job.lease is not None
+    check, released = checked.check, checked.released
+    fields: dict[str, Any] = {"output": check}
+    if released is None:
+        fields |= {"failure_code": OUTPUT_QUARANTINED, "failure_reason": check.reason}
+    else:
+        fields |= {"result_digest": result_digest(released), "result_bytes": len(released)}
+    return Move(
+        job=job,
+        event=Event.QUARANTINED if released is None else Event.SUCCEEDED,
+        actor=job.lease.worker,
+        fields=fields,
+        data=output_data(check),
+        result=released,
+        puts=(PutOutput(checked.entry),) if checked.entry is not None else (),
     )
 
 

@@ -29,12 +29,13 @@ class Doubt:
 class Held:
     """One job in the hands of a worker."""
 
-    __slots__ = ("expires_at_us", "job", "percent", "progress")
+    __slots__ = ("expires_at_us", "job", "percent", "progress", "said")
 
     def __init__(self, job: Job, expires_at_us: int) -> None:
         self.job = job
         self.expires_at_us = expires_at_us
-        self.progress = ""  # what the worker says of it; not durable
+        self.said = ""  # what the worker says of it; not durable, and not to be shown
+        self.progress = ""  # the same, as it may be shown
         self.percent = 0
 
 

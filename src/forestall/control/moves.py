@@ -12,7 +12,7 @@ import msgspec
 from forestall.audit.record import Value
 from forestall.control.follow import follow
 from forestall.control.plane import Plane
-from forestall.control.ports import Change, MoveJob
+from forestall.control.ports import Change, MoveJob, Put
 from forestall.control.records import SALT_BYTES, job_moved
 from forestall.jobs.approval import settled
 from forestall.jobs.job import DecisionRecord, Job
@@ -24,6 +24,7 @@ _DEAD = frozenset(
         Event.EXPIRED,
         Event.FAILED,
         Event.LOST,
+        Event.QUARANTINED,
         Event.REJECTED,
         Event.TIMED_OUT,
     }
@@ -40,6 +41,7 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     data: Mapping[str, Value] = {}  # goes into the record
     decision: DecisionRecord | None = None
     result: bytes | None = None
+    puts: tuple[Put, ...] = ()  # what else stands or falls with it
 
 
 def moved(move: Move, *, now_us: int) -> Job:
@@ -79,7 +81,7 @@ async def commit_move(plane: Plane, move: Move, *, now_us: int, first: bool = Fa
     )
     with plane.leases.under_way(job.tenant, job.id):
         try:
-            await plane.commit(Change(puts=(put,), records=(record,)))
+            await plane.commit(Change(puts=(put, *move.puts), records=(record,)))
         except BaseException:  # it may be durable all the same, or what we knew of the job is old
             plane.leases.doubt(job.tenant, job.id)
             raise

@@ -11,6 +11,7 @@ from forestall.control.announce import Announcer
 from forestall.control.blind_retries import BlindRetries
 from forestall.control.hooks import Hooks
 from forestall.control.leases import Leases
+from forestall.control.output_ports import OutputMeans
 from forestall.control.ports import Change, Clock, Random, Receipt, Signer, Store, Telemetry
 from forestall.control.registry import Registry
 from forestall.control.tail import Tail
@@ -51,6 +52,7 @@ class Plane:
         "hooks",
         "lease_us",
         "leases",
+        "output",
         "queue",
         "random",
         "registry",
@@ -73,6 +75,7 @@ class Plane:
         signer: Signer,
         lease_seconds: int = LEASE_SECONDS,
         approvals_need_hash: bool = False,
+        output: OutputMeans | None = None,
     ) -> None:
         assert 1 <= lease_seconds <= LEASE_SECONDS_MAX, "a lease has a bounded term"
         self.lease_us = lease_seconds * 1_000_000
@@ -94,6 +97,7 @@ class Plane:
             lambda tenant, topic: self.registry.pool_of(tenant, topic), self.is_run_by_caller
         )
         self.signer = signer
+        self.output = output if output is not None else OutputMeans()
         self.blind_retries = BlindRetries()
         self.deadlines: list[tuple[int, str, str]] = []  # a heap of instant, tenant, job id
         self._keys_by_hash: dict[str, ApiKey] = {}

@@ -143,6 +143,40 @@ class DropEntry(msgspec.Struct, frozen=True):
     entry: RegistryEntry
 
 
+class Sealed(msgspec.Struct, frozen=True):
+    """Bytes that only the keyring can read."""
+
+    key_id: str
+    nonce: bytes
+    box: bytes
+
+
+class OutputEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What the check of a result found, as JSON, and the original, sealed, if it was not released.
+
+    Never the original itself, and of what was found only the masked form.
+    """
+
+    tenant: str
+    job_id: str
+    checked_at_us: int
+    findings: bytes
+    sealed: Sealed | None = None
+
+
+class PutOutput(msgspec.Struct, frozen=True):
+    """Insert or replace what the check of a job's result found."""
+
+    entry: OutputEntry
+
+
+class DropSealed(msgspec.Struct, frozen=True):
+    """Remove the sealed original of a job, if there is one; what was found stays."""
+
+    tenant: str
+    job_id: str
+
+
 class PutIdempotency(msgspec.Struct, frozen=True):
     """Remember an idempotency key."""
 
@@ -161,7 +195,17 @@ class PutSnapshot(msgspec.Struct, frozen=True):
     entry: SnapshotEntry
 
 
-Put = PutJob | MoveJob | PutIdempotency | PutKey | PutSnapshot | PutEntry | DropEntry
+Put = (
+    PutJob
+    | MoveJob
+    | PutIdempotency
+    | PutKey
+    | PutSnapshot
+    | PutEntry
+    | DropEntry
+    | PutOutput
+    | DropSealed
+)
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -255,6 +299,14 @@ class OpenCursor(msgspec.Struct, frozen=True):
     job_id: str = ""
 
 
+class SealedName(msgspec.Struct, frozen=True):
+    """A job whose original is sealed, and since when."""
+
+    tenant: str
+    job_id: str
+    checked_at_us: int
+
+
 class Store(Protocol):
     """Where everything is kept.
 
@@ -288,6 +340,14 @@ class Store(Protocol):
 
     async def result(self, tenant: str, job_id: str) -> bytes | None:
         """What the last attempt of a job answered; None when none did."""
+        ...
+
+    async def output(self, tenant: str, job_id: str) -> OutputEntry | None:
+        """What the check of a job's last result found; None when nothing was worth keeping."""
+        ...
+
+    async def sealed_before(self, at_us: int, *, limit: int) -> Sequence[SealedName]:
+        """Sealed originals that were checked before an instant, over all tenants, oldest first."""
         ...
 
     async def entries(self, kind: str) -> Sequence[RegistryEntry]:
@@ -368,6 +428,10 @@ class Telemetry(Protocol):
 
     def moved(self, event: str, topic: str, code: str) -> None:
         """Something happened to a job, once its record is durable."""
+        ...
+
+    def output_checked(self, verdict: str, seconds: float, size_bytes: int) -> None:
+        """A result got its verdict, and that is durable."""
         ...
 
     def refused(self, what: str, code: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from forestall.audit.record import Record, Value
 from forestall.identity.credentials import ApiKey, Subject
-from forestall.jobs.job import DecisionRecord, Job, JobState
+from forestall.jobs.job import DecisionRecord, Job, JobState, OutputCheck
 from forestall.jobs.lifecycle import Event
 from forestall.policy.compile import Snapshot
 from forestall.policy.request import Request
@@ -95,6 +95,20 @@ def job_moved(
             "topic": job.topic,
         },
     )
+
+
+def output_data(check: OutputCheck) -> dict[str, Value]:
+    """What a record says of the check of a result: never anything of its content."""
+    return {
+        "verdict": check.verdict.value,
+        "verdict_code": check.code,
+        "output_rule_id": check.rule_id,
+        "output_reason": check.reason,
+        "output_snapshot": check.snapshot,
+        "findings": tuple((kind, str(count)) for kind, count in check.kinds),
+        "original_digest": check.original_digest,
+        "original_bytes": check.original_bytes,
+    }
 
 
 def answer_refused(

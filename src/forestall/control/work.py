@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from forestall.control.check_output import clean_texts
 from forestall.control.complete import NotThisWorkerError, record_refusal, require_lease
 from forestall.control.dispatch import Dispatched
+from forestall.control.leases import Held
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
 from forestall.control.ports import PreconditionFailedError
@@ -129,6 +131,7 @@ async def beat(plane: Plane, session: Session, beats: Sequence[Beat]) -> list[Lo
     """Renew the leases of the jobs named; those that the worker must stop instead."""
     lost: list[Lost] = []
     begun: list[Job] = []
+    told: list[tuple[Held, str]] = []
     now_us = plane.clock.now_us()
     for said in beats:
         held = plane.leases.get(session.tenant, said.job_id)
@@ -137,11 +140,26 @@ async def beat(plane: Plane, session: Session, beats: Sequence[Beat]) -> list[Lo
             lost.append(await _lost(plane, session, said))
             continue
         plane.leases.renew(held, expires_at_us=now_us + plane.lease_us)
-        held.progress, held.percent = said.progress, said.percent
+        held.percent = said.percent
+        if said.progress != held.said:
+            told.append((held, said.progress))
         if said.started and held.job.state is JobState.DISPATCHED:
             begun.append(held.job)
     await asyncio.gather(*(_started(plane, job, now_us=now_us) for job in begun))
+    await _show_progress(plane, told)
     return lost
+
+
+async def _show_progress(plane: Plane, told: Sequence[tuple[Held, str]]) -> None:
+    """Show what workers say of their jobs, without what may not be read; until then nothing."""
+    for held, text in told:
+        held.said, held.progress = text, ""
+        try:
+            (clean,) = await clean_texts(plane, held.job, (text,))
+        except UnavailableError:
+            clean, held.said = "", ""  # the next beat says it again
+        if held.said == text:  # or a later beat said something else meanwhile
+            held.progress = clean
 
 
 async def renew(plane: Plane, subject: Subject, job_id: str, lease_id: str) -> tuple[Job, int]:

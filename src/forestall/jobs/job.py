@@ -9,7 +9,14 @@ import msgspec
 from forestall.canonical import canonical_struct, digest
 from forestall.jobs.approval import Approval
 from forestall.policy.request import Request, ToolCall
-from forestall.policy.rules import Constraints, Decision, Effect, LabelConflict, Remediation
+from forestall.policy.rules import (
+    Constraints,
+    Decision,
+    Effect,
+    LabelConflict,
+    Remediation,
+    Verdict,
+)
 
 
 class JobState(StrEnum):
@@ -127,6 +134,25 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     constraints: Constraints | None = None
 
 
+class OutputCheck(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The verdict on the result of a job, and what became of it. Never what was found."""
+
+    verdict: Verdict
+    code: str  # how it came about: `rule`, `default`, `scan_incomplete`, …
+    checked_at_us: int
+    snapshot: str
+    rule_id: str = ""
+    reason: str = ""
+    kinds: tuple[tuple[str, int], ...] = ()  # what was found, and how often
+    original_digest: str = ""  # over a salt and the bytes; the salt is sealed with them
+    original_bytes: int = 0
+    duration_us: int = 0
+    resolved_by: str = ""  # who released or discarded a withheld result
+    resolved_at_us: int = 0
+    resolution: str = ""  # `released`, `confirmed`
+    resolution_reason: str = ""
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One unit of work that was asked for. Times are microseconds since the epoch, UTC.
 
@@ -172,6 +198,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     dead_at_us: int = 0  # on the dead letters since then; 0: not there
     result_digest: str = ""
     result_bytes: int = 0
+    output: OutputCheck | None = None
     submit_decision: "DecisionRecord | None" = None
 
     @property
@@ -276,6 +303,12 @@ def payload_digest(payload: bytes) -> str:
 def result_digest(result: bytes) -> str:
     """SHA-256 (hex) of the JSON that a worker answered."""
     return digest("result", result)
+
+
+def original_digest(salt: bytes, original: bytes) -> str:
+    """SHA-256 (hex) of a result that is not released, behind a secret salt: much of it may be
+    known from the redacted copy, and the rest must not be found by trying."""
+    return digest("original-result", salt + original)
 
 
 class _HashedJob(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,6 +27,9 @@ class Event(StrEnum):
     CLEARED = "cleared"  # asked for again, and the policy in force now allows it
     STARTED = "started"  # the worker said that it began
     SUCCEEDED = "succeeded"
+    QUARANTINED = "quarantined"  # it succeeded, and nobody may read what it answered
+    RELEASED = "released"  # a second person made the answer readable
+    CONFIRMED = "confirmed"  # a second person discarded the answer
     FAILED = "failed"
     RETRIED = "retried"  # the attempt ended without its effect, or the job is idempotent
     RETURNED = "returned"  # the dispatch never left the server: nobody can have begun it
@@ -75,12 +78,15 @@ def _moves() -> dict[tuple[JobState, Event], JobState]:
     for state in HELD_BY_WORKER:
         moves |= {
             (state, _E.SUCCEEDED): _S.SUCCEEDED,
+            (state, _E.QUARANTINED): _S.OUTPUT_QUARANTINED,
             (state, _E.FAILED): _S.FAILED,
             (state, _E.RETRIED): _S.RETRYING,
             (state, _E.TIMED_OUT): _S.TIMEOUT,
             (state, _E.LOST): _S.TIMEOUT,
             (state, _E.CANCELLED): _S.CANCELLED,
         }
+    moves[_S.OUTPUT_QUARANTINED, _E.RELEASED] = _S.SUCCEEDED
+    moves[_S.OUTPUT_QUARANTINED, _E.CONFIRMED] = _S.OUTPUT_QUARANTINED
     for state in sorted(TERMINAL):
         moves[state, _E.DISMISSED] = state
     return moves
@@ -109,7 +115,7 @@ def diagram() -> str:
     lines += [f"    [*] --> {state}: submitted" for state in BORN]
     arrows: dict[tuple[JobState, JobState], list[str]] = {}
     for (before, event), state in MOVES.items():
-        if before not in TERMINAL:
+        if before not in TERMINAL or event is Event.RELEASED:
             arrows.setdefault((before, state), []).append(event.value)
     lines += [
         f"    {before} --> {state}: {', '.join(events)}"

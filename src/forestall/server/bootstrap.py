@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from forestall.control.hooks import load_hooks
 from forestall.control.keys import NewKey, create_key
+from forestall.control.output_ports import OutputMeans
 from forestall.control.plane import Plane
 from forestall.control.ports import Telemetry
 from forestall.control.publish import PLATFORM_TENANT, activate, compile_files
@@ -18,8 +19,10 @@ from forestall.control.registry import load_registry
 from forestall.identity.credentials import key_hash, require_strong_key
 from forestall.identity.roles import Role
 from forestall.jobs.webhook import Reach
-from forestall.limits import LEASE_SECONDS
+from forestall.limits import LEASE_SECONDS, SEALED_DAYS
 from forestall.server.files import DataDir, read_policy_files, write_starter_policy
+from forestall.server.keyring import load_keyring
+from forestall.server.scanning import ScanThreads
 from forestall.server.settings import Settings
 from forestall.server.signing import load_signer
 from forestall.store.sqlite import SqliteStore
@@ -61,6 +64,7 @@ class NoTelemetry:
 
     def decided(self, stage: str, decision: str, topic: str, code: str) -> None: ...
     def moved(self, event: str, topic: str, code: str) -> None: ...
+    def output_checked(self, verdict: str, seconds: float, size_bytes: int) -> None: ...
     def refused(self, what: str, code: str) -> None: ...
     def waited(self, seconds: float) -> None: ...
     def commit_failed(self, code: str) -> None: ...
@@ -91,9 +95,11 @@ async def open_plane(
     lease_seconds: int = LEASE_SECONDS,
     approvals_need_hash: bool = False,
     webhooks: Reach = Reach.PUBLIC,
+    sealed_days: int = SEALED_DAYS,
 ) -> Plane:
     """A plane over the store in a data directory, with its keys, without a policy."""
     signer = load_signer(data_dir.path)
+    keyring = load_keyring(data_dir.path)
     store = SqliteStore.open(data_dir.store_file)
     plane = Plane(
         store=store,
@@ -103,6 +109,7 @@ async def open_plane(
         signer=signer,
         lease_seconds=lease_seconds,
         approvals_need_hash=approvals_need_hash,
+        output=OutputMeans(ScanThreads(), keyring, sealed_days=sealed_days),
     )
     plane.hold_keys(await store.keys())
     plane.registry = await load_registry(store)
@@ -126,6 +133,7 @@ async def start(settings: Settings, telemetry: Telemetry) -> Started:
             lease_seconds=settings.lease_seconds,
             approvals_need_hash=settings.approvals_need_hash,
             webhooks=settings.webhooks,
+            sealed_days=settings.sealed_days,
         )
         try:
             await activate(plane, files, actor=SYSTEM_ACTOR)

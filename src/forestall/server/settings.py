@@ -11,7 +11,13 @@ import msgspec
 
 from forestall.errors import InvalidRequestError
 from forestall.jobs.webhook import Reach
-from forestall.limits import LEASE_SECONDS, LEASE_SECONDS_MAX, RATE_PER_SECOND_MAX
+from forestall.limits import (
+    LEASE_SECONDS,
+    LEASE_SECONDS_MAX,
+    RATE_PER_SECOND_MAX,
+    SEALED_DAYS,
+    SEALED_DAYS_MAX,
+)
 
 SETTINGS_FILE = "forestall.toml"
 DEFAULTS: Mapping[str, str] = {
@@ -23,12 +29,14 @@ DEFAULTS: Mapping[str, str] = {
     "tenant_rate_limit": "20000",
     "lease_seconds": str(LEASE_SECONDS),
     "approvals": "lenient",
+    "sealed_days": str(SEALED_DAYS),
     "webhooks": Reach.PUBLIC.value,
 }
 _NUMBERS = (
     "rate_limit",
     "tenant_rate_limit",
     "lease_seconds",
+    "sealed_days",
 )  # may stand without quotes in the file
 BOOTSTRAP_KEY_VARIABLE = "FORESTALL_BOOTSTRAP_KEY"
 
@@ -65,6 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tenant_rate_limit: int | None = None
     lease_seconds: int = LEASE_SECONDS
     approvals_need_hash: bool = False
+    sealed_days: int = SEALED_DAYS
     webhooks: Reach = Reach.PUBLIC
     bootstrap_key: str = ""
 
@@ -107,6 +116,7 @@ def read_settings(
         tenant_rate_limit=parse_rate(values["tenant_rate_limit"], "tenant_rate_limit"),
         lease_seconds=parse_lease(values["lease_seconds"]),
         approvals_need_hash=parse_approvals(values["approvals"]),
+        sealed_days=parse_days(values["sealed_days"]),
         webhooks=parse_reach(values["webhooks"]),
         bootstrap_key=environment.get(BOOTSTRAP_KEY_VARIABLE, ""),
     )
@@ -151,6 +161,14 @@ def parse_lease(text: str) -> int:
             f"`lease_seconds` is 1 to {LEASE_SECONDS_MAX} seconds, not `{text[:32]}`"
         )
     return seconds
+
+
+def parse_days(text: str) -> int:
+    """How long an original that was not released stays sealed. Raises SettingsError."""
+    days = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
+    if not 1 <= days <= SEALED_DAYS_MAX:
+        raise SettingsError(f"`sealed_days` is 1 to {SEALED_DAYS_MAX} days, not `{text[:32]}`")
+    return days
 
 
 def parse_approvals(text: str) -> bool:

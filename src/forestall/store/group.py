@@ -15,12 +15,14 @@ from forestall.audit.chain import GENESIS, leaf_hash, next_link
 from forestall.control.ports import (
     Change,
     DropEntry,
+    DropSealed,
     EntryUnchanged,
     IdempotencyKeyAbsent,
     JobAbsent,
     JobUnmoved,
     KeyUnrevoked,
     MoveJob,
+    OutputEntry,
     Precondition,
     PreconditionFailedError,
     Put,
@@ -28,6 +30,7 @@ from forestall.control.ports import (
     PutIdempotency,
     PutJob,
     PutKey,
+    PutOutput,
     PutSnapshot,
     Receipt,
 )
@@ -97,6 +100,10 @@ class Prepared:
                 self.expect, EntryUnchanged(given.tenant, given.kind, given.name, given.revision)
             )
             self.direct.append(("drop_entry", (given.tenant, given.kind, given.name)))
+        elif type(put) is PutOutput:
+            self._prepare_output(put.entry)
+        elif type(put) is DropSealed:
+            self.direct.append(("drop_sealed", (put.tenant, put.job_id)))
         else:
             assert type(put) is PutSnapshot
             entered = put.entry
@@ -128,6 +135,16 @@ class Prepared:
             self.direct.append(("put_result", (*name, put.result)))
             self.size_bytes += len(put.result)
         self.expect.append(put.before)
+
+    def _prepare_output(self, entry: OutputEntry) -> None:
+        name = (entry.tenant, entry.job_id)
+        "".join(name).encode()  # this value has no JSON body that would refuse bad text
+        sealed: Row = (None, None, None)
+        if entry.sealed is not None:
+            sealed = (entry.sealed.key_id, entry.sealed.nonce, entry.sealed.box)
+            self.size_bytes += len(entry.sealed.box)
+        self.direct.append(("put_output", (*name, entry.checked_at_us, entry.findings, *sealed)))
+        self.size_bytes += len(entry.findings)
 
 
 def _imply(expect: list[Precondition], implied: Precondition) -> None:

@@ -11,6 +11,7 @@ from forestall.audit.chain import GENESIS, Link, leaf_hash, next_link
 from forestall.control.ports import (
     Change,
     DropEntry,
+    DropSealed,
     EntryUnchanged,
     IdempotencyEntry,
     IdempotencyKeyAbsent,
@@ -22,6 +23,7 @@ from forestall.control.ports import (
     KeyUnrevoked,
     MoveJob,
     OpenCursor,
+    OutputEntry,
     Precondition,
     PreconditionFailedError,
     Put,
@@ -29,8 +31,10 @@ from forestall.control.ports import (
     PutIdempotency,
     PutJob,
     PutKey,
+    PutOutput,
     Receipt,
     RegistryEntry,
+    SealedName,
     SnapshotEntry,
     StoreUnavailableError,
     listed_at_us,
@@ -51,6 +55,7 @@ class MemoryStore:
         self._jobs: dict[tuple[str, str], bytes] = {}
         self._payloads: dict[tuple[str, str], bytes] = {}
         self._results: dict[tuple[str, str], bytes] = {}
+        self._outputs: dict[tuple[str, str], OutputEntry] = {}
         self._registry: dict[tuple[str, str, str], RegistryEntry] = {}
         self._decisions: dict[tuple[str, str], list[bytes]] = {}
         self._idempotency: dict[tuple[str, str], IdempotencyEntry] = {}
@@ -137,6 +142,21 @@ class MemoryStore:
         self._require_open()
         return self._results.get((tenant, job_id))
 
+    async def output(self, tenant: str, job_id: str) -> OutputEntry | None:
+        """See `Store.output`."""
+        self._require_open()
+        return self._outputs.get((tenant, job_id))
+
+    async def sealed_before(self, at_us: int, *, limit: int) -> Sequence[SealedName]:
+        """See `Store.sealed_before`."""
+        self._require_open()
+        found = sorted(
+            (entry.checked_at_us, *name)
+            for name, entry in self._outputs.items()
+            if entry.sealed is not None and entry.checked_at_us < at_us
+        )
+        return [SealedName(tenant, job_id, at) for at, tenant, job_id in found[: max(0, limit)]]
+
     async def entries(self, kind: str) -> Sequence[RegistryEntry]:
         """See `Store.entries`."""
         self._require_open()
@@ -205,6 +225,14 @@ class MemoryStore:
         if result is not None:
             self._results[job.tenant, job.id] = result
 
+    def _put_output(self, entry: OutputEntry) -> None:
+        self._outputs[entry.tenant, entry.job_id] = entry
+
+    def _drop_sealed(self, name: tuple[str, str]) -> None:
+        entry = self._outputs.get(name)
+        if entry is not None:
+            self._outputs[name] = msgspec.structs.replace(entry, sealed=None)
+
     def _put_entry(self, entry: RegistryEntry) -> None:
         self._registry[entry.tenant, entry.kind, entry.name] = entry
 
@@ -239,6 +267,13 @@ def _application(put: Put) -> Callable[[MemoryStore], None]:
         after = msgspec.json.encode(moved)
         decided = msgspec.json.encode(put.decision) if put.decision is not None else None
         return lambda store: store._move_job(moved, after, decided, result)
+    if isinstance(put, PutOutput):
+        found = put.entry
+        "".join((found.tenant, found.job_id)).encode()
+        return lambda store: store._put_output(found)
+    if isinstance(put, DropSealed):
+        name = (put.tenant, put.job_id)
+        return lambda store: store._drop_sealed(name)
     if isinstance(put, PutEntry):
         given = put.entry
         msgspec.json.encode(given)

@@ -22,8 +22,11 @@ from forestall.control.ports import (
     JobFilter,
     JobView,
     OpenCursor,
+    OutputEntry,
     Receipt,
     RegistryEntry,
+    Sealed,
+    SealedName,
     SnapshotEntry,
     StoreUnavailableError,
 )
@@ -140,6 +143,25 @@ class SqliteStore:
         """See `Store.result`."""
         rows = self._point("result", (tenant, job_id))
         return rows[0][0] if rows else None
+
+    async def output(self, tenant: str, job_id: str) -> OutputEntry | None:
+        """See `Store.output`."""
+        rows = self._point("output", (tenant, job_id))
+        if not rows:
+            return None
+        checked_at_us, findings, key_id, nonce, box = rows[0]
+        return OutputEntry(
+            tenant=tenant,
+            job_id=job_id,
+            checked_at_us=checked_at_us,
+            findings=findings,
+            sealed=Sealed(key_id, nonce, box) if box is not None else None,
+        )
+
+    async def sealed_before(self, at_us: int, *, limit: int) -> Sequence[SealedName]:
+        """See `Store.sealed_before`."""
+        row = (_integer(at_us, 0), _limit(limit))
+        return await self._page("sealed_before", row, lambda found: SealedName(*found))
 
     async def entries(self, kind: str) -> Sequence[RegistryEntry]:
         """See `Store.entries`."""

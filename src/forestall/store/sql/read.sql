@@ -91,6 +91,17 @@ LIMIT ?
 -- What the last attempt of a job answered.
 SELECT result FROM results WHERE tenant = ? AND job_id = ?
 
+-- name: output
+-- What the check of a job's result found.
+SELECT checked_at_us, findings, key_id, nonce, box FROM outputs WHERE tenant = ? AND job_id = ?
+
+-- name: sealed_before
+-- Sealed originals older than an instant, oldest first.
+SELECT tenant, job_id, checked_at_us FROM outputs
+WHERE box IS NOT NULL AND checked_at_us < ?
+ORDER BY checked_at_us, tenant, job_id
+LIMIT ?
+
 -- name: entries
 -- Every registry entry of a kind.
 SELECT tenant, kind, name, revision, updated_at_us, body FROM registry

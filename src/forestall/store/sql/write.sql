@@ -68,6 +68,21 @@ INSERT INTO decisions (tenant, job_id, seq, body) VALUES (?, ?, ?, ?)
 INSERT INTO results (tenant, job_id, result) VALUES (?, ?, ?)
 ON CONFLICT (tenant, job_id) DO UPDATE SET result = excluded.result
 
+-- name: put_output
+-- What the check of a result found, new or in place of what an earlier one found.
+INSERT INTO outputs (tenant, job_id, checked_at_us, findings, key_id, nonce, box)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (tenant, job_id) DO UPDATE SET
+    checked_at_us = excluded.checked_at_us,
+    findings = excluded.findings,
+    key_id = excluded.key_id,
+    nonce = excluded.nonce,
+    box = excluded.box
+
+-- name: drop_sealed
+-- Forget the original of a result.
+UPDATE outputs SET key_id = NULL, nonce = NULL, box = NULL WHERE tenant = ? AND job_id = ?
+
 -- name: put_entry
 -- What an operator declared, new or in place of what was declared before.
 INSERT INTO registry (tenant, kind, name, revision, updated_at_us, body)

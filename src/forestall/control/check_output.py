@@ -1,0 +1,256 @@
+"""The output gate: a result is looked at, judged, and made into what may be released.
+
+Nothing is readable before its verdict is committed. Whatever fails here quarantines: a scan that is
+not whole, takes too long or raises, a policy that is not there, a copy that cannot be made clean.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from forestall.control.plane import Plane, instant
+from forestall.control.ports import OutputEntry, Sealed
+from forestall.jobs.job import Job, OutputCheck, original_digest, stored_request
+from forestall.limits import FINDINGS_KEPT_MAX, SCAN_FINDINGS_MAX
+from forestall.output.findings import Budget, Finding, Scan
+from forestall.output.redact import redact
+from forestall.output.scan import scan
+from forestall.output.verdict import Ruling, detectors_for, judge
+from forestall.policy.compile import Snapshot
+from forestall.policy.request import Request
+from forestall.policy.rules import Verdict
+
+OUTPUT_QUARANTINED = "output_quarantined"
+WITHHELD_TEXT = "[withheld by the output policy]"
+SALT_BYTES = 16
+_DECODE = msgspec.json.Decoder().decode
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """A result after its check. `released` is what everybody gets; None: nobody gets anything."""
+
+    check: OutputCheck
+    snapshot: Snapshot | None  # under which; another one in force wants another check
+    released: bytes | None
+    findings: tuple[Finding, ...] = ()
+    entry: OutputEntry | None = None
+
+
+class Looked(msgspec.Struct, frozen=True, kw_only=True):
+    """What looking at a content came to."""
+
+    ruling: Ruling
+    released: bytes | None
+    findings: tuple[Finding, ...] = ()
+
+
+async def check_result(plane: Plane, job: Job, result: bytes) -> Checked:
+    """The verdict on what a job answered, and the copy that may be read.
+
+    Raises ScannerBusyError, StoreUnavailableError; then there is no verdict.
+    """
+    salt = plane.random.token(SALT_BYTES)
+    snapshot = plane.snapshot
+    looked, duration_us = await look(
+        plane,
+        snapshot,
+        await _request(plane, snapshot, job),
+        result,
+        level=_level(job),
+        is_json=True,
+    )
+    ruling = looked.ruling
+    withheld = ruling.verdict is not Verdict.ALLOW
+    check = OutputCheck(
+        verdict=ruling.verdict,
+        code=ruling.code,
+        checked_at_us=plane.clock.now_us(),
+        snapshot=snapshot.digest if snapshot is not None else "",
+        rule_id=ruling.rule_id,
+        reason=ruling.reason,
+        kinds=counted(looked.findings),
+        original_digest=original_digest(salt, result) if withheld else "",
+        original_bytes=len(result),
+        duration_us=duration_us,
+    )
+    entry = None
+    if withheld or looked.findings:
+        sealed = plane.output.seal(salt + result, bound_to=bound_to(job)) if withheld else None
+        entry = output_entry(job, check, looked.findings, sealed)
+    return Checked(
+        check=check,
+        snapshot=snapshot,
+        released=looked.released,
+        findings=looked.findings,
+        entry=entry,
+    )
+
+
+async def clean_texts(plane: Plane, job: Job, texts: Sequence[str]) -> list[str]:
+    """What may be shown of texts that a worker says beside its result: errors and progress.
+
+    Raises ScannerBusyError, StoreUnavailableError.
+    """
+    snapshot = plane.snapshot
+    cleaned = []
+    request: Request | None = None
+    for text in texts:
+        if not text:
+            cleaned.append("")
+            continue
+        request = request or await _request(plane, snapshot, job)
+        looked, _ = await look(
+            plane, snapshot, request, text.encode("utf-8", "replace"), level=_level(job)
+        )
+        cleaned.append(looked.released.decode() if looked.released is not None else WITHHELD_TEXT)
+    return cleaned
+
+
+async def look(
+    plane: Plane,
+    snapshot: Snapshot | None,
+    request: Request,
+    content: bytes,
+    *,
+    level: str = "",
+    is_json: bool = False,
+) -> tuple[Looked, int]:
+    """Look at a content under a snapshot; and how many microseconds that took.
+
+    Raises ScannerBusyError.
+    """
+    began_us = plane.clock.now_us()
+    if snapshot is None:
+        return _nothing("policy_unavailable", "no policy is in force"), 0
+    key = plane.output.correlation_key(request.tenant)
+    in_force = snapshot
+
+    def work(expired: Callable[[], bool]) -> Looked:
+        return _look(
+            in_force,
+            request,
+            content,
+            level=level,
+            is_json=is_json,
+            key=key,
+            now_us=began_us,
+            expired=expired,
+        )
+
+    try:
+        looked = await plane.output.run(work, size_bytes=len(content), snapshot=snapshot.digest)
+    except TimeoutError:
+        looked = _nothing("scan_timeout", "the result could not be looked at in time")
+    return looked, max(0, plane.clock.now_us() - began_us)
+
+
+def _nothing(code: str, reason: str, findings: tuple[Finding, ...] = ()) -> Looked:
+    ruling = Ruling(verdict=Verdict.QUARANTINE, code=code, reason=reason)
+    return Looked(ruling=ruling, released=None, findings=findings)
+
+
+def _look(
+    snapshot: Snapshot,
+    request: Request,
+    content: bytes,
+    *,
+    level: str,
+    is_json: bool,
+    key: bytes,
+    now_us: int,
+    expired: Callable[[], bool],
+) -> Looked:
+    """Scan, judge, and make the copy. Total: whatever fails quarantines."""
+    try:
+        detectors = detectors_for(snapshot, level)
+        budget = Budget(findings_max=SCAN_FINDINGS_MAX, expired=expired)
+        seen = scan(content, detectors=detectors, key=key, budget=budget)
+        ruling = judge(
+            snapshot,
+            request,
+            seen,
+            content_type=_content_type(content, is_json=is_json),
+            now=instant(now_us),
+            redaction_level=level,
+        )
+        if ruling.verdict is Verdict.QUARANTINE:
+            return Looked(ruling=ruling, released=None, findings=seen.findings)
+        if ruling.verdict is Verdict.ALLOW:
+            return Looked(ruling=ruling, released=content, findings=seen.findings)
+        copy = redacted(content, ruling.remove, is_json=is_json)
+        if copy is None or not _is_clean(copy, ruling, detectors, budget):
+            return _nothing(
+                "redaction_failed", "no copy could be made that is clean", seen.findings
+            )
+        return Looked(ruling=ruling, released=copy, findings=seen.findings)
+    except Exception as error:  # noqa: BLE001 - whatever fails here must quarantine, never pass
+        # The type alone: the text of an error may hold part of the result.
+        return _nothing("scan_failed", f"the result could not be looked at: {type(error).__name__}")
+
+
+def _content_type(content: bytes, *, is_json: bool) -> str:
+    return "application/json" if is_json and content[:1] != b'"' else "text/plain"
+
+
+def redacted(content: bytes, remove: Sequence[Finding], *, is_json: bool) -> bytes | None:
+    """The content without these findings; None when what was JSON would be none any more."""
+    copy = redact(content, remove, json=is_json)
+    if is_json:
+        try:
+            _DECODE(copy)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+    return copy
+
+
+def _is_clean(copy: bytes, ruling: Ruling, detectors: Sequence[Any], budget: Budget) -> bool:
+    """Whether nothing is left of what had to go: a copy is looked at as the original was."""
+    removed = {finding.detector for finding in ruling.remove}
+    wanted = [each for each in detectors if each.name in removed]
+    again: Scan = scan(copy, detectors=wanted, budget=budget)
+    return again.complete and not again.findings
+
+
+def counted(findings: Sequence[Finding]) -> tuple[tuple[str, int], ...]:
+    """How often each kind was found, by name."""
+    return tuple(sorted(Counter(finding.kind for finding in findings).items()))
+
+
+def output_entry(
+    job: Job, check: OutputCheck, findings: Sequence[Finding], sealed: Sealed | None
+) -> OutputEntry:
+    """What is kept beside the job; the surest findings when there are too many."""
+    kept = sorted(findings, key=lambda each: -each.confidence)[:FINDINGS_KEPT_MAX]
+    kept.sort(key=lambda each: (each.start, each.end))
+    return OutputEntry(
+        tenant=job.tenant,
+        job_id=job.id,
+        checked_at_us=check.checked_at_us,
+        findings=msgspec.json.encode(kept),
+        sealed=sealed,
+    )
+
+
+def bound_to(job: Job) -> bytes:
+    """What a sealed original belongs to: nobody can put it under another job or attempt."""
+    parts = (job.tenant.encode(), job.id.encode(), b"%d" % job.attempt)
+    return b"forestall.original.v1" + b"".join(b"\0%d\0%b" % (len(part), part) for part in parts)
+
+
+def _level(job: Job) -> str:
+    lease = job.lease
+    if lease is None or lease.constraints is None:
+        return ""
+    return lease.constraints.redaction_level
+
+
+async def _request(plane: Plane, snapshot: Snapshot | None, job: Job) -> Request:
+    """The job as rules see it; its payload is read only where some rule may look at it."""
+    payload = b"{}"
+    if snapshot is not None and snapshot.output:
+        view = await plane.store.job(job.tenant, job.id)
+        if view is not None:
+            payload = view.payload
+    return stored_request(job, payload)

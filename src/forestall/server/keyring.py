@@ -1,0 +1,184 @@
+"""The keys that seal originals: a file in the data directory, for its owner only.
+
+The newest key seals; older ones stay, so that what they sealed can be opened. The file is read
+again when it changes, so a rotation needs no restart. Keys never leave this module.
+"""
+
+import base64
+import fcntl
+import hashlib
+import hmac
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from forestall.control.output_ports import SealError
+from forestall.control.ports import Sealed
+from forestall.server.files import FileAccessError
+
+KEYRING_FILE = "keyring.json"
+_LOCK_FILE = "keyring.lock"
+_KEY_BYTES, _NONCE_BYTES, _ID_BYTES = 32, 12, 6
+_CORRELATION_DOMAIN = b"forestall.correlation.v1\0"
+
+
+class SealingKey(msgspec.Struct, frozen=True, kw_only=True):
+    """One key as the file has it; `key` is base64."""
+
+    id: str
+    made_at_us: int
+    key: str
+
+
+class _Content(msgspec.Struct, frozen=True, kw_only=True):
+    """The file: keys from the oldest to the newest, which seals."""
+
+    correlation: str
+    keys: tuple[SealingKey, ...]
+
+
+class Keyring:
+    """Seals with AES-256-GCM under the newest key of a file. For many threads."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file. Raises FileAccessError."""
+        self._path = path
+        self._lock = threading.Lock()
+        self._seen = _signature(path)
+        self._take(_read(path))
+
+    def _take(self, content: _Content) -> None:
+        ciphers = {each.id: AESGCM(base64.b64decode(each.key)) for each in content.keys}
+        self._correlation = base64.b64decode(content.correlation)
+        self._ciphers, self._newest = ciphers, content.keys[-1].id
+
+    def _refresh(self) -> None:
+        """Take up a rotation. A file that cannot be read leaves the keys that are known."""
+        with self._lock:
+            seen = _signature(self._path)
+            if seen != self._seen and seen is not None:
+                self._take(_read(self._path))
+                self._seen = seen
+
+    def seal(self, plain: bytes, *, bound_to: bytes) -> Sealed:
+        """See `Sealer.seal`. A random nonce of 96 bits is safe for 2^32 originals a key."""
+        self._refresh()
+        nonce = os.urandom(_NONCE_BYTES)
+        key_id = self._newest
+        return Sealed(key_id, nonce, self._ciphers[key_id].encrypt(nonce, plain, bound_to))
+
+    def open(self, sealed: Sealed, *, bound_to: bytes) -> bytes:
+        """See `Sealer.open`."""
+        self._refresh()
+        cipher = self._ciphers.get(sealed.key_id)
+        if cipher is None:
+            raise SealError(
+                f"the sealing key `{sealed.key_id}` is not in the keyring; put it back from a copy"
+            )
+        try:
+            return cipher.decrypt(sealed.nonce, sealed.box, bound_to)
+        except (InvalidTag, ValueError) as cause:
+            raise SealError(
+                "the sealed original is not the one that was sealed for this job"
+            ) from cause
+
+    def correlation_key(self, tenant: str) -> bytes:
+        """See `Sealer.correlation_key`."""
+        said = _CORRELATION_DOMAIN + tenant.encode()
+        return hmac.new(self._correlation, said, hashlib.sha256).digest()
+
+
+def load_keyring(folder: Path) -> Keyring:
+    """The keyring of a data directory, made when there is none. Raises FileAccessError."""
+    with _locked(folder):
+        if not (folder / KEYRING_FILE).exists():
+            content = _Content(
+                correlation=base64.b64encode(os.urandom(_KEY_BYTES)).decode(), keys=(_new_key(),)
+            )
+            _write(folder / KEYRING_FILE, content)
+    return Keyring(folder / KEYRING_FILE)
+
+
+def rotate(folder: Path) -> str:
+    """Add a key, with which everything is sealed from now on; its id. Raises FileAccessError."""
+    with _locked(folder):
+        content = _read(folder / KEYRING_FILE)
+        key = _new_key()
+        changed = msgspec.structs.replace(content, keys=(*content.keys, key))
+        _write(folder / KEYRING_FILE, changed)
+    return key.id
+
+
+def listed(folder: Path) -> list[tuple[str, int]]:
+    """Id and birth of every key, oldest first; never a key. Raises FileAccessError."""
+    return [(key.id, key.made_at_us) for key in _read(folder / KEYRING_FILE).keys]
+
+
+def _new_key() -> SealingKey:
+    return SealingKey(
+        id=os.urandom(_ID_BYTES).hex(),
+        made_at_us=time.time_ns() // 1000,
+        key=base64.b64encode(os.urandom(_KEY_BYTES)).decode(),
+    )
+
+
+def _signature(path: Path) -> tuple[int, int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def _read(path: Path) -> _Content:
+    try:
+        content = msgspec.json.decode(path.read_bytes(), type=_Content)
+        secrets = [base64.b64decode(each.key, validate=True) for each in content.keys]
+        secrets.append(base64.b64decode(content.correlation, validate=True))
+    except OSError as cause:
+        raise FileAccessError(f"cannot read the keyring {path}: {cause.strerror}") from cause
+    except (msgspec.MsgspecError, ValueError) as cause:
+        raise FileAccessError(f"{path} is not a keyring; put it back from a copy") from cause
+    if not content.keys or any(len(secret) != _KEY_BYTES for secret in secrets):
+        raise FileAccessError(f"{path} is not a keyring; put it back from a copy")
+    return content
+
+
+def _write(path: Path, content: _Content) -> None:
+    partial = path.with_suffix(".part")
+    try:
+        partial.unlink(missing_ok=True)
+        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(msgspec.json.encode(content))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)  # whole or not at all
+        folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)  # nothing may be sealed with a key that a crash forgets
+        finally:
+            os.close(folder)
+    except OSError as cause:
+        raise FileAccessError(f"cannot write the keyring {path}: {cause.strerror}") from cause
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Two rotations at once must not lose a key."""
+    try:
+        handle = os.open(folder / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as cause:
+        raise FileAccessError(f"cannot use the folder {folder}: {cause.strerror}") from cause
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

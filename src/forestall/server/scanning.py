@@ -1,0 +1,54 @@
+"""Threads for scans: few, each scan for a bounded time, and a bounded number that waits."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from forestall.control.output_ports import ScannerBusyError
+from forestall.limits import SCAN_SECONDS_MAX, SCANS_AT_ONCE, SCANS_WAITING_MAX
+
+T = TypeVar("T")
+_GRACE_SECONDS = 1.0  # for what was under way when the time was over
+
+
+class ScanThreads:
+    """The `Scanners` port over a pool of threads. For one event loop."""
+
+    def __init__(self, *, seconds: float = SCAN_SECONDS_MAX, at_once: int = SCANS_AT_ONCE) -> None:
+        self._seconds = seconds
+        self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="forestall-scan")
+        self._free = asyncio.Semaphore(at_once)
+        self._waiting = 0
+
+    async def run(self, work: Callable[[Callable[[], bool]], T]) -> T:
+        """See `Scanners.run`. The time begins when a thread is free; a scan that does not stop
+        keeps its thread until it does."""
+        if self._waiting >= SCANS_WAITING_MAX:
+            raise ScannerBusyError(
+                "too many results wait to be looked at; answer again in a moment", retry_after_s=1
+            )
+        self._waiting += 1
+        try:
+            await self._free.acquire()
+        finally:
+            self._waiting -= 1
+        until = time.monotonic() + self._seconds
+        loop = asyncio.get_running_loop()
+        try:
+            done = loop.run_in_executor(self._pool, work, lambda: time.monotonic() >= until)
+        except BaseException:
+            self._free.release()
+            raise
+        done.add_done_callback(self._thread_is_free)
+        return await asyncio.wait_for(asyncio.shield(done), self._seconds + _GRACE_SECONDS)
+
+    def _thread_is_free(self, done: "asyncio.Future[T]") -> None:
+        self._free.release()
+        if not done.cancelled():
+            done.exception()  # whoever waited has it, or gave up
+
+    def close(self) -> None:
+        """Let go of the threads; what runs in them ends when its time is over."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
