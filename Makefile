@@ -63,6 +63,15 @@ $(VENV)/bench-engines/made: $(VENV)/dev-ready bench/requirements.txt
 	@mkdir -p $(@D)
 	@$(PIP) --upgrade --target $(@D) -r bench/requirements.txt && touch $@ || echo "not all of them could be installed"
 
+clients: $(VENV)/clients/made ## published clients of this API, for tests/e2e/test_clients.py
+
+# In an environment of their own: nothing of ours may come to need what they need.
+$(VENV)/clients/made: $(VENV)/made tests/clients/requirements.txt
+	@echo "installing published clients (tests/clients/requirements.txt)"
+	@$(BIN)/python -m venv $(VENV)/clients
+	@$(VENV)/clients/bin/python -m pip --disable-pip-version-check install --quiet -r tests/clients/requirements.txt
+	@touch $@
+
 format: install-dev ## put every file into the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .

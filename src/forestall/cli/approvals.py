@@ -229,7 +229,9 @@ def watch(url: str, api_key: str, tenant: str, as_json: bool) -> None:
 
 @approvals.command()
 @click.option("--window", default="7d", show_default=True, help="How far back, such as 24h or 30d.")
-@click.option("--by", type=click.Choice(["rule", "approver", "topic"]), help="One line for each.")
+@click.option(
+    "--by", type=click.Choice(["rule", "approver", "topic", "agent"]), help="One line for each."
+)
 @server_options
 @json_option
 def stats(window: str, by: str | None, url: str, api_key: str, tenant: str, as_json: bool) -> None:

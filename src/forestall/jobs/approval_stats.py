@@ -18,6 +18,7 @@ class GroupBy(StrEnum):
     RULE = "rule"
     APPROVER = "approver"
     TOPIC = "topic"
+    AGENT = "agent"  # whoever asked
 
 
 class Tally(msgspec.Struct):
@@ -69,8 +70,12 @@ def tally(jobs: Iterable[Job], group_by: GroupBy | None) -> tuple[Tally, dict[st
                 waited_us = max(0, vote.at_us - approval.asked_at_us)
                 groups.setdefault(vote.principal, Tally()).add(word, waited_us)
         elif group_by is not None:
-            name = approval.rule_id if group_by is GroupBy.RULE else job.topic
-            groups.setdefault(name, Tally()).add(outcome, after_us)
+            names = {
+                GroupBy.RULE: approval.rule_id,
+                GroupBy.TOPIC: job.topic,
+                GroupBy.AGENT: approval.requester,
+            }
+            groups.setdefault(names[group_by], Tally()).add(outcome, after_us)
     return whole, groups
 
 

@@ -106,7 +106,7 @@ async def _analytics(plane: Plane, call: Call) -> Answer:
     found = await approval_analytics(
         plane, call.who, since_us=since_us, until_us=until_us, group_by=group_by
     )
-    return Answer(200, analytics_object(found, group_by))
+    return Answer(200, analytics_object(found, group_by, limit=limit_of(query)))
 
 
 # -- whoever runs its own job --

@@ -28,7 +28,7 @@ def parse_window(text: str) -> int:
 
 def parse_group_by(text: str) -> GroupBy | None:
     """What to group by; None where nothing is said."""
-    if not text:
+    if text in ("", "overall"):
         return None
     try:
         return GroupBy(text.lower())
@@ -36,8 +36,8 @@ def parse_group_by(text: str) -> GroupBy | None:
         raise InvalidRequestError("`group_by` is one of " + ", ".join(GroupBy)) from None
 
 
-def analytics_object(found: Analytics, group_by: GroupBy | None) -> dict[str, Any]:
-    """The answer; groups with the most approvals first."""
+def analytics_object(found: Analytics, group_by: GroupBy | None, *, limit: int) -> dict[str, Any]:
+    """The answer; so many groups, those with the most approvals first."""
     body: dict[str, Any] = {
         "window": {"since": iso_time(found.since_us), "until": iso_time(found.until_us)},
         "summary": _tally_object(found.whole),
@@ -46,8 +46,22 @@ def analytics_object(found: Analytics, group_by: GroupBy | None) -> dict[str, An
     if group_by is not None:
         body["group_by"] = group_by.value
         ordered = sorted(found.groups.items(), key=lambda item: (-item[1].total, item[0]))
-        body["groups"] = [{"key": name, **_tally_object(one)} for name, one in ordered]
+        body["groups"] = [_group_object(name, one) for name, one in ordered[:limit]]
+        body["groups_left_off"] = max(0, len(ordered) - limit)
     return body
+
+
+def _group_object(name: str, one: Tally) -> dict[str, Any]:
+    body = _tally_object(one)
+    # The same once more, under the names that published clients demand of a group.
+    again = {
+        "label": name,
+        "auto_count": body["auto_resolved"],
+        "manual_count": body["manual_resolved"],
+        "avg_ttar_seconds": body["avg_time_to_approve_seconds"],
+        "p90_seconds": body["p90"],
+    }
+    return {"key": name, **body, **again}
 
 
 def _tally_object(one: Tally) -> dict[str, Any]:

@@ -32,6 +32,15 @@ _STATUS = {
 }
 
 
+# What published clients read as the decision of an item: a closed list, in which all that is
+# neither open nor a yes is a no.
+_SAID = {
+    ApprovalStatus.PENDING: "PENDING",
+    ApprovalStatus.APPROVED: "APPROVED",
+    ApprovalStatus.CONSUMED: "APPROVED",
+}
+
+
 class DecideBody(msgspec.Struct, frozen=True):
     """POST /approvals/{job_id}/approve and /reject; everything may be left out."""
 
@@ -83,7 +92,8 @@ def approval_object(job: Job, *, now_us: int) -> dict[str, Any]:
     status = status_word(approval.status)
     return {
         "job": job_summary(job),
-        "decision": "REQUIRE_APPROVAL",
+        "decision": _SAID.get(approval.status, "REJECTED"),
+        "policy_decision": "REQUIRE_APPROVAL",
         "policy_snapshot": approval.snapshot,
         "policy_rule_id": approval.rule_id,
         "policy_reason": approval.reason,
@@ -118,6 +128,9 @@ def approval_object(job: Job, *, now_us: int) -> dict[str, Any]:
         "risk_tags": list(job.risk_tags),
         "reason": approval.reason,
         "created_at": iso_time(approval.asked_at_us),
+        "requested_at": iso_time(approval.asked_at_us),
+        "decided_at": iso_time(approval.resolved_at_us) if approval.resolved_at_us else None,
+        "decided_by": approval.resolved_by,
         "expires_at": iso_time(approval.expires_at_us),
     }
 
@@ -154,6 +167,16 @@ def context_object(
         "facts": dict(job.submit_decision.facts) if job.submit_decision else {},
         "drift": list(drift),
         "time_remaining_ms": max(0, approval.expires_at_us - now_us) // 1_000,
+        "policy_snapshot_summary": {
+            "policy_version": approval.snapshot,
+            "matched_rule": {
+                "id": approval.rule_id,
+                "description": approval.reason,
+                "decision": "require_approval",
+            },
+        },
+        "blast_radius": {"systems": [], "namespaces": [], "resources": [], "scope_description": ""},
+        "rollback_hint": "",
         "prior_approvals": [_prior_object(each) for each in prior if each.id != job.id],
     }
 
@@ -260,6 +283,6 @@ def _prior_object(job: Job) -> dict[str, Any]:
         "tenant": job.tenant,
         "decision": _DECIDED.get(approval.status, ""),
         "resolved_by": approval.resolved_by,
-        "resolved_at": iso_time(approval.resolved_at_us) if approval.resolved_at_us else "",
+        "resolved_at": approval.resolved_at_us,  # published clients want an integer here
         "was_approved": _DECIDED.get(approval.status) == "approve",
     }
