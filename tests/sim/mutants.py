@@ -97,11 +97,6 @@ def _parked_forgotten() -> Patch:
     return mock.patch.object(Queue, "unpark", return_value=False)
 
 
-def _turn_lost() -> Patch:
-    """Who was let forward and then ended otherwise leaves its place to nobody."""
-    return mock.patch.object(expire, "_offer_places", return_value=None)
-
-
 def _answer_given_up() -> Patch:
     return mock.patch.object(complete, "_TRIES", 1)
 
@@ -149,7 +144,6 @@ MUTANTS: dict[str, Callable[[], Patch]] = {
     "the deadline is ignored at dispatch": _deadline_ignored,
     "failed jobs are no dead letters": _dead_letters_left_out,
     "parked jobs are forgotten": _parked_forgotten,
-    "a place that was given up is offered to nobody": _turn_lost,
     "an answer that races a heartbeat is refused": _answer_given_up,
     "an outage is recorded as a denial": _outage_denies,
     "what an error hid is never looked at again": _doubts_dropped,

@@ -26,13 +26,13 @@ _OUTCOMES: Sequence[tuple[str, float]] = (
     ("deny_remedy", 1.2),
     ("approve", 0.7),
 )
-_CALM = ("allow", "concurrent", "retries", "runtime")
+_CALM = (("allow", 1), ("concurrent", 4), ("retries", 1), ("runtime", 1))
 
 
 def policy_text(random: Random, *, calm: bool = False) -> str:
     """A policy; a calm one lets every job run, some within bounds."""
-    names = list(_CALM) if calm else [name for name, _ in _OUTCOMES]
-    weights = None if calm else [weight for _, weight in _OUTCOMES]
+    outcomes = _CALM if calm else _OUTCOMES
+    names, weights = zip(*outcomes, strict=True)
     rules = [_rule(topic, random.choices(names, weights)[0], random) for topic in TOPICS]
     rules.append(f"  - id: rule-safe\n    decision: allow\n    match: {{topics: ['{SAFE}']}}\n")
     return "name: sim\ndefault_decision: deny\nrules:\n" + "".join(rules)
