@@ -102,11 +102,12 @@ class Engine:
             if match is None:
                 return
             match, cut = _whole(pattern, data, match, high)
-            start, end = match.span()
             hit = _checked(kind, detector, data, match, cut)
             if hit is not None:
                 yield hit
-            low = max(end, start + 1)
+            # What stands behind the value may be what the next one has in front of it.
+            last = match.span(1)[1] if match.re.groups else -1
+            low = max(last if last >= 0 else match.end(), match.start() + 1)
 
 
 @lru_cache(maxsize=_ENGINES_KEPT)

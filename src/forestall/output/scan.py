@@ -10,6 +10,7 @@ import codecs
 import hashlib
 import hmac
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from forestall.output.engine import Hit, engine_of
@@ -128,7 +129,7 @@ class Scanner:
         if self._room.short:
             self._reasons.add(Unread.ENCODINGS)
         return Scan(
-            findings=tuple(self._findings()),
+            findings=tuple(islice(self._findings(), self._budget.findings_max)),
             complete=not self._reasons,
             reasons=tuple(sorted(self._reasons)),
             size_bytes=self._size_bytes,
@@ -196,7 +197,7 @@ class Scanner:
         if self._over:
             return
         owned_to = self._block_start + len(data) - (0 if last else REACH_BYTES_MAX)
-        block = _Block(data, self._block_start == 0, last)
+        block = _Block(data, last)
         places: list[tuple[int, int, Hit, tuple[str, ...]]] = []
         for start, end, hit, seen_in in self._walk(block):
             begin = self._block_start + start
@@ -233,14 +234,8 @@ class Scanner:
 
     def _inside(self, data: bytes, views: tuple[View, ...], block: "_Block") -> list[View]:
         """What else the text may be read as."""
-        outermost = not views
         found: list[View] = []
-        runs = decoded(
-            data,
-            self._room,
-            first=not outermost or block.first,
-            last=not outermost or block.last,
-        )
+        runs = decoded(data, self._room, last=bool(views) or block.last)
         if runs is not None:
             found.append(runs)
         undone = plain(data)
@@ -308,7 +303,6 @@ class Scanner:
 
 class _Block(NamedTuple):
     data: bytes
-    first: bool
     last: bool
 
 

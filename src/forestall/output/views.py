@@ -9,6 +9,7 @@ import re
 import unicodedata
 import zlib
 from bisect import bisect_right
+from collections.abc import Iterator
 from functools import cache
 from html import unescape
 from typing import Any, NamedTuple
@@ -174,7 +175,7 @@ def _undone(found: bytes) -> bytes:
     if lead == b"\\":
         return _unescaped(found)
     if lead == b"%":
-        return bytes.fromhex(found.replace(b"%", b"").decode())
+        return _valid(bytes.fromhex(found.replace(b"%", b"").decode()))
     if lead == b"&":
         text = unescape(found.decode())
         return b"" if ord(text[0]) in _INVISIBLE else text.encode("utf-8", "replace")
@@ -280,53 +281,71 @@ _ISLAND = re2.compile(
     r"|(?:^|[^A-Za-z0-9+/_-])((?:H4sI|eJ[w-z]|eN[o-r]|eA[E-H]|eF[4-7])(?:[A-Za-z0-9+/_-]\r?\n?){12,})"
 )
 _HEX = re.compile(rb"(?:0[9aAdD]|[2-7][0-9a-fA-F])+")
-_RUN_BEFORE = re2.compile(r"[A-Za-z0-9+/_-]*")
-_LINE_ENDS = b"\r\n"
+_RUN_BEHIND = re.compile(rb"[A-Za-z0-9+/_-]*=*")
 _URL_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
-_ASCII_CONTROLS = bytes([*range(9), 11, 12, *range(14, 32), 127])
-_READABLE_BYTES_MIN = 8
-_RUN_BYTES_MAX = 64 * 1024  # of a run in front of what was read in it
 
 
-def decoded(data: bytes, room: Room, *, first: bool, last: bool) -> Decoded | None:
-    """The base64, hexadecimal and compressed runs of a text. `first` and `last` say whether the
-    text begins and ends here; a compressed run at an open end goes on where it is not seen."""
+def decoded(data: bytes, room: Room, *, last: bool) -> Decoded | None:
+    """The base64, hexadecimal and compressed runs of a text. `last` says whether the text ends
+    here; a compressed run at an open end goes on where it is not seen."""
     pieces: list[bytes] = []
     segments: list[Segment] = []
     size = 0
-    for found in _ISLAND.finditer(data):
-        start, end = found.span()
-        if found.span(1)[0] >= 0:
-            start = found.span(1)[0]
-            text, label = _inflated(data[start:end], room, not last and end == len(data)), "gzip"
-        else:
-            text, label = _island(data[start:end])
-        if text is None or not room.take(len(text)):
-            continue
-        start, end = (start, end) if label == "hex" else _run(data, start, end)
-        segments.append(Segment(size, start, end, "base64 gzip" if label == "gzip" else label))
-        pieces.append(text)
-        size += len(text) + 1
+    for text, start, end, label in _runs(data, room, last=last):
+        if room.take(len(text)):
+            segments.append(Segment(size, start, end, label))
+            pieces.append(text)
+            size += len(text) + 1
     return Decoded(b"\n".join(pieces), segments) if pieces else None
 
 
-def _run(data: bytes, start: int, end: int) -> tuple[int, int]:
+def _runs(data: bytes, room: Room, *, last: bool) -> Iterator[tuple[bytes, int, int, str]]:
+    """What is read in each run, and the place of the whole run. A run is read in at most four
+    ways: from its first character on, and as what was recognised in it stands."""
+    start = end = 0
+    tried: set[int] = set()
+    for found in _ISLAND.finditer(data):
+        low, high = found.span()
+        packed = found.span(1)[0]
+        if packed >= 0:
+            inner = _inflated(data[packed:high], room, not last and high == len(data))
+            if inner is not None:
+                yield (_valid(inner), *_whole_run(data, packed, high), "base64 gzip")
+            continue
+        piece = data[low:high]
+        if _HEX.fullmatch(piece) and len(piece) % 2 == 0:
+            yield bytes.fromhex(piece.decode()), low, high, "hex"
+            continue
+        if low >= end:
+            start, end = _whole_run(data, low, high)
+            tried.clear()
+        for skipped in dict.fromkeys((0, (low - start) % 4)):
+            if skipped not in tried:
+                tried.add(skipped)
+                yield _narrow(_bytes_of(data[start + skipped : end])), start, end, "base64"
+
+
+def _whole_run(data: bytes, start: int, end: int) -> tuple[int, int]:
     """All of the encoded run round a piece of it, its padding included."""
-    low = max(0, start - _RUN_BYTES_MAX)
-    start = low + len(data[low:start].rstrip(_ALPHABET))
-    high = min(len(data), end + _RUN_BYTES_MAX)
-    behind = data[end:high]
-    end += len(behind) - len(behind.lstrip(_ALPHABET))
-    while data[end : end + 1] == b"=":
-        end += 1
-    return start, end
+    size = 64
+    while start > 0:  # backwards in growing steps: the text in front may be long, the run short
+        low = max(0, start - size)
+        left = len(data[low:start].rstrip(_ALPHABET))
+        start, size = low + left, size * 2
+        if left:
+            break
+    return start, _RUN_BEHIND.match(data, end).end()  # type: ignore[union-attr]
 
 
-def _island(run: bytes) -> tuple[bytes | None, str]:
-    if _HEX.fullmatch(run) and len(run) % 2 == 0:
-        return bytes.fromhex(run.decode()), "hex"
-    return _readable(_bytes_of(run)), "base64"
+def _narrow(raw: bytes) -> bytes:
+    """UTF-16 of ASCII becomes ASCII, and anything else UTF-8."""
+    return raw[::2] if len(raw) > 3 and not raw[1::2].strip(b"\0") else _valid(raw)
+
+
+def _valid(raw: bytes) -> bytes:
+    """As UTF-8, so that a pattern sees a character wherever there are bytes."""
+    return raw if raw.isascii() else raw.decode("utf-8", "replace").encode()
 
 
 def _bytes_of(run: bytes) -> bytes:
@@ -347,13 +366,3 @@ def _inflated(run: bytes, room: Room, open_end: bool) -> bytes | None:
         room.short = True
         return None
     return inner
-
-
-def _readable(raw: bytes) -> bytes | None:
-    """The bytes if a person could read most of them. UTF-16 of ASCII becomes it."""
-    if len(raw) > 3 and not raw[1::2].strip(b"\0"):
-        raw = raw[::2]
-    if len(raw) < _READABLE_BYTES_MIN:
-        return None
-    controls = len(raw) - len(raw.translate(None, _ASCII_CONTROLS))
-    return raw if controls * 4 <= len(raw) else None

@@ -324,7 +324,7 @@ SECRETS: dict[str, str] = {
     "amplitude_key": "amplitude_key={h32}",
     # keys, tokens, passwords where they stand
     "private_key": "{pem}",
-    "putty_private_key": "PuTTY-User-Key-File-2: ssh-rsa\nPrivate-Lines: 1\n{s64}\nPrivate-MAC: {h40}",
+    "putty_private_key": "PuTTY-User-Key-File-2: ssh-rsa\nLines: 1\n{s64}\nPrivate-MAC: {h40}",
     "age_secret_key": "AGE-SECRET-KEY-1{q58}",
     "nkey_seed": "nats nkey SU{B56}",
     "minisign_secret_key": "RWRTY0Iy{s120}",

@@ -57,6 +57,7 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 _RUN = re.compile(r"abcdefg[a-z]*|1234567[890]*|0123456[789]*", re.IGNORECASE)
+_HEX = re.compile(r"[0-9a-f]{16,}|[0-9A-F]{16,}")
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
@@ -102,6 +103,8 @@ def random(value: str, *, length_min: int = 12) -> bool:
         return False
     digits = sum(map(str.isdigit, value))
     letters = sum(map(str.isalpha, value))
+    if _HEX.fullmatch(value) and digits * 4 >= len(value) and letters:
+        return entropy(value) > 2.0
     if entropy(value) < min(3.0, math.log2(len(value)) - 1.0):
         return False
     if digits == 0:

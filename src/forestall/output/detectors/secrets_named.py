@@ -119,7 +119,7 @@ def _quoted(name: str, names: str, keywords: tuple[str, ...], check: object) -> 
         Kind(
             name=name,
             pattern=rf"(?i:{names}){_TAIL}{_SEPARATOR}(?:bearer |basic )?{quote}"
-            rf"((?:[^{quote}\\\n]|\\.){{5,400}}){quote}",
+            rf"((?:[^{quote}\\\n]|\\.){{5,}})",
             keywords=keywords,
             any_case=True,
             before=24,
@@ -140,7 +140,7 @@ KINDS: tuple[Kind, ...] = (
     *_quoted("password", _PASSES, _PASS_WORDS, _password_quoted),
     Kind(
         name="password",
-        pattern=rf"(?:{_PASSES}){_TAIL}{_SEPARATOR}({_BARE}{{5,200}})",
+        pattern=rf"(?:{_PASSES}){_TAIL}{_SEPARATOR}({_BARE}{{5,}})",
         keywords=_PASS_WORDS,
         any_case=True,
         before=24,
@@ -151,7 +151,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         name="named_secret",
         pattern=rf"(?:{_KEY}){_TAIL}{_SEPARATOR}(?:bearer |basic )?[\"'`]?"
-        rf"({_BARE}{{10,400}})",
+        rf"({_BARE}{{10,}})",
         keywords=_KEY_WORDS,
         any_case=True,
         before=24,
@@ -162,7 +162,7 @@ KINDS: tuple[Kind, ...] = (
         name="secret_apart",
         pattern=rf"(?:secret|token|api[_ -]?key|[_-]key|\bkey"
         r"|passw(?:or)?d|credential)s?(?: is| was)?"
-        rf"[:=]?[ \t]{{1,3}}[\"'`(]?({_BARE}{{12,400}})",
+        rf"[:=]?[ \t]{{1,3}}[\"'`(]?({_BARE}{{12,}})",
         keywords=("secret", "token", "key", "passw", "credential"),
         any_case=True,
         before=24,

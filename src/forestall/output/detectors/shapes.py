@@ -21,9 +21,11 @@ def token(
     after: int = 512,
 ) -> Kind:
     """A token known by its own form. Between characters that are not part of it."""
+    # What is open at its end takes all there is; a boundary would hide what ends far away.
+    end = "" if pattern.endswith(",}") else r"(?:[^0-9A-Za-z_-]|[_-]?$|[_-][^0-9A-Za-z])"
     return Kind(
         name=name,
-        pattern=rf"(?:^|[^0-9A-Za-z])({pattern})(?:[^0-9A-Za-z_-]|[_-]?$|[_-][^0-9A-Za-z])",
+        pattern=rf"(?:^|[^0-9A-Za-z])({pattern}){end}",
         keywords=keywords,
         any_case=any_case,
         before=before,
