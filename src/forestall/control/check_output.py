@@ -11,7 +11,9 @@ from typing import Any
 import msgspec
 
 from forestall.control.plane import Plane, instant
-from forestall.control.ports import OutputEntry, Sealed
+from forestall.control.ports import Change, OutputEntry, Sealed
+from forestall.control.records import SALT_BYTES, output_checked
+from forestall.identity.credentials import Subject
 from forestall.jobs.job import Job, OutputCheck, original_digest, stored_request
 from forestall.limits import FINDINGS_KEPT_MAX, SCAN_FINDINGS_MAX
 from forestall.output.findings import Budget, Finding, Scan
@@ -24,7 +26,6 @@ from forestall.policy.rules import Verdict
 
 OUTPUT_QUARANTINED = "output_quarantined"
 WITHHELD_TEXT = "[withheld by the output policy]"
-SALT_BYTES = 16
 _DECODE = msgspec.json.Decoder().decode
 
 
@@ -56,7 +57,7 @@ async def check_result(plane: Plane, job: Job, result: bytes) -> Checked:
     looked, duration_us = await look(
         plane,
         snapshot,
-        await _request(plane, snapshot, job),
+        await output_request(plane, snapshot, job),
         result,
         level=_level(job),
         is_json=True,
@@ -88,6 +89,41 @@ async def check_result(plane: Plane, job: Job, result: bytes) -> Checked:
     )
 
 
+async def check_content(
+    plane: Plane, subject: Subject, request: Request, content: bytes, *, is_json: bool
+) -> Checked:
+    """The verdict on a content that the caller itself releases or withholds; leaves a record
+    without the content. Raises ScannerBusyError, StoreUnavailableError."""
+    snapshot = plane.snapshot
+    looked, duration_us = await look(plane, snapshot, request, content, is_json=is_json)
+    ruling = looked.ruling
+    check = OutputCheck(
+        verdict=ruling.verdict,
+        code=ruling.code,
+        checked_at_us=plane.clock.now_us(),
+        snapshot=snapshot.digest if snapshot is not None else "",
+        rule_id=ruling.rule_id,
+        reason=ruling.reason,
+        kinds=counted(looked.findings),
+        original_bytes=len(content),
+        duration_us=duration_us,
+    )
+    record = output_checked(
+        check,
+        request,
+        subject,
+        size_bytes=len(content),
+        salt=plane.random.token(SALT_BYTES),
+    )
+    await plane.commit(Change(records=(record,)))
+    plane.telemetry.output_checked(
+        check.verdict.value, duration_us / 1_000_000, check.original_bytes
+    )
+    return Checked(
+        check=check, snapshot=snapshot, released=looked.released, findings=looked.findings
+    )
+
+
 async def clean_texts(plane: Plane, job: Job, texts: Sequence[str]) -> list[str]:
     """What may be shown of texts that a worker says beside its result: errors and progress.
 
@@ -100,11 +136,17 @@ async def clean_texts(plane: Plane, job: Job, texts: Sequence[str]) -> list[str]
         if not text:
             cleaned.append("")
             continue
-        request = request or await _request(plane, snapshot, job)
+        request = request or await output_request(plane, snapshot, job)
         looked, _ = await look(
             plane, snapshot, request, text.encode("utf-8", "replace"), level=_level(job)
         )
         cleaned.append(looked.released.decode() if looked.released is not None else WITHHELD_TEXT)
+    return cleaned
+
+
+async def clean_text(plane: Plane, job: Job, text: str) -> str:
+    """The same of one text that a person says of a job."""
+    (cleaned,) = await clean_texts(plane, job, (text,))
     return cleaned
 
 
@@ -246,7 +288,7 @@ def _level(job: Job) -> str:
     return lease.constraints.redaction_level
 
 
-async def _request(plane: Plane, snapshot: Snapshot | None, job: Job) -> Request:
+async def output_request(plane: Plane, snapshot: Snapshot | None, job: Job) -> Request:
     """The job as rules see it; its payload is read only where some rule may look at it."""
     payload = b"{}"
     if snapshot is not None and snapshot.output:

@@ -38,6 +38,12 @@ class BlindRetryError(ConflictError):
         self.remediations = remediations
 
 
+class WithheldRetryError(ConflictError):
+    """The job ran and its result is withheld: a retry would run it again. Release or discard it."""
+
+    code, http_status = "retry_withheld", 409
+
+
 async def retry(plane: Plane, subject: Subject, job_id: str, *, force: bool = False) -> Submitted:
     """Submit a dead letter again, as it was; then it is dismissed. Raises as `submit` does, and
     DeadLetterNotFoundError, BlindRetryError (`force` overrides it, with `jobs.control`)."""
@@ -56,6 +62,11 @@ async def retry(plane: Plane, subject: Subject, job_id: str, *, force: bool = Fa
         if not subject.may(Permission.JOBS_CONTROL):
             raise ForbiddenError("`force` needs `jobs.control`")
     key = f"{OWN_KEY_PREFIX}retry:{job.id}"  # one for everybody: a dead letter is retried once
+    if job.state is JobState.OUTPUT_QUARANTINED and not force:
+        raise WithheldRetryError(
+            "the job has run, and a retry runs it again; release or discard its result"
+            " (`/jobs/{id}/output`), or retry with `force`"
+        )
     submission = msgspec.structs.replace(stored_submission(job, view.payload), idempotency_key=key)
     try:
         submitted = await submit(plane, subject, submission, child_of(job))

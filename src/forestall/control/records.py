@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from forestall.audit.record import Record, Value
+from forestall.control.ports import SealedName
 from forestall.identity.credentials import ApiKey, Subject
 from forestall.jobs.job import DecisionRecord, Job, JobState, OutputCheck
 from forestall.jobs.lifecycle import Event
@@ -151,6 +152,53 @@ def approval_refused(
         salt=salt.hex(),
         job_id=job.id,
         data={"what": what, "code": code, "state": job.state.value},
+    )
+
+
+def output_refused(
+    job: Job, code: str, *, what: str, subject: Subject, at_us: int, salt: bytes
+) -> Record:
+    """Somebody would have released or discarded a result who may not, or that is not there."""
+    return Record(
+        kind="output.refused",
+        at_us=at_us,
+        tenant=job.tenant,
+        actor=subject.principal,
+        salt=salt.hex(),
+        job_id=job.id,
+        data={"what": what, "code": code, "state": job.state.value, "key_id": subject.key_id},
+    )
+
+
+def original_purged(name: SealedName, *, at_us: int, salt: bytes) -> Record:
+    """A sealed original was removed after its time."""
+    return Record(
+        kind="output.purged",
+        at_us=at_us,
+        tenant=name.tenant,
+        actor=SYSTEM_ACTOR,
+        salt=salt.hex(),
+        job_id=name.job_id,
+        data={"checked_at_us": name.checked_at_us},
+    )
+
+
+def output_checked(
+    check: OutputCheck, request: Request, subject: Subject, *, size_bytes: int, salt: bytes
+) -> Record:
+    """A caller had a content looked at that it releases or withholds itself."""
+    return Record(
+        kind="output.checked",
+        at_us=check.checked_at_us,
+        tenant=request.tenant,
+        actor=subject.principal,
+        salt=salt.hex(),
+        data={
+            **output_data(check),
+            "original_bytes": size_bytes,
+            "topic": request.topic,
+            "key_id": subject.key_id,
+        },
     )
 
 

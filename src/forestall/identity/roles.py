@@ -11,6 +11,7 @@ class Permission(StrEnum):
     JOBS_WRITE = "jobs.write"
     JOBS_CONTROL = "jobs.control"  # cancel, retry and dismiss jobs of other principals
     JOBS_APPROVE = "jobs.approve"
+    OUTPUT_RELEASE = "output.release"  # release or discard a withheld result
     WORK = "work"  # lease jobs and answer for them; only a worker's credential
     WORKERS_READ = "workers.read"
     WORKERS_WRITE = "workers.write"
@@ -56,7 +57,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     ),
     Role.OPERATOR: _READ
     | {Permission.JOBS_WRITE, Permission.JOBS_CONTROL, Permission.POLICY_CHECK},
-    Role.APPROVER: _READ | {Permission.JOBS_APPROVE},
+    Role.APPROVER: _READ | {Permission.JOBS_APPROVE, Permission.OUTPUT_RELEASE},
     Role.AUTHOR: _READ | {Permission.POLICY_CHECK},
     Role.ADMIN: frozenset(Permission) - {Permission.WORK},
     Role.WORKER: frozenset({Permission.WORK}),

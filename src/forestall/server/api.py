@@ -17,6 +17,7 @@ from forestall.errors import InvalidRequestError, NotFoundError, UnavailableErro
 from forestall.identity.roles import Permission
 from forestall.limits import DECISIONS_PER_JOB_PAGE_MAX, PAGE_ITEMS_MAX
 from forestall.server.api_approvals import ENDPOINTS as APPROVAL_ENDPOINTS
+from forestall.server.api_output import ENDPOINTS as OUTPUT_ENDPOINTS
 from forestall.server.api_registry import ENDPOINTS as REGISTRY_ENDPOINTS
 from forestall.server.api_webhooks import ENDPOINTS as WEBHOOK_ENDPOINTS
 from forestall.server.api_work import ENDPOINTS as WORK_ENDPOINTS
@@ -151,7 +152,8 @@ async def _read_job(plane: Plane, call: Call) -> Answer:
     result = await plane.store.result(view.job.tenant, view.job.id)
     held = plane.leases.get(view.job.tenant, view.job.id)
     progress = (held.progress, held.percent) if held is not None else ("", 0)
-    return Answer(200, job_object(view.job, view.payload, result, progress))
+    found = await plane.store.output(view.job.tenant, view.job.id) if view.job.output else None
+    return Answer(200, job_object(view.job, view.payload, result, progress, found))
 
 
 async def _read_decisions(plane: Plane, call: Call) -> Answer:
@@ -345,5 +347,6 @@ ENDPOINTS = (
     *WORK_ENDPOINTS,
     *APPROVAL_ENDPOINTS,
     *REGISTRY_ENDPOINTS,
+    *OUTPUT_ENDPOINTS,
     *WEBHOOK_ENDPOINTS,
 )

@@ -6,6 +6,7 @@ import logging
 from forestall.control.expire import tick
 from forestall.control.plane import Plane
 from forestall.control.publish import activate, refuse
+from forestall.control.purge import purge
 from forestall.control.records import SYSTEM_ACTOR
 from forestall.errors import ForestallError
 from forestall.policy.problems import PolicyError
@@ -13,6 +14,7 @@ from forestall.server.files import policy_signature, read_policy_files
 from forestall.server.settings import Settings
 
 POLICY_POLL_SECONDS = 0.5
+PURGE_SECONDS = 60.0  # an original is kept for days
 TICK_SECONDS = 0.1  # how late a lease may end or a held job may be offered
 _WORK = logging.getLogger("forestall.work")
 _LOG = logging.getLogger("forestall.policy")
@@ -45,6 +47,19 @@ async def keep_time(plane: Plane) -> None:
             failing = True  # what was not done stays due
         except Exception:  # noqa: BLE001 - time must go on passing
             _WORK.exception("unforeseen error while keeping time")
+
+
+async def keep_nothing_too_long(plane: Plane) -> None:
+    """Remove sealed originals that are past their time, for ever."""
+    while True:
+        try:
+            while await purge(plane):
+                continue
+        except ForestallError as error:
+            _WORK.error("sealed originals past their time are still there: %s", error.message)
+        except Exception:  # noqa: BLE001 - the next round tries again
+            _WORK.exception("unforeseen error while purging sealed originals")
+        await asyncio.sleep(PURGE_SECONDS)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> bool:

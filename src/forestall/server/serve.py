@@ -25,7 +25,7 @@ from forestall.server.banner import banner
 from forestall.server.bootstrap import Started, start
 from forestall.server.deliver import tell_webhooks
 from forestall.server.http import Gateway
-from forestall.server.loops import follow_policy, keep_time
+from forestall.server.loops import follow_policy, keep_nothing_too_long, keep_time
 from forestall.server.metrics import Metrics
 from forestall.server.protocol import BoundedHttpProtocol, BoundedWebSocketProtocol
 from forestall.server.rates import Rates
@@ -127,6 +127,7 @@ async def _run(
     beside = [
         asyncio.create_task(follow_policy(plane, settings, reload)),
         asyncio.create_task(keep_time(plane)),
+        asyncio.create_task(keep_nothing_too_long(plane)),
         asyncio.create_task(tell_webhooks(plane, metrics)),
     ]
     host, port = listener.getsockname()[:2]

@@ -7,9 +7,11 @@ from typing import Any
 
 import msgspec
 
+from forestall.control.ports import OutputEntry
 from forestall.errors import InvalidRequestError
 from forestall.jobs.job import DecisionRecord, Job, JobState
 from forestall.limits import CURSOR_CHARS_MAX
+from forestall.output.findings import Finding
 from forestall.policy.rules import Effect
 from forestall.wire.compat import (
     DECISION_WORD,
@@ -17,6 +19,7 @@ from forestall.wire.compat import (
     iso_time,
     remediation_objects,
 )
+from forestall.wire.output import safety_object
 from forestall.wire.strict_json import decode_struct
 
 
@@ -108,7 +111,11 @@ def dead_letter(job: Job) -> dict[str, Any]:
 
 
 def job_object(
-    job: Job, payload: bytes, result: bytes | None = None, progress: tuple[str, int] = ("", 0)
+    job: Job,
+    payload: bytes,
+    result: bytes | None = None,
+    progress: tuple[str, int] = ("", 0),
+    found: OutputEntry | None = None,
 ) -> dict[str, Any]:
     """One job, whole (wire-api 9.3). Never its lease id: that proves who may answer for it."""
     decision = job.submit_decision
@@ -141,6 +148,19 @@ def job_object(
         "workflow_id": "",
         "run_id": "",
         "step_id": "",
+        **_output(job, found),
+    }
+
+
+def _output(job: Job, found: OutputEntry | None) -> dict[str, Any]:
+    if job.output is None:
+        return {}
+    findings = found.findings if found is not None else b"[]"
+    return {
+        "output_decision": (job.output.resolution or job.output.verdict.value).upper(),
+        "output_safety": safety_object(
+            job.output, msgspec.json.decode(findings, type=list[Finding])
+        ),
     }
 
 

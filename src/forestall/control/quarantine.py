@@ -1,0 +1,304 @@
+"""A withheld result, and the second person who looks at it: released or discarded, never run again.
+
+Whoever asked for the job does not release its result, nor does who gave it, under any of their
+credentials. Every refusal, release and discard is a record.
+"""
+
+import msgspec
+
+from forestall.control.check_output import (
+    Looked,
+    bound_to,
+    clean_text,
+    look,
+    output_request,
+    redacted,
+)
+from forestall.control.moves import Move, commit_move
+from forestall.control.output_ports import SealError
+from forestall.control.plane import Plane
+from forestall.control.ports import (
+    Change,
+    DropSealed,
+    OutputEntry,
+    PreconditionFailedError,
+)
+from forestall.control.read import read_job
+from forestall.control.records import SALT_BYTES, output_refused
+from forestall.errors import ConflictError, ForbiddenError, ForestallError, InvalidRequestError
+from forestall.identity.credentials import Subject, holder_name
+from forestall.jobs.job import Job, JobState, original_digest, result_digest
+from forestall.jobs.lifecycle import Event
+from forestall.limits import APPROVAL_NOTE_CHARS_MAX, CONTEXT_CHARS, FINDINGS_KEPT_MAX
+from forestall.output.findings import Finding
+
+RELEASED, CONFIRMED = "released", "confirmed"
+MODES = ("original", "redacted")
+_TRIES = 8
+
+
+class SelfReleaseError(ForbiddenError):
+    """Whoever asked for the job, or gave its result, may not release or discard it."""
+
+    code, http_status = "self_release_denied", 403
+
+
+class NotQuarantinedError(ConflictError):
+    """The result of this job is not withheld; `details.state` says how the job stands."""
+
+    code, http_status = "output_not_quarantined", 409
+
+
+class OriginalGoneError(ConflictError):
+    """The withheld original was discarded, purged after its time, or never kept."""
+
+    code, http_status = "output_original_gone", 409
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A finding as it may be shown, with what stands round it, masked too."""
+
+    finding: Finding
+    context: str = ""
+
+
+class Inspected(msgspec.Struct, frozen=True, kw_only=True):
+    """The check of a job's result, for whoever may read the job."""
+
+    job: Job
+    findings: tuple[Shown, ...]
+    sealed: bool
+    result: bytes | None  # what was released, if anything was
+
+
+async def inspect(plane: Plane, subject: Subject, job_id: str, *, context: bool) -> Inspected:
+    """What the check of a result found. With `context`, what stands round the findings of a
+    withheld one, without anything that any detector finds. Raises JobNotFoundError."""
+    job = (await read_job(plane, subject, job_id)).job
+    entry = await plane.store.output(job.tenant, job.id)
+    findings = tuple(Shown(each) for each in _findings(entry))
+    result = await plane.store.result(job.tenant, job.id)
+    if context and entry is not None and entry.sealed is not None and findings:
+        findings = await _in_context(plane, job, entry)
+    return Inspected(
+        job=job,
+        findings=findings,
+        sealed=entry is not None and entry.sealed is not None,
+        result=result,
+    )
+
+
+def _findings(entry: OutputEntry | None) -> tuple[Finding, ...]:
+    if entry is None:
+        return ()
+    return msgspec.json.decode(entry.findings, type=tuple[Finding, ...])
+
+
+async def _in_context(plane: Plane, job: Job, entry: OutputEntry) -> tuple[Shown, ...]:
+    """Findings with their surroundings, out of the sealed original; none of a scan that is not
+    whole, since what it did not see must not be shown."""
+    plain = tuple(Shown(each) for each in _findings(entry))
+    try:
+        original = _opened(plane, job, entry)[1]
+    except SealError:
+        return plain
+    looked = await _look_again(plane, job, original)
+    if looked.ruling.code in _NOT_WHOLE:
+        return plain
+    text = original.decode("utf-8", "replace")
+    found = sorted(looked.findings, key=lambda each: (each.start, each.end))
+    return tuple(
+        Shown(each, _surroundings(text, each, found)) for each in found[:FINDINGS_KEPT_MAX]
+    )
+
+
+_NOT_WHOLE = ("scan_incomplete", "scan_timeout", "scan_failed", "policy_unavailable")
+
+
+def _surroundings(text: str, finding: Finding, found: list[Finding]) -> str:
+    """The text round a finding; every character of every finding is masked."""
+    low = max(0, finding.start - CONTEXT_CHARS)
+    high = min(len(text), finding.end + CONTEXT_CHARS)
+    pieces: list[str] = []
+    place = low
+    for each in found:
+        if each.end <= place or each.start >= high:
+            continue
+        if each.start > place:
+            pieces.append(text[place : each.start])
+        pieces.append(f"[{each.kind}]")
+        place = max(place, each.end)
+    if place < high:
+        pieces.append(text[place:high])
+    return "".join(pieces)
+
+
+async def release(
+    plane: Plane, subject: Subject, job_id: str, *, reason: str, mode: str = "original"
+) -> Job:
+    """Make a withheld result readable, whole or without what is found in it; nothing runs again.
+
+    Raises SelfReleaseError, NotQuarantinedError, OriginalGoneError, SealError, JobNotFoundError,
+    InvalidRequestError, StoreUnavailableError; in each case nobody can read more than before.
+    """
+    if mode not in MODES:
+        raise InvalidRequestError("`mode` is one of " + ", ".join(MODES))
+    job = await _resolvable(plane, subject, job_id, reason, what="release")
+    entry = await plane.store.output(job.tenant, job.id)
+    try:
+        if entry is None or entry.sealed is None:
+            raise OriginalGoneError(
+                "the withheld original is gone: discarded, purged or never kept",
+                details={"state": job.state.value},
+            )
+        salt, original = _opened(plane, job, entry)
+    except ForestallError as refusal:
+        await _record_refusal(plane, job, subject, refusal, what="release")
+        raise
+    result = original
+    if mode == "redacted":
+        looked = await _look_again(plane, job, original)
+        copy = None
+        if looked.ruling.code not in _NOT_WHOLE:
+            copy = redacted(original, looked.findings, is_json=True)
+        if copy is None:
+            raise ConflictError("no clean copy can be made of this result; release or discard it")
+        result = copy
+    reason = await clean_text(plane, job, reason)
+    fields = {
+        "failure_code": "",
+        "failure_reason": "",
+        "dead_at_us": 0,
+        "result_digest": result_digest(result),
+        "result_bytes": len(result),
+    }
+    data = {"mode": mode}
+    if mode == "original":
+        data["original_salt"] = salt.hex()  # with which anybody can check the recorded digest
+    move = _resolved(plane, subject, job, Event.RELEASED, reason, fields, data)
+    drop = (DropSealed(job.tenant, job.id),) if mode == "original" else ()
+    move = msgspec.structs.replace(move, result=result, puts=drop)
+    return await _commit(plane, move, subject, what="release")
+
+
+async def confirm(plane: Plane, subject: Subject, job_id: str, *, reason: str) -> Job:
+    """Discard a withheld original; the job stays withheld. Raises as `release`."""
+    job = await _resolvable(plane, subject, job_id, reason, what="confirm")
+    if job.output is not None and job.output.resolution:
+        raise OriginalGoneError(
+            "the withheld original was discarded before", details={"state": job.state.value}
+        )
+    reason = await clean_text(plane, job, reason)
+    move = _resolved(plane, subject, job, Event.CONFIRMED, reason, {"dead_at_us": 0}, {})
+    move = msgspec.structs.replace(move, puts=(DropSealed(job.tenant, job.id),))
+    return await _commit(plane, move, subject, what="confirm")
+
+
+async def _resolvable(
+    plane: Plane, subject: Subject, job_id: str, reason: str, *, what: str
+) -> Job:
+    """The job, if this person may resolve it and it is there to be resolved."""
+    if not reason.strip() or len(reason) > APPROVAL_NOTE_CHARS_MAX:
+        raise InvalidRequestError(f"`reason` has 1 to {APPROVAL_NOTE_CHARS_MAX} characters")
+    job = (await read_job(plane, subject, job_id)).job
+    try:
+        _require_second_person(plane, job, subject)
+        if job.state is not JobState.OUTPUT_QUARANTINED:
+            raise NotQuarantinedError(
+                f"the job is {job.state}; its result is not withheld",
+                details={"state": job.state.value},
+            )
+    except ForestallError as refusal:
+        await _record_refusal(plane, job, subject, refusal, what=what)
+        raise
+    return job
+
+
+def _require_second_person(plane: Plane, job: Job, subject: Subject) -> None:
+    key = plane.key_by_id(subject.key_id)
+    made_by = key.created_by if key is not None else ""
+    if subject.principal == job.principal or subject.key_id == job.key_id:
+        raise SelfReleaseError("you asked for this job; a second person decides on its result")
+    if made_by == job.principal:
+        raise SelfReleaseError(
+            "whoever asked for this job made your key; a second person decides on its result"
+        )
+    if job.lease is not None and job.lease.worker in (holder_name(subject), subject.principal):
+        raise SelfReleaseError("you gave this result; a second person decides on it")
+
+
+def _opened(plane: Plane, job: Job, entry: OutputEntry) -> tuple[bytes, bytes]:
+    """Salt and original, if they are those that were recorded."""
+    assert entry.sealed is not None
+    if plane.output.sealer is None:
+        raise SealError("this server has no keyring")
+    plain = plane.output.sealer.open(entry.sealed, bound_to=bound_to(job))
+    salt, original = plain[:SALT_BYTES], plain[SALT_BYTES:]
+    if job.output is None or original_digest(salt, original) != job.output.original_digest:
+        raise SealError("the sealed original is not the one that was recorded")
+    return salt, original
+
+
+async def _look_again(plane: Plane, job: Job, original: bytes) -> Looked:
+    request = await output_request(plane, plane.snapshot, job)
+    looked, _ = await look(plane, plane.snapshot, request, original, level="strict", is_json=True)
+    return looked
+
+
+def _resolved(
+    plane: Plane,
+    subject: Subject,
+    job: Job,
+    event: Event,
+    reason: str,
+    fields: dict[str, object],
+    data: dict[str, str],
+) -> Move:
+    assert job.output is not None
+    check = msgspec.structs.replace(
+        job.output,
+        resolved_by=subject.principal,
+        resolved_at_us=plane.clock.now_us(),
+        resolution=RELEASED if event is Event.RELEASED else CONFIRMED,
+        resolution_reason=reason,
+    )
+    return Move(
+        job=job,
+        event=event,
+        actor=subject.principal,
+        fields={**fields, "output": check},
+        data={
+            **data,
+            "key_id": subject.key_id,
+            "release_reason": reason,
+            "original_digest": check.original_digest,
+        },
+    )
+
+
+async def _commit(plane: Plane, move: Move, subject: Subject, *, what: str) -> Job:
+    try:
+        return await commit_move(plane, move, now_us=plane.clock.now_us())
+    except PreconditionFailedError:  # somebody else decided at this very moment
+        job = (await read_job(plane, subject, move.job.id)).job
+        refusal = NotQuarantinedError(
+            f"the job is {job.state}; somebody else decided on its result at this moment",
+            details={"state": job.state.value},
+        )
+        await _record_refusal(plane, job, subject, refusal, what=what)
+        raise refusal from None
+
+
+async def _record_refusal(
+    plane: Plane, job: Job, subject: Subject, refusal: ForestallError, *, what: str
+) -> None:
+    plane.telemetry.refused(what, refusal.code)
+    record = output_refused(
+        job,
+        refusal.code,
+        what=what,
+        subject=subject,
+        at_us=plane.clock.now_us(),
+        salt=plane.random.token(SALT_BYTES),
+    )
+    await plane.commit(Change(records=(record,)))

@@ -1,0 +1,116 @@
+"""The part of the API about results: what is withheld, who releases it, what callers check."""
+
+from forestall.control.check_output import check_content
+from forestall.control.plane import Plane
+from forestall.control.ports import JobCursor, JobFilter
+from forestall.control.quarantine import confirm, inspect, release
+from forestall.control.read import list_jobs
+from forestall.identity.roles import Permission
+from forestall.jobs.job import JobState
+from forestall.limits import FINDINGS_KEPT_MAX
+from forestall.server.http import Answer, Call, Endpoint
+from forestall.server.query import limit_of
+from forestall.wire.jobs import decode_cursor, encode_cursor
+from forestall.wire.output import (
+    CheckBody,
+    ConfirmBody,
+    ReleaseBody,
+    checked_object,
+    decode_confirm,
+    decode_content,
+    decode_release,
+    inspected_object,
+    released_answer,
+    rule_objects,
+    withheld_object,
+)
+
+
+async def _list(plane: Plane, call: Call) -> Answer:
+    """Discarded ones only with `include_resolved=true`: a page may then have fewer than asked."""
+    wanted = JobFilter(
+        tenant=call.who.tenant,
+        state=JobState.OUTPUT_QUARANTINED,
+        topic=call.query.get("topic", ""),
+    )
+    cursor = call.query.get("cursor")
+    after = JobCursor(*decode_cursor(cursor)) if cursor else None
+    jobs, following = await list_jobs(plane, wanted, limit=limit_of(call.query), after=after)
+    resolved_too = call.query.get("include_resolved") == "true"
+    items = [
+        withheld_object(job)
+        for job in jobs
+        if job.output is not None and (resolved_too or not job.output.resolution)
+    ]
+    more = encode_cursor(following.updated_at_us, following.job_id) if following else ""
+    return Answer(200, {"items": items, "next_cursor": more})
+
+
+async def _inspect(plane: Plane, call: Call) -> Answer:
+    context = call.who.may(Permission.OUTPUT_RELEASE)
+    return Answer(
+        200, inspected_object(await inspect(plane, call.who, call.params[0], context=context))
+    )
+
+
+async def _release(plane: Plane, call: Call) -> Answer:
+    reason, mode = decode_release(call.body)
+    job = await release(plane, call.who, call.params[0], reason=reason, mode=mode)
+    return Answer(200, released_answer(job))
+
+
+async def _confirm(plane: Plane, call: Call) -> Answer:
+    job = await confirm(plane, call.who, call.params[0], reason=decode_confirm(call.body))
+    return Answer(200, released_answer(job))
+
+
+async def _check(plane: Plane, call: Call) -> Answer:
+    request, content, is_json = decode_content(
+        call.body, tenant=call.who.tenant, principal=call.who.principal
+    )
+    checked = await check_content(plane, call.who, request, content, is_json=is_json)
+    return Answer(200, checked_object(checked, is_json=is_json, limit=FINDINGS_KEPT_MAX))
+
+
+async def _rules(plane: Plane, call: Call) -> Answer:
+    del call
+    policies = plane.snapshot.policies if plane.snapshot is not None else ()
+    return Answer(200, {"items": rule_objects(policies)})
+
+
+P = Permission
+_OUTPUT = "/api/v1/jobs/{job_id}/output"
+
+ENDPOINTS = (
+    Endpoint(
+        "GET", "/api/v1/quarantine", P.JOBS_READ, _list, "List withheld results, the newest first"
+    ),
+    Endpoint("GET", _OUTPUT, P.JOBS_READ, _inspect, "What the check of a result found"),
+    Endpoint(
+        "POST",
+        _OUTPUT + "/release",
+        P.OUTPUT_RELEASE,
+        _release,
+        "Make a withheld result readable; nothing runs again",
+        ReleaseBody,
+    ),
+    Endpoint(
+        "POST",
+        _OUTPUT + "/confirm",
+        P.OUTPUT_RELEASE,
+        _confirm,
+        "Discard a withheld result",
+        ConfirmBody,
+    ),
+    Endpoint(
+        "POST",
+        "/api/v1/output/check",
+        P.POLICY_CHECK,
+        _check,
+        "Look at a content that the caller itself releases; leaves a record without it",
+        CheckBody,
+    ),
+    Endpoint(
+        "GET", "/api/v1/policy/output/rules", P.POLICY_READ, _rules, "The output rules in force"
+    ),
+)

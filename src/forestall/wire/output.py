@@ -1,0 +1,231 @@
+"""Checked results ↔ JSON: the verdict of a job, withheld results, contents that callers check."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from forestall.control.check_output import Checked
+from forestall.control.quarantine import Inspected
+from forestall.errors import InvalidRequestError
+from forestall.jobs.job import Job, JobState, OutputCheck
+from forestall.limits import NAME_CHARS_MAX, TOPIC_CHARS_MAX
+from forestall.output.findings import Finding
+from forestall.policy.request import Request
+from forestall.policy.rules import OutputRule, Policy
+from forestall.wire.compat import iso_time
+from forestall.wire.strict_json import decode_struct
+
+
+class ReleaseBody(msgspec.Struct, frozen=True):
+    """POST /jobs/{id}/output/release."""
+
+    reason: str = ""
+    mode: str = "original"
+
+
+class ConfirmBody(msgspec.Struct, frozen=True):
+    """POST /jobs/{id}/output/confirm."""
+
+    reason: str = ""
+
+
+class CheckBody(msgspec.Struct, frozen=True):
+    """POST /output/check. `content` is a text as it is, `result` any JSON value."""
+
+    topic: str = ""
+    content: str | None = None
+    result: Any = msgspec.UNSET
+    capability: str = ""
+    labels: dict[str, str] = {}
+
+
+def decode_release(body: bytes) -> tuple[str, str]:
+    """Reason and mode."""
+    asked = decode_struct(body, ReleaseBody)
+    return asked.reason, asked.mode
+
+
+def decode_confirm(body: bytes) -> str:
+    """The reason."""
+    return decode_struct(body, ConfirmBody).reason
+
+
+def decode_content(body: bytes, *, tenant: str, principal: str) -> tuple[Request, bytes, bool]:
+    """What the content belongs to, its bytes, and whether they are JSON."""
+    asked = decode_struct(body, CheckBody)
+    if (asked.content is None) == (asked.result is msgspec.UNSET):
+        raise InvalidRequestError("send either `content`, a text, or `result`, any JSON value")
+    if len(asked.topic) > TOPIC_CHARS_MAX or len(asked.capability) > NAME_CHARS_MAX:
+        raise InvalidRequestError("`topic` or `capability` is too long")
+    request = Request(
+        topic=asked.topic,
+        tenant=tenant,
+        capability=asked.capability,
+        actor_id=principal,
+        principal=principal,
+        labels=asked.labels,
+    )
+    if asked.content is not None:
+        return request, asked.content.encode(), False
+    return request, msgspec.json.encode(asked.result), True
+
+
+def finding_object(finding: Finding, context: str = "") -> dict[str, Any]:
+    """One finding, in our words and the peer's; what was found is not among them."""
+    shown = {
+        "kind": finding.kind,
+        "detector": finding.detector,
+        "start": finding.start,
+        "end": finding.end,
+        "start_byte": finding.start_byte,
+        "end_byte": finding.end_byte,
+        "confidence": round(finding.confidence, 4),
+        "masked": finding.masked,
+        "correlation": finding.correlation,
+        "seen_in": list(finding.seen_in),
+        "type": finding.kind,
+        "severity": "",
+        "detail": finding.masked,
+        "scanner": finding.detector,
+        "matched_pattern": finding.kind,
+        "offset": finding.start,
+        "length": finding.end - finding.start,
+    }
+    return {**shown, "context": context} if context else shown
+
+
+def safety_object(check: OutputCheck, findings: Iterable[Finding] = ()) -> dict[str, Any]:
+    """`output_safety` of a job (wire-api 9.3)."""
+    return {
+        "decision": check.verdict.value.upper(),
+        "verdict": check.verdict.value,
+        "code": check.code,
+        "reason": check.reason,
+        "rule_id": check.rule_id,
+        "policy_snapshot": check.snapshot,
+        "findings": [finding_object(each) for each in findings],
+        "counts": dict(check.kinds),
+        "redacted_ptr": "",
+        "original_ptr": "",
+        "checked_at": check.checked_at_us,
+        "check_duration_ms": check.duration_us // 1_000,
+        "phase": "sync",
+    }
+
+
+def released_answer(job: Job) -> dict[str, Any]:
+    """What a release or a discard came to (wire-api 12.5)."""
+    check = job.output
+    assert check is not None
+    return {
+        "job_id": job.id,
+        "state": job.state.value,
+        "output_decision": check.resolution.upper(),
+        "released_by": check.resolved_by,
+        "released_at": iso_time(check.resolved_at_us),
+        "reason": check.resolution_reason,
+    }
+
+
+def withheld_object(job: Job) -> dict[str, Any]:
+    """One entry of the quarantine."""
+    check = job.output
+    assert check is not None
+    return {
+        "job_id": job.id,
+        "id": job.id,
+        "topic": job.topic,
+        "tenant": job.tenant,
+        "state": job.state.value,
+        "principal": job.principal,
+        "worker_id": job.lease.worker if job.lease else "",
+        "verdict": check.verdict.value,
+        "code": check.code,
+        "rule_id": check.rule_id,
+        "reason": check.reason,
+        "counts": dict(check.kinds),
+        "size_bytes": check.original_bytes,
+        "checked_at": iso_time(check.checked_at_us),
+        "resolution": check.resolution,
+        "resolved_by": check.resolved_by,
+    }
+
+
+def inspected_object(seen: Inspected) -> dict[str, Any]:
+    """The check of one job's result; its result only where that was released."""
+    job, check = seen.job, seen.job.output
+    withheld = job.state is JobState.OUTPUT_QUARANTINED
+    body: dict[str, Any] = {
+        "job_id": job.id,
+        "state": job.state.value,
+        "output_decision": check.verdict.value.upper() if check else "",
+        "verdict": check.verdict.value if check else "",
+        "findings": [finding_object(each.finding, each.context) for each in seen.findings],
+        "original_kept": seen.sealed,
+        "result": None if withheld or seen.result is None else msgspec.Raw(seen.result),
+        "result_digest": job.result_digest,
+    }
+    if check is not None:
+        body |= {
+            "code": check.code,
+            "rule_id": check.rule_id,
+            "reason": check.reason,
+            "policy_snapshot": check.snapshot,
+            "counts": dict(check.kinds),
+            "size_bytes": check.original_bytes,
+            "original_digest": check.original_digest,
+            "checked_at": iso_time(check.checked_at_us),
+            "resolution": check.resolution,
+            "resolved_by": check.resolved_by,
+            "resolved_at": iso_time(check.resolved_at_us) if check.resolved_at_us else "",
+            "resolution_reason": check.resolution_reason,
+        }
+    return body
+
+
+def checked_object(checked: Checked, *, is_json: bool, limit: int) -> dict[str, Any]:
+    """The answer of POST /output/check. `content` and `result` hold what may be released."""
+    check, released = checked.check, checked.released
+    body: dict[str, Any] = {
+        "verdict": check.verdict.value,
+        "decision": check.verdict.value.upper(),
+        "code": check.code,
+        "rule_id": check.rule_id,
+        "reason": check.reason,
+        "policy_snapshot": check.snapshot,
+        "counts": dict(check.kinds),
+        "findings": [finding_object(each) for each in checked.findings[:limit]],
+        "findings_total": len(checked.findings),
+        "checked_at": iso_time(check.checked_at_us),
+    }
+    if is_json:
+        body["result"] = msgspec.Raw(released) if released is not None else None
+    else:
+        body["content"] = released.decode() if released is not None else None
+    return body
+
+
+def rule_objects(policies: Sequence[Policy]) -> list[dict[str, Any]]:
+    """Every output rule in force, in the order of the layers (wire-api 12.2)."""
+    return [_rule_object(policy, rule) for policy in policies for rule in policy.output_rules]
+
+
+def _rule_object(policy: Policy, rule: OutputRule) -> dict[str, Any]:
+    content = rule.match.content
+    return {
+        "id": rule.id,
+        "description": rule.reason,
+        "topics": list(rule.match.topics),
+        "scanners": list(content.detectors) if content else [],
+        "detectors": list(content.detectors) if content else [],
+        "patterns": list(content.patterns) if content else [],
+        "decision": rule.verdict.value,
+        "severity": rule.severity,
+        "owner": rule.owner,
+        "reason": rule.reason,
+        "enabled": True,
+        "match": msgspec.to_builtins(rule.match),
+        "unless": msgspec.to_builtins(rule.unless) if rule.unless is not None else {},
+        "source": {"fragment_id": policy.name, "tier": "global", "line": rule.line},
+    }
