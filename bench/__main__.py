@@ -1,6 +1,6 @@
 """Run the benches and keep their results as JSON in bench/results.
 
-python -m bench [evaluate] [field] [gateway] [startup] [work]
+python -m bench [approvals] [evaluate] [field] [gateway] [startup] [work]
 """
 
 import json
@@ -11,10 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import evaluate, field, gateway, startup, work
+from bench import approvals, evaluate, field, gateway, startup, work
 
 RESULTS = Path(__file__).parent / "results"
 BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
+    "approvals": approvals.run,
     "evaluate": evaluate.run,
     "field": field.run,
     "gateway": gateway.run,
