@@ -25,6 +25,11 @@ class Doubt:
         self.unsent: list[str] = []  # leases of dispatches that no worker was told of
         self.places: list[RuleName] = []  # kept until it is known whether they are taken
 
+    def add(self, other: "Doubt") -> None:
+        """Take over what another doubt on the same job keeps."""
+        self.unsent += other.unsent
+        self.places += other.places
+
 
 class Held:
     """One job in the hands of a worker."""

@@ -63,12 +63,18 @@ def _known(plane: Plane, job: Job) -> bool:
 
 async def look_again(plane: Plane) -> None:
     """Read every job in doubt, and let the views follow what it is."""
-    for (tenant, job_id), doubt in list(plane.leases.doubts.items()):
-        with plane.leases.under_way(tenant, job_id):
-            view = await plane.store.job(tenant, job_id)
-            if view is not None:
-                _believe(plane, view.job)
-        del plane.leases.doubts[tenant, job_id]
+    doubts = plane.leases.doubts
+    for tenant, job_id in list(doubts):
+        # Taken out first: what is doubted while we read, this reading cannot settle.
+        doubt = doubts.pop((tenant, job_id))
+        try:
+            with plane.leases.under_way(tenant, job_id):
+                view = await plane.store.job(tenant, job_id)
+                if view is not None:
+                    _believe(plane, view.job)
+        except BaseException:
+            plane.leases.doubt(tenant, job_id).add(doubt)
+            raise
         await _settle(plane, view.job if view is not None else None, doubt)
 
 
