@@ -5,6 +5,7 @@ double, NUL and lone surrogates in any text, and nesting past a bound.
 """
 
 import json
+import re
 from typing import Any, TypeVar
 
 import msgspec
@@ -53,6 +54,10 @@ _DECODER = json.JSONDecoder(
 )
 
 
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_PLAIN_NAME = re.compile(r"[a-zA-Z_]{1,40}")
+
+
 def decode_struct(body: bytes, kind: type[_Kind]) -> _Kind:
     """The body as a Struct; an empty one as `{}`. Raises InvalidRequestError, which names the field
     and its type, never the value."""
@@ -66,6 +71,9 @@ def readable(cause: msgspec.ValidationError) -> str:
     """What is wrong, and where; msgspec names type and place, never the value."""
     what, _, place = str(cause).partition(" - at ")
     field = place.strip("`").removeprefix("$.") or "the body"
+    unknown = _UNKNOWN_FIELD.fullmatch(what)
+    if unknown is not None and not _PLAIN_NAME.fullmatch(unknown[1]):
+        what = "object contains an unknown field"  # its name may be what should not be repeated
     return f"`{field}`: {what[:1].lower()}{what[1:]}"
 
 

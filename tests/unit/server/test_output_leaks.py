@@ -1,0 +1,179 @@
+"""A canary secret in whatever a worker says is searched for in every byte that leaves the server
+or is stored unsealed. It is never there; released by a second person, it is in the result alone."""
+
+import base64
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import generate_latest
+
+from forestall.control.output_ports import OutputMeans
+from forestall.identity.roles import Role
+from forestall.server.api import ENDPOINTS
+from forestall.server.keyring import load_keyring
+from forestall.server.scanning import ScanThreads
+from forestall.store.sqlite import SqliteStore
+from tests.asgi import POLICY, Door
+from tests.unit.control.crew import Worker, submit
+
+CANARY = "ghp_" + "Zq3vN8rT1xK5mB7wY2cD4fG6hJ9kL0pSaUeI"
+RULES = """
+output_rules:
+  - id: out-stop
+    decision: quarantine
+    reason: "two of them"
+    match: {topics: ["job.demo.stop"], detectors: [secret]}
+"""
+ENCODED = (
+    CANARY,
+    base64.b64encode(CANARY.encode()).decode(),
+    base64.b64encode(b"x" + CANARY.encode()).decode()[4:40],
+    CANARY.encode().hex(),
+    CANARY[::-1],
+)
+
+
+class House:
+    """A door over a real database, with a keyring, and everything it ever said."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.door = Door(SqliteStore.open(folder / "store.db"), POLICY + RULES)
+        self.door.plane.output = OutputMeans(ScanThreads(), load_keyring(folder))
+        self.said: list[tuple[str, bytes]] = []
+        self._ask = self.door.ask_async
+        self.door.ask_async = self._heard  # type: ignore[method-assign,assignment]
+        self.worker = Worker(self.door, topics=["*"])
+
+    async def _heard(self, method: str, path: str, *given: Any, **more: Any) -> Any:
+        reply = await self._ask(method, path, *given, **more)
+        self.said.append((f"{method} {path}", reply.body + repr(reply.headers).encode()))
+        return reply
+
+    def run(self, topic: str = "job.demo.read", **answer: Any) -> str:
+        """A job that its worker answers so."""
+        submit(self.door, topic=topic)
+        (given,) = self.worker.lease()
+        self.worker.beat(given, progress=f"working with {CANARY}")
+        self.look(given["job_id"])
+        assert self.worker.answer(given, **answer).status == 200
+        job_id: str = given["job_id"]
+        return job_id
+
+    def look(self, job_id: str) -> None:
+        """Knock at every door that reads something, as an admin."""
+        for endpoint in ENDPOINTS:
+            if endpoint.method == "GET" and not endpoint.path.endswith("stream"):
+                path = endpoint.path.replace("{job_id}", job_id).replace("{trace_id}", "t")
+                self.door.ask("GET", path)
+
+    def everything(self) -> Iterator[tuple[str, bytes]]:
+        """Every byte that left the server or stands on its disk, but for sealed originals, which
+        are of random bytes."""
+        yield from self.said
+        for link in self.door.links():
+            yield "log (stream, webhooks, audit)", link.record
+        yield "metrics", generate_latest(self.door.metrics.registry)
+        for path in sorted(self.folder.iterdir()):
+            yield path.name, path.read_bytes()
+
+    def leaks(self) -> list[str]:
+        """Where the canary is, in any of the forms that a reader would undo."""
+        return [
+            where
+            for where, data in self.everything()
+            if any(form.encode() in data for form in ENCODED)
+        ]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    house = House(tmp_path)
+    yield house
+    house.door.run(house.door.store.close())
+    house.door.runner.close()
+
+
+ANSWERS: dict[str, dict[str, Any]] = {
+    "in a text": {"result": f"the token is {CANARY}, use it"},
+    "deep inside": {"result": {"a": [{"b": [f"{CANARY}"]}], "c": 1}},
+    "as a name": {"result": {CANARY: True}},
+    "in base64": {"result": {"data": base64.b64encode(f"token={CANARY}".encode()).decode()}},
+    "twice": {"result": [CANARY, CANARY]},
+    "in an error": {"status": "failed", "error": {"code": "oops", "message": f"bad {CANARY}"}},
+    "in the code": {"status": "failed", "error": {"code": CANARY, "message": "bad"}},
+    "to be retried": {
+        "status": "failed",
+        "error": {"code": "oops", "message": CANARY},
+        "retryable": True,
+    },
+}
+
+
+@pytest.mark.parametrize("topic", ["job.demo.read", "job.demo.stop"])
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+def test_the_canary_is_nowhere(
+    house: House, topic: str, answer: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not in answers, errors, dead letters, records, metrics, the log file or the database."""
+    with caplog.at_level(logging.DEBUG):
+        job_id = house.run(topic, **answer)
+        house.look(job_id)
+        house.door.ask("POST", f"/api/v1/dlq/{job_id}/retry", {})
+    assert house.leaks() == []
+    assert CANARY not in caplog.text
+
+
+def test_a_withheld_result_is_read_only_after_its_release(house: House) -> None:
+    """Then in the job and in the store; the findings beside it stay masked."""
+    job_id = house.run("job.demo.stop", result={"token": CANARY})
+    assert house.door.ask("GET", f"/api/v1/jobs/{job_id}").json["state"] == "OUTPUT_QUARANTINED"
+    assert house.leaks() == []
+    key = house.door.key(Role.APPROVER)
+    path = f"/api/v1/jobs/{job_id}/output/release"
+    assert house.door.ask("POST", path, {"reason": "a test key"}, key=key).status == 200
+    assert house.leaks() != []
+    job = house.door.ask("GET", f"/api/v1/jobs/{job_id}").json
+    assert job["result"] == {"token": CANARY}
+    del job["result"]
+    assert CANARY not in json.dumps(job)
+
+
+def test_a_reason_that_holds_the_secret_is_cleaned(house: House) -> None:
+    """A reviewer who pastes what was found does not put it into the log."""
+    job_id = house.run("job.demo.stop", result={"token": CANARY})
+    path = f"/api/v1/jobs/{job_id}/output/confirm"
+    key = house.door.key(Role.APPROVER)
+    reply = house.door.ask("POST", path, {"reason": f"it was {CANARY}"}, key=key)
+    assert reply.status == 200
+    assert house.leaks() == []
+
+
+def test_a_check_for_a_caller_leaves_nothing_of_the_content(house: House) -> None:
+    """POST /output/check: the copy is clean, and so is the record."""
+    for body in ({"content": f"a {CANARY} b"}, {"result": {"x": [CANARY]}}):
+        reply = house.door.ask("POST", "/api/v1/output/check", body)
+        assert reply.status == 200
+        assert reply.json["verdict"] == "redact"
+        assert reply.json["findings"]
+    assert house.leaks() == []
+
+
+def test_a_request_that_is_malformed_is_not_quoted(house: House) -> None:
+    """Error bodies name fields and types, never values."""
+    submit(house.door)
+    (given,) = house.worker.lease()
+    for said in (
+        {"result": CANARY, "status": CANARY},
+        {"status": 7, "result": CANARY},
+        {"error": CANARY},
+        {CANARY: 1},
+        {"lease_id": CANARY, "result": CANARY},
+    ):
+        assert house.worker.answer(given, **said).status >= 400
+    house.look(given["job_id"])
+    assert house.leaks() == []
