@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev serve test check check-all format lock bench bench-policy drill-kill sim clean
+.PHONY: help install install-dev serve test check check-all format lock bench bench-policy bench-detect drill-kill sim clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,6 +56,9 @@ bench: install-dev ## measure; results as JSON in bench/results
 
 bench-policy: install-dev $(VENV)/bench-engines/made ## µs per decision at 10 to 100,000 rules, against other engines
 	$(BIN)/python -m bench evaluate field
+
+bench-detect: install-dev ## detectors: precision, recall, F1 of each kind; MB/s of a scan
+	$(BIN)/python -m bench detect
 
 # Other engines, in a folder that only the bench looks into; without them the rest is measured.
 $(VENV)/bench-engines/made: $(VENV)/dev-ready bench/requirements.txt

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import approvals, evaluate, field, gateway, startup, work
+from bench import approvals, detect, evaluate, field, gateway, startup, work
 
 RESULTS = Path(__file__).parent / "results"
 BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
     "approvals": approvals.run,
+    "detect": detect.run,
     "evaluate": evaluate.run,
     "field": field.run,
     "gateway": gateway.run,

@@ -4,7 +4,7 @@ One Aho-Corasick pass over all keywords says where each pattern has to look; pat
 at a time. The cost is linear in the text. Knows nothing of blocks, encodings or characters.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -60,13 +60,17 @@ class Engine:
         if users:
             self._automaton.make_automaton()
 
-    def hits(self, data: bytes) -> Iterator[Hit]:
-        """Every accepted match, kind by kind."""
+    def hits(self, data: bytes, expired: Callable[[], bool]) -> Iterator[Hit]:
+        """Every accepted match, kind by kind. Stops where it stands once the time has expired."""
         for group, windows in self._windows(data).items():
             for number in self._members[group]:
+                if expired():
+                    return
                 for low, high in windows:
                     yield from self._search(number, data, low, high)
         for number in self._everywhere:
+            if expired():
+                return
             yield from self._search(number, data, 0, len(data))
 
     def _windows(self, data: bytes) -> dict[int, list[list[int]]]:

@@ -223,13 +223,13 @@ class Scanner:
         waiting: list[tuple[bytes, tuple[View, ...]]] = [(block.data, ())]
         while waiting:
             data, views = waiting.pop()
-            if budget.expired():
-                self._stop(Unread.TIME)
-                return
-            for hit in engine.hits(data):
+            for hit in engine.hits(data, budget.expired):
                 if hit.cut:
                     self._reasons.add(Unread.TOO_LONG_A_FINDING)
                 yield (*_home(hit, views), hit, _undone(hit, views))
+            if budget.expired():
+                self._stop(Unread.TIME)
+                return
             waiting.extend((each.data, (*views, each)) for each in self._inside(data, views, block))
 
     def _inside(self, data: bytes, views: tuple[View, ...], block: "_Block") -> list[View]:

@@ -105,6 +105,7 @@ class Near:
         self._parent = parent
         self._pieces = pieces  # here, there, there behind it
         self._starts = [each[0] for each in pieces]
+        self._inner: dict[int, Plain] = {}
 
     def origin(self, start: int, end: int) -> tuple[int, int, tuple[str, ...]]:
         """Place in the parent, and what was undone."""
@@ -116,7 +117,9 @@ class Near:
         following = self._starts[found + 1] if found + 1 < len(self._starts) else len(self.data)
         if following - here == end - start and self._parent[start:end] == self.data[here:following]:
             return min(start + place - here, end)
-        inner = Plain(b"", self._parent[start:end])
+        inner = self._inner.get(here)
+        if inner is None:
+            inner = self._inner[here] = Plain(b"", self._parent[start:end])
         return start + inner.there(place - here, behind)
 
 
@@ -282,6 +285,7 @@ _ISLAND = re2.compile(
 )
 _HEX = re.compile(rb"(?:0[9aAdD]|[2-7][0-9a-fA-F])+")
 _RUN_BEHIND = re.compile(rb"[A-Za-z0-9+/_-]*=*")
+_NO_TEXT = bytes([*range(1, 9), 11, 12, *range(14, 32), *range(127, 256)])
 _URL_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
 
@@ -302,9 +306,10 @@ def decoded(data: bytes, room: Room, *, last: bool) -> Decoded | None:
 
 def _runs(data: bytes, room: Room, *, last: bool) -> Iterator[tuple[bytes, int, int, str]]:
     """What is read in each run, and the place of the whole run. A run is read in at most four
-    ways: from its first character on, and as what was recognised in it stands."""
+    ways, as what is recognised in it stands."""
     start = end = 0
-    tried: set[int] = set()
+    tried: set[int] = set()  # ways to read the present run, and those of them that gave text
+    read: set[int] = set()
     for found in _ISLAND.finditer(data):
         low, high = found.span()
         packed = found.span(1)[0]
@@ -320,10 +325,17 @@ def _runs(data: bytes, room: Room, *, last: bool) -> Iterator[tuple[bytes, int, 
         if low >= end:
             start, end = _whole_run(data, low, high)
             tried.clear()
-        for skipped in dict.fromkeys((0, (low - start) % 4)):
-            if skipped not in tried:
-                tried.add(skipped)
-                yield _narrow(_bytes_of(data[start + skipped : end])), start, end, "base64"
+            read.clear()
+        skipped = (low - start) % 4
+        if skipped not in tried:
+            tried.add(skipped)
+            whole = _bytes_of(data[start + skipped : end])
+            if _mostly_text(whole):
+                read.add(skipped)
+                yield _narrow(whole), start, end, "base64"
+        if skipped not in read:  # bytes that are no text, and text among them
+            part = _bytes_of(data[max(start + skipped, low - 4) : min(end, high + 4)])
+            yield _narrow(part), start, end, "base64"
 
 
 def _whole_run(data: bytes, start: int, end: int) -> tuple[int, int]:
@@ -336,6 +348,10 @@ def _whole_run(data: bytes, start: int, end: int) -> tuple[int, int]:
         if left:
             break
     return start, _RUN_BEHIND.match(data, end).end()  # type: ignore[union-attr]
+
+
+def _mostly_text(raw: bytes) -> bool:
+    return 4 * len(raw.translate(None, _NO_TEXT)) >= 3 * len(raw)
 
 
 def _narrow(raw: bytes) -> bytes:

@@ -282,7 +282,7 @@ SECRETS: dict[str, str] = {
     "facebook_access_token": "EAA{a150}",
     "facebook_app_token": "access_token={d15}|{b27}",
     "facebook_secret": "facebook_secret={h32}",
-    "twitter_bearer_token": "AAAAAAAAAAAAAAAAAAAAA{a90}",
+    "twitter_bearer_token": "AAAAAAAAAAAAAAAAAAAAA{a60}%3D{a30}",
     "twitter_secret": "twitter_secret={a45}",
     "hubspot_token": "pat-na1-{uuid}",
     "hubspot_key": "hubspot_key={uuid}",

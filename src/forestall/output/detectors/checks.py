@@ -57,6 +57,7 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 _RUN = re.compile(r"abcdefg[a-z]*|1234567[890]*|0123456[789]*", re.IGNORECASE)
+_LOOKED_AT_CHARS = 192  # of a value: enough to judge, and a bound on what judging costs
 _HEX = re.compile(r"[0-9a-f]{16,}|[0-9A-F]{16,}")
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -91,6 +92,7 @@ def monotonous(value: str) -> bool:
 
 def placeholder(value: str) -> bool:
     """Something that stands for a secret: a variable, an example, a mask, a word for it."""
+    value = value[:_LOOKED_AT_CHARS]
     if _PLACEHOLDER.search(value) is not None or monotonous(value):
         return True
     run = _RUN.search(value)
@@ -99,6 +101,7 @@ def placeholder(value: str) -> bool:
 
 def random(value: str, *, length_min: int = 12) -> bool:
     """Whether a value looks drawn, not written: long enough, mixed, and no words in it."""
+    value = value[:_LOOKED_AT_CHARS]
     if len(value) < length_min or placeholder(value):
         return False
     digits = sum(map(str.isdigit, value))

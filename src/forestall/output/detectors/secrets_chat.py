@@ -154,7 +154,8 @@ KINDS: tuple[Kind, ...] = (
     token(
         "twitter_bearer_token",
         r"AAAAAAAAAAAAAAAAAAAAA[A-Za-z0-9%]{60,}",
-        "aaaaaaaaaaaaaaaaaaaaa",
+        *("%3d", "%2b", "%2f"),
+        before=140,
         shown=21,
         check=looks_random(0.95, skip=21),
     ),

@@ -14,7 +14,7 @@ _KEY = (
     r"secret|token|credential|api[\w .-]{0,12}key|[a-z0-9_.-]key|\bkey|auth|\bsalt|\bsid\b|private"
     r"|license|signature|session|jwt|nonce|crumb|cookie"
 )
-_TAIL = r"[\w.-]{0,28}"
+_TAIL = r"[\w.-]*"  # without a bound: counting makes the automaton large
 _SEPARATOR = (
     r"[\"'`\]]{0,2}\\?[\"']?\s{0,6}(?:=>|:=|==|->|\|\||[:=,(>])\s{0,6}(?:\w{1,3}[\"'(]\(?)?"
 )
@@ -37,6 +37,7 @@ _CODE = re.compile(
 )
 _NAME = re.compile(r"(\w[\w .-]*)\W*$")
 _PATHLIKE = re.compile(r"^(?:\.{0,2}/|[A-Za-z]:\\|https?:|file:|~/)|/[\w.-]+/[\w.-]+\.\w{1,5}$")
+_LOOKED_AT_CHARS = 192
 _UUID = re.compile(r"^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
 _VERSION = re.compile(r"^v?[0-9]+(?:\.[0-9]+){1,3}\b|^[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -47,14 +48,14 @@ def _code(value: str) -> bool:
 
 def _name(found: Candidate) -> str:
     """The whole name in front of the value, with what stands in front of the match."""
-    front = found.matched[: found.matched.find(found.value)]
+    front = found.matched[: found.matched.find(found.value)][-_LOOKED_AT_CHARS:]
     before = re.search(r"[\w.-]{0,40}$", found.before)
     named = _NAME.search((before[0] if before else "") + front)
     return named[1] if named else front
 
 
 def _refused(found: Candidate) -> bool:
-    value = found.value
+    value = found.value[:_LOOKED_AT_CHARS]
     return (
         placeholder(value)
         or _NOT_SECRET_NAME.search(_name(found).rstrip(" .-_")) is not None

@@ -5,7 +5,7 @@ from forestall.output.findings import Check, Kind
 
 HEX = "[0-9a-f]"
 UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
-NAME_END = r"[\w.-]{0,24}?(?:key|token|secret|pass(?:word)?|auth|client|id|login)?\w{0,8}"
+NAME_END = r"[\w.-]*"
 ASSIGNED = r"[\"'`\]]{0,2}(?:\s{0,4}(?:=>|:=|->|[:=,(>])\s{0,4}|\s{1,3})(?:bearer |[\"'`]){0,2}"
 
 
