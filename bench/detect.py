@@ -44,6 +44,7 @@ def _speed() -> list[dict[str, Any]]:
     texts: dict[str, Callable[[int], str]] = {
         "log": lambda size: _filled(_log_line, chance, size),
         "JSON": lambda size: _filled(_json_line, chance, size),
+        "JSON, all names of secrets": lambda size: _filled(_named_line, chance, size),
         "source": lambda size: _cut(_source(), size),
         "prose": lambda size: _cut(_prose(), size),
         "one letter": lambda size: "a" * size,
@@ -83,6 +84,18 @@ def _log_line(chance: random.Random) -> str:
 
 
 def _json_line(chance: random.Random) -> str:
+    row = {
+        "id": chance.getrandbits(48),
+        "title": "caf\u00e9 order shipped" if chance.random() < 0.2 else "order shipped",
+        "status": chance.choice(["open", "closed", "waiting"]),
+        "url": f"https://shop.example.org/orders/{chance.getrandbits(32)}",
+        "customer": {"name": "Alice Example", "tags": ["new", "eu"], "score": chance.random()},
+        "note": "left at the door\nno answer" if chance.random() < 0.2 else None,
+    }
+    return json.dumps(row)
+
+
+def _named_line(chance: random.Random) -> str:
     row = {"id": chance.getrandbits(48), "name": "a \u20ac b", "path": "a/b\n", "key": "value"}
     return json.dumps(row)
 

@@ -15,7 +15,6 @@ from forestall.output.findings import REACH_BYTES_MAX, Candidate, Detector, Kind
 
 _PATTERN_MEMORY_BYTES = 16 << 20
 _KEYWORDS_MEMORY_BYTES = 64 << 20
-_CONTEXT_BEFORE_BYTES, _CONTEXT_AFTER_BYTES = 128, 64
 _WIDER_BYTES = 4_096  # how much farther a match that meets the end of its window may look at once
 _ENGINES_KEPT = 64
 _STRETCH_BYTES = 4_096  # looked through for all keywords behind the first of them
@@ -97,21 +96,27 @@ class Engine:
         return found
 
     def _search(self, number: int, data: bytes, low: int, high: int) -> Iterator[Hit]:
-        pattern = self._patterns[number]
-        if pattern is None:
-            pattern = self._patterns[number] = _compiled(self._kinds[number][0])
         kind, detector = self._kinds[number]
+        compiled = self._patterns[number]
+        if compiled is None:
+            pattern = _compiled(kind)
+            compiled = self._patterns[number] = pattern, range(pattern.groups + 1)
+        pattern, groups = compiled
         while low < high:
             match = pattern.search(data, low, high)
             if match is None:
                 return
-            match, cut = _whole(pattern, data, match, high)
-            hit = _checked(kind, detector, data, match, cut)
-            if hit is not None:
-                yield hit
+            start, end = match.span()
+            cut = False
+            if end == high < len(data):
+                match, cut = _whole(pattern, data, match, high)
+            candidate = Candidate(data, tuple(match.span(group) for group in groups))
+            confidence = kind.confidence if kind.check is None else kind.check(candidate)
+            first, last = candidate.span
+            if confidence is not None and first < last:
+                yield Hit(first, last, confidence, kind, detector, data[first:last], cut)
             # What stands behind the value may be what the next one has in front of it.
-            last = match.span(1)[1] if match.re.groups else -1
-            low = max(last if last >= 0 else match.end(), match.start() + 1)
+            low = max(last, start + 1)
 
 
 @lru_cache(maxsize=_ENGINES_KEPT)
@@ -128,32 +133,6 @@ def _whole(pattern: Any, data: bytes, match: Any, high: int) -> tuple[Any, bool]
         high = min(farthest, high + _WIDER_BYTES)
         match = pattern.match(data, start, high) or match
     return match, match.end() == start + REACH_BYTES_MAX
-
-
-def _checked(kind: Kind, detector: str, data: bytes, match: Any, cut: bool) -> Hit | None:
-    start, end = match.span()
-    groups = match.re.groups
-    first, last = match.span(1) if groups else (start, end)
-    if first < 0:
-        first, last = start, end
-    value = data[first:last]
-    confidence: float | None = kind.confidence
-    if kind.check is not None:
-        candidate = Candidate(
-            value=value.decode("utf-8", "replace"),
-            matched=data[start:end].decode("utf-8", "replace"),
-            groups=tuple(_text(match.group(n)) for n in range(1, groups + 1)),
-            before=data[max(0, start - _CONTEXT_BEFORE_BYTES) : start].decode("utf-8", "replace"),
-            after=data[end : end + _CONTEXT_AFTER_BYTES].decode("utf-8", "replace"),
-        )
-        confidence = kind.check(candidate)
-    if confidence is None or first == last:
-        return None
-    return Hit(first, last, confidence, kind, detector, value, cut)
-
-
-def _text(group: bytes | None) -> str:
-    return "" if group is None else group.decode("utf-8", "replace")
 
 
 def _compiled(kind: Kind) -> Any:

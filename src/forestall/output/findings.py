@@ -66,14 +66,51 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     expired: Callable[[], bool] = _never
 
 
-class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """What a pattern matched, for a kind's check. Undecodable bytes are replaced."""
+_BEFORE_BYTES, _AFTER_BYTES = 128, 64  # of the text round a match
 
-    value: str  # group 1 of the pattern if it has one and it took part, or else all of the match
-    matched: str  # all of the match
-    groups: tuple[str, ...]  # all groups; empty text for one that took no part
-    before: str  # up to 128 bytes in front of the match
-    after: str  # up to 64 bytes behind it
+
+class Candidate:
+    """What a pattern matched, for a kind's check: a look at the text, made text where it is looked
+    at, since most candidates are refused for their value alone. Undecodable bytes are replaced."""
+
+    __slots__ = ("_data", "_spans", "value")
+
+    def __init__(self, data: bytes, spans: tuple[tuple[int, int], ...]) -> None:
+        """`spans` are those of the match and of its groups; (-1, -1) is one that took no part."""
+        self._data = data
+        self._spans = spans
+        start, end = self.span
+        self.value = data[start:end].decode("utf-8", "replace")
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Where the value stands: group 1 if there is one and it took part, or else all."""
+        return self._spans[1] if len(self._spans) > 1 and self._spans[1][0] >= 0 else self._spans[0]
+
+    @property
+    def matched(self) -> str:
+        """All of the match."""
+        return self._text(*self._spans[0])
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """All groups; empty text for one that took no part."""
+        return tuple(self._text(*span) if span[0] >= 0 else "" for span in self._spans[1:])
+
+    @property
+    def before(self) -> str:
+        """Up to 128 bytes in front of the match."""
+        start = self._spans[0][0]
+        return self._text(max(0, start - _BEFORE_BYTES), start)
+
+    @property
+    def after(self) -> str:
+        """Up to 64 bytes behind the match."""
+        end = self._spans[0][1]
+        return self._text(end, end + _AFTER_BYTES)
+
+    def _text(self, start: int, end: int) -> str:
+        return self._data[start:end].decode("utf-8", "replace")
 
 
 Check = Callable[[Candidate], float | None]

@@ -6,11 +6,13 @@ changed, and doing it again changes nothing. Whoever hands the copy out scans it
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, overload
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from forestall.output.findings import Finding
+
+Content = TypeVar("Content", str, bytes)
 
 _TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[^\s\[\]{},:"]+', re.DOTALL)
 _ESCAPE = re.compile(rb"(?:\\u[dD][89abAB][0-9a-fA-F]{2})?\\u[0-9a-fA-F]{4}|\\.|[^\\]+", re.DOTALL)
@@ -25,13 +27,7 @@ class Piece(NamedTuple):
     kind: str
 
 
-@overload
-def redact(content: str, findings: Sequence[Finding], *, json: bool | None = None) -> str: ...
-@overload
-def redact(content: bytes, findings: Sequence[Finding], *, json: bool | None = None) -> bytes: ...
-def redact(
-    content: str | bytes, findings: Sequence[Finding], *, json: bool | None = None
-) -> str | bytes:
+def redact(content: Content, findings: Sequence[Finding], *, json: bool | None = None) -> Content:
     """The content with `[REDACTED:kind]` for each finding of a scan of just this content. `json`
     says whether it is JSON (see `is_json`); unless it does, the content is looked at."""
     if not findings:

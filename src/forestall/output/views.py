@@ -9,7 +9,7 @@ import re
 import unicodedata
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from html import unescape
 from typing import Any, NamedTuple
@@ -161,15 +161,21 @@ _INVISIBLE = dict.fromkeys(
 )
 _TAGS = {0xE0000 + code: chr(code) if code > 31 else None for code in range(0x7F)}
 _PLAIN_KEPT = 16_384
+_KEPT_BYTES_MAX = 256
 
 
 class _Undo(dict[bytes, bytes]):
     """What stands for an escape; remembered, within bounds."""
 
+    def __init__(self, undo: Callable[[bytes], bytes]) -> None:
+        self._undo = undo
+
     def __missing__(self, found: bytes) -> bytes:
-        if len(self) >= _PLAIN_KEPT:
-            self.clear()
-        plain = self[found] = _undone(found)
+        plain = self._undo(found)
+        if len(found) <= _KEPT_BYTES_MAX:
+            if len(self) >= _PLAIN_KEPT:
+                self.clear()
+            self[found] = plain
         return plain
 
 
@@ -203,7 +209,8 @@ def _unescaped(found: bytes) -> bytes:
     return chr(codes[0]).encode("utf-8", "replace")
 
 
-_PLAIN = _Undo()
+_PLAIN = _Undo(_undone)
+_RUNS = _Undo(lambda run: _UNDONE.sub(lambda found: _PLAIN[found[0]], run))
 
 
 @cache
@@ -242,20 +249,23 @@ def _near(data: bytes, runs: list[tuple[int, int]]) -> Near | None:
             low = max(done, _space_before(data, low))
             texts.append(b"\n")
             here += 1
-        undone = _UNDONE.sub(lambda found: _PLAIN[found[0]], data[start:end])
-        changed = changed or undone != data[start:end]
-        following = runs[number + 1][0] if number + 1 < len(runs) else len(data)
-        high = min(following, _space_behind(data, min(len(data), end + _NEAR_BYTES)))
-        for text, first, last in (
-            (data[low:start], low, start),
-            (undone, start, end),
-            (data[end:high], end, high),
-        ):
-            if text or first < last:
-                texts.append(text)
-                pieces.append((here, first, last))
-                here += len(text)
-        done = high
+        if low < start:
+            texts.append(data[low:start])
+            pieces.append((here, low, start))
+            here += start - low
+        run = data[start:end]
+        undone = _RUNS[run]
+        changed = changed or undone != run
+        texts.append(undone)
+        pieces.append((here, start, end))
+        here += len(undone)
+        done = runs[number + 1][0] if number + 1 < len(runs) else len(data)
+        if done - end > _NEAR_BYTES:
+            done = min(done, _space_behind(data, end + _NEAR_BYTES))
+        if end < done:
+            texts.append(data[end:done])
+            pieces.append((here, end, done))
+            here += done - end
     return Near(b"".join(texts), data, pieces) if changed else None
 
 
@@ -281,7 +291,8 @@ _GROUP = r"[A-Za-f][A-HQ-Xg-nw-z0-3][ABEFIJMNQRUVYZcdghklopstwx014589+-][A-Za-z0
 _ISLAND = re2.compile(
     rf"(?:{_GROUP}){{4,}}(?:[A-Za-f][A-HQ-Xg-nw-z0-3][A-Za-z0-9+/_-]?={{0,2}})?"
     r"|(?:0[9aAdD]|[2-7][0-9a-fA-F]){10,}"
-    r"|(?:^|[^A-Za-z0-9+/_-])((?:H4sI|eJ[w-z]|eN[o-r]|eA[E-H]|eF[4-7])(?:[A-Za-z0-9+/_-]\r?\n?){12,})"
+    r"|(?:^|[^A-Za-z0-9+/_-])((?:H4sI|eJ[w-z]|eN[o-r]|eA[E-H]|eF[4-7])"
+    r"(?:[A-Za-z0-9+/_-]\r?\n?){12,})"
 )
 _HEX = re.compile(rb"(?:0[9aAdD]|[2-7][0-9a-fA-F])+")
 _RUN_BEHIND = re.compile(rb"[A-Za-z0-9+/_-]*=*")

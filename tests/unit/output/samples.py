@@ -264,9 +264,11 @@ SECRETS: dict[str, str] = {
     "discord_bot_token": "{discord}",
     "discord_webhook": "https://discord.com/api/webhooks/{d18}/{b68}",
     "telegram_bot_token": "telegram {d10}:AA{b33}",
-    "teams_webhook": "https://a1.webhook.office.com/webhookb2/{uuid}@{uuid}/IncomingWebhook/{h32}/{uuid}",
+    "teams_webhook": "https://a1.webhook.office.com/webhookb2/{uuid}@{uuid}/"
+    "IncomingWebhook/{h32}/{uuid}",
     "zapier_webhook": "https://hooks.zapier.com/hooks/catch/{d7}/{l7}/",
-    "google_chat_webhook": "https://chat.googleapis.com/v1/spaces/{a11}/messages?key={b39}&token={b43}",
+    "google_chat_webhook": "https://chat.googleapis.com/v1/spaces/{a11}/"
+    "messages?key={b39}&token={b43}",
     "twilio_api_key": "SK{h32}",
     "twilio_auth_token": "TWILIO_AUTH_TOKEN={h32}",
     "sendgrid_key": "SG.{b22}.{b43}",

@@ -64,7 +64,8 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         name="discord_webhook",
-        pattern=r"(https://(?:\w{2,8}\.)?discord(?:app)?\.com/api/(?:v[0-9]{1,2}/)?webhooks/[0-9]{17,20}/[\w-]{60,80})",
+        pattern=r"(https://(?:\w{2,8}\.)?discord(?:app)?\.com/api/(?:v[0-9]{1,2}"
+        r"/)?webhooks/[0-9]{17,20}/[\w-]{60,80})",
         keywords=("/webhooks/",),
         before=90,
         check=not_placeholder(0.95, skip=33),
@@ -80,21 +81,24 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         name="teams_webhook",
-        pattern=r"(https://[\w-]{1,60}\.webhook\.office\.com/webhookb2/[\w@-]{36,}/IncomingWebhook/[0-9a-f]{32}/[0-9a-f-]{36})",
+        pattern=r"(https://[\w-]{1,60}\.webhook\.office\.com/webhookb2/[\w@-]{36,}/"
+        r"IncomingWebhook/[0-9a-f]{32}/[0-9a-f-]{36})",
         keywords=("webhook.office.com",),
         check=not_placeholder(0.95, skip=40),
         shown=8,
     ),
     Kind(
         name="zapier_webhook",
-        pattern=r"(https://(?:www\.)?hooks\.zapier\.com/hooks/catch/[A-Za-z0-9]{4,12}/[A-Za-z0-9/]{5,40})",
+        pattern=r"(https://(?:www\.)?hooks\.zapier\.com/hooks/catch/"
+        r"[A-Za-z0-9]{4,12}/[A-Za-z0-9/]{5,40})",
         keywords=("hooks.zapier.com",),
         check=not_placeholder(0.9, skip=36),
         shown=24,
     ),
     Kind(
         name="google_chat_webhook",
-        pattern=r"(https://chat\.googleapis\.com/v1/spaces/[\w-]{8,20}/messages\?key=[\w-]{30,60}&token=[\w%-]{30,80})",
+        pattern=r"(https://chat\.googleapis\.com/v1/spaces/[\w-]{8,20}/"
+        r"messages\?key=[\w-]{30,60}&token=[\w%-]{30,80})",
         keywords=("chat.googleapis.com",),
         check=not_placeholder(0.95, skip=60),
         shown=27,

@@ -39,7 +39,8 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         name="aws_access_key_pair",
-        pattern=r"(?:AKIA|ASIA)[0-9A-Z]{16}[\"']?[\s:,;|]{1,4}[\"']?([A-Za-z0-9/+]{40})(?:[^A-Za-z0-9/+=]|$)",
+        pattern=r"(?:AKIA|ASIA)[0-9A-Z]{16}[\"']?[\s:,;|]{1,4}"
+        r"[\"']?([A-Za-z0-9/+]{40})(?:[^A-Za-z0-9/+=]|$)",
         keywords=("akia", "asia"),
         before=8,
         after=120,
@@ -172,7 +173,8 @@ KINDS: tuple[Kind, ...] = (
     token("openshift_token", r"sha256~[\w-]{43}", "sha256~", shown=7),
     Kind(
         name="kubernetes_bootstrap_token",
-        pattern=r"(?i:bootstrap[_-]?token|--token|--discovery-token)[\"'=:\s]{1,5}([a-z0-9]{6}\.[a-z0-9]{16})\b",
+        pattern=r"(?i:bootstrap[_-]?token|--token|--discovery-token)[\"'=:\s]{1,5}"
+        r"([a-z0-9]{6}\.[a-z0-9]{16})\b",
         keywords=("bootstrap", "--token", "discovery-token"),
         check=looks_random(0.9),
     ),

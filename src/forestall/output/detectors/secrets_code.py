@@ -75,7 +75,8 @@ KINDS: tuple[Kind, ...] = (
     token("sonar_token", rf"sq[apu]_{HEX}{{40}}", "squ_", "sqp_", "sqa_", shown=4),
     Kind(
         name="sonar_login",
-        pattern=r"(?i:sonar[._]?(?:login|token|password))[\"']?\s{0,3}(?::=|[:=])\s{0,3}[\"']?([A-Za-z0-9]{40})\b",
+        pattern=r"(?i:sonar[._]?(?:login|token|password))[\"']?\s{0,3}(?::=|[:=])"
+        r"\s{0,3}[\"']?([A-Za-z0-9]{40})\b",
         keywords=("sonar",),
         check=looks_random(0.9),
     ),

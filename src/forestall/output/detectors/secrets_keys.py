@@ -146,7 +146,8 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         name="password_in_url",
-        pattern=r"\b(?:[a-zA-Z][a-zA-Z0-9+.-]{1,30})://[^\s:/?#@\"'<>]{0,120}:([^\s/@\"'<>]{3,200})@[^\s@]",
+        pattern=r"\b(?:[a-zA-Z][a-zA-Z0-9+.-]{1,30})://"
+        r"[^\s:/?#@\"'<>]{0,120}:([^\s/@\"'<>]{3,200})@[^\s@]",
         keywords=("://",),
         before=32,
         after=360,
@@ -154,14 +155,16 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         name="bearer_token",
-        pattern=r"(?i:bearer|authorization[\"']?\s{0,2}[:=]\s{0,2}[\"']?token)[\s:]{1,3}([\w.~+/=-]{16,})",
+        pattern=r"(?i:bearer|authorization[\"']?\s{0,2}[:=]\s{0,2}[\"']?token)"
+        r"[\s:]{1,3}([\w.~+/=-]{16,})",
         keywords=("bearer", "authorization"),
         after=600,
         check=_bearer,
     ),
     Kind(
         name="authorization_value",
-        pattern=r"(?i:authorization|x-[a-z-]{2,24}-(?:key|token|secret))[\"']?\s{0,2}[:=]\s{0,2}[\"'`]?"
+        pattern=r"(?i:authorization|x-[a-z-]{2,24}-(?:key|token|secret))"
+        r"[\"']?\s{0,2}[:=]\s{0,2}[\"'`]?"
         r"(?:[A-Za-z]{3,12} )?([\w.~+/=:-]{16,})",
         keywords=("authorization", "x-"),
         after=400,
@@ -182,13 +185,15 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         name="curl_credentials",
-        pattern=r"\bcurl\b[^\n]{0,200}?\s(?:-u|--user|--proxy-user)[\s=]{1,2}[\"']?[^\s:\"']{0,80}:([^\s\"'<>]{3,120})",
+        pattern=r"\bcurl\b[^\n]{0,200}?\s(?:-u|--user|--proxy-user)[\s=]{1,2}"
+        r"[\"']?[^\s:\"']{0,80}:([^\s\"'<>]{3,120})",
         keywords=("curl",),
         check=_password,
     ),
     Kind(
         name="command_line_password",
-        pattern=r"(?:^|\s)(?:--?(?:pass(?:word|wd|phrase|code)?|pwd|token|secret|api-?key|client-secret)"
+        pattern=r"(?:^|\s)(?"
+        r":--?(?:pass(?:word|wd|phrase|code)?|pwd|token|secret|api-?key|client-secret)"
         r")[=\s]{1,2}[\"']?([^\s\"'=&|;]{4,200})",
         keywords=("-pass", "-pwd", "-token", "-secret", "-api", "-client-secret"),
         any_case=True,
@@ -221,13 +226,15 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         name="sql_password",
-        pattern=r"(?i)\bidentified\s+(?:with\s+\w+\s+)?by\s+(?:password\s+)?[\"'`]?([^\s\"'`;]{4,200})",
+        pattern=r"(?i)\biden"
+        r"tified\s+(?:with\s+\w+\s+)?by\s+(?:password\s+)?[\"'`]?([^\s\"'`;]{4,200})",
         keywords=("identified",),
         check=_password,
     ),
     Kind(
         name="sql_password",
-        pattern=r"(?i)\b(?:user|role|login)\b[^\n;]{1,120}?\bpassword\s*(?:=|:)?\s*N?[\"'`]([^\"'`\n]{3,200})[\"'`]",
+        pattern=r"(?i)\b(?:user|role|login)"
+        r"\b[^\n;]{1,120}?\bpassword\s*(?:=|:)?\s*N?[\"'`]([^\"'`\n]{3,200})[\"'`]",
         keywords=("password",),
         before=160,
         check=_password,
