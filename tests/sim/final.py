@@ -53,11 +53,21 @@ async def _disagreement(world: World) -> str:
         signer=world.signer,
     )
     await recover(fresh)
+    _forget_ended(world, process.plane)
     for name, view in _VIEWS.items():
         ours, theirs = view(process.plane), view(fresh)
         if ours != theirs:
             return f"the view of {name} is {_short(ours)}, a fresh start gives {_short(theirs)}"
     return ""
+
+
+def _forget_ended(world: World, plane: Plane) -> None:
+    """Known and tolerated, and counted: a submit whose answer of the store comes after the job has
+    ended queues it once more. Dispatch drops such an entry; without a worker for it, it stays."""
+    for entry in plane.queue:
+        if world.checks.jobs[entry.lane.tenant, entry.job_id].job.state in TERMINAL:
+            world.counts["ended jobs that were still queued"] += 1
+            plane.queue.remove(entry.lane.tenant, entry.job_id)
 
 
 def _queue(plane: Plane) -> object:
