@@ -7,6 +7,7 @@ A fenced block says by its info string what is checked:
 
 import importlib.util
 import itertools
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -21,8 +22,9 @@ from click.testing import CliRunner
 from forestall.cli import output
 from forestall.cli.main import cli
 from forestall.identity.roles import PERMISSIONS, Permission, Role
+from forestall.output.cases import judge_case
 from forestall.policy import PolicyError, Snapshot, compile_policy, evaluate, load_policy
-from forestall.policy.testing import run_tests
+from forestall.policy.testing import load_cases, run_tests
 from forestall.server.settings import BOOTSTRAP_KEY_VARIABLE, DEFAULTS
 from tests.asking import asked, instant
 
@@ -255,11 +257,25 @@ def test_policy_examples_load(block: Block) -> None:
 def test_policy_examples_decide_as_shown(example: Example) -> None:
     policy = load_policy(example.policy.text.encode(), source=example.policy.place)
     snapshot = compile_policy(policy)
-    assert not [outcome for outcome in run_tests(snapshot) if not outcome.passed]
+    outcomes = run_tests(snapshot, judge=judge_case)
+    assert not [outcome for outcome in outcomes if not outcome.passed]
     cases = yaml.safe_load(example.cases.text)
     assert len(cases) >= 1
     for case in cases:
-        _require_decision(snapshot, case)
+        if "result" in case:
+            _require_verdict(snapshot, case)
+        else:
+            _require_decision(snapshot, case)
+
+
+def _require_verdict(snapshot: Snapshot, case: dict[str, Any]) -> None:
+    """One case about a result, as in `tests`."""
+    assert case.keys() <= {"name", "request", "result", "want"}
+    cases = load_cases(json.dumps({"tests": [case]}).encode(), source="page")
+    (outcome,) = run_tests(
+        compile_policy([]), [cases], judge=lambda _, one: judge_case(snapshot, one)
+    )
+    assert outcome.passed, (case, outcome.got)
 
 
 def _require_decision(snapshot: Snapshot, case: dict[str, Any]) -> None:
@@ -297,7 +313,7 @@ def test_mistakes_are_reported_as_shown(block: Block, shown: Block) -> None:
 
 
 def test_the_starter_policy_passes_its_own_tests() -> None:
-    outcomes = run_tests(compile_policy(load_policy(STARTER)))
+    outcomes = run_tests(compile_policy(load_policy(STARTER)), judge=judge_case)
     assert outcomes
     assert not [outcome for outcome in outcomes if not outcome.passed]
 

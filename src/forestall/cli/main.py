@@ -23,9 +23,16 @@ _COMMANDS = {
     "jobs": ("forestall.cli.jobs", "jobs", "Submit, read, watch, cancel and remediate jobs."),
     "approvals": ("forestall.cli.approvals", "approvals", "See, approve and reject what is held."),
     "dlq": ("forestall.cli.dlq", "dlq", "List, retry and dismiss dead letters."),
+    "quarantine": (
+        "forestall.cli.quarantine",
+        "quarantine",
+        "See, release and discard withheld results.",
+    ),
+    "scan": ("forestall.cli.scan", "scan", "Find secrets in a text; needs no server."),
     "worker": ("forestall.cli.worker", "worker", "Run a Python function as a worker."),
     "workers": ("forestall.cli.workers", "workers", "Create, list and revoke workers."),
     "keys": ("forestall.cli.keys", "keys", "Create, list and revoke API keys."),
+    "keyring": ("forestall.cli.keyring", "keyring", "See and rotate the keys that seal results."),
     "audit": ("forestall.cli.audit", "audit", "Verify the log."),
 }
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from forestall.policy.problems import Problem
     from forestall.policy.rules import Policy
     from forestall.policy.snapshot import Snapshot
-    from forestall.policy.testing import CaseFile, TestOutcome
+    from forestall.policy.testing import CaseFile, Judge, TestOutcome
 
 _paths = click.argument(
     "paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
@@ -146,7 +146,7 @@ def test(
     )
     from forestall.policy.coverage import measure
     from forestall.policy.problems import PolicyError
-    from forestall.policy.testing import cases_of, run_tests
+    from forestall.policy.testing import cases_of, output_cases_of, run_tests
 
     policies, snapshot, problems = _load(paths)
     files, case_problems = _load_cases(case_paths)
@@ -155,7 +155,12 @@ def test(
         if sarif_path is not None:
             _write_sarif(sarif_path, list(problem_results(problems)))
         raise PolicyError(problems)
-    outcomes = run_tests(snapshot, files)
+    judge: Judge | None = None
+    if output_cases_of(snapshot, files):
+        from forestall.output.cases import judge_case
+
+        judge = judge_case
+    outcomes = run_tests(snapshot, files, judge=judge)
     failed = [outcome for outcome in outcomes if not outcome.passed]
     coverage = measure(snapshot, [case for _, case in cases_of(snapshot, files)])
     if junit_path is not None:

@@ -26,6 +26,9 @@ import click
     metavar="public|private|local|off",
     help="Where webhooks may lead: also into private networks, to this machine [public].",
 )
+@click.option(
+    "--sealed-days", metavar="N", help="So long the original of a withheld result is kept [30]."
+)
 def serve(
     listen: str | None,
     metrics_listen: str | None,
@@ -36,6 +39,7 @@ def serve(
     lease_seconds: str | None,
     approvals: str | None,
     webhooks: str | None,
+    sealed_days: str | None,
 ) -> None:
     """Run the control plane until Ctrl-C.
 
@@ -56,5 +60,6 @@ def serve(
         "lease_seconds": lease_seconds,
         "approvals": approvals,
         "webhooks": webhooks,
+        "sealed_days": sealed_days,
     }
     run(read_settings(flags, os.environ, Path.cwd()), click.echo)

@@ -1,0 +1,61 @@
+"""`forestall scan`: look at a text or a JSON value for what should not leave. Needs no server."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from forestall.cli.output import EXIT_CHECK_FAILED
+
+_CLASSES_HELP = "Only this class of findings; repeatable. Without it: all that are built in."
+
+
+@click.command()
+@click.argument(
+    "path",
+    metavar="FILE|-",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+)
+@click.option("--detector", "classes", metavar="CLASS", multiple=True, help=_CLASSES_HELP)
+@click.option("--redact", "as_copy", is_flag=True, help="Print the content without the findings.")
+def scan(path: Path, classes: tuple[str, ...], as_copy: bool) -> None:
+    """Find secrets and the like in a file, or in standard input for `-`.
+
+    Prints one line of JSON for each finding, never what was found. Exit code 0: nothing was found;
+    1: something was, or the content could not be looked at whole.
+    """
+    import msgspec
+
+    from forestall.output.detectors import DETECTORS
+    from forestall.output.redact import redact
+    from forestall.output.scan import scan as scan_content
+    from forestall.wire.output import finding_object
+
+    unknown = sorted(set(classes) - set(DETECTORS))
+    if unknown:
+        raise click.UsageError(f"unknown class {unknown[0]}; known are {', '.join(DETECTORS)}")
+    content = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    wanted = [DETECTORS[name] for name in classes or DETECTORS]
+    seen = scan_content(content, detectors=wanted)
+    if as_copy:
+        if not seen.complete:
+            click.echo(_unread(seen.reasons), err=True)
+            raise click.exceptions.Exit(EXIT_CHECK_FAILED)
+        copy = redact(content, seen.findings)
+        again = scan_content(copy, detectors=wanted)
+        if not again.complete or again.findings:
+            click.echo("no clean copy can be made of this content", err=True)
+            raise click.exceptions.Exit(EXIT_CHECK_FAILED)
+        sys.stdout.buffer.write(copy)
+    else:
+        for finding in seen.findings:
+            click.echo(msgspec.json.encode(finding_object(finding)).decode())
+        if not seen.complete:
+            click.echo(_unread(seen.reasons), err=True)
+    if seen.findings or not seen.complete:
+        raise click.exceptions.Exit(EXIT_CHECK_FAILED)
+
+
+def _unread(reasons: Sequence[str]) -> str:
+    return "the content could not be looked at whole: " + ", ".join(reasons)

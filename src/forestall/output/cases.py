@@ -1,0 +1,22 @@
+"""Judge the result of a case that stands beside the rules, as the plane would judge it."""
+
+import msgspec
+
+from forestall.output.scan import scan
+from forestall.output.verdict import content_type_of, detectors_for, judge
+from forestall.policy.rules import OutputTest, Verdict
+from forestall.policy.snapshot import Snapshot
+from forestall.policy.testing import CASES_AT, request_of
+
+
+def judge_case(snapshot: Snapshot, case: OutputTest) -> tuple[Verdict, str]:
+    """The verdict on the result of a case, and the rule that gave it; empty for the default."""
+    content = msgspec.json.encode(case.result)
+    ruling = judge(
+        snapshot,
+        request_of(case.request),
+        scan(content, detectors=detectors_for(snapshot)),
+        content_type=content_type_of(case.result),
+        now=CASES_AT,
+    )
+    return ruling.verdict, ruling.rule_id
