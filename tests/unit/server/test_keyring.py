@@ -1,0 +1,103 @@
+"""The keyring: private, whole or not at all, rotated beside a running server; scans in threads."""
+
+import asyncio
+import stat
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from forestall.control.output_ports import ScannerBusyError, SealError
+from forestall.control.ports import Sealed
+from forestall.server.files import FileAccessError
+from forestall.server.keyring import KEYRING_FILE, listed, load_keyring, rotate
+from forestall.server.scanning import ScanThreads
+
+
+def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
+    load_keyring(tmp_path)
+    rotate(tmp_path)
+    assert stat.S_IMODE((tmp_path / KEYRING_FILE).stat().st_mode) == 0o600
+
+
+def test_what_is_sealed_opens_only_for_what_it_belongs_to(tmp_path: Path) -> None:
+    ring = load_keyring(tmp_path)
+    sealed = ring.seal(b"secret", bound_to=b"job-1")
+    assert b"secret" not in sealed.box
+    assert ring.open(sealed, bound_to=b"job-1") == b"secret"
+    flipped = Sealed(sealed.key_id, sealed.nonce, bytes([sealed.box[0] ^ 1]) + sealed.box[1:])
+    for wrong, bound in (
+        (sealed, b"job-2"),
+        (flipped, b"job-1"),
+        (Sealed("other", sealed.nonce, sealed.box), b"job-1"),
+        (Sealed(sealed.key_id, b"", sealed.box), b"job-1"),
+    ):
+        with pytest.raises(SealError):
+            ring.open(wrong, bound_to=bound)
+
+
+def test_equal_bytes_are_sealed_differently(tmp_path: Path) -> None:
+    ring = load_keyring(tmp_path)
+    boxes = {ring.seal(b"same", bound_to=b"j").box for _ in range(50)}
+    assert len(boxes) == 50
+
+
+def test_a_rotation_is_taken_up_and_the_correlation_stays(tmp_path: Path) -> None:
+    ring = load_keyring(tmp_path)
+    before, key = ring.seal(b"a", bound_to=b"j"), ring.correlation_key("t")
+    name = rotate(tmp_path)
+    after = ring.seal(b"b", bound_to=b"j")
+    assert (after.key_id, len(listed(tmp_path))) == (name, 2)
+    assert ring.open(before, bound_to=b"j") == b"a"
+    assert ring.correlation_key("t") == key != ring.correlation_key("u")
+    assert load_keyring(tmp_path).open(after, bound_to=b"j") == b"b"
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"correlation":"AA==","keys":[]}'])
+def test_a_broken_file_stops_the_start(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / KEYRING_FILE).write_bytes(content)
+    with pytest.raises(FileAccessError):
+        load_keyring(tmp_path)
+    assert (tmp_path / KEYRING_FILE).read_bytes() == content
+
+
+def test_a_scan_that_takes_too_long_is_given_up() -> None:
+    """The loop goes on meanwhile, and the thread stops when it is asked to."""
+    stopped = threading.Event()
+
+    def work(expired: object) -> None:
+        assert callable(expired)
+        while not expired():
+            time.sleep(0.005)
+        time.sleep(1.5)  # as a pattern that does not ask
+        stopped.set()
+
+    async def run() -> None:
+        threads = ScanThreads(seconds=0.05, at_once=1)
+        with pytest.raises(TimeoutError):
+            await threads.run(work)
+        assert await threads.run(lambda expired: stopped.is_set())  # waits for the thread
+        threads.close()
+
+    asyncio.run(run())
+
+
+def test_too_many_that_wait_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forestall.server.scanning.SCANS_WAITING_MAX", 1)
+    go = threading.Event()
+
+    async def run() -> None:
+        threads = ScanThreads(at_once=1)
+        first = asyncio.ensure_future(threads.run(lambda expired: go.wait(5)))
+        await asyncio.sleep(0)
+        second = asyncio.ensure_future(threads.run(lambda expired: True))
+        await asyncio.sleep(0)
+        with pytest.raises(ScannerBusyError):
+            await threads.run(lambda expired: True)
+        go.set()
+        assert await first
+        assert await second
+        threads.close()
+
+    asyncio.run(run())
