@@ -121,7 +121,7 @@ LIES: dict[str, Tamper] = {
     "a job gone": lambda c: c.execute("DELETE FROM jobs WHERE state = 'PENDING'"),
     "the decisions gone": lambda c: c.execute("DELETE FROM decisions"),
     "a decision turned round": _rewrite(_allow, "decisions", "body"),
-    "a payload swapped": _flip("jobs", "payload", "state = 'PENDING'"),
+    "a payload swapped": _flip("payloads", "payload", "length(payload) > 0"),
     "a denied job released": _rewrite(_release, "jobs", "body"),
     "records without a decision, chained anew": _forget_fields,
 }

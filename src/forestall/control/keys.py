@@ -143,10 +143,18 @@ async def revoke_key(plane: Plane, tenant: str, key_id: str, *, actor: str) -> A
         await plane.commit(change)
     except PreconditionFailedError as cause:
         raise KeyNotFoundError(f"the API key `{key_id[:80]}` was revoked already") from cause
+    finally:
+        # Even where nobody knows whether it is durable: a key that somebody wants ended works no
+        # more in this process, and the error says to ask again.
+        end_key(plane, revoked)
+    return revoked
+
+
+def end_key(plane: Plane, revoked: ApiKey) -> None:
+    """A revoked key works no more, and the worker that it belongs to is offered nothing."""
     plane.hold_key(revoked)
     if revoked.worker is not None:
-        plane.workers.drop(tenant, revoked.worker.worker_id)
-    return revoked
+        plane.workers.drop(revoked.tenant, revoked.worker.worker_id)
 
 
 def authenticate(plane: Plane, text: str | None) -> Subject:

@@ -116,17 +116,18 @@ async def submit(
     if lineage is None:
         blind_retry_of = plane.blind_retries.earlier(tried, now_us=now_us)
     change = _birth(job, submission, asked, record, subject, chance[20:], blind_retry_of)
-    try:
-        await plane.commit(change)  # commit
-    except PreconditionFailedError as cause:
-        if not isinstance(cause.failed, IdempotencyKeyAbsent):
-            raise
-        earlier = await _earlier_answer(plane, subject, key, asked)
-        if earlier is None:  # the other submission vanished again: let the caller retry
-            raise
-        return earlier
-    count(plane, decision, request, stage=Stage.SUBMIT)  # announce
-    follow(plane, job, now_us=now_us)
+    with plane.leases.under_way(job.tenant, job.id):
+        try:
+            await plane.commit(change)  # commit
+        except PreconditionFailedError as cause:
+            if not isinstance(cause.failed, IdempotencyKeyAbsent):
+                raise
+            earlier = await _earlier_answer(plane, subject, key, asked)
+            if earlier is None:  # the other submission vanished again: let the caller retry
+                raise
+            return earlier
+        follow(plane, job, now_us=now_us)  # announce
+    count(plane, decision, request, stage=Stage.SUBMIT)
     if blind_retry_of:
         plane.telemetry.refused("submit", "blind_retry")
     if job.state is JobState.DENIED:

@@ -5,7 +5,7 @@ What a worker may be offered stands with its credential, not with what the worke
 
 import msgspec
 
-from forestall.control.keys import NewKey, create_key, list_keys
+from forestall.control.keys import NewKey, create_key, end_key, list_keys
 from forestall.control.plane import Plane
 from forestall.control.ports import Change, KeyUnrevoked, PreconditionFailedError, PutKey
 from forestall.control.records import SALT_BYTES, key_revoked
@@ -94,9 +94,8 @@ async def _revoke(plane: Plane, key: ApiKey, *, actor: str) -> None:
         raise WorkerCredentialRaceError(
             "the credential of this worker was changed at the same moment; look and try again"
         ) from cause
-    plane.hold_key(revoked)
-    assert key.worker is not None
-    plane.workers.drop(key.tenant, key.worker.worker_id)
+    finally:
+        end_key(plane, revoked)
 
 
 def _key_name(worker_id: str) -> str:

@@ -8,12 +8,13 @@ from forestall.control.plane import Plane
 from forestall.control.publish import activate, refuse
 from forestall.control.purge import purge
 from forestall.control.records import SYSTEM_ACTOR
-from forestall.errors import ForestallError
+from forestall.errors import ForestallError, UnavailableError
 from forestall.policy.problems import PolicyError
 from forestall.server.files import policy_signature, read_policy_files
 from forestall.server.settings import Settings
 
 POLICY_POLL_SECONDS = 0.5
+POLICY_RETRY_SECONDS = 2  # after the store refused the record of a changed policy
 PURGE_SECONDS = 60.0  # an original is kept for days
 TICK_SECONDS = 0.1  # how late a lease may end or a held job may be offered
 _WORK = logging.getLogger("forestall.work")
@@ -30,7 +31,9 @@ async def follow_policy(plane: Plane, settings: Settings, reload: asyncio.Event)
         settled, seen = now == seen, now
         if forced or (settled and now != taken):
             taken = now
-            await _reload(plane, settings)
+            if not await _reload(plane, settings):
+                taken = ()  # no signature: it is tried again
+                await asyncio.sleep(POLICY_RETRY_SECONDS)
 
 
 async def keep_time(plane: Plane) -> None:
@@ -71,7 +74,8 @@ async def _wait(event: asyncio.Event, seconds: float) -> bool:
     return True
 
 
-async def _reload(plane: Plane, settings: Settings) -> None:
+async def _reload(plane: Plane, settings: Settings) -> bool:
+    """Whether that was decided; False when the store did not take it, and might later."""
     before = plane.snapshot.digest if plane.snapshot is not None else ""
     try:
         files = await asyncio.to_thread(read_policy_files, settings.policy)
@@ -89,7 +93,10 @@ async def _reload(plane: Plane, settings: Settings) -> None:
         _LOG.error(
             "the changed policy was NOT taken up; %s stays in force: %s", before[:12], error.message
         )
+        if isinstance(error, UnavailableError):
+            return False
         await _record_refusal(plane, error)
+    return True
 
 
 async def _record_refusal(plane: Plane, error: ForestallError) -> None:
