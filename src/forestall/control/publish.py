@@ -10,6 +10,7 @@ from forestall.control.records import (
     policy_refused,
 )
 from forestall.errors import ForestallError
+from forestall.output.verdict import missing_classes
 from forestall.policy.compile import Snapshot, compile_policy
 from forestall.policy.language import load_policy
 from forestall.policy.problems import PolicyError, Problem
@@ -29,7 +30,30 @@ def compile_files(files: Sequence[tuple[str, bytes]]) -> Snapshot:
             problems.extend(error.problems)
     if problems:
         raise PolicyError(problems)
-    return compile_policy(policies)
+    snapshot = compile_policy(policies)
+    _require_enforceable(snapshot)
+    return snapshot
+
+
+def _require_enforceable(snapshot: Snapshot) -> None:
+    """Raises PolicyError for an output rule that names what nothing here can find."""
+    missing = missing_classes(snapshot)
+    problems = [
+        Problem(
+            source=policy.source,
+            line=rule.line,
+            column=1,
+            message=f"no detector here finds `{name}`",
+            hint="leave the rule out; with it every result would be withheld",
+        )
+        for policy in snapshot.policies
+        for rule in policy.output_rules
+        if rule.match.content is not None
+        for name in rule.match.content.detectors
+        if name in missing
+    ]
+    if problems:
+        raise PolicyError(problems)
 
 
 async def activate(plane: Plane, files: Sequence[tuple[str, bytes]], *, actor: str) -> Snapshot:

@@ -70,6 +70,12 @@ def _configured(detect: Detect) -> dict[str, Detector]:
     return {}
 
 
+def missing_classes(snapshot: Snapshot) -> tuple[str, ...]:
+    """Classes that output rules name and nothing can find: such a policy cannot be enforced."""
+    there = {**DETECTORS, **_configured(snapshot.detect)}
+    return tuple(sorted(snapshot.output.classes - there.keys()))
+
+
 def _own_detector(own: OwnWords) -> Detector:
     """The keywords or patterns of one rule, looked for as everything else is."""
     make = _pattern_kind if own.are_patterns else _keyword_kind

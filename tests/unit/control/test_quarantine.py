@@ -14,6 +14,7 @@ from forestall.control.verify import verify_log
 from forestall.errors import UnavailableError
 from forestall.identity.roles import Role
 from forestall.jobs.job import original_digest
+from forestall.policy.problems import PolicyError
 from forestall.server.keyring import KEYRING_FILE, load_keyring, rotate
 from tests.asgi import POLICY, Door, FailingStore, assert_coded
 from tests.unit.control.crew import JOBS, Worker, enforce, job, kinds, submit
@@ -463,3 +464,14 @@ def test_a_redacted_job_tells_the_verdict(house: House) -> None:
     assert [count for _, count in record["findings"]] == ["1"]
     assert record["result_digest"] == shown["result_digest"] != record["original_digest"]
     house.verified()
+
+
+def test_a_rule_that_nothing_can_enforce_is_not_taken_up(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The policy in force stays; otherwise every result would be withheld."""
+    monkeypatch.setattr("forestall.output.verdict.DETECTORS", {})
+    in_force = house.plane.snapshot
+    with pytest.raises(PolicyError, match="no detector here finds `secret`"):
+        enforce(house, POLICY + QUARANTINE)
+    assert house.plane.snapshot is in_force
