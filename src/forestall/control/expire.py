@@ -9,6 +9,7 @@ import heapq
 from forestall.control.approve import expired
 from forestall.control.dispatch import deadline_passed
 from forestall.control.follow import wake
+from forestall.control.keys import settle_keys
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
 from forestall.control.ports import PreconditionFailedError
@@ -23,6 +24,7 @@ RUN_TIME_SPENT, AMBIGUOUS = "max_runtime_exceeded", "lease_expired"
 
 async def tick(plane: Plane) -> None:
     """Do what is due now. Raises StoreUnavailableError; what was not done stays due."""
+    await settle_keys(plane)
     now_us = plane.clock.now_us()
     for entry in plane.queue.ripen(now_us):
         wake(plane, entry.lane)

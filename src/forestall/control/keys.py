@@ -143,10 +143,10 @@ async def revoke_key(plane: Plane, tenant: str, key_id: str, *, actor: str) -> A
         await plane.commit(change)
     except PreconditionFailedError as cause:
         raise KeyNotFoundError(f"the API key `{key_id[:80]}` was revoked already") from cause
-    finally:
-        # Even where nobody knows whether it is durable: a key that somebody wants ended works no
-        # more in this process, and the error says to ask again.
-        end_key(plane, revoked)
+    except BaseException:
+        plane.keys_in_doubt = True  # it may be durable all the same
+        raise
+    end_key(plane, revoked)
     return revoked
 
 
@@ -155,6 +155,17 @@ def end_key(plane: Plane, revoked: ApiKey) -> None:
     plane.hold_key(revoked)
     if revoked.worker is not None:
         plane.workers.drop(revoked.tenant, revoked.worker.worker_id)
+
+
+async def settle_keys(plane: Plane) -> None:
+    """After a commit that nobody knows the end of: take up from the store which keys have ended."""
+    if not plane.keys_in_doubt:
+        return
+    for key in await plane.store.keys():
+        known = plane.key_by_id(key.id)
+        if key.revoked_at_us is not None and known is not None and known.revoked_at_us is None:
+            end_key(plane, key)
+    plane.keys_in_doubt = False
 
 
 def authenticate(plane: Plane, text: str | None) -> Subject:

@@ -50,6 +50,7 @@ class Plane:
         "clock",
         "deadlines",
         "hooks",
+        "keys_in_doubt",
         "lease_us",
         "leases",
         "output",
@@ -100,6 +101,7 @@ class Plane:
         self.output = output if output is not None else OutputMeans()
         self.blind_retries = BlindRetries()
         self.deadlines: list[tuple[int, str, str]] = []  # a heap of instant, tenant, job id
+        self.keys_in_doubt = False  # the store may have ended one that works here
         self._keys_by_hash: dict[str, ApiKey] = {}
         self._keys_by_id: dict[str, ApiKey] = {}
         self._commit_failed_at_us: int | None = None

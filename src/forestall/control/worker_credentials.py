@@ -94,8 +94,10 @@ async def _revoke(plane: Plane, key: ApiKey, *, actor: str) -> None:
         raise WorkerCredentialRaceError(
             "the credential of this worker was changed at the same moment; look and try again"
         ) from cause
-    finally:
-        end_key(plane, revoked)
+    except BaseException:
+        plane.keys_in_doubt = True  # it may be durable all the same
+        raise
+    end_key(plane, revoked)
 
 
 def _key_name(worker_id: str) -> str:

@@ -1,0 +1,59 @@
+"""A commit whose end nobody knows: what it may have done is looked up, never guessed."""
+
+from forestall.control.ports import Change, Receipt, StoreUnavailableError
+from forestall.identity.roles import Role
+from forestall.store.memory import MemoryStore
+from tests.asgi import opened
+from tests.unit.control.crew import Worker, pass_time, submit
+
+
+class LosingStore(MemoryStore):
+    """Makes the next change durable, and then says that it could not."""
+
+    lose = False
+
+    async def commit(self, change: Change) -> Receipt:
+        """See `Store.commit`."""
+        receipt = await super().commit(change)
+        if self.lose:
+            self.lose = False
+            raise StoreUnavailableError("the answer was lost")
+        return receipt
+
+
+def test_a_revocation_whose_answer_was_lost_holds_all_the_same() -> None:
+    """The key works until the store is asked, a tick later, and not after."""
+    store = LosingStore()
+    with opened(store) as door:
+        key = door.key(Role.AGENT, name="leaver")
+        (key_id,) = [one.id for one in door.run(store.keys()) if one.name == "leaver"]
+        store.lose = True
+        assert door.ask("DELETE", f"/api/v1/auth/keys/{key_id}").status == 503
+        pass_time(door, 0.1)
+        assert door.ask("GET", "/api/v1/jobs", key=key).status == 401
+        assert door.ask("DELETE", f"/api/v1/auth/keys/{key_id}").status == 404
+
+
+def test_a_worker_whose_rotation_was_lost_gets_nothing_under_the_old_token() -> None:
+    store = LosingStore()
+    with opened(store) as door:
+        worker = Worker(door)
+        submit(door)
+        store.lose = True
+        again = {"worker_id": "w1", "allowed_topics": ["job.*"]}
+        assert door.ask("POST", "/api/v1/workers/credentials", again).status == 503
+        pass_time(door, 0.1)
+        assert worker.ask("lease").status == 401
+
+
+def test_a_dispatch_whose_answer_was_lost_is_taken_back() -> None:
+    """It is durable, but no worker was told: it queues again, and runs once."""
+    store = LosingStore()
+    with opened(store) as door:
+        worker = Worker(door)
+        job_id = submit(door)["job_id"]
+        store.lose = True
+        assert worker.ask("lease").status == 503
+        pass_time(door, 0.1)
+        (given,) = worker.lease()
+        assert given["job_id"] == job_id
