@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev serve test check check-all format lock bench bench-policy bench-detect drill-kill sim clean
+.PHONY: help install install-dev serve test check check-all format lock bench bench-policy bench-detect drill-kill sim model clients clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,9 @@ check-all: check ## the tests with 100,000 random cases each where it counts (lo
 
 sim: install-dev ## the whole plane in one process from a seed, 2,000 times (SEED= replays one; SEEDS= STEPS=)
 	$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(STEPS),--steps $(STEPS))
+
+model: install-dev ## everything that can happen to a held job, in every order; states and interleavings counted
+	FORESTALL_MODEL=full $(BIN)/pytest -n auto -rA tests/model
 
 drill-kill: install-dev ## kill -9 server and workers under load, 200 times; count what was lost or ran twice
 	FORESTALL_KILLS=$${FORESTALL_KILLS:-200} $(BIN)/pytest -n 0 -rA tests/e2e/test_kill.py tests/e2e/test_kill_matrix.py

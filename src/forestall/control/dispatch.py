@@ -67,7 +67,7 @@ async def dispatch(plane: Plane, session: Session, *, limit: int) -> list[Dispat
     while True:
         room = session.max_parallel - plane.leases.count_of_worker(session.name)
         wanted = min(limit - len(given), room)
-        entries = _pick(plane, session, wanted)
+        entries = _pick(plane, session, wanted) if not plane.is_tightening else []
         if not entries:
             return await _standing(plane, session, given)
         failures: list[ForestallError] = []
@@ -115,6 +115,7 @@ def _stands(plane: Plane, job: Job) -> bool:
     submitter = plane.key_by_id(job.key_id)
     return (
         job.lease is not None
+        and not plane.is_tightening
         and job.lease.snapshot == snapshot
         and submitter is not None
         and submitter.revoked_at_us is None
@@ -139,12 +140,6 @@ async def dispatch_one(plane: Plane, taker: str, entry: Entry) -> Dispatched | N
             plane.leases.doubt(entry.lane.tenant, entry.job_id)  # another verb moved it
             return None
         given = await _decide_one(plane, taker, entry, view)
-        if given is None or not _is_held(plane, given.job):
-            return None
-        if not _stands(plane, given.job):
-            await take_back(plane, given.job)
-            return None
-        return given
     except PreconditionFailedError:
         return None
     except UnavailableError as error:
@@ -154,6 +149,13 @@ async def dispatch_one(plane: Plane, taker: str, entry: Entry) -> Dispatched | N
         if isinstance(error, PolicyUnavailableError):
             return None
         raise
+    if given is None or not _is_held(plane, given.job):
+        return None
+    if not _stands(plane, given.job):
+        with contextlib.suppress(UnavailableError):  # then it is tried again by itself
+            await take_back(plane, given.job)
+        return None
+    return given
 
 
 async def _decide_one(plane: Plane, taker: str, entry: Entry, view: JobView) -> Dispatched | None:

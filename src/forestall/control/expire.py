@@ -13,6 +13,7 @@ from forestall.control.keys import settle_keys
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
 from forestall.control.ports import PreconditionFailedError
+from forestall.control.publish import settle_policy
 from forestall.control.records import SYSTEM_ACTOR
 from forestall.control.recover import look_again, sweep
 from forestall.jobs.attempts import may_retry, retry_delay_us
@@ -25,6 +26,7 @@ RUN_TIME_SPENT, AMBIGUOUS = "max_runtime_exceeded", "lease_expired"
 async def tick(plane: Plane) -> None:
     """Do what is due now. Raises StoreUnavailableError; what was not done stays due."""
     await settle_keys(plane)
+    await settle_policy(plane)
     now_us = plane.clock.now_us()
     for entry in plane.queue.ripen(now_us):
         wake(plane, entry.lane)

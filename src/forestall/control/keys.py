@@ -139,14 +139,15 @@ async def revoke_key(plane: Plane, tenant: str, key_id: str, *, actor: str) -> A
         puts=(PutKey(revoked),),
         records=(key_revoked(key, actor, now_us, plane.random.token(SALT_BYTES)),),
     )
-    try:
-        await plane.commit(change)
-    except PreconditionFailedError as cause:
-        raise KeyNotFoundError(f"the API key `{key_id[:80]}` was revoked already") from cause
-    except BaseException:
-        plane.keys_in_doubt = True  # it may be durable all the same
-        raise
-    end_key(plane, revoked)
+    with plane.tightening():
+        try:
+            await plane.commit(change)
+        except PreconditionFailedError as cause:
+            raise KeyNotFoundError(f"the API key `{key_id[:80]}` was revoked already") from cause
+        except BaseException as doubt:
+            plane.keys_doubt = doubt  # it may be durable all the same
+            raise
+        end_key(plane, revoked)
     return revoked
 
 
@@ -159,13 +160,16 @@ def end_key(plane: Plane, revoked: ApiKey) -> None:
 
 async def settle_keys(plane: Plane) -> None:
     """After a commit that nobody knows the end of: take up from the store which keys have ended."""
-    if not plane.keys_in_doubt:
+    doubt = plane.keys_doubt
+    if doubt is None:
         return
     for key in await plane.store.keys():
         known = plane.key_by_id(key.id)
         if key.revoked_at_us is not None and known is not None and known.revoked_at_us is None:
             end_key(plane, key)
-    plane.keys_in_doubt = False
+    if plane.keys_doubt is doubt:  # and not a newer one, which this reading may have missed
+        plane.keys_doubt = None
+        plane.workers.wake_all()
 
 
 def authenticate(plane: Plane, text: str | None) -> Subject:

@@ -4,7 +4,8 @@ Snapshot and keys are replaced whole after the commit that changed them; queue a
 each job as it was committed (`control/follow.py`), and are rebuilt at start (`control/recover.py`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from forestall.control.announce import Announcer
@@ -43,6 +44,7 @@ class Plane:
         "_commit_failed_at_us",
         "_keys_by_hash",
         "_keys_by_id",
+        "_tightening",
         "announcer",
         "approvals_need_hash",
         "blind_retries",
@@ -50,10 +52,12 @@ class Plane:
         "clock",
         "deadlines",
         "hooks",
-        "keys_in_doubt",
+        "is_activating",
+        "keys_doubt",
         "lease_us",
         "leases",
         "output",
+        "policy_doubt",
         "queue",
         "random",
         "registry",
@@ -90,6 +94,11 @@ class Plane:
             entries_max=DECISION_CACHE_ENTRIES_MAX, ttl_ms=DECISION_CACHE_TTL_MS
         )
         self.snapshot: Snapshot | None = None
+        self.is_activating = False
+        # What left it open whether the store has another policy, or ended a key that works here.
+        self.policy_doubt: BaseException | None = None
+        self.keys_doubt: BaseException | None = None
+        self._tightening = 0  # changes on their way after which less may run
         self.queue = Queue()
         self.leases = Leases()
         self.registry = Registry()
@@ -101,7 +110,6 @@ class Plane:
         self.output = output if output is not None else OutputMeans()
         self.blind_retries = BlindRetries()
         self.deadlines: list[tuple[int, str, str]] = []  # a heap of instant, tenant, job id
-        self.keys_in_doubt = False  # the store may have ended one that works here
         self._keys_by_hash: dict[str, ApiKey] = {}
         self._keys_by_id: dict[str, ApiKey] = {}
         self._commit_failed_at_us: int | None = None
@@ -123,6 +131,22 @@ class Plane:
     def is_run_by_caller(self, topic: str) -> bool:
         """Whether the policy in force says that who submits such a job does the work itself."""
         return self.snapshot is not None and self.snapshot.is_run_by_caller(topic)
+
+    @contextmanager
+    def tightening(self) -> Iterator[None]:
+        """While a policy or the end of a key is on its way to the store and back: what was decided
+        before may be wrong already, so nothing is handed to a worker."""
+        self._tightening += 1
+        try:
+            yield
+        finally:
+            self._tightening -= 1
+            self.workers.wake_all()
+
+    @property
+    def is_tightening(self) -> bool:
+        """Such a change is on its way, or may have arrived without our knowing."""
+        return self._tightening > 0 or self.policy_doubt is not None or self.keys_doubt is not None
 
     def commits_fail(self) -> bool:
         """The last commit failed, a moment ago. Later nobody knows, so later it may be tried."""

@@ -9,7 +9,7 @@ from forestall.control.records import (
     policy_activated,
     policy_refused,
 )
-from forestall.errors import ForestallError
+from forestall.errors import ForestallError, UnavailableError
 from forestall.output.verdict import missing_classes
 from forestall.policy.compile import Snapshot, compile_policy
 from forestall.policy.language import load_policy
@@ -17,6 +17,12 @@ from forestall.policy.problems import PolicyError, Problem
 from forestall.policy.rules import Policy
 
 PLATFORM_TENANT = "default"  # whose log entries the deployment's own events are
+
+
+class PolicyChangeUnderWayError(UnavailableError):
+    """Another change of the policy is on its way to the store. Which one would win is chance."""
+
+    code, http_status = "policy_change_under_way", 503
 
 
 def compile_files(files: Sequence[tuple[str, bytes]]) -> Snapshot:
@@ -59,15 +65,27 @@ def _require_enforceable(snapshot: Snapshot) -> None:
 async def activate(plane: Plane, files: Sequence[tuple[str, bytes]], *, actor: str) -> Snapshot:
     """Put a policy into force. The record is durable before the first decision under it.
 
-    Raises PolicyError; then the snapshot in force stays in force.
+    Raises PolicyError, and PolicyChangeUnderWayError when called before another call has ended;
+    then the snapshot in force stays in force.
     """
     snapshot = compile_files(files)
+    if plane.is_activating:
+        raise PolicyChangeUnderWayError("the policy is being changed this moment; try again")
+    plane.is_activating = True
+    try:
+        return await _activate(plane, snapshot, actor=actor)
+    finally:
+        plane.is_activating = False
+
+
+async def _activate(plane: Plane, snapshot: Snapshot, *, actor: str) -> Snapshot:
     now_us = plane.clock.now_us()
     latest = await plane.store.snapshots(limit=1)
     before = latest[0].digest if latest else ""
     if snapshot.digest == before:
         # The same decisions as before (after a restart, say): nothing changed, nothing to record.
         plane.snapshot = snapshot
+        plane.policy_doubt = None
         plane.telemetry.policy_loaded(snapshot, latest[0].activated_at_us)
         return snapshot
     entry = SnapshotEntry(
@@ -79,13 +97,32 @@ async def activate(plane: Plane, files: Sequence[tuple[str, bytes]], *, actor: s
     record = policy_activated(
         snapshot, before, PLATFORM_TENANT, actor, now_us, plane.random.token(SALT_BYTES)
     )
-    await plane.commit(Change(puts=(PutSnapshot(entry),), records=(record,)))
-    plane.snapshot = snapshot
+    with plane.tightening():
+        try:
+            await plane.commit(Change(puts=(PutSnapshot(entry),), records=(record,)))
+        except BaseException as doubt:
+            plane.policy_doubt = doubt  # it may be durable all the same
+            raise
+        plane.snapshot = snapshot
+        plane.policy_doubt = None
     plane.cache.flush()
     plane.queue.unpark_all()  # what bound them may have changed
     plane.workers.wake_all()
     plane.telemetry.policy_loaded(snapshot, now_us)
     return snapshot
+
+
+async def settle_policy(plane: Plane) -> None:
+    """After a policy whose commit went unanswered: whether the store has it. If it has, nothing is
+    handed to a worker until that policy, or another, is in force here too."""
+    doubt = plane.policy_doubt
+    if doubt is None:
+        return
+    latest = await plane.store.snapshots(limit=1)
+    in_force = plane.snapshot.digest if plane.snapshot is not None else ""
+    if plane.policy_doubt is doubt and latest and latest[0].digest == in_force:
+        plane.policy_doubt = None
+        plane.workers.wake_all()
 
 
 async def refuse(plane: Plane, error: ForestallError) -> None:

@@ -80,7 +80,8 @@ async def look_again(plane: Plane) -> None:
 
 def _believe(plane: Plane, job: Job) -> None:
     entry = plane.queue.get(job.tenant, job.id)
-    waits = job.state in WAITING and entry is not None
+    held = plane.leases.get(job.tenant, job.id)
+    waits = job.state in WAITING and entry is not None and held is None
     if waits and entry is not None and job.not_before_us <= entry.not_before_us:
         return  # it keeps its turn
     if job.deadline_at_us and job.revision > 0:

@@ -88,16 +88,17 @@ async def _revoke(plane: Plane, key: ApiKey, *, actor: str) -> None:
         puts=(PutKey(revoked),),
         records=(key_revoked(key, actor, now_us, plane.random.token(SALT_BYTES)),),
     )
-    try:
-        await plane.commit(change)
-    except PreconditionFailedError as cause:
-        raise WorkerCredentialRaceError(
-            "the credential of this worker was changed at the same moment; look and try again"
-        ) from cause
-    except BaseException:
-        plane.keys_in_doubt = True  # it may be durable all the same
-        raise
-    end_key(plane, revoked)
+    with plane.tightening():
+        try:
+            await plane.commit(change)
+        except PreconditionFailedError as cause:
+            raise WorkerCredentialRaceError(
+                "the credential of this worker was changed at the same moment; look and try again"
+            ) from cause
+        except BaseException as doubt:
+            plane.keys_doubt = doubt  # it may be durable all the same
+            raise
+        end_key(plane, revoked)
 
 
 def _key_name(worker_id: str) -> str:

@@ -1,10 +1,15 @@
 """A commit whose end nobody knows: what it may have done is looked up, never guessed."""
 
+import pytest
+
 from forestall.control.ports import Change, Receipt, StoreUnavailableError
+from forestall.control.publish import PolicyChangeUnderWayError, activate
 from forestall.identity.roles import Role
 from forestall.store.memory import MemoryStore
 from tests.asgi import opened
 from tests.unit.control.crew import Worker, pass_time, submit
+
+STRICTER = [("p.yaml", b"rules: [{id: no, decision: deny, match: {topics: ['**']}}]")]
 
 
 class LosingStore(MemoryStore):
@@ -44,6 +49,44 @@ def test_a_worker_whose_rotation_was_lost_gets_nothing_under_the_old_token() -> 
         assert door.ask("POST", "/api/v1/workers/credentials", again).status == 503
         pass_time(door, 0.1)
         assert worker.ask("lease").status == 401
+
+
+def test_under_a_policy_that_may_have_ended_nothing_is_handed_out() -> None:
+    """The stricter policy is durable, and this process was told that it is not."""
+    store = LosingStore()
+    with opened(store) as door:
+        worker = Worker(door)
+        submit(door)
+        store.lose = True
+        with pytest.raises(StoreUnavailableError):
+            door.run(activate(door.plane, STRICTER, actor="test"))
+        pass_time(door, 0.1)
+        assert worker.lease() == []
+        door.run(activate(door.plane, STRICTER, actor="test"))
+        pass_time(door, 0.1)
+        assert worker.lease() == []
+        assert [each["state"] for each in door.ask("GET", "/api/v1/jobs").json["items"]] == [
+            "DENIED"
+        ]
+
+
+def test_a_policy_that_the_store_does_not_have_is_no_longer_waited_for() -> None:
+    store = LosingStore()
+    with opened(store) as door:
+        worker = Worker(door)
+        job_id = submit(door)["job_id"]
+        door.plane.policy_doubt = StoreUnavailableError("it did not take it")
+        assert worker.lease() == []
+        pass_time(door, 60)
+        (given,) = worker.lease()
+        assert given["job_id"] == job_id
+
+
+def test_two_policies_at_once_are_one_after_the_other() -> None:
+    with opened(MemoryStore()) as door:
+        door.plane.is_activating = True
+        with pytest.raises(PolicyChangeUnderWayError):
+            door.run(activate(door.plane, STRICTER, actor="test"))
 
 
 def test_a_dispatch_whose_answer_was_lost_is_taken_back() -> None:
