@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev serve test check check-all format lock bench bench-policy bench-detect drill-kill sim model clients clean
+.PHONY: help install install-dev serve test check check-all format lock bench bench-policy bench-detect drill-kill drill-leak sim model clients clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,9 @@ model: install-dev ## everything that can happen to a held job, in every order; 
 
 drill-kill: install-dev ## kill -9 server and workers under load, 200 times; count what was lost or ran twice
 	FORESTALL_KILLS=$${FORESTALL_KILLS:-200} $(BIN)/pytest -n 0 -rA tests/e2e/test_kill.py tests/e2e/test_kill_matrix.py
+
+drill-leak: install-dev ## canary secrets in results, searched for in every byte the server sends or stores
+	$(BIN)/pytest -n 0 -rA tests/e2e/test_output_leak.py
 
 bench: install-dev ## measure; results as JSON in bench/results
 	$(BIN)/python -m bench
