@@ -10,7 +10,7 @@ from forestall.control.records import (
     policy_refused,
 )
 from forestall.errors import ForestallError, UnavailableError
-from forestall.output.verdict import missing_classes
+from forestall.output.verdict import CONFIGURED_BY, missing_classes
 from forestall.policy.compile import Snapshot, compile_policy
 from forestall.policy.language import load_policy
 from forestall.policy.problems import PolicyError, Problem
@@ -50,7 +50,9 @@ def _require_enforceable(snapshot: Snapshot) -> None:
             line=rule.line,
             column=1,
             message=f"no detector here finds `{name}`",
-            hint="leave the rule out; with it every result would be withheld",
+            hint=f"name under `detect.{CONFIGURED_BY[name]}` what is yours"
+            if name in CONFIGURED_BY
+            else "leave the rule out; with it every result would be withheld",
         )
         for policy in snapshot.policies
         for rule in policy.output_rules

@@ -13,6 +13,7 @@ import msgspec
 import re2
 
 from forestall.output.detectors import DETECTORS
+from forestall.output.detectors.configured import internal_host, source_path
 from forestall.output.findings import Detector, Finding, Kind, Scan
 from forestall.policy.output_rules import (
     OutputFacts,
@@ -25,6 +26,7 @@ from forestall.policy.rules import Detect, OutputRule, Verdict
 from forestall.policy.snapshot import Snapshot
 from forestall.policy.views import actors_of, views_of
 
+CONFIGURED_BY = {"internal_host": "internal_hosts", "source_path": "source_paths"}
 ALWAYS_REMOVED = frozenset({"secret"})  # where no rule says otherwise, and beside what one says
 _AT_LEVEL = {
     "standard": ALWAYS_REMOVED,
@@ -64,10 +66,15 @@ def _detectors(
     return (*built_in, *(_own_detector(words) for words in own_words))
 
 
+@lru_cache(maxsize=_DETECTOR_SETS_KEPT)
 def _configured(detect: Detect) -> dict[str, Detector]:
-    """The detectors of what only the policy knows."""
-    del detect
-    return {}
+    """The detectors of what only the policy knows, and has said."""
+    made = []
+    if detect.internal_hosts:
+        made.append(internal_host(detect.internal_hosts))
+    if detect.source_paths:
+        made.append(source_path(detect.source_paths))
+    return {each.name: each for each in made}
 
 
 def missing_classes(snapshot: Snapshot) -> tuple[str, ...]:

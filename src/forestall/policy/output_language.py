@@ -4,6 +4,9 @@ An output rule may look at the job alone (a topic whose results nobody sees unre
 says of the result are the content criteria of its match.
 """
 
+import ipaddress
+import re
+
 from forestall.limits import LIST_ITEMS_PER_FIELD_MAX, OUTPUT_RULES_PER_FILE_MAX, REASON_CHARS_MAX
 from forestall.policy.document import Mapping, plain_value
 from forestall.policy.matching import read_match, read_result_content
@@ -14,6 +17,9 @@ from forestall.policy.rules import Detect, OutputRule, OutputTest, Verdict
 SEVERITIES = ("low", "medium", "high", "critical")
 OUTPUT_RULE_KEYS = ("id", "decision", "reason", "match", "unless", "owner", "severity")
 _DETECT_KEYS = ("internal_hosts", "source_paths")
+_HOST = re.compile(r"(?!.*[.][0-9]+$)(?:\*?[.])?[0-9A-Za-z_-]+(?:[.][0-9A-Za-z_-]+)*[.]?")
+_PREFIX_BITS_MIN = 7  # as fc00::/7, the widest that is anybody's own
+_FOLDER = re.compile(r"(?:/+|[A-Za-z]:[\\/]+|\\\\)[^\s/\\].*")
 
 
 def note_id(reader: Reader, entry: Mapping, rule_id: str, first_line: dict[str, int]) -> None:
@@ -79,8 +85,36 @@ def read_detect(reader: Reader, top: Mapping) -> Detect:
     for key, words in named.items():
         if any(not word.strip() for word in words):
             reader.problem(section.entries[key][1], f"an entry of `{key}` is blank")
+        for word in words:
+            if word.strip() and (hint := _REFUSED[key](word)):
+                reader.problem(
+                    section.entries[key][1], f"`{word[:60]}` cannot stand in `{key}`", hint
+                )
     assert all(len(words) <= LIST_ITEMS_PER_FIELD_MAX for words in named.values())
     return Detect(internal_hosts=named["internal_hosts"], source_paths=named["source_paths"])
+
+
+def _no_host(word: str) -> str:
+    """Why an entry names no host; empty when it does."""
+    if _HOST.fullmatch(word):
+        return ""
+    try:
+        network = ipaddress.ip_network(word, strict=False)
+    except ValueError:
+        return "a name such as corp.example.net (punycode), an address, or a range as 10.0.0.0/8"
+    return "" if network.prefixlen >= _PREFIX_BITS_MIN else "a range this wide is everybody's"
+
+
+def _no_folder(word: str) -> str:
+    """Why an entry names no folder; empty when it does."""
+    if "*" in word or "?" in word:
+        return "a folder stands for all in it; it is no pattern"
+    if _FOLDER.fullmatch(word) is None:
+        return "a whole path below the root, such as /srv/app"
+    return ""
+
+
+_REFUSED = {"internal_hosts": _no_host, "source_paths": _no_folder}
 
 
 def read_output_want(

@@ -475,3 +475,18 @@ def test_a_rule_that_nothing_can_enforce_is_not_taken_up(
     with pytest.raises(PolicyError, match="no detector here finds `secret`"):
         enforce(house, POLICY + QUARANTINE)
     assert house.plane.snapshot is in_force
+
+
+def test_a_rule_about_what_is_ours_needs_to_know_what_that_is(house: House) -> None:
+    """The problem says where to name it; named, the policy is taken up."""
+    rules = (
+        f"{POLICY}output_rules:\n"
+        "  - {id: hosts, decision: redact, match: {detectors: [internal_host]}}\n"
+    )
+    with pytest.raises(PolicyError, match="no detector here finds `internal_host`") as raised:
+        enforce(house, rules)
+    assert raised.value.problems[0].hint == "name under `detect.internal_hosts` what is yours"
+    enforce(house, f"{rules}detect: {{internal_hosts: [corp.example.net]}}\n")
+    leased = house.given()
+    house.worker.answer(leased, result={"db": "db.corp.example.net"})
+    assert job(house, leased["job_id"])["output_decision"] == "REDACT"
