@@ -7,7 +7,10 @@ by a function and handed to `scan` beside these.
 from collections.abc import Mapping
 
 from forestall.output.detectors.injection import PROMPT_INJECTION
+from forestall.output.detectors.personal import PERSONAL_DATA
 from forestall.output.detectors.secrets import SECRET
 from forestall.output.findings import Detector
 
-DETECTORS: Mapping[str, Detector] = {each.name: each for each in (SECRET, PROMPT_INJECTION)}
+DETECTORS: Mapping[str, Detector] = {
+    each.name: each for each in (SECRET, PERSONAL_DATA, PROMPT_INJECTION)
+}

@@ -1,0 +1,105 @@
+"""What the words around a number say about it.
+
+Words are told in several languages; a short one counts as a word of its own only, a long one inside
+of names too (`customerPhone`). Linear: RE2 over the little text that a candidate carries.
+"""
+
+import re
+import string
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import re2
+
+from forestall.output.findings import Candidate
+
+_BEFORE_CHARS, _AFTER_CHARS = 64, 24
+_ALONE_CHARS = 5  # shorter words count only where no letter touches them
+_WORD_MEMORY_BYTES = 16 << 20
+_ENDS = f"{string.punctuation}{string.whitespace}"
+
+_ROW_BEFORE = re.compile(r"\b(?=[a-fA-F]{0,3}\d)[0-9A-Fa-f]{4}[ .-]$")
+_ROW_AFTER = re.compile(r"^[ .-](?=[a-fA-F]{0,3}\d)[0-9A-Fa-f]{4}(?:[ .\n\]-]|$)")
+
+_ASCII_RUN = re.compile(r"[a-z][a-z_ .#-]*[a-z]")
+
+Words = Callable[[str], bool]
+
+
+def words(listed: str) -> Words:
+    """Whether one of the words, which bars part, stands in a text, in any case. Compiled when first
+    asked."""
+    those = listed.split("|")
+
+    @cache
+    def compiled() -> Any:
+        options = re2.Options()
+        options.case_sensitive = False
+        options.log_errors = False
+        options.max_mem = _WORD_MEMORY_BYTES
+        short = "|".join(re2.escape(word) for word in those if _short(word))
+        long = "|".join(re2.escape(word) for word in those if not _short(word))
+        forms = [rf"(?:^|[^\pL])(?:{short})s?(?:[^\pL]|$)"] if short else []
+        return re2.compile("|".join([*forms, long] if long else forms), options)
+
+    return lambda text: compiled().search(text.encode("utf-8", "replace")) is not None
+
+
+def keywords(listed: str) -> tuple[str, ...]:
+    """The same words as keywords of a kind. A short one comes with what may stand behind it, so
+    that `tin` does not make the scan look at every `testing`."""
+    forms = dict.fromkeys(
+        form
+        for word in listed.lower().split("|")
+        for form in (_with_ends(word) if _short(word) else (_ascii_of(word),))
+    )
+    return tuple(forms)
+
+
+def _with_ends(word: str) -> tuple[str, ...]:
+    # Two letters and a digit are hexadecimal more often than a word.
+    digits = string.digits if len(word) > 2 else ""
+    return tuple(word + end for end in _ENDS + digits)
+
+
+def _ascii_of(word: str) -> str:
+    # The scan folds the case of ASCII only: of `RODNÉ ČÍSLO` it can look for `rodn`.
+    longest = max(_ASCII_RUN.findall(word), key=len, default="")
+    return longest if len(longest) >= _ALONE_CHARS - 1 else word
+
+
+def _short(word: str) -> bool:
+    return len(word) < _ALONE_CHARS and word.isascii()
+
+
+def in_front(found: Candidate) -> str:
+    """The text in front of the value: also that part of it which the pattern took."""
+    return found.before + found.matched.partition(found.value)[0]
+
+
+def near(found: Candidate, those: Words, *, before: int = _BEFORE_CHARS) -> bool:
+    """Whether one of the words stands close in front, or right behind."""
+    return those(f"{in_front(found)[-before:]}\n{found.after[:_AFTER_CHARS]}")
+
+
+def alone(found: Candidate) -> bool:
+    """Whether nothing else is in the text: then it is what was asked for."""
+    return not in_front(found).strip() and not found.after.strip()
+
+
+def in_a_row(found: Candidate) -> bool:
+    """Whether the groups of a number go on: a table of codes, and no number."""
+    return (
+        _ROW_BEFORE.search(found.before[-8:]) is not None
+        or _ROW_AFTER.match(found.after[:8]) is not None
+    )
+
+
+def part_of_more(found: Candidate) -> bool:
+    """Whether the value goes on: a decimal, a longer number with points, a piece of an id. A comma
+    parts the columns of a table."""
+    before, after = in_front(found)[-2:], found.after[:2]
+    if before[-1:] in ("-", "_", ".", ":", "/") and before[:1].isalnum() and len(before) == 2:
+        return not (before[-1] == ":" and before[0].isalpha())
+    return after[:1] in ("-", "_", ".", ":", "/", "+", "=") and after[1:].isalnum()

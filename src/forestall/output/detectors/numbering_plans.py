@@ -1,0 +1,89 @@
+"""The numbering plans of the world: which digits are a telephone number somewhere.
+
+From the tables of `phonenumbers`, made into one linear-time pattern for each country code; none of
+its code that reads numbers runs. Loaded when the first number is looked up.
+"""
+
+from functools import cache, lru_cache
+from typing import Any
+
+import re2
+
+_NUMBERS_KEPT = 4_096
+_PLAN_MEMORY_BYTES = 64 << 20
+_SORTS = (
+    *("fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost", "personal_number"),
+    *("voip", "pager", "uan", "voicemail"),
+)
+# Where numbers without a country may be from, the commonest first: a number is looked up in each.
+_REGIONS = (
+    *("US", "GB", "DE", "FR", "IT", "ES", "NL", "BE", "CH", "AT", "SE", "NO", "DK", "FI", "PL"),
+    *("PT", "IE", "AU", "NZ", "BR", "IN", "JP", "CN", "KR", "TR", "PH", "ZA", "MX", "CZ", "HU"),
+    *("GR", "RO", "SI", "HR", "SK", "BG", "EE", "LT", "LV", "IL", "UA"),
+)
+
+
+def _patterns(region: str, code: int) -> list[str]:
+    """What the plan of a region says of its numbers, as patterns of digits."""
+    from phonenumbers.phonemetadata import PhoneMetadata
+
+    if region == "001":
+        plan = PhoneMetadata.metadata_for_nongeo_region(code, None)
+    else:
+        plan = PhoneMetadata.metadata_for_region(region, None)
+    given = (getattr(plan, name, None) for name in _SORTS)
+    return [sort.national_number_pattern for sort in given if sort and sort.national_number_pattern]
+
+
+@cache
+def _plan(code: int) -> Any:
+    """The numbers of a country code, without it; None when there is no such country."""
+    from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
+
+    regions = COUNTRY_CODE_TO_REGION_CODE.get(code, ())
+    forms = [form for region in regions for form in _patterns(region, code)]
+    return re2.compile("|".join(forms), _plan_options()) if forms else None
+
+
+@cache
+def _dialled() -> Any:
+    """The numbers of the commonest regions, as they are dialled there."""
+    from phonenumbers.phonemetadata import PhoneMetadata
+
+    forms = []
+    for region in _REGIONS:
+        plan = PhoneMetadata.metadata_for_region(region, None)
+        prefix = plan.national_prefix if plan is not None else None
+        front = f"(?:{prefix})?" if prefix else ""
+        forms.append(f"{front}(?:{'|'.join(_patterns(region, 0))})")
+    return re2.compile("|".join(forms), _plan_options())
+
+
+def _plan_options() -> Any:
+    options = re2.Options()
+    options.log_errors = False
+    options.never_capture = True
+    options.max_mem = _PLAN_MEMORY_BYTES
+    return options
+
+
+@lru_cache(maxsize=_NUMBERS_KEPT)
+def international(digits: str) -> bool:
+    """Whether a numbering plan has the number; `digits` begin with the country code."""
+    if not 7 <= len(digits) <= 15:
+        return False
+    for size in (1, 2, 3):
+        plan = _plan(int(digits[:size]))
+        if plan is not None:
+            rest = digits[size:].encode()
+            # Once more without a trunk zero kept behind the country: +44 (0)20 ...
+            return plan.fullmatch(rest) is not None or (
+                rest[:1] == b"0" and plan.fullmatch(rest[1:]) is not None
+            )
+    return False
+
+
+@lru_cache(maxsize=_NUMBERS_KEPT)
+def national(digits: str) -> bool:
+    """Whether some numbering plan among the common ones has the number as it is dialled there."""
+    return _dialled().fullmatch(digits.encode()) is not None

@@ -1,0 +1,66 @@
+"""Personal data: addresses of e-mail. Those of examples count: an address is one, whoever owns it.
+
+Not an address: the user of a connection (`ssh root@host`, `https://user@host`, `git@host:path`), a
+package at a version, a picture at twice its size, a unit of systemd.
+"""
+
+import re
+
+from forestall.output.findings import Candidate, Kind
+
+# Without counts and classes of letters, which make the automaton large. The check does the rest.
+# Letters beyond ASCII that stand in words with ASCII ones, and those of scripts that write without
+# spaces: there an address begins where ASCII does. Neither has punctuation.
+_ACCENTED = r"\x{c0}-\x{d6}\x{d8}-\x{f6}\x{f8}-\x{52f}"
+_OTHER = r"\x{530}-\x{1fff}\x{2c00}-\x{2dff}\x{3040}-\x{d7ff}\x{f900}-\x{fefe}\x{10000}-\x{10ffff}"
+_USER = rf"[0-9A-Za-z_+.%{_ACCENTED}-][0-9A-Za-z_+.%'{_ACCENTED}-]*|[{_OTHER}]+"
+_HOST = rf"(?:[0-9A-Za-z{_ACCENTED}{_OTHER}-]+\.)+"
+_TOP = rf"(?:xn--[0-9A-Za-z-]+|[A-Za-z{_ACCENTED}]+|[{_OTHER}]+)"
+# Endings of files and of units that no country and no registry has.
+_NO_TOPS = (
+    *("png", "jpg", "jpeg", "gif", "svg", "webp", "ico", "css", "js", "mjs", "ts", "tsx"),
+    *("jsx", "json", "yaml", "yml", "toml", "xml", "html", "htm", "pyc", "rb", "go", "java"),
+    *("class", "jar", "txt", "log", "lock", "cfg", "conf", "ini", "sql", "csv", "pdf", "tar"),
+    *("gz", "service", "socket", "target", "timer", "mount", "device", "slice", "scope"),
+    *("localhost", "localdomain", "beta", "alpha", "rc", "snapshot"),
+)
+_PRIVATE_TOPS = frozenset(("local", "internal", "lan", "corp", "home", "intranet"))
+_CONNECTION = re.compile(r"://[^\s/@]{0,64}$|\b(?:ssh|scp|sftp|rsync|mosh|git clone)\s[^\n]{0,40}$")
+_ALGORITHMS = frozenset(("openssh.com", "libssh.org"))  # they name ciphers so
+_TECHNICAL = frozenset(("git", "noreply", "no-reply", "donotreply", "do-not-reply", "root"))
+_VERSION = re.compile(r"^v?\d+\.\d|^\d+x\.")
+_LOCAL_CHARS_MAX, _HOST_CHARS_MAX, _LABEL_CHARS_MAX = 64, 253, 63
+
+
+def _address(found: Candidate) -> float | None:
+    user, _, host = found.value.rpartition("@")
+    host = host.lower()
+    top = host.rpartition(".")[2]
+    if len(user) > _LOCAL_CHARS_MAX or len(host) > _HOST_CHARS_MAX or top in _NO_TOPS:
+        return None
+    if host in _ALGORITHMS or _VERSION.match(host) or ".." in user:
+        return None
+    if not 2 <= len(top) <= _LABEL_CHARS_MAX or ".-" in f".{host}" or "-." in host:
+        return None
+    if not any(map(str.isalnum, user)) or found.after[:1].isalnum():
+        return None
+    if _CONNECTION.search(found.before) or (user == "git" and found.after[:1] in (":", "/")):
+        return None
+    if found.after[:1] == "(" or found.before[-1:] == "@":  # a call, a scope of packages
+        return None
+    if top in _PRIVATE_TOPS:  # a machine's prompt looks the same
+        return None if found.after[:1] in (":", "]") else 0.6
+    return 0.6 if user.lower() in _TECHNICAL else 0.95
+
+
+KINDS: tuple[Kind, ...] = (
+    Kind(name="email", pattern=rf"(?:{_USER})@{_HOST}{_TOP}", check=_address),
+    Kind(
+        name="email",
+        pattern=rf"\"[^\"@\\\n]{{1,62}}\"@{_HOST}{_TOP}",
+        keywords=('"@',),
+        before=66,
+        after=320,
+        check=_address,
+    ),
+)

@@ -1,0 +1,95 @@
+"""Personal data: addresses of machines on the network. Those of private ranges are less sure.
+
+Addresses reserved for documentation count: labels call them addresses. What names no machine does
+not: unspecified, loopback, masks, multicast. Versions and section numbers look alike; what stands
+around tells.
+"""
+
+import ipaddress
+import re
+
+from forestall.output.detectors.context import near, words
+from forestall.output.findings import Candidate, Kind
+
+_NETWORK = words(
+    "ip|ips|ipv4|ipv6|addr|address|host|hosts|client|remote|server|gateway|dns|subnet|cidr|"
+    "peer|connect|listen|forwarded|adresse|dirección|indirizzo|endereço|адрес|地址|アドレス|ping|"
+    "route|inet|inet6|nameserver|login|ssh|source|src|dst|url|node"
+)
+_VERSION = re.compile(
+    r"(?:version|versione?|vers\.?|release|rev|section|chapter|build|firmware|oid|tag|ver)"
+    r"s?_{0,2}[\\\"']{0,2}\s{0,2}[:=]?\s{0,2}[\"']?[v(]?$|[=<>~^]=?\s?$|[A-Za-z]/$|[.\w-]$|@$|§\s?$",
+    re.IGNORECASE,
+)
+_DECIMAL_AFTER = re.compile(r"^[\s,-]{0,2}\d*\.\d+(?:\.\d+)?(?:[^.\d]|$)")
+_SMALL = 20  # octets below are as in a version; one above may be too
+
+
+def _v4(found: Candidate) -> float | None:
+    value = found.value
+    if value.count(".") != 3:
+        return None
+    parts = value.split(".")
+    if any(len(part) > 1 and part[0] == "0" for part in parts):
+        return None
+    octets = [int(part) for part in parts]
+    first = octets[0]
+    if max(octets) > 255 or first in (0, 127) or first >= 224:
+        return None
+    after = found.after
+    small = sum(octet >= _SMALL for octet in octets) < 2 and first != 10
+    named = near(found, _NETWORK, before=40)
+    if small and not named and not after.startswith(":"):
+        return None
+    version = _VERSION.search(found.before[-24:])
+    if version is not None and not (version[0][-1:] == "=" and named):
+        return None
+    if after[:1] in (".", "-", "_", "+") and after[1:2].isalnum():
+        return None
+    if _DECIMAL_AFTER.match(after) is not None:
+        return None
+    private = first == 10 or octets[:2] == [192, 168] or (first == 172 and 16 <= octets[1] < 32)
+    return (0.6 if private or octets[:2] == [169, 254] else 0.8) + (0.15 if named else 0.0)
+
+
+def _v6(found: Candidate) -> float | None:
+    value = found.value
+    before, after = found.before[-1:], found.after[:1]
+    if before.isalnum() or before in (":", ".") or after.isalnum() or after == ":":
+        return None
+    try:
+        address = ipaddress.IPv6Address(value)
+    except ValueError:
+        return None
+    if address.is_loopback or address.is_unspecified or address.is_multicast:
+        return None
+    groups = [each for each in value.split(":") if each]
+    if not any(map(str.isdigit, value)) and len(groups) < 6:
+        return None
+    telling = (
+        len(groups) >= 4 or "." in value or (len(value.split(":")[0]) >= 3 and len(groups) > 1)
+    )
+    if not telling and not near(found, _NETWORK, before=32):
+        return None
+    return 0.7 if address.is_link_local or value[:2].lower() in ("fc", "fd") else 0.9
+
+
+def _full(found: Candidate) -> float | None:
+    return _v6(found) if ":" in found.value else _v4(found)
+
+
+KINDS: tuple[Kind, ...] = (
+    Kind(
+        name="ip_address",
+        pattern=r"\b(?:[0-9]{1,3}\.){3,}[0-9]{1,3}\b|(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}\b",
+        check=_full,
+    ),
+    Kind(
+        name="ip_address",
+        pattern=r"[0-9a-fA-F:]*::[0-9a-fA-F:.]*[0-9a-fA-F]",
+        keywords=("::",),
+        before=40,
+        after=48,
+        check=_v6,
+    ),
+)

@@ -1,0 +1,82 @@
+"""Numbers that states give to persons: specimens that they or the standards print, or made up.
+
+`SPECIMENS` has the word and the number apart, so that a test can spoil the number.
+"""
+
+# Kind, a word for it, a number; behind it, where the last character does not check: "".
+SPECIMENS = (
+    ("au_medicare", "medicare", "2123 45670 1"),
+    ("au_tfn", "TFN", "123 456 782"),
+    ("be_rijksregister", "rijksregister", "85.07.30-033.28"),
+    ("bg_egn", "EGN", "7523169263"),
+    ("br_cpf", "CPF", "529.982.247-25"),
+    ("ca_sin", "SIN", "193-456-787"),
+    ("ch_ahv", "AHV", "756.9217.0769.85"),
+    ("cl_rut", "RUT", "12.345.678-5"),
+    ("cn_resident_id", "身份证", "11010519491231002X"),
+    ("cz_rodne_cislo", "rodné číslo", "710319/2745"),
+    ("de_tax_id", "Steuer-ID", "86095742719"),
+    ("dk_cpr", "CPR", "070761-4285"),
+    ("ee_lt_code", "isikukood", "37605030299"),
+    ("es_dni", "DNI", "12345678Z"),
+    ("es_nie", "NIE", "X1234567L"),
+    ("fi_hetu", "HETU", "131052-308T"),
+    ("fr_nir", "NIR", "2 55 08 14 168 025 38"),
+    ("gr_amka", "AMKA", "01013099997"),
+    ("hk_id", "HKID", "A123456(3)"),
+    ("hr_oib", "OIB", "69435151530"),
+    ("ie_pps", "PPS", "1234567T"),
+    ("il_id", "teudat zehut", "123456782"),
+    ("in_aadhaar", "Aadhaar", "2341 2341 2346"),
+    ("in_pan", "PAN", "ABCPE1234F"),
+    ("it_codice_fiscale", "codice fiscale", "RSSMRA85T10A562S"),
+    ("jp_my_number", "マイナンバー", "123456789018"),
+    ("kr_rrn", "주민등록번호", "900101-1234568"),
+    ("mx_curp", "CURP", "HEGG560427MVZRRL04"),
+    ("nl_bsn", "BSN", "111222333"),
+    ("no_fodselsnummer", "fødselsnummer", "01010750160"),
+    ("pl_pesel", "PESEL", "44051401359"),
+    ("pt_nif", "contribuinte", "123456789"),
+    ("ro_cnp", "CNP", "1800101221144"),
+    ("se_personnummer", "personnummer", "811228-9874"),
+    ("sg_nric", "NRIC", "S1234567D"),
+    ("th_id", "thai id", "1-2345-67890-12-1"),
+    ("tr_kimlik", "kimlik", "10000000146"),
+    ("uk_nhs", "NHS", "943 476 5919"),
+    ("uk_nino", "NINO", "AB 12 34 56 C"),
+    ("us_mbi", "MBI", "1EG4-TE5-MK73"),
+    ("za_id", "ID number", "8001015009087"),
+)
+# Without a check, or with one in the middle: another last character is another number.
+UNCHECKED = ("au_medicare", "in_pan", "uk_nino", "us_mbi")
+
+FOUND = (
+    *(f"{word}: «{number}»" for _, word, number in SPECIMENS),
+    "The patient («756.9217.0769.85») called",
+    "cliente RSSMRA85T10A562S".replace("RSSMRA85T10A562S", "«RSSMRA85T10A562S»"),
+    "«529.982.247-25»",
+    "«11010519491231002X»",
+    "«131052-308T»",
+    "«44051401359»",
+    "«10000000146»",
+    "row 7,«529.982.247-25»,x",
+    "DNI «12.345.678-Z»",
+    "«2 55 08 14 168 025 38»",
+)
+NOTHING = (
+    "44051401358",
+    "id 44051401359 in a sentence",
+    "order 10000000146",
+    "529.982.247-26",
+    "11010519491231002Y",
+    "version 756.9217.0769.86",
+    "20240101T",
+    "810101-0001",
+    "build 123456782",
+    "GB123456C",
+    "tin 123",
+    "testing 86095742719 times",
+    "panel ABCPE1234FX",
+    "d41d8cd98f00b204e9800998ecf8427e",
+    "255081416802538 rows",
+)
