@@ -16,6 +16,7 @@ from typing import Any
 
 from tests.unit.output.samples import SECRETS, drawn, dull, short
 
+from bench import detect_personal
 from forestall.output.detectors import DETECTORS
 from forestall.output.findings import Detector
 from forestall.output.scan import scan
@@ -30,10 +31,18 @@ def run() -> dict[str, Any]:
     speed = _speed()
     families = _families()
     labelled = _labelled()
-    table = "\n\n".join(
-        (_table(speed), _table(families), _table(labelled) if labelled else "no labelled data")
-    )
-    return {"speed": speed, "own": families, "labelled": labelled, "table": table}
+    log = _filled(_log_line, random.Random(SEED), 100_000)
+    personal = detect_personal.own(log)
+    people = detect_personal.labelled(LABELLED / "pii.jsonl")
+    tables = (speed, families, labelled, personal, people)
+    return {
+        "speed": speed,
+        "own": families,
+        "labelled": labelled,
+        "personal data, own": personal,
+        "personal data, labelled": people,
+        "table": "\n\n".join(_table(each) if each else "no labelled data" for each in tables),
+    }
 
 
 # -- speed --
