@@ -8,7 +8,11 @@ import binascii
 import math
 import re
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
+from operator import add
+
+import re2
 
 from forestall.output.findings import Candidate, Check
 
@@ -46,17 +50,29 @@ _FOLLOWS = [
 _WORDLIKE_MIN = 0.2  # mean over a value: names are above 0.27, random letters below 0.15
 _LETTERS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _A = ord("a")
-_PLACEHOLDER = re.compile(
+
+
+def holder(pattern: str) -> Callable[[str], bool]:
+    """Whether a pattern, in any case, is somewhere in a value. RE2: long alternatives of words cost
+    ten times as much in `re`, and hostile texts are full of what has to be judged."""
+    options = re2.Options()
+    options.case_sensitive = False
+    options.never_capture = True
+    compiled = re2.compile(pattern, options)
+    return lambda value: compiled.search(value.encode("utf-8", "replace")) is not None
+
+
+_is_placeholder = holder(
     r"example|sample|placeholder|change[-_]?(?:me|it)|your[-_]|[-_<]your|dummy|redacted|replace"
-    r"|insert[-_]|x{4,}|\*{3,}|\.{3}|…|#{4,}|-{5,}|_{5,}|<[\w -]+>|\$[{(]|^\$\w"
+    r"|insert[-_]|x{4,}|\*{3,}|\.{3}|…|#{4,}|-{5,}|_{5,}|<[\pL\pN_ -]+>|\$[{(]|^\$\w"
     r"|\{\{|\}\}|%\(|%[sdr]\b"
-    r"|#\{|^%\w+%$|\$\$|^\{[\w.:-]*\}|\[[\w-]+\]|my[-_](?:secret|token|password|api|key)"
+    r"|#\{|^%\w+%$|\$\$|^\{[\w.:-]*\}|\[[\pL\pN_-]+\]|my[-_](?:secret|token|password|api|key)"
     r"|process\.env|os\.environ|getenv|secret://|vault:|^arn:|^projects/"
     r"|^(?:true|false|null|none|nil|undefined|unset|empty|string|secret|password|passwd|token|key"
-    r"|value|todo|tbd|n/?a|test|default|optional|required|disabled|enabled|hidden|masked|admin)$",
-    re.IGNORECASE,
+    r"|value|todo|tbd|n/?a|test|default|optional|required|disabled|enabled|hidden|masked|admin)$"
 )
 _RUN = re.compile(r"abcdefg[a-z]*|1234567[890]*|0123456[789]*", re.IGNORECASE)
+_STEPS = frozenset(chr(a) + chr(b) for a in range(128) for b in (a, a + 1))
 _LOOKED_AT_CHARS = 192  # of a value: enough to judge, and a bound on what judging costs
 _HEX = re.compile(r"[0-9a-f]{16,}|[0-9A-F]{16,}")
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -86,14 +102,17 @@ def monotonous(value: str) -> bool:
     commonest = Counter(value.lower()).most_common(1)[0][1]
     if commonest * 2 > len(value):
         return True
-    steps = sum(ord(b) - ord(a) in (0, 1) for a, b in pairwise(value))
+    if value.isascii():
+        steps = sum(map(_STEPS.__contains__, map(add, value, value[1:])))
+    else:
+        steps = sum(ord(b) - ord(a) in (0, 1) for a, b in pairwise(value))
     return steps * 2 > len(value)
 
 
 def placeholder(value: str) -> bool:
     """Something that stands for a secret: a variable, an example, a mask, a word for it."""
     value = value[:_LOOKED_AT_CHARS]
-    if _PLACEHOLDER.search(value) is not None or monotonous(value):
+    if monotonous(value) or _is_placeholder(value):
         return True
     run = _RUN.search(value)
     return run is not None and 3 * len(run[0]) >= len(value)

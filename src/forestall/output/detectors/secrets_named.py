@@ -6,7 +6,7 @@ The farther the name and the value are apart in form, the more random the value 
 
 import re
 
-from forestall.output.detectors.checks import placeholder, random, switches, wordlike
+from forestall.output.detectors.checks import holder, placeholder, random, switches, wordlike
 from forestall.output.findings import Candidate, Kind
 
 _PASSES = r"passw(?:or)?d|passphrase|passwd|pwd|passcode|\bpass|[_-]pass|\bpw|[_-]pw"
@@ -21,20 +21,21 @@ _SEPARATOR = (
 _BARE = r"[^\s\"'`<>,;(){}\[\]]"
 
 # A name that says what is public or what is only spoken of.
-_NOT_SECRET_NAME = re.compile(
-    r"public|checksum|digest|integrity|fingerprint|sha(?:1|256|512)|commit|hash(?!i)|revision"
+
+_is_no_name_of_a_secret = holder(
+    r"public|checksum|digest|integrity|fingerprint|sha(?:1|256|512)|commit|hash(?:[^i]|$)|revision"
     r"|(?:id|ids|name|names|file|path|type|url|uri|length|size|count|index|format|version|prefix"
     r"|status|date|time|limit|max|min|field|label|header|expiry|expires|class|column|alias|arn"
     r"|usage|hint|policy|policies|provider|scope|enabled|required|manager|store|handler|regex"
     r"|pattern|ref|reference|email|user|endpoint|audience|issuer)$"
     r"|primary_?key|foreign|keyword|keyboard|monkey|hockey|turkey|keyframe|keypress|tokenize"
     r"|token_?type|max_?token|hotkey|key_?code|sort_?key|cache_?key|partition|author\b|authors"
-    r"|authority|authentic|sessionid$",
-    re.IGNORECASE,
+    r"|authority|authentic|sessionid$"
 )
 _CODE = re.compile(
     r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\(?|[A-Za-z_]\w*\(.*|[A-Za-z_]\w*\[.*|&&|\|\||=>|[-=]>|::"
 )
+_BACKWARDS = re.compile(r"[\w.-]{0,40}")
 _NAME = re.compile(r"(\w[\w .-]*)\W*$")
 _PATHLIKE = re.compile(r"^(?:\.{0,2}/|[A-Za-z]:\\|https?:|file:|~/)|/[\w.-]+/[\w.-]+\.\w{1,5}$")
 _LOOKED_AT_CHARS = 192
@@ -49,8 +50,9 @@ def _code(value: str) -> bool:
 def _name(found: Candidate) -> str:
     """The whole name in front of the value, with what stands in front of the match."""
     front = found.matched[: found.matched.find(found.value)][-_LOOKED_AT_CHARS:]
-    before = re.search(r"[\w.-]{0,40}$", found.before)
-    named = _NAME.search((before[0] if before else "") + front)
+    before = _BACKWARDS.match(found.before[::-1])
+    assert before is not None, "it matches the empty text"
+    named = _NAME.search(before[0][::-1] + front)
     return named[1] if named else front
 
 
@@ -58,7 +60,7 @@ def _refused(found: Candidate) -> bool:
     value = found.value[:_LOOKED_AT_CHARS]
     return (
         placeholder(value)
-        or _NOT_SECRET_NAME.search(_name(found).rstrip(" .-_")) is not None
+        or _is_no_name_of_a_secret(_name(found).rstrip(" .-_"))
         or _PATHLIKE.search(value) is not None
         or _VERSION.search(value) is not None
     )
