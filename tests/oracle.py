@@ -18,8 +18,10 @@ import msgspec
 import re2
 
 from forestall.facts.derive import DEFAULT_DERIVATIONS, DERIVED_LABELS, derive
-from forestall.facts.detect import DETECTORS
+from forestall.facts.detect import has_traversal
 from forestall.facts.origin import Origin
+from forestall.output.detectors import DETECTORS
+from forestall.output.scan import scan
 from forestall.policy import Effect, Policy, Request
 from forestall.policy.rules import (
     ApprovalTerms,
@@ -299,7 +301,9 @@ def content_field(match: ContentMatch, request: Request) -> bool:
     as_json = json.dumps([request.payload, request.args], ensure_ascii=False, separators=(",", ":"))
     criteria = []
     if match.detectors:
-        criteria.append(any(DETECTORS[name](text) for name in match.detectors for text in texts))
+        classes = [DETECTORS[name] for name in match.detectors if name in DETECTORS]
+        climbs = "path_traversal" in match.detectors and any(has_traversal(text) for text in texts)
+        criteria.append(climbs or bool(scan(as_json, detectors=classes).findings))
     if match.keywords:
         criteria.append(
             any(as_read(word) in as_read(text) for word in match.keywords for text in texts)

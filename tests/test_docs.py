@@ -22,8 +22,8 @@ from click.testing import CliRunner
 from forestall.cli import output
 from forestall.cli.main import cli
 from forestall.identity.roles import PERMISSIONS, Permission, Role
-from forestall.output.cases import judge_case
 from forestall.policy import PolicyError, Snapshot, compile_policy, evaluate, load_policy
+from forestall.policy.output_cases import judge_case
 from forestall.policy.testing import load_cases, run_tests
 from forestall.server.settings import BOOTSTRAP_KEY_VARIABLE, DEFAULTS
 from tests.asking import asked, instant

@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from forestall.facts.derive import DEFAULT_DERIVATIONS
-from forestall.facts.detect import DETECTORS
 from forestall.facts.origin import Origin
 from forestall.policy import Effect, Policy, Request
+from forestall.policy.content import PAYLOAD_DETECTORS
 from forestall.policy.request import Delegation, ToolCall
 from forestall.policy.rules import (
     ApprovalTerms,
@@ -196,7 +196,9 @@ approval_terms = st.builds(
 approvers = st.lists(st.sets(st.sampled_from(ROLES)), max_size=5)
 
 _CRITERIA: dict[str, st.SearchStrategy[Any]] = {
-    "detectors": st.lists(st.sampled_from(sorted(DETECTORS)), min_size=1, max_size=2).map(tuple),
+    "detectors": st.lists(st.sampled_from(sorted(PAYLOAD_DETECTORS)), min_size=1, max_size=2).map(
+        tuple
+    ),
     "keywords": st.lists(st.sampled_from(["A", "rm", "é", "\uff53ecret", "7"]), min_size=1).map(
         tuple
     ),

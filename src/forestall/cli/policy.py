@@ -157,7 +157,7 @@ def test(
         raise PolicyError(problems)
     judge: Judge | None = None
     if output_cases_of(snapshot, files):
-        from forestall.output.cases import judge_case
+        from forestall.policy.output_cases import judge_case
 
         judge = judge_case
     outcomes = run_tests(snapshot, files, judge=judge)

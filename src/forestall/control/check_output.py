@@ -19,10 +19,10 @@ from forestall.limits import FINDINGS_KEPT_MAX, SCAN_FINDINGS_MAX
 from forestall.output.findings import Budget, Finding, Scan
 from forestall.output.redact import redact
 from forestall.output.scan import scan
-from forestall.output.verdict import Ruling, detectors_for, judge
 from forestall.policy.compile import Snapshot
 from forestall.policy.request import Request
 from forestall.policy.rules import Verdict
+from forestall.policy.verdict import Ruling, detectors_for, judge
 
 OUTPUT_QUARANTINED = "output_quarantined"
 WITHHELD_TEXT = "[withheld by the output policy]"

@@ -10,11 +10,11 @@ from forestall.control.records import (
     policy_refused,
 )
 from forestall.errors import ForestallError, UnavailableError
-from forestall.output.verdict import CONFIGURED_BY, missing_classes
 from forestall.policy.compile import Snapshot, compile_policy
 from forestall.policy.language import load_policy
 from forestall.policy.problems import PolicyError, Problem
 from forestall.policy.rules import Policy
+from forestall.policy.verdict import CONFIGURED_BY, missing_classes
 
 PLATFORM_TENANT = "default"  # whose log entries the deployment's own events are
 

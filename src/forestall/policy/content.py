@@ -3,16 +3,20 @@
 Inside a criterion any entry will do; all criteria that are given must hold.
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from forestall.facts.detect import DETECTORS, folded, texts_of
+from forestall.facts.detect import folded, has_traversal, texts_of
 from forestall.policy.arguments import compile_pattern
 from forestall.policy.globs import compile_globs
 from forestall.policy.request import Request
 from forestall.policy.rules import ContentMatch
 
+# Of the classes of results, those that a payload may be asked for, and one that is no class.
+TRAVERSAL = "path_traversal"
+PAYLOAD_DETECTORS = (TRAVERSAL, "personal_data", "prompt_injection", "secret")
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -33,8 +37,7 @@ def compile_content(match: ContentMatch) -> Callable[[Request], bool]:
         patterns = [compile_pattern(text) for text in match.patterns]
         tests.append(lambda request, texts: any(p.search(text) for p in patterns for text in texts))
     if match.detectors:
-        detectors = [DETECTORS[name] for name in match.detectors]
-        tests.append(lambda request, texts: any(d(text) for d in detectors for text in texts))
+        tests.append(_any_detector(match.detectors))
 
     def holds(request: Request) -> bool:
         texts = list(texts_of((request.payload, request.args)))
@@ -43,9 +46,46 @@ def compile_content(match: ContentMatch) -> Callable[[Request], bool]:
     return holds
 
 
+def _any_detector(names: Sequence[str]) -> Callable[[Request, list[str]], bool]:
+    looks = [_finds(name for name in names if name != TRAVERSAL)] if {*names} - {TRAVERSAL} else []
+    traversal = TRAVERSAL in names
+
+    def holds(request: Request, texts: list[str]) -> bool:
+        return (traversal and any(has_traversal(text) for text in texts)) or any(
+            look(request) for look in looks
+        )
+
+    return holds
+
+
+def _finds(names: Iterable[str]) -> Callable[[Request], bool]:
+    """Whether the payload as JSON holds what a scan of a result would find; what cannot be looked
+    at whole is taken to hold it."""
+    # Imported here: few policies name any, and the tables take long to load.
+    from forestall.output.detectors import DETECTORS
+    from forestall.output.findings import Budget
+    from forestall.output.scan import scan
+
+    detectors = tuple(DETECTORS[name] for name in sorted(names))
+    budget = Budget(findings_max=1)  # one is enough: a second ends the scan
+
+    def finds(request: Request) -> bool:
+        seen = scan(_as_json(request), detectors=detectors, budget=budget)
+        return bool(seen.findings) or not seen.complete
+
+    return finds
+
+
+def _as_json(request: Request) -> bytes:
+    try:
+        return _ENCODER.encode((request.payload, request.args))
+    except UnicodeEncodeError:  # half a character, as strict JSON may hold one
+        return json.dumps((request.payload, request.args)).encode()
+
+
 def payload_size(request: Request) -> int:
     """Bytes of the payload as JSON."""
-    return len(_ENCODER.encode((request.payload, request.args)))
+    return len(_as_json(request))
 
 
 def content_type(request: Request) -> str:

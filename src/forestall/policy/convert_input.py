@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from forestall.facts.detect import DETECTORS
 from forestall.policy.arguments import ArgumentError, compile_pattern
+from forestall.policy.content import PAYLOAD_DETECTORS
 from forestall.policy.convert_match import converted_texts, converted_topics
 from forestall.policy.convert_words import (
     ConvertedRule,
@@ -170,11 +170,12 @@ def _detectors(reader: Reader, block: Mapping, notes: Notes) -> list[str]:
             continue
         for word in reader.words(block, key):
             name = _DETECTOR_OF.get(word, word)
-            if name not in DETECTORS:
+            if name not in PAYLOAD_DETECTORS:
                 reader.problem(
                     block.entries[key][1],
                     f"there is no detector `{word}` here",
-                    f"detectors: {', '.join(DETECTORS)}; or say with `patterns` what it looks for",
+                    f"detectors: {', '.join(PAYLOAD_DETECTORS)};"
+                    " or say with `patterns` what it looks for",
                 )
                 continue
             found[name] = None

@@ -5,10 +5,10 @@ import collections.abc
 from collections.abc import Callable, Collection
 from typing import Any
 
-from forestall.facts.detect import DETECTORS
 from forestall.limits import ARG_CONDITIONS_MAX, INTEGER_MAX
 from forestall.policy.arguments import ArgumentError, compile_condition, compile_pattern, parse_path
 from forestall.policy.calendar import DAYS, CalendarError, parse_hours, zone
+from forestall.policy.content import PAYLOAD_DETECTORS
 from forestall.policy.document import Mapping, Node, Scalar, Sequence, plain_value
 from forestall.policy.peer_words import PEER_DELEGATION_KEYS, PEER_MATCH_KEYS, PEER_MCP_KEYS
 from forestall.policy.problems import did_you_mean
@@ -232,7 +232,9 @@ def read_payload_content(reader: Reader, match: Mapping) -> ContentMatch:
             compile_pattern(text)
         except ArgumentError as cause:
             reader.problem(match.entries["patterns"][1], f"`{text[:60]}`: {cause}")
-    return _content_match(reader, match, DETECTORS, reader.words(match, "keywords"), patterns)
+    return _content_match(
+        reader, match, PAYLOAD_DETECTORS, reader.words(match, "keywords"), patterns
+    )
 
 
 def read_result_content(reader: Reader, match: Mapping) -> ContentMatch | None:

@@ -23,7 +23,7 @@ from forestall.policy.request import Request
 from forestall.policy.rules import Clause, Detect, Effect, OutputRule, Policy, Rule
 
 # Raised whenever the same policy and request may decide otherwise than before.
-ENGINE_VERSION = 2
+ENGINE_VERSION = 3
 
 
 class RuleError(Exception):

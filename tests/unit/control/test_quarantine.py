@@ -470,7 +470,7 @@ def test_a_rule_that_nothing_can_enforce_is_not_taken_up(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The policy in force stays; otherwise every result would be withheld."""
-    monkeypatch.setattr("forestall.output.verdict.DETECTORS", {})
+    monkeypatch.setattr("forestall.policy.verdict.DETECTORS", {})
     in_force = house.plane.snapshot
     with pytest.raises(PolicyError, match="no detector here finds `secret`"):
         enforce(house, POLICY + QUARANTINE)

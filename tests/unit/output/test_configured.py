@@ -6,11 +6,11 @@ import pytest
 
 from forestall.output.detectors.configured import internal_host, source_path
 from forestall.output.scan import scan
-from forestall.output.verdict import detectors_for, judge, missing_classes
 from forestall.policy.compile import compile_policy
 from forestall.policy.language import load_policy
 from forestall.policy.problems import PolicyError
 from forestall.policy.request import Request
+from forestall.policy.verdict import detectors_for, judge, missing_classes
 
 HOSTS = (
     "corp.example.net",

@@ -8,10 +8,10 @@ import pytest
 
 from forestall.output.findings import Budget
 from forestall.output.scan import scan
-from forestall.output.verdict import Ruling, content_type_of, detectors_for, judge
 from forestall.policy.compile import compile_policy
 from forestall.policy.language import load_policy
 from forestall.policy.request import Request
+from forestall.policy.verdict import Ruling, content_type_of, detectors_for, judge
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECRET = "ghp_" + "Zq3vN8rT1xK5mB7wY2cD4fG6hJ9kL0pSaUeI"

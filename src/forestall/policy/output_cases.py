@@ -3,10 +3,10 @@
 import msgspec
 
 from forestall.output.scan import scan
-from forestall.output.verdict import content_type_of, detectors_for, judge
 from forestall.policy.rules import OutputTest, Verdict
 from forestall.policy.snapshot import Snapshot
 from forestall.policy.testing import CASES_AT, request_of
+from forestall.policy.verdict import content_type_of, detectors_for, judge
 
 
 def judge_case(snapshot: Snapshot, case: OutputTest) -> tuple[Verdict, str]:
