@@ -18,6 +18,7 @@ class Id(NamedTuple):
     shape: str  # RE2: how it is written behind one of the words
     free: str = ""  # RE2: how it has to be written to be found without one; empty: it is not
     sure: float = 0.0  # then
+    unchecked: Callable[[str], bool] | None = None  # behind a word: a number that has no check
 
 
 _ELEVEN = "[0-9]{11}"
@@ -72,6 +73,7 @@ _EUROPE = (
         "[0-3][0-9]{5}-?[0-9]{4}",
         "[0-3][0-9]{5}-[0-9]{4}",
         0.5,
+        numbers.dk_cpr_unchecked,
     ),
     Id(
         "ee_lt_code",
@@ -246,6 +248,7 @@ _ELSEWHERE = (
         "[0-9]{6}-?[1-8][0-9]{6}",
         "[0-9]{6}-[1-8][0-9]{6}",
         0.8,
+        numbers.kr_rrn_unchecked,
     ),
     Id(
         "sg_nric",

@@ -129,12 +129,13 @@ def no_fodselsnummer(text: str) -> bool:
 
 
 def dk_cpr(text: str) -> bool:
-    """Denmark: day of birth and a sum by 11, which the newest numbers do not keep."""
-    return (
-        _numbers(text, 10)
-        and _short_date(text[4:6], int(text[2:4]), int(text[:2]))
-        and weighted(text, (4, 3, 2, 7, 6, 5, 4, 3, 2, 1)) % 11 == 0
-    )
+    """Denmark: day of birth and a sum by 11."""
+    return dk_cpr_unchecked(text) and weighted(text, (4, 3, 2, 7, 6, 5, 4, 3, 2, 1)) % 11 == 0
+
+
+def dk_cpr_unchecked(text: str) -> bool:
+    """Denmark, since 2007: the day of birth only."""
+    return _numbers(text, 10) and _short_date(text[4:6], int(text[2:4]), int(text[:2]))
 
 
 def be_rijksregister(text: str) -> bool:
@@ -297,16 +298,22 @@ def au_medicare(text: str) -> bool:
 
 
 def kr_rrn(text: str) -> bool:
-    """Korea: day of birth, sex and century, a sum by 11, two more for foreigners. From October 2020
-    the rest is chance."""
+    """Korea: day of birth, sex and century, a sum by 11, two more for foreigners."""
+    if not kr_rrn_unchecked(text):
+        return False
+    total = weighted(text, (2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5))
+    foreigner = text[6] in "5678"
+    return (11 - total % 11) % 10 == int(text[12]) or (
+        foreigner and (13 - total % 11) % 10 == int(text[12])
+    )
+
+
+def kr_rrn_unchecked(text: str) -> bool:
+    """Korea, given since October 2020: behind the day of birth and the sex all is chance."""
     if not _numbers(text, 13) or text[6] not in "12345678":
         return False
     year = (1900 if text[6] in "1256" else 2000) + int(text[:2])
-    if not _day(year, int(text[2:4]), int(text[4:6])):
-        return False
-    total = weighted(text, (2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5))
-    checks = {(11 - total % 11) % 10} | ({(13 - total % 11) % 10} if text[6] in "5678" else set())
-    return int(text[12]) in checks or (year, int(text[2:4])) >= (2020, 10)
+    return _day(year, int(text[2:4]), int(text[4:6]))
 
 
 def cn_resident_id(text: str) -> bool:

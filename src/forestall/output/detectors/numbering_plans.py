@@ -83,6 +83,11 @@ def international(digits: str) -> bool:
     return False
 
 
+def country(digits: str) -> bool:
+    """Whether the digits begin with the code of a country and are as many as a number has."""
+    return 10 <= len(digits) <= 13 and any(_plan(int(digits[:size])) for size in (1, 2, 3))
+
+
 @lru_cache(maxsize=_NUMBERS_KEPT)
 def national(digits: str) -> bool:
     """Whether some numbering plan among the common ones has the number as it is dialled there."""

@@ -51,6 +51,11 @@ _CARD_WORDS = (
     "카드|kártya|κάρτα|بطاقة|payment method|kad kredit|numéro de carte"
 )
 _CARD = words(_CARD_WORDS)
+# Words of paying: what has an issuer's beginning near them is a card, whatever its length.
+_PAYING_WORDS = (
+    "billing|billed|charged|charge|expires|expiry|expiration|purchase|withdraw|atm|payment"
+)
+_PAYING = words(_PAYING_WORDS)
 _OTHER = words(
     "order|tracking|transaction id|txn_id|invoice|reference|sku|isbn|ean|upc|gtin|imei|"
     "serial|timestamp|nanos|epoch|offset|sequence|commit|build|revision|request_id|trace|"
@@ -97,11 +102,12 @@ def _card(found: Candidate) -> float | None:
 def _named(found: Candidate) -> float | None:
     """By a word for cards: any length and beginning will do, where no other word is nearer."""
     digits = _digits(found.value)
-    if _plain(digits) or part_of_more(found) or in_a_row(found) or not near(found, _CARD):
+    if _plain(digits) or part_of_more(found) or in_a_row(found):
         return None
-    if _issued(digits):
-        return 0.98
-    return None if near(found, _OTHER, before=16) else 0.6
+    issued = _issued(digits) is not None
+    if near(found, _CARD):
+        return 0.98 if issued else None if near(found, _OTHER, before=16) else 0.6
+    return 0.6 if issued and near(found, _PAYING) and not near(found, _OTHER, before=24) else None
 
 
 def _shown(value: str) -> str:
@@ -131,7 +137,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         name="payment_card",
         pattern=r"\b[1-9][0-9]{11,18}\b",
-        keywords=keywords(_CARD_WORDS),
+        keywords=keywords(f"{_CARD_WORDS}|{_PAYING_WORDS}"),
         before=48,
         after=80,
         check=_named,

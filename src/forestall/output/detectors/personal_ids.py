@@ -23,6 +23,15 @@ _ALONE = (
     *(numbers.de_tax_id_strict, numbers.pl_pesel, numbers.ee_lt_code, numbers.kr_rrn),
     *(numbers.za_id, numbers.ro_cnp, numbers.se_personnummer_bare, numbers.fr_nir),
 )
+# And those in groups of their own, which a long number in thousands does not have.
+_GROUPED = (
+    ("[0-9]{3}[ -][0-9]{3}[ -][0-9]{3}", numbers.ca_sin),
+    ("[0-9]{3}[ -][0-9]{3}[ -][0-9]{4}", numbers.uk_nhs),
+    ("[0-9]{4} [0-9]{5} [0-9]", numbers.au_medicare),
+    ("[0-9]{4} [0-9]{4} [0-9]{4}", numbers.jp_my_number),
+    ("[0-9]{2} [0-9]{3} [0-9]{3} [0-9]{3}", numbers.de_tax_id_strict),
+    ("[0-9]{6} [0-9]{4} [0-9]{3}", numbers.za_id),
+)
 _FREE = tuple(each for each in IDS if each.free)
 
 
@@ -43,26 +52,35 @@ def _bare(text: str) -> str:
 
 def _anywhere(found: Candidate) -> float | None:
     """A number of whatever state, by its form and its check alone."""
+    if in_a_row(found) or part_of_more(found):
+        return None
     value = _bare(found.value)
     for each in _FREE:
         if _form(each.free).fullmatch(found.value) is not None and each.valid(value):
-            return None if part_of_more(found) or in_a_row(found) else each.sure
+            return each.sure
     return None
 
 
 def _named(kind: Id, named: Words) -> Callable[[Candidate], float | None]:
     def check(found: Candidate) -> float | None:
-        if not kind.valid(_bare(found.value)) or part_of_more(found):
+        value = _bare(found.value)
+        sure = 0.95 if kind.valid(value) else 0.0
+        if not sure and kind.unchecked is not None and kind.unchecked(value):
+            sure = 0.7
+        if not sure or part_of_more(found):
             return None
-        return 0.95 if named(found.before[-_REACH_BYTES:]) else None
+        return sure if named(found.before[-_REACH_BYTES:]) else None
 
     return check
 
 
 def _whole(found: Candidate) -> float | None:
     value = _bare(found.value)
-    if value != found.value and len(value) == 9:
-        return 0.5 if numbers.ca_sin(value) else None
+    if value != found.value:
+        grouped = (
+            _form(shape).fullmatch(found.value) and valid(value) for shape, valid in _GROUPED
+        )
+        return 0.65 if any(grouped) else None
     return 0.55 if any(valid(value) for valid in _ALONE) else None
 
 
@@ -93,7 +111,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         name="national_id",
-        pattern=r"\A\s*([0-9]{3}(?:[ -]?[0-9]{2,4}){2,4}|[0-9]{9,15})\s*\z",
+        pattern=r"\A\s*([0-9]{2,6}(?:[ -][0-9]{1,5}){2,3}|[0-9]{9,15})\s*\z",
         check=_whole,
         mask=_shown,
     ),

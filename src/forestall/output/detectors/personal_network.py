@@ -22,6 +22,7 @@ _VERSION = re.compile(
     re.IGNORECASE,
 )
 _DECIMAL_AFTER = re.compile(r"^[\s,-]{0,2}\d*\.\d+(?:\.\d+)?(?:[^.\d]|$)")
+_V6_CHARS_MIN = 6  # shorter ones are loopback, or a name in a program
 _SMALL = 20  # octets below are as in a version; one above may be too
 
 
@@ -54,6 +55,8 @@ def _v4(found: Candidate) -> float | None:
 
 def _v6(found: Candidate) -> float | None:
     value = found.value
+    if len(value) < _V6_CHARS_MIN:
+        return None
     before, after = found.before[-1:], found.after[:1]
     if before.isalnum() or before in (":", ".") or after.isalnum() or after == ":":
         return None

@@ -28,7 +28,8 @@ _PHONE_WORDS = (
 _CALL_WORDS = (
     "call|calls|called|calling|dial|reach|texted|contact|answering|callback|registered|"
     "anrufen|erreichbar|appelez|joindre|llame|llámame|chiama|chiamare|ligue|bel me|bel ons|"
-    "bel naar|zadzwoń|ring mig|soita|text me|texting|my number|number is|new number|line is"
+    "bel naar|zadzwoń|ring mig|soita|text me|texting|my number|number is|new number|line is|"
+    "landline|helpline|toll free|toll-free"
 )
 _PHONE = words(_PHONE_WORDS)
 _CALL = words(_CALL_WORDS)
@@ -40,6 +41,7 @@ _OTHER = words(
 _DATE = re.compile(
     r"(?:19|20)\d{2}[-./ ](?:0?[1-9]|1[0-2])[-./ ](?:0?[1-9]|[12]\d|3[01])\b"
     r"|(?:0?[1-9]|[12]\d|3[01])[-./ ](?:0?[1-9]|[12]\d|3[01])[-./ ](?:19|20)?\d{2}\b(?![-. ]\d)"
+    r"|(?:(?:19|20)\d{2}[-./ ]{0,2}){2,}"
 )
 # Grouped as a social security number, a postal code, or with points as no telephone is.
 _NO_TRUNK = re.compile(
@@ -58,7 +60,7 @@ def _refused(found: Candidate) -> bool:
         part_of_more(found)
         or _DATE.fullmatch(value) is not None
         or _DECIMAL.fullmatch(value) is not None
-        or len(set(_digits(value))) < 3
+        or not _varied(_digits(value))
         or in_a_row(found)
         or in_front(found)[-1:] in ("+", "$", "€", "£", "#", "@", "<")
         or found.after[:1] in ("%", "€")
@@ -80,7 +82,13 @@ def _with_country(found: Candidate) -> float | None:
         return None
     if plans.international(digits):
         return 0.97
-    return 0.5 if near(found, _PHONE, before=24) and len(digits) > 8 else None
+    if len(digits) > 8 and near(found, _PHONE, before=24):
+        return 0.5
+    return 0.5 if _GROUPED.fullmatch(value) and plans.country(digits) and _varied(digits) else None
+
+
+def _varied(digits: str) -> bool:
+    return len(set(digits)) >= 3
 
 
 def _areas(digits: str) -> bool:
@@ -154,7 +162,9 @@ def _called(found: Candidate) -> float | None:
         return None
     if found.value.isdigit():  # counts and times are called too: only what an American dials
         return 0.55 if len(digits) == 10 and _areas(digits) else None
-    return 0.7 if plans.national(digits) else 0.5
+    if plans.national(digits):
+        return 0.7
+    return 0.5 if "-" in found.value or "(" in found.value else None  # or a row of figures
 
 
 def _shown(value: str) -> str:
@@ -175,6 +185,8 @@ _TRUNK = (
 )
 _AMERICAN_FORM = re.compile(r"(?:1[-. ])?(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}(?!\d)")
 _EXTENSION_END = re.compile(r"(?<=\d),? ?(?:x|ext\.?|#) ?\d{1,6}$")
+# No plan has it, but nothing else is written so: a country, then two to four groups.
+_GROUPED = re.compile(r"\+\d{1,3}(?:[ -]\(?\d{2,5}\)?){2,4}")
 _ANY = rf"(?:\b|\()[0-9]\)?{_GROUPS}{{6,14}}\b"
 
 KINDS: tuple[Kind, ...] = (

@@ -47,8 +47,9 @@ SPECIMENS = (
     ("us_mbi", "MBI", "1EG4-TE5-MK73"),
     ("za_id", "ID number", "8001015009087"),
 )
-# Without a check, or with one in the middle: another last character is another number.
-UNCHECKED = ("au_medicare", "in_pan", "uk_nino", "us_mbi")
+# Without a check, with one in the middle, or once with one and now without: another last character
+# is another number.
+UNCHECKED = ("au_medicare", "dk_cpr", "in_pan", "kr_rrn", "uk_nino", "us_mbi")
 
 FOUND = (
     *(f"{word}: «{number}»" for _, word, number in SPECIMENS),
@@ -62,6 +63,10 @@ FOUND = (
     "row 7,«529.982.247-25»,x",
     "DNI «12.345.678-Z»",
     "«2 55 08 14 168 025 38»",
+    "RRN «900101-1234567»",
+    "CPR-nummer «070761-4286»",
+    "«943 476 5919»",
+    "«2123 45670 1»",
 )
 NOTHING = (
     "44051401358",
@@ -75,6 +80,10 @@ NOTHING = (
     "build 123456782",
     "GB123456C",
     "tin 123",
+    "900101-1234567",
+    "070761-4286",
+    "943 476 5918",
+    "86 095 742 718",
     "testing 86095742719 times",
     "panel ABCPE1234FX",
     "d41d8cd98f00b204e9800998ecf8427e",
