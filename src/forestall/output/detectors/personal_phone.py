@@ -181,7 +181,7 @@ _AMERICAN = (
 # Not behind what makes it the end of a date, a path, a decimal: there are many of those in a log.
 _TRUNK = (
     r"(?:^|[^0-9A-Za-z_./-])((?:\(0[1-9][0-9]{0,3}\)|0[1-9][0-9]{0,4})[ ./-]{1,3}"
-    r"[0-9]{2,8}(?:[ .-][0-9]{2,4}){0,4})\b"
+    r"[0-9]{2,8}(?:[ .-][0-9]{2,4}){0,4}|0[1-9][0-9]{8,10})\b"
 )
 _AMERICAN_FORM = re.compile(r"(?:1[-. ])?(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}(?!\d)")
 _EXTENSION_END = re.compile(r"(?<=\d),? ?(?:x|ext\.?|#) ?\d{1,6}$")
@@ -197,7 +197,6 @@ KINDS: tuple[Kind, ...] = (
         check=_by_form,
         mask=_shown,
     ),
-    Kind(name="phone", pattern=r"\A\s*(0[1-9][0-9]{8,10})\s*\z", check=_trunk, mask=_shown),
     Kind(
         name="phone",
         pattern=_ANY,
