@@ -25,6 +25,7 @@ NOTHING = (
     "256.300.1.1",
     "1.2.3.4.5.6",
     "oid 1.3.6.1",
+    'STREET_ADDRESS = ObjectIdentifier("2.5.29.21")',
     "section 4.3.2.1",
     "std::vector::size",
     "a::b",
