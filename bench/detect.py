@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.unit.output.samples import SECRETS, drawn, dull, short
 
-from bench import detect_personal
+from bench import detect_injection, detect_personal
 from forestall.output.detectors import DETECTORS
 from forestall.output.findings import Detector
 from forestall.output.scan import scan
@@ -34,13 +34,17 @@ def run() -> dict[str, Any]:
     log = _filled(_log_line, random.Random(SEED), 100_000)
     personal = detect_personal.own(log)
     people = detect_personal.labelled(LABELLED / "pii.jsonl")
-    tables = (speed, families, labelled, personal, people)
+    orders = detect_injection.labelled(LABELLED)
+    alone = detect_injection.speed(_texts(random.Random(SEED)))
+    tables = (speed, families, labelled, personal, people, orders, alone)
     return {
         "speed": speed,
         "own": families,
         "labelled": labelled,
         "personal data, own": personal,
         "personal data, labelled": people,
+        "orders to a model, labelled": orders,
+        "orders to a model, speed": alone,
         "table": "\n\n".join(_table(each) if each else "no labelled data" for each in tables),
     }
 
@@ -48,9 +52,8 @@ def run() -> dict[str, Any]:
 # -- speed --
 
 
-def _speed() -> list[dict[str, Any]]:
-    chance = random.Random(SEED)
-    texts: dict[str, Callable[[int], str]] = {
+def _texts(chance: random.Random) -> dict[str, Callable[[int], str]]:
+    return {
         "log": lambda size: _filled(_log_line, chance, size),
         "JSON": lambda size: _filled(_json_line, chance, size),
         "JSON, all names of secrets": lambda size: _filled(_named_line, chance, size),
@@ -62,9 +65,12 @@ def _speed() -> list[dict[str, Any]]:
         "hostile: base64 in lines": lambda size: _cut("dGhlIHRva2VuIGlzIG5vdCBoZXJl\n", size),
         "hostile: keywords": lambda size: _soup(chance, size),
     }
+
+
+def _speed() -> list[dict[str, Any]]:
     return [
         {"text": name, "size": label, "MB/s": _rate(make(size))}
-        for name, make in texts.items()
+        for name, make in _texts(random.Random(SEED)).items()
         for label, size in (("1 KB", 1_000), ("100 KB", 100_000), ("10 MB", 10_000_000))
         if size < 10_000_000 or not name.startswith("hostile: keywords")
     ]

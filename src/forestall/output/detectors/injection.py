@@ -7,6 +7,8 @@ from forestall.output.detectors import (
     injection_languages_east,
     injection_markup,
     injection_orders,
+    injection_requests,
+    injection_roles,
 )
 from forestall.output.findings import Detector
 
@@ -14,6 +16,8 @@ PROMPT_INJECTION = Detector(
     name="prompt_injection",
     kinds=(
         *injection_orders.KINDS,
+        *injection_requests.KINDS,
+        *injection_roles.KINDS,
         *injection_languages_east.KINDS,
         *injection_markup.KINDS,
         *injection_deeds.KINDS,

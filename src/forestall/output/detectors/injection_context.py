@@ -31,7 +31,7 @@ _QUOTE_CLOSES = re.compile(r"^[.,!?]?[\"'`”’»*]")
 _TO_A_MODEL = re.compile(
     r"\b(?:you\s+(?:must|should|will|are|have|need|can)|your\s+(?:task|answer|response|reply|output"
     r"|instructions?|prompt|rules?|guidelines?)|ignore|disregard|instead|assistant|chatgpt|gpt"
-    r"|language\s+model|llm|from\s+now\s+on|important|urgent|system\s+prompt|user(?:'s)?)\b",
+    r"|language\s+model|llm|from\s+now\s+on|system\s+prompt)\b",
     re.IGNORECASE,
 )
 

@@ -19,7 +19,9 @@ _PRIVATE = (
     r"|private keys?|ssh keys?|(?:user|customer|personal|internal|sensitive|private|confidential) "
     r"(?:data"
     r"|information|details|records|files?|documents?)|(?:credit )?card numbers?|passport number"
-    r"|(?:received |sent |unread )?e?-?mails?|files?|inbox|cookies|database)\b"
+    r"|(?:received |sent |unread )?e-?mails|(?:all|any|the|my|every|user[’']s?) (?:[\w]+ "
+    r")?(?:e-?mails?"
+    r"|files?|inbox|cookies|database))\b"
 )
 _SEND = (
     r"\b(?:send|forward|e-?mail|post|upload|transmit|exfiltrate|leak|submit|append|copy|deliver"
@@ -82,7 +84,7 @@ _EXFILTRATION = (
 _DEED = (
     r"(?:send|post|delete|transfer|forward|upload|write|execute|http|e?mail|exec|run|wire|pay"
     r"|share|invite"
-    r"|remove|drop|grant|update|add|create|make|get|read|search|list)"
+    r"|grant)"
 )
 _TOOL = rf"[`'\"]?{_DEED}_\w+(?:\(\))?[`'\"]?(?: (?:tool|function|action))?"
 
@@ -90,7 +92,8 @@ _TOOL_CALL = (
     phrase(
         "tool_call_order",
         rf"\b(?:call|use|invoke|run|execute|trigger) (?:the )?(?:tool |function )?{_TOOL}"
-        rf"(?: [^\s]+){{0,10}} (?:[\"'`<(]*{_ELSEWHERE}|before (?:you )?(?:reply|respond|answer"
+        rf"(?: [^\s]*[^\s.!?;]){{0,10}} (?:[\"'`<(]*{_ELSEWHERE}|before (?:you )?(?:reply"
+        rf"|respond|answer"
         rf"|continu"
         r"|proceed|finish)\w*|without (?:asking|telling|confirm|notif))",
         "call ",

@@ -51,7 +51,11 @@ _FAKE_CHAT = (
     ),
     phrase(
         "fake_chat_markup",
-        r"#{2,4} ?\(?(?:system[_\x20](?:message|prompt|override|note)|system)\)?(?::|\)| [A-Z])"
+        r"#{2,4} ?\((?:system[_\x20](?:message|prompt|override|note)|system)\)"
+        r"|(?:[-=#*\[<]{2,}|\[) ?(?:end|begin(?:ning)?|start) (?:of )?(?:the |user |system |new "
+        r"|admin |hidden |retrieved )+"
+        r"(?:input|prompt|instructions?|query)\b ?[-=#*\]>:]|\b(?:system|admin|emergency"
+        r"|developer) override(?: code)? ?[:\]!]"
         r"|\[(?:system|admin|assistant|developer)(?: (?:message|override|note|notice|prompt"
         r"|update|alert|mode))?"
         r" ?(?:\]|:)[\x20:]*(?:you|your|ignore|disregard|the assistant|new|all|do not|override"
@@ -60,6 +64,10 @@ _FAKE_CHAT = (
         "[admin",
         "[assistant",
         "[developer",
+        "end ",
+        "begin",
+        "start ",
+        " override",
         before=8,
         after=64,
     ),
@@ -67,7 +75,7 @@ _FAKE_CHAT = (
         "fake_chat_markup",
         r"(?:^|\n)[\t\x20>*#-]*((?:system|developer|admin)(?: (?:message|override|note|prompt"
         r"|update))?\**:\**"
-        r"[\t\x20\"']*(?:you (?:must|should|will|may|can|have|are now|are no longer|now)\b|ignore"
+        r"[\s\"']*(?:you (?:must|should|will|may|can|have|are now|are no longer|now)\b|ignore"
         r"|disregard"
         r"|from now on|new instruction|override|do not (?:tell|mention|reveal)|all (?:safety"
         r"|restrictions)))",
