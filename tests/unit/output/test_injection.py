@@ -65,6 +65,8 @@ FOUND = [
 ]
 
 CLEAN = [
+    "return self.suite([inst])",
+    "so you can use it without any restrictions.",
     "ignore previous results in cache",
     "The system prompt is stored in prompts/system.txt and loaded at start.",
     "Do not ignore the instructions on the label.",

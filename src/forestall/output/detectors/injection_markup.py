@@ -19,6 +19,8 @@ def _markup(found: Candidate) -> float | None:
         return None
     if _ALONE_IN_QUOTES.search(before) and _QUOTE_BEHIND.search(after):
         return None  # a token named by itself, as code and manuals do
+    if found.value.lower().endswith("inst]") and not found.value.isupper():
+        return None  # a list of one, in code
     return 0.9 if _ROLE_BEHIND.search(after) else 0.75
 
 

@@ -2,7 +2,10 @@
 
 # ruff: noqa: RUF001 - letters that look alike are what this is about
 
-from forestall.output.detectors.injection_context import meant_for_a_model, phrase
+import re
+
+from forestall.output.detectors.injection_context import meant_for_a_model, phrase, spoken_of
+from forestall.output.findings import Candidate
 
 _FREE = (
     r"(?:no (?:[\w-]+ ){0,2}|without (?:any |ethical |moral |safety |content |your )*|free (?:of"
@@ -26,6 +29,17 @@ _FREE_WORDS = (
     "confines",
     "safeguard",
 )
+
+_LICENCE = re.compile(
+    r"\b(?:use|copy|modify|adapt|share|(?:re)?distribute|download|access|store|upload|create|add)\b",
+    re.IGNORECASE,
+)
+
+
+def _licence_aside(found: Candidate) -> float | None:
+    """What somebody may do without restrictions, as licences and price lists say."""
+    return None if _LICENCE.search(found.value) or spoken_of(found) else 0.8
+
 
 KINDS = (
     phrase(
@@ -75,6 +89,7 @@ KINDS = (
         *_FREE_WORDS,
         before=160,
         after=24,
+        check=_licence_aside,
     ),
     phrase(
         "role_play_jailbreak",
