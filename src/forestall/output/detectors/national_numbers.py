@@ -1,7 +1,7 @@
 """Is this a number that some state gives to persons? One function for each, over the bare text.
 
-The text has no separators and its letters are capitals. The rules are those that states publish.
-Dates are looked at as far as a number says its century.
+The text has the shape that `national_ids` gives it, without separators, and in capitals. The rules
+are those that states publish. Dates are looked at as far as a number says its century.
 """
 
 from datetime import date

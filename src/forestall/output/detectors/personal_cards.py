@@ -53,7 +53,8 @@ _CARD_WORDS = (
 _CARD = words(_CARD_WORDS)
 # Words of paying: what has an issuer's beginning near them is a card, whatever its length.
 _PAYING_WORDS = (
-    "billing|billed|charged|charge|expires|expiry|expiration|purchase|withdraw|atm|payment"
+    "billing|billed|charged|charge|expires|expiry|expiration|purchase|withdraw|atm|payment|"
+    "balance|limit|bank"
 )
 _PAYING = words(_PAYING_WORDS)
 _OTHER = words(
@@ -110,6 +111,12 @@ def _named(found: Candidate) -> float | None:
     return 0.6 if issued and near(found, _PAYING) and not near(found, _OTHER, before=24) else None
 
 
+def _whole(found: Candidate) -> float | None:
+    """All of the text, as an answer is: then shorter ones need no word."""
+    digits = _digits(found.value)
+    return None if _plain(digits) or _issued(digits) is None else 0.55
+
+
 def _shown(value: str) -> str:
     """The last four digits, as receipts show them."""
     return "*" * 8 + value[-4:]
@@ -141,6 +148,12 @@ KINDS: tuple[Kind, ...] = (
         before=48,
         after=80,
         check=_named,
+        mask=_shown,
+    ),
+    Kind(
+        name="payment_card",
+        pattern=r"\A\s*([1-9][0-9]{11,18})\s*\z",
+        check=_whole,
         mask=_shown,
     ),
 )

@@ -22,7 +22,7 @@ _PHONE_WORDS = (
     "phone|phones|tel|telephone|mobile|cell|cellphone|fax|msisdn|whatsapp|sms|telefon|"
     "telefonnummer|handy|mobil|mobilnummer|rufnummer|téléphone|portable|téléphonique|"
     "teléfono|telefono|móvil|celular|cellulare|telefone|telemóvel|telefoon|telefonní|"
-    "telefonu|puhelin|puhelinnumero|телефон|тел|電話|电话|手机|携帯|전화|هاتف|phone_number|"
+    "telefonu|puhelin|puhelinnumero|телефон|тел.|電話|电话|手机|携帯|전화|هاتف|phone_number|"
     "phonenumber|contact_number|hotline|voicemail|extension"
 )
 _CALL_WORDS = (
@@ -31,6 +31,7 @@ _CALL_WORDS = (
     "bel naar|zadzwoń|ring mig|soita|text me|texting|my number|number is|new number|line is|"
     "landline|helpline|toll free|toll-free"
 )
+_ASKED = words("call me|call us|reach me|reach us|text me|contact me|my number|number is|dial")
 _PHONE = words(_PHONE_WORDS)
 _CALL = words(_CALL_WORDS)
 _OTHER = words(
@@ -70,7 +71,8 @@ def _refused(found: Candidate) -> bool:
 def _with_country(found: Candidate) -> float | None:
     """A plus or two zeros, and a number that the plan of the country has."""
     value = found.value
-    digits = _digits(_EXTENSION_END.sub("", value))
+    plain = _EXTENSION_END.sub("", value)
+    digits = _digits(plain)
     if value[0] == "0":
         if value.isdigit() and not near(found, _PHONE):  # or a number filled up with zeros
             return None
@@ -82,9 +84,10 @@ def _with_country(found: Candidate) -> float | None:
         return None
     if plans.international(digits):
         return 0.97
-    if len(digits) > 8 and near(found, _PHONE, before=24):
+    if len(digits) > 8 and (near(found, _PHONE, before=24) or _CALL(found.before[-24:])):
         return 0.5
-    return 0.5 if _GROUPED.fullmatch(value) and plans.country(digits) and _varied(digits) else None
+    written = _GROUPED.fullmatch(plain) is not None and _DATE.search(plain) is None
+    return 0.5 if written and plans.country(digits) and _varied(digits) else None
 
 
 def _varied(digits: str) -> bool:
@@ -161,6 +164,8 @@ def _called(found: Candidate) -> float | None:
     if not _CALL(in_front_of_it) or _OTHER(in_front_of_it[-16:]):
         return None
     if found.value.isdigit():  # counts and times are called too: only what an American dials
+        if _ASKED(in_front_of_it) and plans.national(digits):
+            return 0.6
         return 0.55 if len(digits) == 10 and _areas(digits) else None
     if plans.national(digits):
         return 0.7
@@ -186,7 +191,9 @@ _TRUNK = (
 _AMERICAN_FORM = re.compile(r"(?:1[-. ])?(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}(?!\d)")
 _EXTENSION_END = re.compile(r"(?<=\d),? ?(?:x|ext\.?|#) ?\d{1,6}$")
 # No plan has it, but nothing else is written so: a country, then two to four groups.
-_GROUPED = re.compile(r"\+\d{1,3}(?:[ -]\(?\d{2,5}\)?){2,4}")
+_GROUPED = re.compile(
+    r"(?:\+|00)\d{1,3}(?:[ -]\(?\d{2,5}\)?){2,4}|\+\d{1,3}[ -]?\(\d{1,4}\)[ -]?[\d -]{5,12}"
+)
 _ANY = rf"(?:\b|\()[0-9]\)?{_GROUPS}{{6,14}}\b"
 
 KINDS: tuple[Kind, ...] = (
