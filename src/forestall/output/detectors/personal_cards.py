@@ -47,7 +47,8 @@ _WEAK = ("1", "60", "81", "82", "506", "507", "2131", "1800")  # beginnings that
 _CARD_WORDS = (
     "card|cards|cc|credit|debit|pan|visa|mastercard|amex|american ex|diners|maestro|"
     "discover|jcb|cvv|cvc|cardnumber|ccnum|carte|kreditkarte|kartennummer|karte|tarjeta|"
-    "carta|cartão|cartao|kaart|creditcard|kort|kortti|karta|karty|kartı|карт|信用卡|卡号|银行卡|カード|"  # noqa: RUF001 - Turkish
+    "carta|cartão|cartao|kaart|creditcard|kort|kortti|karta|karty|карт|信用卡|卡号|银行卡|カード|"
+    "kartı|"  # noqa: RUF001 - Turkish
     "카드|kártya|κάρτα|بطاقة|payment method|kad kredit|numéro de carte"
 )
 _CARD = words(_CARD_WORDS)

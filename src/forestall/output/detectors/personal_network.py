@@ -17,8 +17,9 @@ _NETWORK = words(
     "route|inet|inet6|nameserver|login|ssh|source|src|dst|url|node"
 )
 _VERSION = re.compile(
-    r"(?:version|versione?|vers\.?|release|rev|section|chapter|build|firmware|oid|identifier|tag|ver)"
-    r"s?_{0,2}[\\\"']{0,2}\s{0,2}[:=]?\s{0,2}[\"'v(]{0,3}$|[=<>~^]=?\s?$|[A-Za-z]/$|[.\w-]$|@$|§\s?$",
+    r"(?:versione?|vers\.?|release|rev|section|chapter|build|firmware|oid|identifier|tag|ver)"
+    r"s?_{0,2}[\\\"']{0,2}\s{0,2}[:=]?\s{0,2}[\"'v(]{0,3}$"
+    r"|[=<>~^]=?\s?$|[A-Za-z]/$|[.\w-]$|@$|§\s?$",
     re.IGNORECASE,
 )
 _DECIMAL_AFTER = re.compile(r"^[\s,-]{0,2}\d*\.\d+(?:\.\d+)?(?:[^.\d]|$)")
