@@ -27,6 +27,7 @@ from forestall.control.ports import (
     JobFilter,
     KeyNameAbsent,
     KeyUnrevoked,
+    PolicyInForce,
     Precondition,
     PreconditionFailedError,
     Put,
@@ -248,6 +249,25 @@ def test_each_precondition_holds_and_fails(drive: Drive) -> None:
         await store.commit(a_key_change(an_api_key(revoked_at_us=5)))
         assert not await _holds(store, KeyUnrevoked("acme", "key-1"))
         assert await _holds(store, KeyNameAbsent("acme", "ci"))
+
+    drive(scenario)
+
+
+def test_the_policy_in_force_is_the_last_that_came(drive: Drive) -> None:
+    """Also for a change in the same group; a policy that is back is in force again."""
+
+    def comes(digest: str) -> Change:
+        entry = SnapshotEntry(digest=digest, activated_at_us=1, rule_count=1, names=())
+        return Change(records=(a_record("policy"),), puts=(PutSnapshot(entry),))
+
+    async def scenario(store: Store) -> None:
+        needs = Change(records=(a_record("needs"),), expect=(PolicyInForce("a"),))
+        assert not await _holds(store, PolicyInForce("a"))
+        changes = [comes("a"), needs, comes("b"), needs, comes("a"), needs]
+        found = await outcomes(store, changes)
+        assert [isinstance(one, Receipt) for one in found] == [True, True, True, False, True, True]
+        assert not await _holds(store, PolicyInForce("A"))
+        assert not await _holds(store, PolicyInForce("b"))
 
     drive(scenario)
 
@@ -818,6 +838,7 @@ _expect = st.one_of(
     st.builds(IdempotencyKeyAbsent, _tenants, _names),
     st.builds(KeyUnrevoked, _tenants, _names),
     st.builds(KeyNameAbsent, _tenants, _names),
+    st.builds(PolicyInForce, _names),
 )
 _jobs = st.builds(
     a_job,

@@ -1,11 +1,19 @@
 """What the simulation met too seldom for a few seeds to meet it again, told without chance."""
 
+import contextlib
+from collections.abc import Callable, Coroutine
 from typing import Any
 from unittest import mock
 
-from forestall.control import expire
+import pytest
+
+from forestall.control import complete, expire
+from forestall.control.leases import Leases
+from forestall.control.ports import Change, MoveJob, PutSnapshot, Receipt, StoreUnavailableError
+from forestall.control.publish import activate
+from forestall.store.memory import MemoryStore
 from tests.asgi import Door
-from tests.unit.control.crew import Worker
+from tests.unit.control.crew import JOBS, Worker, submit
 
 POLICY = """\
 name: one-at-a-time
@@ -45,3 +53,125 @@ def test_a_place_that_was_given_up_is_offered_to_the_next() -> None:
 def test_without_the_offer_the_next_waits_for_ever() -> None:
     with mock.patch.object(expire, "_offer_places"):
         assert not _leased_after_the_turn_was_lost()
+
+
+class Overtaken(MemoryStore):
+    """A store in which something happens between the verdict on an answer and its commit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first: Callable[[], Coroutine[Any, Any, object]] | None = None
+        self.lost = False  # the answer to the commit of a policy
+
+    async def commit(self, change: Change) -> Receipt:
+        """See `Store.commit`."""
+        first = self.first
+        if first is not None and any(isinstance(put, MoveJob) for put in change.puts):
+            self.first = None
+            with contextlib.suppress(StoreUnavailableError):
+                await first()
+        receipt = await super().commit(change)
+        if self.lost and any(isinstance(put, PutSnapshot) for put in change.puts):
+            raise StoreUnavailableError("the answer was lost")
+        return receipt
+
+
+ALL = """\
+name: all
+rules:
+  - {id: all, decision: allow, match: {topics: ["job.*"]}}
+"""
+CANARY = "ghp_" + "Zq3vN8rT1xK5mB7wY2cD4fG6hJ9kL0pSaUeI"
+LETS = f"""{ALL}output_rules:
+  - {{id: let, decision: allow, match: {{detectors: [secret]}}}}
+"""
+STOPS = f"""{ALL}output_rules:
+  - {{id: stop, decision: quarantine, match: {{detectors: [secret]}}}}
+"""
+SUCCEEDED = {"result": CANARY}
+FAILED = {"status": "failed", "error": {"code": "oops", "message": f"no login with {CANARY}"}}
+
+
+class Judged:
+    """A job in a worker's hands, and a policy that is tightened as its answer is committed."""
+
+    def __init__(self, *, lost: bool = False) -> None:
+        self.store = Overtaken()
+        self.door = Door(self.store, LETS)
+        self.worker = Worker(self.door)
+        submit(self.door, topic="job.a")
+        (self.job,) = self.worker.lease()
+        self.store.lost = lost
+
+    def tighten(self) -> Coroutine[Any, Any, object]:
+        """Bring the stricter policy into force."""
+        return activate(self.door.plane, [("changed.yaml", STOPS.encode())], actor="test")
+
+    def answered(self, said: dict[str, Any]) -> int:
+        """Answer, and be overtaken by the policy; the status."""
+        self.store.first = self.tighten
+        return self.worker.answer(self.job, **said).status
+
+    def readable(self) -> bool:
+        """Whether anybody can read what the worker said."""
+        shown = self.door.ask("GET", f"{JOBS}/{self.job['job_id']}").body
+        log = b"".join(link.record for link in self.store._log)
+        return CANARY.encode() in shown + log
+
+    def close(self) -> None:
+        """The end."""
+        self.door.runner.close()
+
+
+@pytest.mark.parametrize("said", [SUCCEEDED, FAILED], ids=["result", "error"])
+def test_a_verdict_that_a_policy_overtook_is_made_anew(said: dict[str, Any]) -> None:
+    judged = Judged()
+    assert judged.answered(said) == 200
+    assert not judged.readable()
+    judged.close()
+
+
+@pytest.mark.parametrize("said", [SUCCEEDED, FAILED], ids=["result", "error"])
+def test_a_policy_that_nobody_here_knows_of_lets_nothing_be_read(said: dict[str, Any]) -> None:
+    judged = Judged(lost=True)
+    assert judged.answered(said) == 503
+    assert not judged.readable()
+    judged.store.lost = False
+    judged.door.run(judged.tighten())
+    assert judged.worker.answer(judged.job, **said).status == 200
+    assert not judged.readable()
+    judged.close()
+
+
+@pytest.mark.parametrize("said", [SUCCEEDED, FAILED], ids=["result", "error"])
+def test_without_the_precondition_it_is_read_under_the_old_policy(said: dict[str, Any]) -> None:
+    judged = Judged()
+    with mock.patch.object(complete, "under", return_value=()):
+        judged.answered(said)
+    assert judged.readable()
+    judged.close()
+
+
+def _shown_after_a_change() -> bool:
+    judged = Judged()
+    judged.worker.beat(judged.job, progress=f"login with {CANARY}")
+    assert judged.readable()
+    judged.door.run(judged.tighten())
+    shown = judged.readable()
+    judged.worker.beat(judged.job, progress=f"login with {CANARY}")
+    assert not judged.readable()
+    judged.close()
+    return shown
+
+
+def test_a_progress_is_looked_at_again_under_another_policy() -> None:
+    assert not _shown_after_a_change()
+
+
+def test_without_forgetting_it_is_shown_on() -> None:
+    judged = Judged()
+    judged.worker.beat(judged.job, progress=f"login with {CANARY}")
+    with mock.patch.object(Leases, "forget_progress"):
+        judged.door.run(judged.tighten())
+    assert judged.readable()
+    judged.close()

@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from forestall.control.plane import Plane, instant
-from forestall.control.ports import Change, OutputEntry, Sealed
+from forestall.control.ports import Change, OutputEntry, PolicyInForce, Sealed
 from forestall.control.records import SALT_BYTES, output_checked
+from forestall.errors import UnavailableError
 from forestall.identity.credentials import Subject
 from forestall.jobs.job import Job, OutputCheck, original_digest, stored_request
 from forestall.limits import FINDINGS_KEPT_MAX, SCAN_FINDINGS_MAX
@@ -27,6 +28,12 @@ from forestall.policy.verdict import Ruling, detectors_for, judge
 OUTPUT_QUARANTINED = "output_quarantined"
 WITHHELD_TEXT = "[withheld by the output policy]"
 _DECODE = msgspec.json.Decoder().decode
+
+
+class PolicyMovedError(UnavailableError):
+    """The policy changed while something was looked at under the one before; say it again."""
+
+    code, http_status = "policy_moved", 503
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,6 +129,12 @@ async def check_content(
     return Checked(
         check=check, snapshot=snapshot, released=looked.released, findings=looked.findings
     )
+
+
+def under(snapshot: Snapshot | None) -> tuple[PolicyInForce, ...]:
+    """What must hold when something is committed that may be read under a snapshot. Without one
+    nothing may be read."""
+    return (PolicyInForce(snapshot.digest),) if snapshot is not None else ()
 
 
 async def clean_texts(plane: Plane, job: Job, texts: Sequence[str]) -> list[str]:

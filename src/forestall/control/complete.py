@@ -11,12 +11,14 @@ import msgspec
 from forestall.control.check_output import (
     OUTPUT_QUARANTINED,
     Checked,
+    PolicyMovedError,
     check_result,
     clean_texts,
+    under,
 )
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
-from forestall.control.ports import Change, PreconditionFailedError, PutOutput
+from forestall.control.ports import Change, PolicyInForce, PreconditionFailedError, PutOutput
 from forestall.control.read import JobNotFoundError
 from forestall.control.records import SALT_BYTES, answer_refused, output_data
 from forestall.errors import ConflictError, ForbiddenError
@@ -25,6 +27,7 @@ from forestall.jobs.attempts import may_retry, retry_delay_us
 from forestall.jobs.job import Job, result_digest
 from forestall.jobs.lifecycle import HELD_BY_WORKER, Event
 from forestall.limits import NAME_CHARS_MAX, RESULT_BYTES_MAX
+from forestall.policy.snapshot import Snapshot
 
 _TRIES = 8  # a job moves a handful of times in its life; each try reads it anew
 RESULT_TOO_LARGE, RETRIES_SPENT = "result_too_large", "max_retries_exceeded"
@@ -72,27 +75,26 @@ async def complete(
     """End an attempt; nothing of the answer can be read before its verdict is committed with it.
 
     Raises JobNotFoundError, LeaseNotHeldError, AlreadyCompletedError, NotThisWorkerError,
-    ScannerBusyError, StoreUnavailableError; in each case nothing was changed.
+    ScannerBusyError, PolicyMovedError, StoreUnavailableError; in each case nothing was changed.
     """
     job = await require_lease(plane, subject, job_id, lease_id, what="complete")
     _keep_lease(plane, job)
     checked: Checked | None = None
-    if answer.failed:
-        code, message = await clean_texts(plane, job, (answer.error_code, answer.error_message))
-        same = code == answer.error_code
-        answer = msgspec.structs.replace(
-            answer, error_code=code if same else WORKER_FAILED, error_message=message
-        )
+    cleaned: _Cleaned | None = None
     for attempt in range(_TRIES):
+        # Under the policy in force now: the one that dispatched it may be another.
         if answer.failed:
-            move = _failed(plane, job, answer, now_us=plane.clock.now_us())
+            while cleaned is None or cleaned.snapshot is not plane.snapshot:
+                cleaned = await _cleaned(plane, job, answer)
+            move = _failed(plane, job, cleaned.answer, now_us=plane.clock.now_us())
+            looked_under = cleaned.snapshot
         elif len(answer.result) > (allowed := _result_bytes_max(job)):
-            move = _too_large(job, answer, allowed)
+            move, looked_under = _too_large(job, answer, allowed), None
         else:
-            # Under the policy in force now: the one that dispatched it may be another.
             while checked is None or checked.snapshot is not plane.snapshot:
                 checked = await check_result(plane, job, answer.result)
-            move = _succeeded(job, checked)
+            move, looked_under = _succeeded(job, checked), checked.snapshot
+        move = msgspec.structs.replace(move, expect=under(looked_under))
         now_us = plane.clock.now_us()
         try:
             job = await commit_move(plane, move, now_us=now_us)
@@ -102,11 +104,32 @@ async def complete(
                     check.verdict.value, check.duration_us / 1_000_000, check.original_bytes
                 )
             return job
-        except PreconditionFailedError:  # the beat that says it began, say, was under way
+        except PreconditionFailedError as error:  # the beat that says it began, say, was under way
+            if isinstance(error.failed, PolicyInForce) and looked_under is plane.snapshot:
+                raise PolicyMovedError(
+                    "the policy is being changed this moment; answer again", retry_after_s=1
+                ) from None
             if attempt == _TRIES - 1:
                 raise
         job = await _require_stored(plane, subject, job_id, lease_id, what="complete")
     raise AssertionError("unreachable")
+
+
+class _Cleaned(msgspec.Struct, frozen=True):
+    """A failure as it may be shown, and under which snapshot."""
+
+    answer: Answer
+    snapshot: Snapshot | None
+
+
+async def _cleaned(plane: Plane, job: Job, answer: Answer) -> _Cleaned:
+    snapshot = plane.snapshot
+    code, message = await clean_texts(plane, job, (answer.error_code, answer.error_message))
+    same = code == answer.error_code
+    clean = msgspec.structs.replace(
+        answer, error_code=code if same else WORKER_FAILED, error_message=message
+    )
+    return _Cleaned(clean, snapshot)
 
 
 async def require_lease(

@@ -99,6 +99,11 @@ class Leases:
         """The worker is alive and still at it."""
         held.expires_at_us = max(held.expires_at_us, expires_at_us)
 
+    def forget_progress(self) -> None:
+        """Show nothing of what workers say of their jobs until they say it again."""
+        for held in self._held.values():
+            held.said = held.progress = ""
+
     def count_of_worker(self, worker: WorkerName) -> int:
         """How many jobs a worker holds."""
         return len(self._of_worker.get(worker, ()))

@@ -12,7 +12,7 @@ import msgspec
 from forestall.audit.record import Value
 from forestall.control.follow import follow
 from forestall.control.plane import Plane
-from forestall.control.ports import Change, MoveJob, Put
+from forestall.control.ports import Change, MoveJob, Precondition, Put
 from forestall.control.records import SALT_BYTES, job_moved
 from forestall.jobs.approval import settled
 from forestall.jobs.job import DecisionRecord, Job
@@ -41,6 +41,7 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     data: Mapping[str, Value] = {}  # goes into the record
     decision: DecisionRecord | None = None
     result: bytes | None = None
+    expect: tuple[Precondition, ...] = ()  # what else must hold
     puts: tuple[Put, ...] = ()  # what else stands or falls with it
 
 
@@ -62,8 +63,9 @@ def moved(move: Move, *, now_us: int) -> Job:
 async def commit_move(plane: Plane, move: Move, *, now_us: int, first: bool = False) -> Job:
     """Make a move durable and let the views follow.
 
-    Raises PreconditionFailedError when another verb moved the job since it was read,
-    IllegalStateError, StoreUnavailableError; in each case nothing was changed.
+    Raises PreconditionFailedError when another verb moved the job since it was read, or when
+    something else that it expects does not hold, IllegalStateError, StoreUnavailableError; in each
+    case nothing was changed.
     """
     job = moved(move, now_us=now_us)
     record = job_moved(
@@ -81,7 +83,9 @@ async def commit_move(plane: Plane, move: Move, *, now_us: int, first: bool = Fa
     )
     with plane.leases.under_way(job.tenant, job.id):
         try:
-            await plane.commit(Change(puts=(put, *move.puts), records=(record,)))
+            await plane.commit(
+                Change(expect=move.expect, puts=(put, *move.puts), records=(record,))
+            )
         except BaseException:  # it may be durable all the same, or what we knew of the job is old
             plane.leases.doubt(job.tenant, job.id)
             raise

@@ -85,8 +85,20 @@ class KeyNameAbsent(msgspec.Struct, frozen=True):
     name: str
 
 
+class PolicyInForce(msgspec.Struct, frozen=True):
+    """The snapshot of this digest is the last one that came into force."""
+
+    digest: str
+
+
 Precondition = (
-    JobAbsent | JobUnmoved | EntryUnchanged | IdempotencyKeyAbsent | KeyUnrevoked | KeyNameAbsent
+    JobAbsent
+    | JobUnmoved
+    | EntryUnchanged
+    | IdempotencyKeyAbsent
+    | KeyUnrevoked
+    | KeyNameAbsent
+    | PolicyInForce
 )
 
 

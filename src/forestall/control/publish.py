@@ -107,6 +107,7 @@ async def _activate(plane: Plane, snapshot: Snapshot, *, actor: str) -> Snapshot
             raise
         plane.snapshot = snapshot
         plane.policy_doubt = None
+        plane.leases.forget_progress()  # it was looked at under the policy before
     plane.cache.flush()
     plane.queue.unpark_all()  # what bound them may have changed
     plane.workers.wake_all()

@@ -8,11 +8,13 @@ import msgspec
 
 from forestall.control.check_output import (
     Looked,
+    PolicyMovedError,
     bound_to,
     clean_text,
     look,
     output_request,
     redacted,
+    under,
 )
 from forestall.control.moves import Move, commit_move
 from forestall.control.output_ports import SealError
@@ -21,6 +23,7 @@ from forestall.control.ports import (
     Change,
     DropSealed,
     OutputEntry,
+    PolicyInForce,
     PreconditionFailedError,
 )
 from forestall.control.read import read_job
@@ -139,11 +142,13 @@ async def release(
     """Make a withheld result readable, whole or without what is found in it; nothing runs again.
 
     Raises SelfReleaseError, NotQuarantinedError, OriginalGoneError, SealError, JobNotFoundError,
-    InvalidRequestError, StoreUnavailableError; in each case nobody can read more than before.
+    InvalidRequestError, ScannerBusyError, PolicyMovedError, StoreUnavailableError; in each case
+    nobody can read more than before.
     """
     if mode not in MODES:
         raise InvalidRequestError("`mode` is one of " + ", ".join(MODES))
     job = await _resolvable(plane, subject, job_id, reason, what="release")
+    snapshot = plane.snapshot
     entry = await plane.store.output(job.tenant, job.id)
     try:
         if entry is None or entry.sealed is None:
@@ -177,7 +182,7 @@ async def release(
         data["original_salt"] = salt.hex()  # with which anybody can check the recorded digest
     move = _resolved(plane, subject, job, Event.RELEASED, reason, fields, data)
     drop = (DropSealed(job.tenant, job.id),) if mode == "original" else ()
-    move = msgspec.structs.replace(move, result=result, puts=drop)
+    move = msgspec.structs.replace(move, expect=under(snapshot), result=result, puts=drop)
     return await _commit(plane, move, subject, what="release")
 
 
@@ -188,9 +193,11 @@ async def confirm(plane: Plane, subject: Subject, job_id: str, *, reason: str) -
         raise OriginalGoneError(
             "the withheld original was discarded before", details={"state": job.state.value}
         )
+    snapshot = plane.snapshot
     reason = await clean_text(plane, job, reason)
     move = _resolved(plane, subject, job, Event.CONFIRMED, reason, {"dead_at_us": 0}, {})
-    move = msgspec.structs.replace(move, puts=(DropSealed(job.tenant, job.id),))
+    drop = (DropSealed(job.tenant, job.id),)
+    move = msgspec.structs.replace(move, expect=under(snapshot), puts=drop)
     return await _commit(plane, move, subject, what="confirm")
 
 
@@ -279,7 +286,11 @@ def _resolved(
 async def _commit(plane: Plane, move: Move, subject: Subject, *, what: str) -> Job:
     try:
         return await commit_move(plane, move, now_us=plane.clock.now_us())
-    except PreconditionFailedError:  # somebody else decided at this very moment
+    except PreconditionFailedError as error:  # somebody else decided at this very moment
+        if isinstance(error.failed, PolicyInForce):
+            raise PolicyMovedError(
+                "the policy changed at this moment; look and decide again", retry_after_s=1
+            ) from None
         job = (await read_job(plane, subject, move.job.id)).job
         refusal = NotQuarantinedError(
             f"the job is {job.state}; somebody else decided on its result at this moment",

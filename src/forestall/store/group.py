@@ -23,6 +23,7 @@ from forestall.control.ports import (
     KeyUnrevoked,
     MoveJob,
     OutputEntry,
+    PolicyInForce,
     Precondition,
     PreconditionFailedError,
     Put,
@@ -230,6 +231,8 @@ def _holds(connection: sqlite3.Connection, wanted: Precondition, gathered: _Gath
         )
     if isinstance(wanted, KeyUnrevoked):
         return _found(connection, sql["key_unrevoked"], (wanted.tenant, wanted.key_id))
+    if isinstance(wanted, PolicyInForce):
+        return _found(connection, sql["policy_in_force"], (wanted.digest,))
     if isinstance(wanted, EntryUnchanged):
         name = (wanted.tenant, wanted.kind, wanted.name)
         rows = connection.execute(sql["entry_revision"], name).fetchall()

@@ -24,6 +24,7 @@ from forestall.control.ports import (
     MoveJob,
     OpenCursor,
     OutputEntry,
+    PolicyInForce,
     Precondition,
     PreconditionFailedError,
     Put,
@@ -98,6 +99,8 @@ class MemoryStore:
         if isinstance(wanted, KeyUnrevoked):
             key = self._keys.get(wanted.key_id)
             return key is not None and key.tenant == wanted.tenant and key.revoked_at_us is None
+        if isinstance(wanted, PolicyInForce):
+            return bool(self._snapshots) and self._snapshots[-1].digest == wanted.digest
         return not any(
             (key.tenant, key.name, key.revoked_at_us) == (wanted.tenant, wanted.name, None)
             for key in self._keys.values()

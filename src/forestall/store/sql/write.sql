@@ -40,6 +40,10 @@ SELECT 1 FROM jobs WHERE tenant = ? AND job_id = ? AND state = ? AND revision = 
 -- The revision of a registry entry; no row when there is none.
 SELECT revision FROM registry WHERE tenant = ? AND kind = ? AND name = ?
 
+-- name: policy_in_force
+-- One row if this snapshot is the last that came into force.
+SELECT 1 FROM snapshots WHERE digest = ? AND seq = (SELECT max(seq) FROM snapshots)
+
 -- name: insert_job
 -- A job as it was born.
 INSERT INTO jobs (
