@@ -47,7 +47,12 @@ GLOB_MEMO_ENTRIES_MAX = 8_192  # distinct values remembered per compiled glob li
 
 # -- facts --
 FACTS_PER_TEXT_MAX = 64  # commands, statements or hosts in one text; at the bound: deny
+PARSED_CHARS_MAX = 128 * 1024  # of all texts of a payload that a deriver parses; past it: deny
 VIEWS_MAX = 256  # things that one payload may do; more cannot be decided one by one: deny
+INSPECT_INLINE_BYTES_MAX = 4 * 1024  # of a payload; longer ones are looked into in a thread
+INSPECTIONS_AT_ONCE = 2  # threads for that
+INSPECTIONS_PER_KEY_MAX = 4  # long payloads of one key at once: one key may not fill the queue
+INSPECTIONS_WAITING_MAX = 256  # of all keys; past it 503
 EXPLAINED_RULES_MAX = 20  # nearest rules shown when none or few apply
 
 # -- store and log --

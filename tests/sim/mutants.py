@@ -29,8 +29,8 @@ Patch = Any
 def _gate_skipped() -> Patch:
     real = gate.decide
 
-    def allows(plane: Plane, request: Request, **more: Any) -> Gated:
-        gated = real(plane, request, **more)
+    async def allows(plane: Plane, request: Request, **more: Any) -> Gated:
+        gated = await real(plane, request, **more)
         allowed = msgspec.structs.replace(
             gated.decision, decision=Effect.ALLOW, constraints=None, remediations=(), throttle=None
         )

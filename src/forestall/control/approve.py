@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from forestall.control.gate import rehearse
+from forestall.control.gate import Asked, rehearse
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
 from forestall.control.ports import Change, JobView, PreconditionFailedError
@@ -227,7 +227,7 @@ async def _resolve(
     )
     if not approves:
         return await commit_move(plane, _rejected(job, vote), now_us=now_us)
-    found = drift_of(plane, view)
+    found = await drift_of(plane, view)
     if found:
         await commit_move(plane, _invalidated(job, found, subject, now_us), now_us=now_us)
         raise StaleSnapshotError(
@@ -237,7 +237,7 @@ async def _resolve(
     return await commit_move(plane, _approved(plane, job, vote), now_us=now_us)
 
 
-def drift_of(plane: Plane, view: JobView) -> tuple[str, ...]:
+async def drift_of(plane: Plane, view: JobView) -> tuple[str, ...]:
     """What differs between the binding and what would happen now; empty when nothing does."""
     job, approval = view.job, asked_approval(view.job)
     found: list[str] = []
@@ -245,7 +245,8 @@ def drift_of(plane: Plane, view: JobView) -> tuple[str, ...]:
     if key is None or key.revoked_at_us is not None:
         found.append("requester: the credential that asked is revoked")
     job_hash = stored_job_hash(job, view.payload)
-    decision = rehearse(plane, stored_request(job, view.payload))
+    asked = Asked(len(view.payload), job.key_id)
+    decision = await rehearse(plane, stored_request(job, view.payload), asked=asked)
     if decision.decision is not Effect.REQUIRE_APPROVAL:
         found.append(f"decision: require_approval became {decision.decision}")
     found += drift(approval, terms_of(decision, job_hash))

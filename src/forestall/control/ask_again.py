@@ -4,7 +4,7 @@ import msgspec
 
 from forestall.control.approve import asked_approval, drift_of, read_asked
 from forestall.control.cancel import require_control
-from forestall.control.gate import decide
+from forestall.control.gate import Asked, decide
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
 from forestall.control.ports import JobView, PreconditionFailedError
@@ -42,20 +42,25 @@ class Plan(msgspec.Struct, frozen=True):
 async def plan(plane: Plane, subject: Subject, job_id: str) -> Plan:
     """What asking again would mend. Changes nothing. Raises ApprovalNotFoundError."""
     view = await read_asked(plane, subject, job_id)
-    return Plan(view.job, _drift(plane, view))
+    return Plan(view.job, await _drift(plane, view))
 
 
 async def ask_again(plane: Plane, subject: Subject, job_id: str) -> Plan:
     """Decide the job anew and bind the approval to that. Raises NotRepairableError."""
     view = await read_asked(plane, subject, job_id)
     require_control(subject, view.job)
-    found = _drift(plane, view)
+    found = await _drift(plane, view)
     job, now_us = view.job, plane.clock.now_us()
     if job.state is not JobState.APPROVAL_REQUIRED or not found:
         raise NotRepairableError("nothing drifted, or the job has ended; there is nothing to mend")
     request = stored_request(job, view.payload)
-    decision, passed = decide(
-        plane, request, stage=Stage.DISPATCH, now_us=now_us, passed=job.throttles_passed
+    decision, passed = await decide(
+        plane,
+        request,
+        stage=Stage.DISPATCH,
+        now_us=now_us,
+        asked=Asked(len(view.payload), subject.key_id),
+        passed=job.throttles_passed,
     )
     record = decision_record(
         decision,
@@ -94,10 +99,10 @@ async def ask_again(plane: Plane, subject: Subject, job_id: str) -> Plan:
         raise NotRepairableError("somebody decided at this very moment; look again") from cause
 
 
-def _drift(plane: Plane, view: JobView) -> tuple[str, ...]:
+async def _drift(plane: Plane, view: JobView) -> tuple[str, ...]:
     if view.job.state is not JobState.APPROVAL_REQUIRED:
         return ()
     approval = asked_approval(view.job)
     if approval.status is ApprovalStatus.INVALIDATED:
         return approval.drift
-    return drift_of(plane, view)
+    return await drift_of(plane, view)

@@ -6,7 +6,7 @@ Unlike simulate this is a gate: the answer binds, so it is durable before it is 
 import msgspec
 
 from forestall.control.admission import admitted
-from forestall.control.gate import count, decide
+from forestall.control.gate import Asked, count, decide
 from forestall.control.plane import Plane
 from forestall.control.ports import Change
 from forestall.control.records import SALT_BYTES, action_checked
@@ -29,7 +29,9 @@ async def check(plane: Plane, subject: Subject, submission: Submission) -> Check
     now_us = plane.clock.now_us()
     request = submission.request(tenant=subject.tenant, principal=subject.principal)
     hash_text = job_hash(submission, tenant=subject.tenant, principal=subject.principal)
-    decision = decide(plane, request, stage=Stage.CHECK, now_us=now_us).decision
+    asked = Asked(len(submission.payload), subject.key_id)
+    gated = await decide(plane, request, stage=Stage.CHECK, now_us=now_us, asked=asked)
+    decision = gated.decision
     record = decision_record(decision, stage=Stage.CHECK, job_hash=hash_text, now_us=now_us)
     salt = plane.random.token(SALT_BYTES)
     await plane.commit(Change(records=(action_checked(request, record, subject, salt),)))

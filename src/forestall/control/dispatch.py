@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from forestall.control.gate import Gated, PolicyUnavailableError, count, decide
+from forestall.control.gate import Asked, Gated, PolicyUnavailableError, count, decide
+from forestall.control.inspect import InspectionBusyError
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
 from forestall.control.ports import JobView, PreconditionFailedError
@@ -146,7 +147,7 @@ async def dispatch_one(plane: Plane, taker: str, entry: Entry) -> Dispatched | N
         now_us = plane.clock.now_us()
         held = entry._replace(not_before_us=now_us + OUTAGE_RETRY_US)
         plane.queue.add(held, now_us=now_us)
-        if isinstance(error, PolicyUnavailableError):
+        if isinstance(error, (PolicyUnavailableError, InspectionBusyError)):
             return None
         raise
     if given is None or not _is_held(plane, given.job):
@@ -164,7 +165,14 @@ async def _decide_one(plane: Plane, taker: str, entry: Entry, view: JobView) -> 
         await commit_move(plane, deadline_passed(job), now_us=now_us)
         return None
     request = stored_request(job, view.payload)
-    gated = decide(plane, request, stage=Stage.DISPATCH, now_us=now_us, passed=job.throttles_passed)
+    gated = await decide(
+        plane,
+        request,
+        stage=Stage.DISPATCH,
+        now_us=now_us,
+        asked=Asked(len(view.payload), job.key_id),
+        passed=job.throttles_passed,
+    )
     decision = _under_approval(job, _tightened(plane, view, gated.decision), now_us=now_us)
     record = decision_record(decision, stage=Stage.DISPATCH, job_hash=job.job_hash, now_us=now_us)
     if decision.decision in (Effect.ALLOW, Effect.ALLOW_WITH_CONSTRAINTS):

@@ -9,7 +9,10 @@ from typing import NamedTuple
 from forestall.control.plane import Plane, instant
 from forestall.errors import UnavailableError
 from forestall.jobs.job import Stage
+from forestall.limits import INSPECT_INLINE_BYTES_MAX
+from forestall.policy.cache import cache_key
 from forestall.policy.compile import Snapshot
+from forestall.policy.evaluate import evaluate
 from forestall.policy.explain import Explanation, explain
 from forestall.policy.request import Request
 from forestall.policy.rules import Decision, Effect
@@ -28,6 +31,13 @@ def snapshot_in_force(plane: Plane) -> Snapshot:
     return plane.snapshot
 
 
+class Asked(NamedTuple):
+    """How long the payload is, and whose key it came with: what decides where we look into it."""
+
+    size_bytes: int
+    key_id: str
+
+
 class Gated(NamedTuple):
     """A decision, and the throttle rules that counted this action and let it pass."""
 
@@ -35,37 +45,48 @@ class Gated(NamedTuple):
     passed: tuple[str, ...]
 
 
-def decide(
-    plane: Plane, request: Request, *, stage: Stage, now_us: int, passed: tuple[str, ...] = ()
+async def decide(
+    plane: Plane,
+    request: Request,
+    *,
+    stage: Stage,
+    now_us: int,
+    asked: Asked,
+    passed: tuple[str, ...] = (),
 ) -> Gated:
-    """The decision of a gate. Raises PolicyUnavailableError when there is no policy.
+    """The decision of a gate. Raises PolicyUnavailableError when there is no policy, and
+    InspectionBusyError.
 
     `passed` are the throttle rules that counted the action at an earlier gate: none counts it
     twice. The caller makes the decision durable before it acts on it, and counts it then.
     """
     try:
-        snapshot = snapshot_in_force(plane)
-    except PolicyUnavailableError:
+        return await _decide(
+            plane, request, now_us=now_us, asked=asked, counting=True, passed=passed
+        )
+    except UnavailableError:
         plane.telemetry.unavailable(stage.value, request.topic)
         raise
-    return _decide(plane, snapshot, request, now_us=now_us, counting=True, passed=passed)
 
 
-def _decide(
+async def _decide(
     plane: Plane,
-    snapshot: Snapshot,
     request: Request,
     *,
     now_us: int,
+    asked: Asked,
     counting: bool,
     passed: tuple[str, ...] = (),
 ) -> Gated:
     """Evaluate; while a throttle rule decides whose limit is not reached, lift it and ask again."""
     lifted = frozenset(passed)
     while True:
-        decision = plane.cache.evaluate(
-            snapshot, request, now=instant(now_us), now_us=now_us, lifted=lifted
+        snapshot = snapshot_in_force(plane)
+        decision = await _evaluated(
+            plane, snapshot, request, now_us=now_us, lifted=lifted, asked=asked
         )
+        if plane.snapshot is not snapshot:
+            continue  # another policy came into force while we looked
         if decision.decision is not Effect.THROTTLE or not plane.throttles.admits(
             decision, request, now_us=now_us, count=counting
         ):
@@ -73,17 +94,45 @@ def _decide(
         lifted |= {decision.rule_id}
 
 
+async def _evaluated(
+    plane: Plane,
+    snapshot: Snapshot,
+    request: Request,
+    *,
+    now_us: int,
+    lifted: frozenset[str],
+    asked: Asked,
+) -> Decision:
+    now = instant(now_us)
+    if asked.size_bytes <= INSPECT_INLINE_BYTES_MAX or not snapshot.reads.payload_of(request.topic):
+        return plane.cache.evaluate(snapshot, request, now=now, now_us=now_us, lifted=lifted)
+    key = cache_key(snapshot, request, now_us=now_us, lifted=lifted)
+    known = plane.cache.get(key, now_us=now_us)
+    if known is not None:
+        return known
+    decision = await plane.inspections.run(
+        lambda: evaluate(snapshot, request, now=now, lifted=lifted), key_id=asked.key_id
+    )
+    plane.cache.keep(key, decision, now_us=now_us)
+    return decision
+
+
 def count(plane: Plane, decision: Decision, request: Request, *, stage: Stage) -> None:
     """Count a decision whose record is durable."""
     plane.telemetry.decided(stage.value, decision.decision.value, request.topic, decision.code)
 
 
-def rehearse(plane: Plane, request: Request) -> Decision:
+async def rehearse(plane: Plane, request: Request, *, asked: Asked) -> Decision:
     """The decision that a gate would give, leaving no trace (simulate, control 10)."""
-    snapshot, now_us = snapshot_in_force(plane), plane.clock.now_us()
-    return _decide(plane, snapshot, request, now_us=now_us, counting=False).decision
+    now_us = plane.clock.now_us()
+    return (await _decide(plane, request, now_us=now_us, asked=asked, counting=False)).decision
 
 
-def rehearse_explained(plane: Plane, request: Request) -> Explanation:
+async def rehearse_explained(plane: Plane, request: Request, *, asked: Asked) -> Explanation:
     """The decision with its reasons, from the same evaluator; throttle limits count as reached."""
-    return explain(snapshot_in_force(plane), request, now=instant(plane.clock.now_us()))
+    snapshot, now = snapshot_in_force(plane), instant(plane.clock.now_us())
+    if asked.size_bytes <= INSPECT_INLINE_BYTES_MAX:
+        return explain(snapshot, request, now=now)
+    return await plane.inspections.run(
+        lambda: explain(snapshot, request, now=now), key_id=asked.key_id
+    )

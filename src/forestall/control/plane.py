@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from forestall.control.announce import Announcer
 from forestall.control.blind_retries import BlindRetries
 from forestall.control.hooks import Hooks
+from forestall.control.inspect import Inspections
 from forestall.control.leases import Leases
 from forestall.control.output_ports import OutputMeans
 from forestall.control.ports import Change, Clock, Random, Receipt, Signer, Store, Telemetry
@@ -52,6 +53,7 @@ class Plane:
         "clock",
         "deadlines",
         "hooks",
+        "inspections",
         "is_activating",
         "keys_doubt",
         "lease_us",
@@ -81,6 +83,7 @@ class Plane:
         lease_seconds: int = LEASE_SECONDS,
         approvals_need_hash: bool = False,
         output: OutputMeans | None = None,
+        inspections: Inspections | None = None,
     ) -> None:
         assert 1 <= lease_seconds <= LEASE_SECONDS_MAX, "a lease has a bounded term"
         self.lease_us = lease_seconds * 1_000_000
@@ -107,6 +110,7 @@ class Plane:
             lambda tenant, topic: self.registry.pool_of(tenant, topic), self.is_run_by_caller
         )
         self.signer = signer
+        self.inspections = inspections if inspections is not None else Inspections()
         self.output = output if output is not None else OutputMeans()
         self.blind_retries = BlindRetries()
         self.deadlines: list[tuple[int, str, str]] = []  # a heap of instant, tenant, job id

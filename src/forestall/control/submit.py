@@ -8,7 +8,7 @@ import msgspec
 
 from forestall.control.admission import admitted
 from forestall.control.follow import follow
-from forestall.control.gate import count, decide
+from forestall.control.gate import Asked, count, decide
 from forestall.control.plane import Plane, uuid_text
 from forestall.control.ports import (
     Change,
@@ -95,7 +95,13 @@ async def submit(
     _require_room(plane, subject.tenant, submission)
     now_us = plane.clock.now_us()
     request = submission.request(tenant=subject.tenant, principal=subject.principal)
-    decision, passed = decide(plane, request, stage=Stage.SUBMIT, now_us=now_us)  # decide
+    decision, passed = await decide(  # decide
+        plane,
+        request,
+        stage=Stage.SUBMIT,
+        now_us=now_us,
+        asked=Asked(len(submission.payload), subject.key_id),
+    )
     record = decision_record(decision, stage=Stage.SUBMIT, job_hash=hash_text, now_us=now_us)
     chance = plane.random.token(20 + SALT_BYTES)
     if decision.decision is Effect.THROTTLE:

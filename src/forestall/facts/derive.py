@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from forestall.limits import FACTS_PER_TEXT_MAX, VIEWS_MAX
+from forestall.limits import FACTS_PER_TEXT_MAX, PARSED_CHARS_MAX, VIEWS_MAX
 
 LabelView = Mapping[str, str]
 UNKNOWN = "unknown"
@@ -88,15 +88,20 @@ DEFAULT_DERIVATIONS = tuple(
 def derive(derivation: Derivation, payload: Any) -> tuple[LabelView, ...]:
     """The label views of `payload` ({"prompt": text, "context": anything}); never empty.
 
-    Raises TooMuchToDeriveError past FACTS_PER_TEXT_MAX things in a text or VIEWS_MAX views, and
-    nothing else.
+    Raises TooMuchToDeriveError past FACTS_PER_TEXT_MAX things in a text, VIEWS_MAX views, or
+    PARSED_CHARS_MAX characters in several texts, and nothing else.
     """
     is_command = derivation.kind in (PayloadKind.SHELL, PayloadKind.CLUSTER)
-    texts = [
-        text
-        for field in derivation.fields
-        for text in _texts_at(payload, field, is_command=is_command)
-    ]
+    texts = list(
+        dict.fromkeys(
+            text
+            for field in derivation.fields
+            for text in _texts_at(payload, field, is_command=is_command)
+        )
+    )
+    # One text may be as long as it likes: beyond what its parser takes it is unknown, at no cost.
+    if len(texts) > 1 and sum(map(len, texts)) > PARSED_CHARS_MAX:
+        raise TooMuchToDeriveError
     # Without a text there is nothing to parse, and no parser to import for it.
     found = _DERIVERS[derivation.kind](texts, derivation) if texts else ()
     views = {tuple(view.items()): view for view in found}
@@ -117,10 +122,11 @@ def _shell_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView
 
 
 def _sql_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView]:
-    from forestall.facts.sql import TABLES_MAX, statements_in
+    from forestall.facts.sql import TABLES_MAX, Parsed, statements_in
 
+    parsed = Parsed()
     for text in texts:
-        for one in _bounded(statements_in(text, dialect=derivation.dialect)):
+        for one in _bounded(statements_in(text, dialect=derivation.dialect, parsed=parsed)):
             if len(one.tables) >= TABLES_MAX:
                 raise TooMuchToDeriveError
             for kind in sorted(one.classes):

@@ -37,7 +37,7 @@ STATEMENTS_MAX: Final = 64  # statements reported; each one costs a decision
 TABLES_MAX: Final = 16  # tables reported for one statement; honest joins need ten
 NESTING_MAX: Final = 64  # open brackets at once; the parser recurses into each
 NODES_PER_WORD: Final = 12  # tree nodes the parser may make for one token; honest text needs three
-TOKENS_MAX: Final = 8_000  # parsed for one text; a bulk load is longer, and is unknown
+TOKENS_MAX: Final = 8_000  # parsed for one payload; a bulk load is longer, and is unknown
 EXPLAIN_MAX: Final = 3  # EXPLAIN inside EXPLAIN
 
 
@@ -103,7 +103,18 @@ _NAMES: Final = {
 }  # fmt: skip
 
 
-def statements_in(text: str, *, dialect: str = "") -> tuple[SqlStatement, ...]:
+class Parsed:
+    """How much was parsed so far: the texts of one payload share one bound."""
+
+    __slots__ = ("tokens",)
+
+    def __init__(self) -> None:
+        self.tokens = 0
+
+
+def statements_in(
+    text: str, *, dialect: str = "", parsed: Parsed | None = None
+) -> tuple[SqlStatement, ...]:
     """Every statement that `text` could run, without duplicates; never empty.
 
     `dialect` is sqlglot's name of the database. Without one, a text must mean the same to all.
@@ -116,7 +127,9 @@ def statements_in(text: str, *, dialect: str = "") -> tuple[SqlStatement, ...]:
     read = readings(text, dialect)
     if not read:
         return (SqlStatement(statement="", classes=_hinted(text)),)
-    judge = _Judge(chosen or _dialect(""), zero_matches=dialect in _ZERO_MATCHES)
+    judge = _Judge(
+        chosen or _dialect(""), parsed or Parsed(), zero_matches=dialect in _ZERO_MATCHES
+    )
     for part in read[0].parts[: STATEMENTS_MAX + 1]:
         for statement in judge.statements(part):
             found.setdefault(statement)
@@ -153,10 +166,10 @@ def _dialect(name: str) -> "Dialect | None":
 class _Judge:
     """Judges statements in one dialect."""
 
-    def __init__(self, dialect: "Dialect | None", *, zero_matches: bool) -> None:
+    def __init__(self, dialect: "Dialect | None", parsed: Parsed, *, zero_matches: bool) -> None:
         self._dialect = dialect
         self._zero_matches = zero_matches
-        self._tokens = 0
+        self._spent = parsed
 
     def statements(self, part: Part, depth: int = 0) -> Iterator[SqlStatement]:
         """The statement, and those inside it."""
@@ -270,7 +283,7 @@ class _Judge:
 
     def _parse(self, part: Part, first: str) -> "exp.Expr | None":
         """The tree of one statement; None unless the parser reads it as we did."""
-        crowded = self._tokens > TOKENS_MAX or _nesting(part.bare) > NESTING_MAX
+        crowded = self._spent.tokens > TOKENS_MAX or _nesting(part.bare) > NESTING_MAX
         if self._dialect is None or crowded:
             return None
         text = part.clean
@@ -282,8 +295,8 @@ class _Judge:
 
         try:
             tokens = self._dialect.tokenize(text)
-            self._tokens += len(tokens)
-            if self._tokens > TOKENS_MAX:
+            self._spent.tokens += len(tokens)
+            if self._spent.tokens > TOKENS_MAX:
                 return None
             seen = bare_words(text[token.start : token.end + 1] for token in tokens)
             words = Part(text, part.bare).words()

@@ -2,8 +2,8 @@
 without: the key is the snapshot and every fact that the snapshot reads, and nothing else.
 
 What may be stale is never kept: a throttle or an approval is decided anew each time, and a
-decision that reads the time is kept for its minute only (hours are written in minutes). Evaluation
-is one synchronous call, so two callers can never be computing the same entry.
+decision that reads the time is kept for its minute only (hours are written in minutes). Where
+evaluation is one synchronous call, two callers can never be computing the same entry.
 """
 
 import hashlib
@@ -44,20 +44,31 @@ class DecisionCache:
     ) -> Decision:
         """The same decision as `evaluate`, remembered. `now_us` is the same instant as `now`."""
         key = cache_key(snapshot, request, now_us=now_us, lifted=lifted)
+        known = self.get(key, now_us=now_us)
+        if known is not None:
+            return known
+        decision = evaluate(snapshot, request, now=now, lifted=lifted)
+        self.keep(key, decision, now_us=now_us)
+        return decision
+
+    def get(self, key: bytes | None, *, now_us: int) -> Decision | None:
+        """The decision under a key of `cache_key`, if it may still be given."""
         entry = self._entries.get(key) if key is not None else None
         # A clock that was set back makes an entry look younger than it is: treat it as expired.
         if entry is not None and 0 <= now_us - entry[0] < self._ttl_us:
             self.hits += 1
             return entry[1]
         self.misses += 1
-        decision = evaluate(snapshot, request, now=now, lifted=lifted)
+        return None
+
+    def keep(self, key: bytes | None, decision: Decision, *, now_us: int) -> None:
+        """Remember a decision as of an instant, if it is one that may be."""
         if key is not None and decision.decision in _KEPT and decision.code != "rule_error":
             self._entries.pop(key, None)  # so that a renewed entry is the youngest again
             if len(self._entries) >= self._entries_max:
                 del self._entries[next(iter(self._entries))]
                 self.evictions += 1
             self._entries[key] = (now_us, decision)
-        return decision
 
     def flush(self) -> None:
         """Forget everything; called when a snapshot comes into force."""

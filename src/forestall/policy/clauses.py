@@ -15,7 +15,7 @@ from forestall.policy.content import compile_content
 from forestall.policy.fields import FIELDS, Kind, Labels, MatchField
 from forestall.policy.globs import Matcher, compile_globs
 from forestall.policy.index import LABEL_COLUMNS, is_settled
-from forestall.policy.request import Request
+from forestall.policy.request import Request, remembered
 from forestall.policy.rules import (
     ArgCondition,
     Clause,
@@ -119,8 +119,11 @@ def _label_clause(label: str, globs: tuple[str, ...]) -> CompiledClause:
 
 
 def _secrets_clause(wanted: bool) -> CompiledClause:
-    def present(request: Request) -> bool:
+    def look(request: Request) -> bool:
         return holds_secret_reference(request.payload) or holds_secret_reference(request.args)
+
+    def present(request: Request) -> bool:
+        return remembered(request, holds_secret_reference, look)
 
     return CompiledClause(
         Clause(field="secrets_present", wanted=(str(wanted).lower(),)),
@@ -181,7 +184,7 @@ def _argument_clause(condition: ArgCondition) -> CompiledClause:
     # What was found stays unsaid: arguments may hold secrets.
     return CompiledClause(
         Clause(field=f"args.{condition.path}", wanted=(said,)),
-        lambda request, labels, now: test(document(request)),
+        lambda request, labels, now: remembered(request, test, lambda one: test(document(one))),
         lambda request, labels, now: (),
     )
 
@@ -196,7 +199,7 @@ def _content_clause(match: ContentMatch) -> CompiledClause:
     # What was found stays unsaid: it may be the secret that the rule looks for.
     return CompiledClause(
         Clause(field="content", wanted=tuple(wanted)),
-        lambda request, labels, now: test(request),
+        lambda request, labels, now: remembered(request, test, test),
         lambda request, labels, now: (),
     )
 

@@ -11,7 +11,7 @@ import msgspec
 from forestall.facts.detect import folded, has_traversal, texts_of
 from forestall.policy.arguments import compile_pattern
 from forestall.policy.globs import compile_globs
-from forestall.policy.request import Request
+from forestall.policy.request import Request, remembered
 from forestall.policy.rules import ContentMatch
 
 # Of the classes of results, those that a payload may be asked for, and one that is no class.
@@ -32,7 +32,7 @@ def compile_content(match: ContentMatch) -> Callable[[Request], bool]:
         tests.append(lambda request, texts: wanted(content_type(request)))
     if match.keywords:
         keywords = [folded(word).casefold() for word in match.keywords]
-        tests.append(lambda request, texts: _has_keyword(keywords, texts))
+        tests.append(lambda request, texts: _has_keyword(keywords, request))
     if match.patterns:
         patterns = [compile_pattern(text) for text in match.patterns]
         tests.append(lambda request, texts: any(p.search(text) for p in patterns for text in texts))
@@ -40,10 +40,18 @@ def compile_content(match: ContentMatch) -> Callable[[Request], bool]:
         tests.append(_any_detector(match.detectors))
 
     def holds(request: Request) -> bool:
-        texts = list(texts_of((request.payload, request.args)))
+        texts = remembered(request, texts_of, _texts)
         return all(test(request, texts) for test in tests)
 
     return holds
+
+
+def _texts(request: Request) -> list[str]:
+    return list(texts_of((request.payload, request.args)))
+
+
+def _folded_texts(request: Request) -> list[str]:
+    return [folded(each).casefold() for each in remembered(request, texts_of, _texts)]
 
 
 def _any_detector(names: Sequence[str]) -> Callable[[Request, list[str]], bool]:
@@ -51,11 +59,15 @@ def _any_detector(names: Sequence[str]) -> Callable[[Request, list[str]], bool]:
     traversal = TRAVERSAL in names
 
     def holds(request: Request, texts: list[str]) -> bool:
-        return (traversal and any(has_traversal(text) for text in texts)) or any(
+        return (traversal and remembered(request, TRAVERSAL, _traverses)) or any(
             look(request) for look in looks
         )
 
     return holds
+
+
+def _traverses(request: Request) -> bool:
+    return any(map(has_traversal, remembered(request, texts_of, _texts)))
 
 
 def _finds(names: Iterable[str]) -> Callable[[Request], bool]:
@@ -66,14 +78,15 @@ def _finds(names: Iterable[str]) -> Callable[[Request], bool]:
     from forestall.output.findings import Budget
     from forestall.output.scan import scan
 
-    detectors = tuple(DETECTORS[name] for name in sorted(names))
+    wanted = tuple(sorted(names))
+    detectors = tuple(DETECTORS[name] for name in wanted)
     budget = Budget(findings_max=1)  # one is enough: a second ends the scan
 
-    def finds(request: Request) -> bool:
-        seen = scan(_as_json(request), detectors=detectors, budget=budget)
+    def look(request: Request) -> bool:
+        seen = scan(remembered(request, _as_json, _as_json), detectors=detectors, budget=budget)
         return bool(seen.findings) or not seen.complete
 
-    return finds
+    return lambda request: remembered(request, wanted, look)
 
 
 def _as_json(request: Request) -> bytes:
@@ -85,7 +98,7 @@ def _as_json(request: Request) -> bytes:
 
 def payload_size(request: Request) -> int:
     """Bytes of the payload as JSON."""
-    return len(_as_json(request))
+    return len(remembered(request, _as_json, _as_json))
 
 
 def content_type(request: Request) -> str:
@@ -94,9 +107,6 @@ def content_type(request: Request) -> str:
     return "application/json" if structured else "text/plain"
 
 
-def _has_keyword(keywords: list[str], texts: list[str]) -> bool:
-    return any(
-        keyword in text
-        for text in (folded(each).casefold() for each in texts)
-        for keyword in keywords
-    )
+def _has_keyword(keywords: list[str], request: Request) -> bool:
+    texts = remembered(request, folded, _folded_texts)
+    return any(keyword in text for text in texts for keyword in keywords)

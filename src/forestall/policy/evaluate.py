@@ -12,7 +12,7 @@ from forestall.facts.derive import LabelView
 from forestall.policy.approval import demands_of
 from forestall.policy.clauses import said_clauses
 from forestall.policy.constraints import intersect
-from forestall.policy.request import Request
+from forestall.policy.request import Request, looked_into
 from forestall.policy.rules import (
     ApprovalDemands,
     Clause,
@@ -41,6 +41,8 @@ def evaluate(
     """
     try:
         views, conflicts = views_of(snapshot, request)
+        if snapshot.reads.insides and (len(views) > 1 or snapshot.reads.contents):
+            request = looked_into(request)
         actors = actors_of(snapshot, request)
         verdicts = [
             (_speakers(snapshot.layers, each, labels, now, lifted), labels)

@@ -10,7 +10,7 @@ from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError
 from forestall.policy.clauses import CompiledClause, rule_clauses
 from forestall.policy.evaluate import evaluate
-from forestall.policy.request import Request
+from forestall.policy.request import Request, looked_into
 from forestall.policy.rules import Clause, Decision, Effect, Rule
 from forestall.policy.snapshot import Snapshot
 from forestall.policy.views import actors_of, views_of
@@ -56,7 +56,7 @@ def explain(snapshot: Snapshot, request: Request, *, now: datetime) -> Explanati
             default_used=False,
         )
     views, _ = views_of(snapshot, request)
-    actors = actors_of(snapshot, request)
+    actors = actors_of(snapshot, looked_into(request))
     explained = [
         _nearest(layer.name, rule, actors, views, decision, now)
         for layer in snapshot.layers

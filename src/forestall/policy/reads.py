@@ -15,17 +15,19 @@ from forestall.policy.rules import Match, Policy
 class Reads:
     """The facts that the rules of some policies look at.
 
-    `labels` are the names of labels; `actors` says whether it matters who acts; `attributes`
-    gives the values of the other fields, always in the same order.
+    `labels` are the names of labels; `actors` says whether it matters who acts; `insides` whether
+    any rule looks into a payload, and `contents` whether one reads all of it; `attributes` gives
+    the values of the other fields, always in the same order.
     """
 
     __slots__ = (
         "_derivations",
         "_derivations_memo",
-        "_payload",
         "actors",
         "attributes",
+        "contents",
         "delegation",
+        "insides",
         "labels",
         "time",
     )
@@ -45,9 +47,9 @@ class Reads:
         # Deriving from a payload matters only when a rule reads what it derives.
         self._derivations = tuple(derivations)
         self._derivations_memo: dict[str, tuple[Derivation, ...]] = {}
-        self._payload = any(
-            match.args or match.content is not None or match.secrets_present is not None
-            for match in matches
+        self.contents = any(match.content is not None for match in matches)
+        self.insides = self.contents or any(
+            match.args or match.secrets_present is not None for match in matches
         )
         names = ["topic"]
         for field in FIELDS:
@@ -60,7 +62,7 @@ class Reads:
 
     def payload_of(self, topic: str) -> bool:
         """Whether the payload of a request on this topic can change a decision."""
-        return self._payload or bool(self.derivations_of(topic))
+        return self.insides or bool(self.derivations_of(topic))
 
     def derivations_of(self, topic: str) -> tuple[Derivation, ...]:
         """The derivations that apply to a topic; remembered, within bounds."""

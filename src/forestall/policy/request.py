@@ -1,9 +1,11 @@
 """What is asked: one action by one subject. Values only."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import msgspec
+
+_T = TypeVar("_T")
 
 
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -50,6 +52,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     credential_labels: Mapping[str, str] = {}
     server_labels: Mapping[str, str] = {}
     payload: Mapping[str, Any] | None = None
+    # No fact: what was seen in the payload while this request is decided, so that views do not
+    # look again. `looked_into` makes it.
+    memo: dict[Any, Any] | None = None
 
     def __post_init__(self) -> None:
         # A library caller may pass lists; a bare text would be read as a list of letters.
@@ -61,3 +66,20 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
                 msgspec.structs.force_setattr(self, name, tuple(value))
         if type(self.topic) is not str or type(self.tenant) is not str:
             raise TypeError("`topic` and `tenant` are texts")
+
+
+def looked_into(request: Request) -> Request:
+    """The request with a memory of its own for what is seen in its payload. A payload that is
+    changed afterwards is not looked at again."""
+    return msgspec.structs.replace(request, memo={})
+
+
+def remembered(request: Request, key: Any, look: Callable[[Request], _T]) -> _T:
+    """What a look at the payload finds; once for each key where the request has a memory."""
+    memo = request.memo
+    if memo is None:
+        return look(request)
+    if key not in memo:
+        memo[key] = look(request)
+    found: _T = memo[key]
+    return found

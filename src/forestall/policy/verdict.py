@@ -21,7 +21,7 @@ from forestall.policy.output_rules import (
     OwnWords,
     named_detectors,
 )
-from forestall.policy.request import Request
+from forestall.policy.request import Request, looked_into
 from forestall.policy.rules import Detect, OutputRule, Verdict
 from forestall.policy.snapshot import Snapshot
 from forestall.policy.views import actors_of, views_of
@@ -153,7 +153,7 @@ def _spoken(
     views = views_of(snapshot, request, rules.reads).views
     return [
         rules.speakers(actor, labels, facts, now)
-        for actor in actors_of(snapshot, request, rules.reads)
+        for actor in actors_of(snapshot, looked_into(request), rules.reads)
         for labels in views
     ]
 

@@ -179,12 +179,12 @@ async def _evaluate(plane: Plane, call: Call) -> Answer:
 
 async def _simulate(plane: Plane, call: Call) -> Answer:
     submission, job_id = decode_check(call.body, tenant=call.who.tenant)
-    return Answer(200, _check_body(simulate(plane, call.who, submission), job_id))
+    return Answer(200, _check_body(await simulate(plane, call.who, submission), job_id))
 
 
 async def _explain(plane: Plane, call: Call) -> Answer:
     submission, job_id = decode_check(call.body, tenant=call.who.tenant)
-    checked, explanation = explain(plane, call.who, submission)
+    checked, explanation = await explain(plane, call.who, submission)
     request = submission.request(tenant=call.who.tenant, principal=call.who.principal)
     return Answer(
         200, {**_check_body(checked, job_id), "explain": explain_object(explanation, request)}

@@ -65,7 +65,7 @@ def _is_wanted(job: Job, status: ApprovalStatus | None) -> bool:
 async def _context(plane: Plane, call: Call) -> Answer:
     view = await read_asked(plane, call.who, call.params[0])
     waits = view.job.state is JobState.APPROVAL_REQUIRED
-    drift = drift_of(plane, view) if waits else asked_approval(view.job).drift
+    drift = await drift_of(plane, view) if waits else asked_approval(view.job).drift
     alike = JobFilter(tenant=call.who.tenant, asked=True, topic=view.job.topic)
     prior, _ = await list_jobs(plane, alike, limit=_PRIOR_SHOWN, after=None)
     body = context_object(

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 
 from forestall.control.hooks import load_hooks
+from forestall.control.inspect import Inspections
 from forestall.control.keys import NewKey, create_key
 from forestall.control.output_ports import OutputMeans
 from forestall.control.plane import Plane
@@ -22,7 +23,7 @@ from forestall.jobs.webhook import Reach
 from forestall.limits import LEASE_SECONDS, SEALED_DAYS
 from forestall.server.files import DataDir, read_policy_files, write_starter_policy
 from forestall.server.keyring import load_keyring
-from forestall.server.scanning import ScanThreads
+from forestall.server.scanning import InspectionThreads, ScanThreads
 from forestall.server.settings import Settings
 from forestall.server.signing import load_signer
 from forestall.store.sqlite import SqliteStore
@@ -110,6 +111,7 @@ async def open_plane(
         lease_seconds=lease_seconds,
         approvals_need_hash=approvals_need_hash,
         output=OutputMeans(ScanThreads(), keyring, sealed_days=sealed_days),
+        inspections=Inspections(InspectionThreads()),
     )
     plane.hold_keys(await store.keys())
     plane.registry = await load_registry(store)

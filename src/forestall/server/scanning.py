@@ -1,4 +1,5 @@
-"""Threads for scans: few, each scan for a bounded time, and a bounded number that waits."""
+"""Threads for scans: few, each scan for a bounded time, and a bounded number that waits. And those
+for decisions on long payloads, of which `control/inspect.py` says how many wait."""
 
 import asyncio
 import time
@@ -7,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from forestall.control.output_ports import ScannerBusyError
-from forestall.limits import SCAN_SECONDS_MAX, SCANS_AT_ONCE, SCANS_WAITING_MAX
+from forestall.limits import INSPECTIONS_AT_ONCE, SCAN_SECONDS_MAX, SCANS_AT_ONCE, SCANS_WAITING_MAX
 
 T = TypeVar("T")
 _GRACE_SECONDS = 1.0  # for what was under way when the time was over
@@ -52,3 +53,14 @@ class ScanThreads:
     def close(self) -> None:
         """Let go of the threads; what runs in them ends when its time is over."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class InspectionThreads:
+    """The `Executor` port over a pool of threads."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(INSPECTIONS_AT_ONCE, thread_name_prefix="forestall-inspect")
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """See `Executor.run`."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
