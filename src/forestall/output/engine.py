@@ -18,6 +18,7 @@ _KEYWORDS_MEMORY_BYTES = 64 << 20
 _WIDER_BYTES = 4_096  # how much farther a match that meets the end of its window may look at once
 _ENGINES_KEPT = 64
 _STRETCH_BYTES = 4_096  # looked through for all keywords behind the first of them
+_DENSE_BYTES = 4_096  # with a keyword of its own that often, a pattern is tried on all of it first
 
 
 class Hit(NamedTuple):
@@ -32,12 +33,16 @@ class Hit(NamedTuple):
     cut: bool  # it may go on behind the reach of a match
 
 
+_Place = tuple[int, int, int]  # group, bytes to look at in front of and behind a keyword
+_Found = tuple[list[int], int, int]  # where one keyword ends, and how far to look from there
+
+
 class Engine:
     """The compiled form of some detectors. Patterns are compiled when first needed."""
 
     def __init__(self, detectors: Sequence[Detector]) -> None:
         self._kinds = [(kind, each.name) for each in detectors for kind in each.kinds]
-        self._patterns: list[Any] = [None] * len(self._kinds)
+        self._patterns: list[tuple[Any, range] | None] = [None] * len(self._kinds)
         self._everywhere = [n for n, (kind, _) in enumerate(self._kinds) if not kind.keywords]
         # Kinds that look in the same windows share them.
         self._groups: dict[tuple[frozenset[str], int, int], list[int]] = {}
@@ -45,26 +50,32 @@ class Engine:
             if kind.keywords:
                 place = (frozenset(kind.keywords), kind.before, kind.after)
                 self._groups.setdefault(place, []).append(number)
-        users: dict[str, list[tuple[int, int, int]]] = {}
+        users: dict[str, list[_Place]] = {}
         for group, (words, before, after) in enumerate(self._groups):
             for word in words:
                 back = len(word.encode()) + before
                 users.setdefault(word, []).append((group, back, after))
         self._members = list(self._groups.values())
+        self._places = list(users.values())
         self._any_keyword = _any_of(users) if users else None
         self._longest = max((len(word.encode()) for word in users), default=0)
         self._automaton = ahocorasick.Automaton()
-        for word, places in users.items():
-            self._automaton.add_word(word.encode().decode("latin-1"), tuple(places))
+        for number, word in enumerate(users):
+            self._automaton.add_word(word.encode().decode("latin-1"), number)
         if users:
             self._automaton.make_automaton()
 
     def hits(self, data: bytes, expired: Callable[[], bool]) -> Iterator[Hit]:
         """Every accepted match, kind by kind. Stops where it stands once the time has expired."""
-        for group, windows in self._windows(data).items():
+        for group, found in self._occurrences(data).items():
+            dense = sum(len(ends) for ends, _, _ in found) * _DENSE_BYTES > len(data)
+            windows: list[list[int]] = []
             for number in self._members[group]:
                 if expired():
                     return
+                if dense and self._pattern(number)[0].search(data) is None:
+                    continue  # it matches nowhere, so in no window
+                windows = windows or _windows(found, len(data))
                 for low, high in windows:
                     yield from self._search(number, data, low, high)
         for number in self._everywhere:
@@ -72,36 +83,35 @@ class Engine:
                 return
             yield from self._search(number, data, 0, len(data))
 
-    def _windows(self, data: bytes) -> dict[int, list[list[int]]]:
-        """Where each group of kinds has to look; windows that meet are one."""
-        found: dict[int, list[list[int]]] = {}
+    def _occurrences(self, data: bytes) -> dict[int, list[_Found]]:
+        """Where the keywords of each group of kinds end, and how far to look round each."""
+        ends: dict[int, list[int]] = {}
         size, find = len(data), self._any_keyword
         first = find.search(data) if find is not None else None
         while first is not None:
             start = first.start()
             stop = start + _STRETCH_BYTES
             text = data[start : stop + self._longest].lower().decode("latin-1")
-            for last, places in self._automaton.iter(text):
-                last += start + 1
-                for group, back, after in places:
-                    low, high = max(0, last - back), min(size, last + after)
-                    windows = found.get(group)
-                    if windows is None:
-                        found[group] = [[low, high]]
-                    elif low <= windows[-1][1]:
-                        windows[-1][1] = max(high, windows[-1][1])
-                    else:
-                        windows.append([low, high])
+            for last, word in self._automaton.iter(text):
+                ends.setdefault(word, []).append(last + start + 1)
             first = find.search(data, stop) if find is not None and stop < size else None
+        found: dict[int, list[_Found]] = {}
+        for word, those in ends.items():
+            for group, back, after in self._places[word]:
+                found.setdefault(group, []).append((those, back, after))
         return found
+
+    def _pattern(self, number: int) -> tuple[Any, range]:
+        """The compiled pattern of a kind, and its groups."""
+        compiled = self._patterns[number]
+        if compiled is None:
+            pattern = _compiled(self._kinds[number][0])
+            compiled = self._patterns[number] = pattern, range(pattern.groups + 1)
+        return compiled
 
     def _search(self, number: int, data: bytes, low: int, high: int) -> Iterator[Hit]:
         kind, detector = self._kinds[number]
-        compiled = self._patterns[number]
-        if compiled is None:
-            pattern = _compiled(kind)
-            compiled = self._patterns[number] = pattern, range(pattern.groups + 1)
-        pattern, groups = compiled
+        pattern, groups = self._pattern(number)
         while low < high:
             match = pattern.search(data, low, high)
             if match is None:
@@ -117,6 +127,28 @@ class Engine:
                 yield Hit(first, last, confidence, kind, detector, data[first:last], cut)
             # What stands behind the value may be what the next one has in front of it.
             low = max(last, start + 1)
+
+
+def _windows(found: list[_Found], size: int) -> list[list[int]]:
+    """Where to look, in order; windows that meet are one."""
+    spans = [
+        (end - back if end > back else 0, end + after)
+        for ends, back, after in found
+        for end in ends
+    ]
+    spans.sort()
+    windows = [[0, 0]]
+    last = windows[0]
+    for low, high in spans:
+        if low > last[1]:
+            last = [low, high]
+            windows.append(last)
+        elif high > last[1]:
+            last[1] = high
+    if not windows[0][1]:
+        del windows[0]
+    windows[-1][1] = min(windows[-1][1], size)
+    return windows
 
 
 @lru_cache(maxsize=_ENGINES_KEPT)

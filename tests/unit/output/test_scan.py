@@ -15,13 +15,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forestall.output import engine
 from forestall.output import scan as scanning
+from forestall.output.detectors import DETECTORS
 from forestall.output.detectors.secrets import SECRET
 from forestall.output.findings import Budget, Detector, Kind, Scan, Unread
 from forestall.output.scan import Scanner, scan
 from tests.unit.output.samples import SECRETS, drawn
 
 TOKEN = drawn(SECRETS["github_personal_token"], 7)
+ALL = tuple(DETECTORS.values())
 SMALL_BLOCK = 48 * 1024
 PLAIN = Detector(
     name="plain", kinds=(Kind(name="token", pattern=r"ghp_\w{36}", keywords=("ghp_",)),)
@@ -298,3 +301,24 @@ def test_memory_does_not_grow_with_a_content_that_is_fed() -> None:
 def test_depth_of_json_costs_nothing() -> None:
     text = '{"a":[' * 10_000 + f'"{TOKEN}"' + "]}" * 10_000
     assert places(text) == [TOKEN]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_trying_a_pattern_on_all_of_it_first_changes_nothing(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a text full of keywords most patterns are given up early; what is found stays the same."""
+    chance = random.Random(seed)
+    recipes = list(SECRETS.values())
+    words = [word for each in ALL for kind in each.kinds for word in kind.keywords]
+    pieces = [
+        chance.choice(words) if chance.random() < 0.7 else drawn(chance.choice(recipes), seed)
+        for _ in range(400)
+    ]
+    text = chance.choice(("", " ", '": "', "=", "\n")).join(pieces).encode()
+    found = []
+    for dense_bytes in (0, 1 << 30):
+        monkeypatch.setattr(engine, "_DENSE_BYTES", dense_bytes)
+        found.append(scan(text, detectors=ALL))
+    assert found[0] == found[1], f"seed {seed}"
+    assert found[0].findings
