@@ -7,13 +7,15 @@ import pytest
 from forestall.control.ports import (
     Change,
     DropSealed,
+    OriginalKept,
     OutputEntry,
     PutOutput,
+    Receipt,
     Sealed,
     SealedName,
     Store,
 )
-from tests.contract.test_store import BACKENDS, Drive, a_record
+from tests.contract.test_store import BACKENDS, Drive, a_record, outcomes
 
 
 @pytest.fixture(params=BACKENDS)
@@ -65,6 +67,21 @@ def test_a_dropped_original_is_gone_and_the_findings_stay(drive: Drive) -> None:
         left = await store.output("acme", "j")
         assert left is not None
         assert (left.findings, left.sealed) == (b"[]", None)
+
+    drive(scenario)
+
+
+def test_a_change_may_need_an_original(drive: Drive) -> None:
+    """It is refused where there is none, or none any more; also in the same group."""
+
+    async def scenario(store: Store) -> None:
+        await put(store, an_output(), an_output(tenant="Acme"))
+        needs = Change(records=(a_record("needs"),), expect=(OriginalKept("acme", "j"),))
+        drops = Change(records=(a_record("drops"),), puts=(DropSealed("acme", "j"),))
+        found = await outcomes(store, [needs, drops, needs])
+        assert [isinstance(one, Receipt) for one in found] == [True, True, False]
+        other = Change(records=(a_record("other"),), expect=(OriginalKept("Acme", "j"),))
+        assert isinstance((await outcomes(store, [other]))[0], Receipt)
 
     drive(scenario)
 

@@ -27,6 +27,7 @@ from forestall.control.ports import (
     JobFilter,
     KeyNameAbsent,
     KeyUnrevoked,
+    OriginalKept,
     PolicyInForce,
     Precondition,
     PreconditionFailedError,
@@ -839,6 +840,7 @@ _expect = st.one_of(
     st.builds(KeyUnrevoked, _tenants, _names),
     st.builds(KeyNameAbsent, _tenants, _names),
     st.builds(PolicyInForce, _names),
+    st.builds(OriginalKept, _tenants, _names),
 )
 _jobs = st.builds(
     a_job,

@@ -2,15 +2,28 @@
 
 import contextlib
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
 
-from forestall.control import complete, expire
+from forestall.control import complete, expire, quarantine
 from forestall.control.leases import Leases
-from forestall.control.ports import Change, MoveJob, PutSnapshot, Receipt, StoreUnavailableError
+from forestall.control.output_ports import OutputMeans
+from forestall.control.ports import (
+    Change,
+    KeyNameAbsent,
+    MoveJob,
+    PutSnapshot,
+    Receipt,
+    StoreUnavailableError,
+)
 from forestall.control.publish import activate
+from forestall.control.purge import purge
+from forestall.identity.roles import Role
+from forestall.limits import SEALED_DAYS
+from forestall.server.keyring import load_keyring
 from forestall.store.memory import MemoryStore
 from tests.asgi import Door
 from tests.unit.control.crew import JOBS, Worker, submit
@@ -150,6 +163,31 @@ def test_without_the_precondition_it_is_read_under_the_old_policy(said: dict[str
         judged.answered(said)
     assert judged.readable()
     judged.close()
+
+
+def _released_after_the_purge(folder: Path) -> int:
+    """A second person releases an original whose time ends at this very moment."""
+    judged = Judged()
+    judged.door.plane.output = OutputMeans(sealer=load_keyring(folder))
+    judged.door.run(judged.tighten())
+    judged.worker.answer(judged.job, **SUCCEEDED)
+    judged.door.clock.forward(SEALED_DAYS * 86_400)
+    judged.store.first = lambda: purge(judged.door.plane)
+    path = f"{JOBS}/{judged.job['job_id']}/output/release"
+    reply = judged.door.ask("POST", path, {"reason": "fine"}, key=judged.door.key(Role.APPROVER))
+    assert judged.readable() is (reply.status == 200)
+    judged.close()
+    return reply.status
+
+
+def test_what_was_purged_at_this_moment_is_not_released(tmp_path: Path) -> None:
+    assert _released_after_the_purge(tmp_path) == 409
+
+
+def test_without_the_precondition_it_is(tmp_path: Path) -> None:
+    # In its place a precondition that holds.
+    with mock.patch.object(quarantine, "OriginalKept", KeyNameAbsent):
+        assert _released_after_the_purge(tmp_path) == 200
 
 
 def _shown_after_a_change() -> bool:

@@ -91,6 +91,13 @@ class PolicyInForce(msgspec.Struct, frozen=True):
     digest: str
 
 
+class OriginalKept(msgspec.Struct, frozen=True):
+    """The sealed original of this job is there."""
+
+    tenant: str
+    job_id: str
+
+
 Precondition = (
     JobAbsent
     | JobUnmoved
@@ -99,6 +106,7 @@ Precondition = (
     | KeyUnrevoked
     | KeyNameAbsent
     | PolicyInForce
+    | OriginalKept
 )
 
 

@@ -22,6 +22,7 @@ from forestall.control.plane import Plane
 from forestall.control.ports import (
     Change,
     DropSealed,
+    OriginalKept,
     OutputEntry,
     PolicyInForce,
     PreconditionFailedError,
@@ -152,10 +153,7 @@ async def release(
     entry = await plane.store.output(job.tenant, job.id)
     try:
         if entry is None or entry.sealed is None:
-            raise OriginalGoneError(
-                "the withheld original is gone: discarded, purged or never kept",
-                details={"state": job.state.value},
-            )
+            raise _gone(job)
         salt, original = _opened(plane, job, entry)
     except ForestallError as refusal:
         await _record_refusal(plane, job, subject, refusal, what="release")
@@ -182,8 +180,17 @@ async def release(
         data["original_salt"] = salt.hex()  # with which anybody can check the recorded digest
     move = _resolved(plane, subject, job, Event.RELEASED, reason, fields, data)
     drop = (DropSealed(job.tenant, job.id),) if mode == "original" else ()
-    move = msgspec.structs.replace(move, expect=under(snapshot), result=result, puts=drop)
+    # Its time may be over by now, and the log would say that it is gone.
+    expect = (*under(snapshot), OriginalKept(job.tenant, job.id))
+    move = msgspec.structs.replace(move, expect=expect, result=result, puts=drop)
     return await _commit(plane, move, subject, what="release")
+
+
+def _gone(job: Job) -> OriginalGoneError:
+    return OriginalGoneError(
+        "the withheld original is gone: discarded, purged or never kept",
+        details={"state": job.state.value},
+    )
 
 
 async def confirm(plane: Plane, subject: Subject, job_id: str, *, reason: str) -> Job:
@@ -286,16 +293,18 @@ def _resolved(
 async def _commit(plane: Plane, move: Move, subject: Subject, *, what: str) -> Job:
     try:
         return await commit_move(plane, move, now_us=plane.clock.now_us())
-    except PreconditionFailedError as error:  # somebody else decided at this very moment
+    except PreconditionFailedError as error:
         if isinstance(error.failed, PolicyInForce):
             raise PolicyMovedError(
                 "the policy changed at this moment; look and decide again", retry_after_s=1
             ) from None
         job = (await read_job(plane, subject, move.job.id)).job
-        refusal = NotQuarantinedError(
+        refusal: ConflictError = NotQuarantinedError(
             f"the job is {job.state}; somebody else decided on its result at this moment",
             details={"state": job.state.value},
         )
+        if isinstance(error.failed, OriginalKept) and job.revision == move.job.revision:
+            refusal = _gone(job)
         await _record_refusal(plane, job, subject, refusal, what=what)
         raise refusal from None
 

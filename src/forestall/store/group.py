@@ -22,6 +22,7 @@ from forestall.control.ports import (
     JobUnmoved,
     KeyUnrevoked,
     MoveJob,
+    OriginalKept,
     OutputEntry,
     PolicyInForce,
     Precondition,
@@ -233,6 +234,8 @@ def _holds(connection: sqlite3.Connection, wanted: Precondition, gathered: _Gath
         return _found(connection, sql["key_unrevoked"], (wanted.tenant, wanted.key_id))
     if isinstance(wanted, PolicyInForce):
         return _found(connection, sql["policy_in_force"], (wanted.digest,))
+    if isinstance(wanted, OriginalKept):
+        return _found(connection, sql["original_kept"], (wanted.tenant, wanted.job_id))
     if isinstance(wanted, EntryUnchanged):
         name = (wanted.tenant, wanted.kind, wanted.name)
         rows = connection.execute(sql["entry_revision"], name).fetchall()

@@ -23,6 +23,7 @@ from forestall.control.ports import (
     KeyUnrevoked,
     MoveJob,
     OpenCursor,
+    OriginalKept,
     OutputEntry,
     PolicyInForce,
     Precondition,
@@ -101,6 +102,9 @@ class MemoryStore:
             return key is not None and key.tenant == wanted.tenant and key.revoked_at_us is None
         if isinstance(wanted, PolicyInForce):
             return bool(self._snapshots) and self._snapshots[-1].digest == wanted.digest
+        if isinstance(wanted, OriginalKept):
+            found = self._outputs.get((wanted.tenant, wanted.job_id))
+            return found is not None and found.sealed is not None
         return not any(
             (key.tenant, key.name, key.revoked_at_us) == (wanted.tenant, wanted.name, None)
             for key in self._keys.values()

@@ -44,6 +44,10 @@ SELECT revision FROM registry WHERE tenant = ? AND kind = ? AND name = ?
 -- One row if this snapshot is the last that came into force.
 SELECT 1 FROM snapshots WHERE digest = ? AND seq = (SELECT max(seq) FROM snapshots)
 
+-- name: original_kept
+-- One row if the original of a result is there, sealed.
+SELECT 1 FROM outputs WHERE tenant = ? AND job_id = ? AND box IS NOT NULL
+
 -- name: insert_job
 -- A job as it was born.
 INSERT INTO jobs (
