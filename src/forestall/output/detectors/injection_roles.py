@@ -31,7 +31,8 @@ _FREE_WORDS = (
 )
 
 _LICENCE = re.compile(
-    r"\b(?:use|copy|modify|adapt|share|(?:re)?distribute|download|access|store|upload|create|add)\b",
+    r"\b(?:use|copy|modify|adapt|share|(?:re)?distribute|download|access|store|upload|create"
+    r"|add)\b",
     re.IGNORECASE,
 )
 
