@@ -15,14 +15,17 @@ from forestall.errors import ForestallError, UnavailableError
 from forestall.identity.credentials import WorkerGrant
 from forestall.identity.roles import Role
 from forestall.jobs.job import Budget, Job, JobState, Priority, Submission
+from tests.sim.doors import read, resolve
 from tests.sim.policies import SAFE, TOPICS, compiled, policy_text
-from tests.sim.world import Client, NoAnswerError, Process, World
+from tests.sim.world import Client, NoAnswerError, Process, World, short
 
 _TRIES = 12
 
 
 class Agent:
     """One API key that submits jobs, and asks after what became of them."""
+
+    role = Role.AGENT
 
     def __init__(self, world: World, tenant: str, name: str, key: str, key_id: str) -> None:
         self.world, self.tenant, self.name = world, tenant, name
@@ -39,6 +42,8 @@ class Agent:
             self._retry: 1.5,
             self._remediate: 1.5,
             self._dismiss: 0.5,
+            self._release_own: 0.7,
+            self._read: 1,
         }
         while not self.world.stopping:
             await asyncio.sleep(self.random.random() * 4)
@@ -116,6 +121,20 @@ class Agent:
 
         await self._ask(f"dismiss {job_id[-6:]}", send if job_id else None)
 
+    async def _release_own(self) -> None:
+        """What no role of an agent may ask; so that only the verb itself stands in the way."""
+        job_id = self._any(state=JobState.OUTPUT_QUARANTINED)
+        verb = self.random.choice(("release", "confirm"))
+        if job_id and await resolve(self.world, self.name, self.key, self.random, job_id, verb):
+            raise self.world.violate("13", f"{self.name} decided on its own {short(job_id)}")
+
+    async def _read(self) -> None:
+        running = self._any(state=JobState.RUNNING)  # has a progress to show
+        await read(self.world, self.name, self.key, self.random, running or self._any())
+
+    def _look_around(self) -> None:
+        self.mine = [job_id for tenant, job_id in self.world.checks.jobs if tenant == self.tenant]
+
     async def _ask(self, what: str, send: object) -> object:
         """Ask once; whatever is wrong with it is in the trace."""
         if send is None:
@@ -158,6 +177,8 @@ def _submission(random: Random, key: str, number: int) -> Submission:
 class Operator(Agent):
     """Changes policies, revokes and renews credentials, and takes care of others' jobs."""
 
+    role = Role.OPERATOR
+
     def __init__(self, world: World, tenant: str, name: str, key: str, key_id: str) -> None:
         super().__init__(world, tenant, name, key, key_id)
         self.content = False  # with the policy as it is
@@ -188,7 +209,7 @@ class Operator(Agent):
         """Change the policy, and try until the plane says that it has."""
         self.world.policy = text
         snapshot = compiled(text)
-        self.world.checks.will_activate(snapshot)
+        self.world.checks.will_activate(text)
 
         async def send(process: Process, client: Client) -> str:
             await self.world.put_into_force(process, text)
@@ -213,7 +234,7 @@ class Operator(Agent):
             wanted = NewKey(
                 tenant=self.tenant,
                 name=f"{agent.name}-{self.world.steps}",
-                role=Role.AGENT,
+                role=agent.role,
                 principal=agent.name,
             )
             key, text = await create_key(process.plane, wanted, actor=self.name)
@@ -258,6 +279,3 @@ class Operator(Agent):
     async def _cancel_anything(self) -> None:
         self._look_around()
         await self._cancel()
-
-    def _look_around(self) -> None:
-        self.mine = [job_id for tenant, job_id in self.world.checks.jobs if tenant == self.tenant]

@@ -25,6 +25,9 @@ from forestall.jobs.lifecycle import HELD_BY_WORKER, MOVES, TERMINAL, Event
 from forestall.limits import RETRIES_DEFAULT
 from forestall.policy import Decision, Effect, evaluate
 from forestall.policy.compile import Snapshot
+from tests.sim.policies import compiled
+from tests.sim.results import Results
+from tests.sim.treatment import treatment_in
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -62,6 +65,7 @@ class Checks:
         self.cancelled: set[Name] = set()  # of which a cancellation was answered
         self.leases: dict[str, Job] = {}  # lease id → the job as it was dispatched with it
         self.counts: Counter[str] = Counter()
+        self.results = Results(world, self.counts, self.keys)
 
     # -- what the store applied --
 
@@ -74,11 +78,12 @@ class Checks:
             if isinstance(put, PutJob):
                 self._born(put)
             elif isinstance(put, MoveJob):
-                self._moved(put)
+                self._moved(put, change)
             elif isinstance(put, PutSnapshot):
                 self.in_force = put.entry.digest
             elif isinstance(put, PutKey):
                 self.keys[put.key.id] = put.key
+        self.results.kept(change)
 
     def _born(self, put: PutJob) -> None:
         job = put.job
@@ -96,11 +101,12 @@ class Checks:
             if parent in self.retried:
                 raise self._violated("10", job, "one dead letter was retried as two jobs")
             self.retried.add(parent)
+            self.results.retried(job, self.jobs[parent].job)
         allowed = put.decision.decision in ALLOWED
         if allowed != (job.state is JobState.PENDING) or put.decision.stage is not Stage.SUBMIT:
             raise self._violated("1", job, f"born {job.state} by a {put.decision.decision}")
 
-    def _moved(self, put: MoveJob) -> None:
+    def _moved(self, put: MoveJob, change: Change) -> None:
         job, event = put.job, put.event
         told = self.jobs.get((job.tenant, job.id))
         if told is None:
@@ -112,7 +118,8 @@ class Checks:
         if job.revision != before.revision + 1 or job.updated_at_us < before.updated_at_us:
             raise self._violated("4", job, "its revision or its time runs backwards")
         told.job = job
-        if event is Event.DISMISSED:
+        self.results.moved(put, before, change, self.in_force)
+        if event in (Event.DISMISSED, Event.RELEASED, Event.CONFIRMED):
             told.dead = False
         elif job.state in TERMINAL:
             told.dead = event not in (Event.SUCCEEDED, Event.FULFILLED, Event.CANCELLED)
@@ -214,9 +221,11 @@ class Checks:
         self.answered = snapshot.digest
         self.superseded.discard(snapshot.digest)
 
-    def will_activate(self, snapshot: Snapshot) -> None:
+    def will_activate(self, text: str) -> None:
         """Somebody is about to put this into force."""
+        snapshot = compiled(text)
         self.snapshots[snapshot.digest] = snapshot
+        self.results.treatments[snapshot.digest] = treatment_in(text)
 
     def handed_over(
         self, plane: Plane, grant: WorkerGrant, tenant: str, key_id: str, job: Job
@@ -252,6 +261,7 @@ class Checks:
         """A worker does the job: this is the effect in the world."""
         told = self.jobs[job.tenant, job.id]
         self.counts["runs"] += 1
+        self.results.ran(job)
         lease = job.lease
         if lease is None or told.tickets.get(lease.id) != job.attempt:
             raise self._violated("1", job, "run with a ticket that was never handed out")

@@ -1,7 +1,7 @@
 """What must hold once faults are over: nothing is lost, every view says what the store says."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from forestall.control.plane import Plane
 from forestall.control.ports import JobFilter
@@ -10,7 +10,10 @@ from forestall.control.verify import verify_log
 from forestall.jobs.job import JobState
 from forestall.jobs.lifecycle import TERMINAL
 from forestall.server.bootstrap import NoTelemetry
+from tests.sim.agents import Operator
+from tests.sim.doors import read_everything
 from tests.sim.policies import TENANTS
+from tests.sim.scanning import PURGE_EVERY_S, RETENTION_S
 from tests.sim.world import SimRandom, World, short
 
 _SETTLE_S = 20.0  # within so long every view has found what a fault hid from it
@@ -147,3 +150,23 @@ async def agrees(world: World) -> None:
         if found != wanted:
             odd = sorted(found ^ wanted)[0]
             raise world.violate("9", f"job {short(odd)} is wrongly on, or off, the dead letters")
+
+
+async def nothing_shown(world: World, operators: Sequence[Operator]) -> None:
+    """What is kept, listed and streamed holds no canary; no seal is past its time."""
+    store, results, process = world.disk.memory, world.checks.results, world.process
+    assert process is not None
+    past_us = world.clock.now_us() - round((RETENTION_S + 2 * PURGE_EVERY_S) * 1_000_000)
+    late = await store.sealed_before(past_us, limit=1)
+    if late:
+        raise world.violate("13", f"the original of {short(late[0].job_id)} is past its time")
+    for tenant, job_id in world.checks.jobs:
+        entry, result = await store.output(tenant, job_id), await store.result(tenant, job_id)
+        sealed = entry is not None and entry.sealed is not None
+        if sealed != ((tenant, job_id) in results.sealed):
+            raise world.violate("13", f"the seal of {short(job_id)} is not as it was committed")
+        results.search(result or b"", f"the result of {short(job_id)}")
+    for link in await store.links(start=0, limit=1_000_000):
+        results.search(link.record, f"record {link.position}")
+    for operator in operators:
+        await read_everything(world, process, operator.key)

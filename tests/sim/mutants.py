@@ -22,6 +22,7 @@ from forestall.jobs.lifecycle import Event
 from forestall.jobs.schedule import Queue
 from forestall.policy.request import Request
 from forestall.policy.rules import Effect
+from tests.sim.mutants_of_results import MUTANTS_OF_RESULTS
 
 Patch = Any
 
@@ -148,6 +149,7 @@ MUTANTS: dict[str, Callable[[], Patch]] = {
     "an outage is recorded as a denial": _outage_denies,
     "what an error hid is never looked at again": _doubts_dropped,
     "idempotency keys are not kept": _keys_forgotten,
+    **MUTANTS_OF_RESULTS,
 }
 
 

@@ -9,6 +9,7 @@ from random import Random
 
 from forestall.control.publish import compile_files
 from forestall.policy.compile import Snapshot
+from tests.sim.treatment import output_rules
 
 TOPICS = ("job.alpha.run", "job.beta.run", "job.gamma.run", "job.delta.run")
 SAFE = "job.safe.run"
@@ -35,6 +36,7 @@ def policy_text(random: Random, *, calm: bool = False) -> str:
     names, weights = zip(*outcomes, strict=True)
     rules = [_rule(topic, random.choices(names, weights)[0], random) for topic in TOPICS]
     rules.append(f"  - id: rule-safe\n    decision: allow\n    match: {{topics: ['{SAFE}']}}\n")
+    rules.append(output_rules(random))
     return "name: sim\ndefault_decision: deny\nrules:\n" + "".join(rules)
 
 

@@ -11,11 +11,11 @@ import msgspec
 from forestall.control.keys import NewKey, create_key
 from forestall.control.worker_credentials import issue_worker
 from forestall.identity.credentials import WorkerGrant
-from forestall.identity.roles import Role
 from tests.sim import final, loop
 from tests.sim.agents import Agent, Operator
 from tests.sim.checks import Checks
 from tests.sim.policies import TENANTS, compiled, policy_text
+from tests.sim.reviewers import Reviewer
 from tests.sim.store import Faults
 from tests.sim.workers import Worker
 from tests.sim.world import ViolatedError, World
@@ -127,6 +127,7 @@ async def _run(
     await final.all_ended(world)
     await final.settled(world, what="at the end")
     await final.agrees(world)
+    await final.nothing_shown(world, operators)
     for task in everybody:
         task.cancel()
     assert world.process is not None
@@ -149,7 +150,7 @@ def _watch(world: World, task: "asyncio.Task[None]") -> None:
 async def _people(world: World) -> tuple[list[Operator], list[Worker]]:
     """The first policy, the keys and everybody who acts, before anything goes wrong."""
     world.policy = policy_text(world.chance("policy"))
-    world.checks.will_activate(compiled(world.policy))
+    world.checks.will_activate(world.policy)
     await world.start()
     assert world.process is not None
     plane = world.process.plane
@@ -157,10 +158,9 @@ async def _people(world: World) -> tuple[list[Operator], list[Worker]]:
     workers: list[Worker] = []
     for tenant in TENANTS:
         made: list[Agent] = []
-        for name, role in (("op", Role.OPERATOR), ("ann", Role.AGENT), ("bob", Role.AGENT)):
-            wanted = NewKey(tenant=tenant, name=f"{tenant}-{name}", role=role)
+        for name, kind in (("op", Operator), ("ann", Agent), ("bob", Agent), ("eve", Reviewer)):
+            wanted = NewKey(tenant=tenant, name=f"{tenant}-{name}", role=kind.role)
             key, text = await create_key(plane, wanted, actor="setup")
-            kind = Operator if role is Role.OPERATOR else Agent
             made.append(kind(world, tenant, wanted.name, text, key.id))
         operator = made.pop(0)
         assert isinstance(operator, Operator)
@@ -199,6 +199,9 @@ def _faults(random: Random) -> Faults:
         request_lost=rate(0.1),
         answer_lost=rate(0.1),
         request_twice=rate(0.1),
+        scan_fails=rate(0.15),
+        scan_busy=rate(0.1),
+        scan_s=random.choice((0.0, 0.5, 8.0)),
         network_s=random.choice((0.01, 0.1, 1.0)),
     )
 

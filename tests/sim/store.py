@@ -47,6 +47,9 @@ class Faults(msgspec.Struct):
     answer_lost: float = 0.0
     request_twice: float = 0.0
     network_s: float = 0.05
+    scan_fails: float = 0.0  # no return in time; half as often it is stopped in the middle
+    scan_busy: float = 0.0
+    scan_s: float = 0.0  # a scan that is not short takes up to so long
 
 
 class Disk:

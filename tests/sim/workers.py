@@ -15,6 +15,8 @@ from forestall.jobs.ticket import TicketError, verify_ticket
 from forestall.server.api_work import ENDPOINTS
 from forestall.server.http import Call
 from tests.sim.agents import Operator
+from tests.sim.said import message, result
+from tests.sim.scanning import SCANS
 from tests.sim.world import Client, NoAnswerError, Process, World, short
 
 _HANDLERS = {(endpoint.method, endpoint.path): endpoint for endpoint in ENDPOINTS}
@@ -125,7 +127,7 @@ class Worker:
         first = self.random.random() < 0.7
         while length_s > 0:
             if first and not silent:
-                body = {"leases": [{"job_id": handed.job.id, "lease_id": handed.lease_id}]}
+                body = {"leases": [self._beat(handed)]}
                 answer = await self._ask(
                     f"beat {short(handed.job.id)}", "POST", _WORKER + "heartbeat", (self.id,), body
                 )
@@ -136,14 +138,29 @@ class Worker:
             length_s -= _BEAT_S
         return True
 
+    def _beat(self, handed: Handed) -> dict[str, Any]:
+        beat = {"job_id": handed.job.id, "lease_id": handed.lease_id}
+        if self.random.random() < 0.5:
+            return beat
+        results = self.world.checks.results
+        text = message(self.random, results.canaries)
+        said = results.beats.setdefault(handed.lease_id, {})
+        said.update((canary, text.planted) for canary in text.planted)
+        return {**beat, "progress": text.text}
+
     async def _answer(self, handed: Handed) -> None:
-        random, job = self.random, handed.job
+        random, job, results = self.random, handed.job, self.world.checks.results
         body: dict[str, Any] = {"lease_id": handed.lease_id, "status": "succeeded"}
         fate = random.random()
         if fate < 0.6:
-            body["result"] = "x" * random.choice((1, 1, 20))
+            results.sent[handed.lease_id] = said = result(random, results.canaries)
+            body["result"] = msgspec.Raw(said.json)
         else:
-            body = {"lease_id": handed.lease_id, "status": "failed", "error": {"code": "broken"}}
+            text, code = (message(random, results.canaries) for _ in range(2))
+            results.failures[handed.lease_id] = (text, code)
+            named = code.text if random.random() < 0.3 else "broken"
+            error = {"code": named, "message": text.text}
+            body = {"lease_id": handed.lease_id, "status": "failed", "error": error}
             if fate > 0.75:
                 body["retryable"] = True
                 self.world.checks.said_retryable(job)
@@ -218,6 +235,7 @@ class Worker:
         key = self.operator.grants[self.id][1]
 
         async def send(process: Process, client: Client) -> list[Any]:
+            SCANS.set([])
             subject = authenticate(process.plane, key)
             data = msgspec.json.encode(body)
             call = Call(subject, params, {}, {}, data, client.receive)

@@ -17,12 +17,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from forestall.control.expire import tick
 from forestall.control.plane import Plane
 from forestall.control.publish import activate
+from forestall.control.purge import purge
 from forestall.control.recover import recover
 from forestall.errors import ForestallError
 from forestall.jobs.job import Job
 from forestall.policy.compile import Snapshot
 from forestall.server.bootstrap import NoTelemetry
 from forestall.server.signing import FileSigner
+from tests.sim.scanning import PURGE_EVERY_S, SimOutputMeans
 from tests.sim.store import Connection, Disk, Faults
 
 T = TypeVar("T")
@@ -92,6 +94,7 @@ class Process:
             random=SimRandom(world.chance(f"plane/{number}")),
             telemetry=NoTelemetry(),
             signer=world.signer,
+            output=SimOutputMeans(world, number),
         )
         self.tasks: dict[asyncio.Task[Any], None] = {}  # in order: a set would be in none
 
@@ -202,7 +205,8 @@ class World:
                 await asyncio.sleep(0.5)
         self.process = process
         self.trace("plane", f"life {process.number} began")
-        process.begin(self._keep_time(process))
+        process.begin(self._for_ever(lambda: tick(process.plane), "tick", 0.25))
+        process.begin(self._for_ever(lambda: purge(process.plane), "purge", PURGE_EVERY_S))
 
     async def _bootstrap(self, process: Process) -> None:
         plane = process.plane
@@ -225,18 +229,20 @@ class World:
             self.trace("plane", f"life {process.number} ends: crash, {len(process.tasks)} tasks")
             await process.crash()
 
-    async def _keep_time(self, process: Process) -> None:
+    async def _for_ever(
+        self, verb: Callable[[], Coroutine[Any, Any, object]], name: str, every_s: float
+    ) -> None:
         while True:
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(every_s)
             try:
-                await tick(process.plane)
+                await verb()
             except ForestallError as error:
-                self.counts["ticks_failed"] += 1
-                self.trace("plane", f"tick: {error.code}")
+                self.counts[f"{name}s_failed"] += 1
+                self.trace("plane", f"{name}: {error.code}")
             except ViolatedError:
                 return
             except Exception as error:
-                raise self.violate("errors", f"tick: {error!r}") from error
+                raise self.violate("errors", f"{name}: {error!r}") from error
 
     # -- the network --
 

@@ -1,0 +1,143 @@
+"""Planes that are careless with results, on purpose; see `mutants.py`."""
+
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+import msgspec
+
+from forestall.control import check_output, complete, dead_letters, quarantine, work
+from forestall.control.check_output import Looked
+from forestall.control.moves import Move
+from forestall.control.plane import Plane
+from forestall.control.ports import DropSealed
+from forestall.jobs.job import Job
+from forestall.jobs.lifecycle import Event
+from forestall.output import scan
+from forestall.policy.rules import Verdict
+from forestall.policy.verdict import Ruling
+from tests.sim import agents, world
+
+Patch = Any
+_ALLOWED = Ruling(verdict=Verdict.ALLOW, code="default")
+
+
+def _verdict_skipped() -> Patch:
+    return mock.patch.object(check_output, "judge", return_value=_ALLOWED)
+
+
+def _failed_scan_passes() -> Patch:
+    real = check_output.look
+
+    async def passes(
+        plane: Plane, snapshot: Any, request: Any, content: bytes, **more: Any
+    ) -> tuple[Looked, int]:
+        looked, duration_us = await real(plane, snapshot, request, content, **more)
+        if looked.ruling.code in ("scan_timeout", "scan_incomplete"):
+            looked = Looked(ruling=_ALLOWED, released=content)
+        return looked, duration_us
+
+    return mock.patch.object(check_output, "look", passes)
+
+
+async def _as_said(plane: Plane, job: Job, texts: Any) -> list[str]:
+    return list(texts)
+
+
+def _errors_as_said() -> Patch:
+    return mock.patch.object(complete, "clean_texts", _as_said)
+
+
+def _progress_as_said() -> Patch:
+    return mock.patch.object(work, "clean_texts", _as_said)
+
+
+def _reasons_as_said() -> Patch:
+    async def as_said(plane: Plane, job: Job, text: str) -> str:
+        return text
+
+    return mock.patch.object(quarantine, "clean_text", as_said)
+
+
+def _findings_in_clear() -> Patch:
+    return mock.patch.object(scan, "masked", lambda kind, value: value)
+
+
+def _surroundings_in_clear() -> Patch:
+    return mock.patch.object(
+        quarantine, "_surroundings", lambda text, finding, found: text[finding.start :]
+    )
+
+
+def _own_release() -> Patch:
+    return mock.patch.object(quarantine, "_require_second_person")
+
+
+def _seal_outlives_discard() -> Patch:
+    real = quarantine._commit
+
+    async def keeps(plane: Plane, move: Move, *more: Any, **named: Any) -> Job:
+        if move.event is Event.CONFIRMED:
+            puts = tuple(put for put in move.puts if not isinstance(put, DropSealed))
+            move = msgspec.structs.replace(move, puts=puts)
+        return await real(plane, move, *more, **named)
+
+    return mock.patch.object(quarantine, "_commit", keeps)
+
+
+def _stale_verdict() -> Patch:
+    return mock.patch.object(complete, "under", return_value=())
+
+
+def _kept_for_ever() -> Patch:
+    async def nothing(plane: Plane) -> int:
+        return 0
+
+    return mock.patch.object(world, "purge", nothing)
+
+
+def _discarded_twice() -> Patch:
+    real = quarantine._resolvable
+
+    async def forgets(*more: Any, **named: Any) -> Job:
+        job = await real(*more, **named)
+        assert job.output is not None
+        open_again = msgspec.structs.replace(job.output, resolution="")
+        return msgspec.structs.replace(job, output=open_again)
+
+    return mock.patch.object(quarantine, "_resolvable", forgets)
+
+
+def _copy_for_original() -> Patch:
+    real = quarantine._opened
+
+    def changed(plane: Plane, job: Job, entry: Any) -> tuple[bytes, bytes]:
+        salt, original = real(plane, job, entry)
+        return salt, original[:-1] + b" " + original[-1:]
+
+    return mock.patch.object(quarantine, "_opened", changed)
+
+
+def _withheld_runs_again() -> Patch:
+    async def forced(plane: Plane, subject: Any, job_id: str, *, force: bool) -> Any:
+        return await dead_letters.retry(plane, subject, job_id, force=True)
+
+    return mock.patch.object(agents, "retry", forced)
+
+
+MUTANTS_OF_RESULTS: dict[str, Callable[[], Patch]] = {
+    "the verdict is skipped": _verdict_skipped,
+    "what could not be looked at passes": _failed_scan_passes,
+    "errors are shown as they were said": _errors_as_said,
+    "progress is shown as it was said": _progress_as_said,
+    "reasons are kept as they were said": _reasons_as_said,
+    "findings hold what was found": _findings_in_clear,
+    "what stands round a finding is shown whole": _surroundings_in_clear,
+    "whoever asked may release": _own_release,
+    "a seal outlives the discard": _seal_outlives_discard,
+    "a verdict stands under another policy": _stale_verdict,
+    "originals are kept for ever": _kept_for_ever,
+    "a result is discarded twice": _discarded_twice,
+    "what is released is not what was sent": _copy_for_original,
+    "a withheld job is retried without force": _withheld_runs_again,
+}
