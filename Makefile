@@ -52,7 +52,7 @@ model: install-dev ## everything that can happen to a held job, in every order; 
 	FORESTALL_MODEL=full $(BIN)/pytest -n auto -rA tests/model
 
 drill-kill: install-dev ## kill -9 server and workers under load, 200 times; count what was lost or ran twice
-	FORESTALL_KILLS=$${FORESTALL_KILLS:-200} $(BIN)/pytest -n 0 -rA tests/e2e/test_kill.py tests/e2e/test_kill_matrix.py
+	FORESTALL_KILLS=$${FORESTALL_KILLS:-200} $(BIN)/pytest -n 0 -rA -o faulthandler_timeout=1800 tests/e2e/test_kill.py tests/e2e/test_kill_matrix.py
 
 drill-leak: install-dev ## canary secrets in results, searched for in every byte the server sends or stores
 	$(BIN)/pytest -n 0 -rA tests/e2e/test_output_leak.py
