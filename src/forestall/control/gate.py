@@ -132,7 +132,7 @@ async def rehearse_explained(plane: Plane, request: Request, *, asked: Asked) ->
     """The decision with its reasons, from the same evaluator; throttle limits count as reached."""
     snapshot, now = snapshot_in_force(plane), instant(plane.clock.now_us())
     if asked.size_bytes <= INSPECT_INLINE_BYTES_MAX:
-        return explain(snapshot, request, now=now)
+        return explain(snapshot, request, now=now, own_only=True)
     return await plane.inspections.run(
-        lambda: explain(snapshot, request, now=now), key_id=asked.key_id
+        lambda: explain(snapshot, request, now=now, own_only=True), key_id=asked.key_id
     )

@@ -44,8 +44,14 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     default_used: bool
 
 
-def explain(snapshot: Snapshot, request: Request, *, now: datetime) -> Explanation:
-    """Evaluate, and look at every rule once more: matching ones first, then by clauses missed."""
+def explain(
+    snapshot: Snapshot, request: Request, *, now: datetime, own_only: bool = False
+) -> Explanation:
+    """Evaluate, and look at every rule once more: matching ones first, then by clauses missed.
+
+    `own_only` leaves out rules for other tenants than the one that asks: they name it, and say
+    what it is not allowed.
+    """
     decision = evaluate(snapshot, request, now=now)
     if decision.code == "rule_error":
         return Explanation(
@@ -62,6 +68,8 @@ def explain(snapshot: Snapshot, request: Request, *, now: datetime) -> Explanati
         for layer in snapshot.layers
         for rule in layer.rules
     ]
+    if own_only:
+        explained = [one for one in explained if not _is_of_others(one)]
     explained.sort(key=lambda one: (not one.spoke, len(one.failed), -len(one.held)))
     return Explanation(
         decision=decision,
@@ -70,6 +78,10 @@ def explain(snapshot: Snapshot, request: Request, *, now: datetime) -> Explanati
         default_decision=snapshot.default,
         default_used=decision.code == "default",
     )
+
+
+def _is_of_others(rule: ExplainedRule) -> bool:
+    return any(clause.field == "tenants" for clause in rule.failed)
 
 
 def _nearest(

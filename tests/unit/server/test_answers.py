@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from forestall.identity.roles import Role
-from tests.asgi import Door, assert_coded
+from tests.asgi import Door, assert_coded, opened
 from tests.e2e.harness import ALLOWED_JOB, DENIED_JOB, HELD_JOB
 
 ALLOWED = ALLOWED_JOB
@@ -139,6 +139,22 @@ def test_explain_decides_as_simulate_does(
         assert reasons["rules"][0]["rule_id"] == rule
         assert reasons["rules"][0]["matched"] is True
     no_nulls(reasons)
+
+
+def test_explain_tells_nothing_of_rules_for_other_tenants() -> None:
+    """They name the tenant, and what it is not allowed."""
+    policy = """
+rules:
+  - {id: rival-freeze, decision: deny, reason: "merger", match: {tenants: [rival], topics: ["**"]}}
+  - {id: everybody, decision: allow, match: {topics: ["job.demo.*"]}}
+  - {id: ours, decision: deny, match: {tenants: [def*], topics: ["job.other"]}}
+"""
+    with opened(policy=policy) as door:
+        reply = door.explain({"topic": "job.demo.read", "prompt": "x"})
+        assert b"rival" not in reply.body
+        assert b"merger" not in reply.body
+        named = [rule["rule_id"] for rule in reply.json["explain"]["rules"]]
+        assert named == ["everybody", "ours"]
 
 
 @pytest.mark.parametrize("verb", ["simulate", "explain"])
