@@ -22,7 +22,7 @@ from forestall.control.ports import (
 from forestall.control.publish import activate
 from forestall.control.purge import purge
 from forestall.identity.roles import Role
-from forestall.limits import SEALED_DAYS
+from forestall.limits import ERROR_CHARS_MAX, PROGRESS_CHARS_MAX, SEALED_DAYS
 from forestall.server.keyring import load_keyring
 from forestall.store.memory import MemoryStore
 from tests.asgi import Door
@@ -125,11 +125,14 @@ class Judged:
         self.store.first = self.tighten
         return self.worker.answer(self.job, **said).status
 
+    def seen(self) -> bytes:
+        """What anybody can read of the job."""
+        shown = self.door.ask("GET", f"{JOBS}/{self.job['job_id']}").body
+        return shown + b"".join(link.record for link in self.store._log)
+
     def readable(self) -> bool:
         """Whether anybody can read what the worker said."""
-        shown = self.door.ask("GET", f"{JOBS}/{self.job['job_id']}").body
-        log = b"".join(link.record for link in self.store._log)
-        return CANARY.encode() in shown + log
+        return CANARY.encode() in self.seen()
 
     def close(self) -> None:
         """The end."""
@@ -188,6 +191,26 @@ def test_without_the_precondition_it_is(tmp_path: Path) -> None:
     # In its place a precondition that holds.
     with mock.patch.object(quarantine, "OriginalKept", KeyNameAbsent):
         assert _released_after_the_purge(tmp_path) == 200
+
+
+@pytest.mark.parametrize("cut_by_worker", [False, True])
+def test_no_part_of_a_secret_is_left_by_a_cut(cut_by_worker: bool) -> None:
+    judged = Judged()
+    judged.door.run(judged.tighten())
+    message, progress = (
+        ("x " * most)[: most - 38] + CANARY for most in (ERROR_CHARS_MAX, PROGRESS_CHARS_MAX)
+    )
+    if cut_by_worker:
+        message, progress = message[:ERROR_CHARS_MAX], progress[:PROGRESS_CHARS_MAX]
+    seen = []
+    judged.worker.beat(judged.job, progress=progress)
+    seen.append(judged.seen())
+    error = {"code": "oops", "message": message}
+    assert judged.worker.answer(judged.job, status="failed", error=error).status == 200
+    seen.append(judged.seen())
+    assert all(b"x x" in each for each in seen)
+    assert not any(CANARY[:8].encode() in each for each in seen)
+    judged.close()
 
 
 def _shown_after_a_change() -> bool:

@@ -23,6 +23,7 @@ from forestall.limits import (
 from forestall.wire.compat import constraints_object, iso_time
 from forestall.wire.strict_json import decode_struct
 
+_CUT = " […]"
 HEARTBEATS_PER_LEASE = 3  # two may be lost before a lease is
 
 
@@ -134,7 +135,7 @@ def decode_heartbeat(body: bytes) -> tuple[list[Beat], float]:
                 job_id=_text(said.job_id, "job_id"),
                 lease_id=_text(said.lease_id, "lease_id"),
                 started=said.started,
-                progress=said.progress[:PROGRESS_CHARS_MAX],
+                progress=_cut(said.progress, PROGRESS_CHARS_MAX),
                 percent=said.percent,
             )
         )
@@ -166,9 +167,18 @@ def _answer(asked: ResultBody) -> tuple[str, Answer]:
     error = asked.error or ErrorBody()
     return lease_id, Answer(
         error_code=_text(error.code, "error.code") or "worker_failed",
-        error_message=error.message[:ERROR_CHARS_MAX],
+        error_message=_cut(error.message, ERROR_CHARS_MAX),
         retryable=asked.retryable,
     )
+
+
+def _cut(text: str, chars_max: int) -> str:
+    """A text as long as may be. Its last word goes where it may be cut, here or by the worker, who
+    knows the same bound: what is left of a secret would be found by no detector."""
+    if len(text) < chars_max:
+        return text
+    words = text[: chars_max - len(_CUT)].rsplit(maxsplit=1)
+    return (words[0] if len(words) > 1 else "") + _CUT
 
 
 def decode_return(body: bytes) -> str:
