@@ -14,7 +14,7 @@ from urllib.parse import quote
 import click
 
 from forestall.cli.approval_view import plain, rendered
-from forestall.cli.options import client_for, server_options
+from forestall.cli.options import client_for, limit_option, server_options
 from forestall.cli.output import (
     EXIT_CHECK_FAILED,
     EXIT_HELD,
@@ -23,7 +23,6 @@ from forestall.cli.output import (
     print_json,
     shown,
 )
-from forestall.client.plane import PlaneClient
 
 _APPROVALS = "/api/v1/approvals"
 _WIDTH_WITHOUT_TERMINAL = 100
@@ -44,13 +43,7 @@ def approvals() -> None:
     help="Only approvals that stand so.",
 )
 @click.option("--topic", default="", help="Only jobs of exactly this topic.")
-@click.option(
-    "--limit",
-    default=50,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="At most this many.",
-)
+@limit_option
 @server_options
 @json_option
 def list_(
@@ -58,7 +51,9 @@ def list_(
 ) -> None:
     """List approvals, the last asked first."""
     client = client_for(url, api_key, tenant)
-    items = _pages(client, {"status": "" if status == "all" else status, "topic": topic}, limit)
+    items = client.items(
+        _APPROVALS, {"status": "" if status == "all" else status, "topic": topic}, limit=limit
+    )
     if as_json:
         print_json({"items": items})
         return
@@ -76,18 +71,6 @@ def list_(
         click.echo(f"{shown(line)}: {plain(item['policy_reason'])}")
     if not items:
         click.echo("no approvals", err=True)
-
-
-def _pages(client: PlaneClient, query: dict[str, str], limit: int) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = []
-    cursor = ""
-    while len(items) < limit:
-        page = client.get(_APPROVALS, {**query, "cursor": cursor, "limit": str(min(500, limit))})
-        items.extend(page["items"])
-        cursor = page["next_cursor"]
-        if not cursor:
-            break
-    return items[:limit]
 
 
 @approvals.command()

@@ -1,12 +1,11 @@
 """`forestall dlq list|retry|dismiss`: jobs that ended without their effect."""
 
-from typing import Any
 from urllib.parse import quote
 
 import click
 
 from forestall.cli.job_moves import show_submitted
-from forestall.cli.options import client_for, server_options
+from forestall.cli.options import client_for, limit_option, server_options
 from forestall.cli.output import json_option, print_json, shown
 from forestall.client.plane import PlaneRefusedError
 
@@ -20,23 +19,13 @@ def dlq() -> None:
 
 @dlq.command("list")
 @click.option("--topic", default="", help="Only jobs of exactly this topic.")
-@click.option(
-    "--limit", default=50, show_default=True, type=click.IntRange(min=1), help="At most this many."
-)
+@limit_option
 @server_options
 @json_option
 def list_(topic: str, limit: int, url: str, api_key: str, tenant: str, as_json: bool) -> None:
     """List the jobs that wait for a person, newest first."""
     client = client_for(url, api_key, tenant)
-    items: list[dict[str, Any]] = []
-    cursor = ""
-    while len(items) < limit:
-        query = {"topic": topic, "cursor": cursor, "limit": str(min(500, limit - len(items)))}
-        page = client.get(f"{_PATH}/page", query)
-        items.extend(page["items"])
-        cursor = page["next_cursor"]
-        if not cursor:
-            break
+    items = client.items(f"{_PATH}/page", {"topic": topic}, limit=limit)
     if as_json:
         print_json({"items": items})
         return

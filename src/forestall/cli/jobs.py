@@ -7,14 +7,20 @@ from typing import Any
 import click
 
 from forestall.cli.job_moves import cancel, remediate, show_submitted, wait
-from forestall.cli.options import action_body, action_options, client_for, server_options
+from forestall.cli.options import (
+    action_body,
+    action_options,
+    client_for,
+    limit_option,
+    server_options,
+)
 from forestall.cli.output import (
     harmless_json,
     json_option,
     print_json,
     shown,
 )
-from forestall.client.plane import PlaneClient, PlaneRefusedError
+from forestall.client.plane import PlaneRefusedError
 
 
 @click.group()
@@ -91,13 +97,7 @@ _SHOWN_FIELDS = (
 @jobs.command("list")
 @click.option("--state", default="", help="Only jobs in this state.")
 @click.option("--topic", default="", help="Only jobs of exactly this topic.")
-@click.option(
-    "--limit",
-    default=50,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="At most this many.",
-)
+@limit_option
 @server_options
 @json_option
 def list_(
@@ -105,7 +105,7 @@ def list_(
 ) -> None:
     """List jobs, newest change first."""
     client = client_for(url, api_key, tenant)
-    items = _pages(client, {"state": state, "topic": topic}, limit)
+    items = client.items("/api/v1/jobs", {"state": state, "topic": topic}, limit=limit)
     if as_json:
         print_json({"items": items})
         return
@@ -157,20 +157,6 @@ def _event_line(event: dict[str, Any]) -> str:
         parts.append(f"by {data['rule_id']}")
     why = data.get("failure_reason") or data.get("reason")
     return shown("  ".join(parts) + (f": {why}" if why else ""))
-
-
-def _pages(client: PlaneClient, query: dict[str, str], limit: int) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = []
-    cursor = ""
-    while len(items) < limit:
-        page = client.get(
-            "/api/v1/jobs", {**query, "cursor": cursor, "limit": str(min(500, limit - len(items)))}
-        )
-        items.extend(page["items"])
-        cursor = page["next_cursor"]
-        if not cursor:
-            break
-    return items
 
 
 def _segment(text: str) -> str:

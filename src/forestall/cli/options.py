@@ -37,6 +37,17 @@ def server_options(command: F) -> F:
     return command
 
 
+def limit_option(command: F) -> F:
+    """--limit of a list."""
+    return click.option(
+        "--limit",
+        default=50,
+        show_default=True,
+        type=click.IntRange(min=1),
+        help="At most this many.",
+    )(command)
+
+
 def client_for(url: str, api_key: str, tenant: str) -> PlaneClient:
     """A client, or a usage error when there is no key."""
     if not api_key:

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import click
 
 from forestall.cli.approval_view import plain
-from forestall.cli.options import client_for, server_options
+from forestall.cli.options import client_for, limit_option, server_options
 from forestall.cli.output import json_option, print_json, shown
 
 _LIST = "/api/v1/quarantine"
@@ -20,9 +20,7 @@ def quarantine() -> None:
 @quarantine.command("list")
 @click.option("--topic", default="", help="Only jobs of exactly this topic.")
 @click.option("--all", "resolved_too", is_flag=True, help="Discarded ones, too.")
-@click.option(
-    "--limit", default=50, show_default=True, type=click.IntRange(min=1), help="At most this many."
-)
+@limit_option
 @server_options
 @json_option
 def list_(
@@ -30,18 +28,8 @@ def list_(
 ) -> None:
     """List withheld results, the newest first."""
     client = client_for(url, api_key, tenant)
-    items: list[dict[str, Any]] = []
-    cursor = ""
-    while len(items) < limit:
-        query = {"topic": topic, "cursor": cursor, "limit": str(min(500, limit))}
-        if resolved_too:
-            query["include_resolved"] = "true"
-        page = client.get(_LIST, query)
-        items.extend(page["items"])
-        cursor = page["next_cursor"]
-        if not cursor:
-            break
-    del items[limit:]
+    query = {"topic": topic, "include_resolved": "true" if resolved_too else ""}
+    items = client.items(_LIST, query, limit=limit)
     if as_json:
         print_json({"items": items})
         return

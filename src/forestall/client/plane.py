@@ -34,6 +34,9 @@ class PlaneRefusedError(ForestallError):
         super().__init__(text)
 
 
+_PAGE_ITEMS = 500  # the server gives no more in one answer
+
+
 class PlaneClient:
     """One control plane at one address, asked with one API key."""
 
@@ -58,6 +61,19 @@ class PlaneClient:
         """The JSON answer to a GET. Raises PlaneUnreachableError, PlaneRefusedError."""
         text = urlencode({key: value for key, value in (query or {}).items() if value})
         return self._ask("GET", f"{path}?{text}" if text else path, None, {})
+
+    def items(self, path: str, query: Mapping[str, str], *, limit: int) -> list[Any]:
+        """Up to `limit` items of a list, page by page. Raises as `get`."""
+        items: list[Any] = []
+        cursor = ""
+        while len(items) < limit:
+            size = min(_PAGE_ITEMS, limit - len(items))
+            page = self.get(path, {**query, "cursor": cursor, "limit": str(size)})
+            items.extend(page["items"])
+            cursor = page["next_cursor"]
+            if not cursor:
+                break
+        return items[:limit]
 
     def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Any:
         """The JSON answer to a POST. Raises PlaneUnreachableError, PlaneRefusedError."""

@@ -71,17 +71,9 @@ async def check_result(plane: Plane, job: Job, result: bytes) -> Checked:
     )
     ruling = looked.ruling
     withheld = ruling.verdict is not Verdict.ALLOW
-    check = OutputCheck(
-        verdict=ruling.verdict,
-        code=ruling.code,
-        checked_at_us=plane.clock.now_us(),
-        snapshot=snapshot.digest if snapshot is not None else "",
-        rule_id=ruling.rule_id,
-        reason=ruling.reason,
-        kinds=counted(looked.findings),
+    check = msgspec.structs.replace(
+        _check(plane, snapshot, looked, result, duration_us),
         original_digest=original_digest(salt, result) if withheld else "",
-        original_bytes=len(result),
-        duration_us=duration_us,
     )
     entry = None
     if withheld or looked.findings:
@@ -103,18 +95,7 @@ async def check_content(
     without the content. Raises ScannerBusyError, StoreUnavailableError."""
     snapshot = plane.snapshot
     looked, duration_us = await look(plane, snapshot, request, content, is_json=is_json)
-    ruling = looked.ruling
-    check = OutputCheck(
-        verdict=ruling.verdict,
-        code=ruling.code,
-        checked_at_us=plane.clock.now_us(),
-        snapshot=snapshot.digest if snapshot is not None else "",
-        rule_id=ruling.rule_id,
-        reason=ruling.reason,
-        kinds=counted(looked.findings),
-        original_bytes=len(content),
-        duration_us=duration_us,
-    )
+    check = _check(plane, snapshot, looked, content, duration_us)
     record = output_checked(
         check,
         request,
@@ -128,6 +109,23 @@ async def check_content(
     )
     return Checked(
         check=check, snapshot=snapshot, released=looked.released, findings=looked.findings
+    )
+
+
+def _check(
+    plane: Plane, snapshot: Snapshot | None, looked: Looked, content: bytes, duration_us: int
+) -> OutputCheck:
+    ruling = looked.ruling
+    return OutputCheck(
+        verdict=ruling.verdict,
+        code=ruling.code,
+        checked_at_us=plane.clock.now_us(),
+        snapshot=snapshot.digest if snapshot is not None else "",
+        rule_id=ruling.rule_id,
+        reason=ruling.reason,
+        kinds=counted(looked.findings),
+        original_bytes=len(content),
+        duration_us=duration_us,
     )
 
 

@@ -4,6 +4,7 @@ What a worker may not say (any more) is refused with a code, recorded, and chang
 """
 
 import hmac
+import re
 from typing import Any
 
 import msgspec
@@ -26,7 +27,7 @@ from forestall.identity.credentials import Subject, holder_name
 from forestall.jobs.attempts import may_retry, retry_delay_us
 from forestall.jobs.job import Job, result_digest
 from forestall.jobs.lifecycle import HELD_BY_WORKER, Event
-from forestall.limits import NAME_CHARS_MAX, RESULT_BYTES_MAX
+from forestall.limits import RESULT_BYTES_MAX
 from forestall.policy.snapshot import Snapshot
 
 _TRIES = 8  # a job moves a handful of times in its life; each try reads it anew
@@ -192,11 +193,21 @@ async def record_refusal(
         code,
         what=what,
         subject=subject,
-        named=named[:NAME_CHARS_MAX],
+        named=named if _is_name(plane, subject, named) else _NO_NAME,
         at_us=plane.clock.now_us(),
         salt=plane.random.token(SALT_BYTES),
     )
     await plane.commit(Change(records=(record,)))
+
+
+_NO_NAME = "(the name of nothing here)"
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+
+
+def _is_name(plane: Plane, subject: Subject, text: str) -> bool:
+    """An id, or a worker that is known: any other text may hold anything, and the log is read."""
+    known = _ID.fullmatch(text) is not None
+    return known or not text or plane.workers.get(subject.tenant, text) is not None
 
 
 def _keep_lease(plane: Plane, job: Job) -> None:

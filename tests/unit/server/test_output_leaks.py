@@ -163,6 +163,16 @@ def test_a_check_for_a_caller_leaves_nothing_of_the_content(house: House) -> Non
     assert house.leaks() == []
 
 
+def test_a_worker_that_names_what_is_not_there_writes_nothing_of_it(house: House) -> None:
+    """A refusal is a record, and a record is read by many."""
+    body = {"lease_id": "x", "status": "succeeded", "result": 1}
+    for path in (f"/api/v1/jobs/{CANARY}/result", f"/api/v1/workers/{CANARY}/lease"):
+        assert house.door.ask("POST", path, body, key=house.worker.token).status in (403, 404)
+    kinds = [link for link in house.door.links() if b"worker.refused" in link.record]
+    assert len(kinds) == 2
+    assert house.leaks() == []
+
+
 def test_a_request_that_is_malformed_is_not_quoted(house: House) -> None:
     """Error bodies name fields and types, never values."""
     submit(house.door)
