@@ -180,13 +180,12 @@ class Checks:
             raise self._violated("1", job, "dispatched without a lease or an attempt of its own")
         self.leases[lease.id] = job
         if decision.snapshot != self.in_force:
-            self.counts["dispatches that an activation overtook"] += 1
+            raise self._violated("1", job, "dispatched under a snapshot that is not in force")
         if stored_job_hash(job, told.payload) != decision.job_hash:
             raise self._violated("1", job, "what was decided is not what is dispatched")
         if before.deadline_at_us and lease.dispatched_at_us >= before.deadline_at_us:
             raise self._violated("6", job, "dispatched after its deadline")
-        if decision.snapshot == self.in_force:  # else it has to stay behind: see `handed_over`
-            self._check_bound(job)
+        self._check_bound(job)
 
     def _check_bound(self, job: Job) -> None:
         lease = job.lease

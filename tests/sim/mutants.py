@@ -69,7 +69,9 @@ def _any_worker_serves() -> Patch:
 
 
 def _old_policy_kept() -> Patch:
-    return mock.patch.object(dispatch, "_stands", return_value=True)
+    return mock.patch.multiple(
+        dispatch, _stands=lambda *_: True, _unforbidden=lambda *_: (), _is_held=lambda *_: True
+    )
 
 
 def _bound_ignored() -> Patch:

@@ -15,7 +15,13 @@ from forestall.control.gate import Asked, Gated, PolicyUnavailableError, count, 
 from forestall.control.inspect import InspectionBusyError
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
-from forestall.control.ports import JobView, PreconditionFailedError
+from forestall.control.ports import (
+    JobView,
+    KeyUnrevoked,
+    PolicyInForce,
+    Precondition,
+    PreconditionFailedError,
+)
 from forestall.control.records import SYSTEM_ACTOR
 from forestall.control.recover import take_back
 from forestall.control.submit import retry_after_s
@@ -232,6 +238,13 @@ def _has_place(plane: Plane, decision: Decision, rule: tuple[str, str]) -> bool:
     return plane.leases.has_place(rule)
 
 
+def _unforbidden(plane: Plane, job: Job, record: DecisionRecord) -> tuple[Precondition, ...]:
+    """So that no dispatch stands in the log behind what would have forbidden it."""
+    policy = PolicyInForce(record.snapshot)
+    key = plane.key_by_id(job.key_id)
+    return (policy, KeyUnrevoked(key.tenant, key.id)) if key is not None else (policy,)
+
+
 async def _hand_over(
     plane: Plane,
     taker: str,
@@ -267,6 +280,7 @@ async def _hand_over(
         },
         data={"worker": taker},
         decision=record,
+        expect=_unforbidden(plane, job, record),
     )
     rule = (job.tenant, record.rule_id)
     plane.leases.reserve(rule)
