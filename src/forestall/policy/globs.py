@@ -5,11 +5,14 @@ tried once, leftmost, and never given back (atomic groups), which finds a match 
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from forestall.limits import GLOB_CHARS_MAX, GLOB_MEMO_ENTRIES_MAX
 
 Matcher = Callable[[str], bool]
+
+
+_WILDCARD = re.compile(r"[*?]|\[[!^]?.[^\]]*\]", re.DOTALL)
 
 
 class GlobError(ValueError):
@@ -106,11 +109,54 @@ def remembering(matches: Matcher) -> Matcher:
     return recall
 
 
+_Group = Sequence[tuple[str, Matcher | None]]
+_GROUP_GLOBS_MAX = 32  # trying as many one by one takes a few microseconds
+
+
+class _Crowd:
+    """Many globs with the same ends: which of them are worth trying, by their longest inner text.
+
+    One pass of an automaton over the value finds the texts that occur in it; a glob without such a
+    text is always worth trying.
+    """
+
+    __slots__ = ("_by_text", "_rest")
+
+    def __init__(self, group: _Group, ends: tuple[str, str]) -> None:
+        import ahocorasick  # few policies have such crowds
+
+        self._rest: list[tuple[str, Matcher | None]] = []
+        by_text: dict[str, list[tuple[str, Matcher | None]]] = {}
+        for entry in group:
+            text = longest_inner_text(entry[0], ends)
+            (by_text.setdefault(text, []) if text else self._rest).append(entry)
+        self._by_text = ahocorasick.Automaton()
+        for text, entries in by_text.items():
+            self._by_text.add_word(text, (text, entries))
+        if by_text:
+            self._by_text.make_automaton()
+
+    def near(self, value: str) -> Iterator[tuple[str, Matcher | None]]:
+        """The globs to try, each once."""
+        yield from self._rest
+        if len(self._by_text):
+            found = {text: entries for _, (text, entries) in self._by_text.iter(value)}
+            for entries in found.values():
+                yield from entries
+
+
+def longest_inner_text(glob: str, ends: tuple[str, str]) -> str:
+    """The longest text between wildcards that any value of the glob holds; empty without one."""
+    inner = glob[len(ends[0]) : len(glob) - len(ends[1])]
+    return max(_WILDCARD.split(inner), key=len)
+
+
 class GlobSet:
     """Which of many globs match a value, without trying each: by literal beginning and ending.
 
     Exact globs are looked up. The others are grouped by the literal text before their first
-    wildcard and after their last; only groups between whose texts the value lies are tried.
+    wildcard and after their last; only groups between whose texts the value lies are tried, and of
+    a crowded group only globs of which a text in the middle occurs in the value.
     """
 
     __slots__ = ("_exact", "_groups", "_lengths")
@@ -118,7 +164,7 @@ class GlobSet:
     def __init__(self, globs: Iterable[str]) -> None:
         """Raises GlobError when one of the globs is malformed."""
         self._exact: set[str] = set()
-        self._groups: dict[tuple[str, str], list[tuple[str, Matcher | None]]] = {}
+        groups: dict[tuple[str, str], list[tuple[str, Matcher | None]]] = {}
         for glob in globs:
             if is_literal(glob):
                 glob_pattern(glob)
@@ -129,7 +175,11 @@ class GlobSet:
             ends = literal_ends(glob)
             # Nothing but one star between the ends: whatever falls into the group matches.
             matcher = None if glob == "*".join(ends) else _matcher(glob)
-            self._groups.setdefault(ends, []).append((glob, matcher))
+            groups.setdefault(ends, []).append((glob, matcher))
+        self._groups: dict[tuple[str, str], _Group | _Crowd] = {
+            ends: _Crowd(group, ends) if len(group) > _GROUP_GLOBS_MAX else group
+            for ends, group in groups.items()
+        }
         self._lengths = sorted({(len(first), len(last)) for first, last in self._groups})
 
     def matching(self, value: str) -> list[str]:
@@ -138,8 +188,8 @@ class GlobSet:
         size = len(value)
         for first, last in self._lengths:
             if first + last <= size:
-                group = self._groups.get((value[:first], value[size - last :]))
-                for glob, matcher in group or ():
+                group = self._groups.get((value[:first], value[size - last :]), ())
+                for glob, matcher in group.near(value) if isinstance(group, _Crowd) else group:
                     if matcher is None or matcher(value):
                         found.append(glob)
         return found

@@ -1,9 +1,13 @@
 """Globs against a slow, obvious matcher."""
 
+from collections.abc import Callable
+from unittest import mock
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forestall.policy import globs as globs_module
 from forestall.policy.globs import GlobError, GlobSet, compile_globs, glob_pattern
 from tests.oracle import glob_matches as naive
 
@@ -19,10 +23,34 @@ def test_agrees_with_the_definition(pieces: list[str], value: str) -> None:
 GLOBS = st.lists(PIECES, min_size=1, max_size=6).map("".join)
 
 
-@given(st.sets(GLOBS, max_size=8), st.text("ab.c]*\n", max_size=8))
-def test_a_set_finds_exactly_the_globs_that_match(globs: set[str], value: str) -> None:
+@pytest.mark.parametrize("crowded", [32, 0])
+@given(globs=st.sets(GLOBS, max_size=8), value=st.text("ab.c]*\n", max_size=8))
+def test_a_set_finds_exactly_the_globs_that_match(
+    crowded: int, globs: set[str], value: str
+) -> None:
     wanted = sorted(glob for glob in globs if naive(glob, value))
-    assert sorted(GlobSet(globs).matching(value)) == wanted
+    with mock.patch.object(globs_module, "_GROUP_GLOBS_MAX", crowded):
+        assert sorted(GlobSet(globs).matching(value)) == wanted
+
+
+def test_a_crowd_of_globs_with_equal_ends_is_not_tried_one_by_one() -> None:
+    """Whoever sends a new value each time shall not cost a walk through all globs."""
+    tried = []
+    real = globs_module._matcher
+
+    def counted(glob: str) -> Callable[[str], bool]:
+        matches = real(glob)
+
+        def matcher(value: str) -> bool:
+            tried.append(glob)
+            return matches(value)
+
+        return matcher
+
+    with mock.patch.object(globs_module, "_matcher", counted):
+        crowd = GlobSet(f"job.*.s{number % 7}?.{number}*.run" for number in range(5_000))
+    assert crowd.matching("job.x.s3a.4021.run") == ["job.*.s3?.4021*.run"]
+    assert len(tried) < 10
 
 
 @pytest.mark.parametrize(
