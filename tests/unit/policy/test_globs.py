@@ -50,7 +50,7 @@ def test_a_crowd_of_globs_with_equal_ends_is_not_tried_one_by_one() -> None:
     with mock.patch.object(globs_module, "_matcher", counted):
         crowd = GlobSet(f"job.*.s{number % 7}?.{number}*.run" for number in range(5_000))
     assert crowd.matching("job.x.s6a.4024.run") == ["job.*.s6?.4024*.run"]
-    assert len(tried) < 10
+    assert len(tried) < 50
 
 
 @pytest.mark.parametrize(
