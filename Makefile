@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev serve test check check-all format lock bench bench-policy bench-detect drill-kill drill-leak sim model clients clean
+.PHONY: help install install-dev serve test check check-all format lock bench bench-policy bench-detect drill-kill drill-leak sim model clients names clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -79,6 +79,17 @@ $(VENV)/clients/made: $(VENV)/made tests/clients/requirements.txt
 	@echo "installing published clients (tests/clients/requirements.txt)"
 	@$(BIN)/python -m venv $(VENV)/clients
 	@$(VENV)/clients/bin/python -m pip --disable-pip-version-check install --quiet -r tests/clients/requirements.txt
+	@touch $@
+
+names: $(VENV)/names/made ## spaCy and a pipeline of it, for tests/unit/output/test_names.py
+
+# In an environment of their own: the extra is off by default, and 800 MB.
+$(VENV)/names/made: $(VENV)/made requirements.lock tests/names/requirements.txt
+	@echo "installing spaCy and a pipeline (tests/names/requirements.txt)"
+	@$(BIN)/python -m venv $(VENV)/names
+	@$(VENV)/names/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements.lock
+	@$(VENV)/names/bin/python -m pip --disable-pip-version-check install --quiet --only-binary :all: -r tests/names/requirements.txt
+	@$(VENV)/names/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 format: install-dev ## put every file into the house format

@@ -265,7 +265,7 @@ def _help(path: str, command: click.Command) -> str:
 
 
 def _settings() -> str:
-    defaults = {"policy": "`policy.yaml` in the data directory"}
+    defaults = {"policy": "`policy.yaml` in the data directory", "names_model": "none: off"}
     rows = [
         (
             _code("--" + name.replace("_", "-")),

@@ -141,6 +141,7 @@ SCANS_AT_ONCE = 2  # threads; more would take the interpreter from those who wai
 SCANS_WAITING_MAX = 256  # results in memory; past it a worker is asked to answer again
 SCAN_INLINE_BYTES_MAX = 256  # shorter than this a scan is cheaper than the way to a thread
 SCAN_FINDINGS_MAX = 10_000  # in one result; more are withheld unread
+REDACTIONS_MAX = 4  # of one result, while a model of language goes on to see names in the copy
 FINDINGS_KEPT_MAX = 100  # of one result, for people to read; all of them are counted
 CONTEXT_CHARS = 60  # round a finding, for whoever may release the result
 SEALED_DAYS = 30  # unless set: so long an original that was not released can be

@@ -15,6 +15,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 DEFAULT_URL = "http://127.0.0.1:8081"
 
 
+def names_model_option(command: F) -> F:
+    """--names-model, for what is judged without a server."""
+    return click.option(
+        "--names-model",
+        envvar="FORESTALL_NAMES_MODEL",
+        metavar="PACKAGE",
+        default="",
+        help="Look for names too, with this installed spaCy pipeline (FORESTALL_NAMES_MODEL).",
+    )(command)
+
+
 def server_options(command: F) -> F:
     """--url, --api-key, --tenant."""
     for option in (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from forestall.cli.options import names_model_option
 from forestall.cli.output import EXIT_CHECK_FAILED, json_option, print_json
 
 # Each command imports what it needs when it runs: most of the time of a short one is importing.
@@ -122,6 +123,7 @@ def check(paths: tuple[Path, ...], strict: bool, sarif_path: Path | None, as_jso
     help="Write the outcomes as JUnit XML.",
 )
 @_sarif_option
+@names_model_option
 @json_option
 def test(
     paths: tuple[Path, ...],
@@ -130,6 +132,7 @@ def test(
     min_coverage: float | None,
     junit_path: Path | None,
     sarif_path: Path | None,
+    names_model: str,
     as_json: bool,
 ) -> None:
     """Run the `tests` that stand in policy files against all of the given files together.
@@ -155,11 +158,7 @@ def test(
         if sarif_path is not None:
             _write_sarif(sarif_path, list(problem_results(problems)))
         raise PolicyError(problems)
-    judge: Judge | None = None
-    if output_cases_of(snapshot, files):
-        from forestall.policy.output_cases import judge_case
-
-        judge = judge_case
+    judge = _judge_of(names_model) if output_cases_of(snapshot, files) else None
     outcomes = run_tests(snapshot, files, judge=judge)
     failed = [outcome for outcome in outcomes if not outcome.passed]
     coverage = measure(snapshot, [case for _, case in cases_of(snapshot, files)])
@@ -189,6 +188,16 @@ def test(
         click.echo(f"coverage is below {min_coverage:.4g}%", err=True)
     if failed or not outcomes or short:
         raise click.exceptions.Exit(EXIT_CHECK_FAILED)
+
+
+def _judge_of(names_model: str) -> Judge:
+    from functools import partial
+
+    from forestall.policy.output_cases import judge_case
+    from forestall.server.names import load_names
+    from forestall.server.settings import parse_package
+
+    return partial(judge_case, switched_on=load_names(parse_package(names_model)))
 
 
 @policy.command()

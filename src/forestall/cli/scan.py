@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from forestall.cli.options import names_model_option
 from forestall.cli.output import EXIT_CHECK_FAILED
 
 _CLASSES_HELP = "Only this class of findings; repeatable. Without it: all that are built in."
@@ -18,8 +19,9 @@ _CLASSES_HELP = "Only this class of findings; repeatable. Without it: all that a
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
 )
 @click.option("--detector", "classes", metavar="CLASS", multiple=True, help=_CLASSES_HELP)
+@names_model_option
 @click.option("--redact", "as_copy", is_flag=True, help="Print the content without the findings.")
-def scan(path: Path, classes: tuple[str, ...], as_copy: bool) -> None:
+def scan(path: Path, classes: tuple[str, ...], names_model: str, as_copy: bool) -> None:
     """Find secrets and the like in a file, or in standard input for `-`.
 
     Prints one line of JSON for each finding, never what was found. Exit code 0: nothing was found;
@@ -27,24 +29,29 @@ def scan(path: Path, classes: tuple[str, ...], as_copy: bool) -> None:
     """
     import msgspec
 
+    from forestall.output.clean import clean_copy
     from forestall.output.detectors import DETECTORS
-    from forestall.output.redact import redact
     from forestall.output.scan import scan as scan_content
+    from forestall.policy.verdict import SWITCHED_ON_BY
+    from forestall.server.names import load_names
+    from forestall.server.settings import parse_package
     from forestall.wire.output import finding_object
 
-    unknown = sorted(set(classes) - set(DETECTORS))
+    names = load_names(parse_package(names_model))
+    known = {**DETECTORS, **{each.name: each for each in names}}
+    unknown = sorted(set(classes) - set(known))
     if unknown:
-        raise click.UsageError(f"unknown class {unknown[0]}; known are {', '.join(DETECTORS)}")
+        hint = "; it needs --names-model" if unknown[0] in SWITCHED_ON_BY else ""
+        raise click.UsageError(f"unknown class {unknown[0]}; known are {', '.join(known)}{hint}")
     content = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-    wanted = [DETECTORS[name] for name in classes or DETECTORS]
+    wanted = [known[name] for name in classes or known]
     seen = scan_content(content, detectors=wanted)
     if as_copy:
         if not seen.complete:
             click.echo(_unread(seen.reasons), err=True)
             raise click.exceptions.Exit(EXIT_CHECK_FAILED)
-        copy = redact(content, seen.findings)
-        again = scan_content(copy, detectors=wanted)
-        if not again.complete or again.findings:
+        copy = clean_copy(content, seen.findings, detectors=wanted)
+        if copy is None:
             click.echo("no clean copy can be made of this content", err=True)
             raise click.exceptions.Exit(EXIT_CHECK_FAILED)
         sys.stdout.buffer.write(copy)

@@ -29,6 +29,11 @@ import click
 @click.option(
     "--sealed-days", metavar="N", help="So long the original of a withheld result is kept [30]."
 )
+@click.option(
+    "--names-model",
+    metavar="PACKAGE",
+    help="Look for names in results with this installed spaCy pipeline [off].",
+)
 def serve(
     listen: str | None,
     metrics_listen: str | None,
@@ -40,6 +45,7 @@ def serve(
     approvals: str | None,
     webhooks: str | None,
     sealed_days: str | None,
+    names_model: str | None,
 ) -> None:
     """Run the control plane until Ctrl-C.
 
@@ -61,5 +67,6 @@ def serve(
         "approvals": approvals,
         "webhooks": webhooks,
         "sealed_days": sealed_days,
+        "names_model": names_model,
     }
     run(read_settings(flags, os.environ, Path.cwd()), click.echo)

@@ -79,11 +79,13 @@ def _offline(verb: str, path: Path, body: bytes, tenant: str) -> dict[str, Any]:
     from forestall.control.publish import compile_files
     from forestall.jobs.job import job_hash
     from forestall.policy.explain import explain as explain_policy
+    from forestall.policy.verdict import SWITCHED_ON_BY
     from forestall.server.files import read_policy_files
     from forestall.wire.decisions import check_answer, explain_object
     from forestall.wire.submissions import decode_check
 
-    snapshot = compile_files(read_policy_files(path))
+    # What is found in results is not asked here, so no setting of a server has to be on.
+    snapshot = compile_files(read_policy_files(path), switched_on=SWITCHED_ON_BY.keys())
     submission, job_id = decode_check(body, tenant=tenant)
     request = submission.request(tenant=tenant, principal="")
     now_us = time.time_ns() // 1000

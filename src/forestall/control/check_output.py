@@ -6,7 +6,6 @@ not whole, takes too long or raises, a policy that is not there, a copy that can
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import msgspec
 
@@ -17,8 +16,8 @@ from forestall.errors import UnavailableError
 from forestall.identity.credentials import Subject
 from forestall.jobs.job import Job, OutputCheck, original_digest, stored_request
 from forestall.limits import FINDINGS_KEPT_MAX, SCAN_FINDINGS_MAX
-from forestall.output.findings import Budget, Finding, Scan
-from forestall.output.redact import redact
+from forestall.output.clean import clean_copy
+from forestall.output.findings import Budget, Detector, Finding
 from forestall.output.scan import scan
 from forestall.policy.compile import Snapshot
 from forestall.policy.request import Request
@@ -27,7 +26,6 @@ from forestall.policy.verdict import Ruling, detectors_for, judge
 
 OUTPUT_QUARANTINED = "output_quarantined"
 WITHHELD_TEXT = "[withheld by the output policy]"
-_DECODE = msgspec.json.Decoder().decode
 
 
 class PolicyMovedError(UnavailableError):
@@ -178,7 +176,7 @@ async def look(
     if snapshot is None:
         return _nothing("policy_unavailable", "no policy is in force"), 0
     key = plane.output.correlation_key(request.tenant)
-    in_force = snapshot
+    in_force, switched_on = snapshot, plane.output.switched_on
 
     def work(expired: Callable[[], bool]) -> Looked:
         return _look(
@@ -186,6 +184,7 @@ async def look(
             request,
             content,
             level=level,
+            switched_on=switched_on,
             is_json=is_json,
             key=key,
             now_us=began_us,
@@ -210,6 +209,7 @@ def _look(
     content: bytes,
     *,
     level: str,
+    switched_on: tuple[Detector, ...],
     is_json: bool,
     key: bytes,
     now_us: int,
@@ -217,7 +217,7 @@ def _look(
 ) -> Looked:
     """Scan, judge, and make the copy. Total: whatever fails quarantines."""
     try:
-        detectors = detectors_for(snapshot, level)
+        detectors = detectors_for(snapshot, level, switched_on)
         budget = Budget(findings_max=SCAN_FINDINGS_MAX, expired=expired)
         seen = scan(content, detectors=detectors, key=key, budget=budget)
         ruling = judge(
@@ -227,13 +227,16 @@ def _look(
             content_type=_content_type(content, is_json=is_json),
             now=instant(now_us),
             redaction_level=level,
+            switched_on=switched_on,
         )
         if ruling.verdict is Verdict.QUARANTINE:
             return Looked(ruling=ruling, released=None, findings=seen.findings)
         if ruling.verdict is Verdict.ALLOW:
             return Looked(ruling=ruling, released=content, findings=seen.findings)
-        copy = redacted(content, ruling.remove, is_json=is_json)
-        if copy is None or not _is_clean(copy, ruling, detectors, budget):
+        copy = clean_copy(
+            content, ruling.remove, detectors=detectors, budget=budget, is_json=is_json
+        )
+        if copy is None:
             return _nothing(
                 "redaction_failed", "no copy could be made that is clean", seen.findings
             )
@@ -245,25 +248,6 @@ def _look(
 
 def _content_type(content: bytes, *, is_json: bool) -> str:
     return "application/json" if is_json and content[:1] != b'"' else "text/plain"
-
-
-def redacted(content: bytes, remove: Sequence[Finding], *, is_json: bool) -> bytes | None:
-    """The content without these findings; None when what was JSON would be none any more."""
-    copy = redact(content, remove, json=is_json)
-    if is_json:
-        try:
-            _DECODE(copy)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
-    return copy
-
-
-def _is_clean(copy: bytes, ruling: Ruling, detectors: Sequence[Any], budget: Budget) -> bool:
-    """Whether nothing is left of what had to go: a copy is looked at as the original was."""
-    removed = {finding.detector for finding in ruling.remove}
-    wanted = [each for each in detectors if each.name in removed]
-    again: Scan = scan(copy, detectors=wanted, budget=budget)
-    return again.complete and not again.findings
 
 
 def counted(findings: Sequence[Finding]) -> tuple[tuple[str, int], ...]:

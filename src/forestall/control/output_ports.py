@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 from forestall.control.ports import Sealed
 from forestall.errors import UnavailableError
 from forestall.limits import SCAN_INLINE_BYTES_MAX, SEALED_DAYS
+from forestall.output.findings import Detector
 
 T = TypeVar("T")
 
@@ -59,9 +60,9 @@ class InlineScanners:
 
 class OutputMeans:
     """What the plane checks results with. Without a sealer no original is kept, and what was
-    withheld cannot be released."""
+    withheld cannot be released. `switched_on` are the detectors that a setting brought."""
 
-    __slots__ = ("scanners", "sealed_us", "sealer", "warm_for")
+    __slots__ = ("scanners", "sealed_us", "sealer", "switched_on", "warm_for")
 
     def __init__(
         self,
@@ -69,18 +70,29 @@ class OutputMeans:
         sealer: Sealer | None = None,
         *,
         sealed_days: int = SEALED_DAYS,
+        switched_on: tuple[Detector, ...] = (),
     ) -> None:
         self.scanners: Scanners = scanners if scanners is not None else InlineScanners()
         self.sealer = sealer
+        self.switched_on = switched_on
         self.sealed_us = sealed_days * 86_400_000_000
         self.warm_for = ""  # the snapshot whose patterns are compiled
+
+    @property
+    def switched_on_names(self) -> frozenset[str]:
+        """The classes of findings that a setting brought."""
+        return frozenset(each.name for each in self.switched_on)
 
     async def run(
         self, work: Callable[[Callable[[], bool]], T], *, size_bytes: int, snapshot: str
     ) -> T:
         """Do a scan: where it is asked when it is short and everything is compiled, else beside
-        the event loop. Raises as `Scanners.run`."""
-        if size_bytes <= SCAN_INLINE_BYTES_MAX and self.warm_for == snapshot:
+        the event loop. With detectors that a setting brought no scan is short.
+
+        Raises as `Scanners.run`.
+        """
+        is_short = size_bytes <= SCAN_INLINE_BYTES_MAX and not self.switched_on
+        if is_short and self.warm_for == snapshot:
             return work(lambda: False)
         done = await self.scanners.run(work)
         self.warm_for = snapshot

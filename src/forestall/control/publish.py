@@ -1,6 +1,6 @@
 """Bring a policy into force: read, compile, record, then swap. A broken one changes nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from forestall.control.plane import Plane
 from forestall.control.ports import Change, PutSnapshot, SnapshotEntry
@@ -14,7 +14,7 @@ from forestall.policy.compile import Snapshot, compile_policy
 from forestall.policy.language import load_policy
 from forestall.policy.problems import PolicyError, Problem
 from forestall.policy.rules import Policy
-from forestall.policy.verdict import CONFIGURED_BY, missing_classes
+from forestall.policy.verdict import CONFIGURED_BY, SWITCHED_ON_BY, missing_classes
 
 PLATFORM_TENANT = "default"  # whose log entries the deployment's own events are
 
@@ -25,8 +25,13 @@ class PolicyChangeUnderWayError(UnavailableError):
     code, http_status = "policy_change_under_way", 503
 
 
-def compile_files(files: Sequence[tuple[str, bytes]]) -> Snapshot:
-    """Read and compile (name, content) pairs. Raises PolicyError with every mistake found."""
+def compile_files(
+    files: Sequence[tuple[str, bytes]], *, switched_on: Collection[str] = ()
+) -> Snapshot:
+    """Read and compile (name, content) pairs. Raises PolicyError with every mistake found.
+
+    `switched_on` are the classes of findings that the settings brought beside the built-in ones.
+    """
     policies: list[Policy] = []
     problems: list[Problem] = []
     for source, content in files:
@@ -37,22 +42,20 @@ def compile_files(files: Sequence[tuple[str, bytes]]) -> Snapshot:
     if problems:
         raise PolicyError(problems)
     snapshot = compile_policy(policies)
-    _require_enforceable(snapshot)
+    _require_enforceable(snapshot, switched_on)
     return snapshot
 
 
-def _require_enforceable(snapshot: Snapshot) -> None:
+def _require_enforceable(snapshot: Snapshot, switched_on: Collection[str]) -> None:
     """Raises PolicyError for an output rule that names what nothing here can find."""
-    missing = missing_classes(snapshot)
+    missing = missing_classes(snapshot, switched_on)
     problems = [
         Problem(
             source=policy.source,
             line=rule.line,
             column=1,
             message=f"no detector here finds `{name}`",
-            hint=f"name under `detect.{CONFIGURED_BY[name]}` what is yours"
-            if name in CONFIGURED_BY
-            else "leave the rule out; with it every result would be withheld",
+            hint=_hint(name),
         )
         for policy in snapshot.policies
         for rule in policy.output_rules
@@ -64,13 +67,21 @@ def _require_enforceable(snapshot: Snapshot) -> None:
         raise PolicyError(problems)
 
 
+def _hint(name: str) -> str:
+    if name in CONFIGURED_BY:
+        return f"name under `detect.{CONFIGURED_BY[name]}` what is yours"
+    if name in SWITCHED_ON_BY:
+        return f"start the server with the setting `{SWITCHED_ON_BY[name]}`, or leave the rule out"
+    return "leave the rule out; with it every result would be withheld"
+
+
 async def activate(plane: Plane, files: Sequence[tuple[str, bytes]], *, actor: str) -> Snapshot:
     """Put a policy into force. The record is durable before the first decision under it.
 
     Raises PolicyError, and PolicyChangeUnderWayError when called before another call has ended;
     then the snapshot in force stays in force.
     """
-    snapshot = compile_files(files)
+    snapshot = compile_files(files, switched_on=plane.output.switched_on_names)
     if plane.is_activating:
         raise PolicyChangeUnderWayError("the policy is being changed this moment; try again")
     plane.is_activating = True

@@ -13,7 +13,6 @@ from forestall.control.check_output import (
     clean_text,
     look,
     output_request,
-    redacted,
     under,
 )
 from forestall.control.moves import Move, commit_move
@@ -34,6 +33,7 @@ from forestall.identity.credentials import Subject, holder_name
 from forestall.jobs.job import Job, JobState, original_digest, result_digest
 from forestall.jobs.lifecycle import Event
 from forestall.limits import APPROVAL_NOTE_CHARS_MAX, CONTEXT_CHARS, FINDINGS_KEPT_MAX
+from forestall.output.clean import redacted
 from forestall.output.findings import Finding
 
 RELEASED, CONFIRMED = "released", "confirmed"

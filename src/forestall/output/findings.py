@@ -1,11 +1,13 @@
 """What a scan found, and the shape of what looks for it. Values only.
 
 A finding says where, of which kind and how sure; it never holds what was found. A detector is a
-table of kinds; a kind is a linear-time pattern, the words that must be near, and a check.
+table of kinds; a kind is a linear-time pattern, the words that must be near, and a check. Or a
+detector brings a reader of its own, which is given text.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -36,6 +38,7 @@ class Unread(StrEnum):
     TOO_LONG_A_FINDING = "too_long_a_finding"  # it began, and its end is out of reach
     ENCODINGS = "encodings"  # more is encoded, or deeper, than the budget looks into
     TIME = "time"
+    READER_FAILED = "reader_failed"  # what a detector reads with raised, or answered nonsense
 
 
 class Scan(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,11 +127,11 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     and a match has to stand in there. Without keywords it runs over everything: dear, for few.
     `check` refuses (None) or gives the confidence; without one it is `confidence`.
     `shown` leading characters belong to the format, not to the secret, and may stand in the mask;
-    or `mask` makes the whole masked form.
+    or `mask` makes the whole masked form. A kind without a pattern is for a reader to find.
     """
 
     name: str
-    pattern: str
+    pattern: str = ""
     keywords: tuple[str, ...] = ()
     any_case: bool = False
     before: int = 64
@@ -145,12 +148,33 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             raise ValueError(f"`{self.name}` reaches farther than blocks overlap")
 
 
+class Sighting(NamedTuple):
+    """What a reader saw in a text: of which kind, from which character to which, and how sure."""
+
+    kind: str
+    start: int
+    end: int
+    confidence: float
+
+
+Reader = Callable[[str], Iterable[Sighting]]
+
+
 class Detector(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A named table of kinds. Build one again only when its configuration changes: patterns are
-    compiled once for each set of detectors."""
+    compiled once for each set of detectors.
+
+    With `reader`, what it sees in the text is found, and the kinds have no patterns. It is called
+    from several threads, with a thousand characters or so at a time; what it raises, the scan says.
+    """
 
     name: str
     kinds: tuple[Kind, ...]
+    reader: Reader | None = None
+
+    def __post_init__(self) -> None:
+        if any(bool(kind.pattern) == (self.reader is not None) for kind in self.kinds):
+            raise ValueError(f"kinds of `{self.name}` have patterns, or it has a reader")
 
 
 REACH_BYTES_MAX = 16 * 1024  # the overlap of two blocks

@@ -23,7 +23,8 @@ from forestall.output.findings import (
     Unread,
     masked,
 )
-from forestall.output.views import Room, View, decoded, plain
+from forestall.output.reading import ReaderFailedError, Reading
+from forestall.output.views import Decoded, Room, View, decoded, plain, whole
 
 BLOCK_BYTES = 1024 * 1024
 _CARRIED_BYTES = 2 * REACH_BYTES_MAX
@@ -75,7 +76,8 @@ class Scanner:
         key: bytes = b"",
         budget: Budget = _DEFAULT_BUDGET,
     ) -> None:
-        self._engine = engine_of(tuple(detectors))
+        self._engine = engine_of(tuple(each for each in detectors if each.reader is None))
+        self._reading = Reading([each for each in detectors if each.reader is not None])
         self._key = key
         self._budget = budget
         self._room = Room(budget.decoded_bytes_max)
@@ -227,10 +229,29 @@ class Scanner:
                 if hit.cut:
                     self._reasons.add(Unread.TOO_LONG_A_FINDING)
                 yield (*_home(hit, views), hit, _undone(hit, views))
+            if self._reading and (not views or isinstance(views[-1], Decoded)):
+                yield from self._read(data, views)
+                if Unread.READER_FAILED in self._reasons:
+                    return
             if budget.expired():
                 self._stop(Unread.TIME)
                 return
             waiting.extend((each.data, (*views, each)) for each in self._inside(data, views, block))
+
+    def _read(
+        self, data: bytes, views: tuple[View, ...]
+    ) -> Iterator[tuple[int, int, Hit, tuple[str, ...]]]:
+        """What readers see in a text, given to them once, as plain as it gets."""
+        for _ in range(self._budget.depth_max):
+            undone = whole(data)
+            if undone is None or not self._room.take(len(undone.data) if views else 0):
+                break
+            data, views = undone.data, (*views, undone)
+        try:
+            for hit in self._reading.hits(data, self._budget.expired):
+                yield (*_home(hit, views), hit, _undone(hit, views))
+        except ReaderFailedError:
+            self._stop(Unread.READER_FAILED)
 
     def _inside(self, data: bytes, views: tuple[View, ...], block: "_Block") -> list[View]:
         """What else the text may be read as."""

@@ -238,6 +238,14 @@ def plain(data: bytes) -> Plain | Near | None:
     return _near(data, runs) if runs else None
 
 
+def whole(data: bytes) -> Plain | None:
+    """All of the text with one layer of escapes undone; None when there is nothing to undo."""
+    if _undone_runs().search(data) is None:
+        return None
+    undone = _UNDONE.sub(lambda found: _PLAIN[found[0]], data)
+    return Plain(undone, data) if undone != data else None
+
+
 def _near(data: bytes, runs: list[tuple[int, int]]) -> Near | None:
     texts: list[bytes] = []
     pieces: list[tuple[int, int, int]] = []

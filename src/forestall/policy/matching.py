@@ -43,7 +43,14 @@ MATCH_KEYS = (
 )
 CONTENT_KEYS = ("detectors", "keywords", "patterns", "content_types", "size_gt")
 # Classes of what results may hold. The output room has a detector for each: tests/unit/output.
-DETECTOR_CLASSES = ("secret", "personal_data", "prompt_injection", "source_path", "internal_host")
+DETECTOR_CLASSES = (
+    "secret",
+    "personal_data",
+    "prompt_injection",
+    "source_path",
+    "internal_host",
+    "named_entity",
+)
 _MCP_KEYS = ("servers", "tools", "resources", "actions")
 _TIME_KEYS = ("days", "hours", "timezone")
 _DELEGATION_KEYS = ("max_depth", "issuers", "required_scope", "forbid_delegated")

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from forestall.output.findings import Detector
 from forestall.output.scan import scan
 from forestall.policy.rules import OutputTest, Verdict
 from forestall.policy.snapshot import Snapshot
@@ -9,14 +10,17 @@ from forestall.policy.testing import CASES_AT, request_of
 from forestall.policy.verdict import content_type_of, detectors_for, judge
 
 
-def judge_case(snapshot: Snapshot, case: OutputTest) -> tuple[Verdict, str]:
+def judge_case(
+    snapshot: Snapshot, case: OutputTest, switched_on: tuple[Detector, ...] = ()
+) -> tuple[Verdict, str]:
     """The verdict on the result of a case, and the rule that gave it; empty for the default."""
     content = msgspec.json.encode(case.result)
     ruling = judge(
         snapshot,
         request_of(case.request),
-        scan(content, detectors=detectors_for(snapshot)),
+        scan(content, detectors=detectors_for(snapshot, switched_on=switched_on)),
         content_type=content_type_of(case.result),
         now=CASES_AT,
+        switched_on=switched_on,
     )
     return ruling.verdict, ruling.rule_id

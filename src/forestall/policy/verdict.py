@@ -4,7 +4,7 @@ A scan that is not whole, a rule that cannot be evaluated and a detector that is
 quarantine, whatever any rule allows. The default, where no rule speaks, removes secrets.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -14,6 +14,7 @@ import re2
 
 from forestall.output.detectors import DETECTORS
 from forestall.output.detectors.configured import internal_host, source_path
+from forestall.output.detectors.named import NAMED_ENTITY
 from forestall.output.findings import Detector, Finding, Kind, Scan
 from forestall.policy.output_rules import (
     OutputFacts,
@@ -27,10 +28,11 @@ from forestall.policy.snapshot import Snapshot
 from forestall.policy.views import actors_of, views_of
 
 CONFIGURED_BY = {"internal_host": "internal_hosts", "source_path": "source_paths"}
+SWITCHED_ON_BY = {NAMED_ENTITY: "names_model"}  # class: the setting of the server
 ALWAYS_REMOVED = frozenset({"secret"})  # where no rule says otherwise, and beside what one says
 _AT_LEVEL = {
     "standard": ALWAYS_REMOVED,
-    "strict": ALWAYS_REMOVED | {"personal_data"},
+    "strict": ALWAYS_REMOVED | {"personal_data", NAMED_ENTITY},  # the latter where it is on
 }
 _DETECTOR_SETS_KEPT = 16
 
@@ -50,18 +52,36 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
     remove: tuple[Finding, ...] = ()
 
 
-def detectors_for(snapshot: Snapshot, redaction_level: str = "") -> tuple[Detector, ...]:
+def detectors_for(
+    snapshot: Snapshot, redaction_level: str = "", switched_on: tuple[Detector, ...] = ()
+) -> tuple[Detector, ...]:
     """What has to be looked for under this snapshot: the same values for the same rules, so that
-    their patterns are compiled once."""
-    wanted = ALWAYS_REMOVED | snapshot.output.classes | _AT_LEVEL.get(redaction_level, frozenset())
-    return _detectors(tuple(sorted(wanted)), snapshot.output.own_words, snapshot.detect)
+    their patterns are compiled once. `switched_on` are the detectors that a setting brought."""
+    wanted = (
+        ALWAYS_REMOVED | snapshot.output.classes | _at_level(redaction_level, _names(switched_on))
+    )
+    return _detectors(
+        tuple(sorted(wanted)), snapshot.output.own_words, snapshot.detect, switched_on
+    )
+
+
+def _names(detectors: Iterable[Detector]) -> frozenset[str]:
+    return frozenset(each.name for each in detectors)
+
+
+def _at_level(redaction_level: str, switched_on: frozenset[str]) -> frozenset[str]:
+    """The classes that a level removes; of those that a setting brings, the ones that are on."""
+    return _AT_LEVEL.get(redaction_level, frozenset()) - (SWITCHED_ON_BY.keys() - switched_on)
 
 
 @lru_cache(maxsize=_DETECTOR_SETS_KEPT)
 def _detectors(
-    classes: tuple[str, ...], own_words: tuple[OwnWords, ...], detect: Detect
+    classes: tuple[str, ...],
+    own_words: tuple[OwnWords, ...],
+    detect: Detect,
+    switched_on: tuple[Detector, ...],
 ) -> tuple[Detector, ...]:
-    known = {**DETECTORS, **_configured(detect)}
+    known = {**DETECTORS, **_configured(detect), **{each.name: each for each in switched_on}}
     built_in = tuple(known[name] for name in classes if name in known)
     return (*built_in, *(_own_detector(words) for words in own_words))
 
@@ -77,10 +97,10 @@ def _configured(detect: Detect) -> dict[str, Detector]:
     return {each.name: each for each in made}
 
 
-def missing_classes(snapshot: Snapshot) -> tuple[str, ...]:
+def missing_classes(snapshot: Snapshot, switched_on: Collection[str] = ()) -> tuple[str, ...]:
     """Classes that output rules name and nothing can find: such a policy cannot be enforced."""
-    there = {**DETECTORS, **_configured(snapshot.detect)}
-    return tuple(sorted(snapshot.output.classes - there.keys()))
+    there = {*DETECTORS, *_configured(snapshot.detect), *switched_on}
+    return tuple(sorted(snapshot.output.classes - there))
 
 
 def _own_detector(own: OwnWords) -> Detector:
@@ -116,14 +136,15 @@ def judge(
     content_type: str,
     now: datetime,
     redaction_level: str = "",
+    switched_on: tuple[Detector, ...] = (),
 ) -> Ruling:
     """The verdict on the result of `request`. Total: whatever fails quarantines."""
     if not scan.complete:
         reasons = ", ".join(scan.reasons)
         return _withheld("scan_incomplete", f"the result could not be looked at whole: {reasons}")
-    there = {each.name for each in detectors_for(snapshot, redaction_level)}
-    wanted = snapshot.output.classes | _AT_LEVEL.get(redaction_level, frozenset())
-    if missing := sorted(wanted - there):
+    at_level = _at_level(redaction_level, _names(switched_on))
+    there = _names(detectors_for(snapshot, redaction_level, switched_on))
+    if missing := sorted((snapshot.output.classes | at_level) - there):
         return _withheld("detector_missing", f"no detector for {', '.join(missing)}")
     facts = OutputFacts(
         found=frozenset(finding.detector for finding in scan.findings),
@@ -136,7 +157,7 @@ def judge(
         return _withheld("rule_error", str(error))
     except Exception as error:  # noqa: BLE001 - whatever fails here must quarantine, never pass
         return _withheld("rule_error", type(error).__name__)
-    return _ruling(spoken, scan, _AT_LEVEL.get(redaction_level, frozenset()))
+    return _ruling(spoken, scan, at_level)
 
 
 def _withheld(code: str, reason: str) -> Ruling:

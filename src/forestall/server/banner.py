@@ -23,6 +23,7 @@ def banner(settings: Settings, started: Started, *, api: Address, metrics: Addre
         f"  metrics  http://{metrics}/metrics",
         f"  data     {started.data_dir.path}",
         f"  policy   {settings.policy}  ({snapshot.rule_count} rules, edit it while this runs)",
+        *([f"  names    {settings.names_model}"] if settings.names_model else []),
         f"  docs     {_DOCS if _DOCS.is_dir() else 'forestall --help'}",
         "",
         *_warnings(settings),

@@ -21,8 +21,10 @@ from forestall.identity.credentials import key_hash, require_strong_key
 from forestall.identity.roles import Role
 from forestall.jobs.webhook import Reach
 from forestall.limits import LEASE_SECONDS, SEALED_DAYS
+from forestall.output.findings import Detector
 from forestall.server.files import DataDir, read_policy_files, write_starter_policy
 from forestall.server.keyring import load_keyring
+from forestall.server.names import load_names
 from forestall.server.scanning import InspectionThreads, ScanThreads
 from forestall.server.settings import Settings
 from forestall.server.signing import load_signer
@@ -97,6 +99,7 @@ async def open_plane(
     approvals_need_hash: bool = False,
     webhooks: Reach = Reach.PUBLIC,
     sealed_days: int = SEALED_DAYS,
+    switched_on: tuple[Detector, ...] = (),
 ) -> Plane:
     """A plane over the store in a data directory, with its keys, without a policy."""
     signer = load_signer(data_dir.path)
@@ -110,7 +113,9 @@ async def open_plane(
         signer=signer,
         lease_seconds=lease_seconds,
         approvals_need_hash=approvals_need_hash,
-        output=OutputMeans(ScanThreads(), keyring, sealed_days=sealed_days),
+        output=OutputMeans(
+            ScanThreads(), keyring, sealed_days=sealed_days, switched_on=switched_on
+        ),
         inspections=Inspections(InspectionThreads()),
     )
     plane.hold_keys(await store.keys())
@@ -123,8 +128,11 @@ async def start(settings: Settings, telemetry: Telemetry) -> Started:
     """Everything but the sockets. Raises ForestallError; then nothing is left open."""
     if settings.bootstrap_key:
         require_strong_key(settings.bootstrap_key)
+    switched_on = load_names(settings.names_model)
     if settings.policy.exists() or not settings.policy_is_starter:
-        compile_files(read_policy_files(settings.policy))  # refuse before anything is made
+        names = [each.name for each in switched_on]
+        # Refuse before anything is made.
+        compile_files(read_policy_files(settings.policy), switched_on=names)
     data_dir = DataDir(settings.data_dir)
     try:
         starter_written = write_starter_policy(settings)
@@ -136,6 +144,7 @@ async def start(settings: Settings, telemetry: Telemetry) -> Started:
             approvals_need_hash=settings.approvals_need_hash,
             webhooks=settings.webhooks,
             sealed_days=settings.sealed_days,
+            switched_on=switched_on,
         )
         try:
             await activate(plane, files, actor=SYSTEM_ACTOR)

@@ -3,6 +3,7 @@
 Nothing here touches the network; reading the settings file is the only I/O.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,6 +32,7 @@ DEFAULTS: Mapping[str, str] = {
     "approvals": "lenient",
     "sealed_days": str(SEALED_DAYS),
     "webhooks": Reach.PUBLIC.value,
+    "names_model": "",  # empty: names are not looked for
 }
 _NUMBERS = (
     "rate_limit",
@@ -38,6 +40,7 @@ _NUMBERS = (
     "lease_seconds",
     "sealed_days",
 )  # may stand without quotes in the file
+_PACKAGE = re.compile("[A-Za-z][A-Za-z0-9_]{0,99}")
 BOOTSTRAP_KEY_VARIABLE = "FORESTALL_BOOTSTRAP_KEY"
 
 
@@ -75,6 +78,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     approvals_need_hash: bool = False
     sealed_days: int = SEALED_DAYS
     webhooks: Reach = Reach.PUBLIC
+    names_model: str = ""
     bootstrap_key: str = ""
 
     @property
@@ -118,6 +122,7 @@ def read_settings(
         approvals_need_hash=parse_approvals(values["approvals"]),
         sealed_days=parse_days(values["sealed_days"]),
         webhooks=parse_reach(values["webhooks"]),
+        names_model=parse_package(values["names_model"]),
         bootstrap_key=environment.get(BOOTSTRAP_KEY_VARIABLE, ""),
     )
 
@@ -189,6 +194,17 @@ def parse_reach(text: str) -> Reach:
             f" `local` (this machine too: for development) or `off`, not `{text[:32]}`"
         )
     return Reach(text)
+
+
+def parse_package(text: str) -> str:
+    """The package of a pipeline that finds names; empty for none. Raises SettingsError: a path
+    would be loaded from wherever it leads."""
+    if text and _PACKAGE.fullmatch(text) is None:
+        raise SettingsError(
+            f"`names_model` is the name of an installed package, such as en_core_web_sm,"
+            f" not `{text[:32]}`"
+        )
+    return text
 
 
 def parse_address(text: str, name: str) -> Address:

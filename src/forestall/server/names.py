@@ -1,0 +1,103 @@
+"""Names in results, by a spaCy pipeline that the operator installed: an adapter, off by default.
+
+Only the setting `names_model` leads here, since loading a pipeline imports a package; no policy can
+name one. What cannot be used stops the start. Nothing is fetched from a network.
+"""
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from forestall.output.detectors.named import ORGANISATION, PERSON, PLACE, named_entity
+from forestall.output.findings import Detector, Reader, Sighting
+from forestall.server.settings import SettingsError
+
+_CONFIDENCE = 0.6  # pipelines say what, not how sure; on text unlike their own it is less
+_RULE_FREE = frozenset({"ner", "beam_ner"})  # these need no component but the one they listen to
+_VECTORS = frozenset({"doc.tensor", "doc._.trf_data"})  # what they listen to
+# What pipelines call names, in lower case: OntoNotes, CoNLL and WikiNER, single languages.
+_WORDS = {
+    PERSON: ("person", "per", "persname", "prs", "ps", "family"),
+    PLACE: (
+        *("gpe", "loc", "fac", "facility", "location", "placename", "geogname", "gpe_loc", "lc"),
+        # Sekine's extended hierarchy, as in GiNZA.
+        *("city", "country", "county", "province", "gpe_other", "domestic_region"),
+        *("continental_region", "region_other", "location_other", "postal_address", "island"),
+        *("mountain", "river", "lake", "sea", "bay", "geological_region_other", "spa"),
+        *("airport", "bridge", "canal", "car_stop", "museum", "park", "port", "road", "station"),
+        *("sports_facility", "theater", "tunnel", "worship_place", "zoo", "amusement_park"),
+        *("railroad", "water_route", "line_other", "facility_other", "facility_part"),
+        *("archaeological_place_other", "tumulus", "goe_other"),
+    ),
+    ORGANISATION: (
+        *("org", "organization", "organisation", "orgname", "gpe_org", "og"),
+        *("company", "company_group", "corporation_other", "cabinet", "government", "military"),
+        *("international_organization", "organization_other", "political_organization_other"),
+        *("political_party", "pro_sports_organization", "public_institution"),
+        *("research_institute", "school", "show_organization", "sports_league"),
+        "sports_organization_other",
+    ),
+}
+_KINDS: Mapping[str, str] = {word: kind for kind, words in _WORDS.items() for word in words}
+
+
+def load_names(package: str) -> tuple[Detector, ...]:
+    """The detector `named_entity` over an installed pipeline; none for empty text.
+
+    Raises SettingsError, saying what to install.
+    """
+    if not package:
+        return ()
+    try:
+        import spacy
+    except ImportError as cause:
+        raise SettingsError(
+            f"`names_model` is `{package}`, and spaCy is not installed here:"
+            " pip install 'forestall[names]', or leave the setting empty"
+        ) from cause
+    if not spacy.util.is_package(package):
+        raise SettingsError(
+            f"`names_model` is `{package}`, and no such package is installed here: install that"
+            " spaCy pipeline beside forestall, or leave the setting empty"
+        )
+    try:
+        pipeline = spacy.load(package)
+        reader = reader_of(pipeline)
+    except Exception as cause:  # what is wrong with a package may be anything
+        raise SettingsError(f"`names_model`: `{package}` cannot be used: {cause}") from cause
+    return (named_entity(reader),)
+
+
+def reader_of(pipeline: Any) -> Reader:
+    """What the pipeline sees in a text. Raises ValueError when it never sees names.
+
+    One call at a time: a pipeline is not made for threads, and more of them would not be faster.
+    """
+    finders = [name for name in pipeline.pipe_names if "doc.ents" in _assigns(pipeline, name)]
+    labels = {label.lower() for name in finders for label in _labels(pipeline, name)}
+    if labels.isdisjoint(_KINDS):
+        raise ValueError("no component of it finds people, places or organisations")
+    if all(pipeline.get_pipe_meta(name).factory in _RULE_FREE for name in finders):
+        heard = [name for name in pipeline.pipe_names if _VECTORS & set(_assigns(pipeline, name))]
+        pipeline.select_pipes(enable=[*heard, *finders])
+    one_at_a_time = threading.Lock()
+
+    def read(text: str) -> list[Sighting]:
+        # In a zone of its own the words of the text are forgotten again.
+        with one_at_a_time, pipeline.memory_zone():
+            return [
+                Sighting(kind, entity.start_char, entity.end_char, _CONFIDENCE)
+                for entity in pipeline(text).ents
+                if (kind := _KINDS.get(entity.label_.lower())) is not None
+            ]
+
+    read("A first text takes longest.")
+    return read
+
+
+def _assigns(pipeline: Any, name: str) -> tuple[str, ...]:
+    return tuple(pipeline.get_pipe_meta(name).assigns)
+
+
+def _labels(pipeline: Any, name: str) -> tuple[str, ...]:
+    return tuple(getattr(pipeline.get_pipe(name), "labels", ()))
