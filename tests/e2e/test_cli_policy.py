@@ -159,6 +159,22 @@ def test_show(policy: str) -> None:
     assert layer["rules"][0]["clauses"][1] == {"field": "labels.env", "wanted": ["prod"]}
 
 
+def test_show_tells_the_rules_about_results(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        "rules: [{id: go, decision: allow, match: {topics: ['**']}}]\n"
+        "output_rules:\n"
+        "- {id: hold-pay, decision: quarantine, reason: pay, match: {topics: [job.pay],"
+        " detectors: [secret, source_path], size_gt: 9}}\n"
+        "detect: {source_paths: [/srv/app]}\n"
+    )
+    text = run("show", str(path)).stdout
+    assert "  of results:\n  quarantine  hold-pay  (line 3)\n      reason: pay\n" in text
+    assert "      detectors: secret or source_path\n      size_gt: 9\n" in text
+    (layer,) = json.loads(run("show", str(path), "--json").stdout)["layers"]
+    assert layer["output_rules"][0]["decision"] == "quarantine"
+
+
 def test_explain(policy: str) -> None:
     done = run("explain", "--policy", policy, "--topic", "job.a")
     assert (done.exit_code, done.stdout.startswith("ALLOW by rule go\n")) == (0, True)

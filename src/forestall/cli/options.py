@@ -1,15 +1,19 @@
 """Options that several commands share: where the server is, and what an action looks like."""
 
+from __future__ import annotations
+
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from forestall.client.plane import PlaneClient
 from forestall.wire.strict_json import decode_json
+
+if TYPE_CHECKING:
+    from forestall.client.plane import PlaneClient
 
 F = TypeVar("F", bound=Callable[..., Any])
 DEFAULT_URL = "http://127.0.0.1:8081"
@@ -61,6 +65,8 @@ def limit_option(command: F) -> F:
 
 def client_for(url: str, api_key: str, tenant: str) -> PlaneClient:
     """A client, or a usage error when there is no key."""
+    from forestall.client.plane import PlaneClient  # commands without a server have no use for it
+
     if not api_key:
         raise click.UsageError(
             "no API key: set FORESTALL_API_KEY (the server's first start printed one)"

@@ -17,9 +17,9 @@ import msgspec
 
 from forestall import __version__
 from forestall.cli.output import shown
-from forestall.policy.clauses import said_clauses
+from forestall.policy.clauses import said_clauses, said_of_result
 from forestall.policy.problems import WARNING_CODES, PolicyWarning, Problem
-from forestall.policy.rules import Clause, Rule
+from forestall.policy.rules import Clause, OutputRule, Rule
 
 if TYPE_CHECKING:
     from forestall.policy.coverage import Coverage, RuleCoverage
@@ -257,6 +257,7 @@ def snapshot_object(snapshot: Snapshot) -> dict[str, Any]:
                 "invariants": policy.invariants,
                 "priority": policy.priority,
                 "rules": [_rule_object(rule) for rule in layer.rules],
+                "output_rules": [_output_rule_object(rule) for rule in policy.output_rules],
             }
             for policy, layer in zip(snapshot.policies, snapshot.layers, strict=True)
         ],
@@ -275,6 +276,14 @@ def _rule_object(rule: Rule) -> dict[str, Any]:
     return {"id": rule.id, "decision": rule.effect.value, "clauses": clauses, **value}
 
 
+def _output_rule_object(rule: OutputRule) -> dict[str, Any]:
+    value = msgspec.to_builtins(rule)
+    for written in ("match", "unless", "verdict"):
+        value.pop(written, None)
+    clauses = [{"field": each.field, "wanted": list(each.wanted)} for each in said_of_result(rule)]
+    return {"id": rule.id, "decision": rule.verdict.value, "clauses": clauses, **value}
+
+
 def print_snapshot(snapshot: Snapshot) -> None:
     """A compiled snapshot in words: what decides, in the order in which it decides."""
     click.echo(f"snapshot  {snapshot.digest}")
@@ -291,6 +300,11 @@ def print_snapshot(snapshot: Snapshot) -> None:
         for rule in layer.rules:
             for line in _rule_lines(rule):
                 click.echo(shown(line))
+        if policy.output_rules:
+            click.echo("  of results:")
+        for each in policy.output_rules:
+            for line in _output_rule_lines(each):
+                click.echo(shown(line))
 
 
 def _rule_lines(rule: Rule) -> Iterator[str]:
@@ -303,6 +317,17 @@ def _rule_lines(rule: Rule) -> Iterator[str]:
     for name in ("throttle", "approval", "constraints", "remediations", "owner", "severity"):
         if name in extras:
             yield f"      {name}: {_in_words(extras[name])}"
+
+
+def _output_rule_lines(rule: OutputRule) -> Iterator[str]:
+    yield f"  {rule.verdict.value}  {rule.id}  (line {rule.line})"
+    if rule.reason:
+        yield f"      reason: {rule.reason}"
+    for clause in said_of_result(rule):
+        yield f"      {_clause_in_words(clause)}"
+    for name in ("owner", "severity"):
+        if value := getattr(rule, name):
+            yield f"      {name}: {value}"
 
 
 def _clause_in_words(clause: Clause) -> str:

@@ -11,16 +11,18 @@ import msgspec
 
 from forestall.facts.derive import DERIVED_LABELS
 from forestall.policy.analyse_globs import can_match
-from forestall.policy.analyse_match import contradiction, rule_covers
+from forestall.policy.analyse_match import contradiction, output_rule_covers, rule_covers
 from forestall.policy.analyse_sample import Sample, fields_sample, sample_of
 from forestall.policy.evaluate import evaluate
 from forestall.policy.problems import PolicyWarning
 from forestall.policy.remedies import Remedies, who_said
 from forestall.policy.request import Request
-from forestall.policy.rules import Effect, Match, Policy, Rule
+from forestall.policy.rules import Effect, Match, OutputRule, Policy, Rule, Verdict
 from forestall.policy.snapshot import RuleList, Snapshot
 
 _CANDIDATES_MAX = 32  # earlier rules compared with one rule
+_OUTPUT_COMPARED_MAX = 20_000  # pairs of output rules of one file; they are in no index
+_AnyRule = Rule | OutputRule
 _CLAIMED_FIELDS = {
     "capabilities": "capability",
     "pack_ids": "pack_id",
@@ -39,6 +41,7 @@ def analyse(snapshot: Snapshot) -> tuple[PolicyWarning, ...]:
         for rules in layer.lists:
             for number in range(len(rules.rules)):
                 warnings.extend(_about_rule(snapshot, remedies, policy, rules, number))
+        warnings.extend(_about_output(snapshot, policy))
         warnings.extend(_unused(snapshot, policy))
     return tuple(sorted(warnings, key=lambda each: (each.source, each.line, each.code)))
 
@@ -53,16 +56,10 @@ def _about_rule(
         return
     shadow = _shadow(snapshot, rules, number)
     if shadow is not None:
-        yield _warning(
-            "shadowed",
-            policy,
-            rule,
-            f"never speaks: rule `{shadow.id}` on line {shadow.line} matches first whatever"
-            " this one matches",
-            "put it before that rule, or leave it out",
-        )
+        yield _shadowed(policy, rule, shadow)
         return
-    yield from _on_claim(snapshot, policy, rule)
+    if rule.effect in _ALLOWS:
+        yield from _on_claim(snapshot, policy, rule)
     if rule.effect in _ALLOWS and rule.remediations == ():
         return
     sample = sample_of(snapshot, rule)
@@ -72,8 +69,36 @@ def _about_rule(
         yield from _remediations(remedies, policy, rule, sample)
 
 
+def _about_output(snapshot: Snapshot, policy: Policy) -> Iterator[PolicyWarning]:
+    """The same of rules about results. What dodges them is not tried: they look at what a worker
+    says, and the default removes secrets."""
+    compared = 0
+    for number, rule in enumerate(policy.output_rules):
+        why = contradiction(rule)
+        if why:
+            yield _warning("never_matches", policy, rule, f"never matches: {why}")
+            continue
+        earlier = policy.output_rules[: min(number, _OUTPUT_COMPARED_MAX - compared)]
+        compared += len(earlier)
+        shadow = next((other for other in earlier if output_rule_covers(other, rule)), None)
+        if shadow is not None:
+            yield _shadowed(policy, rule, shadow)
+        elif rule.verdict is Verdict.ALLOW:
+            yield from _on_claim(snapshot, policy, rule)
+
+
+def _shadowed(policy: Policy, rule: _AnyRule, by: _AnyRule) -> PolicyWarning:
+    return _warning(
+        "shadowed",
+        policy,
+        rule,
+        f"never speaks: rule `{by.id}` on line {by.line} matches first whatever this one matches",
+        "put it before that rule, or leave it out",
+    )
+
+
 def _warning(
-    code: str, policy: Policy, rule: Rule, message: str, hint: str = "", *, error: bool = False
+    code: str, policy: Policy, rule: _AnyRule, message: str, hint: str = "", *, error: bool = False
 ) -> PolicyWarning:
     return PolicyWarning(
         code=code,
@@ -110,9 +135,8 @@ def _shadow(snapshot: Snapshot, rules: RuleList, number: int) -> Rule | None:
 # -- what a client says --
 
 
-def _on_claim(snapshot: Snapshot, policy: Policy, rule: Rule) -> Iterator[PolicyWarning]:
-    if rule.effect not in _ALLOWS:
-        return
+def _on_claim(snapshot: Snapshot, policy: Policy, rule: _AnyRule) -> Iterator[PolicyWarning]:
+    """Of a rule that allows something."""
     labels = _claimed_labels(snapshot, rule.match)
     if labels:
         also = [name for name in _CLAIMED_FIELDS if getattr(rule.match, name)]
@@ -253,4 +277,4 @@ def _labels_read(snapshot: Snapshot) -> set[str]:
                 read |= {name for name, _ in match.labels} if match is not None else set()
             if rule.throttle is not None:
                 read |= {key.removeprefix("labels.") for key in rule.throttle.key}
-    return read
+    return read | snapshot.output.reads.labels

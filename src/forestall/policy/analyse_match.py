@@ -7,19 +7,27 @@ All of it is about one label view and one actor, since that is how a rule is hel
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
+
 from forestall.policy.analyse_globs import can_match, globs_cover, globs_disjoint
 from forestall.policy.arguments import ArgumentError, Steps, compile_condition, parse_path
 from forestall.policy.calendar import DAYS, MINUTES_PER_DAY
+from forestall.policy.content import CONTENT_TYPES
 from forestall.policy.fields import FIELDS, Kind, MatchField
+from forestall.policy.globs import compile_globs
 from forestall.policy.rules import (
     ArgCondition,
+    ContentMatch,
     DelegationMatch,
+    Effect,
     Match,
     Operator,
+    OutputRule,
     Rule,
     TimeMatch,
 )
 
+_LISTED = ("detectors", "keywords", "patterns")  # any entry will do
 _ONE_TEXT = frozenset({"actor_types", "agent_risk_tiers"})  # words of which a request has one
 _NUMERIC = frozenset({Operator.LT, Operator.LE, Operator.GT, Operator.GE})
 _REASONED = frozenset(
@@ -28,13 +36,18 @@ _REASONED = frozenset(
 )
 
 
-def contradiction(rule: Rule) -> str:
-    """Why no request can match the rule; empty when that is not proven."""
+def contradiction(rule: Rule | OutputRule) -> str:
+    """Why no request, or no result, can match the rule; empty when that is not proven."""
     if rule.match.topics and not any(can_match(glob, topic=True) for glob in rule.match.topics):
         return "no topic fits " + " or ".join(f"`{glob}`" for glob in rule.match.topics)
     conflict = _argument_conflict(rule.match.args)
     if conflict:
         return conflict
+    content = rule.match.content
+    if content is not None and content.content_types:
+        globs = compile_globs(content.content_types)
+        if not any(map(globs, CONTENT_TYPES)):
+            return f"no content type fits; there are {' and '.join(CONTENT_TYPES)}"
     if rule.unless is not None and covers(rule.unless, rule.match):
         return "its `unless` holds whenever its `match` does"
     return ""
@@ -48,6 +61,39 @@ def rule_covers(wider: Rule, narrower: Rule) -> bool:
         wider.unless is None
         or disjoint(wider.unless, narrower.match)
         or (narrower.unless is not None and covers(narrower.unless, wider.unless))
+    )
+
+
+def output_rule_covers(wider: OutputRule, narrower: OutputRule) -> bool:
+    """The same of rules about results."""
+    wide, narrow = wider.match, narrower.match
+    if not _content_covers(wide.content, narrow.content):
+        return False
+    # Of the job alone, then; `unless` is about the job too.
+    wide, narrow = (msgspec.structs.replace(each, content=None) for each in (wide, narrow))
+    return rule_covers(
+        Rule(id="", effect=Effect.ALLOW, match=wide, unless=wider.unless),
+        Rule(id="", effect=Effect.ALLOW, match=narrow, unless=narrower.unless),
+    )
+
+
+def _content_covers(wider: ContentMatch | None, narrower: ContentMatch | None) -> bool:
+    """Whether one set of criteria holds of all content of which the other holds."""
+    if wider is None or wider == narrower:
+        return True
+    if narrower is None:
+        return False
+    listed = ((getattr(wider, name), getattr(narrower, name)) for name in _LISTED)
+    sizes = wider.size_gt is None or (
+        narrower.size_gt is not None and wider.size_gt <= narrower.size_gt
+    )
+    return (
+        sizes
+        and all(not wide or (narrow and set(narrow) <= set(wide)) for wide, narrow in listed)
+        and (
+            not wider.content_types
+            or globs_cover(wider.content_types, narrower.content_types or CONTENT_TYPES)
+        )
     )
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import msgspec
+
 from forestall.policy.arguments import compile_condition
 from forestall.policy.calendar import compile_time
 from forestall.policy.content import compile_content
@@ -22,6 +24,7 @@ from forestall.policy.rules import (
     ContentMatch,
     DelegationMatch,
     Match,
+    OutputRule,
     Rule,
     TimeMatch,
 )
@@ -187,6 +190,22 @@ def _argument_clause(condition: ArgCondition) -> CompiledClause:
         lambda request, labels, now: remembered(request, test, lambda one: test(document(one))),
         lambda request, labels, now: (),
     )
+
+
+def said_of_result(rule: OutputRule) -> tuple[Clause, ...]:
+    """What the clauses of a rule about results say."""
+    content, match = rule.match.content, msgspec.structs.replace(rule.match, content=None)
+    clauses = [each.clause for each in compile_clauses(match)]
+    clauses += [
+        Clause(field=name, wanted=wanted)
+        for name in ("detectors", "keywords", "patterns", "content_types")
+        if (wanted := getattr(content, name, ()))
+    ]
+    if content is not None and content.size_gt is not None:
+        clauses.append(Clause(field="size_gt", wanted=(str(content.size_gt),)))
+    if rule.unless is not None:
+        clauses.append(_unless_clause(rule.unless).clause)
+    return tuple(clauses)
 
 
 def _content_clause(match: ContentMatch) -> CompiledClause:

@@ -17,6 +17,7 @@ from forestall.policy.rules import ContentMatch
 # Of the classes of results, those that a payload may be asked for, and one that is no class.
 TRAVERSAL = "path_traversal"
 PAYLOAD_DETECTORS = (TRAVERSAL, "personal_data", "prompt_injection", "secret")
+CONTENT_TYPES = ("text/plain", "application/json")  # of payloads and of results
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -104,7 +105,8 @@ def payload_size(request: Request) -> int:
 def content_type(request: Request) -> str:
     """A prompt alone is text; anything structured is JSON."""
     structured = request.args is not None or (request.payload or {}).get("context") is not None
-    return "application/json" if structured else "text/plain"
+    plain, json_type = CONTENT_TYPES
+    return json_type if structured else plain
 
 
 def _has_keyword(keywords: list[str], request: Request) -> bool:
