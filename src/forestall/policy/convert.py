@@ -13,6 +13,7 @@ from forestall.policy.convert_input import (
     refused_tenants,
 )
 from forestall.policy.convert_match import converted_match
+from forestall.policy.convert_output import converted_output_rules
 from forestall.policy.convert_words import (
     ConvertedRule,
     Notes,
@@ -91,7 +92,11 @@ def _converted(reader: Reader, top: Mapping) -> str:
     if "version" in top.entries:
         body["version"] = reader.text(top, "version") or ""
     body["default_decision"] = _default(reader, top, notes)
-    lists = {"rules": _rules(reader, top), "input_rules": converted_input_rules(reader, top, notes)}
+    lists = {
+        "rules": _rules(reader, top),
+        "input_rules": converted_input_rules(reader, top, notes),
+        "output_rules": converted_output_rules(reader, top, notes),
+    }
     _distinct(reader, [rule for each in lists.values() for rule in each])
     parts = [_HEAD.format(source=" ".join(reader.source.split())), *_comments(notes.lines, "")]
     parts += [f"{key}: {yaml_flow(value)}\n" for key, value in body.items()]

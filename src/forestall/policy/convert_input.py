@@ -1,5 +1,6 @@
 """The peer's input rules, tenants and switches → ours, or exactly what to write instead."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from forestall.policy.arguments import ArgumentError, compile_pattern
@@ -9,6 +10,7 @@ from forestall.policy.convert_words import (
     ConvertedRule,
     Notes,
     converted_scope,
+    converted_words,
     decision_word,
     literal_glob,
     rule_id_of,
@@ -28,14 +30,14 @@ _RULE_KEYS = (
     "decision",
     "reason",
 )
-_SCANNERS = ("scanners", "detectors")
+SCANNERS = ("scanners", "detectors")
 _SIZES = ("input_size_gt", "max_input_bytes")
 _MATCH_KEYS = (
     "tenants",
     "topics",
     "capabilities",
     "risk_tags",
-    *_SCANNERS,
+    *SCANNERS,
     "content_patterns",
     "keywords",
     "content_types",
@@ -47,6 +49,7 @@ _DETECTOR_OF = {
     "secrets": "secret",
     "secret_leak": "secret",
     "path-traversal": "path_traversal",
+    "pii": "personal_data",
 }
 _BYTES_MAX = 2**53 - 1
 _NO_SCOPE = "compare the items with `args`, such as args: {$.items[0].category: {in: [food]}}"
@@ -77,16 +80,7 @@ def _rules(reader: Reader, entry: Mapping, head_notes: Notes) -> list[ConvertedR
     converted_scope(reader, entry, notes)
     body: dict[str, Any] = {"id": rule_id_of(reader, entry, notes)}
     body["decision"] = _decision(reader, entry, notes)
-    for key in ("reason", "description"):
-        text = reader.text(entry, key, most=None) if key in entry.entries else None
-        if text and "reason" not in body:
-            body["reason"] = text
-            if key != "reason":
-                notes.add(entry.entries[key][0], f"`{key}` is `reason` here")
-        elif text:
-            notes.add(entry.entries[key][0], f"{key}: {' '.join(text.split())}")
-    if "severity" in entry.entries:
-        body["severity"] = reader.text(entry, "severity") or ""
+    converted_words(reader, entry, body, notes)
     node = reader.child(entry, "match") if "match" in entry.entries else None
     block = reader.mapping(node, "`match`") if node is not None else None
     if block is None:
@@ -116,7 +110,12 @@ def _by_content(
     converted_texts(reader, block, fields, notes)
     if "scope" in block.entries:
         reader.problem(block.entries["scope"][0], "`scope` has no counterpart here", _NO_SCOPE)
-    criteria = _criteria(reader, block, notes)
+    criteria = converted_criteria(reader, block, notes, PAYLOAD_DETECTORS)
+    if "content_types" in criteria:
+        notes.add(
+            block.entries["content_types"][0],
+            "here a prompt alone is text/plain, anything else application/json",
+        )
     sizes = [
         size
         for key in _SIZES
@@ -140,9 +139,12 @@ def _by_content(
     return rules
 
 
-def _criteria(reader: Reader, block: Mapping, notes: Notes) -> dict[str, Any]:
+def converted_criteria(
+    reader: Reader, block: Mapping, notes: Notes, known: Sequence[str]
+) -> dict[str, Any]:
+    """Our criteria of a content, but for its size; `known` are the detectors it may name."""
     criteria: dict[str, Any] = {}
-    detectors = _detectors(reader, block, notes)
+    detectors = _detectors(reader, block, notes, known)
     if detectors:
         criteria["detectors"] = detectors
     if "keywords" in block.entries:
@@ -156,26 +158,21 @@ def _criteria(reader: Reader, block: Mapping, notes: Notes) -> dict[str, Any]:
         criteria["content_types"] = [
             literal_glob(word) for word in reader.words(block, "content_types")
         ]
-        notes.add(
-            block.entries["content_types"][0],
-            "here a prompt alone is text/plain, anything else application/json",
-        )
     return criteria
 
 
-def _detectors(reader: Reader, block: Mapping, notes: Notes) -> list[str]:
+def _detectors(reader: Reader, block: Mapping, notes: Notes, known: Sequence[str]) -> list[str]:
     found: dict[str, None] = {}
-    for key in _SCANNERS:
+    for key in SCANNERS:
         if key not in block.entries:
             continue
         for word in reader.words(block, key):
             name = _DETECTOR_OF.get(word, word)
-            if name not in PAYLOAD_DETECTORS:
+            if name not in known:
                 reader.problem(
                     block.entries[key][1],
                     f"there is no detector `{word}` here",
-                    f"detectors: {', '.join(PAYLOAD_DETECTORS)};"
-                    " or say with `patterns` what it looks for",
+                    f"detectors: {', '.join(known)}; or say with `patterns` what it looks for",
                 )
                 continue
             found[name] = None
@@ -247,23 +244,10 @@ def _instead_of(tenant: str, name: str, value: Any) -> str:
 
 
 def noted_switches(reader: Reader, top: Mapping, notes: Notes) -> None:
-    """`input_policy` and `output_policy`; what nothing ever read is left out."""
+    """`input_policy`, which nothing ever read, is left out."""
     if "input_policy" in top.entries:
         notes.add(
             top.entries["input_policy"][0],
             "`input_policy` was never read and is left out; input rules are always on here, look at"
             " the whole payload, and what fails denies",
         )
-    for key in ("output_policy", "output_rules"):
-        if key not in top.entries:
-            continue
-        value = plain_value(top.entries[key][1])
-        if not value or (key == "output_policy" and value.get("enabled") is False):
-            notes.add(top.entries[key][0], f"`{key}` says nothing and is left out")
-        else:
-            reader.problem(
-                top.entries[key][0],
-                f"`{key}` is not converted",
-                "a policy file does not say yet how results are checked: take the block out, and"
-                " keep it for the version that does",
-            )

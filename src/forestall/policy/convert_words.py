@@ -109,6 +109,20 @@ def decision_word(reader: Reader, entry: Mapping, notes: Notes) -> str:
     return decision
 
 
+def converted_words(reader: Reader, entry: Mapping, body: dict[str, Any], notes: Notes) -> None:
+    """`reason`, or else `description`, and `severity` of a rule about content."""
+    for key in ("reason", "description"):
+        text = reader.text(entry, key, most=None) if key in entry.entries else None
+        if text and "reason" not in body:
+            body["reason"] = text
+            if key != "reason":
+                notes.add(entry.entries[key][0], f"`{key}` is `reason` here")
+        elif text:
+            notes.add(entry.entries[key][0], f"{key}: {' '.join(text.split())}")
+    if "severity" in entry.entries:
+        body["severity"] = reader.text(entry, "severity") or ""
+
+
 def converted_scope(reader: Reader, block: Mapping, notes: Notes) -> None:
     """`tier` and `selector`: the widest tier is what a file is here; others have no counterpart."""
     tier = reader.text(block, "tier") if "tier" in block.entries else None

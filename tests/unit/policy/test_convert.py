@@ -150,9 +150,9 @@ REFUSED: dict[str, tuple[str, int, str]] = {
         "`scope` has no counterpart",
     ),
     "scanner": (
-        "input_rules:\n  - {id: a, match: {scanners: [pii]}}\n",
+        "input_rules:\n  - {id: a, match: {scanners: [injection]}}\n",
         2,
-        "there is no detector `pii` here",
+        "there is no detector `injection` here",
     ),
     "pattern": (
         "input_rules:\n  - {id: a, match: {content_patterns: ['(']}}\n",
@@ -164,8 +164,18 @@ REFUSED: dict[str, tuple[str, int, str]] = {
         4,
         "is used twice",
     ),
-    "output policy": ("output_policy: {enabled: true}\n", 1, "`output_policy` is not converted"),
-    "output rules": ("output_rules:\n  - {id: a}\n", 1, "`output_rules` is not converted"),
+    "output scanner": (
+        "output_rules:\n  - {id: a, match: {scanners: [injection]}}\n",
+        2,
+        "there is no detector `injection` here",
+    ),
+    "output error": (
+        "output_rules:\n  - {id: a, match: {has_error: true}}\n",
+        2,
+        "`has_error` has no counterpart here",
+    ),
+    "output key": ("output_rules:\n  - {id: a, match: {labels: {}}}\n", 2, "unknown key `labels`"),
+    "output policy key": ("output_policy: {mode: x}\n", 1, "unknown key `mode`"),
     "tenants": ("tenants: {a: {allow_topics: [x]}}\n", 1, "`allow_topics` of tenant `a` is not"),
     "tier": ("tier: job\n", 1, "there is no tier `job` here"),
     "selector": ("selector: {job_id: a}\n", 1, "there is no `selector` here"),
@@ -264,7 +274,7 @@ def test_input_rules() -> None:
     )
     for said in (
         "# line 1: `input_policy` was never read",
-        "# line 2: `output_policy` says nothing and is left out",
+        "# line 2: `output_policy` was switched off and is left out",
         "# line 8: `scanners` is `detectors` here",
         "# line 8: all of detectors, keywords must find something here",
         "# its size alone was enough, so that is a rule of its own here",
@@ -294,3 +304,51 @@ def test_the_hint_for_a_tenant_is_the_rule_to_write(said: str, hint: str) -> Non
     (one,) = caught.value.problems
     assert (one.line, one.column) == (3, 5)
     assert hint in one.hint
+
+
+OUTPUT = """\
+output_policy: {enabled: true, fail_mode: open}
+output_rules:
+  - id: keys
+    severity: critical
+    description: "no keys"
+    match: {topics: ["job.*"], scanners: [secret, pii], output_size_gt: 1000}
+    decision: deny
+  - {id: words, match: {content_patterns: ["PRJ-[0-9]+"], keywords: [x]}, decision: redact}
+  - {id: off, enabled: false, match: {keywords: [z]}, decision: quarantine}
+  - {id: big, match: {max_output_bytes: 10, detectors: [prompt_injection]}, decision: allow}
+  - {id: rest, decision: allow}
+"""
+
+
+def test_output_rules() -> None:
+    text, policy = converted(OUTPUT)
+    assert [(rule.id, rule.verdict.value) for rule in policy.output_rules] == [
+        ("keys", "quarantine"),
+        ("keys-size", "quarantine"),
+        ("words", "redact"),
+        ("big", "allow"),
+        ("rest", "allow"),
+    ]
+    keys, size, words, big, rest = policy.output_rules
+    assert (keys.reason, keys.severity, keys.match.topics) == ("no keys", "critical", ("job.*",))
+    assert keys.match.content == ContentMatch(detectors=("secret", "personal_data"))
+    assert size.match.content == ContentMatch(size_gt=1000)
+    assert words.match.content == ContentMatch(keywords=("x",), patterns=("PRJ-[0-9]+",))
+    assert big.match.content == ContentMatch(detectors=("prompt_injection",), size_gt=10)
+    assert rest.match == Match(topics=("*",))
+    for note in (
+        "line 1: `output_policy` is left out: results are always checked here",
+        "line 9: the output rule that stood here was not enabled and is left out",
+        "line 7: `deny` is `quarantine` here",
+        "line 6: `pii` is `personal_data` here",
+        "the peer took every result for a match of such a rule",
+        "line 10: size and content must both fit here",
+    ):
+        assert note in text
+
+
+def test_output_rules_that_were_switched_off_stay_off() -> None:
+    text, policy = converted(OUTPUT.replace("enabled: true", "enabled: false"))
+    assert policy.output_rules == ()
+    assert "the 5 output rules that it switched off are left out" in text
