@@ -102,9 +102,7 @@ async def check_content(
         salt=plane.random.token(SALT_BYTES),
     )
     await plane.commit(Change(records=(record,)))
-    plane.telemetry.output_checked(
-        check.verdict.value, duration_us / 1_000_000, check.original_bytes
-    )
+    count_checked(plane, subject.tenant, check)
     return Checked(
         check=check, snapshot=snapshot, released=looked.released, findings=looked.findings
     )
@@ -125,6 +123,15 @@ def _check(
         original_bytes=len(content),
         duration_us=duration_us,
     )
+
+
+def count_checked(plane: Plane, tenant: str, check: OutputCheck) -> None:
+    """Count a check whose record is durable."""
+    plane.telemetry.output_checked(
+        check.verdict.value, check.duration_us / 1_000_000, check.original_bytes
+    )
+    now_us = plane.clock.now_us()
+    plane.output_stats.checked(tenant, check.verdict, check.duration_us, now_us=now_us)
 
 
 def under(snapshot: Snapshot | None) -> tuple[PolicyInForce, ...]:

@@ -15,6 +15,7 @@ from forestall.control.check_output import (
     PolicyMovedError,
     check_result,
     clean_texts,
+    count_checked,
     under,
 )
 from forestall.control.moves import Move, commit_move
@@ -101,9 +102,7 @@ async def complete(
             job = await commit_move(plane, move, now_us=now_us)
             if checked is not None:
                 check = checked.check
-                plane.telemetry.output_checked(
-                    check.verdict.value, check.duration_us / 1_000_000, check.original_bytes
-                )
+                count_checked(plane, job.tenant, check)
             return job
         except PreconditionFailedError as error:  # the beat that says it began, say, was under way
             if isinstance(error.failed, PolicyInForce) and looked_under is plane.snapshot:

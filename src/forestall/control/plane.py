@@ -14,6 +14,7 @@ from forestall.control.hooks import Hooks
 from forestall.control.inspect import Inspections
 from forestall.control.leases import Leases
 from forestall.control.output_ports import OutputMeans
+from forestall.control.output_stats import OutputStats
 from forestall.control.ports import Change, Clock, Random, Receipt, Signer, Store, Telemetry
 from forestall.control.registry import Registry
 from forestall.control.tail import Tail
@@ -59,6 +60,7 @@ class Plane:
         "lease_us",
         "leases",
         "output",
+        "output_stats",
         "policy_doubt",
         "queue",
         "random",
@@ -111,6 +113,7 @@ class Plane:
         )
         self.signer = signer
         self.inspections = inspections if inspections is not None else Inspections()
+        self.output_stats = OutputStats(clock.now_us())
         self.output = output if output is not None else OutputMeans()
         self.blind_retries = BlindRetries()
         self.deadlines: list[tuple[int, str, str]] = []  # a heap of instant, tenant, job id

@@ -22,6 +22,7 @@ from forestall.wire.output import (
     inspected_object,
     released_answer,
     rule_objects,
+    stats_object,
     withheld_object,
 )
 
@@ -73,9 +74,14 @@ async def _check(plane: Plane, call: Call) -> Answer:
 
 
 async def _rules(plane: Plane, call: Call) -> Answer:
-    del call
     policies = plane.snapshot.policies if plane.snapshot is not None else ()
-    return Answer(200, {"items": rule_objects(policies)})
+    return Answer(200, {"items": rule_objects(policies, tenant=call.who.tenant)})
+
+
+async def _stats(plane: Plane, call: Call) -> Answer:
+    now_us = plane.clock.now_us()
+    counts, last_us = plane.output_stats.of_day(call.who.tenant, now_us=now_us)
+    return Answer(200, stats_object(counts, last_us=last_us, since_us=plane.output_stats.since_us))
 
 
 P = Permission
@@ -112,5 +118,12 @@ ENDPOINTS = (
     ),
     Endpoint(
         "GET", "/api/v1/policy/output/rules", P.POLICY_READ, _rules, "The output rules in force"
+    ),
+    Endpoint(
+        "GET",
+        "/api/v1/policy/output/stats",
+        P.POLICY_READ,
+        _stats,
+        "Results looked at in the last 24 hours, since the start at most",
     ),
 )

@@ -6,11 +6,13 @@ from typing import Any
 import msgspec
 
 from forestall.control.check_output import Checked
+from forestall.control.output_stats import Counts
 from forestall.control.quarantine import Inspected
 from forestall.errors import InvalidRequestError
 from forestall.jobs.job import Job, JobState, OutputCheck
 from forestall.limits import NAME_CHARS_MAX, TOPIC_CHARS_MAX
 from forestall.output.findings import Finding
+from forestall.policy.globs import compile_globs
 from forestall.policy.request import Request
 from forestall.policy.rules import OutputRule, Policy
 from forestall.wire.compat import iso_time
@@ -206,9 +208,30 @@ def checked_object(checked: Checked, *, is_json: bool, limit: int) -> dict[str, 
     return body
 
 
-def rule_objects(policies: Sequence[Policy]) -> list[dict[str, Any]]:
-    """Every output rule in force, in the order of the layers (wire-api 12.2)."""
-    return [_rule_object(policy, rule) for policy in policies for rule in policy.output_rules]
+def rule_objects(policies: Sequence[Policy], *, tenant: str) -> list[dict[str, Any]]:
+    """Every output rule in force that is not for other tenants alone, in the order of the layers
+    (wire-api 12.2)."""
+    return [
+        _rule_object(policy, rule)
+        for policy in policies
+        for rule in policy.output_rules
+        if not rule.match.tenants or compile_globs(rule.match.tenants)(tenant)
+    ]
+
+
+def stats_object(counts: Counts, *, last_us: int, since_us: int) -> dict[str, Any]:
+    """What became of the results of a day (wire-api 12.4); `since` says when counting began."""
+    stats: dict[str, Any] = {
+        "total_checks_24h": counts.total,
+        "allowed_24h": counts.allowed,
+        "redacted_24h": counts.redacted,
+        "quarantined_24h": counts.quarantined,
+        "avg_latency_ms": round(counts.spent_us / max(1, counts.total) / 1_000, 3),
+        "since": iso_time(since_us),
+    }
+    if last_us:
+        stats["last_check_at"] = iso_time(last_us)
+    return stats
 
 
 def _rule_object(policy: Policy, rule: OutputRule) -> dict[str, Any]:

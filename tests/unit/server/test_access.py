@@ -71,6 +71,7 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("POST", "/api/v1/policy/explain"): REHEARSERS,
     ("GET", "/api/v1/policy/snapshots"): REHEARSERS,
     ("GET", "/api/v1/policy/output/rules"): REHEARSERS,
+    ("GET", "/api/v1/policy/output/stats"): REHEARSERS,
     ("GET", "/api/v1/quarantine"): READERS,
     ("GET", JOBS + "/{job_id}/output"): READERS,
     ("POST", JOBS + "/{job_id}/output/release"): APPROVERS,

@@ -1,0 +1,74 @@
+"""How many results of each tenant were looked at in the last day, and what became of them.
+
+Counted in memory since the start, in pieces of ten minutes: what lasts is the log, and the metrics
+that a monitoring system keeps.
+"""
+
+import msgspec
+
+from forestall.policy.rules import Verdict
+
+_PIECE_US = 600 * 1_000_000
+_PIECES = 24 * 6
+_NAMES = {
+    Verdict.ALLOW: "allowed",
+    Verdict.REDACT: "redacted",
+    Verdict.QUARANTINE: "quarantined",
+}
+TENANTS_MAX = 10_000  # about 15 KB each; past it the tenant that was quiet longest is forgotten
+
+
+class Counts(msgspec.Struct):
+    """Of a piece of time, or of several."""
+
+    allowed: int = 0
+    redacted: int = 0
+    quarantined: int = 0
+    spent_us: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.allowed + self.redacted + self.quarantined
+
+    def add(self, other: "Counts") -> None:
+        """Count those as well."""
+        self.allowed += other.allowed
+        self.redacted += other.redacted
+        self.quarantined += other.quarantined
+        self.spent_us += other.spent_us
+
+
+class OutputStats:
+    """For one thread."""
+
+    __slots__ = ("_last_us", "_pieces", "since_us")
+
+    def __init__(self, now_us: int) -> None:
+        self.since_us = now_us
+        self._pieces: dict[str, dict[int, Counts]] = {}
+        self._last_us: dict[str, int] = {}
+
+    def checked(self, tenant: str, verdict: Verdict, spent_us: int, *, now_us: int) -> None:
+        """A result was looked at."""
+        pieces = self._pieces.pop(tenant, {})
+        if len(self._pieces) >= TENANTS_MAX:
+            forgotten = next(iter(self._pieces))
+            del self._pieces[forgotten], self._last_us[forgotten]
+        self._pieces[tenant] = pieces
+        self._last_us[tenant] = now_us
+        number = now_us // _PIECE_US
+        for old in [each for each in pieces if not 0 <= number - each < _PIECES]:
+            del pieces[old]
+        one = Counts(spent_us=spent_us)
+        setattr(one, _NAMES[verdict], 1)
+        pieces.setdefault(number, Counts()).add(one)
+
+    def of_day(self, tenant: str, *, now_us: int) -> tuple[Counts, int]:
+        """The counts of the last 24 hours, and when the last result was looked at (0: never)."""
+        number = now_us // _PIECE_US
+        counts = Counts()
+        for piece, those in self._pieces.get(tenant, {}).items():
+            if 0 <= number - piece < _PIECES:
+                counts.add(those)
+        return counts, self._last_us.get(tenant, 0)
