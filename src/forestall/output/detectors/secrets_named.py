@@ -68,7 +68,7 @@ def _refused(found: Candidate) -> bool:
 
 def _password_quoted(found: Candidate) -> float | None:
     value = found.value
-    if _refused(found) or len(value) < 5 or _CODE.fullmatch(value):
+    if len(value) < 5 or _refused(found) or _CODE.fullmatch(value):
         return None
     if " " in value and not any(_mixed(word) for word in value.split()):
         return None
@@ -83,7 +83,7 @@ def _mixed(word: str) -> bool:
 
 def _password_bare(found: Candidate) -> float | None:
     value = found.value.rstrip(".:")
-    if _refused(found) or len(value) < 5 or _CODE.match(value) or found.after.startswith("("):
+    if len(value) < 5 or _refused(found) or _CODE.match(value) or found.after.startswith("("):
         return None
     if not any(map(str.isdigit, value)):
         odd = sum(not c.isalnum() and c not in "_-./" for c in value)
@@ -95,7 +95,8 @@ def _password_bare(found: Candidate) -> float | None:
 def _value(sure: float, length_min: int) -> "object":
     def check(found: Candidate) -> float | None:
         value = found.value.strip(".")
-        if _refused(found) or _code(value):
+        # Most values behind a name are short: ask that before anything dearer.
+        if len(value) < length_min or _refused(found) or _code(value):
             return None
         if _UUID.match(value):
             return sure - 0.1
@@ -107,7 +108,9 @@ def _value(sure: float, length_min: int) -> "object":
 def _apart(found: Candidate) -> float | None:
     """Only spaces between: it has to be random beyond doubt."""
     value = found.value
-    if _refused(found) or _CODE.match(value) or not random(value, length_min=16):
+    if len(value) < 16 or _refused(found) or _CODE.match(value):
+        return None
+    if not random(value, length_min=16):
         return None
     if _UUID.match(value):
         return 0.6
