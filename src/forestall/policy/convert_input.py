@@ -19,7 +19,7 @@ from forestall.policy.convert_words import (
 from forestall.policy.document import Mapping, plain_value
 from forestall.policy.reader import Reader
 
-_RULE_KEYS = (
+RULE_KEYS = (
     "id",
     "tier",
     "selector",
@@ -72,7 +72,7 @@ def converted_input_rules(reader: Reader, top: Mapping, head_notes: Notes) -> li
 
 
 def _rules(reader: Reader, entry: Mapping, head_notes: Notes) -> list[ConvertedRule]:
-    reader.known_keys(entry, _RULE_KEYS, "the peer's input rule")
+    reader.known_keys(entry, RULE_KEYS, "the peer's input rule")
     if "enabled" in entry.entries and reader.boolean(entry, "enabled") is False:
         head_notes.add(entry, "the input rule that stood here was not enabled and is left out")
         return []

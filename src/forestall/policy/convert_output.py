@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from forestall.policy.convert_input import SCANNERS, converted_criteria
+from forestall.policy.convert_input import RULE_KEYS, SCANNERS, converted_criteria
 from forestall.policy.convert_match import converted_texts, converted_topics
 from forestall.policy.convert_words import (
     ConvertedRule,
@@ -15,17 +15,6 @@ from forestall.policy.document import Mapping, plain_value
 from forestall.policy.reader import Reader
 from forestall.policy.rules import Verdict
 
-_RULE_KEYS = (
-    "id",
-    "tier",
-    "selector",
-    "enabled",
-    "severity",
-    "description",
-    "match",
-    "decision",
-    "reason",
-)
 _SIZES = ("output_size_gt", "max_output_bytes")
 _MATCH_KEYS = (
     "tenants",
@@ -73,7 +62,7 @@ def _switched_off(reader: Reader, top: Mapping, notes: Notes, count: int) -> boo
 
 
 def _rules(reader: Reader, entry: Mapping, head_notes: Notes) -> list[ConvertedRule]:
-    reader.known_keys(entry, _RULE_KEYS, "the peer's output rule")
+    reader.known_keys(entry, RULE_KEYS, "the peer's output rule")
     if "enabled" in entry.entries and reader.boolean(entry, "enabled") is False:
         head_notes.add(entry, "the output rule that stood here was not enabled and is left out")
         return []

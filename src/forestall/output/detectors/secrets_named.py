@@ -7,7 +7,7 @@ The farther the name and the value are apart in form, the more random the value 
 import re
 
 from forestall.output.detectors.checks import holder, placeholder, random, switches, wordlike
-from forestall.output.findings import Candidate, Kind
+from forestall.output.findings import Candidate, Check, Kind
 
 _PASSES = r"passw(?:or)?d|passphrase|passwd|pwd|passcode|\bpass|[_-]pass|\bpw|[_-]pw"
 _KEY = (
@@ -92,7 +92,7 @@ def _password_bare(found: Candidate) -> float | None:
     return 0.75
 
 
-def _value(sure: float, length_min: int) -> "object":
+def _value(sure: float, length_min: int) -> Check:
     def check(found: Candidate) -> float | None:
         value = found.value.strip(".")
         # Most values behind a name are short: ask that before anything dearer.
@@ -120,7 +120,7 @@ def _apart(found: Candidate) -> float | None:
     return 0.6
 
 
-def _quoted(name: str, names: str, keywords: tuple[str, ...], check: object) -> tuple[Kind, ...]:
+def _quoted(name: str, names: str, keywords: tuple[str, ...], check: Check) -> tuple[Kind, ...]:
     return tuple(
         Kind(
             name=name,
@@ -130,7 +130,7 @@ def _quoted(name: str, names: str, keywords: tuple[str, ...], check: object) -> 
             any_case=True,
             before=24,
             after=480,
-            check=check,  # type: ignore[arg-type]
+            check=check,
         )
         for quote in ('"', "'", "`")
     )
@@ -162,7 +162,7 @@ KINDS: tuple[Kind, ...] = (
         any_case=True,
         before=24,
         after=480,
-        check=_value(0.7, 10),  # type: ignore[arg-type]
+        check=_value(0.7, 10),
     ),
     Kind(
         name="secret_apart",
@@ -184,7 +184,7 @@ KINDS: tuple[Kind, ...] = (
         any_case=True,
         before=200,
         after=340,
-        check=_value(0.75, 6),  # type: ignore[arg-type]
+        check=_value(0.75, 6),
     ),
     Kind(
         name="spoken_password",
