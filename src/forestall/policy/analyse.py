@@ -4,25 +4,24 @@ A warning is never a guess: it rests on a proof over the rules, or on a request 
 rule whose decision shows the fault. What cannot be shown stays unsaid.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import msgspec
 
 from forestall.facts.derive import DERIVED_LABELS
 from forestall.policy.analyse_globs import can_match
-from forestall.policy.analyse_match import contradiction, output_rule_covers, rule_covers
+from forestall.policy.analyse_match import contradiction, rule_covers
 from forestall.policy.analyse_sample import Sample, fields_sample, sample_of
 from forestall.policy.evaluate import evaluate
+from forestall.policy.index import LayerIndex
 from forestall.policy.problems import PolicyWarning
 from forestall.policy.remedies import Remedies, who_said
 from forestall.policy.request import Request
 from forestall.policy.rules import Effect, Match, OutputRule, Policy, Rule, Verdict
-from forestall.policy.snapshot import RuleList, Snapshot
+from forestall.policy.snapshot import Snapshot
 
 _CANDIDATES_MAX = 32  # earlier rules compared with one rule
-_OUTPUT_COMPARED_MAX = 20_000  # pairs of output rules of one file; they are in no index
-_AnyRule = Rule | OutputRule
 _CLAIMED_FIELDS = {
     "capabilities": "capability",
     "pack_ids": "pack_id",
@@ -40,26 +39,29 @@ def analyse(snapshot: Snapshot) -> tuple[PolicyWarning, ...]:
     for policy, layer in zip(snapshot.policies, snapshot.layers, strict=True):
         for rules in layer.lists:
             for number in range(len(rules.rules)):
-                warnings.extend(_about_rule(snapshot, remedies, policy, rules, number))
-        warnings.extend(_about_output(snapshot, policy))
+                found = _about_rule(snapshot, remedies, policy, rules.rules, rules.index, number)
+                warnings.extend(found)
+        index = LayerIndex([rule.match for rule in policy.output_rules])
+        for number in range(len(policy.output_rules)):
+            warnings.extend(_about_output_rule(snapshot, policy, index, number))
         warnings.extend(_unused(snapshot, policy))
     return tuple(sorted(warnings, key=lambda each: (each.source, each.line, each.code)))
 
 
 def _about_rule(
-    snapshot: Snapshot, remedies: Remedies, policy: Policy, rules: RuleList, number: int
+    snapshot: Snapshot,
+    remedies: Remedies,
+    policy: Policy,
+    rules: Sequence[Rule],
+    index: LayerIndex,
+    number: int,
 ) -> Iterator[PolicyWarning]:
-    rule = rules.rules[number]
-    why = contradiction(rule)
-    if why:
-        yield _warning("never_matches", policy, rule, f"never matches: {why}")
+    rule = rules[number]
+    silent = _silent(snapshot, policy, rules, index, number)
+    if silent is not None:
+        yield silent
         return
-    shadow = _shadow(snapshot, rules, number)
-    if shadow is not None:
-        yield _shadowed(policy, rule, shadow)
-        return
-    if rule.effect in _ALLOWS:
-        yield from _on_claim(snapshot, policy, rule)
+    yield from _on_claim(snapshot, policy, rule)
     if rule.effect in _ALLOWS and rule.remediations == ():
         return
     sample = sample_of(snapshot, rule)
@@ -69,65 +71,75 @@ def _about_rule(
         yield from _remediations(remedies, policy, rule, sample)
 
 
-def _about_output(snapshot: Snapshot, policy: Policy) -> Iterator[PolicyWarning]:
-    """The same of rules about results. What dodges them is not tried: they look at what a worker
-    says, and the default removes secrets."""
-    compared = 0
-    for number, rule in enumerate(policy.output_rules):
-        why = contradiction(rule)
-        if why:
-            yield _warning("never_matches", policy, rule, f"never matches: {why}")
-            continue
-        earlier = policy.output_rules[: min(number, _OUTPUT_COMPARED_MAX - compared)]
-        compared += len(earlier)
-        shadow = next((other for other in earlier if output_rule_covers(other, rule)), None)
-        if shadow is not None:
-            yield _shadowed(policy, rule, shadow)
-        elif rule.verdict is Verdict.ALLOW:
-            yield from _on_claim(snapshot, policy, rule)
-
-
-def _shadowed(policy: Policy, rule: _AnyRule, by: _AnyRule) -> PolicyWarning:
-    return _warning(
-        "shadowed",
-        policy,
-        rule,
-        f"never speaks: rule `{by.id}` on line {by.line} matches first whatever this one matches",
-        "put it before that rule, or leave it out",
-    )
+def _about_output_rule(
+    snapshot: Snapshot, policy: Policy, index: LayerIndex, number: int
+) -> Iterator[PolicyWarning]:
+    silent = _silent(snapshot, policy, policy.output_rules, index, number)
+    if silent is not None:
+        yield silent
+    else:
+        yield from _on_claim(snapshot, policy, policy.output_rules[number])
 
 
 def _warning(
-    code: str, policy: Policy, rule: _AnyRule, message: str, hint: str = "", *, error: bool = False
+    code: str, policy: Policy, rule: Rule | OutputRule, message: str, hint: str = ""
 ) -> PolicyWarning:
+    kind = "rule" if isinstance(rule, Rule) else "output rule"
     return PolicyWarning(
         code=code,
         source=policy.source,
         line=rule.line,
         rule_id=rule.id,
-        message=f"rule `{rule.id}` {message}",
+        message=f"{kind} `{rule.id}` {message}",
         hint=hint,
-        error=error,
     )
 
 
 # -- rules that never speak --
 
 
-def _shadow(snapshot: Snapshot, rules: RuleList, number: int) -> Rule | None:
+def _silent(
+    snapshot: Snapshot,
+    policy: Policy,
+    rules: Sequence[Rule | OutputRule],
+    index: LayerIndex,
+    number: int,
+) -> PolicyWarning | None:
+    """Why a rule of a list never speaks; None when that is not proven."""
+    rule = rules[number]
+    why = contradiction(rule)
+    if why:
+        return _warning("never_matches", policy, rule, f"never matches: {why}")
+    shadow = _shadow(snapshot, rules, index, number)
+    if shadow is None:
+        return None
+    return _warning(
+        "shadowed",
+        policy,
+        rule,
+        f"never speaks: rule `{shadow.id}` on line {shadow.line} matches first whatever"
+        " this one matches",
+        "put it before that rule, or leave it out",
+    )
+
+
+def _shadow(
+    snapshot: Snapshot, rules: Sequence[Rule | OutputRule], index: LayerIndex, number: int
+) -> Rule | OutputRule | None:
     """An earlier rule of the list that speaks wherever this one would."""
-    rule = rules.rules[number]
+    rule = rules[number]
     sample = fields_sample(snapshot, rule.match)
     if sample is None:
         return None
     # Whatever covers the rule is a candidate for each of its requests, hence for this one.
-    candidates = rules.index.candidates(sample.request, sample.labels)
+    candidates = index.candidates(sample.request, sample.labels)
     for earlier in islice(candidates, _CANDIDATES_MAX):
         if earlier >= number:
             return None
-        other = rules.rules[earlier]
+        other = rules[earlier]
         # A throttle rule is silent below its limit.
-        if other.throttle is None and rule_covers(other, rule):
+        throttled = isinstance(other, Rule) and other.throttle is not None
+        if not throttled and rule_covers(other, rule):
             return other
     return None
 
@@ -135,8 +147,11 @@ def _shadow(snapshot: Snapshot, rules: RuleList, number: int) -> Rule | None:
 # -- what a client says --
 
 
-def _on_claim(snapshot: Snapshot, policy: Policy, rule: _AnyRule) -> Iterator[PolicyWarning]:
-    """Of a rule that allows something."""
+def _on_claim(
+    snapshot: Snapshot, policy: Policy, rule: Rule | OutputRule
+) -> Iterator[PolicyWarning]:
+    if not _allows(rule):
+        return
     labels = _claimed_labels(snapshot, rule.match)
     if labels:
         also = [name for name in _CLAIMED_FIELDS if getattr(rule.match, name)]
@@ -162,6 +177,12 @@ def _on_claim(snapshot: Snapshot, policy: Policy, rule: _AnyRule) -> Iterator[Po
             f"still allows a client that leaves out {' or '.join(what)}",
             _trust_hint(exceptions[0]) if exceptions else "say in `match` what is allowed",
         )
+
+
+def _allows(rule: Rule | OutputRule) -> bool:
+    if isinstance(rule, OutputRule):
+        return rule.verdict is Verdict.ALLOW
+    return rule.effect in _ALLOWS
 
 
 def _claimed_labels(snapshot: Snapshot, match: Match) -> list[str]:
@@ -270,11 +291,11 @@ def _line(policy: Policy, *key: str) -> int:
 
 
 def _labels_read(snapshot: Snapshot) -> set[str]:
-    read: set[str] = set()
+    read: set[str] = set(snapshot.output.reads.labels)
     for layer in snapshot.layers:
         for rule in layer.rules:
             for match in (rule.match, rule.unless):
                 read |= {name for name, _ in match.labels} if match is not None else set()
             if rule.throttle is not None:
                 read |= {key.removeprefix("labels.") for key in rule.throttle.key}
-    return read | snapshot.output.reads.labels
+    return read

@@ -2,24 +2,20 @@
 another does, can two hold together. "No" may mean "not proven"; "yes" is always meant.
 
 All of it is about one label view and one actor, since that is how a rule is held against a request.
+A job has a topic of the wire's grammar; what an output rule looks at may have any, or none.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import msgspec
-
+from forestall.policy.analyse_content import content_conflict, content_covers
 from forestall.policy.analyse_globs import can_match, globs_cover, globs_disjoint
 from forestall.policy.arguments import ArgumentError, Steps, compile_condition, parse_path
 from forestall.policy.calendar import DAYS, MINUTES_PER_DAY
-from forestall.policy.content import CONTENT_TYPES
 from forestall.policy.fields import FIELDS, Kind, MatchField
-from forestall.policy.globs import compile_globs
 from forestall.policy.rules import (
     ArgCondition,
-    ContentMatch,
     DelegationMatch,
-    Effect,
     Match,
     Operator,
     OutputRule,
@@ -27,97 +23,62 @@ from forestall.policy.rules import (
     TimeMatch,
 )
 
-_LISTED = ("detectors", "keywords", "patterns")  # any entry will do
 _ONE_TEXT = frozenset({"actor_types", "agent_risk_tiers"})  # words of which a request has one
 _NUMERIC = frozenset({Operator.LT, Operator.LE, Operator.GT, Operator.GE})
 _REASONED = frozenset(
     {field.name.partition(".")[0] for field in FIELDS}
-    | {"labels", "secrets_present", "time", "delegation", "args"}
+    | {"labels", "secrets_present", "time", "delegation", "args", "content"}
 )
 
 
 def contradiction(rule: Rule | OutputRule) -> str:
-    """Why no request, or no result, can match the rule; empty when that is not proven."""
-    if rule.match.topics and not any(can_match(glob, topic=True) for glob in rule.match.topics):
-        return "no topic fits " + " or ".join(f"`{glob}`" for glob in rule.match.topics)
-    conflict = _argument_conflict(rule.match.args)
+    """Why no request (or result) can match the rule; empty when that is not proven."""
+    of_job = isinstance(rule, Rule)
+    topics = rule.match.topics
+    if topics and not any(can_match(glob, topic=of_job) for glob in topics):
+        return "no topic fits " + " or ".join(f"`{glob}`" for glob in topics)
+    conflict = _argument_conflict(rule.match.args) or content_conflict(rule.match.content)
     if conflict:
         return conflict
-    content = rule.match.content
-    if content is not None and content.content_types:
-        globs = compile_globs(content.content_types)
-        if not any(map(globs, CONTENT_TYPES)):
-            return f"no content type fits; there are {' and '.join(CONTENT_TYPES)}"
-    if rule.unless is not None and covers(rule.unless, rule.match):
+    if rule.unless is not None and covers(rule.unless, rule.match, of_job=of_job):
         return "its `unless` holds whenever its `match` does"
     return ""
 
 
-def rule_covers(wider: Rule, narrower: Rule) -> bool:
+def rule_covers(wider: Rule | OutputRule, narrower: Rule | OutputRule) -> bool:
     """Whether the wider rule matches (or cannot be evaluated) wherever the narrower one matches."""
-    if not covers(wider.match, narrower.match):
+    of_job = isinstance(narrower, Rule)
+    if not covers(wider.match, narrower.match, of_job=of_job):
         return False
     return (
         wider.unless is None
-        or disjoint(wider.unless, narrower.match)
-        or (narrower.unless is not None and covers(narrower.unless, wider.unless))
+        or disjoint(wider.unless, narrower.match, of_job=of_job)
+        or (narrower.unless is not None and covers(narrower.unless, wider.unless, of_job=of_job))
     )
 
 
-def output_rule_covers(wider: OutputRule, narrower: OutputRule) -> bool:
-    """The same of rules about results."""
-    wide, narrow = wider.match, narrower.match
-    if not _content_covers(wide.content, narrow.content):
-        return False
-    # Of the job alone, then; `unless` is about the job too.
-    wide, narrow = (msgspec.structs.replace(each, content=None) for each in (wide, narrow))
-    return rule_covers(
-        Rule(id="", effect=Effect.ALLOW, match=wide, unless=wider.unless),
-        Rule(id="", effect=Effect.ALLOW, match=narrow, unless=narrower.unless),
-    )
-
-
-def _content_covers(wider: ContentMatch | None, narrower: ContentMatch | None) -> bool:
-    """Whether one set of criteria holds of all content of which the other holds."""
-    if wider is None or wider == narrower:
-        return True
-    if narrower is None:
-        return False
-    listed = ((getattr(wider, name), getattr(narrower, name)) for name in _LISTED)
-    sizes = wider.size_gt is None or (
-        narrower.size_gt is not None and wider.size_gt <= narrower.size_gt
-    )
-    return (
-        sizes
-        and all(not wide or (narrow and set(narrow) <= set(wide)) for wide, narrow in listed)
-        and (
-            not wider.content_types
-            or globs_cover(wider.content_types, narrower.content_types or CONTENT_TYPES)
-        )
-    )
-
-
-def covers(wider: Match, narrower: Match) -> bool:
+def covers(wider: Match, narrower: Match, *, of_job: bool = True) -> bool:
     """Whether `wider` holds of every request of which `narrower` holds."""
     return (
         wider.secrets_present in (None, narrower.secrets_present)
         and _time_covers(wider.time, narrower.time)
         and _delegation_covers(wider.delegation, narrower.delegation)
+        and content_covers(wider.content, narrower.content)
         and all(_implied(condition, narrower.args) for condition in wider.args)
         and all(
             getattr(wider, name) in (getattr(Match(), name), getattr(narrower, name))
             for name in _unreasoned()
         )
         and _labels_cover(wider, narrower)
-        and all(_field_covers(field, wider, narrower) for field in reversed(FIELDS))
+        and all(_field_covers(field, wider, narrower, of_job) for field in reversed(FIELDS))
     )
 
 
-def disjoint(one: Match, other: Match) -> bool:
+def disjoint(one: Match, other: Match, *, of_job: bool = True) -> bool:
     """Whether it is proven that no request fits both, under one label view."""
     labels = dict(other.labels)
     return (
-        any(_field_disjoint(field, one, other) for field in FIELDS)
+        any(_field_disjoint(field, one, other, of_job) for field in FIELDS)
         or any(name in labels and globs_disjoint(globs, labels[name]) for name, globs in one.labels)
         or {one.secrets_present, other.secrets_present} == {True, False}
         or bool(_argument_conflict((*one.args, *other.args)))
@@ -132,11 +93,11 @@ def _unreasoned() -> Iterator[str]:
 # -- fields and labels --
 
 
-def _field_covers(field: MatchField, wider: Match, narrower: Match) -> bool:
+def _field_covers(field: MatchField, wider: Match, narrower: Match, of_job: bool) -> bool:
     wide, narrow = field.wanted(wider), field.wanted(narrower)
     if not wide:
         return True
-    if field.name == "topics":  # every request has a topic
+    if field.name == "topics" and of_job:  # every job has a topic
         return globs_cover(wide, narrow or ("*",), topic=True)
     if not narrow:
         return False
@@ -145,12 +106,12 @@ def _field_covers(field: MatchField, wider: Match, narrower: Match) -> bool:
     return set(narrow) <= set(wide) if field.kind is Kind.WORD else globs_cover(wide, narrow)
 
 
-def _field_disjoint(field: MatchField, one: Match, other: Match) -> bool:
+def _field_disjoint(field: MatchField, one: Match, other: Match, of_job: bool) -> bool:
     ours, theirs = field.wanted(one), field.wanted(other)
     if not ours or not theirs:
         return False
     if field.kind is Kind.GLOB:
-        return globs_disjoint(ours, theirs, topic=field.name == "topics")
+        return globs_disjoint(ours, theirs, topic=of_job and field.name == "topics")
     return field.name in _ONE_TEXT and not set(ours) & set(theirs)
 
 

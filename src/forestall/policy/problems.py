@@ -24,7 +24,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 WARNING_CODES = {
-    "never_matches": "No request can match the rule.",
+    "never_matches": "No request (for an output rule: no result) can match the rule.",
     "shadowed": "An earlier rule of the same file matches whatever the rule matches.",
     "allow_on_claim": "The rule allows because of something that the client merely says.",
     "dodgeable": "A client that leaves something out gets a looser decision.",
