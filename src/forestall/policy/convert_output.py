@@ -43,16 +43,20 @@ def converted_output_rules(reader: Reader, top: Mapping, head_notes: Notes) -> l
 
 
 def _switched_off(reader: Reader, top: Mapping, notes: Notes, count: int) -> bool:
+    """The peer's rules were in force when it was enabled, or when no `fail_mode` was written."""
     if "output_policy" not in top.entries:
         return False
     key, node = top.entries["output_policy"]
     block = reader.mapping(node, "`output_policy`")
     if block is not None:
         reader.known_keys(block, ("enabled", "fail_mode"), "`output_policy`")
-    if block is not None and block.entries and plain_value(block).get("enabled") is False:
+    said = plain_value(block) if block is not None and block.entries else {}
+    if said.get("enabled") is False and ("fail_mode" in said or not count):
         left = f"; the {count} output rules that it switched off are left out" if count else ""
         notes.add(key, f"`output_policy` was switched off and is left out{left}")
         return True
+    if count and said.get("enabled") is not True and said:
+        notes.add(key, "CHECK THIS: were the output rules in force? Here they are")
     notes.add(
         key,
         "`output_policy` is left out: results are always checked here, secrets are removed where no"

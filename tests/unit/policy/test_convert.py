@@ -352,3 +352,9 @@ def test_output_rules_that_were_switched_off_stay_off() -> None:
     text, policy = converted(OUTPUT.replace("enabled: true", "enabled: false"))
     assert policy.output_rules == ()
     assert "the 5 output rules that it switched off are left out" in text
+
+
+def test_output_rules_without_a_fail_mode_were_in_force() -> None:
+    text, policy = converted(OUTPUT.replace("enabled: true, fail_mode: open", "enabled: false"))
+    assert len(policy.output_rules) == 5
+    assert "line 1: CHECK THIS: were the output rules in force?" in text
