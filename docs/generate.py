@@ -18,7 +18,6 @@ import msgspec
 import forestall
 from forestall import limits
 from forestall.cli.main import cli
-from forestall.control.tail import SHOWN
 from forestall.errors import ForestallError, all_errors
 from forestall.identity.credentials import ApiKey
 from forestall.identity.roles import PERMISSIONS, Permission, Role
@@ -28,6 +27,7 @@ from forestall.policy.cache import DecisionCache
 from forestall.policy.explain import Explanation
 from forestall.policy.request import Request
 from forestall.policy.rules import Decision, Effect, Match
+from forestall.projections.log_reader import SHOWN
 from forestall.server.api import ENDPOINTS
 from forestall.server.http import Endpoint
 from forestall.server.metrics import Metrics

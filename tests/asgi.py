@@ -16,10 +16,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from forestall.audit.chain import Link
 from forestall.control.keys import NewKey, create_key
 from forestall.control.plane import Plane
-from forestall.control.ports import Change, Receipt, Store
 from forestall.control.publish import activate
 from forestall.identity.credentials import WorkerGrant
 from forestall.identity.roles import Role
+from forestall.ports.change import Change, Receipt
+from forestall.ports.store import Store
 from forestall.server.api import ENDPOINTS
 from forestall.server.http import Gateway
 from forestall.server.metrics import Metrics

@@ -18,8 +18,8 @@ import msgspec
 import re2
 
 from forestall.facts.derive import DEFAULT_DERIVATIONS, DERIVED_LABELS, derive
-from forestall.facts.detect import has_traversal
 from forestall.facts.origin import Origin
+from forestall.facts.payload_texts import has_traversal
 from forestall.output.detectors import DETECTORS
 from forestall.output.scan import scan
 from forestall.policy import Effect, Policy, Request

@@ -1,10 +1,10 @@
-"""The laws of `control.ports.Store` for checked results: findings and sealed originals."""
+"""The laws of `ports.store.Store` for checked results: findings and sealed originals."""
 
 from pathlib import Path
 
 import pytest
 
-from forestall.control.ports import (
+from forestall.ports.change import (
     Change,
     DropSealed,
     OriginalKept,
@@ -12,9 +12,8 @@ from forestall.control.ports import (
     PutOutput,
     Receipt,
     Sealed,
-    SealedName,
-    Store,
 )
+from forestall.ports.store import SealedName, Store
 from tests.contract.test_store import BACKENDS, Drive, a_record, outcomes
 
 

@@ -1,4 +1,4 @@
-"""The laws of `control.ports.Store` for the registry: topics, pools and schemas.
+"""The laws of `ports.store.Store` for the registry: topics, pools and schemas.
 
 Each test is one law for every backend, as in test_store.py.
 """
@@ -8,18 +8,17 @@ from typing import Any
 
 import pytest
 
-from forestall.control.ports import (
+from forestall.ports.change import (
     Change,
     DropEntry,
     EntryUnchanged,
     Precondition,
-    PreconditionFailedError,
     Put,
     PutEntry,
     Receipt,
     RegistryEntry,
-    Store,
 )
+from forestall.ports.store import PreconditionFailedError, Store
 from tests.contract.test_store import BACKENDS, Drive, a_record, outcomes, the_log
 
 

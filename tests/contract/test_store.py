@@ -1,4 +1,4 @@
-"""The laws of `control.ports.Store`, one suite for every backend.
+"""The laws of `ports.store.Store`, one suite for every backend.
 
 Each test is one law; its docstring states it. A bug found in one backend becomes a law here.
 """
@@ -18,19 +18,22 @@ from msgspec import structs
 
 from forestall.audit.chain import Link, verify_links
 from forestall.audit.record import Record, Value
-from forestall.control.ports import (
+from forestall.errors import InvalidRequestError
+from forestall.identity.credentials import ApiKey
+from forestall.identity.roles import Role
+from forestall.jobs.job import Budget, DecisionRecord, Job, JobState, Priority, Stage
+from forestall.jobs.lifecycle import IllegalStateError
+from forestall.policy.rules import Budgets, Constraints, Effect, LabelConflict, Remediation
+from forestall.ports.change import (
     Change,
     IdempotencyEntry,
     IdempotencyKeyAbsent,
     JobAbsent,
-    JobCursor,
-    JobFilter,
     KeyNameAbsent,
     KeyUnrevoked,
     OriginalKept,
     PolicyInForce,
     Precondition,
-    PreconditionFailedError,
     Put,
     PutIdempotency,
     PutJob,
@@ -38,15 +41,14 @@ from forestall.control.ports import (
     PutSnapshot,
     Receipt,
     SnapshotEntry,
+)
+from forestall.ports.store import (
+    JobCursor,
+    JobFilter,
+    PreconditionFailedError,
     Store,
     StoreUnavailableError,
 )
-from forestall.errors import InvalidRequestError
-from forestall.identity.credentials import ApiKey
-from forestall.identity.roles import Role
-from forestall.jobs.job import Budget, DecisionRecord, Job, JobState, Priority, Stage
-from forestall.jobs.lifecycle import IllegalStateError
-from forestall.policy.rules import Budgets, Constraints, Effect, LabelConflict, Remediation
 from forestall.store.memory import MemoryStore
 from forestall.store.sqlite import SqliteStore
 

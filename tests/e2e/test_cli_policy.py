@@ -212,8 +212,8 @@ def test_check_imports_no_more_than_it_needs() -> None:
         "importlib.metadata",
         "zoneinfo",
         "http.client",
-        "forestall.facts.shell",
-        "forestall.policy.convert",
+        "forestall.facts.shell.commands",
+        "forestall.cordum_import.convert",
         "forestall.policy.coverage",
         "forestall.cli.simulate",
     )

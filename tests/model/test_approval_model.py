@@ -15,15 +15,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from forestall.control.approve import Said, approve, reject
-from forestall.control.ask_again import ask_again
 from forestall.control.cancel import cancel
 from forestall.control.dispatch import dispatch_one
 from forestall.control.expire import tick
 from forestall.control.keys import NewKey, authenticate, create_key, revoke_key
 from forestall.control.plane import Plane
-from forestall.control.ports import Change, JobView, Receipt
 from forestall.control.publish import activate, compile_files
 from forestall.control.recover import recover, take_back
+from forestall.control.repair import ask_again
 from forestall.control.submit import submit
 from forestall.control.verify import verify_log
 from forestall.errors import ForestallError
@@ -31,6 +30,8 @@ from forestall.identity.credentials import Subject
 from forestall.identity.roles import Role
 from forestall.jobs import approval as approvals
 from forestall.jobs.job import Job, Submission
+from forestall.ports.change import Change, Receipt
+from forestall.ports.store import JobView
 from forestall.server.bootstrap import NoTelemetry
 from forestall.server.signing import FileSigner
 from forestall.store.memory import MemoryStore

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from forestall.control.plane import Plane, instant
-from forestall.control.ports import Change, MoveJob, PutJob, PutKey, PutSnapshot, Receipt
 from forestall.identity.credentials import ApiKey, WorkerGrant
 from forestall.jobs.job import (
     DecisionRecord,
@@ -25,6 +24,7 @@ from forestall.jobs.lifecycle import HELD_BY_WORKER, MOVES, TERMINAL, Event
 from forestall.limits import RETRIES_DEFAULT
 from forestall.policy import Decision, Effect, evaluate
 from forestall.policy.compile import Snapshot
+from forestall.ports.change import Change, MoveJob, PutJob, PutKey, PutSnapshot, Receipt
 from tests.sim.policies import compiled
 from tests.sim.results import Results
 from tests.sim.treatment import treatment_in

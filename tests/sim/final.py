@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from forestall.control.plane import Plane
-from forestall.control.ports import JobFilter
 from forestall.control.recover import recover
 from forestall.control.verify import verify_log
 from forestall.jobs.job import JobState
 from forestall.jobs.lifecycle import TERMINAL
+from forestall.ports.store import JobFilter
 from forestall.server.bootstrap import NoTelemetry
 from tests.sim.agents import Operator
 from tests.sim.doors import read_everything

@@ -12,16 +12,16 @@ import msgspec
 
 from forestall.control import complete, dispatch, expire, follow, gate, moves, recover
 from forestall.control.gate import Gated
-from forestall.control.leases import Leases
 from forestall.control.moves import Move
 from forestall.control.plane import Plane
-from forestall.control.ports import Change
-from forestall.control.workers import Session
 from forestall.jobs.job import Job
 from forestall.jobs.lifecycle import Event
 from forestall.jobs.schedule import Queue
 from forestall.policy.request import Request
 from forestall.policy.rules import Effect
+from forestall.ports.change import Change
+from forestall.projections.leases import Leases
+from forestall.projections.worker_sessions import Session
 from tests.sim.mutants_of_results import MUTANTS_OF_RESULTS
 
 Patch = Any

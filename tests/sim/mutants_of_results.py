@@ -6,16 +6,17 @@ from unittest import mock
 
 import msgspec
 
-from forestall.control import check_output, complete, dead_letters, quarantine, work
+from forestall.control import check_output, complete, dead_letters, quarantine
+from forestall.control import worker_protocol as work
 from forestall.control.check_output import Looked
 from forestall.control.moves import Move
 from forestall.control.plane import Plane
-from forestall.control.ports import DropSealed
 from forestall.jobs.job import Job
 from forestall.jobs.lifecycle import Event
 from forestall.output import scan
+from forestall.policy.output_verdict import Ruling
 from forestall.policy.rules import Verdict
-from forestall.policy.verdict import Ruling
+from forestall.ports.change import DropSealed
 from tests.sim import agents, world
 
 Patch = Any

@@ -9,18 +9,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from forestall.control.ports import (
-    Change,
-    DropSealed,
-    MoveJob,
-    PutJob,
-    PutOutput,
-)
 from forestall.identity.credentials import ApiKey
 from forestall.identity.roles import Role
 from forestall.jobs.job import Job, JobState
 from forestall.jobs.lifecycle import Event
 from forestall.policy.rules import Verdict
+from forestall.ports.change import Change, DropSealed, MoveJob, PutJob, PutOutput
 from tests.sim.canaries import Canaries, Canary
 from tests.sim.said import Text
 from tests.sim.scanning import SCANS

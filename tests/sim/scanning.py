@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, TypeVar
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from forestall.control.output_ports import OutputMeans, ScannerBusyError, SealError
-from forestall.control.ports import Sealed
+from forestall.ports.change import Sealed
+from forestall.ports.output import OutputMeans, ScannerBusyError, SealError
 
 if TYPE_CHECKING:
     from tests.sim.world import World

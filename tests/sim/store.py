@@ -12,24 +12,26 @@ from typing import TypeVar
 import msgspec
 
 from forestall.audit.chain import Link
-from forestall.control.ports import (
+from forestall.identity.credentials import ApiKey
+from forestall.jobs.job import DecisionRecord, Job
+from forestall.ports.change import (
     Change,
     IdempotencyEntry,
+    OutputEntry,
+    Receipt,
+    RegistryEntry,
+    SnapshotEntry,
+)
+from forestall.ports.store import (
     JobCursor,
     JobFilter,
     JobView,
     OpenCursor,
-    OutputEntry,
     PreconditionFailedError,
-    Receipt,
-    RegistryEntry,
     SealedName,
-    SnapshotEntry,
     StoreBusyError,
     StoreUnavailableError,
 )
-from forestall.identity.credentials import ApiKey
-from forestall.jobs.job import DecisionRecord, Job
 from forestall.store.memory import MemoryStore
 
 T = TypeVar("T")

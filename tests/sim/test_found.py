@@ -9,20 +9,14 @@ from unittest import mock
 import pytest
 
 from forestall.control import complete, expire, quarantine
-from forestall.control.leases import Leases
-from forestall.control.output_ports import OutputMeans
-from forestall.control.ports import (
-    Change,
-    KeyNameAbsent,
-    MoveJob,
-    PutSnapshot,
-    Receipt,
-    StoreUnavailableError,
-)
 from forestall.control.publish import activate
 from forestall.control.purge import purge
 from forestall.identity.roles import Role
 from forestall.limits import ERROR_CHARS_MAX, PROGRESS_CHARS_MAX, SEALED_DAYS
+from forestall.ports.change import Change, KeyNameAbsent, MoveJob, PutSnapshot, Receipt
+from forestall.ports.output import OutputMeans
+from forestall.ports.store import StoreUnavailableError
+from forestall.projections.leases import Leases
 from forestall.server.keyring import load_keyring
 from forestall.store.memory import MemoryStore
 from tests.asgi import Door

@@ -65,7 +65,7 @@ def check(paths: tuple[Path, ...], strict: bool, sarif_path: Path | None, as_jso
         warning_object,
         warning_results,
     )
-    from forestall.policy.analyse import analyse
+    from forestall.policy.lint.warnings import analyse
     from forestall.policy.problems import PolicyError
 
     policies, snapshot, problems = _load(paths)
@@ -233,7 +233,7 @@ def convert(path: Path, out_path: Path | None) -> None:
     Each change is a comment with the line it came from; what has no counterpart is an error,
     and nothing is written.
     """
-    from forestall.policy.convert import convert as converted_policy
+    from forestall.cordum_import.convert import convert as converted_policy
 
     text = converted_policy(_bytes(path), source=str(path))
     if out_path is None:
@@ -280,7 +280,7 @@ def _write_sarif(path: Path, results: list[Result]) -> None:
 
 def _load(paths: tuple[Path, ...]) -> tuple[list[Policy], Snapshot | None, list[Problem]]:
     from forestall.policy.compile import compile_policy
-    from forestall.policy.language import load_policy
+    from forestall.policy.language.policy_file import load_policy
     from forestall.policy.problems import PolicyError
 
     policies: list[Policy] = []

@@ -17,8 +17,8 @@ import msgspec
 
 from forestall import __version__
 from forestall.cli.output import shown
-from forestall.policy.clauses import said_clauses, said_of_result
 from forestall.policy.problems import WARNING_CODES, PolicyWarning, Problem
+from forestall.policy.rule_conditions import said_clauses, said_of_result
 from forestall.policy.rules import Clause, OutputRule, Rule
 
 if TYPE_CHECKING:

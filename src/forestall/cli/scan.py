@@ -32,7 +32,7 @@ def scan(path: Path, classes: tuple[str, ...], names_model: str, as_copy: bool) 
     from forestall.output.clean import clean_copy
     from forestall.output.detectors import DETECTORS
     from forestall.output.scan import scan as scan_content
-    from forestall.policy.verdict import SWITCHED_ON_BY
+    from forestall.policy.output_verdict import SWITCHED_ON_BY
     from forestall.server.names import load_names
     from forestall.server.settings import parse_package
     from forestall.wire.output import finding_object

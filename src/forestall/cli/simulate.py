@@ -79,7 +79,7 @@ def _offline(verb: str, path: Path, body: bytes, tenant: str) -> dict[str, Any]:
     from forestall.control.publish import compile_files
     from forestall.jobs.job import job_hash
     from forestall.policy.explain import explain as explain_policy
-    from forestall.policy.verdict import SWITCHED_ON_BY
+    from forestall.policy.output_verdict import SWITCHED_ON_BY
     from forestall.server.files import read_policy_files
     from forestall.wire.decisions import check_answer, explain_object
     from forestall.wire.submissions import decode_check

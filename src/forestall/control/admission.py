@@ -7,11 +7,11 @@ Every verb that takes an action asks here, so that simulate says what submit doe
 import msgspec
 
 from forestall.control.plane import Plane
-from forestall.control.registry import Known
 from forestall.errors import InvalidRequestError, UnavailableError
 from forestall.jobs.job import Submission
 from forestall.jobs.registry import Topic, TopicStatus
 from forestall.limits import TOPICS_NAMED_MAX
+from forestall.projections.registry import Known
 
 TOPICS_ENDPOINT = "/api/v1/topics"
 

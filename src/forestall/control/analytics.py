@@ -3,12 +3,12 @@
 import msgspec
 
 from forestall.control.plane import Plane
-from forestall.control.ports import JobCursor, JobFilter
 from forestall.control.read import list_jobs
 from forestall.identity.credentials import Subject
 from forestall.jobs.approval_stats import GroupBy, Tally, tally
 from forestall.jobs.job import Job
 from forestall.limits import ANALYTICS_APPROVALS_MAX, PAGE_ITEMS_MAX
+from forestall.ports.store import JobCursor, JobFilter
 
 
 class Analytics(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,6 @@ import msgspec
 from forestall.control.gate import Asked, rehearse
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
-from forestall.control.ports import Change, JobView, PreconditionFailedError
 from forestall.control.read import JobNotFoundError
 from forestall.control.records import SALT_BYTES, approval_refused
 from forestall.errors import ConflictError, ForbiddenError, ForestallError
@@ -22,6 +21,8 @@ from forestall.jobs.approval import Approval, ApprovalStatus, Vote, drift, terms
 from forestall.jobs.job import Job, JobState, result_digest, stored_job_hash, stored_request
 from forestall.jobs.lifecycle import Event
 from forestall.policy.rules import Effect
+from forestall.ports.change import Change
+from forestall.ports.store import JobView, PreconditionFailedError
 
 APPROVAL_REJECTED, APPROVAL_EXPIRED = "approval_rejected", "approval_expired"
 _TRIES = 32  # two approvers at the same instant: one of them reads again

@@ -2,13 +2,13 @@
 
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
-from forestall.control.ports import PreconditionFailedError
 from forestall.control.read import read_job
 from forestall.errors import ForbiddenError
 from forestall.identity.credentials import Subject
 from forestall.identity.roles import Permission
 from forestall.jobs.job import Job
 from forestall.jobs.lifecycle import TERMINAL, Event
+from forestall.ports.store import PreconditionFailedError
 
 CANCELLED_CODE = "cancelled"
 _TRIES = 8  # a job moves a handful of times in its life; each try reads it anew

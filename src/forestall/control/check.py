@@ -8,11 +8,11 @@ import msgspec
 from forestall.control.admission import admitted
 from forestall.control.gate import Asked, count, decide
 from forestall.control.plane import Plane
-from forestall.control.ports import Change
 from forestall.control.records import SALT_BYTES, action_checked
 from forestall.identity.credentials import Subject
 from forestall.jobs.job import Stage, Submission, decision_record, job_hash
 from forestall.policy.rules import Decision
+from forestall.ports.change import Change
 
 
 class Checked(msgspec.Struct, frozen=True):

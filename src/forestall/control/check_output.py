@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from forestall.control.plane import Plane, instant
-from forestall.control.ports import Change, OutputEntry, PolicyInForce, Sealed
 from forestall.control.records import SALT_BYTES, output_checked
 from forestall.errors import UnavailableError
 from forestall.identity.credentials import Subject
@@ -20,9 +19,10 @@ from forestall.output.clean import clean_copy
 from forestall.output.findings import Budget, Detector, Finding
 from forestall.output.scan import scan
 from forestall.policy.compile import Snapshot
+from forestall.policy.output_verdict import Ruling, detectors_for, judge
 from forestall.policy.request import Request
 from forestall.policy.rules import Verdict
-from forestall.policy.verdict import Ruling, detectors_for, judge
+from forestall.ports.change import Change, OutputEntry, PolicyInForce, Sealed
 
 OUTPUT_QUARANTINED = "output_quarantined"
 WITHHELD_TEXT = "[withheld by the output policy]"

@@ -20,7 +20,6 @@ from forestall.control.check_output import (
 )
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
-from forestall.control.ports import Change, PolicyInForce, PreconditionFailedError, PutOutput
 from forestall.control.read import JobNotFoundError
 from forestall.control.records import SALT_BYTES, answer_refused, output_data
 from forestall.errors import ConflictError, ForbiddenError
@@ -30,6 +29,8 @@ from forestall.jobs.job import Job, result_digest
 from forestall.jobs.lifecycle import HELD_BY_WORKER, Event
 from forestall.limits import RESULT_BYTES_MAX
 from forestall.policy.snapshot import Snapshot
+from forestall.ports.change import Change, PolicyInForce, PutOutput
+from forestall.ports.store import PreconditionFailedError
 
 _TRIES = 8  # a job moves a handful of times in its life; each try reads it anew
 RESULT_TOO_LARGE, RETRIES_SPENT = "result_too_large", "max_retries_exceeded"

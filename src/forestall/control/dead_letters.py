@@ -10,7 +10,6 @@ import msgspec
 from forestall.control.cancel import require_control
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
-from forestall.control.ports import PreconditionFailedError
 from forestall.control.read import read_job
 from forestall.control.remediate import child_of, offered_remediations
 from forestall.control.submit import IdempotencyConflictError, Submitted, submit
@@ -20,6 +19,7 @@ from forestall.identity.roles import Permission
 from forestall.jobs.job import OWN_KEY_PREFIX, Job, JobState, stored_submission
 from forestall.jobs.lifecycle import Event
 from forestall.policy.rules import Remediation
+from forestall.ports.store import PreconditionFailedError
 
 
 class DeadLetterNotFoundError(NotFoundError):

@@ -12,20 +12,12 @@ from typing import Any
 import msgspec
 
 from forestall.control.gate import Asked, Gated, PolicyUnavailableError, count, decide
-from forestall.control.inspect import InspectionBusyError
 from forestall.control.moves import Move, commit_move
+from forestall.control.offload import InspectionBusyError
 from forestall.control.plane import Plane
-from forestall.control.ports import (
-    JobView,
-    KeyUnrevoked,
-    PolicyInForce,
-    Precondition,
-    PreconditionFailedError,
-)
 from forestall.control.records import SYSTEM_ACTOR
 from forestall.control.recover import take_back
 from forestall.control.submit import retry_after_s
-from forestall.control.workers import Session
 from forestall.errors import ForestallError, UnavailableError
 from forestall.jobs.approval import ApprovalStatus, is_usable, new_approval, terms_of
 from forestall.jobs.attempts import held_too_long, hold_delay_us
@@ -44,6 +36,9 @@ from forestall.jobs.schedule import Entry
 from forestall.jobs.ticket import Ticket
 from forestall.policy.request import Request
 from forestall.policy.rules import Decision, Effect
+from forestall.ports.change import KeyUnrevoked, PolicyInForce, Precondition
+from forestall.ports.store import JobView, PreconditionFailedError
+from forestall.projections.worker_sessions import Session
 
 APPROVED = "approved"  # the code of a decision that stands on an approval
 OUTAGE_RETRY_US = 5_000_000

@@ -12,13 +12,13 @@ from forestall.control.follow import wake
 from forestall.control.keys import settle_keys
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
-from forestall.control.ports import PreconditionFailedError
 from forestall.control.publish import settle_policy
 from forestall.control.records import SYSTEM_ACTOR
 from forestall.control.recover import look_again, sweep
 from forestall.jobs.attempts import may_retry, retry_delay_us
 from forestall.jobs.job import Job, JobState
 from forestall.jobs.lifecycle import HELD_BY_WORKER, TERMINAL, Event
+from forestall.ports.store import PreconditionFailedError
 
 RUN_TIME_SPENT, AMBIGUOUS = "max_runtime_exceeded", "lease_expired"
 

@@ -6,10 +6,10 @@ Every verb that puts or moves a job calls this after the commit; nothing else to
 import heapq
 
 from forestall.control.plane import Plane
-from forestall.control.workers import Session
 from forestall.jobs.job import Job, JobState
 from forestall.jobs.lifecycle import HELD_BY_WORKER, TERMINAL, WAITING
 from forestall.jobs.schedule import Lane, entry_of
+from forestall.projections.worker_sessions import Session
 
 # Where a worker's own answer leads: it needs no notice of that.
 _ITS_OWN_WORD = (

@@ -5,13 +5,6 @@ from collections.abc import Sequence
 import msgspec
 
 from forestall.control.plane import Plane, uuid_text
-from forestall.control.ports import (
-    Change,
-    KeyNameAbsent,
-    KeyUnrevoked,
-    PreconditionFailedError,
-    PutKey,
-)
 from forestall.control.records import SALT_BYTES, key_created, key_revoked
 from forestall.errors import ConflictError, InvalidRequestError, NotFoundError, UnauthorizedError
 from forestall.identity.credentials import (
@@ -26,6 +19,8 @@ from forestall.identity.credentials import (
 )
 from forestall.identity.roles import Role
 from forestall.limits import API_KEY_CHARS_MAX, KEYS_PER_TENANT_MAX
+from forestall.ports.change import Change, KeyNameAbsent, KeyUnrevoked, PutKey
+from forestall.ports.store import PreconditionFailedError
 
 
 class KeyNameTakenError(ConflictError):

@@ -12,11 +12,11 @@ import msgspec
 from forestall.audit.record import Value
 from forestall.control.follow import follow
 from forestall.control.plane import Plane
-from forestall.control.ports import Change, MoveJob, Precondition, Put
 from forestall.control.records import SALT_BYTES, job_moved
 from forestall.jobs.approval import settled
 from forestall.jobs.job import DecisionRecord, Job
 from forestall.jobs.lifecycle import TERMINAL, Event, after
+from forestall.ports.change import Change, MoveJob, Precondition, Put
 
 _DEAD = frozenset(
     {

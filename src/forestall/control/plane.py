@@ -8,18 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from forestall.control.announce import Announcer
-from forestall.control.blind_retries import BlindRetries
-from forestall.control.hooks import Hooks
-from forestall.control.inspect import Inspections
-from forestall.control.leases import Leases
-from forestall.control.output_ports import OutputMeans
-from forestall.control.output_stats import OutputStats
-from forestall.control.ports import Change, Clock, Random, Receipt, Signer, Store, Telemetry
-from forestall.control.registry import Registry
-from forestall.control.tail import Tail
-from forestall.control.throttles import Throttles
-from forestall.control.workers import Workers
+from forestall.control.offload import Inspections
 from forestall.errors import UnavailableError
 from forestall.identity.credentials import ApiKey
 from forestall.jobs.schedule import Queue
@@ -31,6 +20,19 @@ from forestall.limits import (
 )
 from forestall.policy.cache import DecisionCache
 from forestall.policy.compile import Snapshot
+from forestall.ports.change import Change, Receipt
+from forestall.ports.output import OutputMeans
+from forestall.ports.runtime import Clock, Random, Signer, Telemetry
+from forestall.ports.store import Store
+from forestall.projections.blind_retries import BlindRetries
+from forestall.projections.leases import Leases
+from forestall.projections.log_listeners import Announcer
+from forestall.projections.log_reader import Tail
+from forestall.projections.output_stats import OutputStats
+from forestall.projections.registry import Registry
+from forestall.projections.throttle_counters import Throttles
+from forestall.projections.webhooks import Hooks
+from forestall.projections.worker_sessions import Workers
 
 COMMIT_FAILURE_REMEMBERED_US = 30_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

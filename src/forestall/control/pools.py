@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import msgspec
 
 from forestall.audit.record import Value
-from forestall.control.declare import drop_entry, fields, put_entry, require_room
 from forestall.control.plane import Plane
-from forestall.control.ports import PreconditionFailedError
-from forestall.control.registry import POOL, Known
-from forestall.control.workers import Session
+from forestall.control.registry_entries import drop_entry, fields, put_entry, require_room
 from forestall.errors import ConflictError, InvalidRequestError, NotFoundError
 from forestall.identity.credentials import Subject
 from forestall.jobs.registry import Pool, PoolStatus, problem_of_pool
 from forestall.limits import DRAIN_SECONDS_MAX, POOLS_PER_TENANT_MAX
+from forestall.ports.store import PreconditionFailedError
+from forestall.projections.registry import POOL, Known
+from forestall.projections.worker_sessions import Session
 
 
 class PoolInvalidError(InvalidRequestError):

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Sequence
 
 from forestall.control.plane import Plane
-from forestall.control.ports import Change, PutSnapshot, SnapshotEntry
 from forestall.control.records import (
     SALT_BYTES,
     policy_activated,
@@ -11,10 +10,11 @@ from forestall.control.records import (
 )
 from forestall.errors import ForestallError, UnavailableError
 from forestall.policy.compile import Snapshot, compile_policy
-from forestall.policy.language import load_policy
+from forestall.policy.language.policy_file import load_policy
+from forestall.policy.output_verdict import CONFIGURED_BY, SWITCHED_ON_BY, missing_classes
 from forestall.policy.problems import PolicyError, Problem
 from forestall.policy.rules import Policy
-from forestall.policy.verdict import CONFIGURED_BY, SWITCHED_ON_BY, missing_classes
+from forestall.ports.change import Change, PutSnapshot, SnapshotEntry
 
 PLATFORM_TENANT = "default"  # whose log entries the deployment's own events are
 

@@ -1,9 +1,9 @@
 """Originals that were not released end after their time; the job and its findings stay."""
 
 from forestall.control.plane import Plane
-from forestall.control.ports import Change, DropSealed
 from forestall.control.records import SALT_BYTES, original_purged
 from forestall.limits import PURGED_AT_ONCE_MAX
+from forestall.ports.change import Change, DropSealed
 
 
 async def purge(plane: Plane) -> int:

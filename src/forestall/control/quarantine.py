@@ -16,16 +16,7 @@ from forestall.control.check_output import (
     under,
 )
 from forestall.control.moves import Move, commit_move
-from forestall.control.output_ports import SealError
 from forestall.control.plane import Plane
-from forestall.control.ports import (
-    Change,
-    DropSealed,
-    OriginalKept,
-    OutputEntry,
-    PolicyInForce,
-    PreconditionFailedError,
-)
 from forestall.control.read import read_job
 from forestall.control.records import SALT_BYTES, output_refused
 from forestall.errors import ConflictError, ForbiddenError, ForestallError, InvalidRequestError
@@ -35,6 +26,9 @@ from forestall.jobs.lifecycle import Event
 from forestall.limits import APPROVAL_NOTE_CHARS_MAX, CONTEXT_CHARS, FINDINGS_KEPT_MAX
 from forestall.output.clean import redacted
 from forestall.output.findings import Finding
+from forestall.ports.change import Change, DropSealed, OriginalKept, OutputEntry, PolicyInForce
+from forestall.ports.output import SealError
+from forestall.ports.store import PreconditionFailedError
 
 RELEASED, CONFIRMED = "released", "confirmed"
 MODES = ("original", "redacted")

@@ -3,17 +3,12 @@
 from collections.abc import Sequence
 
 from forestall.control.plane import Plane
-from forestall.control.ports import (
-    JobCursor,
-    JobFilter,
-    JobView,
-    SnapshotEntry,
-    listed_at_us,
-)
 from forestall.errors import NotFoundError
 from forestall.identity.credentials import Subject
 from forestall.jobs.job import DecisionRecord, Job
 from forestall.limits import PAGE_ITEMS_MAX
+from forestall.ports.change import SnapshotEntry
+from forestall.ports.store import JobCursor, JobFilter, JobView, listed_at_us
 
 
 class JobNotFoundError(NotFoundError):

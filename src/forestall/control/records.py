@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from forestall.audit.record import Record, Value
-from forestall.control.ports import SealedName
 from forestall.identity.credentials import ApiKey, Subject
 from forestall.jobs.job import DecisionRecord, Job, JobState, OutputCheck
 from forestall.jobs.lifecycle import Event
 from forestall.policy.compile import Snapshot
 from forestall.policy.request import Request
+from forestall.ports.store import SealedName
 
 SYSTEM_ACTOR = "system"
 SALT_BYTES = 16

@@ -3,14 +3,14 @@ doubt. A crash, or an answer of the store that was lost, loses no job.
 """
 
 from forestall.control.follow import follow, watch
-from forestall.control.leases import Doubt
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
-from forestall.control.ports import OpenCursor, PreconditionFailedError
 from forestall.control.records import SYSTEM_ACTOR
 from forestall.jobs.job import Job, JobState
 from forestall.jobs.lifecycle import HELD_BY_WORKER, WAITING, Event
 from forestall.limits import PAGE_ITEMS_MAX
+from forestall.ports.store import OpenCursor, PreconditionFailedError
+from forestall.projections.leases import Doubt
 
 SWEEP_EVERY_US = 1_000_000
 

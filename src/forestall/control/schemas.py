@@ -4,14 +4,14 @@ from typing import Any
 
 import msgspec
 
-from forestall.control.declare import drop_entry, put_entry, require_room
 from forestall.control.plane import Plane
-from forestall.control.registry import SCHEMA, Known, SchemaText
+from forestall.control.registry_entries import drop_entry, put_entry, require_room
 from forestall.errors import ConflictError, NotFoundError
 from forestall.identity.credentials import Subject
 from forestall.jobs.registry import NAME
 from forestall.jobs.schemas import InputSchema, SchemaInvalidError
 from forestall.limits import SCHEMAS_PER_TENANT_MAX
+from forestall.projections.registry import SCHEMA, Known, SchemaText
 
 
 class SchemaNotFoundError(NotFoundError):

@@ -10,17 +10,6 @@ from forestall.control.admission import admitted
 from forestall.control.follow import follow
 from forestall.control.gate import Asked, count, decide
 from forestall.control.plane import Plane, uuid_text
-from forestall.control.ports import (
-    Change,
-    IdempotencyEntry,
-    IdempotencyKeyAbsent,
-    JobAbsent,
-    Precondition,
-    PreconditionFailedError,
-    Put,
-    PutIdempotency,
-    PutJob,
-)
 from forestall.control.records import SALT_BYTES, action_checked, job_submitted
 from forestall.errors import ConflictError, ForestallError
 from forestall.identity.credentials import Subject
@@ -41,6 +30,17 @@ from forestall.jobs.job import (
 from forestall.jobs.schedule import Lane
 from forestall.limits import QUEUE_LANES_PER_TENANT_MAX, QUEUED_JOBS_PER_TENANT_MAX
 from forestall.policy.rules import Decision, Effect
+from forestall.ports.change import (
+    Change,
+    IdempotencyEntry,
+    IdempotencyKeyAbsent,
+    JobAbsent,
+    Precondition,
+    Put,
+    PutIdempotency,
+    PutJob,
+)
+from forestall.ports.store import PreconditionFailedError
 
 BACK_PRESSURE_RETRY_AFTER_S = 5
 THROTTLE_RETRY_AFTER_S = 30  # the wire contract's value for a rule that names no window

@@ -12,10 +12,10 @@ import msgspec
 
 from forestall.audit.chain import GENESIS, ChainError, Link, verify_links
 from forestall.audit.record import Record
-from forestall.control.ports import Store
 from forestall.jobs.job import Job, JobState, result_digest, stored_job_hash
 from forestall.jobs.lifecycle import Event, IllegalStateError, after
 from forestall.limits import AUDIT_PAGE_RECORDS_MAX
+from forestall.ports.store import Store
 
 PROBLEMS_SHOWN_MAX = 20
 _MOVES = {f"job.{event}": event for event in Event}

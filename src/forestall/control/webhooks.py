@@ -8,23 +8,23 @@ from collections.abc import Sequence
 import msgspec
 
 from forestall.audit.record import Record, Value
-from forestall.control.hooks import LINK, MARK, WEBHOOK
 from forestall.control.plane import Plane
-from forestall.control.ports import (
-    Change,
-    DropEntry,
-    EntryUnchanged,
-    Precondition,
-    PreconditionFailedError,
-    Put,
-    PutEntry,
-    RegistryEntry,
-)
 from forestall.control.records import SALT_BYTES, SYSTEM_ACTOR
 from forestall.errors import ConflictError, InvalidRequestError, NotFoundError
 from forestall.identity.credentials import Subject
 from forestall.jobs.webhook import Link, Mark, Webhook, problem_of_webhook, token_hash
 from forestall.limits import LINKS_MAX, WEBHOOKS_MAX, WEBHOOKS_PER_TENANT_MAX
+from forestall.ports.change import (
+    Change,
+    DropEntry,
+    EntryUnchanged,
+    Precondition,
+    Put,
+    PutEntry,
+    RegistryEntry,
+)
+from forestall.ports.store import PreconditionFailedError
+from forestall.projections.webhooks import LINK, MARK, WEBHOOK
 
 _TRIES = 16  # a delivery may be noted at the same instant
 _SWEPT_AT_ONCE = 200

@@ -113,7 +113,7 @@ def derive(derivation: Derivation, payload: Any) -> tuple[LabelView, ...]:
 
 
 def _shell_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView]:
-    from forestall.facts.shell import commands_in
+    from forestall.facts.shell.commands import commands_in
 
     for text in texts:
         for command in _bounded(commands_in(text)):
@@ -122,7 +122,7 @@ def _shell_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView
 
 
 def _sql_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView]:
-    from forestall.facts.sql import TABLES_MAX, Parsed, statements_in
+    from forestall.facts.sql.statements import TABLES_MAX, Parsed, statements_in
 
     parsed = Parsed()
     for text in texts:
@@ -159,7 +159,7 @@ def _path_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView]
 
 
 def _cluster_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView]:
-    from forestall.facts.cluster import verbs_in
+    from forestall.facts.cluster.commands import verbs_in
 
     for text in texts:
         for one in _bounded(verbs_in(text)):

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from forestall.facts.entries import names
+from forestall.facts.shell.program_entry import names
 
 PATH_CHARS_MAX: Final = 8_192  # twice what Linux takes
 TEXT_CHARS_MAX: Final = 64 * 1024  # all paths of one payload together

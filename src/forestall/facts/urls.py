@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from forestall.facts.entries import names
+from forestall.facts.shell.program_entry import names
 
 TEXT_BYTES_MAX: Final = 64 * 1024  # a URL of 8 KiB is already refused by most servers
 AUTHORITY_CHARS_MAX: Final = 1_024  # a host has 253 at most; the rest is user information

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
+from forestall.output.decodings import Decoded, Room, View, decoded, plain, whole
 from forestall.output.engine import Hit, engine_of
 from forestall.output.findings import (
     REACH_BYTES_MAX,
@@ -23,8 +24,7 @@ from forestall.output.findings import (
     Unread,
     masked,
 )
-from forestall.output.reading import ReaderFailedError, Reading
-from forestall.output.views import Decoded, Room, View, decoded, plain, whole
+from forestall.output.prose_readers import ReaderFailedError, Reading
 
 BLOCK_BYTES = 1024 * 1024
 _CARRIED_BYTES = 2 * REACH_BYTES_MAX

@@ -3,7 +3,7 @@
 from forestall.policy.compile import Snapshot, compile_policy
 from forestall.policy.evaluate import evaluate
 from forestall.policy.explain import Explanation, explain
-from forestall.policy.language import load_policy
+from forestall.policy.language.policy_file import load_policy
 from forestall.policy.problems import PolicyError
 from forestall.policy.request import Request
 from forestall.policy.rules import Decision, Effect, Policy

@@ -26,7 +26,7 @@ def compile_policy(policy: Policy | Sequence[Policy]) -> Snapshot:
     snapshot = Snapshot(policies)
     if any(rule.remediations for layer in snapshot.layers for rule in layer.rules):
         # Imported here: few policies offer any, and the proof takes much code to load.
-        from forestall.policy.remedies import denied_remediations
+        from forestall.policy.lint.remediations import denied_remediations
 
         problems = denied_remediations(snapshot)
         if problems:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from forestall.facts.detect import folded, has_traversal, texts_of
+from forestall.facts.payload_texts import folded, has_traversal, texts_of
 from forestall.policy.arguments import compile_pattern
 from forestall.policy.globs import compile_globs
 from forestall.policy.request import Request, remembered

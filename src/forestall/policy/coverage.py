@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from forestall.policy.arguments import ArgumentError
-from forestall.policy.clauses import CompiledClause, rule_clauses
 from forestall.policy.evaluate import evaluate
+from forestall.policy.label_views import actors_of, views_of
 from forestall.policy.request import Request
+from forestall.policy.rule_conditions import CompiledClause, rule_clauses
 from forestall.policy.rules import PolicyTest
 from forestall.policy.snapshot import Snapshot
 from forestall.policy.testing import CASES_AT, request_of
-from forestall.policy.views import actors_of, views_of
 
 
 class ClauseCoverage(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,9 +10,10 @@ from datetime import datetime
 
 from forestall.facts.derive import LabelView
 from forestall.policy.approval import demands_of
-from forestall.policy.clauses import said_clauses
 from forestall.policy.constraints import intersect
+from forestall.policy.label_views import actors_of, views_of
 from forestall.policy.request import Request, looked_into
+from forestall.policy.rule_conditions import said_clauses
 from forestall.policy.rules import (
     ApprovalDemands,
     Clause,
@@ -23,7 +24,6 @@ from forestall.policy.rules import (
     Rule,
 )
 from forestall.policy.snapshot import Layer, RuleError, Snapshot
-from forestall.policy.views import actors_of, views_of
 
 NONE_LIFTED: frozenset[str] = frozenset()
 DEFAULT_DENY_REASON = "no rule allows this (default decision)"

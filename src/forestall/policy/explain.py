@@ -8,12 +8,12 @@ from forestall.facts.derive import LabelView
 from forestall.limits import EXPLAINED_RULES_MAX
 from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError
-from forestall.policy.clauses import CompiledClause, rule_clauses
 from forestall.policy.evaluate import evaluate
+from forestall.policy.label_views import actors_of, views_of
 from forestall.policy.request import Request, looked_into
+from forestall.policy.rule_conditions import CompiledClause, rule_clauses
 from forestall.policy.rules import Clause, Decision, Effect, Rule
 from forestall.policy.snapshot import Snapshot
-from forestall.policy.views import actors_of, views_of
 
 
 class ExplainedRule(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,10 +4,10 @@ import msgspec
 
 from forestall.output.findings import Detector
 from forestall.output.scan import scan
+from forestall.policy.output_verdict import content_type_of, detectors_for, judge
 from forestall.policy.rules import OutputTest, Verdict
 from forestall.policy.snapshot import Snapshot
 from forestall.policy.testing import CASES_AT, request_of
-from forestall.policy.verdict import content_type_of, detectors_for, judge
 
 
 def judge_case(

@@ -13,11 +13,11 @@ import msgspec
 from forestall.facts.derive import Derivation
 from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError
-from forestall.policy.clauses import Test, compile_clauses
 from forestall.policy.fields import Labels
 from forestall.policy.globs import Matcher, compile_globs
-from forestall.policy.reads import Reads
+from forestall.policy.read_set import Reads
 from forestall.policy.request import Request
+from forestall.policy.rule_conditions import Test, compile_clauses
 from forestall.policy.rules import ContentMatch, Match, OutputRule, Policy
 
 

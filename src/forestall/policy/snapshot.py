@@ -13,13 +13,13 @@ from forestall.facts.derive import DEFAULT_DERIVATIONS, DERIVED_LABELS, Derivati
 from forestall.facts.origin import Origin
 from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError, zone_rules_version
-from forestall.policy.clauses import residual_tests
 from forestall.policy.fields import Labels
 from forestall.policy.globs import compile_globs, remembering
 from forestall.policy.index import LayerIndex
 from forestall.policy.output_rules import OutputRules
-from forestall.policy.reads import Reads
+from forestall.policy.read_set import Reads
 from forestall.policy.request import Request
+from forestall.policy.rule_conditions import residual_tests
 from forestall.policy.rules import Clause, Detect, Effect, OutputRule, Policy, Rule
 
 # Raised whenever the same policy and request may decide otherwise than before.

@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from forestall.policy.document import Sequence, parse_document
 from forestall.policy.evaluate import evaluate
-from forestall.policy.language import read_tests
-from forestall.policy.reader import Reader
+from forestall.policy.language.document import Sequence, parse_document
+from forestall.policy.language.policy_file import read_tests
+from forestall.policy.language.reader import Reader
 from forestall.policy.request import Request, ToolCall
 from forestall.policy.rules import OutputTest, PolicyTest, Verdict
 from forestall.policy.snapshot import Snapshot

@@ -8,7 +8,6 @@ from forestall.control.dead_letters import BlindRetryError, dismiss, retry
 from forestall.control.gate import PolicyUnavailableError
 from forestall.control.keys import create_key, list_keys, revoke_key
 from forestall.control.plane import Plane
-from forestall.control.ports import JobCursor, JobFilter
 from forestall.control.read import list_jobs, list_snapshots, read_decisions
 from forestall.control.remediate import remediate
 from forestall.control.simulate import explain, simulate
@@ -16,6 +15,7 @@ from forestall.control.submit import Submitted, submit
 from forestall.errors import InvalidRequestError, NotFoundError, UnavailableError
 from forestall.identity.roles import Permission
 from forestall.limits import DECISIONS_PER_JOB_PAGE_MAX, PAGE_ITEMS_MAX
+from forestall.ports.store import JobCursor, JobFilter
 from forestall.server.api_approvals import ENDPOINTS as APPROVAL_ENDPOINTS
 from forestall.server.api_output import ENDPOINTS as OUTPUT_ENDPOINTS
 from forestall.server.api_registry import ENDPOINTS as REGISTRY_ENDPOINTS

@@ -2,16 +2,16 @@
 
 from forestall.control.analytics import approval_analytics
 from forestall.control.approve import approve, asked_approval, drift_of, read_asked, reject
-from forestall.control.ask_again import ask_again, plan
 from forestall.control.claim import claim
 from forestall.control.plane import Plane
-from forestall.control.ports import JobCursor, JobFilter
 from forestall.control.read import list_jobs
-from forestall.control.work import renew
+from forestall.control.repair import ask_again, plan
+from forestall.control.worker_protocol import renew
 from forestall.errors import InvalidRequestError
 from forestall.identity.roles import Permission
 from forestall.jobs.approval import ApprovalStatus
 from forestall.jobs.job import Job, JobState
+from forestall.ports.store import JobCursor, JobFilter
 from forestall.server.api_work import answer_for_job
 from forestall.server.http import Answer, Call, Endpoint
 from forestall.server.query import instant_us, limit_of

@@ -2,12 +2,12 @@
 
 from forestall.control.check_output import check_content
 from forestall.control.plane import Plane
-from forestall.control.ports import JobCursor, JobFilter
 from forestall.control.quarantine import confirm, inspect, release
 from forestall.control.read import list_jobs
 from forestall.identity.roles import Permission
 from forestall.jobs.job import JobState
 from forestall.limits import FINDINGS_KEPT_MAX
+from forestall.ports.store import JobCursor, JobFilter
 from forestall.server.http import Answer, Call, Endpoint
 from forestall.server.query import limit_of
 from forestall.wire.jobs import decode_cursor, encode_cursor

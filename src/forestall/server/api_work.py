@@ -8,7 +8,8 @@ from forestall.control.complete import Answer as WorkerAnswer
 from forestall.control.complete import complete
 from forestall.control.dispatch import Dispatched, dispatch
 from forestall.control.plane import Plane
-from forestall.control.work import (
+from forestall.control.worker_credentials import issue_worker, list_workers, revoke_worker
+from forestall.control.worker_protocol import (
     beat,
     give_back,
     hand_back,
@@ -17,10 +18,9 @@ from forestall.control.work import (
     session_of,
     wait_for_work,
 )
-from forestall.control.worker_credentials import issue_worker, list_workers, revoke_worker
-from forestall.control.workers import Session
 from forestall.errors import ForestallError, NotFoundError
 from forestall.identity.roles import Permission
+from forestall.projections.worker_sessions import Session
 from forestall.server.http import Answer, Call, Endpoint
 from forestall.wire.errors import error_object
 from forestall.wire.jobs import job_summary

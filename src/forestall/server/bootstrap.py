@@ -7,21 +7,21 @@ import os
 import time
 from dataclasses import dataclass
 
-from forestall.control.hooks import load_hooks
-from forestall.control.inspect import Inspections
 from forestall.control.keys import NewKey, create_key
-from forestall.control.output_ports import OutputMeans
+from forestall.control.offload import Inspections
 from forestall.control.plane import Plane
-from forestall.control.ports import Telemetry
 from forestall.control.publish import PLATFORM_TENANT, activate, compile_files
 from forestall.control.records import SYSTEM_ACTOR
 from forestall.control.recover import recover
-from forestall.control.registry import load_registry
 from forestall.identity.credentials import key_hash, require_strong_key
 from forestall.identity.roles import Role
 from forestall.jobs.webhook import Reach
 from forestall.limits import LEASE_SECONDS, SEALED_DAYS
 from forestall.output.findings import Detector
+from forestall.ports.output import OutputMeans
+from forestall.ports.runtime import Telemetry
+from forestall.projections.registry import load_registry
+from forestall.projections.webhooks import load_hooks
 from forestall.server.files import DataDir, read_policy_files, write_starter_policy
 from forestall.server.keyring import load_keyring
 from forestall.server.names import load_names

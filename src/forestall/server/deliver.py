@@ -14,10 +14,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from forestall.control.announce import StoppingError, TooManyStreamsError
-from forestall.control.hooks import Name
 from forestall.control.plane import Plane
-from forestall.control.tail import Entry
 from forestall.control.webhooks import (
     WebhookNotFoundError,
     make_link,
@@ -37,6 +34,9 @@ from forestall.limits import (
     WEBHOOK_RECORDS_PER_MARK_MAX,
     WEBHOOK_TRIES_MAX,
 )
+from forestall.projections.log_listeners import StoppingError, TooManyStreamsError
+from forestall.projections.log_reader import Entry
+from forestall.projections.webhooks import Name
 from forestall.server.metrics import Metrics
 from forestall.server.post import DeliveryError, Post
 from forestall.wire.webhooks import event_of, message

@@ -19,8 +19,8 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from forestall.control.output_ports import SealError
-from forestall.control.ports import Sealed
+from forestall.ports.change import Sealed
+from forestall.ports.output import SealError
 from forestall.server.files import FileAccessError
 
 KEYRING_FILE = "keyring.json"

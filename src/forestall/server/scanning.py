@@ -1,5 +1,5 @@
 """Threads for scans: few, each scan for a bounded time, and a bounded number that waits. And those
-for decisions on long payloads, of which `control/inspect.py` says how many wait."""
+for decisions on long payloads, of which `control/offload.py` says how many wait."""
 
 import asyncio
 import time
@@ -7,8 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from forestall.control.output_ports import ScannerBusyError
 from forestall.limits import INSPECTIONS_AT_ONCE, SCAN_SECONDS_MAX, SCANS_AT_ONCE, SCANS_WAITING_MAX
+from forestall.ports.output import ScannerBusyError
 
 T = TypeVar("T")
 _GRACE_SECONDS = 1.0  # for what was under way when the time was over

@@ -12,14 +12,14 @@ from enum import Enum
 from typing import Any
 from urllib.parse import urlsplit
 
-from forestall.control.announce import Listener
 from forestall.control.keys import still_valid
 from forestall.control.plane import Plane
 from forestall.control.read import read_job
-from forestall.control.tail import Page
 from forestall.errors import ForbiddenError, ForestallError
 from forestall.identity.credentials import Subject
 from forestall.limits import STREAM_HEARTBEAT_SECONDS
+from forestall.projections.log_listeners import Listener
+from forestall.projections.log_reader import Page
 from forestall.server.http import Answer, Call, Headers, OpenBody, Receive, Send
 from forestall.server.protocol import STREAMING
 from forestall.wire.stream import (

@@ -8,15 +8,15 @@ when the server stops; whatever ended it, the answer is the job as it is.
 import asyncio
 import contextlib
 
-from forestall.control.announce import Listener
 from forestall.control.keys import still_valid
 from forestall.control.plane import Plane
-from forestall.control.ports import JobView
 from forestall.control.read import read_job
 from forestall.errors import InvalidRequestError, UnauthorizedError
 from forestall.jobs.job import JobState
 from forestall.jobs.lifecycle import TERMINAL
 from forestall.limits import JOB_WAIT_MS_MAX
+from forestall.ports.store import JobView
+from forestall.projections.log_listeners import Listener
 from forestall.server.http import Call
 from forestall.server.query import state_of
 

@@ -12,7 +12,9 @@ from typing import Any
 import msgspec
 
 from forestall.audit.chain import GENESIS, leaf_hash, next_link
-from forestall.control.ports import (
+from forestall.errors import InvalidRequestError
+from forestall.jobs.lifecycle import TERMINAL
+from forestall.ports.change import (
     Change,
     DropEntry,
     DropSealed,
@@ -26,7 +28,6 @@ from forestall.control.ports import (
     OutputEntry,
     PolicyInForce,
     Precondition,
-    PreconditionFailedError,
     Put,
     PutEntry,
     PutIdempotency,
@@ -36,9 +37,8 @@ from forestall.control.ports import (
     PutSnapshot,
     Receipt,
 )
-from forestall.errors import InvalidRequestError
-from forestall.jobs.lifecycle import TERMINAL
-from forestall.store.laws import require_lawful
+from forestall.ports.change_rules import require_lawful
+from forestall.ports.store import PreconditionFailedError
 from forestall.store.queries import blocks
 
 Row = tuple[Any, ...]

@@ -8,7 +8,11 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from forestall.audit.chain import GENESIS, Link, leaf_hash, next_link
-from forestall.control.ports import (
+from forestall.errors import InvalidRequestError
+from forestall.identity.credentials import ApiKey
+from forestall.jobs.job import DecisionRecord, Job
+from forestall.jobs.lifecycle import TERMINAL
+from forestall.ports.change import (
     Change,
     DropEntry,
     DropSealed,
@@ -16,18 +20,13 @@ from forestall.control.ports import (
     IdempotencyEntry,
     IdempotencyKeyAbsent,
     JobAbsent,
-    JobCursor,
-    JobFilter,
     JobUnmoved,
-    JobView,
     KeyUnrevoked,
     MoveJob,
-    OpenCursor,
     OriginalKept,
     OutputEntry,
     PolicyInForce,
     Precondition,
-    PreconditionFailedError,
     Put,
     PutEntry,
     PutIdempotency,
@@ -36,16 +35,19 @@ from forestall.control.ports import (
     PutOutput,
     Receipt,
     RegistryEntry,
-    SealedName,
     SnapshotEntry,
+)
+from forestall.ports.change_rules import require_lawful
+from forestall.ports.store import (
+    JobCursor,
+    JobFilter,
+    JobView,
+    OpenCursor,
+    PreconditionFailedError,
+    SealedName,
     StoreUnavailableError,
     listed_at_us,
 )
-from forestall.errors import InvalidRequestError
-from forestall.identity.credentials import ApiKey
-from forestall.jobs.job import DecisionRecord, Job
-from forestall.jobs.lifecycle import TERMINAL
-from forestall.store.laws import require_lawful
 
 _decode = msgspec.json.Decoder(Job).decode
 

@@ -14,8 +14,8 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
-from forestall.control.ports import StoreUnavailableError
 from forestall.errors import UnavailableError
+from forestall.ports.store import StoreUnavailableError
 from forestall.store.queries import blocks
 
 APPLICATION_ID = 0x46535431  # "FST1" in the file header; `file` and we tell our databases by it

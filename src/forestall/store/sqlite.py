@@ -15,23 +15,25 @@ from typing import Any, TypeVar
 import msgspec
 
 from forestall.audit.chain import Link
-from forestall.control.ports import (
+from forestall.identity.credentials import ApiKey
+from forestall.jobs.job import DecisionRecord, Job, JobState
+from forestall.ports.change import (
     Change,
     IdempotencyEntry,
-    JobCursor,
-    JobFilter,
-    JobView,
-    OpenCursor,
     OutputEntry,
     Receipt,
     RegistryEntry,
     Sealed,
-    SealedName,
     SnapshotEntry,
+)
+from forestall.ports.store import (
+    JobCursor,
+    JobFilter,
+    JobView,
+    OpenCursor,
+    SealedName,
     StoreUnavailableError,
 )
-from forestall.identity.credentials import ApiKey
-from forestall.jobs.job import DecisionRecord, Job, JobState
 from forestall.store.checkpoint import Checkpointer
 from forestall.store.group import Prepared
 from forestall.store.queries import blocks

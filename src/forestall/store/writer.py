@@ -11,8 +11,9 @@ import threading
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 
-from forestall.control.ports import Receipt, StoreBusyError, StoreUnavailableError
 from forestall.limits import COMMIT_GROUP_MAX, COMMITS_PENDING_MAX
+from forestall.ports.change import Receipt
+from forestall.ports.store import StoreBusyError, StoreUnavailableError
 from forestall.store.checkpoint import Checkpointer
 from forestall.store.group import Outcome, Prepared, apply_group
 from forestall.store.queries import blocks

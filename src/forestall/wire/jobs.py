@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from forestall.control.ports import OutputEntry
 from forestall.errors import InvalidRequestError
 from forestall.jobs.job import DecisionRecord, Job, JobState
 from forestall.limits import CURSOR_CHARS_MAX
 from forestall.output.findings import Finding
 from forestall.policy.rules import Effect
+from forestall.ports.change import OutputEntry
 from forestall.wire.compat import (
     DECISION_WORD,
     constraints_object,

@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 
 from forestall.control.check_output import Checked
-from forestall.control.output_stats import Counts
 from forestall.control.quarantine import Inspected
 from forestall.errors import InvalidRequestError
 from forestall.jobs.job import Job, JobState, OutputCheck
@@ -15,6 +14,7 @@ from forestall.output.findings import Finding
 from forestall.policy.globs import compile_globs
 from forestall.policy.request import Request
 from forestall.policy.rules import OutputRule, Policy
+from forestall.projections.output_stats import Counts
 from forestall.wire.compat import iso_time
 from forestall.wire.strict_json import decode_struct
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 
-from forestall.control.tail import Entry
 from forestall.errors import InvalidRequestError
 from forestall.jobs.job import JobState
 from forestall.jobs.lifecycle import TERMINAL
 from forestall.limits import INTEGER_MAX
+from forestall.projections.log_reader import Entry
 from forestall.wire.compat import iso_time
 
 SUBPROTOCOL = "cordum-api-key"

@@ -4,11 +4,11 @@ from typing import Any
 
 import msgspec
 
-from forestall.control.tail import Entry
 from forestall.control.webhooks import Declared, WebhookInvalidError
 from forestall.errors import InvalidRequestError
 from forestall.jobs.job import Job, JobState
 from forestall.jobs.webhook import Event, Format, Mark, Webhook
+from forestall.projections.log_reader import Entry
 from forestall.wire.compat import iso_time
 from forestall.wire.strict_json import decode_json
 

@@ -6,8 +6,7 @@ import msgspec
 
 from forestall.control.complete import Answer
 from forestall.control.dispatch import Dispatched
-from forestall.control.work import Beat, Lost, Wanted
-from forestall.control.workers import Session
+from forestall.control.worker_protocol import Beat, Lost, Wanted
 from forestall.errors import InvalidRequestError
 from forestall.identity.credentials import ApiKey, WorkerGrant
 from forestall.jobs.job import Job
@@ -20,6 +19,7 @@ from forestall.limits import (
     PROGRESS_CHARS_MAX,
     WORKER_PARALLEL_MAX,
 )
+from forestall.projections.worker_sessions import Session
 from forestall.wire.compat import constraints_object, iso_time
 from forestall.wire.strict_json import decode_struct
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from forestall.control.ports import Change, Receipt, StoreUnavailableError
 from forestall.control.publish import PolicyChangeUnderWayError, activate
 from forestall.identity.roles import Role
+from forestall.ports.change import Change, Receipt
+from forestall.ports.store import StoreUnavailableError
 from forestall.store.memory import MemoryStore
 from tests.asgi import opened
 from tests.unit.control.crew import Worker, pass_time, submit

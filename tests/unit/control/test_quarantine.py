@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from forestall.control.output_ports import OutputMeans, ScannerBusyError
 from forestall.control.purge import purge
 from forestall.control.verify import verify_log
 from forestall.errors import UnavailableError
 from forestall.identity.roles import Role
 from forestall.jobs.job import original_digest
 from forestall.policy.problems import PolicyError
+from forestall.ports.output import OutputMeans, ScannerBusyError
 from forestall.server.keyring import KEYRING_FILE, load_keyring, rotate
 from tests.asgi import POLICY, Door, FailingStore, assert_coded
 from tests.unit.control.crew import JOBS, Worker, enforce, job, kinds, submit
@@ -470,7 +470,7 @@ def test_a_rule_that_nothing_can_enforce_is_not_taken_up(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The policy in force stays; otherwise every result would be withheld."""
-    monkeypatch.setattr("forestall.policy.verdict.DETECTORS", {})
+    monkeypatch.setattr("forestall.policy.output_verdict.DETECTORS", {})
     in_force = house.plane.snapshot
     with pytest.raises(PolicyError, match="no detector here finds `secret`"):
         enforce(house, POLICY + QUARANTINE)

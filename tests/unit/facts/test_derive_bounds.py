@@ -9,7 +9,7 @@ from forestall.facts.derive import (
     TooMuchToDeriveError,
     derive,
 )
-from forestall.facts.sql import TOKENS_MAX, Parsed, statements_in
+from forestall.facts.sql.statements import TOKENS_MAX, Parsed, statements_in
 from forestall.limits import PARSED_CHARS_MAX
 
 

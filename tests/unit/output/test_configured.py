@@ -7,10 +7,10 @@ import pytest
 from forestall.output.detectors.configured import internal_host, source_path
 from forestall.output.scan import scan
 from forestall.policy.compile import compile_policy
-from forestall.policy.language import load_policy
+from forestall.policy.language.policy_file import load_policy
+from forestall.policy.output_verdict import detectors_for, judge, missing_classes
 from forestall.policy.problems import PolicyError
 from forestall.policy.request import Request
-from forestall.policy.verdict import detectors_for, judge, missing_classes
 
 HOSTS = (
     "corp.example.net",

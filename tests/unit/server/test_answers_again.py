@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from forestall.control.ports import StoreUnavailableError
 from forestall.identity.roles import Role
+from forestall.ports.store import StoreUnavailableError
 from tests.asgi import Door, FailingStore, assert_coded, opened
 from tests.e2e.harness import ALLOWED_JOB as ALLOWED
 from tests.e2e.harness import DENIED_JOB as DENIED

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from forestall.control.output_ports import ScannerBusyError, SealError
-from forestall.control.ports import Sealed
+from forestall.ports.change import Sealed
+from forestall.ports.output import ScannerBusyError, SealError
 from forestall.server.files import FileAccessError
 from forestall.server.keyring import KEYRING_FILE, listed, load_keyring, rotate
 from forestall.server.scanning import ScanThreads

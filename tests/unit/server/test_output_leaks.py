@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from prometheus_client import generate_latest
 
-from forestall.control.output_ports import OutputMeans
 from forestall.identity.roles import Role
+from forestall.ports.output import OutputMeans
 from forestall.server.api import ENDPOINTS
 from forestall.server.keyring import load_keyring
 from forestall.server.scanning import ScanThreads

@@ -1,7 +1,7 @@
 """What became of results in the last day, and which rules about results a tenant may see."""
 
-from forestall.control.output_stats import _PIECE_US, TENANTS_MAX, OutputStats
 from forestall.policy.rules import Verdict
+from forestall.projections.output_stats import _PIECE_US, TENANTS_MAX, OutputStats
 from tests.asgi import POLICY, opened
 from tests.unit.control.crew import Worker, submit
 

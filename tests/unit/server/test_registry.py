@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from forestall.control.ports import Change, Receipt
-from forestall.control.registry import CLOSED_POOL, load_registry
-from forestall.control.workers import Session
 from forestall.identity.credentials import WorkerGrant
 from forestall.identity.roles import PERMISSIONS, Permission, Role
 from forestall.jobs.schedule import Lane
 from forestall.limits import SCHEMA_BYTES_MAX, SCHEMA_VIOLATIONS_MAX, TOPICS_PER_TENANT_MAX
+from forestall.ports.change import Change, Receipt
+from forestall.projections.registry import CLOSED_POOL, load_registry
+from forestall.projections.worker_sessions import Session
 from forestall.server.api_registry import ENDPOINTS
 from forestall.store.memory import MemoryStore
 from tests.asgi import VERBS, Door, assert_coded, opened

@@ -9,11 +9,13 @@ import msgspec
 import pytest
 
 from forestall.audit.record import Record
-from forestall.control import announce, tail
-from forestall.control.ports import Change, StoreUnavailableError
 from forestall.control.records import SALT_BYTES
 from forestall.identity.roles import Role
 from forestall.jobs.lifecycle import Event
+from forestall.ports.change import Change
+from forestall.ports.store import StoreUnavailableError
+from forestall.projections import log_listeners as announce
+from forestall.projections import log_reader as tail
 from forestall.server import stream
 from forestall.store.memory import MemoryStore
 from tests.asgi import Door

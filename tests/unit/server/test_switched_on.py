@@ -16,12 +16,12 @@ import pytest
 from click.testing import CliRunner
 
 from forestall.cli.main import cli
-from forestall.control.output_ports import OutputMeans
 from forestall.control.publish import activate, compile_files
 from forestall.output.detectors.named import PERSON, named_entity
 from forestall.output.findings import Detector, Sighting
+from forestall.policy.output_verdict import detectors_for, missing_classes
 from forestall.policy.problems import PolicyError
-from forestall.policy.verdict import detectors_for, missing_classes
+from forestall.ports.output import OutputMeans
 from forestall.server.keyring import load_keyring
 from forestall.server.names import load_names, reader_of
 from forestall.server.scanning import ScanThreads

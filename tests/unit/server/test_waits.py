@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from forestall.control.announce import Announcer
 from forestall.identity.roles import Role
 from forestall.limits import STREAMS_PER_KEY_MAX
+from forestall.projections.log_listeners import Announcer
 from tests.asgi import Door, assert_coded
 from tests.e2e.harness import ALLOWED_JOB, HELD_JOB, Reply
 from tests.streams import Opened

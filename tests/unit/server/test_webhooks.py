@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from forestall.control.hooks import load_hooks
 from forestall.control.webhooks import sweep_links
 from forestall.identity.roles import Role
 from forestall.jobs.webhook import Reach, verify_signature
 from forestall.limits import WEBHOOK_TRIES_MAX, WEBHOOKS_PER_TENANT_MAX
+from forestall.projections.webhooks import load_hooks
 from forestall.server.deliver import Deliverer
 from forestall.server.post import DeliveryError
 from tests.asgi import Door, FailingStore, assert_coded, opened

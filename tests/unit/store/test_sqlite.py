@@ -20,17 +20,10 @@ import pytest
 
 from forestall.audit.chain import Link, verify_links
 from forestall.audit.record import Record
-from forestall.control.ports import (
-    Change,
-    JobAbsent,
-    JobFilter,
-    PutJob,
-    Receipt,
-    StoreBusyError,
-    StoreUnavailableError,
-)
 from forestall.jobs.job import DecisionRecord, Job, JobState, Stage
 from forestall.policy.rules import Effect
+from forestall.ports.change import Change, JobAbsent, PutJob, Receipt
+from forestall.ports.store import JobFilter, StoreBusyError, StoreUnavailableError
 from forestall.store import group, schema, writer
 from forestall.store.queries import blocks
 from forestall.store.sqlite import SqliteStore
@@ -425,7 +418,7 @@ def test_a_full_disk_refuses_and_recovers(path: Path) -> None:
 _LIMITED_FILE_SIZE = """
 import asyncio, resource, sys
 from pathlib import Path
-from forestall.control.ports import StoreUnavailableError
+from forestall.ports.store import StoreUnavailableError
 from tests.unit.store.test_sqlite import a_birth, the_log
 from forestall.store.sqlite import SqliteStore
 from forestall.audit.chain import verify_links
@@ -528,7 +521,7 @@ def test_what_was_acknowledged_survives_a_kill(path: Path) -> None:
 _SUBMITS_200 = """
 import asyncio, sys
 from pathlib import Path
-from forestall.control.ports import Receipt
+from forestall.ports.change import Receipt
 from tests.unit.store.test_sqlite import a_birth, submit_all
 from forestall.store.sqlite import SqliteStore
 

@@ -1,6 +1,6 @@
 """The detectors of what only a policy knows: which hosts and which folders are ours.
 
-Entries were read strictly (`policy/output_language.py`): names, addresses and ranges of hosts;
+`policy/language/output_reader.py` read the entries strictly: names, addresses and ranges of hosts;
 absolute folders.
 """
 

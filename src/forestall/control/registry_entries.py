@@ -1,0 +1,99 @@
+"""Declare a topic, a pool or a schema, or end it: commit the entry with its record, then hold it.
+
+What is asked for is judged by the verbs (topics.py, pools.py, schemas.py); here nothing is decided.
+"""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+
+from forestall.audit.record import Record, Value
+from forestall.control.plane import Plane
+from forestall.control.records import SALT_BYTES
+from forestall.errors import ConflictError
+from forestall.ports.change import Change, DropEntry, Precondition, PutEntry, RegistryEntry
+from forestall.projections.registry import Known
+
+T = TypeVar("T")
+
+
+class RegistryFullError(ConflictError):
+    """The tenant has as many topics, pools or schemas as it may have; remove one first."""
+
+    code, http_status = "registry_full", 409
+
+
+async def put_entry(
+    plane: Plane,
+    known: Known[T] | None,
+    *,
+    tenant: str,
+    kind: str,
+    name: str,
+    body: bytes,
+    actor: str,
+    data: dict[str, Value],
+    expect: tuple[Precondition, ...] = (),
+) -> None:
+    """Commit an entry with its record, then hold it. Raises PreconditionFailedError."""
+    now_us = plane.clock.now_us()
+    entry = RegistryEntry(
+        tenant=tenant,
+        kind=kind,
+        name=name,
+        revision=known.entry.revision + 1 if known else 1,
+        updated_at_us=now_us,
+        body=body,
+    )
+    record = _record(plane, entry, "changed" if known else "created", actor, now_us, data)
+    await plane.commit(Change(expect=expect, puts=(PutEntry(entry),), records=(record,)))
+    plane.registry.hold(entry)
+    plane.workers.rerouted()
+    plane.workers.wake_all()
+
+
+async def drop_entry(
+    plane: Plane, known: Known[T], *, actor: str, data: dict[str, Value] | None = None
+) -> None:
+    """Commit the end of an entry with its record. Raises PreconditionFailedError."""
+    entry, now_us = known.entry, plane.clock.now_us()
+    record = _record(plane, entry, "removed", actor, now_us, data or {})
+    await plane.commit(Change(puts=(DropEntry(entry),), records=(record,)))
+    plane.registry.drop(entry)
+    plane.workers.rerouted()
+    plane.workers.wake_all()
+
+
+def _record(
+    plane: Plane,
+    entry: RegistryEntry,
+    what: str,
+    actor: str,
+    now_us: int,
+    data: dict[str, Value],
+) -> Record:
+    return Record(
+        kind=f"{entry.kind}.{what}",
+        at_us=now_us,
+        tenant=entry.tenant,
+        actor=actor,
+        salt=plane.random.token(SALT_BYTES).hex(),
+        data={"name": entry.name, "revision": entry.revision, **data},
+    )
+
+
+def require_room(known: Mapping[str, object], name: str, most: int, what: str) -> None:
+    """Raises RegistryFullError when another name does not fit."""
+    if name not in known and len(known) >= most:
+        raise RegistryFullError(f"a tenant has at most {most} {what}; remove one first")
+
+
+def fields(value: msgspec.Struct) -> dict[str, Value]:
+    """What a record says of a value: its fields but the name."""
+    plain = msgspec.to_builtins(value).items()
+    return {
+        name: tuple(item) if isinstance(item, list) else item
+        for name, item in plain
+        if name != "name"
+    }

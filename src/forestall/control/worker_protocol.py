@@ -1,0 +1,215 @@
+"""A worker comes, waits for work, and says that it is still at it. Dispatching is `dispatch`."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+import msgspec
+
+from forestall.control.check_output import clean_texts
+from forestall.control.complete import NotThisWorkerError, record_refusal, require_lease
+from forestall.control.dispatch import Dispatched
+from forestall.control.moves import Move, commit_move
+from forestall.control.plane import Plane
+from forestall.control.recover import take_back
+from forestall.errors import (
+    ConflictError,
+    InvalidRequestError,
+    LimitExceededError,
+    UnavailableError,
+)
+from forestall.identity.credentials import Subject, WorkerGrant
+from forestall.jobs.job import Job, JobState
+from forestall.jobs.lifecycle import Event, IllegalStateError
+from forestall.limits import WORKER_PARALLEL_MAX, WORKERS_PER_TENANT_MAX
+from forestall.policy.globs import GlobError, compile_globs
+from forestall.ports.store import PreconditionFailedError
+from forestall.projections.leases import Held
+from forestall.projections.worker_sessions import Session
+
+
+class WorkerUnknownError(ConflictError):
+    """The worker is not registered (the server was restarted, say): register, then ask again."""
+
+    code, http_status = "worker_not_registered", 409
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker says of itself; it narrows the grant, never widens it."""
+
+    topics: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    max_parallel: int = 1
+
+
+class Beat(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker says of one job that it runs."""
+
+    job_id: str
+    lease_id: str
+    started: bool = True  # False: it is kept for later and nothing of it was done
+    progress: str = ""
+    percent: int = 0
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """A job that the worker must stop: it does not hold it any more."""
+
+    job_id: str
+    state: str
+    reason: str
+
+
+def register(plane: Plane, subject: Subject, worker_id: str, wanted: Wanted) -> Session:
+    """Take up a worker, in place of an earlier session of the same worker."""
+    grant = _grant(subject, worker_id)
+    if not 1 <= wanted.max_parallel <= WORKER_PARALLEL_MAX:
+        raise InvalidRequestError(f"`max_parallel` is 1 to {WORKER_PARALLEL_MAX}")
+    known = plane.workers.get(subject.tenant, grant.worker_id)
+    if known is None and plane.workers.count(subject.tenant) >= WORKERS_PER_TENANT_MAX:
+        raise LimitExceededError(f"a tenant has at most {WORKERS_PER_TENANT_MAX} workers")
+    try:
+        compile_globs(wanted.topics)
+    except GlobError as cause:
+        raise InvalidRequestError(f"`topics`: {cause}") from cause
+    session = Session(
+        subject.tenant,
+        grant,
+        key_id=subject.key_id,
+        topics=wanted.topics,
+        capabilities=wanted.capabilities,
+        max_parallel=wanted.max_parallel,
+        now_us=plane.clock.now_us(),
+    )
+    plane.workers.add(session)
+    return session
+
+
+def session_of(plane: Plane, subject: Subject, worker_id: str) -> Session:
+    """The session of the worker that asks. Raises WorkerUnknownError, NotThisWorkerError."""
+    grant = _grant(subject, worker_id)
+    session = plane.workers.get(subject.tenant, grant.worker_id)
+    if session is None or session.key_id != subject.key_id:
+        raise WorkerUnknownError("this worker is not registered; register it and ask again")
+    session.last_seen_us = plane.clock.now_us()
+    return session
+
+
+async def require_itself(plane: Plane, subject: Subject, worker_id: str, *, what: str) -> None:
+    """Raises NotThisWorkerError, and records it, when a worker speaks for another one."""
+    try:
+        _grant(subject, worker_id)
+    except NotThisWorkerError as error:
+        await record_refusal(plane, subject, error.code, what=what, named=worker_id)
+        raise
+
+
+def _grant(subject: Subject, worker_id: str) -> WorkerGrant:
+    if subject.worker is None or subject.worker.worker_id != worker_id:
+        raise NotThisWorkerError("the credential is not the one of this worker")
+    return subject.worker
+
+
+async def wait_for_work(plane: Plane, session: Session, *, seconds: float) -> None:
+    """Return when something that the worker can serve may be waiting, or the time is over.
+
+    The caller looks at the queue before it waits. Cancelled, it passes a wake-up on.
+    """
+    plane.workers.idle(session)
+    try:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(session.work.wait(), seconds)
+    except BaseException:
+        if session.work.is_set():
+            plane.workers.wake_all()
+        raise
+    finally:
+        plane.workers.busy(session)
+
+
+async def beat(plane: Plane, session: Session, beats: Sequence[Beat]) -> list[Lost]:
+    """Renew the leases of the jobs named; those that the worker must stop instead."""
+    lost: list[Lost] = []
+    begun: list[Job] = []
+    told: list[tuple[Held, str]] = []
+    now_us = plane.clock.now_us()
+    for said in beats:
+        held = plane.leases.get(session.tenant, said.job_id)
+        lease = held.job.lease if held is not None else None
+        if held is None or lease is None or lease.worker != session.id or lease.id != said.lease_id:
+            lost.append(await _lost(plane, session, said))
+            continue
+        plane.leases.renew(held, expires_at_us=now_us + plane.lease_us)
+        held.percent = said.percent
+        if said.progress != held.said:
+            told.append((held, said.progress))
+        if said.started and held.job.state is JobState.DISPATCHED:
+            begun.append(held.job)
+    await asyncio.gather(*(_started(plane, job, now_us=now_us) for job in begun))
+    await _show_progress(plane, told)
+    return lost
+
+
+async def _show_progress(plane: Plane, told: Sequence[tuple[Held, str]]) -> None:
+    """Show what workers say of their jobs, without what may not be read; until then nothing."""
+    for held, text in told:
+        held.said, held.progress = text, ""
+        try:
+            (clean,) = await clean_texts(plane, held.job, (text,))
+        except UnavailableError:
+            clean, held.said = "", ""  # the next beat says it again
+        if held.said == text:  # or a later beat said something else meanwhile
+            held.progress = clean
+
+
+async def renew(plane: Plane, subject: Subject, job_id: str, lease_id: str) -> tuple[Job, int]:
+    """Whoever claimed a job is still at it; the job, and when the lease ends now (µs)."""
+    job = await require_lease(plane, subject, job_id, lease_id, what="renew")
+    now_us = plane.clock.now_us()
+    expires_at_us = now_us + plane.lease_us
+    held = plane.leases.get(job.tenant, job.id)
+    if held is not None:
+        plane.leases.renew(held, expires_at_us=expires_at_us)
+    if job.state is JobState.DISPATCHED:
+        job = await _started(plane, job, now_us=now_us)
+    return job, expires_at_us
+
+
+async def _lost(plane: Plane, session: Session, said: Beat) -> Lost:
+    view = await plane.store.job(session.tenant, said.job_id)
+    lease = view.job.lease if view is not None else None
+    if view is None or lease is None or (lease.worker, lease.id) != (session.id, said.lease_id):
+        return Lost(said.job_id, "UNKNOWN", "this worker does not hold the job")
+    return Lost(said.job_id, view.job.state.value, view.job.failure_reason or "the lease ended")
+
+
+async def _started(plane: Plane, job: Job, *, now_us: int) -> Job:
+    assert job.lease is not None
+    move = Move(job=job, event=Event.STARTED, actor=job.lease.worker)
+    try:
+        return await commit_move(plane, move, now_us=now_us)
+    except PreconditionFailedError:  # it ended meanwhile: the next beat says so
+        return job
+
+
+async def give_back(plane: Plane, given: Sequence[Dispatched]) -> None:
+    """The worker hung up before it was told of these jobs: nobody can have begun them."""
+    for item in given:
+        with contextlib.suppress(UnavailableError):  # then it is tried again by itself
+            await take_back(plane, item.job)
+
+
+async def hand_back(plane: Plane, subject: Subject, job_id: str, lease_id: str) -> Job:
+    """A worker that stops gives back a job that it has not begun."""
+    job = await require_lease(plane, subject, job_id, lease_id, what="hand_back")
+    move = Move(job=job, event=Event.RETURNED, actor=_grant(subject, _id(job)).worker_id)
+    try:
+        return await commit_move(plane, move, now_us=plane.clock.now_us(), first=True)
+    except IllegalStateError as error:  # it said before that it began
+        await record_refusal(plane, subject, error.code, what="hand_back", job=job)
+        raise
+
+
+def _id(job: Job) -> str:
+    assert job.lease is not None
+    return job.lease.worker

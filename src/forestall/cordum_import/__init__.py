@@ -1,0 +1,1 @@
+"""Read policy files of Cordum and write ours: `forestall policy convert`."""

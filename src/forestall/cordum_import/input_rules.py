@@ -1,0 +1,253 @@
+"""The peer's input rules, tenants and switches → ours, or exactly what to write instead."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from forestall.cordum_import.match import converted_texts, converted_topics
+from forestall.cordum_import.yaml_writer import (
+    ConvertedRule,
+    Notes,
+    converted_scope,
+    converted_words,
+    decision_word,
+    literal_glob,
+    rule_id_of,
+    yaml_flow,
+)
+from forestall.policy.arguments import ArgumentError, compile_pattern
+from forestall.policy.content import PAYLOAD_DETECTORS
+from forestall.policy.language.document import Mapping, plain_value
+from forestall.policy.language.reader import Reader
+
+RULE_KEYS = (
+    "id",
+    "tier",
+    "selector",
+    "enabled",
+    "severity",
+    "description",
+    "match",
+    "decision",
+    "reason",
+)
+SCANNERS = ("scanners", "detectors")
+_SIZES = ("input_size_gt", "max_input_bytes")
+_MATCH_KEYS = (
+    "tenants",
+    "topics",
+    "capabilities",
+    "risk_tags",
+    *SCANNERS,
+    "content_patterns",
+    "keywords",
+    "content_types",
+    *_SIZES,
+    "scope",
+)
+_DETECTOR_OF = {
+    "prompt-injection": "prompt_injection",
+    "secrets": "secret",
+    "secret_leak": "secret",
+    "path-traversal": "path_traversal",
+    "pii": "personal_data",
+}
+_BYTES_MAX = 2**53 - 1
+_NO_SCOPE = "compare the items with `args`, such as args: {$.items[0].category: {in: [food]}}"
+_NO_CRITERION = (
+    "write it under `rules`; there it decides whatever the content is, so put it before the rule"
+    " that allows"
+)
+
+
+def converted_input_rules(reader: Reader, top: Mapping, head_notes: Notes) -> list[ConvertedRule]:
+    """Our input rules: one for each of the peer's, two where its size stood for itself."""
+    node = reader.child(top, "input_rules") if "input_rules" in top.entries else None
+    if node is None:
+        return []
+    return [
+        rule
+        for entry in reader.mappings(node, "`input_rules`", most=10_000)
+        for rule in _rules(reader, entry, head_notes)
+    ]
+
+
+def _rules(reader: Reader, entry: Mapping, head_notes: Notes) -> list[ConvertedRule]:
+    reader.known_keys(entry, RULE_KEYS, "the peer's input rule")
+    if "enabled" in entry.entries and reader.boolean(entry, "enabled") is False:
+        head_notes.add(entry, "the input rule that stood here was not enabled and is left out")
+        return []
+    notes = Notes()
+    converted_scope(reader, entry, notes)
+    body: dict[str, Any] = {"id": rule_id_of(reader, entry, notes)}
+    body["decision"] = _decision(reader, entry, notes)
+    converted_words(reader, entry, body, notes)
+    node = reader.child(entry, "match") if "match" in entry.entries else None
+    block = reader.mapping(node, "`match`") if node is not None else None
+    if block is None:
+        reader.problem(entry, "an input rule without a `match`", _NO_CRITERION)
+        return []
+    return _by_content(reader, entry, block, body, notes)
+
+
+def _decision(reader: Reader, entry: Mapping, notes: Notes) -> str:
+    decision = decision_word(reader, entry, notes)
+    if decision not in ("deny", "require_approval"):
+        reader.problem(
+            entry.entries["decision"][1],
+            f"an input rule that says `{decision}`",
+            "content can only tighten: deny or require_approval",
+        )
+    return decision
+
+
+def _by_content(
+    reader: Reader, entry: Mapping, block: Mapping, body: dict[str, Any], notes: Notes
+) -> list[ConvertedRule]:
+    """The rule on its criteria; beside it one on the size, which the peer asked about alone."""
+    reader.known_keys(block, _MATCH_KEYS, "the peer's input `match`")
+    fields: dict[str, Any] = {}
+    converted_topics(reader, block, fields)
+    converted_texts(reader, block, fields, notes)
+    if "scope" in block.entries:
+        reader.problem(block.entries["scope"][0], "`scope` has no counterpart here", _NO_SCOPE)
+    criteria = converted_criteria(reader, block, notes, PAYLOAD_DETECTORS)
+    if "content_types" in criteria:
+        notes.add(
+            block.entries["content_types"][0],
+            "here a prompt alone is text/plain, anything else application/json",
+        )
+    sizes = [
+        size
+        for key in _SIZES
+        if key in block.entries
+        and (size := reader.integer(block, key, minimum=0, maximum=_BYTES_MAX)) is not None
+    ]
+    if not criteria and not set(_SIZES) & block.entries.keys() and "scope" not in block.entries:
+        reader.problem(block, "an input rule that says nothing of the content", _NO_CRITERION)
+    rules = []
+    if criteria:
+        match = {**fields, **criteria}
+        rules.append(ConvertedRule(entry, notes.lines, {**body, "match": match}))
+    if sizes:
+        size_notes = [] if criteria else notes.lines
+        name = body["id"]
+        if criteria:
+            name = f"{name[:123]}-size"
+            size_notes = ["its size alone was enough, so that is a rule of its own here"]
+        match = {**fields, "size_gt": min(sizes)}
+        rules.append(ConvertedRule(entry, size_notes, {**body, "id": name, "match": match}))
+    return rules
+
+
+def converted_criteria(
+    reader: Reader, block: Mapping, notes: Notes, known: Sequence[str]
+) -> dict[str, Any]:
+    """Our criteria of a content, but for its size; `known` are the detectors it may name."""
+    criteria: dict[str, Any] = {}
+    detectors = _detectors(reader, block, notes, known)
+    if detectors:
+        criteria["detectors"] = detectors
+    if "keywords" in block.entries:
+        criteria["keywords"] = list(reader.words(block, "keywords"))
+    if "content_patterns" in block.entries:
+        criteria["patterns"] = _patterns(reader, block)
+        notes.add(block.entries["content_patterns"][0], "`content_patterns` is `patterns` here")
+    if len(criteria) > 1:
+        notes.add(block, f"all of {', '.join(criteria)} must find something here")
+    if "content_types" in block.entries:
+        criteria["content_types"] = [
+            literal_glob(word) for word in reader.words(block, "content_types")
+        ]
+    return criteria
+
+
+def _detectors(reader: Reader, block: Mapping, notes: Notes, known: Sequence[str]) -> list[str]:
+    found: dict[str, None] = {}
+    for key in SCANNERS:
+        if key not in block.entries:
+            continue
+        for word in reader.words(block, key):
+            name = _DETECTOR_OF.get(word, word)
+            if name not in known:
+                reader.problem(
+                    block.entries[key][1],
+                    f"there is no detector `{word}` here",
+                    f"detectors: {', '.join(known)}; or say with `patterns` what it looks for",
+                )
+                continue
+            found[name] = None
+            if name != word:
+                notes.add(block.entries[key][1], f"`{word}` is `{name}` here")
+        if key != "detectors":
+            notes.add(block.entries[key][0], f"`{key}` is `detectors` here")
+    return list(found)
+
+
+def _patterns(reader: Reader, block: Mapping) -> list[str]:
+    patterns = list(reader.words(block, "content_patterns"))
+    for text in patterns:
+        try:
+            compile_pattern(text)
+        except ArgumentError as cause:
+            reader.problem(
+                block.entries["content_patterns"][1],
+                f"`{text[:60]}`: {cause}",
+                "the peer left the whole rule out, in silence, for a pattern that it did not take",
+            )
+    return patterns
+
+
+# -- what is said about tenants, and what switches things on --
+
+
+def refused_tenants(reader: Reader, top: Mapping) -> None:
+    """Each entry under `tenants` is a problem that holds the rule to write."""
+    node = top.entries["tenants"][1]
+    tenants = reader.mapping(node, "`tenants`")
+    for tenant, (key, value) in tenants.entries.items() if tenants is not None else ():
+        said = reader.mapping(value, f"tenant `{tenant}`")
+        if said is not None and not said.entries:
+            reader.problem(key, f"tenant `{tenant}` says nothing", "leave it out")
+        for name, (place, listed) in said.entries.items() if said is not None else ():
+            reader.problem(
+                place,
+                f"`{name}` of tenant `{tenant}` is not converted",
+                _instead_of(tenant, name, plain_value(listed)),
+            )
+
+
+def _instead_of(tenant: str, name: str, value: Any) -> str:
+    who = f"tenants: {yaml_flow([literal_glob(tenant)])}"
+    if name in ("allow_topics", "deny_topics"):
+        decision = name.partition("_")[0]
+        return (
+            "the peer read it only where no rule applied; if it is meant, write a rule:"
+            f" {{id: {decision}-topics, decision: {decision},"
+            f" match: {{{who}, topics: {yaml_flow(value)}}}}}"
+        )
+    if name == "mcp":
+        return (
+            "write rules: {id: no-tools, decision: deny,"
+            f" match: {{{who}, mcp: {{tools: [name]}}}}}} and the like"
+        )
+    if name == "max_concurrent_jobs":
+        return (
+            "nothing enforced it; write it as a constraint of the rules that allow:"
+            f" constraints: {{budgets: {{max_concurrent_jobs: {yaml_flow(value)}}}}}"
+        )
+    if name in ("allowed_repo_hosts", "denied_repo_hosts"):
+        return (
+            "nothing enforced it; write a rule over the host that is derived from the payload:"
+            f" match: {{{who}, labels: {{url_host: {yaml_flow(value)}}}}}"
+        )
+    return "leave it out"
+
+
+def noted_switches(reader: Reader, top: Mapping, notes: Notes) -> None:
+    """`input_policy`, which nothing ever read, is left out."""
+    if "input_policy" in top.entries:
+        notes.add(
+            top.entries["input_policy"][0],
+            "`input_policy` was never read and is left out; input rules are always on here, look at"
+            " the whole payload, and what fails denies",
+        )

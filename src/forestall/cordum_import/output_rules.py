@@ -1,0 +1,149 @@
+"""The peer's rules about results → ours, or exactly what to write instead."""
+
+from typing import Any
+
+from forestall.cordum_import.input_rules import RULE_KEYS, SCANNERS, converted_criteria
+from forestall.cordum_import.match import converted_texts, converted_topics
+from forestall.cordum_import.yaml_writer import (
+    ConvertedRule,
+    Notes,
+    converted_scope,
+    converted_words,
+    rule_id_of,
+)
+from forestall.policy.language.document import Mapping, plain_value
+from forestall.policy.language.reader import Reader
+from forestall.policy.rules import Verdict
+
+_SIZES = ("output_size_gt", "max_output_bytes")
+_MATCH_KEYS = (
+    "tenants",
+    "topics",
+    "capabilities",
+    "risk_tags",
+    *SCANNERS,
+    "content_patterns",
+    "keywords",
+    "content_types",
+    *_SIZES,
+    "has_error",
+)
+_DETECTORS = ("personal_data", "prompt_injection", "secret")
+_BYTES_MAX = 2**53 - 1
+_EVERYTHING = {"topics": ["*"]}
+
+
+def converted_output_rules(reader: Reader, top: Mapping, head_notes: Notes) -> list[ConvertedRule]:
+    """Our rules about results: one for each of the peer's, two where its size stood for itself."""
+    node = reader.child(top, "output_rules") if "output_rules" in top.entries else None
+    entries = list(reader.mappings(node, "`output_rules`", most=10_000)) if node is not None else []
+    if _switched_off(reader, top, head_notes, len(entries)):
+        return []
+    return [rule for entry in entries for rule in _rules(reader, entry, head_notes)]
+
+
+def _switched_off(reader: Reader, top: Mapping, notes: Notes, count: int) -> bool:
+    """The peer's rules were in force when it was enabled, or when no `fail_mode` was written."""
+    if "output_policy" not in top.entries:
+        return False
+    key, node = top.entries["output_policy"]
+    block = reader.mapping(node, "`output_policy`")
+    if block is not None:
+        reader.known_keys(block, ("enabled", "fail_mode"), "`output_policy`")
+    said = plain_value(block) if block is not None and block.entries else {}
+    if said.get("enabled") is False and ("fail_mode" in said or not count):
+        left = f"; the {count} output rules that it switched off are left out" if count else ""
+        notes.add(key, f"`output_policy` was switched off and is left out{left}")
+        return True
+    if count and said.get("enabled") is not True and said:
+        notes.add(key, "CHECK THIS: were the output rules in force? Here they are")
+    notes.add(
+        key,
+        "`output_policy` is left out: results are always checked here, secrets are removed where no"
+        " rule speaks, and a result that cannot be checked is withheld",
+    )
+    return False
+
+
+def _rules(reader: Reader, entry: Mapping, head_notes: Notes) -> list[ConvertedRule]:
+    reader.known_keys(entry, RULE_KEYS, "the peer's output rule")
+    if "enabled" in entry.entries and reader.boolean(entry, "enabled") is False:
+        head_notes.add(entry, "the output rule that stood here was not enabled and is left out")
+        return []
+    notes = Notes()
+    converted_scope(reader, entry, notes)
+    body: dict[str, Any] = {"id": rule_id_of(reader, entry, notes)}
+    verdict = _verdict(reader, entry, notes)
+    body["decision"] = verdict.value
+    converted_words(reader, entry, body, notes)
+    node = reader.child(entry, "match") if "match" in entry.entries else None
+    block = reader.mapping(node, "`match`") if node is not None else None
+    if block is None or not block.entries:
+        notes.add(entry, "an output rule without `match` matched every result")
+        return [ConvertedRule(entry, notes.lines, {**body, "match": dict(_EVERYTHING)})]
+    return _by_content(reader, entry, block, body, notes, verdict)
+
+
+def _verdict(reader: Reader, entry: Mapping, notes: Notes) -> Verdict:
+    if "decision" not in entry.entries:
+        notes.add(entry, "the rule had no `decision`")
+        return Verdict.QUARANTINE
+    word = (reader.text(entry, "decision") or "").strip().lower()
+    try:
+        return Verdict(word)
+    except ValueError:
+        notes.add(entry.entries["decision"][1], f"`{word}` is `quarantine` here")
+        return Verdict.QUARANTINE
+
+
+def _by_content(
+    reader: Reader,
+    entry: Mapping,
+    block: Mapping,
+    body: dict[str, Any],
+    notes: Notes,
+    verdict: Verdict,
+) -> list[ConvertedRule]:
+    """The rule on its criteria; beside it one on the size, which the peer asked about alone."""
+    reader.known_keys(block, _MATCH_KEYS, "the peer's output `match`")
+    fields: dict[str, Any] = {}
+    converted_topics(reader, block, fields)
+    converted_texts(reader, block, fields, notes)
+    if "capabilities" in block.entries:
+        notes.add(block.entries["capabilities"][0], "the peer looked at `requires` here as well")
+    if "has_error" in block.entries:
+        reader.problem(
+            block.entries["has_error"][0],
+            "`has_error` has no counterpart here",
+            "errors are cleaned by the same rules as results: leave it out",
+        )
+    criteria = converted_criteria(reader, block, notes, _DETECTORS)
+    if "patterns" in criteria:
+        notes.add(
+            block.entries["content_patterns"][0],
+            "the peer took every result for a match of such a rule; here the patterns decide",
+        )
+    if "content_types" in criteria:
+        notes.add(
+            block.entries["content_types"][0],
+            "here a result that is one text is text/plain, anything else application/json",
+        )
+    sizes = [
+        size
+        for key in _SIZES
+        if key in block.entries
+        and (size := reader.integer(block, key, minimum=0, maximum=_BYTES_MAX)) is not None
+    ]
+    by_size = {"size_gt": min(sizes)} if sizes else {}
+    if sizes and criteria and verdict is not Verdict.ALLOW:
+        name = f"{body['id'][:123]}-size"
+        alone = ["its size alone was enough, so that is a rule of its own here"]
+        rest = {**fields, **by_size}
+        return [
+            ConvertedRule(entry, notes.lines, {**body, "match": {**fields, **criteria}}),
+            ConvertedRule(entry, alone, {**body, "id": name, "match": rest}),
+        ]
+    if sizes and criteria:
+        notes.add(block, "size and content must both fit here: an allow that is narrower")
+    match = {**fields, **criteria, **by_size} or dict(_EVERYTHING)
+    return [ConvertedRule(entry, notes.lines, {**body, "match": match})]

@@ -1,0 +1,138 @@
+"""What the conversion writes with: values as YAML, literal globs, names, comments."""
+
+import json
+import re
+from typing import Any, NamedTuple
+
+from forestall.policy.language.document import Mapping, Node, plain_value
+from forestall.policy.language.reader import Reader
+
+_DECISIONS = {
+    "allow": "allow",
+    "permit": "allow",
+    "deny": "deny",
+    "block": "deny",
+    "require_approval": "require_approval",
+    "require-approval": "require_approval",
+    "require_human": "require_approval",
+    "allow_with_constraints": "allow_with_constraints",
+    "allow-with-constraints": "allow_with_constraints",
+    "throttle": "throttle",
+}
+_NO_TIERS = (
+    "a client chose its tier with labels, and a job's allow went before a global deny;"
+    " here each file is a layer with a `priority`, and the strictest decision stands"
+)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
+_BARE = re.compile(r"[a-z_]+")
+
+
+class ConvertedRule(NamedTuple):
+    """One rule as it will be written: comments, then keys in order."""
+
+    place: Node
+    notes: list[str]
+    body: dict[str, Any]
+
+
+class Notes:
+    """Comments about one rule (or the head of the file), each with the line it came from."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def add(self, node: Node, text: str) -> None:
+        """Note a change."""
+        said = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+        self.lines.append(f"line {node.line}: {said}")
+
+
+def yaml_flow(value: Any) -> str:
+    """A value as YAML on one line; every text is quoted."""
+    if isinstance(value, dict):
+        pairs = (f"{_key(key)}: {yaml_flow(item)}" for key, item in value.items())
+        return "{" + ", ".join(pairs) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(yaml_flow(item) for item in value) + "]"
+    if isinstance(value, str):
+        return _quoted(value)
+    return json.dumps(value)
+
+
+def _key(text: str) -> str:
+    """A key of ours stays bare; any other text is quoted."""
+    return (
+        text if _BARE.fullmatch(text) and text not in ("null", "true", "false") else _quoted(text)
+    )
+
+
+def _quoted(text: str) -> str:
+    plain = json.dumps(text, ensure_ascii=False)
+    return "".join(char if char.isprintable() else _escaped(char) for char in plain)
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def literal_glob(text: str) -> str:
+    """The glob that matches exactly this text."""
+    return re.sub(r"([*?\[])", r"[\1]", text)
+
+
+def rule_id_of(reader: Reader, entry: Mapping, notes: Notes) -> str:
+    """The id of a rule, or one made from its line; ids are names here."""
+    written = reader.text(entry, "id", most=None) if "id" in entry.entries else None
+    if not written:
+        notes.add(entry, "the rule had no `id`")
+        return f"line-{entry.line}"
+    if _NAME.fullmatch(written):
+        return written
+    name = re.sub(r"[^A-Za-z0-9._:/-]", "-", written).lstrip("._:/-")[:128] or f"line-{entry.line}"
+    notes.add(entry.entries["id"][1], f"the id was `{written}`, which is not a name")
+    return name
+
+
+def decision_word(reader: Reader, entry: Mapping, notes: Notes) -> str:
+    """The decision of a rule in our word; what the peer did not know was a deny."""
+    if "decision" not in entry.entries:
+        notes.add(entry, "a rule without `decision` was a deny")
+        return "deny"
+    word = reader.text(entry, "decision") or ""
+    decision = _DECISIONS.get(word.strip().lower())
+    if decision is None:
+        notes.add(entry.entries["decision"][1], f"the unknown decision `{word}` was a deny")
+        return "deny"
+    if decision != word:
+        notes.add(entry.entries["decision"][1], f"`{word}` is `{decision}` here")
+    return decision
+
+
+def converted_words(reader: Reader, entry: Mapping, body: dict[str, Any], notes: Notes) -> None:
+    """`reason`, or else `description`, and `severity` of a rule about content."""
+    for key in ("reason", "description"):
+        text = reader.text(entry, key, most=None) if key in entry.entries else None
+        if text and "reason" not in body:
+            body["reason"] = text
+            if key != "reason":
+                notes.add(entry.entries[key][0], f"`{key}` is `reason` here")
+        elif text:
+            notes.add(entry.entries[key][0], f"{key}: {' '.join(text.split())}")
+    if "severity" in entry.entries:
+        body["severity"] = reader.text(entry, "severity") or ""
+
+
+def converted_scope(reader: Reader, block: Mapping, notes: Notes) -> None:
+    """`tier` and `selector`: the widest tier is what a file is here; others have no counterpart."""
+    tier = reader.text(block, "tier") if "tier" in block.entries else None
+    if tier in ("global", ""):
+        notes.add(block.entries["tier"][0], "`tier: global` is left out: there are no tiers")
+    elif tier is not None:
+        reader.problem(block.entries["tier"][1], f"there is no tier `{tier}` here", _NO_TIERS)
+    if "selector" in block.entries:
+        key, value = block.entries["selector"]
+        if plain_value(value):
+            reader.problem(key, "there is no `selector` here", _NO_TIERS)
+        else:
+            notes.add(key, "an empty `selector` is left out")

@@ -1,0 +1,311 @@
+"""What each Kubernetes, cloud, git or package-manager command in a text does, and to what.
+
+The shell room says which commands a text could run and what it knows of them; here their words are
+read for verb, resource and namespace. Whatever the shell room finds and this module did not read is
+reported without a verb. Manifests, plans and charts are not opened: what they hold is `unknown`.
+This module refuses to call a command `read` whose verb it could not read.
+"""
+
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from forestall.facts.cluster import tools as known
+from forestall.facts.cluster.tools import Tool, Words
+from forestall.facts.shell.commands import TEXT_BYTES_MAX, commands_in
+from forestall.facts.shell.preprocess import ascii_only, is_dense, variants, without_bodies
+from forestall.facts.shell.program_entry import NOTHING, Arg, Classes, classes
+from forestall.facts.shell.special_programs import judge
+from forestall.facts.shell.syntax_tree import grouped, parser, walk
+from forestall.facts.shell.word_expansion import WordReader
+
+FACTS_MAX: Final = 64  # facts reported; each one costs a decision
+DEPTH_MAX: Final = 6  # shell text inside shell text; the shell room follows further than this
+CHAIN_MAX: Final = 24  # `env nice env nice ...`: wrappers around one command
+STEPS_MAX: Final = 4_000  # commands read for one text
+RESOURCES_MAX: Final = 16  # resources of one command
+
+
+class ClusterClass(StrEnum):
+    """The kinds of effect such a command can have; the names are the shell room's."""
+
+    READ = "read"
+    WRITE = "write"
+    NETWORK = "network"
+    PRIVILEGED = "privileged"
+    DESTRUCTIVE = "destructive"
+    UNKNOWN = "unknown"
+
+
+class VerbFact(msgspec.Struct, frozen=True, kw_only=True):
+    """One command: what is "" is unknown, or has no meaning for this tool.
+
+    `tool` is the program's plain name (`k` is `kubectl`); for a program that is none of these tools
+    it is the program itself and `verb` is "". `verb` is in lower case, with its group where it has
+    one (`rollout undo`). `namespace` is a Kubernetes namespace ("*" for all), or the project,
+    profile or subscription of a cloud tool. READ stands alone, but for PRIVILEGED: reading secrets.
+    """
+
+    tool: str
+    verb: str
+    resource: str
+    namespace: str
+    classes: frozenset[ClusterClass]
+
+
+_READ: Final = classes("r")
+_UNKNOWN: Final = classes("u")
+_DANGER: Final = "dupnwr"
+_DRY_VERBS: Final = frozenset(("create", "apply", "delete", "patch", "scale", "label", "annotate"))
+_REMOTE: Final = ("git+", "http:", "https:", "file:", "git@", "ssh:", "git:", "github:", ".", "/")
+
+
+def _fact(
+    tool: str, kinds: Classes, verb: str = "", resource: str = "", namespace: str = ""
+) -> VerbFact:
+    if kinds - classes("rp"):
+        kinds -= _READ
+    return VerbFact(
+        tool=tool,
+        verb=verb,
+        resource=resource,
+        namespace=namespace,
+        classes=frozenset(ClusterClass(kind.value) for kind in kinds or _UNKNOWN),
+    )
+
+
+_UNKNOWN_FACT: Final = _fact("", _UNKNOWN)
+
+
+def verbs_in(text: str) -> tuple[VerbFact, ...]:
+    """Every command that `text` could run, without duplicates; never empty."""
+    if len(text) > TEXT_BYTES_MAX or len(text.encode("utf-8", "replace")) > TEXT_BYTES_MAX:
+        return (_UNKNOWN_FACT,)
+    reader = _Reader()
+    reader.read(text, 0)
+    found = dict.fromkeys(reader.facts)
+    for command in commands_in(text):
+        program, kinds = command.program, command.classes
+        tool = _tool_name(program)
+        missing = kinds - reader.seen.get(program, NOTHING) - _READ
+        if tool and program in reader.seen:
+            if missing:
+                found.setdefault(_fact(tool, missing))
+        elif tool:
+            found.setdefault(_fact(tool, kinds | _UNKNOWN))
+        else:
+            found.setdefault(_fact(program, kinds))
+    facts = tuple(found) or (_UNKNOWN_FACT,)
+    if len(facts) <= FACTS_MAX:
+        return facts
+    ranked = sorted(
+        facts, key=lambda one: min(_DANGER.index(kind.value[0]) for kind in one.classes)
+    )
+    return (*(one for one in ranked[: FACTS_MAX - 1] if one != _UNKNOWN_FACT), _UNKNOWN_FACT)
+
+
+def _tool_name(program: str) -> str:
+    if program in known.TOOLS:
+        return known.NAMES.get(program, program)
+    return "pip" if program.startswith("pip") and program[3:].replace(".", "").isdigit() else ""
+
+
+class _Reader:
+    """Reads the words of every command whose words stand in the text."""
+
+    def __init__(self) -> None:
+        self.facts: list[VerbFact] = []
+        self.seen: dict[str, Classes] = {}  # what the shell room says of the commands read here
+        self._values: dict[str, list[str]] = {}
+        self._steps = 0
+
+    def read(self, text: str, depth: int) -> None:
+        """Read one shell text; what is too deep or too dense is left to the shell room."""
+        if depth > DEPTH_MAX:
+            return
+        for variant in dict.fromkeys(variants(ascii_only(text.replace("\0", "")))):
+            short, _ = without_bodies(variant)
+            if is_dense(short) or self._steps > STEPS_MAX:
+                continue
+            source = short.encode("utf-8", "replace")
+            items, _, _ = walk(parser().parse(source).root_node, source)
+            words = WordReader(source, self._values)
+            for item in items:
+                if item.node.type != "command":
+                    continue
+                groups, _ = grouped(item.node)
+                line = [words.word(*group) for group in groups]
+                tries = {
+                    tuple(arg for word in line for arg in word.args(pick))
+                    for pick in range(max((len(word.guesses) for word in line), default=0))
+                }
+                for args in sorted(tries, key=str):
+                    self._run(args, depth, 0)
+
+    def _run(self, args: Sequence[Arg], depth: int, chain: int) -> None:
+        self._steps += 1
+        if not args or not args[0].literal or chain > CHAIN_MAX or self._steps > STEPS_MAX:
+            return
+        program = args[0].text.rpartition("/")[2]
+        rest = args[1:]
+        finding = judge(program, rest)
+        tool = _tool_name(program)
+        if tool:
+            own = finding.classes if finding is not None else NOTHING
+            said = own if finding is not None else _UNKNOWN
+            self.seen[program] = self.seen.get(program, NOTHING) | said
+            spec = known.TOOLS.get(program) or known.PACKAGES
+            self.facts.extend(_read_tool(tool, spec, rest, own))
+        elif program.startswith("python") and [arg.text for arg in rest[:2]] == ["-m", "pip"]:
+            kinds = judge("pip", rest[2:])
+            own = kinds.classes if kinds is not None else _UNKNOWN
+            self.facts.extend(_read_tool("pip", known.PACKAGES, rest[2:], own))
+        if finding is not None:
+            for text in finding.texts:
+                self.read(text, depth + 1)
+            for argv in finding.argvs:
+                self._run(argv, depth, chain + 1)
+
+
+def _read_tool(tool: str, spec: Tool, args: Sequence[Arg], own: Classes) -> Iterator[VerbFact]:
+    """The facts of one command; `own` is what the shell room says of it."""
+    read = known.scan(spec, args)
+    words, options = read.words, read.options
+    spaces = [value for name in spec.space for value in options.get(name, ())]
+    namespace = spaces[-1] if spaces else ""
+    kinds = own
+    odd = read.odd_at <= len(args) and spec in (known.KUBECTL, known.HELM, known.TERRAFORM)
+    if read.open or odd or len(set(spaces)) > 1 or any("$" in space for space in spaces):
+        kinds |= _UNKNOWN
+    for name, added in spec.raises.items():
+        if name in options or any(_shortens(option, name) for option in options):
+            kinds |= added
+    if not words or not words[0].literal or not read.odd_at:
+        asks = not args or all(arg.text in ("--version", "--help", "-h") for arg in args)
+        harmless = asks and not own - _READ
+        yield _fact(tool, _READ if harmless else kinds | _UNKNOWN, namespace=namespace)
+    elif spec is known.KUBECTL:
+        yield from _kubectl(read, kinds)
+    elif spec in (known.CLOUD, known.GITHUB):
+        yield _cloud(tool, read, kinds, namespace)
+    else:
+        yield _plain(tool, spec, read, kinds, namespace)
+
+
+def _shortens(option: str, name: str) -> bool:
+    """Whether a long option may be an abbreviation of another."""
+    return option.startswith("--") and len(option) > 3 and name.startswith(option)
+
+
+def _verb(spec: Tool, words: Sequence[Arg]) -> tuple[str, int]:
+    """The verb with its group, and how many words it takes; "" if it is not known."""
+    first = spec.aliases.get(words[0].text, words[0].text)
+    if first in spec.groups:
+        if len(words) > 1 and words[1].literal:
+            both = f"{first} {words[1].text}"
+            if both in spec.verbs:
+                return both, 2
+        return (first, 1) if first in spec.verbs else ("", 1)
+    return (first, 1) if first in spec.verbs else ("", 0)
+
+
+def _plain(tool: str, spec: Tool, read: Words, kinds: Classes, namespace: str) -> VerbFact:
+    """helm, terraform, docker, git, package managers."""
+    words = read.words
+    verb, taken = _verb(spec, words)
+    if not verb or read.odd_at < taken:
+        return _fact(tool, kinds | _UNKNOWN, namespace=namespace)
+    own = spec.verbs[verb]
+    rest = [word.text for word in words[taken:]]
+    kinds = (kinds - _READ) | own if kinds - _READ else own
+    if spec is known.PACKAGES and any(text.startswith(_REMOTE) or "://" in text for text in rest):
+        kinds |= _UNKNOWN
+    if spec is known.GIT and verb == "push":
+        kinds |= classes("d") if any(ref.startswith(("+", ":")) for ref in rest) else NOTHING
+        kinds |= _UNKNOWN if read.odd_at <= len(words) else NOTHING
+    if spec is known.HELM and any("://" in text for text in rest):
+        kinds |= _UNKNOWN
+    resource = verb.rpartition(" ")[0] if spec is known.DOCKER else ""
+    if spec is known.GIT and verb in ("push", "fetch", "pull") and rest:
+        resource = rest[0] if rest[0].replace("-", "").replace("_", "").isalnum() else ""
+    return _fact(tool, kinds, verb, resource, namespace)
+
+
+def _kubectl(read: Words, kinds: Classes) -> Iterator[VerbFact]:
+    tool, words, options = "kubectl", read.words, read.options
+    verb, taken = _verb(known.KUBECTL, words)
+    spaces = [value for name in ("-n", "--namespace") for value in options.get(name, ())]
+    namespace = "*" if {"-A", "--all-namespaces"} & set(options) else (spaces or [""])[-1]
+    if not verb or read.odd_at < taken:
+        yield _fact(tool, kinds | _UNKNOWN, namespace=namespace)
+        return
+    sure = read.odd_at > len(words) and not read.open and "-f" not in options
+    sure = sure and not {"--filename", "-k", "--kustomize", "--kubeconfig", "-s"} & set(options)
+    dry = options.get("--dry-run") in (["client"], ["server"])
+    if dry and verb in _DRY_VERBS and not kinds & classes("pu"):
+        kinds = own = _READ
+    else:
+        own = known.KUBECTL.verbs[verb]
+        if verb == "create" and sure:
+            kinds -= _UNKNOWN  # the shell room takes it for `docker create`
+        if verb == "scale" and "0" in options.get("--replicas", ()):
+            own |= classes("d")
+    kinds = (kinds - _READ) | own
+    target = words[taken] if len(words) > taken else None
+    if target is None or verb in ("logs", "exec", "attach", "cp", "run", "debug", "port-forward"):
+        yield _fact(tool, kinds, verb, "", namespace)
+        return
+    if not target.literal or read.odd_at <= taken:
+        yield _fact(tool, kinds | _UNKNOWN, verb, "", namespace)
+        return
+    named = target.text.split(",")
+    # `delete pod/a secret/b` names a resource in each word.
+    named += [word.text for word in words[taken + 1 :] if "/" in word.text]
+    if len(named) > RESOURCES_MAX:
+        yield _fact(tool, kinds | _UNKNOWN, verb, "", namespace)
+    for name in named[:RESOURCES_MAX]:
+        short = name.partition("/")[0].partition(".")[0].lower()
+        resource = known.RESOURCES.get(short, name.partition("/")[0].lower())
+        guarded = resource in known.GUARDED or (verb == "create" and resource == "token")
+        whole = resource in ("all", "*") or not resource
+        extra = (classes("p") if guarded else NOTHING) | (_UNKNOWN if whole else NOTHING)
+        yield _fact(tool, kinds | extra, verb, resource, namespace)
+
+
+def _cloud(tool: str, read: Words, kinds: Classes, namespace: str) -> VerbFact:
+    """aws, gcloud, az...: the verb is the first word that does something."""
+    texts = [word.text.lower() if word.literal else "" for word in read.words[:7]]
+    if tool == "aws":
+        place = 1 if len(texts) > 1 else None
+    else:
+        place = next((at for at, text in enumerate(texts) if _doing(text)), None)
+    if place is None or "" in texts[: place + 1] or read.odd_at <= place:
+        return _fact(tool, kinds | _UNKNOWN, namespace=namespace)
+    verb = texts[place]
+    resource = " ".join(text for text in texts[:place] if text not in ("alpha", "beta"))
+    if not place:
+        resource = texts[1] if len(texts) > 1 and read.odd_at > 1 else ""
+    own = _doing(verb)
+    own = own or _UNKNOWN
+    if set(texts[: place + 1]) & known.GUARDED_SERVICES or verb in known.TOLD_VERBS:
+        own |= classes("p")
+    if any(part in verb for part in ("policy", "password", "credential", "token", "acl", "secret")):
+        own |= classes("p")
+    kinds = (kinds - _READ) | own if kinds - _READ else own
+    return _fact(tool, kinds, verb, resource, namespace)
+
+
+def _doing(word: str) -> Classes:
+    """What a cloud verb does, by its first part (`delete-bucket`, `delete`)."""
+    word = word.removeprefix("batch-").removeprefix("bulk-").removeprefix("admin-")
+    stem = word.partition("-")[0]
+    if word in known.GUARDED_VERBS or stem in known.GUARDED_VERBS:
+        return classes("pu") if stem in ("execute", "invoke", "exec", "rest", "call", "run", "send",
+                                         "ssh", "start") else classes("p")  # fmt: skip
+    if stem in known.LOSING or (stem in ("force", "schedule") and "delet" in word):
+        return classes("d")
+    if stem in known.CHANGING:
+        return classes("w")
+    return _READ if stem in known.LOOKING else NOTHING

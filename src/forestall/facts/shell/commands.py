@@ -1,0 +1,499 @@
+"""Every command that a shell text could run, each with the classes of its effects.
+
+The text is parsed with the real bash grammar and every simple command in it is judged, wherever
+it stands. Nothing is run, expanded from outside, or looked up on a disk. What cannot be parsed,
+resolved or known is reported as `unknown`; this module refuses to call such a thing `read`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from forestall.facts.shell import variables as naming
+from forestall.facts.shell.preprocess import (
+    STAND_IN,
+    ascii_only,
+    backticks,
+    is_dense,
+    is_strange,
+    variants,
+    without_bodies,
+)
+from forestall.facts.shell.program_entry import (
+    NOTHING,
+    READ,
+    UNKNOWN,
+    Arg,
+    Classes,
+    CommandClass,
+    classes,
+)
+from forestall.facts.shell.program_table import TABLE
+from forestall.facts.shell.special_programs import judge
+from forestall.facts.shell.syntax_tree import (
+    Item,
+    grouped,
+    missed_substitutions,
+    parser,
+    text_of,
+    walk,
+)
+from forestall.facts.shell.word_expansion import MAX_VALUE_CHARS, Word, WordReader, assignment_text
+from forestall.facts.shell.wrappers import RUNNERS, SHELLS, Finding
+from forestall.facts.shell.write_targets import plain_path, written
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+__all__ = ["Command", "CommandClass", "commands_in"]
+
+TEXT_BYTES_MAX: Final = 64 * 1024  # no honest command is longer, and every parse stays quick
+DEPTH_MAX: Final = 8  # shell text inside shell text; honest wrapping needs three
+COMMANDS_MAX: Final = 64  # distinct commands reported; each one costs a decision
+CHAIN_MAX: Final = 48  # `env nice env nice ...`: wrappers around one command
+STEPS_MAX: Final = 20_000  # words judged for one text, so that work stays linear in its length
+PARSED_BYTES_MAX: Final = 2 * TEXT_BYTES_MAX  # inner texts parsed for one text, together
+DATA_MAX: Final = 64  # literal texts remembered that a later command may run
+VALUES_MAX: Final = 8  # constants remembered for one variable
+LOOKAHEAD: Final = 16  # words considered after a suspect program name
+
+_DANGER: Final = (
+    CommandClass.DESTRUCTIVE,
+    CommandClass.UNKNOWN,
+    CommandClass.PRIVILEGED,
+    CommandClass.NETWORK,
+    CommandClass.WRITE,
+    CommandClass.READ,
+)
+_BIN: Final = frozenset(
+    f"{root}/{name}"
+    for root in ("", "/usr", "/usr/local", "/opt/homebrew", "/run/current-system/sw")
+    for name in ("bin", "sbin")
+)
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """One command: its program ("" when that cannot be known) and what it may do."""
+
+    program: str
+    classes: frozenset[CommandClass]
+
+
+_UNKNOWN_COMMAND: Final = Command(program="", classes=UNKNOWN)
+
+
+def commands_in(text: str) -> tuple[Command, ...]:
+    """Every command that `text` could run, in source order, without duplicates; never empty."""
+    if len(text) > TEXT_BYTES_MAX or len(text.encode("utf-8", "replace")) > TEXT_BYTES_MAX:
+        return (_UNKNOWN_COMMAND,)
+    reader = _Reader()
+    reader.read(text, 0)
+    return reader.result()
+
+
+class _Reader:
+    """Collects the commands of one text and of every text inside it."""
+
+    def __init__(self) -> None:
+        self._found: dict[Command, None] = {}
+        self._steps = 0
+        self._bytes = 0
+        self._data: dict[str, None] = {}
+        self._read_data: set[str] = set()
+        self._runs_data = False
+        self._loss: list[Callable[[str], object]] = []
+        self._values: dict[str, list[str]] = {}
+        self._defined: set[str] = set()
+        self._calls: dict[str, set[str]] = {}
+
+    # -- results --
+
+    def result(self) -> tuple[Command, ...]:
+        """What was found, after following the data that a command may run."""
+        for name in self._calls:
+            if self._calls_itself(name):
+                self._add(name, classes("d"))
+        for round_of in range(3):
+            fresh = [text for text in self._data if text not in self._read_data]
+            if not self._runs_data or not fresh:
+                break
+            self._read_data.update(fresh)
+            for text in fresh:
+                self.read(text, round_of + 1)
+        if any(lost(text) for lost in self._loss for text in self._data):
+            self._add("", classes("ud"))
+        found = list(self._found) or [_UNKNOWN_COMMAND]
+        if len(found) <= COMMANDS_MAX:
+            return tuple(found)
+        ranked = sorted(found, key=lambda one: min(_DANGER.index(kind) for kind in one.classes))
+        kept = set(ranked[: COMMANDS_MAX - 1]) - {_UNKNOWN_COMMAND}
+        return (*(one for one in found if one in kept), _UNKNOWN_COMMAND)
+
+    def _add(self, program: str, kinds: Classes) -> None:
+        if STAND_IN in program:
+            program, kinds = "", kinds | UNKNOWN
+        # READ means that it only looks, so it never stands beside another class.
+        self._found.setdefault(Command(program=program, classes=(kinds - READ) or READ))
+
+    def _doubt(self) -> None:
+        self._found.setdefault(_UNKNOWN_COMMAND)
+
+    def _calls_itself(self, name: str) -> bool:
+        seen: set[str] = set()
+        pending = list(self._calls[name])
+        while pending:
+            called = pending.pop()
+            if called == name:
+                return True
+            if called not in seen:
+                seen.add(called)
+                pending.extend(self._calls.get(called, ()))
+        return False
+
+    def _remember(self, text: str) -> None:
+        if text.strip() and len(self._data) < DATA_MAX:
+            self._data.setdefault(text)
+
+    def _spend(self, steps: int) -> bool:
+        self._steps += steps
+        if self._steps > STEPS_MAX:
+            self._doubt()
+            return False
+        return True
+
+    # -- texts --
+
+    def read(self, text: str, depth: int) -> None:
+        """Judge every command of one shell text."""
+        if depth > DEPTH_MAX or self._bytes > PARSED_BYTES_MAX or not self._spend(1):
+            self._doubt()
+            return
+        if "\0" in text:
+            self._doubt()
+            text = text.replace("\0", "")  # bash drops them
+        if is_strange(text.replace("\r\n", "\n")):
+            self._doubt()
+        text = ascii_only(text)
+        for variant in dict.fromkeys(variants(text)):
+            self._bytes += len(variant)
+            self._parse(variant, depth)
+
+    def _parse(self, text: str, depth: int) -> None:
+        short, bodies = without_bodies(text)
+        if is_dense(short):
+            self._doubt()
+            self.rough(text)
+            return
+        source = short.encode("utf-8", "replace")
+        items, defined, sound = walk(parser().parse(source).root_node, source)
+        self._defined |= defined
+        starts = {item.node.start_byte for item in items if item.node.type == "heredoc_start"}
+        sound = sound and starts.issuperset(bodies)
+        for body in bodies.values():
+            self._remember(body)
+        words = WordReader(source, self._values)
+        for item in items:
+            self._note_values(item.node, words)
+        owned: dict[int, Classes] = {}
+        strays: dict[int, list[Node]] = {}
+        for item in items:
+            if item.node.type == "file_redirect":
+                effect = self._redirect(item.node, words)
+                owned[item.owner] = owned.get(item.owner, NOTHING) | effect
+                # The grammar lets a redirection swallow the words that follow its target.
+                rest = item.node.children_by_field_name("destination")[1:]
+                strays.setdefault(item.owner, []).extend(rest)
+        if owned.get(0):
+            self._add("", owned[0])
+        self._line([words.word(stray) for stray in strays.pop(0, [])], depth, NOTHING)
+        for item in items:
+            item.strays = strays.get(item.node.id, [])
+            self._judge_node(item, words, owned.get(item.node.id, NOTHING), depth)
+        if not sound:
+            self._doubt()
+            self.rough(text)
+
+    # -- nodes --
+
+    def _note_values(self, node: "Node", words: WordReader) -> None:
+        """Remember the constants that a variable may hold."""
+        if node.type == "variable_assignment":
+            name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
+            if name is None or value is None:
+                return
+            parts = value.named_children if value.type == "array" else [value]
+            guesses = [" ".join(words.word(part).guesses[0] for part in parts)]
+            guesses += [guess for part in parts for guess in words.word(part).guesses]
+        elif node.type == "for_statement":
+            name = node.child_by_field_name("variable")
+            parts = node.children_by_field_name("value")
+            guesses = [guess for part in parts[:LOOKAHEAD] for guess in words.word(part).guesses]
+        else:
+            return
+        key = text_of(name).partition("[")[0] if name else ""
+        known = self._values.setdefault(key, [])
+        for guess in guesses:
+            if guess and len(known) < VALUES_MAX:
+                known.append(guess[:MAX_VALUE_CHARS])
+
+    def _redirect(self, node: "Node", words: WordReader) -> Classes:
+        """What a redirection does to its target."""
+        targets = node.children_by_field_name("destination")
+        operator = next((c.type for c in node.children if not c.is_named), "")
+        kinds: Classes = NOTHING
+        for target in targets[:1]:
+            word = words.word(target)
+            # `<>` opens for both, and the grammar stumbles over it.
+            reads = operator in ("<", "<&", "<&-") and "<>" not in text_of(node)
+            if operator in (">&", "<&", ">&-") and word.guesses[0].rstrip("-").isdigit():
+                continue
+            for guess in word.guesses:
+                kind = written(guess) if guess else classes("w")
+                kinds |= kind & classes("n") if reads else kind
+            if word.open_start and not reads:
+                kinds |= UNKNOWN
+        return kinds
+
+    def _judge_node(self, item: Item, words: WordReader, extra: Classes, depth: int) -> None:
+        node, kind = item.node, item.node.type
+        if not self._spend(1):
+            return
+        if kind == "command":
+            self._command(item, words, extra, depth)
+        elif kind in ("declaration_command", "unset_command"):
+            self._declaration(node, words, extra, depth)
+        elif kind == "variable_assignment":
+            self._assigned(assignment_text(node, words), depth)
+        elif kind == "heredoc_redirect":
+            self._here_document(node, depth)
+        elif kind == "herestring_redirect":
+            for guess in (guess for c in node.named_children for guess in words.word(c).guesses):
+                self._remember(guess)
+        elif kind in ("expansion", "for_statement"):
+            self._sets_by_name(node)
+        elif kind == "command_substitution" and text_of(node).startswith("`"):
+            self._backticked(text_of(node)[1:-1], depth)
+        elif kind in ("test_command", "arithmetic_expansion", "subscript"):
+            if kind == "test_command":
+                self._add("test", READ)
+            if "'" in text_of(node):
+                self._armed(text_of(node), depth)
+
+    def _backticked(self, inner: str, depth: int) -> None:
+        """Backticks inside backticks are escaped, and the grammar leaves them so."""
+        if "\\" in inner:
+            for char in "`$\\":
+                inner = inner.replace(f"\\{char}", char)
+            self.read(inner, depth + 1)
+
+    def _declaration(self, node: "Node", words: WordReader, extra: Classes, depth: int) -> None:
+        """export, declare, unset...: a command whose words the grammar reads apart."""
+        groups, sound = grouped(node)
+        if not sound:
+            self._doubt()
+        line = [words.word(*group) for group in groups]
+        line += [
+            Word((assignment_text(child, words),))
+            for child in node.children
+            if child.type == "variable_assignment"
+        ]
+        self._line(line, depth, extra)
+
+    def _here_document(self, node: "Node", depth: int) -> None:
+        """Remember a here-document; distrust one whose end is in doubt."""
+        start = next((c for c in node.children if c.type == "heredoc_start"), None)
+        body = next((c for c in node.children if c.type == "heredoc_body"), None)
+        end = next((c for c in node.children if c.type == "heredoc_end"), None)
+        mark = text_of(start).strip("'\"") if start else ""
+        content = text_of(body) if body else ""
+        self._remember(content)
+        if start and not text_of(start).startswith(("'", '"', "\\")):
+            self._expanded(body, content, depth)
+        lines = [line.strip("\t") for line in content.split("\n")]
+        plain = mark.replace("_", "").isalnum() and mark.isascii()
+        if not plain or end is None or text_of(end) != mark or mark in lines:
+            self._doubt()
+            rest = text_of(node).partition("\n")[2]
+            self.rough(rest)
+            if not plain or mark in lines:
+                self.read(rest, depth + 1)  # bash may have ended it earlier
+
+    def _expanded(self, body: "Node | None", content: str, depth: int) -> None:
+        """Read the substitutions of a here-document that the grammar passes over."""
+        for inner in backticks(content):
+            self.read(inner, depth + 1)
+        if body is not None and "$(" in content:
+            for missed, size in missed_substitutions(body):
+                self._bytes += size
+                if missed is None or self._bytes > PARSED_BYTES_MAX:
+                    self._doubt()
+                    self.rough(content)
+                    return
+                self.read(missed, depth + 1)
+
+    def _sets_by_name(self, node: "Node") -> None:
+        """`for PATH in` and `${PATH:=x}` assign; `${x@P}` runs what x holds."""
+        if node.type == "for_statement":
+            name = node.child_by_field_name("variable")
+            if name and naming.is_risky(text_of(name)):
+                self._doubt()
+            return
+        kinds = [child.type for child in node.children]
+        names = [text_of(c) for c in node.children if c.type in ("variable_name", "subscript")]
+        if ("=" in kinds or ":=" in kinds) and any(naming.is_risky(name) for name in names):
+            self._doubt()
+        if any(kind.startswith("@") for kind in kinds):
+            self._doubt()
+
+    def _assigned(self, text: str, depth: int) -> None:
+        """NAME=value: some names choose what the next command is."""
+        name, _, value = text.partition("=")
+        self._armed(value, depth)
+        if naming.is_risky(name) and not naming.is_harmless(name, value):
+            self._doubt()
+            self.read(value, depth + 1)
+
+    def _armed(self, text: str, depth: int) -> None:
+        """Quoted text that bash would still expand if it reached arithmetic, a test or a name."""
+        if ("$(" in text or "`" in text) and depth < DEPTH_MAX:
+            before = len(self._found)
+            self.read(text.replace("'", "").replace('"', ""), depth + 1)
+            if len(self._found) > before:
+                self._doubt()
+
+    # -- commands --
+
+    def _command(self, item: Item, words: WordReader, extra: Classes, depth: int) -> None:
+        groups, sound = grouped(item.node)
+        if not sound:
+            self._doubt()
+        groups += [[stray] for stray in item.strays]
+        line = [words.word(*group) for group in groups]
+        if line and item.function and item.detached:
+            self._calls.setdefault(item.function, set()).add(line[0].guesses[0])
+        self._line(line, depth, extra)
+
+    def _line(self, line: Sequence[Word], depth: int, extra: Classes) -> None:
+        """Judge one simple command under every guess at its words."""
+        if not line:
+            return
+        if not line[0].literal:
+            self._doubt()
+            self._runs_data = True
+            for values in self._values.values():
+                for value in values:
+                    self._remember(value)
+        if line[0].tilde:
+            self._doubt()
+        tries: dict[tuple[Arg, ...], None] = {}
+        for pick in range(max(len(word.guesses) for word in line)):
+            words = tuple(arg for word in line for arg in word.args(pick))
+            tries.setdefault(words)
+            # An expansion that comes to nothing leaves its neighbours standing.
+            tries.setdefault(tuple(arg for arg in words if arg.text or not arg.flaggable))
+        for words in tries:
+            self._run(words, depth, extra, 0)
+
+    def _run(self, words: Sequence[Arg], depth: int, extra: Classes, chain: int) -> None:
+        """Judge one command, word by word, and everything it runs."""
+        if not words or not words[0].text:
+            if extra or words:
+                self._add("", extra | UNKNOWN)
+            self._suspects(words[1:], depth)
+            return
+        if chain > CHAIN_MAX or not self._spend(len(words)):
+            self._doubt()
+            self._suspects(words, depth)
+            return
+        name, trusted = _base_name(words[0].text)
+        args = words[1:]
+        finding = judge(name, args)
+        if name in self._defined or finding is None or not words[0].literal:
+            trusted = False
+            self._suspects(args, depth)
+        if finding is None:
+            self._runs_data = True
+            self._add(name if words[0].literal else "", UNKNOWN | extra)
+            return
+        kinds = finding.classes | extra | (NOTHING if trusted else UNKNOWN)
+        if naming.names_matter(name):
+            kinds |= self._naming(args, depth)
+        self._add(name, kinds)
+        for text in naming.shown(name, [arg.text for arg in args]):
+            self._remember(text)
+        self._follow(finding, depth, chain)
+
+    def _naming(self, args: Sequence[Arg], depth: int) -> Classes:
+        """Words of builtins that set variables by name."""
+        kinds: Classes = NOTHING
+        for arg in args:
+            self._armed(arg.text, depth)
+            name = arg.text.partition("=")[0]
+            if "=" in arg.text:
+                self._assigned(arg.text, depth)
+            elif naming.is_risky(name) or arg.text.startswith("-n"):
+                kinds |= UNKNOWN
+        return kinds
+
+    def _follow(self, finding: Finding, depth: int, chain: int) -> None:
+        """Judge what a command would run."""
+        for text in finding.texts:
+            self.read(text, depth + 1)
+        for argv in finding.argvs:
+            self._run(argv, depth, NOTHING, chain + 1)
+            if finding.takes_words:
+                for data in list(self._data)[:LOOKAHEAD]:
+                    extra = [Arg(word, False, True) for word in data.split()[:LOOKAHEAD]]
+                    self._run((*argv[:-1], *extra, argv[-1]), depth, NOTHING, chain + 1)
+        for text in finding.assigned:
+            self._assigned(text, depth)
+        for code in finding.code:
+            if finding.loss is not None and finding.loss.search(code):
+                self._add("", classes("ud"))
+            self.rough(code)
+        self._suspects(finding.suspects, depth)
+        self._defined.update(finding.defines)
+        self._runs_data = self._runs_data or finding.runs_data
+        if finding.loss is not None:
+            self._loss.append(finding.loss.search)
+
+    # -- suspicion: where the shape of a text is not known --
+
+    def rough(self, text: str) -> None:
+        """Find destructive commands in text that could not be parsed, wherever they stand."""
+        bare = text.translate(_DROP_QUOTES)
+        for reading in dict.fromkeys((bare.translate(_OPEN), text.translate(_OPEN_ALL))):
+            self._suspects([Arg(word) for word in reading.split()], DEPTH_MAX)
+
+    def _suspects(self, words: Sequence[Arg], depth: int) -> None:
+        """Report what is destructive if a command started at any of these words."""
+        for at, word in enumerate(words):
+            name = _base_name(word.text)[0]
+            if name not in TABLE and name not in RUNNERS and not name.startswith("mkfs."):
+                if at and words[at - 1].text in _TEXT_OPTIONS and " " in word.text:
+                    self.rough(word.text)
+                continue
+            if not self._spend(1):
+                return
+            finding = judge(name, words[at + 1 : at + 1 + LOOKAHEAD])
+            if finding is None:
+                continue
+            if CommandClass.DESTRUCTIVE in finding.classes:
+                self._add(name, finding.classes)
+            if name in SHELLS or name == "eval":
+                for text in finding.texts:
+                    self.read(text, depth + 1)
+
+
+_TEXT_OPTIONS: Final = frozenset(("-c", "-e", "-x", "--command", "--exec", "--eval", "--run"))
+_DROP_QUOTES: Final = {ord(char): None for char in "'\"\\"}
+_OPEN: Final = {ord(char): " " for char in "(){}[];|&<>`$\n,:"}
+_OPEN_ALL: Final = _OPEN | {ord(char): " " for char in "'\"\\"}
+
+
+def _base_name(text: str) -> tuple[str, bool]:
+    """The program's own name, and whether that name says what will run."""
+    directory, slash, name = text.rpartition("\\" if text[1:3] == ":\\" else "/")
+    trusted = not slash or (directory.startswith("/") and plain_path(directory) in _BIN)
+    return name.removesuffix(".exe").removesuffix(".EXE"), trusted

@@ -1,0 +1,1 @@
+"""Facts of SQL text: the class of each statement and the tables that it touches."""

@@ -1,0 +1,304 @@
+"""Reading `match` and `unless`: every field, strictly; a match that would hold of everything is
+an error unless it says so."""
+
+import collections.abc
+from collections.abc import Callable, Collection
+from typing import Any
+
+from forestall.limits import ARG_CONDITIONS_MAX, INTEGER_MAX
+from forestall.policy.arguments import ArgumentError, compile_condition, compile_pattern, parse_path
+from forestall.policy.calendar import DAYS, CalendarError, parse_hours, zone
+from forestall.policy.content import PAYLOAD_DETECTORS
+from forestall.policy.language.cordum_hints import (
+    PEER_DELEGATION_KEYS,
+    PEER_MATCH_KEYS,
+    PEER_MCP_KEYS,
+)
+from forestall.policy.language.document import Mapping, Node, Scalar, Sequence, plain_value
+from forestall.policy.language.reader import Reader
+from forestall.policy.problems import did_you_mean
+from forestall.policy.rules import (
+    ArgCondition,
+    ContentMatch,
+    DelegationMatch,
+    Match,
+    McpMatch,
+    Operator,
+    TimeMatch,
+)
+
+_GLOB_FIELDS = ("tenants", "topics", "capabilities", "pack_ids", "actor_ids", "agents")
+_WORD_FIELDS = (
+    "actor_types",
+    "agent_risk_tiers",
+    "agent_data_classes",
+    "risk_tags",
+    "requires",
+)
+MATCH_KEYS = (
+    *_GLOB_FIELDS,
+    *_WORD_FIELDS,
+    "labels",
+    "mcp",
+    "secrets_present",
+    "time",
+    "delegation",
+    "args",
+)
+CONTENT_KEYS = ("detectors", "keywords", "patterns", "content_types", "size_gt")
+# Classes of what results may hold. The output room has a detector for each: tests/unit/output.
+DETECTOR_CLASSES = (
+    "secret",
+    "personal_data",
+    "prompt_injection",
+    "source_path",
+    "internal_host",
+    "named_entity",
+)
+_MCP_KEYS = ("servers", "tools", "resources", "actions")
+_TIME_KEYS = ("days", "hours", "timezone")
+_DELEGATION_KEYS = ("max_depth", "issuers", "required_scope", "forbid_delegated")
+_ACTOR_TYPES = ("human", "service")
+_NOTHING: collections.abc.Mapping[str, str] = {}
+_ELSEWHERE = dict.fromkeys(
+    CONTENT_KEYS,
+    "what the payload says is matched by `input_rules`, what the result says by `output_rules`",
+)
+_EVERYTHING = 'a rule for everything says so: match: {topics: ["*"]}'
+
+
+def read_match(
+    reader: Reader,
+    entry: Mapping,
+    key: str = "match",
+    *,
+    content: Callable[[Reader, Mapping], ContentMatch | None] | None = None,
+) -> Match | None:
+    """The match under `key`; None (and a problem) when it is missing, empty or not a mapping.
+
+    `content` reads what else such a match may say: of the payload, or of the result.
+    """
+    node = reader.child(entry, key)
+    if node is None:
+        if key not in entry.entries:
+            reader.problem(entry, f"the rule has no `{key}`", _EVERYTHING)
+        return None
+    match = reader.mapping(node, f"`{key}`")
+    if match is None:
+        return None
+    known = (*MATCH_KEYS, *CONTENT_KEYS) if content else MATCH_KEYS
+    reader.known_keys(match, known, f"`{key}`", {**_ELSEWHERE, **PEER_MATCH_KEYS})
+    if not match.entries:
+        reader.problem(node, f"an empty `{key}`", _EVERYTHING if key == "match" else "leave it out")
+        return None
+    globs = {field: reader.globs(match, field) for field in _GLOB_FIELDS}
+    words = {field: reader.words(match, field) for field in _WORD_FIELDS}
+    for word in words["actor_types"]:
+        if word not in _ACTOR_TYPES:
+            reader.problem(
+                match.entries["actor_types"][1],
+                f"unknown actor type `{word}`",
+                did_you_mean(word, _ACTOR_TYPES),
+            )
+    return Match(
+        **globs,
+        **words,
+        labels=_read_labels(reader, match),
+        mcp=_read_mcp(reader, match),
+        secrets_present=reader.boolean(match, "secrets_present"),
+        time=_read_time(reader, match),
+        delegation=_read_delegation(reader, match),
+        args=_read_args(reader, match),
+        content=content(reader, match) if content else None,
+    )
+
+
+def _section(
+    reader: Reader,
+    match: Mapping,
+    key: str,
+    known: tuple[str, ...] | None,
+    instead: collections.abc.Mapping[str, str] = _NOTHING,
+) -> Mapping | None:
+    """A mapping inside a match that constrains something; an empty one would hold of everything."""
+    node = reader.child(match, key)
+    section = reader.mapping(node, f"`{key}`") if node is not None else None
+    if section is None:
+        return None
+    if known is not None:
+        reader.known_keys(section, known, f"`{key}`", instead)
+    if not section.entries:
+        reader.problem(section, f"`{key}` is empty and would match everything", "leave it out")
+    return section
+
+
+def _read_labels(reader: Reader, match: Mapping) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    section = _section(reader, match, "labels", None)
+    if section is None:
+        return ()
+    pairs = [(name, reader.globs(section, name, one_allowed=True)) for name in section.entries]
+    return tuple(sorted((name, globs) for name, globs in pairs if globs))
+
+
+def _read_mcp(reader: Reader, match: Mapping) -> McpMatch:
+    section = _section(reader, match, "mcp", _MCP_KEYS, PEER_MCP_KEYS)
+    if section is None:
+        return McpMatch()
+    return McpMatch(**{key: reader.globs(section, key) for key in _MCP_KEYS})
+
+
+def _read_time(reader: Reader, match: Mapping) -> TimeMatch | None:
+    section = _section(reader, match, "time", _TIME_KEYS)
+    if section is None:
+        return None
+    days = reader.words(section, "days")
+    for day in days:
+        if day not in DAYS:
+            reader.problem(
+                section.entries["days"][1], f"unknown day `{day}`", did_you_mean(day, DAYS)
+            )
+    hours = []
+    for text in reader.words(section, "hours"):
+        try:
+            hours.append(parse_hours(text))
+        except CalendarError as cause:
+            reader.problem(section.entries["hours"][1], str(cause))
+    name = reader.text(section, "timezone") or "UTC"
+    try:
+        zone(name)
+    except CalendarError as cause:
+        reader.problem(section.entries["timezone"][1], str(cause))
+        return None
+    if not {"days", "hours"} & section.entries.keys():
+        reader.problem(section, "`time` names neither `days` nor `hours`")
+    return TimeMatch(
+        days=tuple(day for day in days if day in DAYS), hours=tuple(hours), timezone=name
+    )
+
+
+def _read_delegation(reader: Reader, match: Mapping) -> DelegationMatch | None:
+    section = _section(reader, match, "delegation", _DELEGATION_KEYS, PEER_DELEGATION_KEYS)
+    if section is None:
+        return None
+    forbidden = reader.boolean(section, "forbid_delegated") or False
+    if forbidden and len(section.entries) > 1:
+        reader.problem(
+            section,
+            "`forbid_delegated` holds only of requests that are not delegated, the rest only of"
+            " those that are",
+            "write two rules",
+        )
+    return DelegationMatch(
+        max_depth=reader.integer(section, "max_depth", minimum=0, maximum=64),
+        issuers=reader.words(section, "issuers"),
+        required_scope=reader.words(section, "required_scope"),
+        forbid_delegated=forbidden,
+    )
+
+
+def _read_args(reader: Reader, match: Mapping) -> tuple[ArgCondition, ...]:
+    section = _section(reader, match, "args", None)
+    if section is None:
+        return ()
+    conditions: list[ArgCondition] = []
+    for path, (key, node) in section.entries.items():
+        compared = reader.mapping(node, f"the condition on `{path}`")
+        if compared is None:
+            continue
+        reader.known_keys(compared, tuple(Operator), f"the condition on `{path}`")
+        if not compared.entries:
+            reader.problem(key, f"the condition on `{path}` compares with nothing")
+        try:
+            parse_path(path)
+        except ArgumentError as cause:
+            reader.problem(key, f"`{path}`: {cause}")
+            continue
+        for word, (_, operand) in compared.entries.items():
+            if word in set(Operator):
+                condition = ArgCondition(
+                    path=path, operator=Operator(word), operand=_operand(reader, operand, word)
+                )
+                try:
+                    compile_condition(condition)
+                except ArgumentError as cause:
+                    reader.problem(operand, f"`{path}`: {cause}")
+                else:
+                    conditions.append(condition)
+    if len(conditions) > ARG_CONDITIONS_MAX:
+        reader.problem(section, f"`args` has more than {ARG_CONDITIONS_MAX} conditions")
+    return tuple(conditions)
+
+
+def read_payload_content(reader: Reader, match: Mapping) -> ContentMatch:
+    """What the match of an input rule says of the payload; it has to say something."""
+    if not set(CONTENT_KEYS) & match.entries.keys():
+        reader.problem(
+            match,
+            "an input rule says nothing of the content",
+            "one of " + ", ".join(CONTENT_KEYS) + "; without any it belongs under `rules`",
+        )
+    patterns = reader.words(match, "patterns")
+    for text in patterns:
+        try:
+            compile_pattern(text)
+        except ArgumentError as cause:
+            reader.problem(match.entries["patterns"][1], f"`{text[:60]}`: {cause}")
+    return _content_match(
+        reader, match, PAYLOAD_DETECTORS, reader.words(match, "keywords"), patterns
+    )
+
+
+def read_result_content(reader: Reader, match: Mapping) -> ContentMatch | None:
+    """What the match of an output rule says of the result, if anything."""
+    if not set(CONTENT_KEYS) & match.entries.keys():
+        return None
+    patterns = reader.words(match, "patterns")
+    for text in patterns:
+        try:
+            holds_of_nothing = compile_pattern(text).search("") is not None
+        except ArgumentError as cause:
+            reader.problem(match.entries["patterns"][1], f"`{text[:60]}`: {cause}")
+            continue
+        if holds_of_nothing:
+            reader.problem(
+                match.entries["patterns"][1],
+                f"`{text[:60]}` holds of the empty text, hence of everything",
+                "leave it out, or write what it should find",
+            )
+    keywords = reader.words(match, "keywords")
+    if any(not word.strip() for word in keywords):
+        reader.problem(match.entries["keywords"][1], "a keyword without any character")
+    return _content_match(reader, match, DETECTOR_CLASSES, keywords, patterns)
+
+
+def _content_match(
+    reader: Reader,
+    match: Mapping,
+    known: Collection[str],
+    keywords: tuple[str, ...],
+    patterns: tuple[str, ...],
+) -> ContentMatch:
+    detectors = reader.words(match, "detectors")
+    for name in detectors:
+        if name not in known:
+            reader.problem(
+                match.entries["detectors"][1],
+                f"unknown detector `{name}`",
+                did_you_mean(name, tuple(known)),
+            )
+    return ContentMatch(
+        detectors=tuple(name for name in detectors if name in known),
+        keywords=keywords,
+        patterns=patterns,
+        content_types=reader.globs(match, "content_types"),
+        size_gt=reader.integer(match, "size_gt", minimum=0, maximum=INTEGER_MAX),
+    )
+
+
+def _operand(reader: Reader, node: Node, word: str) -> Any:
+    """The value to compare with; a quoted word is a text, a plain one what YAML 1.2 reads."""
+    if word == Operator.IN and isinstance(node, Sequence):
+        return tuple(_operand(reader, item, "") for item in node.items)
+    if word in (Operator.GLOB, Operator.MATCHES) and isinstance(node, Scalar):
+        return node.text
+    return plain_value(node)

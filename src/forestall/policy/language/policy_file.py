@@ -1,0 +1,364 @@
+"""Policy text → Policy. Strict: whatever is not understood is an error at its place, never skipped.
+
+The reader goes on after a mistake, so that one run shows all of them. What a field may hold stands
+in `_TOP_KEYS`, `_RULE_KEYS` and the like: a key outside them is an error, with the key that was
+probably meant.
+"""
+
+from pathlib import Path
+
+from forestall.facts.derive import FIELDS_OF_KIND, Derivation, PayloadKind
+from forestall.facts.origin import ORIGIN_BY_NAME, Origin
+from forestall.limits import (
+    GLOB_CHARS_MAX,
+    POLICY_TESTS_MAX,
+    REASON_CHARS_MAX,
+    RULES_PER_FILE_MAX,
+)
+from forestall.policy.language.cordum_hints import PEER_DECISIONS, PEER_RULE_KEYS, PEER_TOP_KEYS
+from forestall.policy.language.document import (
+    Mapping,
+    Node,
+    no_collection,
+    parse_document,
+    plain_value,
+)
+from forestall.policy.language.match_reader import read_match, read_payload_content
+from forestall.policy.language.output_reader import (
+    SEVERITIES,
+    note_id,
+    read_detect,
+    read_output_rules,
+    read_output_want,
+)
+from forestall.policy.language.reader import Reader
+from forestall.policy.language.terms_reader import (
+    read_approval,
+    read_constraints,
+    read_remediations,
+    read_throttle,
+)
+from forestall.policy.rules import Effect, OutputTest, Policy, PolicyTest, Rule
+
+_TOP_KEYS = (
+    "version",
+    "name",
+    "layer",
+    "priority",
+    "default_decision",
+    "labels",
+    "derive",
+    "topics",
+    "rules",
+    "input_rules",
+    "output_rules",
+    "detect",
+    "tests",
+)
+_RULE_KEYS = (
+    "id",
+    "decision",
+    "reason",
+    "match",
+    "unless",
+    "throttle",
+    "approval",
+    "constraints",
+    "remediations",
+    "owner",
+    "severity",
+)
+_SAYS_SOMETHING = {"rules", "input_rules", "output_rules", "default_decision"}
+_DERIVE_KEYS = ("kind", "topics", "fields", "dialect", "workspace")
+_INPUT_EFFECTS = (Effect.DENY, Effect.REQUIRE_APPROVAL)  # content can tighten, never allow
+_TEST_REQUEST_KEYS = (
+    "topic",
+    "tenant",
+    "capability",
+    "pack_id",
+    "actor_id",
+    "actor_type",
+    "agent",
+    "agent_risk_tier",
+    "agent_data_classes",
+    "risk_tags",
+    "requires",
+    "labels",
+    "credential_labels",
+    "mcp",
+    "args",
+    "prompt",
+    "context",
+)
+_TEST_MCP_KEYS = ("server", "tool", "resource", "action")
+
+
+def load_policy(text_or_path: str | bytes | Path, *, source: str = "") -> Policy:
+    """Read one policy: a path, or the text itself (`bytes`, or a `str` that looks like one).
+
+    Raises PolicyError with every mistake found (file, line, column, and what was probably
+    meant), FileNotFoundError and the like when a path cannot be read.
+    """
+    if isinstance(text_or_path, str) and not _is_text(text_or_path):
+        text_or_path = Path(text_or_path)
+    if isinstance(text_or_path, Path):
+        return load_policy(text_or_path.read_bytes(), source=source or str(text_or_path))
+    data = text_or_path.encode() if isinstance(text_or_path, str) else text_or_path
+    with no_collection():
+        root, lines = parse_document(data, source or "<policy>")
+        reader = Reader(source or "<policy>", lines)
+        policy = _read_policy(reader, root)
+        reader.raise_problems()
+    assert policy is not None
+    return policy
+
+
+def _is_text(text: str) -> bool:
+    """Whether it is a policy rather than a path: only a text breaks lines, or is a mapping."""
+    return not text or "\n" in text or ": " in text or text.endswith(":") or text[0] == "{"
+
+
+def _read_policy(reader: Reader, root: Node | None) -> Policy | None:
+    if root is None:
+        reader.problem(None, "the file is empty", "a policy has at least a list of `rules`")
+        return None
+    top = reader.mapping(root, "a policy file")
+    if top is None:
+        return None
+    reader.known_keys(top, _TOP_KEYS, "a policy file", PEER_TOP_KEYS)
+    layer = reader.text(top, "layer") or ""
+    if layer and layer != "invariants" and _is_nearly(layer, "invariants"):
+        reader.problem(
+            top.entries["layer"][1], f"unknown layer `{layer}`", "did you mean `invariants`?"
+        )
+    name = reader.text(top, "name") or layer or Path(reader.source).stem
+    if not _SAYS_SOMETHING & top.entries.keys():
+        reader.problem(top, "there are no `rules`", "an empty policy denies everything: say so")
+    first_line: dict[str, int] = {}
+    tests = read_tests(reader, top)
+    return Policy(
+        name=name,
+        source=reader.source,
+        invariants=layer == "invariants",
+        priority=reader.integer(top, "priority", minimum=-1_000_000, maximum=1_000_000) or 0,
+        default_decision=_read_default(reader, top),
+        label_trust=_read_label_trust(reader, top),
+        derivations=_read_derivations(reader, top),
+        caller_topics=_read_caller_topics(reader, top),
+        rules=_read_rules(reader, top, "rules", first_line),
+        input_rules=_read_rules(reader, top, "input_rules", first_line),
+        output_rules=read_output_rules(reader, top, first_line),
+        detect=read_detect(reader, top),
+        tests=tuple(test for test in tests if isinstance(test, PolicyTest)),
+        output_tests=tuple(test for test in tests if isinstance(test, OutputTest)),
+        places=reader.places,
+    )
+
+
+def _is_nearly(text: str, word: str) -> bool:
+    from difflib import get_close_matches  # few files name a layer
+
+    return bool(get_close_matches(text.lower(), [word], cutoff=0.8))
+
+
+def _read_default(reader: Reader, top: Mapping) -> Effect | None:
+    word = reader.word(top, "default_decision", ("allow", "deny"))
+    return None if word is None else Effect(word)
+
+
+def _read_label_trust(reader: Reader, top: Mapping) -> dict[str, Origin]:
+    labels = reader.child(top, "labels")
+    if labels is None:
+        return {}
+    trust: dict[str, Origin] = {}
+    for label, (key, value) in (
+        reader.mapping(labels, "`labels`") or Mapping(0, 0)
+    ).entries.items():
+        entry = reader.mapping(value, f"the trust of label `{label}`")
+        if entry is None:
+            continue
+        reader.note_place(key, "label", label)
+        reader.known_keys(entry, ("trust",), f"label `{label}`")
+        word = reader.word(entry, "trust", tuple(ORIGIN_BY_NAME))
+        if word is not None:
+            trust[label] = ORIGIN_BY_NAME[word]
+        elif "trust" not in entry.entries:
+            reader.problem(key, f"label `{label}` says no `trust`")
+    return trust
+
+
+def _read_caller_topics(reader: Reader, top: Mapping) -> tuple[str, ...]:
+    node = reader.child(top, "topics")
+    if node is None:
+        return ()
+    found: list[str] = []
+    topics = reader.mapping(node, "`topics`") or Mapping(0, 0)
+    for topic, (key, value) in topics.entries.items():
+        reader.require_glob(key, topic)
+        entry = reader.mapping(value, f"what is known of topic `{topic}`")
+        if entry is None:
+            continue
+        reader.known_keys(entry, ("run_by",), f"topic `{topic}`")
+        if reader.word(entry, "run_by", ("caller", "worker")) == "caller":
+            found.append(topic)
+    return tuple(found)
+
+
+def _read_derivations(reader: Reader, top: Mapping) -> tuple[Derivation, ...] | None:
+    node = reader.child(top, "derive")
+    if node is None:
+        return None
+    derivations: list[Derivation] = []
+    for entry in reader.mappings(node, "`derive`"):
+        reader.known_keys(entry, _DERIVE_KEYS, "a `derive` entry")
+        kind = reader.word(entry, "kind", tuple(PayloadKind))
+        topics = reader.globs(entry, "topics")
+        fields = reader.words(entry, "fields")
+        workspace = reader.text(entry, "workspace") or "/workspace"
+        for key, owner in (("dialect", PayloadKind.SQL), ("workspace", PayloadKind.PATH)):
+            if key in entry.entries and kind is not None and kind != owner:
+                reader.problem(entry.entries[key][0], f"`{key}` belongs to the kind `{owner}`")
+        if kind is None and "kind" not in entry.entries:
+            reader.problem(entry, "a `derive` entry needs a `kind`")
+        if not topics:
+            reader.problem(entry, "a `derive` entry needs `topics`")
+        if kind is not None and topics:
+            reader.note_place(entry.entries["kind"][1], "derive", str(len(derivations)))
+            derivations.append(
+                Derivation(
+                    kind=PayloadKind(kind),
+                    topics=topics,
+                    fields=fields or FIELDS_OF_KIND[PayloadKind(kind)],
+                    dialect=reader.text(entry, "dialect") or "",
+                    workspace=workspace,
+                )
+            )
+    return tuple(derivations)
+
+
+def _read_rules(
+    reader: Reader, top: Mapping, key: str, first_line: dict[str, int]
+) -> tuple[Rule, ...]:
+    node = reader.child(top, key)
+    if node is None:
+        return ()
+    rules: list[Rule] = []
+    for entry in reader.mappings(node, f"`{key}`", most=RULES_PER_FILE_MAX):
+        rule = _read_rule(reader, entry, of_content=key == "input_rules")
+        if rule is None:
+            continue
+        note_id(reader, entry, rule.id, first_line)
+        rules.append(rule)
+    return tuple(rules)
+
+
+def _read_rule(reader: Reader, entry: Mapping, *, of_content: bool) -> Rule | None:
+    reader.known_keys(entry, _RULE_KEYS, "a rule", PEER_RULE_KEYS)
+    rule_id = reader.identifier(entry, "id", "a rule")
+    effects = _INPUT_EFFECTS if of_content else tuple(Effect)
+    word = reader.word(entry, "decision", effects, PEER_DECISIONS)
+    if word is None and "decision" not in entry.entries:
+        reader.problem(entry, "the rule has no `decision`", "one of: " + ", ".join(effects))
+    match = read_match(reader, entry, content=read_payload_content if of_content else None)
+    unless = read_match(reader, entry, "unless") if "unless" in entry.entries else None
+    throttle, approval = read_throttle(reader, entry), read_approval(reader, entry)
+    constraints = read_constraints(reader, entry)
+    remediations = read_remediations(reader, entry, rule_id)
+    reason = reader.text(entry, "reason", most=REASON_CHARS_MAX) or ""
+    owner = reader.text(entry, "owner") or ""
+    severity = reader.word(entry, "severity", SEVERITIES) or ""
+    if rule_id is None or word is None or match is None:
+        return None
+    effect = Effect(word)
+    for name, of_effect in (("throttle", Effect.THROTTLE), ("approval", Effect.REQUIRE_APPROVAL)):
+        if name in entry.entries and effect is not of_effect:
+            place = entry.entries[name][0]
+            reader.problem(place, f"`{name}` belongs to a rule that says `{of_effect}`")
+    if constraints is not None and effect is Effect.DENY:
+        key = entry.entries["constraints"][0]
+        reader.problem(key, "nothing runs after a deny, so its constraints bind nobody")
+        return None
+    if constraints is not None and effect is Effect.ALLOW:
+        effect = Effect.ALLOW_WITH_CONSTRAINTS
+    if constraints is None and effect is Effect.ALLOW_WITH_CONSTRAINTS:
+        reader.problem(entry, "`allow_with_constraints` without `constraints`", "say `allow`")
+        return None
+    return Rule(
+        id=rule_id,
+        effect=effect,
+        match=match,
+        unless=unless,
+        throttle=throttle,
+        approval=approval,
+        reason=reason,
+        constraints=constraints,
+        remediations=remediations,
+        owner=owner,
+        severity=severity,
+        line=entry.line,
+    )
+
+
+def read_tests(reader: Reader, top: Mapping) -> tuple[PolicyTest | OutputTest, ...]:
+    """The cases under `tests`, of a policy or of a file of cases."""
+    node = reader.child(top, "tests")
+    if node is None:
+        return ()
+    tests = []
+    for entry in reader.mappings(node, "`tests`", most=POLICY_TESTS_MAX):
+        test = _read_test(reader, entry)
+        if test is not None:
+            tests.append(test)
+    return tuple(tests)
+
+
+def _read_test(reader: Reader, entry: Mapping) -> PolicyTest | OutputTest | None:
+    reader.known_keys(entry, ("name", "request", "result", "want"), "a test")
+    name = reader.text(entry, "name", most=GLOB_CHARS_MAX) or f"line {entry.line}"
+    request_node, want_node = reader.child(entry, "request"), reader.child(entry, "want")
+    if request_node is None or want_node is None:
+        reader.problem(entry, "a test needs a `request` and a `want`")
+        return None
+    request = reader.mapping(request_node, "`request`")
+    want = reader.mapping(want_node, "`want`")
+    if request is None or want is None:
+        return None
+    reader.known_keys(request, _TEST_REQUEST_KEYS, "a test's `request`")
+    reader.known_keys(want, ("decision", "verdict", "rule_id"), "a test's `want`")
+    if "result" in entry.entries:
+        return read_output_want(reader, entry, want, _test_request(reader, request), name=name)
+    if "verdict" in want.entries:
+        reader.problem(want.entries["verdict"][0], "a verdict is one on a `result`, which is none")
+        return None
+    decision = reader.word(want, "decision", tuple(Effect))
+    rule_id = reader.text(want, "rule_id")
+    topic = reader.text(request, "topic")
+    if decision is None or topic is None:
+        if "decision" not in want.entries or "topic" not in request.entries:
+            reader.problem(entry, "a test needs `request.topic` and `want.decision`")
+        return None
+    return PolicyTest(
+        name=name,
+        request=_test_request(reader, request),
+        decision=Effect(decision),
+        rule_id=rule_id,
+        line=entry.line,
+    )
+
+
+def _test_request(reader: Reader, request: Mapping) -> dict[str, object]:
+    values: dict[str, object] = {}
+    for field, (_, value) in request.entries.items():
+        if field in ("risk_tags", "requires", "agent_data_classes"):
+            values[field] = list(reader.words(request, field))
+        elif field in ("labels", "credential_labels"):
+            values[field] = reader.text_map(request, field)
+        elif field == "mcp":
+            values[field] = call = reader.text_map(request, field)
+            for part in call.keys() - set(_TEST_MCP_KEYS):
+                reader.problem(value, f"unknown part `{part[:80]}` of a tool call in a test")
+        elif field in ("args", "context"):
+            values[field] = plain_value(value)
+        else:
+            values[field] = reader.text(request, field, most=None) or ""
+    return values

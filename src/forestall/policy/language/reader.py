@@ -1,0 +1,240 @@
+"""Typed reading of document nodes: each method takes a field and gives a value or notes a problem.
+
+It never guesses: a value of the wrong shape is a problem and reads as absent, and the caller
+raises all problems at the end, so an absent value never turns into a policy.
+"""
+
+import collections.abc
+import re
+from collections.abc import Iterator
+
+from forestall.limits import LIST_ITEMS_PER_FIELD_MAX, NAME_CHARS_MAX, POLICY_PROBLEMS_MAX
+from forestall.policy.globs import GlobError, glob_pattern
+from forestall.policy.language.document import Lines, Mapping, Node, Scalar, Sequence
+from forestall.policy.problems import PolicyError, Problem, did_you_mean
+from forestall.policy.rules import Place
+
+_NOTHING: collections.abc.Mapping[str, str] = {}
+_SHOWN_CHARS = 80  # of a text in a message
+_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
+
+
+class Reader:
+    """Reads nodes of one file and collects what is wrong with them."""
+
+    def __init__(self, source: str, lines: Lines) -> None:
+        self.source = source
+        self._lines = lines
+        self._problems: list[Problem] = []
+        self.places: dict[tuple[str, ...], Place] = {}
+
+    def note_place(self, node: Node, *key: str) -> None:
+        """Remember where something stands, for a check that sees more than this file."""
+        self.places[key] = Place(
+            line=node.line,
+            column=node.column,
+            length=node.length,
+            excerpt=self._lines.line(node.line),
+        )
+
+    def problem(self, node: Node | None, message: str, hint: str = "") -> None:
+        """Note a mistake at a node (None: at the top of the file)."""
+        line, column, length = (node.line, node.column, node.length) if node else (1, 1, 1)
+        if len(self._problems) >= POLICY_PROBLEMS_MAX:
+            self.raise_problems()  # a file with so many is none; naming them all takes too long
+        self._problems.append(
+            Problem(
+                source=self.source,
+                line=line,
+                column=column,
+                message=message,
+                hint=hint,
+                length=length,
+                excerpt=self._lines.line(line),
+            )
+        )
+
+    def raise_problems(self) -> None:
+        """Raise PolicyError when anything was noted, in the order of the file."""
+        if self._problems:
+            raise PolicyError(sorted(self._problems, key=lambda item: (item.line, item.column)))
+
+    # -- shapes --
+
+    def mapping(self, node: Node, what: str) -> Mapping | None:
+        """The node as a mapping, of which the bound of a list holds too."""
+        if isinstance(node, Mapping):
+            if len(node.entries) <= LIST_ITEMS_PER_FIELD_MAX:
+                return node
+            size = len(node.entries)
+            self.problem(node, f"{what} has {size} entries; {LIST_ITEMS_PER_FIELD_MAX} are allowed")
+            return None
+        self.problem(node, f"{what} is a mapping (`key: value`), not {_shape(node)}")
+        return None
+
+    def mappings(
+        self, node: Node, what: str, *, most: int = LIST_ITEMS_PER_FIELD_MAX
+    ) -> Iterator[Mapping]:
+        """The mappings of a list, skipping (and noting) what is not one."""
+        if not isinstance(node, Sequence):
+            self.problem(node, f"{what} is a list of mappings, not {_shape(node)}")
+            return
+        if len(node.items) > most:
+            self.problem(node, f"{what} has {len(node.items)} entries; {most} are allowed")
+            return
+        for item in node.items:
+            entry = self.mapping(item, f"an entry of {what}")
+            if entry is not None:
+                yield entry
+
+    def known_keys(
+        self,
+        mapping: Mapping,
+        known: tuple[str, ...],
+        what: str,
+        instead: collections.abc.Mapping[str, str] = _NOTHING,
+    ) -> None:
+        """Note every key that is not known here, and the one that was probably meant.
+
+        `instead` says what to write for keys of another language.
+        """
+        for key, (node, _) in mapping.entries.items():
+            if key not in known:
+                hint = instead.get(key) or did_you_mean(key, known)
+                self.problem(node, f"unknown key `{key[:_SHOWN_CHARS]}` in {what}", hint)
+
+    def child(self, mapping: Mapping, key: str) -> Node | None:
+        """The node under a key; a key without a value is a problem."""
+        entry = mapping.entries.get(key)
+        if entry is None:
+            return None
+        if isinstance(entry[1], Scalar) and entry[1].is_null:
+            self.problem(entry[0], f"`{key}` has no value", "give it one or leave it out")
+            return None
+        return entry[1]
+
+    # -- values --
+
+    def text(self, mapping: Mapping, key: str, *, most: int | None = NAME_CHARS_MAX) -> str | None:
+        """One text, exactly as written."""
+        node = self.child(mapping, key)
+        if node is None:
+            return None
+        if not isinstance(node, Scalar):
+            self.problem(node, f"`{key}` is a text, not {_shape(node)}")
+            return None
+        if most is not None and len(node.text) > most:
+            self.problem(node, f"`{key}` is {len(node.text)} characters long; {most} are allowed")
+            return None
+        return node.text
+
+    def identifier(self, mapping: Mapping, key: str, what: str) -> str | None:
+        """A name that travels in URLs, metrics and logs."""
+        if key not in mapping.entries:
+            self.problem(mapping, f"{what} has no `{key}`")
+            return None
+        text = self.text(mapping, key)
+        if text is not None and not _IDENTIFIER.fullmatch(text):
+            self.problem(
+                mapping.entries[key][1],
+                f"`{key}` is not a name",
+                "letters, digits, `.`, `_`, `:`, `/` and `-`, at most 128, first a letter or digit",
+            )
+            return None
+        return text
+
+    def word(
+        self,
+        mapping: Mapping,
+        key: str,
+        known: tuple[str, ...],
+        instead: collections.abc.Mapping[str, str] = _NOTHING,
+    ) -> str | None:
+        """One of a closed set of words; `instead` says what to write for other known ones."""
+        text = self.text(mapping, key)
+        if text is None or text in known:
+            return text
+        hint = instead.get(text) or did_you_mean(text, known)
+        self.problem(mapping.entries[key][1], f"unknown {key} `{text}`", hint)
+        return None
+
+    def integer(self, mapping: Mapping, key: str, *, minimum: int, maximum: int) -> int | None:
+        """A whole number between two bounds, both allowed."""
+        node = self.child(mapping, key)
+        if node is None:
+            return None
+        number = node.as_int() if isinstance(node, Scalar) else None
+        if number is None or not minimum <= number <= maximum:
+            self.problem(node, f"`{key}` is a whole number from {minimum} to {maximum}")
+            return None
+        return number
+
+    def boolean(self, mapping: Mapping, key: str) -> bool | None:
+        """`true` or `false`."""
+        node = self.child(mapping, key)
+        if node is None:
+            return None
+        value = node.as_bool() if isinstance(node, Scalar) else None
+        if value is None:
+            self.problem(node, f"`{key}` is `true` or `false`")
+        return value
+
+    def words(self, mapping: Mapping, key: str, *, empty_allowed: bool = False) -> tuple[str, ...]:
+        """A list of texts; without one, the empty tuple."""
+        return tuple(item.text for item in self._scalars(mapping, key, empty_allowed=empty_allowed))
+
+    def text_map(self, mapping: Mapping, key: str) -> dict[str, str]:
+        """A mapping of texts to texts."""
+        node = self.child(mapping, key)
+        entries = self.mapping(node, f"`{key}`") if node is not None else None
+        if entries is None:
+            return {}
+        values = {name: self.text(entries, name, most=None) for name in entries.entries}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def globs(self, mapping: Mapping, key: str, *, one_allowed: bool = False) -> tuple[str, ...]:
+        """A list of well-formed globs (or, where allowed, a single one without the list)."""
+        items = self._scalars(mapping, key, one_allowed=one_allowed)
+        for item in items:
+            self.require_glob(item, item.text)
+        return tuple(item.text for item in items)
+
+    def require_glob(self, node: Node, text: str) -> None:
+        """A problem unless the text is a well-formed glob."""
+        try:
+            glob_pattern(text)
+        except GlobError as cause:
+            self.problem(node, f"`{text[:_SHOWN_CHARS]}` is not a glob: {cause}")
+
+    def _scalars(
+        self, mapping: Mapping, key: str, *, one_allowed: bool = False, empty_allowed: bool = False
+    ) -> list[Scalar]:
+        node = self.child(mapping, key)
+        if node is None:
+            return []
+        if isinstance(node, Scalar) and one_allowed:
+            return [node]
+        if not isinstance(node, Sequence):
+            self.problem(node, f"`{key}` is a list of texts, not {_shape(node)}", "write [a, b]")
+            return []
+        if not node.items and not empty_allowed:
+            self.problem(node, f"`{key}` is empty", "leave it out, or list what it should match")
+        if len(node.items) > LIST_ITEMS_PER_FIELD_MAX:
+            self.problem(
+                node,
+                f"`{key}` has {len(node.items)} entries; {LIST_ITEMS_PER_FIELD_MAX} are allowed",
+            )
+            return []
+        scalars = []
+        for item in node.items:
+            if isinstance(item, Scalar) and not item.is_null:
+                scalars.append(item)
+            else:
+                self.problem(item, f"an entry of `{key}` is a text, not {_shape(item)}")
+        return scalars
+
+
+def _shape(node: Node) -> str:
+    if isinstance(node, Scalar):
+        return "nothing" if node.is_null else f"the text `{node.text[:40]}`"
+    return "a list" if isinstance(node, Sequence) else "a mapping"

@@ -1,0 +1,202 @@
+"""Reading what a rule hands out besides its effect: constraints, remediations, terms, limits."""
+
+from typing import Any
+
+from forestall.limits import (
+    DURATION_MS_MAX,
+    INTEGER_MAX,
+    LABEL_VALUE_CHARS_MAX,
+    QUORUM_MAX,
+    REASON_CHARS_MAX,
+    REMEDIATIONS_PER_RULE_MAX,
+    THROTTLE_LIMIT_MAX,
+)
+from forestall.policy.language.document import Mapping
+from forestall.policy.language.reader import Reader
+from forestall.policy.problems import did_you_mean
+from forestall.policy.rules import (
+    REDACTION_LEVELS,
+    ApprovalTerms,
+    Budgets,
+    Constraints,
+    DiffLimits,
+    Remediation,
+    Sandbox,
+    Throttle,
+    Toolchain,
+)
+
+_CONSTRAINT_KEYS = ("budgets", "sandbox", "toolchain", "diff", "redaction_level")
+_BUDGET_KEYS = ("max_runtime_ms", "max_retries", "max_artifact_bytes", "max_concurrent_jobs")
+_SANDBOX_LISTS = ("network_allowlist", "fs_read_only", "fs_read_write")
+_TOOLCHAIN_LISTS = ("allowed_tools", "allowed_commands")
+_UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_THROTTLE_KEYS = ("tenant", "topic", "capability", "actor_id", "agent", "pack_id")
+_DIFF_NUMBERS = ("max_files", "max_lines")
+_REMEDIATION_KEYS = (
+    "id",
+    "title",
+    "summary",
+    "replacement_topic",
+    "replacement_capability",
+    "add_labels",
+    "remove_labels",
+)
+
+
+def read_constraints(reader: Reader, entry: Mapping) -> Constraints | None:
+    """`constraints` of a rule; None when there are none. An empty block is a problem."""
+    node = reader.child(entry, "constraints")
+    block = reader.mapping(node, "`constraints`") if node is not None else None
+    if block is None:
+        return None
+    reader.known_keys(block, _CONSTRAINT_KEYS, "`constraints`")
+    budgets = _numbers(reader, block, "budgets", _BUDGET_KEYS)
+    sandbox = _section(reader, block, "sandbox", (*_SANDBOX_LISTS, "isolated"))
+    toolchain = _section(reader, block, "toolchain", _TOOLCHAIN_LISTS)
+    diff = _section(reader, block, "diff", (*_DIFF_NUMBERS, "deny_path_globs"))
+    diff_values: dict[str, Any] = {}
+    if diff is not None:
+        diff_values.update(_integers(reader, diff, _DIFF_NUMBERS))
+        if "deny_path_globs" in diff.entries:
+            diff_values["deny_path_globs"] = reader.globs(diff, "deny_path_globs")
+    sandbox_values = _lists(reader, sandbox, _SANDBOX_LISTS)
+    if sandbox is not None and "isolated" in sandbox.entries:
+        sandbox_values["isolated"] = reader.boolean(sandbox, "isolated")
+    constraints = Constraints(
+        budgets=Budgets(**budgets),
+        sandbox=Sandbox(**sandbox_values),
+        toolchain=Toolchain(**_lists(reader, toolchain, _TOOLCHAIN_LISTS)),
+        diff=DiffLimits(**diff_values),
+        redaction_level=reader.word(block, "redaction_level", REDACTION_LEVELS) or "",
+    )
+    if constraints == Constraints():
+        reader.problem(node, "`constraints` sets no bound", "leave it out")
+    return constraints
+
+
+def _numbers(
+    reader: Reader, block: Mapping, key: str, names: tuple[str, ...]
+) -> dict[str, int | None]:
+    section = _section(reader, block, key, names)
+    return _integers(reader, section, names) if section is not None else {}
+
+
+def _section(reader: Reader, block: Mapping, key: str, known: tuple[str, ...]) -> Mapping | None:
+    node = reader.child(block, key)
+    section = reader.mapping(node, f"`{key}`") if node is not None else None
+    if section is not None:
+        reader.known_keys(section, known, f"`{key}`")
+    return section
+
+
+def _integers(reader: Reader, section: Mapping, names: tuple[str, ...]) -> dict[str, int | None]:
+    return {name: reader.integer(section, name, minimum=0, maximum=INTEGER_MAX) for name in names}
+
+
+def _lists(reader: Reader, section: Mapping | None, names: tuple[str, ...]) -> dict[str, Any]:
+    """Lists that bound a run. An empty one is meant: nothing at all is allowed."""
+    if section is None:
+        return {}
+    return {
+        name: reader.words(section, name, empty_allowed=True)
+        for name in names
+        if name in section.entries
+    }
+
+
+def read_remediations(
+    reader: Reader, entry: Mapping, rule_id: str | None
+) -> tuple[Remediation, ...]:
+    """`remediations` of a rule: offered rewrites, each of which changes something."""
+    node = reader.child(entry, "remediations")
+    if node is None:
+        return ()
+    remediations: list[Remediation] = []
+    for item in reader.mappings(node, "`remediations`", most=REMEDIATIONS_PER_RULE_MAX):
+        reader.known_keys(item, _REMEDIATION_KEYS, "a remediation")
+        remediation_id = reader.identifier(item, "id", "a remediation")
+        if remediation_id is not None and rule_id is not None:
+            reader.note_place(item.entries["id"][1], "remediation", rule_id, remediation_id)
+        remediation = Remediation(
+            id=remediation_id or "",
+            title=reader.text(item, "title") or "",
+            summary=reader.text(item, "summary", most=REASON_CHARS_MAX) or "",
+            replacement_topic=reader.text(item, "replacement_topic") or "",
+            replacement_capability=reader.text(item, "replacement_capability") or "",
+            add_labels=reader.text_map(item, "add_labels"),
+            remove_labels=reader.words(item, "remove_labels"),
+        )
+        changes = (
+            remediation.replacement_topic
+            or remediation.replacement_capability
+            or remediation.add_labels
+            or remediation.remove_labels
+        )
+        if not changes:
+            reader.problem(
+                item, "the remediation changes nothing", "name a topic, capability or labels"
+            )
+        if any(len(value) > LABEL_VALUE_CHARS_MAX for value in remediation.add_labels.values()):
+            reader.problem(
+                item, f"a label value is at most {LABEL_VALUE_CHARS_MAX} characters long"
+            )
+        if any(other.id == remediation.id for other in remediations):
+            reader.problem(item, f"the remediation id `{remediation.id}` is used twice")
+        remediations.append(remediation)
+    return tuple(remediations)
+
+
+def read_throttle(reader: Reader, entry: Mapping) -> Throttle | None:
+    """`throttle` {limit, window, key}: past how many actions in how long the rule speaks."""
+    node = reader.child(entry, "throttle")
+    block = reader.mapping(node, "`throttle`") if node is not None else None
+    if block is None:
+        return None
+    reader.known_keys(block, ("limit", "window", "key"), "`throttle`")
+    limit = reader.integer(block, "limit", minimum=1, maximum=THROTTLE_LIMIT_MAX)
+    window_ms = _duration_ms(reader, block, "window")
+    key = reader.words(block, "key") or ("tenant",)
+    for word in key:
+        if word not in _THROTTLE_KEYS and not word.startswith("labels."):
+            reader.problem(
+                block.entries["key"][1],
+                f"nothing is counted by `{word}`",
+                did_you_mean(word, (*_THROTTLE_KEYS, "labels.NAME")),
+            )
+    if limit is None or window_ms is None:
+        if not {"limit", "window"} <= block.entries.keys():
+            reader.problem(block, "`throttle` needs a `limit` and a `window`")
+        return None
+    return Throttle(limit=limit, window_ms=window_ms, key=key)
+
+
+def read_approval(reader: Reader, entry: Mapping) -> ApprovalTerms | None:
+    """`approval` {roles, quorum, ttl}: who may approve, how many of them, for how long."""
+    node = reader.child(entry, "approval")
+    block = reader.mapping(node, "`approval`") if node is not None else None
+    if block is None:
+        return None
+    reader.known_keys(block, ("roles", "quorum", "ttl"), "`approval`")
+    return ApprovalTerms(
+        roles=reader.words(block, "roles"),
+        quorum=reader.integer(block, "quorum", minimum=1, maximum=QUORUM_MAX) or 1,
+        ttl_ms=_duration_ms(reader, block, "ttl"),
+    )
+
+
+def _duration_ms(reader: Reader, block: Mapping, key: str) -> int | None:
+    """`30s`, `10m`, `4h`, `7d` in milliseconds."""
+    text = reader.text(block, key)
+    if text is None:
+        return None
+    number, unit = text[:-1], _UNIT_MS.get(text[-1:], 0)
+    duration = (
+        int(number) * unit if number.isascii() and number.isdecimal() and len(number) < 7 else 0
+    )
+    if not 0 < duration <= DURATION_MS_MAX:
+        reader.problem(
+            block.entries[key][1], f"`{key}` is a length of time", "such as 30s, 10m, 4h or 7d"
+        )
+        return None
+    return duration

@@ -1,0 +1,1 @@
+"""What `policy check` says of rules that load: shadowed, unreachable, leading nowhere."""

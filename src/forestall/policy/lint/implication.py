@@ -1,0 +1,279 @@
+"""Questions about matches that are decided, not tried: can one hold at all, does one hold whenever
+another does, can two hold together. "No" may mean "not proven"; "yes" is always meant.
+
+All of it is about one label view and one actor, since that is how a rule is held against a request.
+A job has a topic of the wire's grammar; what an output rule looks at may have any, or none.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from forestall.policy.arguments import ArgumentError, Steps, compile_condition, parse_path
+from forestall.policy.calendar import DAYS, MINUTES_PER_DAY
+from forestall.policy.fields import FIELDS, Kind, MatchField
+from forestall.policy.lint.content import content_conflict, content_covers
+from forestall.policy.lint.globs import can_match, globs_cover, globs_disjoint
+from forestall.policy.rules import (
+    ArgCondition,
+    DelegationMatch,
+    Match,
+    Operator,
+    OutputRule,
+    Rule,
+    TimeMatch,
+)
+
+_ONE_TEXT = frozenset({"actor_types", "agent_risk_tiers"})  # words of which a request has one
+_NUMERIC = frozenset({Operator.LT, Operator.LE, Operator.GT, Operator.GE})
+_REASONED = frozenset(
+    {field.name.partition(".")[0] for field in FIELDS}
+    | {"labels", "secrets_present", "time", "delegation", "args", "content"}
+)
+
+
+def contradiction(rule: Rule | OutputRule) -> str:
+    """Why no request (or result) can match the rule; empty when that is not proven."""
+    of_job = isinstance(rule, Rule)
+    topics = rule.match.topics
+    if topics and not any(can_match(glob, topic=of_job) for glob in topics):
+        return "no topic fits " + " or ".join(f"`{glob}`" for glob in topics)
+    conflict = _argument_conflict(rule.match.args) or content_conflict(rule.match.content)
+    if conflict:
+        return conflict
+    if rule.unless is not None and covers(rule.unless, rule.match, of_job=of_job):
+        return "its `unless` holds whenever its `match` does"
+    return ""
+
+
+def rule_covers(wider: Rule | OutputRule, narrower: Rule | OutputRule) -> bool:
+    """Whether the wider rule matches (or cannot be evaluated) wherever the narrower one matches."""
+    of_job = isinstance(narrower, Rule)
+    if not covers(wider.match, narrower.match, of_job=of_job):
+        return False
+    return (
+        wider.unless is None
+        or disjoint(wider.unless, narrower.match, of_job=of_job)
+        or (narrower.unless is not None and covers(narrower.unless, wider.unless, of_job=of_job))
+    )
+
+
+def covers(wider: Match, narrower: Match, *, of_job: bool = True) -> bool:
+    """Whether `wider` holds of every request of which `narrower` holds."""
+    return (
+        wider.secrets_present in (None, narrower.secrets_present)
+        and _time_covers(wider.time, narrower.time)
+        and _delegation_covers(wider.delegation, narrower.delegation)
+        and content_covers(wider.content, narrower.content)
+        and all(_implied(condition, narrower.args) for condition in wider.args)
+        and all(
+            getattr(wider, name) in (getattr(Match(), name), getattr(narrower, name))
+            for name in _unreasoned()
+        )
+        and _labels_cover(wider, narrower)
+        and all(_field_covers(field, wider, narrower, of_job) for field in reversed(FIELDS))
+    )
+
+
+def disjoint(one: Match, other: Match, *, of_job: bool = True) -> bool:
+    """Whether it is proven that no request fits both, under one label view."""
+    labels = dict(other.labels)
+    return (
+        any(_field_disjoint(field, one, other, of_job) for field in FIELDS)
+        or any(name in labels and globs_disjoint(globs, labels[name]) for name, globs in one.labels)
+        or {one.secrets_present, other.secrets_present} == {True, False}
+        or bool(_argument_conflict((*one.args, *other.args)))
+    )
+
+
+def _unreasoned() -> Iterator[str]:
+    """Fields of a match that this module knows nothing of: they cover only what is the same."""
+    return (name for name in Match.__struct_fields__ if name not in _REASONED)
+
+
+# -- fields and labels --
+
+
+def _field_covers(field: MatchField, wider: Match, narrower: Match, of_job: bool) -> bool:
+    wide, narrow = field.wanted(wider), field.wanted(narrower)
+    if not wide:
+        return True
+    if field.name == "topics" and of_job:  # every job has a topic
+        return globs_cover(wide, narrow or ("*",), topic=True)
+    if not narrow:
+        return False
+    if field.kind is Kind.ALL_WORDS:
+        return set(wide) <= set(narrow)
+    return set(narrow) <= set(wide) if field.kind is Kind.WORD else globs_cover(wide, narrow)
+
+
+def _field_disjoint(field: MatchField, one: Match, other: Match, of_job: bool) -> bool:
+    ours, theirs = field.wanted(one), field.wanted(other)
+    if not ours or not theirs:
+        return False
+    if field.kind is Kind.GLOB:
+        return globs_disjoint(ours, theirs, topic=of_job and field.name == "topics")
+    return field.name in _ONE_TEXT and not set(ours) & set(theirs)
+
+
+def _labels_cover(wider: Match, narrower: Match) -> bool:
+    labels = dict(narrower.labels)
+    return all(name in labels and globs_cover(globs, labels[name]) for name, globs in wider.labels)
+
+
+# -- time and delegation --
+
+
+def _time_covers(wider: TimeMatch | None, narrower: TimeMatch | None) -> bool:
+    if wider is None:
+        return True
+    if narrower is None or wider.timezone != narrower.timezone:
+        return False
+    days = set(narrower.days or DAYS) <= set(wider.days or DAYS)
+    return days and _minutes(narrower) <= _minutes(wider)
+
+
+def _minutes(match: TimeMatch) -> set[int]:
+    hours = match.hours or ((0, MINUTES_PER_DAY),)
+    return {
+        minute
+        for begin, end in hours
+        for minute in range(MINUTES_PER_DAY)
+        if (begin <= minute < end if begin < end else minute >= begin or minute < end)
+    }
+
+
+def _delegation_covers(wider: DelegationMatch | None, narrower: DelegationMatch | None) -> bool:
+    if wider is None or wider == narrower:
+        return True
+    if narrower is None or wider.forbid_delegated or narrower.forbid_delegated:
+        return False
+    depth = wider.max_depth is None or (
+        narrower.max_depth is not None and narrower.max_depth <= wider.max_depth
+    )
+    issuers = not wider.issuers or (
+        bool(narrower.issuers) and set(narrower.issuers) <= set(wider.issuers)
+    )
+    return depth and issuers and set(wider.required_scope) <= set(narrower.required_scope)
+
+
+# -- arguments --
+
+
+def absent(condition: ArgCondition) -> bool:
+    """Whether the condition wants its place to be missing."""
+    return condition.operator is Operator.EXISTS and condition.operand is False
+
+
+def allowed_values(conditions: Sequence[ArgCondition]) -> list[Any] | None:
+    """The listed values (`eq`, `in`) that fit all conditions on one place; None: none is listed."""
+    listed: list[Any] | None = None
+    for condition in conditions:
+        if condition.operator is Operator.EQ:
+            listed = [condition.operand]
+        elif condition.operator is Operator.IN and listed is None:
+            listed = list(condition.operand)
+    if listed is None:
+        return None
+    return [value for value in listed if all(_holds(each, value) for each in conditions)]
+
+
+def _holds(condition: ArgCondition, value: Any) -> bool:
+    placed = ArgCondition(path="$.x", operator=condition.operator, operand=condition.operand)
+    try:
+        return compile_condition(placed)({"x": value})
+    except ArgumentError:
+        return False
+
+
+def by_place(conditions: Sequence[ArgCondition]) -> dict[Steps, list[ArgCondition]]:
+    """The conditions on each place, however its path is spelt."""
+    places: dict[Steps, list[ArgCondition]] = {}
+    for condition in conditions:
+        places.setdefault(parse_path(condition.path), []).append(condition)
+    return places
+
+
+def _argument_conflict(conditions: Sequence[ArgCondition]) -> str:
+    """Why the conditions cannot hold together; empty when that is not proven."""
+    places = by_place(conditions)
+    for place, wanted in places.items():
+        path = wanted[0].path
+        present = [each for each in wanted if not absent(each)]
+        if present and len(present) < len(wanted):
+            return f"`{path}` would have to be missing and there"
+        below = any(
+            len(other) > len(place) and other[: len(place)] == place
+            for other, conditions_there in places.items()
+            if not all(absent(each) for each in conditions_there)
+        )
+        if below and any(each.operator is not Operator.EXISTS or absent(each) for each in wanted):
+            return f"`{path}` would have to be one value and hold others"
+        if len({_kind(each) for each in present} - {""}) > 1:
+            return f"`{path}` would have to be of two types"
+        if allowed_values(present) == []:
+            return f"no value of `{path}` fits all its conditions"
+        low, high = bounds(present)
+        if low[0] > high[0] or (low[0] == high[0] and (low[1] or high[1])):
+            return f"no number fits all conditions on `{path}`"
+    return ""
+
+
+def bounds(conditions: Sequence[ArgCondition]) -> tuple[tuple[float, bool], tuple[float, bool]]:
+    """The lowest and highest number that fit, and whether each of these is itself left out."""
+    low: tuple[float, bool] = (float("-inf"), False)
+    high: tuple[float, bool] = (float("inf"), False)
+    for each in conditions:
+        if each.operator in (Operator.GT, Operator.GE):
+            low = max(low, (each.operand, each.operator is Operator.GT))
+        elif each.operator in (Operator.LT, Operator.LE):
+            edge = (each.operand, each.operator is Operator.LT)
+            high = min(high, edge, key=lambda one: (one[0], not one[1]))
+    return low, high
+
+
+def _kind(condition: ArgCondition) -> str:
+    if condition.operator is Operator.EXISTS:
+        return ""
+    if condition.operator in _NUMERIC:
+        return "number"
+    operand = condition.operand[0] if condition.operator is Operator.IN else condition.operand
+    if isinstance(operand, (int, float)) and not isinstance(operand, bool):
+        return "number"
+    return type(operand).__name__
+
+
+def _implied(wanted: ArgCondition, given: Sequence[ArgCondition]) -> bool:
+    """Whether `wanted` holds, or cannot be evaluated, wherever all of `given` hold."""
+    steps = parse_path(wanted.path)
+    places = by_place(given)
+    if absent(wanted):
+        return any(
+            steps[: len(place)] == place and any(absent(each) for each in conditions)
+            for place, conditions in places.items()
+        )
+    there = [each for each in places.get(steps, []) if not absent(each)]
+    if wanted.operator is Operator.EXISTS:
+        return bool(there) or any(
+            place[: len(steps)] == steps and not all(absent(each) for each in conditions)
+            for place, conditions in places.items()
+        )
+    if any(_same(wanted, each) for each in there):
+        return True
+    values = allowed_values(there)
+    if values:
+        return all(_holds(wanted, value) for value in values)
+    if wanted.operator is Operator.GLOB:
+        globs = [each.operand for each in there if each.operator is Operator.GLOB]
+        return any(globs_cover([wanted.operand], [glob]) for glob in globs)
+    return wanted.operator in _NUMERIC and _within(wanted, there)
+
+
+def _same(one: ArgCondition, other: ArgCondition) -> bool:
+    return one.operator is other.operator and repr(one.operand) == repr(other.operand)
+
+
+def _within(wanted: ArgCondition, given: Sequence[ArgCondition]) -> bool:
+    """Whether the numbers that `given` allows all fit `wanted`."""
+    low, high = bounds(given)
+    want_low, want_high = bounds([wanted])
+    return low >= want_low and (high[0], not high[1]) <= (want_high[0], not want_high[1])

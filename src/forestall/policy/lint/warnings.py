@@ -1,0 +1,301 @@
+"""Warn about rules that load and do not mean what their author thinks. Pure; decides nothing.
+
+A warning is never a guess: it rests on a proof over the rules, or on a request made up from the
+rule whose decision shows the fault. What cannot be shown stays unsaid.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import msgspec
+
+from forestall.facts.derive import DERIVED_LABELS
+from forestall.policy.evaluate import evaluate
+from forestall.policy.index import LayerIndex
+from forestall.policy.lint.globs import can_match
+from forestall.policy.lint.implication import contradiction, rule_covers
+from forestall.policy.lint.remediations import Remedies, who_said
+from forestall.policy.lint.witness import Sample, fields_sample, sample_of
+from forestall.policy.problems import PolicyWarning
+from forestall.policy.request import Request
+from forestall.policy.rules import Effect, Match, OutputRule, Policy, Rule, Verdict
+from forestall.policy.snapshot import Snapshot
+
+_CANDIDATES_MAX = 32  # earlier rules compared with one rule
+_CLAIMED_FIELDS = {
+    "capabilities": "capability",
+    "pack_ids": "pack_id",
+    "actor_types": "actor_type",
+    "risk_tags": "risk_tags",
+    "requires": "requires",
+}
+_ALLOWS = (Effect.ALLOW, Effect.ALLOW_WITH_CONSTRAINTS)
+
+
+def analyse(snapshot: Snapshot) -> tuple[PolicyWarning, ...]:
+    """Everything worth a second look in the policies of a snapshot, in the order of the files."""
+    warnings: list[PolicyWarning] = []
+    remedies = Remedies(snapshot)
+    for policy, layer in zip(snapshot.policies, snapshot.layers, strict=True):
+        for rules in layer.lists:
+            for number in range(len(rules.rules)):
+                found = _about_rule(snapshot, remedies, policy, rules.rules, rules.index, number)
+                warnings.extend(found)
+        index = LayerIndex([rule.match for rule in policy.output_rules])
+        for number in range(len(policy.output_rules)):
+            warnings.extend(_about_output_rule(snapshot, policy, index, number))
+        warnings.extend(_unused(snapshot, policy))
+    return tuple(sorted(warnings, key=lambda each: (each.source, each.line, each.code)))
+
+
+def _about_rule(
+    snapshot: Snapshot,
+    remedies: Remedies,
+    policy: Policy,
+    rules: Sequence[Rule],
+    index: LayerIndex,
+    number: int,
+) -> Iterator[PolicyWarning]:
+    rule = rules[number]
+    silent = _silent(snapshot, policy, rules, index, number)
+    if silent is not None:
+        yield silent
+        return
+    yield from _on_claim(snapshot, policy, rule)
+    if rule.effect in _ALLOWS and rule.remediations == ():
+        return
+    sample = sample_of(snapshot, rule)
+    if sample is not None:
+        if rule.effect not in _ALLOWS:
+            yield from _dodges(snapshot, policy, rule, sample)
+        yield from _remediations(remedies, policy, rule, sample)
+
+
+def _about_output_rule(
+    snapshot: Snapshot, policy: Policy, index: LayerIndex, number: int
+) -> Iterator[PolicyWarning]:
+    silent = _silent(snapshot, policy, policy.output_rules, index, number)
+    if silent is not None:
+        yield silent
+    else:
+        yield from _on_claim(snapshot, policy, policy.output_rules[number])
+
+
+def _warning(
+    code: str, policy: Policy, rule: Rule | OutputRule, message: str, hint: str = ""
+) -> PolicyWarning:
+    kind = "rule" if isinstance(rule, Rule) else "output rule"
+    return PolicyWarning(
+        code=code,
+        source=policy.source,
+        line=rule.line,
+        rule_id=rule.id,
+        message=f"{kind} `{rule.id}` {message}",
+        hint=hint,
+    )
+
+
+# -- rules that never speak --
+
+
+def _silent(
+    snapshot: Snapshot,
+    policy: Policy,
+    rules: Sequence[Rule | OutputRule],
+    index: LayerIndex,
+    number: int,
+) -> PolicyWarning | None:
+    """Why a rule of a list never speaks; None when that is not proven."""
+    rule = rules[number]
+    why = contradiction(rule)
+    if why:
+        return _warning("never_matches", policy, rule, f"never matches: {why}")
+    shadow = _shadow(snapshot, rules, index, number)
+    if shadow is None:
+        return None
+    return _warning(
+        "shadowed",
+        policy,
+        rule,
+        f"never speaks: rule `{shadow.id}` on line {shadow.line} matches first whatever"
+        " this one matches",
+        "put it before that rule, or leave it out",
+    )
+
+
+def _shadow(
+    snapshot: Snapshot, rules: Sequence[Rule | OutputRule], index: LayerIndex, number: int
+) -> Rule | OutputRule | None:
+    """An earlier rule of the list that speaks wherever this one would."""
+    rule = rules[number]
+    sample = fields_sample(snapshot, rule.match)
+    if sample is None:
+        return None
+    # Whatever covers the rule is a candidate for each of its requests, hence for this one.
+    candidates = index.candidates(sample.request, sample.labels)
+    for earlier in islice(candidates, _CANDIDATES_MAX):
+        if earlier >= number:
+            return None
+        other = rules[earlier]
+        # A throttle rule is silent below its limit.
+        throttled = isinstance(other, Rule) and other.throttle is not None
+        if not throttled and rule_covers(other, rule):
+            return other
+    return None
+
+
+# -- what a client says --
+
+
+def _on_claim(
+    snapshot: Snapshot, policy: Policy, rule: Rule | OutputRule
+) -> Iterator[PolicyWarning]:
+    if not _allows(rule):
+        return
+    labels = _claimed_labels(snapshot, rule.match)
+    if labels:
+        also = [name for name in _CLAIMED_FIELDS if getattr(rule.match, name)]
+        beside = f" (and `{'`, `'.join(also)}`)" if also else ""
+        yield _warning(
+            "allow_on_claim",
+            policy,
+            rule,
+            f"allows whoever claims {_listed(labels)}{beside}",
+            _trust_hint(labels[0]),
+        )
+    if rule.unless is None:
+        return
+    exceptions = _claimed_labels(snapshot, rule.unless)
+    fields = [name for name in _CLAIMED_FIELDS if getattr(rule.unless, name)]
+    if exceptions or fields:
+        what = [_listed(exceptions)] if exceptions else []
+        what += [f"`{name}`" for name in fields]
+        yield _warning(
+            "dodgeable",
+            policy,
+            rule,
+            f"still allows a client that leaves out {' or '.join(what)}",
+            _trust_hint(exceptions[0]) if exceptions else "say in `match` what is allowed",
+        )
+
+
+def _allows(rule: Rule | OutputRule) -> bool:
+    if isinstance(rule, OutputRule):
+        return rule.verdict is Verdict.ALLOW
+    return rule.effect in _ALLOWS
+
+
+def _claimed_labels(snapshot: Snapshot, match: Match) -> list[str]:
+    """Labels of a match that may be claimed and of which no file says that this is meant."""
+    return [name for name, _ in match.labels if name not in snapshot.label_trust]
+
+
+def _listed(labels: list[str]) -> str:
+    return ", ".join(f"label `{name}`" for name in labels)
+
+
+def _trust_hint(label: str) -> str:
+    return f"labels: {{{label}: {{trust: credential}}}}, or `trust: claimed` when that is meant"
+
+
+def _dodges(
+    snapshot: Snapshot, policy: Policy, rule: Rule, sample: Sample
+) -> Iterator[PolicyWarning]:
+    """A sample of the rule, once more with less said: is the decision looser?"""
+    now = sample.now
+    if evaluate(snapshot, sample.request, now=now).decision.strictness < rule.effect.strictness:
+        return
+    dodges: list[tuple[str, Request]] = []
+    for label, _ in rule.match.labels:
+        if label not in snapshot.label_trust:
+            fewer = {k: v for k, v in sample.request.labels.items() if k != label}
+            dodges.append((f"label `{label}`", _changed(sample.request, labels=fewer)))
+    for name, attribute in _CLAIMED_FIELDS.items():
+        if getattr(rule.match, name):
+            nothing = type(getattr(sample.request, attribute))()
+            dodges.append((f"`{attribute}`", _changed(sample.request, **{attribute: nothing})))
+    for what, request in dodges:
+        got = evaluate(snapshot, request, now=now)
+        if got.decision.strictness < rule.effect.strictness:
+            yield _warning(
+                "dodgeable",
+                policy,
+                rule,
+                f"does not hold a client that leaves out {what}: {who_said(got)}",
+                "let no looser rule match without it, or match what the client cannot leave out",
+            )
+
+
+def _changed(request: Request, **changes: object) -> Request:
+    return msgspec.structs.replace(request, **changes)
+
+
+# -- remediations --
+
+
+def _remediations(
+    remedies: Remedies, policy: Policy, rule: Rule, sample: Sample
+) -> Iterator[PolicyWarning]:
+    for denial in remedies.denials(rule, sample):
+        if not denial.decision.rule_id and not denial.always:
+            continue  # a request that says more than the sample may meet a rule
+        yield PolicyWarning(
+            code="remediation_denied",
+            source=policy.source,
+            line=_line(policy, "remediation", rule.id, denial.remediation.id),
+            rule_id=rule.id,
+            message=f"rule `{rule.id}` offers the remediation `{denial.remediation.id}`, which is"
+            f" denied too: {who_said(denial.decision)}",
+            hint="offer what a rule allows"
+            if denial.always
+            else "at least for some requests of this rule",
+            error=denial.always,
+        )
+
+
+# -- what nothing reads --
+
+
+def _unused(snapshot: Snapshot, policy: Policy) -> Iterator[PolicyWarning]:
+    read = _labels_read(snapshot)
+    for label in policy.label_trust:
+        if label not in read:
+            yield PolicyWarning(
+                code="unused_label_trust",
+                source=policy.source,
+                line=_line(policy, "label", label),
+                rule_id="",
+                message=f"no rule reads the label `{label}`, whose trust is said under `labels`",
+            )
+    for number, derivation in enumerate(policy.derivations or ()):
+        topics = derivation.topics
+        if not any(can_match(glob, topic=True) for glob in topics):
+            why = "no topic fits " + " or ".join(f"`{glob}`" for glob in topics)
+        elif not read & DERIVED_LABELS:
+            why = "no rule reads a derived label"
+        else:
+            continue
+        yield PolicyWarning(
+            code="unused_derive",
+            source=policy.source,
+            line=_line(policy, "derive", str(number)),
+            rule_id="",
+            message=f"the `derive` entry of kind `{derivation.kind}` is for nothing: {why}",
+        )
+
+
+def _line(policy: Policy, *key: str) -> int:
+    """Where something stands in its file; 1 when the policy was not read from a text."""
+    place = policy.places.get(key)
+    return 1 if place is None else place.line
+
+
+def _labels_read(snapshot: Snapshot) -> set[str]:
+    read: set[str] = set(snapshot.output.reads.labels)
+    for layer in snapshot.layers:
+        for rule in layer.rules:
+            for match in (rule.match, rule.unless):
+                read |= {name for name, _ in match.labels} if match is not None else set()
+            if rule.throttle is not None:
+                read |= {key.removeprefix("labels.") for key in rule.throttle.key}
+    return read

@@ -1,0 +1,174 @@
+"""A request that a rule matches, made from the rule alone: the witness behind a warning.
+
+Where none can be made (a pattern, say) there is none, and no warning rests on it.
+"""
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import msgspec
+
+from forestall.facts.origin import Origin
+from forestall.policy.arguments import ArgumentError, Steps
+from forestall.policy.calendar import compile_time
+from forestall.policy.lint.globs import example
+from forestall.policy.lint.implication import absent, allowed_values, bounds, by_place
+from forestall.policy.request import Delegation, Request, ToolCall
+from forestall.policy.rule_conditions import rule_clauses
+from forestall.policy.rules import ArgCondition, Match, Operator, Rule, TimeMatch
+from forestall.policy.snapshot import Snapshot
+
+NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+_WEEK_MINUTES = 7 * 24 * 60
+_SECRET = "secret://example"  # noqa: S105 - a reference, as `secrets_present` looks for
+
+
+class Sample(NamedTuple):
+    """A request and an instant, and the one label view that it is looked at under."""
+
+    request: Request
+    labels: dict[str, str]
+    now: datetime
+
+
+def sample_of(snapshot: Snapshot, rule: Rule) -> Sample | None:
+    """A request that every clause of the rule holds of; None when none was found."""
+    sample = fields_sample(snapshot, rule.match)
+    arguments = _arguments(rule.match.args)
+    if sample is None or arguments is None:
+        return None
+    if rule.match.secrets_present:
+        arguments["example_secret"] = _SECRET
+    replaced = msgspec.structs.replace(sample.request, args=arguments or None)
+    sample = Sample(replaced, sample.labels, _instant(rule.match.time))
+    try:
+        holds = all(each.holds(*sample) for each in rule_clauses(rule))
+    except ArgumentError:
+        return None
+    return sample if holds else None
+
+
+def fields_sample(snapshot: Snapshot, match: Match) -> Sample | None:
+    """A request that fits the fields and labels of a match, and says nothing beyond them."""
+    globs = {
+        "topic": match.topics or ("job.x",),
+        "tenant": match.tenants or ("default",),
+        "capability": match.capabilities,
+        "pack_id": match.pack_ids,
+        "actor_id": match.actor_ids,
+        "agent": match.agents,
+        "server": match.mcp.servers,
+        "tool": match.mcp.tools,
+        "resource": match.mcp.resources,
+        "action": match.mcp.actions,
+    }
+    texts: dict[str, str] = {}
+    for name, wanted in globs.items():
+        value = _first_example(wanted, topic=name == "topic") if wanted else ""
+        if value is None:
+            return None
+        texts[name] = value
+    labels: dict[str, str] = {}
+    for name, wanted in match.labels:
+        value = _first_example(wanted)
+        if value is None:
+            return None
+        labels[name] = value
+    trust = snapshot.label_trust
+    request = Request(
+        topic=texts["topic"],
+        tenant=texts["tenant"],
+        capability=texts["capability"],
+        pack_id=texts["pack_id"],
+        actor_id=texts["actor_id"],
+        agent=texts["agent"],
+        mcp=ToolCall(**{part: texts[part] for part in ToolCall.__struct_fields__}),
+        actor_type=(match.actor_types or ("",))[0],
+        agent_risk_tier=(match.agent_risk_tiers or ("",))[0],
+        agent_data_classes=match.agent_data_classes[:1],
+        risk_tags=match.risk_tags[:1],
+        requires=match.requires,
+        delegation=_delegation(match),
+        labels={k: v for k, v in labels.items() if trust.get(k, Origin.CLAIMED) == Origin.CLAIMED},
+        server_labels={k: v for k, v in labels.items() if trust.get(k, Origin.CLAIMED) > 0},
+        payload={"prompt": "", "context": None},
+    )
+    return Sample(request, labels, NOON)
+
+
+def _first_example(globs: tuple[str, ...], *, topic: bool = False) -> str | None:
+    return next((text for glob in globs if (text := example(glob, topic=topic)) is not None), None)
+
+
+def _delegation(match: Match) -> Delegation | None:
+    wanted = match.delegation
+    if wanted is None or wanted.forbid_delegated:
+        return None
+    return Delegation(
+        depth=1 if wanted.max_depth is None else min(1, wanted.max_depth),
+        issuers=wanted.issuers[:1],
+        scope=wanted.required_scope,
+    )
+
+
+@lru_cache(maxsize=256)
+def _instant(match: TimeMatch | None) -> datetime:
+    """An instant inside the wanted days and hours."""
+    if match is None:
+        return NOON
+    inside = compile_time(match)
+    for minutes in (30, 1):
+        for offset in range(0, _WEEK_MINUTES, minutes):
+            now = NOON + timedelta(minutes=offset)
+            if inside(now):
+                return now
+    return NOON
+
+
+# -- arguments --
+
+
+def _arguments(conditions: tuple[ArgCondition, ...]) -> dict[str, Any] | None:
+    """A document that fits the conditions; None when none was found."""
+    document: dict[str, Any] = {}
+    for steps, wanted in by_place(conditions).items():
+        if any(absent(each) for each in wanted):
+            continue
+        value = _value(wanted)
+        if value is None or not _put(document, steps, value):
+            return None
+    return document
+
+
+def _value(conditions: list[ArgCondition]) -> Any:
+    """One value that may fit all conditions on a place."""
+    values = allowed_values(conditions)
+    if values is not None:
+        return values[0] if values else None
+    for each in conditions:
+        if each.operator is Operator.GLOB:
+            return example(each.operand)
+        if each.operator is Operator.MATCHES:
+            return None
+    (low, low_out), (high, high_out) = bounds(conditions)
+    if low != float("-inf"):
+        return (low + min(high, low + 2)) / 2 if low_out or high_out else low
+    return high - 1 if high != float("inf") else "x"
+
+
+def _put(document: dict[str, Any], steps: Steps, value: Any) -> bool:
+    """Place a value; paths through lists are not made up."""
+    place = document
+    for step in steps[:-1]:
+        if not isinstance(step, str):
+            return False
+        following = place.setdefault(step, {})
+        if not isinstance(following, dict):
+            return False
+        place = following
+    last = steps[-1]
+    if not isinstance(last, str) or last in place:
+        return False
+    place[last] = value
+    return True

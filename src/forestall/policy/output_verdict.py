@@ -1,0 +1,258 @@
+"""What becomes of a result, given what a scan found in it: the rules, the default, the strictest.
+
+A scan that is not whole, a rule that cannot be evaluated and a detector that is not there lead to
+quarantine, whatever any rule allows. The default, where no rule speaks, removes secrets.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import re2
+
+from forestall.output.detectors import DETECTORS
+from forestall.output.detectors.configured import internal_host, source_path
+from forestall.output.detectors.named import NAMED_ENTITY
+from forestall.output.findings import Detector, Finding, Kind, Scan
+from forestall.policy.label_views import actors_of, views_of
+from forestall.policy.output_rules import (
+    OutputFacts,
+    OutputRuleError,
+    OwnWords,
+    named_detectors,
+)
+from forestall.policy.request import Request, looked_into
+from forestall.policy.rules import Detect, OutputRule, Verdict
+from forestall.policy.snapshot import Snapshot
+
+CONFIGURED_BY = {"internal_host": "internal_hosts", "source_path": "source_paths"}
+SWITCHED_ON_BY = {NAMED_ENTITY: "names_model"}  # class: the setting of the server
+ALWAYS_REMOVED = frozenset({"secret"})  # where no rule says otherwise, and beside what one says
+_AT_LEVEL = {
+    "standard": ALWAYS_REMOVED,
+    "strict": ALWAYS_REMOVED | {"personal_data", NAMED_ENTITY},  # the latter where it is on
+}
+_DETECTOR_SETS_KEPT = 16
+
+
+class Ruling(msgspec.Struct, frozen=True, kw_only=True):
+    """The verdict on one result, and why.
+
+    `code`: `rule`, `default`, `redaction_level`, or what went wrong: `scan_incomplete`,
+    `rule_error`, `detector_missing`. `remove` is what a redacted copy must not hold.
+    """
+
+    verdict: Verdict
+    code: str
+    rule_id: str = ""
+    reason: str = ""
+    matched_rules: tuple[str, ...] = ()
+    remove: tuple[Finding, ...] = ()
+
+
+def detectors_for(
+    snapshot: Snapshot, redaction_level: str = "", switched_on: tuple[Detector, ...] = ()
+) -> tuple[Detector, ...]:
+    """What has to be looked for under this snapshot: the same values for the same rules, so that
+    their patterns are compiled once. `switched_on` are the detectors that a setting brought."""
+    wanted = (
+        ALWAYS_REMOVED | snapshot.output.classes | _at_level(redaction_level, _names(switched_on))
+    )
+    return _detectors(
+        tuple(sorted(wanted)), snapshot.output.own_words, snapshot.detect, switched_on
+    )
+
+
+def _names(detectors: Iterable[Detector]) -> frozenset[str]:
+    return frozenset(each.name for each in detectors)
+
+
+def _at_level(redaction_level: str, switched_on: frozenset[str]) -> frozenset[str]:
+    """The classes that a level removes; of those that a setting brings, the ones that are on."""
+    return _AT_LEVEL.get(redaction_level, frozenset()) - (SWITCHED_ON_BY.keys() - switched_on)
+
+
+@lru_cache(maxsize=_DETECTOR_SETS_KEPT)
+def _detectors(
+    classes: tuple[str, ...],
+    own_words: tuple[OwnWords, ...],
+    detect: Detect,
+    switched_on: tuple[Detector, ...],
+) -> tuple[Detector, ...]:
+    known = {**DETECTORS, **_configured(detect), **{each.name: each for each in switched_on}}
+    built_in = tuple(known[name] for name in classes if name in known)
+    return (*built_in, *(_own_detector(words) for words in own_words))
+
+
+@lru_cache(maxsize=_DETECTOR_SETS_KEPT)
+def _configured(detect: Detect) -> dict[str, Detector]:
+    """The detectors of what only the policy knows, and has said."""
+    made = []
+    if detect.internal_hosts:
+        made.append(internal_host(detect.internal_hosts))
+    if detect.source_paths:
+        made.append(source_path(detect.source_paths))
+    return {each.name: each for each in made}
+
+
+def missing_classes(snapshot: Snapshot, switched_on: Collection[str] = ()) -> tuple[str, ...]:
+    """Classes that output rules name and nothing can find: such a policy cannot be enforced."""
+    there = {*DETECTORS, *_configured(snapshot.detect), *switched_on}
+    return tuple(sorted(snapshot.output.classes - there))
+
+
+def _own_detector(own: OwnWords) -> Detector:
+    """The keywords or patterns of one rule, looked for as everything else is."""
+    make = _pattern_kind if own.are_patterns else _keyword_kind
+    return Detector(name=own.detector, kinds=tuple(make(word) for word in own.words))
+
+
+def _pattern_kind(text: str) -> Kind:
+    # One group round all of it: what is removed is the match, not the author's first group.
+    return Kind(name="pattern", pattern=f"({text})", confidence=1.0)
+
+
+def _keyword_kind(word: str) -> Kind:
+    near = (word.lower(),) if word.isascii() and len(word) > 1 else ()
+    reach = len(word.encode()) + 4
+    return Kind(
+        name="keyword",
+        pattern=re2.escape(word),
+        keywords=near,
+        any_case=True,
+        before=reach,
+        after=reach,
+        confidence=1.0,
+    )
+
+
+def judge(
+    snapshot: Snapshot,
+    request: Request,
+    scan: Scan,
+    *,
+    content_type: str,
+    now: datetime,
+    redaction_level: str = "",
+    switched_on: tuple[Detector, ...] = (),
+) -> Ruling:
+    """The verdict on the result of `request`. Total: whatever fails quarantines."""
+    if not scan.complete:
+        reasons = ", ".join(scan.reasons)
+        return _withheld("scan_incomplete", f"the result could not be looked at whole: {reasons}")
+    at_level = _at_level(redaction_level, _names(switched_on))
+    there = _names(detectors_for(snapshot, redaction_level, switched_on))
+    if missing := sorted((snapshot.output.classes | at_level) - there):
+        return _withheld("detector_missing", f"no detector for {', '.join(missing)}")
+    facts = OutputFacts(
+        found=frozenset(finding.detector for finding in scan.findings),
+        content_type=content_type,
+        size_bytes=scan.size_bytes,
+    )
+    try:
+        spoken = _spoken(snapshot, request, facts, now)
+    except OutputRuleError as error:
+        return _withheld("rule_error", str(error))
+    except Exception as error:  # noqa: BLE001 - whatever fails here must quarantine, never pass
+        return _withheld("rule_error", type(error).__name__)
+    return _ruling(spoken, scan, at_level)
+
+
+def _withheld(code: str, reason: str) -> Ruling:
+    return Ruling(verdict=Verdict.QUARANTINE, code=code, reason=reason)
+
+
+def _spoken(
+    snapshot: Snapshot, request: Request, facts: OutputFacts, now: datetime
+) -> list[list[OutputRule]]:
+    """Which rules speak, under each actor and each view of the labels."""
+    rules = snapshot.output
+    if not rules:
+        return [[]]
+    views = views_of(snapshot, request, rules.reads).views
+    return [
+        rules.speakers(actor, labels, facts, now)
+        for actor in actors_of(snapshot, looked_into(request), rules.reads)
+        for labels in views
+    ]
+
+
+def _ruling(spoken: Sequence[list[OutputRule]], scan: Scan, at_level: frozenset[str]) -> Ruling:
+    """The strictest over all views; what any of them removes is removed."""
+    ranked = sorted(
+        {rule.id: rule for rules in spoken for rule in rules}.values(),
+        key=lambda rule: -rule.verdict.strictness,
+    )
+    matched = tuple(rule.id for rule in ranked)
+    first = ranked[0] if ranked else None
+    if first is not None and first.verdict is Verdict.QUARANTINE:
+        return Ruling(
+            verdict=Verdict.QUARANTINE,
+            code="rule",
+            rule_id=first.id,
+            reason=first.reason or f"withheld by the output rule `{first.id}`",
+            matched_rules=matched,
+        )
+    removed = [_removed_by(rules) for rules in spoken]
+    by_rules = {
+        number
+        for number, finding in enumerate(scan.findings)
+        if any(which is None or finding.detector in which for which in removed)
+    }
+    remove = tuple(
+        finding
+        for number, finding in enumerate(scan.findings)
+        if number in by_rules or finding.detector in at_level
+    )
+    if not remove:
+        allows = first is not None and first.verdict is Verdict.ALLOW
+        return Ruling(
+            verdict=Verdict.ALLOW,
+            code="rule" if allows else "default",
+            rule_id=first.id if first is not None and allows else "",
+            reason=first.reason if first is not None and allows else "",
+            matched_rules=matched,
+        )
+    if first is not None and first.verdict is Verdict.REDACT:
+        code, rule_id, reason = "rule", first.id, first.reason
+    elif by_rules:
+        code, rule_id, reason = "default", "", "secrets are removed (default)"
+    else:
+        code, rule_id, reason = "redaction_level", "", "removed by the constraints of the dispatch"
+    return Ruling(
+        verdict=Verdict.REDACT,
+        code=code,
+        rule_id=rule_id,
+        reason=reason,
+        matched_rules=matched,
+        remove=remove,
+    )
+
+
+def _removed_by(rules: Sequence[OutputRule]) -> frozenset[str] | None:
+    """Findings of which detectors are removed where these rules speak; None: of all.
+
+    Secrets are, unless every rule that speaks allows them. A rule that names detectors (or words)
+    is about those; one that names none is about everything.
+    """
+    redacting = [rule for rule in rules if rule.verdict is Verdict.REDACT]
+    if redacting:
+        named = [named_detectors(rule) for rule in redacting]
+        return _union(named) | ALWAYS_REMOVED if all(named) else None
+    spared = [named_detectors(rule) for rule in rules]
+    return frozenset(
+        name
+        for name in ALWAYS_REMOVED
+        if not spared or any(names and name not in names for names in spared)
+    )
+
+
+def _union(lists: Iterable[tuple[str, ...]]) -> frozenset[str]:
+    return frozenset(name for names in lists for name in names)
+
+
+def content_type_of(result: Any) -> str:
+    """How rules see a JSON value: a text alone is text, everything else is JSON."""
+    return "text/plain" if isinstance(result, str) else "application/json"

@@ -1,0 +1,233 @@
+"""One rule's conditions as functions: the plain meaning of each clause, one at a time.
+
+The index is only a faster way to find rules whose clauses hold; explain calls these directly. The
+order is part of the meaning, since a later clause that cannot be evaluated is not reached when an
+earlier one fails: fields, labels, secrets, time, delegation, arguments, content, and `unless` last.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from forestall.policy.arguments import compile_condition
+from forestall.policy.calendar import compile_time
+from forestall.policy.content import compile_content
+from forestall.policy.fields import FIELDS, Kind, Labels, MatchField
+from forestall.policy.globs import Matcher, compile_globs
+from forestall.policy.index import LABEL_COLUMNS, is_settled
+from forestall.policy.request import Request, remembered
+from forestall.policy.rules import (
+    ArgCondition,
+    Clause,
+    ContentMatch,
+    DelegationMatch,
+    Match,
+    OutputRule,
+    Rule,
+    TimeMatch,
+)
+from forestall.policy.secret_references import holds_secret_reference
+
+Test = Callable[[Request, Labels, datetime], bool]
+Finder = Callable[[Request, Labels, datetime], Sequence[str]]
+
+
+class CompiledClause(NamedTuple):
+    """One condition: what it says, whether it holds, and what it found."""
+
+    clause: Clause
+    holds: Test
+    found: Finder
+
+
+def compile_clauses(match: Match) -> tuple[CompiledClause, ...]:
+    """Every clause of a match, in the order of the fields; all of them must hold."""
+    clauses = [_field_clause(field, wanted) for field in FIELDS if (wanted := field.wanted(match))]
+    clauses.extend(_label_clause(label, globs) for label, globs in match.labels)
+    if match.secrets_present is not None:
+        clauses.append(_secrets_clause(match.secrets_present))
+    if match.time is not None:
+        clauses.append(_time_clause(match.time))
+    if match.delegation is not None:
+        clauses.append(_delegation_clause(match.delegation))
+    clauses.extend(_argument_clause(condition) for condition in match.args)
+    if match.content is not None:
+        clauses.append(_content_clause(match.content))
+    return tuple(clauses)
+
+
+def rule_clauses(rule: Rule) -> tuple[CompiledClause, ...]:
+    """The clauses of a rule: those of its match, and the one that `unless` does not hold."""
+    clauses = compile_clauses(rule.match)
+    return (*clauses, _unless_clause(rule.unless)) if rule.unless is not None else clauses
+
+
+def said_clauses(rule: Rule) -> tuple[Clause, ...]:
+    """What the clauses of a rule say, in the order of the fields."""
+    return tuple(each.clause for each in rule_clauses(rule))
+
+
+def residual_tests(rule: Rule) -> tuple[Test, ...]:
+    """The tests of the clauses that the columns of the index leave open; most rules have none."""
+    match = rule.match
+    settled = (
+        rule.unless is None
+        and len(match.requires) < 2
+        and len(match.labels) <= LABEL_COLUMNS
+        and match.secrets_present is None
+        and match.time is None
+        and match.delegation is None
+        and not match.args
+        and match.content is None
+    )
+    if settled:
+        return ()
+    return tuple(
+        each.holds for each in rule_clauses(rule) if not is_settled(each.clause.field, match)
+    )
+
+
+def _field_clause(field: MatchField, wanted: tuple[str, ...]) -> CompiledClause:
+    values = field.values
+    clause = Clause(field=field.name, wanted=wanted)
+    test = _field_test(field, wanted)
+    return CompiledClause(clause, test, lambda request, labels, now: values(request))
+
+
+def _field_test(field: MatchField, wanted: tuple[str, ...]) -> Test:
+    values = field.values
+    words = frozenset(wanted)
+    if field.kind is Kind.ALL_WORDS:
+        return lambda request, labels, now: words.issubset(values(request))
+    if field.kind is Kind.WORD:
+        return lambda request, labels, now: not words.isdisjoint(values(request))
+    matches = compile_globs(wanted)
+    return lambda request, labels, now: any(matches(value) for value in values(request))
+
+
+def _label_clause(label: str, globs: tuple[str, ...]) -> CompiledClause:
+    matches: Matcher = compile_globs(globs)
+
+    def holds(request: Request, labels: Labels, now: datetime) -> bool:
+        value = labels.get(label)
+        return value is not None and matches(value)
+
+    def found(request: Request, labels: Labels, now: datetime) -> Sequence[str]:
+        value = labels.get(label)
+        return () if value is None else (value,)
+
+    return CompiledClause(Clause(field=f"labels.{label}", wanted=globs), holds, found)
+
+
+def _secrets_clause(wanted: bool) -> CompiledClause:
+    def look(request: Request) -> bool:
+        return holds_secret_reference(request.payload) or holds_secret_reference(request.args)
+
+    def present(request: Request) -> bool:
+        return remembered(request, holds_secret_reference, look)
+
+    return CompiledClause(
+        Clause(field="secrets_present", wanted=(str(wanted).lower(),)),
+        lambda request, labels, now: present(request) is wanted,
+        lambda request, labels, now: (str(present(request)).lower(),),
+    )
+
+
+def _time_clause(match: TimeMatch) -> CompiledClause:
+    inside = compile_time(match)
+    hours = (f"{b // 60:02}:{b % 60:02}-{e // 60:02}:{e % 60:02}" for b, e in match.hours)
+    wanted = (*match.days, *hours, match.timezone)
+    return CompiledClause(
+        Clause(field="time", wanted=wanted),
+        lambda request, labels, now: inside(now),
+        lambda request, labels, now: (now.isoformat(),),
+    )
+
+
+def _delegation_clause(match: DelegationMatch) -> CompiledClause:
+    def holds(request: Request, labels: Labels, now: datetime) -> bool:
+        given = request.delegation
+        if match.forbid_delegated or given is None:
+            return match.forbid_delegated and given is None
+        return (
+            (match.max_depth is None or given.depth <= match.max_depth)
+            and (not match.issuers or _all_issued_by(match.issuers, given.issuers))
+            and set(match.required_scope) <= set(given.scope)
+        )
+
+    wanted = [f"scope {word}" for word in match.required_scope]
+    wanted += [f"issuer {word}" for word in match.issuers]
+    if match.max_depth is not None:
+        wanted.append(f"depth at most {match.max_depth}")
+    if match.forbid_delegated:
+        wanted.append("not delegated")
+    return CompiledClause(
+        Clause(field="delegation", wanted=tuple(wanted)),
+        holds,
+        lambda request, labels, now: ("delegated" if request.delegation else "not delegated",),
+    )
+
+
+def _all_issued_by(wanted: tuple[str, ...], issuers: tuple[str, ...]) -> bool:
+    """Every link of a chain, of which there must be one: an empty chain proves nothing."""
+    return bool(issuers) and set(issuers) <= set(wanted)
+
+
+def _argument_clause(condition: ArgCondition) -> CompiledClause:
+    test = compile_condition(condition)
+    said = f"{condition.operator} {condition.operand!r}"
+
+    def document(request: Request) -> Any:
+        if request.args is not None:
+            return request.args
+        return None if request.payload is None else request.payload.get("context")
+
+    # What was found stays unsaid: arguments may hold secrets.
+    return CompiledClause(
+        Clause(field=f"args.{condition.path}", wanted=(said,)),
+        lambda request, labels, now: remembered(request, test, lambda one: test(document(one))),
+        lambda request, labels, now: (),
+    )
+
+
+def said_of_result(rule: OutputRule) -> tuple[Clause, ...]:
+    """What the clauses of a rule about results say."""
+    content, match = rule.match.content, msgspec.structs.replace(rule.match, content=None)
+    clauses = [each.clause for each in compile_clauses(match)]
+    clauses += [
+        Clause(field=name, wanted=wanted)
+        for name in ("detectors", "keywords", "patterns", "content_types")
+        if (wanted := getattr(content, name, ()))
+    ]
+    if content is not None and content.size_gt is not None:
+        clauses.append(Clause(field="size_gt", wanted=(str(content.size_gt),)))
+    if rule.unless is not None:
+        clauses.append(_unless_clause(rule.unless).clause)
+    return tuple(clauses)
+
+
+def _content_clause(match: ContentMatch) -> CompiledClause:
+    test = compile_content(match)
+    wanted = [*match.detectors, *match.content_types]
+    wanted += [f"keyword {word}" for word in match.keywords]
+    wanted += [f"pattern {text}" for text in match.patterns]
+    if match.size_gt is not None:
+        wanted.append(f"more than {match.size_gt} bytes")
+    # What was found stays unsaid: it may be the secret that the rule looks for.
+    return CompiledClause(
+        Clause(field="content", wanted=tuple(wanted)),
+        lambda request, labels, now: remembered(request, test, test),
+        lambda request, labels, now: (),
+    )
+
+
+def _unless_clause(unless: Match) -> CompiledClause:
+    clauses = compile_clauses(unless)
+    wanted = tuple(f"not {each.clause.field}: {'|'.join(each.clause.wanted)}" for each in clauses)
+    return CompiledClause(
+        Clause(field="unless", wanted=wanted),
+        lambda request, labels, now: not all(each.holds(request, labels, now) for each in clauses),
+        lambda request, labels, now: (),
+    )

@@ -1,0 +1,119 @@
+"""Topics, pools and input schemas as the store holds them, kept in memory for the submit path.
+
+An entry is taken up after the commit that changed it. What is missing closes: a topic without its
+schema takes no job, a topic of a pool that is gone or drained is served by nobody.
+"""
+
+from collections.abc import Mapping
+from typing import Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from forestall.errors import InvalidRequestError
+from forestall.jobs.registry import Pool, PoolStatus, Topic, TopicStatus
+from forestall.jobs.schemas import InputSchema
+from forestall.ports.change import RegistryEntry
+from forestall.ports.store import Store
+
+TOPIC, POOL, SCHEMA = "topic", "pool", "schema"
+CLOSED_POOL = "!"  # no pool can have this name, so no worker serves it
+T = TypeVar("T")
+
+
+class SchemaText(msgspec.Struct, frozen=True):
+    """A schema as stored, and compiled; None when this version cannot compile it any more."""
+
+    id: str
+    body: bytes
+    compiled: InputSchema | None
+
+
+class Known(NamedTuple, Generic[T]):
+    """A value and the entry that it was read from."""
+
+    value: T
+    entry: RegistryEntry
+
+
+class Registry:
+    """Every tenant's entries. For one thread."""
+
+    def __init__(self) -> None:
+        self._topics: dict[str, dict[str, Known[Topic]]] = {}
+        self._pools: dict[str, dict[str, Known[Pool]]] = {}
+        self._schemas: dict[str, dict[str, Known[SchemaText]]] = {}
+
+    def topics(self, tenant: str) -> Mapping[str, Known[Topic]]:
+        """The topics of a tenant by name; while there are none, any topic will do."""
+        return self._topics.get(tenant, {})
+
+    def pools(self, tenant: str) -> Mapping[str, Known[Pool]]:
+        """The pools of a tenant by name."""
+        return self._pools.get(tenant, {})
+
+    def schemas(self, tenant: str) -> Mapping[str, Known[SchemaText]]:
+        """The input schemas of a tenant by id."""
+        return self._schemas.get(tenant, {})
+
+    def pool_of(self, tenant: str, topic: str) -> str:
+        """Whose workers serve a topic; empty when any may.
+
+        A topic that was disabled or taken back, or whose pool is gone or not active, gives
+        `CLOSED_POOL`, which nobody serves: its jobs wait.
+        """
+        topics = self.topics(tenant)
+        known = topics.get(topic)
+        if known is None:
+            return CLOSED_POOL if topics else ""
+        if known.value.status is TopicStatus.DISABLED:
+            return CLOSED_POOL
+        if not known.value.pool:
+            return ""
+        pool = self.pools(tenant).get(known.value.pool)
+        if pool is None or pool.value.status is not PoolStatus.ACTIVE:
+            return CLOSED_POOL
+        return pool.value.name
+
+    def hold(self, entry: RegistryEntry) -> None:
+        """Take up an entry as it was committed. A schema that does not compile takes no job."""
+        if entry.kind == TOPIC:
+            topic = msgspec.json.decode(entry.body, type=Topic)
+            self._topics.setdefault(entry.tenant, {})[entry.name] = Known(topic, entry)
+        elif entry.kind == POOL:
+            pool = msgspec.json.decode(entry.body, type=Pool)
+            self._pools.setdefault(entry.tenant, {})[entry.name] = Known(pool, entry)
+        else:
+            text = SchemaText(entry.name, entry.body, _compiled(entry.body))
+            self._schemas.setdefault(entry.tenant, {})[entry.name] = Known(text, entry)
+
+    def drop(self, entry: RegistryEntry) -> None:
+        """Forget an entry; a tenant without topics takes any topic again."""
+        if entry.kind == TOPIC:
+            _forget(self._topics, entry)
+        elif entry.kind == POOL:
+            _forget(self._pools, entry)
+        else:
+            _forget(self._schemas, entry)
+
+
+def _forget(kind: dict[str, dict[str, Known[T]]], entry: RegistryEntry) -> None:
+    of_tenant = kind.get(entry.tenant, {})
+    of_tenant.pop(entry.name, None)
+    if not of_tenant:
+        kind.pop(entry.tenant, None)
+
+
+def _compiled(body: bytes) -> InputSchema | None:
+    try:
+        return InputSchema(body, msgspec.json.decode(body))
+    except InvalidRequestError:
+        return None
+
+
+async def load_registry(store: Store) -> Registry:
+    """Everything that the store holds, at start."""
+    registry = Registry()
+    for kind in (TOPIC, POOL, SCHEMA):
+        for entry in await store.entries(kind):
+            registry.hold(entry)
+    return registry
