@@ -14,13 +14,17 @@ from urllib.parse import unquote
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from forestall.audit.chain import Link
+from forestall.control.follow_log import load_entries
 from forestall.control.keys import NewKey, create_key
 from forestall.control.plane import Plane
-from forestall.control.publish import activate
+from forestall.control.publish import publish
 from forestall.identity.credentials import WorkerGrant
 from forestall.identity.roles import Role
 from forestall.ports.change import Change, Receipt
+from forestall.ports.entries import Kind
 from forestall.ports.store import Store
+from forestall.projections.registry import Registry
+from forestall.projections.webhooks import Webhooks
 from forestall.server.api import ENDPOINTS
 from forestall.server.http import Gateway
 from forestall.server.metrics import Metrics
@@ -132,7 +136,7 @@ class Door:
         )
         self.gateway = Gateway(self.plane, ENDPOINTS, self.metrics, rates)
         if policy:
-            self.run(activate(self.plane, [("wire.yaml", policy.encode())], actor="test"))
+            self.run(publish(self.plane, [("wire.yaml", policy.encode())], actor="test"))
         self.admin = self.key(Role.ADMIN)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -240,7 +244,14 @@ class Door:
     def trace(self) -> tuple[int, int, int]:
         """How many jobs, log records and keys there are: what "nothing stored" compares."""
         jobs = self.run(self.store.job_count())
-        return jobs, len(self.links()), len(self.run(self.store.keys()))
+        return jobs, len(self.links()), len(self.run(self.store.entries(Kind.KEY)))
+
+    def reload(self) -> None:
+        """Forget what is known of entries, and load them from the store as a start does."""
+        plane, state = self.plane, self.plane.projections
+        state.registry = plane.registry = Registry()
+        state.webhooks = plane.webhooks = Webhooks(plane.webhooks.reach)
+        self.run(load_entries(plane))
 
     def counted(self, name: str, **labels: str) -> float:
         """The value of one metric series; 0 when it is absent."""

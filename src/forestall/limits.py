@@ -28,6 +28,7 @@ POLICY_FILES_MAX = 256  # a directory of bundles; more is a mistake in --policy
 POLICY_DEPTH_MAX = 24  # the language itself needs 7
 POLICY_NODES_MAX = 650_000  # keys and values, lists twice: 10,000 rules of 65; about a second
 POLICY_PROBLEMS_MAX = 1_000  # then reading stops
+ACTIVATIONS_SEARCHED_MAX = 1_000  # of the history, for those of one policy; one page of memory
 POLICY_PROBLEMS_SHOWN_MAX = 50  # a person mends a screenful at a time
 RULES_PER_FILE_MAX = 10_000  # compile stays inside a second (bench/evaluate.py)
 OUTPUT_RULES_PER_FILE_MAX = 500  # their words are looked for in every result

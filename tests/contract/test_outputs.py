@@ -1,19 +1,21 @@
-"""The laws of `ports.store.Store` for checked results: findings and sealed originals."""
+"""The laws of `ports.store.Store` for checked results: findings, and originals by their age."""
 
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from forestall.ports.change import (
     Change,
-    DropSealed,
-    OriginalKept,
+    DropEntry,
+    EntryUnchanged,
     OutputEntry,
+    PutEntry,
     PutOutput,
     Receipt,
-    Sealed,
 )
-from forestall.ports.store import SealedName, Store
+from forestall.ports.entries import EntryName, Kind, RegistryEntry
+from forestall.ports.store import Store
 from tests.contract.test_store import BACKENDS, Drive, a_record, outcomes
 
 
@@ -23,18 +25,28 @@ def drive(request: pytest.FixtureRequest, tmp_path: Path) -> Drive:
 
 
 def an_output(job_id: str = "j", *, at_us: int = 1, tenant: str = "acme") -> OutputEntry:
-    return OutputEntry(
+    return OutputEntry(tenant=tenant, job_id=job_id, checked_at_us=at_us, findings=b"[]")
+
+
+def an_original(job_id: str = "j", *, at_us: int = 1, tenant: str = "acme") -> RegistryEntry:
+    return RegistryEntry(
         tenant=tenant,
-        job_id=job_id,
-        checked_at_us=at_us,
-        findings=b"[]",
-        sealed=Sealed("k1", b"nonce", b"box"),
+        kind=Kind.ORIGINAL,
+        name=job_id,
+        revision=1,
+        updated_at_us=at_us,
+        body=b"sealed",
     )
 
 
 async def put(store: Store, *entries: OutputEntry) -> None:
     for entry in entries:
         await store.commit(Change(records=(a_record("probe"),), puts=(PutOutput(entry),)))
+
+
+async def seal(store: Store, *entries: RegistryEntry) -> None:
+    for entry in entries:
+        await store.commit(Change(records=(a_record("probe"),), puts=(PutEntry(entry),)))
 
 
 def test_what_a_check_found_can_be_read_and_replaced(drive: Drive) -> None:
@@ -54,18 +66,16 @@ def test_what_a_check_found_can_be_read_and_replaced(drive: Drive) -> None:
 
 
 def test_a_dropped_original_is_gone_and_the_findings_stay(drive: Drive) -> None:
-    """Twice, and where there is none, changes nothing more."""
+    """An original is dropped once; a second drop meets nothing and is refused."""
 
     async def scenario(store: Store) -> None:
         await put(store, an_output())
-        drop = Change(
-            records=(a_record("probe"),), puts=(DropSealed("acme", "j"), DropSealed("acme", "z"))
-        )
-        await store.commit(drop)
-        await store.commit(drop)
-        left = await store.output("acme", "j")
-        assert left is not None
-        assert (left.findings, left.sealed) == (b"[]", None)
+        await seal(store, an_original())
+        drop = Change(records=(a_record("probe"),), puts=(DropEntry(an_original()),))
+        found = await outcomes(store, [drop, drop])
+        assert [isinstance(one, Receipt) for one in found] == [True, False]
+        assert await store.entry("acme", Kind.ORIGINAL, "j") is None
+        assert await store.output("acme", "j") == an_output()
 
     drive(scenario)
 
@@ -74,31 +84,33 @@ def test_a_change_may_need_an_original(drive: Drive) -> None:
     """It is refused where there is none, or none any more; also in the same group."""
 
     async def scenario(store: Store) -> None:
-        await put(store, an_output(), an_output(tenant="Acme"))
-        needs = Change(records=(a_record("needs"),), expect=(OriginalKept("acme", "j"),))
-        drops = Change(records=(a_record("drops"),), puts=(DropSealed("acme", "j"),))
+        await seal(store, an_original(), an_original(tenant="Acme"))
+        kept = EntryUnchanged("acme", Kind.ORIGINAL, "j", 1)
+        needs = Change(records=(a_record("needs"),), expect=(kept,))
+        drops = Change(records=(a_record("drops"),), puts=(DropEntry(an_original()),))
         found = await outcomes(store, [needs, drops, needs])
         assert [isinstance(one, Receipt) for one in found] == [True, True, False]
-        other = Change(records=(a_record("other"),), expect=(OriginalKept("Acme", "j"),))
+        others = EntryUnchanged("Acme", Kind.ORIGINAL, "j", 1)
+        other = Change(records=(a_record("other"),), expect=(others,))
         assert isinstance((await outcomes(store, [other]))[0], Receipt)
 
     drive(scenario)
 
 
-def test_sealed_originals_are_listed_by_age(drive: Drive) -> None:
-    """Strictly before the instant, oldest first, over all tenants, bounded."""
+def test_entries_of_a_kind_are_listed_by_age(drive: Drive) -> None:
+    """Strictly before the instant, oldest first, over all tenants, bounded, without other kinds."""
 
     async def scenario(store: Store) -> None:
-        await put(
+        await seal(
             store,
-            an_output("c", at_us=3),
-            an_output("a", at_us=1),
-            an_output("b", at_us=2, tenant="b"),
-            OutputEntry(tenant="acme", job_id="none", checked_at_us=1, findings=b"[]"),
+            an_original("c", at_us=3),
+            an_original("a", at_us=1),
+            an_original("b", at_us=2, tenant="b"),
         )
-        names = [SealedName("acme", "a", 1), SealedName("b", "b", 2)]
-        assert list(await store.sealed_before(3, limit=10)) == names
-        assert list(await store.sealed_before(3, limit=1)) == names[:1]
-        assert list(await store.sealed_before(1, limit=10)) == []
+        await seal(store, structs.replace(an_original("z", at_us=1), kind=Kind.TOPIC))
+        names = [EntryName("acme", "a", 1, 1), EntryName("b", "b", 1, 2)]
+        assert list(await store.entries_before(Kind.ORIGINAL, 3, limit=10)) == names
+        assert list(await store.entries_before(Kind.ORIGINAL, 3, limit=1)) == names[:1]
+        assert list(await store.entries_before(Kind.ORIGINAL, 1, limit=10)) == []
 
     drive(scenario)

@@ -19,29 +19,24 @@ from msgspec import structs
 from forestall.audit.chain import Link, verify_links
 from forestall.audit.record import Record, Value
 from forestall.errors import InvalidRequestError
-from forestall.identity.credentials import ApiKey
-from forestall.identity.roles import Role
 from forestall.jobs.job import Budget, DecisionRecord, Job, JobState, Priority, Stage
 from forestall.jobs.lifecycle import IllegalStateError
 from forestall.policy.rules import Budgets, Constraints, Effect, LabelConflict, Remediation
 from forestall.ports.change import (
     Change,
+    DropEntry,
+    EntryUnchanged,
     IdempotencyEntry,
     IdempotencyKeyAbsent,
     JobAbsent,
-    KeyNameAbsent,
-    KeyUnrevoked,
-    OriginalKept,
-    PolicyInForce,
     Precondition,
     Put,
+    PutEntry,
     PutIdempotency,
     PutJob,
-    PutKey,
-    PutSnapshot,
     Receipt,
-    SnapshotEntry,
 )
+from forestall.ports.entries import Kind, RegistryEntry
 from forestall.ports.store import (
     JobCursor,
     JobFilter,
@@ -134,22 +129,26 @@ def a_birth(
     return Change(records=(a_record(job=job.id),), expect=tuple(wanted), puts=tuple(puts))
 
 
-def an_api_key(key_id: str = "key-1", *, tenant: str = "acme", **fields: Any) -> ApiKey:
-    made = {
-        "id": key_id,
-        "tenant": tenant,
-        "name": "ci",
-        "role": Role.AGENT,
-        "principal": "ci",
-        "prefix": "fk_00000000",
-        "hash": "0" * 64,
-        "created_at_us": 1,
-    }
-    return ApiKey(**{**made, **fields})
+def an_entry(
+    name: str = "key-1",
+    *,
+    tenant: str = "acme",
+    kind: str = Kind.KEY,
+    revision: int = 1,
+    at_us: int = 1,
+    body: bytes = b"{}",
+) -> RegistryEntry:
+    return RegistryEntry(
+        tenant=tenant, kind=kind, name=name, revision=revision, updated_at_us=at_us, body=body
+    )
 
 
-def a_key_change(key: ApiKey, *expect: Precondition) -> Change:
-    return Change(records=(a_record("key.created"),), expect=expect, puts=(PutKey(key),))
+def an_entry_change(*puts: Put, expect: Sequence[Precondition] = ()) -> Change:
+    return Change(records=(a_record("entry.changed"),), expect=tuple(expect), puts=puts)
+
+
+def unchanged(name: str = "key-1", *, tenant: str = "acme", revision: int = 1) -> EntryUnchanged:
+    return EntryUnchanged(tenant, Kind.KEY, name, revision)
 
 
 async def the_log(store: Store) -> list[Link]:
@@ -194,8 +193,9 @@ def test_nothing_is_there_before_it_is_committed(drive: Drive) -> None:
         assert await store.idempotency("acme", "k") is None
         assert not await store.decisions("acme", "j", limit=10)
         assert not await store.jobs(JobFilter(tenant="acme"), limit=10)
-        assert not await store.keys()
-        assert not await store.snapshots(limit=10)
+        assert await store.entry("acme", Kind.KEY, "key-1") is None
+        assert not await store.entries(Kind.KEY)
+        assert not await store.latest_entries("acme", Kind.KEY, limit=10)
         assert not await the_log(store)
 
     drive(scenario)
@@ -232,45 +232,44 @@ async def _holds(store: Store, wanted: Precondition) -> bool:
 
 
 def test_each_precondition_holds_and_fails(drive: Drive) -> None:
-    """JobAbsent, IdempotencyKeyAbsent, KeyUnrevoked and KeyNameAbsent say what their names say."""
+    """JobAbsent, IdempotencyKeyAbsent and EntryUnchanged say what their names say."""
 
     async def scenario(store: Store) -> None:
         assert await _holds(store, JobAbsent("acme", "j"))
         assert await _holds(store, IdempotencyKeyAbsent("acme", "k"))
-        assert not await _holds(store, KeyUnrevoked("acme", "key-1"))
-        assert await _holds(store, KeyNameAbsent("acme", "ci"))
+        assert not await _holds(store, unchanged())
+        assert await _holds(store, unchanged(revision=0))
 
         await store.commit(a_birth(a_job("j"), key="k"))
-        await store.commit(a_key_change(an_api_key()))
+        await store.commit(an_entry_change(PutEntry(an_entry())))
         assert not await _holds(store, JobAbsent("acme", "j"))
         assert not await _holds(store, IdempotencyKeyAbsent("acme", "k"))
-        assert await _holds(store, KeyUnrevoked("acme", "key-1"))
-        assert not await _holds(store, KeyNameAbsent("acme", "ci"))
-        assert not await _holds(store, KeyUnrevoked("Acme", "key-1"))
-        assert await _holds(store, KeyNameAbsent("Acme", "ci"))
+        assert await _holds(store, unchanged())
+        assert not await _holds(store, unchanged(revision=0))
+        assert not await _holds(store, unchanged(tenant="Acme"))
+        assert not await _holds(store, EntryUnchanged("acme", Kind.TOPIC, "key-1", 1))
 
-        await store.commit(a_key_change(an_api_key(revoked_at_us=5)))
-        assert not await _holds(store, KeyUnrevoked("acme", "key-1"))
-        assert await _holds(store, KeyNameAbsent("acme", "ci"))
+        await store.commit(an_entry_change(PutEntry(an_entry(revision=2))))
+        assert not await _holds(store, unchanged())
+        assert await _holds(store, unchanged(revision=2))
+        await store.commit(an_entry_change(DropEntry(an_entry(revision=2))))
+        assert await _holds(store, unchanged(revision=0))
 
     drive(scenario)
 
 
-def test_the_policy_in_force_is_the_last_that_came(drive: Drive) -> None:
-    """Also for a change in the same group; a policy that is back is in force again."""
+def test_an_entry_is_what_the_last_change_made_of_it(drive: Drive) -> None:
+    """Also for a change in the same group."""
 
-    def comes(digest: str) -> Change:
-        entry = SnapshotEntry(digest=digest, activated_at_us=1, rule_count=1, names=())
-        return Change(records=(a_record("policy"),), puts=(PutSnapshot(entry),))
+    def comes(revision: int) -> Change:
+        return an_entry_change(PutEntry(an_entry(revision=revision)))
 
     async def scenario(store: Store) -> None:
-        needs = Change(records=(a_record("needs"),), expect=(PolicyInForce("a"),))
-        assert not await _holds(store, PolicyInForce("a"))
-        changes = [comes("a"), needs, comes("b"), needs, comes("a"), needs]
+        needs = an_entry_change(expect=(unchanged(revision=1),))
+        changes = [needs, comes(1), needs, comes(2), needs, comes(2), comes(3)]
         found = await outcomes(store, changes)
-        assert [isinstance(one, Receipt) for one in found] == [True, True, True, False, True, True]
-        assert not await _holds(store, PolicyInForce("A"))
-        assert not await _holds(store, PolicyInForce("b"))
+        wanted = [False, True, True, True, False, False, True]
+        assert [isinstance(one, Receipt) for one in found] == wanted
 
     drive(scenario)
 
@@ -329,16 +328,16 @@ def test_of_many_births_of_one_job_exactly_one_wins(drive: Drive) -> None:
     drive(scenario)
 
 
-def test_of_many_keys_of_one_name_exactly_one_is_made(drive: Drive) -> None:
-    """The same for names of API keys, and a revocation in the same group frees the name."""
+def test_of_many_entries_of_one_name_exactly_one_is_made(drive: Drive) -> None:
+    """The same for entries, and a removal in the same group frees the name."""
 
     async def scenario(store: Store) -> None:
-        free = KeyNameAbsent("acme", "ci")
-        made = [a_key_change(an_api_key(f"key-{n}"), free) for n in range(20)]
-        revoked = a_key_change(an_api_key("key-0", revoked_at_us=3), KeyUnrevoked("acme", "key-0"))
-        found = await outcomes(store, [*made, revoked, revoked, made[7], made[8]])
+        made = [an_entry_change(PutEntry(an_entry(body=b"%d" % n))) for n in range(20)]
+        removed = an_entry_change(DropEntry(an_entry()))
+        found = await outcomes(store, [*made, removed, removed, made[7], made[8]])
         assert [isinstance(one, Receipt) for one in found[:20]] == [True] + [False] * 19
         assert [isinstance(one, Receipt) for one in found[20:]] == [True, False, True, False]
+        assert [entry.body for entry in await store.entries(Kind.KEY)] == [b"7"]
 
     drive(scenario)
 
@@ -383,7 +382,7 @@ def test_text_that_is_no_unicode_is_refused_and_never_found(drive: Drive) -> Non
             a_birth(a_job(bad)),
             a_birth(a_job("j", labels={"k": bad})),
             a_birth(a_job("j"), key=bad),
-            a_key_change(an_api_key(name=bad)),
+            an_entry_change(PutEntry(an_entry(bad))),
             Change(records=(a_record(text=bad),)),
         ):
             with pytest.raises(InvalidRequestError):
@@ -393,8 +392,9 @@ def test_text_that_is_no_unicode_is_refused_and_never_found(drive: Drive) -> Non
         assert await store.idempotency(bad, "k") is None
         assert not await store.jobs(JobFilter(tenant="acme", topic=bad), limit=10)
         assert not await store.decisions(bad, "j", limit=10)
-        assert await _holds(store, KeyNameAbsent("acme", bad))
-        assert not await _holds(store, KeyUnrevoked(bad, "key-1"))
+        assert await _holds(store, unchanged(bad, revision=0))
+        assert not await _holds(store, unchanged(tenant=bad))
+        assert await store.entry("acme", Kind.KEY, bad) is None
 
     drive(scenario)
 
@@ -540,17 +540,18 @@ def test_names_are_compared_byte_by_byte(drive: Drive) -> None:
     drive(scenario)
 
 
-def test_names_of_api_keys_are_compared_byte_by_byte(drive: Drive) -> None:
-    """The same for API keys: names, ids and tenants."""
+def test_names_of_entries_are_compared_byte_by_byte(drive: Drive) -> None:
+    """The same for entries: names and tenants."""
 
     async def scenario(store: Store) -> None:
         for name in NAMES:
-            key = an_api_key(f"key-{name}", tenant=name, name=name)
-            await store.commit(a_key_change(key, KeyNameAbsent(name, name)))
+            await store.commit(an_entry_change(PutEntry(an_entry(name, tenant=name))))
         for name in NAMES:
-            assert await _holds(store, KeyUnrevoked(name, f"key-{name}"))
-            assert not await _holds(store, KeyNameAbsent(name, name))
-            assert await _holds(store, KeyNameAbsent(name, name + " "))
+            assert await _holds(store, unchanged(name, tenant=name))
+            assert await _holds(store, unchanged(name + " ", tenant=name, revision=0))
+            found = await store.entry(name, Kind.KEY, name)
+            assert found is not None
+            assert found.key == (name, Kind.KEY, name)
 
     drive(scenario)
 
@@ -657,36 +658,18 @@ def test_what_was_committed_cannot_be_edited_afterwards(drive: Drive) -> None:
     drive(scenario)
 
 
-def test_an_api_key_is_replaced_by_its_id(drive: Drive) -> None:
-    """PutKey inserts, or replaces the one with the same id; keys come oldest first."""
+def test_the_latest_entries_come_by_name(drive: Drive) -> None:
+    """The greatest name first, of one tenant and one kind, bounded."""
 
     async def scenario(store: Store) -> None:
-        young = an_api_key("a", name="young", created_at_us=9)
-        old = an_api_key("b", name="old", created_at_us=3, tenant="rival", expires_at_us=99)
-        twin = an_api_key("c", name="twin", created_at_us=3)
-        for key in (young, old, twin):
-            await store.commit(a_key_change(key))
-        assert list(await store.keys()) == [old, twin, young]
-        revoked = an_api_key("a", name="young", created_at_us=9, revoked_at_us=10)
-        await store.commit(a_key_change(revoked))
-        assert list(await store.keys()) == [old, twin, revoked]
-
-    drive(scenario)
-
-
-def test_snapshots_come_newest_first(drive: Drive) -> None:
-    """In the order of their commits; the same digest may come into force again."""
-
-    async def scenario(store: Store) -> None:
-        entries = [
-            SnapshotEntry(digest=digest, activated_at_us=5, rule_count=n, names=("a", "b"))
-            for n, digest in enumerate(("x", "y", "x"))
-        ]
-        for entry in entries:
-            await store.commit(Change(records=(a_record(),), puts=(PutSnapshot(entry),)))
-        assert list(await store.snapshots(limit=10)) == entries[::-1]
-        assert list(await store.snapshots(limit=1)) == entries[:1:-1]
-        assert not await store.snapshots(limit=0)
+        entries = [an_entry(name, kind=Kind.ACTIVATION) for name in ("01", "02", "10")]
+        others = [an_entry("99"), an_entry("99", kind=Kind.ACTIVATION, tenant="Acme")]
+        for entry in (*entries, *others):
+            await store.commit(an_entry_change(PutEntry(entry)))
+        kind = Kind.ACTIVATION
+        assert list(await store.latest_entries("acme", kind, limit=10)) == entries[::-1]
+        assert list(await store.latest_entries("acme", kind, limit=1)) == entries[:1:-1]
+        assert not await store.latest_entries("acme", kind, limit=0)
 
     drive(scenario)
 
@@ -836,13 +819,11 @@ def test_a_cancelled_waiter_breaks_nothing(drive: Drive) -> None:
 _tenants = st.sampled_from(["acme", "Acme"])
 _names = st.sampled_from(["a", "A", "b"])
 _instants = st.integers(1, 4)
+_kinds = st.sampled_from([Kind.KEY, Kind.ORIGINAL])
 _expect = st.one_of(
     st.builds(JobAbsent, _tenants, _names),
     st.builds(IdempotencyKeyAbsent, _tenants, _names),
-    st.builds(KeyUnrevoked, _tenants, _names),
-    st.builds(KeyNameAbsent, _tenants, _names),
-    st.builds(PolicyInForce, _names),
-    st.builds(OriginalKept, _tenants, _names),
+    st.builds(EntryUnchanged, _tenants, _kinds, _names, st.integers(0, 3)),
 )
 _jobs = st.builds(
     a_job,
@@ -856,22 +837,20 @@ _jobs = st.builds(
 _entries = st.builds(
     IdempotencyEntry, tenant=_tenants, key=_names, request_digest=_names, job_id=_names
 )
-_api_keys = st.builds(
-    an_api_key,
+_registry_entries = st.builds(
+    an_entry,
     _names,
     tenant=_tenants,
-    name=_names,
-    created_at_us=_instants,
-    revoked_at_us=st.none() | _instants,
-)
-_snapshots = st.builds(
-    SnapshotEntry, digest=_names, activated_at_us=_instants, rule_count=_instants, names=st.just(())
+    kind=_kinds,
+    revision=st.integers(1, 3),
+    at_us=_instants,
+    body=st.binary(max_size=2),
 )
 _puts = st.one_of(
     st.builds(PutJob, job=_jobs, payload=st.binary(max_size=3), decision=st.just(a_decision())),
     st.builds(PutIdempotency, _entries),
-    st.builds(PutKey, _api_keys),
-    st.builds(PutSnapshot, _snapshots),
+    st.builds(PutEntry, _registry_entries),
+    st.builds(DropEntry, _registry_entries),
 )
 _records = st.builds(a_record, at_us=_instants)
 _changes = st.builds(
@@ -884,16 +863,21 @@ _changes = st.builds(
 
 async def _observed(store: Store) -> list[Any]:
     """All that can be seen of a store whose names are those above."""
-    seen: list[Any] = [await the_log(store), await store.keys(), await store.snapshots(limit=99)]
+    seen: list[Any] = [await the_log(store)]
+    for kind in (Kind.KEY, Kind.ORIGINAL):
+        seen.append(await store.entries(kind))
+        seen.append(await store.entries_before(kind, 3, limit=9))
     for tenant in ("acme", "Acme"):
         for name in ("a", "A", "b"):
             seen.append(await store.job(tenant, name))
             seen.append(await store.decisions(tenant, name, limit=9))
             seen.append(await store.idempotency(tenant, name))
+            seen.append(await store.entry(tenant, Kind.KEY, name))
             for state in (None, JobState.DENIED):
                 for topic, trace_id in ((name, ""), ("", name), ("a", name)):
                     wanted = JobFilter(tenant=tenant, state=state, topic=topic, trace_id=trace_id)
                     seen.append(await _pages(store, wanted, 2))
+        seen.append(await store.latest_entries(tenant, Kind.KEY, limit=2))
         after = JobFilter(tenant=tenant, updated_after_us=1, updated_before_us=4)
         seen.append(await _pages(store, after, 1))
     return seen

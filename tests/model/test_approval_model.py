@@ -18,9 +18,10 @@ from forestall.control.approve import Said, approve, reject
 from forestall.control.cancel import cancel
 from forestall.control.dispatch import dispatch_one
 from forestall.control.expire import tick
+from forestall.control.follow_log import load_entries
 from forestall.control.keys import NewKey, authenticate, create_key, revoke_key
 from forestall.control.plane import Plane
-from forestall.control.publish import activate, compile_files
+from forestall.control.publish import compile_files, publish
 from forestall.control.recover import recover, take_back
 from forestall.control.repair import ask_again
 from forestall.control.submit import submit
@@ -132,7 +133,7 @@ class World:
         snapshot = compile_files([("p.yaml", text.encode())])
         if policy in QUORUM:
             self.quorums[snapshot.digest] = QUORUM[policy]
-        await activate(self.plane, [("p.yaml", text.encode())], actor="model")
+        await publish(self.plane, [("p.yaml", text.encode())], actor="model")
         self.policy = policy
 
     @property
@@ -180,9 +181,8 @@ class World:
             self.handed.clear()  # it never left
 
     async def crash(self) -> None:
-        keys = await self.store.keys()
         policy, self.plane = self.policy, self._plane()
-        self.plane.hold_keys(keys)
+        await load_entries(self.plane)
         await self.activating(policy)
         await recover(self.plane)
 
@@ -202,7 +202,7 @@ class World:
         job, now_us = self.job, self.clock.at_us
         asked = job.approval
         snapshot = self.plane.snapshot.digest if self.plane.snapshot else ""
-        key = self.plane.key_by_id(self.people["agent"].key_id)
+        key = self.plane.keys.by_id(self.people["agent"].key_id)
         return (
             job.state,
             job.attempt,

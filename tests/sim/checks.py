@@ -24,7 +24,9 @@ from forestall.jobs.lifecycle import HELD_BY_WORKER, MOVES, TERMINAL, Event
 from forestall.limits import RETRIES_DEFAULT
 from forestall.policy import Decision, Effect, evaluate
 from forestall.policy.compile import Snapshot
-from forestall.ports.change import Change, MoveJob, PutJob, PutKey, PutSnapshot, Receipt
+from forestall.ports.change import Change, MoveJob, PutEntry, PutJob, Receipt
+from forestall.ports.entries import Kind
+from forestall.projections.policy_in_force import digest_in
 from tests.sim.policies import compiled
 from tests.sim.results import Results
 from tests.sim.treatment import treatment_in
@@ -79,10 +81,10 @@ class Checks:
                 self._born(put)
             elif isinstance(put, MoveJob):
                 self._moved(put, change)
-            elif isinstance(put, PutSnapshot):
-                self.in_force = put.entry.digest
-            elif isinstance(put, PutKey):
-                self.keys[put.key.id] = put.key
+            elif isinstance(put, PutEntry) and put.entry.kind == Kind.POLICY_IN_FORCE:
+                self.in_force = digest_in(put.entry)
+            elif isinstance(put, PutEntry) and put.entry.kind == Kind.KEY:
+                self.keys[put.entry.name] = msgspec.json.decode(put.entry.body, type=ApiKey)
         self.results.kept(change)
 
     def _born(self, put: PutJob) -> None:

@@ -10,7 +10,7 @@ from unittest import mock
 
 import msgspec
 
-from forestall.control import complete, dispatch, expire, follow, gate, moves, recover
+from forestall.control import complete, dispatch, expire, gate, moves, recover
 from forestall.control.gate import Gated
 from forestall.control.moves import Move
 from forestall.control.plane import Plane
@@ -20,6 +20,7 @@ from forestall.jobs.schedule import Queue
 from forestall.policy.request import Request
 from forestall.policy.rules import Effect
 from forestall.ports.change import Change
+from forestall.projections import catch_up
 from forestall.projections.leases import Leases
 from forestall.projections.worker_sessions import Session
 from tests.sim.mutants_of_results import MUTANTS_OF_RESULTS
@@ -45,11 +46,11 @@ def _lease_ignored() -> Patch:
 
 
 def _queue_forgotten() -> Patch:
-    def only_leases(plane: Plane, job: Job, **more: Any) -> None:
+    def only_leases(state: Any, job: Job, **more: Any) -> None:
         if job.lease is not None:
-            follow.follow(plane, job, **more)
+            catch_up.follow_job(state, job, **more)
 
-    return mock.patch.multiple(recover, follow=only_leases, _known=lambda plane, job: True)
+    return mock.patch.multiple(recover, follow_job=only_leases, _known=lambda plane, job: True)
 
 
 def _lost_run_again() -> Patch:
@@ -121,7 +122,7 @@ def _doubts_dropped() -> Patch:
     async def nothing(plane: Plane) -> None:
         return None
 
-    return mock.patch.multiple(expire, look_again=nothing, sweep=nothing)
+    return mock.patch.multiple(expire, look_again=nothing, sweep=nothing, follow_log=nothing)
 
 
 def _keys_forgotten() -> Patch:

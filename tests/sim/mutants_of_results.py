@@ -16,8 +16,8 @@ from forestall.jobs.lifecycle import Event
 from forestall.output import scan
 from forestall.policy.output_verdict import Ruling
 from forestall.policy.rules import Verdict
-from forestall.ports.change import DropSealed
 from tests.sim import agents, world
+from tests.sim.results import drops_original
 
 Patch = Any
 _ALLOWED = Ruling(verdict=Verdict.ALLOW, code="default")
@@ -79,7 +79,7 @@ def _seal_outlives_discard() -> Patch:
 
     async def keeps(plane: Plane, move: Move, *more: Any, **named: Any) -> Job:
         if move.event is Event.CONFIRMED:
-            puts = tuple(put for put in move.puts if not isinstance(put, DropSealed))
+            puts = tuple(put for put in move.puts if not drops_original(put))
             move = msgspec.structs.replace(move, puts=puts)
         return await real(plane, move, *more, **named)
 

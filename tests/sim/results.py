@@ -14,7 +14,8 @@ from forestall.identity.roles import Role
 from forestall.jobs.job import Job, JobState
 from forestall.jobs.lifecycle import Event
 from forestall.policy.rules import Verdict
-from forestall.ports.change import Change, DropSealed, MoveJob, PutJob, PutOutput
+from forestall.ports.change import Change, DropEntry, MoveJob, Put, PutEntry, PutJob, PutOutput
+from forestall.ports.entries import Kind
 from tests.sim.canaries import Canaries, Canary
 from tests.sim.said import Text
 from tests.sim.scanning import SCANS
@@ -91,9 +92,10 @@ class Results:
         if put.event is Event.RELEASED and name not in self.sealed:
             raise self._violated("13", job, "released although its original was gone")
         sent, treatment = self.sent[job.lease.id], self.treatments[in_force]
-        drops = any(isinstance(put, DropSealed) for put in change.puts)
+        drops = any(drops_original(put) for put in change.puts)
         original = record.data.get("mode") == "original"
-        if drops != (original or put.event is Event.CONFIRMED):
+        ends = original or put.event is Event.CONFIRMED
+        if drops != (ends and name in self.sealed):
             raise self._violated("13", job, f"{put.event}, and the seal is as it was")
         if original:
             if put.result != sent.kept:
@@ -117,12 +119,11 @@ class Results:
     def kept(self, change: Change) -> None:
         """A change is in the store; what of it can be read must hold no canary."""
         for put in change.puts:
-            if isinstance(put, PutOutput):
-                entry = put.entry
-                if entry.sealed is not None:
-                    self.sealed[entry.tenant, entry.job_id] = entry.checked_at_us
-            elif isinstance(put, DropSealed):
-                self.counts["seals dropped"] += self.sealed.pop((put.tenant, put.job_id), 0) > 0
+            if isinstance(put, PutEntry) and put.entry.kind == Kind.ORIGINAL:
+                self.sealed[put.entry.tenant, put.entry.name] = put.entry.updated_at_us
+            elif isinstance(put, DropEntry) and drops_original(put):
+                name = (put.entry.tenant, put.entry.name)
+                self.counts["seals dropped"] += self.sealed.pop(name, 0) > 0
         self.counts["originals purged"] += sum(
             record.kind == "output.purged" for record in change.records
         )
@@ -162,6 +163,11 @@ class Results:
         )
 
 
+def drops_original(put: Put) -> bool:
+    """Whether a put removes the sealed original of a result."""
+    return isinstance(put, DropEntry) and put.entry.kind == Kind.ORIGINAL
+
+
 def readable(change: Change) -> Iterator[tuple[str, bytes]]:
     """Everything of a change that whoever has the store can read; a seal as it is."""
     for record in change.records:
@@ -175,6 +181,7 @@ def readable(change: Change) -> Iterator[tuple[str, bytes]]:
             yield "payload", put.payload
         elif isinstance(put, PutOutput):
             yield "findings", put.entry.findings
-            yield "seal", put.entry.sealed.box if put.entry.sealed is not None else b""
-        elif not isinstance(put, DropSealed):
+        elif isinstance(put, PutEntry):
+            yield f"entry {put.entry.kind}", put.entry.body
+        else:
             yield type(put).__name__, msgspec.json.encode(put)

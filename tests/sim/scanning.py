@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from forestall.ports.change import Sealed
+from forestall.ports.entries import Sealed
 from forestall.ports.output import OutputMeans, ScannerBusyError, SealError
 
 if TYPE_CHECKING:

@@ -12,23 +12,15 @@ from typing import TypeVar
 import msgspec
 
 from forestall.audit.chain import Link
-from forestall.identity.credentials import ApiKey
 from forestall.jobs.job import DecisionRecord, Job
-from forestall.ports.change import (
-    Change,
-    IdempotencyEntry,
-    OutputEntry,
-    Receipt,
-    RegistryEntry,
-    SnapshotEntry,
-)
+from forestall.ports.change import Change, IdempotencyEntry, OutputEntry, Receipt
+from forestall.ports.entries import EntryName, Kind, RegistryEntry
 from forestall.ports.store import (
     JobCursor,
     JobFilter,
     JobView,
     OpenCursor,
     PreconditionFailedError,
-    SealedName,
     StoreBusyError,
     StoreUnavailableError,
 )
@@ -140,11 +132,21 @@ class Connection:
         """See `Store.output`."""
         return await self._read(lambda: self._disk.memory.output(tenant, job_id))
 
-    async def sealed_before(self, at_us: int, *, limit: int) -> Sequence[SealedName]:
-        """See `Store.sealed_before`."""
-        return await self._read(lambda: self._disk.memory.sealed_before(at_us, limit=limit))
+    async def entry(self, tenant: str, kind: Kind, name: str) -> RegistryEntry | None:
+        """See `Store.entry`."""
+        return await self._read(lambda: self._disk.memory.entry(tenant, kind, name))
 
-    async def entries(self, kind: str) -> Sequence[RegistryEntry]:
+    async def latest_entries(
+        self, tenant: str, kind: Kind, *, limit: int
+    ) -> Sequence[RegistryEntry]:
+        """See `Store.latest_entries`."""
+        return await self._read(lambda: self._disk.memory.latest_entries(tenant, kind, limit=limit))
+
+    async def entries_before(self, kind: Kind, at_us: int, *, limit: int) -> Sequence[EntryName]:
+        """See `Store.entries_before`."""
+        return await self._read(lambda: self._disk.memory.entries_before(kind, at_us, limit=limit))
+
+    async def entries(self, kind: Kind) -> Sequence[RegistryEntry]:
         """See `Store.entries`."""
         return await self._read(lambda: self._disk.memory.entries(kind))
 
@@ -159,14 +161,6 @@ class Connection:
     async def idempotency(self, tenant: str, key: str) -> IdempotencyEntry | None:
         """See `Store.idempotency`."""
         return await self._read(lambda: self._disk.memory.idempotency(tenant, key))
-
-    async def keys(self) -> Sequence[ApiKey]:
-        """See `Store.keys`."""
-        return await self._read(lambda: self._disk.memory.keys())
-
-    async def snapshots(self, *, limit: int) -> Sequence[SnapshotEntry]:
-        """See `Store.snapshots`."""
-        return await self._read(lambda: self._disk.memory.snapshots(limit=limit))
 
     async def links(
         self, *, start: int, limit: int, tenant: str = "", job_id: str = ""

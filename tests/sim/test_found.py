@@ -9,11 +9,12 @@ from unittest import mock
 import pytest
 
 from forestall.control import complete, expire, quarantine
-from forestall.control.publish import activate
+from forestall.control.publish import publish
 from forestall.control.purge import purge
 from forestall.identity.roles import Role
 from forestall.limits import ERROR_CHARS_MAX, PROGRESS_CHARS_MAX, SEALED_DAYS
-from forestall.ports.change import Change, KeyNameAbsent, MoveJob, PutSnapshot, Receipt
+from forestall.ports.change import Change, JobAbsent, MoveJob, Put, PutEntry, Receipt
+from forestall.ports.entries import Kind
 from forestall.ports.output import OutputMeans
 from forestall.ports.store import StoreUnavailableError
 from forestall.projections.leases import Leases
@@ -62,6 +63,10 @@ def test_without_the_offer_the_next_waits_for_ever() -> None:
         assert not _leased_after_the_turn_was_lost()
 
 
+def _activates(put: Put) -> bool:
+    return isinstance(put, PutEntry) and put.entry.kind == Kind.POLICY_IN_FORCE
+
+
 class Overtaken(MemoryStore):
     """A store in which something happens between the verdict on an answer and its commit."""
 
@@ -78,7 +83,7 @@ class Overtaken(MemoryStore):
             with contextlib.suppress(StoreUnavailableError):
                 await first()
         receipt = await super().commit(change)
-        if self.lost and any(isinstance(put, PutSnapshot) for put in change.puts):
+        if self.lost and any(_activates(put) for put in change.puts):
             raise StoreUnavailableError("the answer was lost")
         return receipt
 
@@ -112,7 +117,7 @@ class Judged:
 
     def tighten(self) -> Coroutine[Any, Any, object]:
         """Bring the stricter policy into force."""
-        return activate(self.door.plane, [("changed.yaml", STOPS.encode())], actor="test")
+        return publish(self.door.plane, [("changed.yaml", STOPS.encode())], actor="test")
 
     def answered(self, said: dict[str, Any]) -> int:
         """Answer, and be overtaken by the policy; the status."""
@@ -162,7 +167,7 @@ def test_without_the_precondition_it_is_read_under_the_old_policy(said: dict[str
     judged.close()
 
 
-def _released_after_the_purge(folder: Path) -> int:
+def _released_after_the_purge(folder: Path, mode: str = "original") -> int:
     """A second person releases an original whose time ends at this very moment."""
     judged = Judged()
     judged.door.plane.output = OutputMeans(sealer=load_keyring(folder))
@@ -171,20 +176,23 @@ def _released_after_the_purge(folder: Path) -> int:
     judged.door.clock.forward(SEALED_DAYS * 86_400)
     judged.store.first = lambda: purge(judged.door.plane)
     path = f"{JOBS}/{judged.job['job_id']}/output/release"
-    reply = judged.door.ask("POST", path, {"reason": "fine"}, key=judged.door.key(Role.APPROVER))
-    assert judged.readable() is (reply.status == 200)
+    body = {"reason": "fine", "mode": mode}
+    reply = judged.door.ask("POST", path, body, key=judged.door.key(Role.APPROVER))
+    assert judged.readable() is (reply.status == 200 and mode == "original")
     judged.close()
     return reply.status
 
 
-def test_what_was_purged_at_this_moment_is_not_released(tmp_path: Path) -> None:
-    assert _released_after_the_purge(tmp_path) == 409
+@pytest.mark.parametrize("mode", ["original", "redacted"])
+def test_what_was_purged_at_this_moment_is_not_released(tmp_path: Path, mode: str) -> None:
+    assert _released_after_the_purge(tmp_path, mode) == 409
 
 
 def test_without_the_precondition_it_is(tmp_path: Path) -> None:
     # In its place a precondition that holds.
-    with mock.patch.object(quarantine, "OriginalKept", KeyNameAbsent):
-        assert _released_after_the_purge(tmp_path) == 200
+    never = JobAbsent("nobody", "none")
+    with mock.patch.object(quarantine, "_unpurged", return_value=never):
+        assert _released_after_the_purge(tmp_path, "redacted") == 200
 
 
 @pytest.mark.parametrize("cut_by_worker", [False, True])

@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from forestall.control.expire import tick
+from forestall.control.follow_log import load_entries
 from forestall.control.plane import Plane
-from forestall.control.publish import activate
+from forestall.control.publish import publish
 from forestall.control.purge import purge
 from forestall.control.recover import recover
 from forestall.errors import ForestallError
@@ -210,14 +211,14 @@ class World:
 
     async def _bootstrap(self, process: Process) -> None:
         plane = process.plane
-        plane.hold_keys(await process.store.keys())
+        await load_entries(plane)
         await self.put_into_force(process, self.policy)
         await recover(plane)
 
     async def put_into_force(self, process: Process, text: str) -> Snapshot:
         """Activate a policy; from the answer on it holds."""
         files = [("sim.yaml", text.encode())]
-        snapshot = await activate(process.plane, files, actor="operator")
+        snapshot = await publish(process.plane, files, actor="operator")
         self.checks.activated(snapshot)
         return snapshot
 

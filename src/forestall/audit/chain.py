@@ -6,6 +6,7 @@ neither be moved nor renumbered. The Merkle log of a later step is built on the 
 
 import hashlib
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import msgspec
 
@@ -19,6 +20,20 @@ class ChainError(ForestallError):
     """The log does not verify; `details` name the first position that is wrong."""
 
     code, http_status = "log_broken", 500
+
+
+class Leaf(NamedTuple):
+    """A record as the log holds it: its canonical bytes, and their RFC 6962 leaf hash."""
+
+    record: bytes
+    hash: bytes
+
+
+class Head(NamedTuple):
+    """Where the log ends: the position of the next record, and the link of the last one."""
+
+    position: int = 0
+    link: bytes = GENESIS
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -37,6 +52,25 @@ def leaf_hash(record: bytes) -> bytes:
 def next_link(previous: bytes, position: int, leaf: bytes) -> bytes:
     """The chain value at `position`, given the one before it."""
     return hashlib.sha256(_DOMAIN + position.to_bytes(8, "big") + previous + leaf).digest()
+
+
+def leaf_of(record: bytes) -> Leaf:
+    """The leaf of a record's canonical bytes."""
+    return Leaf(record, leaf_hash(record))
+
+
+def append(head: Head, leaves: Iterable[Leaf]) -> tuple[list[Link], Head]:
+    """Chain leaves to the end of the log: their links, and where the log ends then.
+
+    Every store appends with this function, so that no two stores number or chain differently.
+    """
+    links: list[Link] = []
+    position, link = head
+    for leaf in leaves:
+        link = next_link(link, position, leaf.hash)
+        links.append(Link(position, leaf.record, link))
+        position += 1
+    return links, Head(position, link)
 
 
 def verify_links(

@@ -174,7 +174,7 @@ async def _list_local(plane: "Plane", tenant: str) -> dict[str, Any]:
     from forestall.control.keys import list_keys
     from forestall.wire.keys import key_object
 
-    return {"items": [key_object(key) for key in await list_keys(plane, tenant or "default")]}
+    return {"items": [key_object(key) for key in list_keys(plane, tenant or "default")]}
 
 
 async def _revoke_local(plane: "Plane", tenant: str, key_id: str) -> None:

@@ -163,7 +163,7 @@ def _require_open(job: Job, subject: Subject, *, approves: bool) -> bool:
 def _require_eligible(plane: Plane, job: Job, subject: Subject, *, approves: bool) -> None:
     """Not the requester under any of their credentials, and of a role that the rule demands."""
     if approves:
-        key = plane.key_by_id(subject.key_id)
+        key = plane.keys.by_id(subject.key_id)
         made_by = key.created_by if key is not None else ""
         if subject.principal == job.principal or subject.key_id == job.key_id:
             raise SelfApprovalError("self-approval not permitted: you asked for this job")
@@ -242,7 +242,7 @@ async def drift_of(plane: Plane, view: JobView) -> tuple[str, ...]:
     """What differs between the binding and what would happen now; empty when nothing does."""
     job, approval = view.job, asked_approval(view.job)
     found: list[str] = []
-    key = plane.key_by_id(job.key_id)
+    key = plane.keys.by_id(job.key_id)
     if key is None or key.revoked_at_us is not None:
         found.append("requester: the credential that asked is revoked")
     job_hash = stored_job_hash(job, view.payload)

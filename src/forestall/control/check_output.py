@@ -22,7 +22,8 @@ from forestall.policy.compile import Snapshot
 from forestall.policy.output_verdict import Ruling, detectors_for, judge
 from forestall.policy.request import Request
 from forestall.policy.rules import Verdict
-from forestall.ports.change import Change, OutputEntry, PolicyInForce, Sealed
+from forestall.ports.change import Change, EntryUnchanged, OutputEntry
+from forestall.ports.entries import Kind, RegistryEntry, Sealed, entry_after
 
 OUTPUT_QUARANTINED = "output_quarantined"
 WITHHELD_TEXT = "[withheld by the output policy]"
@@ -42,6 +43,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     released: bytes | None
     findings: tuple[Finding, ...] = ()
     entry: OutputEntry | None = None
+    original: RegistryEntry | None = None  # sealed, of what was not released
 
 
 class Looked(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,16 +75,30 @@ async def check_result(plane: Plane, job: Job, result: bytes) -> Checked:
         _check(plane, snapshot, looked, result, duration_us),
         original_digest=original_digest(salt, result) if withheld else "",
     )
-    entry = None
+    entry = original = None
     if withheld or looked.findings:
-        sealed = plane.output.seal(salt + result, bound_to=bound_to(job)) if withheld else None
-        entry = output_entry(job, check, looked.findings, sealed)
+        entry = output_entry(job, check, looked.findings)
+    if withheld:
+        sealed = plane.output.seal(salt + result, bound_to=bound_to(job))
+        original = _original(job, check, sealed) if sealed is not None else None
     return Checked(
         check=check,
         snapshot=snapshot,
         released=looked.released,
         findings=looked.findings,
         entry=entry,
+        original=original,
+    )
+
+
+def _original(job: Job, check: OutputCheck, sealed: Sealed) -> RegistryEntry:
+    return entry_after(
+        None,
+        tenant=job.tenant,
+        kind=Kind.ORIGINAL,
+        name=job.id,
+        value=sealed,
+        now_us=check.checked_at_us,
     )
 
 
@@ -102,7 +118,7 @@ async def check_content(
         salt=plane.random.token(SALT_BYTES),
     )
     await plane.commit(Change(records=(record,)))
-    count_checked(plane, subject.tenant, check)
+    count_checked(plane, check)
     return Checked(
         check=check, snapshot=snapshot, released=looked.released, findings=looked.findings
     )
@@ -125,19 +141,17 @@ def _check(
     )
 
 
-def count_checked(plane: Plane, tenant: str, check: OutputCheck) -> None:
+def count_checked(plane: Plane, check: OutputCheck) -> None:
     """Count a check whose record is durable."""
     plane.telemetry.output_checked(
         check.verdict.value, check.duration_us / 1_000_000, check.original_bytes
     )
-    now_us = plane.clock.now_us()
-    plane.output_stats.checked(tenant, check.verdict, check.duration_us, now_us=now_us)
 
 
-def under(snapshot: Snapshot | None) -> tuple[PolicyInForce, ...]:
+def under(plane: Plane, snapshot: Snapshot | None) -> tuple[EntryUnchanged, ...]:
     """What must hold when something is committed that may be read under a snapshot. Without one
     nothing may be read."""
-    return (PolicyInForce(snapshot.digest),) if snapshot is not None else ()
+    return (plane.policy.unchanged(snapshot),) if snapshot is not None else ()
 
 
 async def clean_texts(plane: Plane, job: Job, texts: Sequence[str]) -> list[str]:
@@ -262,9 +276,7 @@ def counted(findings: Sequence[Finding]) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(Counter(finding.kind for finding in findings).items()))
 
 
-def output_entry(
-    job: Job, check: OutputCheck, findings: Sequence[Finding], sealed: Sealed | None
-) -> OutputEntry:
+def output_entry(job: Job, check: OutputCheck, findings: Sequence[Finding]) -> OutputEntry:
     """What is kept beside the job; the surest findings when there are too many."""
     kept = sorted(findings, key=lambda each: -each.confidence)[:FINDINGS_KEPT_MAX]
     kept.sort(key=lambda each: (each.start, each.end))
@@ -273,7 +285,6 @@ def output_entry(
         job_id=job.id,
         checked_at_us=check.checked_at_us,
         findings=msgspec.json.encode(kept),
-        sealed=sealed,
     )
 
 

@@ -29,8 +29,9 @@ from forestall.jobs.job import Job, result_digest
 from forestall.jobs.lifecycle import HELD_BY_WORKER, Event
 from forestall.limits import RESULT_BYTES_MAX
 from forestall.policy.snapshot import Snapshot
-from forestall.ports.change import Change, PolicyInForce, PutOutput
+from forestall.ports.change import Change, Put, PutEntry, PutOutput
 from forestall.ports.store import PreconditionFailedError
+from forestall.projections.policy_in_force import is_of_policy
 
 _TRIES = 8  # a job moves a handful of times in its life; each try reads it anew
 RESULT_TOO_LARGE, RETRIES_SPENT = "result_too_large", "max_retries_exceeded"
@@ -97,16 +98,15 @@ async def complete(
             while checked is None or checked.snapshot is not plane.snapshot:
                 checked = await check_result(plane, job, answer.result)
             move, looked_under = _succeeded(job, checked), checked.snapshot
-        move = msgspec.structs.replace(move, expect=under(looked_under))
+        move = msgspec.structs.replace(move, expect=under(plane, looked_under))
         now_us = plane.clock.now_us()
         try:
             job = await commit_move(plane, move, now_us=now_us)
             if checked is not None:
-                check = checked.check
-                count_checked(plane, job.tenant, check)
+                count_checked(plane, checked.check)
             return job
         except PreconditionFailedError as error:  # the beat that says it began, say, was under way
-            if isinstance(error.failed, PolicyInForce) and looked_under is plane.snapshot:
+            if is_of_policy(error.failed) and looked_under is plane.snapshot:
                 raise PolicyMovedError(
                     "the policy is being changed this moment; answer again", retry_after_s=1
                 ) from None
@@ -253,8 +253,18 @@ def _succeeded(job: Job, checked: Checked) -> Move:
         fields=fields,
         data=output_data(check),
         result=released,
-        puts=(PutOutput(checked.entry),) if checked.entry is not None else (),
+        puts=_kept(checked),
     )
+
+
+def _kept(checked: Checked) -> tuple[Put, ...]:
+    """What is kept beside the job: the findings, and the sealed original of what was withheld."""
+    puts: list[Put] = []
+    if checked.entry is not None:
+        puts.append(PutOutput(checked.entry))
+    if checked.original is not None:
+        puts.append(PutEntry(checked.original))
+    return tuple(puts)
 
 
 def _failed(plane: Plane, job: Job, answer: Answer, *, now_us: int) -> Move:

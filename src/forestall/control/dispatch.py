@@ -36,7 +36,7 @@ from forestall.jobs.schedule import Entry
 from forestall.jobs.ticket import Ticket
 from forestall.policy.request import Request
 from forestall.policy.rules import Decision, Effect
-from forestall.ports.change import KeyUnrevoked, PolicyInForce, Precondition
+from forestall.ports.change import Precondition
 from forestall.ports.store import JobView, PreconditionFailedError
 from forestall.projections.worker_sessions import Session
 
@@ -63,7 +63,7 @@ async def dispatch(plane: Plane, session: Session, *, limit: int) -> list[Dispat
     nothing could be dispatched because of the store.
     """
     given: list[Dispatched] = []
-    key = plane.key_by_id(session.key_id)
+    key = plane.keys.by_id(session.key_id)
     if key is None or not key.usable(plane.clock.now_us()):
         return given
     while True:
@@ -95,7 +95,7 @@ async def _standing(plane: Plane, session: Session, given: list[Dispatched]) -> 
     """
     while True:
         given = [item for item in given if _is_held(plane, item.job)]
-        worker = plane.key_by_id(session.key_id)
+        worker = plane.keys.by_id(session.key_id)
         working = worker is not None and worker.usable(plane.clock.now_us())
         fallen = [item for item in given if not working or not _stands(plane, item.job)]
         if not fallen:
@@ -114,7 +114,7 @@ def _is_held(plane: Plane, job: Job) -> bool:
 def _stands(plane: Plane, job: Job) -> bool:
     """Whether it would still be decided under this policy, for this submitter."""
     snapshot = plane.snapshot.digest if plane.snapshot is not None else ""
-    submitter = plane.key_by_id(job.key_id)
+    submitter = plane.keys.by_id(job.key_id)
     return (
         job.lease is not None
         and not plane.is_tightening
@@ -191,7 +191,7 @@ async def _decide_one(plane: Plane, taker: str, entry: Entry, view: JobView) -> 
 
 def _tightened(plane: Plane, view: JobView, decision: Decision) -> Decision:
     """The decision, unless something that no rule reads forbids the job."""
-    key = plane.key_by_id(view.job.key_id)
+    key = plane.keys.by_id(view.job.key_id)
     if key is None or key.revoked_at_us is not None:
         return _denied(
             decision, SUBMITTER_REVOKED, "the credential it was submitted with is revoked"
@@ -226,18 +226,17 @@ def _denied(decision: Decision, code: str, reason: str) -> Decision:
 
 def _has_place(plane: Plane, decision: Decision, rule: tuple[str, str]) -> bool:
     bound = decision.constraints.budgets.max_concurrent_jobs if decision.constraints else None
-    if bound is None:
-        plane.leases.bounds.pop(rule, None)
-    else:
-        plane.leases.bounds[rule] = bound
+    plane.leases.bind(rule, bound)
     return plane.leases.has_place(rule)
 
 
 def _unforbidden(plane: Plane, job: Job, record: DecisionRecord) -> tuple[Precondition, ...]:
     """So that no dispatch stands in the log behind what would have forbidden it."""
-    policy = PolicyInForce(record.snapshot)
-    key = plane.key_by_id(job.key_id)
-    return (policy, KeyUnrevoked(key.tenant, key.id)) if key is not None else (policy,)
+    assert plane.snapshot is not None, "the gate decided under a snapshot"
+    assert plane.snapshot.digest == record.snapshot, "the gate decides under the one in force"
+    policy = plane.policy.unchanged(plane.snapshot)
+    key = plane.keys.by_id(job.key_id)
+    return (policy, plane.keys.unchanged(key)) if key is not None else (policy,)
 
 
 async def _hand_over(

@@ -4,32 +4,29 @@
 """
 
 import contextlib
-import heapq
 
 from forestall.control.approve import expired
 from forestall.control.dispatch import deadline_passed
-from forestall.control.follow import wake
-from forestall.control.keys import settle_keys
+from forestall.control.follow_log import follow_log
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
-from forestall.control.publish import settle_policy
 from forestall.control.records import SYSTEM_ACTOR
 from forestall.control.recover import look_again, sweep
 from forestall.jobs.attempts import may_retry, retry_delay_us
 from forestall.jobs.job import Job, JobState
 from forestall.jobs.lifecycle import HELD_BY_WORKER, TERMINAL, Event
 from forestall.ports.store import PreconditionFailedError
+from forestall.projections.catch_up import wake_for
 
 RUN_TIME_SPENT, AMBIGUOUS = "max_runtime_exceeded", "lease_expired"
 
 
 async def tick(plane: Plane) -> None:
     """Do what is due now. Raises StoreUnavailableError; what was not done stays due."""
-    await settle_keys(plane)
-    await settle_policy(plane)
+    await follow_log(plane)
     now_us = plane.clock.now_us()
     for entry in plane.queue.ripen(now_us):
-        wake(plane, entry.lane)
+        wake_for(plane.projections, entry.lane)
     await look_again(plane)
     await sweep(plane)
     for held in plane.leases.ended(now_us):
@@ -38,21 +35,21 @@ async def tick(plane: Plane) -> None:
         with contextlib.suppress(PreconditionFailedError):  # answered at this very moment
             await commit_move(plane, _end_of_lease(plane, held.job, now_us=now_us), now_us=now_us)
     _offer_places(plane)
-    while plane.deadlines and plane.deadlines[0][0] <= now_us:
-        due = heapq.heappop(plane.deadlines)
+    while (due := plane.deadlines.pop_due(now_us)) is not None:
         try:
             await _past_deadline(plane, due[1], due[2], now_us=now_us)
         except PreconditionFailedError:  # it moved at this very moment: it is due all the same
-            heapq.heappush(plane.deadlines, due)
+            plane.deadlines.put_back(due)
             return
         except BaseException:
-            heapq.heappush(plane.deadlines, due)
+            plane.deadlines.put_back(due)
             raise
 
 
 def _offer_places(plane: Plane) -> None:
-    """Who was let forward may have ended in another way, and its place is free still."""
-    for rule in plane.leases.bounds:
+    """A dispatch that was allowed may still have ended in another way; the place that it reserved
+    under its rule must then be offered to the next job."""
+    for rule in plane.leases.bound_rules():
         if plane.leases.has_place(rule) and plane.queue.unpark(rule):
             plane.workers.wake_all()
 

@@ -19,7 +19,8 @@ from forestall.identity.credentials import (
 )
 from forestall.identity.roles import Role
 from forestall.limits import API_KEY_CHARS_MAX, KEYS_PER_TENANT_MAX
-from forestall.ports.change import Change, KeyNameAbsent, KeyUnrevoked, PutKey
+from forestall.ports.change import Change, DropEntry, Put, PutEntry
+from forestall.ports.entries import Kind, entry_after
 from forestall.ports.store import PreconditionFailedError
 
 
@@ -61,7 +62,7 @@ async def create_key(
     `secret` gives the text instead of a random one (the bootstrap key).
     """
     now_us = plane.clock.now_us()
-    _require_wanted(wanted, await plane.store.keys(), now_us)
+    _require_wanted(wanted, plane.keys.of_tenant(wanted.tenant), now_us)
     chance = plane.random.token(32 + 10 + SALT_BYTES)
     text = secret if secret is not None else key_text(chance[:32])
     key = ApiKey(
@@ -79,19 +80,25 @@ async def create_key(
         groups=wanted.groups,
         worker=wanted.worker,
     )
-    change = Change(
-        expect=(KeyNameAbsent(key.tenant, key.name),),
-        puts=(PutKey(key),),
-        records=(key_created(key, actor, chance[42:]),),
-    )
     try:
-        await plane.commit(change)
+        await plane.commit(_creation(key, actor, chance[42:]))
     except PreconditionFailedError as cause:
         raise KeyNameTakenError(
             f"a key named `{key.name}` exists already; revoke it or choose another name"
         ) from cause
-    plane.hold_key(key)
     return key, text
+
+
+def _creation(key: ApiKey, actor: str, salt: bytes) -> Change:
+    """The key, and its name for as long as it is not revoked: no two such keys share one."""
+    made_at_us = key.created_at_us
+    entry = entry_after(
+        None, tenant=key.tenant, kind=Kind.KEY, name=key.id, value=key, now_us=made_at_us
+    )
+    name = entry_after(
+        None, tenant=key.tenant, kind=Kind.KEY_NAME, name=key.name, value=key.id, now_us=made_at_us
+    )
+    return Change(puts=(PutEntry(entry), PutEntry(name)), records=(key_created(key, actor, salt),))
 
 
 def _require_wanted(wanted: NewKey, keys: Sequence[ApiKey], now_us: int) -> None:
@@ -111,66 +118,55 @@ def _require_wanted(wanted: NewKey, keys: Sequence[ApiKey], now_us: int) -> None
         )
     if wanted.expires_at_us is not None and wanted.expires_at_us <= now_us:
         raise KeyInvalidError("the expiry is in the past")
-    if sum(key.tenant == wanted.tenant for key in keys) >= KEYS_PER_TENANT_MAX:
+    if len(keys) >= KEYS_PER_TENANT_MAX:
         raise KeyInvalidError(f"a tenant has at most {KEYS_PER_TENANT_MAX} keys")
 
 
-async def list_keys(plane: Plane, tenant: str) -> list[ApiKey]:
+def list_keys(plane: Plane, tenant: str) -> list[ApiKey]:
     """The keys of one tenant that are not revoked, oldest first."""
-    keys = await plane.store.keys()
-    return [key for key in keys if key.tenant == tenant and key.revoked_at_us is None]
+    return [key for key in plane.keys.of_tenant(tenant) if key.revoked_at_us is None]
 
 
 async def revoke_key(plane: Plane, tenant: str, key_id: str, *, actor: str) -> ApiKey:
     """End a key; it is refused from the moment this returns."""
-    keys = await plane.store.keys()
-    key = next((key for key in keys if key.id == key_id and key.tenant == tenant), None)
-    if key is None or key.revoked_at_us is not None:
+    key = plane.keys.by_id(key_id)  # load
+    if key is None or key.tenant != tenant or key.revoked_at_us is not None:
         raise KeyNotFoundError(f"there is no API key `{key_id[:80]}`; `keys list` shows them")
+    try:
+        return await end_key(plane, key, actor=actor)
+    except PreconditionFailedError as cause:
+        raise KeyNotFoundError(f"the API key `{key_id[:80]}` was revoked already") from cause
+
+
+async def end_key(plane: Plane, key: ApiKey, *, actor: str) -> ApiKey:
+    """Commit the end of an unrevoked key, which frees its name. Raises PreconditionFailedError when
+    somebody else ended it at this moment."""
+    # load: memory may not know the name's entry yet, and a name that stays behind is taken for ever
+    name = await plane.store.entry(key.tenant, Kind.KEY_NAME, key.name)
+    # decide
     now_us = plane.clock.now_us()
     revoked = msgspec.structs.replace(key, revoked_at_us=now_us)
-    change = Change(
-        expect=(KeyUnrevoked(tenant, key_id),),
-        puts=(PutKey(revoked),),
-        records=(key_revoked(key, actor, now_us, plane.random.token(SALT_BYTES)),),
+    entry = entry_after(
+        plane.keys.entry(key.id),
+        tenant=key.tenant,
+        kind=Kind.KEY,
+        name=key.id,
+        value=revoked,
+        now_us=now_us,
     )
-    with plane.tightening():
-        try:
-            await plane.commit(change)
-        except PreconditionFailedError as cause:
-            raise KeyNotFoundError(f"the API key `{key_id[:80]}` was revoked already") from cause
-        except BaseException as doubt:
-            plane.keys_doubt = doubt  # it may be durable all the same
-            raise
-        end_key(plane, revoked)
+    puts: list[Put] = [PutEntry(entry)]
+    if name is not None and msgspec.json.decode(name.body) == key.id:
+        puts.append(DropEntry(name))
+    record = key_revoked(revoked, actor, now_us, plane.random.token(SALT_BYTES))
+    # commit
+    await plane.commit(Change(puts=tuple(puts), records=(record,)))
     return revoked
-
-
-def end_key(plane: Plane, revoked: ApiKey) -> None:
-    """A revoked key works no more, and the worker that it belongs to is offered nothing."""
-    plane.hold_key(revoked)
-    if revoked.worker is not None:
-        plane.workers.drop(revoked.tenant, revoked.worker.worker_id)
-
-
-async def settle_keys(plane: Plane) -> None:
-    """After a commit that nobody knows the end of: take up from the store which keys have ended."""
-    doubt = plane.keys_doubt
-    if doubt is None:
-        return
-    for key in await plane.store.keys():
-        known = plane.key_by_id(key.id)
-        if key.revoked_at_us is not None and known is not None and known.revoked_at_us is None:
-            end_key(plane, key)
-    if plane.keys_doubt is doubt:  # and not a newer one, which this reading may have missed
-        plane.keys_doubt = None
-        plane.workers.wake_all()
 
 
 def authenticate(plane: Plane, text: str | None) -> Subject:
     """Who presents this key. Unknown, expired and revoked keys look exactly the same."""
     if text and len(text) <= API_KEY_CHARS_MAX:
-        key = plane.key_by_hash(key_hash(text))
+        key = plane.keys.by_hash(key_hash(text))
         if key is not None and key_matches(key, text) and key.usable(plane.clock.now_us()):
             return Subject(
                 tenant=key.tenant,
@@ -185,5 +181,5 @@ def authenticate(plane: Plane, text: str | None) -> Subject:
 
 def still_valid(plane: Plane, subject: Subject) -> bool:
     """Whether the key that proved the subject would still be accepted. Cheap: no store, no hash."""
-    key = plane.key_by_id(subject.key_id)
+    key = plane.keys.by_id(subject.key_id)
     return key is not None and key.usable(plane.clock.now_us())

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from forestall.audit.record import Value
-from forestall.control.follow import follow
 from forestall.control.plane import Plane
 from forestall.control.records import SALT_BYTES, job_moved
 from forestall.jobs.approval import settled
@@ -61,7 +60,7 @@ def moved(move: Move, *, now_us: int) -> Job:
 
 
 async def commit_move(plane: Plane, move: Move, *, now_us: int, first: bool = False) -> Job:
-    """Make a move durable and let the views follow.
+    """Make a move durable and let the projections follow.
 
     Raises PreconditionFailedError when another verb moved the job since it was read, or when
     something else that it expects does not hold, IllegalStateError, StoreUnavailableError; in each
@@ -81,14 +80,7 @@ async def commit_move(plane: Plane, move: Move, *, now_us: int, first: bool = Fa
     put = MoveJob(
         job=job, was=move.job.state, event=move.event, decision=move.decision, result=move.result
     )
-    with plane.leases.under_way(job.tenant, job.id):
-        try:
-            await plane.commit(
-                Change(expect=move.expect, puts=(put, *move.puts), records=(record,))
-            )
-        except BaseException:  # it may be durable all the same, or what we knew of the job is old
-            plane.leases.doubt(job.tenant, job.id)
-            raise
-        follow(plane, job, now_us=now_us, first=first)
+    change = Change(expect=move.expect, puts=(put, *move.puts), records=(record,))
+    await plane.commit(change, first=first)
     plane.telemetry.moved(move.event.value, job.topic, job.failure_code)
     return job

@@ -1,38 +1,28 @@
-"""What the verbs share: the ports, and what is kept in memory of what the store holds.
+"""What the verbs share: the ports, and the projections of what the store holds.
 
-Snapshot and keys are replaced whole after the commit that changed them; queue and leases follow
-each job as it was committed (`control/follow.py`), and are rebuilt at start (`control/recover.py`).
+`commit` is the only way from a verb to the store. What it made durable is taken up in memory before
+it returns (`projections/catch_up.py`); what it cannot know the end of is read again
+(`control/follow_log.py`).
 """
 
-from collections.abc import Iterable, Iterator
+import contextlib
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from forestall.control.offload import Inspections
 from forestall.errors import UnavailableError
-from forestall.identity.credentials import ApiKey
-from forestall.jobs.schedule import Queue
-from forestall.limits import (
-    DECISION_CACHE_ENTRIES_MAX,
-    DECISION_CACHE_TTL_MS,
-    LEASE_SECONDS,
-    LEASE_SECONDS_MAX,
-)
-from forestall.policy.cache import DecisionCache
+from forestall.jobs.webhook import Reach
+from forestall.limits import LEASE_SECONDS, LEASE_SECONDS_MAX
 from forestall.policy.compile import Snapshot
-from forestall.ports.change import Change, Receipt
+from forestall.ports.change import Change, DropEntry, MoveJob, PutEntry, PutJob, Receipt
+from forestall.ports.entries import Kind
 from forestall.ports.output import OutputMeans
 from forestall.ports.runtime import Clock, Random, Signer, Telemetry
-from forestall.ports.store import Store
-from forestall.projections.blind_retries import BlindRetries
-from forestall.projections.leases import Leases
-from forestall.projections.log_listeners import Announcer
+from forestall.ports.store import PreconditionFailedError, Store
+from forestall.projections.catch_up import catch_up
 from forestall.projections.log_reader import Tail
-from forestall.projections.output_stats import OutputStats
-from forestall.projections.registry import Registry
-from forestall.projections.throttle_counters import Throttles
-from forestall.projections.webhooks import Hooks
-from forestall.projections.worker_sessions import Workers
+from forestall.projections.projections import Projections
 
 COMMIT_FAILURE_REMEMBERED_US = 30_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -46,8 +36,6 @@ class Plane:
 
     __slots__ = (
         "_commit_failed_at_us",
-        "_keys_by_hash",
-        "_keys_by_id",
         "_tightening",
         "announcer",
         "approvals_need_hash",
@@ -55,24 +43,23 @@ class Plane:
         "cache",
         "clock",
         "deadlines",
-        "hooks",
         "inspections",
         "is_activating",
-        "keys_doubt",
-        "lease_us",
+        "keys",
         "leases",
         "output",
         "output_stats",
-        "policy_doubt",
+        "policy",
+        "projections",
         "queue",
         "random",
         "registry",
         "signer",
-        "snapshot",
         "store",
         "tail",
         "telemetry",
         "throttles",
+        "webhooks",
         "workers",
     )
 
@@ -86,60 +73,95 @@ class Plane:
         signer: Signer,
         lease_seconds: int = LEASE_SECONDS,
         approvals_need_hash: bool = False,
+        webhook_reach: Reach = Reach.PUBLIC,
         output: OutputMeans | None = None,
         inspections: Inspections | None = None,
     ) -> None:
         assert 1 <= lease_seconds <= LEASE_SECONDS_MAX, "a lease has a bounded term"
-        self.lease_us = lease_seconds * 1_000_000
         self.approvals_need_hash = approvals_need_hash
+        # The ports.
         self.store = store
         self.clock = clock
         self.random = random
         self.telemetry = telemetry
-        self.throttles = Throttles()
-        self.cache = DecisionCache(
-            entries_max=DECISION_CACHE_ENTRIES_MAX, ttl_ms=DECISION_CACHE_TTL_MS
-        )
-        self.snapshot: Snapshot | None = None
-        self.is_activating = False
-        # What left it open whether the store has another policy, or ended a key that works here.
-        self.policy_doubt: BaseException | None = None
-        self.keys_doubt: BaseException | None = None
-        self._tightening = 0  # changes on their way after which less may run
-        self.queue = Queue()
-        self.leases = Leases()
-        self.registry = Registry()
-        self.hooks = Hooks()
-        self.workers = Workers(
-            lambda tenant, topic: self.registry.pool_of(tenant, topic), self.is_run_by_caller
-        )
         self.signer = signer
-        self.inspections = inspections if inspections is not None else Inspections()
-        self.output_stats = OutputStats(clock.now_us())
         self.output = output if output is not None else OutputMeans()
-        self.blind_retries = BlindRetries()
-        self.deadlines: list[tuple[int, str, str]] = []  # a heap of instant, tenant, job id
-        self._keys_by_hash: dict[str, ApiKey] = {}
-        self._keys_by_id: dict[str, ApiKey] = {}
-        self._commit_failed_at_us: int | None = None
-        self.announcer = Announcer()
+        self.inspections = inspections if inspections is not None else Inspections()
+        # The projections, by name.
+        state = Projections(
+            lease_us=lease_seconds * 1_000_000,
+            webhook_reach=webhook_reach,
+            now_us=clock.now_us(),
+        )
+        self.projections = state
+        self.announcer = state.announcer
+        self.blind_retries = state.blind_retries
+        self.cache = state.cache
+        self.deadlines = state.deadlines
+        self.keys = state.keys
+        self.leases = state.leases
+        self.output_stats = state.output_stats
+        self.policy = state.policy
+        self.queue = state.queue
+        self.registry = state.registry
+        self.throttles = state.throttles
+        self.webhooks = state.webhooks
+        self.workers = state.workers
         self.tail = Tail(store, self.announcer)
+        # What goes on now.
+        self.is_activating = False
+        self._tightening = 0  # changes on their way after which less may run
+        self._commit_failed_at_us: int | None = None
 
-    async def commit(self, change: Change) -> Receipt:
-        """Make a change durable, and remember whether that could be done."""
-        try:
-            receipt = await self.store.commit(change)
-        except UnavailableError as error:
+    @property
+    def lease_us(self) -> int:
+        """How long a lease lasts, in microseconds, from its dispatch or its renewal."""
+        return self.projections.lease_us
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The policy in force, compiled; None when there is none."""
+        return self.policy.snapshot
+
+    async def commit(self, change: Change, *, first: bool = False) -> Receipt:
+        """Make a change durable and take it up in memory.
+
+        `first`: a job that waits after this change had waited its turn already. Raises
+        PreconditionFailedError when nothing was changed because the state moved on, and
+        StoreUnavailableError or StoreBusyError when nobody knows whether the change is durable:
+        then everything that it touches is read again.
+        """
+        with contextlib.ExitStack() as under_way:
+            for put in change.puts:
+                if isinstance(put, PutJob | MoveJob):
+                    under_way.enter_context(self.leases.under_way(put.job.tenant, put.job.id))
+            if any(map(_may_tighten, change.puts)):
+                under_way.enter_context(self.tightening())
+            try:
+                receipt = await self.store.commit(change)
+            except BaseException as error:
+                self._doubt(change, error)
+                raise
+            self._commit_failed_at_us = None
+            now_us = self.clock.now_us()
+            catch_up(self.projections, change, receipt.position, now_us=now_us, first=first)
+        return receipt
+
+    def _doubt(self, change: Change, error: BaseException) -> None:
+        """Have everything read again of which the store may hold more than memory does."""
+        if isinstance(error, UnavailableError):
             self._commit_failed_at_us = self.clock.now_us()
             self.telemetry.commit_failed(error.code)
-            raise
-        self._commit_failed_at_us = None
-        self.announcer.grew(change.records)
-        return receipt
+        refused = isinstance(error, PreconditionFailedError)
+        for put in change.puts:
+            if isinstance(put, MoveJob) or (isinstance(put, PutJob) and not refused):
+                self.leases.doubt(put.job.tenant, put.job.id)
+            elif isinstance(put, PutEntry | DropEntry):
+                self.projections.entry_doubts.add(put.entry.key)
 
     def is_run_by_caller(self, topic: str) -> bool:
         """Whether the policy in force says that who submits such a job does the work itself."""
-        return self.snapshot is not None and self.snapshot.is_run_by_caller(topic)
+        return self.projections.is_run_by_caller(topic)
 
     @contextmanager
     def tightening(self) -> Iterator[None]:
@@ -155,7 +177,7 @@ class Plane:
     @property
     def is_tightening(self) -> bool:
         """Such a change is on its way, or may have arrived without our knowing."""
-        return self._tightening > 0 or self.policy_doubt is not None or self.keys_doubt is not None
+        return self._tightening > 0 or self.projections.entry_doubts.is_tightening
 
     def commits_fail(self) -> bool:
         """The last commit failed, a moment ago. Later nobody knows, so later it may be tried."""
@@ -165,23 +187,13 @@ class Plane:
             and self.clock.now_us() - failed_at_us < COMMIT_FAILURE_REMEMBERED_US
         )
 
-    def hold_keys(self, keys: Iterable[ApiKey]) -> None:
-        """Replace what is known of API keys."""
-        self._keys_by_hash = {key.hash: key for key in keys}
-        self._keys_by_id = {key.id: key for key in self._keys_by_hash.values()}
 
-    def hold_key(self, key: ApiKey) -> None:
-        """Take up one key as it was just committed. A list read earlier must not undo that."""
-        self._keys_by_hash[key.hash] = key
-        self._keys_by_id[key.id] = key
-
-    def key_by_hash(self, key_hash: str) -> ApiKey | None:
-        """The key with this hash, revoked or not."""
-        return self._keys_by_hash.get(key_hash)
-
-    def key_by_id(self, key_id: str) -> ApiKey | None:
-        """The key with this id, revoked or not."""
-        return self._keys_by_id.get(key_id)
+def _may_tighten(put: object) -> bool:
+    """Whether less may run after this put: another policy, or a changed key."""
+    if not isinstance(put, PutEntry):
+        return False
+    entry = put.entry
+    return entry.kind == Kind.POLICY_IN_FORCE or (entry.kind == Kind.KEY and entry.revision > 1)
 
 
 def instant(at_us: int) -> datetime:

@@ -11,8 +11,9 @@ from forestall.errors import ConflictError, InvalidRequestError, NotFoundError
 from forestall.identity.credentials import Subject
 from forestall.jobs.registry import Pool, PoolStatus, problem_of_pool
 from forestall.limits import DRAIN_SECONDS_MAX, POOLS_PER_TENANT_MAX
+from forestall.ports.entries import Kind
 from forestall.ports.store import PreconditionFailedError
-from forestall.projections.registry import POOL, Known
+from forestall.projections.registry import Known
 from forestall.projections.worker_sessions import Session
 
 
@@ -194,7 +195,7 @@ async def _put(plane: Plane, subject: Subject, known: Known[Pool] | None, pool: 
         plane,
         known,
         tenant=subject.tenant,
-        kind=POOL,
+        kind=Kind.POOL,
         name=pool.name,
         body=msgspec.json.encode(pool),
         actor=subject.principal,

@@ -1,28 +1,56 @@
-"""Bring a policy into force: read, compile, record, then swap. A broken one changes nothing."""
+"""Keep a policy's content by its digest, and bring a kept policy into force. A broken one changes
+nothing.
 
+The store keeps the content of every policy that was ever in force. An activation names a digest, so
+that rolling back, replaying and a second process need no file.
+"""
+
+import contextlib
 from collections.abc import Collection, Sequence
+
+import msgspec
 
 from forestall.control.plane import Plane
 from forestall.control.records import (
     SALT_BYTES,
     policy_activated,
+    policy_kept,
     policy_refused,
 )
-from forestall.errors import ForestallError, UnavailableError
+from forestall.errors import ForestallError, NotFoundError, UnavailableError
 from forestall.policy.compile import Snapshot, compile_policy
 from forestall.policy.language.policy_file import load_policy
 from forestall.policy.output_verdict import CONFIGURED_BY, SWITCHED_ON_BY, missing_classes
 from forestall.policy.problems import PolicyError, Problem
 from forestall.policy.rules import Policy
-from forestall.ports.change import Change, PutSnapshot, SnapshotEntry
-
-PLATFORM_TENANT = "default"  # whose log entries the deployment's own events are
+from forestall.ports.change import Change, PutEntry
+from forestall.ports.entries import (
+    IN_FORCE,
+    PLATFORM_TENANT,
+    Activation,
+    KeptPolicy,
+    Kind,
+    PolicyFile,
+    RegistryEntry,
+    activation_name,
+    entry_after,
+)
+from forestall.ports.store import PreconditionFailedError
+from forestall.projections.catch_up import take_up_entry
+from forestall.projections.policy_in_force import digest_in
 
 
 class PolicyChangeUnderWayError(UnavailableError):
     """Another change of the policy is on its way to the store. Which one would win is chance."""
 
     code, http_status = "policy_change_under_way", 503
+
+
+class PolicyNotKeptError(NotFoundError):
+    """The store keeps no policy with this digest: it was never in force here, or before contents
+    were kept."""
+
+    code, http_status = "policy_not_kept", 404
 
 
 def compile_files(
@@ -75,77 +103,154 @@ def _hint(name: str) -> str:
     return "leave the rule out; with it every result would be withheld"
 
 
-async def activate(plane: Plane, files: Sequence[tuple[str, bytes]], *, actor: str) -> Snapshot:
-    """Put a policy into force. The record is durable before the first decision under it.
+async def keep_policy(plane: Plane, files: Sequence[tuple[str, bytes]], *, actor: str) -> Snapshot:
+    """Read and compile files, and keep their content in the store under the digest of the snapshot.
 
-    Raises PolicyError, and PolicyChangeUnderWayError when called before another call has ended;
-    then the snapshot in force stays in force.
+    Raises PolicyError with every mistake found, StoreUnavailableError.
     """
     snapshot = compile_files(files, switched_on=plane.output.switched_on_names)
+    kept = await plane.store.entry(PLATFORM_TENANT, Kind.POLICY, snapshot.digest)  # load
+    plane.policy.stage(snapshot)
+    if kept is not None:
+        return snapshot
+    now_us = plane.clock.now_us()
+    content = KeptPolicy(
+        files=tuple(PolicyFile(source, content.decode()) for source, content in files),
+        kept_by=actor,
+    )
+    entry = entry_after(
+        None,
+        tenant=PLATFORM_TENANT,
+        kind=Kind.POLICY,
+        name=snapshot.digest,
+        value=content,
+        now_us=now_us,
+    )
+    salt = plane.random.token(SALT_BYTES)
+    record = policy_kept(snapshot, PLATFORM_TENANT, actor, now_us, salt)
+    with contextlib.suppress(PreconditionFailedError):  # somebody else kept it at this moment
+        await plane.commit(Change(puts=(PutEntry(entry),), records=(record,)))  # commit
+    return snapshot
+
+
+async def kept_policy(plane: Plane, digest: str) -> tuple[KeptPolicy, RegistryEntry]:
+    """The content of a policy that was kept. Raises PolicyNotKeptError."""
+    entry = await plane.store.entry(PLATFORM_TENANT, Kind.POLICY, digest)
+    if entry is None:
+        raise PolicyNotKeptError(
+            f"no policy with the digest `{digest[:64]}` is kept; `GET /api/v1/policy/snapshots`"
+            " lists those that were in force"
+        )
+    return msgspec.json.decode(entry.body, type=KeptPolicy), entry
+
+
+async def compiled_policy(plane: Plane, digest: str) -> Snapshot:
+    """A kept policy, compiled again. Raises PolicyNotKeptError, and PolicyError when this version
+    reads the same content as another policy, or not at all."""
+    kept, _ = await kept_policy(plane, digest)
+    files = [(file.source, file.text.encode()) for file in kept.files]
+    snapshot = compile_files(files, switched_on=plane.output.switched_on_names)
+    if snapshot.digest != digest:
+        raise PolicyError(
+            [
+                Problem(
+                    source=digest[:12],
+                    line=1,
+                    column=1,
+                    message="this version decides something else by the kept content",
+                    hint="publish the files again",
+                )
+            ]
+        )
+    return snapshot
+
+
+async def publish(plane: Plane, files: Sequence[tuple[str, bytes]], *, actor: str) -> Snapshot:
+    """Keep a policy and bring it into force. Raises as `keep_policy` and `activate` do."""
+    snapshot = await keep_policy(plane, files, actor=actor)
+    return await activate(plane, snapshot.digest, actor=actor)
+
+
+async def activate(plane: Plane, digest: str, *, actor: str) -> Snapshot:
+    """Put a kept policy into force. The record is durable before the first decision under it.
+
+    Raises PolicyNotKeptError, PolicyError, and PolicyChangeUnderWayError when called before another
+    call has ended; then the snapshot in force stays in force.
+    """
     if plane.is_activating:
         raise PolicyChangeUnderWayError("the policy is being changed this moment; try again")
     plane.is_activating = True
     try:
-        return await _activate(plane, snapshot, actor=actor)
+        return await _activate(plane, digest, actor=actor)
     finally:
         plane.is_activating = False
 
 
-async def _activate(plane: Plane, snapshot: Snapshot, *, actor: str) -> Snapshot:
+async def _activate(plane: Plane, digest: str, *, actor: str) -> Snapshot:
+    # load
+    position = await plane.store.log_end() - 1
+    before = await plane.store.entry(PLATFORM_TENANT, Kind.POLICY_IN_FORCE, IN_FORCE)
+    snapshot = plane.policy.staged(digest) or await compiled_policy(plane, digest)
+    plane.policy.stage(snapshot)
     now_us = plane.clock.now_us()
-    latest = await plane.store.snapshots(limit=1)
-    before = latest[0].digest if latest else ""
-    if snapshot.digest == before:
+    # decide
+    if before is not None and digest_in(before) == digest:
         # The same decisions as before (after a restart, say): nothing changed, nothing to record.
-        plane.snapshot = snapshot
-        plane.policy_doubt = None
-        plane.telemetry.policy_loaded(snapshot, latest[0].activated_at_us)
+        take_up_entry(plane.projections, before.key, before, position)
+        plane.projections.entry_doubts.settle(before.key)
+        plane.telemetry.policy_loaded(snapshot, before.updated_at_us)
         return snapshot
-    entry = SnapshotEntry(
-        digest=snapshot.digest,
-        activated_at_us=now_us,
-        rule_count=snapshot.rule_count,
-        names=tuple(policy.name for policy in snapshot.policies),
-    )
-    record = policy_activated(
-        snapshot, before, PLATFORM_TENANT, actor, now_us, plane.random.token(SALT_BYTES)
-    )
-    with plane.tightening():
-        try:
-            await plane.commit(Change(puts=(PutSnapshot(entry),), records=(record,)))
-        except BaseException as doubt:
-            plane.policy_doubt = doubt  # it may be durable all the same
-            raise
-        plane.snapshot = snapshot
-        plane.policy_doubt = None
-        plane.leases.forget_progress()  # it was looked at under the policy before
-    plane.cache.flush()
-    plane.queue.unpark_all()  # what bound them may have changed
-    plane.workers.wake_all()
+    change = _activation(plane, snapshot, before, actor=actor, now_us=now_us)
+    # commit
+    try:
+        await plane.commit(change)
+    except PreconditionFailedError as cause:
+        raise PolicyChangeUnderWayError("the policy was changed at this moment; try again") from (
+            cause
+        )
+    # announce
     plane.telemetry.policy_loaded(snapshot, now_us)
     return snapshot
 
 
-async def settle_policy(plane: Plane) -> None:
-    """After a policy whose commit went unanswered: whether the store has it. If it has, nothing is
-    handed to a worker until that policy, or another, is in force here too."""
-    doubt = plane.policy_doubt
-    if doubt is None:
-        return
-    latest = await plane.store.snapshots(limit=1)
-    in_force = plane.snapshot.digest if plane.snapshot is not None else ""
-    if plane.policy_doubt is doubt and latest and latest[0].digest == in_force:
-        plane.policy_doubt = None
-        plane.workers.wake_all()
+def _activation(
+    plane: Plane, snapshot: Snapshot, before: RegistryEntry | None, *, actor: str, now_us: int
+) -> Change:
+    in_force = entry_after(
+        before,
+        tenant=PLATFORM_TENANT,
+        kind=Kind.POLICY_IN_FORCE,
+        name=IN_FORCE,
+        value=snapshot.digest,
+        now_us=now_us,
+    )
+    activation = Activation(
+        digest=snapshot.digest,
+        activated_at_us=now_us,
+        rule_count=snapshot.rule_count,
+        names=tuple(policy.name for policy in snapshot.policies),
+        actor=actor,
+    )
+    history = entry_after(
+        None,
+        tenant=PLATFORM_TENANT,
+        kind=Kind.ACTIVATION,
+        name=activation_name(in_force.revision),
+        value=activation,
+        now_us=now_us,
+    )
+    digest_before = digest_in(before) if before is not None else ""
+    salt = plane.random.token(SALT_BYTES)
+    record = policy_activated(snapshot, digest_before, PLATFORM_TENANT, actor, now_us, salt)
+    return Change(puts=(PutEntry(in_force), PutEntry(history)), records=(record,))
 
 
 async def refuse(plane: Plane, error: ForestallError) -> None:
     """Record that a changed policy was not taken; the one in force stays."""
     plane.telemetry.policy_refused()
-    in_force = plane.snapshot.digest if plane.snapshot is not None else ""
     record = policy_refused(
         error.message,
-        in_force,
+        plane.policy.digest,
         PLATFORM_TENANT,
         plane.clock.now_us(),
         plane.random.token(SALT_BYTES),

@@ -1,21 +1,36 @@
 """Originals that were not released end after their time; the job and its findings stay."""
 
+import asyncio
+
 from forestall.control.plane import Plane
 from forestall.control.records import SALT_BYTES, original_purged
 from forestall.limits import PURGED_AT_ONCE_MAX
-from forestall.ports.change import Change, DropSealed
+from forestall.ports.change import Change, DropEntry
+from forestall.ports.entries import EntryName, Kind
+from forestall.ports.store import PreconditionFailedError
 
 
 async def purge(plane: Plane) -> int:
     """Remove what is past its time now; how many. Raises StoreUnavailableError; then it is due."""
-    now_us = plane.clock.now_us()
-    before_us = now_us - plane.output.sealed_us
-    due = await plane.store.sealed_before(before_us, limit=PURGED_AT_ONCE_MAX)
-    if not due:
-        return 0
-    records = tuple(
-        original_purged(each, at_us=now_us, salt=plane.random.token(SALT_BYTES)) for each in due
-    )
-    drops = tuple(DropSealed(each.tenant, each.job_id) for each in due)
-    await plane.commit(Change(records=records, puts=drops))
+    before_us = plane.clock.now_us() - plane.output.sealed_us
+    due = await plane.store.entries_before(Kind.ORIGINAL, before_us, limit=PURGED_AT_ONCE_MAX)
+    removed = await asyncio.gather(*(_remove(plane, name) for name in due), return_exceptions=True)
+    for outcome in removed:
+        if isinstance(outcome, BaseException):
+            raise outcome
     return len(due)
+
+
+async def _remove(plane: Plane, name: EntryName) -> None:
+    # load
+    kept = await plane.store.entry(name.tenant, Kind.ORIGINAL, name.name)
+    if kept is None:
+        return  # somebody released or discarded it meanwhile
+    # decide
+    now_us, salt = plane.clock.now_us(), plane.random.token(SALT_BYTES)
+    record = original_purged(name, at_us=now_us, salt=salt)
+    # commit
+    try:
+        await plane.commit(Change(records=(record,), puts=(DropEntry(kept),)))
+    except PreconditionFailedError:
+        return  # somebody did at this very moment

@@ -26,9 +26,11 @@ from forestall.jobs.lifecycle import Event
 from forestall.limits import APPROVAL_NOTE_CHARS_MAX, CONTEXT_CHARS, FINDINGS_KEPT_MAX
 from forestall.output.clean import redacted
 from forestall.output.findings import Finding
-from forestall.ports.change import Change, DropSealed, OriginalKept, OutputEntry, PolicyInForce
+from forestall.ports.change import Change, DropEntry, EntryUnchanged, OutputEntry
+from forestall.ports.entries import Kind, RegistryEntry, Sealed
 from forestall.ports.output import SealError
 from forestall.ports.store import PreconditionFailedError
+from forestall.projections.policy_in_force import is_of_policy
 
 RELEASED, CONFIRMED = "released", "confirmed"
 MODES = ("original", "redacted")
@@ -74,14 +76,15 @@ async def inspect(plane: Plane, subject: Subject, job_id: str, *, context: bool)
     withheld one, without anything that any detector finds. Raises JobNotFoundError."""
     job = (await read_job(plane, subject, job_id)).job
     entry = await plane.store.output(job.tenant, job.id)
+    kept = await _kept_original(plane, job)
     findings = tuple(Shown(each) for each in _findings(entry))
     result = await plane.store.result(job.tenant, job.id)
-    if context and entry is not None and entry.sealed is not None and findings:
-        findings = await _in_context(plane, job, entry)
+    if context and kept is not None and findings:
+        findings = await _in_context(plane, job, findings, kept)
     return Inspected(
         job=job,
         findings=findings,
-        sealed=entry is not None and entry.sealed is not None,
+        sealed=kept is not None,
         result=result,
     )
 
@@ -92,12 +95,17 @@ def _findings(entry: OutputEntry | None) -> tuple[Finding, ...]:
     return msgspec.json.decode(entry.findings, type=tuple[Finding, ...])
 
 
-async def _in_context(plane: Plane, job: Job, entry: OutputEntry) -> tuple[Shown, ...]:
+async def _kept_original(plane: Plane, job: Job) -> RegistryEntry | None:
+    return await plane.store.entry(job.tenant, Kind.ORIGINAL, job.id)
+
+
+async def _in_context(
+    plane: Plane, job: Job, plain: tuple[Shown, ...], kept: RegistryEntry
+) -> tuple[Shown, ...]:
     """Findings with their surroundings, out of the sealed original; none of a scan that is not
     whole, since what it did not see must not be shown."""
-    plain = tuple(Shown(each) for each in _findings(entry))
     try:
-        original = _opened(plane, job, entry)[1]
+        original = _opened(plane, job, kept)[1]
     except SealError:
         return plain
     looked = await _look_again(plane, job, original)
@@ -144,11 +152,11 @@ async def release(
         raise InvalidRequestError("`mode` is one of " + ", ".join(MODES))
     job = await _resolvable(plane, subject, job_id, reason, what="release")
     snapshot = plane.snapshot
-    entry = await plane.store.output(job.tenant, job.id)
+    kept = await _kept_original(plane, job)
     try:
-        if entry is None or entry.sealed is None:
+        if kept is None:
             raise _gone(job)
-        salt, original = _opened(plane, job, entry)
+        salt, original = _opened(plane, job, kept)
     except ForestallError as refusal:
         await _record_refusal(plane, job, subject, refusal, what="release")
         raise
@@ -173,9 +181,9 @@ async def release(
     if mode == "original":
         data["original_salt"] = salt.hex()  # with which anybody can check the recorded digest
     move = _resolved(plane, subject, job, Event.RELEASED, reason, fields, data)
-    drop = (DropSealed(job.tenant, job.id),) if mode == "original" else ()
+    drop = (DropEntry(kept),) if mode == "original" else ()
     # Its time may be over by now, and the log would say that it is gone.
-    expect = (*under(snapshot), OriginalKept(job.tenant, job.id))
+    expect = (*under(plane, snapshot), _unpurged(kept))
     move = msgspec.structs.replace(move, expect=expect, result=result, puts=drop)
     return await _commit(plane, move, subject, what="release")
 
@@ -197,9 +205,15 @@ async def confirm(plane: Plane, subject: Subject, job_id: str, *, reason: str) -
     snapshot = plane.snapshot
     reason = await clean_text(plane, job, reason)
     move = _resolved(plane, subject, job, Event.CONFIRMED, reason, {"dead_at_us": 0}, {})
-    drop = (DropSealed(job.tenant, job.id),)
-    move = msgspec.structs.replace(move, expect=under(snapshot), puts=drop)
+    kept = await _kept_original(plane, job)
+    drop = (DropEntry(kept),) if kept is not None else ()
+    move = msgspec.structs.replace(move, expect=under(plane, snapshot), puts=drop)
     return await _commit(plane, move, subject, what="confirm")
+
+
+def _unpurged(kept: RegistryEntry) -> EntryUnchanged:
+    """Nobody removed the original since it was read."""
+    return EntryUnchanged(kept.tenant, kept.kind, kept.name, kept.revision)
 
 
 async def _resolvable(
@@ -223,7 +237,7 @@ async def _resolvable(
 
 
 def _require_second_person(plane: Plane, job: Job, subject: Subject) -> None:
-    key = plane.key_by_id(subject.key_id)
+    key = plane.keys.by_id(subject.key_id)
     made_by = key.created_by if key is not None else ""
     if subject.principal == job.principal or subject.key_id == job.key_id:
         raise SelfReleaseError("you asked for this job; a second person decides on its result")
@@ -235,12 +249,15 @@ def _require_second_person(plane: Plane, job: Job, subject: Subject) -> None:
         raise SelfReleaseError("you gave this result; a second person decides on it")
 
 
-def _opened(plane: Plane, job: Job, entry: OutputEntry) -> tuple[bytes, bytes]:
+def _opened(plane: Plane, job: Job, kept: RegistryEntry) -> tuple[bytes, bytes]:
     """Salt and original, if they are those that were recorded."""
-    assert entry.sealed is not None
     if plane.output.sealer is None:
         raise SealError("this server has no keyring")
-    plain = plane.output.sealer.open(entry.sealed, bound_to=bound_to(job))
+    try:
+        sealed = msgspec.json.decode(kept.body, type=Sealed)
+    except msgspec.DecodeError as cause:
+        raise SealError("the sealed original cannot be read; its entry was changed") from cause
+    plain = plane.output.sealer.open(sealed, bound_to=bound_to(job))
     salt, original = plain[:SALT_BYTES], plain[SALT_BYTES:]
     if job.output is None or original_digest(salt, original) != job.output.original_digest:
         raise SealError("the sealed original is not the one that was recorded")
@@ -288,7 +305,7 @@ async def _commit(plane: Plane, move: Move, subject: Subject, *, what: str) -> J
     try:
         return await commit_move(plane, move, now_us=plane.clock.now_us())
     except PreconditionFailedError as error:
-        if isinstance(error.failed, PolicyInForce):
+        if is_of_policy(error.failed):
             raise PolicyMovedError(
                 "the policy changed at this moment; look and decide again", retry_after_s=1
             ) from None
@@ -297,7 +314,7 @@ async def _commit(plane: Plane, move: Move, subject: Subject, *, what: str) -> J
             f"the job is {job.state}; somebody else decided on its result at this moment",
             details={"state": job.state.value},
         )
-        if isinstance(error.failed, OriginalKept) and job.revision == move.job.revision:
+        if isinstance(error.failed, EntryUnchanged) and job.revision == move.job.revision:
             refusal = _gone(job)
         await _record_refusal(plane, job, subject, refusal, what=what)
         raise refusal from None

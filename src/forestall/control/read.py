@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from forestall.control.plane import Plane
 from forestall.errors import NotFoundError
 from forestall.identity.credentials import Subject
 from forestall.jobs.job import DecisionRecord, Job
 from forestall.limits import PAGE_ITEMS_MAX
-from forestall.ports.change import SnapshotEntry
+from forestall.ports.entries import PLATFORM_TENANT, Activation, Kind
 from forestall.ports.store import JobCursor, JobFilter, JobView, listed_at_us
 
 
@@ -49,6 +51,8 @@ async def list_jobs(
     return page, JobCursor(listed_at_us(last, wanted), last.id)
 
 
-async def list_snapshots(plane: Plane, *, limit: int) -> Sequence[SnapshotEntry]:
-    """The history of snapshots in force, newest first."""
-    return await plane.store.snapshots(limit=limit)
+async def list_activations(plane: Plane, *, limit: int) -> list[Activation]:
+    """The history of policies in force, newest first."""
+    kind = Kind.ACTIVATION
+    entries = await plane.store.latest_entries(PLATFORM_TENANT, kind, limit=limit)
+    return [msgspec.json.decode(entry.body, type=Activation) for entry in entries]

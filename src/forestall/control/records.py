@@ -8,7 +8,7 @@ from forestall.jobs.job import DecisionRecord, Job, JobState, OutputCheck
 from forestall.jobs.lifecycle import Event
 from forestall.policy.compile import Snapshot
 from forestall.policy.request import Request
-from forestall.ports.store import SealedName
+from forestall.ports.entries import EntryName
 
 SYSTEM_ACTOR = "system"
 SALT_BYTES = 16
@@ -109,6 +109,7 @@ def output_data(check: OutputCheck) -> dict[str, Value]:
         "findings": tuple((kind, str(count)) for kind, count in check.kinds),
         "original_digest": check.original_digest,
         "original_bytes": check.original_bytes,
+        "check_us": check.duration_us,
     }
 
 
@@ -170,7 +171,7 @@ def output_refused(
     )
 
 
-def original_purged(name: SealedName, *, at_us: int, salt: bytes) -> Record:
+def original_purged(name: EntryName, *, at_us: int, salt: bytes) -> Record:
     """A sealed original was removed after its time."""
     return Record(
         kind="output.purged",
@@ -178,8 +179,8 @@ def original_purged(name: SealedName, *, at_us: int, salt: bytes) -> Record:
         tenant=name.tenant,
         actor=SYSTEM_ACTOR,
         salt=salt.hex(),
-        job_id=name.job_id,
-        data={"checked_at_us": name.checked_at_us},
+        job_id=name.name,
+        data={"checked_at_us": name.updated_at_us},
     )
 
 
@@ -247,6 +248,22 @@ def key_revoked(key: ApiKey, actor: str, at_us: int, salt: bytes) -> Record:
         actor=actor,
         salt=salt.hex(),
         data={"key_id": key.id, "name": key.name},
+    )
+
+
+def policy_kept(snapshot: Snapshot, tenant: str, actor: str, at_us: int, salt: bytes) -> Record:
+    """The content of a policy was kept under its digest; that alone brings nothing into force."""
+    return Record(
+        kind="policy.kept",
+        at_us=at_us,
+        tenant=tenant,
+        actor=actor,
+        salt=salt.hex(),
+        data={
+            "snapshot": snapshot.digest,
+            "rules": snapshot.rule_count,
+            "bundles": tuple(policy.name for policy in snapshot.policies),
+        },
     )
 
 

@@ -2,7 +2,6 @@
 doubt. A crash, or an answer of the store that was lost, loses no job.
 """
 
-from forestall.control.follow import follow, watch
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
 from forestall.control.records import SYSTEM_ACTOR
@@ -10,6 +9,7 @@ from forestall.jobs.job import Job, JobState
 from forestall.jobs.lifecycle import HELD_BY_WORKER, WAITING, Event
 from forestall.limits import PAGE_ITEMS_MAX
 from forestall.ports.store import OpenCursor, PreconditionFailedError
+from forestall.projections.catch_up import follow_job
 from forestall.projections.leases import Doubt
 
 SWEEP_EVERY_US = 1_000_000
@@ -22,9 +22,7 @@ async def recover(plane: Plane) -> int:
     while True:
         page = await plane.store.open_jobs(after=after, limit=PAGE_ITEMS_MAX * 4)
         for job in page:
-            follow(plane, job, now_us=now_us)
-            if job.deadline_at_us and job.revision > 0:
-                watch(plane, job, job.deadline_at_us)
+            follow_job(plane.projections, job, now_us=now_us, whole=True)
         if not page:
             return count
         count += len(page)
@@ -63,10 +61,9 @@ def _known(plane: Plane, job: Job) -> bool:
 
 async def look_again(plane: Plane) -> None:
     """Read every job in doubt, and let the views follow what it is."""
-    doubts = plane.leases.doubts
-    for tenant, job_id in list(doubts):
+    for tenant, job_id in plane.leases.doubtful():
         # Taken out first: what is doubted while we read, this reading cannot settle.
-        doubt = doubts.pop((tenant, job_id))
+        doubt = plane.leases.take_doubt(tenant, job_id)
         try:
             with plane.leases.under_way(tenant, job_id):
                 view = await plane.store.job(tenant, job_id)
@@ -84,9 +81,7 @@ def _believe(plane: Plane, job: Job) -> None:
     waits = job.state in WAITING and entry is not None and held is None
     if waits and entry is not None and job.not_before_us <= entry.not_before_us:
         return  # it keeps its turn
-    if job.deadline_at_us and job.revision > 0:
-        watch(plane, job, job.deadline_at_us)
-    follow(plane, job, now_us=plane.clock.now_us())
+    follow_job(plane.projections, job, now_us=plane.clock.now_us(), whole=True)
 
 
 async def _settle(plane: Plane, job: Job | None, doubt: Doubt) -> None:

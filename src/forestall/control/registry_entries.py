@@ -1,4 +1,4 @@
-"""Declare a topic, a pool or a schema, or end it: commit the entry with its record, then hold it.
+"""Declare a topic, a pool or a schema, or end it: commit the entry with its record.
 
 What is asked for is judged by the verbs (topics.py, pools.py, schemas.py); here nothing is decided.
 """
@@ -12,7 +12,8 @@ from forestall.audit.record import Record, Value
 from forestall.control.plane import Plane
 from forestall.control.records import SALT_BYTES
 from forestall.errors import ConflictError
-from forestall.ports.change import Change, DropEntry, Precondition, PutEntry, RegistryEntry
+from forestall.ports.change import Change, DropEntry, Precondition, PutEntry
+from forestall.ports.entries import Kind, RegistryEntry, entry_after
 from forestall.projections.registry import Known
 
 T = TypeVar("T")
@@ -29,28 +30,19 @@ async def put_entry(
     known: Known[T] | None,
     *,
     tenant: str,
-    kind: str,
+    kind: Kind,
     name: str,
     body: bytes,
     actor: str,
     data: dict[str, Value],
     expect: tuple[Precondition, ...] = (),
 ) -> None:
-    """Commit an entry with its record, then hold it. Raises PreconditionFailedError."""
+    """Commit an entry with its record. Raises PreconditionFailedError."""
     now_us = plane.clock.now_us()
-    entry = RegistryEntry(
-        tenant=tenant,
-        kind=kind,
-        name=name,
-        revision=known.entry.revision + 1 if known else 1,
-        updated_at_us=now_us,
-        body=body,
-    )
+    before = known.entry if known is not None else None
+    entry = entry_after(before, tenant=tenant, kind=kind, name=name, value=body, now_us=now_us)
     record = _record(plane, entry, "changed" if known else "created", actor, now_us, data)
     await plane.commit(Change(expect=expect, puts=(PutEntry(entry),), records=(record,)))
-    plane.registry.hold(entry)
-    plane.workers.rerouted()
-    plane.workers.wake_all()
 
 
 async def drop_entry(
@@ -60,9 +52,6 @@ async def drop_entry(
     entry, now_us = known.entry, plane.clock.now_us()
     record = _record(plane, entry, "removed", actor, now_us, data or {})
     await plane.commit(Change(puts=(DropEntry(entry),), records=(record,)))
-    plane.registry.drop(entry)
-    plane.workers.rerouted()
-    plane.workers.wake_all()
 
 
 def _record(

@@ -11,7 +11,8 @@ from forestall.identity.credentials import Subject
 from forestall.jobs.registry import NAME
 from forestall.jobs.schemas import InputSchema, SchemaInvalidError
 from forestall.limits import SCHEMAS_PER_TENANT_MAX
-from forestall.projections.registry import SCHEMA, Known, SchemaText
+from forestall.ports.entries import Kind
+from forestall.projections.registry import Known, SchemaText
 
 
 class SchemaNotFoundError(NotFoundError):
@@ -50,7 +51,7 @@ async def put_schema(plane: Plane, subject: Subject, schema_id: str, schema: Any
         plane,
         schemas.get(schema_id),
         tenant=subject.tenant,
-        kind=SCHEMA,
+        kind=Kind.SCHEMA,
         name=schema_id,
         body=body,
         actor=subject.principal,

@@ -7,7 +7,6 @@ decision is recorded all the same. A job that anybody is told about is durable, 
 import msgspec
 
 from forestall.control.admission import admitted
-from forestall.control.follow import follow
 from forestall.control.gate import Asked, count, decide
 from forestall.control.plane import Plane, uuid_text
 from forestall.control.records import SALT_BYTES, action_checked, job_submitted
@@ -19,7 +18,6 @@ from forestall.jobs.job import (
     POLICY_DENIED,
     DecisionRecord,
     Job,
-    JobState,
     Lineage,
     Stage,
     Submission,
@@ -122,22 +120,18 @@ async def submit(
     if lineage is None:
         blind_retry_of = plane.blind_retries.earlier(tried, now_us=now_us)
     change = _birth(job, submission, asked, record, subject, chance[20:], blind_retry_of)
-    with plane.leases.under_way(job.tenant, job.id):
-        try:
-            await plane.commit(change)  # commit
-        except PreconditionFailedError as cause:
-            if not isinstance(cause.failed, IdempotencyKeyAbsent):
-                raise
-            earlier = await _earlier_answer(plane, subject, key, asked)
-            if earlier is None:  # the other submission vanished again: let the caller retry
-                raise
-            return earlier
-        follow(plane, job, now_us=now_us)  # announce
+    try:
+        await plane.commit(change)  # commit
+    except PreconditionFailedError as cause:
+        if not isinstance(cause.failed, IdempotencyKeyAbsent):
+            raise
+        earlier = await _earlier_answer(plane, subject, key, asked)
+        if earlier is None:  # the other submission vanished again: let the caller retry
+            raise
+        return earlier
     count(plane, decision, request, stage=Stage.SUBMIT)
     if blind_retry_of:
         plane.telemetry.refused("submit", "blind_retry")
-    if job.state is JobState.DENIED:
-        plane.blind_retries.denied(tried, job.id, now_us=now_us)
     return Submitted(job, record)
 
 

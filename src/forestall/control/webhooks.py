@@ -21,10 +21,9 @@ from forestall.ports.change import (
     Precondition,
     Put,
     PutEntry,
-    RegistryEntry,
 )
+from forestall.ports.entries import Kind, RegistryEntry, entry_after
 from forestall.ports.store import PreconditionFailedError
-from forestall.projections.webhooks import LINK, MARK, WEBHOOK
 
 _TRIES = 16  # a delivery may be noted at the same instant
 _SWEPT_AT_ONCE = 200
@@ -75,14 +74,14 @@ async def declare_webhook(
 
     Raises WebhookInvalidError, WebhooksFullError, PreconditionFailedError.
     """
-    problem = problem_of_webhook(wanted, plane.hooks.reach)
+    problem = problem_of_webhook(wanted, plane.webhooks.reach)
     if problem:
         raise WebhookInvalidError(problem)
     name = (subject.tenant, wanted.name)
-    known, mark = plane.hooks.webhooks.get(name), plane.hooks.marks.get(name)
+    known, mark = plane.webhooks.webhook(*name), plane.webhooks.mark(*name)
     if known is None:
-        mine = len(plane.hooks.of_tenant(subject.tenant))
-        if mine >= WEBHOOKS_PER_TENANT_MAX or len(plane.hooks.webhooks) >= WEBHOOKS_MAX:
+        mine = len(plane.webhooks.of_tenant(subject.tenant))
+        if mine >= WEBHOOKS_PER_TENANT_MAX or len(plane.webhooks) >= WEBHOOKS_MAX:
             raise WebhooksFullError(
                 f"a tenant has at most {WEBHOOKS_PER_TENANT_MAX} webhooks and a server"
                 f" {WEBHOOKS_MAX}; end one first"
@@ -91,10 +90,10 @@ async def declare_webhook(
     salt = plane.random.token(16).hex() if fresh or known is None else known.value.salt
     hook = msgspec.structs.replace(wanted, salt=salt)
     before = known.entry if known is not None else None
-    entries = [_entry(plane, before, subject.tenant, WEBHOOK, hook.name, hook)]
+    entries = [_entry(plane, before, subject.tenant, Kind.WEBHOOK, hook.name, hook)]
     if mark is None:
         start = Mark(name=hook.name, position=await plane.store.log_end())
-        entries.append(_entry(plane, None, subject.tenant, MARK, hook.name, start))
+        entries.append(_entry(plane, None, subject.tenant, Kind.WEBHOOK_MARK, hook.name, start))
     data: dict[str, Value] = {
         "name": hook.name,
         "host": hook.host,
@@ -105,16 +104,18 @@ async def declare_webhook(
     what = "webhook.created" if known is None else "webhook.changed"
     await _commit(plane, subject.tenant, what, subject.principal, data, puts=entries)
     secret = secret_of(plane, subject.tenant, hook) if fresh else ""
-    return Declared(hook, plane.hooks.marks[name].value, known is None, secret)
+    told = plane.webhooks.mark(*name)
+    assert told is not None, "a webhook and its mark are declared together"
+    return Declared(hook, told.value, known is None, secret)
 
 
 async def end_webhook(plane: Plane, subject: Subject, name: str) -> None:
     """End a webhook; what it was not told yet, it is not told. Raises WebhookNotFoundError."""
     for attempt in range(_TRIES):
-        known = plane.hooks.webhooks.get((subject.tenant, name))
+        known = plane.webhooks.webhook(subject.tenant, name)
         if known is None:
             raise WebhookNotFoundError(f"there is no webhook `{name[:80]}`")
-        mark = plane.hooks.marks.get((subject.tenant, name))
+        mark = plane.webhooks.mark(subject.tenant, name)
         drops = [known.entry, *([mark.entry] if mark is not None else [])]
         data: dict[str, Value] = {"name": name, "host": known.value.host}
         try:
@@ -134,12 +135,12 @@ async def note(
     """Note how far a webhook was told. Raises StoreUnavailableError, and WebhookNotFoundError when
     it was ended or changed meanwhile: then nothing is noted."""
     name = (tenant, mark.name)
-    hook, before = plane.hooks.webhooks.get(name), plane.hooks.marks.get(name)
+    hook, before = plane.webhooks.webhook(*name), plane.webhooks.mark(*name)
     if hook is None or before is None:
         raise WebhookNotFoundError("the webhook was ended")
-    entry = _entry(plane, before.entry, tenant, MARK, mark.name, mark)
+    entry = _entry(plane, before.entry, tenant, Kind.WEBHOOK_MARK, mark.name, mark)
     about = {"name": mark.name, **data}
-    unchanged = EntryUnchanged(tenant, WEBHOOK, mark.name, hook.entry.revision)
+    unchanged = EntryUnchanged(tenant, Kind.WEBHOOK, mark.name, hook.entry.revision)
     try:
         await _commit(
             plane,
@@ -157,10 +158,10 @@ async def note(
 
 async def make_link(plane: Plane, tenant: str, link: Link) -> str:
     """A token that opens an approval once; empty where there are too many already."""
-    if len(plane.hooks.links) >= LINKS_MAX:
+    if plane.webhooks.link_count() >= LINKS_MAX:
         return ""
     token = plane.random.token(32).hex()
-    entry = _entry(plane, None, tenant, LINK, token_hash(token), link)
+    entry = _entry(plane, None, tenant, Kind.APPROVAL_LINK, token_hash(token), link)
     data: dict[str, Value] = {"webhook": link.webhook, "expires_at_us": link.expires_at_us}
     await _commit(
         plane, tenant, "link.created", SYSTEM_ACTOR, data, puts=[entry], job_id=link.job_id
@@ -170,7 +171,7 @@ async def make_link(plane: Plane, tenant: str, link: Link) -> str:
 
 async def open_link(plane: Plane, subject: Subject, token: str) -> str:
     """The job that a link leads to; the link is used up by it. Raises LinkNotFoundError."""
-    known = plane.hooks.links.get((subject.tenant, token_hash(token)))
+    known = plane.webhooks.link(subject.tenant, token_hash(token))
     if known is None or plane.clock.now_us() >= known.value.expires_at_us:
         raise LinkNotFoundError("this link was used, has expired, or never was; list approvals")
     data: dict[str, Value] = {"webhook": known.value.webhook, "key_id": subject.key_id}
@@ -194,7 +195,7 @@ async def sweep_links(plane: Plane) -> int:
     """Forget links whose approvals have expired; how many of them."""
     now_us = plane.clock.now_us()
     over: dict[str, list[RegistryEntry]] = {}
-    for (tenant, _), known in plane.hooks.links.items():
+    for (tenant, _), known in plane.webhooks.links():
         if now_us >= known.value.expires_at_us:
             of_tenant = over.setdefault(tenant, [])
             if len(of_tenant) < _SWEPT_AT_ONCE:
@@ -209,18 +210,12 @@ def _entry(
     plane: Plane,
     before: RegistryEntry | None,
     tenant: str,
-    kind: str,
+    kind: Kind,
     name: str,
     value: msgspec.Struct,
 ) -> RegistryEntry:
-    return RegistryEntry(
-        tenant=tenant,
-        kind=kind,
-        name=name,
-        revision=before.revision + 1 if before is not None else 1,
-        updated_at_us=plane.clock.now_us(),
-        body=msgspec.json.encode(value),
-    )
+    now_us = plane.clock.now_us()
+    return entry_after(before, tenant=tenant, kind=kind, name=name, value=value, now_us=now_us)
 
 
 async def _commit(
@@ -246,7 +241,3 @@ async def _commit(
     )
     changes: tuple[Put, ...] = (*map(PutEntry, puts), *map(DropEntry, drops))
     await plane.commit(Change(expect=expect, puts=changes, records=(record,)))
-    for entry in puts:
-        plane.hooks.hold(entry)
-    for entry in drops:
-        plane.hooks.drop(entry)

@@ -7,12 +7,10 @@ import msgspec
 
 from forestall.control.keys import NewKey, create_key, end_key, list_keys
 from forestall.control.plane import Plane
-from forestall.control.records import SALT_BYTES, key_revoked
 from forestall.errors import ConflictError, InvalidRequestError, NotFoundError
 from forestall.identity.credentials import CALLER_PREFIX, ApiKey, WorkerGrant, require_name
 from forestall.identity.roles import Role
 from forestall.policy.globs import GlobError, compile_globs
-from forestall.ports.change import Change, KeyUnrevoked, PutKey
 from forestall.ports.store import PreconditionFailedError
 
 
@@ -47,7 +45,7 @@ async def issue_worker(
 ) -> IssuedCredential:
     """A credential for a worker; an earlier one of the same worker stops working."""
     _require_grant(grant)
-    before = await _credential(plane, tenant, grant.worker_id)
+    before = _credential(plane, tenant, grant.worker_id)
     if before is not None:
         await _revoke(plane, before, actor=actor)
     wanted = NewKey(
@@ -62,44 +60,32 @@ async def issue_worker(
     return IssuedCredential(key, token, before is not None)
 
 
-async def list_workers(plane: Plane, tenant: str) -> list[ApiKey]:
+def list_workers(plane: Plane, tenant: str) -> list[ApiKey]:
     """The credentials of a tenant's workers, oldest first."""
-    return [key for key in await list_keys(plane, tenant) if key.worker is not None]
+    return [key for key in list_keys(plane, tenant) if key.worker is not None]
 
 
 async def revoke_worker(plane: Plane, tenant: str, worker_id: str, *, actor: str) -> ApiKey:
     """End a worker's credential. It gets nothing more, and what it answers is refused."""
-    key = await _credential(plane, tenant, worker_id)
+    key = _credential(plane, tenant, worker_id)
     if key is None:
         raise WorkerCredentialNotFoundError(f"there is no worker `{worker_id[:80]}`")
     await _revoke(plane, key, actor=actor)
     return key
 
 
-async def _credential(plane: Plane, tenant: str, worker_id: str) -> ApiKey | None:
-    keys = await list_workers(plane, tenant)
+def _credential(plane: Plane, tenant: str, worker_id: str) -> ApiKey | None:
+    keys = list_workers(plane, tenant)
     return next((key for key in keys if key.worker and key.worker.worker_id == worker_id), None)
 
 
 async def _revoke(plane: Plane, key: ApiKey, *, actor: str) -> None:
-    now_us = plane.clock.now_us()
-    revoked = msgspec.structs.replace(key, revoked_at_us=now_us)
-    change = Change(
-        expect=(KeyUnrevoked(key.tenant, key.id),),
-        puts=(PutKey(revoked),),
-        records=(key_revoked(key, actor, now_us, plane.random.token(SALT_BYTES)),),
-    )
-    with plane.tightening():
-        try:
-            await plane.commit(change)
-        except PreconditionFailedError as cause:
-            raise WorkerCredentialRaceError(
-                "the credential of this worker was changed at the same moment; look and try again"
-            ) from cause
-        except BaseException as doubt:
-            plane.keys_doubt = doubt  # it may be durable all the same
-            raise
-        end_key(plane, revoked)
+    try:
+        await end_key(plane, key, actor=actor)
+    except PreconditionFailedError as cause:
+        raise WorkerCredentialRaceError(
+            "the credential of this worker was changed at the same moment; look and try again"
+        ) from cause
 
 
 def _key_name(worker_id: str) -> str:

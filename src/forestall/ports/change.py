@@ -7,9 +7,9 @@ one.
 import msgspec
 
 from forestall.audit.record import Record
-from forestall.identity.credentials import ApiKey
 from forestall.jobs.job import DecisionRecord, Job, JobState
 from forestall.jobs.lifecycle import Event
+from forestall.ports.entries import RegistryEntry
 
 
 class IdempotencyEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,15 +19,6 @@ class IdempotencyEntry(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     request_digest: str
     job_id: str
-
-
-class SnapshotEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A snapshot that was in force from an instant on."""
-
-    digest: str
-    activated_at_us: int
-    rule_count: int
-    names: tuple[str, ...]
 
 
 class JobAbsent(msgspec.Struct, frozen=True):
@@ -62,43 +53,7 @@ class IdempotencyKeyAbsent(msgspec.Struct, frozen=True):
     key: str
 
 
-class KeyUnrevoked(msgspec.Struct, frozen=True):
-    """This API key exists in this tenant and is not revoked."""
-
-    tenant: str
-    key_id: str
-
-
-class KeyNameAbsent(msgspec.Struct, frozen=True):
-    """No unrevoked API key of this tenant has this name."""
-
-    tenant: str
-    name: str
-
-
-class PolicyInForce(msgspec.Struct, frozen=True):
-    """The snapshot of this digest is the last one that came into force."""
-
-    digest: str
-
-
-class OriginalKept(msgspec.Struct, frozen=True):
-    """The sealed original of this job is there."""
-
-    tenant: str
-    job_id: str
-
-
-Precondition = (
-    JobAbsent
-    | JobUnmoved
-    | EntryUnchanged
-    | IdempotencyKeyAbsent
-    | KeyUnrevoked
-    | KeyNameAbsent
-    | PolicyInForce
-    | OriginalKept
-)
+Precondition = JobAbsent | JobUnmoved | EntryUnchanged | IdempotencyKeyAbsent
 
 
 class PutJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,20 +83,6 @@ class MoveJob(msgspec.Struct, frozen=True, kw_only=True):
         return JobUnmoved(self.job.tenant, self.job.id, self.was, self.job.revision - 1)
 
 
-class RegistryEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that an operator declared under a name: a topic, a pool, a schema.
-
-    `body` is its JSON; `revision` grows by one with every change.
-    """
-
-    tenant: str
-    kind: str
-    name: str
-    revision: int
-    updated_at_us: int
-    body: bytes
-
-
 class PutEntry(msgspec.Struct, frozen=True):
     """Insert or replace a registry entry; implies EntryUnchanged at the revision before."""
 
@@ -154,25 +95,16 @@ class DropEntry(msgspec.Struct, frozen=True):
     entry: RegistryEntry
 
 
-class Sealed(msgspec.Struct, frozen=True):
-    """Bytes that only the keyring can read."""
-
-    key_id: str
-    nonce: bytes
-    box: bytes
-
-
 class OutputEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """What the check of a result found, as JSON, and the original, sealed, if it was not released.
+    """What the check of a result found, as JSON: of each finding only the masked form.
 
-    Never the original itself, and of what was found only the masked form.
+    The original of a result that was not released is an entry of kind `original` of its own.
     """
 
     tenant: str
     job_id: str
     checked_at_us: int
     findings: bytes
-    sealed: Sealed | None = None
 
 
 class PutOutput(msgspec.Struct, frozen=True):
@@ -181,46 +113,18 @@ class PutOutput(msgspec.Struct, frozen=True):
     entry: OutputEntry
 
 
-class DropSealed(msgspec.Struct, frozen=True):
-    """Remove the sealed original of a job, if there is one; what was found stays."""
-
-    tenant: str
-    job_id: str
-
-
 class PutIdempotency(msgspec.Struct, frozen=True):
     """Remember an idempotency key."""
 
     entry: IdempotencyEntry
 
 
-class PutKey(msgspec.Struct, frozen=True):
-    """Insert an API key, or replace the one with the same id."""
-
-    key: ApiKey
-
-
-class PutSnapshot(msgspec.Struct, frozen=True):
-    """Append to the history of snapshots in force."""
-
-    entry: SnapshotEntry
-
-
-Put = (
-    PutJob
-    | MoveJob
-    | PutIdempotency
-    | PutKey
-    | PutSnapshot
-    | PutEntry
-    | DropEntry
-    | PutOutput
-    | DropSealed
-)
+Put = PutJob | MoveJob | PutIdempotency | PutEntry | DropEntry | PutOutput
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that one verb changes. No state changes without its record (DESIGN, promise 4)."""
+    """Everything that one verb changes. No state changes without its record (promise 4 of
+    ARCHITECTURE.md)."""
 
     records: tuple[Record, ...]
     expect: tuple[Precondition, ...] = ()
@@ -232,6 +136,6 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """Where in the log the records of a change stand: the first position."""
+    """Of a durable change: the position in the log of the first of its records."""
 
     position: int

@@ -1,7 +1,23 @@
-"""What every backend refuses before it looks at its own state. Plain checks; no backend code."""
+"""The rules that a change must satisfy in every store, whatever the store holds. No backend code.
+
+`require_lawful` refuses a change that no store may apply; `required` lists what must hold for one
+that a store may apply: what its verb expects, and what its puts imply.
+"""
 
 from forestall.jobs.lifecycle import BORN, IllegalStateError, after
-from forestall.ports.change import Change, MoveJob, PutIdempotency, PutJob
+from forestall.ports.change import (
+    Change,
+    DropEntry,
+    EntryUnchanged,
+    IdempotencyKeyAbsent,
+    JobAbsent,
+    MoveJob,
+    Precondition,
+    Put,
+    PutEntry,
+    PutIdempotency,
+    PutJob,
+)
 
 
 def require_lawful(change: Change) -> None:
@@ -38,3 +54,31 @@ def _require_distinct(change: Change) -> None:
     ]
     if len(set(jobs)) < len(jobs) or len(set(keys)) < len(keys):
         raise IllegalStateError("a change puts the same job or the same idempotency key twice")
+
+
+def required(change: Change) -> list[Precondition]:
+    """Every precondition of a change, each once: an insert never replaces, and a replacement or a
+    removal never meets another value than the one that was read, whether or not the verb said so.
+    """
+    conditions = list(change.expect)
+    for put in change.puts:
+        implied = _implied(put)
+        if implied is not None and implied not in conditions:
+            conditions.append(implied)
+    return conditions
+
+
+def _implied(put: Put) -> Precondition | None:
+    if type(put) is PutJob:
+        return JobAbsent(put.job.tenant, put.job.id)
+    if type(put) is MoveJob:
+        return put.before
+    if type(put) is PutEntry:
+        entry = put.entry
+        return EntryUnchanged(entry.tenant, entry.kind, entry.name, entry.revision - 1)
+    if type(put) is DropEntry:
+        entry = put.entry
+        return EntryUnchanged(entry.tenant, entry.kind, entry.name, entry.revision)
+    if type(put) is PutIdempotency:
+        return IdempotencyKeyAbsent(put.entry.tenant, put.entry.key)
+    return None  # PutOutput replaces what an earlier check of the same job found

@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 from forestall.errors import UnavailableError
 from forestall.limits import SCAN_INLINE_BYTES_MAX, SEALED_DAYS
 from forestall.output.findings import Detector
-from forestall.ports.change import Sealed
+from forestall.ports.entries import Sealed
 
 T = TypeVar("T")
 

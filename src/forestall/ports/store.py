@@ -7,7 +7,6 @@ import msgspec
 
 from forestall.audit.chain import Link
 from forestall.errors import ConflictError, UnavailableError
-from forestall.identity.credentials import ApiKey
 from forestall.jobs.job import DecisionRecord, Job, JobState
 from forestall.ports.change import (
     Change,
@@ -15,9 +14,8 @@ from forestall.ports.change import (
     OutputEntry,
     Precondition,
     Receipt,
-    RegistryEntry,
-    SnapshotEntry,
 )
+from forestall.ports.entries import EntryName, Kind, RegistryEntry
 
 
 class PreconditionFailedError(ConflictError):
@@ -87,14 +85,6 @@ class OpenCursor(msgspec.Struct, frozen=True):
     job_id: str = ""
 
 
-class SealedName(msgspec.Struct, frozen=True):
-    """A job whose original is sealed, and since when."""
-
-    tenant: str
-    job_id: str
-    checked_at_us: int
-
-
 class Store(Protocol):
     """Where everything is kept.
 
@@ -134,12 +124,22 @@ class Store(Protocol):
         """What the check of a job's last result found; None when nothing was worth keeping."""
         ...
 
-    async def sealed_before(self, at_us: int, *, limit: int) -> Sequence[SealedName]:
-        """Sealed originals that were checked before an instant, over all tenants, oldest first."""
+    async def entry(self, tenant: str, kind: Kind, name: str) -> RegistryEntry | None:
+        """One registry entry."""
         ...
 
-    async def entries(self, kind: str) -> Sequence[RegistryEntry]:
+    async def entries(self, kind: Kind) -> Sequence[RegistryEntry]:
         """Every registry entry of a kind, over all tenants, by tenant and name."""
+        ...
+
+    async def latest_entries(
+        self, tenant: str, kind: Kind, *, limit: int
+    ) -> Sequence[RegistryEntry]:
+        """Registry entries of a kind, the greatest name first."""
+        ...
+
+    async def entries_before(self, kind: Kind, at_us: int, *, limit: int) -> Sequence[EntryName]:
+        """Entries of a kind that last changed before an instant, over all tenants, oldest first."""
         ...
 
     async def job_count(self) -> int:
@@ -152,14 +152,6 @@ class Store(Protocol):
 
     async def idempotency(self, tenant: str, key: str) -> IdempotencyEntry | None:
         """What an idempotency key stands for."""
-        ...
-
-    async def keys(self) -> Sequence[ApiKey]:
-        """Every API key of every tenant, revoked ones too, oldest first."""
-        ...
-
-    async def snapshots(self, *, limit: int) -> Sequence[SnapshotEntry]:
-        """The history of snapshots in force, newest first."""
         ...
 
     async def links(

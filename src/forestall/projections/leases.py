@@ -53,9 +53,9 @@ class Leases:
         self._of_rule: dict[RuleName, int] = {}
         self._ends: list[tuple[int, str, str]] = []
         self._under_way: dict[Name, list[int]] = {}  # how many, and the last revision followed
-        self.doubts: dict[Name, Doubt] = {}  # to be read again (`control/recover.py`)
-        self.swept_to, self.swept_at_us = OpenCursor(), 0
-        self.bounds: dict[RuleName, int] = {}  # how many may run, of rules that made a job wait
+        self._doubts: dict[Name, Doubt] = {}  # to be read again (`control/recover.py`)
+        self.swept_to, self.swept_at_us = OpenCursor(), 0  # how far `control/recover.py` compared
+        self._bounds: dict[RuleName, int] = {}  # how many may run, of rules that made a job wait
 
     def __len__(self) -> int:
         return len(self._held)
@@ -157,12 +157,31 @@ class Leases:
 
     def has_place(self, rule: RuleName) -> bool:
         """Whether one more may run under a rule that made a job wait."""
-        bound = self.bounds.get(rule)
+        bound = self._bounds.get(rule)
         return bound is None or self.count_of_rule(rule) < bound
+
+    def bind(self, rule: RuleName, bound: int | None) -> None:
+        """How many may run under a rule now; None: as many as there are."""
+        if bound is None:
+            self._bounds.pop(rule, None)
+        else:
+            self._bounds[rule] = bound
+
+    def bound_rules(self) -> list[RuleName]:
+        """The rules that bound how many may run."""
+        return list(self._bounds)
 
     def doubt(self, tenant: str, job_id: str) -> Doubt:
         """Have a job read again."""
-        return self.doubts.setdefault((tenant, job_id), Doubt())
+        return self._doubts.setdefault((tenant, job_id), Doubt())
+
+    def doubtful(self) -> list[Name]:
+        """The jobs to be read again."""
+        return list(self._doubts)
+
+    def take_doubt(self, tenant: str, job_id: str) -> Doubt:
+        """What is kept until a job in doubt was read again; the job is in doubt no more."""
+        return self._doubts.pop((tenant, job_id))
 
     def ended(self, now_us: int) -> list[Held]:
         """Leases whose term or whose run time is over."""

@@ -12,10 +12,10 @@ import msgspec
 from forestall.errors import InvalidRequestError
 from forestall.jobs.registry import Pool, PoolStatus, Topic, TopicStatus
 from forestall.jobs.schemas import InputSchema
-from forestall.ports.change import RegistryEntry
-from forestall.ports.store import Store
+from forestall.ports.entries import Kind, RegistryEntry
+from forestall.projections.doubts import EntryKey
 
-TOPIC, POOL, SCHEMA = "topic", "pool", "schema"
+KINDS = (Kind.TOPIC, Kind.POOL, Kind.SCHEMA)
 CLOSED_POOL = "!"  # no pool can have this name, so no worker serves it
 T = TypeVar("T")
 
@@ -74,33 +74,34 @@ class Registry:
             return CLOSED_POOL
         return pool.value.name
 
-    def hold(self, entry: RegistryEntry) -> None:
+    def put(self, entry: RegistryEntry) -> None:
         """Take up an entry as it was committed. A schema that does not compile takes no job."""
-        if entry.kind == TOPIC:
+        if entry.kind == Kind.TOPIC:
             topic = msgspec.json.decode(entry.body, type=Topic)
             self._topics.setdefault(entry.tenant, {})[entry.name] = Known(topic, entry)
-        elif entry.kind == POOL:
+        elif entry.kind == Kind.POOL:
             pool = msgspec.json.decode(entry.body, type=Pool)
             self._pools.setdefault(entry.tenant, {})[entry.name] = Known(pool, entry)
         else:
             text = SchemaText(entry.name, entry.body, _compiled(entry.body))
             self._schemas.setdefault(entry.tenant, {})[entry.name] = Known(text, entry)
 
-    def drop(self, entry: RegistryEntry) -> None:
+    def drop(self, key: EntryKey) -> None:
         """Forget an entry; a tenant without topics takes any topic again."""
-        if entry.kind == TOPIC:
-            _forget(self._topics, entry)
-        elif entry.kind == POOL:
-            _forget(self._pools, entry)
+        tenant, kind, name = key
+        if kind == Kind.TOPIC:
+            _forget(self._topics, tenant, name)
+        elif kind == Kind.POOL:
+            _forget(self._pools, tenant, name)
         else:
-            _forget(self._schemas, entry)
+            _forget(self._schemas, tenant, name)
 
 
-def _forget(kind: dict[str, dict[str, Known[T]]], entry: RegistryEntry) -> None:
-    of_tenant = kind.get(entry.tenant, {})
-    of_tenant.pop(entry.name, None)
+def _forget(kind: dict[str, dict[str, Known[T]]], tenant: str, name: str) -> None:
+    of_tenant = kind.get(tenant, {})
+    of_tenant.pop(name, None)
     if not of_tenant:
-        kind.pop(entry.tenant, None)
+        kind.pop(tenant, None)
 
 
 def _compiled(body: bytes) -> InputSchema | None:
@@ -108,12 +109,3 @@ def _compiled(body: bytes) -> InputSchema | None:
         return InputSchema(body, msgspec.json.decode(body))
     except InvalidRequestError:
         return None
-
-
-async def load_registry(store: Store) -> Registry:
-    """Everything that the store holds, at start."""
-    registry = Registry()
-    for kind in (TOPIC, POOL, SCHEMA):
-        for entry in await store.entries(kind):
-            registry.hold(entry)
-    return registry

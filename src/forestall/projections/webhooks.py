@@ -3,56 +3,74 @@
 Kept in memory; an entry is taken up after the commit that changed it. For one thread.
 """
 
+from collections.abc import Iterator
+
 import msgspec
 
 from forestall.jobs.webhook import Link, Mark, Reach, Webhook
-from forestall.ports.change import RegistryEntry
-from forestall.ports.store import Store
+from forestall.ports.entries import Kind, RegistryEntry
+from forestall.projections.doubts import EntryKey
 from forestall.projections.registry import Known
 
-WEBHOOK, MARK, LINK = "webhook", "webhook_mark", "approval_link"
+KINDS = (Kind.WEBHOOK, Kind.WEBHOOK_MARK, Kind.APPROVAL_LINK)
 Name = tuple[str, str]  # tenant, and the name of a webhook or the hash of a token
 
 
-class Hooks:
-    """Every tenant's webhooks, marks and links."""
+class Webhooks:
+    """Every tenant's webhooks, marks and links. `reach`: to which addresses they may be sent."""
 
-    def __init__(self) -> None:
-        self.reach = Reach.PUBLIC
-        self.webhooks: dict[Name, Known[Webhook]] = {}
-        self.marks: dict[Name, Known[Mark]] = {}
-        self.links: dict[Name, Known[Link]] = {}
+    def __init__(self, reach: Reach) -> None:
+        self.reach = reach
+        self._webhooks: dict[Name, Known[Webhook]] = {}
+        self._marks: dict[Name, Known[Mark]] = {}
+        self._links: dict[Name, Known[Link]] = {}
+
+    def __iter__(self) -> Iterator[tuple[Name, Known[Webhook]]]:
+        return iter(list(self._webhooks.items()))
+
+    def __len__(self) -> int:
+        return len(self._webhooks)
 
     def of_tenant(self, tenant: str) -> list[Webhook]:
         """The webhooks of a tenant by name."""
-        return [known.value for name, known in sorted(self.webhooks.items()) if name[0] == tenant]
+        return [known.value for name, known in sorted(self._webhooks.items()) if name[0] == tenant]
 
-    def hold(self, entry: RegistryEntry) -> None:
+    def webhook(self, tenant: str, name: str) -> Known[Webhook] | None:
+        """A webhook by its name."""
+        return self._webhooks.get((tenant, name))
+
+    def mark(self, tenant: str, name: str) -> Known[Mark] | None:
+        """How far a webhook was told."""
+        return self._marks.get((tenant, name))
+
+    def link(self, tenant: str, token_hash: str) -> Known[Link] | None:
+        """An open link by the hash of its token."""
+        return self._links.get((tenant, token_hash))
+
+    def links(self) -> list[tuple[Name, Known[Link]]]:
+        """Every open link."""
+        return list(self._links.items())
+
+    def link_count(self) -> int:
+        """How many links are open."""
+        return len(self._links)
+
+    def put(self, entry: RegistryEntry) -> None:
         """Take up an entry as it was committed."""
         name = (entry.tenant, entry.name)
-        if entry.kind == WEBHOOK:
-            self.webhooks[name] = Known(msgspec.json.decode(entry.body, type=Webhook), entry)
-        elif entry.kind == MARK:
-            self.marks[name] = Known(msgspec.json.decode(entry.body, type=Mark), entry)
+        if entry.kind == Kind.WEBHOOK:
+            self._webhooks[name] = Known(msgspec.json.decode(entry.body, type=Webhook), entry)
+        elif entry.kind == Kind.WEBHOOK_MARK:
+            self._marks[name] = Known(msgspec.json.decode(entry.body, type=Mark), entry)
         else:
-            self.links[name] = Known(msgspec.json.decode(entry.body, type=Link), entry)
+            self._links[name] = Known(msgspec.json.decode(entry.body, type=Link), entry)
 
-    def drop(self, entry: RegistryEntry) -> None:
+    def drop(self, key: EntryKey) -> None:
         """Forget an entry."""
-        name = (entry.tenant, entry.name)
-        if entry.kind == WEBHOOK:
-            self.webhooks.pop(name, None)
-        elif entry.kind == MARK:
-            self.marks.pop(name, None)
+        tenant, kind, name = key
+        if kind == Kind.WEBHOOK:
+            self._webhooks.pop((tenant, name), None)
+        elif kind == Kind.WEBHOOK_MARK:
+            self._marks.pop((tenant, name), None)
         else:
-            self.links.pop(name, None)
-
-
-async def load_hooks(store: Store, reach: Reach = Reach.PUBLIC) -> Hooks:
-    """Everything that the store holds, at start."""
-    hooks = Hooks()
-    hooks.reach = reach
-    for kind in (WEBHOOK, MARK, LINK):
-        for entry in await store.entries(kind):
-            hooks.hold(entry)
-    return hooks
+            self._links.pop((tenant, name), None)

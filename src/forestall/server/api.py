@@ -8,13 +8,24 @@ from forestall.control.dead_letters import BlindRetryError, dismiss, retry
 from forestall.control.gate import PolicyUnavailableError
 from forestall.control.keys import create_key, list_keys, revoke_key
 from forestall.control.plane import Plane
-from forestall.control.read import list_jobs, list_snapshots, read_decisions
+from forestall.control.publish import kept_policy
+from forestall.control.read import list_activations, list_jobs, read_decisions
 from forestall.control.remediate import remediate
 from forestall.control.simulate import explain, simulate
 from forestall.control.submit import Submitted, submit
-from forestall.errors import InvalidRequestError, NotFoundError, UnavailableError
+from forestall.errors import (
+    ForbiddenError,
+    InvalidRequestError,
+    NotFoundError,
+    UnavailableError,
+)
 from forestall.identity.roles import Permission
-from forestall.limits import DECISIONS_PER_JOB_PAGE_MAX, PAGE_ITEMS_MAX
+from forestall.limits import (
+    ACTIVATIONS_SEARCHED_MAX,
+    DECISIONS_PER_JOB_PAGE_MAX,
+    PAGE_ITEMS_MAX,
+)
+from forestall.ports.entries import PLATFORM_TENANT
 from forestall.ports.store import JobCursor, JobFilter
 from forestall.server.api_approvals import ENDPOINTS as APPROVAL_ENDPOINTS
 from forestall.server.api_output import ENDPOINTS as OUTPUT_ENDPOINTS
@@ -25,7 +36,7 @@ from forestall.server.http import Answer, Call, Endpoint
 from forestall.server.query import instant_us, limit_of, state_of
 from forestall.server.stream import open_stream
 from forestall.server.waits import read_when_changed
-from forestall.wire.compat import iso_time, remediation_objects
+from forestall.wire.compat import remediation_objects
 from forestall.wire.decisions import check_answer, decision_object, explain_object
 from forestall.wire.errors import error_object
 from forestall.wire.jobs import (
@@ -41,6 +52,7 @@ from forestall.wire.jobs import (
     submitted_answer,
 )
 from forestall.wire.keys import NewKeyBody, decode_new_key, key_object
+from forestall.wire.policy import activation_object, kept_policy_object
 from forestall.wire.submissions import (
     TENANT_ACCESS_DENIED,
     SubmissionBody,
@@ -192,23 +204,26 @@ async def _explain(plane: Plane, call: Call) -> Answer:
 
 
 async def _list_snapshots(plane: Plane, call: Call) -> Answer:
-    entries = await list_snapshots(plane, limit=limit_of(call.query))
+    activations = await list_activations(plane, limit=limit_of(call.query))
     in_force = plane.snapshot.digest if plane.snapshot is not None else ""
-    first = next((entry for entry in entries if entry.digest == in_force), None)
-    return Answer(
-        200,
-        [
-            {
-                "id": entry.digest,
-                "digest": entry.digest,
-                "created_at": iso_time(entry.activated_at_us),
-                "rule_count": entry.rule_count,
-                "bundle_ids": list(entry.names),
-                "in_force": entry is first,
-            }
-            for entry in entries
-        ],
+    first = next((each for each in activations if each.digest == in_force), None)
+    return Answer(200, [activation_object(each, in_force=each is first) for each in activations])
+
+
+async def _read_snapshot(plane: Plane, call: Call) -> Answer:
+    digest = call.params[0]
+    if call.who.tenant != PLATFORM_TENANT:  # the rules are those of every tenant
+        raise ForbiddenError("only keys of the platform's own tenant may read a whole policy")
+    kept, entry = await kept_policy(plane, digest)
+    activations = await list_activations(plane, limit=ACTIVATIONS_SEARCHED_MAX)
+    body = kept_policy_object(
+        digest,
+        kept,
+        [each for each in activations if each.digest == digest],
+        kept_at_us=entry.updated_at_us,
+        in_force=plane.snapshot is not None and plane.snapshot.digest == digest,
     )
+    return Answer(200, body)
 
 
 # -- keys --
@@ -221,7 +236,7 @@ async def _create_key(plane: Plane, call: Call) -> Answer:
 
 
 async def _list_keys(plane: Plane, call: Call) -> Answer:
-    keys = await list_keys(plane, call.who.tenant)
+    keys = list_keys(plane, call.who.tenant)
     return Answer(200, {"items": [key_object(key) for key in keys]})
 
 
@@ -243,7 +258,7 @@ async def _ready(plane: Plane, call: Call) -> Answer:
     try:
         if plane.snapshot is None:
             raise PolicyUnavailableError("no policy is in force")
-        await plane.store.snapshots(limit=1)
+        await plane.store.log_end()
         if plane.commits_fail():
             raise UnavailableError("the store takes no commits")
     except Exception:  # noqa: BLE001 - any failure at all means: send no traffic here
@@ -333,6 +348,13 @@ ENDPOINTS = (
         P.POLICY_READ,
         _list_snapshots,
         "The snapshots that were in force, newest first",
+    ),
+    Endpoint(
+        "GET",
+        _POLICY + "/snapshots/{digest}",
+        P.POLICY_READ,
+        _read_snapshot,
+        "The content of a policy that was in force, who activated it and when",
     ),
     Endpoint("POST", _KEYS, P.KEYS_WRITE, _create_key, "Create an API key", NewKeyBody),
     Endpoint("GET", _KEYS, P.KEYS_READ, _list_keys, "List API keys"),

@@ -167,7 +167,7 @@ async def _issue(plane: Plane, call: Call) -> Answer:
 
 
 async def _credentials(plane: Plane, call: Call) -> Answer:
-    keys = await list_workers(plane, call.who.tenant)
+    keys = list_workers(plane, call.who.tenant)
     return Answer(200, {"items": [credential_object(key) for key in keys]})
 
 

@@ -7,10 +7,11 @@ import os
 import time
 from dataclasses import dataclass
 
+from forestall.control.follow_log import load_entries
 from forestall.control.keys import NewKey, create_key
 from forestall.control.offload import Inspections
 from forestall.control.plane import Plane
-from forestall.control.publish import PLATFORM_TENANT, activate, compile_files
+from forestall.control.publish import compile_files, publish
 from forestall.control.records import SYSTEM_ACTOR
 from forestall.control.recover import recover
 from forestall.identity.credentials import key_hash, require_strong_key
@@ -18,10 +19,9 @@ from forestall.identity.roles import Role
 from forestall.jobs.webhook import Reach
 from forestall.limits import LEASE_SECONDS, SEALED_DAYS
 from forestall.output.findings import Detector
+from forestall.ports.entries import PLATFORM_TENANT
 from forestall.ports.output import OutputMeans
 from forestall.ports.runtime import Telemetry
-from forestall.projections.registry import load_registry
-from forestall.projections.webhooks import load_hooks
 from forestall.server.files import DataDir, read_policy_files, write_starter_policy
 from forestall.server.keyring import load_keyring
 from forestall.server.names import load_names
@@ -113,14 +113,13 @@ async def open_plane(
         signer=signer,
         lease_seconds=lease_seconds,
         approvals_need_hash=approvals_need_hash,
+        webhook_reach=webhooks,
         output=OutputMeans(
             ScanThreads(), keyring, sealed_days=sealed_days, switched_on=switched_on
         ),
         inspections=Inspections(InspectionThreads()),
     )
-    plane.hold_keys(await store.keys())
-    plane.registry = await load_registry(store)
-    plane.hooks = await load_hooks(store, webhooks)
+    await load_entries(plane)
     return plane
 
 
@@ -147,7 +146,7 @@ async def start(settings: Settings, telemetry: Telemetry) -> Started:
             switched_on=switched_on,
         )
         try:
-            await activate(plane, files, actor=SYSTEM_ACTOR)
+            await publish(plane, files, actor=SYSTEM_ACTOR)
             await recover(plane)
             first_key = await _first_key(plane, settings.bootstrap_key)
         except BaseException:
@@ -166,11 +165,11 @@ async def _first_key(plane: Plane, bootstrap_key: str) -> str | None:
     """
     if bootstrap_key:
         digest = key_hash(bootstrap_key)
-        if plane.key_by_hash(digest) is None:
+        if plane.keys.by_hash(digest) is None:
             wanted = NewKey(tenant=PLATFORM_TENANT, name=f"bootstrap-{digest[:8]}", role=Role.ADMIN)
             await create_key(plane, wanted, actor=SYSTEM_ACTOR, secret=bootstrap_key)
         return None
-    if await plane.store.keys():
+    if len(plane.keys):
         return None
     wanted = NewKey(tenant=PLATFORM_TENANT, name=FIRST_KEY_NAME, role=Role.ADMIN)
     _, text = await create_key(plane, wanted, actor=SYSTEM_ACTOR)

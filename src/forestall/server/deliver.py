@@ -58,9 +58,9 @@ class Sender(Protocol):
 
 async def tell_webhooks(plane: Plane, metrics: Metrics) -> None:
     """Deliver, for ever."""
-    if plane.hooks.reach is Reach.OFF:
+    if plane.webhooks.reach is Reach.OFF:
         return
-    post = Post(plane.hooks.reach)
+    post = Post(plane.webhooks.reach)
     try:
         await Deliverer(plane, post, metrics).run()
     finally:
@@ -93,7 +93,7 @@ class Deliverer:
 
     async def keep_in_step(self) -> None:
         """Begin, end and begin anew what tells each webhook."""
-        declared = self._plane.hooks.webhooks
+        declared = dict(self._plane.webhooks)
         for name, (body, task) in list(self._tasks.items()):
             known = declared.get(name)
             if known is None or known.entry.body != body or task.done():
@@ -148,7 +148,7 @@ class Deliverer:
             return position, True
         for entry in page.entries:
             event = event_of(entry)
-            known = plane.hooks.webhooks.get(name)
+            known = plane.webhooks.webhook(*name)
             if known is None:
                 raise WebhookNotFoundError("the webhook was ended")
             if event is not None and event in known.value.events:
@@ -182,7 +182,7 @@ class Deliverer:
         await self._stored(lambda: note(plane, tenant, after, what, {**about}, job_id=entry.job_id))
 
     def _mark(self, name: Name) -> Mark:
-        known = self._plane.hooks.marks.get(name)
+        known = self._plane.webhooks.mark(*name)
         if known is None:
             raise WebhookNotFoundError("the webhook was ended")
         return known.value

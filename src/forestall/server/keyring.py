@@ -19,7 +19,7 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from forestall.ports.change import Sealed
+from forestall.ports.entries import Sealed
 from forestall.ports.output import SealError
 from forestall.server.files import FileAccessError
 

@@ -5,7 +5,7 @@ import logging
 
 from forestall.control.expire import tick
 from forestall.control.plane import Plane
-from forestall.control.publish import activate, refuse
+from forestall.control.publish import publish, refuse
 from forestall.control.purge import purge
 from forestall.control.records import SYSTEM_ACTOR
 from forestall.errors import ForestallError, UnavailableError
@@ -79,7 +79,7 @@ async def _reload(plane: Plane, settings: Settings) -> bool:
     before = plane.snapshot.digest if plane.snapshot is not None else ""
     try:
         files = await asyncio.to_thread(read_policy_files, settings.policy)
-        snapshot = await activate(plane, files, actor=SYSTEM_ACTOR)
+        snapshot = await publish(plane, files, actor=SYSTEM_ACTOR)
         if snapshot.digest != before:
             _LOG.info("policy %s in force: %d rules", snapshot.digest[:12], snapshot.rule_count)
     except PolicyError as error:

@@ -11,33 +11,26 @@ from typing import Any
 
 import msgspec
 
-from forestall.audit.chain import GENESIS, leaf_hash, next_link
+from forestall.audit.chain import Head, append, leaf_of
 from forestall.errors import InvalidRequestError
 from forestall.jobs.lifecycle import TERMINAL
 from forestall.ports.change import (
     Change,
     DropEntry,
-    DropSealed,
     EntryUnchanged,
-    IdempotencyKeyAbsent,
     JobAbsent,
     JobUnmoved,
-    KeyUnrevoked,
     MoveJob,
-    OriginalKept,
     OutputEntry,
-    PolicyInForce,
     Precondition,
     Put,
     PutEntry,
     PutIdempotency,
     PutJob,
-    PutKey,
     PutOutput,
-    PutSnapshot,
     Receipt,
 )
-from forestall.ports.change_rules import require_lawful
+from forestall.ports.change_rules import require_lawful, required
 from forestall.ports.store import PreconditionFailedError
 from forestall.store.queries import blocks
 
@@ -49,11 +42,11 @@ _encode = msgspec.json.Encoder().encode
 class Prepared:
     """A change as rows. Made in the caller's task, so that what cannot be encoded fails there."""
 
-    __slots__ = ("births", "direct", "expect", "idempotency", "records", "size_bytes")
+    __slots__ = ("births", "direct", "expect", "idempotency", "leaves", "records", "size_bytes")
 
     def __init__(self, change: Change) -> None:
         require_lawful(change)
-        self.expect: list[Precondition] = list(change.expect)
+        self.expect = required(change)
         self.births: list[tuple[Row, Row, Row]] = []  # job, payload, decision
         self.idempotency: list[Row] = []
         self.direct: list[tuple[str, Row]] = []  # block name and its row
@@ -63,13 +56,11 @@ class Prepared:
                 self._prepare(put)
         except UnicodeEncodeError as cause:  # a lone surrogate is no text
             raise InvalidRequestError("a text of the change is not valid Unicode") from cause
-        self.records: list[Row] = []
-        for record in change.records:
-            leaf = record.canonical()
-            self.size_bytes += len(leaf)
-            self.records.append(
-                (record.tenant, record.kind, record.job_id, record.at_us, leaf, leaf_hash(leaf))
-            )
+        self.records = [
+            (each.tenant, each.kind, each.job_id, each.at_us) for each in change.records
+        ]
+        self.leaves = [leaf_of(record.canonical()) for record in change.records]
+        self.size_bytes += sum(len(leaf.record) for leaf in self.leaves)
 
     def _prepare(self, put: Put) -> None:
         if type(put) is PutJob:
@@ -81,37 +72,17 @@ class Prepared:
             row = (entry.tenant, entry.key, entry.request_digest, entry.job_id)
             "".join(row).encode()  # this value has no JSON body that would refuse bad text
             self.idempotency.append(row)
-            _imply(self.expect, IdempotencyKeyAbsent(entry.tenant, entry.key))
-        elif type(put) is PutKey:
-            key = put.key
-            made, ended = key.created_at_us, key.revoked_at_us
-            self.direct.append(
-                ("put_key", (key.id, key.tenant, key.name, made, ended, _encode(key)))
-            )
         elif type(put) is PutEntry:
             given = put.entry
-            _imply(
-                self.expect,
-                EntryUnchanged(given.tenant, given.kind, given.name, given.revision - 1),
-            )
+            "".join(given.key).encode()
             values = (given.revision, given.updated_at_us, given.body)
-            self.direct.append(("put_entry", (given.tenant, given.kind, given.name, *values)))
+            self.direct.append(("put_entry", (*given.key, *values)))
+            self.size_bytes += len(given.body)
         elif type(put) is DropEntry:
-            given = put.entry
-            _imply(
-                self.expect, EntryUnchanged(given.tenant, given.kind, given.name, given.revision)
-            )
-            self.direct.append(("drop_entry", (given.tenant, given.kind, given.name)))
-        elif type(put) is PutOutput:
-            self._prepare_output(put.entry)
-        elif type(put) is DropSealed:
-            self.direct.append(("drop_sealed", (put.tenant, put.job_id)))
+            self.direct.append(("drop_entry", put.entry.key))
         else:
-            assert type(put) is PutSnapshot
-            entered = put.entry
-            self.direct.append(
-                ("insert_snapshot", (entered.digest, entered.activated_at_us, _encode(entered)))
-            )
+            assert type(put) is PutOutput
+            self._prepare_output(put.entry)
 
     def _prepare_birth(self, put: PutJob) -> None:
         job = put.job
@@ -121,7 +92,6 @@ class Prepared:
         rest = (job.revision, job.dead_at_us, job.asked_at_us, job.state not in TERMINAL, body)
         self.births.append(((*name, *columns, *rest), (*name, put.payload), (*name, decision)))
         self.size_bytes += len(body) + len(decision) + len(put.payload)
-        _imply(self.expect, JobAbsent(*name))
 
     def _prepare_move(self, put: MoveJob) -> None:
         job = put.job
@@ -136,23 +106,12 @@ class Prepared:
         if put.result is not None:
             self.direct.append(("put_result", (*name, put.result)))
             self.size_bytes += len(put.result)
-        self.expect.append(put.before)
 
     def _prepare_output(self, entry: OutputEntry) -> None:
         name = (entry.tenant, entry.job_id)
         "".join(name).encode()  # this value has no JSON body that would refuse bad text
-        sealed: Row = (None, None, None)
-        if entry.sealed is not None:
-            sealed = (entry.sealed.key_id, entry.sealed.nonce, entry.sealed.box)
-            self.size_bytes += len(entry.sealed.box)
-        self.direct.append(("put_output", (*name, entry.checked_at_us, entry.findings, *sealed)))
+        self.direct.append(("put_output", (*name, entry.checked_at_us, entry.findings)))
         self.size_bytes += len(entry.findings)
-
-
-def _imply(expect: list[Precondition], implied: Precondition) -> None:
-    """An insert never replaces, whether or not the caller said so."""
-    if implied not in expect:
-        expect.append(implied)
 
 
 class _Gathered:
@@ -184,8 +143,8 @@ class _Gathered:
 def apply_group(connection: sqlite3.Connection, changes: Sequence[Prepared]) -> list[Outcome]:
     """Apply each change whole or not at all, in order, inside the transaction that is open."""
     sql = blocks("write.sql")
-    head = connection.execute(sql["head"]).fetchall()
-    position, link = (head[0][0] + 1, head[0][1]) if head else (0, GENESIS)
+    last = connection.execute(sql["head"]).fetchall()
+    head = Head(last[0][0] + 1, last[0][1]) if last else Head()
     gathered = _Gathered()
     log: list[Row] = []
     outcomes: list[Outcome] = []
@@ -197,11 +156,12 @@ def apply_group(connection: sqlite3.Connection, changes: Sequence[Prepared]) -> 
         for block, row in change.direct:
             connection.execute(sql[block], row)
         gathered.add(change)
-        outcomes.append(Receipt(position))
-        for tenant, kind, job_id, at_us, leaf, leaf_digest in change.records:
-            link = next_link(link, position, leaf_digest)
-            log.append((position, tenant, kind, job_id, at_us, leaf, link))
-            position += 1
+        outcomes.append(Receipt(head.position))
+        links, head = append(head, change.leaves)
+        log += [
+            (link.position, *columns, link.record, link.link)
+            for link, columns in zip(links, change.records, strict=True)
+        ]
     gathered.insert(connection)
     connection.executemany(sql["insert_log"], log)
     return outcomes
@@ -225,22 +185,20 @@ def _holds(connection: sqlite3.Connection, wanted: Precondition, gathered: _Gath
             gathered.insert(connection)
         row = (*pair, wanted.state.value, wanted.revision)
         return _found(connection, sql["job_unmoved"], row)
-    if isinstance(wanted, IdempotencyKeyAbsent):
-        pair = (wanted.tenant, wanted.key)
-        return pair not in gathered.keys and not _found(
-            connection, sql["idempotency_present"], pair
-        )
-    if isinstance(wanted, KeyUnrevoked):
-        return _found(connection, sql["key_unrevoked"], (wanted.tenant, wanted.key_id))
-    if isinstance(wanted, PolicyInForce):
-        return _found(connection, sql["policy_in_force"], (wanted.digest,))
-    if isinstance(wanted, OriginalKept):
-        return _found(connection, sql["original_kept"], (wanted.tenant, wanted.job_id))
     if isinstance(wanted, EntryUnchanged):
-        name = (wanted.tenant, wanted.kind, wanted.name)
-        rows = connection.execute(sql["entry_revision"], name).fetchall()
-        return (rows[0][0] if rows else 0) == wanted.revision
-    return not _found(connection, sql["key_name_present"], (wanted.tenant, wanted.name))
+        return _revision(connection, wanted) == wanted.revision
+    pair = (wanted.tenant, wanted.key)
+    return pair not in gathered.keys and not _found(connection, sql["idempotency_present"], pair)
+
+
+def _revision(connection: sqlite3.Connection, wanted: EntryUnchanged) -> int:
+    """The revision of an entry; 0 when there is none, as for a name that is no text."""
+    name = (wanted.tenant, wanted.kind, wanted.name)
+    try:
+        rows = connection.execute(blocks("write.sql")["entry_revision"], name).fetchall()
+    except UnicodeEncodeError:
+        return 0
+    return int(rows[0][0]) if rows else 0
 
 
 def _found(connection: sqlite3.Connection, statement: str, row: Row) -> bool:

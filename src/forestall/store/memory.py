@@ -7,44 +7,34 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from forestall.audit.chain import GENESIS, Link, leaf_hash, next_link
+from forestall.audit.chain import Head, Link, append, leaf_of
 from forestall.errors import InvalidRequestError
-from forestall.identity.credentials import ApiKey
 from forestall.jobs.job import DecisionRecord, Job
 from forestall.jobs.lifecycle import TERMINAL
 from forestall.ports.change import (
     Change,
     DropEntry,
-    DropSealed,
     EntryUnchanged,
     IdempotencyEntry,
-    IdempotencyKeyAbsent,
     JobAbsent,
     JobUnmoved,
-    KeyUnrevoked,
     MoveJob,
-    OriginalKept,
     OutputEntry,
-    PolicyInForce,
     Precondition,
     Put,
     PutEntry,
-    PutIdempotency,
     PutJob,
-    PutKey,
     PutOutput,
     Receipt,
-    RegistryEntry,
-    SnapshotEntry,
 )
-from forestall.ports.change_rules import require_lawful
+from forestall.ports.change_rules import require_lawful, required
+from forestall.ports.entries import EntryName, Kind, RegistryEntry
 from forestall.ports.store import (
     JobCursor,
     JobFilter,
     JobView,
     OpenCursor,
     PreconditionFailedError,
-    SealedName,
     StoreUnavailableError,
     listed_at_us,
 )
@@ -63,29 +53,26 @@ class MemoryStore:
         self._registry: dict[tuple[str, str, str], RegistryEntry] = {}
         self._decisions: dict[tuple[str, str], list[bytes]] = {}
         self._idempotency: dict[tuple[str, str], IdempotencyEntry] = {}
-        self._keys: dict[str, ApiKey] = {}
-        self._snapshots: list[SnapshotEntry] = []
         self._log: list[Link] = []
+        self._head = Head()
         self._closed = False
 
     async def commit(self, change: Change) -> Receipt:
         """See `Store.commit`."""
         require_lawful(change)
         applied = _applied(change)  # all that can fail comes before the first thing that is changed
-        leaves = [record.canonical() for record in change.records]
+        leaves = [leaf_of(record.canonical()) for record in change.records]
         if self._closed:
             raise StoreUnavailableError("the store is closed; nothing was changed")
-        for wanted in (*change.expect, *_implied(change.puts)):
+        for wanted in required(change):
             if not self._holds(wanted):
                 raise PreconditionFailedError(wanted)
         for apply in applied:
             apply(self)
-        first = len(self._log)
-        for leaf in leaves:
-            position = len(self._log)
-            previous = self._log[-1].link if self._log else GENESIS
-            self._log.append(Link(position, leaf, next_link(previous, position, leaf_hash(leaf))))
-        return Receipt(first)
+        receipt = Receipt(self._head.position)
+        links, self._head = append(self._head, leaves)
+        self._log += links
+        return receipt
 
     def _holds(self, wanted: Precondition) -> bool:
         if isinstance(wanted, JobAbsent):
@@ -97,20 +84,7 @@ class MemoryStore:
         if isinstance(wanted, EntryUnchanged):
             entry = self._registry.get((wanted.tenant, wanted.kind, wanted.name))
             return (entry.revision if entry is not None else 0) == wanted.revision
-        if isinstance(wanted, IdempotencyKeyAbsent):
-            return (wanted.tenant, wanted.key) not in self._idempotency
-        if isinstance(wanted, KeyUnrevoked):
-            key = self._keys.get(wanted.key_id)
-            return key is not None and key.tenant == wanted.tenant and key.revoked_at_us is None
-        if isinstance(wanted, PolicyInForce):
-            return bool(self._snapshots) and self._snapshots[-1].digest == wanted.digest
-        if isinstance(wanted, OriginalKept):
-            found = self._outputs.get((wanted.tenant, wanted.job_id))
-            return found is not None and found.sealed is not None
-        return not any(
-            (key.tenant, key.name, key.revoked_at_us) == (wanted.tenant, wanted.name, None)
-            for key in self._keys.values()
-        )
+        return (wanted.tenant, wanted.key) not in self._idempotency
 
     async def job(self, tenant: str, job_id: str) -> JobView | None:
         """See `Store.job`."""
@@ -156,20 +130,36 @@ class MemoryStore:
         self._require_open()
         return self._outputs.get((tenant, job_id))
 
-    async def sealed_before(self, at_us: int, *, limit: int) -> Sequence[SealedName]:
-        """See `Store.sealed_before`."""
+    async def entry(self, tenant: str, kind: Kind, name: str) -> RegistryEntry | None:
+        """See `Store.entry`."""
         self._require_open()
-        found = sorted(
-            (entry.checked_at_us, *name)
-            for name, entry in self._outputs.items()
-            if entry.sealed is not None and entry.checked_at_us < at_us
-        )
-        return [SealedName(tenant, job_id, at) for at, tenant, job_id in found[: max(0, limit)]]
+        return self._registry.get((tenant, kind, name))
 
-    async def entries(self, kind: str) -> Sequence[RegistryEntry]:
+    async def entries(self, kind: Kind) -> Sequence[RegistryEntry]:
         """See `Store.entries`."""
         self._require_open()
         return [entry for name, entry in sorted(self._registry.items()) if name[1] == kind]
+
+    async def latest_entries(
+        self, tenant: str, kind: Kind, *, limit: int
+    ) -> Sequence[RegistryEntry]:
+        """See `Store.latest_entries`."""
+        self._require_open()
+        found = [
+            entry for name, entry in sorted(self._registry.items()) if name[:2] == (tenant, kind)
+        ]
+        return found[::-1][: max(0, limit)]
+
+    async def entries_before(self, kind: Kind, at_us: int, *, limit: int) -> Sequence[EntryName]:
+        """See `Store.entries_before`."""
+        self._require_open()
+        found = [
+            EntryName(entry.tenant, entry.name, entry.revision, entry.updated_at_us)
+            for entry in self._registry.values()
+            if entry.kind == kind and entry.updated_at_us < at_us
+        ]
+        found.sort(key=lambda each: (each.updated_at_us, each.tenant, each.name))
+        return found[: max(0, limit)]
 
     async def job_count(self) -> int:
         """See `Store.job_count`."""
@@ -186,16 +176,6 @@ class MemoryStore:
         """See `Store.idempotency`."""
         self._require_open()
         return self._idempotency.get((tenant, key))
-
-    async def keys(self) -> Sequence[ApiKey]:
-        """See `Store.keys`."""
-        self._require_open()
-        return sorted(self._keys.values(), key=lambda key: (key.created_at_us, key.id))
-
-    async def snapshots(self, *, limit: int) -> Sequence[SnapshotEntry]:
-        """See `Store.snapshots`."""
-        self._require_open()
-        return self._snapshots[::-1][: max(0, limit)]
 
     async def links(
         self, *, start: int, limit: int, tenant: str = "", job_id: str = ""
@@ -237,11 +217,6 @@ class MemoryStore:
     def _put_output(self, entry: OutputEntry) -> None:
         self._outputs[entry.tenant, entry.job_id] = entry
 
-    def _drop_sealed(self, name: tuple[str, str]) -> None:
-        entry = self._outputs.get(name)
-        if entry is not None:
-            self._outputs[name] = msgspec.structs.replace(entry, sealed=None)
-
     def _put_entry(self, entry: RegistryEntry) -> None:
         self._registry[entry.tenant, entry.kind, entry.name] = entry
 
@@ -250,12 +225,6 @@ class MemoryStore:
 
     def _put_idempotency(self, entry: IdempotencyEntry) -> None:
         self._idempotency[entry.tenant, entry.key] = entry
-
-    def _put_key(self, key: ApiKey) -> None:
-        self._keys[key.id] = key
-
-    def _put_snapshot(self, entry: SnapshotEntry) -> None:
-        self._snapshots.append(entry)
 
 
 def _applied(change: Change) -> list[Callable[[MemoryStore], None]]:
@@ -280,46 +249,16 @@ def _application(put: Put) -> Callable[[MemoryStore], None]:
         found = put.entry
         "".join((found.tenant, found.job_id)).encode()
         return lambda store: store._put_output(found)
-    if isinstance(put, DropSealed):
-        name = (put.tenant, put.job_id)
-        return lambda store: store._drop_sealed(name)
     if isinstance(put, PutEntry):
         given = put.entry
-        msgspec.json.encode(given)
+        "".join(given.key).encode()
         return lambda store: store._put_entry(given)
     if isinstance(put, DropEntry):
         gone = put.entry
         return lambda store: store._drop_entry(gone)
-    if isinstance(put, PutIdempotency):
-        entry = put.entry
-        msgspec.json.encode(entry)
-        return lambda store: store._put_idempotency(entry)
-    if isinstance(put, PutKey):
-        key = put.key
-        msgspec.json.encode(key)
-        return lambda store: store._put_key(key)
-    entered = put.entry
-    msgspec.json.encode(entered)
-    return lambda store: store._put_snapshot(entered)
-
-
-def _implied(puts: Sequence[Put]) -> list[Precondition]:
-    """An insert never replaces, whether or not the caller said so."""
-    implied: list[Precondition] = []
-    for put in puts:
-        if isinstance(put, PutJob):
-            implied.append(JobAbsent(put.job.tenant, put.job.id))
-        elif isinstance(put, MoveJob):
-            implied.append(put.before)
-        elif isinstance(put, PutEntry):
-            entry = put.entry
-            implied.append(EntryUnchanged(entry.tenant, entry.kind, entry.name, entry.revision - 1))
-        elif isinstance(put, DropEntry):
-            entry = put.entry
-            implied.append(EntryUnchanged(entry.tenant, entry.kind, entry.name, entry.revision))
-        elif isinstance(put, PutIdempotency):
-            implied.append(IdempotencyKeyAbsent(put.entry.tenant, put.entry.key))
-    return implied
+    entry = put.entry
+    msgspec.json.encode(entry)
+    return lambda store: store._put_idempotency(entry)
 
 
 def _is_of(link: Link, tenant: str, job_id: str) -> bool:

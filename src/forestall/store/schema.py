@@ -4,6 +4,7 @@ A file is ours when its `application_id` says so. A file that something else mad
 anything is written to it; so is a database that a newer Forestall has migrated.
 """
 
+import base64
 import hashlib
 import os
 import re
@@ -190,6 +191,9 @@ def migrate(connection: sqlite3.Connection, known: Sequence[Migration]) -> None:
     """Apply what is missing, all in one transaction. Two processes may do this at once."""
     if not pending(connection, known):
         return
+    connection.create_function(
+        "base64", 1, lambda value: base64.b64encode(value).decode(), deterministic=True
+    )
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.execute(blocks("schema.sql")["create_schema_migrations"])

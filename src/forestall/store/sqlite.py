@@ -15,23 +15,14 @@ from typing import Any, TypeVar
 import msgspec
 
 from forestall.audit.chain import Link
-from forestall.identity.credentials import ApiKey
 from forestall.jobs.job import DecisionRecord, Job, JobState
-from forestall.ports.change import (
-    Change,
-    IdempotencyEntry,
-    OutputEntry,
-    Receipt,
-    RegistryEntry,
-    Sealed,
-    SnapshotEntry,
-)
+from forestall.ports.change import Change, IdempotencyEntry, OutputEntry, Receipt
+from forestall.ports.entries import EntryName, Kind, RegistryEntry
 from forestall.ports.store import (
     JobCursor,
     JobFilter,
     JobView,
     OpenCursor,
-    SealedName,
     StoreUnavailableError,
 )
 from forestall.store.checkpoint import Checkpointer
@@ -44,8 +35,6 @@ _T = TypeVar("_T")
 _INTEGER_MIN, _INTEGER_MAX = -(2**63), 2**63 - 1  # SQLite's; every instant lies between
 _job = msgspec.json.Decoder(Job).decode
 _decision = msgspec.json.Decoder(DecisionRecord).decode
-_key = msgspec.json.Decoder(ApiKey).decode
-_snapshot = msgspec.json.Decoder(SnapshotEntry).decode
 
 
 class SqliteStore:
@@ -151,23 +140,30 @@ class SqliteStore:
         rows = self._point("output", (tenant, job_id))
         if not rows:
             return None
-        checked_at_us, findings, key_id, nonce, box = rows[0]
+        checked_at_us, findings = rows[0]
         return OutputEntry(
-            tenant=tenant,
-            job_id=job_id,
-            checked_at_us=checked_at_us,
-            findings=findings,
-            sealed=Sealed(key_id, nonce, box) if box is not None else None,
+            tenant=tenant, job_id=job_id, checked_at_us=checked_at_us, findings=findings
         )
 
-    async def sealed_before(self, at_us: int, *, limit: int) -> Sequence[SealedName]:
-        """See `Store.sealed_before`."""
-        row = (_integer(at_us, 0), _limit(limit))
-        return await self._page("sealed_before", row, lambda found: SealedName(*found))
+    async def entry(self, tenant: str, kind: Kind, name: str) -> RegistryEntry | None:
+        """See `Store.entry`."""
+        rows = self._point("entry", (tenant, kind.value, name))
+        return _entry(rows[0]) if rows else None
 
-    async def entries(self, kind: str) -> Sequence[RegistryEntry]:
+    async def entries(self, kind: Kind) -> Sequence[RegistryEntry]:
         """See `Store.entries`."""
-        return await self._page("entries", (kind,), _entry)
+        return await self._page("entries", (kind.value,), _entry)
+
+    async def latest_entries(
+        self, tenant: str, kind: Kind, *, limit: int
+    ) -> Sequence[RegistryEntry]:
+        """See `Store.latest_entries`."""
+        return await self._page("latest_entries", (tenant, kind.value, _limit(limit)), _entry)
+
+    async def entries_before(self, kind: Kind, at_us: int, *, limit: int) -> Sequence[EntryName]:
+        """See `Store.entries_before`."""
+        row = (kind.value, _integer(at_us, 0), _limit(limit))
+        return await self._page("entries_before", row, lambda found: EntryName(*found))
 
     async def job_count(self) -> int:
         """See `Store.job_count`."""
@@ -188,14 +184,6 @@ class SqliteStore:
         return IdempotencyEntry(
             tenant=tenant, key=key, request_digest=request_digest, job_id=job_id
         )
-
-    async def keys(self) -> Sequence[ApiKey]:
-        """See `Store.keys`."""
-        return await self._page("keys", (), lambda found: _key(found[0]))
-
-    async def snapshots(self, *, limit: int) -> Sequence[SnapshotEntry]:
-        """See `Store.snapshots`."""
-        return await self._page("snapshots", (_limit(limit),), lambda found: _snapshot(found[0]))
 
     async def links(
         self, *, start: int, limit: int, tenant: str = "", job_id: str = ""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from forestall.control.expire import tick
-from forestall.control.publish import activate
+from forestall.control.publish import publish
 from tests.asgi import Door
 from tests.e2e.harness import Reply
 
@@ -87,7 +87,7 @@ def pass_time(door: Door, seconds: float) -> None:
 
 def enforce(door: Door, policy: str) -> None:
     """Bring another policy into force."""
-    door.run(activate(door.plane, [("changed.yaml", policy.encode())], actor="test"))
+    door.run(publish(door.plane, [("changed.yaml", policy.encode())], actor="test"))
 
 
 def kinds(door: Door, job_id: str) -> list[str]:

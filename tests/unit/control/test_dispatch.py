@@ -105,12 +105,13 @@ def test_without_a_policy_nothing_is_dispatched_and_nothing_is_denied(
 ) -> None:
     """An outage is no decision (control 6): the job waits and runs once there is a policy."""
     job_id = submit(door)["job_id"]
-    snapshot, door.plane.snapshot = door.plane.snapshot, None
+    policy = door.plane.policy
+    snapshot, policy.snapshot = policy.snapshot, None
     before = door.trace()
     assert worker.lease() == []
     assert door.trace() == before
     assert job(door, job_id)["state"] == "PENDING"
-    door.plane.snapshot = snapshot
+    policy.snapshot = snapshot
     pass_time(door, 10)
     assert [one["job_id"] for one in worker.lease()] == [job_id]
 

@@ -2,14 +2,21 @@
 
 import pytest
 
-from forestall.control.publish import PolicyChangeUnderWayError, activate
+from forestall.control.publish import (
+    PolicyChangeUnderWayError,
+    activate,
+    keep_policy,
+    publish,
+)
 from forestall.identity.roles import Role
 from forestall.ports.change import Change, Receipt
+from forestall.ports.entries import IN_FORCE, PLATFORM_TENANT, Kind
 from forestall.ports.store import StoreUnavailableError
 from forestall.store.memory import MemoryStore
 from tests.asgi import opened
 from tests.unit.control.crew import Worker, pass_time, submit
 
+POLICY = (PLATFORM_TENANT, Kind.POLICY_IN_FORCE, IN_FORCE)
 STRICTER = [("p.yaml", b"rules: [{id: no, decision: deny, match: {topics: ['**']}}]")]
 
 
@@ -32,7 +39,8 @@ def test_a_revocation_whose_answer_was_lost_holds_all_the_same() -> None:
     store = LosingStore()
     with opened(store) as door:
         key = door.key(Role.AGENT, name="leaver")
-        (key_id,) = [one.id for one in door.run(store.keys()) if one.name == "leaver"]
+        keys = door.plane.keys.of_tenant("default")
+        (key_id,) = [one.id for one in keys if one.name == "leaver"]
         store.lose = True
         assert door.ask("DELETE", f"/api/v1/auth/keys/{key_id}").status == 503
         pass_time(door, 0.1)
@@ -58,13 +66,13 @@ def test_under_a_policy_that_may_have_ended_nothing_is_handed_out() -> None:
     with opened(store) as door:
         worker = Worker(door)
         submit(door)
+        digest = door.run(keep_policy(door.plane, STRICTER, actor="test")).digest
         store.lose = True
         with pytest.raises(StoreUnavailableError):
-            door.run(activate(door.plane, STRICTER, actor="test"))
-        pass_time(door, 0.1)
+            door.run(activate(door.plane, digest, actor="test"))
         assert worker.lease() == []
-        door.run(activate(door.plane, STRICTER, actor="test"))
-        pass_time(door, 0.1)
+        pass_time(door, 0.1)  # the store is asked, and the policy is in force here too
+        assert door.plane.policy.digest == digest
         assert worker.lease() == []
         assert [each["state"] for each in door.ask("GET", "/api/v1/jobs").json["items"]] == [
             "DENIED"
@@ -76,7 +84,7 @@ def test_a_policy_that_the_store_does_not_have_is_no_longer_waited_for() -> None
     with opened(store) as door:
         worker = Worker(door)
         job_id = submit(door)["job_id"]
-        door.plane.policy_doubt = StoreUnavailableError("it did not take it")
+        door.plane.projections.entry_doubts.add(POLICY)
         assert worker.lease() == []
         pass_time(door, 60)
         (given,) = worker.lease()
@@ -87,7 +95,7 @@ def test_two_policies_at_once_are_one_after_the_other() -> None:
     with opened(MemoryStore()) as door:
         door.plane.is_activating = True
         with pytest.raises(PolicyChangeUnderWayError):
-            door.run(activate(door.plane, STRICTER, actor="test"))
+            door.run(publish(door.plane, STRICTER, actor="test"))
 
 
 def test_a_dispatch_whose_answer_was_lost_is_taken_back() -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import pytest
 
 from forestall.control.offload import InspectionBusyError, Inspections
-from forestall.control.publish import activate
+from forestall.control.publish import publish
 from forestall.identity.roles import Role
 from forestall.limits import INSPECT_INLINE_BYTES_MAX, INSPECTIONS_PER_KEY_MAX
 from tests.asgi import Door, opened
@@ -118,7 +118,7 @@ def test_the_policy_that_came_meanwhile_decides() -> None:
             executor = held(door)
             asked = asyncio.ensure_future(post(door, LONG))
             await executor.begun(1)
-            await activate(door.plane, [("p.yaml", DENIES)], actor="test")
+            await publish(door.plane, [("p.yaml", DENIES)], actor="test")
             executor.go.set()
             return await asked
 

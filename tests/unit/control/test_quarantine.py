@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from forestall.control.purge import purge
 from forestall.control.verify import verify_log
@@ -14,6 +15,7 @@ from forestall.errors import UnavailableError
 from forestall.identity.roles import Role
 from forestall.jobs.job import original_digest
 from forestall.policy.problems import PolicyError
+from forestall.ports.entries import Kind
 from forestall.ports.output import OutputMeans, ScannerBusyError
 from forestall.server.keyring import KEYRING_FILE, load_keyring, rotate
 from tests.asgi import POLICY, Door, FailingStore, assert_coded
@@ -245,9 +247,9 @@ def test_a_rotated_key_still_opens_what_it_sealed(house: House) -> None:
 def test_an_original_cannot_be_put_under_another_job(house: House) -> None:
     """The seal names tenant, job and attempt."""
     one, other = house.withheld(), house.withheld({"token": CANARY, "n": 2})
-    outputs = house.store._outputs  # type: ignore[attr-defined]  # the attacker has the database
-    entry = outputs["default", other]
-    outputs["default", one] = entry
+    entries = house.store._registry  # type: ignore[attr-defined]  # the attacker has the database
+    theirs = entries["default", Kind.ORIGINAL, other]
+    entries["default", Kind.ORIGINAL, one] = structs.replace(theirs, name=one)
     reply = house.decide(one, key=house.key(Role.APPROVER))
     assert_coded(reply, 503, "seal_unreadable")
 
@@ -322,12 +324,12 @@ class Meddling:
 
 def test_rules_that_change_while_it_is_looked_at(house: House) -> None:
     """It is looked at again, under the new ones."""
-    from forestall.control.publish import activate
+    from forestall.control.publish import publish
 
     enforce(house, POLICY + LETTING)
     leased = house.given()
     tightened = [("changed.yaml", (POLICY + QUARANTINE).encode())]
-    scanners = Meddling(lambda: activate(house.plane, tightened, actor="test"))
+    scanners = Meddling(lambda: publish(house.plane, tightened, actor="test"))
     house.plane.output.scanners = scanners
     reply = house.worker.answer(leased, result={"token": CANARY})
     assert (reply.json["state"], scanners.runs) == ("OUTPUT_QUARANTINED", 2)
@@ -348,7 +350,7 @@ def test_what_cannot_be_looked_at_is_withheld(
         raise failure or AssertionError
 
     if failure is None:
-        house.plane.snapshot = None
+        house.plane.policy.snapshot = None
     else:
         house.plane.output.scanners = Meddling(meddle)
     reply = house.worker.answer(leased, result={"clean": True})

@@ -195,7 +195,7 @@ def _halves(body: dict[str, Any]) -> list[bytes]:
 )
 def test_an_outage_is_503_and_never_a_denial(door: Door, path: str, stage: str) -> None:
     """Control 6: no policy, no decision; Retry-After; nothing stored; the gates count it."""
-    door.plane.snapshot = None
+    door.plane.policy.snapshot = None
     before = door.trace()
     reply = door.ask("POST", f"/api/v1/{path}", ALLOWED)
     assert_coded(reply, 503, "policy_unavailable")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from forestall.ports.change import Sealed
+from forestall.ports.entries import Sealed
 from forestall.ports.output import ScannerBusyError, SealError
 from forestall.server.files import FileAccessError
 from forestall.server.keyring import KEYRING_FILE, listed, load_keyring, rotate

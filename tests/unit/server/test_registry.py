@@ -11,7 +11,7 @@ from forestall.identity.roles import PERMISSIONS, Permission, Role
 from forestall.jobs.schedule import Lane
 from forestall.limits import SCHEMA_BYTES_MAX, SCHEMA_VIOLATIONS_MAX, TOPICS_PER_TENANT_MAX
 from forestall.ports.change import Change, Receipt
-from forestall.projections.registry import CLOSED_POOL, load_registry
+from forestall.projections.registry import CLOSED_POOL
 from forestall.projections.worker_sessions import Session
 from forestall.server.api_registry import ENDPOINTS
 from forestall.store.memory import MemoryStore
@@ -298,7 +298,7 @@ def test_a_schema_that_is_missing_takes_no_job(door: Door) -> None:
     schema(door, SCHEMA)
     topic(door, input_schema_id="in")
     known = door.plane.registry.schemas("default")["in"]
-    door.plane.registry.drop(known.entry)
+    door.plane.registry.drop(known.entry.key)
     before = door.trace()
     reply = submit(door, context={"path": "/a"})
     assert_coded(reply, 503, "schema_unavailable")
@@ -444,7 +444,7 @@ def test_every_change_has_its_record_and_a_restart_knows_it_all(door: Door) -> N
     for leaf, kind in zip(leaves, kinds, strict=True):
         assert kind in leaf
     before = door.ask("GET", TOPICS).json
-    door.plane.registry = door.run(load_registry(door.store))
+    door.reload()
     assert door.ask("GET", TOPICS).json == before
     assert door.ask("GET", f"{SCHEMAS}/in").json == {"id": "in", "schema": SCHEMA}
     assert_coded(submit(door, context={}), 400, "schema_validation_failed")

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from forestall.cli.main import cli
-from forestall.control.publish import activate, compile_files
+from forestall.control.publish import compile_files, publish
 from forestall.output.detectors.named import PERSON, named_entity
 from forestall.output.findings import Detector, Sighting
 from forestall.policy.output_verdict import detectors_for, missing_classes
@@ -50,7 +50,7 @@ NAMES = (named_entity(_read),)
 def _door(switched_on: tuple[Detector, ...], folder: Path, policy: str = POLICY) -> Door:
     door = Door(policy="")
     door.plane.output = OutputMeans(ScanThreads(), load_keyring(folder), switched_on=switched_on)
-    door.run(activate(door.plane, [("wire.yaml", policy.encode())], actor="test"))
+    door.run(publish(door.plane, [("wire.yaml", policy.encode())], actor="test"))
     return door
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from forestall.control.webhooks import sweep_links
 from forestall.identity.roles import Role
-from forestall.jobs.webhook import Reach, verify_signature
+from forestall.jobs.webhook import Mark, Reach, verify_signature
 from forestall.limits import WEBHOOK_TRIES_MAX, WEBHOOKS_PER_TENANT_MAX
-from forestall.projections.webhooks import load_hooks
+from forestall.projections.registry import Known
 from forestall.server.deliver import Deliverer
 from forestall.server.post import DeliveryError
 from tests.asgi import Door, FailingStore, assert_coded, opened
@@ -20,6 +20,14 @@ from tests.unit.control.crew import pass_time
 
 HOOKS = "/api/v1/webhooks"
 OPEN = "/api/v1/approvals/open"
+
+
+def marks(door: Door) -> list[Known[Mark]]:
+    """How far each webhook was told."""
+    names = [name for name, _ in door.plane.webhooks]
+    return [known for name in names if (known := door.plane.webhooks.mark(*name)) is not None]
+
+
 URL = "https://hooks.example.com/services/T0/B0/secret-path"
 PAYLOAD = "payload-that-stays-here"
 
@@ -96,7 +104,7 @@ class Post:
         assert len(self.receiver.got) == count, self.receiver.events()
 
     def noted(self) -> int:
-        return sum(known.value.delivered for known in self.door.plane.hooks.marks.values())
+        return sum(known.value.delivered for known in marks(self.door))
 
 
 @pytest.fixture
@@ -243,7 +251,7 @@ def test_a_restart_goes_on_where_the_last_one_stopped(door: Door, post: Post) ->
     post.stop()
     second = held(door)
     reject(door, first)
-    door.plane.hooks = door.run(load_hooks(door.store))
+    door.reload()
     post.start()
     post.told(3)
     told = [
@@ -274,7 +282,7 @@ def test_a_crash_after_the_message_repeats_it_under_the_same_id() -> None:
         post.stop()
         store.failure = None
         post.receiver.send = send  # type: ignore[method-assign]
-        door.plane.hooks = door.run(load_hooks(store))
+        door.reload()
         post.start()
         post.until(lambda: post.noted() == 1)
         ids = [headers["X-Forestall-Delivery"] for _, headers, _ in post.receiver.got]
@@ -302,7 +310,7 @@ def test_an_ended_webhook_is_told_nothing_more(door: Door, post: Post) -> None:
     post.until(lambda: post.receiver.tries == 1)
     assert door.ask("DELETE", f"{HOOKS}/slow").status == 204
     post.until(lambda: not post.deliverer._tasks)
-    assert not door.plane.hooks.marks
+    assert not marks(door)
     assert_coded(door.ask("DELETE", f"{HOOKS}/slow"), 404, "webhook_not_found")
 
 
@@ -343,7 +351,7 @@ def test_a_link_ends_with_its_approval_and_is_swept(door: Door, post: Post) -> N
     reply = door.ask("POST", OPEN, {"token": token}, key=door.key(Role.APPROVER))
     assert_coded(reply, 404, "approval_link_not_found")
     assert door.run(sweep_links(door.plane)) == 1
-    assert not door.plane.hooks.links
+    assert not door.plane.webhooks.links()
     assert door.run(sweep_links(door.plane)) == 0
 
 
@@ -351,9 +359,9 @@ def test_a_link_survives_a_restart_and_works_once_after_it(door: Door, post: Pos
     declare(door, link_base="https://forestall.example")
     job_id, token = link_of(door, post)
     ann = door.key(Role.APPROVER)
-    door.plane.hooks = door.run(load_hooks(door.store))
+    door.reload()
     assert door.ask("POST", OPEN, {"token": token}, key=ann).json == {"job_id": job_id}
-    door.plane.hooks = door.run(load_hooks(door.store))
+    door.reload()
     assert door.ask("POST", OPEN, {"token": token}, key=ann).status == 404
 
 
@@ -370,10 +378,9 @@ def test_neither_url_secret_nor_token_is_in_a_record_a_listing_or_a_log_line(
     seen = json.dumps(door.records()) + door.ask("GET", HOOKS).body.decode() + caplog.text
     for word in (secret, secret[6:], "secret-path", token):
         assert word not in seen
-    stored = b"".join(known.entry.body for known in door.plane.hooks.webhooks.values())
+    stored = b"".join(known.entry.body for _, known in door.plane.webhooks)
     assert secret[6:].encode() not in stored
-    links = door.plane.hooks.links
-    assert token not in str(list(links)) + str([known.entry for known in links.values()])
+    assert token not in str(door.plane.webhooks.links())
 
 
 def test_a_secret_is_shown_once_and_can_be_changed(door: Door) -> None:
@@ -420,5 +427,5 @@ def test_there_are_so_many_and_no_more(door: Door) -> None:
 
 
 def test_a_server_without_webhooks_takes_none(door: Door) -> None:
-    door.plane.hooks.reach = Reach.OFF
+    door.plane.webhooks.reach = Reach.OFF
     assert_coded(door.ask("POST", HOOKS, {"name": "a", "url": URL}), 400, "webhook_invalid")

@@ -93,20 +93,32 @@ SELECT result FROM results WHERE tenant = ? AND job_id = ?
 
 -- name: output
 -- What the check of a job's result found.
-SELECT checked_at_us, findings, key_id, nonce, box FROM outputs WHERE tenant = ? AND job_id = ?
+SELECT checked_at_us, findings FROM outputs WHERE tenant = ? AND job_id = ?
 
--- name: sealed_before
--- Sealed originals older than an instant, oldest first.
-SELECT tenant, job_id, checked_at_us FROM outputs
-WHERE box IS NOT NULL AND checked_at_us < ?
-ORDER BY checked_at_us, tenant, job_id
-LIMIT ?
+-- name: entry
+-- One registry entry.
+SELECT tenant, kind, name, revision, updated_at_us, body FROM registry
+WHERE tenant = ? AND kind = ? AND name = ?
 
 -- name: entries
 -- Every registry entry of a kind.
 SELECT tenant, kind, name, revision, updated_at_us, body FROM registry
 WHERE kind = ?
 ORDER BY tenant, name
+
+-- name: latest_entries
+-- Registry entries of a kind, the greatest name first.
+SELECT tenant, kind, name, revision, updated_at_us, body FROM registry
+WHERE tenant = ? AND kind = ?
+ORDER BY name DESC
+LIMIT ?
+
+-- name: entries_before
+-- Which entries of a kind last changed before an instant, oldest first.
+SELECT tenant, name, revision, updated_at_us FROM registry
+WHERE kind = ? AND updated_at_us < ?
+ORDER BY updated_at_us, tenant, name
+LIMIT ?
 
 -- name: job_count
 -- How many jobs there are, over all tenants.
@@ -119,14 +131,6 @@ SELECT body FROM decisions WHERE tenant = ? AND job_id = ? ORDER BY seq DESC LIM
 -- name: idempotency
 -- What an idempotency key stands for.
 SELECT request_digest, job_id FROM idempotency WHERE tenant = ? AND key = ?
-
--- name: keys
--- Every API key, oldest first.
-SELECT body FROM api_keys ORDER BY created_at_us, key_id
-
--- name: snapshots
--- The history of snapshots in force, newest first.
-SELECT body FROM snapshots ORDER BY seq DESC LIMIT ?
 
 -- name: links
 -- The log from a position on.

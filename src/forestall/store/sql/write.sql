@@ -24,14 +24,6 @@ SELECT 1 FROM jobs WHERE tenant = ? AND job_id = ?
 -- One row if somebody of this tenant used this key.
 SELECT 1 FROM idempotency WHERE tenant = ? AND key = ?
 
--- name: key_unrevoked
--- One row if this API key exists in this tenant and can be used.
-SELECT 1 FROM api_keys WHERE tenant = ? AND key_id = ? AND revoked_at_us IS NULL
-
--- name: key_name_present
--- One row if an unrevoked API key of this tenant has this name.
-SELECT 1 FROM api_keys WHERE tenant = ? AND name = ? AND revoked_at_us IS NULL
-
 -- name: job_unmoved
 -- One row if the job is in this state at this revision.
 SELECT 1 FROM jobs WHERE tenant = ? AND job_id = ? AND state = ? AND revision = ?
@@ -39,14 +31,6 @@ SELECT 1 FROM jobs WHERE tenant = ? AND job_id = ? AND state = ? AND revision = 
 -- name: entry_revision
 -- The revision of a registry entry; no row when there is none.
 SELECT revision FROM registry WHERE tenant = ? AND kind = ? AND name = ?
-
--- name: policy_in_force
--- One row if this snapshot is the last that came into force.
-SELECT 1 FROM snapshots WHERE digest = ? AND seq = (SELECT max(seq) FROM snapshots)
-
--- name: original_kept
--- One row if the original of a result is there, sealed.
-SELECT 1 FROM outputs WHERE tenant = ? AND job_id = ? AND box IS NOT NULL
 
 -- name: insert_job
 -- A job as it was born.
@@ -78,21 +62,14 @@ ON CONFLICT (tenant, job_id) DO UPDATE SET result = excluded.result
 
 -- name: put_output
 -- What the check of a result found, new or in place of what an earlier one found.
-INSERT INTO outputs (tenant, job_id, checked_at_us, findings, key_id, nonce, box)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO outputs (tenant, job_id, checked_at_us, findings)
+VALUES (?, ?, ?, ?)
 ON CONFLICT (tenant, job_id) DO UPDATE SET
     checked_at_us = excluded.checked_at_us,
-    findings = excluded.findings,
-    key_id = excluded.key_id,
-    nonce = excluded.nonce,
-    box = excluded.box
-
--- name: drop_sealed
--- Forget the original of a result.
-UPDATE outputs SET key_id = NULL, nonce = NULL, box = NULL WHERE tenant = ? AND job_id = ?
+    findings = excluded.findings
 
 -- name: put_entry
--- What an operator declared, new or in place of what was declared before.
+-- A registry entry, new or in place of its revision before.
 INSERT INTO registry (tenant, kind, name, revision, updated_at_us, body)
 VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (tenant, kind, name) DO UPDATE SET
@@ -101,7 +78,7 @@ ON CONFLICT (tenant, kind, name) DO UPDATE SET
     body = excluded.body
 
 -- name: drop_entry
--- Take back what was declared.
+-- Remove a registry entry.
 DELETE FROM registry WHERE tenant = ? AND kind = ? AND name = ?
 
 -- name: insert_decision
@@ -111,21 +88,6 @@ INSERT INTO decisions (tenant, job_id, seq, body) VALUES (?, ?, 0, ?)
 -- name: insert_idempotency
 -- Which job a key stands for.
 INSERT INTO idempotency (tenant, key, request_digest, job_id) VALUES (?, ?, ?, ?)
-
--- name: put_key
--- An API key, new or in place of the one with its id; an id never changes its tenant.
-INSERT INTO api_keys (key_id, tenant, name, created_at_us, revoked_at_us, body)
-VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT (key_id) DO UPDATE SET
-    tenant = excluded.tenant,
-    name = excluded.name,
-    created_at_us = excluded.created_at_us,
-    revoked_at_us = excluded.revoked_at_us,
-    body = excluded.body
-
--- name: insert_snapshot
--- A snapshot that came into force.
-INSERT INTO snapshots (digest, activated_at_us, body) VALUES (?, ?, ?)
 
 -- name: insert_log
 -- One record at its position, chained to the one before.

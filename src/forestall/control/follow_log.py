@@ -1,0 +1,136 @@
+"""Feed the projections from the store: what a commit left in doubt, and what others committed.
+
+A record of the log says what changed, never how; so what it names is read from the store as it is
+now. A record that this process cannot place is passed over: its change concerns no projection.
+
+The log is asked when a position stays missing: every commit of this process reports its positions
+when its answer comes, so a gap that does not close is a lost answer, or the commit of another
+process.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from forestall.audit.chain import Link
+from forestall.audit.record import Record
+from forestall.control.plane import Plane
+from forestall.control.publish import compiled_policy
+from forestall.limits import PAGE_ITEMS_MAX
+from forestall.ports.entries import IN_FORCE, PLATFORM_TENANT, Kind
+from forestall.projections.catch_up import take_up_entry, take_up_records
+from forestall.projections.doubts import EntryKey
+from forestall.projections.policy_in_force import digest_in
+
+GAP_US = 1_000_000  # so long the answer of the store to a commit of our own may take
+_record = msgspec.json.Decoder(Record).decode
+# The first word of a record's kind → which entries its `data.name` names.
+_NAMED: dict[str, tuple[Kind, ...]] = {
+    "topic": (Kind.TOPIC,),
+    "pool": (Kind.POOL,),
+    "schema": (Kind.SCHEMA,),
+    "webhook": (Kind.WEBHOOK, Kind.WEBHOOK_MARK),
+}
+
+
+async def load_entries(plane: Plane) -> None:
+    """Take up every entry of the store, at a start. The policy in force stays uncompiled: until one
+    is activated here, every gate refuses."""
+    position = await plane.store.log_end()
+    for kind in Kind:
+        if kind in (Kind.KEY_NAME, Kind.POLICY, Kind.ACTIVATION, Kind.ORIGINAL):
+            continue  # read when somebody asks for one
+        for entry in await plane.store.entries(kind):
+            take_up_entry(plane.projections, entry.key, entry, position - 1)
+    plane.projections.positions.start_at(position)
+
+
+async def follow_log(plane: Plane) -> None:
+    """Take up what stands in a gap of the log that does not close, and settle every doubt on an
+    entry. Raises StoreUnavailableError; what was not read is read the next time."""
+    positions, now_us = plane.projections.positions, plane.clock.now_us()
+    if not 0 <= positions.waits_since(now_us) < GAP_US:
+        while await plane.store.log_end() > positions.taken_to:
+            await _read_gap(plane, now_us=now_us)
+    await settle_entries(plane)
+
+
+async def _read_gap(plane: Plane, *, now_us: int) -> None:
+    positions = plane.projections.positions
+    links = await plane.store.links(start=positions.taken_to, limit=PAGE_ITEMS_MAX)
+    missing = [link for link in links if not positions.is_taken(link.position)]
+    doubt_named_by(plane, missing)
+    for link in missing:
+        if positions.take(link.position, 1):
+            take_up_records(plane.projections, (_record(link.record),), now_us=now_us)
+
+
+def doubt_named_by(plane: Plane, links: Sequence[Link]) -> None:
+    """Have everything read again that these records name."""
+    for link in links:
+        record = _record(link.record)
+        if record.kind.startswith("job."):
+            plane.leases.doubt(record.tenant, record.job_id)
+            continue
+        for key in _entries_named_by(record):
+            plane.projections.entry_doubts.add(key)
+        if record.kind.startswith("link."):  # a record never holds a token, nor its hash
+            plane.projections.entry_doubts.kinds[Kind.APPROVAL_LINK] = None
+
+
+def _entries_named_by(record: Record) -> list[EntryKey]:
+    data, first = record.data, record.kind.partition(".")[0]
+    if record.kind == "policy.activated":
+        return [(PLATFORM_TENANT, Kind.POLICY_IN_FORCE, IN_FORCE)]
+    if first == "key":
+        return [(record.tenant, Kind.KEY, str(data["key_id"]))]
+    return [(record.tenant, kind, str(data["name"])) for kind in _NAMED.get(first, ())]
+
+
+async def settle_entries(plane: Plane) -> None:
+    """Read every entry in doubt, and take it up as it is."""
+    doubts = plane.projections.entry_doubts
+    if not len(doubts):
+        return
+    was_tightening = doubts.is_tightening
+    for kind in list(doubts.kinds):
+        await _settle_kind(plane, kind)
+        del doubts.kinds[kind]
+    for key in doubts.doubtful():
+        position = await plane.store.log_end() - 1
+        # Taken out first: what is doubted while we read, this reading cannot settle.
+        doubts.settle(key)
+        try:
+            await _settle_entry(plane, key, position)
+        except BaseException:
+            doubts.add(key)
+            raise
+    if was_tightening and not doubts.is_tightening:
+        plane.workers.wake_all()
+
+
+async def _settle_entry(plane: Plane, key: EntryKey, position: int) -> None:
+    tenant, kind, name = key
+    entry = await plane.store.entry(tenant, Kind(kind), name)
+    if entry is not None and kind == Kind.POLICY_IN_FORCE:
+        digest = digest_in(entry)
+        if plane.policy.staged(digest) is None:
+            plane.policy.stage(await compiled_policy(plane, digest))
+    known = plane.policy.entry if kind == Kind.POLICY_IN_FORCE else None
+    if not take_up_entry(plane.projections, key, entry, position):
+        plane.projections.entry_doubts.add(key)  # a later change came first: read it once more
+    elif known is not None and entry is not None and entry != known and plane.snapshot is not None:
+        plane.telemetry.policy_loaded(plane.snapshot, entry.updated_at_us)
+
+
+async def _settle_kind(plane: Plane, kind: Kind) -> None:
+    """Every entry of a kind whose records name none of them."""
+    position = await plane.store.log_end() - 1
+    entries = {entry.key: entry for entry in await plane.store.entries(kind)}
+    gone = [
+        (tenant, kind.value, name)
+        for (tenant, name), _ in plane.webhooks.links()
+        if (tenant, kind.value, name) not in entries
+    ]
+    for key in [*entries, *gone]:
+        take_up_entry(plane.projections, key, entries.get(key), position)

@@ -1,0 +1,171 @@
+"""Take up in memory what is durable in the store: the only writer of every projection.
+
+A process learns what the store holds in two ways: from the changes that it committed itself, and
+from the log, for what it did not commit or whose answer was lost (`control/follow_log.py`). Both
+end here.
+
+Order. The store orders all changes by their position in the log. Answers of the store can arrive in
+another order, late, or never, so what is taken up is guarded: records are counted once for each
+position, and neither a job nor an entry goes back to an earlier revision. Taking up the same state
+twice therefore does no harm, and neither does taking it up late.
+
+A job is followed from what it is, not from what happened to it: queue, leases and deadlines are
+functions of the jobs in the store, but for the instant at which a lease ends, which every process
+counts anew from when it learns of the dispatch.
+"""
+
+from collections.abc import Sequence
+
+from forestall.audit.record import Record
+from forestall.jobs.job import Job, JobState, payload_digest
+from forestall.jobs.lifecycle import HELD_BY_WORKER, TERMINAL, WAITING
+from forestall.jobs.schedule import Lane, entry_of
+from forestall.policy.rules import Verdict
+from forestall.ports.change import Change, DropEntry, MoveJob, PutEntry, PutJob
+from forestall.ports.entries import Kind, RegistryEntry
+from forestall.projections import registry as registry_kinds
+from forestall.projections import webhooks as webhook_kinds
+from forestall.projections.doubts import EntryKey
+from forestall.projections.projections import Projections
+from forestall.projections.worker_sessions import Session
+
+# A worker needs no notice of a state that its own answer led to.
+_OWN_ANSWER = (
+    JobState.SUCCEEDED,
+    JobState.FAILED,
+    JobState.OUTPUT_QUARANTINED,
+    JobState.PENDING,
+)
+_JUDGED = ("job.succeeded", "job.quarantined", "output.checked")
+
+
+def catch_up(
+    state: Projections, change: Change, position: int, *, now_us: int, first: bool = False
+) -> None:
+    """Take up a durable change whose first record stands at `position`.
+
+    `first`: a job that waits after this change had waited its turn already.
+    """
+    fresh = state.positions.take(position, len(change.records))
+    for put in change.puts:
+        if type(put) is MoveJob:
+            follow_job(state, put.job, now_us=now_us, first=first)
+        elif type(put) is PutJob:
+            follow_job(state, put.job, now_us=now_us)
+            if put.job.state is JobState.DENIED:
+                tried = (put.job.tenant, put.job.principal, payload_digest(put.payload))
+                state.blind_retries.denied(tried, put.job.id, now_us=now_us)
+        elif type(put) is PutEntry:
+            take_up_entry(state, put.entry.key, put.entry, position)
+        elif type(put) is DropEntry:
+            take_up_entry(state, put.entry.key, None, position)
+    if fresh:  # or the log told of the records before the answer of the store came
+        take_up_records(state, change.records, now_us=now_us)
+
+
+def take_up_records(state: Projections, records: Sequence[Record], *, now_us: int) -> None:
+    """Count what records alone tell, and wake whoever follows the log."""
+    for record in records:
+        if record.kind in _JUDGED and "verdict" in record.data:
+            verdict, spent_us = Verdict(record.data["verdict"]), int(record.data["check_us"])
+            state.output_stats.checked(record.tenant, verdict, spent_us, now_us=now_us)
+    state.announcer.grew(records)
+
+
+def take_up_entry(
+    state: Projections, key: EntryKey, entry: RegistryEntry | None, position: int
+) -> bool:
+    """Take up a registry entry as it is since the change at `position`; None: it was removed.
+
+    False when a later change of the same entry was taken up before: nothing is changed then.
+    """
+    if not state.entry_doubts.is_newer(key, position, taken_to=state.positions.taken_to):
+        return False
+    kind = Kind(key[1])
+    if kind in registry_kinds.KINDS:
+        _put_or_drop(state.registry, key, entry)
+        state.workers.rerouted()
+        state.workers.wake_all()
+    elif kind in webhook_kinds.KINDS:
+        _put_or_drop(state.webhooks, key, entry)
+    elif kind is Kind.KEY and entry is not None:
+        state.keys.put(entry)
+        _end_session(state, key[2])
+    elif kind is Kind.POLICY_IN_FORCE and entry is not None:
+        _come_into_force(state, entry)
+    return True  # entries of the other kinds are read from the store when they are asked for
+
+
+def _put_or_drop(
+    projection: registry_kinds.Registry | webhook_kinds.Webhooks,
+    key: EntryKey,
+    entry: RegistryEntry | None,
+) -> None:
+    if entry is not None:
+        projection.put(entry)
+    else:
+        projection.drop(key)
+
+
+def _end_session(state: Projections, key_id: str) -> None:
+    """A worker whose key was revoked is offered nothing more."""
+    key = state.keys.by_id(key_id)
+    if key is None or key.revoked_at_us is None or key.worker is None:
+        return
+    session = state.workers.get(key.tenant, key.worker.worker_id)
+    if session is not None and session.key_id == key.id:
+        state.workers.drop(key.tenant, key.worker.worker_id)
+
+
+def _come_into_force(state: Projections, entry: RegistryEntry) -> None:
+    state.policy.put(entry)
+    state.leases.forget_progress()  # it was looked at under the policy before
+    state.cache.flush()
+    state.queue.unpark_all()  # what bound them may have changed
+    state.workers.wake_all()
+
+
+def follow_job(
+    state: Projections, job: Job, *, now_us: int, first: bool = False, whole: bool = False
+) -> None:
+    """Make queue, leases and deadlines what they are for this job.
+
+    `first`: it had waited its turn already. `whole`: nothing of it may be known here, as after a
+    start, so its deadline is watched although only its birth would say so.
+    """
+    if not state.leases.is_newest(job):
+        return  # the answer of the store came late: a later move was taken up already
+    if job.state not in HELD_BY_WORKER:
+        _end_lease(state, job)
+    if job.state in WAITING:
+        state.queue.add(entry_of(job), now_us=now_us, first=first)
+        if job.not_before_us <= now_us:
+            wake_for(state, entry_of(job).lane)
+    else:
+        state.queue.remove(job.tenant, job.id)
+        if job.state in HELD_BY_WORKER:
+            state.leases.hold(job, expires_at_us=now_us + state.lease_us)
+    if job.deadline_at_us and job.state not in TERMINAL and (whole or job.revision == 0):
+        state.deadlines.watch(job.deadline_at_us, job.tenant, job.id)
+    if job.state is JobState.APPROVAL_REQUIRED and job.approval is not None:
+        state.deadlines.watch(job.approval.expires_at_us, job.tenant, job.id)
+
+
+def _end_lease(state: Projections, job: Job) -> None:
+    lease = state.leases.drop(job.tenant, job.id)
+    if lease is None or lease.job.lease is None:
+        return
+    session = state.workers.get(job.tenant, lease.job.lease.worker)
+    if session is not None and job.state not in _OWN_ANSWER:
+        session.notice.set()
+    if state.queue.unpark((job.tenant, lease.job.lease.rule_id)):
+        state.workers.wake_all()
+
+
+def wake_for(state: Projections, lane: Lane) -> None:
+    """Wake the least loaded worker that waits for such work."""
+
+    def load(session: Session) -> float:
+        return state.leases.count_of_worker(session.name) / session.max_parallel
+
+    state.workers.wake(lane, load)

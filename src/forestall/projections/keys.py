@@ -1,0 +1,55 @@
+"""API keys in memory, by hash and by id: every request and every dispatch looks one up.
+
+Revoked keys stay: a job knows the key that it was submitted with by its id.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from forestall.identity.credentials import ApiKey
+from forestall.ports.change import EntryUnchanged
+from forestall.ports.entries import RegistryEntry
+
+_decode = msgspec.json.Decoder(ApiKey).decode
+
+
+class Keys:
+    """Every tenant's keys. For one thread."""
+
+    def __init__(self) -> None:
+        self._by_hash: dict[str, ApiKey] = {}
+        self._by_id: dict[str, ApiKey] = {}
+        self._entries: dict[str, RegistryEntry] = {}  # by key id
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def put(self, entry: RegistryEntry) -> None:
+        """Take up a key as it was committed."""
+        key = _decode(entry.body)
+        self._by_hash[key.hash] = key
+        self._by_id[key.id] = key
+        self._entries[key.id] = entry
+
+    def by_hash(self, key_hash: str) -> ApiKey | None:
+        """The key with this hash, revoked or not."""
+        return self._by_hash.get(key_hash)
+
+    def by_id(self, key_id: str) -> ApiKey | None:
+        """The key with this id, revoked or not."""
+        return self._by_id.get(key_id)
+
+    def entry(self, key_id: str) -> RegistryEntry | None:
+        """The registry entry of a key."""
+        return self._entries.get(key_id)
+
+    def of_tenant(self, tenant: str) -> Sequence[ApiKey]:
+        """The keys of one tenant, revoked ones too, oldest first."""
+        found = [key for key in self._by_id.values() if key.tenant == tenant]
+        return sorted(found, key=lambda key: (key.created_at_us, key.id))
+
+    def unchanged(self, key: ApiKey) -> EntryUnchanged:
+        """What a change expects when it rests on this key: nobody revoked it since."""
+        entry = self._entries[key.id]
+        return EntryUnchanged(entry.tenant, entry.kind, entry.name, entry.revision)

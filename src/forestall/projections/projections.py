@@ -1,0 +1,74 @@
+"""Everything that a process keeps in memory of what the store holds, in one place.
+
+`catch_up` is the only writer of what stands here; every other room reads. What a process alone
+knows is marked: no other process could learn it from the log.
+"""
+
+from forestall.jobs.schedule import Queue
+from forestall.jobs.webhook import Reach
+from forestall.limits import DECISION_CACHE_ENTRIES_MAX, DECISION_CACHE_TTL_MS
+from forestall.policy.cache import DecisionCache
+from forestall.projections.blind_retries import BlindRetries
+from forestall.projections.deadlines import Deadlines
+from forestall.projections.doubts import EntryDoubts
+from forestall.projections.keys import Keys
+from forestall.projections.leases import Leases
+from forestall.projections.log_listeners import Announcer
+from forestall.projections.log_positions import LogPositions
+from forestall.projections.output_stats import OutputStats
+from forestall.projections.policy_in_force import PolicyInForce
+from forestall.projections.registry import Registry
+from forestall.projections.throttle_counters import Throttles
+from forestall.projections.webhooks import Webhooks
+from forestall.projections.worker_sessions import Workers
+
+
+class Projections:
+    """The projections of one process. `lease_us` is how long a lease lasts from its dispatch."""
+
+    __slots__ = (
+        "announcer",
+        "blind_retries",
+        "cache",
+        "deadlines",
+        "entry_doubts",
+        "keys",
+        "lease_us",
+        "leases",
+        "output_stats",
+        "policy",
+        "positions",
+        "queue",
+        "registry",
+        "throttles",
+        "webhooks",
+        "workers",
+    )
+
+    def __init__(self, *, lease_us: int, webhook_reach: Reach, now_us: int) -> None:
+        self.lease_us = lease_us
+        self.positions = LogPositions()
+        self.entry_doubts = EntryDoubts()
+        self.queue = Queue()
+        self.leases = Leases()
+        self.deadlines = Deadlines()
+        self.registry = Registry()
+        self.webhooks = Webhooks(webhook_reach)
+        self.keys = Keys()
+        self.policy = PolicyInForce()
+        self.blind_retries = BlindRetries()
+        self.output_stats = OutputStats(now_us)
+        self.announcer = Announcer()
+        # Of this process alone: who is connected to it, and what its own gates counted and decided.
+        self.workers = Workers(
+            lambda tenant, topic: self.registry.pool_of(tenant, topic), self.is_run_by_caller
+        )
+        self.throttles = Throttles()
+        self.cache = DecisionCache(
+            entries_max=DECISION_CACHE_ENTRIES_MAX, ttl_ms=DECISION_CACHE_TTL_MS
+        )
+
+    def is_run_by_caller(self, topic: str) -> bool:
+        """Whether the policy in force says that who submits such a job does the work itself."""
+        snapshot = self.policy.snapshot
+        return snapshot is not None and snapshot.is_run_by_caller(topic)

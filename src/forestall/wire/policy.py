@@ -1,0 +1,49 @@
+"""Policies that were in force, as JSON: their history, and the content that is kept of each."""
+
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Any
+
+from forestall.ports.entries import Activation, KeptPolicy
+from forestall.wire.compat import iso_time
+
+
+def activation_object(activation: Activation, *, in_force: bool) -> dict[str, Any]:
+    """One row of the history of policies in force."""
+    return {
+        "id": activation.digest,
+        "digest": activation.digest,
+        "created_at": iso_time(activation.activated_at_us),
+        "rule_count": activation.rule_count,
+        "bundle_ids": list(activation.names),
+        "in_force": in_force,
+        "activated_by": activation.actor,
+    }
+
+
+def kept_policy_object(
+    digest: str,
+    kept: KeptPolicy,
+    activations: Sequence[Activation],
+    *,
+    kept_at_us: int,
+    in_force: bool,
+) -> dict[str, Any]:
+    """The content of a policy, and when it came into force by whom, newest first.
+
+    Files are named without their folders: where a policy lies on a server is nobody's business.
+    """
+    return {
+        "id": digest,
+        "digest": digest,
+        "created_at": iso_time(kept_at_us),
+        "created_by": kept.kept_by,
+        "in_force": in_force,
+        "activations": [
+            {"activated_at": iso_time(each.activated_at_us), "activated_by": each.actor}
+            for each in activations
+        ],
+        "files": [
+            {"name": PurePath(file.source).name, "content": file.text} for file in kept.files
+        ],
+    }
