@@ -14,10 +14,10 @@ from urllib.parse import unquote
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from forestall.audit.chain import Link
-from forestall.control.keys import NewKey, create_key
+from forestall.control.keys import create_key
 from forestall.control.plane import Plane
 from forestall.control.publish import activate
-from forestall.identity.credentials import WorkerGrant
+from forestall.identity.credentials import NewKey, WorkerGrant
 from forestall.identity.roles import Role
 from forestall.ports.change import Change, Receipt
 from forestall.ports.store import Store

@@ -13,6 +13,7 @@ from forestall.control.plane import Plane, instant
 from forestall.control.records import SALT_BYTES, output_checked
 from forestall.errors import UnavailableError
 from forestall.identity.credentials import Subject
+from forestall.jobs.checked_output import CheckedContent
 from forestall.jobs.job import Job, OutputCheck, original_digest, stored_request
 from forestall.limits import FINDINGS_KEPT_MAX, SCAN_FINDINGS_MAX
 from forestall.output.clean import clean_copy
@@ -34,13 +35,10 @@ class PolicyMovedError(UnavailableError):
     code, http_status = "policy_moved", 503
 
 
-class Checked(msgspec.Struct, frozen=True, kw_only=True):
-    """A result after its check. `released` is what everybody gets; None: nobody gets anything."""
+class CheckedResult(CheckedContent, frozen=True, kw_only=True):
+    """The result of a job after its check, and what is kept of it beside the job."""
 
-    check: OutputCheck
     snapshot: Snapshot | None  # under which; another one in force wants another check
-    released: bytes | None
-    findings: tuple[Finding, ...] = ()
     entry: OutputEntry | None = None
 
 
@@ -52,7 +50,7 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
 
 
-async def check_result(plane: Plane, job: Job, result: bytes) -> Checked:
+async def check_result(plane: Plane, job: Job, result: bytes) -> CheckedResult:
     """The verdict on what a job answered, and the copy that may be read.
 
     Raises ScannerBusyError, StoreUnavailableError; then there is no verdict.
@@ -77,7 +75,7 @@ async def check_result(plane: Plane, job: Job, result: bytes) -> Checked:
     if withheld or looked.findings:
         sealed = plane.output.seal(salt + result, bound_to=bound_to(job)) if withheld else None
         entry = output_entry(job, check, looked.findings, sealed)
-    return Checked(
+    return CheckedResult(
         check=check,
         snapshot=snapshot,
         released=looked.released,
@@ -88,7 +86,7 @@ async def check_result(plane: Plane, job: Job, result: bytes) -> Checked:
 
 async def check_content(
     plane: Plane, subject: Subject, request: Request, content: bytes, *, is_json: bool
-) -> Checked:
+) -> CheckedContent:
     """The verdict on a content that the caller itself releases or withholds; leaves a record
     without the content. Raises ScannerBusyError, StoreUnavailableError."""
     snapshot = plane.snapshot
@@ -103,9 +101,7 @@ async def check_content(
     )
     await plane.commit(Change(records=(record,)))
     count_checked(plane, subject.tenant, check)
-    return Checked(
-        check=check, snapshot=snapshot, released=looked.released, findings=looked.findings
-    )
+    return CheckedContent(check=check, released=looked.released, findings=looked.findings)
 
 
 def _check(
