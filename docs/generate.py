@@ -24,10 +24,10 @@ from forestall.identity.roles import PERMISSIONS, Permission, Role
 from forestall.jobs.job import DecisionRecord, Job, JobState, Stage
 from forestall.jobs.lifecycle import MOVES, diagram
 from forestall.policy.cache import DecisionCache
-from forestall.policy.explain import Explanation
+from forestall.policy.explanation import Explanation
 from forestall.policy.request import Request
 from forestall.policy.rules import Decision, Effect, Match
-from forestall.projections.log_reader import SHOWN
+from forestall.ports.log_entry import VISIBILITIES
 from forestall.server.api import ENDPOINTS
 from forestall.server.http import Endpoint
 from forestall.server.metrics import Metrics
@@ -362,7 +362,7 @@ def _stream_events() -> str:
             _code(shown.event),
             _code(shown.permission),
         )
-        for kind, shown in SHOWN.items()
+        for kind, shown in VISIBILITIES.items()
     ]
     return _table(("record", "event", "permission"), rows)
 

@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from forestall.audit.chain import Link
 from forestall.control.follow_log import load_entries
-from forestall.control.keys import NewKey, create_key
+from forestall.control.keys import create_key
 from forestall.control.plane import Plane
 from forestall.control.publish import publish
-from forestall.identity.credentials import WorkerGrant
+from forestall.identity.credentials import NewKey, WorkerGrant
 from forestall.identity.roles import Role
 from forestall.ports.change import Change, Receipt
 from forestall.ports.entries import Kind

@@ -72,7 +72,7 @@ def test_no_room_is_a_drawer() -> None:
 
 def test_only_the_gate_evaluates() -> None:
     """control/gate.py is the plane's only caller of the evaluator (STYLE 3)."""
-    asking = ("policy.evaluate import", "cache.evaluate(", "policy import evaluate")
+    asking = ("policy.evaluator import", "cache.evaluate(", "policy import evaluate")
     callers = [
         _id(path)
         for path in SOURCES

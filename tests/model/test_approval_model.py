@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from forestall.control.approve import Said, approve, reject
+from forestall.control.approve import approve, reject
 from forestall.control.cancel import cancel
 from forestall.control.dispatch import dispatch_one
 from forestall.control.expire import tick
 from forestall.control.follow_log import load_entries
-from forestall.control.keys import NewKey, authenticate, create_key, revoke_key
+from forestall.control.keys import authenticate, create_key, revoke_key
 from forestall.control.plane import Plane
 from forestall.control.publish import compile_files, publish
 from forestall.control.recover import recover, take_back
@@ -27,9 +27,10 @@ from forestall.control.repair import ask_again
 from forestall.control.submit import submit
 from forestall.control.verify import verify_log
 from forestall.errors import ForestallError
-from forestall.identity.credentials import Subject
+from forestall.identity.credentials import NewKey, Subject
 from forestall.identity.roles import Role
 from forestall.jobs import approval as approvals
+from forestall.jobs.approval import VoteRequest
 from forestall.jobs.job import Job, Submission
 from forestall.ports.change import Change, Receipt
 from forestall.ports.store import JobView
@@ -147,10 +148,10 @@ class World:
     # -- what can happen; each is one verb --
 
     async def approve(self, who: str) -> None:
-        await approve(self.plane, self.people[who], self.job_id, Said())
+        await approve(self.plane, self.people[who], self.job_id, VoteRequest())
 
     async def reject(self) -> None:
-        await reject(self.plane, self.people["bob"], self.job_id, Said())
+        await reject(self.plane, self.people["bob"], self.job_id, VoteRequest())
 
     async def cancel(self) -> None:
         await cancel(self.plane, self.people["agent"], self.job_id)

@@ -7,12 +7,12 @@ import msgspec
 
 from forestall.control.cancel import cancel
 from forestall.control.dead_letters import dismiss, retry
-from forestall.control.keys import NewKey, authenticate, create_key, revoke_key
+from forestall.control.keys import authenticate, create_key, revoke_key
 from forestall.control.remediate import remediate
 from forestall.control.submit import Submitted, submit
 from forestall.control.worker_credentials import issue_worker, revoke_worker
 from forestall.errors import ForestallError, UnavailableError
-from forestall.identity.credentials import WorkerGrant
+from forestall.identity.credentials import NewKey, WorkerGrant
 from forestall.identity.roles import Role
 from forestall.jobs.job import Budget, Job, JobState, Priority, Submission
 from tests.sim.doors import read, resolve

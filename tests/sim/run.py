@@ -8,9 +8,9 @@ from random import Random
 
 import msgspec
 
-from forestall.control.keys import NewKey, create_key
+from forestall.control.keys import create_key
 from forestall.control.worker_credentials import issue_worker
-from forestall.identity.credentials import WorkerGrant
+from forestall.identity.credentials import NewKey, WorkerGrant
 from tests.sim import final, loop
 from tests.sim.agents import Agent, Operator
 from tests.sim.checks import Checks

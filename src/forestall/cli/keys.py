@@ -155,7 +155,8 @@ async def _create_local(
     groups: tuple[str, ...],
     expires_at_us: int | None,
 ) -> dict[str, Any]:
-    from forestall.control.keys import NewKey, create_key
+    from forestall.control.keys import create_key
+    from forestall.identity.credentials import NewKey
     from forestall.wire.keys import key_object
 
     wanted = NewKey(

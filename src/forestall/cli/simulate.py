@@ -78,7 +78,7 @@ def _offline(verb: str, path: Path, body: bytes, tenant: str) -> dict[str, Any]:
     from forestall.control.plane import instant
     from forestall.control.publish import compile_files
     from forestall.jobs.job import job_hash
-    from forestall.policy.explain import explain as explain_policy
+    from forestall.policy.explainer import explain as explain_policy
     from forestall.policy.output_verdict import SWITCHED_ON_BY
     from forestall.server.files import read_policy_files
     from forestall.wire.decisions import check_answer, explain_object

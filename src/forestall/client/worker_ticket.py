@@ -7,10 +7,9 @@ import base64
 import binascii
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from forestall.client import worker_job
 from forestall.errors import ForbiddenError, InvalidRequestError
@@ -18,6 +17,10 @@ from forestall.jobs.job import Budget, Job, JobState, Payload, Priority, stored_
 from forestall.jobs.ticket import Ticket, TicketError, verify_ticket
 from forestall.policy.request import ToolCall
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+KEY_BYTES = 32  # of an Ed25519 public key
 ATTEMPTS_REMEMBERED_MAX = 200_000  # about 30 MB; at 5,000 jobs/s a lease of 30 s needs 150,000
 MAY_RUN = ("allow", "allow_with_constraints")
 
@@ -80,18 +83,27 @@ def decode_delivered(raw: bytes | msgspec.Raw) -> Delivered:
         raise worker_job.Failure(TicketError.code, message) from cause
 
 
-def _public_keys(texts: Iterable[str]) -> list[Ed25519PublicKey]:
-    """Keys from their base64url texts. Raises InvalidRequestError."""
+def _raw_keys(texts: Iterable[str]) -> list[bytes]:
+    """Public keys from their base64url texts. Raises InvalidRequestError."""
     keys = []
     for text in texts:
         try:
             raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-            keys.append(Ed25519PublicKey.from_public_bytes(raw))
-        except (binascii.Error, ValueError) as cause:
+        except (binascii.Error, ValueError):
+            raw = b""
+        if len(raw) != KEY_BYTES:
             raise InvalidRequestError(
-                f"`{text[:80]}` is not a ticket key: 32 bytes in base64url"
-            ) from cause
+                f"`{text[:80]}` is not a ticket key: {KEY_BYTES} bytes in base64url"
+            )
+        keys.append(raw)
     return keys
+
+
+def _public_keys(raw_keys: Iterable[bytes]) -> "list[Ed25519PublicKey]":
+    # Heavy, so it waits for the first ticket.
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    return [Ed25519PublicKey.from_public_bytes(raw) for raw in raw_keys]
 
 
 class Checker:
@@ -101,14 +113,15 @@ class Checker:
         """Without keys those that `pin` is told first. Raises InvalidRequestError."""
         self._worker_id = worker_id
         self._texts = tuple(keys)
-        self._keys = _public_keys(keys)
+        self._raw_keys = _raw_keys(keys)
+        self._keys: list[Ed25519PublicKey] | None = None  # made when the first ticket comes
         self._seen: dict[tuple[str, int], int] = {}  # attempt → when its ticket expires (µs)
 
     def pin(self, named: Sequence[str]) -> None:
         """The control plane names its keys. The first time they are trusted, unless some were
         given; then one of the trusted must be among them. Raises TicketKeysError."""
         if not self._texts:
-            self._keys = _public_keys(named)
+            self._raw_keys, self._keys = _raw_keys(named), None
             self._texts = tuple(named)
         if not set(self._texts) & set(named):
             raise TicketKeysError(
@@ -121,6 +134,8 @@ class Checker:
 
         Raises Failure, to be answered: nothing was run.
         """
+        if self._keys is None:
+            self._keys = _public_keys(self._raw_keys)
         try:
             job, ticket = checked(
                 given, self._keys, worker_id=self._worker_id, tenant=tenant, now_us=now_us
@@ -149,7 +164,7 @@ def _failure(error: TicketError) -> worker_job.Failure:
 
 def checked(
     given: Delivered,
-    keys: Iterable[Ed25519PublicKey],
+    keys: "Iterable[Ed25519PublicKey]",
     *,
     worker_id: str,
     tenant: str,

@@ -1,29 +1,17 @@
 """How the approvals of a tenant went: read from the store page by page, within a bound."""
 
-import msgspec
-
 from forestall.control.plane import Plane
 from forestall.control.read import list_jobs
 from forestall.identity.credentials import Subject
-from forestall.jobs.approval_stats import GroupBy, Tally, tally
+from forestall.jobs.approval_stats import ApprovalAnalytics, GroupBy, tally
 from forestall.jobs.job import Job
 from forestall.limits import ANALYTICS_APPROVALS_MAX, PAGE_ITEMS_MAX
 from forestall.ports.store import JobCursor, JobFilter
 
 
-class Analytics(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked in a window of time and how it went. `truncated`: only its newest part."""
-
-    since_us: int
-    until_us: int
-    whole: Tally
-    groups: dict[str, Tally]
-    truncated: bool
-
-
 async def approval_analytics(
     plane: Plane, subject: Subject, *, since_us: int, until_us: int, group_by: GroupBy | None
-) -> Analytics:
+) -> ApprovalAnalytics:
     """Over what was asked from `since_us` on and before `until_us`."""
     wanted = JobFilter(tenant=subject.tenant, asked=True)
     found: list[Job] = []
@@ -40,6 +28,6 @@ async def approval_analytics(
             truncated = after is not None
             break
     whole, groups = tally(found, group_by)
-    return Analytics(
+    return ApprovalAnalytics(
         since_us=since_us, until_us=until_us, whole=whole, groups=groups, truncated=truncated
     )

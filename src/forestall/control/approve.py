@@ -17,7 +17,14 @@ from forestall.control.read import JobNotFoundError
 from forestall.control.records import SALT_BYTES, approval_refused
 from forestall.errors import ConflictError, ForbiddenError, ForestallError
 from forestall.identity.credentials import Subject
-from forestall.jobs.approval import Approval, ApprovalStatus, Vote, drift, terms_of
+from forestall.jobs.approval import (
+    Approval,
+    ApprovalStatus,
+    Vote,
+    VoteRequest,
+    drift,
+    terms_of,
+)
 from forestall.jobs.job import Job, JobState, result_digest, stored_job_hash, stored_request
 from forestall.jobs.lifecycle import Event
 from forestall.policy.rules import Effect
@@ -76,15 +83,6 @@ class HashRequiredError(ConflictError):
     code, http_status = "approval_hash_required", 409
 
 
-class Said(msgspec.Struct, frozen=True, kw_only=True):
-    """What an approver sends. Hash and snapshot are those that they were shown."""
-
-    job_hash: str = ""
-    policy_snapshot: str = ""
-    reason: str = ""
-    note: str = ""
-
-
 class Resolved(msgspec.Struct, frozen=True):
     """The job after the vote; `repeated` when this person had said the same before."""
 
@@ -92,7 +90,7 @@ class Resolved(msgspec.Struct, frozen=True):
     repeated: bool = False
 
 
-async def approve(plane: Plane, subject: Subject, job_id: str, said: Said) -> Resolved:
+async def approve(plane: Plane, subject: Subject, job_id: str, said: VoteRequest) -> Resolved:
     """Count one yes; with enough of them the job is queued, or ends where its caller runs it.
 
     Raises the errors above, JobNotFoundError, PolicyUnavailableError, StoreUnavailableError.
@@ -100,13 +98,13 @@ async def approve(plane: Plane, subject: Subject, job_id: str, said: Said) -> Re
     return await _vote(plane, subject, job_id, said, approves=True)
 
 
-async def reject(plane: Plane, subject: Subject, job_id: str, said: Said) -> Resolved:
+async def reject(plane: Plane, subject: Subject, job_id: str, said: VoteRequest) -> Resolved:
     """One no is enough. Raises as `approve`; who asked may withdraw the job by cancelling it."""
     return await _vote(plane, subject, job_id, said, approves=False)
 
 
 async def _vote(
-    plane: Plane, subject: Subject, job_id: str, said: Said, *, approves: bool
+    plane: Plane, subject: Subject, job_id: str, said: VoteRequest, *, approves: bool
 ) -> Resolved:
     for attempt in range(_TRIES):
         view = await read_asked(plane, subject, job_id)
@@ -184,7 +182,7 @@ def _require_eligible(plane: Plane, job: Job, subject: Subject, *, approves: boo
     )
 
 
-def _require_shown(plane: Plane, job: Job, said: Said, *, approves: bool) -> None:
+def _require_shown(plane: Plane, job: Job, said: VoteRequest, *, approves: bool) -> None:
     """What the approver was shown is what is asked."""
     approval = asked_approval(job)
     if said.job_hash:
@@ -209,7 +207,7 @@ def _same(sent: str, wanted: str) -> bool:
 
 
 async def _resolve(
-    plane: Plane, subject: Subject, view: JobView, said: Said, *, approves: bool
+    plane: Plane, subject: Subject, view: JobView, said: VoteRequest, *, approves: bool
 ) -> Job:
     job, now_us = view.job, plane.clock.now_us()
     approval = asked_approval(job)

@@ -13,6 +13,7 @@ from forestall.control.plane import Plane, instant
 from forestall.control.records import SALT_BYTES, output_checked
 from forestall.errors import UnavailableError
 from forestall.identity.credentials import Subject
+from forestall.jobs.checked_output import CheckedContent
 from forestall.jobs.job import Job, OutputCheck, original_digest, stored_request
 from forestall.limits import FINDINGS_KEPT_MAX, SCAN_FINDINGS_MAX
 from forestall.output.clean import clean_copy
@@ -35,13 +36,10 @@ class PolicyMovedError(UnavailableError):
     code, http_status = "policy_moved", 503
 
 
-class Checked(msgspec.Struct, frozen=True, kw_only=True):
-    """A result after its check. `released` is what everybody gets; None: nobody gets anything."""
+class CheckedResult(CheckedContent, frozen=True, kw_only=True):
+    """The result of a job after its check, and what is kept of it beside the job."""
 
-    check: OutputCheck
     snapshot: Snapshot | None  # under which; another one in force wants another check
-    released: bytes | None
-    findings: tuple[Finding, ...] = ()
     entry: OutputEntry | None = None
     original: RegistryEntry | None = None  # sealed, of what was not released
 
@@ -54,7 +52,7 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
 
 
-async def check_result(plane: Plane, job: Job, result: bytes) -> Checked:
+async def check_result(plane: Plane, job: Job, result: bytes) -> CheckedResult:
     """The verdict on what a job answered, and the copy that may be read.
 
     Raises ScannerBusyError, StoreUnavailableError; then there is no verdict.
@@ -81,7 +79,7 @@ async def check_result(plane: Plane, job: Job, result: bytes) -> Checked:
     if withheld:
         sealed = plane.output.seal(salt + result, bound_to=bound_to(job))
         original = _original(job, check, sealed) if sealed is not None else None
-    return Checked(
+    return CheckedResult(
         check=check,
         snapshot=snapshot,
         released=looked.released,
@@ -104,7 +102,7 @@ def _original(job: Job, check: OutputCheck, sealed: Sealed) -> RegistryEntry:
 
 async def check_content(
     plane: Plane, subject: Subject, request: Request, content: bytes, *, is_json: bool
-) -> Checked:
+) -> CheckedContent:
     """The verdict on a content that the caller itself releases or withholds; leaves a record
     without the content. Raises ScannerBusyError, StoreUnavailableError."""
     snapshot = plane.snapshot
@@ -119,9 +117,7 @@ async def check_content(
     )
     await plane.commit(Change(records=(record,)))
     count_checked(plane, check)
-    return Checked(
-        check=check, snapshot=snapshot, released=looked.released, findings=looked.findings
-    )
+    return CheckedContent(check=check, released=looked.released, findings=looked.findings)
 
 
 def _check(

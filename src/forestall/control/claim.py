@@ -3,13 +3,14 @@
 A claim is a dispatch: the gate decides again, and an approval is consumed by it.
 """
 
-from forestall.control.dispatch import Dispatched, dispatch_one
+from forestall.control.dispatch import dispatch_one
 from forestall.control.plane import Plane
 from forestall.control.read import read_job
 from forestall.errors import ConflictError, ForbiddenError
 from forestall.identity.credentials import Subject, caller_name
 from forestall.jobs.lifecycle import WAITING
 from forestall.jobs.schedule import entry_of
+from forestall.jobs.worker import DispatchedJob
 
 
 class NotClaimableError(ConflictError):
@@ -19,7 +20,7 @@ class NotClaimableError(ConflictError):
     code, http_status = "not_claimable", 409
 
 
-async def claim(plane: Plane, subject: Subject, job_id: str) -> Dispatched:
+async def claim(plane: Plane, subject: Subject, job_id: str) -> DispatchedJob:
     """Take one's own job. Raises JobNotFoundError, ForbiddenError, NotClaimableError."""
     job = (await read_job(plane, subject, job_id)).job
     if job.principal != subject.principal:

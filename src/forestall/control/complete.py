@@ -11,7 +11,7 @@ import msgspec
 
 from forestall.control.check_output import (
     OUTPUT_QUARANTINED,
-    Checked,
+    CheckedResult,
     PolicyMovedError,
     check_result,
     clean_texts,
@@ -27,6 +27,7 @@ from forestall.identity.credentials import Subject, holder_name
 from forestall.jobs.attempts import may_retry, retry_delay_us
 from forestall.jobs.job import Job, result_digest
 from forestall.jobs.lifecycle import HELD_BY_WORKER, Event
+from forestall.jobs.worker import WorkerAnswer
 from forestall.limits import RESULT_BYTES_MAX
 from forestall.policy.snapshot import Snapshot
 from forestall.ports.change import Change, Put, PutEntry, PutOutput
@@ -56,25 +57,8 @@ class NotThisWorkerError(ForbiddenError):
     code, http_status = "worker_mismatch", 403
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of an attempt. `result` is JSON; without an error the attempt succeeded.
-
-    `retryable` says that nothing was done, or that doing it again does no harm.
-    """
-
-    result: bytes = b"null"
-    error_code: str = ""
-    error_message: str = ""
-    retryable: bool = False
-
-    @property
-    def failed(self) -> bool:
-        """The attempt failed."""
-        return bool(self.error_code)
-
-
 async def complete(
-    plane: Plane, subject: Subject, job_id: str, lease_id: str, answer: Answer
+    plane: Plane, subject: Subject, job_id: str, lease_id: str, answer: WorkerAnswer
 ) -> Job:
     """End an attempt; nothing of the answer can be read before its verdict is committed with it.
 
@@ -83,7 +67,7 @@ async def complete(
     """
     job = await require_lease(plane, subject, job_id, lease_id, what="complete")
     _keep_lease(plane, job)
-    checked: Checked | None = None
+    checked: CheckedResult | None = None
     cleaned: _Cleaned | None = None
     for attempt in range(_TRIES):
         # Under the policy in force now: the one that dispatched it may be another.
@@ -119,11 +103,11 @@ async def complete(
 class _Cleaned(msgspec.Struct, frozen=True):
     """A failure as it may be shown, and under which snapshot."""
 
-    answer: Answer
+    answer: WorkerAnswer
     snapshot: Snapshot | None
 
 
-async def _cleaned(plane: Plane, job: Job, answer: Answer) -> _Cleaned:
+async def _cleaned(plane: Plane, job: Job, answer: WorkerAnswer) -> _Cleaned:
     snapshot = plane.snapshot
     code, message = await clean_texts(plane, job, (answer.error_code, answer.error_message))
     same = code == answer.error_code
@@ -225,7 +209,7 @@ def _result_bytes_max(job: Job) -> int:
     return RESULT_BYTES_MAX if bound is None else min(RESULT_BYTES_MAX, bound)
 
 
-def _too_large(job: Job, answer: Answer, allowed: int) -> Move:
+def _too_large(job: Job, answer: WorkerAnswer, allowed: int) -> Move:
     assert job.lease is not None
     return Move(
         job=job,
@@ -238,7 +222,7 @@ def _too_large(job: Job, answer: Answer, allowed: int) -> Move:
     )
 
 
-def _succeeded(job: Job, checked: Checked) -> Move:
+def _succeeded(job: Job, checked: CheckedResult) -> Move:
     assert job.lease is not None
     check, released = checked.check, checked.released
     fields: dict[str, Any] = {"output": check}
@@ -257,7 +241,7 @@ def _succeeded(job: Job, checked: Checked) -> Move:
     )
 
 
-def _kept(checked: Checked) -> tuple[Put, ...]:
+def _kept(checked: CheckedResult) -> tuple[Put, ...]:
     """What is kept beside the job: the findings, and the sealed original of what was withheld."""
     puts: list[Put] = []
     if checked.entry is not None:
@@ -267,7 +251,7 @@ def _kept(checked: Checked) -> tuple[Put, ...]:
     return tuple(puts)
 
 
-def _failed(plane: Plane, job: Job, answer: Answer, *, now_us: int) -> Move:
+def _failed(plane: Plane, job: Job, answer: WorkerAnswer, *, now_us: int) -> Move:
     assert job.lease is not None
     fields: dict[str, Any] = {
         "failure_code": answer.error_code,

@@ -34,6 +34,7 @@ from forestall.jobs.job import (
 from forestall.jobs.lifecycle import WAITING, Event
 from forestall.jobs.schedule import Entry
 from forestall.jobs.ticket import Ticket
+from forestall.jobs.worker import DispatchedJob
 from forestall.policy.request import Request
 from forestall.policy.rules import Decision, Effect
 from forestall.ports.change import Precondition
@@ -47,22 +48,13 @@ SUBMITTER_REVOKED, JOB_CHANGED = "submitter_revoked", "job_changed"
 _OWN_CODES = (SUBMITTER_REVOKED, JOB_CHANGED)
 
 
-class Dispatched(msgspec.Struct, frozen=True):
-    """What a worker is handed. `expires_at_us`: when the lease ends unless it is renewed."""
-
-    job: Job
-    payload: bytes
-    ticket: str
-    expires_at_us: int
-
-
-async def dispatch(plane: Plane, session: Session, *, limit: int) -> list[Dispatched]:
+async def dispatch(plane: Plane, session: Session, *, limit: int) -> list[DispatchedJob]:
     """Up to `limit` jobs for a worker, each allowed now and durable as DISPATCHED to it.
 
     None for a worker whose credential ended while it waited. Raises StoreUnavailableError when
     nothing could be dispatched because of the store.
     """
-    given: list[Dispatched] = []
+    given: list[DispatchedJob] = []
     key = plane.keys.by_id(session.key_id)
     if key is None or not key.usable(plane.clock.now_us()):
         return given
@@ -76,7 +68,7 @@ async def dispatch(plane: Plane, session: Session, *, limit: int) -> list[Dispat
         for outcome in await asyncio.gather(
             *(dispatch_one(plane, session.id, entry) for entry in entries), return_exceptions=True
         ):
-            if isinstance(outcome, Dispatched):
+            if isinstance(outcome, DispatchedJob):
                 given.append(outcome)
             elif isinstance(outcome, UnavailableError):
                 failures.append(outcome)
@@ -88,7 +80,9 @@ async def dispatch(plane: Plane, session: Session, *, limit: int) -> list[Dispat
             raise failures[0]
 
 
-async def _standing(plane: Plane, session: Session, given: list[Dispatched]) -> list[Dispatched]:
+async def _standing(
+    plane: Plane, session: Session, given: list[DispatchedJob]
+) -> list[DispatchedJob]:
     """What may still leave for the worker: much can have changed since each was decided.
 
     When this returns a job, the policy and both credentials are those it was decided under.
@@ -134,7 +128,7 @@ def _pick(plane: Plane, session: Session, wanted: int) -> list[Entry]:
     return entries
 
 
-async def dispatch_one(plane: Plane, taker: str, entry: Entry) -> Dispatched | None:
+async def dispatch_one(plane: Plane, taker: str, entry: Entry) -> DispatchedJob | None:
     """Decide one picked job and commit what follows; None when it does not go to `taker` now."""
     try:
         view = await plane.store.job(entry.lane.tenant, entry.job_id)  # load
@@ -160,7 +154,9 @@ async def dispatch_one(plane: Plane, taker: str, entry: Entry) -> Dispatched | N
     return given
 
 
-async def _decide_one(plane: Plane, taker: str, entry: Entry, view: JobView) -> Dispatched | None:
+async def _decide_one(
+    plane: Plane, taker: str, entry: Entry, view: JobView
+) -> DispatchedJob | None:
     job, now_us = view.job, plane.clock.now_us()
     if job.deadline_at_us and now_us >= job.deadline_at_us:
         await commit_move(plane, deadline_passed(job), now_us=now_us)
@@ -303,7 +299,7 @@ _UNHELD: Mapping[str, Any] = {
 
 def _with_ticket(
     plane: Plane, job: Job, payload: bytes, record: DecisionRecord, *, now_us: int
-) -> Dispatched:
+) -> DispatchedJob:
     assert job.lease is not None
     expires_at_us = now_us + plane.lease_us
     ticket = Ticket(
@@ -320,7 +316,7 @@ def _with_ticket(
         expires_at_us=expires_at_us,
         constraints=record.constraints,
     )
-    return Dispatched(job, payload, plane.signer.ticket(ticket), expires_at_us)
+    return DispatchedJob(job, payload, plane.signer.ticket(ticket), expires_at_us)
 
 
 async def _stop(

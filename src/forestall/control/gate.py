@@ -12,8 +12,9 @@ from forestall.jobs.job import Stage
 from forestall.limits import INSPECT_INLINE_BYTES_MAX
 from forestall.policy.cache import cache_key
 from forestall.policy.compile import Snapshot
-from forestall.policy.evaluate import evaluate
-from forestall.policy.explain import Explanation, explain
+from forestall.policy.evaluator import evaluate
+from forestall.policy.explainer import explain
+from forestall.policy.explanation import Explanation
 from forestall.policy.request import Request
 from forestall.policy.rules import Decision, Effect
 

@@ -10,8 +10,8 @@ from forestall.errors import ConflictError, InvalidRequestError, NotFoundError, 
 from forestall.identity.credentials import (
     PREFIX_CHARS,
     ApiKey,
+    NewKey,
     Subject,
-    WorkerGrant,
     key_hash,
     key_matches,
     key_text,
@@ -40,18 +40,6 @@ class KeyInvalidError(InvalidRequestError):
     """The key cannot be made as asked: name, role or expiry is wrong."""
 
     code, http_status = "AUTH_KEY_INVALID", 400
-
-
-class NewKey(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked of a new key. Without a principal the name is the principal."""
-
-    tenant: str
-    name: str
-    role: Role
-    principal: str = ""
-    expires_at_us: int | None = None
-    groups: tuple[str, ...] = ()
-    worker: WorkerGrant | None = None  # exactly for the role `worker`
 
 
 async def create_key(

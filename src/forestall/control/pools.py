@@ -7,20 +7,14 @@ import msgspec
 from forestall.audit.record import Value
 from forestall.control.plane import Plane
 from forestall.control.registry_entries import drop_entry, fields, put_entry, require_room
-from forestall.errors import ConflictError, InvalidRequestError, NotFoundError
+from forestall.errors import ConflictError, NotFoundError
 from forestall.identity.credentials import Subject
-from forestall.jobs.registry import Pool, PoolStatus, problem_of_pool
+from forestall.jobs.registry import Pool, PoolInvalidError, PoolLoad, PoolStatus, problem_of_pool
 from forestall.limits import DRAIN_SECONDS_MAX, POOLS_PER_TENANT_MAX
 from forestall.ports.entries import Kind
 from forestall.ports.store import PreconditionFailedError
 from forestall.projections.registry import Known
 from forestall.projections.worker_sessions import Session
-
-
-class PoolInvalidError(InvalidRequestError):
-    """The pool cannot be declared, changed or drained as asked: a field is wrong."""
-
-    code, http_status = "POOL_INVALID_CONFIG", 400
 
 
 class PoolNotFoundError(NotFoundError):
@@ -45,17 +39,6 @@ class PoolInUseError(ConflictError):
     """Topics or workers name the pool; `force=true` ends it all the same, and its topics wait."""
 
     code, http_status = "POOL_IN_USE", 409
-
-
-class PoolLoad(msgspec.Struct, frozen=True, kw_only=True):
-    """A pool and what goes on in it now."""
-
-    pool: Pool
-    status: PoolStatus
-    topics: tuple[str, ...]
-    workers: tuple[str, ...]
-    active_jobs: int
-    capacity: int
 
 
 def list_pools(plane: Plane, tenant: str) -> list[PoolLoad]:

@@ -21,6 +21,7 @@ from forestall.control.read import read_job
 from forestall.control.records import SALT_BYTES, output_refused
 from forestall.errors import ConflictError, ForbiddenError, ForestallError, InvalidRequestError
 from forestall.identity.credentials import Subject, holder_name
+from forestall.jobs.checked_output import FindingPreview, QuarantinePreview
 from forestall.jobs.job import Job, JobState, original_digest, result_digest
 from forestall.jobs.lifecycle import Event
 from forestall.limits import APPROVAL_NOTE_CHARS_MAX, CONTEXT_CHARS, FINDINGS_KEPT_MAX
@@ -55,33 +56,19 @@ class OriginalGoneError(ConflictError):
     code, http_status = "output_original_gone", 409
 
 
-class Shown(msgspec.Struct, frozen=True):
-    """A finding as it may be shown, with what stands round it, masked too."""
-
-    finding: Finding
-    context: str = ""
-
-
-class Inspected(msgspec.Struct, frozen=True, kw_only=True):
-    """The check of a job's result, for whoever may read the job."""
-
-    job: Job
-    findings: tuple[Shown, ...]
-    sealed: bool
-    result: bytes | None  # what was released, if anything was
-
-
-async def inspect(plane: Plane, subject: Subject, job_id: str, *, context: bool) -> Inspected:
+async def inspect(
+    plane: Plane, subject: Subject, job_id: str, *, context: bool
+) -> QuarantinePreview:
     """What the check of a result found. With `context`, what stands round the findings of a
     withheld one, without anything that any detector finds. Raises JobNotFoundError."""
     job = (await read_job(plane, subject, job_id)).job
     entry = await plane.store.output(job.tenant, job.id)
     kept = await _kept_original(plane, job)
-    findings = tuple(Shown(each) for each in _findings(entry))
+    findings = tuple(FindingPreview(each) for each in _findings(entry))
     result = await plane.store.result(job.tenant, job.id)
     if context and kept is not None and findings:
         findings = await _in_context(plane, job, findings, kept)
-    return Inspected(
+    return QuarantinePreview(
         job=job,
         findings=findings,
         sealed=kept is not None,
@@ -100,8 +87,8 @@ async def _kept_original(plane: Plane, job: Job) -> RegistryEntry | None:
 
 
 async def _in_context(
-    plane: Plane, job: Job, plain: tuple[Shown, ...], kept: RegistryEntry
-) -> tuple[Shown, ...]:
+    plane: Plane, job: Job, plain: tuple[FindingPreview, ...], kept: RegistryEntry
+) -> tuple[FindingPreview, ...]:
     """Findings with their surroundings, out of the sealed original; none of a scan that is not
     whole, since what it did not see must not be shown."""
     try:
@@ -114,7 +101,7 @@ async def _in_context(
     text = original.decode("utf-8", "replace")
     found = sorted(looked.findings, key=lambda each: (each.start, each.end))
     return tuple(
-        Shown(each, _surroundings(text, each, found)) for each in found[:FINDINGS_KEPT_MAX]
+        FindingPreview(each, _surroundings(text, each, found)) for each in found[:FINDINGS_KEPT_MAX]
     )
 
 

@@ -6,7 +6,7 @@ from forestall.control.gate import Asked, rehearse, rehearse_explained
 from forestall.control.plane import Plane
 from forestall.identity.credentials import Subject
 from forestall.jobs.job import Submission, job_hash
-from forestall.policy.explain import Explanation
+from forestall.policy.explanation import Explanation
 
 
 async def simulate(plane: Plane, subject: Subject, submission: Submission) -> Checked:

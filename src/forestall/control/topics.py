@@ -4,20 +4,14 @@ import msgspec
 
 from forestall.control.plane import Plane
 from forestall.control.registry_entries import drop_entry, fields, put_entry, require_room
-from forestall.errors import InvalidRequestError, NotFoundError
+from forestall.errors import NotFoundError
 from forestall.identity.credentials import Subject
-from forestall.jobs.registry import Topic, problem_of_topic
+from forestall.jobs.registry import Topic, TopicInvalidError, problem_of_topic
 from forestall.limits import TOPICS_PER_TENANT_MAX
 from forestall.ports.change import EntryUnchanged, Precondition
 from forestall.ports.entries import Kind
 
 WORKER_SILENT_US = 60_000_000  # a worker that was not heard of for so long is not counted
-
-
-class TopicInvalidError(InvalidRequestError):
-    """The topic cannot be declared as asked: a field is wrong, or names what is not there."""
-
-    code, http_status = "TOPIC_SCHEMA_VIOLATION", 400
 
 
 class TopicNotFoundError(NotFoundError):

@@ -10,9 +10,17 @@ import msgspec
 from forestall.audit.record import Record, Value
 from forestall.control.plane import Plane
 from forestall.control.records import SALT_BYTES, SYSTEM_ACTOR
-from forestall.errors import ConflictError, InvalidRequestError, NotFoundError
+from forestall.errors import ConflictError, NotFoundError
 from forestall.identity.credentials import Subject
-from forestall.jobs.webhook import Link, Mark, Webhook, problem_of_webhook, token_hash
+from forestall.jobs.webhook import (
+    DeclaredWebhook,
+    Link,
+    Mark,
+    Webhook,
+    WebhookInvalidError,
+    problem_of_webhook,
+    token_hash,
+)
 from forestall.limits import LINKS_MAX, WEBHOOKS_MAX, WEBHOOKS_PER_TENANT_MAX
 from forestall.ports.change import (
     Change,
@@ -27,12 +35,6 @@ from forestall.ports.store import PreconditionFailedError
 
 _TRIES = 16  # a delivery may be noted at the same instant
 _SWEPT_AT_ONCE = 200
-
-
-class WebhookInvalidError(InvalidRequestError):
-    """The webhook cannot be declared as asked: its URL may not be told, or a field is wrong."""
-
-    code, http_status = "webhook_invalid", 400
 
 
 class WebhookNotFoundError(NotFoundError):
@@ -53,15 +55,6 @@ class LinkNotFoundError(NotFoundError):
     code, http_status = "approval_link_not_found", 404
 
 
-class Declared(msgspec.Struct, frozen=True):
-    """A webhook as it became. `secret` only where it is a new one: it is shown once."""
-
-    webhook: Webhook
-    mark: Mark
-    new: bool
-    secret: str = ""
-
-
 def secret_of(plane: Plane, tenant: str, hook: Webhook) -> str:
     """What messages to a webhook are signed with."""
     return "whsec_" + plane.signer.secret(f"webhook\0{tenant}\0{hook.name}\0{hook.salt}")
@@ -69,7 +62,7 @@ def secret_of(plane: Plane, tenant: str, hook: Webhook) -> str:
 
 async def declare_webhook(
     plane: Plane, subject: Subject, wanted: Webhook, *, rotate: bool = False
-) -> Declared:
+) -> DeclaredWebhook:
     """Create or replace a webhook; a new one is told what happens from now on.
 
     Raises WebhookInvalidError, WebhooksFullError, PreconditionFailedError.
@@ -106,7 +99,7 @@ async def declare_webhook(
     secret = secret_of(plane, subject.tenant, hook) if fresh else ""
     told = plane.webhooks.mark(*name)
     assert told is not None, "a webhook and its mark are declared together"
-    return Declared(hook, told.value, known is None, secret)
+    return DeclaredWebhook(hook, told.value, known is None, secret)
 
 
 async def end_webhook(plane: Plane, subject: Subject, name: str) -> None:

@@ -5,10 +5,10 @@ What a worker may be offered stands with its credential, not with what the worke
 
 import msgspec
 
-from forestall.control.keys import NewKey, create_key, end_key, list_keys
+from forestall.control.keys import create_key, end_key, list_keys
 from forestall.control.plane import Plane
 from forestall.errors import ConflictError, InvalidRequestError, NotFoundError
-from forestall.identity.credentials import CALLER_PREFIX, ApiKey, WorkerGrant, require_name
+from forestall.identity.credentials import CALLER_PREFIX, ApiKey, NewKey, WorkerGrant, require_name
 from forestall.identity.roles import Role
 from forestall.policy.globs import GlobError, compile_globs
 from forestall.ports.store import PreconditionFailedError

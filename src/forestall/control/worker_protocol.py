@@ -4,11 +4,8 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 
-import msgspec
-
 from forestall.control.check_output import clean_texts
 from forestall.control.complete import NotThisWorkerError, record_refusal, require_lease
-from forestall.control.dispatch import Dispatched
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
 from forestall.control.recover import take_back
@@ -21,6 +18,7 @@ from forestall.errors import (
 from forestall.identity.credentials import Subject, WorkerGrant
 from forestall.jobs.job import Job, JobState
 from forestall.jobs.lifecycle import Event, IllegalStateError
+from forestall.jobs.worker import DispatchedJob, Heartbeat, LeaseLost, WorkerOffer
 from forestall.limits import WORKER_PARALLEL_MAX, WORKERS_PER_TENANT_MAX
 from forestall.policy.globs import GlobError, compile_globs
 from forestall.ports.store import PreconditionFailedError
@@ -34,33 +32,7 @@ class WorkerUnknownError(ConflictError):
     code, http_status = "worker_not_registered", 409
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker says of itself; it narrows the grant, never widens it."""
-
-    topics: tuple[str, ...] = ()
-    capabilities: tuple[str, ...] = ()
-    max_parallel: int = 1
-
-
-class Beat(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker says of one job that it runs."""
-
-    job_id: str
-    lease_id: str
-    started: bool = True  # False: it is kept for later and nothing of it was done
-    progress: str = ""
-    percent: int = 0
-
-
-class Lost(msgspec.Struct, frozen=True):
-    """A job that the worker must stop: it does not hold it any more."""
-
-    job_id: str
-    state: str
-    reason: str
-
-
-def register(plane: Plane, subject: Subject, worker_id: str, wanted: Wanted) -> Session:
+def register(plane: Plane, subject: Subject, worker_id: str, wanted: WorkerOffer) -> Session:
     """Take up a worker, in place of an earlier session of the same worker."""
     grant = _grant(subject, worker_id)
     if not 1 <= wanted.max_parallel <= WORKER_PARALLEL_MAX:
@@ -127,9 +99,9 @@ async def wait_for_work(plane: Plane, session: Session, *, seconds: float) -> No
         plane.workers.busy(session)
 
 
-async def beat(plane: Plane, session: Session, beats: Sequence[Beat]) -> list[Lost]:
+async def beat(plane: Plane, session: Session, beats: Sequence[Heartbeat]) -> list[LeaseLost]:
     """Renew the leases of the jobs named; those that the worker must stop instead."""
-    lost: list[Lost] = []
+    lost: list[LeaseLost] = []
     begun: list[Job] = []
     told: list[tuple[Held, str]] = []
     now_us = plane.clock.now_us()
@@ -175,12 +147,14 @@ async def renew(plane: Plane, subject: Subject, job_id: str, lease_id: str) -> t
     return job, expires_at_us
 
 
-async def _lost(plane: Plane, session: Session, said: Beat) -> Lost:
+async def _lost(plane: Plane, session: Session, said: Heartbeat) -> LeaseLost:
     view = await plane.store.job(session.tenant, said.job_id)
     lease = view.job.lease if view is not None else None
     if view is None or lease is None or (lease.worker, lease.id) != (session.id, said.lease_id):
-        return Lost(said.job_id, "UNKNOWN", "this worker does not hold the job")
-    return Lost(said.job_id, view.job.state.value, view.job.failure_reason or "the lease ended")
+        return LeaseLost(said.job_id, "UNKNOWN", "this worker does not hold the job")
+    return LeaseLost(
+        said.job_id, view.job.state.value, view.job.failure_reason or "the lease ended"
+    )
 
 
 async def _started(plane: Plane, job: Job, *, now_us: int) -> Job:
@@ -192,7 +166,7 @@ async def _started(plane: Plane, job: Job, *, now_us: int) -> Job:
         return job
 
 
-async def give_back(plane: Plane, given: Sequence[Dispatched]) -> None:
+async def give_back(plane: Plane, given: Sequence[DispatchedJob]) -> None:
     """The worker hung up before it was told of these jobs: nobody can have begun them."""
     for item in given:
         with contextlib.suppress(UnavailableError):  # then it is tried again by itself

@@ -55,6 +55,18 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
         return self.expires_at_us is None or now_us < self.expires_at_us
 
 
+class NewKey(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked of a new key. Without a principal the name is the principal."""
+
+    tenant: str
+    name: str
+    role: Role
+    principal: str = ""
+    expires_at_us: int | None = None
+    groups: tuple[str, ...] = ()
+    worker: WorkerGrant | None = None  # exactly for the role `worker`
+
+
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """Who is asking, as proven by a credential."""
 

@@ -145,3 +145,12 @@ def settled(approval: Approval | None, event: str) -> Approval | None:
     if event in ("cancelled", "timed_out", "denied", "failed") and status in open_ones:
         return msgspec.structs.replace(approval, status=ApprovalStatus.CANCELLED)
     return approval
+
+
+class VoteRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What an approver sends. Hash and snapshot are those that the approver was shown."""
+
+    job_hash: str = ""
+    policy_snapshot: str = ""
+    reason: str = ""
+    note: str = ""

@@ -54,6 +54,16 @@ class Tally(msgspec.Struct):
             self.approved_after_us.append(after_us)
 
 
+class ApprovalAnalytics(msgspec.Struct, frozen=True, kw_only=True):
+    """The approvals asked for in a window of time. `truncated`: only its newest part."""
+
+    since_us: int
+    until_us: int
+    whole: Tally
+    groups: dict[str, Tally]
+    truncated: bool
+
+
 def tally(jobs: Iterable[Job], group_by: GroupBy | None) -> tuple[Tally, dict[str, Tally]]:
     """Everything together, and by group."""
     whole, groups = Tally(), dict[str, Tally]()

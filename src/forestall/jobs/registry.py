@@ -5,10 +5,23 @@ from enum import StrEnum
 
 import msgspec
 
+from forestall.errors import InvalidRequestError
 from forestall.limits import DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, TAGS_MAX, TOPIC_CHARS_MAX
 
 TOPIC_NAME = re.compile(r"job(\.[A-Za-z0-9_-]+)+")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # of a pool or schema; one path segment
+
+
+class TopicInvalidError(InvalidRequestError):
+    """The topic cannot be declared as asked: a field is wrong, or names what is not there."""
+
+    code, http_status = "TOPIC_SCHEMA_VIOLATION", 400
+
+
+class PoolInvalidError(InvalidRequestError):
+    """The pool cannot be declared, changed or drained as asked: a field is wrong."""
+
+    code, http_status = "POOL_INVALID_CONFIG", 400
 
 
 class TopicStatus(StrEnum):
@@ -54,6 +67,17 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if self.status is PoolStatus.DRAINING and now_us >= self.drained_at_us:
             return PoolStatus.INACTIVE
         return self.status
+
+
+class PoolLoad(msgspec.Struct, frozen=True, kw_only=True):
+    """A pool and what goes on in it now."""
+
+    pool: Pool
+    status: PoolStatus
+    topics: tuple[str, ...]
+    workers: tuple[str, ...]
+    active_jobs: int
+    capacity: int
 
 
 def problem_of_topic(topic: Topic) -> str:

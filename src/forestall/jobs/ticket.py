@@ -7,15 +7,20 @@ a domain tag and that JSON. It binds the job hash, so what was decided is what r
 import base64
 import binascii
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from forestall.canonical import canonical_struct
 from forestall.errors import ForbiddenError
 from forestall.limits import TICKET_CHARS_MAX
 from forestall.policy.rules import Constraints
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+        Ed25519PrivateKey,
+        Ed25519PublicKey,
+    )
 
 _DOMAIN = b"forestall ticket v1\x00"
 
@@ -46,13 +51,13 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
 _DECODER = msgspec.json.Decoder(Ticket, strict=True)
 
 
-def sign_ticket(ticket: Ticket, key: Ed25519PrivateKey) -> str:
+def sign_ticket(ticket: Ticket, key: "Ed25519PrivateKey") -> str:
     """The text of a signed ticket."""
     body = canonical_struct(ticket)
     return f"{_encode(body)}.{_encode(key.sign(_DOMAIN + body))}"
 
 
-def verify_ticket(text: str, keys: Iterable[Ed25519PublicKey], *, now_us: int) -> Ticket:
+def verify_ticket(text: str, keys: "Iterable[Ed25519PublicKey]", *, now_us: int) -> Ticket:
     """The ticket, if one of the keys signed it and it has not expired. Raises TicketError.
 
     The caller compares job hash, worker and attempt with what it was handed.
@@ -77,7 +82,9 @@ def verify_ticket(text: str, keys: Iterable[Ed25519PublicKey], *, now_us: int) -
     return ticket
 
 
-def _signed(key: Ed25519PublicKey, body: bytes, signature: bytes) -> bool:
+def _signed(key: "Ed25519PublicKey", body: bytes, signature: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature  # heavy: only a signature needs it
+
     try:
         key.verify(signature, _DOMAIN + body)
     except InvalidSignature:

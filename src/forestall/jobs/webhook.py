@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from forestall.errors import InvalidRequestError
 from forestall.jobs.registry import NAME
 from forestall.limits import WEBHOOK_URL_CHARS_MAX
 
@@ -23,6 +24,12 @@ _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}")
 # Networks that carry another address inside (RFC 6052, RFC 3056).
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class WebhookInvalidError(InvalidRequestError):
+    """The webhook cannot be declared as asked: its URL may not be told, or a field is wrong."""
+
+    code, http_status = "webhook_invalid", 400
 
 
 class Reach(StrEnum):
@@ -77,6 +84,15 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     delivered: int = 0
     dead: int = 0
     problem: str = ""  # of the last dead letter
+
+
+class DeclaredWebhook(msgspec.Struct, frozen=True):
+    """A webhook as it became. `secret` only where it is a new one: it is shown once."""
+
+    webhook: Webhook
+    mark: Mark
+    new: bool
+    secret: str = ""
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from forestall.policy.evaluate import NONE_LIFTED, evaluate
+from forestall.policy.evaluator import NONE_LIFTED, evaluate
 from forestall.policy.request import Request
 from forestall.policy.rules import Decision, Effect
 from forestall.policy.snapshot import Snapshot

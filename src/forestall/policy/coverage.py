@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from forestall.policy.arguments import ArgumentError
-from forestall.policy.evaluate import evaluate
+from forestall.policy.evaluator import evaluate
 from forestall.policy.label_views import actors_of, views_of
 from forestall.policy.request import Request
 from forestall.policy.rule_conditions import CompiledClause, rule_clauses

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from forestall.policy.evaluate import evaluate
+from forestall.policy.evaluator import evaluate
 from forestall.policy.language.document import Sequence, parse_document
 from forestall.policy.language.policy_file import read_tests
 from forestall.policy.language.reader import Reader

@@ -1,57 +1,23 @@
 """Read the log as it grows: which records a follower may see, page by page. Keeps no copy.
 
-A record is shown to its own tenant only, and to those only whose role may read its subject matter.
-Its salt stays here: it is what keeps the leaf hash from telling a guessable record to others.
+The salt of a record stays here: it is what keeps the leaf hash from telling a
+guessable record to others.
 """
 
 import asyncio
-from collections.abc import Callable, Hashable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 import msgspec
 
 from forestall.audit.chain import Link
 from forestall.identity.credentials import Subject
-from forestall.identity.roles import Permission
 from forestall.limits import STREAM_PAGE_BYTES_MAX, STREAM_PAGE_RECORDS_MAX, STREAM_READS_MAX
+from forestall.ports.log_entry import LogEntry, visibility_of
 from forestall.ports.store import Store
 from forestall.projections.log_listeners import Announcer
 
 T = TypeVar("T")
-
-
-class Shown(NamedTuple):
-    """Under which event name a record is shown, and who may see it."""
-
-    event: str
-    permission: Permission
-
-
-_APPROVAL = Shown("approval", Permission.JOBS_READ)
-
-# A kind stands here whole or by its first word. What stands here in neither way is for admins.
-SHOWN: Mapping[str, Shown] = {
-    "job": Shown("job.state", Permission.JOBS_READ),
-    "job.approval_demanded": _APPROVAL,
-    "job.voted": _APPROVAL,
-    "job.approved": _APPROVAL,
-    "job.fulfilled": _APPROVAL,
-    "job.rejected": _APPROVAL,
-    "job.expired": _APPROVAL,
-    "job.invalidated": _APPROVAL,
-    "job.cleared": _APPROVAL,
-    "action.checked": Shown("job.decision", Permission.JOBS_READ),
-    "approval": _APPROVAL,
-    "output": Shown("output", Permission.JOBS_READ),
-    "policy": Shown("policy", Permission.POLICY_READ),
-    "worker": Shown("audit", Permission.WORKERS_READ),
-    "": Shown("audit", Permission.KEYS_READ),
-}
-
-
-def shown(kind: str) -> Shown:
-    """How a kind of record is shown."""
-    return SHOWN.get(kind) or SHOWN.get(kind.partition(".")[0]) or SHOWN[""]
 
 
 class _Leaf(msgspec.Struct, frozen=True):
@@ -68,33 +34,20 @@ class _Leaf(msgspec.Struct, frozen=True):
 _leaf = msgspec.json.Decoder(_Leaf).decode
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One record at its position, as it may be shown. `data` is JSON without line breaks."""
-
-    position: int
-    shown: Shown
-    kind: str
-    at_us: int
-    tenant: str
-    actor: str
-    job_id: str
-    data: msgspec.Raw
-
-
-class Page:
+class LogPage:
     """Some records in a row. The next page starts at `end`; `more`: it can be read at once."""
 
     __slots__ = ("_made", "end", "entries", "more")
 
-    def __init__(self, entries: tuple[Entry, ...], *, end: int, more: bool) -> None:
+    def __init__(self, entries: tuple[LogEntry, ...], *, end: int, more: bool) -> None:
         self.entries = entries
         self.end = end
         self.more = more
         self._made: dict[Hashable, Any] = {}
 
-    def visible(self, subject: Subject) -> list[Entry]:
+    def visible(self, subject: Subject) -> list[LogEntry]:
         """The records that the subject may see."""
-        return [entry for entry in self.entries if subject.may(entry.shown.permission)]
+        return [entry for entry in self.entries if subject.may(entry.visibility.permission)]
 
     def made(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make` makes of this page, made once for all its readers."""
@@ -110,10 +63,10 @@ class Tail:
     def __init__(self, store: Store, announcer: Announcer) -> None:
         self._store = store
         self._announcer = announcer
-        self._reading: dict[Hashable, asyncio.Task[Page]] = {}
+        self._reading: dict[Hashable, asyncio.Task[LogPage]] = {}
         self._turns = asyncio.Semaphore(STREAM_READS_MAX)
 
-    async def page(self, tenant: str, job_id: str, start: int) -> Page:
+    async def page(self, tenant: str, job_id: str, start: int) -> LogPage:
         """The records of a tenant, or of one of its jobs, from a position on.
 
         Sees everything that was announced before it was called: a read that began before the last
@@ -127,7 +80,7 @@ class Tail:
             task.add_done_callback(lambda done: self._read_is_done(key, done))
         return await asyncio.shield(task)
 
-    async def _read(self, tenant: str, job_id: str, start: int) -> Page:
+    async def _read(self, tenant: str, job_id: str, start: int) -> LogPage:
         async with self._turns:
             limit = STREAM_PAGE_RECORDS_MAX
             links = await self._store.links(start=start, limit=limit, tenant=tenant, job_id=job_id)
@@ -141,19 +94,19 @@ class Tail:
                 more = True
                 break
         end = entries[-1].position + 1 if entries else start
-        return Page(tuple(entries), end=end, more=more)
+        return LogPage(tuple(entries), end=end, more=more)
 
-    def _read_is_done(self, key: Hashable, task: "asyncio.Task[Page]") -> None:
+    def _read_is_done(self, key: Hashable, task: "asyncio.Task[LogPage]") -> None:
         del self._reading[key]
         if not task.cancelled():
             task.exception()  # its readers have it; without any, nobody misses it
 
 
-def _entry(link: Link) -> Entry:
+def _entry(link: Link) -> LogEntry:
     leaf = _leaf(link.record)
-    return Entry(
+    return LogEntry(
         position=link.position,
-        shown=shown(leaf.kind),
+        visibility=visibility_of(leaf.kind),
         kind=leaf.kind,
         at_us=leaf.at_us,
         tenant=leaf.tenant,

@@ -4,8 +4,7 @@ Counted in memory since the start, in pieces of ten minutes: what lasts is the l
 that a monitoring system keeps.
 """
 
-import msgspec
-
+from forestall.jobs.checked_output import OutputCounts
 from forestall.policy.rules import Verdict
 
 _PIECE_US = 600 * 1_000_000
@@ -18,27 +17,6 @@ _NAMES = {
 TENANTS_MAX = 10_000  # about 15 KB each; past it the tenant that was quiet longest is forgotten
 
 
-class Counts(msgspec.Struct):
-    """Of a piece of time, or of several."""
-
-    allowed: int = 0
-    redacted: int = 0
-    quarantined: int = 0
-    spent_us: int = 0
-
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return self.allowed + self.redacted + self.quarantined
-
-    def add(self, other: "Counts") -> None:
-        """Count those as well."""
-        self.allowed += other.allowed
-        self.redacted += other.redacted
-        self.quarantined += other.quarantined
-        self.spent_us += other.spent_us
-
-
 class OutputStats:
     """For one thread."""
 
@@ -46,7 +24,7 @@ class OutputStats:
 
     def __init__(self, now_us: int) -> None:
         self.since_us = now_us
-        self._pieces: dict[str, dict[int, Counts]] = {}
+        self._pieces: dict[str, dict[int, OutputCounts]] = {}
         self._last_us: dict[str, int] = {}
 
     def checked(self, tenant: str, verdict: Verdict, spent_us: int, *, now_us: int) -> None:
@@ -60,14 +38,14 @@ class OutputStats:
         number = now_us // _PIECE_US
         for old in [each for each in pieces if not 0 <= number - each < _PIECES]:
             del pieces[old]
-        one = Counts(spent_us=spent_us)
+        one = OutputCounts(spent_us=spent_us)
         setattr(one, _NAMES[verdict], 1)
-        pieces.setdefault(number, Counts()).add(one)
+        pieces.setdefault(number, OutputCounts()).add(one)
 
-    def of_day(self, tenant: str, *, now_us: int) -> tuple[Counts, int]:
+    def of_day(self, tenant: str, *, now_us: int) -> tuple[OutputCounts, int]:
         """The counts of the last 24 hours, and when the last result was looked at (0: never)."""
         number = now_us // _PIECE_US
-        counts = Counts()
+        counts = OutputCounts()
         for piece, those in self._pieces.get(tenant, {}).items():
             if 0 <= number - piece < _PIECES:
                 counts.add(those)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from forestall.identity.credentials import WorkerGrant
 from forestall.jobs.schedule import Lane
+from forestall.jobs.worker import WorkerStatus
 from forestall.limits import GLOB_MEMO_ENTRIES_MAX
 from forestall.policy.globs import compile_globs
 
@@ -47,6 +48,17 @@ class Session:
     def name(self) -> tuple[str, str]:
         """Tenant and worker id."""
         return self.tenant, self.id
+
+    def status(self) -> WorkerStatus:
+        """The session as it may be shown to others."""
+        return WorkerStatus(
+            tenant=self.tenant,
+            grant=self.grant,
+            topics=self.topics,
+            capabilities=self.capabilities,
+            max_parallel=self.max_parallel,
+            last_seen_us=self.last_seen_us,
+        )
 
     def forget(self) -> None:
         """Topics were routed anew."""

@@ -4,9 +4,8 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable
 
-from forestall.control.complete import Answer as WorkerAnswer
 from forestall.control.complete import complete
-from forestall.control.dispatch import Dispatched, dispatch
+from forestall.control.dispatch import dispatch
 from forestall.control.plane import Plane
 from forestall.control.worker_credentials import issue_worker, list_workers, revoke_worker
 from forestall.control.worker_protocol import (
@@ -20,6 +19,7 @@ from forestall.control.worker_protocol import (
 )
 from forestall.errors import ForestallError, NotFoundError
 from forestall.identity.roles import Permission
+from forestall.jobs.worker import DispatchedJob, WorkerAnswer
 from forestall.projections.worker_sessions import Session
 from forestall.server.http import Answer, Call, Endpoint
 from forestall.wire.errors import error_object
@@ -60,7 +60,8 @@ class WorkerNotFoundError(NotFoundError):
 async def _register(plane: Plane, call: Call) -> Answer:
     await require_itself(plane, call.who, call.params[0], what="register")
     session = register(plane, call.who, call.params[0], decode_register(call.body))
-    return Answer(200, registered_object(session, plane.signer.public_key, lease_us=plane.lease_us))
+    key = plane.signer.public_key
+    return Answer(200, registered_object(session.status(), key, lease_us=plane.lease_us))
 
 
 async def _lease(plane: Plane, call: Call) -> Answer:
@@ -80,7 +81,7 @@ async def _lease(plane: Plane, call: Call) -> Answer:
 
 async def _take(
     plane: Plane, session: Session, limit: int, seconds: float, gone: asyncio.Future[None]
-) -> list[Dispatched]:
+) -> list[DispatchedJob]:
     """Jobs for a worker: at once when there are any, else when some come or the time is over."""
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
@@ -206,7 +207,7 @@ def _session(plane: Plane, call: Call) -> Session:
 def _worker_object(plane: Plane, session: Session) -> dict[str, object]:
     active = plane.leases.count_of_worker(session.name)
     now_us = plane.clock.now_us()
-    return worker_object(session, active=active, now_us=now_us, lease_us=plane.lease_us)
+    return worker_object(session.status(), active=active, now_us=now_us, lease_us=plane.lease_us)
 
 
 P = Permission

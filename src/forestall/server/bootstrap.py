@@ -8,13 +8,13 @@ import time
 from dataclasses import dataclass
 
 from forestall.control.follow_log import load_entries
-from forestall.control.keys import NewKey, create_key
+from forestall.control.keys import create_key
 from forestall.control.offload import Inspections
 from forestall.control.plane import Plane
 from forestall.control.publish import compile_files, publish
 from forestall.control.records import SYSTEM_ACTOR
 from forestall.control.recover import recover
-from forestall.identity.credentials import key_hash, require_strong_key
+from forestall.identity.credentials import NewKey, key_hash, require_strong_key
 from forestall.identity.roles import Role
 from forestall.jobs.webhook import Reach
 from forestall.limits import LEASE_SECONDS, SEALED_DAYS

@@ -34,8 +34,8 @@ from forestall.limits import (
     WEBHOOK_RECORDS_PER_MARK_MAX,
     WEBHOOK_TRIES_MAX,
 )
+from forestall.ports.log_entry import LogEntry
 from forestall.projections.log_listeners import StoppingError, TooManyStreamsError
-from forestall.projections.log_reader import Entry
 from forestall.projections.webhooks import Name
 from forestall.server.metrics import Metrics
 from forestall.server.post import DeliveryError, Post
@@ -159,7 +159,7 @@ class Deliverer:
             await self._stored(lambda: note(plane, tenant, moved, "advanced", {}))
         return page.end, page.more
 
-    async def _deliver(self, tenant: str, hook: Webhook, event: Event, entry: Entry) -> None:
+    async def _deliver(self, tenant: str, hook: Webhook, event: Event, entry: LogEntry) -> None:
         plane = self._plane
         view = await self._stored(lambda: plane.store.job(tenant, entry.job_id))
         mark = self._mark((tenant, hook.name))
@@ -188,7 +188,7 @@ class Deliverer:
         return known.value
 
     async def _try(
-        self, tenant: str, hook: Webhook, event: Event, entry: Entry, body: bytes
+        self, tenant: str, hook: Webhook, event: Event, entry: LogEntry, body: bytes
     ) -> tuple[str, int]:
         """The problem that remained (empty: none), and after how many tries."""
         problem = ""

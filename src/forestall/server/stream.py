@@ -19,7 +19,7 @@ from forestall.errors import ForbiddenError, ForestallError
 from forestall.identity.credentials import Subject
 from forestall.limits import STREAM_HEARTBEAT_SECONDS
 from forestall.projections.log_listeners import Listener
-from forestall.projections.log_reader import Page
+from forestall.projections.log_reader import LogPage
 from forestall.server.http import Answer, Call, Headers, OpenBody, Receive, Send
 from forestall.server.protocol import STREAMING
 from forestall.wire.stream import (
@@ -120,7 +120,7 @@ class _Framing:
         """Say that the stream begins."""
 
     @abstractmethod
-    async def write(self, page: Page, subject: Subject) -> bool:
+    async def write(self, page: LogPage, subject: Subject) -> bool:
         """Send what of a page the subject may see; whether there was anything."""
 
     @abstractmethod
@@ -144,7 +144,7 @@ class _EventStream(_Framing):
             {"type": "http.response.start", "status": 200, "headers": [*headers, *kind]}
         )
 
-    async def write(self, page: Page, subject: Subject) -> bool:
+    async def write(self, page: LogPage, subject: Subject) -> bool:
         made = page.made((_EventStream, subject.role), lambda: event_blocks(page.visible(subject)))
         if made:
             await self._body(made)
@@ -177,7 +177,7 @@ class _WebSocket(_Framing):
             }
         )
 
-    async def write(self, page: Page, subject: Subject) -> bool:
+    async def write(self, page: LogPage, subject: Subject) -> bool:
         made = page.made((_WebSocket, subject.role), lambda: event_texts(page.visible(subject)))
         for text in made:
             await self._send({"type": "websocket.send", "text": text})

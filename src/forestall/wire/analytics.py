@@ -3,9 +3,14 @@
 import re
 from typing import Any
 
-from forestall.control.analytics import Analytics
 from forestall.errors import InvalidRequestError
-from forestall.jobs.approval_stats import GroupBy, Tally, average, percentile
+from forestall.jobs.approval_stats import (
+    ApprovalAnalytics,
+    GroupBy,
+    Tally,
+    average,
+    percentile,
+)
 from forestall.limits import ANALYTICS_DAYS_DEFAULT, ANALYTICS_DAYS_MAX
 from forestall.wire.compat import iso_time
 
@@ -36,7 +41,9 @@ def parse_group_by(text: str) -> GroupBy | None:
         raise InvalidRequestError("`group_by` is one of " + ", ".join(GroupBy)) from None
 
 
-def analytics_object(found: Analytics, group_by: GroupBy | None, *, limit: int) -> dict[str, Any]:
+def analytics_object(
+    found: ApprovalAnalytics, group_by: GroupBy | None, *, limit: int
+) -> dict[str, Any]:
     """The answer; so many groups, those with the most approvals first."""
     body: dict[str, Any] = {
         "window": {"since": iso_time(found.since_us), "until": iso_time(found.until_us)},

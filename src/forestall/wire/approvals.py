@@ -9,9 +9,8 @@ from typing import Any
 
 import msgspec
 
-from forestall.control.approve import Said
 from forestall.errors import InvalidRequestError
-from forestall.jobs.approval import Approval, ApprovalStatus
+from forestall.jobs.approval import Approval, ApprovalStatus, VoteRequest
 from forestall.jobs.job import Job, JobState
 from forestall.limits import APPROVAL_NOTE_CHARS_MAX
 from forestall.wire.compat import constraints_object, iso_time
@@ -58,7 +57,7 @@ class RepairBody(msgspec.Struct, frozen=True):
     note: str | None = None
 
 
-def decode_decide(body: bytes) -> Said:
+def decode_decide(body: bytes) -> VoteRequest:
     """What an approver says."""
     asked = decode_struct(body, DecideBody)
     for name in ("reason", "note", "comment"):
@@ -67,7 +66,7 @@ def decode_decide(body: bytes) -> Said:
             raise InvalidRequestError(
                 f"`{name}` is longer than {APPROVAL_NOTE_CHARS_MAX} characters"
             )
-    return Said(
+    return VoteRequest(
         job_hash=asked.job_hash or "",
         policy_snapshot=asked.policy_snapshot or "",
         reason=asked.reason or "",

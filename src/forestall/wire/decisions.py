@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from forestall.jobs.job import DecisionRecord
-from forestall.policy.explain import ExplainedRule, Explanation
+from forestall.policy.explanation import ExplainedRule, Explanation
 from forestall.policy.request import Request
 from forestall.policy.rules import Clause, Decision, Effect
 from forestall.wire.compat import (

@@ -5,9 +5,8 @@ from typing import Any
 
 import msgspec
 
-from forestall.control.keys import NewKey
 from forestall.errors import InvalidRequestError
-from forestall.identity.credentials import ApiKey
+from forestall.identity.credentials import ApiKey, NewKey
 from forestall.identity.roles import Role
 from forestall.limits import TAGS_MAX
 from forestall.wire.compat import iso_time

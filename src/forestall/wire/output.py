@@ -5,16 +5,14 @@ from typing import Any
 
 import msgspec
 
-from forestall.control.check_output import Checked
-from forestall.control.quarantine import Inspected
 from forestall.errors import InvalidRequestError
+from forestall.jobs.checked_output import CheckedContent, OutputCounts, QuarantinePreview
 from forestall.jobs.job import Job, JobState, OutputCheck
 from forestall.limits import NAME_CHARS_MAX, TOPIC_CHARS_MAX
 from forestall.output.findings import Finding
 from forestall.policy.globs import compile_globs
 from forestall.policy.request import Request
 from forestall.policy.rules import OutputRule, Policy
-from forestall.projections.output_stats import Counts
 from forestall.wire.compat import iso_time
 from forestall.wire.strict_json import decode_struct
 
@@ -154,7 +152,7 @@ def withheld_object(job: Job) -> dict[str, Any]:
     }
 
 
-def inspected_object(seen: Inspected) -> dict[str, Any]:
+def inspected_object(seen: QuarantinePreview) -> dict[str, Any]:
     """The check of one job's result; its result only where that was released."""
     job, check = seen.job, seen.job.output
     withheld = job.state is JobState.OUTPUT_QUARANTINED
@@ -186,7 +184,7 @@ def inspected_object(seen: Inspected) -> dict[str, Any]:
     return body
 
 
-def checked_object(checked: Checked, *, is_json: bool, limit: int) -> dict[str, Any]:
+def checked_object(checked: CheckedContent, *, is_json: bool, limit: int) -> dict[str, Any]:
     """The answer of POST /output/check. `content` and `result` hold what may be released."""
     check, released = checked.check, checked.released
     body: dict[str, Any] = {
@@ -219,7 +217,7 @@ def rule_objects(policies: Sequence[Policy], *, tenant: str) -> list[dict[str, A
     ]
 
 
-def stats_object(counts: Counts, *, last_us: int, since_us: int) -> dict[str, Any]:
+def stats_object(counts: OutputCounts, *, last_us: int, since_us: int) -> dict[str, Any]:
     """What became of the results of a day (wire-api 12.4); `since` says when counting began."""
     stats: dict[str, Any] = {
         "total_checks_24h": counts.total,

@@ -5,10 +5,16 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from forestall.control.pools import PoolInvalidError, PoolLoad
-from forestall.control.topics import TopicInvalidError
 from forestall.errors import InvalidRequestError
-from forestall.jobs.registry import Pool, PoolStatus, Topic, TopicStatus
+from forestall.jobs.registry import (
+    Pool,
+    PoolInvalidError,
+    PoolLoad,
+    PoolStatus,
+    Topic,
+    TopicInvalidError,
+    TopicStatus,
+)
 from forestall.jobs.schemas import SchemaInvalidError
 from forestall.limits import DRAIN_SECONDS_DEFAULT
 from forestall.wire.strict_json import decode_json

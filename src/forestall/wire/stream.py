@@ -15,7 +15,7 @@ from forestall.errors import InvalidRequestError
 from forestall.jobs.job import JobState
 from forestall.jobs.lifecycle import TERMINAL
 from forestall.limits import INTEGER_MAX
-from forestall.projections.log_reader import Entry
+from forestall.ports.log_entry import LogEntry
 from forestall.wire.compat import iso_time
 
 SUBPROTOCOL = "cordum-api-key"
@@ -41,11 +41,11 @@ class _Facts(msgspec.Struct, frozen=True):
 _facts = msgspec.json.Decoder(_Facts).decode
 
 
-def event_object(entry: Entry) -> dict[str, Any]:
+def event_object(entry: LogEntry) -> dict[str, Any]:
     """One record without its salt, its position and the name of the event."""
     event = {
         "position": entry.position,
-        "event": entry.shown.event,
+        "event": entry.visibility.event,
         "kind": entry.kind,
         "at_us": entry.at_us,
         "tenant": entry.tenant,
@@ -58,7 +58,7 @@ def event_object(entry: Entry) -> dict[str, Any]:
     return event
 
 
-def _packet(entry: Entry) -> dict[str, Any]:
+def _packet(entry: LogEntry) -> dict[str, Any]:
     """The peer's packet about a job: exactly one of jobRequest, jobProgress and jobResult."""
     facts = _facts(entry.data)
     packet: dict[str, Any] = {
@@ -78,16 +78,16 @@ def _packet(entry: Entry) -> dict[str, Any]:
     return {**packet, "jobProgress": {**about, "message": facts.state}}
 
 
-def event_texts(entries: Iterable[Entry]) -> tuple[str, ...]:
+def event_texts(entries: Iterable[LogEntry]) -> tuple[str, ...]:
     """Events as the text frames of a WebSocket."""
     return tuple(_encode(event_object(entry)).decode() for entry in entries)
 
 
-def event_blocks(entries: Iterable[Entry]) -> bytes:
+def event_blocks(entries: Iterable[LogEntry]) -> bytes:
     """Events as the blocks of an event stream; JSON holds no line break."""
     return b"".join(
         b"id: %d\nevent: %s\ndata: %s\n\n"
-        % (entry.position, entry.shown.event.encode(), _encode(event_object(entry)))
+        % (entry.position, entry.visibility.event.encode(), _encode(event_object(entry)))
         for entry in entries
     )
 

@@ -4,11 +4,17 @@ from typing import Any
 
 import msgspec
 
-from forestall.control.webhooks import Declared, WebhookInvalidError
 from forestall.errors import InvalidRequestError
 from forestall.jobs.job import Job, JobState
-from forestall.jobs.webhook import Event, Format, Mark, Webhook
-from forestall.projections.log_reader import Entry
+from forestall.jobs.webhook import (
+    DeclaredWebhook,
+    Event,
+    Format,
+    Mark,
+    Webhook,
+    WebhookInvalidError,
+)
+from forestall.ports.log_entry import LogEntry
 from forestall.wire.compat import iso_time
 from forestall.wire.strict_json import decode_json
 
@@ -104,13 +110,13 @@ def webhook_object(hook: Webhook, mark: Mark) -> dict[str, Any]:
     }
 
 
-def declared_object(declared: Declared) -> dict[str, Any]:
+def declared_object(declared: DeclaredWebhook) -> dict[str, Any]:
     """The same once it was declared; a new secret is shown here and nowhere else."""
     body = webhook_object(declared.webhook, declared.mark)
     return {**body, "secret": declared.secret} if declared.secret else body
 
 
-def event_of(entry: Entry) -> Event | None:
+def event_of(entry: LogEntry) -> Event | None:
     """What a record of the log is to a webhook; None: nothing."""
     event = _EVENTS.get(entry.kind)
     if event is not None or not entry.kind.startswith("job."):
@@ -123,7 +129,7 @@ def event_of(entry: Entry) -> Event | None:
     return Event.CANCELLED if moved.state_before == JobState.APPROVAL_REQUIRED else None
 
 
-def message(hook: Webhook, event: Event, entry: Entry, job: Job, link: str) -> bytes:
+def message(hook: Webhook, event: Event, entry: LogEntry, job: Job, link: str) -> bytes:
     """What a webhook is told. Raises AssertionError for a job without an approval."""
     approval = job.approval
     assert approval is not None

@@ -4,12 +4,17 @@ from typing import Any
 
 import msgspec
 
-from forestall.control.complete import Answer
-from forestall.control.dispatch import Dispatched
-from forestall.control.worker_protocol import Beat, Lost, Wanted
 from forestall.errors import InvalidRequestError
 from forestall.identity.credentials import ApiKey, WorkerGrant
 from forestall.jobs.job import Job
+from forestall.jobs.worker import (
+    DispatchedJob,
+    Heartbeat,
+    LeaseLost,
+    WorkerAnswer,
+    WorkerOffer,
+    WorkerStatus,
+)
 from forestall.limits import (
     ERROR_CHARS_MAX,
     LEASE_JOBS_MAX,
@@ -19,7 +24,6 @@ from forestall.limits import (
     PROGRESS_CHARS_MAX,
     WORKER_PARALLEL_MAX,
 )
-from forestall.projections.worker_sessions import Session
 from forestall.wire.compat import constraints_object, iso_time
 from forestall.wire.strict_json import decode_struct
 
@@ -105,11 +109,11 @@ class CredentialBody(msgspec.Struct, frozen=True):
     expires_in_seconds: int | None = None
 
 
-def decode_register(body: bytes) -> Wanted:
+def decode_register(body: bytes) -> WorkerOffer:
     """What a worker says of itself."""
     asked = decode_struct(body, RegisterBody)
     _bound(asked.max_parallel, "max_parallel", 1, WORKER_PARALLEL_MAX)
-    return Wanted(
+    return WorkerOffer(
         topics=_names(asked.topics, "topics"),
         capabilities=_names(asked.capabilities, "capabilities"),
         max_parallel=asked.max_parallel,
@@ -123,7 +127,7 @@ def decode_lease(body: bytes) -> tuple[int, float]:
     return asked.limit, _wait_seconds(asked.wait_ms)
 
 
-def decode_heartbeat(body: bytes) -> tuple[list[Beat], float]:
+def decode_heartbeat(body: bytes) -> tuple[list[Heartbeat], float]:
     """What a worker says of each job it holds, and how long it will wait for bad news."""
     asked = decode_struct(body, HeartbeatBody)
     _bound(len(asked.leases), "leases", 0, WORKER_PARALLEL_MAX)
@@ -131,7 +135,7 @@ def decode_heartbeat(body: bytes) -> tuple[list[Beat], float]:
     for said in asked.leases:
         _bound(said.percent, "percent", 0, 100)
         beats.append(
-            Beat(
+            Heartbeat(
                 job_id=_text(said.job_id, "job_id"),
                 lease_id=_text(said.lease_id, "lease_id"),
                 started=said.started,
@@ -142,12 +146,12 @@ def decode_heartbeat(body: bytes) -> tuple[list[Beat], float]:
     return beats, _wait_seconds(asked.wait_ms)
 
 
-def decode_result(body: bytes) -> tuple[str, Answer]:
+def decode_result(body: bytes) -> tuple[str, WorkerAnswer]:
     """The lease, and what became of the attempt."""
     return _answer(decode_struct(body, ResultBody))
 
 
-def decode_results(body: bytes) -> list[tuple[str, str, Answer]]:
+def decode_results(body: bytes) -> list[tuple[str, str, WorkerAnswer]]:
     """Several answers: job, lease, and what became of the attempt."""
     asked = decode_struct(body, ResultsBody).results
     _bound(len(asked), "results", 1, LEASE_JOBS_MAX)
@@ -156,16 +160,16 @@ def decode_results(body: bytes) -> list[tuple[str, str, Answer]]:
     return [(_text(each.job_id, "job_id"), *_answer(each.answer)) for each in asked]
 
 
-def _answer(asked: ResultBody) -> tuple[str, Answer]:
+def _answer(asked: ResultBody) -> tuple[str, WorkerAnswer]:
     lease_id = _text(asked.lease_id, "lease_id")
     if asked.status == "succeeded":
         if asked.error is not None:
             raise InvalidRequestError("`error` goes with status `failed`")
-        return lease_id, Answer(result=msgspec.json.encode(asked.result))
+        return lease_id, WorkerAnswer(result=msgspec.json.encode(asked.result))
     if asked.status != "failed":
         raise InvalidRequestError("`status` is `succeeded` or `failed`")
     error = asked.error or ErrorBody()
-    return lease_id, Answer(
+    return lease_id, WorkerAnswer(
         error_code=_text(error.code, "error.code") or "worker_failed",
         error_message=_cut(error.message, ERROR_CHARS_MAX),
         retryable=asked.retryable,
@@ -200,14 +204,14 @@ def decode_credential(body: bytes) -> tuple[WorkerGrant, int | None]:
     return grant, asked.expires_in_seconds
 
 
-def registered_object(session: Session, ticket_key: str, *, lease_us: int) -> dict[str, Any]:
+def registered_object(worker: WorkerStatus, ticket_key: str, *, lease_us: int) -> dict[str, Any]:
     """What a worker is told when it registers."""
     return {
-        "worker_id": session.id,
-        "tenant": session.tenant,
-        "max_parallel": session.max_parallel,
-        "topics": list(session.topics or session.grant.topics),
-        "capabilities": sorted(session.capabilities),
+        "worker_id": worker.id,
+        "tenant": worker.tenant,
+        "max_parallel": worker.max_parallel,
+        "topics": list(worker.topics or worker.grant.topics),
+        "capabilities": sorted(worker.capabilities),
         "lease_ms": lease_us // 1_000,
         "heartbeat_ms": lease_us // 1_000 // HEARTBEATS_PER_LEASE,
         "wait_ms_max": LEASE_WAIT_SECONDS_MAX * 1_000,
@@ -215,7 +219,7 @@ def registered_object(session: Session, ticket_key: str, *, lease_us: int) -> di
     }
 
 
-def dispatched_object(given: Dispatched) -> dict[str, Any]:
+def dispatched_object(given: DispatchedJob) -> dict[str, Any]:
     """A job as its worker is handed it: everything the job hash covers, and the ticket."""
     job = given.job
     assert job.lease is not None
@@ -259,7 +263,7 @@ def completed_object(job: Job) -> dict[str, Any]:
     return {"job_id": job.id, "state": job.state.value, "code": job.failure_code}
 
 
-def lost_object(lost: Lost) -> dict[str, str]:
+def lost_object(lost: LeaseLost) -> dict[str, str]:
     """A job that the worker must stop."""
     return {"job_id": lost.job_id, "state": lost.state, "reason": lost.reason}
 
@@ -282,19 +286,21 @@ def credential_object(key: ApiKey) -> dict[str, Any]:
     }
 
 
-def worker_object(session: Session, *, active: int, now_us: int, lease_us: int) -> dict[str, Any]:
+def worker_object(
+    worker: WorkerStatus, *, active: int, now_us: int, lease_us: int
+) -> dict[str, Any]:
     """One worker that is there now (wire-api 18.4)."""
-    age_us = max(0, now_us - session.last_seen_us)
+    age_us = max(0, now_us - worker.last_seen_us)
     return {
-        "worker_id": session.id,
-        "pool": session.grant.pools[0] if session.grant.pools else "",
-        "pools": list(session.grant.pools),
-        "topics": list(session.topics or session.grant.topics),
-        "capabilities": sorted(session.capabilities),
+        "worker_id": worker.id,
+        "pool": worker.grant.pools[0] if worker.grant.pools else "",
+        "pools": list(worker.grant.pools),
+        "topics": list(worker.topics or worker.grant.topics),
+        "capabilities": sorted(worker.capabilities),
         "active_jobs": active,
-        "max_parallel_jobs": session.max_parallel,
-        "last_heartbeat_at": iso_time(session.last_seen_us),
-        "last_heartbeat": iso_time(session.last_seen_us),
+        "max_parallel_jobs": worker.max_parallel,
+        "last_heartbeat_at": iso_time(worker.last_seen_us),
+        "last_heartbeat": iso_time(worker.last_seen_us),
         "heartbeat_age_seconds": age_us // 1_000_000,
         "session_state": "active",
         "session_valid": True,

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from forestall.canonical import canonical_bytes
-from forestall.control.dispatch import Dispatched
 from forestall.jobs.job import Job, JobState, Lease, stored_job_hash
 from forestall.jobs.ticket import Ticket, sign_ticket
+from forestall.jobs.worker import DispatchedJob
 from forestall.wire.work import dispatched_object
 
 TENANT, WORKER = "default", "w1"
@@ -79,7 +79,7 @@ def delivered(
     )
     job = msgspec.structs.replace(job, job_hash=stored_job_hash(job, payload))
     text = sign_ticket(ticket_for(job, **(says or {})), key)
-    given = dispatched_object(Dispatched(job, payload, text, now_us() + 30_000_000))
+    given = dispatched_object(DispatchedJob(job, payload, text, now_us() + 30_000_000))
     return {**given, **changed}
 
 

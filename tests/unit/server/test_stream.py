@@ -13,9 +13,10 @@ from forestall.control.records import SALT_BYTES
 from forestall.identity.roles import Role
 from forestall.jobs.lifecycle import Event
 from forestall.ports.change import Change
+from forestall.ports.log_entry import VISIBILITIES, visibility_of
 from forestall.ports.store import StoreUnavailableError
 from forestall.projections import log_listeners as announce
-from forestall.projections import log_reader as tail
+from forestall.projections import log_reader
 from forestall.server import stream
 from forestall.store.memory import MemoryStore
 from tests.asgi import Door
@@ -120,15 +121,15 @@ def test_the_peers_packet_stands_in_the_same_object(door: Door) -> None:
 def test_every_kind_of_record_has_an_event() -> None:
     """The names of wire-api 19.3 and no others; a kind nobody thought of is for admins."""
     names = {"job.state", "job.decision", "approval", "output", "policy", "audit"}
-    assert {one.event for one in tail.SHOWN.values()} == names
-    assert {tail.shown(f"job.{event}").event for event in Event} == {"job.state", "approval"}
+    assert {one.event for one in VISIBILITIES.values()} == names
+    assert {visibility_of(f"job.{event}").event for event in Event} == {"job.state", "approval"}
     for kind in ("job.submitted", "job.denied", "job.timed_out", "job.unheard_of"):
-        assert tail.shown(kind).event == "job.state"
+        assert visibility_of(kind).event == "job.state"
     for kind in ("job.approval_demanded", "job.approved", "job.rejected", "approval.refused"):
-        assert tail.shown(kind).event == "approval"
-    assert tail.shown("action.checked").event == "job.decision"
+        assert visibility_of(kind).event == "approval"
+    assert visibility_of("action.checked").event == "job.decision"
     for kind in ("key.created", "new.thing", "", "jobs", "policyx.y"):
-        assert tail.shown(kind) == tail.SHOWN[""]
+        assert visibility_of(kind) == VISIBILITIES[""]
 
 
 @pytest.mark.parametrize(
@@ -413,7 +414,7 @@ def test_streams_are_counted(door: Door, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_who_does_not_read_costs_one_page(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     """The log is not read ahead; later everything comes, in order."""
-    monkeypatch.setattr(tail, "STREAM_PAGE_RECORDS_MAX", 10)
+    monkeypatch.setattr(log_reader, "STREAM_PAGE_RECORDS_MAX", 10)
     reads = []
     store: Any = door.store
     links = store.links
@@ -436,7 +437,7 @@ def test_who_does_not_read_costs_one_page(door: Door, monkeypatch: pytest.Monkey
 
 def test_a_page_is_bounded_in_bytes(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     """Large records come one after the other; none is lost at the seam."""
-    monkeypatch.setattr(tail, "STREAM_PAGE_BYTES_MAX", 2_000)
+    monkeypatch.setattr(log_reader, "STREAM_PAGE_BYTES_MAX", 2_000)
     for _ in range(30):
         door.submit({**ALLOWED_JOB, "labels": {"note": "x" * 1_500}})
     one = opened(door, f"{STREAM}?from=0")

@@ -15,7 +15,7 @@ import msgspec
 
 from forestall.facts.derive import DERIVED_LABELS
 from forestall.limits import REMEDY_CHECK_STEPS_MAX
-from forestall.policy.evaluate import evaluate
+from forestall.policy.evaluator import evaluate
 from forestall.policy.fields import FIELDS, Kind
 from forestall.policy.globs import GlobSet, is_literal
 from forestall.policy.lint.globs import apart_at_the_ends, can_match

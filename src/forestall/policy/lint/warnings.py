@@ -10,7 +10,7 @@ from itertools import islice
 import msgspec
 
 from forestall.facts.derive import DERIVED_LABELS
-from forestall.policy.evaluate import evaluate
+from forestall.policy.evaluator import evaluate
 from forestall.policy.index import LayerIndex
 from forestall.policy.lint.globs import can_match
 from forestall.policy.lint.implication import contradiction, rule_covers

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forestall.policy import Policy, Request, compile_policy, load_policy
-from forestall.policy.evaluate import evaluate
+from forestall.policy.evaluator import evaluate
 from forestall.policy.globs import GlobError, compile_globs, glob_pattern
 from forestall.policy.lint.globs import can_match, example, globs_cover, globs_disjoint
 from forestall.policy.lint.implication import _REASONED, contradiction

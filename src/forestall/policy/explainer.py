@@ -8,40 +8,13 @@ from forestall.facts.derive import LabelView
 from forestall.limits import EXPLAINED_RULES_MAX
 from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError
-from forestall.policy.evaluate import evaluate
+from forestall.policy.evaluator import evaluate
+from forestall.policy.explanation import ExplainedRule, Explanation
 from forestall.policy.label_views import actors_of, views_of
 from forestall.policy.request import Request, looked_into
 from forestall.policy.rule_conditions import CompiledClause, rule_clauses
-from forestall.policy.rules import Clause, Decision, Effect, Rule
+from forestall.policy.rules import Clause, Decision, Rule
 from forestall.policy.snapshot import Snapshot
-
-
-class ExplainedRule(msgspec.Struct, frozen=True, kw_only=True):
-    """One rule under the view in which it came nearest to matching.
-
-    `matched` says that every clause held; `spoke` that no earlier rule of its layer matched.
-    """
-
-    rule_id: str
-    layer: str
-    effect: Effect
-    matched: bool
-    spoke: bool
-    line: int
-    owner: str
-    severity: str
-    held: tuple[Clause, ...]
-    failed: tuple[Clause, ...]
-
-
-class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """A decision and the rules that came nearest to it."""
-
-    decision: Decision
-    rules: tuple[ExplainedRule, ...]
-    views: tuple[LabelView, ...]  # every label assignment that was decided under
-    default_decision: Effect
-    default_used: bool
 
 
 def explain(
