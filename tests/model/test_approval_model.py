@@ -397,8 +397,8 @@ def _spent(approval: approvals.Approval | None, terms: Any, *, now_us: int) -> b
 MUTANTS = {
     "no drift at dispatch": ("forestall.jobs.approval.drift", _no_drift),
     "self-approval": ("forestall.control.approve._require_eligible", _self_approval),
-    "expiry ignored": ("forestall.control.dispatch.is_usable", _unexpired),
-    "approval never spent": ("forestall.control.dispatch.is_usable", _spent),
+    "expiry ignored": ("forestall.jobs.transitions.is_usable", _unexpired),
+    "approval never spent": ("forestall.jobs.transitions.is_usable", _spent),
 }
 
 

@@ -12,11 +12,12 @@ import msgspec
 
 from forestall.control import complete, dispatch, expire, gate, moves, recover
 from forestall.control.gate import Gated
-from forestall.control.moves import Move
 from forestall.control.plane import Plane
+from forestall.jobs import transitions
 from forestall.jobs.job import Job
 from forestall.jobs.lifecycle import Event
 from forestall.jobs.schedule import Queue
+from forestall.jobs.transitions import Transition
 from forestall.policy.request import Request
 from forestall.policy.rules import Effect
 from forestall.ports.change import Change
@@ -54,15 +55,15 @@ def _queue_forgotten() -> Patch:
 
 
 def _lost_run_again() -> Patch:
-    real = expire._end_of_lease
+    real = transitions.after_lease_end
 
-    def again(plane: Plane, job: Job, *, now_us: int) -> Move:
-        move = real(plane, job, now_us=now_us)
-        if move.event is not Event.LOST:
-            return move
-        return Move(job=job, event=Event.RETRIED, actor=move.actor)
+    def again(job: Job, *, now_us: int, chance: int) -> Transition:
+        transition = real(job, now_us=now_us, chance=chance)
+        if transition.event is not Event.LOST:
+            return transition
+        return Transition(event=Event.RETRIED)
 
-    return mock.patch.object(expire, "_end_of_lease", again)
+    return mock.patch.object(expire, "after_lease_end", again)
 
 
 def _any_worker_serves() -> Patch:
@@ -106,14 +107,14 @@ def _answer_given_up() -> Patch:
 
 
 def _outage_denies() -> Patch:
-    real = dispatch._tightened
+    real = gate.tightened_by
 
     def denies(plane: Plane, view: Any, decision: Any) -> Any:
         if plane.commits_fail():
-            return dispatch._denied(decision, "policy_denied", "the store is away")
+            return transitions._denied(decision, "policy_denied", "the store is away")
         return real(plane, view, decision)
 
-    return mock.patch.object(dispatch, "_tightened", denies)
+    return mock.patch.object(dispatch, "tightened_by", denies)
 
 
 def _doubts_dropped() -> Patch:

@@ -5,28 +5,27 @@ gate is asked again at the vote; whatever differs is drift, which undoes the app
 """
 
 import hmac
-from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
 from forestall.control.gate import Asked, rehearse
-from forestall.control.moves import Move, commit_move
+from forestall.control.moves import commit_move, move_of
 from forestall.control.plane import Plane
 from forestall.control.read import JobNotFoundError
-from forestall.control.records import SALT_BYTES, approval_refused
+from forestall.control.records import SALT_BYTES, SYSTEM_ACTOR, approval_refused
 from forestall.errors import ConflictError, ForbiddenError, ForestallError
 from forestall.identity.credentials import Subject
 from forestall.jobs.approval import (
-    Approval,
     ApprovalStatus,
     Vote,
     VoteRequest,
     drift,
     terms_of,
 )
-from forestall.jobs.job import Job, JobState, result_digest, stored_job_hash, stored_request
+from forestall.jobs.job import Job, JobState, stored_job_hash, stored_request
 from forestall.jobs.lifecycle import Event
+from forestall.jobs.transitions import expired
+from forestall.jobs.votes import after_drift, after_vote, asked_approval
 from forestall.policy.rules import Effect
 from forestall.ports.change import Change
 from forestall.ports.store import JobView, PreconditionFailedError
@@ -84,41 +83,42 @@ class HashRequiredError(ConflictError):
 
 
 class Resolved(msgspec.Struct, frozen=True):
-    """The job after the vote; `repeated` when this person had said the same before."""
+    """The job after the vote; `repeated` when this person had request the same before."""
 
     job: Job
     repeated: bool = False
 
 
-async def approve(plane: Plane, subject: Subject, job_id: str, said: VoteRequest) -> Resolved:
+async def approve(plane: Plane, subject: Subject, job_id: str, request: VoteRequest) -> Resolved:
     """Count one yes; with enough of them the job is queued, or ends where its caller runs it.
 
     Raises the errors above, JobNotFoundError, PolicyUnavailableError, StoreUnavailableError.
     """
-    return await _vote(plane, subject, job_id, said, approves=True)
+    return await _vote(plane, subject, job_id, request, approves=True)
 
 
-async def reject(plane: Plane, subject: Subject, job_id: str, said: VoteRequest) -> Resolved:
+async def reject(plane: Plane, subject: Subject, job_id: str, request: VoteRequest) -> Resolved:
     """One no is enough. Raises as `approve`; who asked may withdraw the job by cancelling it."""
-    return await _vote(plane, subject, job_id, said, approves=False)
+    return await _vote(plane, subject, job_id, request, approves=False)
 
 
 async def _vote(
-    plane: Plane, subject: Subject, job_id: str, said: VoteRequest, *, approves: bool
+    plane: Plane, subject: Subject, job_id: str, request: VoteRequest, *, approves: bool
 ) -> Resolved:
     for attempt in range(_TRIES):
+        # load
         view = await read_asked(plane, subject, job_id)
         try:
             repeated = _require_open(view.job, subject, approves=approves)
             if repeated:
                 return Resolved(view.job, repeated=True)
             _require_eligible(plane, view.job, subject, approves=approves)
-            _require_shown(plane, view.job, said, approves=approves)
+            _require_shown(plane, view.job, request, approves=approves)
         except ForestallError as refusal:
             await _record_refusal(plane, view.job, subject, refusal, approves=approves)
             raise
         try:
-            return Resolved(await _resolve(plane, subject, view, said, approves=approves))
+            return Resolved(await _resolve(plane, subject, view, request, approves=approves))
         except PreconditionFailedError:
             if attempt == _TRIES - 1:
                 raise
@@ -133,14 +133,8 @@ async def read_asked(plane: Plane, subject: Subject, job_id: str) -> JobView:
     return view
 
 
-def asked_approval(job: Job) -> Approval:
-    """The approval of a job that has one."""
-    assert job.approval is not None
-    return job.approval
-
-
 def _require_open(job: Job, subject: Subject, *, approves: bool) -> bool:
-    """Whether this person said so before. Raises when there is nothing to decide any more."""
+    """Whether this person voted the same before. Raises when nothing is to decide any more."""
     approval = asked_approval(job)
     mine = next((vote for vote in approval.votes if vote.principal == subject.principal), None)
     if mine is not None and mine.approves is approves:
@@ -182,11 +176,11 @@ def _require_eligible(plane: Plane, job: Job, subject: Subject, *, approves: boo
     )
 
 
-def _require_shown(plane: Plane, job: Job, said: VoteRequest, *, approves: bool) -> None:
+def _require_shown(plane: Plane, job: Job, request: VoteRequest, *, approves: bool) -> None:
     """What the approver was shown is what is asked."""
     approval = asked_approval(job)
-    if said.job_hash:
-        if not _same(said.job_hash, approval.job_hash):
+    if request.job_hash:
+        if not _same(request.job_hash, approval.job_hash):
             raise StaleRequestError(
                 "you were shown another job than the one that is asked now; look at it again",
                 details={"job_hash": approval.job_hash},
@@ -195,7 +189,7 @@ def _require_shown(plane: Plane, job: Job, said: VoteRequest, *, approves: bool)
         raise HashRequiredError(
             "send the `job_hash` that you were shown; this server takes no approval without it"
         )
-    if said.policy_snapshot and not _same(said.policy_snapshot, approval.snapshot):
+    if request.policy_snapshot and not _same(request.policy_snapshot, approval.snapshot):
         raise StaleSnapshotError(
             "you were shown another policy than the one that this was asked under",
             details={"policy_snapshot": approval.snapshot},
@@ -207,33 +201,44 @@ def _same(sent: str, wanted: str) -> bool:
 
 
 async def _resolve(
-    plane: Plane, subject: Subject, view: JobView, said: VoteRequest, *, approves: bool
+    plane: Plane, subject: Subject, view: JobView, request: VoteRequest, *, approves: bool
 ) -> Job:
     job, now_us = view.job, plane.clock.now_us()
-    approval = asked_approval(job)
-    if now_us >= approval.expires_at_us:
-        await commit_move(plane, expired(job, now_us=now_us), now_us=now_us)
-        raise NotActionableError("approval expired", details={"status": "expired"})
-    vote = Vote(
+    # decide
+    found: tuple[str, ...] = ()
+    refusal: ForestallError | None = None
+    if now_us >= asked_approval(job).expires_at_us:
+        transition = expired(job, now_us=now_us)
+        refusal = NotActionableError("approval expired", details={"status": "expired"})
+    elif approves and (found := await drift_of(plane, view)):
+        transition = after_drift(job, found, now_us=now_us)
+        refusal = StaleSnapshotError(
+            "what was asked is not what would run now: " + "; ".join(found),
+            details={"drift": "; ".join(found)},
+        )
+    else:
+        vote = _vote_of(subject, request, approves=approves, now_us=now_us)
+        transition = after_vote(job, vote, by_caller=plane.is_run_by_caller(job.topic))
+    actor = SYSTEM_ACTOR if transition.event is Event.EXPIRED else subject.principal
+    # commit
+    job = await commit_move(plane, move_of(job, transition, actor=actor), now_us=now_us)
+    # announce
+    if refusal is not None:
+        raise refusal
+    return job
+
+
+def _vote_of(subject: Subject, request: VoteRequest, *, approves: bool, now_us: int) -> Vote:
+    return Vote(
         principal=subject.principal,
         key_id=subject.key_id,
         roles=subject.roles,
         at_us=now_us,
         approves=approves,
-        saw_hash=bool(said.job_hash),
-        reason=said.reason,
-        note=said.note,
+        saw_hash=bool(request.job_hash),
+        reason=request.reason,
+        note=request.note,
     )
-    if not approves:
-        return await commit_move(plane, _rejected(job, vote), now_us=now_us)
-    found = await drift_of(plane, view)
-    if found:
-        await commit_move(plane, _invalidated(job, found, subject, now_us), now_us=now_us)
-        raise StaleSnapshotError(
-            "what was asked is not what would run now: " + "; ".join(found),
-            details={"drift": "; ".join(found)},
-        )
-    return await commit_move(plane, _approved(plane, job, vote), now_us=now_us)
 
 
 async def drift_of(plane: Plane, view: JobView) -> tuple[str, ...]:
@@ -252,123 +257,6 @@ async def drift_of(plane: Plane, view: JobView) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _approved(plane: Plane, job: Job, vote: Vote) -> Move:
-    approval = asked_approval(job)
-    votes = (*approval.votes, vote)
-    data = _vote_data(vote, approval)
-    if not approval.is_enough(votes):
-        more = msgspec.structs.replace(approval, votes=votes)
-        return Move(
-            job=job,
-            event=Event.VOTED,
-            actor=vote.principal,
-            fields={"approval": more},
-            data=data,
-        )
-    by_caller = plane.is_run_by_caller(job.topic)
-    status = ApprovalStatus.CONSUMED if by_caller else ApprovalStatus.APPROVED
-    done = msgspec.structs.replace(
-        approval,
-        votes=votes,
-        status=status,
-        resolved_at_us=vote.at_us,
-        resolved_by=vote.principal,
-    )
-    fields: dict[str, Any] = {"approval": done}
-    if not by_caller:
-        return Move(job=job, event=Event.APPROVED, actor=vote.principal, fields=fields, data=data)
-    result = msgspec.json.encode(_as_result(job, done))
-    fields |= {"result_digest": result_digest(result), "result_bytes": len(result)}
-    return Move(
-        job=job,
-        event=Event.FULFILLED,
-        actor=vote.principal,
-        fields=fields,
-        data=data,
-        result=result,
-    )
-
-
-def _as_result(job: Job, approval: Approval) -> dict[str, Any]:
-    """What a job that its caller runs ends with: the approval itself."""
-    return {
-        "approved": True,
-        "approved_by": [vote.principal for vote in approval.votes],
-        "approved_at_us": approval.resolved_at_us,
-        "job_hash": job.job_hash,
-        "policy_snapshot": approval.snapshot,
-        "rule_id": approval.rule_id,
-    }
-
-
-def _rejected(job: Job, vote: Vote) -> Move:
-    approval = asked_approval(job)
-    return Move(
-        job=job,
-        event=Event.REJECTED,
-        actor=vote.principal,
-        fields={
-            "approval": msgspec.structs.replace(
-                approval,
-                votes=(*approval.votes, vote),
-                status=ApprovalStatus.REJECTED,
-                resolved_at_us=vote.at_us,
-                resolved_by=vote.principal,
-            ),
-            "failure_code": APPROVAL_REJECTED,
-            "failure_reason": vote.reason or f"rejected by {vote.principal}",
-        },
-        data=_vote_data(vote, approval),
-    )
-
-
-def _invalidated(job: Job, found: Sequence[str], subject: Subject, now_us: int) -> Move:
-    approval = msgspec.structs.replace(
-        asked_approval(job),
-        status=ApprovalStatus.INVALIDATED,
-        resolved_at_us=now_us,
-        drift=tuple(found),
-    )
-    return Move(
-        job=job,
-        event=Event.INVALIDATED,
-        actor=subject.principal,
-        fields={"approval": approval},
-        data={"drift": tuple(found)},
-    )
-
-
-def expired(job: Job, *, now_us: int) -> Move:
-    """Nobody decided in time."""
-    approval = msgspec.structs.replace(
-        asked_approval(job), status=ApprovalStatus.EXPIRED, resolved_at_us=now_us
-    )
-    return Move(
-        job=job,
-        event=Event.EXPIRED,
-        actor="system",
-        fields={
-            "approval": approval,
-            "failure_code": APPROVAL_EXPIRED,
-            "failure_reason": "nobody approved it in time",
-        },
-    )
-
-
-def _vote_data(vote: Vote, approval: Approval) -> dict[str, Any]:
-    return {
-        "approver": vote.principal,
-        "approver_key_id": vote.key_id,
-        "approver_roles": vote.roles,
-        "saw_hash": vote.saw_hash,
-        "vote_reason": vote.reason,
-        "note": vote.note,
-        "snapshot": approval.snapshot,
-        "rule_id": approval.rule_id,
-        "votes": len(approval.votes) + 1,
-    }
-
-
 async def _record_refusal(
     plane: Plane, job: Job, subject: Subject, refusal: ForestallError, *, approves: bool
 ) -> None:
@@ -382,4 +270,5 @@ async def _record_refusal(
         at_us=plane.clock.now_us(),
         salt=plane.random.token(SALT_BYTES),
     )
+    # commit
     await plane.commit(Change(records=(record,)))

@@ -20,7 +20,9 @@ async def cancel(plane: Plane, subject: Subject, job_id: str) -> tuple[Job, bool
     Raises JobNotFoundError, ForbiddenError, StoreUnavailableError.
     """
     for attempt in range(_TRIES):
+        # load
         job = (await read_job(plane, subject, job_id)).job
+        # decide
         require_control(subject, job)
         if job.state in TERMINAL:
             return job, False
@@ -29,11 +31,15 @@ async def cancel(plane: Plane, subject: Subject, job_id: str) -> tuple[Job, bool
             "failure_reason": f"cancelled by {subject.principal}",
         }
         move = Move(job=job, event=Event.CANCELLED, actor=subject.principal, fields=fields)
+        # commit
         try:
-            return await commit_move(plane, move, now_us=plane.clock.now_us()), True
+            job = await commit_move(plane, move, now_us=plane.clock.now_us())
         except PreconditionFailedError:
             if attempt == _TRIES - 1:
                 raise
+        else:
+            # announce
+            return job, True
     raise AssertionError("unreachable")
 
 

@@ -25,15 +25,19 @@ class Checked(msgspec.Struct, frozen=True):
 
 async def check(plane: Plane, subject: Subject, submission: Submission) -> Checked:
     """Decide one action and make the record of it durable. Raises as `submit` does."""
+    # load
     submission = admitted(plane, subject.tenant, submission)
     now_us = plane.clock.now_us()
     request = submission.request(tenant=subject.tenant, principal=subject.principal)
     hash_text = job_hash(submission, tenant=subject.tenant, principal=subject.principal)
     asked = Asked(len(submission.payload), subject.key_id)
+    # decide
     gated = await decide(plane, request, stage=Stage.CHECK, now_us=now_us, asked=asked)
     decision = gated.decision
     record = decision_record(decision, stage=Stage.CHECK, job_hash=hash_text, now_us=now_us)
     salt = plane.random.token(SALT_BYTES)
+    # commit
     await plane.commit(Change(records=(action_checked(request, record, subject, salt),)))
+    # announce
     count(plane, decision, request, stage=Stage.CHECK)
     return Checked(decision, hash_text, now_us)

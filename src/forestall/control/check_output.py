@@ -105,7 +105,9 @@ async def check_content(
 ) -> CheckedContent:
     """The verdict on a content that the caller itself releases or withholds; leaves a record
     without the content. Raises ScannerBusyError, StoreUnavailableError."""
+    # load
     snapshot = plane.snapshot
+    # decide
     looked, duration_us = await look(plane, snapshot, request, content, is_json=is_json)
     check = _check(plane, snapshot, looked, content, duration_us)
     record = output_checked(
@@ -115,7 +117,9 @@ async def check_content(
         size_bytes=len(content),
         salt=plane.random.token(SALT_BYTES),
     )
+    # commit
     await plane.commit(Change(records=(record,)))
+    # announce
     count_checked(plane, check)
     return CheckedContent(check=check, released=looked.released, findings=looked.findings)
 

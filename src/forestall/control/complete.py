@@ -65,12 +65,13 @@ async def complete(
     Raises JobNotFoundError, LeaseNotHeldError, AlreadyCompletedError, NotThisWorkerError,
     ScannerBusyError, PolicyMovedError, StoreUnavailableError; in each case nothing was changed.
     """
+    # load
     job = await require_lease(plane, subject, job_id, lease_id, what="complete")
     _keep_lease(plane, job)
     checked: CheckedResult | None = None
     cleaned: _Cleaned | None = None
     for attempt in range(_TRIES):
-        # Under the policy in force now: the one that dispatched it may be another.
+        # decide, under the policy in force now: the one that dispatched it may be another.
         if answer.failed:
             while cleaned is None or cleaned.snapshot is not plane.snapshot:
                 cleaned = await _cleaned(plane, job, answer)
@@ -85,7 +86,9 @@ async def complete(
         move = msgspec.structs.replace(move, expect=under(plane, looked_under))
         now_us = plane.clock.now_us()
         try:
+            # commit
             job = await commit_move(plane, move, now_us=now_us)
+            # announce
             if checked is not None:
                 count_checked(plane, checked.check)
             return job
@@ -121,7 +124,9 @@ async def require_lease(
     plane: Plane, subject: Subject, job_id: str, lease_id: str, *, what: str
 ) -> Job:
     """The job that the worker holds under the lease. A refusal is recorded; see `complete`."""
+    # load
     held = plane.leases.get(subject.tenant, job_id)
+    # decide
     if held is not None and _is_theirs(held.job, subject, lease_id):
         return held.job
     return await _require_stored(plane, subject, job_id, lease_id, what=what)
@@ -171,6 +176,7 @@ async def record_refusal(
     plane: Plane, subject: Subject, code: str, *, what: str, job: Job | None = None, named: str = ""
 ) -> None:
     """Record that a worker was refused, and count it. `named`: what it named instead of a job."""
+    # load and decide: the caller did
     plane.telemetry.refused(what, code)
     record = answer_refused(
         job,
@@ -181,6 +187,7 @@ async def record_refusal(
         at_us=plane.clock.now_us(),
         salt=plane.random.token(SALT_BYTES),
     )
+    # commit, and announce
     await plane.commit(Change(records=(record,)))
 
 

@@ -47,8 +47,10 @@ class WithheldRetryError(ConflictError):
 async def retry(plane: Plane, subject: Subject, job_id: str, *, force: bool = False) -> Submitted:
     """Submit a dead letter again, as it was; then it is dismissed. Raises as `submit` does, and
     DeadLetterNotFoundError, BlindRetryError (`force` overrides it, with `jobs.control`)."""
+    # load
     view = await read_job(plane, subject, job_id)
     job = view.job
+    # decide
     require_control(subject, job)
     if not job.dead_at_us:
         raise _not_there(job_id)
@@ -82,7 +84,9 @@ async def retry(plane: Plane, subject: Subject, job_id: str, *, force: bool = Fa
 
 async def dismiss(plane: Plane, subject: Subject, job_id: str) -> None:
     """Take a job off the dead letters; the job stays as it ended."""
+    # load
     job = (await read_job(plane, subject, job_id)).job
+    # decide
     require_control(subject, job)
     if not job.dead_at_us:
         raise _not_there(job_id)
@@ -98,6 +102,7 @@ async def _dismiss(plane: Plane, job: Job, subject: Subject, *, child: str = "")
         fields={"dead_at_us": 0},
         data={"retried_as": child} if child else {},
     )
+    # commit, and announce: the list of dead letters is read from the store
     await commit_move(plane, move, now_us=plane.clock.now_us())
 
 

@@ -6,46 +6,39 @@ be decided stays queued: an outage is never a denial, and never an allow.
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
-from typing import Any
 
-import msgspec
-
-from forestall.control.gate import Asked, Gated, PolicyUnavailableError, count, decide
-from forestall.control.moves import Move, commit_move
+from forestall.control.gate import Asked, Gated, PolicyUnavailableError, count, decide, tightened_by
+from forestall.control.moves import commit_move, move_of
 from forestall.control.offload import InspectionBusyError
 from forestall.control.plane import Plane
 from forestall.control.records import SYSTEM_ACTOR
 from forestall.control.recover import take_back
-from forestall.control.submit import retry_after_s
 from forestall.errors import ForestallError, UnavailableError
-from forestall.jobs.approval import ApprovalStatus, is_usable, new_approval, terms_of
-from forestall.jobs.attempts import held_too_long, hold_delay_us
 from forestall.jobs.job import (
-    POLICY_DENIED,
     DecisionRecord,
     Job,
     Lease,
     Stage,
     decision_record,
-    stored_job_hash,
     stored_request,
 )
-from forestall.jobs.lifecycle import WAITING, Event
+from forestall.jobs.lifecycle import WAITING
 from forestall.jobs.schedule import Entry
 from forestall.jobs.ticket import Ticket
+from forestall.jobs.transitions import (
+    Asker,
+    after_deadline,
+    after_decision,
+    is_allowed,
+    under_approval,
+)
 from forestall.jobs.worker import DispatchedJob
-from forestall.policy.request import Request
-from forestall.policy.rules import Decision, Effect
+from forestall.policy.rules import Decision
 from forestall.ports.change import Precondition
 from forestall.ports.store import JobView, PreconditionFailedError
 from forestall.projections.worker_sessions import Session
 
-APPROVED = "approved"  # the code of a decision that stands on an approval
 OUTAGE_RETRY_US = 5_000_000
-# Denials that no rule asks for; the code says what did.
-SUBMITTER_REVOKED, JOB_CHANGED = "submitter_revoked", "job_changed"
-_OWN_CODES = (SUBMITTER_REVOKED, JOB_CHANGED)
 
 
 async def dispatch(plane: Plane, session: Session, *, limit: int) -> list[DispatchedJob]:
@@ -131,7 +124,8 @@ def _pick(plane: Plane, session: Session, wanted: int) -> list[Entry]:
 async def dispatch_one(plane: Plane, taker: str, entry: Entry) -> DispatchedJob | None:
     """Decide one picked job and commit what follows; None when it does not go to `taker` now."""
     try:
-        view = await plane.store.job(entry.lane.tenant, entry.job_id)  # load
+        # load
+        view = await plane.store.job(entry.lane.tenant, entry.job_id)
         if view is None or view.job.state not in WAITING:
             plane.leases.doubt(entry.lane.tenant, entry.job_id)  # another verb moved it
             return None
@@ -158,8 +152,13 @@ async def _decide_one(
     plane: Plane, taker: str, entry: Entry, view: JobView
 ) -> DispatchedJob | None:
     job, now_us = view.job, plane.clock.now_us()
+    # decide
     if job.deadline_at_us and now_us >= job.deadline_at_us:
-        await commit_move(plane, deadline_passed(job), now_us=now_us)
+        transition = after_deadline(job, now_us=now_us)
+        assert transition is not None, "a job in the queue has not ended"
+        move = move_of(job, transition, actor=SYSTEM_ACTOR)
+        # commit
+        await commit_move(plane, move, now_us=now_us)
         return None
     request = stored_request(job, view.payload)
     gated = await decide(
@@ -170,54 +169,30 @@ async def _decide_one(
         asked=Asked(len(view.payload), job.key_id),
         passed=job.throttles_passed,
     )
-    decision = _under_approval(job, _tightened(plane, view, gated.decision), now_us=now_us)
+    decision = tightened_by(plane, view, gated.decision)
+    decision = under_approval(job, decision, now_us=now_us)
     record = decision_record(decision, stage=Stage.DISPATCH, job_hash=job.job_hash, now_us=now_us)
-    if decision.decision in (Effect.ALLOW, Effect.ALLOW_WITH_CONSTRAINTS):
+    if is_allowed(decision):
         rule = (job.tenant, decision.rule_id)
         if not _has_place(plane, decision, rule):
             plane.queue.park(entry, rule)
             return None
-        moved = await _hand_over(plane, taker, job, record, gated, now_us=now_us)
+        moved = await _hand_over(plane, taker, job, decision, record, gated, now_us=now_us)
+        # announce
         count(plane, decision, request, stage=Stage.DISPATCH)
         plane.telemetry.waited((now_us - max(job.updated_at_us, job.not_before_us)) / 1_000_000)
         return _with_ticket(plane, moved, view.payload, record, now_us=now_us)
-    await _stop(plane, job, decision, record, gated, request, now_us=now_us)
-    return None
-
-
-def _tightened(plane: Plane, view: JobView, decision: Decision) -> Decision:
-    """The decision, unless something that no rule reads forbids the job."""
-    key = plane.keys.by_id(view.job.key_id)
-    if key is None or key.revoked_at_us is not None:
-        return _denied(
-            decision, SUBMITTER_REVOKED, "the credential it was submitted with is revoked"
-        )
-    if stored_job_hash(view.job, view.payload) != view.job.job_hash:
-        return _denied(decision, JOB_CHANGED, "the stored job is not the one that was submitted")
-    return decision
-
-
-def _under_approval(job: Job, decision: Decision, *, now_us: int) -> Decision:
-    """What the gate holds may run under an approval of exactly this; the dispatch consumes it."""
-    if decision.decision is not Effect.REQUIRE_APPROVAL or not is_usable(
-        job.approval, terms_of(decision, job.job_hash), now_us=now_us
-    ):
-        return decision
-    bound = decision.constraints is not None
-    effect = Effect.ALLOW_WITH_CONSTRAINTS if bound else Effect.ALLOW
-    return msgspec.structs.replace(decision, decision=effect, code=APPROVED, approval=None)
-
-
-def _denied(decision: Decision, code: str, reason: str) -> Decision:
-    return msgspec.structs.replace(
-        decision,
-        decision=Effect.DENY,
-        code=code,
-        reason=reason,
-        rule_id="",
-        constraints=None,
-        remediations=(),
+    # The policy in force does not let the job run now; what it says instead is committed.
+    chance = int.from_bytes(plane.random.token(2), "big")
+    transition = after_decision(
+        job, decision, Asker.DISPATCH, passed=gated.passed, now_us=now_us, chance=chance
     )
+    # commit
+    move = move_of(job, transition, actor=SYSTEM_ACTOR, decision=record)
+    await commit_move(plane, move, now_us=now_us)
+    # announce
+    count(plane, decision, request, stage=Stage.DISPATCH)
+    return None
 
 
 def _has_place(plane: Plane, decision: Decision, rule: tuple[str, str]) -> bool:
@@ -239,6 +214,7 @@ async def _hand_over(
     plane: Plane,
     taker: str,
     job: Job,
+    decision: Decision,
     record: DecisionRecord,
     gated: Gated,
     *,
@@ -254,26 +230,14 @@ async def _hand_over(
         snapshot=record.snapshot,
         constraints=record.constraints,
     )
-    approval = job.approval
-    if approval is not None and record.code == APPROVED:
-        approval = msgspec.structs.replace(approval, status=ApprovalStatus.CONSUMED)
-    move = Move(
-        job=job,
-        event=Event.DISPATCHED,
-        actor=taker,
-        fields={
-            "attempt": job.attempt + 1,
-            "lease": lease,
-            "approval": approval,
-            "throttles_passed": gated.passed,
-            **_UNHELD,
-        },
-        data={"worker": taker},
-        decision=record,
-        expect=_unforbidden(plane, job, record),
+    transition = after_decision(
+        job, decision, Asker.DISPATCH, passed=gated.passed, now_us=now_us, lease=lease
     )
+    expect = _unforbidden(plane, job, record)
+    move = move_of(job, transition, actor=taker, decision=record, expect=expect)
     rule = (job.tenant, record.rule_id)
     plane.leases.reserve(rule)
+    # commit
     try:
         moved = await commit_move(plane, move, now_us=now_us)
     except UnavailableError:  # perhaps it is durable: then nobody was told, and the place is taken
@@ -286,15 +250,6 @@ async def _hand_over(
         raise
     plane.leases.release(rule)
     return moved
-
-
-_UNHELD: Mapping[str, Any] = {
-    "not_before_us": 0,
-    "held_since_us": 0,
-    "holds": 0,
-    "failure_code": "",
-    "failure_reason": "",
-}
 
 
 def _with_ticket(
@@ -317,62 +272,3 @@ def _with_ticket(
         constraints=record.constraints,
     )
     return DispatchedJob(job, payload, plane.signer.ticket(ticket), expires_at_us)
-
-
-async def _stop(
-    plane: Plane,
-    job: Job,
-    decision: Decision,
-    record: DecisionRecord,
-    gated: Gated,
-    request: Request,
-    *,
-    now_us: int,
-) -> None:
-    """The policy in force does not let the job run now; commit what it says instead."""
-    fields: dict[str, Any] = {"throttles_passed": gated.passed}
-    if decision.decision is Effect.THROTTLE:
-        event = Event.HELD
-        fields |= _held(plane, job, decision, now_us=now_us)
-        if held_too_long(job, now_us=now_us):
-            event = Event.FAILED
-            fields |= {
-                "not_before_us": 0,
-                "failure_code": "throttled_too_long",
-                "failure_reason": decision.reason or "a rule throttled it for too long",
-            }
-    elif decision.decision is Effect.REQUIRE_APPROVAL:
-        event = Event.APPROVAL_DEMANDED
-        terms = terms_of(decision, job.job_hash)
-        fields |= {
-            **_UNHELD,
-            "approval": new_approval(terms, requester=job.principal, now_us=now_us),
-        }
-    else:
-        event = Event.DENIED
-        fields |= {
-            "failure_code": decision.code if decision.code in _OWN_CODES else POLICY_DENIED,
-            "failure_reason": decision.reason or "denied by the policy in force at dispatch",
-        }
-    move = Move(job=job, event=event, actor=SYSTEM_ACTOR, fields=fields, decision=record)
-    await commit_move(plane, move, now_us=now_us)
-    count(plane, decision, request, stage=Stage.DISPATCH)
-
-
-def _held(plane: Plane, job: Job, decision: Decision, *, now_us: int) -> dict[str, Any]:
-    chance = int.from_bytes(plane.random.token(2), "big")
-    delay_us = hold_delay_us(job.holds, retry_after_s(decision), chance)
-    return {
-        "not_before_us": now_us + delay_us,
-        "holds": job.holds + 1,
-        "held_since_us": job.held_since_us or now_us,
-    }
-
-
-def deadline_passed(job: Job) -> Move:
-    """Its deadline passed before anybody ran it."""
-    fields = {
-        "failure_code": "deadline_exceeded",
-        "failure_reason": "the deadline passed before a worker took the job",
-    }
-    return Move(job=job, event=Event.TIMED_OUT, actor=SYSTEM_ACTOR, fields=fields)

@@ -5,20 +5,14 @@
 
 import contextlib
 
-from forestall.control.approve import expired
-from forestall.control.dispatch import deadline_passed
 from forestall.control.follow_log import follow_log
-from forestall.control.moves import Move, commit_move
+from forestall.control.moves import commit_move, move_of
 from forestall.control.plane import Plane
 from forestall.control.records import SYSTEM_ACTOR
 from forestall.control.recover import look_again, sweep
-from forestall.jobs.attempts import may_retry, retry_delay_us
-from forestall.jobs.job import Job, JobState
-from forestall.jobs.lifecycle import HELD_BY_WORKER, TERMINAL, Event
+from forestall.jobs.transitions import after_deadline, after_lease_end
 from forestall.ports.store import PreconditionFailedError
 from forestall.projections.catch_up import wake_for
-
-RUN_TIME_SPENT, AMBIGUOUS = "max_runtime_exceeded", "lease_expired"
 
 
 async def tick(plane: Plane) -> None:
@@ -29,11 +23,7 @@ async def tick(plane: Plane) -> None:
         wake_for(plane.projections, entry.lane)
     await look_again(plane)
     await sweep(plane)
-    for held in plane.leases.ended(now_us):
-        if not plane.leases.over(held, now_us):
-            continue  # answered, or renewed, while the others were ended
-        with contextlib.suppress(PreconditionFailedError):  # answered at this very moment
-            await commit_move(plane, _end_of_lease(plane, held.job, now_us=now_us), now_us=now_us)
+    await _end_leases(plane, now_us=now_us)
     _offer_places(plane)
     while (due := plane.deadlines.pop_due(now_us)) is not None:
         try:
@@ -46,6 +36,20 @@ async def tick(plane: Plane) -> None:
             raise
 
 
+async def _end_leases(plane: Plane, *, now_us: int) -> None:
+    # load
+    for leased in plane.leases.ended(now_us):
+        if not plane.leases.over(leased, now_us):
+            continue  # answered, or renewed, while the others were ended
+        # decide
+        chance = int.from_bytes(plane.random.token(2), "big")
+        transition = after_lease_end(leased.job, now_us=now_us, chance=chance)
+        move = move_of(leased.job, transition, actor=SYSTEM_ACTOR)
+        # commit, and announce: the worker is told to stop when its lease is taken from memory
+        with contextlib.suppress(PreconditionFailedError):  # answered at this very moment
+            await commit_move(plane, move, now_us=now_us)
+
+
 def _offer_places(plane: Plane) -> None:
     """A dispatch that was allowed may still have ended in another way; the place that it reserved
     under its rule must then be offered to the next job."""
@@ -54,48 +58,16 @@ def _offer_places(plane: Plane) -> None:
             plane.workers.wake_all()
 
 
-def _end_of_lease(plane: Plane, job: Job, *, now_us: int) -> Move:
-    lease = job.lease
-    assert lease is not None
-    if 0 < lease.runs_until_us <= now_us:
-        fields = {
-            "failure_code": RUN_TIME_SPENT,
-            "failure_reason": "it ran longer than its constraints allow",
-        }
-        return Move(job=job, event=Event.TIMED_OUT, actor=SYSTEM_ACTOR, fields=fields)
-    fields = {
-        "failure_code": AMBIGUOUS,
-        "failure_reason": f"the worker `{lease.worker}` fell silent; nobody knows what was done",
-    }
-    if job.idempotent and may_retry(job, now_us=now_us):
-        chance = int.from_bytes(plane.random.token(2), "big")
-        again = {**fields, "not_before_us": now_us + retry_delay_us(job.attempt, chance)}
-        return Move(job=job, event=Event.RETRIED, actor=SYSTEM_ACTOR, fields=again)
-    return Move(job=job, event=Event.LOST, actor=SYSTEM_ACTOR, fields=fields)
-
-
 async def _past_deadline(plane: Plane, tenant: str, job_id: str, *, now_us: int) -> None:
+    # load
     view = await plane.store.job(tenant, job_id)
-    if view is None or view.job.state in TERMINAL:
+    if view is None:
         return
-    move = _too_late(view.job, now_us=now_us)
-    if move is not None:
-        with contextlib.suppress(PreconditionFailedError):  # it ended at this very moment
-            await commit_move(plane, move, now_us=now_us)
-
-
-def _too_late(job: Job, *, now_us: int) -> Move | None:
-    """What a job's deadline, or the end of its approval, does to it now."""
-    if 0 < job.deadline_at_us <= now_us:
-        if job.state not in HELD_BY_WORKER:
-            return deadline_passed(job)
-        fields = {
-            "failure_code": "deadline_exceeded",
-            "failure_reason": "the deadline passed while it ran; the worker was told to stop",
-        }
-        return Move(job=job, event=Event.TIMED_OUT, actor=SYSTEM_ACTOR, fields=fields)
-    approval = job.approval
-    waits = job.state is JobState.APPROVAL_REQUIRED and approval is not None
-    if waits and approval is not None and approval.expires_at_us <= now_us:
-        return expired(job, now_us=now_us)
-    return None
+    # decide
+    transition = after_deadline(view.job, now_us=now_us)
+    if transition is None:
+        return
+    move = move_of(view.job, transition, actor=SYSTEM_ACTOR)
+    # commit, and announce: the worker is told to stop when its lease is taken from memory
+    with contextlib.suppress(PreconditionFailedError):  # it ended at this very moment
+        await commit_move(plane, move, now_us=now_us)

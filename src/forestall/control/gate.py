@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from forestall.control.plane import Plane, instant
 from forestall.errors import UnavailableError
-from forestall.jobs.job import Stage
+from forestall.jobs.job import Stage, stored_job_hash
+from forestall.jobs.transitions import tightened
 from forestall.limits import INSPECT_INLINE_BYTES_MAX
 from forestall.policy.cache import cache_key
 from forestall.policy.compile import Snapshot
@@ -17,6 +18,7 @@ from forestall.policy.explainer import explain
 from forestall.policy.explanation import Explanation
 from forestall.policy.request import Request
 from forestall.policy.rules import Decision, Effect
+from forestall.ports.store import JobView
 
 
 class PolicyUnavailableError(UnavailableError):
@@ -116,6 +118,19 @@ async def _evaluated(
     )
     plane.cache.keep(key, decision, now_us=now_us)
     return decision
+
+
+def tightened_by(plane: Plane, view: JobView, decision: Decision) -> Decision:
+    """The decision on a stored job, unless something that no rule reads forbids the job.
+
+    Dispatch and repair ask here; a vote finds the same as drift.
+    """
+    job, key = view.job, plane.keys.by_id(view.job.key_id)
+    return tightened(
+        decision,
+        submitter_revoked=key is None or key.revoked_at_us is not None,
+        changed=stored_job_hash(job, view.payload) != job.job_hash,
+    )
 
 
 def count(plane: Plane, decision: Decision, request: Request, *, stage: Stage) -> None:

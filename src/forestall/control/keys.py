@@ -50,6 +50,7 @@ async def create_key(
     `secret` gives the text instead of a random one (the bootstrap key).
     """
     now_us = plane.clock.now_us()
+    # load and decide
     _require_wanted(wanted, plane.keys.of_tenant(wanted.tenant), now_us)
     chance = plane.random.token(32 + 10 + SALT_BYTES)
     text = secret if secret is not None else key_text(chance[:32])
@@ -68,12 +69,14 @@ async def create_key(
         groups=wanted.groups,
         worker=wanted.worker,
     )
+    # commit
     try:
         await plane.commit(_creation(key, actor, chance[42:]))
     except PreconditionFailedError as cause:
         raise KeyNameTakenError(
             f"a key named `{key.name}` exists already; revoke it or choose another name"
         ) from cause
+    # announce: the text is given out this once
     return key, text
 
 
@@ -117,7 +120,8 @@ def list_keys(plane: Plane, tenant: str) -> list[ApiKey]:
 
 async def revoke_key(plane: Plane, tenant: str, key_id: str, *, actor: str) -> ApiKey:
     """End a key; it is refused from the moment this returns."""
-    key = plane.keys.by_id(key_id)  # load
+    # load
+    key = plane.keys.by_id(key_id)
     if key is None or key.tenant != tenant or key.revoked_at_us is not None:
         raise KeyNotFoundError(f"there is no API key `{key_id[:80]}`; `keys list` shows them")
     try:
@@ -129,7 +133,7 @@ async def revoke_key(plane: Plane, tenant: str, key_id: str, *, actor: str) -> A
 async def end_key(plane: Plane, key: ApiKey, *, actor: str) -> ApiKey:
     """Commit the end of an unrevoked key, which frees its name. Raises PreconditionFailedError when
     somebody else ended it at this moment."""
-    # load: memory may not know the name's entry yet, and a name that stays behind is taken for ever
+    # load: memory may not know the name's entry yet, and a name left behind is taken for ever
     name = await plane.store.entry(key.tenant, Kind.KEY_NAME, key.name)
     # decide
     now_us = plane.clock.now_us()
@@ -148,6 +152,7 @@ async def end_key(plane: Plane, key: ApiKey, *, actor: str) -> ApiKey:
     record = key_revoked(revoked, actor, now_us, plane.random.token(SALT_BYTES))
     # commit
     await plane.commit(Change(puts=tuple(puts), records=(record,)))
+    # announce
     return revoked
 
 

@@ -15,6 +15,7 @@ from forestall.control.records import SALT_BYTES, job_moved
 from forestall.jobs.approval import settled
 from forestall.jobs.job import DecisionRecord, Job
 from forestall.jobs.lifecycle import TERMINAL, Event, after
+from forestall.jobs.transitions import Transition
 from forestall.ports.change import Change, MoveJob, Precondition, Put
 
 _DEAD = frozenset(
@@ -42,6 +43,28 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     result: bytes | None = None
     expect: tuple[Precondition, ...] = ()  # what else must hold
     puts: tuple[Put, ...] = ()  # what else stands or falls with it
+
+
+def move_of(
+    job: Job,
+    transition: Transition,
+    *,
+    actor: str,
+    decision: DecisionRecord | None = None,
+    expect: tuple[Precondition, ...] = (),
+    data: Mapping[str, Value] | None = None,
+) -> Move:
+    """The move that a transition of a job is, by whom and on which decision."""
+    return Move(
+        job=job,
+        event=transition.event,
+        actor=actor,
+        fields=transition.fields,
+        data={**transition.data, **(data or {})},
+        decision=decision,
+        result=transition.result,
+        expect=expect,
+    )
 
 
 def moved(move: Move, *, now_us: int) -> Job:

@@ -79,7 +79,9 @@ def pool_workers(plane: Plane, tenant: str, pool: str) -> Sequence[Session]:
 
 async def create_pool(plane: Plane, subject: Subject, pool: Pool) -> Pool:
     """Raises PoolInvalidError, PoolNameError, RegistryFullError."""
+    # load
     pools = plane.registry.pools(subject.tenant)
+    # decide
     if pool.name in pools:
         raise PoolNameError(f"there is a pool `{pool.name}` already; change it with PATCH")
     _require_valid(pool)
@@ -101,8 +103,10 @@ async def change_pool(
     status: PoolStatus | None,
 ) -> Pool:
     """Change what is given. Raises PoolNotFoundError, PoolInvalidError, PoolVersionError."""
+    # load
     known = _known(plane, subject.tenant, name)
     pool = known.value
+    # decide
     if status is PoolStatus.DRAINING and pool.status is not PoolStatus.DRAINING:
         raise PoolInvalidError("a pool is drained by POST /api/v1/pools/{name}/drain")
     pool = Pool(
@@ -119,7 +123,9 @@ async def drain_pool(plane: Plane, subject: Subject, name: str, *, seconds: int)
     """Give its workers nothing new; inactive after so many seconds. What runs may end."""
     if not 0 <= seconds <= DRAIN_SECONDS_MAX:
         raise PoolInvalidError(f"`timeout_seconds` is 0 to {DRAIN_SECONDS_MAX}")
+    # load
     known = _known(plane, subject.tenant, name)
+    # decide
     until_us = plane.clock.now_us() + seconds * 1_000_000
     drained = msgspec.structs.replace(
         known.value, status=PoolStatus.DRAINING, drained_at_us=until_us
@@ -133,7 +139,9 @@ async def end_pool(plane: Plane, subject: Subject, name: str, *, force: bool) ->
     By force its topics keep its name: their jobs wait until a pool of that name serves them again.
     """
     known = _known(plane, subject.tenant, name)
+    # load
     load = _load(plane, subject.tenant, known.value)
+    # decide
     if (load.topics or load.workers) and not force:
         return load
     data: dict[str, Value] = {
@@ -141,6 +149,7 @@ async def end_pool(plane: Plane, subject: Subject, name: str, *, force: bool) ->
         "topics": load.topics[:100],
         "workers": load.workers[:100],
     }
+    # commit, and announce: workers are routed anew as the entry is taken up
     try:
         await drop_entry(plane, known, actor=subject.principal, data=data)
     except PreconditionFailedError as cause:
@@ -174,6 +183,7 @@ def _require_valid(pool: Pool) -> None:
 
 
 async def _put(plane: Plane, subject: Subject, known: Known[Pool] | None, pool: Pool) -> None:
+    # commit, and announce: workers are routed anew as the entry is taken up
     await put_entry(
         plane,
         known,

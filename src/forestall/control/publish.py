@@ -108,8 +108,10 @@ async def keep_policy(plane: Plane, files: Sequence[tuple[str, bytes]], *, actor
 
     Raises PolicyError with every mistake found, StoreUnavailableError.
     """
+    # load
     snapshot = compile_files(files, switched_on=plane.output.switched_on_names)
-    kept = await plane.store.entry(PLATFORM_TENANT, Kind.POLICY, snapshot.digest)  # load
+    kept = await plane.store.entry(PLATFORM_TENANT, Kind.POLICY, snapshot.digest)
+    # decide
     plane.policy.stage(snapshot)
     if kept is not None:
         return snapshot
@@ -128,8 +130,10 @@ async def keep_policy(plane: Plane, files: Sequence[tuple[str, bytes]], *, actor
     )
     salt = plane.random.token(SALT_BYTES)
     record = policy_kept(snapshot, PLATFORM_TENANT, actor, now_us, salt)
+    # commit
     with contextlib.suppress(PreconditionFailedError):  # somebody else kept it at this moment
-        await plane.commit(Change(puts=(PutEntry(entry),), records=(record,)))  # commit
+        await plane.commit(Change(puts=(PutEntry(entry),), records=(record,)))
+    # announce: nobody waits for a policy that is only kept
     return snapshot
 
 
@@ -247,6 +251,7 @@ def _activation(
 
 async def refuse(plane: Plane, error: ForestallError) -> None:
     """Record that a changed policy was not taken; the one in force stays."""
+    # load and decide: the caller did
     plane.telemetry.policy_refused()
     record = policy_refused(
         error.message,
@@ -255,4 +260,5 @@ async def refuse(plane: Plane, error: ForestallError) -> None:
         plane.clock.now_us(),
         plane.random.token(SALT_BYTES),
     )
+    # commit, and announce
     await plane.commit(Change(records=(record,)))

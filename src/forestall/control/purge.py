@@ -29,7 +29,7 @@ async def _remove(plane: Plane, name: EntryName) -> None:
     # decide
     now_us, salt = plane.clock.now_us(), plane.random.token(SALT_BYTES)
     record = original_purged(name, at_us=now_us, salt=salt)
-    # commit
+    # commit, and announce: the original is read from the store
     try:
         await plane.commit(Change(records=(record,), puts=(DropEntry(kept),)))
     except PreconditionFailedError:

@@ -137,6 +137,7 @@ async def release(
     """
     if mode not in MODES:
         raise InvalidRequestError("`mode` is one of " + ", ".join(MODES))
+    # load
     job = await _resolvable(plane, subject, job_id, reason, what="release")
     snapshot = plane.snapshot
     kept = await _kept_original(plane, job)
@@ -147,6 +148,7 @@ async def release(
     except ForestallError as refusal:
         await _record_refusal(plane, job, subject, refusal, what="release")
         raise
+    # decide
     result = original
     if mode == "redacted":
         looked = await _look_again(plane, job, original)
@@ -184,7 +186,9 @@ def _gone(job: Job) -> OriginalGoneError:
 
 async def confirm(plane: Plane, subject: Subject, job_id: str, *, reason: str) -> Job:
     """Discard a withheld original; the job stays withheld. Raises as `release`."""
+    # load
     job = await _resolvable(plane, subject, job_id, reason, what="confirm")
+    # decide
     if job.output is not None and job.output.resolution:
         raise OriginalGoneError(
             "the withheld original was discarded before", details={"state": job.state.value}
@@ -289,6 +293,7 @@ def _resolved(
 
 
 async def _commit(plane: Plane, move: Move, subject: Subject, *, what: str) -> Job:
+    # commit, and announce
     try:
         return await commit_move(plane, move, now_us=plane.clock.now_us())
     except PreconditionFailedError as error:
@@ -319,4 +324,5 @@ async def _record_refusal(
         at_us=plane.clock.now_us(),
         salt=plane.random.token(SALT_BYTES),
     )
+    # commit
     await plane.commit(Change(records=(record,)))

@@ -99,8 +99,11 @@ async def take_back(plane: Plane, job: Job) -> None:
 
     Raises StoreUnavailableError; it is tried again then.
     """
+    # load: the caller did
     assert job.lease is not None
+    # decide
     move = Move(job=job, event=Event.RETURNED, actor=SYSTEM_ACTOR)
+    # commit, and announce: a worker is woken as the job is queued
     try:
         await commit_move(plane, move, now_us=plane.clock.now_us(), first=True)
     except PreconditionFailedError:

@@ -43,10 +43,12 @@ async def put_schema(plane: Plane, subject: Subject, schema_id: str, schema: Any
         raise SchemaInvalidError(
             "`id` is 1 to 128 letters, digits, . _ and -, first a letter or digit"
         )
+    # load and decide
     body = msgspec.json.encode(schema)
     compiled = InputSchema(body, schema)
     schemas = plane.registry.schemas(subject.tenant)
     require_room(schemas, schema_id, SCHEMAS_PER_TENANT_MAX, "schemas")
+    # commit, and announce
     await put_entry(
         plane,
         schemas.get(schema_id),
@@ -61,10 +63,13 @@ async def put_schema(plane: Plane, subject: Subject, schema_id: str, schema: Any
 
 async def end_schema(plane: Plane, subject: Subject, schema_id: str) -> None:
     """End a schema that no topic names. Raises SchemaNotFoundError, SchemaInUseError."""
+    # load
     known = _known(plane, subject.tenant, schema_id)
+    # decide
     for topic in plane.registry.topics(subject.tenant).values():
         if schema_id in (topic.value.input_schema_id, topic.value.output_schema_id):
             raise SchemaInUseError(f"the topic `{topic.value.name}` names this schema")
+    # commit, and announce
     await drop_entry(plane, known, actor=subject.principal)
 
 

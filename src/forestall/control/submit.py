@@ -12,12 +12,12 @@ from forestall.control.plane import Plane, uuid_text
 from forestall.control.records import SALT_BYTES, action_checked, job_submitted
 from forestall.errors import ConflictError, ForestallError
 from forestall.identity.credentials import Subject
-from forestall.jobs.approval import new_approval, terms_of
+from forestall.jobs.attempts import retry_after_s
 from forestall.jobs.job import (
     BIRTH_STATE,
-    POLICY_DENIED,
     DecisionRecord,
     Job,
+    JobState,
     Lineage,
     Stage,
     Submission,
@@ -26,8 +26,9 @@ from forestall.jobs.job import (
     payload_digest,
 )
 from forestall.jobs.schedule import Lane
+from forestall.jobs.transitions import at_birth
 from forestall.limits import QUEUE_LANES_PER_TENANT_MAX, QUEUED_JOBS_PER_TENANT_MAX
-from forestall.policy.rules import Decision, Effect
+from forestall.policy.rules import Effect
 from forestall.ports.change import (
     Change,
     IdempotencyEntry,
@@ -41,7 +42,6 @@ from forestall.ports.change import (
 from forestall.ports.store import PreconditionFailedError
 
 BACK_PRESSURE_RETRY_AFTER_S = 5
-THROTTLE_RETRY_AFTER_S = 30  # the wire contract's value for a rule that names no window
 
 
 class IdempotencyConflictError(ConflictError):
@@ -82,7 +82,8 @@ async def submit(
     asked = hash_text = job_hash(submission, tenant=subject.tenant, principal=subject.principal)
     key = submission.idempotency_key
     if key:
-        earlier = await _earlier_answer(plane, subject, key, asked)  # load
+        # load
+        earlier = await _earlier_answer(plane, subject, key, asked)
         if earlier is not None:
             return earlier
     known = admitted(plane, subject.tenant, submission)
@@ -93,7 +94,8 @@ async def submit(
     _require_room(plane, subject.tenant, submission)
     now_us = plane.clock.now_us()
     request = submission.request(tenant=subject.tenant, principal=subject.principal)
-    decision, passed = await decide(  # decide
+    # decide
+    decision, passed = await decide(
         plane,
         request,
         stage=Stage.SUBMIT,
@@ -104,7 +106,9 @@ async def submit(
     chance = plane.random.token(20 + SALT_BYTES)
     if decision.decision is Effect.THROTTLE:
         throttled = action_checked(request, record, subject, chance[20:])
+        # commit
         await plane.commit(Change(records=(throttled,)))
+        # announce
         count(plane, decision, request, stage=Stage.SUBMIT)
         raise ThrottledError(
             decision.reason or "this action is throttled; try again later",
@@ -112,16 +116,16 @@ async def submit(
             retry_after_s=retry_after_s(decision),
         )
     job = _born(submission, subject, record, chance[:20], lineage, passed)
-    if decision.decision is Effect.REQUIRE_APPROVAL:
-        asking = new_approval(terms_of(decision, hash_text), requester=job.principal, now_us=now_us)
-        job = msgspec.structs.replace(job, approval=asking)
+    born = at_birth(decision, job_hash=hash_text, requester=job.principal, now_us=now_us)
+    job = msgspec.structs.replace(job, **born)
     tried = (job.tenant, job.principal, payload_digest(submission.payload))
     blind_retry_of = ""
     if lineage is None:
         blind_retry_of = plane.blind_retries.earlier(tried, now_us=now_us)
     change = _birth(job, submission, asked, record, subject, chance[20:], blind_retry_of)
+    # commit
     try:
-        await plane.commit(change)  # commit
+        await plane.commit(change)
     except PreconditionFailedError as cause:
         if not isinstance(cause.failed, IdempotencyKeyAbsent):
             raise
@@ -129,6 +133,7 @@ async def submit(
         if earlier is None:  # the other submission vanished again: let the caller retry
             raise
         return earlier
+    # announce
     count(plane, decision, request, stage=Stage.SUBMIT)
     if blind_retry_of:
         plane.telemetry.refused("submit", "blind_retry")
@@ -148,13 +153,6 @@ def _require_room(plane: Plane, tenant: str, submission: Submission) -> None:
         )
 
 
-def retry_after_s(decision: Decision) -> int:
-    """When a throttled action may be tried again, in whole seconds: a window from now."""
-    if decision.throttle is None:
-        return THROTTLE_RETRY_AFTER_S
-    return max(1, -(-decision.throttle.window_ms // 1_000))
-
-
 def _born(
     submission: Submission,
     subject: Subject,
@@ -164,14 +162,13 @@ def _born(
     passed: tuple[str, ...],
 ) -> Job:
     now_us = decision.decided_at_us
-    denied = decision.decision is Effect.DENY
     deadline_ms = submission.budget.deadline_ms
     return Job(
         id=uuid_text(now_us, chance[:10]),
         trace_id=lineage.trace_id if lineage else uuid_text(now_us, chance[10:]),
         tenant=subject.tenant,
         principal=subject.principal,
-        state=BIRTH_STATE[decision.decision],
+        state=JobState.PENDING,  # until `at_birth` says otherwise
         topic=submission.topic,
         job_hash=decision.job_hash,
         created_at_us=now_us,
@@ -194,9 +191,6 @@ def _born(
         lineage=lineage,
         deadline_at_us=now_us + deadline_ms * 1_000 if deadline_ms else 0,
         throttles_passed=passed,
-        failure_code=POLICY_DENIED if denied else "",
-        failure_reason=decision.reason if denied else "",
-        dead_at_us=now_us if denied else 0,
         submit_decision=decision,
     )
 

@@ -38,12 +38,15 @@ async def declare_topic(plane: Plane, subject: Subject, topic: Topic) -> bool:
 
     Raises TopicInvalidError, RegistryFullError, PreconditionFailedError (somebody else was faster).
     """
+    # load
+    topics = plane.registry.topics(subject.tenant)
+    # decide
     problem = problem_of_topic(topic)
     if problem:
         raise TopicInvalidError(problem)
-    topics = plane.registry.topics(subject.tenant)
     require_room(topics, topic.name, TOPICS_PER_TENANT_MAX, "topics")
     known = topics.get(topic.name)
+    # commit, and announce: workers are routed anew as the entry is taken up
     await put_entry(
         plane,
         known,
@@ -78,6 +81,7 @@ def _named(plane: Plane, tenant: str, topic: Topic) -> tuple[Precondition, ...]:
 
 async def route_topic(plane: Plane, subject: Subject, pool: str, name: str, *, to: bool) -> None:
     """Let a pool serve a topic, or any worker again. Raises TopicNotFoundError as well."""
+    # load and decide; `declare_topic` has the rest
     known = plane.registry.topics(subject.tenant).get(name)
     if known is None or (not to and known.value.pool != pool):
         raise TopicNotFoundError(
@@ -89,8 +93,11 @@ async def route_topic(plane: Plane, subject: Subject, pool: str, name: str, *, t
 
 async def end_topic(plane: Plane, subject: Subject, name: str) -> None:
     """End a topic; its jobs that wait stay. Raises TopicNotFoundError."""
+    # load
     known = plane.registry.topics(subject.tenant).get(name)
+    # decide
     if known is None:
         raise TopicNotFoundError(f"there is no topic `{name[:80]}`")
     left = len(plane.registry.topics(subject.tenant)) - 1
+    # commit, and announce: workers are routed anew as the entry is taken up
     await drop_entry(plane, known, actor=subject.principal, data={"topics_left": left})

@@ -67,11 +67,13 @@ async def declare_webhook(
 
     Raises WebhookInvalidError, WebhooksFullError, PreconditionFailedError.
     """
+    # load
+    name = (subject.tenant, wanted.name)
+    known, mark = plane.webhooks.webhook(*name), plane.webhooks.mark(*name)
+    # decide
     problem = problem_of_webhook(wanted, plane.webhooks.reach)
     if problem:
         raise WebhookInvalidError(problem)
-    name = (subject.tenant, wanted.name)
-    known, mark = plane.webhooks.webhook(*name), plane.webhooks.mark(*name)
     if known is None:
         mine = len(plane.webhooks.of_tenant(subject.tenant))
         if mine >= WEBHOOKS_PER_TENANT_MAX or len(plane.webhooks) >= WEBHOOKS_MAX:
@@ -95,7 +97,9 @@ async def declare_webhook(
         "new_secret": fresh,
     }
     what = "webhook.created" if known is None else "webhook.changed"
+    # commit
     await _commit(plane, subject.tenant, what, subject.principal, data, puts=entries)
+    # announce: the secret is shown this once
     secret = secret_of(plane, subject.tenant, hook) if fresh else ""
     told = plane.webhooks.mark(*name)
     assert told is not None, "a webhook and its mark are declared together"
@@ -105,12 +109,15 @@ async def declare_webhook(
 async def end_webhook(plane: Plane, subject: Subject, name: str) -> None:
     """End a webhook; what it was not told yet, it is not told. Raises WebhookNotFoundError."""
     for attempt in range(_TRIES):
+        # load
         known = plane.webhooks.webhook(subject.tenant, name)
         if known is None:
             raise WebhookNotFoundError(f"there is no webhook `{name[:80]}`")
+        # decide
         mark = plane.webhooks.mark(subject.tenant, name)
         drops = [known.entry, *([mark.entry] if mark is not None else [])]
         data: dict[str, Value] = {"name": name, "host": known.value.host}
+        # commit, and announce: whoever tells the webhook looks at the list
         try:
             await _commit(
                 plane, subject.tenant, "webhook.removed", subject.principal, data, drops=drops
@@ -127,13 +134,16 @@ async def note(
 ) -> None:
     """Note how far a webhook was told. Raises StoreUnavailableError, and WebhookNotFoundError when
     it was ended or changed meanwhile: then nothing is noted."""
+    # load
     name = (tenant, mark.name)
     hook, before = plane.webhooks.webhook(*name), plane.webhooks.mark(*name)
     if hook is None or before is None:
         raise WebhookNotFoundError("the webhook was ended")
+    # decide
     entry = _entry(plane, before.entry, tenant, Kind.WEBHOOK_MARK, mark.name, mark)
     about = {"name": mark.name, **data}
     unchanged = EntryUnchanged(tenant, Kind.WEBHOOK, mark.name, hook.entry.revision)
+    # commit, and announce
     try:
         await _commit(
             plane,
@@ -151,11 +161,13 @@ async def note(
 
 async def make_link(plane: Plane, tenant: str, link: Link) -> str:
     """A token that opens an approval once; empty where there are too many already."""
+    # load and decide
     if plane.webhooks.link_count() >= LINKS_MAX:
         return ""
     token = plane.random.token(32).hex()
     entry = _entry(plane, None, tenant, Kind.APPROVAL_LINK, token_hash(token), link)
     data: dict[str, Value] = {"webhook": link.webhook, "expires_at_us": link.expires_at_us}
+    # commit, and announce: the token goes into one message and is kept nowhere
     await _commit(
         plane, tenant, "link.created", SYSTEM_ACTOR, data, puts=[entry], job_id=link.job_id
     )
@@ -164,11 +176,14 @@ async def make_link(plane: Plane, tenant: str, link: Link) -> str:
 
 async def open_link(plane: Plane, subject: Subject, token: str) -> str:
     """The job that a link leads to; the link is used up by it. Raises LinkNotFoundError."""
+    # load
     known = plane.webhooks.link(subject.tenant, token_hash(token))
+    # decide
     if known is None or plane.clock.now_us() >= known.value.expires_at_us:
         raise LinkNotFoundError("this link was used, has expired, or never was; list approvals")
     data: dict[str, Value] = {"webhook": known.value.webhook, "key_id": subject.key_id}
     job_id = known.value.job_id
+    # commit, and announce
     try:
         await _commit(
             plane,
@@ -186,6 +201,7 @@ async def open_link(plane: Plane, subject: Subject, token: str) -> str:
 
 async def sweep_links(plane: Plane) -> int:
     """Forget links whose approvals have expired; how many of them."""
+    # load and decide
     now_us = plane.clock.now_us()
     over: dict[str, list[RegistryEntry]] = {}
     for (tenant, _), known in plane.webhooks.links():
@@ -195,6 +211,7 @@ async def sweep_links(plane: Plane) -> int:
                 of_tenant.append(known.entry)
     for tenant, drops in over.items():
         data: dict[str, Value] = {"links": len(drops)}
+        # commit, and announce
         await _commit(plane, tenant, "link.expired", SYSTEM_ACTOR, data, drops=drops)
     return sum(map(len, over.values()))
 
@@ -233,4 +250,5 @@ async def _commit(
         data=data,
     )
     changes: tuple[Put, ...] = (*map(PutEntry, puts), *map(DropEntry, drops))
+    # commit
     await plane.commit(Change(expect=expect, puts=changes, records=(record,)))

@@ -44,6 +44,7 @@ async def issue_worker(
     plane: Plane, tenant: str, grant: WorkerGrant, *, actor: str, expires_at_us: int | None = None
 ) -> IssuedCredential:
     """A credential for a worker; an earlier one of the same worker stops working."""
+    # load and decide
     _require_grant(grant)
     before = _credential(plane, tenant, grant.worker_id)
     if before is not None:
@@ -67,7 +68,9 @@ def list_workers(plane: Plane, tenant: str) -> list[ApiKey]:
 
 async def revoke_worker(plane: Plane, tenant: str, worker_id: str, *, actor: str) -> ApiKey:
     """End a worker's credential. It gets nothing more, and what it answers is refused."""
+    # load
     key = _credential(plane, tenant, worker_id)
+    # decide
     if key is None:
         raise WorkerCredentialNotFoundError(f"there is no worker `{worker_id[:80]}`")
     await _revoke(plane, key, actor=actor)
@@ -80,6 +83,7 @@ def _credential(plane: Plane, tenant: str, worker_id: str) -> ApiKey | None:
 
 
 async def _revoke(plane: Plane, key: ApiKey, *, actor: str) -> None:
+    # commit, and announce: its session ends as the key is taken up
     try:
         await end_key(plane, key, actor=actor)
     except PreconditionFailedError as cause:

@@ -158,8 +158,11 @@ async def _lost(plane: Plane, session: Session, said: Heartbeat) -> LeaseLost:
 
 
 async def _started(plane: Plane, job: Job, *, now_us: int) -> Job:
+    # load: the lease is known
     assert job.lease is not None
+    # decide
     move = Move(job=job, event=Event.STARTED, actor=job.lease.worker)
+    # commit, and announce
     try:
         return await commit_move(plane, move, now_us=now_us)
     except PreconditionFailedError:  # it ended meanwhile: the next beat says so
@@ -175,8 +178,11 @@ async def give_back(plane: Plane, given: Sequence[DispatchedJob]) -> None:
 
 async def hand_back(plane: Plane, subject: Subject, job_id: str, lease_id: str) -> Job:
     """A worker that stops gives back a job that it has not begun."""
+    # load
     job = await require_lease(plane, subject, job_id, lease_id, what="hand_back")
+    # decide
     move = Move(job=job, event=Event.RETURNED, actor=_grant(subject, _id(job)).worker_id)
+    # commit, and announce: a worker is woken as the job is queued
     try:
         return await commit_move(plane, move, now_us=plane.clock.now_us(), first=True)
     except IllegalStateError as error:  # it said before that it began

@@ -11,8 +11,19 @@ from forestall.limits import (
     RETRY_SECONDS_FIRST,
     RETRY_SECONDS_MAX,
 )
+from forestall.policy.rules import Decision
 
 _SECOND_US = 1_000_000
+
+
+THROTTLE_RETRY_AFTER_S = 30  # for a rule that names no window; published clients expect it
+
+
+def retry_after_s(decision: Decision) -> int:
+    """When a throttled action may be tried again, in whole seconds: a window from now."""
+    if decision.throttle is None:
+        return THROTTLE_RETRY_AFTER_S
+    return max(1, -(-decision.throttle.window_ms // 1_000))
 
 
 def may_retry(job: Job, *, now_us: int) -> bool:

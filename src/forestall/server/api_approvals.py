@@ -1,7 +1,7 @@
 """The approvers' part of the API, and what callers use who run an approved job themselves."""
 
 from forestall.control.analytics import approval_analytics
-from forestall.control.approve import approve, asked_approval, drift_of, read_asked, reject
+from forestall.control.approve import approve, drift_of, read_asked, reject
 from forestall.control.claim import claim
 from forestall.control.plane import Plane
 from forestall.control.read import list_jobs
@@ -11,6 +11,7 @@ from forestall.errors import InvalidRequestError
 from forestall.identity.roles import Permission
 from forestall.jobs.approval import ApprovalStatus
 from forestall.jobs.job import Job, JobState
+from forestall.jobs.votes import asked_approval
 from forestall.ports.store import JobCursor, JobFilter
 from forestall.server.api_work import answer_for_job
 from forestall.server.http import Answer, Call, Endpoint

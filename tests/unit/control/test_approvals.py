@@ -419,3 +419,29 @@ def test_the_list_shows_what_waits_and_what_was_decided(case: Case) -> None:
     rest = case.door.ask("GET", f"{APPROVALS}?limit=1&cursor={page['next_cursor']}").json
     assert [one["job_id"] for one in rest["items"]] == [case.job_id]
     assert case.door.ask("GET", f"{APPROVALS}?status=maybe").status == 400
+
+
+def test_a_repair_whose_requester_was_revoked_ends_the_job(door: Door) -> None:
+    """Before, repair said `applied`, the next vote said 409, and so on without end."""
+    case = Case(door)
+    (key,) = [each for each in door.plane.keys.of_tenant("default") if each.name == "agent"]
+    assert door.ask("DELETE", f"/api/v1/auth/keys/{key.id}").status == 204
+    assert_coded(case.vote(case.ann), 409, "approval_stale_snapshot")
+    path = f"{APPROVALS}/{case.job_id}/repair"
+    repaired = door.ask("POST", path, {"apply": True})
+    assert repaired.status == 200, repaired.body
+    seen = job(door, case.job_id)
+    assert (seen["state"], seen["failure_code"]) == ("DENIED", "submitter_revoked")
+    assert_coded(door.ask("POST", path, {"apply": True}), 409, "not_repairable")
+    assert case.worker.lease() == []
+
+
+def test_a_repair_that_is_throttled_is_no_denial(door: Door) -> None:
+    """The job is queued again, and the dispatch gate holds it for as long as the rule says."""
+    case = Case(door)
+    enforce(door, "name: slow\nrules: [{id: s, decision: throttle, match: {topics: ['job.*']}}]")
+    repaired = door.ask("POST", f"{APPROVALS}/{case.job_id}/repair", {"apply": True})
+    assert repaired.status == 200, repaired.body
+    assert job(door, case.job_id)["state"] == "PENDING"
+    assert case.worker.lease() == []
+    assert job(door, case.job_id)["state"] == "SCHEDULED"

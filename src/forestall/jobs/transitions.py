@@ -1,0 +1,254 @@
+"""What happens to a job when a gate decides on it or time passes. Pure; no other place says it.
+
+Three verbs put a job before the gate: submit, dispatch and repair (an approval is asked for again).
+Each turns the decision into what becomes of the job with the functions below, so that no verb can
+forget a check that another makes. Where each decision leads:
+
+| decision         | submit                 | dispatch                        | repair             |
+|------------------|------------------------|---------------------------------|--------------------|
+| allow            | born PENDING           | `dispatched`                    | `cleared`          |
+| require_approval | born APPROVAL_REQUIRED | `approval_demanded`             | `approval_demanded`|
+| throttle         | not born               | `held`; `failed` after too long | `cleared`          |
+| deny             | born DENIED            | `denied`                        | `denied`           |
+
+A repair that is throttled clears the job: the dispatch gate then holds it for as long as the rule
+says. At dispatch and repair two facts that no rule reads come first (`tightened`): a submitter
+whose credential was revoked, and a stored job that is not the one that was submitted. Both deny.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+from forestall.audit.record import Value
+from forestall.jobs.approval import ApprovalStatus, is_usable, new_approval, terms_of
+from forestall.jobs.attempts import (
+    held_too_long,
+    hold_delay_us,
+    may_retry,
+    retry_after_s,
+    retry_delay_us,
+)
+from forestall.jobs.job import BIRTH_STATE, POLICY_DENIED, Job, JobState, Lease
+from forestall.jobs.lifecycle import HELD_BY_WORKER, TERMINAL, Event
+from forestall.policy.rules import Decision, Effect
+
+APPROVED = "approved"  # the code of a decision that stands on an approval
+# Denials that no rule asks for; the code says what did.
+SUBMITTER_REVOKED, JOB_CHANGED = "submitter_revoked", "job_changed"
+_OWN_CODES = (SUBMITTER_REVOKED, JOB_CHANGED)
+RUN_TIME_SPENT, AMBIGUOUS = "max_runtime_exceeded", "lease_expired"
+DEADLINE_EXCEEDED, THROTTLED_TOO_LONG = "deadline_exceeded", "throttled_too_long"
+APPROVAL_EXPIRED = "approval_expired"
+_ALLOWED = (Effect.ALLOW, Effect.ALLOW_WITH_CONSTRAINTS)
+# A job that leaves the queue for a worker or a person waits for nothing any more.
+_UNTHROTTLED: Mapping[str, Any] = {
+    "not_before_us": 0,
+    "held_since_us": 0,
+    "holds": 0,
+    "failure_code": "",
+    "failure_reason": "",
+}
+
+
+class Asker(Enum):
+    """Which verb put a stored job before the gate."""
+
+    DISPATCH = "dispatch"
+    REPAIR = "repair"
+
+
+class Transition(msgspec.Struct, frozen=True, kw_only=True):
+    """An event, the fields of the job that change with it, and what its record says beside them."""
+
+    event: Event
+    fields: Mapping[str, Any] = {}
+    data: Mapping[str, Value] = {}
+    result: bytes | None = None
+
+
+def tightened(decision: Decision, *, submitter_revoked: bool, changed: bool) -> Decision:
+    """The decision, unless something that no rule reads forbids the job. `changed`: the stored job
+    does not have the hash that was decided when it was submitted."""
+    if submitter_revoked:
+        return _denied(
+            decision, SUBMITTER_REVOKED, "the credential it was submitted with is revoked"
+        )
+    if changed:
+        return _denied(decision, JOB_CHANGED, "the stored job is not the one that was submitted")
+    return decision
+
+
+def _denied(decision: Decision, code: str, reason: str) -> Decision:
+    return msgspec.structs.replace(
+        decision,
+        decision=Effect.DENY,
+        code=code,
+        reason=reason,
+        rule_id="",
+        constraints=None,
+        remediations=(),
+    )
+
+
+def under_approval(job: Job, decision: Decision, *, now_us: int) -> Decision:
+    """What the gate holds may run under an approval of exactly this; the dispatch consumes it."""
+    if decision.decision is not Effect.REQUIRE_APPROVAL or not is_usable(
+        job.approval, terms_of(decision, job.job_hash), now_us=now_us
+    ):
+        return decision
+    bound = decision.constraints is not None
+    effect = Effect.ALLOW_WITH_CONSTRAINTS if bound else Effect.ALLOW
+    return msgspec.structs.replace(decision, decision=effect, code=APPROVED, approval=None)
+
+
+def at_birth(
+    decision: Decision, *, job_hash: str, requester: str, now_us: int
+) -> Mapping[str, Any]:
+    """The fields that a job is born with by the decision of the submit gate. Raises KeyError for a
+    throttle, under which no job is born."""
+    fields: dict[str, Any] = {"state": BIRTH_STATE[decision.decision]}
+    if decision.decision is Effect.DENY:
+        fields |= {
+            "failure_code": POLICY_DENIED,
+            "failure_reason": decision.reason,
+            "dead_at_us": now_us,
+        }
+    elif decision.decision is Effect.REQUIRE_APPROVAL:
+        terms = terms_of(decision, job_hash)
+        fields["approval"] = new_approval(terms, requester=requester, now_us=now_us)
+    return fields
+
+
+def after_decision(
+    job: Job,
+    decision: Decision,
+    asker: Asker,
+    *,
+    passed: tuple[str, ...],
+    now_us: int,
+    chance: int = 0,
+    lease: Lease | None = None,
+) -> Transition:
+    """What a decision on a stored job makes of it; the table above. The decision is `tightened`.
+
+    `passed` are the throttle rules that counted the action, `chance` 16 random bits for the jitter
+    of a hold, `lease` that of a dispatch that is allowed.
+    """
+    fields: dict[str, Any] = {"throttles_passed": passed}
+    effect = decision.decision
+    if effect is Effect.DENY:
+        failure = decision.code if decision.code in _OWN_CODES else POLICY_DENIED
+        reason = decision.reason or f"denied by the policy in force at {asker.value}"
+        fields |= {"failure_code": failure, "failure_reason": reason}
+        return Transition(event=Event.DENIED, fields=fields)
+    if effect is Effect.REQUIRE_APPROVAL:
+        terms = terms_of(decision, job.job_hash)
+        approval = new_approval(terms, requester=job.principal, now_us=now_us)
+        return Transition(
+            event=Event.APPROVAL_DEMANDED, fields={**fields, **_UNTHROTTLED, "approval": approval}
+        )
+    if asker is Asker.REPAIR:
+        return Transition(event=Event.CLEARED, fields=fields)
+    if effect is Effect.THROTTLE:
+        return _throttled(job, decision, fields, now_us=now_us, chance=chance)
+    assert lease is not None, "an allowed dispatch gives a lease"
+    return _dispatched(job, decision, fields, lease)
+
+
+def _dispatched(
+    job: Job, decision: Decision, fields: Mapping[str, Any], lease: Lease
+) -> Transition:
+    approval = job.approval
+    if approval is not None and decision.code == APPROVED:
+        approval = msgspec.structs.replace(approval, status=ApprovalStatus.CONSUMED)
+    fields = {
+        **fields,
+        **_UNTHROTTLED,
+        "attempt": job.attempt + 1,
+        "lease": lease,
+        "approval": approval,
+    }
+    return Transition(event=Event.DISPATCHED, fields=fields, data={"worker": lease.worker})
+
+
+def _throttled(
+    job: Job, decision: Decision, fields: Mapping[str, Any], *, now_us: int, chance: int
+) -> Transition:
+    delay_us = hold_delay_us(job.holds, retry_after_s(decision), chance)
+    waits = {
+        "not_before_us": now_us + delay_us,
+        "holds": job.holds + 1,
+        "held_since_us": job.held_since_us or now_us,
+    }
+    if not held_too_long(job, now_us=now_us):
+        return Transition(event=Event.HELD, fields={**fields, **waits})
+    failure = {
+        "not_before_us": 0,
+        "failure_code": THROTTLED_TOO_LONG,
+        "failure_reason": decision.reason or "a rule throttled it for too long",
+    }
+    return Transition(event=Event.FAILED, fields={**fields, **waits, **failure})
+
+
+# -- what the passing of time does --
+
+
+def after_lease_end(job: Job, *, now_us: int, chance: int) -> Transition:
+    """What the end of a lease makes of its job: its run time is spent, or its worker fell silent.
+
+    A job that is not idempotent never runs again by itself: nobody knows what was done.
+    """
+    lease = job.lease
+    assert lease is not None, "only a leased job has a lease that ends"
+    if 0 < lease.runs_until_us <= now_us:
+        fields: dict[str, Any] = {
+            "failure_code": RUN_TIME_SPENT,
+            "failure_reason": "it ran longer than its constraints allow",
+        }
+        return Transition(event=Event.TIMED_OUT, fields=fields)
+    fields = {
+        "failure_code": AMBIGUOUS,
+        "failure_reason": f"the worker `{lease.worker}` fell silent; nobody knows what was done",
+    }
+    if job.idempotent and may_retry(job, now_us=now_us):
+        fields["not_before_us"] = now_us + retry_delay_us(job.attempt, chance)
+        return Transition(event=Event.RETRIED, fields=fields)
+    return Transition(event=Event.LOST, fields=fields)
+
+
+def after_deadline(job: Job, *, now_us: int) -> Transition | None:
+    """What a job's deadline, or the end of its approval, does to it now; None when nothing."""
+    if job.state in TERMINAL:
+        return None
+    if 0 < job.deadline_at_us <= now_us:
+        reason = "the deadline passed before a worker took the job"
+        if job.state in HELD_BY_WORKER:
+            reason = "the deadline passed while it ran; the worker was told to stop"
+        fields = {"failure_code": DEADLINE_EXCEEDED, "failure_reason": reason}
+        return Transition(event=Event.TIMED_OUT, fields=fields)
+    waits = job.state is JobState.APPROVAL_REQUIRED
+    if waits and job.approval is not None and job.approval.expires_at_us <= now_us:
+        return expired(job, now_us=now_us)
+    return None
+
+
+def expired(job: Job, *, now_us: int) -> Transition:
+    """Nobody decided on the approval in time."""
+    assert job.approval is not None, "only an approval expires"
+    approval = msgspec.structs.replace(
+        job.approval, status=ApprovalStatus.EXPIRED, resolved_at_us=now_us
+    )
+    fields = {
+        "approval": approval,
+        "failure_code": APPROVAL_EXPIRED,
+        "failure_reason": "nobody approved it in time",
+    }
+    return Transition(event=Event.EXPIRED, fields=fields)
+
+
+def is_allowed(decision: Decision) -> bool:
+    """Whether the job may run now."""
+    return decision.decision in _ALLOWED
