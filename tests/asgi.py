@@ -283,7 +283,7 @@ def opened(store: Store | None = None, policy: str = POLICY) -> Iterator[Door]:
 
 
 def assert_coded(reply: Reply, status: int, code: str = "") -> dict[str, Any]:
-    """The one flat error body (wire-api 4.3), saying the same as the status line."""
+    """The one flat error body, saying the same as the status line."""
     assert reply.status == status, (reply.status, reply.body[:300])
     body: dict[str, Any] = reply.json
     assert body.keys() >= ERROR_FIELDS, body

@@ -119,7 +119,7 @@ def test_the_peers_packet_stands_in_the_same_object(door: Door) -> None:
 
 
 def test_every_kind_of_record_has_an_event() -> None:
-    """The names of wire-api 19.3 and no others; a kind nobody thought of is for admins."""
+    """The names that published clients know, no others; a kind nobody thought of is for admins."""
     names = {"job.state", "job.decision", "approval", "output", "policy", "audit"}
     assert {one.event for one in VISIBILITIES.values()} == names
     assert {visibility_of(f"job.{event}").event for event in Event} == {"job.state", "approval"}
