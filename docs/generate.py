@@ -17,6 +17,7 @@ import msgspec
 
 import forestall
 from forestall import limits
+from forestall.audit.kinds import GROUPS, KINDS
 from forestall.cli.main import cli
 from forestall.errors import ForestallError, all_errors
 from forestall.identity.credentials import ApiKey
@@ -27,7 +28,7 @@ from forestall.policy.cache import DecisionCache
 from forestall.policy.explanation import Explanation
 from forestall.policy.request import Request
 from forestall.policy.rules import Decision, Effect, Match
-from forestall.ports.log_entry import VISIBILITIES
+from forestall.ports.log_entry import VISIBILITIES, visibility_of
 from forestall.server.api import ENDPOINTS
 from forestall.server.http import Endpoint
 from forestall.server.metrics import Metrics
@@ -354,6 +355,25 @@ def _moves() -> str:
     return _table(("from", "event", "to", "record"), rows)
 
 
+def _record_kinds() -> str:
+    """Every kind of record, its fields, and the permission with which a stream shows it."""
+    groups = [(f"*{name}*", ", ".join(map(_code, fields))) for name, fields in GROUPS.items()]
+    kinds = [
+        (
+            _code(name),
+            kind.meaning,
+            ", ".join((*(f"*{group}*" for group in kind.groups), *map(_code, kind.own))),
+            _code(visibility_of(name).permission),
+        )
+        for name, kind in KINDS.items()
+    ]
+    return (
+        _table(("kind", "what happened", "`data`", "shown to"), kinds)
+        + "\nFields that several kinds share:\n\n"
+        + _table(("group", "fields"), groups)
+    )
+
+
 def _stream_events() -> str:
     """Which records a stream shows, under which name, and to whom."""
     rows = [
@@ -382,6 +402,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "match-fields": _match_fields,
     "decisions": _decisions,
     "stream-events": _stream_events,
+    "record-kinds": _record_kinds,
 }
 
 
