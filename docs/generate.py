@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Union, get_args, get_origin
 
 import click
 import msgspec
+from prometheus_client.metrics_core import Metric
 
 import forestall
 from forestall import limits
@@ -23,7 +24,7 @@ from forestall.errors import ForestallError, all_errors
 from forestall.identity.credentials import ApiKey
 from forestall.identity.roles import PERMISSIONS, Permission, Role
 from forestall.jobs.job import DecisionRecord, Job, JobState, Stage
-from forestall.jobs.lifecycle import MOVES, diagram
+from forestall.jobs.lifecycle import MOVES, Event, diagram
 from forestall.policy.cache import DecisionCache
 from forestall.policy.explanation import Explanation
 from forestall.policy.request import Request
@@ -31,7 +32,7 @@ from forestall.policy.rules import Decision, Effect, Match
 from forestall.ports.log_entry import VISIBILITIES, visibility_of
 from forestall.server.api import ENDPOINTS
 from forestall.server.http import Endpoint
-from forestall.server.metrics import Metrics
+from forestall.server.metrics import OUR_CODES, Metrics
 from forestall.server.settings import BOOTSTRAP_KEY_VARIABLE, DEFAULTS
 from forestall.wire.decisions import check_answer, decision_object, explain_object
 from forestall.wire.errors import error_object
@@ -281,22 +282,60 @@ def _settings() -> str:
 
 
 def _metrics() -> str:
-    metrics = all_metrics()
-    # A series with labels shows its label names only once it has counted something.
-    metrics.decided("submit", "allow", "", "rule")
-    metrics.answered("GET", "/", 200, 0.0)
     rows = []
-    for metric in metrics.registry.collect():
-        if metric.name.startswith("process_"):
-            continue  # these depend on the operating system; the page names them in prose
-        name = metric.name + ("_total" if metric.type == "counter" else "")
-        labels = dict.fromkeys(
-            label for sample in metric.samples for label in sample.labels if label != "le"
-        )
+    for name, (metric, labels) in all_families().items():
         rows.append(
             (_code(name), metric.type, ", ".join(map(_code, labels)), metric.documentation + ".")
         )
     return _table(("name", "type", "labels", "what it counts"), sorted(rows))
+
+
+def all_families() -> dict[str, tuple[Metric, tuple[str, ...]]]:
+    """Every metric but those of the process, by its name on the wire, with its label names."""
+    registry = all_metrics().registry
+    families: dict[str, tuple[Metric, tuple[str, ...]]] = {}
+    # The library says only here which labels a family has that has counted nothing so far.
+    for collector in registry._collector_to_names:
+        labels = tuple(getattr(collector, "_labelnames", ()))
+        for metric in collector.collect():
+            if metric.name.startswith("process_"):
+                continue  # these depend on the operating system; the page names them in prose
+            name = metric.name + ("_total" if metric.type == "counter" else "")
+            families[name] = (metric, labels)
+    return families
+
+
+def _metric_labels() -> str:
+    """Each label, and the values that it can have where these are few and ours."""
+    effects = (effect.value for effect in Effect)
+    values: dict[str, str] = {
+        "stage": ", ".join(_code(stage.value) for stage in Stage),
+        "decision": ", ".join(map(_code, effects)),
+        "code": (
+            "of a decision `rule`, `default` or `rule_error`, and at dispatch also `approved`,"
+            " `submitter_revoked` or `job_changed`; of an"
+            " event of a job why it ended: "
+            + ", ".join(map(_code, sorted(OUR_CODES)))
+            + ", `other` for a worker's own code; of a refusal or a failed commit the"
+            " [error code](errors.md)"
+        ),
+        "topic": "the glob of the rule that names the topic, or `other`: a client makes no series",
+        "event": ", ".join(_code(event.value) for event in Event),
+        "what": "the verb that was refused, such as `approve` or `complete`; `submit`: a blind retry",
+        "method": "of the request",
+        "route": "the pattern of the path, never the path",
+        "status": "of the answer",
+    }
+    for _, labels in all_families().values():
+        for label in labels:
+            values.setdefault(label, "")
+    for metric, _ in all_families().values():
+        for sample in metric.samples:
+            for label, value in sample.labels.items():
+                if label in ("scope", "outcome") and _code(value) not in values[label]:
+                    values[label] += (", " if values[label] else "") + _code(value)
+    assert all(values.values()), "say here what the values of a new label are"
+    return _table(("label", "values"), [(_code(name), text) for name, text in values.items()])
 
 
 def _limits() -> str:
@@ -397,6 +436,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "commands": _commands,
     "settings": _settings,
     "metrics": _metrics,
+    "metric-labels": _metric_labels,
     "limits": _limits,
     "errors": _errors,
     "match-fields": _match_fields,
