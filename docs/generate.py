@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Union, get_args, get_origin
 
 import click
 import msgspec
+import yaml
 from prometheus_client.metrics_core import Metric
 
 import forestall
@@ -321,7 +322,7 @@ def _metric_labels() -> str:
         ),
         "topic": "the glob of the rule that names the topic, or `other`: a client makes no series",
         "event": ", ".join(_code(event.value) for event in Event),
-        "what": "the verb that was refused, such as `approve` or `complete`; `submit`: a blind retry",
+        "what": "the verb that was refused, such as `approve`; `submit` for a blind retry",
         "method": "of the request",
         "route": "the pattern of the path, never the path",
         "status": "of the answer",
@@ -426,6 +427,49 @@ def _stream_events() -> str:
     return _table(("record", "event", "permission"), rows)
 
 
+def controls() -> list[dict[str, Any]]:
+    """The rows of docs/controls.yaml."""
+    rows: list[dict[str, Any]] = yaml.safe_load(
+        (DOCS / "controls.yaml").read_text(encoding="utf-8")
+    )["controls"]
+    return rows
+
+
+def _controls_short() -> str:
+    rows = [
+        (
+            str(row["number"]),
+            row["control"],
+            f"{row['today']}: {row['short']}" if row["short"] else row["today"],
+        )
+        for row in controls()
+    ]
+    return _table(("#", "control", "today"), rows)
+
+
+def _controls() -> str:
+    """One section a control: what there is, what is missing, and what proves both."""
+    parts = []
+    for row in controls():
+        lines = [f"## {row['number']}. {row['control'].capitalize()}: {row['today']}\n"]
+        if row["short"]:
+            lines.append(f"{row['short'][0].upper()}{row['short'][1:]}.\n")
+        lines.append("Proved by:\n")
+        lines += [f"- {_code(proof)}" for proof in row["proved_by"]]
+        if row.get("missing"):
+            lines.append("\nNot there:\n")
+            lines += [f"- {_missing(entry)}" for entry in row["missing"]]
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+def _missing(entry: Mapping[str, Any]) -> str:
+    shown = [_code(test) for test in entry.get("shown_by", ())]
+    for kind, patterns in entry.get("absent", {}).items():
+        shown.append(f"no {kind} matches " + ", ".join(map(_code, patterns)))
+    return f"{entry['what']} ({'; '.join(shown)})"
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "lifecycle": _lifecycle,
     "moves": _moves,
@@ -443,6 +487,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "decisions": _decisions,
     "stream-events": _stream_events,
     "record-kinds": _record_kinds,
+    "controls-short": _controls_short,
+    "controls": _controls,
 }
 
 
@@ -459,7 +505,7 @@ def pages() -> list[Path]:
     """Every page that holds a generated part."""
     return [
         path
-        for path in sorted(DOCS.rglob("*.md"))
+        for path in (*sorted(DOCS.parent.glob("*.md")), *sorted(DOCS.rglob("*.md")))
         if "<!-- generated: " in path.read_text(encoding="utf-8")
     ]
 
@@ -471,7 +517,7 @@ def main() -> None:
         after = regenerated(before)
         if after != before:
             path.write_text(after, encoding="utf-8")
-            print(f"rewrote {path.relative_to(DOCS)}")
+            print(f"rewrote {path.relative_to(DOCS.parent)}")
 
 
 if __name__ == "__main__":
