@@ -214,10 +214,10 @@ def _example() -> _Example:
 def _answers() -> str:
     one = _example()
     denied = msgspec.structs.replace(one.record, decision=Effect.DENY)
-    held = msgspec.structs.replace(one.record, decision=Effect.REQUIRE_APPROVAL)
+    demanded = msgspec.structs.replace(one.record, decision=Effect.REQUIRE_APPROVAL)
     shapes: list[tuple[str, Mapping[str, Any]]] = [
         ("a job that was accepted, 200", submitted_answer(one.job, one.record, replayed=False)[1]),
-        ("a job that is held, 200", submitted_answer(one.job, held, replayed=False)[1]),
+        ("a job that awaits approval, 200", submitted_answer(one.job, demanded, replayed=False)[1]),
         ("a job that was denied, 403", submitted_answer(one.job, denied, replayed=False)[1]),
         ("one job of a list", job_summary(one.job)),
         ("one job", job_object(one.job, b"{}")),
