@@ -26,6 +26,7 @@ from forestall.identity.credentials import ApiKey
 from forestall.identity.roles import PERMISSIONS, Permission, Role
 from forestall.jobs.job import DecisionRecord, Job, JobState, Stage
 from forestall.jobs.lifecycle import MOVES, Event, diagram
+from forestall.output.detectors import DETECTORS
 from forestall.policy.cache import DecisionCache
 from forestall.policy.explanation import Explanation
 from forestall.policy.request import Request
@@ -427,6 +428,11 @@ def _stream_events() -> str:
     return _table(("record", "event", "permission"), rows)
 
 
+def _detectors() -> str:
+    rows = [(_code(name), f"{len(detector.kinds):,}") for name, detector in DETECTORS.items()]
+    return _table(("detector", "kinds"), rows)
+
+
 def controls() -> list[dict[str, Any]]:
     """The rows of docs/controls.yaml."""
     rows: list[dict[str, Any]] = yaml.safe_load(
@@ -487,6 +493,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "decisions": _decisions,
     "stream-events": _stream_events,
     "record-kinds": _record_kinds,
+    "detectors": _detectors,
     "controls-short": _controls_short,
     "controls": _controls,
 }

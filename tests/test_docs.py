@@ -38,6 +38,13 @@ _FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
 _MACHINE = re.compile(r"(?<![\w.])/(?:work|home|root|Users|tmp|var|opt|mnt)/|\b[A-Z]:\\|file://")
 _REGISTRY = re.compile(r"pypi|pythonhosted|npmjs|crates\.io", re.IGNORECASE)
+_ROOMS = "|".join(
+    path.name
+    for folder in (ROOT, ROOT / "src" / "forestall")
+    for path in folder.iterdir()
+    if path.is_dir() and path.name[0] not in "._"
+)
+_FILE = re.compile(rf"(?<![\w/.-])((?:{_ROOMS})/[\w/.-]*\w)(?![\w*])")
 _ELISION = "…"
 
 
@@ -116,6 +123,20 @@ def test_no_page_names_a_machine_or_a_registry(path: Path) -> None:
     text = _read(path)
     assert not _MACHINE.findall(text)
     assert not _REGISTRY.findall(text)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=_id)
+def test_files_of_the_tree_that_a_page_names_are_there(path: Path) -> None:
+    """Also in a decision record: where the code went is no part of what was decided."""
+    rooms = (ROOT, ROOT / "src" / "forestall")
+    # Fenced blocks hold files of other people, but for the drawings of the architecture.
+    text = _read(path) if path.name == "ARCHITECTURE.md" else _prose(path)
+    gone = [
+        name
+        for name in _FILE.findall(text)
+        if not any((room / place).exists() for room in rooms for place in (name, f"{name}.py"))
+    ]
+    assert not gone
 
 
 @pytest.mark.parametrize("path", PAGES, ids=_id)
