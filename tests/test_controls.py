@@ -23,7 +23,10 @@ ROOT = Path(__file__).parents[1]
 CONTROLS: list[dict[str, Any]] = GENERATE.controls()
 AGENT_RULES = """
 name: agents
+labels: {env: {trust: credential}, site: {trust: server}}
 rules:
+  - {id: by-credential, decision: allow, match: {labels: {env: "*"}}}
+  - {id: by-server, decision: allow, match: {labels: {site: "*"}}}
   - {id: by-id, decision: allow, match: {agents: ["*"]}}
   - {id: by-tier, decision: allow, match: {agent_risk_tiers: [low, medium, high, critical]}}
   - {id: by-data, decision: allow, match: {agent_data_classes: [public, internal]}}
@@ -114,7 +117,7 @@ def test_what_is_missing_is_missing() -> None:
 
 @pytest.mark.parametrize("role", [Role.AGENT, Role.ADMIN])
 def test_over_http_nothing_names_an_agent(role: Role) -> None:
-    """No key carries an agent or a delegation, and no field of a request is taken for one."""
+    """No key carries an agent, a delegation or a label, and no field is taken for one."""
     claims: dict[str, Any] = {
         "agent": "a",
         "agent_id": "a",
@@ -125,7 +128,8 @@ def test_over_http_nothing_names_an_agent(role: Role) -> None:
     with opened(policy=AGENT_RULES) as door:
         key = door.key(role, name="claimant")
         body = {"topic": "job.demo.read", "prompt": "x", **claims, "meta": claims}
-        reply = door.submit({**body, "labels": {"agent_id": "a"}}, key=key)
+        labels = {"agent_id": "a", "env": "test", "site": "lab"}
+        reply = door.submit({**body, "labels": labels}, key=key)
         assert (reply.status, reply.json["rule_id"]) == (403, "")
 
 
