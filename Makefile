@@ -48,7 +48,7 @@ check-all: check ## the tests with 100,000 random cases each where it counts (lo
 sim: install-dev ## the whole plane in one process from a seed, 2,000 times (SEED= replays one; SEEDS= STEPS=)
 	$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(STEPS),--steps $(STEPS))
 
-model: install-dev ## everything that can happen to a held job, in every order; states and interleavings counted
+model: install-dev ## everything that can happen to a job that awaits approval, in every order; states and interleavings counted
 	FORESTALL_MODEL=full $(BIN)/pytest -n auto -rA tests/model
 
 drill-kill: install-dev ## kill -9 server and workers under load, 200 times; count what was lost or ran twice

@@ -1,1 +1,1 @@
-"""Measurements, never tests: figures as ratios in one run or as distributions (STYLE 3)."""
+"""Measurements, never tests: figures as ratios in one run or as distributions."""

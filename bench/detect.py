@@ -1,12 +1,14 @@
 """How good detectors are and what a scan costs.
 
-Quality on samples of our own (drawn, with placeholders and stumps as what must not be found) and,
-where it is, on `../shared/data/detect`: half of its rows were looked at while tuning, the other
-half was not; both are given. Speed is CPU time, all detectors, warm.
+Quality on samples of our own (drawn, with placeholders and stumps as what must not be found) and on
+labelled rows of other projects, in the folder that FORESTALL_LABELLED names: half of these rows
+were looked at while tuning, the other half was not; both are given. Speed is CPU time, all
+detectors, warm.
 """
 
 import hashlib
 import json
+import os
 import random
 import string
 import time
@@ -21,7 +23,7 @@ from forestall.output.detectors import DETECTORS
 from forestall.output.findings import Detector
 from forestall.output.scan import scan
 
-LABELLED = Path(__file__).parents[2] / "shared" / "data" / "detect"
+LABELLED = Path(os.environ.get("FORESTALL_LABELLED", "labelled"))
 SEED = 20261122
 ALL = tuple(DETECTORS.values())
 

@@ -14,23 +14,27 @@ from typing import Any, NamedTuple, Union, get_args, get_origin
 
 import click
 import msgspec
+import yaml
+from prometheus_client.metrics_core import Metric
 
 import forestall
 from forestall import limits
+from forestall.audit.kinds import GROUPS, KINDS
 from forestall.cli.main import cli
 from forestall.errors import ForestallError, all_errors
 from forestall.identity.credentials import ApiKey
 from forestall.identity.roles import PERMISSIONS, Permission, Role
 from forestall.jobs.job import DecisionRecord, Job, JobState, Stage
-from forestall.jobs.lifecycle import MOVES, diagram
+from forestall.jobs.lifecycle import MOVES, Event, diagram
+from forestall.output.detectors import DETECTORS
 from forestall.policy.cache import DecisionCache
 from forestall.policy.explanation import Explanation
 from forestall.policy.request import Request
 from forestall.policy.rules import Decision, Effect, Match
-from forestall.ports.log_entry import VISIBILITIES
+from forestall.ports.log_entry import VISIBILITIES, visibility_of
 from forestall.server.api import ENDPOINTS
 from forestall.server.http import Endpoint
-from forestall.server.metrics import Metrics
+from forestall.server.metrics import OUR_CODES, Metrics
 from forestall.server.settings import BOOTSTRAP_KEY_VARIABLE, DEFAULTS
 from forestall.wire.decisions import check_answer, decision_object, explain_object
 from forestall.wire.errors import error_object
@@ -211,10 +215,10 @@ def _example() -> _Example:
 def _answers() -> str:
     one = _example()
     denied = msgspec.structs.replace(one.record, decision=Effect.DENY)
-    held = msgspec.structs.replace(one.record, decision=Effect.REQUIRE_APPROVAL)
+    demanded = msgspec.structs.replace(one.record, decision=Effect.REQUIRE_APPROVAL)
     shapes: list[tuple[str, Mapping[str, Any]]] = [
         ("a job that was accepted, 200", submitted_answer(one.job, one.record, replayed=False)[1]),
-        ("a job that is held, 200", submitted_answer(one.job, held, replayed=False)[1]),
+        ("a job that awaits approval, 200", submitted_answer(one.job, demanded, replayed=False)[1]),
         ("a job that was denied, 403", submitted_answer(one.job, denied, replayed=False)[1]),
         ("one job of a list", job_summary(one.job)),
         ("one job", job_object(one.job, b"{}")),
@@ -280,22 +284,60 @@ def _settings() -> str:
 
 
 def _metrics() -> str:
-    metrics = all_metrics()
-    # A series with labels shows its label names only once it has counted something.
-    metrics.decided("submit", "allow", "", "rule")
-    metrics.answered("GET", "/", 200, 0.0)
     rows = []
-    for metric in metrics.registry.collect():
-        if metric.name.startswith("process_"):
-            continue  # these depend on the operating system; the page names them in prose
-        name = metric.name + ("_total" if metric.type == "counter" else "")
-        labels = dict.fromkeys(
-            label for sample in metric.samples for label in sample.labels if label != "le"
-        )
+    for name, (metric, labels) in all_families().items():
         rows.append(
             (_code(name), metric.type, ", ".join(map(_code, labels)), metric.documentation + ".")
         )
     return _table(("name", "type", "labels", "what it counts"), sorted(rows))
+
+
+def all_families() -> dict[str, tuple[Metric, tuple[str, ...]]]:
+    """Every metric but those of the process, by its name on the wire, with its label names."""
+    registry = all_metrics().registry
+    families: dict[str, tuple[Metric, tuple[str, ...]]] = {}
+    # The library says only here which labels a family has that has counted nothing so far.
+    for collector in registry._collector_to_names:
+        labels = tuple(getattr(collector, "_labelnames", ()))
+        for metric in collector.collect():
+            if metric.name.startswith("process_"):
+                continue  # these depend on the operating system; the page names them in prose
+            name = metric.name + ("_total" if metric.type == "counter" else "")
+            families[name] = (metric, labels)
+    return families
+
+
+def _metric_labels() -> str:
+    """Each label, and the values that it can have where these are few and ours."""
+    effects = (effect.value for effect in Effect)
+    values: dict[str, str] = {
+        "stage": ", ".join(_code(stage.value) for stage in Stage),
+        "decision": ", ".join(map(_code, effects)),
+        "code": (
+            "of a decision `rule`, `default` or `rule_error`, and at dispatch also `approved`,"
+            " `submitter_revoked` or `job_changed`; of an"
+            " event of a job why it ended: "
+            + ", ".join(map(_code, sorted(OUR_CODES)))
+            + ", `other` for a worker's own code; of a refusal or a failed commit the"
+            " [error code](errors.md)"
+        ),
+        "topic": "the glob of the rule that names the topic, or `other`: a client makes no series",
+        "event": ", ".join(_code(event.value) for event in Event),
+        "what": "the verb that was refused, such as `approve`; `submit` for a blind retry",
+        "method": "of the request",
+        "route": "the pattern of the path, never the path",
+        "status": "of the answer",
+    }
+    for _, labels in all_families().values():
+        for label in labels:
+            values.setdefault(label, "")
+    for metric, _ in all_families().values():
+        for sample in metric.samples:
+            for label, value in sample.labels.items():
+                if label in ("scope", "outcome") and _code(value) not in values[label]:
+                    values[label] += (", " if values[label] else "") + _code(value)
+    assert all(values.values()), "say here what the values of a new label are"
+    return _table(("label", "values"), [(_code(name), text) for name, text in values.items()])
 
 
 def _limits() -> str:
@@ -354,6 +396,25 @@ def _moves() -> str:
     return _table(("from", "event", "to", "record"), rows)
 
 
+def _record_kinds() -> str:
+    """Every kind of record, its fields, and the permission with which a stream shows it."""
+    groups = [(f"*{name}*", ", ".join(map(_code, fields))) for name, fields in GROUPS.items()]
+    kinds = [
+        (
+            _code(name),
+            kind.meaning,
+            ", ".join((*(f"*{group}*" for group in kind.groups), *map(_code, kind.own))),
+            _code(visibility_of(name).permission),
+        )
+        for name, kind in KINDS.items()
+    ]
+    return (
+        _table(("kind", "what happened", "`data`", "shown to"), kinds)
+        + "\nFields that several kinds share:\n\n"
+        + _table(("group", "fields"), groups)
+    )
+
+
 def _stream_events() -> str:
     """Which records a stream shows, under which name, and to whom."""
     rows = [
@@ -367,6 +428,54 @@ def _stream_events() -> str:
     return _table(("record", "event", "permission"), rows)
 
 
+def _detectors() -> str:
+    rows = [(_code(name), f"{len(detector.kinds):,}") for name, detector in DETECTORS.items()]
+    return _table(("detector", "kinds"), rows)
+
+
+def controls() -> list[dict[str, Any]]:
+    """The rows of docs/controls.yaml."""
+    rows: list[dict[str, Any]] = yaml.safe_load(
+        (DOCS / "controls.yaml").read_text(encoding="utf-8")
+    )["controls"]
+    return rows
+
+
+def _controls_short() -> str:
+    rows = [
+        (
+            str(row["number"]),
+            row["control"],
+            f"{row['today']}: {row['short']}" if row["short"] else row["today"],
+        )
+        for row in controls()
+    ]
+    return _table(("#", "control", "today"), rows)
+
+
+def _controls() -> str:
+    """One section a control: what there is, what is missing, and what proves both."""
+    parts = []
+    for row in controls():
+        lines = [f"## {row['number']}. {row['control'].capitalize()}: {row['today']}\n"]
+        if row["short"]:
+            lines.append(f"{row['short'][0].upper()}{row['short'][1:]}.\n")
+        lines.append("Proved by:\n")
+        lines += [f"- {_code(proof)}" for proof in row["proved_by"]]
+        if row.get("missing"):
+            lines.append("\nNot there:\n")
+            lines += [f"- {_missing(entry)}" for entry in row["missing"]]
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+def _missing(entry: Mapping[str, Any]) -> str:
+    shown = [_code(test) for test in entry.get("shown_by", ())]
+    for kind, patterns in entry.get("absent", {}).items():
+        shown.append(f"no {kind} matches " + ", ".join(map(_code, patterns)))
+    return f"{entry['what']} ({'; '.join(shown)})"
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "lifecycle": _lifecycle,
     "moves": _moves,
@@ -377,11 +486,16 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "commands": _commands,
     "settings": _settings,
     "metrics": _metrics,
+    "metric-labels": _metric_labels,
     "limits": _limits,
     "errors": _errors,
     "match-fields": _match_fields,
     "decisions": _decisions,
     "stream-events": _stream_events,
+    "record-kinds": _record_kinds,
+    "detectors": _detectors,
+    "controls-short": _controls_short,
+    "controls": _controls,
 }
 
 
@@ -398,7 +512,7 @@ def pages() -> list[Path]:
     """Every page that holds a generated part."""
     return [
         path
-        for path in sorted(DOCS.rglob("*.md"))
+        for path in (*sorted(DOCS.parent.glob("*.md")), *sorted(DOCS.rglob("*.md")))
         if "<!-- generated: " in path.read_text(encoding="utf-8")
     ]
 
@@ -410,7 +524,7 @@ def main() -> None:
         after = regenerated(before)
         if after != before:
             path.write_text(after, encoding="utf-8")
-            print(f"rewrote {path.relative_to(DOCS)}")
+            print(f"rewrote {path.relative_to(DOCS.parent)}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A slow, obvious evaluator: the meaning of DESIGN 3 and 4 written down once more, line by line.
+"""A slow, obvious evaluator: what docs/reference/policy.md means, written down once more.
 
 It shares the values (Policy, Request, Effect) with the product and none of its code: no index, no
 compiled globs, no combination helpers. Fast, cached and oracle must agree.
@@ -385,7 +385,7 @@ def glob_field(globs: Sequence[str], value: str) -> bool:
 
 @lru_cache(maxsize=65_536)  # or many stars would take for ever
 def glob_matches(glob: str, value: str) -> bool:
-    """By recursion on the definition of DESIGN 3."""
+    """By recursion: `*` any run of characters, `?` one, `[…]` one of a class."""
     if not glob:
         return not value
     head, rest = glob[0], glob[1:]

@@ -38,6 +38,13 @@ _FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
 _MACHINE = re.compile(r"(?<![\w.])/(?:work|home|root|Users|tmp|var|opt|mnt)/|\b[A-Z]:\\|file://")
 _REGISTRY = re.compile(r"pypi|pythonhosted|npmjs|crates\.io", re.IGNORECASE)
+_ROOMS = "|".join(
+    path.name
+    for folder in (ROOT, ROOT / "src" / "forestall")
+    for path in folder.iterdir()
+    if path.is_dir() and path.name[0] not in "._"
+)
+_FILE = re.compile(rf"(?<![\w/.-])((?:{_ROOMS})/[\w/.-]*\w)(?![\w*])")
 _ELISION = "…"
 
 
@@ -116,6 +123,20 @@ def test_no_page_names_a_machine_or_a_registry(path: Path) -> None:
     text = _read(path)
     assert not _MACHINE.findall(text)
     assert not _REGISTRY.findall(text)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=_id)
+def test_files_of_the_tree_that_a_page_names_are_there(path: Path) -> None:
+    """Also in a decision record: where the code went is no part of what was decided."""
+    rooms = (ROOT, ROOT / "src" / "forestall")
+    # Fenced blocks hold files of other people, but for the drawings of the architecture.
+    text = _read(path) if path.name == "ARCHITECTURE.md" else _prose(path)
+    gone = [
+        name
+        for name in _FILE.findall(text)
+        if not any((room / place).exists() for room in rooms for place in (name, f"{name}.py"))
+    ]
+    assert not gone
 
 
 @pytest.mark.parametrize("path", PAGES, ids=_id)
@@ -415,7 +436,40 @@ def test_there_are_commands() -> None:
     assert len(_shown("console offline")) > 3
 
 
-def test_glossary_words_are_sorted() -> None:
-    words = re.findall(r"^\*\*([a-z ]+)\*\*", _read(REFERENCE / "glossary.md"), re.MULTILINE)
-    assert len(words) > 20
-    assert words == sorted(words)
+def _glossary() -> dict[str, str]:
+    text = _read(REFERENCE / "glossary.md")
+    entries = re.findall(r"^\*\*([a-z ]+)\*\*: (.*?)\n\n", text, re.MULTILINE | re.DOTALL)
+    return {word: " ".join(meaning.split()) for word, meaning in entries}
+
+
+def _is_one_sentence(text: str) -> bool:
+    return text.endswith(".") and ". " not in text
+
+
+def test_the_glossary_is_sorted_and_gives_each_word_one_sentence() -> None:
+    words = _glossary()
+    assert len(words) > 90
+    assert list(words) == sorted(words)
+    assert not [word for word, meaning in words.items() if not _is_one_sentence(meaning)]
+
+
+def test_the_glossary_defines_what_the_code_speaks_of() -> None:
+    """Where one word meant several things, and where a stranger could not guess."""
+    demanded = (
+        "attempt, awaiting approval, change, decoding, doubt, lane, label view, lease, leased,"
+        " move, parked, payload field, precondition, program entry, projection, put, receipt,"
+        " sweep, throttled, ticket"
+    )
+    assert not set(demanded.split(", ")) - _glossary().keys()
+
+
+def test_every_word_of_the_glossary_is_one_that_the_code_uses() -> None:
+    """A word is spelled with a space, an underscore, or capitals inside."""
+    files = [*(ROOT / "src").rglob("*.py"), *(ROOT / "src").rglob("*.sql")]
+    source = "\n".join(map(_read, files)).lower()
+    unused = [
+        word
+        for word in _glossary()
+        if not re.search("[ _.]?".join(map(re.escape, word.split())), source)
+    ]
+    assert not unused

@@ -1,6 +1,7 @@
-"""The house style as a test (STYLE 2): limits on functions, lines and modules; no dead weight."""
+"""The house style as a test: limits on functions, lines and modules; no dead weight."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,20 @@ LINES_PER_MODULE_MAX = 500
 LINES_PER_FUNCTION_MAX = 70
 COLUMNS_MAX = 100
 FORBIDDEN_WORDS = ("TODO", "FIXME", "XXX", "NotImplementedError")
+# Names of papers that a reader of this repository does not have: say what they say instead, or
+# cite what is public (an RFC, an ADR of ours, the number of a control).
+OUTSIDE = re.compile(
+    r"\b(?:DESIG[N]|ROADMA[P])\b|\bSTYL[E]\b|\b[Ii]ssue \d|\bwire-ap[i]\b|\bpeer-semantic[s]\b"
+    r"|\bclients \d+\.\d|\bshare[d]/|\b(?:doors|guide|clients)\.m[d]\b"
+)
+TEXTS = [
+    *EVERY_FILE,
+    *ROOT.glob("*.md"),
+    *ROOT.glob("docs/**/*.md"),
+    *ROOT.glob("examples/*"),
+    *ROOT.glob("conformance/*.*"),
+    *(ROOT / name for name in ("Makefile", "pyproject.toml", ".importlinter", "docs/generate.py")),
+]
 FORBIDDEN_ROOMS = {"utils", "common", "core", "models", "helpers", "infra"}
 
 
@@ -71,7 +86,7 @@ def test_no_room_is_a_drawer() -> None:
 
 
 def test_only_the_gate_evaluates() -> None:
-    """control/gate.py is the plane's only caller of the evaluator (STYLE 3)."""
+    """control/gate.py is the plane's only caller of the evaluator."""
     asking = ("policy.evaluator import", "cache.evaluate(", "policy import evaluate")
     callers = [
         _id(path)
@@ -89,3 +104,10 @@ def test_the_peers_spellings_live_in_one_file() -> None:
         if "DECISION_TYPE_" in path.read_text() and path.parent.name != "wire"
     ]
     assert not elsewhere
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=_id)
+def test_nothing_is_explained_outside_the_repository(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    found = [f"{n}: {line.strip()}" for n, line in enumerate(lines, 1) if OUTSIDE.search(line)]
+    assert not found

@@ -1,7 +1,7 @@
 """The command line as people and CI use it: outcomes, exit codes, JSON, and no stack trace ever.
 
 Exit codes as src/forestall/cli/main.py documents them: 0 done, 1 a check failed, 2 wrong usage or
-input, 3 the server cannot be reached or refuses, 4 denied, 5 held for a person, 130 interrupted.
+input, 3 the server cannot be reached or refuses, 4 denied, 5 awaits approval, 130 interrupted.
 """
 
 import json

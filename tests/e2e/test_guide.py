@@ -1,4 +1,4 @@
-"""The guide's scripts, as they stand in ../shared/spec/guide.md, against the real server.
+"""The scripts of the guide of twelve controls, verbatim, against the real server.
 
 They run twice: by bash, curl and jq as a reader would paste them, and in plain Python everywhere.
 """

@@ -1,4 +1,4 @@
-"""kill -9 in the middle of 5,000 submits: every job that got an answer is there (issue 2, "Show").
+"""kill -9 in the middle of 5,000 submits: every job that got an answer is there.
 
 The figures are printed; `pytest -rA tests/e2e/test_kill.py` shows them, with the seed.
 """

@@ -1,4 +1,4 @@
-"""kill -9 of the server and of workers at random moments under load (issue 4, "Show").
+"""kill -9 of the server and of workers at random moments under load.
 
 What must hold afterwards: no job that was answered for is lost, none that is not idempotent ran
 twice, none ran without an allow at dispatch, the log verifies and explains every state. There are

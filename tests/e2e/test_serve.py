@@ -256,7 +256,7 @@ def test_a_weak_bootstrap_key_is_refused(tmp_path: Path) -> None:
 
 
 def test_flag_goes_over_environment_over_file(tmp_path: Path) -> None:
-    """DESIGN 12: each setting is a flag, a variable and a key of forestall.toml."""
+    """Each setting is a flag, a variable and a key of forestall.toml."""
     for name in ("file", "env", "flag"):
         text = ALLOW_DEMO.format(name=f"from-{name}", decision="allow")
         (tmp_path / f"{name}.yaml").write_text(text)

@@ -1,7 +1,7 @@
 """What the log alone tells of a hand-over: was there an allow, or an approval of exactly that?
 
-Knows nothing of `jobs/approval.py` or the verbs: it reads records, and holds the promise of
-DESIGN 6 against them.
+Knows nothing of `jobs/approval.py` or the verbs: it reads records, and holds against them
+the promise that what was approved is what runs, once.
 """
 
 import json

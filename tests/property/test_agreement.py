@@ -1,4 +1,4 @@
-"""Evaluate, explain and the oracle agree on every policy and request (STYLE 2, habit 12)."""
+"""Evaluate, explain and the oracle agree on every policy and request."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

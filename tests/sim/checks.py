@@ -27,6 +27,7 @@ from forestall.policy.compile import Snapshot
 from forestall.ports.change import Change, MoveJob, PutEntry, PutJob, Receipt
 from forestall.ports.entries import Kind
 from forestall.projections.policy_in_force import digest_in
+from tests.recorded_kinds import require_described
 from tests.sim.policies import compiled
 from tests.sim.results import Results
 from tests.sim.treatment import treatment_in
@@ -73,6 +74,7 @@ class Checks:
 
     def applied(self, change: Change, receipt: Receipt) -> None:
         """A change is durable."""
+        require_described(change.records)
         kinds = " ".join(record.kind for record in change.records)
         jobs = [record.job_id[-6:] for record in change.records if record.job_id]
         self.world.trace("store", f"{receipt.position} {kinds} {' '.join(jobs)}".rstrip())

@@ -9,6 +9,8 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from forestall.limits import RETRIES_DEFAULT
+
 _NAME_COLUMNS = 15
 _BAR, _ON = "  | ", "  : "  # a line of a text, and what of it did not fit
 # Letters by category that show nothing.
@@ -68,7 +70,7 @@ def _asked(context: Mapping[str, Any], width: int) -> Iterator[str]:
         *([("pack", runs["pack_id"])] if runs["pack_id"] else []),
         *([("tool call", _json_line(runs["tool_call"]))] if runs["tool_call"] else []),
         *([("budget", _json_line(runs["budget"]))] if runs["budget"] else []),
-        ("retries", f"{runs['max_retries']}{' (idempotent)' if runs['idempotent'] else ''}"),
+        ("retries", _retries(runs)),
         ("asked by", runs["principal"]),
         *(
             [("acts for", runs["actor_id"])]
@@ -85,6 +87,12 @@ def _asked(context: Mapping[str, Any], width: int) -> Iterator[str]:
     ]
     for name, text in rows:
         yield from _row(name, text, width)
+
+
+def _retries(runs: Mapping[str, Any]) -> str:
+    """How often it may run again; a job that says nothing has the server's default."""
+    most = RETRIES_DEFAULT if runs["max_retries"] is None else runs["max_retries"]
+    return f"{most}{' (idempotent)' if runs['idempotent'] else ''}"
 
 
 def _warnings(context: Mapping[str, Any], width: int) -> Iterator[str]:

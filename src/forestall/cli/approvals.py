@@ -78,7 +78,7 @@ def list_(
 @server_options
 @json_option
 def show(job_id: str, url: str, api_key: str, tenant: str, as_json: bool) -> None:
-    """Show exactly what would run, why it is held, and its job hash."""
+    """Show exactly what would run, why it awaits approval, and its job hash."""
     context = client_for(url, api_key, tenant).get(f"{_path(job_id)}/context")
     if as_json:
         print_json(context)
@@ -159,7 +159,7 @@ def approve(
 def reject(
     job_id: str, reason: str, note: str, url: str, api_key: str, tenant: str, as_json: bool
 ) -> None:
-    """Reject a held job; one no is enough. It ends DENIED."""
+    """Reject a job that awaits approval; one no is enough. It ends DENIED."""
     client = client_for(url, api_key, tenant)
     _tell(client.post(f"{_path(job_id)}/reject", {"reason": reason, "note": note}), as_json=as_json)
 

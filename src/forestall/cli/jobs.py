@@ -41,7 +41,7 @@ for _command in (cancel, remediate, wait):
 def submit(
     url: str, api_key: str, tenant: str, idempotency_key: str | None, as_json: bool, **action: Any
 ) -> None:
-    """Ask for a job. Exit code 0: accepted; 4: denied; 5: held for a person."""
+    """Ask for a job. Exit code 0: accepted; 4: denied; 5: awaits approval."""
     client = client_for(url, api_key, tenant)
     headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
     try:

@@ -1,7 +1,7 @@
 """`forestall`: the operator's hands. Groups the commands; each group is imported when it is used.
 
 Exit codes (docs/reference/cli.md): 0 done · 1 a check failed · 2 wrong usage or input ·
-3 the server cannot be reached or refuses · 4 denied · 5 held for a person ·
+3 the server cannot be reached or refuses · 4 denied · 5 awaits approval ·
 6 not within the time · 130 interrupted.
 """
 
@@ -21,14 +21,22 @@ _COMMANDS = {
     "simulate": ("forestall.cli.simulate", "simulate", "What would be decided? Leaves no trace."),
     "explain": ("forestall.cli.simulate", "explain", "The same, and why."),
     "jobs": ("forestall.cli.jobs", "jobs", "Submit, read, watch, cancel and remediate jobs."),
-    "approvals": ("forestall.cli.approvals", "approvals", "See, approve and reject what is held."),
+    "approvals": (
+        "forestall.cli.approvals",
+        "approvals",
+        "See, approve and reject what awaits approval.",
+    ),
     "dlq": ("forestall.cli.dlq", "dlq", "List, retry and dismiss dead letters."),
     "quarantine": (
         "forestall.cli.quarantine",
         "quarantine",
         "See, release and discard withheld results.",
     ),
-    "scan": ("forestall.cli.scan", "scan", "Find secrets in a text; needs no server."),
+    "scan": (
+        "forestall.cli.scan",
+        "scan",
+        "Find secrets and personal data in a text; needs no server.",
+    ),
     "worker": ("forestall.cli.worker", "worker", "Run a Python function as a worker."),
     "workers": ("forestall.cli.workers", "workers", "Create, list and revoke workers."),
     "keys": ("forestall.cli.keys", "keys", "Create, list and revoke API keys."),
@@ -61,7 +69,7 @@ class _LazyGroup(click.Group):
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 a check failed, 2 wrong usage or input, 3 the server cannot be"
-    " reached or refuses, 4 denied, 5 held for a person.",
+    " reached or refuses, 4 denied, 5 awaits approval.",
 )
 @click.version_option(__version__, prog_name="forestall")
 def cli() -> None:

@@ -1,4 +1,6 @@
-"""A person says yes or no to a held job (control 5). What is approved is what runs.
+"""A person approves or rejects a job that is awaiting approval (control 5).
+
+What is approved is what runs.
 
 The vote counts for the binding alone: snapshot, rule, job hash, constraints, requester, expiry. The
 gate is asked again at the vote; whatever differs is drift, which undoes the approval and says so.

@@ -1,7 +1,7 @@
 """The gate: the plane's only caller of the evaluator, so no two checks can drift apart.
 
-Fails closed: without a snapshot there is no decision, only PolicyUnavailableError. An outage is
-never reported, recorded or counted as a denial (control 6).
+The gate is fail closed: without a snapshot there is no decision, only PolicyUnavailableError. An
+outage is never reported, recorded or counted as a denial (control 6).
 """
 
 from typing import NamedTuple

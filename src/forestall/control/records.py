@@ -1,4 +1,8 @@
-"""How each verb's audit record is written: one function a kind, so that no verb invents its own."""
+"""What the audit record of each thing that happens says. Builds values; commits nothing.
+
+The records of topics, pools, schemas and webhooks are built beside their verbs. Every kind and its
+fields stand in `audit/kinds.py`, which is what the page for auditors prints.
+"""
 
 from collections.abc import Mapping
 

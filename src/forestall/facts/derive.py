@@ -51,6 +51,7 @@ def _context(*names: str) -> tuple[str, ...]:
 
 
 _COMMAND_FIELDS = _context("command", "commands", "cmd", "args", "argv", "script", "code", "input")
+# The payload fields that a derivation reads unless the policy names others.
 FIELDS_OF_KIND: Mapping[PayloadKind, tuple[str, ...]] = {
     PayloadKind.SHELL: _COMMAND_FIELDS,
     PayloadKind.SQL: _context("sql", "query", "queries", "statement", "statements"),

@@ -1,4 +1,4 @@
-"""Who says so: the origin of a fact, and how far a label trusts it (DESIGN 4).
+"""Who says so: the origin of a fact, and how far a label trusts it.
 
 A fact that the client fills in can be dodged by not filling it in. So each value carries where
 it came from, and a label names the weakest origin it accepts.

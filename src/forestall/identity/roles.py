@@ -1,4 +1,4 @@
-"""API rights as data, with a default of no (DESIGN 9). A role is a set of permissions."""
+"""API rights as data, with a default of no. A role is a set of permissions."""
 
 from collections.abc import Mapping
 from enum import StrEnum

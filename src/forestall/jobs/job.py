@@ -20,7 +20,7 @@ from forestall.policy.rules import (
 
 
 class JobState(StrEnum):
-    """States on the wire (DESIGN 5)."""
+    """The states of a job, spelled as on the wire."""
 
     PENDING = "PENDING"
     APPROVAL_REQUIRED = "APPROVAL_REQUIRED"
@@ -336,7 +336,7 @@ class _HashedJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def job_hash(submission: Submission, *, tenant: str, principal: str) -> str:
-    """SHA-256 (hex) over all that can change what runs: DESIGN 5."""
+    """SHA-256 (hex) over all that can change what runs."""
     actor = submission.actor_id or principal
     return _hash(submission, submission.payload, tenant, principal, actor)
 

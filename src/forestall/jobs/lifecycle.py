@@ -1,6 +1,6 @@
 """The life of a job as one table: in which state which event leads where. Nothing else moves a job.
 
-Verbs name events, never states; the store refuses a move that stands in no row (DESIGN 5).
+Verbs name events, never states; the store refuses a move that stands in no row.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Terms of approval combine: what several rules demand is demanded together (DESIGN 3).
+"""Terms of approval combine: what several rules demand is demanded together.
 
 Each set of roles keeps its own count, as if its rule stood alone; the shortest time stands. One
 person may count for several demands, exactly as they would for each of the rules alone.

@@ -1,4 +1,4 @@
-"""Constraints intersect: what two rules both bind is bound by the tighter of the two (DESIGN 3)."""
+"""Constraints intersect: what two rules both bind is bound by the tighter of the two."""
 
 from collections.abc import Iterable
 from functools import reduce

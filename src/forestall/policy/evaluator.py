@@ -2,7 +2,7 @@
 
 Rule 1: the same inputs give the same decision. Rule 2: an error denies; it never skips.
 Rule 3: inside a layer the first matching rule speaks; across layers and across views the
-strictest decision stands, constraints intersect and terms of approval add up (DESIGN 3).
+strictest decision stands, constraints intersect and terms of approval add up.
 """
 
 from collections.abc import Sequence

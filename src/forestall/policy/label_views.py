@@ -1,4 +1,4 @@
-"""Which label assignments one request is decided under (DESIGN 4, ADR-0004).
+"""Which label assignments one request is decided under (ADR 0004).
 
 A label accepts values from its trusted origins. A weaker origin that says something else does not
 replace the trusted value: it adds a view. Deciding under every view and keeping the strictest

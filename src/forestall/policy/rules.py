@@ -21,7 +21,7 @@ class Effect(StrEnum):
 
     @property
     def strictness(self) -> int:
-        """0 for allow … 4 for deny; across layers and views the highest stands (DESIGN 3)."""
+        """0 for allow … 4 for deny; across layers and views the highest stands."""
         return _STRICTNESS[self]
 
 
@@ -296,7 +296,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     priority: int = 0
     default_decision: Effect | None = None  # None: the file says nothing, which means deny
     label_trust: Mapping[str, Origin] = {}
-    derivations: tuple[Derivation, ...] | None = None  # None: the defaults of DESIGN 4
+    derivations: tuple[Derivation, ...] | None = None  # None: those of facts/derive.py
     caller_topics: tuple[str, ...] = ()  # whoever submits such a job does the work itself
     rules: tuple[Rule, ...] = ()
     input_rules: tuple[Rule, ...] = ()  # their matches look at content too
@@ -320,7 +320,7 @@ class Clause(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LabelConflict(msgspec.Struct, frozen=True, kw_only=True):
-    """A weaker origin said something else than a stronger one (DESIGN 4)."""
+    """A weaker origin said something else than a stronger one."""
 
     label: str
     origin: str  # of the weaker value

@@ -123,8 +123,7 @@ Put = PutJob | MoveJob | PutIdempotency | PutEntry | DropEntry | PutOutput
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that one verb changes. No state changes without its record (promise 4 of
-    ARCHITECTURE.md)."""
+    """Everything that one verb changes. No state changes without its record."""
 
     records: tuple[Record, ...]
     expect: tuple[Precondition, ...] = ()

@@ -135,14 +135,14 @@ ENDPOINTS = (
         _APPROVALS + "/{job_id}/context",
         P.JOBS_READ,
         _context,
-        "What exactly would run, and why it is held",
+        "What exactly would run, and why it awaits approval",
     ),
     Endpoint(
         "POST",
         _APPROVALS + "/{job_id}/approve",
         P.JOBS_APPROVE,
         _approve,
-        "Say yes to a held job",
+        "Approve a job that awaits approval",
         DecideBody,
     ),
     Endpoint(
@@ -150,7 +150,7 @@ ENDPOINTS = (
         _APPROVALS + "/{job_id}/reject",
         P.JOBS_APPROVE,
         _reject,
-        "Say no to a held job",
+        "Reject a job that awaits approval",
         DecideBody,
     ),
     Endpoint(

@@ -67,7 +67,7 @@ def _commands(api: Address) -> list[str]:
     jobs = (
         ("allowed", '{"topic":"job.demo.read","prompt":"status"}'),
         ("denied", '{"topic":"job.exec.shell","prompt":"rm -rf /"}'),
-        ("held for a person", _HELD_JOB),
+        ("awaits approval", _HELD_JOB),
     )
     lines = []
     for outcome, body in jobs:

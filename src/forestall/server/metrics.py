@@ -1,6 +1,6 @@
 """Every metric name and what counts as what. Label values are bounded; no secret is ever one.
 
-The `cordum_*` names are those of the guide, present from the first scrape.
+The `cordum_*` names are those of the guide of twelve controls, present from the first scrape.
 """
 
 from collections.abc import Iterable, Sized
@@ -24,8 +24,10 @@ from forestall.policy.globs import Matcher, compile_globs
 OTHER_TOPIC = "other"
 _WAIT_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0, 600.0, 3600.0)
 # A worker's own codes are its to choose, hence no label values.
-_OUR_CODES = frozenset(
+OUR_CODES = frozenset(
     {
+        "approval_expired",
+        "approval_rejected",
         "cancelled",
         "deadline_exceeded",
         "job_changed",
@@ -51,7 +53,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped in the library
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        # Control 6 of the guide. Nothing increments it before its step exists.
+        # Control 6 of the guide. There is no open fail mode, so it stays 0.
         Counter(
             "cordum_input_fail_open",
             "Jobs let through while no decision could be had",
@@ -163,7 +165,7 @@ class Metrics:
     def _declare_work(self) -> None:
         self._events = Counter(
             "forestall_job_events",
-            "What happened to jobs after their birth",
+            "What happened to jobs after their submit",
             ("event", "code"),
             registry=self.registry,
         )
@@ -205,7 +207,7 @@ class Metrics:
     def moved(self, event: str, topic: str, code: str) -> None:
         """Something happened to a job."""
         del topic
-        key = (event, code if code in _OUR_CODES else "other" if code else "")
+        key = (event, code if code in OUR_CODES else "other" if code else "")
         child = self._event_children.get(key)
         if child is None:
             child = self._event_children[key] = self._events.labels(*key)

@@ -1,4 +1,4 @@
-"""Approval analytics → JSON (wire-api 22). Times are seconds, null where there are none."""
+"""Approval analytics → JSON. Times are seconds, null where there are none."""
 
 import re
 from typing import Any

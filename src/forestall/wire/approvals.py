@@ -1,4 +1,4 @@
-"""Approvals ↔ JSON (wire-api 13): what an approver is shown, sends, and is answered.
+"""Approvals ↔ JSON: what an approver is shown, sends, and is answered.
 
 What is shown is rendered from the stored bytes that the job hash covers, and carries that hash; an
 approver's client sends it back, so what they saw is what runs.
@@ -85,7 +85,7 @@ def status_word(status: ApprovalStatus) -> str:
 
 
 def approval_object(job: Job, *, now_us: int) -> dict[str, Any]:
-    """One entry of the list (wire-api 13.1), with the flat fields that published clients need."""
+    """One entry of the list, with the flat fields that published clients need."""
     approval = _approval(job)
     pending = job.state is JobState.APPROVAL_REQUIRED
     status = status_word(approval.status)
@@ -137,8 +137,8 @@ def approval_object(job: Job, *, now_us: int) -> dict[str, Any]:
 def context_object(
     job: Job, payload: bytes, *, drift: Sequence[str], prior: Sequence[Job], now_us: int
 ) -> dict[str, Any]:
-    """Everything that will run and why it is held (wire-api 13.5). `job_input` is the stored
-    payload itself; send `job_hash` back with the decision."""
+    """Everything that will run and why it awaits approval. `job_input` is the
+    stored payload itself; send `job_hash` back with the decision."""
     approval = _approval(job)
     return {
         "approval": approval_object(job, now_us=now_us),
@@ -181,7 +181,7 @@ def context_object(
 
 
 def decided_answer(job: Job, *, repeated: bool) -> dict[str, Any]:
-    """The answer to approve and reject (wire-api 13.2, 13.3)."""
+    """The answer to approve and reject."""
     approval = _approval(job)
     rejected = approval.status is ApprovalStatus.REJECTED
     body = {
@@ -208,7 +208,7 @@ def decided_answer(job: Job, *, repeated: bool) -> dict[str, Any]:
 
 
 def repair_object(job: Job, drift: Sequence[str], *, apply: bool, applied: bool) -> dict[str, Any]:
-    """What asking again would mend, or did (wire-api 13.4)."""
+    """What asking again would mend, or did."""
     approval = _approval(job)
     kind = "none" if not drift else "invalidate_stale_snapshot"
     return {

@@ -1,4 +1,7 @@
-"""The peer's spellings, added beside ours and nowhere else (DESIGN 12, wire-api 7 and 10.4)."""
+"""Spellings of the peer, Cordum, added beside ours: what its published clients read.
+
+No other file adds one, and no client is given another shape than the next.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -10,7 +13,7 @@ from forestall.policy.rules import Constraints, Effect, Remediation
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-# Bare capitals: any other spelling makes a published guard run what was denied (wire-api 7.2).
+# Bare capitals: a published guard compares with these words, and runs on any that it does not know.
 DECISION_WORD: Mapping[Effect, str] = {effect: effect.value.upper() for effect in Effect}
 DECISION_TYPE: Mapping[Effect, str] = {
     Effect.ALLOW: "DECISION_TYPE_ALLOW",

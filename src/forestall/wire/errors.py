@@ -1,4 +1,4 @@
-"""Errors → the one flat body that every published client reads (wire-api 4.3)."""
+"""Errors → the one flat body that every published client reads."""
 
 from typing import Any
 

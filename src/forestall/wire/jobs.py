@@ -32,7 +32,7 @@ class InvalidCursorError(InvalidRequestError):
 def submitted_answer(
     job: Job, decision: DecisionRecord, *, replayed: bool
 ) -> tuple[int, dict[str, Any]]:
-    """Status and body of POST /jobs (wire-api 9.1), the original ones on a replay."""
+    """Status and body of POST /jobs, the original ones on a replay."""
     body: dict[str, Any] = {
         "job_id": job.id,
         "trace_id": job.trace_id,
@@ -64,7 +64,7 @@ def submitted_answer(
 
 
 def job_summary(job: Job) -> dict[str, Any]:
-    """One entry of a job list (wire-api 9.2)."""
+    """One entry of a job list."""
     decision = job.submit_decision
     return {
         "id": job.id,
@@ -99,7 +99,7 @@ def job_summary(job: Job) -> dict[str, Any]:
 
 
 def dead_letter(job: Job) -> dict[str, Any]:
-    """One entry of the dead letters (wire-api 16)."""
+    """One entry of the dead letters."""
     return {
         **job_summary(job),
         "status": f"JOB_STATUS_{job.state.value}",
@@ -117,7 +117,7 @@ def job_object(
     progress: tuple[str, int] = ("", 0),
     found: OutputEntry | None = None,
 ) -> dict[str, Any]:
-    """One job, whole (wire-api 9.3). Never its lease id: that proves who may answer for it."""
+    """One job, whole. Never its lease id: that proves who may answer for it."""
     decision = job.submit_decision
     held = job.state is JobState.APPROVAL_REQUIRED
     return {

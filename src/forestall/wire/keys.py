@@ -1,4 +1,4 @@
-"""API keys ↔ JSON (wire-api 8.7): camelCase as the published clients read it."""
+"""API keys ↔ JSON: camelCase as the published clients read it."""
 
 from datetime import datetime
 from typing import Any
@@ -54,7 +54,7 @@ def decode_new_key(body: bytes, *, tenant: str) -> NewKey:
 
 
 def _role(word: str | None, scopes: list[str]) -> Role:
-    """The role asked for. Nothing is granted by leaving it out (peer-semantics 13)."""
+    """The role asked for. Nothing is granted by leaving it out."""
     wanted = [word] if word else scopes
     if len(wanted) != 1 or wanted[0] not in set(Role):
         names = ", ".join(f"`{role}`" for role in Role)

@@ -96,7 +96,7 @@ def finding_object(finding: Finding, context: str = "") -> dict[str, Any]:
 
 
 def safety_object(check: OutputCheck, findings: Iterable[Finding] = ()) -> dict[str, Any]:
-    """`output_safety` of a job (wire-api 9.3)."""
+    """`output_safety` of a job."""
     return {
         "decision": check.verdict.value.upper(),
         "verdict": check.verdict.value,
@@ -115,7 +115,7 @@ def safety_object(check: OutputCheck, findings: Iterable[Finding] = ()) -> dict[
 
 
 def released_answer(job: Job) -> dict[str, Any]:
-    """What a release or a discard came to (wire-api 12.5)."""
+    """What a release or a discard came to."""
     check = job.output
     assert check is not None
     return {
@@ -207,8 +207,8 @@ def checked_object(checked: CheckedContent, *, is_json: bool, limit: int) -> dic
 
 
 def rule_objects(policies: Sequence[Policy], *, tenant: str) -> list[dict[str, Any]]:
-    """Every output rule in force that is not for other tenants alone, in the order of the layers
-    (wire-api 12.2)."""
+    """Every output rule in force that is not for other tenants alone,
+    in the order of the layers."""
     return [
         _rule_object(policy, rule)
         for policy in policies
@@ -218,7 +218,7 @@ def rule_objects(policies: Sequence[Policy], *, tenant: str) -> list[dict[str, A
 
 
 def stats_object(counts: OutputCounts, *, last_us: int, since_us: int) -> dict[str, Any]:
-    """What became of the results of a day (wire-api 12.4); `since` says when counting began."""
+    """What became of the results of a day; `since` says when counting began."""
     stats: dict[str, Any] = {
         "total_checks_24h": counts.total,
         "allowed_24h": counts.allowed,

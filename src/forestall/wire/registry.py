@@ -1,4 +1,4 @@
-"""Topics, pools and schemas ↔ JSON (wire-api 18.1-18.3). Unknown fields are refused: an operator's
+"""Topics, pools and schemas ↔ JSON. Unknown fields are refused: an operator's
 misspelled `requires` must not be a topic that requires nothing."""
 
 from typing import Any, TypeVar

@@ -1,6 +1,6 @@
-"""Log entries → events of a stream: one JSON object for both framings (wire-api 19.3).
+"""Log entries → events of a stream: one JSON object for both framings.
 
-Beside our fields an event of a job holds those of the peer's packet (19.1), as far as the record
+Beside our fields an event of a job holds those of the peer's packet, as far as the record
 knows them. Texts of positions and of keys in a sub-protocol are read here too.
 """
 

@@ -1,6 +1,6 @@
 """What a client asks for: body of POST /jobs and of the policy checks → Submission.
 
-Unknown fields are ignored for the sake of published clients (DESIGN 12); known ones are strict.
+Unknown fields are ignored for the sake of published clients; known ones are strict.
 `null` reads as absent. Labels, capability and risk tags are read at the top level and under `meta`.
 """
 
@@ -29,7 +29,7 @@ from forestall.wire.strict_json import decode_json, readable
 
 DEFAULT_TOPIC = "job.default"
 _TOPIC = re.compile(r"job(\.[A-Za-z0-9_-]+)+")
-# Names that only the plane may give: its own facts, approval state, policy internals (DESIGN 4).
+# Names that only the plane may give: its own facts, approval state, policy internals.
 _RESERVED_LABEL = re.compile(r"(_|approval_|policy\.)", re.IGNORECASE)
 TENANT_ACCESS_DENIED = (
     "tenant access denied: the request names a tenant that its API key does not belong to"

@@ -100,7 +100,7 @@ class ReturnBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CredentialBody(msgspec.Struct, frozen=True):
-    """POST /workers/credentials (wire-api 14.2)."""
+    """POST /workers/credentials."""
 
     worker_id: str
     allowed_topics: list[str] = []
@@ -269,7 +269,7 @@ def lost_object(lost: LeaseLost) -> dict[str, str]:
 
 
 def credential_object(key: ApiKey) -> dict[str, Any]:
-    """A worker's credential without its text (wire-api 14.2)."""
+    """A worker's credential without its text."""
     grant = key.worker
     assert grant is not None
     return {
@@ -289,7 +289,7 @@ def credential_object(key: ApiKey) -> dict[str, Any]:
 def worker_object(
     worker: WorkerStatus, *, active: int, now_us: int, lease_us: int
 ) -> dict[str, Any]:
-    """One worker that is there now (wire-api 18.4)."""
+    """One worker that is there now."""
     age_us = max(0, now_us - worker.last_seen_us)
     return {
         "worker_id": worker.id,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from forestall.cli.approval_view import plain, rendered
 from forestall.cli.output import print_json
+from forestall.limits import RETRIES_DEFAULT
 
 HASH = "b71e" * 16
 ESC, RLO, CSI, BEL = "\x1b", "\u202e", "\x9b", "\x07"
@@ -101,6 +102,12 @@ def test_everything_that_runs_is_shown() -> None:
     shown = rendered(context(), width=100)
     for word in (*OURS, HASH, "roll out", "max_runtime_ms", "2 with the role security", "1 h"):
         assert word in shown, shown
+
+
+def test_a_job_that_says_nothing_of_retries_shows_the_default() -> None:
+    silent = context()
+    silent["will_run"]["max_retries"] = None
+    assert f"  retries      {RETRIES_DEFAULT}\n" in rendered(silent, width=100)
 
 
 @pytest.mark.parametrize("text", ATTACKS.values(), ids=ATTACKS.keys())

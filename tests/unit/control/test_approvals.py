@@ -1,4 +1,4 @@
-"""Approvals, attacked (issue 5): what is approved is what runs, once, by the right people."""
+"""Approvals, attacked: what is approved is what runs, once, by the right people."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -255,7 +255,7 @@ from forestall.jobs.job import Job as Job_  # noqa: E402
 @pytest.mark.parametrize("when", ["before the approval", "after the approval"])
 @pytest.mark.parametrize("what", ["payload", "labels", "topic", "hash as well"])
 def test_a_job_changed_in_the_store_never_runs(when: str, what: str) -> None:
-    """The peer overwrites the stored hash at approve time (peer-semantics 14, 4 and 5)."""
+    """Approving compares with the stored hash and never takes a new one (as the peer does)."""
     with opened() as door:
         case = Case(door)
         store = door.store
@@ -353,7 +353,7 @@ def test_after_a_restart_everything_still_binds(case: Case) -> None:
 
 
 def test_a_guarded_call_ends_with_its_approval(case: Case) -> None:
-    """What the published guard waits for (clients 3.4): approve ends it, reject denies it."""
+    """What the published guard waits for: approve ends it, reject denies it."""
     yes, no = (case.submit(topic="job.guard") for _ in range(2))
     assert case.worker.lease() == []
     assert case.vote(case.ann, job_id=yes).json["state"] == "SUCCEEDED"

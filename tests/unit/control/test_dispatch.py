@@ -1,4 +1,4 @@
-"""The dispatch gate and what workers may do: the abuse first (issue 4)."""
+"""The dispatch gate and what workers may do: the abuse first."""
 
 import asyncio
 from typing import Any
@@ -119,7 +119,7 @@ def test_without_a_policy_nothing_is_dispatched_and_nothing_is_denied(
 def test_a_throttled_job_waits_ever_longer_and_then_goes_to_the_dead_letters(
     door: Door, worker: Worker
 ) -> None:
-    """The peer's circle for ever (peer-semantics 14, 23); each hold is a record."""
+    """With the peer a throttled job circles for ever; here each throttling is a record."""
     job_id = submit(door)["job_id"]
     enforce(door, HOLD_DEMO)
     holds = 0
@@ -137,7 +137,7 @@ def test_a_throttled_job_waits_ever_longer_and_then_goes_to_the_dead_letters(
 
 
 def test_a_revoked_key_stops_what_it_submitted(door: Door, worker: Worker) -> None:
-    """DESIGN 9: revoked means refused at dispatch too."""
+    """Revoked means refused at dispatch too."""
     key = door.key(Role.AGENT, name="leaver")
     job_id = door.ask("POST", JOBS, {"topic": "job.demo.read", "prompt": "x"}, key=key).json[
         "job_id"

@@ -39,7 +39,7 @@ def test_the_rewritten_job_goes_through_the_submit_gate_as_a_child(door: Door) -
 
 
 def test_a_remediation_is_not_a_way_past_the_gate(door: Door) -> None:
-    """The policy in force when it is taken decides, like any submit (peer-semantics 14, 18)."""
+    """The policy in force when it is taken decides, like any submit."""
     parent = denied(door)
     enforce(door, "name: n\ndefault_decision: deny\nrules: []\n")
     reply = door.ask("POST", f"{JOBS}/{parent}/remediate")

@@ -1,4 +1,4 @@
-"""Who may do what (DESIGN 9): the table is written out by hand; what is not in it is refused."""
+"""Who may do what: the table is written out by hand; what is not in it is refused."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ REHEARSERS = {"viewer", "operator", "approver", "author", "admin"}
 ADMINS = {"admin"}
 WORKERS = {"worker"}
 
-# Written by hand, from DESIGN 9 and wire-api 3.6 and 28; never from the code under test.
+# Written by hand, from what each role is for; never from the code under test.
 MATRIX: dict[tuple[str, str], set[str]] = {
     ("POST", JOBS): SUBMITTERS,
     ("GET", JOBS): READERS,
@@ -219,7 +219,7 @@ def test_head_asks_for_the_same_right_as_get(door: Door) -> None:
     ids=str,
 )
 def test_a_key_is_read_where_clients_put_it(door: Door, headers: dict[str, str]) -> None:
-    """X-API-Key, quoted or not, or a bearer token, which wins (wire-api 2.4)."""
+    """X-API-Key, quoted or not, or a bearer token, which wins."""
     filled = {name: value.replace("{key}", door.admin) for name, value in headers.items()}
     assert door.ask("GET", JOBS, key="", headers=filled).status == 200
 
@@ -356,7 +356,7 @@ def test_two_tenant_headers_must_both_be_right(door: Door) -> None:
 def test_a_tenant_in_the_body_must_be_that_of_the_key(
     door: Door, verb: str, named: dict[str, Any]
 ) -> None:
-    """wire-api 3.5: 403, nothing stored; the right name is accepted."""
+    """403 and nothing stored for another tenant's name; the right name is accepted."""
     before = door.trace()
     reply = door.ask("POST", f"/api/v1/{verb}", {**ALLOWED_JOB, **named})
     assert_coded(reply, 403, "tenant_access_denied")
@@ -367,7 +367,7 @@ def test_a_tenant_in_the_body_must_be_that_of_the_key(
 
 @pytest.mark.parametrize("name", ["tenant", "tenant_id", "org_id"])
 def test_a_tenant_in_the_query_must_be_that_of_the_key(door: Door, name: str) -> None:
-    """wire-api 3.5: `tenant`, `tenant_id` and `org_id` alike."""
+    """`tenant`, `tenant_id` and `org_id` alike: published clients send each of them."""
     assert door.ask("GET", f"{JOBS}?{name}=default").status == 200
     assert_coded(door.ask("GET", f"{JOBS}?{name}=other"), 403, "tenant_access_denied")
 
@@ -431,7 +431,7 @@ rules:
 
 @pytest.mark.parametrize("field", ["actor_id", "principal_id", "meta"])
 def test_a_claimed_actor_can_tighten_and_never_loosen(field: str) -> None:
-    """DESIGN 4: a claimed value never replaces a stronger one, here the key's principal."""
+    """A claimed value never replaces a stronger one, here the key's principal."""
     with opened(policy=ACTOR_POLICY) as door:
         rogue = door.key(Role.AGENT, name="rogue")
 

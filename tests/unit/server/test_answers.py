@@ -1,4 +1,4 @@
-"""The wire shapes, as clients that we did not write read them (clients 3.2, 4.4, 9; wire-api 9)."""
+"""The wire shapes, as clients that we did not write read them."""
 
 import json
 import re
@@ -183,7 +183,7 @@ def test_evaluate_leaves_exactly_one_record_and_no_job(door: Door) -> None:
 
 
 def test_a_guard_is_understood(door: Door) -> None:
-    """cordum_guard sends labels, capability and tags under `meta` only (clients 3.1)."""
+    """cordum_guard sends labels, capability and tags under `meta` only."""
     guard = {
         "topic": "job.deploy.apply",
         "job_id": "g-1",
@@ -262,13 +262,13 @@ def test_a_submission_is_answered_as_the_contract_says(door: Door) -> None:
 
 
 def test_a_denied_submission_carries_the_flat_error_body(door: Door) -> None:
-    """A 403 of the policy is read by the same client code as every other error (wire-api 4.3)."""
+    """A 403 of the policy is read by the same client code as every other error."""
     assert_coded(door.submit(DENIED), 403, "policy_denied")
 
 
 @pytest.mark.parametrize("body", [ALLOWED, HELD, DENIED, LIMITED], ids=lambda b: b["topic"])
 def test_a_job_reads_without_nulls_and_with_iso_dates(door: Door, body: dict[str, Any]) -> None:
-    """clients 3.2 and 4.4: strings where guard wants strings, ISO where the SDK parses."""
+    """Strings where guard wants strings, ISO where the SDK parses."""
     submitted = door.submit({**body, "context": {"deep": [1, 2.5, None]}}).json
     job = door.ask("GET", f"/api/v1/jobs/{submitted['job_id']}").json
     strings = (
@@ -298,7 +298,7 @@ def test_a_job_reads_without_nulls_and_with_iso_dates(door: Door, body: dict[str
 
 @pytest.mark.parametrize("body", [ALLOWED, HELD, DENIED, LIMITED], ids=lambda b: b["topic"])
 def test_decisions_are_a_bare_array_there_at_once(door: Door, body: dict[str, Any]) -> None:
-    """wire-api 9.4: the submit-time decision is there right after submit."""
+    """The submit-time decision is there right after submit."""
     submitted = door.submit(body).json
     path = f"/api/v1/jobs/{submitted['job_id']}/decisions"
     (one,) = door.ask("GET", path).json
@@ -316,7 +316,7 @@ def test_decisions_are_a_bare_array_there_at_once(door: Door, body: dict[str, An
 
 
 def test_the_snapshot_list_is_a_bare_array_with_iso_dates(door: Door) -> None:
-    """clients 4.2: an array of objects; exactly one is in force."""
+    """What the SDK reads is an array of objects; exactly one is in force."""
     entries = door.ask("GET", "/api/v1/policy/snapshots").json
     assert isinstance(entries, list)
     assert [one["in_force"] for one in entries] == [True]
@@ -328,7 +328,7 @@ def test_the_snapshot_list_is_a_bare_array_with_iso_dates(door: Door) -> None:
 
 
 def test_every_answer_carries_the_security_headers(door: Door) -> None:
-    """Success, refusal, unknown path and public endpoints alike (wire-api 2.5)."""
+    """Success, refusal, unknown path and public endpoints alike."""
     for reply in (
         door.submit(ALLOWED),
         door.submit(b"{"),

@@ -135,7 +135,7 @@ def test_an_idempotency_key_stands_for_one_request(door: Door) -> None:
 
 
 def test_two_different_idempotency_keys_are_refused(door: Door) -> None:
-    """Header and body differ: nobody knows which was meant (wire-api 5)."""
+    """Header and body differ: nobody knows which was meant."""
     before = door.trace()
     headers = {"Idempotency-Key": "one"}
     reply = door.submit({**ALLOWED, "idempotency_key": "two"}, headers=headers)

@@ -217,7 +217,7 @@ def test_a_limit_is_a_limit_on_every_verb(
 
 
 def test_an_over_long_prompt_says_what_is_allowed(shared: Door) -> None:
-    """413 with `limit`, `current`, `allowed`, which clients read at the top (DESIGN over 403)."""
+    """413 with `limit`, `current`, `allowed`, which clients read at the top (the peer says 403)."""
     most = limits.PROMPT_CHARS_MAX
     assert shared.submit({**ALLOWED_JOB, "prompt": "é" * most}).status == 200
     refused(shared, {**ALLOWED_JOB, "prompt": "x" * (most + 1)}, 413, "tier_limit_exceeded")
@@ -304,14 +304,14 @@ def test_an_unknown_word_or_a_wrong_type_is_refused(shared: Door, change: dict[s
     ],
 )
 def test_a_reserved_label_is_refused(shared: Door, place: str, name: str) -> None:
-    """DESIGN 4, peer-semantics 14.1: approval state and the plane's own names are not claimable."""
+    """Approval state and the plane's own names are not claimable."""
     labels = {"env": "dev", name: "true"}
     change = {"labels": labels} if place == "labels" else {"meta": {"labels": labels}}
     refused(shared, {**ALLOWED_JOB, **change}, 400, "reserved_label")
 
 
 def test_unknown_fields_are_ignored(shared: Door) -> None:
-    """DESIGN 12: the published clients send more than we read."""
+    """The published clients send more than we read."""
     body = {**ALLOWED_JOB, "adapter_id": 5, "context_mode": [], "zz": {"a": None}, "": 1}
     assert shared.submit({**body, "meta": {"zz": 1}, "budget": {"zz": "x"}}).status == 200
 
