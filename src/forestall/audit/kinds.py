@@ -21,7 +21,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "verdict": (
             *("verdict", "verdict_code", "output_rule_id", "output_reason", "output_snapshot"),
-            *("findings", "original_digest", "original_bytes"),
+            *("findings", "original_digest", "original_bytes", "check_us"),
         ),
         "vote": (
             *("approver", "approver_key_id", "approver_roles", "saw_hash", "vote_reason", "note"),
@@ -89,7 +89,7 @@ _JOBS = {
         "what was asked is not what would run; the approval is undone", ("move",), ("drift",)
     ),
     "job.cleared": RecordKind(
-        "asked again at a repair; the policy in force allows the job",
+        "asked again at a repair; the policy in force allows or throttles the job",
         ("move", "decision"),
         ("drift",),
     ),
@@ -152,8 +152,13 @@ _OTHERS = {
         "a key came into being", (), ("key_id", "name", "role", "principal", "expires_at_us")
     ),
     "key.revoked": RecordKind("a key stopped working", (), ("key_id", "name")),
+    "policy.kept": RecordKind(
+        "the content of a policy was kept under its digest",
+        (),
+        ("snapshot", "rules", "bundles"),
+    ),
     "policy.activated": RecordKind(
-        "a policy came into force; each start writes one",
+        "a policy came into force; a start under the same policy writes none",
         (),
         ("snapshot", "snapshot_before", "rules", "bundles"),
     ),
