@@ -13,7 +13,6 @@ from forestall.client.http.origin import Origin
 from forestall.client.http.retry import RetryPolicy
 from forestall.client.http.sockets import has_news
 from forestall.client.http.steps import (
-    RESPONSE_BYTES_MAX,
     Action,
     Connect,
     HttpSteps,
@@ -23,6 +22,7 @@ from forestall.client.http.steps import (
     Send,
     Steps,
 )
+from forestall.limits import HTTP_RESPONSE_BYTES_MAX
 
 if TYPE_CHECKING:
     import ssl
@@ -45,7 +45,7 @@ class AsyncHttpClient:
         *,
         seconds: float | None = None,
         retry: RetryPolicy | None = None,
-        body_bytes_max: int = RESPONSE_BYTES_MAX,
+        body_bytes_max: int = HTTP_RESPONSE_BYTES_MAX,
     ) -> HttpResponse:
         """The whole response to a request; see HttpSteps.fetch.
 

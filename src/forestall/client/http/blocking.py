@@ -14,7 +14,6 @@ from forestall.client.http.origin import Origin
 from forestall.client.http.retry import RetryPolicy
 from forestall.client.http.sockets import has_news
 from forestall.client.http.steps import (
-    RESPONSE_BYTES_MAX,
     Action,
     Connect,
     HttpSteps,
@@ -24,6 +23,7 @@ from forestall.client.http.steps import (
     Send,
     Steps,
 )
+from forestall.limits import HTTP_RESPONSE_BYTES_MAX
 
 _RECEIVE_BYTES = 64 * 1024
 T = TypeVar("T")
@@ -43,7 +43,7 @@ class HttpClient:
         *,
         seconds: float | None = None,
         retry: RetryPolicy | None = None,
-        body_bytes_max: int = RESPONSE_BYTES_MAX,
+        body_bytes_max: int = HTTP_RESPONSE_BYTES_MAX,
     ) -> HttpResponse:
         """The whole response to a request; see HttpSteps.fetch.
 

@@ -4,7 +4,6 @@ A loopback address never goes through a proxy. Only plain HTTP proxies are known
 refused, never passed over, because passing it over would connect around the proxy.
 """
 
-import base64
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -72,6 +71,8 @@ def _parse_proxy(url: str) -> Proxy:
         user, password = unquote(parts.username), unquote(parts.password or "")
         if ":" in user:
             raise wrong
+        import base64
+
         encoded = base64.b64encode(f"{user}:{password}".encode()).decode()
         authorization = f"Basic {encoded}"
     return Proxy(origin.host, origin.port, authorization)

@@ -3,7 +3,6 @@
 A request that may not be sent twice is sent again only when no byte of it had left.
 """
 
-import random
 from typing import NamedTuple
 
 from forestall.client.http.message import HttpResponse, NoAnswerError
@@ -45,5 +44,7 @@ class RetryPolicy(NamedTuple):
         return self._wait(attempt)
 
     def _wait(self, attempt: int) -> float:
+        import random  # a client without a policy has no use for it
+
         ceiling = min(self.wait_first * 2.0 ** min(attempt - 1, 30), self.wait_max)
         return ceiling * (0.5 + random.random() / 2)  # noqa: S311 - jitter

@@ -25,14 +25,16 @@ from forestall.client.http.message import (
 from forestall.client.http.origin import Origin
 from forestall.client.http.proxy import NO_PROXIES, Proxy, ProxySettings
 from forestall.client.http.retry import RetryPolicy
-from forestall.limits import HEAD_BYTES_MAX
+from forestall.limits import (
+    HEAD_BYTES_MAX,
+    HTTP_IDLE_CONNECTIONS_MAX,
+    HTTP_IDLE_SECONDS_MAX,
+    HTTP_RESPONSE_BYTES_MAX,
+)
 
 if TYPE_CHECKING:
     import ssl
 
-RESPONSE_BYTES_MAX = 64 * 1024 * 1024
-_IDLE_CONNECTIONS_MAX = 8
-_IDLE_SECONDS_MAX = 10.0  # well below what any server keeps an idle connection for
 _SEND_BYTES = 256 * 1024  # handed over at once: what a time bound of one piece covers
 T = TypeVar("T")
 
@@ -139,7 +141,7 @@ class HttpSteps:
         *,
         seconds: float | None = None,
         retry: RetryPolicy | None = None,
-        body_bytes_max: int = RESPONSE_BYTES_MAX,
+        body_bytes_max: int = HTTP_RESPONSE_BYTES_MAX,
     ) -> Steps[HttpResponse]:
         """The whole response. `seconds` stands in for `Timeouts.whole`.
 
@@ -347,14 +349,14 @@ class HttpSteps:
                 transport, since = self._idle.pop()
             except IndexError:  # also when another thread took the last one
                 return None
-            if now - since < _IDLE_SECONDS_MAX and transport.quiet():
+            if now - since < HTTP_IDLE_SECONDS_MAX and transport.quiet():
                 return transport
             transport.close()
 
     def _release(self, opened: OpenExchange) -> None:
         """Keep the connection of a response that is whole, when it may carry another exchange."""
         reusable = self._keep and opened.exchange.reusable and opened.whole_request_sent
-        if reusable and len(self._idle) < _IDLE_CONNECTIONS_MAX:
+        if reusable and len(self._idle) < HTTP_IDLE_CONNECTIONS_MAX:
             self._idle.append((opened.transport, self._clock()))
         else:
             opened.transport.close()
@@ -366,7 +368,7 @@ class HttpSteps:
         self, cause: OSError, deadline: "_Deadline", seconds: float, *, nothing_sent: bool = False
     ) -> NoAnswerError:
         if isinstance(cause, TimeoutError) and cause.errno is None:
-            message = f"no answer within {deadline.seconds_said(seconds):.3g} seconds"
+            message = f"no answer within {round(deadline.bound_met(seconds), 1):g} seconds"
         else:
             message = cause.strerror or str(cause) or "the connection was closed"
         return NoAnswerError(message, nothing_sent=nothing_sent)
@@ -389,7 +391,7 @@ class _Deadline:
         """Whether that much time is left."""
         return self._ends_at is None or self._clock() + seconds < self._ends_at
 
-    def seconds_said(self, seconds: float) -> float:
+    def bound_met(self, seconds: float) -> float:
         """The bound that was met: the whole time, or what one action was given."""
         over = self._ends_at is not None and self._clock() >= self._ends_at - 0.001
         return self._seconds if over and self._seconds is not None else seconds

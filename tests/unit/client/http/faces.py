@@ -23,10 +23,16 @@ class BlockingFace:
     def request(self, request: HttpRequest, **more: Any) -> HttpResponse:
         return self._client.request(request, **more)
 
-    def pieces(self, request: HttpRequest, count: int) -> tuple[int, list[bytes]]:
+    def pieces(
+        self, request: HttpRequest, count: int, after_each: Callable[[], object] = int
+    ) -> tuple[int, list[bytes]]:
         """The status and the first pieces of a body; then the response is closed."""
+        pieces = []
         with self._client.open(request) as stream:
-            return stream.status, [stream.read() for _ in range(count)]
+            for _ in range(count):
+                pieces.append(stream.read())
+                after_each()
+            return stream.status, pieces
 
     def close(self) -> None:
         self._client.close()
@@ -46,12 +52,18 @@ class AsyncFace:
     def request(self, request: HttpRequest, **more: Any) -> HttpResponse:
         return self._runner.run(self._client.request(request, **more))
 
-    def pieces(self, request: HttpRequest, count: int) -> tuple[int, list[bytes]]:
+    def pieces(
+        self, request: HttpRequest, count: int, after_each: Callable[[], object] = int
+    ) -> tuple[int, list[bytes]]:
         """As of BlockingFace."""
 
         async def read() -> tuple[int, list[bytes]]:
+            pieces = []
             async with self._client.open(request) as stream:
-                return stream.status, [await stream.read() for _ in range(count)]
+                for _ in range(count):
+                    pieces.append(await stream.read())
+                    after_each()
+                return stream.status, pieces
 
         return self._runner.run(read())
 
