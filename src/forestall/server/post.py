@@ -108,6 +108,8 @@ class Post:
 
 def _delivery_error(error: NoAnswerError) -> DeliveryError:
     cause = error.__cause__
+    if isinstance(cause, TimeoutError):
+        return DeliveryError(f"no answer within {WEBHOOK_SECONDS_MAX} seconds")
     if isinstance(cause, ssl.SSLError):
         return DeliveryError(f"TLS failed: {cause.reason or 'no reason'}")
     if isinstance(cause, OSError):

@@ -121,9 +121,8 @@ class HttpStream:
         return line
 
     def close(self) -> None:
-        """Close the connection, unless the response was read to its end."""
-        if not self._opened.exchange.done:
-            self._opened.transport.close()
+        """Close the connection, unless the response is whole and the connection can be kept."""
+        self._steps.release(self._opened)
 
 
 class _Socket:

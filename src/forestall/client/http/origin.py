@@ -34,6 +34,9 @@ def parse_origin(url: str) -> Origin:
     host = parts.hostname or ""
     if parts.scheme not in DEFAULT_PORTS or any(ord(char) <= 32 for char in url):
         raise ValueError("not an http or https URL")
+    place = parts.netloc.rpartition("@")[2]
+    if place.startswith("[") and place.partition("]")[2][:1] not in ("", ":"):
+        raise ValueError("something stands between an address and its port")
     if not host.isascii():
         host = host.encode("idna").decode()  # raises UnicodeError, which is a ValueError
     known = _IPV6 if ":" in host else _NAME

@@ -99,6 +99,7 @@ class OpenExchange:
         self.exchange, self.transport = exchange, transport
         self.first = first  # of the body, as much as came with the head
         self.whole_request_sent = True
+        self.released = False  # the connection is no longer of this exchange
 
 
 class HttpSteps:
@@ -185,8 +186,19 @@ class HttpSteps:
             opened.transport.close()
             raise
         if opened.exchange.done:
-            self._release(opened)
+            self.release(opened)
         return piece
+
+    def release(self, opened: OpenExchange) -> None:
+        """Keep the connection when it may carry another exchange, else close it. Once is enough."""
+        if opened.released:
+            return  # by now the connection may carry somebody else's exchange
+        opened.released = True
+        reusable = self._keep and opened.exchange.reusable and opened.whole_request_sent
+        if reusable and len(self._idle) < HTTP_IDLE_CONNECTIONS_MAX:
+            self._idle.append((opened.transport, self._clock()))
+        else:
+            opened.transport.close()
 
     def _once(
         self, request: HttpRequest, deadline: "_Deadline", body_bytes_max: int
@@ -199,7 +211,7 @@ class HttpSteps:
         except BaseException:
             opened.transport.close()
             raise
-        self._release(opened)
+        self.release(opened)
         return HttpResponse(exchange.status, exchange.headers, bytes(body))
 
     def _begin(
@@ -352,14 +364,6 @@ class HttpSteps:
             if now - since < HTTP_IDLE_SECONDS_MAX and transport.quiet():
                 return transport
             transport.close()
-
-    def _release(self, opened: OpenExchange) -> None:
-        """Keep the connection of a response that is whole, when it may carry another exchange."""
-        reusable = self._keep and opened.exchange.reusable and opened.whole_request_sent
-        if reusable and len(self._idle) < HTTP_IDLE_CONNECTIONS_MAX:
-            self._idle.append((opened.transport, self._clock()))
-        else:
-            opened.transport.close()
 
     def _deadline(self, seconds: float | None) -> "_Deadline":
         return _Deadline(self._clock, seconds)

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import uvloop
+
 from forestall.client.http.asynchronous import AsyncHttpClient
 from forestall.client.http.blocking import HttpClient
 from forestall.client.http.message import HttpRequest, HttpResponse
@@ -41,8 +43,10 @@ class BlockingFace:
 class AsyncFace:
     """The asynchronous face, on an event loop of its own."""
 
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+
     def __init__(self, url: str, **options: Any) -> None:
-        self._runner = asyncio.Runner()
+        self._runner = asyncio.Runner(loop_factory=type(self).loop_factory)
         try:
             self._client = AsyncHttpClient(parse_origin(url), **options)
         except BaseException:
@@ -74,6 +78,12 @@ class AsyncFace:
 
         self._runner.run(settle())
         self._runner.close()
+
+
+class UvloopFace(AsyncFace):
+    """The asynchronous face on the event loop of servers and workers."""
+
+    loop_factory = uvloop.new_event_loop
 
 
 Face = BlockingFace | AsyncFace

@@ -24,6 +24,7 @@ from tests.unit.client.http.faces import (
     MakeFace,
     Peer,
     ScriptedServer,
+    UvloopFace,
     answering,
     serving,
 )
@@ -36,7 +37,7 @@ SHORT = Timeouts(connect=0.2, idle=0.2, whole=5)
 AT_ONCE = RetryPolicy(tries=3, wait_first=0.01)
 
 
-@pytest.fixture(params=[BlockingFace, AsyncFace], ids=["blocking", "async"])
+@pytest.fixture(params=[BlockingFace, AsyncFace, UvloopFace], ids=["blocking", "async", "uvloop"])
 def make(request: pytest.FixtureRequest) -> Iterator[MakeFace]:
     """Makes clients, and closes them after the test."""
     with ExitStack() as stack:
@@ -397,6 +398,8 @@ def test_a_stream_ends(make: MakeFace) -> None:
         face = make(server)
         assert face.pieces(GET, 3) == (200, [b"a", b"", b""])
         assert face.pieces(GET, 3) == (200, [b"a", b"", b""])
+        assert face.pieces(GET, 0) == (200, []), "whole, though nobody read it"
+        assert face.request(GET).body == b"a"
         assert server.connections == 1
 
 
