@@ -273,8 +273,8 @@ class HttpSteps:
     def _send(self, opened: OpenExchange, deadline: "_Deadline") -> Steps[NoAnswerError | None]:
         """Send the request; returns why that failed part of the way.
 
-        A server may answer and close before it has read all of a request (413 does so). Its answer
-        is worth more than the failure, so the failure is returned and not raised.
+        A server may answer before it has read all of a request, and close or read no further (413
+        does so). Its answer is worth more than the failure, so the failure is returned, not raised.
         """
         view, sent = memoryview(opened.exchange.request_bytes), 0
         while sent < len(view):
@@ -282,10 +282,13 @@ class HttpSteps:
             try:
                 count = yield Send(opened.transport, view[sent : sent + _SEND_BYTES], seconds)
             except OSError as cause:
-                failure = self._failed(cause, deadline, seconds, nothing_sent=not sent)
+                slow = isinstance(cause, TimeoutError)
+                # Bytes that a slow connection or TLS took before they failed are not counted.
+                unsent = not sent and not slow and self.origin.scheme == "http"
+                failure = self._failed(cause, deadline, seconds, nothing_sent=unsent)
                 failure.__cause__ = cause
                 opened.whole_request_sent = False
-                if isinstance(cause, TimeoutError):
+                if slow and opened.transport.quiet():
                     raise failure from cause
                 return failure
             assert isinstance(count, int)
