@@ -22,6 +22,11 @@ DECISIONS_PER_JOB_PAGE_MAX = 200
 CURSOR_CHARS_MAX = 256
 QUERY_FIELDS_MAX = 64
 
+# -- what we ask of others over HTTP --
+HTTP_RESPONSE_BYTES_MAX = 64 * 1024 * 1024  # of a body that is kept whole
+HTTP_IDLE_CONNECTIONS_MAX = 8  # kept by one client for further requests
+HTTP_IDLE_SECONDS_MAX = 10  # well below what servers keep an idle connection for
+
 # -- policy --
 POLICY_BYTES_MAX = 8 * 1024 * 1024  # 10,000 rules of ordinary length are about 3 MiB
 POLICY_FILES_MAX = 256  # a directory of bundles; more is a mistake in --policy
@@ -155,8 +160,8 @@ WEBHOOKS_PER_TENANT_MAX = 20
 WEBHOOKS_MAX = 200  # each has a task and may have a connection of its own
 WEBHOOK_URL_CHARS_MAX = 2_048
 WEBHOOK_TRIES_MAX = 12  # of one message: about a quarter of an hour, then it is a dead letter
-WEBHOOK_SECONDS_MAX = 10  # of one try, from the name to the status line
-WEBHOOK_ANSWER_BYTES_MAX = 16 * 1024  # what a receiver says is not read further
+WEBHOOK_SECONDS_MAX = 10  # of one try, from the name to the end of the answer's head
+WEBHOOK_ANSWER_BYTES_MAX = 16 * 1024  # of the head of an answer; its body is not read
 WEBHOOK_RECORDS_PER_MARK_MAX = 10_000  # records without a message, until that is noted
 LINKS_MAX = 50_000  # tokens that are still good: about 25 MB; past it messages hold none
 

@@ -71,7 +71,9 @@ def client_for(url: str, api_key: str, tenant: str) -> PlaneClient:
         raise click.UsageError(
             "no API key: set FORESTALL_API_KEY (the server's first start printed one)"
         )
-    return PlaneClient(url, api_key, tenant=tenant)
+    client = PlaneClient(url, api_key, tenant=tenant)
+    click.get_current_context().call_on_close(client.close)
+    return client
 
 
 def action_options(command: F) -> F:

@@ -1,20 +1,26 @@
-"""Ask a running plane over HTTP. Light: standard library only, and nothing of the server.
+"""Ask a running plane over HTTP. Light: nothing of the server, and HTTP is loaded when it is used.
 
 Never follows a redirect (a key must not travel to another host) and never retries by itself.
 """
 
+from __future__ import annotations
+
 import contextlib
-import http.client
 import json
-import ssl
+import os
 from collections.abc import Iterator, Mapping
-from typing import Any
-from urllib.parse import urlencode, urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
+from forestall.client.http.message import HttpRequest, NoAnswerError, Timeouts
+from forestall.client.http.origin import parse_origin
 from forestall.errors import ForestallError, InvalidRequestError, UnavailableError
+from forestall.limits import HTTP_RESPONSE_BYTES_MAX
 
-_ANSWER_BYTES_MAX = 64 * 1024 * 1024
-_TIMEOUT_SECONDS = 30
+if TYPE_CHECKING:
+    from forestall.client.http.blocking import HttpClient, HttpStream
+
+_TIMEOUTS = Timeouts(connect=30, idle=30, whole=600)
 
 
 class PlaneUnreachableError(UnavailableError):
@@ -45,17 +51,18 @@ class PlaneClient:
             if not text.isascii() or not text.isprintable():
                 raise InvalidRequestError(f"the {what} holds a character that cannot be sent")
         try:
-            parts = urlsplit(url)
-            self._scheme, host, self._port = parts.scheme, parts.hostname, parts.port
+            self._origin = parse_origin(url)
         except ValueError as cause:
             raise _not_an_address(url) from cause
-        if self._scheme not in ("http", "https") or not host:
-            raise _not_an_address(url)
-        self._host = host
-        self._url = f"{parts.scheme}://{parts.netloc}"
+        self._http: HttpClient | None = None
         self._headers = {"Accept": "application/json", "X-API-Key": api_key}
         if tenant:
             self._headers["X-Tenant-ID"] = tenant
+
+    def close(self) -> None:
+        """Close the connections that are kept for further questions."""
+        if self._http is not None:
+            self._http.close()
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
         """The JSON answer to a GET. Raises PlaneUnreachableError, PlaneRefusedError."""
@@ -82,71 +89,66 @@ class PlaneClient:
     @contextlib.contextmanager
     def open(
         self, path: str, query: Mapping[str, str], headers: Mapping[str, str]
-    ) -> Iterator[http.client.HTTPResponse]:
+    ) -> Iterator[HttpStream]:
         """The answer to a GET while it still comes, with pauses as long as any answer may take.
 
         Raises as `get` does, also while the answer is read inside the block.
         """
         text = urlencode({key: value for key, value in query.items() if value})
-        connection = self._connection()
+        request = HttpRequest("GET", f"{path}?{text}" if text else path, headers)
         try:
-            target = f"{path}?{text}" if text else path
-            connection.request("GET", target, headers={**self._headers, **headers})
-            response = connection.getresponse()
-            if response.status != 200:
-                self._answer(response.status, response.read(_ANSWER_BYTES_MAX + 1))
-                raise ValueError(f"status {response.status}")
-            yield response
-        except (OSError, http.client.HTTPException, ValueError) as cause:
+            with self._client().open(request) as stream:
+                if stream.status != 200:
+                    self._answer(stream.status, stream.read_all(HTTP_RESPONSE_BYTES_MAX))
+                    raise self._unreachable(f"status {stream.status}")
+                yield stream
+        except NoAnswerError as cause:
             raise self._unreachable(cause) from cause
-        finally:
-            connection.close()
 
     def delete(self, path: str) -> None:
         """DELETE. Raises PlaneUnreachableError, PlaneRefusedError."""
         self._ask("DELETE", path, None, {})
 
     def _ask(self, method: str, path: str, body: bytes | None, extra: Mapping[str, str]) -> Any:
-        headers = {**self._headers, **extra}
+        headers = dict(extra)
         if body is not None:
             headers["Content-Type"] = "application/json"
-        connection = self._connection()
+        # DELETE may not repeat here: the second answer would be that nothing is there.
+        request = HttpRequest(method, path, headers, body, may_repeat=method == "GET")
         try:
-            connection.request(method, path, body=body, headers=headers)
-            response = connection.getresponse()
-            data = response.read(_ANSWER_BYTES_MAX + 1)
-            status = response.status
-        except (OSError, http.client.HTTPException, ValueError) as cause:
+            response = self._client().request(request, body_bytes_max=HTTP_RESPONSE_BYTES_MAX)
+        except NoAnswerError as cause:
             raise self._unreachable(cause) from cause
-        finally:
-            connection.close()
-        return self._answer(status, data)
+        return self._answer(response.status, response.body)
 
-    def _unreachable(self, cause: Exception) -> PlaneUnreachableError:
+    def _unreachable(self, cause: object) -> PlaneUnreachableError:
         return PlaneUnreachableError(
-            f"no answer from {self._url}: {cause}; is the server running there?"
+            f"no answer from {self._origin}: {cause}; is the server running there?"
         )
 
-    def _connection(self) -> http.client.HTTPConnection:
-        if self._scheme == "https":
-            return http.client.HTTPSConnection(
-                self._host,
-                self._port,
-                timeout=_TIMEOUT_SECONDS,
-                context=ssl.create_default_context(),
+    def _client(self) -> HttpClient:
+        if self._http is None:
+            from forestall.client.http.blocking import HttpClient
+            from forestall.client.http.proxy import proxies_from_environment
+
+            self._http = HttpClient(
+                self._origin,
+                headers=self._headers,
+                proxies=proxies_from_environment(os.environ),
+                timeouts=_TIMEOUTS,
             )
-        return http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT_SECONDS)
+        return self._http
 
     def _answer(self, status: int, data: bytes) -> Any:
         if status == 204:
             return None
         try:
-            if len(data) > _ANSWER_BYTES_MAX:
+            if len(data) > HTTP_RESPONSE_BYTES_MAX:
                 raise ValueError
             value = json.loads(data)
         except ValueError as cause:
             raise PlaneUnreachableError(
-                f"what answers at {self._url} is not a Forestall server (status {status})"
+                f"what answers at {self._origin} is not a Forestall server (status {status})"
             ) from cause
         if status >= 300:
             raise PlaneRefusedError(status, value if isinstance(value, dict) else {})

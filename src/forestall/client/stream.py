@@ -66,10 +66,11 @@ def follow(
             headers["Last-Event-ID"] = last_id
         try:
             with client.open(path, {"from": start}, headers) as answer:
-                if answer.headers.get_content_type() != "text/event-stream":
+                kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+                if kind != "text/event-stream":
                     raise PlaneUnreachableError("what answers there streams no events")
                 connected = True
-                last_id = last_id or answer.headers.get("Last-Event-ID", "")
+                last_id = last_id or answer.headers.get("last-event-id", "")
                 for event in read_events(_lines(answer.readline)):
                     last_id = event.id or last_id
                     wait_s = _WAIT_SECONDS_FIRST

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from forestall.client.http.message import NoAnswerError
 from forestall.client.worker_answers import Answers
 from forestall.client.worker_beats import Beats
-from forestall.client.worker_http import AwayError
 from forestall.client.worker_job import Failure, Job, Retryable, failed, failure_of, succeeded
 from forestall.client.worker_link import (
     BackOff,
@@ -304,7 +304,7 @@ class Worker:
             run.answering = True
             try:
                 reply = await self._answers.say(run.given.job_id, body)
-            except AwayError as error:
+            except NoAnswerError as error:
                 if tries == 1:
                     _LOG.warning("cannot answer for job %s yet: %s", run.given.job_id, error)
             else:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from forestall.client.worker_http import AwayError, Reply
+from forestall.client.http.message import HttpResponse, NoAnswerError
 from forestall.client.worker_link import Link, job_path
 from forestall.limits import LEASE_JOBS_MAX
 
@@ -22,7 +22,7 @@ _BATCH_BYTES_MAX = 512 * 1024
 class _Waiting(NamedTuple):
     job_id: str
     body: bytes
-    reply: "asyncio.Future[Reply]"
+    reply: "asyncio.Future[HttpResponse]"
 
 
 class _Told(msgspec.Struct, frozen=True):
@@ -45,8 +45,8 @@ class Answers:
         self._waiting: deque[_Waiting] = deque()
         self._senders: set[asyncio.Task[None]] = set()
 
-    async def say(self, job_id: str, body: bytes) -> Reply:
-        """Say one answer once; what was said to it. Raises AwayError."""
+    async def say(self, job_id: str, body: bytes) -> HttpResponse:
+        """Say one answer once; what was said to it. Raises NoAnswerError."""
         if len(body) > _ALONE_BYTES:
             return await self._link.post(job_path(job_id, "result"), body)
         waiting = _Waiting(job_id, body, asyncio.get_running_loop().create_future())
@@ -63,7 +63,7 @@ class Answers:
             try:
                 replies = await self._ask(batch)
             except Exception as error:  # noqa: BLE001 - each of them has to learn of it
-                away = error if isinstance(error, AwayError) else AwayError(str(error))
+                away = error if isinstance(error, NoAnswerError) else NoAnswerError(str(error))
                 for each in batch:
                     if not each.reply.done():
                         each.reply.set_exception(away)
@@ -82,7 +82,7 @@ class Answers:
             batch.append(self._waiting.popleft())
         return batch
 
-    async def _ask(self, batch: list[_Waiting]) -> list[Reply]:
+    async def _ask(self, batch: list[_Waiting]) -> list[HttpResponse]:
         if len(batch) > 1:
             results = [{"job_id": each.job_id, "answer": msgspec.Raw(each.body)} for each in batch]
             reply = await self._link.post(
@@ -96,13 +96,13 @@ class Answers:
         return [await self._link.post(job_path(each.job_id, "result"), each.body) for each in batch]
 
 
-def _apart(reply: Reply, count: int) -> list[Reply]:
-    """The replies that one reply holds. Raises AwayError when it does not hold so many."""
+def _apart(reply: HttpResponse, count: int) -> list[HttpResponse]:
+    """The replies that one reply holds. Raises NoAnswerError when it does not hold so many."""
     try:
         told = _told(reply.body).results
-        replies = [Reply(_status(raw).status, reply.headers, bytes(raw)) for raw in told]
+        replies = [HttpResponse(_status(raw).status, reply.headers, bytes(raw)) for raw in told]
     except msgspec.DecodeError as cause:
-        raise AwayError("the control plane's answer cannot be read") from cause
+        raise NoAnswerError("the control plane's answer cannot be read") from cause
     if len(replies) != count:
-        raise AwayError("the control plane answered for other jobs than it was told of")
+        raise NoAnswerError("the control plane answered for other jobs than it was told of")
     return replies

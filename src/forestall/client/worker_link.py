@@ -7,17 +7,25 @@ answer that was taken is recognised.
 import asyncio
 import contextlib
 import logging
+import os
 import random
 from collections.abc import Callable
 from urllib.parse import quote
 
 import msgspec
 
-from forestall.client.worker_http import AwayError, Door, Reply
-from forestall.errors import ForbiddenError
+from forestall.client.http.asynchronous import AsyncHttpClient
+from forestall.client.http.message import HttpRequest, HttpResponse, NoAnswerError, Timeouts
+from forestall.client.http.origin import parse_origin
+from forestall.client.http.proxy import proxies_from_environment
+from forestall.errors import ForbiddenError, InvalidRequestError
+from forestall.limits import BODY_BYTES_MAX, LEASE_JOBS_MAX
 
 _LOG = logging.getLogger("forestall.worker")
+# A payload grows to twice its size where it stands as a text in JSON.
+_ANSWER_BYTES_MAX = LEASE_JOBS_MAX * (2 * BODY_BYTES_MAX + 64 * 1024)
 _ANSWER_SECONDS = 30.0
+_TIMEOUTS = Timeouts(connect=10, idle=3_600)  # each request says what it may take as a whole
 _LAST_ASK_SECONDS = 2.0
 _BACK_OFF_SECONDS_FIRST, _BACK_OFF_SECONDS_MAX = 0.1, 5.0
 
@@ -56,7 +64,7 @@ class Link:
 
     def __init__(self, url: str, token: str, worker_id: str, wanted: bytes) -> None:
         """`wanted`: the body of the registration. Raises InvalidRequestError."""
-        self._door = Door(url, token)
+        self._http = _client_for(url, token)
         self._id = worker_id
         self._wanted = wanted
         self._known: Session | None = None
@@ -79,7 +87,7 @@ class Link:
 
     async def ask(
         self, verb: str, body: bytes, *, wait_ms: int = 0, to_the_end: bool = False
-    ) -> Reply | None:
+    ) -> HttpResponse | None:
         """The good answer to a question that may be put again; None when the worker stops.
 
         Raises WorkerRefusedError, TicketKeysError.
@@ -89,9 +97,9 @@ class Link:
         while True:
             before, least = self._known, 0.0
             try:
-                reply = await self._door.post(path, body, seconds=seconds)
-            except AwayError as error:
-                problem = f"no answer from {self._door.url}: {error}"
+                reply = await self._post(path, body, seconds)
+            except NoAnswerError as error:
+                problem = f"no answer from {self._http.origin}: {error}"
             else:
                 if reply.status == 200:
                     if verb == "register":
@@ -113,15 +121,15 @@ class Link:
                 return None
             await self._pause(back_off.seconds(least), to_the_end=to_the_end)
 
-    async def post(self, path: str, body: bytes) -> Reply:
-        """One answer to one request. Raises AwayError."""
-        return await self._door.post(path, body, seconds=_ANSWER_SECONDS)
+    async def post(self, path: str, body: bytes) -> HttpResponse:
+        """One answer to one request. Raises NoAnswerError."""
+        return await self._post(path, body, _ANSWER_SECONDS)
 
     async def tell(self, path: str, body: bytes) -> None:
         """Say something whose answer does not matter, until it is heard."""
         back_off = BackOff()
         while True:
-            with contextlib.suppress(AwayError):
+            with contextlib.suppress(NoAnswerError):
                 if not passing(await self.post(path, body)):
                     return
             await asyncio.sleep(back_off.seconds())
@@ -131,15 +139,21 @@ class Link:
 
         Hanging up instead could lose jobs that are on their way.
         """
-        with contextlib.suppress(AwayError):
-            await self._door.post(self.path("register"), self._wanted, seconds=_LAST_ASK_SECONDS)
+        with contextlib.suppress(NoAnswerError):
+            await self._post(self.path("register"), self._wanted, _LAST_ASK_SECONDS)
 
     def close(self) -> None:
         """Let go of the connections."""
-        self._door.close()
+        self._http.close()
 
     def path(self, verb: str) -> str:
         return f"/api/v1/workers/{quote(self._id, safe='')}/{verb}"
+
+    async def _post(self, path: str, body: bytes, seconds: float) -> HttpResponse:
+        # Never repeated by the client: an answer that was taken twice is told apart by its tries,
+        # and those are counted by who calls.
+        request = HttpRequest("POST", path, {}, body, may_repeat=False)
+        return await self._http.request(request, seconds=seconds, body_bytes_max=_ANSWER_BYTES_MAX)
 
     async def _pause(self, seconds: float, *, to_the_end: bool) -> None:
         if to_the_end:
@@ -154,7 +168,7 @@ class Link:
             if self._known is before:
                 await self.ask("register", self._wanted, to_the_end=True)
 
-    def _registered(self, reply: Reply) -> None:
+    def _registered(self, reply: HttpResponse) -> None:
         try:
             session = _SESSION.decode(reply.body)
         except msgspec.DecodeError as cause:
@@ -173,19 +187,37 @@ class Link:
 _SESSION = msgspec.json.Decoder(Session)
 
 
+def _client_for(url: str, token: str) -> AsyncHttpClient:
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise InvalidRequestError("the worker's token is empty or cannot be sent")
+    try:
+        origin = parse_origin(url)
+    except ValueError as cause:
+        raise InvalidRequestError(
+            f"`{url[:200]}` is not an address of a server; write http://host:port"
+        ) from cause
+    headers = {
+        "X-API-Key": token,
+        "Accept": "application/json",
+        "Content-Type": "application/json",
+    }
+    proxies = proxies_from_environment(os.environ)
+    return AsyncHttpClient(origin, headers=headers, proxies=proxies, timeouts=_TIMEOUTS)
+
+
 def job_path(job_id: str, verb: str) -> str:
     """Where something is said of a job."""
     return f"/api/v1/jobs/{quote(job_id, safe='')}/{verb}"
 
 
-def passing(reply: Reply) -> bool:
+def passing(reply: HttpResponse) -> bool:
     """Whether the same request may be answered otherwise a little later."""
     if reply.status in (408, 429) or reply.status >= 500:
         return True
     return reply.status == 409 and reply.code == "precondition_failed"
 
 
-def refused(reply: Reply) -> WorkerRefusedError:
+def refused(reply: HttpResponse) -> WorkerRefusedError:
     """Why the control plane takes nothing from this worker, for who started it."""
     message = str(reply.value().get("message", "")) or f"it answered {reply.status}"
     if reply.status == 401:

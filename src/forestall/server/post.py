@@ -5,20 +5,22 @@ that was judged: a name that changes in between changes nothing. No redirect, no
 """
 
 import asyncio
-import contextlib
-import re
 import socket
 import ssl
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
-from forestall.errors import UnavailableError
+from forestall.client.http.asynchronous import AsyncHttpClient
+from forestall.client.http.message import HttpRequest, NoAnswerError, Timeouts
+from forestall.client.http.origin import Origin, parse_origin
+from forestall.errors import InvalidRequestError, UnavailableError
 from forestall.jobs.webhook import Reach, problem_of_address, problem_of_url
 from forestall.limits import WEBHOOK_ANSWER_BYTES_MAX, WEBHOOK_SECONDS_MAX
 
-_STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: [^\r\n]*)?\r?\n")
 _RESOLVERS = 8  # at once; a resolver that hangs holds one of these threads, and nobody else's
+# `send` bounds all of it together.
+_TIMEOUTS = Timeouts(connect=WEBHOOK_SECONDS_MAX, idle=WEBHOOK_SECONDS_MAX, whole=None)
 
 
 class DeliveryError(UnavailableError):
@@ -49,48 +51,45 @@ class Post:
                 status = await self._exchange(url, headers, body)
         except TimeoutError as cause:
             raise DeliveryError(f"no answer within {WEBHOOK_SECONDS_MAX} seconds") from cause
-        except ssl.SSLError as cause:
-            raise DeliveryError(f"TLS failed: {cause.reason or 'no reason'}") from cause
-        except OSError as cause:
-            raise DeliveryError(f"no connection: {type(cause).__name__}") from cause
+        except NoAnswerError as error:
+            if not error.interim:
+                raise _delivery_error(error) from error
+            status = error.interim
+        except InvalidRequestError as cause:
+            raise DeliveryError("the message cannot be sent as it is") from cause
         if 300 <= status < 400:
             raise DeliveryError(f"answered {status}; redirects are not followed")
         if not 200 <= status < 300:
             raise DeliveryError(f"answered {status}")
 
     async def _exchange(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
+        """The status of the answer; what else the answer says is of no interest."""
+        try:
+            origin = parse_origin(url)
+        except ValueError as cause:
+            raise DeliveryError("the host name is not known") from cause
+        client = AsyncHttpClient(
+            origin,
+            tls=self._tls,
+            address=await self._judged_address(origin),
+            timeouts=_TIMEOUTS,
+            keep=False,
+            head_bytes_max=WEBHOOK_ANSWER_BYTES_MAX,
+        )
         parts = urlsplit(url)
-        assert parts.hostname is not None, "the URL was judged"
-        secure = parts.scheme == "https"
-        port = parts.port or (443 if secure else 80)
-        addresses = await self._resolve(parts.hostname, port)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        sent = {"Content-Type": "application/json", "User-Agent": "forestall-webhook", **headers}
+        async with client.open(HttpRequest("POST", target, sent, body)) as answer:
+            return answer.status
+
+    async def _judged_address(self, origin: Origin) -> str:
+        """The address to connect to. Every address of the name is judged, not only that one."""
+        addresses = await self._resolve(origin.host, origin.port)
         for address in addresses:
-            problem = problem_of_address(address, scheme=parts.scheme, reach=self._reach)
+            problem = problem_of_address(address, scheme=origin.scheme, reach=self._reach)
             if problem:
                 raise DeliveryError(f"the URL {problem}")
-        reader, writer = await asyncio.open_connection(
-            addresses[0],
-            port,
-            limit=WEBHOOK_ANSWER_BYTES_MAX,
-            ssl=self._tls if secure else None,
-            server_hostname=parts.hostname if secure else None,
-        )
-        try:
-            path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            sent = {
-                "Host": parts.netloc,
-                "Content-Type": "application/json",
-                "Content-Length": str(len(body)),
-                "User-Agent": "forestall-webhook",
-                "Connection": "close",
-                **headers,
-            }
-            head = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
-            writer.write(f"POST {path} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + body)
-            await writer.drain()
-            return _status(await _first_line(reader))
-        finally:
-            writer.transport.abort()  # what else it says is of no interest
+        return addresses[0]
 
     async def _resolve(self, host: str, port: int) -> list[str]:
         loop = asyncio.get_running_loop()
@@ -107,14 +106,12 @@ class Post:
         return addresses
 
 
-async def _first_line(reader: asyncio.StreamReader) -> bytes:
-    with contextlib.suppress(asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        return await reader.readuntil(b"\n")
-    raise DeliveryError("what answers there speaks no HTTP")
-
-
-def _status(line: bytes) -> int:
-    found = _STATUS.fullmatch(line)
-    if found is None:
-        raise DeliveryError("what answers there speaks no HTTP")
-    return int(found[1])
+def _delivery_error(error: NoAnswerError) -> DeliveryError:
+    cause = error.__cause__
+    if isinstance(cause, TimeoutError):
+        return DeliveryError(f"no answer within {WEBHOOK_SECONDS_MAX} seconds")
+    if isinstance(cause, ssl.SSLError):
+        return DeliveryError(f"TLS failed: {cause.reason or 'no reason'}")
+    if isinstance(cause, OSError):
+        return DeliveryError(f"no connection: {type(cause).__name__}")
+    return DeliveryError("what answers there speaks no HTTP")

@@ -3,7 +3,6 @@
 import contextlib
 import io
 from collections.abc import Iterator, Mapping
-from email.message import Message
 from typing import Any
 
 import pytest
@@ -63,9 +62,7 @@ class _Server:
         if isinstance(turn, Exception):
             raise turn
         answer: Any = io.BytesIO(turn)
-        headers_answered = Message()
-        headers_answered["Content-Type"] = "text/event-stream"
-        headers_answered["Last-Event-ID"] = "4"
+        headers_answered = {"content-type": "text/event-stream", "last-event-id": "4"}
         yield type("Answer", (), {"headers": headers_answered, "readline": answer.readline})
 
 

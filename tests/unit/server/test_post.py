@@ -1,7 +1,6 @@
 """The sender of webhooks over real sockets: what it follows, believes and waits for."""
 
 import asyncio
-import datetime as dt
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,15 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from forestall.jobs.webhook import Reach
 from forestall.server import post as post_module
 from forestall.server.post import DeliveryError, Post
+from tests.certificates import client_context, server_context
 
 _Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -157,60 +152,57 @@ def test_a_name_that_leads_inside_is_refused(
         raise AssertionError("nothing may be connected to")
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    monkeypatch.setattr(asyncio, "open_connection", connect)
+    monkeypatch.setattr(asyncio.BaseEventLoop, "create_connection", connect)
     assert "leads to" in asyncio.run(refused("https://hooks.example.com/secret", reach=reach))
     assert asked == ["hooks.example.com"]
 
 
 def test_the_address_that_was_judged_is_the_one_that_is_told(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The name is resolved once: the connection goes to an address, not to the name."""
-    connected = []
+    """The name is resolved once, and the connection goes to an address, not to the name; `Host`,
+    the TLS name and the certificate are the name's all the same."""
+    server = server_context(tmp_path, "hooks.example.com")
+    names: list[str | None] = []
+    server.sni_callback = lambda _, name, __: names.append(name)
+    asked = []
 
     def resolve(host: str, port: int, **_: Any) -> Any:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.215.14", port))]
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
-    async def connect(host: str, port: int, **more: Any) -> None:
-        connected.append((host, port, more["server_hostname"]))
-        raise OSError
+    async def run() -> None:
+        async with listening(Listening(), tls=server) as receiver:
+            monkeypatch.setattr(socket, "getaddrinfo", resolve)
+            url = f"https://hooks.example.com:{receiver.port}/secret"
+            await sent(url, tls=client_context(tmp_path))
+            assert b"\r\nHost: hooks.example.com:%d\r\n" % receiver.port in receiver.got[0]
 
-    monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    monkeypatch.setattr(asyncio, "open_connection", connect)
-    asyncio.run(refused("https://hooks.example.com/secret", reach=Reach.PUBLIC))
-    assert connected == [("93.184.215.14", 443, "hooks.example.com")]
+    asyncio.run(run())
+    assert (asked, names) == (["hooks.example.com"], ["hooks.example.com"])
 
 
-def _certificate(folder: Path, name: str) -> ssl.SSLContext:
-    """A server with a certificate of its own for one name; the certificate as `ca.pem`."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "ca.pem").write_bytes(made.public_bytes(Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "ca.pem", folder / "key.pem")
-    return context
+def test_a_proxy_is_never_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would connect to whatever it likes: only an address that was judged is told."""
+
+    async def run() -> None:
+        async with listening(Listening()) as receiver, listening(Listening()) as proxy:
+            for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY"):
+                monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+            for name in ("no_proxy", "NO_PROXY"):
+                monkeypatch.delenv(name, raising=False)
+            found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", receiver.port))]
+            monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+            await sent(f"http://hooks.test:{receiver.port}/")
+            assert (len(receiver.got), len(proxy.got)) == (1, 0)
+
+    asyncio.run(run())
 
 
 def test_the_certificate_is_that_of_the_name(tmp_path: Path) -> None:
     """A known certificate for the name is good; an unknown one, or another name, is not."""
-    server = _certificate(tmp_path, "localhost")
-    known = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+    server = server_context(tmp_path, "localhost")
+    known = client_context(tmp_path)
 
     async def run() -> None:
         async with listening(Listening(), tls=server) as receiver:

@@ -1,0 +1,237 @@
+"""The asynchronous face of the HTTP client, for one event loop.
+
+Decides nothing: `steps` does. A request that is cancelled closes its connection.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from forestall.client.http.message import HttpRequest, HttpResponse
+from forestall.client.http.origin import Origin
+from forestall.client.http.retry import RetryPolicy
+from forestall.client.http.sockets import has_news
+from forestall.client.http.steps import (
+    Action,
+    Connect,
+    HttpSteps,
+    OpenExchange,
+    Receive,
+    Secure,
+    Send,
+    Steps,
+)
+from forestall.limits import HTTP_RESPONSE_BYTES_MAX
+
+if TYPE_CHECKING:
+    import ssl
+
+_BUFFER_BYTES_MAX = 256 * 1024  # received and not asked for yet; past it the server has to wait
+T = TypeVar("T")
+
+
+class AsyncHttpClient:
+    """Requests to one origin. Close it, or use it as a context manager."""
+
+    def __init__(self, origin: Origin, **options: Any) -> None:
+        """`options`: see HttpSteps. Raises InvalidRequestError."""
+        self._steps = HttpSteps(origin, **options)
+        self.origin = origin
+
+    async def request(
+        self,
+        request: HttpRequest,
+        *,
+        seconds: float | None = None,
+        retry: RetryPolicy | None = None,
+        body_bytes_max: int = HTTP_RESPONSE_BYTES_MAX,
+    ) -> HttpResponse:
+        """The whole response to a request; see HttpSteps.fetch.
+
+        Raises NoAnswerError, InvalidRequestError.
+        """
+        return await _carry_out(
+            self._steps.fetch(request, seconds=seconds, retry=retry, body_bytes_max=body_bytes_max)
+        )
+
+    @contextlib.asynccontextmanager
+    async def open(self, request: HttpRequest) -> AsyncIterator["AsyncHttpStream"]:
+        """The response while it still comes. Raises as `request` does, also inside the block."""
+        opened = await _carry_out(self._steps.open(request))
+        stream = AsyncHttpStream(self._steps, opened)
+        try:
+            yield stream
+        finally:
+            stream.close()
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        self._steps.close()
+
+    def __enter__(self) -> "AsyncHttpClient":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class AsyncHttpStream:
+    """A response whose body is read piece by piece."""
+
+    def __init__(self, steps: HttpSteps, opened: OpenExchange) -> None:
+        self._steps, self._opened = steps, opened
+        self._ended = False
+        self.status: int = opened.exchange.status
+        self.headers: Mapping[str, str] = opened.exchange.headers
+
+    async def read(self) -> bytes:
+        """The next piece of the body; b"" at its end. Raises NoAnswerError."""
+        piece = b"" if self._ended else await _carry_out(self._steps.receive(self._opened))
+        self._ended = not piece
+        return piece
+
+    def close(self) -> None:
+        """Close the connection, unless the response is whole and the connection can be kept."""
+        self._steps.release(self._opened)
+
+
+class _Connection(asyncio.Protocol):
+    """One connection. What arrived before a failure is given out before the failure is."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self._buffer = bytearray()
+        self._reading_paused = False
+        self._closed = False
+        self._error: OSError | None = None
+        self._readable: asyncio.Future[None] | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._writing_paused = False
+
+    # -- called by the event loop --
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        if len(self._buffer) > _BUFFER_BYTES_MAX and not self._reading_paused:
+            assert self.transport is not None
+            self._reading_paused = True
+            self.transport.pause_reading()
+        _wake(self._readable)
+
+    def eof_received(self) -> bool:
+        self._closed = True
+        _wake(self._readable)
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closed = True
+        if exc is not None:
+            self._error = exc if isinstance(exc, OSError) else OSError(str(exc))
+        _wake(self._readable)
+        _wake(self._writable)
+
+    def pause_writing(self) -> None:
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        self._writing_paused = False
+        _wake(self._writable)
+
+    # -- called by the face --
+
+    def close(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
+    def quiet(self) -> bool:
+        if self.transport is None or self.transport.is_closing() or self._closed or self._buffer:
+            return False
+        # What the loop has not read yet counts too: a busy loop reads late.
+        return not has_news(self.transport.get_extra_info("socket").fileno())
+
+    async def send(self, data: bytes | memoryview, seconds: float) -> int:
+        assert self.transport is not None
+        if self._closed or self.transport.is_closing():
+            raise self._error or ConnectionResetError("the connection was closed")
+        self.transport.write(data)
+        async with asyncio.timeout(seconds):
+            while self._writing_paused and not self._closed:
+                self._writable = asyncio.get_running_loop().create_future()
+                await self._writable
+        return len(data)
+
+    async def receive(self, seconds: float) -> bytes:
+        if not self._buffer and not self._closed:
+            async with asyncio.timeout(seconds):
+                while not self._buffer and not self._closed:
+                    self._readable = asyncio.get_running_loop().create_future()
+                    await self._readable
+        if not self._buffer and self._error is not None:
+            raise self._error
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        if self._reading_paused and not self._closed:
+            assert self.transport is not None
+            self._reading_paused = False
+            self.transport.resume_reading()
+        return data
+
+    async def secure(self, context: "ssl.SSLContext", server_name: str) -> None:
+        assert self.transport is not None
+        secured = await asyncio.get_running_loop().start_tls(
+            self.transport, self, context, server_hostname=server_name
+        )
+        if secured is None or self._closed:
+            raise self._error or ConnectionResetError("the connection was closed")
+        self.transport = secured
+
+
+def _wake(future: "asyncio.Future[None] | None") -> None:
+    if future is not None and not future.done():
+        future.set_result(None)
+
+
+async def _carry_out(steps: Steps[T]) -> T:
+    try:
+        action = next(steps)
+        while True:
+            try:
+                result = await _perform(action)
+            except OSError as error:
+                action = steps.throw(error)
+            else:
+                action = steps.send(result)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+    finally:
+        steps.close()  # after a cancellation, its connection must not stay open
+
+
+async def _perform(action: Action) -> object:
+    if isinstance(action, Send):
+        return await _connection_of(action.transport).send(action.data, action.seconds)
+    if isinstance(action, Receive):
+        return await _connection_of(action.transport).receive(action.seconds)
+    if isinstance(action, Connect):
+        async with asyncio.timeout(action.seconds):
+            _, connection = await asyncio.get_running_loop().create_connection(
+                _Connection, action.host, action.port
+            )
+        return connection
+    if isinstance(action, Secure):
+        connection = _connection_of(action.transport)
+        async with asyncio.timeout(action.seconds):
+            await connection.secure(action.context, action.server_name)
+        return connection
+    await asyncio.sleep(action.seconds)
+    return None
+
+
+def _connection_of(transport: object) -> _Connection:
+    assert isinstance(transport, _Connection)
+    return transport

@@ -1,0 +1,12 @@
+"""What both faces of the HTTP client ask the operating system about a connection that lies idle."""
+
+import select
+
+
+def has_news(descriptor: int) -> bool:
+    """Whether bytes, an end or an error wait in a socket. Does not wait for any."""
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN | select.POLLHUP | select.POLLERR)
+        return bool(poll.poll(0))
+    return bool(select.select([descriptor], [], [], 0)[0])

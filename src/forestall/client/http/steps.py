@@ -1,0 +1,404 @@
+"""The course of a request, from connecting to the last byte, written once for both faces.
+
+A face carries out what these generators yield (connect, send, receive, wait) and passes results
+and OSErrors back in. Everything that decides lives here: which connection is used, what may be
+sent again, every time bound. Redirects are never followed.
+
+The subtle case is a connection that was kept open. The server may close it at the moment when the
+next request is on its way, and the client cannot tell whether that request was carried out. Such a
+request is sent again, once and over a new connection, only when no byte came back and either the
+request may be repeated or none of its bytes had left.
+"""
+
+import time
+from collections.abc import Callable, Generator, Mapping
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+
+from forestall.client.http.exchange import Exchange
+from forestall.client.http.message import (
+    DEFAULT_TIMEOUTS,
+    HttpRequest,
+    HttpResponse,
+    NoAnswerError,
+    Timeouts,
+)
+from forestall.client.http.origin import Origin
+from forestall.client.http.proxy import NO_PROXIES, Proxy, ProxySettings
+from forestall.client.http.retry import RetryPolicy
+from forestall.limits import (
+    HEAD_BYTES_MAX,
+    HTTP_IDLE_CONNECTIONS_MAX,
+    HTTP_IDLE_SECONDS_MAX,
+    HTTP_RESPONSE_BYTES_MAX,
+)
+
+if TYPE_CHECKING:
+    import ssl
+
+_SEND_BYTES = 256 * 1024  # handed over at once: what a time bound of one piece covers
+T = TypeVar("T")
+
+
+class Transport(Protocol):
+    """One connection of a face."""
+
+    def close(self) -> None:
+        """MUST NOT wait, and MUST NOT raise when the connection is closed already."""
+
+    def quiet(self) -> bool:
+        """Whether the connection is open and nothing arrived that nobody has received."""
+        ...
+
+
+class Connect(NamedTuple):
+    """Open a TCP connection. Gives a Transport."""
+
+    host: str
+    port: int
+    seconds: float
+
+
+class Secure(NamedTuple):
+    """Begin TLS on a connection, for one server name. Gives the Transport to use from then on."""
+
+    transport: Transport
+    context: "ssl.SSLContext"
+    server_name: str
+    seconds: float
+
+
+class Send(NamedTuple):
+    """Send bytes. Gives how many were sent: at least one."""
+
+    transport: Transport
+    data: bytes | memoryview
+    seconds: float
+
+
+class Receive(NamedTuple):
+    """Receive bytes. Gives b"" when the server closed."""
+
+    transport: Transport
+    seconds: float
+
+
+class Wait(NamedTuple):
+    """Let time pass."""
+
+    seconds: float
+
+
+Action = Connect | Secure | Send | Receive | Wait
+Steps = Generator[Action, object, T]
+
+
+class OpenExchange:
+    """An exchange whose response has begun."""
+
+    def __init__(self, exchange: Exchange, transport: Transport, first: bytes) -> None:
+        self.exchange, self.transport = exchange, transport
+        self.first = first  # of the body, as much as came with the head
+        self.whole_request_sent = True
+        self.released = False  # the connection is no longer of this exchange
+
+
+class HttpSteps:
+    """Requests to one origin, over connections that are kept. A face drives what these give."""
+
+    def __init__(
+        self,
+        origin: Origin,
+        *,
+        headers: Mapping[str, str] | None = None,
+        proxies: ProxySettings = NO_PROXIES,
+        tls: "ssl.SSLContext | None" = None,
+        address: str = "",
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        keep: bool = True,
+        head_bytes_max: int = HEAD_BYTES_MAX,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`headers` go with each request. `tls`: None makes a context that verifies.
+
+        `address`: connect there instead of asking for the origin's name, and never through a
+        proxy; `Host` and the TLS name stay the origin's. `keep`: keep connections for further
+        requests. Raises InvalidRequestError when the proxy's address cannot be used.
+        """
+        self.origin = origin
+        self._headers = dict(headers or {})
+        self._proxy = None if address else proxies.proxy_for(origin)
+        self._tls, self._address, self._timeouts, self._keep = tls, address, timeouts, keep
+        self._head_bytes_max, self._clock = head_bytes_max, clock
+        self._idle: list[tuple[Transport, float]] = []  # with the time when it fell idle
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        while self._idle:
+            self._idle.pop()[0].close()
+
+    def fetch(
+        self,
+        request: HttpRequest,
+        *,
+        seconds: float | None = None,
+        retry: RetryPolicy | None = None,
+        body_bytes_max: int = HTTP_RESPONSE_BYTES_MAX,
+    ) -> Steps[HttpResponse]:
+        """The whole response. `seconds` stands in for `Timeouts.whole`.
+
+        Raises NoAnswerError, and InvalidRequestError when the request cannot be sent as it is.
+        """
+        deadline = self._deadline(self._timeouts.whole if seconds is None else seconds)
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                response = yield from self._once(request, deadline, body_bytes_max)
+            except NoAnswerError as error:
+                wait = retry and retry.wait_after_error(
+                    error, attempt, repeatable=request.repeatable
+                )
+                if wait is None or not deadline.allows(wait):
+                    raise
+            else:
+                wait = retry and retry.wait_after_answer(
+                    response, attempt, repeatable=request.repeatable
+                )
+                if wait is None or not deadline.allows(wait):
+                    return response
+            yield Wait(wait)
+
+    def open(self, request: HttpRequest) -> Steps[OpenExchange]:
+        """The response as soon as its head is whole. Raises as `fetch` does.
+
+        `Timeouts.whole` bounds the time until then; afterwards each piece has `Timeouts.idle`.
+        """
+        deadline = self._deadline(self._timeouts.whole)
+        return (yield from self._begin(request, deadline, None))
+
+    def receive(self, opened: OpenExchange) -> Steps[bytes]:
+        """The next piece of an open response's body; b"" at its end. Raises NoAnswerError."""
+        piece, opened.first = opened.first, b""
+        try:
+            while not piece and not opened.exchange.done:
+                piece = yield from self._receive(opened, self._deadline(None))
+        except BaseException:
+            opened.transport.close()
+            raise
+        if opened.exchange.done:
+            self.release(opened)
+        return piece
+
+    def release(self, opened: OpenExchange) -> None:
+        """Keep the connection when it may carry another exchange, else close it. Once is enough."""
+        if opened.released:
+            return  # by now the connection may carry somebody else's exchange
+        opened.released = True
+        reusable = self._keep and opened.exchange.reusable and opened.whole_request_sent
+        if reusable and len(self._idle) < HTTP_IDLE_CONNECTIONS_MAX:
+            self._idle.append((opened.transport, self._clock()))
+        else:
+            opened.transport.close()
+
+    def _once(
+        self, request: HttpRequest, deadline: "_Deadline", body_bytes_max: int
+    ) -> Steps[HttpResponse]:
+        opened = yield from self._begin(request, deadline, body_bytes_max)
+        exchange, body = opened.exchange, bytearray(opened.first)
+        try:
+            while not exchange.done:
+                body += yield from self._receive(opened, deadline)
+        except BaseException:
+            opened.transport.close()
+            raise
+        self.release(opened)
+        return HttpResponse(exchange.status, exchange.headers, bytes(body))
+
+    def _begin(
+        self, request: HttpRequest, deadline: "_Deadline", body_bytes_max: int | None
+    ) -> Steps[OpenExchange]:
+        """Send a request and receive until the head of its response is whole."""
+        exchange = self._exchange(request, body_bytes_max)
+        transport = self._take_idle()
+        if transport is not None:
+            try:
+                return (yield from self._talk(exchange, transport, deadline))
+            except NoAnswerError as error:
+                # The race with a server that closes an idle connection: see the top of the file.
+                closed = not exchange.begun and not isinstance(error.__cause__, TimeoutError)
+                if not closed or not (request.repeatable or error.nothing_sent):
+                    raise
+            exchange = self._exchange(request, body_bytes_max)
+        transport = yield from self._connect(deadline)
+        return (yield from self._talk(exchange, transport, deadline))
+
+    def _exchange(self, request: HttpRequest, body_bytes_max: int | None) -> Exchange:
+        headers, target = {**self._headers, **request.headers}, request.target
+        if self._proxy is not None and self.origin.scheme == "http":
+            target = f"{self.origin}{target}"
+            if self._proxy.authorization:
+                headers["Proxy-Authorization"] = self._proxy.authorization
+        return Exchange(
+            request.method,
+            target,
+            self.origin.authority,
+            headers,
+            request.body,
+            body_bytes_max=body_bytes_max,
+            keep=self._keep,
+            until_close=body_bytes_max is None,
+            head_bytes_max=self._head_bytes_max,
+        )
+
+    def _talk(
+        self, exchange: Exchange, transport: Transport, deadline: "_Deadline"
+    ) -> Steps[OpenExchange]:
+        opened = OpenExchange(exchange, transport, b"")
+        try:
+            failure = yield from self._send(opened, deadline)
+            body = b""
+            try:
+                while not exchange.status:
+                    body += yield from self._receive(opened, deadline)
+            except NoAnswerError:
+                if failure is not None:
+                    raise failure from failure.__cause__
+                raise
+        except BaseException:
+            transport.close()
+            raise
+        opened.first = body
+        return opened
+
+    def _send(self, opened: OpenExchange, deadline: "_Deadline") -> Steps[NoAnswerError | None]:
+        """Send the request; returns why that failed part of the way.
+
+        A server may answer before it has read all of a request, and close or read no further (413
+        does so). Its answer is worth more than the failure, so the failure is returned, not raised.
+        """
+        view, sent = memoryview(opened.exchange.request_bytes), 0
+        while sent < len(view):
+            seconds = deadline.bound(self._timeouts.idle)
+            try:
+                count = yield Send(opened.transport, view[sent : sent + _SEND_BYTES], seconds)
+            except OSError as cause:
+                slow = isinstance(cause, TimeoutError)
+                # Bytes that a slow connection or TLS took before they failed are not counted.
+                unsent = not sent and not slow and self.origin.scheme == "http"
+                failure = self._failed(cause, deadline, seconds, nothing_sent=unsent)
+                failure.__cause__ = cause
+                opened.whole_request_sent = False
+                if slow and opened.transport.quiet():
+                    raise failure from cause
+                return failure
+            assert isinstance(count, int)
+            sent += count
+        return None
+
+    def _receive(self, opened: OpenExchange, deadline: "_Deadline") -> Steps[bytes]:
+        """What the next bytes hold of the body, which may be nothing."""
+        seconds = deadline.bound(self._timeouts.idle)
+        try:
+            data = yield Receive(opened.transport, seconds)
+        except OSError as cause:
+            raise self._failed(cause, deadline, seconds) from cause
+        assert isinstance(data, bytes)
+        return opened.exchange.feed(data)
+
+    def _connect(self, deadline: "_Deadline") -> Steps[Transport]:
+        proxy, origin = self._proxy, self.origin
+        host, port = (
+            (proxy.host, proxy.port) if proxy else (self._address or origin.host, origin.port)
+        )
+        seconds = deadline.bound(self._timeouts.connect)
+        try:
+            transport: Transport = yield Connect(host, port, seconds)  # type: ignore[assignment]
+        except OSError as cause:
+            raise self._failed(cause, deadline, seconds, nothing_sent=True) from cause
+        if origin.scheme == "http":
+            return transport
+        try:
+            if proxy is not None:
+                yield from self._tunnel(proxy, transport, deadline)
+            return (yield from self._secure(transport, deadline))
+        except BaseException:
+            transport.close()
+            raise
+
+    def _secure(self, transport: Transport, deadline: "_Deadline") -> Steps[Transport]:
+        if self._tls is None:
+            import ssl  # a request without TLS has no use for it
+
+            self._tls = ssl.create_default_context()
+        seconds = deadline.bound(self._timeouts.connect)
+        server_name = self.origin.host.rstrip(".")
+        try:
+            secured = yield Secure(transport, self._tls, server_name, seconds)
+        except OSError as cause:
+            raise self._failed(cause, deadline, seconds, nothing_sent=True) from cause
+        return secured  # type: ignore[return-value]
+
+    def _tunnel(self, proxy: Proxy, transport: Transport, deadline: "_Deadline") -> Steps[None]:
+        """Have a proxy connect to the origin (RFC 9110, 9.3.6)."""
+        host = f"[{self.origin.host}]" if ":" in self.origin.host else self.origin.host
+        target = f"{host}:{self.origin.port}"
+        headers = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
+        exchange = Exchange(
+            "CONNECT", target, target, headers, body_bytes_max=None, until_close=True
+        )
+        bounded = self._deadline(deadline.bound(self._timeouts.connect))
+        try:
+            opened = yield from self._talk(exchange, transport, bounded)
+        except NoAnswerError as error:
+            # The request itself never left: only the proxy was spoken to.
+            raise NoAnswerError(f"of the proxy: {error}", nothing_sent=True) from error.__cause__
+        if not 200 <= exchange.status < 300:
+            raise NoAnswerError(f"the proxy answered {exchange.status}", nothing_sent=True)
+        if not exchange.reusable or not opened.whole_request_sent or not transport.quiet():
+            raise NoAnswerError("the proxy sent more than its answer", nothing_sent=True)
+
+    def _take_idle(self) -> Transport | None:
+        now = self._clock()
+        while True:
+            try:
+                transport, since = self._idle.pop()
+            except IndexError:  # also when another thread took the last one
+                return None
+            if now - since < HTTP_IDLE_SECONDS_MAX and transport.quiet():
+                return transport
+            transport.close()
+
+    def _deadline(self, seconds: float | None) -> "_Deadline":
+        return _Deadline(self._clock, seconds)
+
+    def _failed(
+        self, cause: OSError, deadline: "_Deadline", seconds: float, *, nothing_sent: bool = False
+    ) -> NoAnswerError:
+        if isinstance(cause, TimeoutError) and cause.errno is None:
+            message = f"no answer within {round(deadline.bound_met(seconds), 1):g} seconds"
+        else:
+            message = cause.strerror or str(cause) or "the connection was closed"
+        return NoAnswerError(message, nothing_sent=nothing_sent)
+
+
+class _Deadline:
+    """A bound on all of an exchange."""
+
+    def __init__(self, clock: Callable[[], float], seconds: float | None) -> None:
+        self._clock, self._seconds = clock, seconds
+        self._ends_at = None if seconds is None else clock() + seconds
+
+    def bound(self, seconds: float) -> float:
+        """What one action may take: no more than is left, and never 0, which would not wait."""
+        if self._ends_at is None:
+            return seconds
+        return max(0.001, min(seconds, self._ends_at - self._clock()))
+
+    def allows(self, seconds: float) -> bool:
+        """Whether that much time is left."""
+        return self._ends_at is None or self._clock() + seconds < self._ends_at
+
+    def bound_met(self, seconds: float) -> float:
+        """The bound that was met: the whole time, or what one action was given."""
+        over = self._ends_at is not None and self._clock() >= self._ends_at - 0.001
+        return self._seconds if over and self._seconds is not None else seconds
