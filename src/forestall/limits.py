@@ -66,6 +66,7 @@ RATE_PER_SECOND_MAX = 1_000_000  # of requests; more than one process can answer
 RATE_BUCKETS_MAX = 100_000  # keys, and tenants, in use within one second: about 20 MB each
 AUTH_FAILURES_PER_SECOND = 20  # of one address, before bad keys get 429 instead of 401
 AUTH_FAILURES_BURST = 200
+IPV6_NETWORK_BITS = 64  # the smallest network that one subscriber gets: it counts as one address
 
 # -- identity --
 API_KEY_CHARS_MIN = 32  # below this a key can be guessed, and we store an unsalted hash

@@ -52,6 +52,7 @@ _SINGLE_HEADERS = frozenset(
         b"authorization",
         b"content-length",
         b"content-type",
+        b"host",
         b"idempotency-key",
         b"last-event-id",
         b"origin",
@@ -234,9 +235,10 @@ class Gateway:
     def _bounded(self, error: ForestallError, scope: dict[str, Any]) -> ForestallError:
         """The error, or that this address has sent too many bad keys; counts both refusals."""
         client = scope.get("client")
-        if isinstance(error, UnauthorizedError) and client:
+        if isinstance(error, UnauthorizedError):
             try:
-                self._rates.failed(client[0], time.monotonic_ns())
+                # Where the server knows no address, all such requests share one limit.
+                self._rates.failed(client[0] if client else "", time.monotonic_ns())
             except RateLimitedError as limited:
                 error = limited
         if isinstance(error, RateLimitedError):

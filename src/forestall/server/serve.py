@@ -104,6 +104,8 @@ async def _run(
             ws_ping_timeout=WEBSOCKET_PONG_SECONDS_MAX,
             ws_per_message_deflate=False,  # memory for each stream, and its length tells of it
             lifespan="off",
+            # The address that limits count is the socket's: any client could name another one.
+            proxy_headers=False,
             log_config=None,
             access_log=False,
             server_header=False,
