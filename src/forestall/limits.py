@@ -61,6 +61,11 @@ COMMITS_PENDING_MAX = 16_384  # past it a submit is refused with 503, never queu
 AUDIT_PAGE_RECORDS_MAX = 1_000
 KEYS_PER_TENANT_MAX = 10_000
 
+# -- memory --
+FULL_COLLECTION_SECONDS = 600  # between full garbage collections: each stops all for some 10 ms
+FULL_COLLECTION_GROWTH_PERCENT = 25  # of memory blocks in use: then one is due before its time
+FULL_COLLECTION_BLOCKS_MIN = 1_000_000  # about 100 MB: less growth than that brings none forward
+
 # -- rates --
 RATE_PER_SECOND_MAX = 1_000_000  # of requests; more than one process can answer
 RATE_BUCKETS_MAX = 100_000  # keys, and tenants, in use within one second: about 20 MB each
