@@ -95,9 +95,7 @@ def _round(checkout: Path | None) -> Figures:
         figures["start_to_first_answer_s"] = round(time.perf_counter() - began, 3)
         figures |= _without_collections(lambda: uvloop.run(_submits(running)))
     with server(checkout=checkout) as running:
-        flow = _without_collections(
-            lambda: uvloop.run(work.flow(running, FLOW_WORKERS, FLOW_JOBS))
-        )
+        flow = _without_collections(lambda: uvloop.run(work.flow(running, FLOW_WORKERS, FLOW_JOBS)))
         figures["flow_jobs_per_s"] = flow["rate_per_s"]
         figures["flow_server_cpu_us"] = flow["server_cpu_us_per_job"]
     return figures | _evaluate(checkout)
