@@ -192,7 +192,7 @@ def test_quick_and_slow_agree(seed: int) -> None:
     "body",
     [
         b'{"topic":"job.demo.read","prompt":"status","labels":{"env":"dev"},"risk_tags":["low"]}',
-        b'{"prompt":"at 10:30: http://x/","context":{"a":[1,2.5,{"b":null}]},"meta":{"actor_id":"x"}}',
+        b'{"prompt":"10:30: http://x/","context":{"a":[1,2.5,{"b":null}]},"meta":{"pack_id":"x"}}',
         '{"prompt":"größer 😀\\n","args":{"command":"ls"}}'.encode(),
     ],
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from forestall.errors import LimitExceededError
 from forestall.limits import BODY_BYTES_MAX
 from forestall.server import http
 from forestall.server.http import BodyTimeoutError, ClientGoneError, Receive
@@ -51,7 +52,7 @@ def test_a_body_that_is_there_makes_no_timer(monkeypatch: pytest.MonkeyPatch) ->
     def no_timer(_seconds: float) -> None:
         raise AssertionError("a timer was made")
 
-    monkeypatch.setattr(http.asyncio, "timeout", no_timer)
+    monkeypatch.setattr(asyncio, "timeout", no_timer)
     assert asyncio.run(http._whole_body(_receive(_parts(b"{}")))) == b"{}"
     with pytest.raises(AssertionError, match="a timer was made"):
         asyncio.run(http._whole_body(_receive(_parts(b"{}"), turns=1)))
@@ -94,5 +95,5 @@ def test_cancelling_a_wait_for_the_body_is_cancelling() -> None:
 def test_a_body_past_the_bound_is_refused_before_its_end(turns: int) -> None:
     parts = _parts(*[b"x" * 65_536] * (BODY_BYTES_MAX // 65_536 + 1), b"never read")[:-1]
     receive = _receive(parts, turns=turns, silent=True)
-    with pytest.raises(http.LimitExceededError):
+    with pytest.raises(LimitExceededError):
         asyncio.run(http._whole_body(receive))
