@@ -1,6 +1,10 @@
 """When full collections run: by the clock, or when memory has grown."""
 
+import asyncio
 import gc
+import subprocess
+import sys
+from typing import Any
 
 import pytest
 
@@ -10,6 +14,7 @@ from forestall.limits import (
     FULL_COLLECTION_GROWTH_PERCENT,
     FULL_COLLECTION_SECONDS,
 )
+from forestall.server import garbage
 from forestall.server.garbage import FullCollections
 
 POLICY = b"""\
@@ -64,3 +69,46 @@ def test_a_policy_that_is_dropped_needs_no_collector() -> None:
         assert gc.collect() == 0, "something of a snapshot is held by a cycle"
     finally:
         gc.enable()
+
+
+def test_the_loop_runs_a_full_collection_when_one_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And goes on for ever, with one more when the next is due."""
+    monkeypatch.setattr(garbage, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(garbage, "FULL_COLLECTION_SECONDS", 0.002)
+    full = asyncio.Event()
+
+    def watch(phase: str, info: dict[str, Any]) -> None:
+        if phase == "stop" and info["generation"] == 2:
+            full.set()
+
+    async def run() -> None:
+        task = asyncio.create_task(garbage.collect_rarely())
+        for _ in range(2):
+            await asyncio.wait_for(full.wait(), 10)
+            full.clear()
+        task.cancel()
+
+    gc.callbacks.append(watch)
+    try:
+        asyncio.run(run())
+    finally:
+        gc.callbacks.remove(watch)
+
+
+def test_after_the_start_python_starts_no_full_collection_by_itself() -> None:
+    """In a process of its own, since what is frozen there stays frozen."""
+    program = """
+import gc
+from forestall.server.garbage import settle
+settle()
+assert gc.isenabled() and gc.get_freeze_count() > 10_000
+kept = [[] for _ in range(1_500_000)]
+young, middle, full = (each["collections"] for each in gc.get_stats())
+assert young > 100 and middle > 10, (young, middle)
+assert gc.get_count()[2] > 10, "the middle generation is looked at, and nothing more"
+cycle = []
+cycle.append(cycle)
+del cycle
+assert gc.collect() >= 1, "what is made later is collected"
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
