@@ -1,17 +1,18 @@
 """Run the benches and keep their results as JSON in bench/results.
 
-python -m bench [approvals] [evaluate] [field] [gateway] [imports] [startup] [work]
+python -m bench [approvals] [detect] [evaluate] [field] [gateway] [imports] [startup] [work]
+python -m bench submit-path --against DIR [--rounds N]
 """
 
+import argparse
 import json
 import os
 import platform
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import approvals, detect, evaluate, field, gateway, imports, startup, work
+from bench import approvals, detect, evaluate, field, gateway, imports, startup, submit_path, work
 
 RESULTS = Path(__file__).parent / "results"
 BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
@@ -26,23 +27,41 @@ BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 
+SUBMIT_PATH = "submit-path"
+
+
 def main() -> None:
-    """Run the named benches (all of them without names) and print what they found."""
-    names = sys.argv[1:] or list(BENCHES)
-    unknown = [name for name in names if name not in BENCHES]
+    """Run the named benches (without names all that need no other checkout); print the results."""
+    parser = argparse.ArgumentParser(prog="python -m bench")
+    parser.add_argument("names", nargs="*", metavar="bench")
+    parser.add_argument("--against", type=Path, help="a checkout of an older commit")
+    parser.add_argument("--rounds", type=int, default=submit_path.ROUNDS)
+    options = parser.parse_args()
+    benches = dict(BENCHES)
+    if options.against is not None:
+        benches[SUBMIT_PATH] = lambda: submit_path.run(options.against, options.rounds)
+    names = options.names or list(BENCHES)
+    if SUBMIT_PATH in names and options.against is None:
+        parser.error(f"{SUBMIT_PATH} needs --against DIR")
+    unknown = [name for name in names if name not in benches]
     if unknown:
-        sys.exit(f"no such bench: {', '.join(unknown)}; there are {', '.join(BENCHES)}")
+        parser.error(f"no such bench: {', '.join(unknown)}; there are {', '.join(benches)}")
     RESULTS.mkdir(exist_ok=True)
     for name in names:
-        result = {
-            "python": platform.python_version(),
-            "cores": os.cpu_count(),
-            "load_before": round(os.getloadavg()[0], 2),
-            **BENCHES[name](),
-        }
-        (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
-        print(f"== {name}")
-        print(result.get("table") or json.dumps(result, indent=2))
+        _keep(name, benches[name])
+
+
+def _keep(name: str, bench: Callable[[], dict[str, Any]]) -> None:
+    """Run one bench; its results into a file and onto the terminal."""
+    result = {
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "load_before": round(os.getloadavg()[0], 2),
+        **bench(),
+    }
+    (RESULTS / f"{name.replace('-', '_')}.json").write_text(json.dumps(result, indent=2) + "\n")
+    print(f"== {name}")
+    print(result.get("table") or json.dumps(result, indent=2))
 
 
 if __name__ == "__main__":

@@ -40,14 +40,14 @@ def run() -> dict[str, Any]:
 
 
 async def _verb(verb: str, running: Running) -> dict[str, Any]:
-    request = _request(verb)
+    request = request_bytes(verb)
     clients = [await connect(running.port) for _ in range(CONNECTIONS)]
-    await _closed(clients, request, 1.0)  # warm up
+    await closed_loop(clients, request, 1.0)  # warm up
     before = cpu_seconds(running.pid)
-    times = await _closed(clients, request, CLOSED_SECONDS)
+    times = await closed_loop(clients, request, CLOSED_SECONDS)
     spent = cpu_seconds(running.pid) - before
     rate = len(times) / CLOSED_SECONDS
-    latencies = await _open(clients, request, rate * 0.85, OPEN_SECONDS)
+    latencies = await open_loop(clients, request, rate * 0.85, OPEN_SECONDS)
     for client in clients:
         client.close()
     return {
@@ -55,15 +55,15 @@ async def _verb(verb: str, running: Running) -> dict[str, Any]:
         "server_cpu_us": round(
             spent / len(times) * 1e6, 1
         ),  # steadier than rates on a busy machine
-        "closed_p50_ms": _ms(times, 50),
-        "closed_p99_ms": _ms(times, 99),
+        "closed_p50_ms": ms(times, 50),
+        "closed_p99_ms": ms(times, 99),
         "open_at_per_s": round(rate * 0.85),
-        "open_p50_ms": _ms(latencies, 50),
-        "open_p99_ms": _ms(latencies, 99),
+        "open_p50_ms": ms(latencies, 50),
+        "open_p99_ms": ms(latencies, 99),
     }
 
 
-def _request(verb: str) -> bytes:
+def request_bytes(verb: str) -> bytes:
     body = BODIES[verb]
     head = (
         f"POST {PATHS.get(verb, f'/api/v1/policy/{verb}')} HTTP/1.1\r\nHost: bench\r\n"
@@ -72,7 +72,7 @@ def _request(verb: str) -> bytes:
     return head.encode() + body
 
 
-def _ms(times: list[float], percentile: int) -> float:
+def ms(times: list[float], percentile: int) -> float:
     return round(statistics.quantiles(times, n=100)[percentile - 1] * 1_000, 2)
 
 
@@ -116,7 +116,7 @@ async def connect(port: int) -> Client:
     return client
 
 
-async def _closed(clients: list[Client], request: bytes, seconds: float) -> list[float]:
+async def closed_loop(clients: list[Client], request: bytes, seconds: float) -> list[float]:
     times: list[float] = []
     end = time.perf_counter() + seconds
 
@@ -129,7 +129,9 @@ async def _closed(clients: list[Client], request: bytes, seconds: float) -> list
     return times
 
 
-async def _open(clients: list[Client], request: bytes, rate: float, seconds: float) -> list[float]:
+async def open_loop(
+    clients: list[Client], request: bytes, rate: float, seconds: float
+) -> list[float]:
     """Each connection sends on its own schedule; latency counts from when it was due."""
     times: list[float] = []
     gap = len(clients) / rate

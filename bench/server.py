@@ -30,8 +30,13 @@ def use_core(core: int) -> None:
 
 
 @contextlib.contextmanager
-def server(extra: tuple[str, ...] = (), folder: str = "") -> Iterator[Running]:
-    """`forestall serve` in a directory of its own (or in the one given), ended afterwards."""
+def server(
+    extra: tuple[str, ...] = (), folder: str = "", checkout: Path | None = None
+) -> Iterator[Running]:
+    """`forestall serve` in a directory of its own (or in the one given), ended afterwards.
+
+    With `checkout` the server runs the source of that checkout instead of ours.
+    """
     with tempfile.TemporaryDirectory() as own:
         data = folder or own
         command = [str(Path(sys.executable).parent / "forestall"), "serve", "--listen"]
@@ -41,7 +46,7 @@ def server(extra: tuple[str, ...] = (), folder: str = "") -> Iterator[Running]:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env={**os.environ, "FORESTALL_BOOTSTRAP_KEY": KEY},
+            env={**environment(checkout), "FORESTALL_BOOTSTRAP_KEY": KEY},
             preexec_fn=lambda: use_core(SERVER_CORE),
         )
         try:
@@ -49,6 +54,22 @@ def server(extra: tuple[str, ...] = (), folder: str = "") -> Iterator[Running]:
         finally:
             process.terminate()
             process.wait(30)
+
+
+def environment(checkout: Path | None) -> dict[str, str]:
+    """Ours, with the source of a checkout before the one that is installed."""
+    if checkout is None:
+        return dict(os.environ)
+    return {**os.environ, "PYTHONPATH": str(checkout / "src")}
+
+
+def resident_mb(pid: int) -> float:
+    """Resident memory of a process (Linux; elsewhere 0)."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        return 0.0
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS"))
+    return round(int(line.split()[1]) / 1024, 1)
 
 
 def _port(process: "subprocess.Popen[str]") -> int:

@@ -8,7 +8,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from bench.server import server
+from bench.server import resident_mb, server
 
 ROUNDS = 7
 
@@ -21,7 +21,7 @@ def run() -> dict[str, Any]:
         with server() as running:
             urllib.request.urlopen(f"http://127.0.0.1:{running.port}/readyz").read()
             starts.append(time.perf_counter() - began)
-            resident.append(_resident_mb(running.pid))
+            resident.append(resident_mb(running.pid))
     policy = Path(__file__).parents[1] / "src/forestall/server/starter-policy.yaml"
     return {
         "start_to_first_answer_s": round(statistics.median(starts), 3),
@@ -43,11 +43,3 @@ def _median_seconds(command: list[str]) -> float:
         subprocess.run(command, check=True, capture_output=True)
         times.append(time.perf_counter() - began)
     return round(statistics.median(times), 3)
-
-
-def _resident_mb(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status")
-    if not status.exists():
-        return float("nan")
-    line = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1]) / 1024

@@ -11,13 +11,20 @@ import signal
 import statistics
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import uvloop
 
 from bench.gateway import Client, connect
-from bench.server import CLIENT_CORE, KEY, Running, cpu_seconds, server, use_core
+from bench.server import (
+    CLIENT_CORE,
+    KEY,
+    Running,
+    cpu_seconds,
+    resident_mb,
+    server,
+    use_core,
+)
 
 JOBS = 10_000
 SUBMITTERS = 16
@@ -36,7 +43,7 @@ def run() -> dict[str, Any]:
     results: dict[str, Any] = {"jobs": JOBS}
     for workers in WORKERS:
         with server() as running:
-            results[f"{workers}_workers"] = uvloop.run(_flow(running, workers))
+            results[f"{workers}_workers"] = uvloop.run(flow(running, workers, JOBS))
             print(workers, "workers", results[f"{workers}_workers"], flush=True)
     with server() as running:
         results["queue_of_100000"] = uvloop.run(_memory(running, 100_000))
@@ -91,13 +98,13 @@ async def _held(running: Running) -> int:
     return held
 
 
-async def _flow(running: Running, workers: int) -> dict[str, Any]:
+async def flow(running: Running, workers: int, jobs: int) -> dict[str, Any]:
     """Submitters and workers at once, until every job is answered for."""
     crew = [await _worker(running, number) for number in range(workers)]
     clients = [await connect(running.port) for _ in range(SUBMITTERS)]
     submitted_at: dict[str, float] = {}
     waits: list[float] = []
-    left = JOBS
+    left = jobs
     done = asyncio.Event()
 
     async def submit(client: Client) -> None:
@@ -115,12 +122,12 @@ async def _flow(running: Running, workers: int) -> dict[str, Any]:
             token,
         )
         while not done.is_set():
-            jobs = json.loads(await client.ask(lease))["jobs"]
+            leased = json.loads(await client.ask(lease))["jobs"]
             now = time.perf_counter()
-            if jobs:
-                waits.extend(now - submitted_at.get(job["job_id"], now) for job in jobs)
-                await client.ask(_post(f"/api/v1/workers/{name}/results", _answers(jobs), token))
-            if len(waits) >= JOBS:
+            if leased:
+                waits.extend(now - submitted_at.get(job["job_id"], now) for job in leased)
+                await client.ask(_post(f"/api/v1/workers/{name}/results", _answers(leased), token))
+            if len(waits) >= jobs:
                 done.set()
 
     before, started = cpu_seconds(running.pid), time.perf_counter()
@@ -130,11 +137,11 @@ async def _flow(running: Running, workers: int) -> dict[str, Any]:
     seconds = time.perf_counter() - started
     spent = cpu_seconds(running.pid) - before
     return {
-        "rate_per_s": round(JOBS / seconds),
-        "server_cpu_us_per_job": round(spent / JOBS * 1e6),
+        "rate_per_s": round(jobs / seconds),
+        "server_cpu_us_per_job": round(spent / jobs * 1e6),
         "wait_p50_ms": _ms(waits, 50),
         "wait_p99_ms": _ms(waits, 99),
-        "resident_mb": _resident_mb(running.pid),
+        "resident_mb": resident_mb(running.pid),
     }
 
 
@@ -151,7 +158,7 @@ def _answers(jobs: list[dict[str, Any]]) -> bytes:
 
 async def _memory(running: Running, jobs: int) -> dict[str, Any]:
     """What a long queue costs."""
-    before = _resident_mb(running.pid)
+    before = resident_mb(running.pid)
     clients = [await connect(running.port) for _ in range(64)]
     left = jobs
 
@@ -166,7 +173,7 @@ async def _memory(running: Running, jobs: int) -> dict[str, Any]:
     return {
         "submit_rate_per_s": round(jobs / (time.perf_counter() - started)),
         "resident_before_mb": before,
-        "resident_after_mb": _resident_mb(running.pid),
+        "resident_after_mb": resident_mb(running.pid),
     }
 
 
@@ -195,12 +202,3 @@ def _get(path: str) -> bytes:
 
 def _ms(times: list[float], percentile: int) -> float:
     return round(statistics.quantiles(times, n=100)[percentile - 1] * 1_000, 1)
-
-
-def _resident_mb(pid: int) -> float:
-    """Resident memory of a process (Linux; elsewhere 0)."""
-    status = Path(f"/proc/{pid}/status")
-    if not status.exists():
-        return 0.0
-    line = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS"))
-    return round(int(line.split()[1]) / 1024, 1)

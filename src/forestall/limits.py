@@ -63,15 +63,24 @@ EXPLAINED_RULES_MAX = 20  # nearest rules shown when none or few apply
 
 # -- store and log --
 COMMIT_GROUP_MAX = 256  # changes in one transaction; measured: more adds latency, not rate
+COMMIT_GAP_US = (
+    1_500  # between transactions under load: a change in fours costs half of one in twos
+)
 COMMITS_PENDING_MAX = 16_384  # past it a submit is refused with 503, never queued for ever
 AUDIT_PAGE_RECORDS_MAX = 1_000
 KEYS_PER_TENANT_MAX = 10_000
+
+# -- memory --
+FULL_COLLECTION_SECONDS = 600  # between full garbage collections: each stops all for some 10 ms
+FULL_COLLECTION_GROWTH_PERCENT = 25  # of memory blocks in use: then one is due before its time
+FULL_COLLECTION_BLOCKS_MIN = 1_000_000  # about 100 MB: less growth than that brings none forward
 
 # -- rates --
 RATE_PER_SECOND_MAX = 1_000_000  # of requests; more than one process can answer
 RATE_BUCKETS_MAX = 100_000  # keys, and tenants, in use within one second: about 20 MB each
 AUTH_FAILURES_PER_SECOND = 20  # of one address, before bad keys get 429 instead of 401
 AUTH_FAILURES_BURST = 200
+IPV6_NETWORK_BITS = 64  # the smallest network that one subscriber gets: it counts as one address
 
 # -- identity --
 API_KEY_CHARS_MIN = 32  # below this a key can be guessed, and we store an unsalted hash

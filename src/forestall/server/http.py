@@ -8,9 +8,10 @@ import asyncio
 import logging
 import re
 import time
+import types
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -52,6 +53,7 @@ _SINGLE_HEADERS = frozenset(
         b"authorization",
         b"content-length",
         b"content-type",
+        b"host",
         b"idempotency-key",
         b"last-event-id",
         b"origin",
@@ -234,9 +236,10 @@ class Gateway:
     def _bounded(self, error: ForestallError, scope: dict[str, Any]) -> ForestallError:
         """The error, or that this address has sent too many bad keys; counts both refusals."""
         client = scope.get("client")
-        if isinstance(error, UnauthorizedError) and client:
+        if isinstance(error, UnauthorizedError):
             try:
-                self._rates.failed(client[0], time.monotonic_ns())
+                # Where the server knows no address, all such requests share one limit.
+                self._rates.failed(client[0] if client else "", time.monotonic_ns())
             except RateLimitedError as limited:
                 error = limited
         if isinstance(error, RateLimitedError):
@@ -352,12 +355,26 @@ async def _read_body(receive: Receive, headers: dict[bytes, bytes]) -> bytes:
 
 
 async def _whole_body(receive: Receive) -> bytes:
+    """The body. Most bodies came with their head: a timer is made only for one that did not."""
+    begun = receive().__await__()
+    try:
+        waits_for = next(begun)
+    except StopIteration as at_once:
+        message = at_once.value
+        if message["type"] == "http.request" and not message.get("more_body"):
+            return cast(bytes, message.get("body", b""))
+        return await _slow_body(_ready(message), receive)
+    return await _slow_body(_resumed(begun, waits_for), receive)
+
+
+async def _slow_body(first: Awaitable[dict[str, Any]], receive: Receive) -> bytes:
+    """A body in parts, or one that is still on its way, within BODY_READ_SECONDS_MAX."""
     chunks: list[bytes] = []
     size = 0
     try:
         async with asyncio.timeout(BODY_READ_SECONDS_MAX):
+            message = await first
             while True:
-                message = await receive()
                 if message["type"] == "http.disconnect":
                     raise ClientGoneError
                 chunks.append(message.get("body", b""))
@@ -366,10 +383,32 @@ async def _whole_body(receive: Receive) -> bytes:
                     raise _body_too_large(size)
                 if not message.get("more_body"):
                     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+                message = await receive()
     except TimeoutError as cause:
         raise BodyTimeoutError(
             f"the body did not arrive within {BODY_READ_SECONDS_MAX} seconds"
         ) from cause
+
+
+async def _ready(message: dict[str, Any]) -> dict[str, Any]:
+    return message
+
+
+@types.coroutine
+def _resumed(
+    begun: Generator[Any, Any, dict[str, Any]], waits_for: Any
+) -> Generator[Any, Any, dict[str, Any]]:
+    """The rest of an awaitable that was driven by hand up to its first wait."""
+    try:
+        while True:
+            try:
+                yield waits_for
+            except BaseException as thrown:  # noqa: BLE001 - the awaitable decides what it means
+                waits_for = begun.throw(thrown)
+            else:
+                waits_for = next(begun)
+    except StopIteration as end:
+        return cast(dict[str, Any], end.value)
 
 
 def _body_too_large(size: int) -> LimitExceededError:

@@ -6,10 +6,13 @@ that would move it further than a whole burst beyond now is refused and moves no
 that goes back only makes a bucket look fuller with requests, so it never gives a token.
 """
 
+from ipaddress import IPv6Address, ip_address
+
 from forestall.errors import ForestallError
 from forestall.limits import (
     AUTH_FAILURES_BURST,
     AUTH_FAILURES_PER_SECOND,
+    IPV6_NETWORK_BITS,
     RATE_BUCKETS_MAX,
     RATE_PER_SECOND_MAX,
 )
@@ -130,7 +133,7 @@ class Rates:
 
         A good key from the same address is not affected: behind a proxy all share one address.
         """
-        if not self._addresses.take(address, now):
+        if not self._addresses.take(_network(address), now):
             raise RateLimitedError("address", 1)
 
     def _refusal(self, scope: str, buckets: Buckets, full_at: int, now: int) -> RateLimitedError:
@@ -144,3 +147,17 @@ class Rates:
         full_in_s = -(-max(0, full_at - now) // SECOND_NS)
         left = f'"{scope}";r={buckets.left(full_at, now)};t={full_in_s}'
         return (self._policy, (b"ratelimit", left.encode()))
+
+
+def _network(address: str) -> str:
+    """What one client can be known by: its IPv4 address, or its network of IPv6, inside which it
+    may take as many addresses as it likes. A text that is no address stands for itself."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(parsed, IPv6Address):
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return f"{int(parsed) >> (128 - IPV6_NETWORK_BITS):x}/{IPV6_NETWORK_BITS}"

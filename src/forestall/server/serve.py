@@ -24,6 +24,7 @@ from forestall.server.api import ENDPOINTS
 from forestall.server.banner import banner
 from forestall.server.bootstrap import Started, start
 from forestall.server.deliver import tell_webhooks
+from forestall.server.garbage import collect_rarely, settle
 from forestall.server.http import Gateway
 from forestall.server.loops import follow_policy, keep_nothing_too_long, keep_time
 from forestall.server.metrics import Metrics
@@ -104,6 +105,8 @@ async def _run(
             ws_ping_timeout=WEBSOCKET_PONG_SECONDS_MAX,
             ws_per_message_deflate=False,  # memory for each stream, and its length tells of it
             lifespan="off",
+            # The address that limits count is the socket's: any client could name another one.
+            proxy_headers=False,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -129,7 +132,9 @@ async def _run(
         asyncio.create_task(keep_time(plane)),
         asyncio.create_task(keep_nothing_too_long(plane)),
         asyncio.create_task(tell_webhooks(plane, metrics)),
+        asyncio.create_task(collect_rarely()),
     ]
+    settle()
     host, port = listener.getsockname()[:2]
     announce(Address(host, port))
     try:

@@ -1,17 +1,19 @@
 """One thread that makes changes durable, many to a transaction (group commit).
 
-The writer takes whatever waits, up to COMMIT_GROUP_MAX, and never waits for more: the next group
-fills while the disk syncs this one. It survives every error; a failed group changes nothing, since
-the head of the log is read from the database each time. It decides nothing: `group` does.
+The writer takes whatever waits, up to COMMIT_GROUP_MAX; the next group fills while the disk syncs
+this one. Under load its transactions begin at least COMMIT_GAP_US apart, so that each carries more;
+without load it never waits (ADR 0021). It survives every error; a failed group changes nothing,
+since the head of the log is read from the database each time. It decides nothing: `group` does.
 """
 
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 
-from forestall.limits import COMMIT_GROUP_MAX, COMMITS_PENDING_MAX
+from forestall.limits import COMMIT_GAP_US, COMMIT_GROUP_MAX, COMMITS_PENDING_MAX
 from forestall.ports.change import Receipt
 from forestall.ports.store import StoreBusyError, StoreUnavailableError
 from forestall.store.checkpoint import Checkpointer
@@ -26,6 +28,26 @@ RETRY_AFTER_S = 1  # a full disk or another process's lock is looked at again so
 
 class _RefusedError(Exception):
     """The transaction could not be opened or made durable; `__cause__` says why."""
+
+
+class CommitPace:
+    """When the next transaction may begin. Arithmetic on given instants only.
+
+    A change that came alone is no load: what comes after it is taken at once.
+    """
+
+    __slots__ = ("_not_before_ns",)
+
+    def __init__(self) -> None:
+        self._not_before_ns = 0
+
+    def began(self, now_ns: int, *, changes: int) -> None:
+        """A transaction of so many changes began at this instant."""
+        self._not_before_ns = now_ns + COMMIT_GAP_US * 1_000 if changes > 1 else 0
+
+    def rest_ns(self, now_ns: int) -> int:
+        """How long to wait from this instant on; 0 or less: not at all."""
+        return self._not_before_ns - now_ns
 
 
 class Writer:
@@ -66,16 +88,23 @@ class Writer:
 
     def _run(self) -> None:
         closing = False
+        pace = CommitPace()
         while not closing:
-            group, closing = self._take()
+            group, closing = self._take(pace)
+            pace.began(time.monotonic_ns(), changes=len(group))
             if group:
                 _resolve_all(group, self._commit([change for change, _ in group]))
                 self._checkpointer.committed(self._connection, [change for change, _ in group])
 
-    def _take(self) -> tuple[list[Waiter], bool]:
-        """What waits now, at least one thing; and whether the store is closing."""
+    def _take(self, pace: CommitPace) -> tuple[list[Waiter], bool]:
+        """What waits once the pace allows a transaction, and whether the store is closing. The
+        group is empty only when it is."""
         group: list[Waiter] = []
         waiter = self._waiting.get()
+        if waiter is not None and self._waiting.qsize() < COMMIT_GROUP_MAX:
+            rest_ns = pace.rest_ns(time.monotonic_ns())
+            if rest_ns > 0:
+                time.sleep(rest_ns / 1e9)
         while waiter is not None:
             group.append(waiter)
             if len(group) == COMMIT_GROUP_MAX:

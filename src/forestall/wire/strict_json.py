@@ -1,12 +1,14 @@
 """Bytes → JSON value, refusing what two readers could read differently. No field is known here.
 
 Beyond RFC 8259 it refuses duplicate keys, NaN, integers beyond ±(2^53-1), numbers too large for a
-double, NUL and lone surrogates in any text, and nesting past a bound.
+double, NUL and lone surrogates in any text, and nesting past a bound. There are two readers: a slow
+one that says what is wrong (`decode_json`), and a quick one (`QuickDecoder`) that takes only what
+the slow one provably takes, as the same value, and leaves every other text to it (ADR 0021).
 """
 
 import json
 import re
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -127,3 +129,78 @@ def _require_text(text: str) -> None:
             text.encode()
         except UnicodeEncodeError as cause:
             raise MalformedJsonError("invalid json: a text holds half a surrogate pair") from cause
+
+
+_AS_ZEROS = bytes(ord("0") if byte in b"0123456789" else byte for byte in range(256))
+_LONG_NUMBER = b"0" * 16  # 2^53-1 has 16 digits: fewer are within the bound
+QUICK_BYTES_MAX = 8_192  # measured: encoding a long text again takes longer than reading it slowly
+_PLAIN_TYPES = (
+    msgspec.inspect.AnyType,
+    msgspec.inspect.BoolType,
+    msgspec.inspect.IntType,
+    msgspec.inspect.NoneType,
+    msgspec.inspect.StrType,
+)
+
+
+class QuickDecoder(Generic[_Kind]):
+    """Bytes → one kind of Struct in one pass, for texts that `decode_json` surely takes.
+
+    msgspec reads the text; what msgspec lets pass and we do not is found without reading it again:
+
+    - A duplicate key, an unknown field or a null is *dropped*: the value says less than the text.
+      Encoded again without its defaults, it then has fewer colons than the text. Every member of
+      an object has a colon of its own, a text keeps its colons, nothing adds one; so the counts are
+      equal only if nothing was dropped.
+    - NUL, half a surrogate pair and a colon in disguise need the escape `\\u`.
+    - An integer beyond the bound has 16 digits in a row.
+    - Nesting past the bound has more brackets than the bound.
+
+    Where any of these may be so, and wherever msgspec refuses, the slow reader has the word.
+    """
+
+    __slots__ = ("_decode", "_encode")
+
+    def __init__(self, kind: type[_Kind]) -> None:
+        _require_countable(msgspec.inspect.type_info(kind))
+        self._decode = msgspec.json.Decoder(kind).decode
+        self._encode = msgspec.json.Encoder().encode
+
+    def decode(self, body: bytes) -> _Kind | None:
+        """The body as a Struct, or None where the slow reader must say what it is."""
+        if (
+            len(body) > QUICK_BYTES_MAX
+            or b"\\u" in body
+            or body.count(b"[") + body.count(b"{") > JSON_DEPTH_MAX
+            or _LONG_NUMBER in body.translate(_AS_ZEROS)
+        ):
+            return None
+        try:
+            value = self._decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return None
+        return value if self._encode(value).count(b":") == body.count(b":") else None
+
+
+def _require_countable(kind: msgspec.inspect.Type) -> None:
+    """Raises TypeError for a kind whose values, encoded, do not tell what was dropped."""
+    inspect = msgspec.inspect
+    if isinstance(kind, inspect.StructType):
+        config = kind.cls.__struct_config__
+        if not config.omit_defaults or config.tag is not None or config.array_like:
+            raise TypeError(f"{kind.cls.__name__} must omit its defaults, without a tag")
+        for field in kind.fields:
+            if field.default_factory is not msgspec.NODEFAULT:
+                raise TypeError(f"{kind.cls.__name__}.{field.name} makes its default anew")
+            _require_countable(field.type)
+    elif isinstance(kind, inspect.UnionType):
+        for member in kind.types:
+            _require_countable(member)
+    elif isinstance(kind, inspect.ListType):
+        _require_countable(kind.item_type)
+    elif isinstance(kind, inspect.DictType):
+        if not isinstance(kind.key_type, inspect.StrType):
+            raise TypeError("the keys of an object are texts")
+        _require_countable(kind.value_type)
+    elif not isinstance(kind, _PLAIN_TYPES):
+        raise TypeError(f"a {type(kind).__name__} may be encoded otherwise than it was read")

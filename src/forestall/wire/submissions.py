@@ -25,7 +25,7 @@ from forestall.limits import (
     TOPIC_CHARS_MAX,
 )
 from forestall.policy.request import ToolCall
-from forestall.wire.strict_json import decode_json, readable
+from forestall.wire.strict_json import QuickDecoder, decode_json, readable
 
 DEFAULT_TOPIC = "job.default"
 _TOPIC = re.compile(r"job(\.[A-Za-z0-9_-]+)+")
@@ -49,7 +49,7 @@ class TenantAccessError(ForbiddenError):
     code, http_status = "tenant_access_denied", 403
 
 
-class Meta(msgspec.Struct, frozen=True):
+class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
     """The `meta` block of the wire contract."""
 
     tenant_id: str | None = None
@@ -63,7 +63,7 @@ class Meta(msgspec.Struct, frozen=True):
     labels: dict[str, str | None] | None = None
 
 
-class BudgetBody(msgspec.Struct, frozen=True):
+class BudgetBody(msgspec.Struct, frozen=True, omit_defaults=True):
     """The `budget` block of a policy check."""
 
     max_input_tokens: int | None = None
@@ -72,7 +72,7 @@ class BudgetBody(msgspec.Struct, frozen=True):
     deadline_ms: int | None = None
 
 
-class ActionBody(msgspec.Struct, frozen=True):
+class ActionBody(msgspec.Struct, frozen=True, omit_defaults=True):
     """The `action` block of a policy check: a tool call, as far as rules may look at it."""
 
     server: str | None = None
@@ -82,7 +82,7 @@ class ActionBody(msgspec.Struct, frozen=True):
     args: Any = None
 
 
-class SubmissionBody(msgspec.Struct, frozen=True):
+class SubmissionBody(msgspec.Struct, frozen=True, omit_defaults=True):
     """Every field of POST /jobs and of the policy checks that means something to us."""
 
     topic: str | None = None
@@ -132,7 +132,19 @@ def decode_check(body: bytes, *, tenant: str) -> tuple[Submission, str]:
     return submission, _text(asked.job_id, "job_id")
 
 
+_READER = QuickDecoder(SubmissionBody)
+_NO_META = Meta()
+_NO_CALL = ActionBody()
+_NO_BUDGET_BODY = BudgetBody()
+_NO_TOOL_CALL = ToolCall()
+
+
 def _decode(body: bytes) -> SubmissionBody:
+    asked = _READER.decode(body)
+    return _decode_slowly(body) if asked is None else asked
+
+
+def _decode_slowly(body: bytes) -> SubmissionBody:
     value = decode_json(body)
     if not isinstance(value, dict):
         raise InvalidRequestError("the body must be a JSON object")
@@ -143,7 +155,7 @@ def _decode(body: bytes) -> SubmissionBody:
 
 
 def _submission(asked: SubmissionBody, *, topic: str, tenant: str, key: str) -> Submission:
-    meta = asked.meta or Meta()
+    meta = asked.meta or _NO_META
     _require_tenant(tenant, (asked.tenant, asked.tenant_id, asked.org_id, meta.tenant_id))
     prompt = asked.prompt or ""
     if len(prompt) > PROMPT_CHARS_MAX:
@@ -157,7 +169,7 @@ def _submission(asked: SubmissionBody, *, topic: str, tenant: str, key: str) -> 
         )
     actor_id = _one(asked.actor_id, meta.actor_id, "actor_id")
     body_key = _one(asked.idempotency_key, meta.idempotency_key, "idempotency_key")
-    call = asked.action or ActionBody()
+    call = asked.action or _NO_CALL
     if asked.args is not None and call.args is not None and asked.args != call.args:
         raise InvalidRequestError("`args` and `action.args` differ; send one of them")
     args = asked.args if asked.args is not None else call.args
@@ -167,12 +179,7 @@ def _submission(asked: SubmissionBody, *, topic: str, tenant: str, key: str) -> 
         prompt=prompt,
         context=asked.context,
         args=args,
-        mcp=ToolCall(
-            server=_text(call.server, "action.server"),
-            tool=_text(call.tool, "action.tool"),
-            resource=_text(call.target_resource, "action.target_resource"),
-            action=_text(call.verb, "action.verb"),
-        ),
+        mcp=_tool_call(call),
         capability=_text(_one(asked.capability, meta.capability, "capability"), "capability"),
         pack_id=_text(_one(asked.pack_id, meta.pack_id, "pack_id"), "pack_id"),
         actor_id=_text(actor_id or asked.principal_id, "actor_id"),
@@ -189,14 +196,26 @@ def _submission(asked: SubmissionBody, *, topic: str, tenant: str, key: str) -> 
     )
 
 
+def _tool_call(call: ActionBody) -> ToolCall:
+    if call is _NO_CALL:
+        return _NO_TOOL_CALL
+    return ToolCall(
+        server=_text(call.server, "action.server"),
+        tool=_text(call.tool, "action.tool"),
+        resource=_text(call.target_resource, "action.target_resource"),
+        action=_text(call.verb, "action.verb"),
+    )
+
+
 def _payload(prompt: str, context: Any, args: Any) -> bytes:
     payload = {"prompt": prompt, "context": context}
     return _PAYLOAD_ENCODER.encode(payload if args is None else {**payload, "args": args})
 
 
 def _require_tenant(tenant: str, named: Iterable[str | None]) -> None:
-    if any(name and name != tenant for name in named):
-        raise TenantAccessError(TENANT_ACCESS_DENIED)
+    for name in named:
+        if name and name != tenant:
+            raise TenantAccessError(TENANT_ACCESS_DENIED)
 
 
 def _topic(topic: str) -> str:
@@ -225,7 +244,10 @@ def _text(text: str | None, field: str) -> str:
 
 def _texts(lists: Iterable[list[str] | None], field: str) -> tuple[str, ...]:
     """The distinct texts of several lists, in the order in which they first come."""
-    texts = dict.fromkeys(text for items in lists for text in items or ())
+    texts: dict[str, None] = {}
+    for items in lists:
+        if items:
+            texts.update(dict.fromkeys(items))
     if len(texts) > TAGS_MAX:
         raise InvalidRequestError(f"`{field}` has more than {TAGS_MAX} entries")
     for text in texts:
@@ -235,12 +257,10 @@ def _texts(lists: Iterable[list[str] | None], field: str) -> tuple[str, ...]:
 
 def _labels(sources: Iterable[Mapping[str, str | None] | None]) -> dict[str, str]:
     """Labels of all places, later ones over earlier ones; a null value is an absent label."""
-    labels = {
-        key: value
-        for source in sources
-        for key, value in (source or {}).items()
-        if value is not None
-    }
+    labels: dict[str, str] = {}
+    for source in sources:
+        if source:
+            labels.update((key, value) for key, value in source.items() if value is not None)
     if len(labels) > LABELS_MAX:
         raise InvalidRequestError(f"`labels` has more than {LABELS_MAX} entries")
     for key, value in labels.items():
@@ -273,12 +293,19 @@ def _priority(word: str | None) -> Priority:
 
 
 def _budget(asked: SubmissionBody) -> Budget:
-    nested = asked.budget or BudgetBody()
-    values = {
-        name: _count(getattr(asked, name), getattr(nested, name), name)
-        for name in ("max_input_tokens", "max_output_tokens", "max_total_tokens", "deadline_ms")
-    }
-    return Budget(**values)
+    nested = asked.budget or _NO_BUDGET_BODY
+    return Budget(
+        max_input_tokens=_count(
+            asked.max_input_tokens, nested.max_input_tokens, "max_input_tokens"
+        ),
+        max_output_tokens=_count(
+            asked.max_output_tokens, nested.max_output_tokens, "max_output_tokens"
+        ),
+        max_total_tokens=_count(
+            asked.max_total_tokens, nested.max_total_tokens, "max_total_tokens"
+        ),
+        deadline_ms=_count(asked.deadline_ms, nested.deadline_ms, "deadline_ms"),
+    )
 
 
 def _count(first: int | None, second: int | None, field: str) -> int | None:

@@ -105,6 +105,43 @@ def test_bad_keys_from_one_address_get_429_and_good_ones_still_work() -> None:
     door.runner.close()
 
 
+def test_all_addresses_of_one_ipv6_network_are_one_address() -> None:
+    """A client that has 2^64 addresses must not have 2^64 limits."""
+    door = Door()
+    statuses = [
+        door.ask("GET", JOBS, key="fk_bad", client=(f"2001:db8:0:7:{n:x}::{n:x}", n)).status
+        for n in range(AUTH_FAILURES_BURST + 50)
+    ]
+    assert statuses[0] == 401
+    assert statuses[-1] == 429
+    assert door.ask("GET", JOBS, key="fk_bad", client=("2001:db8:0:8::1", 1)).status == 401
+    door.runner.close()
+
+
+def test_an_ipv4_address_is_the_same_one_behind_an_ipv6_socket() -> None:
+    door = Door()
+    clients = [("192.0.2.7", 1), ("::ffff:192.0.2.7", 1)]
+    statuses = [
+        door.ask("GET", JOBS, key="fk_bad", client=clients[n % 2]).status
+        for n in range(AUTH_FAILURES_BURST + 50)
+    ]
+    assert statuses[-2:] == [429, 429]
+    assert door.ask("GET", JOBS, key="fk_bad", client=("::ffff:192.0.2.8", 1)).status == 401
+    door.runner.close()
+
+
+def test_bad_keys_from_nowhere_are_counted_too() -> None:
+    """A socket that has no address any more must not be a way around the limit."""
+    door = Door()
+    statuses = [
+        door.ask("GET", JOBS, key="fk_bad", client=None).status
+        for _ in range(AUTH_FAILURES_BURST + 50)
+    ]
+    assert statuses[0] == 401
+    assert statuses[-1] == 429
+    door.runner.close()
+
+
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "1e3", "1000001", "none", "99" * 3000, "٣"])
 @pytest.mark.parametrize("name", ["rate_limit", "tenant_rate_limit"])
 def test_a_limit_that_is_no_limit_stops_the_start(name: str, text: str, tmp_path: Path) -> None:
