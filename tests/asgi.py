@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from forestall.audit.chain import Link
+from forestall.audit.chain import ChainLink
 from forestall.control.follow_log import load_entries
 from forestall.control.keys import create_key
 from forestall.control.plane import Plane
@@ -21,7 +21,7 @@ from forestall.control.publish import publish
 from forestall.identity.credentials import NewKey, WorkerGrant
 from forestall.identity.roles import Role
 from forestall.ports.change import Change, Receipt
-from forestall.ports.entries import Kind
+from forestall.ports.entries import EntryKind
 from forestall.ports.store import Store, StoreUnavailableError
 from forestall.projections.registry import Registry
 from forestall.projections.webhooks import Webhooks
@@ -234,7 +234,7 @@ class Door:
         """POST /api/v1/policy/explain."""
         return self.ask("POST", "/api/v1/policy/explain", body, **more)
 
-    def links(self) -> Sequence[Link]:
+    def links(self) -> Sequence[ChainLink]:
         """The whole log."""
         return self.run(self.store.links(start=0, limit=1_000_000))
 
@@ -245,7 +245,7 @@ class Door:
     def trace(self) -> tuple[int, int, int]:
         """How many jobs, log records and keys there are: what "nothing stored" compares."""
         jobs = self.run(self.store.job_count())
-        return jobs, len(self.links()), len(self.run(self.store.entries(Kind.KEY)))
+        return jobs, len(self.links()), len(self.run(self.store.entries(EntryKind.KEY)))
 
     def reload(self) -> None:
         """Forget what is known of entries, and load them from the store as a start does."""

@@ -4,18 +4,18 @@ from collections.abc import Iterable
 
 import msgspec
 
-from forestall.audit.chain import Link
+from forestall.audit.chain import ChainLink
 from forestall.audit.kinds import KINDS
 from forestall.audit.record import Record
 
 MADE_UP = "test"  # the actor of a record that a test put into the log itself
 
 
-def require_described(log: Iterable[Record | Link]) -> None:
+def require_described(log: Iterable[Record | ChainLink]) -> None:
     """Every kind, and every field of its data, stands in forestall/audit/kinds.py."""
     for entry in log:
         record = entry
-        if isinstance(record, Link):
+        if isinstance(record, ChainLink):
             record = msgspec.json.decode(record.record, type=Record)
         if record.actor == MADE_UP:
             continue

@@ -14,7 +14,7 @@ from forestall.ports.change import (
     PutOutput,
     Receipt,
 )
-from forestall.ports.entries import EntryName, Kind, RegistryEntry
+from forestall.ports.entries import EntryKind, EntryName, RegistryEntry
 from forestall.ports.store import Store
 from tests.contract.test_store import BACKENDS, Drive, a_record, outcomes
 
@@ -31,7 +31,7 @@ def an_output(job_id: str = "j", *, at_us: int = 1, tenant: str = "acme") -> Out
 def an_original(job_id: str = "j", *, at_us: int = 1, tenant: str = "acme") -> RegistryEntry:
     return RegistryEntry(
         tenant=tenant,
-        kind=Kind.ORIGINAL,
+        kind=EntryKind.ORIGINAL,
         name=job_id,
         revision=1,
         updated_at_us=at_us,
@@ -74,7 +74,7 @@ def test_a_dropped_original_is_gone_and_the_findings_stay(drive: Drive) -> None:
         drop = Change(records=(a_record("probe"),), puts=(DropEntry(an_original()),))
         found = await outcomes(store, [drop, drop])
         assert [isinstance(one, Receipt) for one in found] == [True, False]
-        assert await store.entry("acme", Kind.ORIGINAL, "j") is None
+        assert await store.entry("acme", EntryKind.ORIGINAL, "j") is None
         assert await store.output("acme", "j") == an_output()
 
     drive(scenario)
@@ -85,12 +85,12 @@ def test_a_change_may_need_an_original(drive: Drive) -> None:
 
     async def scenario(store: Store) -> None:
         await seal(store, an_original(), an_original(tenant="Acme"))
-        kept = EntryUnchanged("acme", Kind.ORIGINAL, "j", 1)
+        kept = EntryUnchanged("acme", EntryKind.ORIGINAL, "j", 1)
         needs = Change(records=(a_record("needs"),), expect=(kept,))
         drops = Change(records=(a_record("drops"),), puts=(DropEntry(an_original()),))
         found = await outcomes(store, [needs, drops, needs])
         assert [isinstance(one, Receipt) for one in found] == [True, True, False]
-        others = EntryUnchanged("Acme", Kind.ORIGINAL, "j", 1)
+        others = EntryUnchanged("Acme", EntryKind.ORIGINAL, "j", 1)
         other = Change(records=(a_record("other"),), expect=(others,))
         assert isinstance((await outcomes(store, [other]))[0], Receipt)
 
@@ -107,10 +107,10 @@ def test_entries_of_a_kind_are_listed_by_age(drive: Drive) -> None:
             an_original("a", at_us=1),
             an_original("b", at_us=2, tenant="b"),
         )
-        await seal(store, structs.replace(an_original("z", at_us=1), kind=Kind.TOPIC))
+        await seal(store, structs.replace(an_original("z", at_us=1), kind=EntryKind.TOPIC))
         names = [EntryName("acme", "a", 1, 1), EntryName("b", "b", 1, 2)]
-        assert list(await store.entries_before(Kind.ORIGINAL, 3, limit=10)) == names
-        assert list(await store.entries_before(Kind.ORIGINAL, 3, limit=1)) == names[:1]
-        assert list(await store.entries_before(Kind.ORIGINAL, 1, limit=10)) == []
+        assert list(await store.entries_before(EntryKind.ORIGINAL, 3, limit=10)) == names
+        assert list(await store.entries_before(EntryKind.ORIGINAL, 3, limit=1)) == names[:1]
+        assert list(await store.entries_before(EntryKind.ORIGINAL, 1, limit=10)) == []
 
     drive(scenario)

@@ -17,7 +17,7 @@ from forestall.ports.change import (
     PutEntry,
     Receipt,
 )
-from forestall.ports.entries import Kind, RegistryEntry
+from forestall.ports.entries import EntryKind, RegistryEntry
 from forestall.ports.store import PreconditionFailedError, Store
 from tests.contract.test_store import BACKENDS, Drive, a_record, outcomes, the_log
 
@@ -57,14 +57,14 @@ def test_a_registry_entry_can_be_read_replaced_and_removed(drive: Drive) -> None
         pool = an_entry("job.a", kind="pool")
         for entry in (first, second, other, pool):
             await store.commit(a_declaration(PutEntry(entry)))
-        assert list(await store.entries(Kind.TOPIC)) == [other, second, first]
-        assert list(await store.entries(Kind.POOL)) == [pool]
-        assert not await store.entries(Kind.SCHEMA)
+        assert list(await store.entries(EntryKind.TOPIC)) == [other, second, first]
+        assert list(await store.entries(EntryKind.POOL)) == [pool]
+        assert not await store.entries(EntryKind.SCHEMA)
         replaced = an_entry("job.b", revision=2, body=b"2")
         await store.commit(a_declaration(PutEntry(replaced)))
         await store.commit(a_declaration(DropEntry(second)))
-        assert list(await store.entries(Kind.TOPIC)) == [other, replaced]
-        assert list(await store.entries(Kind.POOL)) == [pool]
+        assert list(await store.entries(EntryKind.TOPIC)) == [other, replaced]
+        assert list(await store.entries(EntryKind.POOL)) == [pool]
 
     drive(scenario)
 
@@ -83,7 +83,7 @@ def test_an_entry_that_moved_on_is_not_overwritten(drive: Drive, revision: int) 
         assert caught.value.failed == EntryUnchanged("acme", "topic", "job.a", revision - 1)
         with pytest.raises(PreconditionFailedError):
             await store.commit(a_declaration(DropEntry(an_entry(revision=2))))
-        assert list(await store.entries(Kind.TOPIC)) == [entry]
+        assert list(await store.entries(EntryKind.TOPIC)) == [entry]
         assert await the_log(store) == before
 
     drive(scenario)
@@ -97,11 +97,11 @@ def test_of_two_edits_at_once_one_wins(drive: Drive) -> None:
         edits = [an_entry(revision=2, body=body) for body in (b"1", b"2")]
         answers = await outcomes(store, [a_declaration(PutEntry(edit)) for edit in edits])
         assert [type(answer) for answer in answers] == [Receipt, PreconditionFailedError]
-        assert list(await store.entries(Kind.TOPIC)) == [edits[0]]
+        assert list(await store.entries(EntryKind.TOPIC)) == [edits[0]]
         ends = await outcomes(store, [a_declaration(DropEntry(edits[0]))] * 2)
         assert [type(end) for end in ends] == [Receipt, PreconditionFailedError]
         await store.commit(a_declaration(PutEntry(an_entry())))
-        assert list(await store.entries(Kind.TOPIC)) == [an_entry()], "a name begins anew at 1"
+        assert list(await store.entries(EntryKind.TOPIC)) == [an_entry()], "a name begins anew at 1"
 
     drive(scenario)
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from forestall.audit.chain import Link, verify_links
+from forestall.audit.chain import ChainLink, verify_links
 from forestall.audit.record import Record, Value
 from forestall.errors import InvalidRequestError
 from forestall.jobs.job import Budget, DecisionRecord, Job, JobState, Priority, Stage
@@ -36,7 +36,7 @@ from forestall.ports.change import (
     PutJob,
     Receipt,
 )
-from forestall.ports.entries import Kind, RegistryEntry
+from forestall.ports.entries import EntryKind, RegistryEntry
 from forestall.ports.store import (
     JobCursor,
     JobFilter,
@@ -133,7 +133,7 @@ def an_entry(
     name: str = "key-1",
     *,
     tenant: str = "acme",
-    kind: str = Kind.KEY,
+    kind: str = EntryKind.KEY,
     revision: int = 1,
     at_us: int = 1,
     body: bytes = b"{}",
@@ -148,10 +148,10 @@ def an_entry_change(*puts: Put, expect: Sequence[Precondition] = ()) -> Change:
 
 
 def unchanged(name: str = "key-1", *, tenant: str = "acme", revision: int = 1) -> EntryUnchanged:
-    return EntryUnchanged(tenant, Kind.KEY, name, revision)
+    return EntryUnchanged(tenant, EntryKind.KEY, name, revision)
 
 
-async def the_log(store: Store) -> list[Link]:
+async def the_log(store: Store) -> list[ChainLink]:
     return list(await store.links(start=0, limit=100_000))
 
 
@@ -193,9 +193,9 @@ def test_nothing_is_there_before_it_is_committed(drive: Drive) -> None:
         assert await store.idempotency("acme", "k") is None
         assert not await store.decisions("acme", "j", limit=10)
         assert not await store.jobs(JobFilter(tenant="acme"), limit=10)
-        assert await store.entry("acme", Kind.KEY, "key-1") is None
-        assert not await store.entries(Kind.KEY)
-        assert not await store.latest_entries("acme", Kind.KEY, limit=10)
+        assert await store.entry("acme", EntryKind.KEY, "key-1") is None
+        assert not await store.entries(EntryKind.KEY)
+        assert not await store.latest_entries("acme", EntryKind.KEY, limit=10)
         assert not await the_log(store)
 
     drive(scenario)
@@ -247,7 +247,7 @@ def test_each_precondition_holds_and_fails(drive: Drive) -> None:
         assert await _holds(store, unchanged())
         assert not await _holds(store, unchanged(revision=0))
         assert not await _holds(store, unchanged(tenant="Acme"))
-        assert not await _holds(store, EntryUnchanged("acme", Kind.TOPIC, "key-1", 1))
+        assert not await _holds(store, EntryUnchanged("acme", EntryKind.TOPIC, "key-1", 1))
 
         await store.commit(an_entry_change(PutEntry(an_entry(revision=2))))
         assert not await _holds(store, unchanged())
@@ -337,7 +337,7 @@ def test_of_many_entries_of_one_name_exactly_one_is_made(drive: Drive) -> None:
         found = await outcomes(store, [*made, removed, removed, made[7], made[8]])
         assert [isinstance(one, Receipt) for one in found[:20]] == [True] + [False] * 19
         assert [isinstance(one, Receipt) for one in found[20:]] == [True, False, True, False]
-        assert [entry.body for entry in await store.entries(Kind.KEY)] == [b"7"]
+        assert [entry.body for entry in await store.entries(EntryKind.KEY)] == [b"7"]
 
     drive(scenario)
 
@@ -394,7 +394,7 @@ def test_text_that_is_no_unicode_is_refused_and_never_found(drive: Drive) -> Non
         assert not await store.decisions(bad, "j", limit=10)
         assert await _holds(store, unchanged(bad, revision=0))
         assert not await _holds(store, unchanged(tenant=bad))
-        assert await store.entry("acme", Kind.KEY, bad) is None
+        assert await store.entry("acme", EntryKind.KEY, bad) is None
 
     drive(scenario)
 
@@ -549,9 +549,9 @@ def test_names_of_entries_are_compared_byte_by_byte(drive: Drive) -> None:
         for name in NAMES:
             assert await _holds(store, unchanged(name, tenant=name))
             assert await _holds(store, unchanged(name + " ", tenant=name, revision=0))
-            found = await store.entry(name, Kind.KEY, name)
+            found = await store.entry(name, EntryKind.KEY, name)
             assert found is not None
-            assert found.key == (name, Kind.KEY, name)
+            assert found.key == (name, EntryKind.KEY, name)
 
     drive(scenario)
 
@@ -662,11 +662,11 @@ def test_the_latest_entries_come_by_name(drive: Drive) -> None:
     """The greatest name first, of one tenant and one kind, bounded."""
 
     async def scenario(store: Store) -> None:
-        entries = [an_entry(name, kind=Kind.ACTIVATION) for name in ("01", "02", "10")]
-        others = [an_entry("99"), an_entry("99", kind=Kind.ACTIVATION, tenant="Acme")]
+        entries = [an_entry(name, kind=EntryKind.ACTIVATION) for name in ("01", "02", "10")]
+        others = [an_entry("99"), an_entry("99", kind=EntryKind.ACTIVATION, tenant="Acme")]
         for entry in (*entries, *others):
             await store.commit(an_entry_change(PutEntry(entry)))
-        kind = Kind.ACTIVATION
+        kind = EntryKind.ACTIVATION
         assert list(await store.latest_entries("acme", kind, limit=10)) == entries[::-1]
         assert list(await store.latest_entries("acme", kind, limit=1)) == entries[:1:-1]
         assert not await store.latest_entries("acme", kind, limit=0)
@@ -819,7 +819,7 @@ def test_a_cancelled_waiter_breaks_nothing(drive: Drive) -> None:
 _tenants = st.sampled_from(["acme", "Acme"])
 _names = st.sampled_from(["a", "A", "b"])
 _instants = st.integers(1, 4)
-_kinds = st.sampled_from([Kind.KEY, Kind.ORIGINAL])
+_kinds = st.sampled_from([EntryKind.KEY, EntryKind.ORIGINAL])
 _expect = st.one_of(
     st.builds(JobAbsent, _tenants, _names),
     st.builds(IdempotencyKeyAbsent, _tenants, _names),
@@ -864,7 +864,7 @@ _changes = st.builds(
 async def _observed(store: Store) -> list[Any]:
     """All that can be seen of a store whose names are those above."""
     seen: list[Any] = [await the_log(store)]
-    for kind in (Kind.KEY, Kind.ORIGINAL):
+    for kind in (EntryKind.KEY, EntryKind.ORIGINAL):
         seen.append(await store.entries(kind))
         seen.append(await store.entries_before(kind, 3, limit=9))
     for tenant in ("acme", "Acme"):
@@ -872,12 +872,12 @@ async def _observed(store: Store) -> list[Any]:
             seen.append(await store.job(tenant, name))
             seen.append(await store.decisions(tenant, name, limit=9))
             seen.append(await store.idempotency(tenant, name))
-            seen.append(await store.entry(tenant, Kind.KEY, name))
+            seen.append(await store.entry(tenant, EntryKind.KEY, name))
             for state in (None, JobState.DENIED):
                 for topic, trace_id in ((name, ""), ("", name), ("a", name)):
                     wanted = JobFilter(tenant=tenant, state=state, topic=topic, trace_id=trace_id)
                     seen.append(await _pages(store, wanted, 2))
-        seen.append(await store.latest_entries(tenant, Kind.KEY, limit=2))
+        seen.append(await store.latest_entries(tenant, EntryKind.KEY, limit=2))
         after = JobFilter(tenant=tenant, updated_after_us=1, updated_before_us=4)
         seen.append(await _pages(store, after, 1))
     return seen

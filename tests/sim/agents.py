@@ -9,7 +9,7 @@ from forestall.control.cancel import cancel
 from forestall.control.dead_letters import dismiss, retry
 from forestall.control.keys import authenticate, create_key, revoke_key
 from forestall.control.remediate import remediate
-from forestall.control.submit import Submitted, submit
+from forestall.control.submit import SubmitResult, submit
 from forestall.control.worker_credentials import issue_worker, revoke_worker
 from forestall.errors import ForestallError, UnavailableError
 from forestall.identity.credentials import NewKey, WorkerGrant
@@ -56,7 +56,7 @@ class Agent:
         key = f"{self.name}-{self.submits}" if random.random() < 0.8 else ""
         submission = _submission(random, key, self.submits)
 
-        async def send(process: Process, client: Client) -> Submitted:
+        async def send(process: Process, client: Client) -> SubmitResult:
             return await submit(process.plane, authenticate(process.plane, self.key), submission)
 
         # Without a key a repetition would be another job, and the agent knows that.
@@ -74,7 +74,7 @@ class Agent:
                 continue
             return
 
-    def _knows(self, key: str, told: Submitted) -> None:
+    def _knows(self, key: str, told: SubmitResult) -> None:
         self.world.checks.answered_submit(self.tenant, key, told.job)
         if told.job.id not in self.mine:
             self.mine.append(told.job.id)
@@ -94,23 +94,23 @@ class Agent:
     async def _retry(self, *, force: bool = False) -> None:
         job_id = self._any(dead=True)
 
-        async def send(process: Process, client: Client) -> Submitted:
+        async def send(process: Process, client: Client) -> SubmitResult:
             who = authenticate(process.plane, self.key)
             return await retry(process.plane, who, job_id, force=force)
 
         answer = await self._ask(f"retry {job_id[-6:]}", send if job_id else None)
-        if isinstance(answer, Submitted):
+        if isinstance(answer, SubmitResult):
             self._knows("", answer)
 
     async def _remediate(self) -> None:
         job_id = self._any(state=JobState.DENIED)
 
-        async def send(process: Process, client: Client) -> Submitted:
+        async def send(process: Process, client: Client) -> SubmitResult:
             who = authenticate(process.plane, self.key)
             return await remediate(process.plane, who, job_id, "")
 
         answer = await self._ask(f"remediate {job_id[-6:]}", send if job_id else None)
-        if isinstance(answer, Submitted):
+        if isinstance(answer, SubmitResult):
             self._knows("", answer)
 
     async def _dismiss(self) -> None:

@@ -25,7 +25,7 @@ from forestall.limits import RETRIES_DEFAULT
 from forestall.policy import Decision, Effect, evaluate
 from forestall.policy.compile import Snapshot
 from forestall.ports.change import Change, MoveJob, PutEntry, PutJob, Receipt
-from forestall.ports.entries import Kind
+from forestall.ports.entries import EntryKind
 from forestall.projections.policy_in_force import digest_in
 from tests.recorded_kinds import require_described
 from tests.sim.policies import compiled
@@ -83,9 +83,9 @@ class Checks:
                 self._born(put)
             elif isinstance(put, MoveJob):
                 self._moved(put, change)
-            elif isinstance(put, PutEntry) and put.entry.kind == Kind.POLICY_IN_FORCE:
+            elif isinstance(put, PutEntry) and put.entry.kind == EntryKind.POLICY_IN_FORCE:
                 self.in_force = digest_in(put.entry)
-            elif isinstance(put, PutEntry) and put.entry.kind == Kind.KEY:
+            elif isinstance(put, PutEntry) and put.entry.kind == EntryKind.KEY:
                 self.keys[put.entry.name] = msgspec.json.decode(put.entry.body, type=ApiKey)
         self.results.kept(change)
 

@@ -11,7 +11,7 @@ from forestall.control.keys import authenticate
 from forestall.errors import ForestallError
 from forestall.identity.roles import Permission
 from forestall.server.api import ENDPOINTS
-from forestall.server.http import Call, OpenBody
+from forestall.server.http import Call, StreamingBody
 from tests.sim.world import Client, NoAnswerError, Process, World, short
 
 HANDLERS = {(endpoint.method, endpoint.path): endpoint.handler for endpoint in ENDPOINTS}
@@ -114,7 +114,7 @@ async def read_stream(world: World, process: Process, key: str) -> None:
     headers = {b"accept": b"text/event-stream"}
     call = Call(subject, (), {"from": "0"}, headers, b"", receive)
     answer = await HANDLERS["GET", _STREAM](process.plane, call)
-    assert isinstance(answer.body, OpenBody)
+    assert isinstance(answer.body, StreamingBody)
     following = asyncio.ensure_future(
         answer.body.run({"type": "http", "method": "GET"}, receive, send, ())
     )

@@ -8,7 +8,7 @@ from forestall.control.recover import recover
 from forestall.control.verify import verify_log
 from forestall.jobs.job import JobState
 from forestall.jobs.lifecycle import TERMINAL
-from forestall.ports.entries import Kind
+from forestall.ports.entries import EntryKind
 from forestall.ports.store import JobFilter
 from forestall.server.bootstrap import NoTelemetry
 from tests.sim.agents import Operator
@@ -158,12 +158,12 @@ async def nothing_shown(world: World, operators: Sequence[Operator]) -> None:
     store, results, process = world.disk.memory, world.checks.results, world.process
     assert process is not None
     past_us = world.clock.now_us() - round((RETENTION_S + 2 * PURGE_EVERY_S) * 1_000_000)
-    late = await store.entries_before(Kind.ORIGINAL, past_us, limit=1)
+    late = await store.entries_before(EntryKind.ORIGINAL, past_us, limit=1)
     if late:
         raise world.violate("13", f"the original of {short(late[0].name)} is past its time")
     for tenant, job_id in world.checks.jobs:
         result = await store.result(tenant, job_id)
-        sealed = await store.entry(tenant, Kind.ORIGINAL, job_id) is not None
+        sealed = await store.entry(tenant, EntryKind.ORIGINAL, job_id) is not None
         if sealed != ((tenant, job_id) in results.sealed):
             raise world.violate("13", f"the seal of {short(job_id)} is not as it was committed")
         results.search(result or b"", f"the result of {short(job_id)}")

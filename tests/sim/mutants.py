@@ -11,7 +11,7 @@ from unittest import mock
 import msgspec
 
 from forestall.control import complete, dispatch, expire, gate, moves, recover
-from forestall.control.gate import Gated
+from forestall.control.gate import GateResult
 from forestall.control.plane import Plane
 from forestall.jobs import transitions
 from forestall.jobs.job import Job
@@ -23,7 +23,7 @@ from forestall.policy.rules import Effect
 from forestall.ports.change import Change
 from forestall.projections import catch_up
 from forestall.projections.leases import Leases
-from forestall.projections.worker_sessions import Session
+from forestall.projections.worker_sessions import WorkerSession
 from tests.sim.mutants_of_results import MUTANTS_OF_RESULTS
 
 Patch = Any
@@ -32,12 +32,12 @@ Patch = Any
 def _gate_skipped() -> Patch:
     real = gate.decide
 
-    async def allows(plane: Plane, request: Request, **more: Any) -> Gated:
+    async def allows(plane: Plane, request: Request, **more: Any) -> GateResult:
         gated = await real(plane, request, **more)
         allowed = msgspec.structs.replace(
             gated.decision, decision=Effect.ALLOW, constraints=None, remediations=(), throttle=None
         )
-        return Gated(allowed, gated.passed)
+        return GateResult(allowed, gated.passed)
 
     return mock.patch.object(dispatch, "decide", allows)
 
@@ -67,7 +67,7 @@ def _lost_run_again() -> Patch:
 
 
 def _any_worker_serves() -> Patch:
-    return mock.patch.object(Session, "serves", return_value=True)
+    return mock.patch.object(WorkerSession, "serves", return_value=True)
 
 
 def _old_policy_kept() -> Patch:

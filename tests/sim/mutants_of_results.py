@@ -8,19 +8,19 @@ import msgspec
 
 from forestall.control import check_output, complete, dead_letters, quarantine
 from forestall.control import worker_protocol as work
-from forestall.control.check_output import Looked
+from forestall.control.check_output import ScanResult
 from forestall.control.moves import Move
 from forestall.control.plane import Plane
 from forestall.jobs.job import Job
 from forestall.jobs.lifecycle import Event
 from forestall.output import scan
-from forestall.policy.output_verdict import Ruling
+from forestall.policy.output_verdict import OutputRuling
 from forestall.policy.rules import Verdict
 from tests.sim import agents, world
 from tests.sim.results import drops_original
 
 Patch = Any
-_ALLOWED = Ruling(verdict=Verdict.ALLOW, code="default")
+_ALLOWED = OutputRuling(verdict=Verdict.ALLOW, code="default")
 
 
 def _verdict_skipped() -> Patch:
@@ -32,10 +32,10 @@ def _failed_scan_passes() -> Patch:
 
     async def passes(
         plane: Plane, snapshot: Any, request: Any, content: bytes, **more: Any
-    ) -> tuple[Looked, int]:
+    ) -> tuple[ScanResult, int]:
         looked, duration_us = await real(plane, snapshot, request, content, **more)
         if looked.ruling.code in ("scan_timeout", "scan_incomplete"):
-            looked = Looked(ruling=_ALLOWED, released=content)
+            looked = ScanResult(ruling=_ALLOWED, released=content)
         return looked, duration_us
 
     return mock.patch.object(check_output, "look", passes)

@@ -15,7 +15,7 @@ from forestall.jobs.job import Job, JobState
 from forestall.jobs.lifecycle import Event
 from forestall.policy.rules import Verdict
 from forestall.ports.change import Change, DropEntry, MoveJob, Put, PutEntry, PutJob, PutOutput
-from forestall.ports.entries import Kind
+from forestall.ports.entries import EntryKind
 from tests.sim.canaries import Canaries, Canary
 from tests.sim.said import Text
 from tests.sim.scanning import SCANS
@@ -119,7 +119,7 @@ class Results:
     def kept(self, change: Change) -> None:
         """A change is in the store; what of it can be read must hold no canary."""
         for put in change.puts:
-            if isinstance(put, PutEntry) and put.entry.kind == Kind.ORIGINAL:
+            if isinstance(put, PutEntry) and put.entry.kind == EntryKind.ORIGINAL:
                 self.sealed[put.entry.tenant, put.entry.name] = put.entry.updated_at_us
             elif isinstance(put, DropEntry) and drops_original(put):
                 name = (put.entry.tenant, put.entry.name)
@@ -165,7 +165,7 @@ class Results:
 
 def drops_original(put: Put) -> bool:
     """Whether a put removes the sealed original of a result."""
-    return isinstance(put, DropEntry) and put.entry.kind == Kind.ORIGINAL
+    return isinstance(put, DropEntry) and put.entry.kind == EntryKind.ORIGINAL
 
 
 def readable(change: Change) -> Iterator[tuple[str, bytes]]:

@@ -11,10 +11,10 @@ from typing import TypeVar
 
 import msgspec
 
-from forestall.audit.chain import Link
+from forestall.audit.chain import ChainLink
 from forestall.jobs.job import DecisionRecord, Job
 from forestall.ports.change import Change, IdempotencyEntry, OutputEntry, Receipt
-from forestall.ports.entries import EntryName, Kind, RegistryEntry
+from forestall.ports.entries import EntryKind, EntryName, RegistryEntry
 from forestall.ports.store import (
     JobCursor,
     JobFilter,
@@ -132,21 +132,23 @@ class Connection:
         """See `Store.output`."""
         return await self._read(lambda: self._disk.memory.output(tenant, job_id))
 
-    async def entry(self, tenant: str, kind: Kind, name: str) -> RegistryEntry | None:
+    async def entry(self, tenant: str, kind: EntryKind, name: str) -> RegistryEntry | None:
         """See `Store.entry`."""
         return await self._read(lambda: self._disk.memory.entry(tenant, kind, name))
 
     async def latest_entries(
-        self, tenant: str, kind: Kind, *, limit: int
+        self, tenant: str, kind: EntryKind, *, limit: int
     ) -> Sequence[RegistryEntry]:
         """See `Store.latest_entries`."""
         return await self._read(lambda: self._disk.memory.latest_entries(tenant, kind, limit=limit))
 
-    async def entries_before(self, kind: Kind, at_us: int, *, limit: int) -> Sequence[EntryName]:
+    async def entries_before(
+        self, kind: EntryKind, at_us: int, *, limit: int
+    ) -> Sequence[EntryName]:
         """See `Store.entries_before`."""
         return await self._read(lambda: self._disk.memory.entries_before(kind, at_us, limit=limit))
 
-    async def entries(self, kind: Kind) -> Sequence[RegistryEntry]:
+    async def entries(self, kind: EntryKind) -> Sequence[RegistryEntry]:
         """See `Store.entries`."""
         return await self._read(lambda: self._disk.memory.entries(kind))
 
@@ -164,7 +166,7 @@ class Connection:
 
     async def links(
         self, *, start: int, limit: int, tenant: str = "", job_id: str = ""
-    ) -> Sequence[Link]:
+    ) -> Sequence[ChainLink]:
         """See `Store.links`."""
         return await self._read(
             lambda: self._disk.memory.links(start=start, limit=limit, tenant=tenant, job_id=job_id)

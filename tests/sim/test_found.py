@@ -14,7 +14,7 @@ from forestall.control.purge import purge
 from forestall.identity.roles import Role
 from forestall.limits import ERROR_CHARS_MAX, PROGRESS_CHARS_MAX, SEALED_DAYS
 from forestall.ports.change import Change, JobAbsent, MoveJob, Put, PutEntry, Receipt
-from forestall.ports.entries import Kind
+from forestall.ports.entries import EntryKind
 from forestall.ports.output import OutputMeans
 from forestall.ports.store import StoreUnavailableError
 from forestall.projections.leases import Leases
@@ -64,7 +64,7 @@ def test_without_the_offer_the_next_waits_for_ever() -> None:
 
 
 def _activates(put: Put) -> bool:
-    return isinstance(put, PutEntry) and put.entry.kind == Kind.POLICY_IN_FORCE
+    return isinstance(put, PutEntry) and put.entry.kind == EntryKind.POLICY_IN_FORCE
 
 
 class Overtaken(MemoryStore):

@@ -36,7 +36,7 @@ class Head(NamedTuple):
     link: bytes = GENESIS
 
 
-class Link(msgspec.Struct, frozen=True):
+class ChainLink(msgspec.Struct, frozen=True):
     """One position of the log as stored."""
 
     position: int
@@ -59,23 +59,23 @@ def leaf_of(record: bytes) -> Leaf:
     return Leaf(record, leaf_hash(record))
 
 
-def append(head: Head, leaves: Iterable[Leaf]) -> tuple[list[Link], Head]:
+def append(head: Head, leaves: Iterable[Leaf]) -> tuple[list[ChainLink], Head]:
     """Chain leaves to the end of the log: their links, and where the log ends then.
 
     Every store appends with this function, so that no two stores number or chain differently.
     """
-    links: list[Link] = []
+    links: list[ChainLink] = []
     position, link = head
     for leaf in leaves:
         link = next_link(link, position, leaf.hash)
-        links.append(Link(position, leaf.record, link))
+        links.append(ChainLink(position, leaf.record, link))
         position += 1
     return links, Head(position, link)
 
 
 def verify_links(
-    links: Iterable[Link], *, start: int = 0, previous: bytes = GENESIS
-) -> Link | None:
+    links: Iterable[ChainLink], *, start: int = 0, previous: bytes = GENESIS
+) -> ChainLink | None:
     """Walk the chain; the last link, or None when there is none.
 
     Raises ChainError at the first gap, reordering or changed record.

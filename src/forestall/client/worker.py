@@ -24,7 +24,7 @@ from forestall.client.worker_beats import Beats
 from forestall.client.worker_job import Failure, Job, Retryable, failed, failure_of, succeeded
 from forestall.client.worker_link import (
     BackOff,
-    Link,
+    PlaneConnection,
     WorkerRefusedError,
     job_path,
     passing,
@@ -34,7 +34,7 @@ from forestall.client.worker_run import Caller, Handler, Run
 from forestall.errors import ForestallError, InvalidRequestError
 from forestall.limits import LEASE_JOBS_MAX, NAME_CHARS_MAX, WORKER_PARALLEL_MAX
 
-__all__ = ["Failure", "Job", "Retryable", "Tally", "Worker", "WorkerRefusedError"]
+__all__ = ["Failure", "Job", "Retryable", "RunTally", "Worker", "WorkerRefusedError"]
 
 STOPPED = "worker_stopped"
 _LOG = logging.getLogger("forestall.worker")
@@ -42,7 +42,7 @@ _GATHER_SECONDS = 0.005  # how long a worker of many waits for more room before 
 _LAST_WORD_SECONDS = 2.0  # after the grace: what a stopped job has to end by itself
 
 
-class Tally(NamedTuple):
+class RunTally(NamedTuple):
     """How the jobs of a worker ended."""
 
     succeeded: int = 0
@@ -52,7 +52,7 @@ class Tally(NamedTuple):
     returned: int = 0  # given back before they were begun
 
 
-class _Leased(msgspec.Struct, frozen=True):
+class _LeaseState(msgspec.Struct, frozen=True):
     jobs: list[msgspec.Raw] = []
 
 
@@ -103,11 +103,11 @@ class Worker:
         self._ticket_keys = tuple(ticket_keys)
         self._grace_seconds = grace_seconds
         self._send_error_text = send_error_text
-        self._counts = dict.fromkeys(Tally._fields, 0)
+        self._counts = dict.fromkeys(RunTally._fields, 0)
         self._errands: set[asyncio.Task[None]] = set()  # answers about what is not run
         self._fatal: Exception | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._link = Link(url, token, worker_id, wanted)
+        self._link = PlaneConnection(url, token, worker_id, wanted)
         self._beats = Beats(self._link)
         self._runs = self._beats.runs
         self._roomy = asyncio.Event()
@@ -120,7 +120,7 @@ class Worker:
         handler: Handler,
         *,
         loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
-    ) -> Tally:
+    ) -> RunTally:
         """Serve until SIGINT or SIGTERM; a second one ends the process at once.
 
         Raises WorkerRefusedError, TicketKeysError, InvalidRequestError.
@@ -135,7 +135,7 @@ class Worker:
             with contextlib.suppress(RuntimeError):  # the loop is closed: it has ended
                 loop.call_soon_threadsafe(self._end)
 
-    async def serve(self, handler: Handler) -> Tally:
+    async def serve(self, handler: Handler) -> RunTally:
         """Take and run jobs until `stop`, once; how they ended. See `run`."""
         from forestall.client import worker_ticket  # heavy: it knows jobs and keys
 
@@ -155,9 +155,9 @@ class Worker:
             self._link.close()
         if self._fatal is not None:
             raise self._fatal
-        return Tally(**self._counts)
+        return RunTally(**self._counts)
 
-    async def _serve_until_signal(self, handler: Handler) -> Tally:
+    async def _serve_until_signal(self, handler: Handler) -> RunTally:
         if threading.current_thread() is not threading.main_thread():
             return await self.serve(handler)
 
@@ -392,7 +392,7 @@ class Worker:
 
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_LEASED = msgspec.json.Decoder(_Leased)
+_LEASED = msgspec.json.Decoder(_LeaseState)
 _NAMED = msgspec.json.Decoder(_Named)
 
 

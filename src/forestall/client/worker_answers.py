@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from forestall.client.http.message import HttpResponse, NoAnswerError
-from forestall.client.worker_link import Link, job_path
+from forestall.client.worker_link import PlaneConnection, job_path
 from forestall.limits import LEASE_JOBS_MAX
 
 _SENDERS_MAX = 4  # requests on their way at once; more only queue in the server
@@ -40,7 +40,7 @@ _status = msgspec.json.Decoder(_Status).decode
 class Answers:
     """Carries answers to the control plane. For one event loop."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: PlaneConnection) -> None:
         self._link = link
         self._waiting: deque[_Waiting] = deque()
         self._senders: set[asyncio.Task[None]] = set()

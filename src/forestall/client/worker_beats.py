@@ -5,7 +5,7 @@ import time
 
 import msgspec
 
-from forestall.client.worker_link import Link
+from forestall.client.worker_link import PlaneConnection
 from forestall.client.worker_run import Run
 
 _YOUNG_SECONDS = 0.25  # a job that ends sooner is never mentioned
@@ -33,7 +33,7 @@ _BEATEN = msgspec.json.Decoder(_Beaten)
 class Beats:
     """The jobs in the hands of a worker, by lease, and what is said of them while they run."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: PlaneConnection) -> None:
         self._link = link
         self.runs: dict[str, Run] = {}
         self.busy = asyncio.Event()  # there are runs

@@ -36,7 +36,7 @@ class WorkerRefusedError(ForbiddenError):
     code, http_status = "worker_refused", 403
 
 
-class Session(msgspec.Struct, frozen=True):
+class PlaneSession(msgspec.Struct, frozen=True):
     """What the control plane said at registration."""
 
     worker_id: str
@@ -59,7 +59,7 @@ class BackOff:
         return max(least, ceiling * (0.5 + random.random() / 2))  # noqa: S311 - jitter
 
 
-class Link:
+class PlaneConnection:
     """One worker, as its control plane knows it. For one event loop."""
 
     def __init__(self, url: str, token: str, worker_id: str, wanted: bytes) -> None:
@@ -67,13 +67,13 @@ class Link:
         self._http = _client_for(url, token)
         self._id = worker_id
         self._wanted = wanted
-        self._known: Session | None = None
+        self._known: PlaneSession | None = None
         self._registering = asyncio.Lock()
         self.stopping = asyncio.Event()
         self.on_keys: Callable[[list[str]], None] = lambda keys: None
 
     @property
-    def session(self) -> Session:
+    def session(self) -> PlaneSession:
         """What was said at the last registration."""
         assert self._known is not None, "the worker is registered first"
         return self._known
@@ -162,7 +162,7 @@ class Link:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.stopping.wait(), seconds)
 
-    async def _register_again(self, before: Session | None) -> None:
+    async def _register_again(self, before: PlaneSession | None) -> None:
         """After a restart of the control plane; once, however many requests found out."""
         async with self._registering:
             if self._known is before:
@@ -184,7 +184,7 @@ class Link:
         self._known = session
 
 
-_SESSION = msgspec.json.Decoder(Session)
+_SESSION = msgspec.json.Decoder(PlaneSession)
 
 
 def _client_for(url: str, token: str) -> AsyncHttpClient:

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from forestall.client.worker_job import Job
 
 if TYPE_CHECKING:
-    from forestall.client.worker_ticket import Delivered
+    from forestall.client.worker_ticket import DeliveredJob
 
 Handler = Callable[[Job], Any]
 _LOG = logging.getLogger("forestall.worker")
 
 
-class Ended(NamedTuple):
+class AttemptEnd(NamedTuple):
     """How a call ended: a value, or what it raised."""
 
     value: Any = None
@@ -45,11 +45,11 @@ class Run:
         "work",
     )
 
-    def __init__(self, given: "Delivered") -> None:
+    def __init__(self, given: "DeliveredJob") -> None:
         self.given = given
         self.began_at = time.monotonic()
         self.job: Job | None = None  # once it is checked
-        self.work: asyncio.Future[Ended] | None = None
+        self.work: asyncio.Future[AttemptEnd] | None = None
         self.task: asyncio.Task[None] | None = None
         self.lost = ""  # why nothing is to be said of it any more
         self.answering = self.answered = False
@@ -81,7 +81,7 @@ class Caller:
         )
         self._threads = _Threads(parallel)
 
-    async def call(self, run: Run, job: Job) -> Ended:
+    async def call(self, run: Run, job: Job) -> AttemptEnd:
         """How the handler ended; it is told to stop when the time of the job is over."""
         loop = asyncio.get_running_loop()
         if self._is_async:
@@ -97,7 +97,7 @@ class Caller:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            return Ended(error=error)
+            return AttemptEnd(error=error)
         finally:
             if timer is not None:
                 timer.cancel()
@@ -106,19 +106,19 @@ class Caller:
         """Let idle threads end."""
         self._threads.close()
 
-    async def _awaited(self, job: Job) -> Ended:
+    async def _awaited(self, job: Job) -> AttemptEnd:
         try:
-            return Ended(await self._handler(job))
+            return AttemptEnd(await self._handler(job))
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001 - SystemExit too: the worker lives on
-            return Ended(error=error)
+            return AttemptEnd(error=error)
 
 
 class _Call(NamedTuple):
     function: Callable[[Any], Any]
     argument: Any
-    future: "asyncio.Future[Ended]"
+    future: "asyncio.Future[AttemptEnd]"
 
 
 class _Threads:
@@ -131,7 +131,7 @@ class _Threads:
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
 
-    def call(self, function: Callable[[Any], Any], argument: Any) -> "asyncio.Future[Ended]":
+    def call(self, function: Callable[[Any], Any], argument: Any) -> "asyncio.Future[AttemptEnd]":
         """Run a function in a thread. The future never raises by itself."""
         self._under_way += 1
         if self._under_way > self._started and self._started < self._most:
@@ -139,7 +139,7 @@ class _Threads:
             threading.Thread(
                 target=self._work, name=f"forestall-worker-{self._started}", daemon=True
             ).start()
-        future: asyncio.Future[Ended] = self._loop.create_future()
+        future: asyncio.Future[AttemptEnd] = self._loop.create_future()
         self._calls.put(_Call(function, argument, future))
         return future
 
@@ -151,15 +151,15 @@ class _Threads:
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:
             try:
-                ended = Ended(call.function(call.argument))
+                ended = AttemptEnd(call.function(call.argument))
             except BaseException as error:  # noqa: BLE001 - SystemExit too: the thread lives on
-                ended = Ended(error=error)
+                ended = AttemptEnd(error=error)
             try:
                 self._loop.call_soon_threadsafe(self._ended, call.future, ended)
             except RuntimeError:  # the loop is closed: nobody waits any more
                 return
 
-    def _ended(self, future: "asyncio.Future[Ended]", ended: Ended) -> None:
+    def _ended(self, future: "asyncio.Future[AttemptEnd]", ended: AttemptEnd) -> None:
         self._under_way -= 1
         if not future.done():
             future.set_result(ended)

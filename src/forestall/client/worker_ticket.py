@@ -25,7 +25,7 @@ ATTEMPTS_REMEMBERED_MAX = 200_000  # about 30 MB; at 5,000 jobs/s a lease of 30 
 MAY_RUN = ("allow", "allow_with_constraints")
 
 
-class Delivered(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveredJob(msgspec.Struct, frozen=True, kw_only=True):
     """A job as the server hands it out (docs/guides/worker.md). Unknown fields are of no concern:
 
     what the ticket does not bind does not reach the handler, but for `trace_id` and the times.
@@ -70,11 +70,11 @@ class TicketKeysError(ForbiddenError):
     code, http_status = "ticket_keys_changed", 403
 
 
-_decode = msgspec.json.Decoder(Delivered).decode
+_decode = msgspec.json.Decoder(DeliveredJob).decode
 _payload = msgspec.json.Decoder(Payload).decode
 
 
-def decode_delivered(raw: bytes | msgspec.Raw) -> Delivered:
+def decode_delivered(raw: bytes | msgspec.Raw) -> DeliveredJob:
     """One job of a lease. Raises Failure when it is not of the form that we know."""
     try:
         return _decode(raw)
@@ -129,7 +129,7 @@ class Checker:
                 " that was changed on purpose, start the worker again (with the new --ticket-key)"
             )
 
-    def check(self, given: Delivered, *, tenant: str, now_us: int) -> worker_job.Job | None:
+    def check(self, given: DeliveredJob, *, tenant: str, now_us: int) -> worker_job.Job | None:
         """The job for its handler; None when this attempt was begun before.
 
         Raises Failure, to be answered: nothing was run.
@@ -163,7 +163,7 @@ def _failure(error: TicketError) -> worker_job.Failure:
 
 
 def checked(
-    given: Delivered,
+    given: DeliveredJob,
     keys: "Iterable[Ed25519PublicKey]",
     *,
     worker_id: str,
@@ -199,7 +199,7 @@ def checked(
     return _for_handler(given, ticket, payload), ticket
 
 
-def _job(given: Delivered) -> Job:
+def _job(given: DeliveredJob) -> Job:
     return Job(
         id=given.job_id,
         trace_id=given.trace_id,
@@ -226,7 +226,7 @@ def _job(given: Delivered) -> Job:
     )
 
 
-def _for_handler(given: Delivered, ticket: Ticket, payload: bytes) -> worker_job.Job:
+def _for_handler(given: DeliveredJob, ticket: Ticket, payload: bytes) -> worker_job.Job:
     try:
         asked = _payload(payload)
     except msgspec.DecodeError as cause:

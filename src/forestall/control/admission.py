@@ -11,7 +11,7 @@ from forestall.errors import InvalidRequestError, UnavailableError
 from forestall.jobs.job import Submission
 from forestall.jobs.registry import Topic, TopicStatus
 from forestall.limits import TOPICS_NAMED_MAX
-from forestall.projections.registry import Known
+from forestall.projections.registry import DecodedEntry
 
 TOPICS_ENDPOINT = "/api/v1/topics"
 
@@ -79,7 +79,9 @@ def _unknown(names: list[str]) -> UnknownTopicError:
     )
 
 
-def _require_fit(plane: Plane, tenant: str, known: Known[Topic], submission: Submission) -> None:
+def _require_fit(
+    plane: Plane, tenant: str, known: DecodedEntry[Topic], submission: Submission
+) -> None:
     schema_id = known.value.input_schema_id
     schema = plane.registry.schemas(tenant).get(schema_id)
     if schema is None or schema.value.compiled is None:

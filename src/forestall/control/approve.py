@@ -10,7 +10,7 @@ import hmac
 
 import msgspec
 
-from forestall.control.gate import Asked, rehearse
+from forestall.control.gate import PayloadInfo, rehearse
 from forestall.control.moves import commit_move, move_of
 from forestall.control.plane import Plane
 from forestall.control.read import JobNotFoundError
@@ -84,14 +84,14 @@ class HashRequiredError(ConflictError):
     code, http_status = "approval_hash_required", 409
 
 
-class Resolved(msgspec.Struct, frozen=True):
+class VoteResult(msgspec.Struct, frozen=True):
     """The job after the vote; `repeated` when this person had request the same before."""
 
     job: Job
     repeated: bool = False
 
 
-async def approve(plane: Plane, subject: Subject, job_id: str, request: VoteRequest) -> Resolved:
+async def approve(plane: Plane, subject: Subject, job_id: str, request: VoteRequest) -> VoteResult:
     """Count one yes; with enough of them the job is queued, or ends where its caller runs it.
 
     Raises the errors above, JobNotFoundError, PolicyUnavailableError, StoreUnavailableError.
@@ -99,28 +99,28 @@ async def approve(plane: Plane, subject: Subject, job_id: str, request: VoteRequ
     return await _vote(plane, subject, job_id, request, approves=True)
 
 
-async def reject(plane: Plane, subject: Subject, job_id: str, request: VoteRequest) -> Resolved:
+async def reject(plane: Plane, subject: Subject, job_id: str, request: VoteRequest) -> VoteResult:
     """One no is enough. Raises as `approve`; who asked may withdraw the job by cancelling it."""
     return await _vote(plane, subject, job_id, request, approves=False)
 
 
 async def _vote(
     plane: Plane, subject: Subject, job_id: str, request: VoteRequest, *, approves: bool
-) -> Resolved:
+) -> VoteResult:
     for attempt in range(_TRIES):
         # load
         view = await read_asked(plane, subject, job_id)
         try:
             repeated = _require_open(view.job, subject, approves=approves)
             if repeated:
-                return Resolved(view.job, repeated=True)
+                return VoteResult(view.job, repeated=True)
             _require_eligible(plane, view.job, subject, approves=approves)
             _require_shown(plane, view.job, request, approves=approves)
         except ForestallError as refusal:
             await _record_refusal(plane, view.job, subject, refusal, approves=approves)
             raise
         try:
-            return Resolved(await _resolve(plane, subject, view, request, approves=approves))
+            return VoteResult(await _resolve(plane, subject, view, request, approves=approves))
         except PreconditionFailedError:
             if attempt == _TRIES - 1:
                 raise
@@ -251,7 +251,7 @@ async def drift_of(plane: Plane, view: JobView) -> tuple[str, ...]:
     if key is None or key.revoked_at_us is not None:
         found.append("requester: the credential that asked is revoked")
     job_hash = stored_job_hash(job, view.payload)
-    asked = Asked(len(view.payload), job.key_id)
+    asked = PayloadInfo(len(view.payload), job.key_id)
     decision = await rehearse(plane, stored_request(job, view.payload), asked=asked)
     if decision.decision is not Effect.REQUIRE_APPROVAL:
         found.append(f"decision: require_approval became {decision.decision}")

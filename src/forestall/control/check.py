@@ -6,7 +6,7 @@ Unlike simulate this is a gate: the answer binds, so it is durable before it is 
 import msgspec
 
 from forestall.control.admission import admitted
-from forestall.control.gate import Asked, count, decide
+from forestall.control.gate import PayloadInfo, count, decide
 from forestall.control.plane import Plane
 from forestall.control.records import SALT_BYTES, action_checked
 from forestall.identity.credentials import Subject
@@ -15,7 +15,7 @@ from forestall.policy.rules import Decision
 from forestall.ports.change import Change
 
 
-class Checked(msgspec.Struct, frozen=True):
+class CheckResult(msgspec.Struct, frozen=True):
     """A decision, the hash of what it was given for, and when (microseconds since the epoch)."""
 
     decision: Decision
@@ -23,14 +23,14 @@ class Checked(msgspec.Struct, frozen=True):
     at_us: int
 
 
-async def check(plane: Plane, subject: Subject, submission: Submission) -> Checked:
+async def check(plane: Plane, subject: Subject, submission: Submission) -> CheckResult:
     """Decide one action and make the record of it durable. Raises as `submit` does."""
     # load
     submission = admitted(plane, subject.tenant, submission)
     now_us = plane.clock.now_us()
     request = submission.request(tenant=subject.tenant, principal=subject.principal)
     hash_text = job_hash(submission, tenant=subject.tenant, principal=subject.principal)
-    asked = Asked(len(submission.payload), subject.key_id)
+    asked = PayloadInfo(len(submission.payload), subject.key_id)
     # decide
     gated = await decide(plane, request, stage=Stage.CHECK, now_us=now_us, asked=asked)
     decision = gated.decision
@@ -40,4 +40,4 @@ async def check(plane: Plane, subject: Subject, submission: Submission) -> Check
     await plane.commit(Change(records=(action_checked(request, record, subject, salt),)))
     # announce
     count(plane, decision, request, stage=Stage.CHECK)
-    return Checked(decision, hash_text, now_us)
+    return CheckResult(decision, hash_text, now_us)

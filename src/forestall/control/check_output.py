@@ -20,11 +20,11 @@ from forestall.output.clean import clean_copy
 from forestall.output.findings import Budget, Detector, Finding
 from forestall.output.scan import scan
 from forestall.policy.compile import Snapshot
-from forestall.policy.output_verdict import Ruling, detectors_for, judge
+from forestall.policy.output_verdict import OutputRuling, detectors_for, judge
 from forestall.policy.request import Request
 from forestall.policy.rules import Verdict
 from forestall.ports.change import Change, EntryUnchanged, OutputEntry
-from forestall.ports.entries import Kind, RegistryEntry, Sealed, entry_after
+from forestall.ports.entries import EntryKind, RegistryEntry, Sealed, entry_after
 
 OUTPUT_QUARANTINED = "output_quarantined"
 WITHHELD_TEXT = "[withheld by the output policy]"
@@ -44,10 +44,10 @@ class CheckedResult(CheckedContent, frozen=True, kw_only=True):
     original: RegistryEntry | None = None  # sealed, of what was not released
 
 
-class Looked(msgspec.Struct, frozen=True, kw_only=True):
+class ScanResult(msgspec.Struct, frozen=True, kw_only=True):
     """What looking at a content came to."""
 
-    ruling: Ruling
+    ruling: OutputRuling
     released: bytes | None
     findings: tuple[Finding, ...] = ()
 
@@ -93,7 +93,7 @@ def _original(job: Job, check: OutputCheck, sealed: Sealed) -> RegistryEntry:
     return entry_after(
         None,
         tenant=job.tenant,
-        kind=Kind.ORIGINAL,
+        kind=EntryKind.ORIGINAL,
         name=job.id,
         value=sealed,
         now_us=check.checked_at_us,
@@ -125,7 +125,7 @@ async def check_content(
 
 
 def _check(
-    plane: Plane, snapshot: Snapshot | None, looked: Looked, content: bytes, duration_us: int
+    plane: Plane, snapshot: Snapshot | None, looked: ScanResult, content: bytes, duration_us: int
 ) -> OutputCheck:
     ruling = looked.ruling
     return OutputCheck(
@@ -188,7 +188,7 @@ async def look(
     *,
     level: str = "",
     is_json: bool = False,
-) -> tuple[Looked, int]:
+) -> tuple[ScanResult, int]:
     """Look at a content under a snapshot; and how many microseconds that took.
 
     Raises ScannerBusyError.
@@ -199,7 +199,7 @@ async def look(
     key = plane.output.correlation_key(request.tenant)
     in_force, switched_on = snapshot, plane.output.switched_on
 
-    def work(expired: Callable[[], bool]) -> Looked:
+    def work(expired: Callable[[], bool]) -> ScanResult:
         return _look(
             in_force,
             request,
@@ -219,9 +219,9 @@ async def look(
     return looked, max(0, plane.clock.now_us() - began_us)
 
 
-def _nothing(code: str, reason: str, findings: tuple[Finding, ...] = ()) -> Looked:
-    ruling = Ruling(verdict=Verdict.QUARANTINE, code=code, reason=reason)
-    return Looked(ruling=ruling, released=None, findings=findings)
+def _nothing(code: str, reason: str, findings: tuple[Finding, ...] = ()) -> ScanResult:
+    ruling = OutputRuling(verdict=Verdict.QUARANTINE, code=code, reason=reason)
+    return ScanResult(ruling=ruling, released=None, findings=findings)
 
 
 def _look(
@@ -235,7 +235,7 @@ def _look(
     key: bytes,
     now_us: int,
     expired: Callable[[], bool],
-) -> Looked:
+) -> ScanResult:
     """Scan, judge, and make the copy. Total: whatever fails quarantines."""
     try:
         detectors = detectors_for(snapshot, level, switched_on)
@@ -251,9 +251,9 @@ def _look(
             switched_on=switched_on,
         )
         if ruling.verdict is Verdict.QUARANTINE:
-            return Looked(ruling=ruling, released=None, findings=seen.findings)
+            return ScanResult(ruling=ruling, released=None, findings=seen.findings)
         if ruling.verdict is Verdict.ALLOW:
-            return Looked(ruling=ruling, released=content, findings=seen.findings)
+            return ScanResult(ruling=ruling, released=content, findings=seen.findings)
         copy = clean_copy(
             content, ruling.remove, detectors=detectors, budget=budget, is_json=is_json
         )
@@ -261,7 +261,7 @@ def _look(
             return _nothing(
                 "redaction_failed", "no copy could be made that is clean", seen.findings
             )
-        return Looked(ruling=ruling, released=copy, findings=seen.findings)
+        return ScanResult(ruling=ruling, released=copy, findings=seen.findings)
     except Exception as error:  # noqa: BLE001 - whatever fails here must quarantine, never pass
         # The type alone: the text of an error may hold part of the result.
         return _nothing("scan_failed", f"the result could not be looked at: {type(error).__name__}")

@@ -69,7 +69,7 @@ async def complete(
     job = await require_lease(plane, subject, job_id, lease_id, what="complete")
     _keep_lease(plane, job)
     checked: CheckedResult | None = None
-    cleaned: _Cleaned | None = None
+    cleaned: _CleanedAnswer | None = None
     for attempt in range(_TRIES):
         # decide, under the policy in force now: the one that dispatched it may be another.
         if answer.failed:
@@ -103,21 +103,21 @@ async def complete(
     raise AssertionError("unreachable")
 
 
-class _Cleaned(msgspec.Struct, frozen=True):
+class _CleanedAnswer(msgspec.Struct, frozen=True):
     """A failure as it may be shown, and under which snapshot."""
 
     answer: WorkerAnswer
     snapshot: Snapshot | None
 
 
-async def _cleaned(plane: Plane, job: Job, answer: WorkerAnswer) -> _Cleaned:
+async def _cleaned(plane: Plane, job: Job, answer: WorkerAnswer) -> _CleanedAnswer:
     snapshot = plane.snapshot
     code, message = await clean_texts(plane, job, (answer.error_code, answer.error_message))
     same = code == answer.error_code
     clean = msgspec.structs.replace(
         answer, error_code=code if same else WORKER_FAILED, error_message=message
     )
-    return _Cleaned(clean, snapshot)
+    return _CleanedAnswer(clean, snapshot)
 
 
 async def require_lease(

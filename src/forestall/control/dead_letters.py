@@ -12,7 +12,7 @@ from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
 from forestall.control.read import read_job
 from forestall.control.remediate import child_of, offered_remediations
-from forestall.control.submit import IdempotencyConflictError, Submitted, submit
+from forestall.control.submit import IdempotencyConflictError, SubmitResult, submit
 from forestall.errors import ConflictError, ForbiddenError, NotFoundError
 from forestall.identity.credentials import Subject
 from forestall.identity.roles import Permission
@@ -44,7 +44,9 @@ class WithheldRetryError(ConflictError):
     code, http_status = "retry_withheld", 409
 
 
-async def retry(plane: Plane, subject: Subject, job_id: str, *, force: bool = False) -> Submitted:
+async def retry(
+    plane: Plane, subject: Subject, job_id: str, *, force: bool = False
+) -> SubmitResult:
     """Submit a dead letter again, as it was; then it is dismissed. Raises as `submit` does, and
     DeadLetterNotFoundError, BlindRetryError (`force` overrides it, with `jobs.control`)."""
     # load

@@ -7,7 +7,14 @@ be decided stays queued: an outage is never a denial, and never an allow.
 import asyncio
 import contextlib
 
-from forestall.control.gate import Asked, Gated, PolicyUnavailableError, count, decide, tightened_by
+from forestall.control.gate import (
+    GateResult,
+    PayloadInfo,
+    PolicyUnavailableError,
+    count,
+    decide,
+    tightened_by,
+)
 from forestall.control.moves import commit_move, move_of
 from forestall.control.offload import InspectionBusyError
 from forestall.control.plane import Plane
@@ -23,7 +30,7 @@ from forestall.jobs.job import (
     stored_request,
 )
 from forestall.jobs.lifecycle import WAITING
-from forestall.jobs.schedule import Entry
+from forestall.jobs.schedule import QueueEntry
 from forestall.jobs.ticket import Ticket
 from forestall.jobs.transitions import (
     Asker,
@@ -36,12 +43,12 @@ from forestall.jobs.worker import DispatchedJob
 from forestall.policy.rules import Decision
 from forestall.ports.change import Precondition
 from forestall.ports.store import JobView, PreconditionFailedError
-from forestall.projections.worker_sessions import Session
+from forestall.projections.worker_sessions import WorkerSession
 
 OUTAGE_RETRY_US = 5_000_000
 
 
-async def dispatch(plane: Plane, session: Session, *, limit: int) -> list[DispatchedJob]:
+async def dispatch(plane: Plane, session: WorkerSession, *, limit: int) -> list[DispatchedJob]:
     """Up to `limit` jobs for a worker, each allowed now and durable as DISPATCHED to it.
 
     None for a worker whose credential ended while it waited. Raises StoreUnavailableError when
@@ -74,7 +81,7 @@ async def dispatch(plane: Plane, session: Session, *, limit: int) -> list[Dispat
 
 
 async def _standing(
-    plane: Plane, session: Session, given: list[DispatchedJob]
+    plane: Plane, session: WorkerSession, given: list[DispatchedJob]
 ) -> list[DispatchedJob]:
     """What may still leave for the worker: much can have changed since each was decided.
 
@@ -111,8 +118,8 @@ def _stands(plane: Plane, job: Job) -> bool:
     )
 
 
-def _pick(plane: Plane, session: Session, wanted: int) -> list[Entry]:
-    entries: list[Entry] = []
+def _pick(plane: Plane, session: WorkerSession, wanted: int) -> list[QueueEntry]:
+    entries: list[QueueEntry] = []
     while len(entries) < wanted:
         entry = plane.queue.pick(lambda lane: plane.workers.serves(session, lane))
         if entry is None:
@@ -121,7 +128,7 @@ def _pick(plane: Plane, session: Session, wanted: int) -> list[Entry]:
     return entries
 
 
-async def dispatch_one(plane: Plane, taker: str, entry: Entry) -> DispatchedJob | None:
+async def dispatch_one(plane: Plane, taker: str, entry: QueueEntry) -> DispatchedJob | None:
     """Decide one picked job and commit what follows; None when it does not go to `taker` now."""
     try:
         # load
@@ -149,7 +156,7 @@ async def dispatch_one(plane: Plane, taker: str, entry: Entry) -> DispatchedJob 
 
 
 async def _decide_one(
-    plane: Plane, taker: str, entry: Entry, view: JobView
+    plane: Plane, taker: str, entry: QueueEntry, view: JobView
 ) -> DispatchedJob | None:
     job, now_us = view.job, plane.clock.now_us()
     # decide
@@ -166,7 +173,7 @@ async def _decide_one(
         request,
         stage=Stage.DISPATCH,
         now_us=now_us,
-        asked=Asked(len(view.payload), job.key_id),
+        asked=PayloadInfo(len(view.payload), job.key_id),
         passed=job.throttles_passed,
     )
     decision = tightened_by(plane, view, gated.decision)
@@ -216,7 +223,7 @@ async def _hand_over(
     job: Job,
     decision: Decision,
     record: DecisionRecord,
-    gated: Gated,
+    gated: GateResult,
     *,
     now_us: int,
 ) -> Job:

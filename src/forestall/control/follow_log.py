@@ -12,12 +12,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from forestall.audit.chain import Link
+from forestall.audit.chain import ChainLink
 from forestall.audit.record import Record
 from forestall.control.plane import Plane
 from forestall.control.publish import compiled_policy
 from forestall.limits import PAGE_ITEMS_MAX
-from forestall.ports.entries import IN_FORCE, PLATFORM_TENANT, Kind
+from forestall.ports.entries import IN_FORCE, PLATFORM_TENANT, EntryKind
 from forestall.projections.catch_up import take_up_entry, take_up_records
 from forestall.projections.doubts import EntryKey
 from forestall.projections.policy_in_force import digest_in
@@ -25,11 +25,11 @@ from forestall.projections.policy_in_force import digest_in
 GAP_US = 1_000_000  # so long the answer of the store to a commit of our own may take
 _record = msgspec.json.Decoder(Record).decode
 # The first word of a record's kind → which entries its `data.name` names.
-_NAMED: dict[str, tuple[Kind, ...]] = {
-    "topic": (Kind.TOPIC,),
-    "pool": (Kind.POOL,),
-    "schema": (Kind.SCHEMA,),
-    "webhook": (Kind.WEBHOOK, Kind.WEBHOOK_MARK),
+_NAMED: dict[str, tuple[EntryKind, ...]] = {
+    "topic": (EntryKind.TOPIC,),
+    "pool": (EntryKind.POOL,),
+    "schema": (EntryKind.SCHEMA,),
+    "webhook": (EntryKind.WEBHOOK, EntryKind.WEBHOOK_MARK),
 }
 
 
@@ -37,8 +37,8 @@ async def load_entries(plane: Plane) -> None:
     """Take up every entry of the store, at a start. The policy in force stays uncompiled: until one
     is activated here, every gate refuses."""
     position = await plane.store.log_end()
-    for kind in Kind:
-        if kind in (Kind.KEY_NAME, Kind.POLICY, Kind.ACTIVATION, Kind.ORIGINAL):
+    for kind in EntryKind:
+        if kind in (EntryKind.KEY_NAME, EntryKind.POLICY, EntryKind.ACTIVATION, EntryKind.ORIGINAL):
             continue  # read when somebody asks for one
         for entry in await plane.store.entries(kind):
             take_up_entry(plane.projections, entry.key, entry, position - 1)
@@ -65,7 +65,7 @@ async def _read_gap(plane: Plane, *, now_us: int) -> None:
             take_up_records(plane.projections, (_record(link.record),), now_us=now_us)
 
 
-def doubt_named_by(plane: Plane, links: Sequence[Link]) -> None:
+def doubt_named_by(plane: Plane, links: Sequence[ChainLink]) -> None:
     """Have everything read again that these records name."""
     for link in links:
         record = _record(link.record)
@@ -75,15 +75,15 @@ def doubt_named_by(plane: Plane, links: Sequence[Link]) -> None:
         for key in _entries_named_by(record):
             plane.projections.entry_doubts.add(key)
         if record.kind.startswith("link."):  # a record never holds a token, nor its hash
-            plane.projections.entry_doubts.kinds[Kind.APPROVAL_LINK] = None
+            plane.projections.entry_doubts.kinds[EntryKind.APPROVAL_LINK] = None
 
 
 def _entries_named_by(record: Record) -> list[EntryKey]:
     data, first = record.data, record.kind.partition(".")[0]
     if record.kind == "policy.activated":
-        return [(PLATFORM_TENANT, Kind.POLICY_IN_FORCE, IN_FORCE)]
+        return [(PLATFORM_TENANT, EntryKind.POLICY_IN_FORCE, IN_FORCE)]
     if first == "key":
-        return [(record.tenant, Kind.KEY, str(data["key_id"]))]
+        return [(record.tenant, EntryKind.KEY, str(data["key_id"]))]
     return [(record.tenant, kind, str(data["name"])) for kind in _NAMED.get(first, ())]
 
 
@@ -111,19 +111,19 @@ async def settle_entries(plane: Plane) -> None:
 
 async def _settle_entry(plane: Plane, key: EntryKey, position: int) -> None:
     tenant, kind, name = key
-    entry = await plane.store.entry(tenant, Kind(kind), name)
-    if entry is not None and kind == Kind.POLICY_IN_FORCE:
+    entry = await plane.store.entry(tenant, EntryKind(kind), name)
+    if entry is not None and kind == EntryKind.POLICY_IN_FORCE:
         digest = digest_in(entry)
         if plane.policy.staged(digest) is None:
             plane.policy.stage(await compiled_policy(plane, digest))
-    known = plane.policy.entry if kind == Kind.POLICY_IN_FORCE else None
+    known = plane.policy.entry if kind == EntryKind.POLICY_IN_FORCE else None
     if not take_up_entry(plane.projections, key, entry, position):
         plane.projections.entry_doubts.add(key)  # a later change came first: read it once more
     elif known is not None and entry is not None and entry != known and plane.snapshot is not None:
         plane.telemetry.policy_loaded(plane.snapshot, entry.updated_at_us)
 
 
-async def _settle_kind(plane: Plane, kind: Kind) -> None:
+async def _settle_kind(plane: Plane, kind: EntryKind) -> None:
     """Every entry of a kind whose records name none of them."""
     position = await plane.store.log_end() - 1
     entries = {entry.key: entry for entry in await plane.store.entries(kind)}

@@ -34,14 +34,14 @@ def snapshot_in_force(plane: Plane) -> Snapshot:
     return plane.snapshot
 
 
-class Asked(NamedTuple):
+class PayloadInfo(NamedTuple):
     """How long the payload is, and whose key it came with: what decides where we look into it."""
 
     size_bytes: int
     key_id: str
 
 
-class Gated(NamedTuple):
+class GateResult(NamedTuple):
     """A decision, and the throttle rules that counted this action and let it pass."""
 
     decision: Decision
@@ -54,9 +54,9 @@ async def decide(
     *,
     stage: Stage,
     now_us: int,
-    asked: Asked,
+    asked: PayloadInfo,
     passed: tuple[str, ...] = (),
-) -> Gated:
+) -> GateResult:
     """The decision of a gate. Raises PolicyUnavailableError when there is no policy, and
     InspectionBusyError.
 
@@ -77,10 +77,10 @@ async def _decide(
     request: Request,
     *,
     now_us: int,
-    asked: Asked,
+    asked: PayloadInfo,
     counting: bool,
     passed: tuple[str, ...] = (),
-) -> Gated:
+) -> GateResult:
     """Evaluate; while a throttle rule decides whose limit is not reached, lift it and ask again."""
     lifted = frozenset(passed)
     while True:
@@ -93,7 +93,7 @@ async def _decide(
         if decision.decision is not Effect.THROTTLE or not plane.throttles.admits(
             decision, request, now_us=now_us, count=counting
         ):
-            return Gated(decision, tuple(sorted(lifted)) if lifted else ())
+            return GateResult(decision, tuple(sorted(lifted)) if lifted else ())
         lifted |= {decision.rule_id}
 
 
@@ -104,7 +104,7 @@ async def _evaluated(
     *,
     now_us: int,
     lifted: frozenset[str],
-    asked: Asked,
+    asked: PayloadInfo,
 ) -> Decision:
     now = instant(now_us)
     if asked.size_bytes <= INSPECT_INLINE_BYTES_MAX or not snapshot.reads.payload_of(request.topic):
@@ -138,13 +138,13 @@ def count(plane: Plane, decision: Decision, request: Request, *, stage: Stage) -
     plane.telemetry.decided(stage.value, decision.decision.value, request.topic, decision.code)
 
 
-async def rehearse(plane: Plane, request: Request, *, asked: Asked) -> Decision:
+async def rehearse(plane: Plane, request: Request, *, asked: PayloadInfo) -> Decision:
     """The decision that a gate would give, leaving no trace (simulate, control 10)."""
     now_us = plane.clock.now_us()
     return (await _decide(plane, request, now_us=now_us, asked=asked, counting=False)).decision
 
 
-async def rehearse_explained(plane: Plane, request: Request, *, asked: Asked) -> Explanation:
+async def rehearse_explained(plane: Plane, request: Request, *, asked: PayloadInfo) -> Explanation:
     """The decision with its reasons, from the same evaluator; throttle limits count as reached."""
     snapshot, now = snapshot_in_force(plane), instant(plane.clock.now_us())
     if asked.size_bytes <= INSPECT_INLINE_BYTES_MAX:

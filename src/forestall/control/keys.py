@@ -20,7 +20,7 @@ from forestall.identity.credentials import (
 from forestall.identity.roles import Role
 from forestall.limits import API_KEY_CHARS_MAX, KEYS_PER_TENANT_MAX
 from forestall.ports.change import Change, DropEntry, Put, PutEntry
-from forestall.ports.entries import Kind, entry_after
+from forestall.ports.entries import EntryKind, entry_after
 from forestall.ports.store import PreconditionFailedError
 
 
@@ -84,10 +84,15 @@ def _creation(key: ApiKey, actor: str, salt: bytes) -> Change:
     """The key, and its name for as long as it is not revoked: no two such keys share one."""
     made_at_us = key.created_at_us
     entry = entry_after(
-        None, tenant=key.tenant, kind=Kind.KEY, name=key.id, value=key, now_us=made_at_us
+        None, tenant=key.tenant, kind=EntryKind.KEY, name=key.id, value=key, now_us=made_at_us
     )
     name = entry_after(
-        None, tenant=key.tenant, kind=Kind.KEY_NAME, name=key.name, value=key.id, now_us=made_at_us
+        None,
+        tenant=key.tenant,
+        kind=EntryKind.KEY_NAME,
+        name=key.name,
+        value=key.id,
+        now_us=made_at_us,
     )
     return Change(puts=(PutEntry(entry), PutEntry(name)), records=(key_created(key, actor, salt),))
 
@@ -134,14 +139,14 @@ async def end_key(plane: Plane, key: ApiKey, *, actor: str) -> ApiKey:
     """Commit the end of an unrevoked key, which frees its name. Raises PreconditionFailedError when
     somebody else ended it at this moment."""
     # load: memory may not know the name's entry yet, and a name left behind is taken for ever
-    name = await plane.store.entry(key.tenant, Kind.KEY_NAME, key.name)
+    name = await plane.store.entry(key.tenant, EntryKind.KEY_NAME, key.name)
     # decide
     now_us = plane.clock.now_us()
     revoked = msgspec.structs.replace(key, revoked_at_us=now_us)
     entry = entry_after(
         plane.keys.entry(key.id),
         tenant=key.tenant,
-        kind=Kind.KEY,
+        kind=EntryKind.KEY,
         name=key.id,
         value=revoked,
         now_us=now_us,

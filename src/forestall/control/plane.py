@@ -16,12 +16,12 @@ from forestall.jobs.webhook import Reach
 from forestall.limits import LEASE_SECONDS, LEASE_SECONDS_MAX
 from forestall.policy.compile import Snapshot
 from forestall.ports.change import Change, DropEntry, MoveJob, PutEntry, PutJob, Receipt
-from forestall.ports.entries import Kind
+from forestall.ports.entries import EntryKind
 from forestall.ports.output import OutputMeans
 from forestall.ports.runtime import Clock, Random, Signer, Telemetry
 from forestall.ports.store import PreconditionFailedError, Store
 from forestall.projections.catch_up import catch_up
-from forestall.projections.log_reader import Tail
+from forestall.projections.log_reader import LogReader
 from forestall.projections.projections import Projections
 
 COMMIT_FAILURE_REMEMBERED_US = 30_000_000
@@ -107,7 +107,7 @@ class Plane:
         self.throttles = state.throttles
         self.webhooks = state.webhooks
         self.workers = state.workers
-        self.tail = Tail(store, self.announcer)
+        self.tail = LogReader(store, self.announcer)
         # What goes on now.
         self.is_activating = False
         self._tightening = 0  # changes on their way after which less may run
@@ -193,7 +193,9 @@ def _may_tighten(put: object) -> bool:
     if not isinstance(put, PutEntry):
         return False
     entry = put.entry
-    return entry.kind == Kind.POLICY_IN_FORCE or (entry.kind == Kind.KEY and entry.revision > 1)
+    return entry.kind == EntryKind.POLICY_IN_FORCE or (
+        entry.kind == EntryKind.KEY and entry.revision > 1
+    )
 
 
 def instant(at_us: int) -> datetime:

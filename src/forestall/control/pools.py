@@ -11,10 +11,10 @@ from forestall.errors import ConflictError, NotFoundError
 from forestall.identity.credentials import Subject
 from forestall.jobs.registry import Pool, PoolInvalidError, PoolLoad, PoolStatus, problem_of_pool
 from forestall.limits import DRAIN_SECONDS_MAX, POOLS_PER_TENANT_MAX
-from forestall.ports.entries import Kind
+from forestall.ports.entries import EntryKind
 from forestall.ports.store import PreconditionFailedError
-from forestall.projections.registry import Known
-from forestall.projections.worker_sessions import Session
+from forestall.projections.registry import DecodedEntry
+from forestall.projections.worker_sessions import WorkerSession
 
 
 class PoolNotFoundError(NotFoundError):
@@ -52,7 +52,7 @@ def read_pool(plane: Plane, tenant: str, name: str) -> PoolLoad:
     return _load(plane, tenant, _known(plane, tenant, name).value)
 
 
-def _known(plane: Plane, tenant: str, name: str) -> Known[Pool]:
+def _known(plane: Plane, tenant: str, name: str) -> DecodedEntry[Pool]:
     known = plane.registry.pools(tenant).get(name)
     if known is None:
         raise PoolNotFoundError(f"there is no pool `{name[:80]}`")
@@ -72,7 +72,7 @@ def _load(plane: Plane, tenant: str, pool: Pool) -> PoolLoad:
     )
 
 
-def pool_workers(plane: Plane, tenant: str, pool: str) -> Sequence[Session]:
+def pool_workers(plane: Plane, tenant: str, pool: str) -> Sequence[WorkerSession]:
     """The registered workers whose credential names this pool."""
     return [each for each in plane.workers if each.tenant == tenant and pool in each.grant.pools]
 
@@ -163,7 +163,7 @@ def queued_jobs(plane: Plane, tenant: str, topics: Sequence[str]) -> int:
     return sum(each.lane.tenant == tenant and each.lane.topic in wanted for each in plane.queue)
 
 
-async def _change(plane: Plane, subject: Subject, known: Known[Pool], pool: Pool) -> Pool:
+async def _change(plane: Plane, subject: Subject, known: DecodedEntry[Pool], pool: Pool) -> Pool:
     _require_valid(pool)
     try:
         await _put(plane, subject, known, pool)
@@ -182,13 +182,15 @@ def _require_valid(pool: Pool) -> None:
         raise PoolInvalidError(problem)
 
 
-async def _put(plane: Plane, subject: Subject, known: Known[Pool] | None, pool: Pool) -> None:
+async def _put(
+    plane: Plane, subject: Subject, known: DecodedEntry[Pool] | None, pool: Pool
+) -> None:
     # commit, and announce: workers are routed anew as the entry is taken up
     await put_entry(
         plane,
         known,
         tenant=subject.tenant,
-        kind=Kind.POOL,
+        kind=EntryKind.POOL,
         name=pool.name,
         body=msgspec.json.encode(pool),
         actor=subject.principal,

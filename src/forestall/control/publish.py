@@ -28,8 +28,8 @@ from forestall.ports.entries import (
     IN_FORCE,
     PLATFORM_TENANT,
     Activation,
+    EntryKind,
     KeptPolicy,
-    Kind,
     PolicyFile,
     RegistryEntry,
     activation_name,
@@ -110,7 +110,7 @@ async def keep_policy(plane: Plane, files: Sequence[tuple[str, bytes]], *, actor
     """
     # load
     snapshot = compile_files(files, switched_on=plane.output.switched_on_names)
-    kept = await plane.store.entry(PLATFORM_TENANT, Kind.POLICY, snapshot.digest)
+    kept = await plane.store.entry(PLATFORM_TENANT, EntryKind.POLICY, snapshot.digest)
     # decide
     plane.policy.stage(snapshot)
     if kept is not None:
@@ -123,7 +123,7 @@ async def keep_policy(plane: Plane, files: Sequence[tuple[str, bytes]], *, actor
     entry = entry_after(
         None,
         tenant=PLATFORM_TENANT,
-        kind=Kind.POLICY,
+        kind=EntryKind.POLICY,
         name=snapshot.digest,
         value=content,
         now_us=now_us,
@@ -139,7 +139,7 @@ async def keep_policy(plane: Plane, files: Sequence[tuple[str, bytes]], *, actor
 
 async def kept_policy(plane: Plane, digest: str) -> tuple[KeptPolicy, RegistryEntry]:
     """The content of a policy that was kept. Raises PolicyNotKeptError."""
-    entry = await plane.store.entry(PLATFORM_TENANT, Kind.POLICY, digest)
+    entry = await plane.store.entry(PLATFORM_TENANT, EntryKind.POLICY, digest)
     if entry is None:
         raise PolicyNotKeptError(
             f"no policy with the digest `{digest[:64]}` is kept; `GET /api/v1/policy/snapshots`"
@@ -193,7 +193,7 @@ async def activate(plane: Plane, digest: str, *, actor: str) -> Snapshot:
 async def _activate(plane: Plane, digest: str, *, actor: str) -> Snapshot:
     # load
     position = await plane.store.log_end() - 1
-    before = await plane.store.entry(PLATFORM_TENANT, Kind.POLICY_IN_FORCE, IN_FORCE)
+    before = await plane.store.entry(PLATFORM_TENANT, EntryKind.POLICY_IN_FORCE, IN_FORCE)
     snapshot = plane.policy.staged(digest) or await compiled_policy(plane, digest)
     plane.policy.stage(snapshot)
     now_us = plane.clock.now_us()
@@ -223,7 +223,7 @@ def _activation(
     in_force = entry_after(
         before,
         tenant=PLATFORM_TENANT,
-        kind=Kind.POLICY_IN_FORCE,
+        kind=EntryKind.POLICY_IN_FORCE,
         name=IN_FORCE,
         value=snapshot.digest,
         now_us=now_us,
@@ -238,7 +238,7 @@ def _activation(
     history = entry_after(
         None,
         tenant=PLATFORM_TENANT,
-        kind=Kind.ACTIVATION,
+        kind=EntryKind.ACTIVATION,
         name=activation_name(in_force.revision),
         value=activation,
         now_us=now_us,

@@ -6,14 +6,14 @@ from forestall.control.plane import Plane
 from forestall.control.records import SALT_BYTES, original_purged
 from forestall.limits import PURGED_AT_ONCE_MAX
 from forestall.ports.change import Change, DropEntry
-from forestall.ports.entries import EntryName, Kind
+from forestall.ports.entries import EntryKind, EntryName
 from forestall.ports.store import PreconditionFailedError
 
 
 async def purge(plane: Plane) -> int:
     """Remove what is past its time now; how many. Raises StoreUnavailableError; then it is due."""
     before_us = plane.clock.now_us() - plane.output.sealed_us
-    due = await plane.store.entries_before(Kind.ORIGINAL, before_us, limit=PURGED_AT_ONCE_MAX)
+    due = await plane.store.entries_before(EntryKind.ORIGINAL, before_us, limit=PURGED_AT_ONCE_MAX)
     removed = await asyncio.gather(*(_remove(plane, name) for name in due), return_exceptions=True)
     for outcome in removed:
         if isinstance(outcome, BaseException):
@@ -23,7 +23,7 @@ async def purge(plane: Plane) -> int:
 
 async def _remove(plane: Plane, name: EntryName) -> None:
     # load
-    kept = await plane.store.entry(name.tenant, Kind.ORIGINAL, name.name)
+    kept = await plane.store.entry(name.tenant, EntryKind.ORIGINAL, name.name)
     if kept is None:
         return  # somebody released or discarded it meanwhile
     # decide

@@ -7,8 +7,8 @@ credentials. Every refusal, release and discard is a record.
 import msgspec
 
 from forestall.control.check_output import (
-    Looked,
     PolicyMovedError,
+    ScanResult,
     bound_to,
     clean_text,
     look,
@@ -28,7 +28,7 @@ from forestall.limits import APPROVAL_NOTE_CHARS_MAX, CONTEXT_CHARS, FINDINGS_KE
 from forestall.output.clean import redacted
 from forestall.output.findings import Finding
 from forestall.ports.change import Change, DropEntry, EntryUnchanged, OutputEntry
-from forestall.ports.entries import Kind, RegistryEntry, Sealed
+from forestall.ports.entries import EntryKind, RegistryEntry, Sealed
 from forestall.ports.output import SealError
 from forestall.ports.store import PreconditionFailedError
 from forestall.projections.policy_in_force import is_of_policy
@@ -83,7 +83,7 @@ def _findings(entry: OutputEntry | None) -> tuple[Finding, ...]:
 
 
 async def _kept_original(plane: Plane, job: Job) -> RegistryEntry | None:
-    return await plane.store.entry(job.tenant, Kind.ORIGINAL, job.id)
+    return await plane.store.entry(job.tenant, EntryKind.ORIGINAL, job.id)
 
 
 async def _in_context(
@@ -255,7 +255,7 @@ def _opened(plane: Plane, job: Job, kept: RegistryEntry) -> tuple[bytes, bytes]:
     return salt, original
 
 
-async def _look_again(plane: Plane, job: Job, original: bytes) -> Looked:
+async def _look_again(plane: Plane, job: Job, original: bytes) -> ScanResult:
     request = await output_request(plane, plane.snapshot, job)
     looked, _ = await look(plane, plane.snapshot, request, original, level="strict", is_json=True)
     return looked

@@ -9,7 +9,7 @@ from forestall.errors import NotFoundError
 from forestall.identity.credentials import Subject
 from forestall.jobs.job import DecisionRecord, Job
 from forestall.limits import PAGE_ITEMS_MAX
-from forestall.ports.entries import PLATFORM_TENANT, Activation, Kind
+from forestall.ports.entries import PLATFORM_TENANT, Activation, EntryKind
 from forestall.ports.store import JobCursor, JobFilter, JobView, listed_at_us
 
 
@@ -53,6 +53,6 @@ async def list_jobs(
 
 async def list_activations(plane: Plane, *, limit: int) -> list[Activation]:
     """The history of policies in force, newest first."""
-    kind = Kind.ACTIVATION
+    kind = EntryKind.ACTIVATION
     entries = await plane.store.latest_entries(PLATFORM_TENANT, kind, limit=limit)
     return [msgspec.json.decode(entry.body, type=Activation) for entry in entries]

@@ -13,8 +13,8 @@ from forestall.control.plane import Plane
 from forestall.control.records import SALT_BYTES
 from forestall.errors import ConflictError
 from forestall.ports.change import Change, DropEntry, Precondition, PutEntry
-from forestall.ports.entries import Kind, RegistryEntry, entry_after
-from forestall.projections.registry import Known
+from forestall.ports.entries import EntryKind, RegistryEntry, entry_after
+from forestall.projections.registry import DecodedEntry
 
 T = TypeVar("T")
 
@@ -27,10 +27,10 @@ class RegistryFullError(ConflictError):
 
 async def put_entry(
     plane: Plane,
-    known: Known[T] | None,
+    known: DecodedEntry[T] | None,
     *,
     tenant: str,
-    kind: Kind,
+    kind: EntryKind,
     name: str,
     body: bytes,
     actor: str,
@@ -46,7 +46,7 @@ async def put_entry(
 
 
 async def drop_entry(
-    plane: Plane, known: Known[T], *, actor: str, data: dict[str, Value] | None = None
+    plane: Plane, known: DecodedEntry[T], *, actor: str, data: dict[str, Value] | None = None
 ) -> None:
     """Commit the end of an entry with its record. Raises PreconditionFailedError."""
     entry, now_us = known.entry, plane.clock.now_us()

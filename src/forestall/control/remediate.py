@@ -8,7 +8,7 @@ import msgspec
 from forestall.control.cancel import require_control
 from forestall.control.plane import Plane
 from forestall.control.read import read_job
-from forestall.control.submit import Submitted, submit
+from forestall.control.submit import SubmitResult, submit
 from forestall.errors import ConflictError, InvalidRequestError, NotFoundError
 from forestall.identity.credentials import Subject
 from forestall.jobs.job import OWN_KEY_PREFIX, Job, JobState, Lineage, stored_submission
@@ -41,7 +41,9 @@ class LineageTooDeepError(ConflictError):
     code, http_status = "lineage_too_deep", 409
 
 
-async def remediate(plane: Plane, subject: Subject, job_id: str, remediation_id: str) -> Submitted:
+async def remediate(
+    plane: Plane, subject: Subject, job_id: str, remediation_id: str
+) -> SubmitResult:
     """Submit the rewritten job; asked for again, the same answer. Raises as `submit` does, and
     JobNotFoundError, NoRemediationsError, RemediationRequiredError, RemediationNotFoundError,
     LineageTooDeepError."""

@@ -4,7 +4,7 @@ import msgspec
 
 from forestall.control.approve import drift_of, read_asked
 from forestall.control.cancel import require_control
-from forestall.control.gate import Asked, decide, tightened_by
+from forestall.control.gate import PayloadInfo, decide, tightened_by
 from forestall.control.moves import commit_move, move_of
 from forestall.control.plane import Plane
 from forestall.control.records import SYSTEM_ACTOR
@@ -23,7 +23,7 @@ class NotRepairableError(ConflictError):
     code, http_status = "not_repairable", 409
 
 
-class Plan(msgspec.Struct, frozen=True):
+class RepairPlan(msgspec.Struct, frozen=True):
     """What stands in the way of an approval, and the job as it is (or became)."""
 
     job: Job
@@ -31,13 +31,13 @@ class Plan(msgspec.Struct, frozen=True):
     applied: bool = False
 
 
-async def plan(plane: Plane, subject: Subject, job_id: str) -> Plan:
+async def plan(plane: Plane, subject: Subject, job_id: str) -> RepairPlan:
     """What asking again would mend. Changes nothing. Raises ApprovalNotFoundError."""
     view = await read_asked(plane, subject, job_id)
-    return Plan(view.job, await _drift(plane, view))
+    return RepairPlan(view.job, await _drift(plane, view))
 
 
-async def ask_again(plane: Plane, subject: Subject, job_id: str) -> Plan:
+async def ask_again(plane: Plane, subject: Subject, job_id: str) -> RepairPlan:
     """Decide the job anew and bind the approval to that. Raises NotRepairableError."""
     # load
     view = await read_asked(plane, subject, job_id)
@@ -52,7 +52,7 @@ async def ask_again(plane: Plane, subject: Subject, job_id: str) -> Plan:
         stored_request(job, view.payload),
         stage=Stage.DISPATCH,
         now_us=now_us,
-        asked=Asked(len(view.payload), subject.key_id),
+        asked=PayloadInfo(len(view.payload), subject.key_id),
         passed=job.throttles_passed,
     )
     decision = tightened_by(plane, view, gated.decision)
@@ -66,7 +66,7 @@ async def ask_again(plane: Plane, subject: Subject, job_id: str) -> Plan:
     except PreconditionFailedError as cause:
         raise NotRepairableError("somebody decided at this very moment; look again") from cause
     # announce
-    return Plan(job, found, applied=True)
+    return RepairPlan(job, found, applied=True)
 
 
 async def _drift(plane: Plane, view: JobView) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ from forestall.identity.credentials import Subject
 from forestall.jobs.registry import NAME
 from forestall.jobs.schemas import InputSchema, SchemaInvalidError
 from forestall.limits import SCHEMAS_PER_TENANT_MAX
-from forestall.ports.entries import Kind
-from forestall.projections.registry import Known, SchemaText
+from forestall.ports.entries import EntryKind
+from forestall.projections.registry import DecodedEntry, SchemaText
 
 
 class SchemaNotFoundError(NotFoundError):
@@ -53,7 +53,7 @@ async def put_schema(plane: Plane, subject: Subject, schema_id: str, schema: Any
         plane,
         schemas.get(schema_id),
         tenant=subject.tenant,
-        kind=Kind.SCHEMA,
+        kind=EntryKind.SCHEMA,
         name=schema_id,
         body=body,
         actor=subject.principal,
@@ -73,7 +73,7 @@ async def end_schema(plane: Plane, subject: Subject, schema_id: str) -> None:
     await drop_entry(plane, known, actor=subject.principal)
 
 
-def _known(plane: Plane, tenant: str, schema_id: str) -> Known[SchemaText]:
+def _known(plane: Plane, tenant: str, schema_id: str) -> DecodedEntry[SchemaText]:
     known = plane.registry.schemas(tenant).get(schema_id)
     if known is None:
         raise SchemaNotFoundError(f"there is no schema `{schema_id[:80]}`")

@@ -7,7 +7,7 @@ decision is recorded all the same. A job that anybody is told about is durable, 
 import msgspec
 
 from forestall.control.admission import admitted
-from forestall.control.gate import Asked, count, decide
+from forestall.control.gate import PayloadInfo, count, decide
 from forestall.control.plane import Plane, uuid_text
 from forestall.control.records import SALT_BYTES, action_checked, job_submitted
 from forestall.errors import ConflictError, ForestallError
@@ -62,7 +62,7 @@ class QueueFullError(ForestallError):
     code, http_status = "BACKPRESSURE", 429
 
 
-class Submitted(msgspec.Struct, frozen=True):
+class SubmitResult(msgspec.Struct, frozen=True):
     """A job as born, the decision it was born with, and whether this is a repeated answer."""
 
     job: Job
@@ -72,7 +72,7 @@ class Submitted(msgspec.Struct, frozen=True):
 
 async def submit(
     plane: Plane, subject: Subject, submission: Submission, lineage: Lineage | None = None
-) -> Submitted:
+) -> SubmitResult:
     """Decide one job before it can be queued, and make job, decision and record durable.
 
     `lineage` says which job this one was made from (remediation, retry); never the client's word.
@@ -100,7 +100,7 @@ async def submit(
         request,
         stage=Stage.SUBMIT,
         now_us=now_us,
-        asked=Asked(len(submission.payload), subject.key_id),
+        asked=PayloadInfo(len(submission.payload), subject.key_id),
     )
     record = decision_record(decision, stage=Stage.SUBMIT, job_hash=hash_text, now_us=now_us)
     chance = plane.random.token(20 + SALT_BYTES)
@@ -137,7 +137,7 @@ async def submit(
     count(plane, decision, request, stage=Stage.SUBMIT)
     if blind_retry_of:
         plane.telemetry.refused("submit", "blind_retry")
-    return Submitted(job, record)
+    return SubmitResult(job, record)
 
 
 def _require_room(plane: Plane, tenant: str, submission: Submission) -> None:
@@ -227,7 +227,7 @@ def _birth(
 
 async def _earlier_answer(
     plane: Plane, subject: Subject, key: str, request_digest: str
-) -> Submitted | None:
+) -> SubmitResult | None:
     """The answer that this idempotency key got before, with its original outcome."""
     entry = await plane.store.idempotency(subject.tenant, key)
     if entry is None:
@@ -241,4 +241,4 @@ async def _earlier_answer(
         return None
     # As it was answered then, whatever has become of the job since.
     job = msgspec.structs.replace(view.job, state=BIRTH_STATE[view.job.submit_decision.decision])
-    return Submitted(job, view.job.submit_decision, replayed=True)
+    return SubmitResult(job, view.job.submit_decision, replayed=True)

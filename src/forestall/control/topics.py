@@ -9,7 +9,7 @@ from forestall.identity.credentials import Subject
 from forestall.jobs.registry import Topic, TopicInvalidError, problem_of_topic
 from forestall.limits import TOPICS_PER_TENANT_MAX
 from forestall.ports.change import EntryUnchanged, Precondition
-from forestall.ports.entries import Kind
+from forestall.ports.entries import EntryKind
 
 WORKER_SILENT_US = 60_000_000  # a worker that was not heard of for so long is not counted
 
@@ -51,7 +51,7 @@ async def declare_topic(plane: Plane, subject: Subject, topic: Topic) -> bool:
         plane,
         known,
         tenant=subject.tenant,
-        kind=Kind.TOPIC,
+        kind=EntryKind.TOPIC,
         name=topic.name,
         body=msgspec.json.encode(topic),
         actor=subject.principal,
@@ -68,14 +68,16 @@ def _named(plane: Plane, tenant: str, topic: Topic) -> tuple[Precondition, ...]:
         pool = plane.registry.pools(tenant).get(topic.pool)
         if pool is None:
             raise TopicInvalidError(f"there is no pool `{topic.pool}`; create it first")
-        expect.append(EntryUnchanged(tenant, Kind.POOL, topic.pool, pool.entry.revision))
+        expect.append(EntryUnchanged(tenant, EntryKind.POOL, topic.pool, pool.entry.revision))
     for field in ("input_schema_id", "output_schema_id"):
         schema_id = getattr(topic, field)
         if schema_id:
             schema = plane.registry.schemas(tenant).get(schema_id)
             if schema is None:
                 raise TopicInvalidError(f"`{field}`: no schema `{schema_id}`; add it first")
-            expect.append(EntryUnchanged(tenant, Kind.SCHEMA, schema_id, schema.entry.revision))
+            expect.append(
+                EntryUnchanged(tenant, EntryKind.SCHEMA, schema_id, schema.entry.revision)
+            )
     return tuple(dict.fromkeys(expect))
 
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
-from forestall.audit.chain import GENESIS, ChainError, Link, verify_links
+from forestall.audit.chain import GENESIS, ChainError, ChainLink, verify_links
 from forestall.audit.record import Record
 from forestall.jobs.job import Job, JobState, result_digest, stored_job_hash
 from forestall.jobs.lifecycle import Event, IllegalStateError, after
@@ -36,7 +36,7 @@ class LogReport(msgspec.Struct, frozen=True, kw_only=True):
         return not self.problems
 
 
-class _Told(msgspec.Struct):
+class _JobHistory(msgspec.Struct):
     """What the log tells of one job so far."""
 
     position: int
@@ -48,7 +48,7 @@ class _Told(msgspec.Struct):
 async def verify_log(store: Store, *, progress: Callable[[int], None] | None = None) -> LogReport:
     """Walk the whole log, then compare every job with what its records tell."""
     problems: list[str] = []
-    told: dict[tuple[str, str], _Told] = {}
+    told: dict[tuple[str, str], _JobHistory] = {}
     records = 0
     head = GENESIS
 
@@ -79,13 +79,13 @@ async def verify_log(store: Store, *, progress: Callable[[int], None] | None = N
     )
 
 
-def _take_in(told: dict[tuple[str, str], _Told], position: int, record: Record) -> str:
+def _take_in(told: dict[tuple[str, str], _JobHistory], position: int, record: Record) -> str:
     """Follow a job along its records; what is wrong with this one, or empty."""
     name = (record.tenant, record.job_id)
     if record.kind == "job.submitted":
         if name in told:
             return f"position {position}: the job `{record.job_id}` is born twice"
-        told[name] = _Told(position, record, str(record.data.get("state")))
+        told[name] = _JobHistory(position, record, str(record.data.get("state")))
         return ""
     if record.kind not in _MOVES:
         return ""
@@ -104,7 +104,7 @@ def _take_in(told: dict[tuple[str, str], _Told], position: int, record: Record) 
     return "" if lawful else f"position {position}: `{record.kind}` cannot lead to {job.state}"
 
 
-async def _verified(store: Store) -> AsyncIterator[Link]:
+async def _verified(store: Store) -> AsyncIterator[ChainLink]:
     """Every link, in order, each verified against the one before."""
     position, previous = 0, GENESIS
     while True:
@@ -117,7 +117,7 @@ async def _verified(store: Store) -> AsyncIterator[Link]:
         position, previous = last.position + 1, last.link
 
 
-async def _compare(store: Store, told: _Told) -> str:
+async def _compare(store: Store, told: _JobHistory) -> str:
     """What is wrong with a job that the log tells of; empty when nothing is."""
     position, record = told.position, told.birth
     view = await store.job(record.tenant, record.job_id)

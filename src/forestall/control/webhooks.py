@@ -13,9 +13,9 @@ from forestall.control.records import SALT_BYTES, SYSTEM_ACTOR
 from forestall.errors import ConflictError, NotFoundError
 from forestall.identity.credentials import Subject
 from forestall.jobs.webhook import (
+    ApprovalLink,
     DeclaredWebhook,
-    Link,
-    Mark,
+    DeliveryMark,
     Webhook,
     WebhookInvalidError,
     problem_of_webhook,
@@ -30,7 +30,7 @@ from forestall.ports.change import (
     Put,
     PutEntry,
 )
-from forestall.ports.entries import Kind, RegistryEntry, entry_after
+from forestall.ports.entries import EntryKind, RegistryEntry, entry_after
 from forestall.ports.store import PreconditionFailedError
 
 _TRIES = 16  # a delivery may be noted at the same instant
@@ -85,10 +85,12 @@ async def declare_webhook(
     salt = plane.random.token(16).hex() if fresh or known is None else known.value.salt
     hook = msgspec.structs.replace(wanted, salt=salt)
     before = known.entry if known is not None else None
-    entries = [_entry(plane, before, subject.tenant, Kind.WEBHOOK, hook.name, hook)]
+    entries = [_entry(plane, before, subject.tenant, EntryKind.WEBHOOK, hook.name, hook)]
     if mark is None:
-        start = Mark(name=hook.name, position=await plane.store.log_end())
-        entries.append(_entry(plane, None, subject.tenant, Kind.WEBHOOK_MARK, hook.name, start))
+        start = DeliveryMark(name=hook.name, position=await plane.store.log_end())
+        entries.append(
+            _entry(plane, None, subject.tenant, EntryKind.WEBHOOK_MARK, hook.name, start)
+        )
     data: dict[str, Value] = {
         "name": hook.name,
         "host": hook.host,
@@ -130,7 +132,13 @@ async def end_webhook(plane: Plane, subject: Subject, name: str) -> None:
 
 
 async def note(
-    plane: Plane, tenant: str, mark: Mark, what: str, data: dict[str, Value], *, job_id: str = ""
+    plane: Plane,
+    tenant: str,
+    mark: DeliveryMark,
+    what: str,
+    data: dict[str, Value],
+    *,
+    job_id: str = "",
 ) -> None:
     """Note how far a webhook was told. Raises StoreUnavailableError, and WebhookNotFoundError when
     it was ended or changed meanwhile: then nothing is noted."""
@@ -140,9 +148,9 @@ async def note(
     if hook is None or before is None:
         raise WebhookNotFoundError("the webhook was ended")
     # decide
-    entry = _entry(plane, before.entry, tenant, Kind.WEBHOOK_MARK, mark.name, mark)
+    entry = _entry(plane, before.entry, tenant, EntryKind.WEBHOOK_MARK, mark.name, mark)
     about = {"name": mark.name, **data}
-    unchanged = EntryUnchanged(tenant, Kind.WEBHOOK, mark.name, hook.entry.revision)
+    unchanged = EntryUnchanged(tenant, EntryKind.WEBHOOK, mark.name, hook.entry.revision)
     # commit, and announce
     try:
         await _commit(
@@ -159,13 +167,13 @@ async def note(
         raise WebhookNotFoundError("the webhook was changed at this very moment") from cause
 
 
-async def make_link(plane: Plane, tenant: str, link: Link) -> str:
+async def make_link(plane: Plane, tenant: str, link: ApprovalLink) -> str:
     """A token that opens an approval once; empty where there are too many already."""
     # load and decide
     if plane.webhooks.link_count() >= LINKS_MAX:
         return ""
     token = plane.random.token(32).hex()
-    entry = _entry(plane, None, tenant, Kind.APPROVAL_LINK, token_hash(token), link)
+    entry = _entry(plane, None, tenant, EntryKind.APPROVAL_LINK, token_hash(token), link)
     data: dict[str, Value] = {"webhook": link.webhook, "expires_at_us": link.expires_at_us}
     # commit, and announce: the token goes into one message and is kept nowhere
     await _commit(
@@ -220,7 +228,7 @@ def _entry(
     plane: Plane,
     before: RegistryEntry | None,
     tenant: str,
-    kind: Kind,
+    kind: EntryKind,
     name: str,
     value: msgspec.Struct,
 ) -> RegistryEntry:

@@ -22,8 +22,8 @@ from forestall.jobs.worker import DispatchedJob, Heartbeat, LeaseLost, WorkerOff
 from forestall.limits import WORKER_PARALLEL_MAX, WORKERS_PER_TENANT_MAX
 from forestall.policy.globs import GlobError, compile_globs
 from forestall.ports.store import PreconditionFailedError
-from forestall.projections.leases import Held
-from forestall.projections.worker_sessions import Session
+from forestall.projections.leases import LeasedJob
+from forestall.projections.worker_sessions import WorkerSession
 
 
 class WorkerUnknownError(ConflictError):
@@ -32,7 +32,7 @@ class WorkerUnknownError(ConflictError):
     code, http_status = "worker_not_registered", 409
 
 
-def register(plane: Plane, subject: Subject, worker_id: str, wanted: WorkerOffer) -> Session:
+def register(plane: Plane, subject: Subject, worker_id: str, wanted: WorkerOffer) -> WorkerSession:
     """Take up a worker, in place of an earlier session of the same worker."""
     grant = _grant(subject, worker_id)
     if not 1 <= wanted.max_parallel <= WORKER_PARALLEL_MAX:
@@ -44,7 +44,7 @@ def register(plane: Plane, subject: Subject, worker_id: str, wanted: WorkerOffer
         compile_globs(wanted.topics)
     except GlobError as cause:
         raise InvalidRequestError(f"`topics`: {cause}") from cause
-    session = Session(
+    session = WorkerSession(
         subject.tenant,
         grant,
         key_id=subject.key_id,
@@ -57,7 +57,7 @@ def register(plane: Plane, subject: Subject, worker_id: str, wanted: WorkerOffer
     return session
 
 
-def session_of(plane: Plane, subject: Subject, worker_id: str) -> Session:
+def session_of(plane: Plane, subject: Subject, worker_id: str) -> WorkerSession:
     """The session of the worker that asks. Raises WorkerUnknownError, NotThisWorkerError."""
     grant = _grant(subject, worker_id)
     session = plane.workers.get(subject.tenant, grant.worker_id)
@@ -82,7 +82,7 @@ def _grant(subject: Subject, worker_id: str) -> WorkerGrant:
     return subject.worker
 
 
-async def wait_for_work(plane: Plane, session: Session, *, seconds: float) -> None:
+async def wait_for_work(plane: Plane, session: WorkerSession, *, seconds: float) -> None:
     """Return when something that the worker can serve may be waiting, or the time is over.
 
     The caller looks at the queue before it waits. Cancelled, it passes a wake-up on.
@@ -99,11 +99,11 @@ async def wait_for_work(plane: Plane, session: Session, *, seconds: float) -> No
         plane.workers.busy(session)
 
 
-async def beat(plane: Plane, session: Session, beats: Sequence[Heartbeat]) -> list[LeaseLost]:
+async def beat(plane: Plane, session: WorkerSession, beats: Sequence[Heartbeat]) -> list[LeaseLost]:
     """Renew the leases of the jobs named; those that the worker must stop instead."""
     lost: list[LeaseLost] = []
     begun: list[Job] = []
-    told: list[tuple[Held, str]] = []
+    told: list[tuple[LeasedJob, str]] = []
     now_us = plane.clock.now_us()
     for said in beats:
         held = plane.leases.get(session.tenant, said.job_id)
@@ -122,7 +122,7 @@ async def beat(plane: Plane, session: Session, beats: Sequence[Heartbeat]) -> li
     return lost
 
 
-async def _show_progress(plane: Plane, told: Sequence[tuple[Held, str]]) -> None:
+async def _show_progress(plane: Plane, told: Sequence[tuple[LeasedJob, str]]) -> None:
     """Show what workers say of their jobs, without what may not be read; until then nothing."""
     for held, text in told:
         held.said, held.progress = text, ""
@@ -147,7 +147,7 @@ async def renew(plane: Plane, subject: Subject, job_id: str, lease_id: str) -> t
     return job, expires_at_us
 
 
-async def _lost(plane: Plane, session: Session, said: Heartbeat) -> LeaseLost:
+async def _lost(plane: Plane, session: WorkerSession, said: Heartbeat) -> LeaseLost:
     view = await plane.store.job(session.tenant, said.job_id)
     lease = view.job.lease if view is not None else None
     if view is None or lease is None or (lease.worker, lease.id) != (session.id, said.lease_id):

@@ -26,7 +26,7 @@ class Lane(NamedTuple):
     requires: tuple[str, ...]
 
 
-class Entry(NamedTuple):
+class QueueEntry(NamedTuple):
     """One queued job. `since_us` orders jobs of one priority."""
 
     lane: Lane
@@ -39,10 +39,10 @@ class Entry(NamedTuple):
 Serves = Callable[[Lane], bool]
 
 
-def entry_of(job: Job) -> Entry:
+def entry_of(job: Job) -> QueueEntry:
     """The queue's view of a waiting job."""
     lane = Lane(job.tenant, job.topic, job.capability, tuple(sorted(job.requires)))
-    return Entry(lane, job.id, job.priority, job.created_at_us, job.not_before_us)
+    return QueueEntry(lane, job.id, job.priority, job.created_at_us, job.not_before_us)
 
 
 class _Line:
@@ -52,11 +52,11 @@ class _Line:
 
     def __init__(self, served: int) -> None:
         self.served = served  # picks so far, never behind the tenants that were waiting
-        self.lanes: dict[Lane, dict[Priority, deque[Entry]]] = {}
+        self.lanes: dict[Lane, dict[Priority, deque[QueueEntry]]] = {}
         self._passes = dict.fromkeys(Priority, 0)
         self._lined = dict.fromkeys(Priority, 0)
 
-    def add(self, entry: Entry, *, first: bool) -> None:
+    def add(self, entry: QueueEntry, *, first: bool) -> None:
         priority = entry.priority
         if not self._lined[priority]:
             busy = [self._passes[other] for other in Priority if self._lined[other]]
@@ -68,8 +68,8 @@ class _Line:
         else:
             entries.append(entry)
 
-    def pick(self, serves: Serves, waits: Callable[[Entry], bool]) -> Entry | None:
-        heads: dict[Priority, Entry] = {}
+    def pick(self, serves: Serves, waits: Callable[[QueueEntry], bool]) -> QueueEntry | None:
+        heads: dict[Priority, QueueEntry] = {}
         for lane in [lane for lane in self.lanes if serves(lane)]:
             for priority in list(self.lanes[lane]):
                 entry = self._head(lane, priority, waits)
@@ -85,7 +85,7 @@ class _Line:
         self._pop(entry.lane, priority)
         return entry
 
-    def sweep(self, waits: Callable[[Entry], bool]) -> None:
+    def sweep(self, waits: Callable[[QueueEntry], bool]) -> None:
         """Forget what was taken out."""
         for lane, by_priority in list(self.lanes.items()):
             for priority, entries in list(by_priority.items()):
@@ -94,7 +94,9 @@ class _Line:
                 by_priority[priority] = kept
                 self._tidy(lane, priority)
 
-    def _head(self, lane: Lane, priority: Priority, waits: Callable[[Entry], bool]) -> Entry | None:
+    def _head(
+        self, lane: Lane, priority: Priority, waits: Callable[[QueueEntry], bool]
+    ) -> QueueEntry | None:
         entries = self.lanes[lane][priority]
         while entries and not waits(entries[0]):
             entries.popleft()  # it was taken out meanwhile
@@ -120,10 +122,10 @@ class Queue:
     """Everything that waits for a worker. For one thread."""
 
     def __init__(self) -> None:
-        self._entries: dict[tuple[str, str], Entry] = {}
+        self._entries: dict[tuple[str, str], QueueEntry] = {}
         self._lines: dict[str, _Line] = {}
-        self._later: list[tuple[int, int, Entry]] = []
-        self._parked: dict[Hashable, deque[Entry]] = {}
+        self._later: list[tuple[int, int, QueueEntry]] = []
+        self._parked: dict[Hashable, deque[QueueEntry]] = {}
         self._counts: dict[str, int] = {}
         self._number = 0
         self._taken_out = 0  # since the last sweep
@@ -145,14 +147,14 @@ class Queue:
         line = self._lines.get(lane.tenant)
         return line is not None and lane in line.lanes
 
-    def get(self, tenant: str, job_id: str) -> Entry | None:
+    def get(self, tenant: str, job_id: str) -> QueueEntry | None:
         """The entry of a job, wherever it waits."""
         return self._entries.get((tenant, job_id))
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[QueueEntry]:
         return iter(list(self._entries.values()))
 
-    def add(self, entry: Entry, *, now_us: int, first: bool = False) -> None:
+    def add(self, entry: QueueEntry, *, now_us: int, first: bool = False) -> None:
         """Queue a job; one that is queued already is moved. `first`: it had waited its turn."""
         self.remove(entry.lane.tenant, entry.job_id)
         tenant = entry.lane.tenant
@@ -176,7 +178,7 @@ class Queue:
             if self._taken_out > len(self._entries) + _SWEEP_EVERY:
                 self._sweep()
 
-    def park(self, entry: Entry, key: Hashable) -> None:
+    def park(self, entry: QueueEntry, key: Hashable) -> None:
         """Keep a picked job until `unpark(key)`: it waits for another of its kind to end."""
         tenant = entry.lane.tenant
         self.remove(tenant, entry.job_id)  # should it have been queued again meanwhile
@@ -212,7 +214,7 @@ class Queue:
             heapq.heappop(self._later)
         return self._later[0][0] if self._later else None
 
-    def ripen(self, now_us: int) -> list[Entry]:
+    def ripen(self, now_us: int) -> list[QueueEntry]:
         """Line up the held jobs whose instant has come."""
         ripe = []
         while (due := self.due_us()) is not None and due <= now_us:
@@ -221,7 +223,7 @@ class Queue:
             ripe.append(entry)
         return ripe
 
-    def pick(self, serves: Serves) -> Entry | None:
+    def pick(self, serves: Serves) -> QueueEntry | None:
         """Take the next job that the asking worker can serve; None when there is none."""
         for tenant, line in sorted(self._lines.items(), key=lambda item: (item[1].served, item[0])):
             entry = line.pick(serves, self._waits)
@@ -247,10 +249,10 @@ class Queue:
             if not kept:
                 del self._parked[key]
 
-    def _waits(self, entry: Entry) -> bool:
+    def _waits(self, entry: QueueEntry) -> bool:
         return self._entries.get((entry.lane.tenant, entry.job_id)) is entry
 
-    def _line_up(self, entry: Entry, *, first: bool) -> None:
+    def _line_up(self, entry: QueueEntry, *, first: bool) -> None:
         line = self._lines.get(entry.lane.tenant)
         if line is None:
             served = min((line.served for line in self._lines.values()), default=0)

@@ -41,7 +41,7 @@ class Reach(StrEnum):
     LOCAL = "local"  # also this machine, there also without TLS: for development
 
 
-class Event(StrEnum):
+class WebhookEvent(StrEnum):
     """What a webhook may be told of."""
 
     ASKED = "approval.asked"
@@ -66,7 +66,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     url: str
     salt: str
-    events: tuple[Event, ...] = tuple(Event)
+    events: tuple[WebhookEvent, ...] = tuple(WebhookEvent)
     format: Format = Format.JSON
     link_base: str = ""  # where people open approvals; empty: messages hold no link
 
@@ -76,7 +76,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return urlsplit(self.url).hostname or ""
 
 
-class Mark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class DeliveryMark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How far a webhook was told: every record before this position is dealt with."""
 
     name: str
@@ -90,12 +90,12 @@ class DeclaredWebhook(msgspec.Struct, frozen=True):
     """A webhook as it became. `secret` only where it is a new one: it is shown once."""
 
     webhook: Webhook
-    mark: Mark
+    mark: DeliveryMark
     new: bool
     secret: str = ""
 
 
-class Link(msgspec.Struct, frozen=True, kw_only=True):
+class ApprovalLink(msgspec.Struct, frozen=True, kw_only=True):
     """What a token in a message leads to, once. The token itself is kept nowhere."""
 
     job_id: str

@@ -15,7 +15,7 @@ from forestall.policy.rules import Match
 Labels = Mapping[str, str]
 
 
-class Kind(Enum):
+class FieldKind(Enum):
     """How the patterns of a field are held against its values."""
 
     GLOB = "any of the globs matches"
@@ -27,13 +27,13 @@ class MatchField(NamedTuple):
     """One field of `match`. `attribute` names the one text of a request that it looks at, if so."""
 
     name: str
-    kind: Kind
+    kind: FieldKind
     wanted: Callable[[Match], tuple[str, ...]]
     values: Callable[[Request], Sequence[str]]
     attribute: str = ""
 
 
-def _about(name: str, kind: Kind, attribute: str) -> MatchField:
+def _about(name: str, kind: FieldKind, attribute: str) -> MatchField:
     """A field that looks at one text; an empty text is an absent one."""
     value_of: Callable[[Request], str] = attrgetter(attribute)
 
@@ -44,25 +44,25 @@ def _about(name: str, kind: Kind, attribute: str) -> MatchField:
     return MatchField(name, kind, attrgetter(name), values, attribute)
 
 
-def _list(name: str, kind: Kind) -> MatchField:
+def _list(name: str, kind: FieldKind) -> MatchField:
     """A field that looks at a list of the same name."""
     return MatchField(name, kind, attrgetter(name), attrgetter(name))
 
 
 FIELDS: tuple[MatchField, ...] = (
-    _about("topics", Kind.GLOB, "topic"),
-    _about("tenants", Kind.GLOB, "tenant"),
-    _about("capabilities", Kind.GLOB, "capability"),
-    _about("pack_ids", Kind.GLOB, "pack_id"),
-    _about("actor_ids", Kind.GLOB, "actor_id"),
-    _about("agents", Kind.GLOB, "agent"),
-    _about("actor_types", Kind.WORD, "actor_type"),
-    _about("agent_risk_tiers", Kind.WORD, "agent_risk_tier"),
-    _list("agent_data_classes", Kind.WORD),
-    _list("risk_tags", Kind.WORD),
-    _list("requires", Kind.ALL_WORDS),
-    _about("mcp.servers", Kind.GLOB, "mcp.server"),
-    _about("mcp.tools", Kind.GLOB, "mcp.tool"),
-    _about("mcp.resources", Kind.GLOB, "mcp.resource"),
-    _about("mcp.actions", Kind.GLOB, "mcp.action"),
+    _about("topics", FieldKind.GLOB, "topic"),
+    _about("tenants", FieldKind.GLOB, "tenant"),
+    _about("capabilities", FieldKind.GLOB, "capability"),
+    _about("pack_ids", FieldKind.GLOB, "pack_id"),
+    _about("actor_ids", FieldKind.GLOB, "actor_id"),
+    _about("agents", FieldKind.GLOB, "agent"),
+    _about("actor_types", FieldKind.WORD, "actor_type"),
+    _about("agent_risk_tiers", FieldKind.WORD, "agent_risk_tier"),
+    _list("agent_data_classes", FieldKind.WORD),
+    _list("risk_tags", FieldKind.WORD),
+    _list("requires", FieldKind.ALL_WORDS),
+    _about("mcp.servers", FieldKind.GLOB, "mcp.server"),
+    _about("mcp.tools", FieldKind.GLOB, "mcp.tool"),
+    _about("mcp.resources", FieldKind.GLOB, "mcp.resource"),
+    _about("mcp.actions", FieldKind.GLOB, "mcp.action"),
 )

@@ -22,7 +22,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from forestall.limits import GLOB_MEMO_ENTRIES_MAX
-from forestall.policy.fields import FIELDS, Kind, Labels, MatchField
+from forestall.policy.fields import FIELDS, FieldKind, Labels, MatchField
 from forestall.policy.globs import GlobSet
 from forestall.policy.request import Request
 from forestall.policy.rules import Match
@@ -90,7 +90,7 @@ class LayerIndex:
     __slots__ = ("_parts",)
 
     def __init__(self, matches: Sequence[Match]) -> None:
-        self._parts = tuple(Part(numbers, matches) for numbers in _parts_of(matches))
+        self._parts = tuple(IndexPart(numbers, matches) for numbers in _parts_of(matches))
 
     def candidates(self, request: Request, labels: Labels) -> Iterable[int]:
         """Numbers of the rules that every column lets through, in order."""
@@ -104,7 +104,7 @@ class LayerIndex:
         return found[0] if len(found) == 1 else merge(*found)
 
 
-class Part:
+class IndexPart:
     """Some rules of a layer, with columns of their own."""
 
     __slots__ = ("_columns", "_every_block", "_numbers")
@@ -198,11 +198,11 @@ def _field_column(field: MatchField, matches: Sequence[Match]) -> Column | None:
         if not wanted:
             open_rules.append(number)
         # A rule that needs all of several words is posted under one; the rest is residual.
-        for pattern in wanted[:1] if field.kind is Kind.ALL_WORDS else wanted:
+        for pattern in wanted[:1] if field.kind is FieldKind.ALL_WORDS else wanted:
             by_pattern.setdefault(pattern, []).append(number)
     if not by_pattern:
         return None
-    postings = Postings(by_pattern, globs=field.kind is Kind.GLOB)
+    postings = Postings(by_pattern, globs=field.kind is FieldKind.GLOB)
     return _column(open_rules, len(matches), len(by_pattern), _field_finder(field, postings))
 
 

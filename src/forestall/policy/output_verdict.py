@@ -37,7 +37,7 @@ _AT_LEVEL = {
 _DETECTOR_SETS_KEPT = 16
 
 
-class Ruling(msgspec.Struct, frozen=True, kw_only=True):
+class OutputRuling(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict on one result, and why.
 
     `code`: `rule`, `default`, `redaction_level`, or what went wrong: `scan_incomplete`,
@@ -137,7 +137,7 @@ def judge(
     now: datetime,
     redaction_level: str = "",
     switched_on: tuple[Detector, ...] = (),
-) -> Ruling:
+) -> OutputRuling:
     """The verdict on the result of `request`. Total: whatever fails quarantines."""
     if not scan.complete:
         reasons = ", ".join(scan.reasons)
@@ -160,8 +160,8 @@ def judge(
     return _ruling(spoken, scan, at_level)
 
 
-def _withheld(code: str, reason: str) -> Ruling:
-    return Ruling(verdict=Verdict.QUARANTINE, code=code, reason=reason)
+def _withheld(code: str, reason: str) -> OutputRuling:
+    return OutputRuling(verdict=Verdict.QUARANTINE, code=code, reason=reason)
 
 
 def _spoken(
@@ -179,7 +179,9 @@ def _spoken(
     ]
 
 
-def _ruling(spoken: Sequence[list[OutputRule]], scan: Scan, at_level: frozenset[str]) -> Ruling:
+def _ruling(
+    spoken: Sequence[list[OutputRule]], scan: Scan, at_level: frozenset[str]
+) -> OutputRuling:
     """The strictest over all views; what any of them removes is removed."""
     ranked = sorted(
         {rule.id: rule for rules in spoken for rule in rules}.values(),
@@ -188,7 +190,7 @@ def _ruling(spoken: Sequence[list[OutputRule]], scan: Scan, at_level: frozenset[
     matched = tuple(rule.id for rule in ranked)
     first = ranked[0] if ranked else None
     if first is not None and first.verdict is Verdict.QUARANTINE:
-        return Ruling(
+        return OutputRuling(
             verdict=Verdict.QUARANTINE,
             code="rule",
             rule_id=first.id,
@@ -208,7 +210,7 @@ def _ruling(spoken: Sequence[list[OutputRule]], scan: Scan, at_level: frozenset[
     )
     if not remove:
         allows = first is not None and first.verdict is Verdict.ALLOW
-        return Ruling(
+        return OutputRuling(
             verdict=Verdict.ALLOW,
             code="rule" if allows else "default",
             rule_id=first.id if first is not None and allows else "",
@@ -221,7 +223,7 @@ def _ruling(spoken: Sequence[list[OutputRule]], scan: Scan, at_level: frozenset[
         code, rule_id, reason = "default", "", "secrets are removed (default)"
     else:
         code, rule_id, reason = "redaction_level", "", "removed by the constraints of the dispatch"
-    return Ruling(
+    return OutputRuling(
         verdict=Verdict.REDACT,
         code=code,
         rule_id=rule_id,

@@ -14,7 +14,7 @@ import msgspec
 from forestall.policy.arguments import compile_condition
 from forestall.policy.calendar import compile_time
 from forestall.policy.content import compile_content
-from forestall.policy.fields import FIELDS, Kind, Labels, MatchField
+from forestall.policy.fields import FIELDS, FieldKind, Labels, MatchField
 from forestall.policy.globs import Matcher, compile_globs
 from forestall.policy.index import LABEL_COLUMNS, is_settled
 from forestall.policy.request import Request, remembered
@@ -99,9 +99,9 @@ def _field_clause(field: MatchField, wanted: tuple[str, ...]) -> CompiledClause:
 def _field_test(field: MatchField, wanted: tuple[str, ...]) -> Test:
     values = field.values
     words = frozenset(wanted)
-    if field.kind is Kind.ALL_WORDS:
+    if field.kind is FieldKind.ALL_WORDS:
         return lambda request, labels, now: words.issubset(values(request))
-    if field.kind is Kind.WORD:
+    if field.kind is FieldKind.WORD:
         return lambda request, labels, now: not words.isdisjoint(values(request))
     matches = compile_globs(wanted)
     return lambda request, labels, now: any(matches(value) for value in values(request))

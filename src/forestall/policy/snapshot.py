@@ -173,7 +173,7 @@ def _union(lists: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(sorted({word for words in lists for word in words}))
 
 
-class _Content(msgspec.Struct, frozen=True, kw_only=True):
+class _DigestedContent(msgspec.Struct, frozen=True, kw_only=True):
     """What the digest covers. Field names are part of the digest: change them knowingly."""
 
     engine: int
@@ -189,7 +189,7 @@ class _Content(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _snapshot_digest(snapshot: Snapshot) -> str:
-    content = _Content(
+    content = _DigestedContent(
         engine=ENGINE_VERSION,
         fail_mode="closed",
         time_zones=zone_rules_version()

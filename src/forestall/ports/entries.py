@@ -27,7 +27,7 @@ PLATFORM_TENANT = "default"  # whose entries and records the deployment's own ar
 IN_FORCE = "policy"  # the name of the one entry of its kind
 
 
-class Kind(StrEnum):
+class EntryKind(StrEnum):
     """What an entry is. A kind never changes its name: entries are found by it."""
 
     TOPIC = "topic"
@@ -105,7 +105,7 @@ def entry_after(
     before: RegistryEntry | None,
     *,
     tenant: str,
-    kind: Kind,
+    kind: EntryKind,
     name: str,
     value: object,
     now_us: int,

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from forestall.audit.chain import Link
+from forestall.audit.chain import ChainLink
 from forestall.errors import ConflictError, UnavailableError
 from forestall.jobs.job import DecisionRecord, Job, JobState
 from forestall.ports.change import (
@@ -15,7 +15,7 @@ from forestall.ports.change import (
     Precondition,
     Receipt,
 )
-from forestall.ports.entries import EntryName, Kind, RegistryEntry
+from forestall.ports.entries import EntryKind, EntryName, RegistryEntry
 
 
 class PreconditionFailedError(ConflictError):
@@ -124,21 +124,23 @@ class Store(Protocol):
         """What the check of a job's last result found; None when nothing was worth keeping."""
         ...
 
-    async def entry(self, tenant: str, kind: Kind, name: str) -> RegistryEntry | None:
+    async def entry(self, tenant: str, kind: EntryKind, name: str) -> RegistryEntry | None:
         """One registry entry."""
         ...
 
-    async def entries(self, kind: Kind) -> Sequence[RegistryEntry]:
+    async def entries(self, kind: EntryKind) -> Sequence[RegistryEntry]:
         """Every registry entry of a kind, over all tenants, by tenant and name."""
         ...
 
     async def latest_entries(
-        self, tenant: str, kind: Kind, *, limit: int
+        self, tenant: str, kind: EntryKind, *, limit: int
     ) -> Sequence[RegistryEntry]:
         """Registry entries of a kind, the greatest name first."""
         ...
 
-    async def entries_before(self, kind: Kind, at_us: int, *, limit: int) -> Sequence[EntryName]:
+    async def entries_before(
+        self, kind: EntryKind, at_us: int, *, limit: int
+    ) -> Sequence[EntryName]:
         """Entries of a kind that last changed before an instant, over all tenants, oldest first."""
         ...
 
@@ -156,7 +158,7 @@ class Store(Protocol):
 
     async def links(
         self, *, start: int, limit: int, tenant: str = "", job_id: str = ""
-    ) -> Sequence[Link]:
+    ) -> Sequence[ChainLink]:
         """A page of the log from a position on, oldest first; of one job, one tenant, or all."""
         ...
 

@@ -22,12 +22,12 @@ from forestall.jobs.lifecycle import HELD_BY_WORKER, TERMINAL, WAITING
 from forestall.jobs.schedule import Lane, entry_of
 from forestall.policy.rules import Verdict
 from forestall.ports.change import Change, DropEntry, MoveJob, PutEntry, PutJob
-from forestall.ports.entries import Kind, RegistryEntry
+from forestall.ports.entries import EntryKind, RegistryEntry
 from forestall.projections import registry as registry_kinds
 from forestall.projections import webhooks as webhook_kinds
 from forestall.projections.doubts import EntryKey
 from forestall.projections.projections import Projections
-from forestall.projections.worker_sessions import Session
+from forestall.projections.worker_sessions import WorkerSession
 
 # A worker needs no notice of a state that its own answer led to.
 _OWN_ANSWER = (
@@ -81,17 +81,17 @@ def take_up_entry(
     """
     if not state.entry_doubts.is_newer(key, position, taken_to=state.positions.taken_to):
         return False
-    kind = Kind(key[1])
+    kind = EntryKind(key[1])
     if kind in registry_kinds.KINDS:
         _put_or_drop(state.registry, key, entry)
         state.workers.rerouted()
         state.workers.wake_all()
     elif kind in webhook_kinds.KINDS:
         _put_or_drop(state.webhooks, key, entry)
-    elif kind is Kind.KEY and entry is not None:
+    elif kind is EntryKind.KEY and entry is not None:
         state.keys.put(entry)
         _end_session(state, key[2])
-    elif kind is Kind.POLICY_IN_FORCE and entry is not None:
+    elif kind is EntryKind.POLICY_IN_FORCE and entry is not None:
         _come_into_force(state, entry)
     return True  # entries of the other kinds are read from the store when they are asked for
 
@@ -165,7 +165,7 @@ def _end_lease(state: Projections, job: Job) -> None:
 def wake_for(state: Projections, lane: Lane) -> None:
     """Wake the least loaded worker that waits for such work."""
 
-    def load(session: Session) -> float:
+    def load(session: WorkerSession) -> float:
         return state.leases.count_of_worker(session.name) / session.max_parallel
 
     state.workers.wake(lane, load)

@@ -4,10 +4,10 @@ A commit whose answer was lost may be durable. Until the entry is read again nob
 where less may run after the change, nothing is handed to a worker meanwhile.
 """
 
-from forestall.ports.entries import Kind
+from forestall.ports.entries import EntryKind
 
 EntryKey = tuple[str, str, str]  # tenant, kind, name
-_TIGHTENING = (Kind.KEY, Kind.POLICY_IN_FORCE)
+_TIGHTENING = (EntryKind.KEY, EntryKind.POLICY_IN_FORCE)
 
 
 class EntryDoubts:
@@ -16,7 +16,7 @@ class EntryDoubts:
     def __init__(self) -> None:
         self._doubts: dict[EntryKey, None] = {}  # in order: a set would be in none
         self._newest: dict[EntryKey, int] = {}  # position of the last change taken up
-        self.kinds: dict[Kind, None] = {}  # kinds of which every entry is to be read again
+        self.kinds: dict[EntryKind, None] = {}  # kinds of which every entry is to be read again
 
     def __len__(self) -> int:
         return len(self._doubts) + len(self.kinds)

@@ -31,7 +31,7 @@ class Doubt:
         self.places += other.places
 
 
-class Held:
+class LeasedJob:
     """One job in the hands of a worker."""
 
     __slots__ = ("expires_at_us", "job", "percent", "progress", "said")
@@ -48,7 +48,7 @@ class Leases:
     """Every job that is dispatched and not answered for. For one thread."""
 
     def __init__(self) -> None:
-        self._held: dict[Name, Held] = {}
+        self._held: dict[Name, LeasedJob] = {}
         self._of_worker: dict[WorkerName, set[Name]] = {}
         self._of_rule: dict[RuleName, int] = {}
         self._ends: list[tuple[int, str, str]] = []
@@ -60,10 +60,10 @@ class Leases:
     def __len__(self) -> int:
         return len(self._held)
 
-    def __iter__(self) -> Iterator[Held]:
+    def __iter__(self) -> Iterator[LeasedJob]:
         return iter(list(self._held.values()))
 
-    def get(self, tenant: str, job_id: str) -> Held | None:
+    def get(self, tenant: str, job_id: str) -> LeasedJob | None:
         """The lease on a job."""
         return self._held.get((tenant, job_id))
 
@@ -76,13 +76,13 @@ class Leases:
             held.job = job
             return
         self.drop(*name)
-        self._held[name] = Held(job, expires_at_us)
+        self._held[name] = LeasedJob(job, expires_at_us)
         self._of_worker.setdefault((job.tenant, job.lease.worker), set()).add(name)
         self.reserve((job.tenant, job.lease.rule_id))
         self._watch(name, job.lease.runs_until_us or expires_at_us)
         self._watch(name, expires_at_us)
 
-    def drop(self, tenant: str, job_id: str) -> Held | None:
+    def drop(self, tenant: str, job_id: str) -> LeasedJob | None:
         """The job is no worker's any more; the lease that it had."""
         held = self._held.pop((tenant, job_id), None)
         if held is None:
@@ -95,7 +95,7 @@ class Leases:
         self.release((tenant, held.job.lease.rule_id))
         return held
 
-    def renew(self, held: Held, *, expires_at_us: int) -> None:
+    def renew(self, held: LeasedJob, *, expires_at_us: int) -> None:
         """The worker is alive and still at it."""
         held.expires_at_us = max(held.expires_at_us, expires_at_us)
 
@@ -108,7 +108,7 @@ class Leases:
         """How many jobs a worker holds."""
         return len(self._of_worker.get(worker, ()))
 
-    def of_worker(self, worker: WorkerName) -> list[Held]:
+    def of_worker(self, worker: WorkerName) -> list[LeasedJob]:
         """What a worker holds."""
         return [self._held[name] for name in sorted(self._of_worker.get(worker, ()))]
 
@@ -183,9 +183,9 @@ class Leases:
         """What is kept until a job in doubt was read again; the job is in doubt no more."""
         return self._doubts.pop((tenant, job_id))
 
-    def ended(self, now_us: int) -> list[Held]:
+    def ended(self, now_us: int) -> list[LeasedJob]:
         """Leases whose term or whose run time is over."""
-        found: dict[Name, Held] = {}
+        found: dict[Name, LeasedJob] = {}
         while self._ends and self._ends[0][0] <= now_us:
             _, tenant, job_id = heapq.heappop(self._ends)
             held = self._held.get((tenant, job_id))
@@ -199,7 +199,7 @@ class Leases:
                 self._watch((tenant, job_id), held.expires_at_us)
         return list(found.values())
 
-    def over(self, held: Held, now_us: int) -> bool:
+    def over(self, held: LeasedJob, now_us: int) -> bool:
         """Whether this is a lease that is held, and its term or its run time is over."""
         lease = held.job.lease
         if lease is None or self._held.get((held.job.tenant, held.job.id)) is not held:

@@ -34,12 +34,12 @@ class StoppingError(UnavailableError):
     code, http_status = "stopping", 503
 
 
-class Listener:
+class LogListener:
     """One who follows the log of a tenant, or of one of its jobs. Close it."""
 
     __slots__ = ("_announcer", "_woken", "job_id", "subject")
 
-    def __init__(self, announcer: "Announcer", subject: Subject, job_id: str) -> None:
+    def __init__(self, announcer: "LogListeners", subject: Subject, job_id: str) -> None:
         self._announcer = announcer
         self._woken = asyncio.Event()
         self.subject = subject
@@ -63,7 +63,7 @@ class Listener:
         """Stop listening. Safe to call twice."""
         self._announcer.leave(self)
 
-    def __enter__(self) -> "Listener":
+    def __enter__(self) -> "LogListener":
         return self
 
     def __exit__(
@@ -75,11 +75,11 @@ class Listener:
         self.close()
 
 
-class Announcer:
+class LogListeners:
     """Everybody who listens, by tenant. For one event loop."""
 
     def __init__(self) -> None:
-        self._by_tenant: dict[str, set[Listener]] = {}
+        self._by_tenant: dict[str, set[LogListener]] = {}
         self._by_key: Counter[str] = Counter()
         self._count = 0
         self._grown: dict[str, set[str]] = {}  # tenant → jobs; the empty one: of no job
@@ -91,7 +91,7 @@ class Announcer:
     def __len__(self) -> int:
         return self._count
 
-    def listen(self, subject: Subject, job_id: str = "") -> Listener:
+    def listen(self, subject: Subject, job_id: str = "") -> LogListener:
         """Follow the tenant of the subject. Raises TooManyStreamsError, StoppingError."""
         if self.stopping:
             raise StoppingError("the server is stopping; try again", retry_after_s=1)
@@ -107,13 +107,13 @@ class Announcer:
                     details={"limit": most},
                     retry_after_s=STREAM_HEARTBEAT_SECONDS,
                 )
-        listener = Listener(self, subject, job_id)
+        listener = LogListener(self, subject, job_id)
         self._by_tenant.setdefault(subject.tenant, set()).add(listener)
         self._by_key[subject.key_id] += 1
         self._count += 1
         return listener
 
-    def leave(self, listener: Listener) -> None:
+    def leave(self, listener: LogListener) -> None:
         """Forget one listener."""
         subject = listener.subject
         others = self._by_tenant.get(subject.tenant, set())

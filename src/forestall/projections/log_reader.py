@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from forestall.audit.chain import Link
+from forestall.audit.chain import ChainLink
 from forestall.identity.credentials import Subject
 from forestall.limits import STREAM_PAGE_BYTES_MAX, STREAM_PAGE_RECORDS_MAX, STREAM_READS_MAX
 from forestall.ports.log_entry import LogEntry, visibility_of
 from forestall.ports.store import Store
-from forestall.projections.log_listeners import Announcer
+from forestall.projections.log_listeners import LogListeners
 
 T = TypeVar("T")
 
@@ -57,10 +57,10 @@ class LogPage:
         return made
 
 
-class Tail:
+class LogReader:
     """The end of the log, where followers read. Those who ask for the same page share one read."""
 
-    def __init__(self, store: Store, announcer: Announcer) -> None:
+    def __init__(self, store: Store, announcer: LogListeners) -> None:
         self._store = store
         self._announcer = announcer
         self._reading: dict[Hashable, asyncio.Task[LogPage]] = {}
@@ -102,7 +102,7 @@ class Tail:
             task.exception()  # its readers have it; without any, nobody misses it
 
 
-def _entry(link: Link) -> LogEntry:
+def _entry(link: ChainLink) -> LogEntry:
     leaf = _leaf(link.record)
     return LogEntry(
         position=link.position,

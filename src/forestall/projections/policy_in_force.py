@@ -9,7 +9,7 @@ import msgspec
 
 from forestall.policy.snapshot import Snapshot
 from forestall.ports.change import EntryUnchanged
-from forestall.ports.entries import IN_FORCE, PLATFORM_TENANT, Kind, RegistryEntry
+from forestall.ports.entries import IN_FORCE, PLATFORM_TENANT, EntryKind, RegistryEntry
 
 _STAGED_MAX = 2  # the one in force, and the one on its way
 
@@ -56,7 +56,7 @@ class PolicyInForce:
         revision = 0
         if self._entry is not None and snapshot is self.snapshot:
             revision = self._entry.revision
-        return EntryUnchanged(PLATFORM_TENANT, Kind.POLICY_IN_FORCE, IN_FORCE, revision)
+        return EntryUnchanged(PLATFORM_TENANT, EntryKind.POLICY_IN_FORCE, IN_FORCE, revision)
 
 
 def digest_in(entry: RegistryEntry) -> str:
@@ -66,4 +66,4 @@ def digest_in(entry: RegistryEntry) -> str:
 
 def is_of_policy(condition: object) -> bool:
     """Whether a precondition is that a policy is in force still."""
-    return isinstance(condition, EntryUnchanged) and condition.kind == Kind.POLICY_IN_FORCE
+    return isinstance(condition, EntryUnchanged) and condition.kind == EntryKind.POLICY_IN_FORCE

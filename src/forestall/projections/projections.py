@@ -13,14 +13,14 @@ from forestall.projections.deadlines import Deadlines
 from forestall.projections.doubts import EntryDoubts
 from forestall.projections.keys import Keys
 from forestall.projections.leases import Leases
-from forestall.projections.log_listeners import Announcer
+from forestall.projections.log_listeners import LogListeners
 from forestall.projections.log_positions import LogPositions
 from forestall.projections.output_stats import OutputStats
 from forestall.projections.policy_in_force import PolicyInForce
 from forestall.projections.registry import Registry
-from forestall.projections.throttle_counters import Throttles
+from forestall.projections.throttle_counters import ThrottleCounters
 from forestall.projections.webhooks import Webhooks
-from forestall.projections.worker_sessions import Workers
+from forestall.projections.worker_sessions import WorkerSessions
 
 
 class Projections:
@@ -58,12 +58,12 @@ class Projections:
         self.policy = PolicyInForce()
         self.blind_retries = BlindRetries()
         self.output_stats = OutputStats(now_us)
-        self.announcer = Announcer()
+        self.announcer = LogListeners()
         # Of this process alone: who is connected to it, and what its own gates counted and decided.
-        self.workers = Workers(
+        self.workers = WorkerSessions(
             lambda tenant, topic: self.registry.pool_of(tenant, topic), self.is_run_by_caller
         )
-        self.throttles = Throttles()
+        self.throttles = ThrottleCounters()
         self.cache = DecisionCache(
             entries_max=DECISION_CACHE_ENTRIES_MAX, ttl_ms=DECISION_CACHE_TTL_MS
         )

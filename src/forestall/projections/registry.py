@@ -12,10 +12,10 @@ import msgspec
 from forestall.errors import InvalidRequestError
 from forestall.jobs.registry import Pool, PoolStatus, Topic, TopicStatus
 from forestall.jobs.schemas import InputSchema
-from forestall.ports.entries import Kind, RegistryEntry
+from forestall.ports.entries import EntryKind, RegistryEntry
 from forestall.projections.doubts import EntryKey
 
-KINDS = (Kind.TOPIC, Kind.POOL, Kind.SCHEMA)
+KINDS = (EntryKind.TOPIC, EntryKind.POOL, EntryKind.SCHEMA)
 CLOSED_POOL = "!"  # no pool can have this name, so no worker serves it
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ class SchemaText(msgspec.Struct, frozen=True):
     compiled: InputSchema | None
 
 
-class Known(NamedTuple, Generic[T]):
+class DecodedEntry(NamedTuple, Generic[T]):
     """A value and the entry that it was read from."""
 
     value: T
@@ -39,19 +39,19 @@ class Registry:
     """Every tenant's entries. For one thread."""
 
     def __init__(self) -> None:
-        self._topics: dict[str, dict[str, Known[Topic]]] = {}
-        self._pools: dict[str, dict[str, Known[Pool]]] = {}
-        self._schemas: dict[str, dict[str, Known[SchemaText]]] = {}
+        self._topics: dict[str, dict[str, DecodedEntry[Topic]]] = {}
+        self._pools: dict[str, dict[str, DecodedEntry[Pool]]] = {}
+        self._schemas: dict[str, dict[str, DecodedEntry[SchemaText]]] = {}
 
-    def topics(self, tenant: str) -> Mapping[str, Known[Topic]]:
+    def topics(self, tenant: str) -> Mapping[str, DecodedEntry[Topic]]:
         """The topics of a tenant by name; while there are none, any topic will do."""
         return self._topics.get(tenant, {})
 
-    def pools(self, tenant: str) -> Mapping[str, Known[Pool]]:
+    def pools(self, tenant: str) -> Mapping[str, DecodedEntry[Pool]]:
         """The pools of a tenant by name."""
         return self._pools.get(tenant, {})
 
-    def schemas(self, tenant: str) -> Mapping[str, Known[SchemaText]]:
+    def schemas(self, tenant: str) -> Mapping[str, DecodedEntry[SchemaText]]:
         """The input schemas of a tenant by id."""
         return self._schemas.get(tenant, {})
 
@@ -76,28 +76,28 @@ class Registry:
 
     def put(self, entry: RegistryEntry) -> None:
         """Take up an entry as it was committed. A schema that does not compile takes no job."""
-        if entry.kind == Kind.TOPIC:
+        if entry.kind == EntryKind.TOPIC:
             topic = msgspec.json.decode(entry.body, type=Topic)
-            self._topics.setdefault(entry.tenant, {})[entry.name] = Known(topic, entry)
-        elif entry.kind == Kind.POOL:
+            self._topics.setdefault(entry.tenant, {})[entry.name] = DecodedEntry(topic, entry)
+        elif entry.kind == EntryKind.POOL:
             pool = msgspec.json.decode(entry.body, type=Pool)
-            self._pools.setdefault(entry.tenant, {})[entry.name] = Known(pool, entry)
+            self._pools.setdefault(entry.tenant, {})[entry.name] = DecodedEntry(pool, entry)
         else:
             text = SchemaText(entry.name, entry.body, _compiled(entry.body))
-            self._schemas.setdefault(entry.tenant, {})[entry.name] = Known(text, entry)
+            self._schemas.setdefault(entry.tenant, {})[entry.name] = DecodedEntry(text, entry)
 
     def drop(self, key: EntryKey) -> None:
         """Forget an entry; a tenant without topics takes any topic again."""
         tenant, kind, name = key
-        if kind == Kind.TOPIC:
+        if kind == EntryKind.TOPIC:
             _forget(self._topics, tenant, name)
-        elif kind == Kind.POOL:
+        elif kind == EntryKind.POOL:
             _forget(self._pools, tenant, name)
         else:
             _forget(self._schemas, tenant, name)
 
 
-def _forget(kind: dict[str, dict[str, Known[T]]], tenant: str, name: str) -> None:
+def _forget(kind: dict[str, dict[str, DecodedEntry[T]]], tenant: str, name: str) -> None:
     of_tenant = kind.get(tenant, {})
     of_tenant.pop(name, None)
     if not of_tenant:

@@ -9,7 +9,7 @@ from forestall.policy.request import Request
 from forestall.policy.rules import Decision, Throttle
 
 
-class Throttles:
+class ThrottleCounters:
     """Counters by rule and key: when the window began, and how many came since."""
 
     __slots__ = ("_counters",)

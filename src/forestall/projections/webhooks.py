@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import msgspec
 
-from forestall.jobs.webhook import Link, Mark, Reach, Webhook
-from forestall.ports.entries import Kind, RegistryEntry
+from forestall.jobs.webhook import ApprovalLink, DeliveryMark, Reach, Webhook
+from forestall.ports.entries import EntryKind, RegistryEntry
 from forestall.projections.doubts import EntryKey
-from forestall.projections.registry import Known
+from forestall.projections.registry import DecodedEntry
 
-KINDS = (Kind.WEBHOOK, Kind.WEBHOOK_MARK, Kind.APPROVAL_LINK)
+KINDS = (EntryKind.WEBHOOK, EntryKind.WEBHOOK_MARK, EntryKind.APPROVAL_LINK)
 Name = tuple[str, str]  # tenant, and the name of a webhook or the hash of a token
 
 
@@ -21,11 +21,11 @@ class Webhooks:
 
     def __init__(self, reach: Reach) -> None:
         self.reach = reach
-        self._webhooks: dict[Name, Known[Webhook]] = {}
-        self._marks: dict[Name, Known[Mark]] = {}
-        self._links: dict[Name, Known[Link]] = {}
+        self._webhooks: dict[Name, DecodedEntry[Webhook]] = {}
+        self._marks: dict[Name, DecodedEntry[DeliveryMark]] = {}
+        self._links: dict[Name, DecodedEntry[ApprovalLink]] = {}
 
-    def __iter__(self) -> Iterator[tuple[Name, Known[Webhook]]]:
+    def __iter__(self) -> Iterator[tuple[Name, DecodedEntry[Webhook]]]:
         return iter(list(self._webhooks.items()))
 
     def __len__(self) -> int:
@@ -35,19 +35,19 @@ class Webhooks:
         """The webhooks of a tenant by name."""
         return [known.value for name, known in sorted(self._webhooks.items()) if name[0] == tenant]
 
-    def webhook(self, tenant: str, name: str) -> Known[Webhook] | None:
+    def webhook(self, tenant: str, name: str) -> DecodedEntry[Webhook] | None:
         """A webhook by its name."""
         return self._webhooks.get((tenant, name))
 
-    def mark(self, tenant: str, name: str) -> Known[Mark] | None:
+    def mark(self, tenant: str, name: str) -> DecodedEntry[DeliveryMark] | None:
         """How far a webhook was told."""
         return self._marks.get((tenant, name))
 
-    def link(self, tenant: str, token_hash: str) -> Known[Link] | None:
+    def link(self, tenant: str, token_hash: str) -> DecodedEntry[ApprovalLink] | None:
         """An open link by the hash of its token."""
         return self._links.get((tenant, token_hash))
 
-    def links(self) -> list[tuple[Name, Known[Link]]]:
+    def links(self) -> list[tuple[Name, DecodedEntry[ApprovalLink]]]:
         """Every open link."""
         return list(self._links.items())
 
@@ -58,19 +58,25 @@ class Webhooks:
     def put(self, entry: RegistryEntry) -> None:
         """Take up an entry as it was committed."""
         name = (entry.tenant, entry.name)
-        if entry.kind == Kind.WEBHOOK:
-            self._webhooks[name] = Known(msgspec.json.decode(entry.body, type=Webhook), entry)
-        elif entry.kind == Kind.WEBHOOK_MARK:
-            self._marks[name] = Known(msgspec.json.decode(entry.body, type=Mark), entry)
+        if entry.kind == EntryKind.WEBHOOK:
+            self._webhooks[name] = DecodedEntry(
+                msgspec.json.decode(entry.body, type=Webhook), entry
+            )
+        elif entry.kind == EntryKind.WEBHOOK_MARK:
+            self._marks[name] = DecodedEntry(
+                msgspec.json.decode(entry.body, type=DeliveryMark), entry
+            )
         else:
-            self._links[name] = Known(msgspec.json.decode(entry.body, type=Link), entry)
+            self._links[name] = DecodedEntry(
+                msgspec.json.decode(entry.body, type=ApprovalLink), entry
+            )
 
     def drop(self, key: EntryKey) -> None:
         """Forget an entry."""
         tenant, kind, name = key
-        if kind == Kind.WEBHOOK:
+        if kind == EntryKind.WEBHOOK:
             self._webhooks.pop((tenant, name), None)
-        elif kind == Kind.WEBHOOK_MARK:
+        elif kind == EntryKind.WEBHOOK_MARK:
             self._marks.pop((tenant, name), None)
         else:
             self._links.pop((tenant, name), None)

@@ -15,7 +15,7 @@ from forestall.policy.globs import compile_globs
 PoolOf = Callable[[str, str], str]  # tenant, topic → pool; empty when any pool will do
 
 
-class Session:
+class WorkerSession:
     """One worker since it registered. What it says of itself only narrows its grant."""
 
     def __init__(
@@ -84,20 +84,20 @@ class Session:
         return self.capabilities.issuperset(lane.requires)
 
 
-class Workers:
+class WorkerSessions:
     """Every session, and those that wait for work. For one thread."""
 
     def __init__(self, pool_of: PoolOf, is_run_by_caller: Callable[[str], bool]) -> None:
         self._pool_of = pool_of
         self._is_run_by_caller = is_run_by_caller  # of a topic: no worker is offered it
-        self._sessions: dict[tuple[str, str], Session] = {}
-        self._idle: dict[tuple[str, str], Session] = {}
+        self._sessions: dict[tuple[str, str], WorkerSession] = {}
+        self._idle: dict[tuple[str, str], WorkerSession] = {}
         self.closed = False
 
-    def __iter__(self) -> Iterator[Session]:
+    def __iter__(self) -> Iterator[WorkerSession]:
         return iter(list(self._sessions.values()))
 
-    def get(self, tenant: str, worker_id: str) -> Session | None:
+    def get(self, tenant: str, worker_id: str) -> WorkerSession | None:
         """The session of a worker."""
         return self._sessions.get((tenant, worker_id))
 
@@ -113,7 +113,7 @@ class Workers:
             if session.tenant == tenant
         )
 
-    def add(self, session: Session) -> None:
+    def add(self, session: WorkerSession) -> None:
         """Take up a session in place of an earlier one of the same worker."""
         before = self._sessions.get(session.name)
         self._sessions[session.name] = session
@@ -134,11 +134,11 @@ class Workers:
         for session in self._sessions.values():
             session.forget()
 
-    def serves(self, session: Session, lane: Lane) -> bool:
+    def serves(self, session: WorkerSession, lane: Lane) -> bool:
         """Whether this worker may be offered such work."""
         return session.serves(lane, self._pool_of) and not self._is_run_by_caller(lane.topic)
 
-    def idle(self, session: Session) -> None:
+    def idle(self, session: WorkerSession) -> None:
         """It waits for work from now on."""
         if self.closed:
             session.work.set()
@@ -146,12 +146,12 @@ class Workers:
         session.work.clear()
         self._idle[session.name] = session
 
-    def busy(self, session: Session) -> None:
+    def busy(self, session: WorkerSession) -> None:
         """It waits no more."""
         if self._idle.get(session.name) is session:
             del self._idle[session.name]
 
-    def wake(self, lane: Lane, load: Callable[[Session], float]) -> None:
+    def wake(self, lane: Lane, load: Callable[[WorkerSession], float]) -> None:
         """Wake the least loaded of those that wait and can serve such work."""
         fit = [session for session in self._idle.values() if self.serves(session, lane)]
         if fit:

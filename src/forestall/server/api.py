@@ -3,7 +3,7 @@
 from urllib.parse import urlencode
 
 from forestall.control.cancel import cancel
-from forestall.control.check import Checked, check
+from forestall.control.check import CheckResult, check
 from forestall.control.dead_letters import BlindRetryError, dismiss, retry
 from forestall.control.gate import PolicyUnavailableError
 from forestall.control.keys import create_key, list_keys, revoke_key
@@ -12,7 +12,7 @@ from forestall.control.publish import kept_policy
 from forestall.control.read import list_activations, list_jobs, read_decisions
 from forestall.control.remediate import remediate
 from forestall.control.simulate import explain, simulate
-from forestall.control.submit import Submitted, submit
+from forestall.control.submit import SubmitResult, submit
 from forestall.errors import (
     ForbiddenError,
     InvalidRequestError,
@@ -73,7 +73,7 @@ class TraceNotFoundError(NotFoundError):
 # -- jobs --
 
 
-def _submitted(submitted: Submitted) -> Answer:
+def _submitted(submitted: SubmitResult) -> Answer:
     status, body = submitted_answer(submitted.job, submitted.decision, replayed=submitted.replayed)
     return Answer(status, body, ((b"x-trace-id", submitted.job.trace_id.encode()),))
 
@@ -178,7 +178,7 @@ async def _read_decisions(plane: Plane, call: Call) -> Answer:
 # -- policy --
 
 
-def _check_body(checked: Checked, job_id: str) -> dict[str, object]:
+def _check_body(checked: CheckResult, job_id: str) -> dict[str, object]:
     return check_answer(
         checked.decision, job_id=job_id, job_hash=checked.job_hash, at_us=checked.at_us
     )

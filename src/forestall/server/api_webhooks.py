@@ -5,7 +5,7 @@ from forestall.control.webhooks import declare_webhook, end_webhook, open_link
 from forestall.identity.roles import Permission
 from forestall.server.http import Answer, Call, Endpoint
 from forestall.wire.webhooks import (
-    OpenBody,
+    OpenLinkBody,
     WebhookBody,
     declared_object,
     decode_open,
@@ -60,6 +60,6 @@ ENDPOINTS = (
         P.JOBS_APPROVE,
         _open,
         "The job that a message's link leads to; a link works once",
-        OpenBody,
+        OpenLinkBody,
     ),
 )

@@ -20,7 +20,7 @@ from forestall.control.worker_protocol import (
 from forestall.errors import ForestallError, NotFoundError
 from forestall.identity.roles import Permission
 from forestall.jobs.worker import DispatchedJob, WorkerAnswer
-from forestall.projections.worker_sessions import Session
+from forestall.projections.worker_sessions import WorkerSession
 from forestall.server.http import Answer, Call, Endpoint
 from forestall.wire.errors import error_object
 from forestall.wire.jobs import job_summary
@@ -80,7 +80,7 @@ async def _lease(plane: Plane, call: Call) -> Answer:
 
 
 async def _take(
-    plane: Plane, session: Session, limit: int, seconds: float, gone: asyncio.Future[None]
+    plane: Plane, session: WorkerSession, limit: int, seconds: float, gone: asyncio.Future[None]
 ) -> list[DispatchedJob]:
     """Jobs for a worker: at once when there are any, else when some come or the time is over."""
     loop = asyncio.get_running_loop()
@@ -122,7 +122,7 @@ async def _heartbeat(plane: Plane, call: Call) -> Answer:
     return Answer(200, {"lost": [lost_object(item) for item in lost]})
 
 
-async def _notice(session: Session, seconds: float) -> None:
+async def _notice(session: WorkerSession, seconds: float) -> None:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(session.notice.wait(), seconds)
 
@@ -197,14 +197,14 @@ async def _revoke_session(plane: Plane, call: Call) -> Answer:
     return Answer(200, {"worker_id": session.id, "tenant": session.tenant, "revoked": True})
 
 
-def _session(plane: Plane, call: Call) -> Session:
+def _session(plane: Plane, call: Call) -> WorkerSession:
     session = plane.workers.get(call.who.tenant, call.params[0])
     if session is None:
         raise WorkerNotFoundError("no such worker is registered now; `GET /api/v1/workers`")
     return session
 
 
-def _worker_object(plane: Plane, session: Session) -> dict[str, object]:
+def _worker_object(plane: Plane, session: WorkerSession) -> dict[str, object]:
     active = plane.leases.count_of_worker(session.name)
     now_us = plane.clock.now_us()
     return worker_object(session.status(), active=active, now_us=now_us, lease_us=plane.lease_us)

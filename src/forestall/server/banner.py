@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from forestall import __version__
-from forestall.server.bootstrap import Started
+from forestall.server.bootstrap import StartedPlane
 from forestall.server.settings import Address, Settings
 
 _HELD_JOB = (
@@ -13,7 +13,7 @@ _HELD_JOB = (
 _DOCS = Path(__file__).parents[3] / "docs"
 
 
-def banner(settings: Settings, started: Started, *, api: Address, metrics: Address) -> str:
+def banner(settings: Settings, started: StartedPlane, *, api: Address, metrics: Address) -> str:
     """The text; the only place where the first key is ever shown."""
     snapshot = started.plane.snapshot
     assert snapshot is not None, "a server does not start without a policy"

@@ -77,7 +77,7 @@ class NoTelemetry:
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class StartedPlane:
     """A plane ready to serve, and what the operator should be told once."""
 
     plane: Plane
@@ -123,7 +123,7 @@ async def open_plane(
     return plane
 
 
-async def start(settings: Settings, telemetry: Telemetry) -> Started:
+async def start(settings: Settings, telemetry: Telemetry) -> StartedPlane:
     """Everything but the sockets. Raises ForestallError; then nothing is left open."""
     if settings.bootstrap_key:
         require_strong_key(settings.bootstrap_key)
@@ -155,7 +155,7 @@ async def start(settings: Settings, telemetry: Telemetry) -> Started:
     except BaseException:
         data_dir.close()
         raise
-    return Started(plane, data_dir, first_key, starter_written)
+    return StartedPlane(plane, data_dir, first_key, starter_written)
 
 
 async def _first_key(plane: Plane, bootstrap_key: str) -> str | None:

@@ -28,7 +28,15 @@ from forestall.identity.roles import Role
 from forestall.jobs.approval import ApprovalStatus
 from forestall.jobs.attempts import retry_delay_us
 from forestall.jobs.job import Job
-from forestall.jobs.webhook import SIGNATURE_HEADER, Event, Link, Mark, Reach, Webhook, signature
+from forestall.jobs.webhook import (
+    SIGNATURE_HEADER,
+    ApprovalLink,
+    DeliveryMark,
+    Reach,
+    Webhook,
+    WebhookEvent,
+    signature,
+)
 from forestall.limits import (
     STREAM_HEARTBEAT_SECONDS,
     WEBHOOK_RECORDS_PER_MARK_MAX,
@@ -38,7 +46,7 @@ from forestall.ports.log_entry import LogEntry
 from forestall.projections.log_listeners import StoppingError, TooManyStreamsError
 from forestall.projections.webhooks import Name
 from forestall.server.metrics import Metrics
-from forestall.server.post import DeliveryError, Post
+from forestall.server.post import DeliveryError, WebhookSender
 from forestall.wire.webhooks import event_of, message
 
 _LOOK_SECONDS = 1.0  # how soon a new webhook is told, and how often a failing store is asked
@@ -60,7 +68,7 @@ async def tell_webhooks(plane: Plane, metrics: Metrics) -> None:
     """Deliver, for ever."""
     if plane.webhooks.reach is Reach.OFF:
         return
-    post = Post(plane.webhooks.reach)
+    post = WebhookSender(plane.webhooks.reach)
     try:
         await Deliverer(plane, post, metrics).run()
     finally:
@@ -159,7 +167,9 @@ class Deliverer:
             await self._stored(lambda: note(plane, tenant, moved, "advanced", {}))
         return page.end, page.more
 
-    async def _deliver(self, tenant: str, hook: Webhook, event: Event, entry: LogEntry) -> None:
+    async def _deliver(
+        self, tenant: str, hook: Webhook, event: WebhookEvent, entry: LogEntry
+    ) -> None:
         plane = self._plane
         view = await self._stored(lambda: plane.store.job(tenant, entry.job_id))
         mark = self._mark((tenant, hook.name))
@@ -181,14 +191,14 @@ class Deliverer:
         self._metrics.told(what)
         await self._stored(lambda: note(plane, tenant, after, what, {**about}, job_id=entry.job_id))
 
-    def _mark(self, name: Name) -> Mark:
+    def _mark(self, name: Name) -> DeliveryMark:
         known = self._plane.webhooks.mark(*name)
         if known is None:
             raise WebhookNotFoundError("the webhook was ended")
         return known.value
 
     async def _try(
-        self, tenant: str, hook: Webhook, event: Event, entry: LogEntry, body: bytes
+        self, tenant: str, hook: Webhook, event: WebhookEvent, entry: LogEntry, body: bytes
     ) -> tuple[str, int]:
         """The problem that remained (empty: none), and after how many tries."""
         problem = ""
@@ -212,12 +222,12 @@ class Deliverer:
                 await self._sleep(retry_delay_us(attempt, chance) / 1_000_000)
         return problem, WEBHOOK_TRIES_MAX
 
-    async def _link(self, hook: Webhook, event: Event, job: Job) -> str:
+    async def _link(self, hook: Webhook, event: WebhookEvent, job: Job) -> str:
         approval = job.approval
         waits = approval is not None and approval.status is ApprovalStatus.PENDING
-        if event is not Event.ASKED or not hook.link_base or not waits or approval is None:
+        if event is not WebhookEvent.ASKED or not hook.link_base or not waits or approval is None:
             return ""
-        link = Link(job_id=job.id, webhook=hook.name, expires_at_us=approval.expires_at_us)
+        link = ApprovalLink(job_id=job.id, webhook=hook.name, expires_at_us=approval.expires_at_us)
         token = await self._stored(lambda: make_link(self._plane, job.tenant, link))
         # Behind `#`: what stands there reaches no server and no log of one.
         return f"{hook.link_base}/approvals/open#{token}" if token else ""

@@ -100,7 +100,7 @@ class ClientGoneError(Exception):
     """The client hung up before it had sent its request; there is nobody to answer."""
 
 
-class OpenBody:
+class StreamingBody:
     """An answer that goes on: it has the connection to itself, from its first header to its end."""
 
     @abstractmethod
@@ -224,12 +224,12 @@ class Gateway:
             # The client learns nothing; the operator gets the traceback under the request id.
             _LOG.exception("unforeseen error in %s %s (request %s)", method, pattern, request_id)
             answer = _refusal(InternalError("internal error"), request_id, route)
-        if not isinstance(answer.body, OpenBody):
+        if not isinstance(answer.body, StreamingBody):
             deny = _denying(send) if websocket else send
             await _send(deny, answer, request_id, head_only=method == "HEAD")
         known = method if method in _COUNTED_METHODS else "OTHER"
         self._metrics.answered(known, pattern, answer.status, time.perf_counter() - started)
-        if isinstance(answer.body, OpenBody):
+        if isinstance(answer.body, StreamingBody):
             opening = (*_FIXED_HEADERS, (b"x-request-id", request_id.encode()), *answer.headers)
             await answer.body.run(scope, receive, send, opening)
 

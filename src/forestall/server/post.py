@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from forestall.client.http.asynchronous import AsyncHttpClient
 from forestall.client.http.message import HttpRequest, NoAnswerError, Timeouts
-from forestall.client.http.origin import Origin, parse_origin
+from forestall.client.http.origin import HttpOrigin, parse_origin
 from forestall.errors import InvalidRequestError, UnavailableError
 from forestall.jobs.webhook import Reach, problem_of_address, problem_of_url
 from forestall.limits import WEBHOOK_ANSWER_BYTES_MAX, WEBHOOK_SECONDS_MAX
@@ -29,7 +29,7 @@ class DeliveryError(UnavailableError):
     code, http_status = "delivery_failed", 503
 
 
-class Post:
+class WebhookSender:
     """Sends messages, each on a connection of its own."""
 
     def __init__(self, reach: Reach, tls: ssl.SSLContext | None = None) -> None:
@@ -82,7 +82,7 @@ class Post:
         async with client.open(HttpRequest("POST", target, sent, body)) as answer:
             return answer.status
 
-    async def _judged_address(self, origin: Origin) -> str:
+    async def _judged_address(self, origin: HttpOrigin) -> str:
         """The address to connect to. Every address of the name is judged, not only that one."""
         addresses = await self._resolve(origin.host, origin.port)
         for address in addresses:

@@ -25,7 +25,7 @@ class HeadTooLargeError(ValueError):
     """The head of a request passes a bound; the parser turns this into a 400."""
 
 
-class _Impatient(asyncio.Protocol):
+class _WriteStallLimit(asyncio.Protocol):
     """Hangs up on a client that does not read what was written to it."""
 
     loop: asyncio.AbstractEventLoop
@@ -54,7 +54,7 @@ class _Impatient(asyncio.Protocol):
         self.loop.call_later(STREAM_STOP_SECONDS_MAX, self.transport.abort)
 
 
-class BoundedHttpProtocol(_Impatient, HttpToolsProtocol):
+class BoundedHttpProtocol(_WriteStallLimit, HttpToolsProtocol):
     """One connection."""
 
     _reading_head = False
@@ -122,7 +122,7 @@ class BoundedHttpProtocol(_Impatient, HttpToolsProtocol):
             self.send_400_response("The head of the request is too long or too slow.")
 
 
-class BoundedWebSocketProtocol(_Impatient, WebSocketsSansIOProtocol):
+class BoundedWebSocketProtocol(_WriteStallLimit, WebSocketsSansIOProtocol):
     """One connection after its upgrade. Its head has passed the bounds above."""
 
     def data_received(self, data: bytes) -> None:

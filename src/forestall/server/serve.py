@@ -22,7 +22,7 @@ from forestall.limits import (
 )
 from forestall.server.api import ENDPOINTS
 from forestall.server.banner import banner
-from forestall.server.bootstrap import Started, start
+from forestall.server.bootstrap import StartedPlane, start
 from forestall.server.deliver import tell_webhooks
 from forestall.server.garbage import collect_rarely, settle
 from forestall.server.http import Gateway
@@ -86,7 +86,7 @@ async def _serve(settings: Settings, say: Callable[[str], None]) -> None:
 
 async def _run(
     settings: Settings,
-    started: Started,
+    started: StartedPlane,
     metrics: Metrics,
     listener: socket.socket,
     announce: Callable[[Address], None],

@@ -18,9 +18,9 @@ from forestall.control.read import read_job
 from forestall.errors import ForbiddenError, ForestallError
 from forestall.identity.credentials import Subject
 from forestall.limits import STREAM_HEARTBEAT_SECONDS
-from forestall.projections.log_listeners import Listener
+from forestall.projections.log_listeners import LogListener
 from forestall.projections.log_reader import LogPage
-from forestall.server.http import Answer, Call, Headers, OpenBody, Receive, Send
+from forestall.server.http import Answer, Call, Headers, Receive, Send, StreamingBody
 from forestall.server.protocol import STREAMING
 from forestall.wire.stream import (
     SUBPROTOCOL,
@@ -48,7 +48,7 @@ class OriginDeniedError(ForbiddenError):
     code, http_status = "origin_denied", 403
 
 
-class _Ending(Enum):
+class _StreamEnd(Enum):
     """Why a stream is over, as a close code and reason of WebSocket (RFC 6455, 7.4.1)."""
 
     GONE = 1000, ""
@@ -128,7 +128,7 @@ class _Framing:
         """Show that the connection lives."""
 
     @abstractmethod
-    async def close(self, ending: _Ending) -> None:
+    async def close(self, ending: _StreamEnd) -> None:
         """Say that the stream is over."""
 
 
@@ -153,7 +153,7 @@ class _EventStream(_Framing):
     async def beat(self) -> None:
         await self._body(_HEARTBEAT)
 
-    async def close(self, ending: _Ending) -> None:
+    async def close(self, ending: _StreamEnd) -> None:
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _body(self, data: bytes) -> None:
@@ -186,15 +186,15 @@ class _WebSocket(_Framing):
     async def beat(self) -> None:
         pass
 
-    async def close(self, ending: _Ending) -> None:
+    async def close(self, ending: _StreamEnd) -> None:
         code, reason = ending.value
         await self._send({"type": "websocket.close", "code": code, "reason": reason})
 
 
-class LogStream(OpenBody):
+class LogStream(StreamingBody):
     """One follower of the log on one connection."""
 
-    def __init__(self, plane: Plane, listener: Listener, start: int) -> None:
+    def __init__(self, plane: Plane, listener: LogListener, start: int) -> None:
         self._plane = plane
         self._listener = listener
         self._position = start  # of the next record to read
@@ -215,7 +215,7 @@ class LogStream(OpenBody):
         with self._listener:
             if scope.get("method") == "HEAD":
                 await framing.open(headers)
-                await framing.close(_Ending.GONE)
+                await framing.close(_StreamEnd.GONE)
                 return
             watch = asyncio.create_task(self._watch(receive))
             try:
@@ -223,12 +223,12 @@ class LogStream(OpenBody):
                 with contextlib.suppress(OSError):
                     await framing.open(headers)
                     ending = await self._follow(framing)
-                    if ending is not _Ending.GONE:
+                    if ending is not _StreamEnd.GONE:
                         await framing.close(ending)
             finally:
                 watch.cancel()
 
-    async def _follow(self, framing: _Framing) -> _Ending:
+    async def _follow(self, framing: _Framing) -> _StreamEnd:
         clock = asyncio.get_running_loop().time
         subject, job_id = self._listener.subject, self._listener.job_id
         sent_at = clock()
@@ -246,7 +246,7 @@ class LogStream(OpenBody):
             try:
                 page = await self._plane.tail.page(subject.tenant, job_id, self._position)
             except ForestallError:
-                return _Ending.FAILED
+                return _StreamEnd.FAILED
             if ending := self._ending():
                 return ending
             self._position, more = page.end, page.more
@@ -254,13 +254,13 @@ class LogStream(OpenBody):
                 sent_at = clock()
             del page  # while we wait, nothing of it is kept
 
-    def _ending(self) -> _Ending | None:
+    def _ending(self) -> _StreamEnd | None:
         if self._gone:
-            return _Ending.GONE
+            return _StreamEnd.GONE
         if self._plane.announcer.stopping:
-            return _Ending.STOPPING
+            return _StreamEnd.STOPPING
         if not still_valid(self._plane, self._listener.subject):
-            return _Ending.REVOKED
+            return _StreamEnd.REVOKED
         return None
 
     async def _watch(self, receive: Receive) -> None:

@@ -16,7 +16,7 @@ from forestall.jobs.job import JobState
 from forestall.jobs.lifecycle import TERMINAL
 from forestall.limits import JOB_WAIT_MS_MAX
 from forestall.ports.store import JobView
-from forestall.projections.log_listeners import Listener
+from forestall.projections.log_listeners import LogListener
 from forestall.server.http import Call
 from forestall.server.query import state_of
 
@@ -48,7 +48,7 @@ async def read_when_changed(plane: Plane, call: Call) -> JobView:
 async def _wait(
     plane: Plane,
     call: Call,
-    listener: Listener,
+    listener: LogListener,
     gone: "asyncio.Future[None]",
     *,
     state: JobState,

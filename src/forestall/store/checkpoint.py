@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Sequence
 
-from forestall.store.group import Prepared
+from forestall.store.group import PreparedChange
 
 # 4 MiB. Measured at 22,000 commits/s on one core: p99 6 to 8 ms; 16 MiB gives 12 ms. SQLite's own
 # checkpoint inside a commit gives 10 ms at 4 MiB and 18 ms at 16 MiB.
@@ -34,7 +34,7 @@ class Checkpointer:
         )
         self._thread.start()
 
-    def committed(self, writer: sqlite3.Connection, changes: Sequence[Prepared]) -> None:
+    def committed(self, writer: sqlite3.Connection, changes: Sequence[PreparedChange]) -> None:
         """Told by the writer after each group, outside any transaction."""
         size_bytes = sum(change.size_bytes for change in changes)
         self._pages += _PAGES_PER_GROUP + len(changes) + size_bytes // _PAGE_BYTES

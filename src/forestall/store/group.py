@@ -39,7 +39,7 @@ Outcome = Receipt | PreconditionFailedError
 _encode = msgspec.json.Encoder().encode
 
 
-class Prepared:
+class PreparedChange:
     """A change as rows. Made in the caller's task, so that what cannot be encoded fails there."""
 
     __slots__ = ("births", "direct", "expect", "idempotency", "leaves", "records", "size_bytes")
@@ -114,7 +114,7 @@ class Prepared:
         self.size_bytes += len(entry.findings)
 
 
-class _Gathered:
+class _PendingBirths:
     """Births that are not in the tables yet, and what tells of them."""
 
     __slots__ = ("births", "idempotency", "jobs", "keys")
@@ -125,7 +125,7 @@ class _Gathered:
         self.jobs: set[tuple[str, str]] = set()
         self.keys: set[tuple[str, str]] = set()
 
-    def add(self, change: Prepared) -> None:
+    def add(self, change: PreparedChange) -> None:
         self.births += change.births
         self.idempotency += change.idempotency
         self.jobs.update((row[0], row[1]) for row, _, _ in change.births)
@@ -140,12 +140,12 @@ class _Gathered:
         self.__init__()  # type: ignore[misc]  # empty again
 
 
-def apply_group(connection: sqlite3.Connection, changes: Sequence[Prepared]) -> list[Outcome]:
+def apply_group(connection: sqlite3.Connection, changes: Sequence[PreparedChange]) -> list[Outcome]:
     """Apply each change whole or not at all, in order, inside the transaction that is open."""
     sql = blocks("write.sql")
     last = connection.execute(sql["head"]).fetchall()
     head = Head(last[0][0] + 1, last[0][1]) if last else Head()
-    gathered = _Gathered()
+    gathered = _PendingBirths()
     log: list[Row] = []
     outcomes: list[Outcome] = []
     for change in changes:
@@ -168,13 +168,13 @@ def apply_group(connection: sqlite3.Connection, changes: Sequence[Prepared]) -> 
 
 
 def _first_failed(
-    connection: sqlite3.Connection, expect: Sequence[Precondition], gathered: _Gathered
+    connection: sqlite3.Connection, expect: Sequence[Precondition], gathered: _PendingBirths
 ) -> Precondition | None:
     """The first precondition that does not hold now."""
     return next((wanted for wanted in expect if not _holds(connection, wanted, gathered)), None)
 
 
-def _holds(connection: sqlite3.Connection, wanted: Precondition, gathered: _Gathered) -> bool:
+def _holds(connection: sqlite3.Connection, wanted: Precondition, gathered: _PendingBirths) -> bool:
     sql = blocks("write.sql")
     if isinstance(wanted, JobAbsent):
         pair = (wanted.tenant, wanted.job_id)

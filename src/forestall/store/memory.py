@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from forestall.audit.chain import Head, Link, append, leaf_of
+from forestall.audit.chain import ChainLink, Head, append, leaf_of
 from forestall.errors import InvalidRequestError
 from forestall.jobs.job import DecisionRecord, Job
 from forestall.jobs.lifecycle import TERMINAL
@@ -28,7 +28,7 @@ from forestall.ports.change import (
     Receipt,
 )
 from forestall.ports.change_rules import require_lawful, required
-from forestall.ports.entries import EntryName, Kind, RegistryEntry
+from forestall.ports.entries import EntryKind, EntryName, RegistryEntry
 from forestall.ports.store import (
     JobCursor,
     JobFilter,
@@ -53,7 +53,7 @@ class MemoryStore:
         self._registry: dict[tuple[str, str, str], RegistryEntry] = {}
         self._decisions: dict[tuple[str, str], list[bytes]] = {}
         self._idempotency: dict[tuple[str, str], IdempotencyEntry] = {}
-        self._log: list[Link] = []
+        self._log: list[ChainLink] = []
         self._head = Head()
         self._closed = False
 
@@ -130,18 +130,18 @@ class MemoryStore:
         self._require_open()
         return self._outputs.get((tenant, job_id))
 
-    async def entry(self, tenant: str, kind: Kind, name: str) -> RegistryEntry | None:
+    async def entry(self, tenant: str, kind: EntryKind, name: str) -> RegistryEntry | None:
         """See `Store.entry`."""
         self._require_open()
         return self._registry.get((tenant, kind, name))
 
-    async def entries(self, kind: Kind) -> Sequence[RegistryEntry]:
+    async def entries(self, kind: EntryKind) -> Sequence[RegistryEntry]:
         """See `Store.entries`."""
         self._require_open()
         return [entry for name, entry in sorted(self._registry.items()) if name[1] == kind]
 
     async def latest_entries(
-        self, tenant: str, kind: Kind, *, limit: int
+        self, tenant: str, kind: EntryKind, *, limit: int
     ) -> Sequence[RegistryEntry]:
         """See `Store.latest_entries`."""
         self._require_open()
@@ -150,7 +150,9 @@ class MemoryStore:
         ]
         return found[::-1][: max(0, limit)]
 
-    async def entries_before(self, kind: Kind, at_us: int, *, limit: int) -> Sequence[EntryName]:
+    async def entries_before(
+        self, kind: EntryKind, at_us: int, *, limit: int
+    ) -> Sequence[EntryName]:
         """See `Store.entries_before`."""
         self._require_open()
         found = [
@@ -179,7 +181,7 @@ class MemoryStore:
 
     async def links(
         self, *, start: int, limit: int, tenant: str = "", job_id: str = ""
-    ) -> Sequence[Link]:
+    ) -> Sequence[ChainLink]:
         """See `Store.links`."""
         self._require_open()
         page = self._log[max(0, start) :]
@@ -261,7 +263,7 @@ def _application(put: Put) -> Callable[[MemoryStore], None]:
     return lambda store: store._put_idempotency(entry)
 
 
-def _is_of(link: Link, tenant: str, job_id: str) -> bool:
+def _is_of(link: ChainLink, tenant: str, job_id: str) -> bool:
     record = msgspec.json.decode(link.record)
     return record["tenant"] == tenant and job_id in ("", record["job_id"])
 

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from forestall.audit.chain import Link
+from forestall.audit.chain import ChainLink
 from forestall.jobs.job import DecisionRecord, Job, JobState
 from forestall.ports.change import Change, IdempotencyEntry, OutputEntry, Receipt
-from forestall.ports.entries import EntryName, Kind, RegistryEntry
+from forestall.ports.entries import EntryKind, EntryName, RegistryEntry
 from forestall.ports.store import (
     JobCursor,
     JobFilter,
@@ -26,7 +26,7 @@ from forestall.ports.store import (
     StoreUnavailableError,
 )
 from forestall.store.checkpoint import Checkpointer
-from forestall.store.group import Prepared
+from forestall.store.group import PreparedChange
 from forestall.store.queries import blocks
 from forestall.store.schema import connect_reader, connect_writer
 from forestall.store.writer import RETRY_AFTER_S, Writer
@@ -91,7 +91,7 @@ class SqliteStore:
         """See `Store.commit`. A cancelled caller does not cancel the change once it is queued."""
         if self._writer is None:
             raise StoreUnavailableError("the store was opened for reading only")
-        return await self._writer.submit(Prepared(change))
+        return await self._writer.submit(PreparedChange(change))
 
     async def job(self, tenant: str, job_id: str) -> JobView | None:
         """See `Store.job`."""
@@ -145,22 +145,24 @@ class SqliteStore:
             tenant=tenant, job_id=job_id, checked_at_us=checked_at_us, findings=findings
         )
 
-    async def entry(self, tenant: str, kind: Kind, name: str) -> RegistryEntry | None:
+    async def entry(self, tenant: str, kind: EntryKind, name: str) -> RegistryEntry | None:
         """See `Store.entry`."""
         rows = self._point("entry", (tenant, kind.value, name))
         return _entry(rows[0]) if rows else None
 
-    async def entries(self, kind: Kind) -> Sequence[RegistryEntry]:
+    async def entries(self, kind: EntryKind) -> Sequence[RegistryEntry]:
         """See `Store.entries`."""
         return await self._page("entries", (kind.value,), _entry)
 
     async def latest_entries(
-        self, tenant: str, kind: Kind, *, limit: int
+        self, tenant: str, kind: EntryKind, *, limit: int
     ) -> Sequence[RegistryEntry]:
         """See `Store.latest_entries`."""
         return await self._page("latest_entries", (tenant, kind.value, _limit(limit)), _entry)
 
-    async def entries_before(self, kind: Kind, at_us: int, *, limit: int) -> Sequence[EntryName]:
+    async def entries_before(
+        self, kind: EntryKind, at_us: int, *, limit: int
+    ) -> Sequence[EntryName]:
         """See `Store.entries_before`."""
         row = (kind.value, _integer(at_us, 0), _limit(limit))
         return await self._page("entries_before", row, lambda found: EntryName(*found))
@@ -187,7 +189,7 @@ class SqliteStore:
 
     async def links(
         self, *, start: int, limit: int, tenant: str = "", job_id: str = ""
-    ) -> Sequence[Link]:
+    ) -> Sequence[ChainLink]:
         """See `Store.links`."""
         row: tuple[Any, ...] = (_integer(start, 0), _limit(limit))
         block = "links"
@@ -195,7 +197,7 @@ class SqliteStore:
             block, row = "links_of_job", (tenant, job_id, *row)
         elif tenant:
             block, row = "links_of_tenant", (tenant, *row)
-        return await self._page(block, row, lambda found: Link(*found))
+        return await self._page(block, row, lambda found: ChainLink(*found))
 
     async def log_end(self) -> int:
         """See `Store.log_end`."""

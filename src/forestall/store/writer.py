@@ -17,10 +17,10 @@ from forestall.limits import COMMIT_GAP_US, COMMIT_GROUP_MAX, COMMITS_PENDING_MA
 from forestall.ports.change import Receipt
 from forestall.ports.store import StoreBusyError, StoreUnavailableError
 from forestall.store.checkpoint import Checkpointer
-from forestall.store.group import Outcome, Prepared, apply_group
+from forestall.store.group import Outcome, PreparedChange, apply_group
 from forestall.store.queries import blocks
 
-Waiter = tuple[Prepared, "asyncio.Future[Receipt]"]
+Waiter = tuple[PreparedChange, "asyncio.Future[Receipt]"]
 Answer = Outcome | StoreUnavailableError
 
 RETRY_AFTER_S = 1  # a full disk or another process's lock is looked at again soon
@@ -63,7 +63,7 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="forestall-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, change: Prepared) -> "asyncio.Future[Receipt]":
+    def submit(self, change: PreparedChange) -> "asyncio.Future[Receipt]":
         """Queue a change; the future ends when the change is durable or has failed.
 
         Raises StoreBusyError when too many wait, StoreUnavailableError after `close`.
@@ -115,7 +115,7 @@ class Writer:
                 return group, False
         return group, True
 
-    def _commit(self, changes: Sequence[Prepared]) -> list[Answer]:
+    def _commit(self, changes: Sequence[PreparedChange]) -> list[Answer]:
         try:
             return [*self._transaction(changes)]
         except _RefusedError as refused:
@@ -127,7 +127,7 @@ class Writer:
         half = len(changes) // 2
         return self._commit(changes[:half]) + self._commit(changes[half:])
 
-    def _transaction(self, changes: Sequence[Prepared]) -> list[Outcome]:
+    def _transaction(self, changes: Sequence[PreparedChange]) -> list[Outcome]:
         connection, sql = self._connection, blocks("write.sql")
         try:
             if connection.in_transaction:  # an earlier rollback failed as well

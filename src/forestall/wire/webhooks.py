@@ -8,10 +8,10 @@ from forestall.errors import InvalidRequestError
 from forestall.jobs.job import Job, JobState
 from forestall.jobs.webhook import (
     DeclaredWebhook,
-    Event,
+    DeliveryMark,
     Format,
-    Mark,
     Webhook,
+    WebhookEvent,
     WebhookInvalidError,
 )
 from forestall.ports.log_entry import LogEntry
@@ -19,20 +19,20 @@ from forestall.wire.compat import iso_time
 from forestall.wire.strict_json import decode_json
 
 _EVENTS = {
-    "job.approval_demanded": Event.ASKED,
-    "job.approved": Event.APPROVED,
-    "job.fulfilled": Event.APPROVED,
-    "job.rejected": Event.REJECTED,
-    "job.expired": Event.EXPIRED,
-    "job.invalidated": Event.INVALIDATED,
+    "job.approval_demanded": WebhookEvent.ASKED,
+    "job.approved": WebhookEvent.APPROVED,
+    "job.fulfilled": WebhookEvent.APPROVED,
+    "job.rejected": WebhookEvent.REJECTED,
+    "job.expired": WebhookEvent.EXPIRED,
+    "job.invalidated": WebhookEvent.INVALIDATED,
 }
 _WORDS = {
-    Event.ASKED: "Approval asked",
-    Event.APPROVED: "Approved",
-    Event.REJECTED: "Rejected",
-    Event.EXPIRED: "Approval expired",
-    Event.INVALIDATED: "Approval invalidated",
-    Event.CANCELLED: "Approval no longer needed",
+    WebhookEvent.ASKED: "Approval asked",
+    WebhookEvent.APPROVED: "Approved",
+    WebhookEvent.REJECTED: "Rejected",
+    WebhookEvent.EXPIRED: "Approval expired",
+    WebhookEvent.INVALIDATED: "Approval invalidated",
+    WebhookEvent.CANCELLED: "Approval no longer needed",
 }
 _TEXT_CHARS_MAX = 300  # of one value in a Slack message
 
@@ -48,13 +48,13 @@ class WebhookBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rotate_secret: bool | None = None
 
 
-class OpenBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class OpenLinkBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """POST /approvals/open."""
 
     token: str | None = None
 
 
-class _Moved(msgspec.Struct, frozen=True):
+class _MoveData(msgspec.Struct, frozen=True):
     state: str = ""
     state_before: str = ""
 
@@ -63,11 +63,15 @@ def decode_webhook(body: bytes) -> tuple[Webhook, bool]:
     """A webhook as asked for, and whether it gets a new secret. Raises WebhookInvalidError."""
     asked: WebhookBody = _convert(body, WebhookBody)
     try:
-        events = tuple(dict.fromkeys(map(Event, asked.events))) if asked.events else tuple(Event)
+        events = (
+            tuple(dict.fromkeys(map(WebhookEvent, asked.events)))
+            if asked.events
+            else tuple(WebhookEvent)
+        )
         kind = Format(asked.format or Format.JSON)
     except ValueError as cause:
         raise WebhookInvalidError(
-            f"`events` are of {', '.join(Event)}; `format` is json or slack"
+            f"`events` are of {', '.join(WebhookEvent)}; `format` is json or slack"
         ) from cause
     hook = Webhook(
         name=asked.name or "",
@@ -82,7 +86,7 @@ def decode_webhook(body: bytes) -> tuple[Webhook, bool]:
 
 def decode_open(body: bytes) -> str:
     """The token of a link."""
-    asked: OpenBody = _convert(body, OpenBody)
+    asked: OpenLinkBody = _convert(body, OpenLinkBody)
     if not asked.token:
         raise InvalidRequestError("`token` is required: what stands after `#` in the link")
     return asked.token
@@ -95,7 +99,7 @@ def _convert(body: bytes, kind: type[Any]) -> Any:
         raise WebhookInvalidError(f"the body is malformed: {cause}") from cause
 
 
-def webhook_object(hook: Webhook, mark: Mark) -> dict[str, Any]:
+def webhook_object(hook: Webhook, mark: DeliveryMark) -> dict[str, Any]:
     """One webhook. Its URL may be a secret (Slack's is), so only the host is shown."""
     return {
         "name": hook.name,
@@ -116,24 +120,24 @@ def declared_object(declared: DeclaredWebhook) -> dict[str, Any]:
     return {**body, "secret": declared.secret} if declared.secret else body
 
 
-def event_of(entry: LogEntry) -> Event | None:
+def event_of(entry: LogEntry) -> WebhookEvent | None:
     """What a record of the log is to a webhook; None: nothing."""
     event = _EVENTS.get(entry.kind)
     if event is not None or not entry.kind.startswith("job."):
         return event
-    moved = msgspec.json.decode(entry.data, type=_Moved)
+    moved = msgspec.json.decode(entry.data, type=_MoveData)
     if moved.state == moved.state_before:
         return None
     if moved.state == JobState.APPROVAL_REQUIRED:
-        return Event.ASKED
-    return Event.CANCELLED if moved.state_before == JobState.APPROVAL_REQUIRED else None
+        return WebhookEvent.ASKED
+    return WebhookEvent.CANCELLED if moved.state_before == JobState.APPROVAL_REQUIRED else None
 
 
-def message(hook: Webhook, event: Event, entry: LogEntry, job: Job, link: str) -> bytes:
+def message(hook: Webhook, event: WebhookEvent, entry: LogEntry, job: Job, link: str) -> bytes:
     """What a webhook is told. Raises AssertionError for a job without an approval."""
     approval = job.approval
     assert approval is not None
-    by = "" if event is Event.ASKED else entry.actor
+    by = "" if event is WebhookEvent.ASKED else entry.actor
     if hook.format is Format.SLACK:
         rows = (
             ("topic", job.topic),

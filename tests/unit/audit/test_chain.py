@@ -8,15 +8,15 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forestall.audit.chain import GENESIS, ChainError, Link, leaf_hash, next_link, verify_links
+from forestall.audit.chain import GENESIS, ChainError, ChainLink, leaf_hash, next_link, verify_links
 from forestall.audit.record import Record
 
 
-def chain(records: list[bytes]) -> list[Link]:
+def chain(records: list[bytes]) -> list[ChainLink]:
     links, previous = [], GENESIS
     for position, record in enumerate(records):
         previous = next_link(previous, position, leaf_hash(record))
-        links.append(Link(position, record, previous))
+        links.append(ChainLink(position, record, previous))
     return links
 
 

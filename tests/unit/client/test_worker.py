@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from forestall.client.worker import Job, Tally, Worker, WorkerRefusedError
+from forestall.client.worker import Job, RunTally, Worker, WorkerRefusedError
 from forestall.client.worker_ticket import TicketKeysError
 from forestall.errors import InvalidRequestError
 from tests.unit.client.fake_plane import (
@@ -26,7 +26,7 @@ Handler = Callable[[Job], Any]
 class Played:
     """What a worker did with what it was handed."""
 
-    def __init__(self, plane: FakePlane, ran: list[str], tally: Tally) -> None:
+    def __init__(self, plane: FakePlane, ran: list[str], tally: RunTally) -> None:
         self.plane, self.ran, self.tally = plane, ran, tally
 
 
@@ -38,7 +38,7 @@ def play(plane: FakePlane, *, jobs: int = 1, handler: Handler | None = None, **m
         ran.append(job.id)
         return job.prompt
 
-    async def all_of_it() -> Tally:
+    async def all_of_it() -> RunTally:
         async with plane:
             worker = Worker(plane.url, "token", WORKER, grace_seconds=1, **more)
             serving = asyncio.create_task(worker.serve(handler or noted))

@@ -14,7 +14,7 @@ from forestall.control.publish import (
 )
 from forestall.identity.roles import Role
 from forestall.policy import PolicyError
-from forestall.ports.entries import PLATFORM_TENANT, KeptPolicy, Kind
+from forestall.ports.entries import PLATFORM_TENANT, EntryKind, KeptPolicy
 from forestall.store.memory import MemoryStore
 from tests.asgi import Door, assert_coded, opened
 
@@ -93,7 +93,7 @@ def test_kept_content_that_was_changed_comes_into_force_nowhere(door: Door) -> N
     digest = bring(door, TWO)
     bring(door, ONE)
     assert isinstance(door.store, MemoryStore)
-    entries, name = door.store._registry, (PLATFORM_TENANT, Kind.POLICY.value, digest)
+    entries, name = door.store._registry, (PLATFORM_TENANT, EntryKind.POLICY.value, digest)
     kept = msgspec.json.decode(entries[name].body, type=KeptPolicy)
     file = msgspec.structs.replace(kept.files[0], text="default_decision: allow")
     body = msgspec.json.encode(msgspec.structs.replace(kept, files=(file,)))

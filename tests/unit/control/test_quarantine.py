@@ -15,7 +15,7 @@ from forestall.errors import UnavailableError
 from forestall.identity.roles import Role
 from forestall.jobs.job import original_digest
 from forestall.policy.problems import PolicyError
-from forestall.ports.entries import Kind
+from forestall.ports.entries import EntryKind
 from forestall.ports.output import OutputMeans, ScannerBusyError
 from forestall.server.keyring import KEYRING_FILE, load_keyring, rotate
 from tests.asgi import POLICY, Door, FailingStore, assert_coded
@@ -248,8 +248,8 @@ def test_an_original_cannot_be_put_under_another_job(house: House) -> None:
     """The seal names tenant, job and attempt."""
     one, other = house.withheld(), house.withheld({"token": CANARY, "n": 2})
     entries = house.store._registry  # type: ignore[attr-defined]  # the attacker has the database
-    theirs = entries["default", Kind.ORIGINAL, other]
-    entries["default", Kind.ORIGINAL, one] = structs.replace(theirs, name=one)
+    theirs = entries["default", EntryKind.ORIGINAL, other]
+    entries["default", EntryKind.ORIGINAL, one] = structs.replace(theirs, name=one)
     reply = house.decide(one, key=house.key(Role.APPROVER))
     assert_coded(reply, 503, "seal_unreadable")
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from forestall.jobs.job import Priority
-from forestall.jobs.schedule import SHARES, Entry, Lane, Queue, entry_of
+from forestall.jobs.schedule import SHARES, Lane, Queue, QueueEntry, entry_of
 from tests.unit.jobs.made import a_job
 
 TENANTS = ("a", "b", "c")
@@ -18,9 +18,9 @@ NAMES = tuple(f"j{number}" for number in range(8))
 KEYS = ("k", "l")
 
 
-def entry(name: str, lane: Lane = LANES[0], **fields: Any) -> Entry:
+def entry(name: str, lane: Lane = LANES[0], **fields: Any) -> QueueEntry:
     usual = {"priority": Priority.INTERACTIVE, "since_us": 0, "not_before_us": 0}
-    return Entry(lane, name, **{**usual, **fields})
+    return QueueEntry(lane, name, **{**usual, **fields})
 
 
 def everything(lane: Lane) -> bool:
@@ -34,7 +34,7 @@ class QueueMachine(RuleBasedStateMachine):
         super().__init__()
         self.queue = Queue()
         self.now_us = 0
-        self.waiting: dict[tuple[str, str], Entry] = {}
+        self.waiting: dict[tuple[str, str], QueueEntry] = {}
         self.parked: dict[tuple[str, str], str] = {}
         self.later: set[tuple[str, str]] = set()
 
@@ -46,7 +46,7 @@ class QueueMachine(RuleBasedStateMachine):
         first=st.booleans(),
     )
     def add(self, name: str, lane: Lane, priority: Priority, delay: int, first: bool) -> None:
-        made = Entry(lane, name, priority, self.now_us, self.now_us + delay)
+        made = QueueEntry(lane, name, priority, self.now_us, self.now_us + delay)
         self.queue.add(made, now_us=self.now_us, first=first)
         key = (lane.tenant, name)
         self._forget(key)
@@ -207,6 +207,6 @@ def test_what_was_taken_out_is_forgotten_without_a_worker() -> None:
 
 def test_an_entry_is_what_the_job_says() -> None:
     job = a_job(requires=("b", "a"), capability="c", not_before_us=7, created_at_us=3)
-    assert entry_of(job) == Entry(
+    assert entry_of(job) == QueueEntry(
         Lane("t", "job.a", "c", ("a", "b")), "j", Priority.INTERACTIVE, 3, 7
     )

@@ -10,7 +10,7 @@ from forestall.output.findings import Budget
 from forestall.output.scan import scan
 from forestall.policy.compile import compile_policy
 from forestall.policy.language.policy_file import load_policy
-from forestall.policy.output_verdict import Ruling, content_type_of, detectors_for, judge
+from forestall.policy.output_verdict import OutputRuling, content_type_of, detectors_for, judge
 from forestall.policy.request import Request
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -24,7 +24,7 @@ CUT_ALL = '  - {id: cut-all, decision: redact, match: {topics: ["job.a"]}}\n'
 
 def ruled(
     *layers: str, result: Any, level: str = "", topic: str = "job.a", labels: Any = None
-) -> Ruling:
+) -> OutputRuling:
     """The ruling on a result under some layers of output rules."""
     policies = [
         load_policy(f"name: l{number}\npriority: {number}\noutput_rules:\n{text}".encode())
@@ -41,7 +41,7 @@ def ruled(
     )
 
 
-def said(ruling: Ruling) -> tuple[str, str, str, int]:
+def said(ruling: OutputRuling) -> tuple[str, str, str, int]:
     return ruling.verdict.value, ruling.code, ruling.rule_id, len(ruling.remove)
 
 

@@ -7,7 +7,7 @@ import pytest
 from forestall.policy import Decision, Effect, Request
 from forestall.policy.rules import Throttle
 from forestall.projections import throttle_counters as throttles
-from forestall.projections.throttle_counters import Throttles
+from forestall.projections.throttle_counters import ThrottleCounters
 
 
 def throttled(limit: int, window_ms: int, *key: str) -> Decision:
@@ -24,25 +24,25 @@ def asked(**fields: Any) -> Request:
 
 
 def test_past_the_limit_the_rule_speaks_until_the_window_ends() -> None:
-    counters, decision = Throttles(), throttled(2, 1_000)
+    counters, decision = ThrottleCounters(), throttled(2, 1_000)
     at = [counters.admits(decision, asked(), now_us=now) for now in (0, 1, 2, 999_999, 1_000_000)]
     assert at == [True, True, False, False, True]
 
 
 def test_a_rule_without_a_limit_throttles_always() -> None:
     always = Decision(decision=Effect.THROTTLE, code="rule", rule_id="t")
-    assert not Throttles().admits(always, asked(), now_us=0)
+    assert not ThrottleCounters().admits(always, asked(), now_us=0)
 
 
 def test_simulate_counts_nothing() -> None:
-    counters, decision = Throttles(), throttled(1, 1_000)
+    counters, decision = ThrottleCounters(), throttled(1, 1_000)
     assert all(counters.admits(decision, asked(), now_us=0, count=False) for _ in range(3))
     assert counters.admits(decision, asked(), now_us=0)
     assert not counters.admits(decision, asked(), now_us=0, count=False)
 
 
 def test_keys_are_counted_apart_and_absence_is_a_key() -> None:
-    counters, decision = Throttles(), throttled(1, 1_000, "tenant", "labels.team")
+    counters, decision = ThrottleCounters(), throttled(1, 1_000, "tenant", "labels.team")
     one = asked(labels={"team": "a"})
     assert counters.admits(decision, one, now_us=0)
     assert not counters.admits(decision, one, now_us=0)
@@ -51,7 +51,7 @@ def test_keys_are_counted_apart_and_absence_is_a_key() -> None:
 
 
 def test_a_claimed_actor_does_not_give_a_counter_of_its_own() -> None:
-    counters, decision = Throttles(), throttled(1, 1_000, "actor_id")
+    counters, decision = ThrottleCounters(), throttled(1, 1_000, "actor_id")
     assert counters.admits(decision, asked(principal="p", actor_id="a"), now_us=0)
     assert not counters.admits(decision, asked(principal="p", actor_id="b"), now_us=0)
 
@@ -59,7 +59,7 @@ def test_a_claimed_actor_does_not_give_a_counter_of_its_own() -> None:
 def test_full_of_counters_means_over_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Closed, and open again when old windows have ended."""
     monkeypatch.setattr(throttles, "THROTTLE_COUNTERS_MAX", 2)
-    counters, decision = Throttles(), throttled(5, 1_000, "topic")
+    counters, decision = ThrottleCounters(), throttled(5, 1_000, "topic")
     assert counters.admits(decision, asked(topic="job.a"), now_us=0)
     assert counters.admits(decision, asked(topic="job.b"), now_us=0)
     assert not counters.admits(decision, asked(topic="job.c"), now_us=0)

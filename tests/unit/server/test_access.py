@@ -10,7 +10,7 @@ import pytest
 from forestall.control.expire import tick
 from forestall.identity.credentials import key_hash
 from forestall.identity.roles import Role
-from forestall.ports.entries import Kind, RegistryEntry
+from forestall.ports.entries import EntryKind, RegistryEntry
 from forestall.server.api import ENDPOINTS
 from forestall.store.memory import MemoryStore
 from tests.asgi import Door, assert_coded, opened
@@ -287,7 +287,7 @@ class SlowReads(MemoryStore):
         self.hold: asyncio.Event | None = None
         self.reading = asyncio.Event()
 
-    async def entry(self, tenant: str, kind: Kind, name: str) -> RegistryEntry | None:
+    async def entry(self, tenant: str, kind: EntryKind, name: str) -> RegistryEntry | None:
         """See `Store.entry`: what was true when the read began."""
         found = await super().entry(tenant, kind, name)
         hold, self.hold = self.hold, None
@@ -303,7 +303,7 @@ def test_a_late_read_does_not_bring_a_revoked_key_back() -> None:
 
     async def race(door: Door, key_id: str) -> None:
         release = store.hold = asyncio.Event()
-        door.plane.projections.entry_doubts.add(("default", Kind.KEY, key_id))
+        door.plane.projections.entry_doubts.add(("default", EntryKind.KEY, key_id))
         settling = asyncio.create_task(tick(door.plane))
         await asyncio.wait_for(store.reading.wait(), 5)
         revoked = await door.ask_async("DELETE", f"{KEYS}/{key_id}")

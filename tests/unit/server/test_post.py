@@ -12,7 +12,7 @@ import pytest
 
 from forestall.jobs.webhook import Reach
 from forestall.server import post as post_module
-from forestall.server.post import DeliveryError, Post
+from forestall.server.post import DeliveryError, WebhookSender
 from tests.certificates import client_context, server_context
 
 _Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -49,7 +49,7 @@ async def listening(
 
 
 async def sent(url: str, reach: Reach = Reach.LOCAL, tls: ssl.SSLContext | None = None) -> None:
-    post = Post(reach, tls)
+    post = WebhookSender(reach, tls)
     try:
         await post.send(url, {"X-Forestall-Signature": "t=1,v1=00"}, b'{"a":1}')
     finally:

@@ -12,7 +12,7 @@ from forestall.jobs.schedule import Lane
 from forestall.limits import SCHEMA_BYTES_MAX, SCHEMA_VIOLATIONS_MAX, TOPICS_PER_TENANT_MAX
 from forestall.ports.change import Change, Receipt
 from forestall.projections.registry import CLOSED_POOL
-from forestall.projections.worker_sessions import Session
+from forestall.projections.worker_sessions import WorkerSession
 from forestall.server.api_registry import ENDPOINTS
 from forestall.store.memory import MemoryStore
 from tests.asgi import VERBS, Door, assert_coded, opened
@@ -367,9 +367,9 @@ def test_the_last_topic_gone_any_topic_will_do(door: Door) -> None:
 # -- pools --
 
 
-def worker(door: Door, worker_id: str, *pools: str) -> Session:
+def worker(door: Door, worker_id: str, *pools: str) -> WorkerSession:
     grant = WorkerGrant(worker_id=worker_id, topics=("job.*",), pools=pools)
-    session = Session(
+    session = WorkerSession(
         "default",
         grant,
         key_id="k",

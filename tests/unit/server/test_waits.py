@@ -7,7 +7,7 @@ import pytest
 
 from forestall.identity.roles import Role
 from forestall.limits import STREAMS_PER_KEY_MAX
-from forestall.projections.log_listeners import Announcer
+from forestall.projections.log_listeners import LogListeners
 from tests.asgi import Door, assert_coded
 from tests.e2e.harness import ALLOWED_JOB, HELD_JOB, Reply
 from tests.streams import Opened
@@ -76,13 +76,13 @@ def test_a_change_between_the_first_look_and_the_wait_is_seen(
 ) -> None:
     """Listening begins before the second look, so no change falls between."""
     job_id = held(door)
-    listen = Announcer.listen
+    listen = LogListeners.listen
 
-    def late(self: Announcer, *args: Any) -> Any:
+    def late(self: LogListeners, *args: Any) -> Any:
         asyncio.get_running_loop().create_task(door.ask_async("POST", f"{JOBS}/{job_id}/cancel"))
         return listen(self, *args)
 
-    monkeypatch.setattr(Announcer, "listen", late)
+    monkeypatch.setattr(LogListeners, "listen", late)
     assert answer(waiting(door, job_id)).json["state"] == "CANCELLED"
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from forestall.control.webhooks import sweep_links
 from forestall.identity.roles import Role
-from forestall.jobs.webhook import Mark, Reach, verify_signature
+from forestall.jobs.webhook import DeliveryMark, Reach, verify_signature
 from forestall.limits import WEBHOOK_TRIES_MAX, WEBHOOKS_PER_TENANT_MAX
-from forestall.projections.registry import Known
+from forestall.projections.registry import DecodedEntry
 from forestall.server.deliver import Deliverer
 from forestall.server.post import DeliveryError
 from tests.asgi import Door, FailingStore, assert_coded, opened
@@ -22,7 +22,7 @@ HOOKS = "/api/v1/webhooks"
 OPEN = "/api/v1/approvals/open"
 
 
-def marks(door: Door) -> list[Known[Mark]]:
+def marks(door: Door) -> list[DecodedEntry[DeliveryMark]]:
     """How far each webhook was told."""
     names = [name for name, _ in door.plane.webhooks]
     return [known for name in names if (known := door.plane.webhooks.mark(*name)) is not None]

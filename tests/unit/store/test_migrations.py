@@ -10,7 +10,7 @@ from forestall.control.follow_log import load_entries
 from forestall.control.plane import Plane
 from forestall.identity.credentials import ApiKey
 from forestall.identity.roles import Role
-from forestall.ports.entries import IN_FORCE, PLATFORM_TENANT, Activation, Kind, Sealed
+from forestall.ports.entries import IN_FORCE, PLATFORM_TENANT, Activation, EntryKind, Sealed
 from forestall.server.bootstrap import NoTelemetry, SystemClock, SystemRandom
 from forestall.server.signing import load_signer
 from forestall.store import schema
@@ -74,25 +74,25 @@ def test_keys_policies_and_originals_become_entries(tmp_path: Path) -> None:
             )
             await load_entries(plane)
             assert plane.keys.of_tenant("acme") == [alive, ended]
-            names = await store.entries(Kind.KEY_NAME)
+            names = await store.entries(EntryKind.KEY_NAME)
             assert [(each.name, msgspec.json.decode(each.body)) for each in names] == [
                 ("ci", "key-1")
             ]
-            in_force = await store.entry(PLATFORM_TENANT, Kind.POLICY_IN_FORCE, IN_FORCE)
+            in_force = await store.entry(PLATFORM_TENANT, EntryKind.POLICY_IN_FORCE, IN_FORCE)
             assert in_force is not None
             assert (plane.policy.digest, in_force.revision) == ("b" * 64, 2)
-            rows = await store.latest_entries(PLATFORM_TENANT, Kind.ACTIVATION, limit=9)
+            rows = await store.latest_entries(PLATFORM_TENANT, EntryKind.ACTIVATION, limit=9)
             history = [msgspec.json.decode(row.body, type=Activation) for row in rows]
             assert [(each.digest[0], each.activated_at_us) for each in history] == [
                 ("b", 11),
                 ("a", 10),
             ]
-            kept = await store.entry("acme", Kind.ORIGINAL, "j1")
+            kept = await store.entry("acme", EntryKind.ORIGINAL, "j1")
             assert kept is not None
             sealed = msgspec.json.decode(kept.body, type=Sealed)
             assert sealed == Sealed('k"1', b"\x00\x01\xff", b"\x00\xff\x00")
             assert kept.updated_at_us == 20
-            assert await store.entry("acme", Kind.ORIGINAL, "j2") is None
+            assert await store.entry("acme", EntryKind.ORIGINAL, "j2") is None
             for job_id in ("j1", "j2"):
                 found = await store.output("acme", job_id)
                 assert found is not None

@@ -18,7 +18,7 @@ from typing import TypeVar
 import msgspec
 import pytest
 
-from forestall.audit.chain import Link, verify_links
+from forestall.audit.chain import ChainLink, verify_links
 from forestall.audit.record import Record
 from forestall.jobs.job import DecisionRecord, Job, JobState, Stage
 from forestall.policy.rules import Effect
@@ -86,7 +86,7 @@ async def submit_all(store: SqliteStore, changes: Sequence[Change]) -> list[obje
     )
 
 
-async def the_log(store: SqliteStore) -> list[Link]:
+async def the_log(store: SqliteStore) -> list[ChainLink]:
     return list(await store.links(start=0, limit=1_000_000))
 
 
@@ -372,7 +372,7 @@ def test_a_group_is_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     sizes: list[int] = []
 
     def watched(
-        connection: sqlite3.Connection, changes: Sequence[group.Prepared]
+        connection: sqlite3.Connection, changes: Sequence[group.PreparedChange]
     ) -> list[group.Outcome]:
         sizes.append(len(changes))
         return group.apply_group(connection, changes)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from forestall.client.http.message import HttpRequest, HttpResponse
-from forestall.client.http.origin import Origin
+from forestall.client.http.origin import HttpOrigin
 from forestall.client.http.retry import RetryPolicy
 from forestall.client.http.sockets import has_news
 from forestall.client.http.steps import (
@@ -32,7 +32,7 @@ T = TypeVar("T")
 class HttpClient:
     """Requests to one origin. Close it, or use it as a context manager."""
 
-    def __init__(self, origin: Origin, **options: Any) -> None:
+    def __init__(self, origin: HttpOrigin, **options: Any) -> None:
         """`options`: see HttpSteps. Raises InvalidRequestError."""
         self._steps = HttpSteps(origin, **options)
         self.origin = origin

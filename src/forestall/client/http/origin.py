@@ -11,7 +11,7 @@ _IPV6 = re.compile(r"[0-9A-Fa-f:.]{2,45}(?:%[A-Za-z0-9._-]{1,32})?")
 _NAME_CHARS_MAX = 253
 
 
-class Origin(NamedTuple):
+class HttpOrigin(NamedTuple):
     """A server, as RFC 6454 names it."""
 
     scheme: str  # http or https
@@ -28,7 +28,7 @@ class Origin(NamedTuple):
         return f"{self.scheme}://{self.authority}"
 
 
-def parse_origin(url: str) -> Origin:
+def parse_origin(url: str) -> HttpOrigin:
     """The origin of a URL; its path, query and user name are left out. Raises ValueError."""
     parts = urlsplit(url)  # raises ValueError for a broken IPv6 address
     host = parts.hostname or ""
@@ -45,4 +45,4 @@ def parse_origin(url: str) -> Origin:
     port = DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
     if port == 0:
         raise ValueError("not a port")
-    return Origin(parts.scheme, host, port)
+    return HttpOrigin(parts.scheme, host, port)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from forestall.client.http.origin import Origin, parse_origin
+from forestall.client.http.origin import HttpOrigin, parse_origin
 from forestall.errors import InvalidRequestError
 
 
@@ -27,7 +27,7 @@ class ProxySettings(NamedTuple):
     https: str = ""
     exempt: tuple[str, ...] = ()  # entries of NO_PROXY
 
-    def proxy_for(self, origin: Origin) -> Proxy | None:
+    def proxy_for(self, origin: HttpOrigin) -> Proxy | None:
         """The proxy for an origin; None when it is reached directly. Raises InvalidRequestError."""
         url = self.https if origin.scheme == "https" else self.http
         if not url or _is_exempt(origin, self.exempt):
@@ -78,7 +78,7 @@ def _parse_proxy(url: str) -> Proxy:
     return Proxy(origin.host, origin.port, authorization)
 
 
-def _is_exempt(origin: Origin, entries: tuple[str, ...]) -> bool:
+def _is_exempt(origin: HttpOrigin, entries: tuple[str, ...]) -> bool:
     import ipaddress
 
     host = origin.host.lower().rstrip(".")

@@ -22,7 +22,7 @@ from forestall.client.http.message import (
     NoAnswerError,
     Timeouts,
 )
-from forestall.client.http.origin import Origin
+from forestall.client.http.origin import HttpOrigin
 from forestall.client.http.proxy import NO_PROXIES, Proxy, ProxySettings
 from forestall.client.http.retry import RetryPolicy
 from forestall.limits import (
@@ -107,7 +107,7 @@ class HttpSteps:
 
     def __init__(
         self,
-        origin: Origin,
+        origin: HttpOrigin,
         *,
         headers: Mapping[str, str] | None = None,
         proxies: ProxySettings = NO_PROXIES,

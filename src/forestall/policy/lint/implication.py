@@ -10,7 +10,7 @@ from typing import Any
 
 from forestall.policy.arguments import ArgumentError, Steps, compile_condition, parse_path
 from forestall.policy.calendar import DAYS, MINUTES_PER_DAY
-from forestall.policy.fields import FIELDS, Kind, MatchField
+from forestall.policy.fields import FIELDS, FieldKind, MatchField
 from forestall.policy.lint.content import content_conflict, content_covers
 from forestall.policy.lint.globs import can_match, globs_cover, globs_disjoint
 from forestall.policy.rules import (
@@ -101,16 +101,16 @@ def _field_covers(field: MatchField, wider: Match, narrower: Match, of_job: bool
         return globs_cover(wide, narrow or ("*",), topic=True)
     if not narrow:
         return False
-    if field.kind is Kind.ALL_WORDS:
+    if field.kind is FieldKind.ALL_WORDS:
         return set(wide) <= set(narrow)
-    return set(narrow) <= set(wide) if field.kind is Kind.WORD else globs_cover(wide, narrow)
+    return set(narrow) <= set(wide) if field.kind is FieldKind.WORD else globs_cover(wide, narrow)
 
 
 def _field_disjoint(field: MatchField, one: Match, other: Match, of_job: bool) -> bool:
     ours, theirs = field.wanted(one), field.wanted(other)
     if not ours or not theirs:
         return False
-    if field.kind is Kind.GLOB:
+    if field.kind is FieldKind.GLOB:
         return globs_disjoint(ours, theirs, topic=of_job and field.name == "topics")
     return field.name in _ONE_TEXT and not set(ours) & set(theirs)
 

@@ -16,7 +16,7 @@ import msgspec
 from forestall.facts.derive import DERIVED_LABELS
 from forestall.limits import REMEDY_CHECK_STEPS_MAX
 from forestall.policy.evaluator import evaluate
-from forestall.policy.fields import FIELDS, Kind
+from forestall.policy.fields import FIELDS, FieldKind
 from forestall.policy.globs import GlobSet, is_literal
 from forestall.policy.lint.globs import apart_at_the_ends, can_match
 from forestall.policy.lint.implication import covers, disjoint
@@ -114,7 +114,7 @@ def _searches(one: Match, other: Match) -> int:
     """How many pairs of globs a proof about two matches may have to look into."""
     labels = dict(other.labels)
     fields = [
-        (field.wanted(one), field.wanted(other)) for field in FIELDS if field.kind is Kind.GLOB
+        (field.wanted(one), field.wanted(other)) for field in FIELDS if field.kind is FieldKind.GLOB
     ]
     fields += [(globs, labels[name]) for name, globs in one.labels if name in labels]
     return sum(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from forestall.client.http.origin import Origin, parse_origin
+from forestall.client.http.origin import HttpOrigin, parse_origin
 from forestall.client.http.proxy import (
     NO_PROXIES,
     Proxy,
@@ -16,15 +16,19 @@ PROXY = "http://proxy.test:3128"
 @pytest.mark.parametrize(
     ("url", "origin", "authority"),
     [
-        ("http://a.test", Origin("http", "a.test", 80), "a.test"),
-        ("https://A.test:443/x?y#z", Origin("https", "a.test", 443), "a.test"),
-        ("https://user:secret@a.test:80", Origin("https", "a.test", 80), "a.test:80"),
-        ("http://[::1]:8081", Origin("http", "::1", 8081), "[::1]:8081"),
-        ("http://a_b.test.", Origin("http", "a_b.test.", 80), "a_b.test."),
-        ("http://b\u00fccher.test", Origin("http", "xn--bcher-kva.test", 80), "xn--bcher-kva.test"),
+        ("http://a.test", HttpOrigin("http", "a.test", 80), "a.test"),
+        ("https://A.test:443/x?y#z", HttpOrigin("https", "a.test", 443), "a.test"),
+        ("https://user:secret@a.test:80", HttpOrigin("https", "a.test", 80), "a.test:80"),
+        ("http://[::1]:8081", HttpOrigin("http", "::1", 8081), "[::1]:8081"),
+        ("http://a_b.test.", HttpOrigin("http", "a_b.test.", 80), "a_b.test."),
+        (
+            "http://b\u00fccher.test",
+            HttpOrigin("http", "xn--bcher-kva.test", 80),
+            "xn--bcher-kva.test",
+        ),
     ],
 )
-def test_an_origin(url: str, origin: Origin, authority: str) -> None:
+def test_an_origin(url: str, origin: HttpOrigin, authority: str) -> None:
     assert parse_origin(url) == origin
     assert origin.authority == authority
     assert str(origin) == f"{origin.scheme}://{authority}"
