@@ -31,6 +31,7 @@ from forestall.server.metrics import Metrics
 from forestall.server.rates import Rates
 from forestall.server.signing import FileSigner
 from forestall.store.memory import MemoryStore
+from tests.declared_answers import require_declared
 from tests.e2e.harness import Reply
 from tests.recorded_kinds import require_described
 
@@ -214,7 +215,9 @@ class Door:
             sent.append(message)
 
         await self.gateway(scope, receive, send)
-        return _reply(sent)
+        reply = _reply(sent)
+        require_declared(method, unquote(raw_path), reply)
+        return reply
 
     # -- the verbs that most tests need --
 

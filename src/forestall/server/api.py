@@ -1,47 +1,47 @@
 """The API as a table of endpoints, and handlers of a few lines: decode, verb, encode."""
 
+import asyncio
+from functools import cache
 from urllib.parse import urlencode
 
+import msgspec
+
 from forestall.control.cancel import cancel
-from forestall.control.check import CheckResult, check
 from forestall.control.dead_letters import BlindRetryError, dismiss, retry
 from forestall.control.gate import PolicyUnavailableError
 from forestall.control.keys import create_key, list_keys, revoke_key
 from forestall.control.plane import Plane
-from forestall.control.publish import kept_policy
-from forestall.control.read import list_activations, list_jobs, read_decisions
+from forestall.control.read import list_jobs, read_decisions
 from forestall.control.remediate import remediate
-from forestall.control.simulate import explain, simulate
 from forestall.control.submit import SubmitResult, submit
-from forestall.errors import (
-    ForbiddenError,
-    InvalidRequestError,
-    NotFoundError,
-    UnavailableError,
-)
+from forestall.errors import InvalidRequestError, NotFoundError, UnavailableError
 from forestall.identity.roles import Permission
-from forestall.limits import (
-    ACTIVATIONS_SEARCHED_MAX,
-    DECISIONS_PER_JOB_PAGE_MAX,
-    PAGE_ITEMS_MAX,
-)
-from forestall.ports.entries import PLATFORM_TENANT
+from forestall.limits import DECISIONS_PER_JOB_PAGE_MAX, PAGE_ITEMS_MAX
 from forestall.ports.store import JobCursor, JobFilter
 from forestall.server.api_approvals import ENDPOINTS as APPROVAL_ENDPOINTS
 from forestall.server.api_output import ENDPOINTS as OUTPUT_ENDPOINTS
+from forestall.server.api_policy import ENDPOINTS as POLICY_ENDPOINTS
 from forestall.server.api_registry import ENDPOINTS as REGISTRY_ENDPOINTS
 from forestall.server.api_webhooks import ENDPOINTS as WEBHOOK_ENDPOINTS
 from forestall.server.api_work import ENDPOINTS as WORK_ENDPOINTS
 from forestall.server.http import Answer, Call, Endpoint
+from forestall.server.openapi import document
 from forestall.server.query import instant_us, limit_of, state_of
 from forestall.server.stream import open_stream
 from forestall.server.waits import read_when_changed
 from forestall.wire.compat import remediation_objects
-from forestall.wire.decisions import check_answer, decision_object, explain_object
+from forestall.wire.decisions import DecisionObject, decision_object
 from forestall.wire.errors import error_object
 from forestall.wire.jobs import (
+    BlindRetryObject,
+    CancelledObject,
+    DeadLetterObject,
+    DeniedObject,
+    JobObject,
+    JobSummaryObject,
     RemediateBody,
     RetryBody,
+    SubmittedObject,
     dead_letter,
     decode_cursor,
     decode_remediate,
@@ -51,13 +51,14 @@ from forestall.wire.jobs import (
     job_summary,
     submitted_answer,
 )
-from forestall.wire.keys import NewKeyBody, decode_new_key, key_object
-from forestall.wire.policy import activation_object, kept_policy_object
+from forestall.wire.keys import KeyObject, NewKeyBody, NewKeyObject, decode_new_key, key_object
+from forestall.wire.objects import ItemList, Page
+from forestall.wire.service import HealthObject, OpenApiObject, ProbeObject
+from forestall.wire.stream import EventObject
 from forestall.wire.submissions import (
     TENANT_ACCESS_DENIED,
     SubmissionBody,
     TenantAccessError,
-    decode_check,
     decode_submission,
 )
 
@@ -175,57 +176,6 @@ async def _read_decisions(plane: Plane, call: Call) -> Answer:
     return Answer(200, [decision_object(record, job_id=job_id) for record in decisions])
 
 
-# -- policy --
-
-
-def _check_body(checked: CheckResult, job_id: str) -> dict[str, object]:
-    return check_answer(
-        checked.decision, job_id=job_id, job_hash=checked.job_hash, at_us=checked.at_us
-    )
-
-
-async def _evaluate(plane: Plane, call: Call) -> Answer:
-    submission, job_id = decode_check(call.body, tenant=call.who.tenant)
-    return Answer(200, _check_body(await check(plane, call.who, submission), job_id))
-
-
-async def _simulate(plane: Plane, call: Call) -> Answer:
-    submission, job_id = decode_check(call.body, tenant=call.who.tenant)
-    return Answer(200, _check_body(await simulate(plane, call.who, submission), job_id))
-
-
-async def _explain(plane: Plane, call: Call) -> Answer:
-    submission, job_id = decode_check(call.body, tenant=call.who.tenant)
-    checked, explanation = await explain(plane, call.who, submission)
-    request = submission.request(tenant=call.who.tenant, principal=call.who.principal)
-    return Answer(
-        200, {**_check_body(checked, job_id), "explain": explain_object(explanation, request)}
-    )
-
-
-async def _list_snapshots(plane: Plane, call: Call) -> Answer:
-    activations = await list_activations(plane, limit=limit_of(call.query))
-    in_force = plane.snapshot.digest if plane.snapshot is not None else ""
-    first = next((each for each in activations if each.digest == in_force), None)
-    return Answer(200, [activation_object(each, in_force=each is first) for each in activations])
-
-
-async def _read_snapshot(plane: Plane, call: Call) -> Answer:
-    digest = call.params[0]
-    if call.who.tenant != PLATFORM_TENANT:  # the rules are those of every tenant
-        raise ForbiddenError("only keys of the platform's own tenant may read a whole policy")
-    kept, entry = await kept_policy(plane, digest)
-    activations = await list_activations(plane, limit=ACTIVATIONS_SEARCHED_MAX)
-    body = kept_policy_object(
-        digest,
-        kept,
-        [each for each in activations if each.digest == digest],
-        kept_at_us=entry.updated_at_us,
-        in_force=plane.snapshot is not None and plane.snapshot.digest == digest,
-    )
-    return Answer(200, body)
-
-
 # -- keys --
 
 
@@ -270,19 +220,53 @@ async def _alive(plane: Plane, call: Call) -> Answer:
     return Answer(200, {"status": "ok", "checks": {}})
 
 
+# -- the API itself --
+
+
+async def _read_openapi(plane: Plane, call: Call) -> Answer:
+    """Public: it says what this file says, and nothing of this server."""
+    return Answer(200, await asyncio.to_thread(_openapi))  # the first time takes 50 ms
+
+
+@cache
+def _openapi() -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(document(ENDPOINTS)))
+
+
 P = Permission
-_JOBS, _POLICY, _KEYS = "/api/v1/jobs", "/api/v1/policy", "/api/v1/auth/keys"
+_JOBS, _KEYS = "/api/v1/jobs", "/api/v1/auth/keys"
 _DLQ = "/api/v1/dlq"
+_PAGE = ("cursor", "limit")
+_SUBMITTED = {200: SubmittedObject, 403: DeniedObject}
 
 ENDPOINTS = (
-    Endpoint("POST", _JOBS, P.JOBS_WRITE, _submit_job, "Submit a job", SubmissionBody),
-    Endpoint("GET", _JOBS, P.JOBS_READ, _list_jobs, "List jobs, newest change first"),
+    Endpoint("POST", _JOBS, P.JOBS_WRITE, _submit_job, "Submit a job", _SUBMITTED, SubmissionBody),
+    Endpoint(
+        "GET",
+        _JOBS,
+        P.JOBS_READ,
+        _list_jobs,
+        "List jobs, newest change first",
+        {200: Page[JobSummaryObject]},
+        query=(
+            "state",
+            "status",
+            "topic",
+            "trace_id",
+            "updated_after",
+            "updated_before",
+            *_PAGE,
+            *_TENANT_FIELDS,
+        ),
+    ),
     Endpoint(
         "GET",
         _JOBS + "/{job_id}",
         P.JOBS_READ,
         _read_job,
         "Read one job; `wait_ms` waits for a change",
+        {200: JobObject},
+        query=("wait_ms", "while_state"),
     ),
     Endpoint(
         "GET",
@@ -290,25 +274,59 @@ ENDPOINTS = (
         P.JOBS_READ,
         _read_decisions,
         "Read the decisions on one job, newest first",
+        {200: list[DecisionObject]},
+        query=("limit",),
     ),
-    Endpoint("POST", _JOBS + "/{job_id}/cancel", P.JOBS_WRITE, _cancel_job, "Cancel a job"),
+    Endpoint(
+        "POST",
+        _JOBS + "/{job_id}/cancel",
+        P.JOBS_WRITE,
+        _cancel_job,
+        "Cancel a job",
+        {200: CancelledObject},
+    ),
     Endpoint(
         "POST",
         _JOBS + "/{job_id}/remediate",
         P.JOBS_WRITE,
         _remediate_job,
         "Submit a denied job as an offered remediation rewrites it",
+        _SUBMITTED,
         RemediateBody,
     ),
-    Endpoint("GET", "/api/v1/traces/{trace_id}", P.JOBS_READ, _read_trace, "The jobs of one trace"),
-    Endpoint("GET", _DLQ, P.JOBS_READ, _list_dead_letters, "The newest dead letters"),
-    Endpoint("GET", _DLQ + "/page", P.JOBS_READ, _page_dead_letters, "Dead letters in pages"),
+    Endpoint(
+        "GET",
+        "/api/v1/traces/{trace_id}",
+        P.JOBS_READ,
+        _read_trace,
+        "The jobs of one trace",
+        {200: list[JobSummaryObject]},
+    ),
+    Endpoint(
+        "GET",
+        _DLQ,
+        P.JOBS_READ,
+        _list_dead_letters,
+        "The newest dead letters",
+        {200: list[DeadLetterObject]},
+        query=("topic", *_PAGE),
+    ),
+    Endpoint(
+        "GET",
+        _DLQ + "/page",
+        P.JOBS_READ,
+        _page_dead_letters,
+        "Dead letters in pages",
+        {200: Page[DeadLetterObject]},
+        query=("topic", *_PAGE),
+    ),
     Endpoint(
         "POST",
         _DLQ + "/{job_id}/retry",
         P.JOBS_WRITE,
         _retry_dead_letter,
         "Submit a dead letter again, through the submit gate",
+        _SUBMITTED | {409: BlindRetryObject},
         RetryBody,
     ),
     Endpoint(
@@ -317,55 +335,78 @@ ENDPOINTS = (
         P.JOBS_WRITE,
         _dismiss_dead_letter,
         "Take a job off the dead letters",
+        {204: None},
     ),
+    *POLICY_ENDPOINTS,
     Endpoint(
         "POST",
-        _POLICY + "/evaluate",
-        P.POLICY_CHECK,
-        _evaluate,
-        "Decide an action that the caller itself enforces; leaves a record",
-        SubmissionBody,
+        _KEYS,
+        P.KEYS_WRITE,
+        _create_key,
+        "Create an API key",
+        {201: NewKeyObject},
+        NewKeyBody,
     ),
+    Endpoint("GET", _KEYS, P.KEYS_READ, _list_keys, "List API keys", {200: ItemList[KeyObject]}),
     Endpoint(
-        "POST",
-        _POLICY + "/simulate",
-        P.POLICY_READ,
-        _simulate,
-        "What the submit gate would decide; leaves no trace",
-        SubmissionBody,
-    ),
-    Endpoint(
-        "POST",
-        _POLICY + "/explain",
-        P.POLICY_READ,
-        _explain,
-        "The same, with what held and what failed; leaves no trace",
-        SubmissionBody,
+        "DELETE", _KEYS + "/{key_id}", P.KEYS_WRITE, _revoke_key, "Revoke an API key", {204: None}
     ),
     Endpoint(
         "GET",
-        _POLICY + "/snapshots",
-        P.POLICY_READ,
-        _list_snapshots,
-        "The snapshots that were in force, newest first",
+        "/api/v1/stream",
+        P.JOBS_READ,
+        open_stream,
+        "Follow the log as it grows",
+        {200: EventObject},
+        query=("from", "last_event_id", *_TENANT_FIELDS),
+        streams=True,
     ),
     Endpoint(
         "GET",
-        _POLICY + "/snapshots/{digest}",
-        P.POLICY_READ,
-        _read_snapshot,
-        "The content of a policy that was in force, who activated it and when",
+        _JOBS + "/{job_id}/stream",
+        P.JOBS_READ,
+        open_stream,
+        "Follow one job",
+        {200: EventObject},
+        query=("from", "last_event_id", *_TENANT_FIELDS),
+        streams=True,
     ),
-    Endpoint("POST", _KEYS, P.KEYS_WRITE, _create_key, "Create an API key", NewKeyBody),
-    Endpoint("GET", _KEYS, P.KEYS_READ, _list_keys, "List API keys"),
-    Endpoint("DELETE", _KEYS + "/{key_id}", P.KEYS_WRITE, _revoke_key, "Revoke an API key"),
-    Endpoint("GET", "/api/v1/stream", P.JOBS_READ, open_stream, "Follow the log as it grows"),
-    Endpoint("GET", _JOBS + "/{job_id}/stream", P.JOBS_READ, open_stream, "Follow one job"),
-    Endpoint("GET", "/api/v1/health", P.JOBS_READ, _health, "Can the plane decide?"),
-    Endpoint("GET", "/health", None, _health, "Can the plane decide?"),
-    Endpoint("GET", "/healthz", None, _ready, "Can the plane decide and read its store?"),
-    Endpoint("GET", "/readyz", None, _ready, "Send traffic here?"),
-    Endpoint("GET", "/livez", None, _alive, "Is the process alive?"),
+    Endpoint(
+        "GET",
+        "/api/v1/health",
+        P.JOBS_READ,
+        _health,
+        "Can the plane decide?",
+        {200: HealthObject, 503: HealthObject},
+    ),
+    Endpoint(
+        "GET",
+        "/health",
+        None,
+        _health,
+        "Can the plane decide?",
+        {200: HealthObject, 503: HealthObject},
+    ),
+    Endpoint(
+        "GET",
+        "/healthz",
+        None,
+        _ready,
+        "Can the plane decide and read its store?",
+        {200: ProbeObject, 503: ProbeObject},
+    ),
+    Endpoint(
+        "GET", "/readyz", None, _ready, "Send traffic here?", {200: ProbeObject, 503: ProbeObject}
+    ),
+    Endpoint("GET", "/livez", None, _alive, "Is the process alive?", {200: ProbeObject}),
+    Endpoint(
+        "GET",
+        "/openapi.json",
+        None,
+        _read_openapi,
+        "This API, as an OpenAPI 3.1 document",
+        {200: OpenApiObject},
+    ),
     *WORK_ENDPOINTS,
     *APPROVAL_ENDPOINTS,
     *REGISTRY_ENDPOINTS,

@@ -16,10 +16,14 @@ from forestall.ports.store import JobCursor, JobFilter
 from forestall.server.api_work import answer_for_job
 from forestall.server.http import Answer, Call, Endpoint
 from forestall.server.query import instant_us, limit_of
-from forestall.wire.analytics import analytics_object, parse_group_by, parse_window
+from forestall.wire.analytics import AnalyticsObject, analytics_object, parse_group_by, parse_window
 from forestall.wire.approvals import (
+    ApprovalContextObject,
+    ApprovalObject,
     DecideBody,
+    DecidedObject,
     RepairBody,
+    RepairObject,
     approval_object,
     context_object,
     decided_answer,
@@ -28,7 +32,16 @@ from forestall.wire.approvals import (
     repair_object,
 )
 from forestall.wire.jobs import decode_cursor, encode_cursor
-from forestall.wire.work import ResultBody, ReturnBody, decode_return, dispatched_object
+from forestall.wire.objects import Page
+from forestall.wire.work import (
+    CompletedObject,
+    DispatchedObject,
+    RenewedObject,
+    ResultBody,
+    ReturnBody,
+    decode_return,
+    dispatched_object,
+)
 
 
 async def _list(plane: Plane, call: Call) -> Answer:
@@ -128,14 +141,30 @@ _APPROVALS = "/api/v1/approvals"
 _PRIOR_SHOWN = 10
 
 ENDPOINTS = (
-    Endpoint("GET", _APPROVALS, P.JOBS_READ, _list, "List approvals, the last asked first"),
-    Endpoint("GET", _APPROVALS + "/{job_id}", P.JOBS_READ, _read, "Read one approval"),
+    Endpoint(
+        "GET",
+        _APPROVALS,
+        P.JOBS_READ,
+        _list,
+        "List approvals, the last asked first",
+        {200: Page[ApprovalObject]},
+        query=("status", "include_resolved", "topic", "cursor", "limit"),
+    ),
+    Endpoint(
+        "GET",
+        _APPROVALS + "/{job_id}",
+        P.JOBS_READ,
+        _read,
+        "Read one approval",
+        {200: ApprovalObject},
+    ),
     Endpoint(
         "GET",
         _APPROVALS + "/{job_id}/context",
         P.JOBS_READ,
         _context,
         "What exactly would run, and why it awaits approval",
+        {200: ApprovalContextObject},
     ),
     Endpoint(
         "POST",
@@ -143,6 +172,7 @@ ENDPOINTS = (
         P.JOBS_APPROVE,
         _approve,
         "Approve a job that awaits approval",
+        {200: DecidedObject},
         DecideBody,
     ),
     Endpoint(
@@ -151,6 +181,7 @@ ENDPOINTS = (
         P.JOBS_APPROVE,
         _reject,
         "Reject a job that awaits approval",
+        {200: DecidedObject},
         DecideBody,
     ),
     Endpoint(
@@ -159,6 +190,7 @@ ENDPOINTS = (
         P.JOBS_WRITE,
         _repair,
         "Ask again after the policy or the job has drifted",
+        {200: RepairObject},
         RepairBody,
     ),
     Endpoint(
@@ -167,6 +199,8 @@ ENDPOINTS = (
         P.POLICY_READ,
         _analytics,
         "How approvals went: counts, rates, waiting times, by rule, approver or topic",
+        {200: AnalyticsObject},
+        query=("group_by", "since", "until", "window", "limit"),
     ),
     Endpoint(
         "POST",
@@ -174,6 +208,7 @@ ENDPOINTS = (
         P.JOBS_WRITE,
         _claim,
         "Take one's own job, once, to run it oneself",
+        {200: DispatchedObject},
     ),
     Endpoint(
         "POST",
@@ -181,6 +216,7 @@ ENDPOINTS = (
         P.JOBS_WRITE,
         _renew,
         "Renew the lease of a job that one claimed",
+        {200: RenewedObject},
         ReturnBody,
     ),
     Endpoint(
@@ -189,6 +225,7 @@ ENDPOINTS = (
         P.JOBS_WRITE,
         answer_for_job,
         "Answer for a job that one claimed",
+        {200: CompletedObject},
         ResultBody,
     ),
 )

@@ -11,10 +11,17 @@ from forestall.ports.store import JobCursor, JobFilter
 from forestall.server.http import Answer, Call, Endpoint
 from forestall.server.query import limit_of
 from forestall.wire.jobs import decode_cursor, encode_cursor
+from forestall.wire.objects import ItemList, Page
 from forestall.wire.output import (
     CheckBody,
+    CheckedObject,
     ConfirmBody,
+    InspectedObject,
+    OutputRuleObject,
+    OutputStatsObject,
     ReleaseBody,
+    ReleasedObject,
+    WithheldObject,
     checked_object,
     decode_confirm,
     decode_content,
@@ -89,15 +96,29 @@ _OUTPUT = "/api/v1/jobs/{job_id}/output"
 
 ENDPOINTS = (
     Endpoint(
-        "GET", "/api/v1/quarantine", P.JOBS_READ, _list, "List withheld results, the newest first"
+        "GET",
+        "/api/v1/quarantine",
+        P.JOBS_READ,
+        _list,
+        "List withheld results, the newest first",
+        {200: Page[WithheldObject]},
+        query=("include_resolved", "topic", "cursor", "limit"),
     ),
-    Endpoint("GET", _OUTPUT, P.JOBS_READ, _inspect, "What the check of a result found"),
+    Endpoint(
+        "GET",
+        _OUTPUT,
+        P.JOBS_READ,
+        _inspect,
+        "What the check of a result found",
+        {200: InspectedObject},
+    ),
     Endpoint(
         "POST",
         _OUTPUT + "/release",
         P.OUTPUT_RELEASE,
         _release,
         "Make a withheld result readable; nothing runs again",
+        {200: ReleasedObject},
         ReleaseBody,
     ),
     Endpoint(
@@ -106,6 +127,7 @@ ENDPOINTS = (
         P.OUTPUT_RELEASE,
         _confirm,
         "Discard a withheld result",
+        {200: ReleasedObject},
         ConfirmBody,
     ),
     Endpoint(
@@ -114,10 +136,16 @@ ENDPOINTS = (
         P.POLICY_CHECK,
         _check,
         "Look at a content that the caller itself releases; leaves a record without it",
+        {200: CheckedObject},
         CheckBody,
     ),
     Endpoint(
-        "GET", "/api/v1/policy/output/rules", P.POLICY_READ, _rules, "The output rules in force"
+        "GET",
+        "/api/v1/policy/output/rules",
+        P.POLICY_READ,
+        _rules,
+        "The output rules in force",
+        {200: ItemList[OutputRuleObject]},
     ),
     Endpoint(
         "GET",
@@ -125,5 +153,6 @@ ENDPOINTS = (
         P.POLICY_READ,
         _stats,
         "Results looked at in the last 24 hours, since the start at most",
+        {200: OutputStatsObject},
     ),
 )

@@ -22,12 +22,20 @@ from forestall.control.topics import (
 from forestall.errors import InvalidRequestError
 from forestall.identity.roles import Permission
 from forestall.server.http import Answer, Call, Endpoint
+from forestall.wire.objects import ItemList
 from forestall.wire.registry import (
     DrainBody,
     PoolBody,
     PoolChangeBody,
+    PoolDeclaredObject,
+    PoolObject,
+    PoolSummaryObject,
     SchemaBody,
+    SchemaListObject,
+    SchemaObject,
     TopicBody,
+    TopicListObject,
+    TopicObject,
     decode_drain,
     decode_pool,
     decode_pool_change,
@@ -158,20 +166,48 @@ async def _end_schema(plane: Plane, call: Call) -> Answer:
 
 
 ENDPOINTS = (
-    Endpoint("GET", _TOPICS, _READ, _list_topics, "List the declared topics"),
-    Endpoint("POST", _TOPICS, _WRITE, _declare_topic, "Declare a topic", TopicBody),
-    Endpoint("DELETE", _TOPICS + "/{name}", _WRITE, _end_topic, "End a topic"),
-    Endpoint("GET", _POOLS, _READ, _list_pools, "List the pools of workers"),
-    Endpoint("GET", _POOL, _READ, _read_pool, "Read one pool"),
-    Endpoint("PUT", _POOL, _WRITE, _create_pool, "Create a pool", PoolBody),
-    Endpoint("PATCH", _POOL, _WRITE, _change_pool, "Change a pool", PoolChangeBody),
-    Endpoint("DELETE", _POOL, _WRITE, _end_pool, "End a pool"),
+    Endpoint(
+        "GET", _TOPICS, _READ, _list_topics, "List the declared topics", {200: TopicListObject}
+    ),
+    Endpoint(
+        "POST",
+        _TOPICS,
+        _WRITE,
+        _declare_topic,
+        "Declare a topic",
+        {200: TopicObject, 201: TopicObject},
+        TopicBody,
+    ),
+    Endpoint("DELETE", _TOPICS + "/{name}", _WRITE, _end_topic, "End a topic", {204: None}),
+    Endpoint(
+        "GET",
+        _POOLS,
+        _READ,
+        _list_pools,
+        "List the pools of workers",
+        {200: ItemList[PoolSummaryObject]},
+    ),
+    Endpoint("GET", _POOL, _READ, _read_pool, "Read one pool", {200: PoolObject}),
+    Endpoint(
+        "PUT", _POOL, _WRITE, _create_pool, "Create a pool", {201: PoolDeclaredObject}, PoolBody
+    ),
+    Endpoint(
+        "PATCH",
+        _POOL,
+        _WRITE,
+        _change_pool,
+        "Change a pool",
+        {200: PoolDeclaredObject},
+        PoolChangeBody,
+    ),
+    Endpoint("DELETE", _POOL, _WRITE, _end_pool, "End a pool", {204: None}, query=("force",)),
     Endpoint(
         "POST",
         _POOL + "/drain",
         _WRITE,
         _drain_pool,
         "Give the workers of a pool nothing new",
+        {200: PoolDeclaredObject},
         DrainBody,
     ),
     Endpoint(
@@ -180,6 +216,7 @@ ENDPOINTS = (
         _WRITE,
         _route_to_pool,
         "Let only this pool serve a topic",
+        {204: None},
     ),
     Endpoint(
         "DELETE",
@@ -187,9 +224,14 @@ ENDPOINTS = (
         _WRITE,
         _route_away,
         "Let any worker serve the topic again",
+        {204: None},
     ),
-    Endpoint("GET", _SCHEMAS, _READ, _list_schemas, "List the input schemas"),
-    Endpoint("GET", _SCHEMAS + "/{id}", _READ, _read_schema, "Read one input schema"),
-    Endpoint("POST", _SCHEMAS, _WRITE, _put_schema, "Add an input schema", SchemaBody),
-    Endpoint("DELETE", _SCHEMAS + "/{id}", _WRITE, _end_schema, "End an input schema"),
+    Endpoint(
+        "GET", _SCHEMAS, _READ, _list_schemas, "List the input schemas", {200: SchemaListObject}
+    ),
+    Endpoint(
+        "GET", _SCHEMAS + "/{id}", _READ, _read_schema, "Read one input schema", {200: SchemaObject}
+    ),
+    Endpoint("POST", _SCHEMAS, _WRITE, _put_schema, "Add an input schema", {204: None}, SchemaBody),
+    Endpoint("DELETE", _SCHEMAS + "/{id}", _WRITE, _end_schema, "End an input schema", {204: None}),
 )

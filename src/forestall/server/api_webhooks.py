@@ -4,9 +4,12 @@ from forestall.control.plane import Plane
 from forestall.control.webhooks import declare_webhook, end_webhook, open_link
 from forestall.identity.roles import Permission
 from forestall.server.http import Answer, Call, Endpoint
+from forestall.wire.objects import ItemList
 from forestall.wire.webhooks import (
+    OpenedLinkObject,
     OpenLinkBody,
     WebhookBody,
+    WebhookObject,
     declared_object,
     decode_open,
     decode_webhook,
@@ -44,22 +47,31 @@ P = Permission
 _WEBHOOKS = "/api/v1/webhooks"
 
 ENDPOINTS = (
-    Endpoint("GET", _WEBHOOKS, P.WEBHOOKS, _list, "List who is told of approvals"),
+    Endpoint(
+        "GET",
+        _WEBHOOKS,
+        P.WEBHOOKS,
+        _list,
+        "List who is told of approvals",
+        {200: ItemList[WebhookObject]},
+    ),
     Endpoint(
         "POST",
         _WEBHOOKS,
         P.WEBHOOKS,
         _declare,
         "Declare a webhook, or change one; its secret is shown once",
+        {200: WebhookObject, 201: WebhookObject},
         WebhookBody,
     ),
-    Endpoint("DELETE", _WEBHOOKS + "/{name}", P.WEBHOOKS, _end, "End a webhook"),
+    Endpoint("DELETE", _WEBHOOKS + "/{name}", P.WEBHOOKS, _end, "End a webhook", {204: None}),
     Endpoint(
         "POST",
         "/api/v1/approvals/open",
         P.JOBS_APPROVE,
         _open,
         "The job that a message's link leads to; a link works once",
+        {200: OpenedLinkObject},
         OpenLinkBody,
     ),
 )

@@ -23,15 +23,25 @@ from forestall.jobs.worker import DispatchedJob, WorkerAnswer
 from forestall.projections.worker_sessions import WorkerSession
 from forestall.server.http import Answer, Call, Endpoint
 from forestall.wire.errors import error_object
-from forestall.wire.jobs import job_summary
+from forestall.wire.jobs import JobSummaryObject, job_summary
+from forestall.wire.objects import ItemList
 from forestall.wire.work import (
+    AnsweredObject,
+    CompletedObject,
     CredentialBody,
+    CredentialObject,
     HeartbeatBody,
+    HeartbeatObject,
     LeaseBody,
+    LeasedObject,
     RegisterBody,
+    RegisteredObject,
     ResultBody,
     ResultsBody,
     ReturnBody,
+    ReturnedObject,
+    SessionRevokedObject,
+    WorkerObject,
     completed_object,
     credential_object,
     decode_credential,
@@ -220,6 +230,7 @@ ENDPOINTS = (
         P.WORKERS_WRITE,
         _issue,
         "Issue or rotate the credential of a worker",
+        {200: CredentialObject, 201: CredentialObject},
         CredentialBody,
     ),
     Endpoint(
@@ -228,6 +239,7 @@ ENDPOINTS = (
         P.WORKERS_READ,
         _credentials,
         "List the credentials of workers",
+        {200: ItemList[CredentialObject]},
     ),
     Endpoint(
         "DELETE",
@@ -235,15 +247,31 @@ ENDPOINTS = (
         P.WORKERS_WRITE,
         _revoke,
         "Revoke the credential of a worker",
+        {204: None},
     ),
-    Endpoint("GET", _WORKERS, P.WORKERS_READ, _workers, "List the workers that are there now"),
-    Endpoint("GET", _WORKERS + "/{worker_id}", P.WORKERS_READ, _worker, "Read one worker"),
+    Endpoint(
+        "GET",
+        _WORKERS,
+        P.WORKERS_READ,
+        _workers,
+        "List the workers that are there now",
+        {200: ItemList[WorkerObject]},
+    ),
+    Endpoint(
+        "GET",
+        _WORKERS + "/{worker_id}",
+        P.WORKERS_READ,
+        _worker,
+        "Read one worker",
+        {200: WorkerObject},
+    ),
     Endpoint(
         "GET",
         _WORKERS + "/{worker_id}/jobs",
         P.WORKERS_READ,
         _jobs_of_worker,
         "List the jobs that a worker holds",
+        {200: ItemList[JobSummaryObject]},
     ),
     Endpoint(
         "POST",
@@ -251,6 +279,7 @@ ENDPOINTS = (
         P.WORKERS_WRITE,
         _revoke_session,
         "Forget a worker's session; it may register again while its credential lasts",
+        {200: SessionRevokedObject},
     ),
     Endpoint(
         "POST",
@@ -258,6 +287,7 @@ ENDPOINTS = (
         P.WORK,
         _register,
         "A worker says what it can do",
+        {200: RegisteredObject},
         RegisterBody,
     ),
     Endpoint(
@@ -266,6 +296,7 @@ ENDPOINTS = (
         P.WORK,
         _lease,
         "Take jobs, waiting for the first if wanted",
+        {200: LeasedObject},
         LeaseBody,
     ),
     Endpoint(
@@ -274,6 +305,7 @@ ENDPOINTS = (
         P.WORK,
         _heartbeat,
         "Renew leases; learn which jobs to stop",
+        {200: HeartbeatObject},
         HeartbeatBody,
     ),
     Endpoint(
@@ -282,6 +314,7 @@ ENDPOINTS = (
         P.WORK,
         answer_for_job,
         "Answer for a job",
+        {200: CompletedObject},
         ResultBody,
     ),
     Endpoint(
@@ -290,6 +323,7 @@ ENDPOINTS = (
         P.WORK,
         _answer_for_jobs,
         "Answer for several jobs at once",
+        {200: AnsweredObject},
         ResultsBody,
     ),
     Endpoint(
@@ -298,6 +332,7 @@ ENDPOINTS = (
         P.WORK,
         _return,
         "Give back a job that was not begun",
+        {200: ReturnedObject},
         ReturnBody,
     ),
 )

@@ -10,7 +10,7 @@ import re
 import time
 import types
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qsl
 
@@ -157,7 +157,10 @@ class Endpoint(NamedTuple):
     permission: Permission | None  # None: reachable without a credential
     handler: Handler
     summary: str
+    responses: Mapping[int, Any]  # by status, the type of the body; None: no body
     request: type[msgspec.Struct] | None = None
+    query: tuple[str, ...] = ()  # the fields of the query string that mean something
+    streams: bool = False  # the answer is a stream of events, each with such a body
 
 
 class _Route(NamedTuple):

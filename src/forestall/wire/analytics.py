@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+from msgspec import UNSET, UnsetType
+
 from forestall.errors import InvalidRequestError
 from forestall.jobs.approval_stats import (
     ApprovalAnalytics,
@@ -13,9 +15,59 @@ from forestall.jobs.approval_stats import (
 )
 from forestall.limits import ANALYTICS_DAYS_DEFAULT, ANALYTICS_DAYS_MAX
 from forestall.wire.compat import iso_time
+from forestall.wire.objects import WireObject
 
 _WINDOW = re.compile(r"([0-9]{1,6})([mhd])")
 _UNIT_US = {"m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
+
+
+class WindowObject(WireObject, frozen=True):
+    """From when to when."""
+
+    since: str
+    until: str
+
+
+class TallyObject(WireObject, frozen=True):
+    """Some approvals, counted."""
+
+    total: int
+    approved: int
+    rejected: int
+    expired: int
+    pending: int
+    invalidated: int
+    cancelled: int
+    auto_resolved: int
+    manual_resolved: int
+    approve_rate: float | None
+    avg_time_to_approve_seconds: float | None
+    p50: float | None
+    p90: float | None
+    p99: float | None
+    avg_time_to_decide_seconds: float | None
+
+
+class GroupTallyObject(TallyObject, frozen=True):
+    """The approvals of one group; some counts stand under a second name."""
+
+    key: str
+    label: str
+    auto_count: int
+    manual_count: int
+    avg_ttar_seconds: float | None
+    p90_seconds: float | None
+
+
+class AnalyticsObject(WireObject, frozen=True):
+    """How approvals went; the groups come with `group_by`."""
+
+    window: WindowObject
+    summary: TallyObject
+    truncated: bool
+    group_by: GroupBy | UnsetType = UNSET
+    groups: list[GroupTallyObject] | UnsetType = UNSET
+    groups_left_off: int | UnsetType = UNSET
 
 
 def parse_window(text: str) -> int:

@@ -5,16 +5,19 @@ approver's client sends it back, so what they saw is what runs.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from forestall.errors import InvalidRequestError
 from forestall.jobs.approval import Approval, ApprovalStatus, VoteRequest
-from forestall.jobs.job import Job, JobState
+from forestall.jobs.job import Budget, Job, JobState, Priority
 from forestall.limits import APPROVAL_NOTE_CHARS_MAX
-from forestall.wire.compat import constraints_object, iso_time
-from forestall.wire.jobs import job_summary
+from forestall.policy.request import ToolCall
+from forestall.wire.compat import ConstraintsObject, constraints_object, iso_time
+from forestall.wire.jobs import JobSummaryObject, job_summary
+from forestall.wire.objects import WireObject
 from forestall.wire.strict_json import decode_struct
 
 _DECIDED = {
@@ -55,6 +58,201 @@ class RepairBody(msgspec.Struct, frozen=True):
 
     apply: bool | None = None
     note: str | None = None
+
+
+class DemandObject(WireObject, frozen=True):
+    """So many people of one of these roles have to approve; no role: any of them."""
+
+    roles: list[str]
+    quorum: int
+
+
+class VoteObject(WireObject, frozen=True):
+    """What one approver decided."""
+
+    principal: str
+    roles: list[str]
+    decision: Literal["approve", "reject"]
+    at: str
+    saw_hash: bool
+    reason: str
+    note: str
+
+
+class DecisionSummaryObject(WireObject, frozen=True):
+    """An approval in sentences."""
+
+    source: str
+    completeness: str
+    title: str
+    subject: str
+    why: str
+    next_effect: str
+
+
+class ApprovalObject(WireObject, frozen=True):
+    """One approval."""
+
+    job: JobSummaryObject
+    decision: Literal["PENDING", "APPROVED", "REJECTED"]
+    policy_decision: Literal["REQUIRE_APPROVAL"]
+    policy_snapshot: str
+    policy_rule_id: str
+    policy_reason: str
+    constraints: ConstraintsObject | None
+    job_hash: str
+    approval_required: bool
+    approval_ref: str
+    approval_status: str
+    approval_actionability: Literal["actionable", "resolved", "expired", "invalidated"]
+    approval_revision: int
+    approval_decision: str
+    submitted_by: str
+    resolved_by: str
+    resolved_comment: str
+    resolution: str
+    resolved_at: str
+    demands: list[DemandObject]
+    votes: list[VoteObject]
+    drift: list[str]
+    decision_summary: DecisionSummaryObject
+    job_id: str
+    topic: str
+    tenant_id: str
+    capability: str
+    risk_tags: list[str]
+    reason: str
+    created_at: str
+    requested_at: str
+    decided_at: str | None
+    decided_by: str
+    expires_at: str
+
+
+class WillRunObject(WireObject, frozen=True):
+    """What the job hash covers, beside the payload."""
+
+    topic: str
+    capability: str
+    pack_id: str
+    principal: str
+    actor_id: str
+    actor_type: str
+    priority: Priority
+    requires: list[str]
+    risk_tags: list[str]
+    tags: list[str]
+    labels: dict[str, str]
+    tool_call: ToolCall
+    budget: Budget
+    idempotent: bool
+    max_retries: int | None
+
+
+class MatchedRuleObject(WireObject, frozen=True):
+    """The rule that demands the approval."""
+
+    id: str
+    description: str
+    decision: str
+
+
+class SnapshotSummaryObject(WireObject, frozen=True):
+    """The policy that demands the approval."""
+
+    policy_version: str
+    matched_rule: MatchedRuleObject
+
+
+class BlastRadiusObject(WireObject, frozen=True):
+    """Always empty: the plane does not know it. Published clients read it."""
+
+    systems: list[str]
+    namespaces: list[str]
+    resources: list[str]
+    scope_description: str
+
+
+class PriorApprovalObject(WireObject, frozen=True):
+    """How an approval of the same topic went."""
+
+    job_id: str
+    topic: str
+    tenant: str
+    decision: str
+    resolved_by: str
+    resolved_at: int
+    was_approved: bool
+
+
+class ApprovalContextObject(WireObject, frozen=True):
+    """Everything that will run, and why it awaits approval."""
+
+    approval: ApprovalObject
+    job_hash: str
+    policy_snapshot: str
+    will_run: WillRunObject
+    job_input: Any
+    constraints: ConstraintsObject | None
+    facts: dict[str, str]
+    drift: list[str]
+    time_remaining_ms: int
+    policy_snapshot_summary: SnapshotSummaryObject
+    blast_radius: BlastRadiusObject
+    rollback_hint: str
+    prior_approvals: list[PriorApprovalObject]
+
+
+class DecidedObject(WireObject, frozen=True):
+    """What an approval is after a vote; the last fields say who ended it, and how."""
+
+    job_id: str
+    trace_id: str
+    state: JobState
+    job_hash: str
+    policy_snapshot: str
+    approval_status: str
+    approval_revision: int
+    votes: int
+    demands: list[DemandObject]
+    status: str
+    approved_by: str | UnsetType = UNSET
+    approved_at: str | UnsetType = UNSET
+    rejected_by: str | UnsetType = UNSET
+    rejected_at: str | UnsetType = UNSET
+
+
+class RepairStateObject(WireObject, frozen=True):
+    """The approval that is to be asked for again."""
+
+    status: str
+    drift: list[str]
+
+
+class RepairPlanObject(WireObject, frozen=True):
+    """What asking again would mend."""
+
+    job_id: str
+    kind: Literal["none", "invalidate_stale_snapshot"]
+    repairable: bool
+    reason: str
+    current_state: JobState
+    topic: str
+    request_hash: str
+
+
+class RepairObject(WireObject, frozen=True):
+    """What asking again would mend, or did."""
+
+    job_id: str
+    apply: bool
+    applied: bool
+    repairable: bool
+    state: JobState
+    trace_id: str
+    approval: RepairStateObject
+    plan: RepairPlanObject
+    drift: list[str]
 
 
 def decode_decide(body: bytes) -> VoteRequest:

@@ -5,11 +5,13 @@ No other file adds one, and no client is given another shape than the next.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType, field
 
 from forestall.policy.rules import Constraints, Effect, Remediation
+from forestall.wire.objects import WireObject
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -22,6 +24,87 @@ DECISION_TYPE: Mapping[Effect, str] = {
     Effect.REQUIRE_APPROVAL: "DECISION_TYPE_REQUIRE_HUMAN",
     Effect.DENY: "DECISION_TYPE_DENY",
 }
+
+DecisionWord = Literal["ALLOW", "ALLOW_WITH_CONSTRAINTS", "THROTTLE", "REQUIRE_APPROVAL", "DENY"]
+DecisionType = Literal[
+    "DECISION_TYPE_ALLOW",
+    "DECISION_TYPE_ALLOW_WITH_CONSTRAINTS",
+    "DECISION_TYPE_THROTTLE",
+    "DECISION_TYPE_REQUIRE_HUMAN",
+    "DECISION_TYPE_DENY",
+]
+
+
+class BudgetsObject(WireObject, frozen=True):
+    """What a job may use."""
+
+    max_runtime_ms: int | UnsetType = UNSET
+    max_retries: int | UnsetType = UNSET
+    max_artifact_bytes: int | UnsetType = UNSET
+    max_concurrent_jobs: int | UnsetType = UNSET
+    max_runtime_ms_camel: int | UnsetType = field(default=UNSET, name="maxRuntimeMs")
+    max_retries_camel: int | UnsetType = field(default=UNSET, name="maxRetries")
+    max_artifact_bytes_camel: int | UnsetType = field(default=UNSET, name="maxArtifactBytes")
+    max_concurrent_jobs_camel: int | UnsetType = field(default=UNSET, name="maxConcurrentJobs")
+
+
+class SandboxObject(WireObject, frozen=True):
+    """Where a job may run, and what it may reach."""
+
+    isolated: bool | UnsetType = UNSET
+    network_allowlist: list[str] | UnsetType = UNSET
+    fs_read_only: list[str] | UnsetType = UNSET
+    fs_read_write: list[str] | UnsetType = UNSET
+    network_allowlist_camel: list[str] | UnsetType = field(default=UNSET, name="networkAllowlist")
+    fs_read_only_camel: list[str] | UnsetType = field(default=UNSET, name="fsReadOnly")
+    fs_read_write_camel: list[str] | UnsetType = field(default=UNSET, name="fsReadWrite")
+
+
+class ToolchainObject(WireObject, frozen=True):
+    """What a job may call."""
+
+    allowed_tools: list[str] | UnsetType = UNSET
+    allowed_commands: list[str] | UnsetType = UNSET
+    allowed_tools_camel: list[str] | UnsetType = field(default=UNSET, name="allowedTools")
+    allowed_commands_camel: list[str] | UnsetType = field(default=UNSET, name="allowedCommands")
+
+
+class DiffLimitsObject(WireObject, frozen=True):
+    """How much a job may change."""
+
+    max_files: int | UnsetType = UNSET
+    max_lines: int | UnsetType = UNSET
+    deny_path_globs: list[str] | UnsetType = UNSET
+    max_files_camel: int | UnsetType = field(default=UNSET, name="maxFiles")
+    max_lines_camel: int | UnsetType = field(default=UNSET, name="maxLines")
+    deny_path_globs_camel: list[str] | UnsetType = field(default=UNSET, name="denyPathGlobs")
+
+
+class ConstraintsObject(WireObject, frozen=True):
+    """Constraints as answers show them; a group that binds nothing is left out."""
+
+    budgets: BudgetsObject | UnsetType = UNSET
+    sandbox: SandboxObject | UnsetType = UNSET
+    toolchain: ToolchainObject | UnsetType = UNSET
+    diff: DiffLimitsObject | UnsetType = UNSET
+    redaction_level: str | UnsetType = UNSET
+    redaction_level_camel: str | UnsetType = field(default=UNSET, name="redactionLevel")
+
+
+class RemediationObject(WireObject, frozen=True):
+    """A remediation; every field is there, in both spellings."""
+
+    id: str
+    title: str
+    summary: str
+    replacement_topic: str
+    replacement_capability: str
+    add_labels: dict[str, str]
+    remove_labels: list[str]
+    replacement_topic_camel: str = field(name="replacementTopic")
+    replacement_capability_camel: str = field(name="replacementCapability")
+    add_labels_camel: dict[str, str] = field(name="addLabels")
+    remove_labels_camel: list[str] = field(name="removeLabels")
 
 
 def iso_time(at_us: int) -> str:

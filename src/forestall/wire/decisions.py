@@ -3,21 +3,146 @@
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from forestall.jobs.job import DecisionRecord
+from forestall.jobs.job import DecisionRecord, Stage
 from forestall.policy.explanation import ExplainedRule, Explanation
 from forestall.policy.request import Request
-from forestall.policy.rules import Clause, Decision, Effect
+from forestall.policy.rules import Clause, Decision, Effect, LabelConflict
 from forestall.wire.compat import (
     DECISION_TYPE,
     DECISION_WORD,
+    ConstraintsObject,
+    DecisionType,
+    DecisionWord,
+    RemediationObject,
     constraints_object,
     iso_time,
     remediation_objects,
 )
+from forestall.wire.objects import WireObject
 
 # A guard sleeps this long on THROTTLE and then runs, so it must never be 0.
 THROTTLE_DURATION_SECONDS = 30
+
+
+class WantedClause(WireObject, frozen=True):
+    """A clause of the rule that decided."""
+
+    field: str
+    wanted: list[str]
+
+
+class CheckObject(WireObject, frozen=True):
+    """The answer of evaluate and simulate; what stands in two spellings is one value."""
+
+    decision: DecisionWord
+    decision_type: DecisionType
+    code: str
+    reason: str
+    rule_id_camel: str = msgspec.field(name="ruleId")
+    rule_id: str
+    matched_rules: list[str]
+    policy_snapshot_camel: str = msgspec.field(name="policySnapshot")
+    policy_snapshot: str
+    approval_required_camel: bool = msgspec.field(name="approvalRequired")
+    approval_required: bool
+    approval_ref_camel: str = msgspec.field(name="approvalRef")
+    approval_ref: str
+    redacted_context_ptr: str = msgspec.field(name="redactedContextPtr")
+    constraints: ConstraintsObject | None
+    remediations: list[RemediationObject]
+    throttle_duration_seconds: int
+    job_hash: str
+    evaluated_at: str
+    facts: dict[str, str]
+    label_conflicts: list[LabelConflict]
+    clauses: list[WantedClause]
+
+
+class ClauseObject(WireObject, frozen=True):
+    """A clause, and what it was compared with."""
+
+    field: str
+    wanted: list[str]
+    found: list[str]
+
+
+class EffectiveInput(WireObject, frozen=True):
+    """What rules were compared with."""
+
+    topic: str
+    tenant: str
+    capability: str
+    risk_tags: list[str]
+    requires: list[str]
+    labels: dict[str, str]
+    actor_id: str
+    actor_type: str
+    pack_id: str
+
+
+class ExplainedRuleObject(WireObject, frozen=True):
+    """One rule, and which of its clauses held."""
+
+    rule_id: str
+    bundle_id: str
+    decision: DecisionWord
+    matched: bool
+    spoke: bool
+    line: int
+    owner: str
+    severity: str
+    held: list[ClauseObject]
+    failed: list[ClauseObject]
+    failed_on: str | UnsetType = UNSET
+    expected: list[str] | UnsetType = UNSET
+    actual: list[str] | UnsetType = UNSET
+
+
+class CacheUse(WireObject, frozen=True):
+    """Whether an explanation came from a cache: it never does."""
+
+    hit: bool
+
+
+class ExplainObject(WireObject, frozen=True):
+    """The `explain` block."""
+
+    effective_input: EffectiveInput
+    views: list[dict[str, str]]
+    rules: list[ExplainedRuleObject]
+    default_decision: DecisionWord
+    default_used: bool
+    cache: CacheUse
+
+
+class ExplainedCheckObject(CheckObject, frozen=True):
+    """The answer of explain."""
+
+    explain: ExplainObject
+
+
+class DecisionObject(WireObject, frozen=True):
+    """One decision of a job."""
+
+    stage: Stage
+    decision: DecisionWord
+    action: DecisionWord
+    code: str
+    reason: str
+    rule_id: str
+    matched_rules: list[str]
+    policy_snapshot: str
+    approval_required: bool
+    approval_ref: str
+    job_hash: str
+    constraints: ConstraintsObject | None
+    remediations: list[RemediationObject]
+    facts: dict[str, str]
+    label_conflicts: list[LabelConflict]
+    checked_at: int
+    evaluated_at: str
 
 
 def check_answer(decision: Decision, *, job_id: str, job_hash: str, at_us: int) -> dict[str, Any]:

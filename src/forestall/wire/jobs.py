@@ -3,23 +3,29 @@
 import base64
 import binascii
 import json
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from forestall.errors import InvalidRequestError
-from forestall.jobs.job import DecisionRecord, Job, JobState
+from forestall.jobs.job import DecisionRecord, Job, JobState, Priority
 from forestall.limits import CURSOR_CHARS_MAX
 from forestall.output.findings import Finding
 from forestall.policy.rules import Effect
 from forestall.ports.change import OutputEntry
 from forestall.wire.compat import (
     DECISION_WORD,
+    ConstraintsObject,
+    DecisionWord,
+    RemediationObject,
     constraints_object,
     iso_time,
     remediation_objects,
 )
-from forestall.wire.output import safety_object
+from forestall.wire.errors import ErrorObject
+from forestall.wire.objects import WireObject
+from forestall.wire.output import SafetyObject, safety_object
 from forestall.wire.strict_json import decode_struct
 
 
@@ -27,6 +33,141 @@ class InvalidCursorError(InvalidRequestError):
     """The cursor is not one that we gave out."""
 
     code, http_status = "INVALID_CURSOR", 400
+
+
+class SubmittedObject(WireObject, frozen=True):
+    """A job that was taken, or that awaits approval."""
+
+    job_id: str
+    trace_id: str
+    state: JobState
+    decision: DecisionWord
+    rule_id: str
+    reason: str
+    policy_snapshot: str
+    job_hash: str
+    constraints: ConstraintsObject | None
+    status: Literal["accepted", "approval_required"]
+    idempotent_replay: bool | UnsetType = UNSET
+    approval_required: bool | UnsetType = UNSET
+    approval_ref: str | UnsetType = UNSET
+
+
+class DeniedObject(WireObject, frozen=True):
+    """A job that policy denied: kept, and an error to whoever submitted it."""
+
+    job_id: str
+    trace_id: str
+    state: JobState
+    decision: DecisionWord
+    rule_id: str
+    reason: str
+    policy_snapshot: str
+    job_hash: str
+    error: str
+    message: str
+    code: Literal["policy_denied"]
+    status: int
+    remediations: list[RemediationObject]
+    request_id: str
+    idempotent_replay: bool | UnsetType = UNSET
+
+
+class BlindRetryObject(ErrorObject, frozen=True, kw_only=True):
+    """Why a dead letter that policy denied is not tried again as it is, and what to do instead."""
+
+    remediations: list[RemediationObject]
+
+
+class CancelledObject(WireObject, frozen=True):
+    """What a job is after its cancellation; `reason` where it had ended before."""
+
+    id: str
+    job_id: str
+    state: JobState
+    reason: str | UnsetType = UNSET
+
+
+class JobSummaryObject(WireObject, frozen=True):
+    """One entry of a job list."""
+
+    id: str
+    job_id: str
+    trace_id: str
+    state: JobState
+    topic: str
+    tenant: str
+    tenant_id: str
+    principal: str
+    actor_id: str
+    actor_type: str
+    capability: str
+    risk_tags: list[str]
+    requires: list[str]
+    pack_id: str
+    priority: Priority
+    idempotency_key: str
+    attempts: int
+    worker_id: str
+    parent_job_id: str
+    remediation_id: str
+    safety_decision: DecisionWord | Literal[""]
+    safety_reason: str
+    safety_rule_id: str
+    safety_snapshot: str
+    failure_code: str
+    failure_reason: str
+    created_at: str
+    updated_at: str
+
+
+class DeadLetterObject(JobSummaryObject, frozen=True):
+    """One entry of the dead letters; `created_at` is when the job died."""
+
+    status: str
+    reason: str
+    reason_code: str
+    last_state: JobState
+
+
+class ProgressObject(WireObject, frozen=True):
+    """What the worker said last."""
+
+    message: str
+    percent: int
+
+
+class JobObject(JobSummaryObject, frozen=True, kw_only=True):
+    """One job, whole. `context` is the stored payload; the last two come with a checked result."""
+
+    labels: dict[str, str]
+    tags: list[str]
+    context_ptr: str
+    context: Any
+    result_ptr: str
+    result: Any
+    result_digest: str
+    progress: ProgressObject
+    idempotent: bool
+    not_before: str
+    deadline_at: str
+    error_message: str
+    error_code: str
+    error_status: str
+    safety_constraints: ConstraintsObject | None
+    safety_remediations: list[RemediationObject]
+    safety_job_hash: str
+    job_hash: str
+    approval_required: bool
+    approval_ref: str
+    agent_id: str
+    agent_name: str
+    agent_risk_tier: str
+    workflow_id: str
+    run_id: str
+    step_id: str
+    output_decision: str | UnsetType = UNSET
+    output_safety: SafetyObject | UnsetType = UNSET
 
 
 def submitted_answer(

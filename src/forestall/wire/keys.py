@@ -4,12 +4,14 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from forestall.errors import InvalidRequestError
 from forestall.identity.credentials import ApiKey, NewKey
 from forestall.identity.roles import Role
 from forestall.limits import TAGS_MAX
 from forestall.wire.compat import iso_time
+from forestall.wire.objects import WireObject
 from forestall.wire.strict_json import decode_json
 
 
@@ -23,6 +25,30 @@ class NewKeyBody(msgspec.Struct, frozen=True):
     groups: list[str] | None = None
     expires_at: str | None = msgspec.field(default=None, name="expiresAt")
     expires_at_snake: str | None = msgspec.field(default=None, name="expires_at")
+
+
+class KeyObject(WireObject, frozen=True, kw_only=True):
+    """A key without its text or hash."""
+
+    id: str
+    name: str
+    prefix: str
+    tenant: str
+    role: Role
+    principal_id: str
+    scopes: list[Role]
+    groups: list[str]
+    created_at_camel: str = msgspec.field(name="createdAt")
+    created_at: str
+    expires_at_camel: str | UnsetType = msgspec.field(default=UNSET, name="expiresAt")
+    expires_at: str | UnsetType = UNSET
+
+
+class NewKeyObject(WireObject, frozen=True):
+    """A new key; its text, `secret`, is shown here and nowhere else."""
+
+    key: KeyObject
+    secret: str
 
 
 class KeyRequestError(InvalidRequestError):

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from forestall.errors import InvalidRequestError
 from forestall.jobs.checked_output import CheckedContent, OutputCounts, QuarantinePreview
@@ -12,8 +13,9 @@ from forestall.limits import NAME_CHARS_MAX, TOPIC_CHARS_MAX
 from forestall.output.findings import Finding
 from forestall.policy.globs import compile_globs
 from forestall.policy.request import Request
-from forestall.policy.rules import OutputRule, Policy
+from forestall.policy.rules import Match, OutputRule, Policy, Verdict
 from forestall.wire.compat import iso_time
+from forestall.wire.objects import WireObject
 from forestall.wire.strict_json import decode_struct
 
 
@@ -38,6 +40,160 @@ class CheckBody(msgspec.Struct, frozen=True):
     result: Any = msgspec.UNSET
     capability: str = ""
     labels: dict[str, str] = {}
+
+
+class FindingObject(WireObject, frozen=True):
+    """One finding, in our words and the peer's; what was found is not among them."""
+
+    kind: str
+    detector: str
+    start: int
+    end: int
+    start_byte: int
+    end_byte: int
+    confidence: float
+    masked: str
+    correlation: str
+    seen_in: list[str]
+    type: str
+    severity: str
+    detail: str
+    scanner: str
+    matched_pattern: str
+    offset: int
+    length: int
+    context: str | UnsetType = UNSET
+
+
+class SafetyObject(WireObject, frozen=True):
+    """What the check of a job's result found."""
+
+    decision: str
+    verdict: Verdict
+    code: str
+    reason: str
+    rule_id: str
+    policy_snapshot: str
+    findings: list[FindingObject]
+    counts: dict[str, int]
+    redacted_ptr: str
+    original_ptr: str
+    checked_at: int
+    check_duration_ms: int
+    phase: str
+
+
+class ReleasedObject(WireObject, frozen=True):
+    """What a release or a discard came to."""
+
+    job_id: str
+    state: JobState
+    output_decision: str
+    released_by: str
+    released_at: str
+    reason: str
+
+
+class WithheldObject(WireObject, frozen=True):
+    """One entry of the quarantine."""
+
+    job_id: str
+    id: str
+    topic: str
+    tenant: str
+    state: JobState
+    principal: str
+    worker_id: str
+    verdict: Verdict
+    code: str
+    rule_id: str
+    reason: str
+    counts: dict[str, int]
+    size_bytes: int
+    checked_at: str
+    resolution: str
+    resolved_by: str
+
+
+class InspectedObject(WireObject, frozen=True):
+    """The check of one job's result; the fields after `result_digest` come with a check."""
+
+    job_id: str
+    state: JobState
+    output_decision: str
+    verdict: str
+    findings: list[FindingObject]
+    original_kept: bool
+    result: Any
+    result_digest: str
+    code: str | UnsetType = UNSET
+    rule_id: str | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    policy_snapshot: str | UnsetType = UNSET
+    counts: dict[str, int] | UnsetType = UNSET
+    size_bytes: int | UnsetType = UNSET
+    original_digest: str | UnsetType = UNSET
+    checked_at: str | UnsetType = UNSET
+    resolution: str | UnsetType = UNSET
+    resolved_by: str | UnsetType = UNSET
+    resolved_at: str | UnsetType = UNSET
+    resolution_reason: str | UnsetType = UNSET
+
+
+class CheckedObject(WireObject, frozen=True):
+    """A checked content. `content`, for JSON `result`, is what may be released; null: nothing."""
+
+    verdict: Verdict
+    decision: str
+    code: str
+    rule_id: str
+    reason: str
+    policy_snapshot: str
+    counts: dict[str, int]
+    findings: list[FindingObject]
+    findings_total: int
+    checked_at: str
+    result: Any = UNSET
+    content: str | UnsetType | None = UNSET
+
+
+class RuleSource(WireObject, frozen=True):
+    """Where a rule stands."""
+
+    fragment_id: str
+    tier: str
+    line: int
+
+
+class OutputRuleObject(WireObject, frozen=True):
+    """One output rule in force."""
+
+    id: str
+    description: str
+    topics: list[str]
+    scanners: list[str]
+    detectors: list[str]
+    patterns: list[str]
+    decision: Verdict
+    severity: str
+    owner: str
+    reason: str
+    enabled: bool
+    match: Match
+    unless: Match
+    source: RuleSource
+
+
+class OutputStatsObject(WireObject, frozen=True):
+    """What became of the results of a day; `since` says when counting began."""
+
+    total_checks_24h: int
+    allowed_24h: int
+    redacted_24h: int
+    quarantined_24h: int
+    avg_latency_ms: float
+    since: str
+    last_check_at: str | UnsetType = UNSET
 
 
 def decode_release(body: bytes) -> tuple[str, str]:

@@ -6,6 +6,45 @@ from typing import Any
 
 from forestall.ports.entries import Activation, KeptPolicy
 from forestall.wire.compat import iso_time
+from forestall.wire.objects import WireObject
+
+
+class ActivationObject(WireObject, frozen=True):
+    """One row of the history of policies in force."""
+
+    id: str
+    digest: str
+    created_at: str
+    rule_count: int
+    bundle_ids: list[str]
+    in_force: bool
+    activated_by: str
+
+
+class ActivatedObject(WireObject, frozen=True):
+    """When a policy came into force, and by whom."""
+
+    activated_at: str
+    activated_by: str
+
+
+class PolicyFileObject(WireObject, frozen=True):
+    """One file of a policy, named without its folders."""
+
+    name: str
+    content: str
+
+
+class KeptPolicyObject(WireObject, frozen=True):
+    """The content of a policy, and when it came into force, the newest first."""
+
+    id: str
+    digest: str
+    created_at: str
+    created_by: str
+    in_force: bool
+    activations: list[ActivatedObject]
+    files: list[PolicyFileObject]
 
 
 def activation_object(activation: Activation, *, in_force: bool) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from forestall.jobs.registry import (
 )
 from forestall.jobs.schemas import SchemaInvalidError
 from forestall.limits import DRAIN_SECONDS_DEFAULT
+from forestall.wire.objects import WireObject
 from forestall.wire.strict_json import decode_json
 
 B = TypeVar("B", bound=msgspec.Struct)
@@ -61,6 +62,70 @@ class SchemaBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     id: str | None = None
     schema: Any = None
+
+
+class TopicObject(WireObject, frozen=True):
+    """One topic."""
+
+    name: str
+    pool: str
+    input_schema_id: str
+    output_schema_id: str
+    pack_id: str
+    requires: list[str]
+    risk_tags: list[str]
+    status: TopicStatus
+    active_worker_count: int
+
+
+class TopicListObject(WireObject, frozen=True):
+    """Every topic. Where none is declared, any topic is taken."""
+
+    items: list[TopicObject]
+    registry_empty: bool
+
+
+class PoolSummaryObject(WireObject, frozen=True):
+    """One pool of a list; `utilization` is the part of `capacity` that is in use."""
+
+    name: str
+    status: PoolStatus
+    workers: int
+    active_jobs: int
+    capacity: int
+    utilization: float
+
+
+class PoolDeclaredObject(WireObject, frozen=True):
+    """A pool as it was declared."""
+
+    name: str
+    status: PoolStatus
+    requires: list[str]
+    description: str
+
+
+class PoolObject(PoolDeclaredObject, frozen=True):
+    """One pool, with the workers and topics that name it."""
+
+    active_jobs: int
+    capacity: int
+    utilization: float
+    topics: list[str]
+    workers: list[str]
+
+
+class SchemaListObject(WireObject, frozen=True):
+    """The ids of the input schemas."""
+
+    schemas: list[str]
+
+
+class SchemaObject(WireObject, frozen=True):
+    """One input schema, as it was added."""
+
+    id: str
+    schema: Any
 
 
 def _read(body: bytes, kind: type[B], error: type[InvalidRequestError]) -> B:

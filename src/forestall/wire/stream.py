@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType, field
 
 from forestall.errors import InvalidRequestError
 from forestall.jobs.job import JobState
@@ -17,6 +18,7 @@ from forestall.jobs.lifecycle import TERMINAL
 from forestall.limits import INTEGER_MAX
 from forestall.ports.log_entry import LogEntry
 from forestall.wire.compat import iso_time
+from forestall.wire.objects import WireObject
 
 SUBPROTOCOL = "cordum-api-key"
 _SENDER = "forestall"
@@ -27,6 +29,35 @@ class StreamPositionError(InvalidRequestError):
     """The position to go on from is no number, or lies beyond the end of the log."""
 
     code, http_status = "stream_position_invalid", 400
+
+
+class PacketObject(WireObject, frozen=True):
+    """What one of jobRequest, jobProgress and jobResult holds."""
+
+    job_id: str = field(name="jobId")
+    topic: str | UnsetType = UNSET
+    message: str | UnsetType = UNSET
+    status: str | UnsetType = UNSET
+    error_message: str | UnsetType = field(default=UNSET, name="errorMessage")
+
+
+class EventObject(WireObject, frozen=True):
+    """One event of a stream; those of jobs have one of the last three fields."""
+
+    position: int
+    event: str
+    kind: str
+    at_us: int
+    tenant: str
+    actor: str
+    job_id: str
+    data: Any
+    sender_id: str | UnsetType = field(default=UNSET, name="senderId")
+    created_at: str | UnsetType = field(default=UNSET, name="createdAt")
+    protocol_version: int | UnsetType = field(default=UNSET, name="protocolVersion")
+    job_request: PacketObject | UnsetType = field(default=UNSET, name="jobRequest")
+    job_progress: PacketObject | UnsetType = field(default=UNSET, name="jobProgress")
+    job_result: PacketObject | UnsetType = field(default=UNSET, name="jobResult")
 
 
 class _Facts(msgspec.Struct, frozen=True):

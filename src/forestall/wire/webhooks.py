@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from forestall.errors import InvalidRequestError
 from forestall.jobs.job import Job, JobState
@@ -16,6 +17,7 @@ from forestall.jobs.webhook import (
 )
 from forestall.ports.log_entry import LogEntry
 from forestall.wire.compat import iso_time
+from forestall.wire.objects import WireObject
 from forestall.wire.strict_json import decode_json
 
 _EVENTS = {
@@ -52,6 +54,27 @@ class OpenLinkBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """POST /approvals/open."""
 
     token: str | None = None
+
+
+class WebhookObject(WireObject, frozen=True):
+    """One webhook. `secret` is there once: in the answer to the request that made it."""
+
+    name: str
+    host: str
+    events: list[WebhookEvent]
+    format: Format
+    link_base: str
+    position: int
+    delivered: int
+    dead_letters: int
+    last_problem: str
+    secret: str | UnsetType = UNSET
+
+
+class OpenedLinkObject(WireObject, frozen=True):
+    """The job that a link leads to."""
+
+    job_id: str
 
 
 class _MoveData(msgspec.Struct, frozen=True):

@@ -3,10 +3,11 @@
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from forestall.errors import InvalidRequestError
+from forestall.errors import Detail, InvalidRequestError
 from forestall.identity.credentials import ApiKey, WorkerGrant
-from forestall.jobs.job import Job
+from forestall.jobs.job import Budget, Job, JobState, Priority
 from forestall.jobs.worker import (
     DispatchedJob,
     Heartbeat,
@@ -24,7 +25,9 @@ from forestall.limits import (
     PROGRESS_CHARS_MAX,
     WORKER_PARALLEL_MAX,
 )
-from forestall.wire.compat import constraints_object, iso_time
+from forestall.policy.request import ToolCall
+from forestall.wire.compat import ConstraintsObject, constraints_object, iso_time
+from forestall.wire.objects import WireObject
 from forestall.wire.strict_json import decode_struct
 
 _CUT = " […]"
@@ -107,6 +110,158 @@ class CredentialBody(msgspec.Struct, frozen=True):
     allowed_pools: list[str] = []
     allowed_capabilities: list[str] = []
     expires_in_seconds: int | None = None
+
+
+class RegisteredObject(WireObject, frozen=True):
+    """What a worker is told when it registers."""
+
+    worker_id: str
+    tenant: str
+    max_parallel: int
+    topics: list[str]
+    capabilities: list[str]
+    lease_ms: int
+    heartbeat_ms: int
+    wait_ms_max: int
+    ticket_keys: list[str]
+
+
+class DispatchedObject(WireObject, frozen=True):
+    """A job as its worker is handed it. `payload` is JSON as text: its digest is in the hash."""
+
+    job_id: str
+    lease_id: str
+    ticket: str
+    attempt: int
+    lease_expires_at_us: int
+    deadline_at_us: int
+    trace_id: str
+    tenant: str
+    principal: str
+    actor_id: str
+    actor_type: str
+    topic: str
+    capability: str
+    pack_id: str
+    priority: Priority
+    requires: list[str]
+    risk_tags: list[str]
+    tags: list[str]
+    labels: dict[str, str]
+    mcp: ToolCall
+    budget: Budget
+    idempotent: bool
+    max_retries: int | None
+    job_hash: str
+    constraints: ConstraintsObject | None
+    payload: str
+
+
+class LeasedObject(WireObject, frozen=True):
+    """The jobs that a worker gets; none where none came in time."""
+
+    jobs: list[DispatchedObject]
+
+
+class RenewedObject(WireObject, frozen=True):
+    """Until when a lease lasts now."""
+
+    job_id: str
+    state: JobState
+    lease_expires_at_us: int
+
+
+class LostObject(WireObject, frozen=True):
+    """A job that the worker must stop."""
+
+    job_id: str
+    state: str
+    reason: str
+
+
+class HeartbeatObject(WireObject, frozen=True):
+    """The jobs that the worker must stop."""
+
+    lost: list[LostObject]
+
+
+class CompletedObject(WireObject, frozen=True):
+    """What a job is once its answer was taken."""
+
+    job_id: str
+    state: JobState
+    code: str
+
+
+class AnsweredItemObject(WireObject, frozen=True):
+    """One answer of several: taken where `status` is 200, else with the fields of a refusal."""
+
+    job_id: str
+    status: int
+    code: str
+    state: JobState | UnsetType = UNSET
+    error: str | UnsetType = UNSET
+    message: str | UnsetType = UNSET
+    request_id: str | UnsetType = UNSET
+    details: dict[str, Detail] | UnsetType = UNSET
+    limit: str | UnsetType = UNSET
+    current: int | UnsetType = UNSET
+    allowed: int | UnsetType = UNSET
+
+
+class AnsweredObject(WireObject, frozen=True):
+    """What became of each answer, in the order in which they were sent."""
+
+    results: list[AnsweredItemObject]
+
+
+class ReturnedObject(WireObject, frozen=True):
+    """What a job is once it was given back."""
+
+    job_id: str
+    state: JobState
+
+
+class CredentialObject(WireObject, frozen=True):
+    """A worker's credential. `token` is there once: in the answer that issued it."""
+
+    worker_id: str
+    tenant_id: str
+    key_id: str
+    allowed_topics: list[str]
+    allowed_pools: list[str]
+    allowed_capabilities: list[str]
+    created_by: str
+    created_at: str
+    expires_at: str
+    revoked_at: str
+    token: str | UnsetType = UNSET
+
+
+class WorkerObject(WireObject, frozen=True):
+    """One worker that is there now."""
+
+    worker_id: str
+    pool: str
+    pools: list[str]
+    topics: list[str]
+    capabilities: list[str]
+    active_jobs: int
+    max_parallel_jobs: int
+    last_heartbeat_at: str
+    last_heartbeat: str
+    heartbeat_age_seconds: int
+    session_state: str
+    session_valid: bool
+    online: bool
+
+
+class SessionRevokedObject(WireObject, frozen=True):
+    """A session that was forgotten."""
+
+    worker_id: str
+    tenant: str
+    revoked: bool
 
 
 def decode_register(body: bytes) -> WorkerOffer:

@@ -128,7 +128,8 @@ BODIES: dict[str, Any] = {
     HELD + "/open": {"token": "x"},
     HOOKS: {"name": "a", "url": "https://hooks.example.com/"},
 }
-PUBLIC = {("GET", "/health"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/livez")}
+PROBES = {("GET", "/health"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/livez")}
+PUBLIC = PROBES | {("GET", "/openapi.json")}
 DOORS = [(one.method, one.path) for one in ENDPOINTS]
 PROTECTED = [door for door in DOORS if door not in PUBLIC]
 
@@ -185,7 +186,7 @@ def test_without_a_key_nothing_but_the_probes_answers(door: Door, method: str, p
     assert door.trace() == before
 
 
-@pytest.mark.parametrize(("method", "path"), sorted(PUBLIC), ids=lambda part: part)
+@pytest.mark.parametrize(("method", "path"), sorted(PROBES), ids=lambda part: part)
 def test_a_probe_is_public_and_tells_nothing(door: Door, method: str, path: str) -> None:
     """Health is answered without a key and names neither tenants, rules nor versions."""
     reply = knock(door, method, path, "")

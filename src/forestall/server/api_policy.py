@@ -1,0 +1,120 @@
+"""The part of the API about policy: decide, rehearse, explain, and what was in force."""
+
+from forestall.control.check import CheckResult, check
+from forestall.control.plane import Plane
+from forestall.control.publish import kept_policy
+from forestall.control.read import list_activations
+from forestall.control.simulate import explain, simulate
+from forestall.errors import ForbiddenError
+from forestall.identity.roles import Permission
+from forestall.limits import ACTIVATIONS_SEARCHED_MAX
+from forestall.ports.entries import PLATFORM_TENANT
+from forestall.server.http import Answer, Call, Endpoint
+from forestall.server.query import limit_of
+from forestall.wire.decisions import CheckObject, ExplainedCheckObject, check_answer, explain_object
+from forestall.wire.policy import (
+    ActivationObject,
+    KeptPolicyObject,
+    activation_object,
+    kept_policy_object,
+)
+from forestall.wire.submissions import SubmissionBody, decode_check
+
+
+def _check_body(checked: CheckResult, job_id: str) -> dict[str, object]:
+    return check_answer(
+        checked.decision, job_id=job_id, job_hash=checked.job_hash, at_us=checked.at_us
+    )
+
+
+async def _evaluate(plane: Plane, call: Call) -> Answer:
+    submission, job_id = decode_check(call.body, tenant=call.who.tenant)
+    return Answer(200, _check_body(await check(plane, call.who, submission), job_id))
+
+
+async def _simulate(plane: Plane, call: Call) -> Answer:
+    submission, job_id = decode_check(call.body, tenant=call.who.tenant)
+    return Answer(200, _check_body(await simulate(plane, call.who, submission), job_id))
+
+
+async def _explain(plane: Plane, call: Call) -> Answer:
+    submission, job_id = decode_check(call.body, tenant=call.who.tenant)
+    checked, explanation = await explain(plane, call.who, submission)
+    request = submission.request(tenant=call.who.tenant, principal=call.who.principal)
+    return Answer(
+        200, {**_check_body(checked, job_id), "explain": explain_object(explanation, request)}
+    )
+
+
+async def _list_snapshots(plane: Plane, call: Call) -> Answer:
+    activations = await list_activations(plane, limit=limit_of(call.query))
+    in_force = plane.snapshot.digest if plane.snapshot is not None else ""
+    first = next((each for each in activations if each.digest == in_force), None)
+    return Answer(200, [activation_object(each, in_force=each is first) for each in activations])
+
+
+async def _read_snapshot(plane: Plane, call: Call) -> Answer:
+    digest = call.params[0]
+    if call.who.tenant != PLATFORM_TENANT:  # the rules are those of every tenant
+        raise ForbiddenError("only keys of the platform's own tenant may read a whole policy")
+    kept, entry = await kept_policy(plane, digest)
+    activations = await list_activations(plane, limit=ACTIVATIONS_SEARCHED_MAX)
+    body = kept_policy_object(
+        digest,
+        kept,
+        [each for each in activations if each.digest == digest],
+        kept_at_us=entry.updated_at_us,
+        in_force=plane.snapshot is not None and plane.snapshot.digest == digest,
+    )
+    return Answer(200, body)
+
+
+P = Permission
+_POLICY = "/api/v1/policy"
+
+ENDPOINTS = (
+    Endpoint(
+        "POST",
+        _POLICY + "/evaluate",
+        P.POLICY_CHECK,
+        _evaluate,
+        "Decide an action that the caller itself enforces; leaves a record",
+        {200: CheckObject},
+        SubmissionBody,
+    ),
+    Endpoint(
+        "POST",
+        _POLICY + "/simulate",
+        P.POLICY_READ,
+        _simulate,
+        "What the submit gate would decide; leaves no trace",
+        {200: CheckObject},
+        SubmissionBody,
+    ),
+    Endpoint(
+        "POST",
+        _POLICY + "/explain",
+        P.POLICY_READ,
+        _explain,
+        "The same, with what held and what failed; leaves no trace",
+        {200: ExplainedCheckObject},
+        SubmissionBody,
+    ),
+    Endpoint(
+        "GET",
+        _POLICY + "/snapshots",
+        P.POLICY_READ,
+        _list_snapshots,
+        "The snapshots that were in force, newest first",
+        {200: list[ActivationObject]},
+        query=("limit",),
+    ),
+    Endpoint(
+        "GET",
+        _POLICY + "/snapshots/{digest}",
+        P.POLICY_READ,
+        _read_snapshot,
+        "The content of a policy that was in force, who activated it and when",
+        {200: KeptPolicyObject},
+    ),
+)
