@@ -35,7 +35,7 @@ def require_declared(method: str, path: str, reply: Reply) -> None:
     if endpoint is not None and endpoint.streams and reply.status == 200:
         bodies = re.findall(rb"^data: (.*)$", reply.body, re.MULTILINE)
     for body in bodies:
-        problems = [_difference(body, kind) for kind in allowed]
+        problems = [difference(body, kind) for kind in allowed]
         assert "" in problems, f"{where}: {reply.status}: {'; or '.join(problems)}: {body[:500]!r}"
 
 
@@ -46,11 +46,11 @@ def _allowed(endpoint: Endpoint | None, status: int) -> Sequence[Any]:
     return [*kinds, ErrorObject] if status >= 400 else kinds
 
 
-def _difference(body: bytes, kind: Any) -> str:
+def difference(body: bytes, kind: Any) -> str:
     """In what a body differs from its type; empty: in nothing."""
     try:
         value = msgspec.json.decode(body, type=kind)
-    except msgspec.ValidationError as error:
+    except msgspec.DecodeError as error:
         return f"no {kind}: {error}"
     # What the decoder forgives: a field that a Struct of the core does not know, or one left out.
     same = msgspec.json.decode(msgspec.json.encode(value)) == msgspec.json.decode(body)

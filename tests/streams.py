@@ -5,7 +5,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from forestall.wire.stream import EventObject
 from tests.asgi import Door, Message
+from tests.declared_answers import difference
 
 _SECONDS_MAX = 5.0
 
@@ -94,7 +96,7 @@ class Opened:
         """Every event so far, as one JSON object each; framing is checked on the way."""
         if self.scope["type"] == "websocket":
             texts = [one["text"] for one in self.sent if one["type"] == "websocket.send"]
-            return [json.loads(text) for text in texts]
+            return [_declared(text) for text in texts]
         blocks = self.body.decode().split("\n\n")
         assert blocks.pop() == "", "a block is not ended"
         found = []
@@ -102,7 +104,7 @@ class Opened:
             if block == ":":
                 continue
             lines = dict(line.split(": ", 1) for line in block.split("\n"))
-            event = json.loads(lines["data"])
+            event = _declared(lines["data"])
             assert lines.keys() == {"id", "event", "data"}
             assert (int(lines["id"]), lines["event"]) == (event["position"], event["event"])
             found.append(event)
@@ -114,6 +116,14 @@ class Opened:
         events = self.events()
         assert len(events) == count, events
         return events
+
+
+def _declared(text: str) -> dict[str, Any]:
+    """An event, which has to be as the endpoint declares it."""
+    problem = difference(text.encode(), EventObject)
+    assert not problem, f"{problem}: {text[:500]}"
+    event: dict[str, Any] = json.loads(text)
+    return event
 
 
 def opened(
