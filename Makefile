@@ -42,8 +42,8 @@ check: install-dev ## format, lint, types, import contract
 test: check ## everything a change must pass
 	$(BIN)/pytest -n auto
 
-check-all: check ## the tests with 100,000 random cases each where it counts (long)
-	FORESTALL_PROPERTY_EXAMPLES=100000 $(BIN)/pytest -n auto -o faulthandler_timeout=7200
+check-all: check $(VENV)/schemathesis/made ## the tests with 100,000 random cases each where it counts (long)
+	FORESTALL_PROPERTY_EXAMPLES=100000 FORESTALL_API_EXAMPLES=40 $(BIN)/pytest -n auto -o faulthandler_timeout=7200
 
 sim: install-dev ## the whole plane in one process from a seed, 2,000 times (SEED= replays one; SEEDS= STEPS=)
 	$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(STEPS),--steps $(STEPS))
@@ -79,6 +79,13 @@ $(VENV)/clients/made: $(VENV)/made tests/clients/requirements.txt
 	@echo "installing published clients (tests/clients/requirements.txt)"
 	@$(BIN)/python -m venv $(VENV)/clients
 	@$(VENV)/clients/bin/python -m pip --disable-pip-version-check install --quiet -r tests/clients/requirements.txt
+	@touch $@
+
+# In an environment of its own: it comes with a web framework and a plugin for every run of pytest.
+$(VENV)/schemathesis/made: $(VENV)/made tests/schemathesis/requirements.txt
+	@echo "installing schemathesis (tests/schemathesis/requirements.txt)"
+	@$(BIN)/python -m venv $(VENV)/schemathesis
+	@$(VENV)/schemathesis/bin/python -m pip --disable-pip-version-check install --quiet -r tests/schemathesis/requirements.txt
 	@touch $@
 
 names: $(VENV)/names/made ## spaCy and a pipeline of it, for tests/unit/output/test_names.py
