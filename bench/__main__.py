@@ -1,6 +1,6 @@
 """Run the benches and keep their results as JSON in bench/results.
 
-python -m bench [approvals] [evaluate] [field] [gateway] [startup] [work]
+python -m bench [approvals] [evaluate] [field] [first_decision] [gateway] [startup] [work]
 """
 
 import json
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import approvals, detect, evaluate, field, gateway, startup, work
+from bench import approvals, detect, evaluate, field, first_decision, gateway, startup, work
 
 RESULTS = Path(__file__).parent / "results"
 BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
@@ -19,6 +19,7 @@ BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
     "detect": detect.run,
     "evaluate": evaluate.run,
     "field": field.run,
+    "first_decision": first_decision.run,
     "gateway": gateway.run,
     "startup": startup.run,
     "work": work.run,

@@ -12,9 +12,9 @@ in the first column, where every entry starts, and an entry is read when somebod
 `tests/unit/facts/test_data_files.py` reads every entry, and holds the cutting against YAML itself.
 """
 
-import pkgutil
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -25,7 +25,8 @@ from forestall.errors import ForestallError
 _T = TypeVar("_T")
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _ENTRY: Final = re.compile(r"^(?:'([^'\n]+)'|([^\s#'\"{}\[\],:&*!|>%@`-][^\s:]*)):(?=\s)", re.M)
-_INTEGER: Final = re.compile(r"[0-9]{1,9}")
+_HEADING: Final = re.compile(rf"(?:#[^\n]*\n|\n)*{_ENTRY.pattern}", re.M)
+_DIGITS_MAX: Final = 9
 _CONSTANTS: Final[dict[str, bool | None]] = {
     "true": True,
     "false": False,
@@ -39,11 +40,12 @@ _NODES: Final[dict[type, Callable[[], Any]]] = {
     yaml.SequenceStartEvent: list,
     yaml.AliasEvent: str,
 }
-_PATH_IN_MESSAGE: Final = re.compile(r"(?P<what>.*?)(?: - at `(?:key in )?\$(?P<path>.*)`)?")
-_STEP: Final = re.compile(r"\.(?P<field>\w+)|\[(?P<index>\d+)\]|\[\.\.\.\]")
-_UNKNOWN_FIELD: Final = re.compile(r"Object contains unknown field `(.*)`")
+# Patterns for msgspec's messages; they are compiled when there is a message.
+_PATH_IN_MESSAGE: Final = r"(?P<what>.*?)(?: - at `(?:key in )?\$(?P<path>.*)`)?"
+_STEP: Final = r"\.(?P<field>\w+)|\[(?P<index>\d+)\]|\[\.\.\.\]"
+_UNKNOWN_FIELD: Final = r"Object contains unknown field `(.*)`"
 
-Path = tuple[str | int, ...]
+Keys = tuple[str | int, ...]
 
 
 class DataFileError(ForestallError):
@@ -55,7 +57,7 @@ class DataFileError(ForestallError):
 class DataValueError(ValueError):
     """A value is not what its schema asks for. `path` leads to the member at fault."""
 
-    def __init__(self, message: str, path: Path) -> None:
+    def __init__(self, message: str, path: Keys) -> None:
         super().__init__(message)
         self.message, self.path = message, path
 
@@ -74,12 +76,14 @@ class _Source(NamedTuple):
 
 def read_text(name: str) -> str:
     """The text of one data file, named by its path below `data/`. Raises DataFileError."""
+    importer: Any = __spec__.loader  # reads from a zip file, too
     try:
-        data = pkgutil.get_data("forestall.facts", f"data/{name}")
+        data: bytes = importer.get_data(str(Path(__file__).parent / "data" / name))
+        return data.decode("utf-8")
     except OSError as cause:
         raise DataFileError(f"{name}: the file is not part of this installation") from cause
-    assert data is not None, "the importer of this package reads its data"
-    return data.decode("utf-8")
+    except UnicodeDecodeError as cause:
+        raise DataFileError(f"{name}: the file is not UTF-8 text") from cause
 
 
 def convert(value: Any, kind: type[_T]) -> _T:
@@ -99,9 +103,9 @@ def _blame(value: Any, kind: type, message: str) -> DataValueError:
     path: list[str | int] = []
     node = value
     while True:
-        found = _PATH_IN_MESSAGE.fullmatch(message)
+        found = re.fullmatch(_PATH_IN_MESSAGE, message)
         assert found is not None
-        steps = list(_STEP.finditer(found["path"] or ""))
+        steps = list(re.finditer(_STEP, found["path"] or ""))
         if len(steps) <= len(path):
             break
         step = steps[len(path)]
@@ -112,7 +116,7 @@ def _blame(value: Any, kind: type, message: str) -> DataValueError:
             path.append(key)
         node = node[path[-1]]
     what = found["what"]
-    unknown = _UNKNOWN_FIELD.fullmatch(what)
+    unknown = re.fullmatch(_UNKNOWN_FIELD, what)
     if unknown is not None:
         path.append(unknown[1])
         what = "there is no such field"
@@ -144,38 +148,50 @@ class Table(Generic[_T]):
         """Nothing is read yet. `kind` is the msgspec type of an entry; `read` gives the text of a
         file."""
         self._folder, self._files, self._kind, self._read = folder, files, kind, read
-        self._places: dict[str, _Source] = {}
+        self._texts: dict[str, str] = {}
+        self._starts: dict[str, tuple[str, int]] = {}
         self._entries: dict[str, _T] = {}
 
-    def names(self) -> dict[str, _Source]:
-        """Every name, with its place, in the order of the files. Raises DataFileError."""
-        if not self._places:
-            places: dict[str, _Source] = {}
+    def names(self) -> Mapping[str, object]:
+        """Every name, in the order of the files. Raises DataFileError."""
+        if not self._starts:
+            starts: dict[str, tuple[str, int]] = {}
             for file in self._files:
-                for name, place in _cut(file, self._read(f"{self._folder}/{file}")):
-                    if name in places:
-                        first = places[name]
-                        raise place.error(
-                            0,
-                            f"`{name}` is written twice; first in {first.name}:{first.first_line}",
-                        )
-                    places[name] = place
-            self._places = places
-        return self._places
+                text = self._texts[file] = self._read(f"{self._folder}/{file}")
+                if _HEADING.match(text) is None:
+                    raise _Source(text, file).error(0, "a file begins with comments and an entry")
+                for found in _ENTRY.finditer(text):
+                    name = found[1] or found[2]
+                    start = (file, found.start())
+                    if name in starts:
+                        other = self._source(*starts[name])
+                        first = f"{other.name}:{other.first_line}"
+                        message = f"`{name}` is written twice; first in {first}"
+                        raise self._source(*start).error(0, message)
+                    starts[name] = start
+            self._starts = starts
+        return self._starts
+
+    def _source(self, file: str, start: int) -> _Source:
+        """One entry: from its name in the first column to the next name there."""
+        text = self._texts[file]
+        following = _ENTRY.search(text, start + 1)
+        end = following.start() if following is not None else len(text)
+        return _Source(text[start:end], file, text.count("\n", 0, start) + 1)
 
     def get(self, name: str) -> _T | None:
         """The entry of a name, or None. Raises DataFileError when the entry is wrong."""
         found = self._entries.get(name)
         if found is None:
-            place = self.names().get(name)
-            if place is None:
+            if name not in self.names():
                 return None
-            found = self._entries[name] = _entry(name, place, self._kind)
+            source = self._source(*self._starts[name])
+            found = self._entries[name] = _entry(name, source, self._kind)
         return found
 
     def error(self, name: str, message: str) -> DataFileError:
         """An error in the entry of a name, with its place."""
-        return self.names()[name].error(0, message)
+        return self._source(*self._starts[name]).error(0, message)
 
 
 class WordList(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -218,6 +234,8 @@ class WordLists:
 
 def _entry(name: str, source: _Source, kind: type[_T]) -> _T:
     value = parse(source.text, source.name, source.first_line)
+    if not isinstance(value, dict) or list(value) != [name]:
+        raise source.error(0, f"`{name}`: something beside the entry begins in the first column")
     try:
         return convert(value[name], kind)
     except DataValueError as error:
@@ -225,18 +243,6 @@ def _entry(name: str, source: _Source, kind: type[_T]) -> _T:
         keys = ".".join(map(str, path))
         line = _line_of(source.text, path)
         raise source.error(line, f"`{keys}`: {error.message}") from error
-
-
-def _cut(name: str, text: str) -> Iterator[tuple[str, _Source]]:
-    """The entries of a file: each begins with its name in the first column."""
-    starts = list(_ENTRY.finditer(text))
-    ends = [start.start() for start in starts[1:]] + [len(text)]
-    line = at = 0
-    for start, end in zip(starts, ends, strict=True):
-        begin = start.start()
-        line += text.count("\n", at, begin)
-        at = begin
-        yield start[1] or start[2], _Source(text[begin:end], name, line + 1)
 
 
 def parse(text: str, name: str, first_line: int = 1) -> Any:
@@ -303,7 +309,8 @@ def _scalar(event: Any) -> str | int | bool | None:
     text: str = event.value
     if not event.implicit[0]:  # in quotes
         return text
-    return int(text) if _INTEGER.fullmatch(text) else _CONSTANTS.get(text, text)
+    is_number = text.isdecimal() and text.isascii() and len(text) < _DIGITS_MAX
+    return int(text) if is_number else _CONSTANTS.get(text, text)
 
 
 def _refuse_repeats(items: list[Any], end: Any, source: _Source) -> None:
@@ -313,7 +320,7 @@ def _refuse_repeats(items: list[Any], end: Any, source: _Source) -> None:
         raise source.error(end.start_mark.line, f"`{twice}` is written twice in one list")
 
 
-def _line_of(text: str, path: Path) -> int:
+def _line_of(text: str, path: Keys) -> int:
     """The line on which the key or the item at a path stands; lines count from 0."""
     node: Any = yaml.compose(text, _LOADER)  # slower than `parse`, and its nodes have places
     place: Any = node

@@ -7,6 +7,7 @@ of an entry shows everything that it changes. After a change that is meant, writ
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -20,8 +21,17 @@ from forestall.facts.cluster import tools
 from forestall.facts.cluster.commands import verbs_in
 from forestall.facts.data_files import DataFileError, Table, WordList, read_text
 from forestall.facts.file_paths import paths_in
+from forestall.facts.shell import program_table
 from forestall.facts.shell.commands import commands_in
-from forestall.facts.shell.program_entry import CommandClass, Handler, ProgramSpec
+from forestall.facts.shell.program_entry import (
+    CommandClass,
+    ExtraWordsSpec,
+    Handler,
+    ProgramSpec,
+    SubcommandSpec,
+    WrapperSpec,
+    WritesSpec,
+)
 from forestall.facts.shell.program_table import FAMILIES, PROGRAMS, program, program_of_any_case
 from forestall.facts.shell.special_programs import HANDLERS
 from forestall.facts.sql.statements import statements_in
@@ -172,7 +182,7 @@ BROKEN = [
     (f"a:\n  value_options: [-x, -y, -x]\n  {GOOD}", "t.yaml:2: `-x` is written twice in one list"),
     (f"a:\n  options: {{-x: read, -y: wirte}}\n  {GOOD}", "`a.options.-y`: invalid enum value"),
     (
-        f"# note\n\na:\n  {GOOD}b:\n  subcommands:\n    c:\n      options:\n        -f: deadly\n  {GOOD}",
+        f"# x\n\na:\n  {GOOD}b:\n  subcommands:\n    c:\n      options: {{-f: deadly}}\n  {GOOD}",
         "t.yaml:9: `b.subcommands.c.options.-f`: invalid enum value",
     ),
     (f"a:\n  value_options:\n    - -x\n    - [y]\n  {GOOD}", "t.yaml:4: `a.value_options.1`: exp"),
@@ -187,6 +197,9 @@ BROKEN = [
     ("a:\n  ? [b]\n  : c\n", "t.yaml:2: a key is a word"),
     ("a:\n  does: read\n---\n7\n", "t.yaml:3: a data file holds one document"),
     ("a:\n  does: [read\n", "not YAML: "),
+    (f'a:\n  {GOOD}"b":\n  {GOOD}', "t.yaml:1: `a`: something beside the entry begins"),
+    (f"- x\na:\n  {GOOD}", "t.yaml:1: a file begins with comments and an entry"),
+    ("# nothing\n", "t.yaml:1: a file begins with comments and an entry"),
     ("a: read\n", "t.yaml:1: `a`: expected `object`, got `str`"),
 ]
 
@@ -212,3 +225,70 @@ def test_names_of_agents_are_not_kept() -> None:
         assert program(f"no-such-program-{number}") is None
         assert program_of_any_case(f"no-such-program-{number}") is None
     assert len(PROGRAMS._entries) == before
+
+
+# -- the page that describes the format --
+
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "programs.md").read_text()
+SPECS = (ProgramSpec, SubcommandSpec, WrapperSpec, WritesSpec, ExtraWordsSpec, tools.ToolSpec)
+
+
+@pytest.mark.parametrize("spec", [*SPECS, WordList])
+def test_the_page_names_every_field(spec: type[msgspec.Struct]) -> None:
+    fields = (*spec.__struct_fields__, *CommandClass)
+    assert [name for name in fields if f"`{name}`" not in PAGE and f"`{name}:" not in PAGE] == []
+
+
+@pytest.fixture
+def with_the_programs_of_the_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Table[ProgramSpec]]:
+    """The program table, and beside it the entries that the page shows."""
+    shown = "\n".join(re.findall(r"^```yaml program\n(.*?)^```$", PAGE, re.M | re.S))
+    files = [*(f"{family}.yaml" for family in FAMILIES), "page.yaml"]
+    table = Table(
+        "programs",
+        files,
+        ProgramSpec,
+        lambda name: shown if name.endswith("page.yaml") else read_text(name),
+    )
+    monkeypatch.setattr(program_table, "PROGRAMS", table)
+    for cached in (program_table._built, program_table._by_folded_name):
+        cached.cache_clear()
+    yield table
+    for cached in (program_table._built, program_table._by_folded_name):
+        cached.cache_clear()
+
+
+def test_the_entries_of_the_page_do_what_their_examples_say(
+    with_the_programs_of_the_page: Table[ProgramSpec],
+) -> None:
+    names = [n for n in with_the_programs_of_the_page.names() if n not in PROGRAMS.names()]
+    assert names == ["deployctl", "asuser"]
+    for name in names:
+        entry = with_the_programs_of_the_page.get(name)
+        assert entry is not None
+        for text, kinds in entry.examples.items():
+            wanted = {kinds} if isinstance(kinds, CommandClass) else set(kinds)
+            assert {kind for one in commands_in(text) for kind in one.classes} == wanted, text
+
+
+@pytest.mark.parametrize(
+    ("same_as", "message"),
+    [
+        ("nothing", "is the same as `nothing`, which has no entry"),
+        ("docker nothing", "is the same as `docker nothing`, which has no entry"),
+        ("docker rm", "is the same as `docker rm`, which has no entry"),
+        ("loop", "leads to itself, or through too many"),
+    ],
+)
+def test_an_entry_that_is_the_same_as_nothing_is_refused(
+    monkeypatch: pytest.MonkeyPatch, same_as: str, message: str
+) -> None:
+    text = f"loop:\n  same_as: '{same_as}'\n  examples: {{loop: read}}\n"
+    files = {"programs/a.yaml": text, "programs/b.yaml": read_text("programs/containers.yaml")}
+    table = Table("programs", ["a.yaml", "b.yaml"], ProgramSpec, files.__getitem__)
+    monkeypatch.setattr(program_table, "PROGRAMS", table)
+    program_table._built.cache_clear()
+    with pytest.raises(DataFileError, match=re.escape(message)) as caught:
+        program("loop")
+    assert str(caught.value).startswith("a.yaml:1: ")
+    program_table._built.cache_clear()
