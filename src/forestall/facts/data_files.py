@@ -23,9 +23,10 @@ import yaml
 from forestall.errors import ForestallError
 
 _T = TypeVar("_T")
+_FOLDER: Final = Path(__file__).parent / "data"
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_ENTRY: Final = re.compile(r"^(?:'([^'\n]+)'|([^\s#'\"{}\[\],:&*!|>%@`-][^\s:]*)):(?=\s)", re.M)
-_HEADING: Final = re.compile(rf"(?:#[^\n]*\n|\n)*{_ENTRY.pattern}", re.M)
+_ENTRY: Final = re.compile(r"\n(?:'([^'\n]+)'|([^\s#'\"{}\[\],:&*!|>%@`-][^\s:]*)):(?=\s)")
+_HEADING: Final = re.compile(rf"(?:\n#[^\n]*|\n)*{_ENTRY.pattern}")
 _DIGITS_MAX: Final = 9
 _CONSTANTS: Final[dict[str, bool | None]] = {
     "true": True,
@@ -78,7 +79,7 @@ def read_text(name: str) -> str:
     """The text of one data file, named by its path below `data/`. Raises DataFileError."""
     importer: Any = __spec__.loader  # reads from a zip file, too
     try:
-        data: bytes = importer.get_data(str(Path(__file__).parent / "data" / name))
+        data: bytes = importer.get_data(f"{_FOLDER}/{name}")
         return data.decode("utf-8")
     except OSError as cause:
         raise DataFileError(f"{name}: the file is not part of this installation") from cause
@@ -157,12 +158,12 @@ class Table(Generic[_T]):
         if not self._starts:
             starts: dict[str, tuple[str, int]] = {}
             for file in self._files:
-                text = self._texts[file] = self._read(f"{self._folder}/{file}")
+                text = self._texts[file] = "\n" + self._read(f"{self._folder}/{file}")
                 if _HEADING.match(text) is None:
                     raise _Source(text, file).error(0, "a file begins with comments and an entry")
                 for found in _ENTRY.finditer(text):
                     name = found[1] or found[2]
-                    start = (file, found.start())
+                    start = (file, found.start() + 1)
                     if name in starts:
                         other = self._source(*starts[name])
                         first = f"{other.name}:{other.first_line}"
@@ -175,9 +176,9 @@ class Table(Generic[_T]):
     def _source(self, file: str, start: int) -> _Source:
         """One entry: from its name in the first column to the next name there."""
         text = self._texts[file]
-        following = _ENTRY.search(text, start + 1)
-        end = following.start() if following is not None else len(text)
-        return _Source(text[start:end], file, text.count("\n", 0, start) + 1)
+        following = _ENTRY.search(text, start)
+        end = following.start() + 1 if following is not None else len(text)
+        return _Source(text[start:end], file, text.count("\n", 0, start))
 
     def get(self, name: str) -> _T | None:
         """The entry of a name, or None. Raises DataFileError when the entry is wrong."""

@@ -11,10 +11,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
+from zipfile import ZipFile
 
 import msgspec
 import pytest
 import yaml
+from flit_core.wheel import make_wheel_in  # type: ignore[import-untyped]
 
 import forestall.facts
 from forestall.facts.cluster import tools
@@ -292,3 +294,10 @@ def test_an_entry_that_is_the_same_as_nothing_is_refused(
         program("loop")
     assert str(caught.value).startswith("a.yaml:1: ")
     program_table._built.cache_clear()
+
+
+def test_the_wheel_holds_every_data_file(tmp_path: Path) -> None:
+    wheel = make_wheel_in(Path(__file__).parents[3] / "pyproject.toml", tmp_path).file
+    with ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if name.startswith("forestall/facts/data/")}
+    assert packed == {f"forestall/facts/data/{file}" for file in FILES}

@@ -6,7 +6,6 @@ the answer are read here. This module refuses to guess: a subcommand that cannot
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import Annotated, Final, Literal
@@ -90,8 +89,7 @@ def names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-@dataclass(frozen=True, slots=True)
-class Arg:
+class Arg(msgspec.Struct, frozen=True):
     """One word handed to a program.
 
     A word that is not literal holds the best guess. `flaggable` says it may turn out to be an
@@ -126,12 +124,12 @@ class WritesSpec(_Spec, frozen=True, kw_only=True):
 
 
 class WrapperSpec(_Spec, frozen=True, kw_only=True):
-    """A program that runs the command which its words end with."""
+    """How the words of a program are read that runs the command its words end with."""
 
     adds: ClassesSpec
-    value_options: tuple[str, ...] = ()
-    plain_options: tuple[str, ...] = ()
-    shell_text_options: tuple[str, ...] = ()  # their value is shell text
+    value_options: frozenset[str] = frozenset()
+    plain_options: frozenset[str] = frozenset()
+    shell_text_options: frozenset[str] = frozenset()  # their value is shell text
     words_before: int | Literal["any"] = 0  # words that stand before the command
     assignments: bool = False  # takes NAME=value words before the command
     starts_shell: bool = False  # without a command it starts a shell
@@ -175,23 +173,11 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     extra: Classes = NOTHING
 
 
-class Wrapper(msgspec.Struct, frozen=True, kw_only=True):
-    """How the words of a program are read that runs the command its words end with."""
-
-    classes: Classes
-    value_options: frozenset[str]  # those with shell text included
-    plain_options: frozenset[str]
-    shell_text_options: frozenset[str]
-    words_before: int
-    assignments: bool
-    starts_shell: bool
-
-
 class ProgramEntry(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of one program. `effect` is None where only code knows what it does."""
 
     effect: Effect | None
-    wrapper: Wrapper | None
+    wrapper: WrapperSpec | None
     writes: WritesSpec | None
     handler: Handler | None
     help: bool  # whether a lone --help or --version makes it do nothing else

@@ -20,8 +20,6 @@ from forestall.facts.shell.program_entry import (
     ProgramEntry,
     ProgramSpec,
     SubcommandSpec,
-    Wrapper,
-    WrapperSpec,
     class_set,
 )
 
@@ -49,7 +47,6 @@ FAMILIES: Final = (
 )
 _SpecT = TypeVar("_SpecT", bound=SubcommandSpec)
 _OWN: Final = frozenset(("why", "same_as", "examples", "any_case"))  # never taken over
-ANY_WORDS: Final = 99  # the bound of `words_before: any`; honest commands have five
 SAME_AS_MAX: Final = 4  # entries that lead to one another; two are enough
 PROGRAMS: Final = Table("programs", [f"{family}.yaml" for family in FAMILIES], ProgramSpec)
 
@@ -94,7 +91,7 @@ def _built(name: str) -> ProgramEntry:
         raise PROGRAMS.error(name, "needs `does`, `same_as`, `wrapper` or `handler`")
     return ProgramEntry(
         effect=_effect(spec, name) if spec.does is not None else None,
-        wrapper=_wrapper(spec.wrapper) if spec.wrapper is not None else None,
+        wrapper=spec.wrapper,
         writes=spec.writes,
         handler=spec.handler,
         help=spec.help,
@@ -151,15 +148,3 @@ def _effect(spec: SubcommandSpec, name: str) -> Effect:
 @cache
 def _plain_effect(kinds: Classes) -> Effect:
     return Effect(classes=kinds)
-
-
-def _wrapper(spec: WrapperSpec) -> Wrapper:
-    return Wrapper(
-        classes=class_set(spec.adds),
-        value_options=frozenset((*spec.value_options, *spec.shell_text_options)),
-        plain_options=frozenset(spec.plain_options),
-        shell_text_options=frozenset(spec.shell_text_options),
-        words_before=ANY_WORDS if spec.words_before == "any" else spec.words_before,
-        assignments=spec.assignments,
-        starts_shell=spec.starts_shell,
-    )

@@ -7,8 +7,9 @@ a program `read` when a word that matters is not literal.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
+
+import msgspec
 
 from forestall.facts.shell import wrappers
 from forestall.facts.shell.git import git
@@ -186,7 +187,7 @@ def _writes(writes: WritesSpec, effect: Effect | None, args: Args) -> ProgramEff
     for word in words:
         kind = written(word) if word.startswith(("/", "~")) or ".ssh/" in word else NOTHING
         own |= kind - WRITE - NETWORK
-    return replace(base, classes=own)
+    return msgspec.structs.replace(base, classes=own)
 
 
 def _kill(_: str, args: Args) -> ProgramEffects:

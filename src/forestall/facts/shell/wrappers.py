@@ -8,8 +8,9 @@ anything `read` whose words it could not follow.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
+
+import msgspec
 
 from forestall.facts.shell.program_entry import (
     DESTRUCTIVE,
@@ -18,7 +19,8 @@ from forestall.facts.shell.program_entry import (
     UNKNOWN,
     Arg,
     Classes,
-    Wrapper,
+    WrapperSpec,
+    class_set,
     classes,
     names,
     takes_next,
@@ -29,13 +31,13 @@ from forestall.facts.shell.write_targets import written
 
 Args = Sequence[Arg]
 ANYTHING: Final = Arg("", literal=False, flaggable=True)
+ANY_WORDS: Final = 99  # the bound of `words_before: any`; honest commands have five
 _MANY_WORDS: Final = 9  # a wrapper that takes more words before its command takes any number
 _REDIS_READS: Final = WORDS.set("redis_reading_commands")
 _FOLLOWED_SHELLS: Final = WORDS.set("followed_shells")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProgramEffects:
+class ProgramEffects(msgspec.Struct, frozen=True, kw_only=True):
     """What one command does, and what it would run in turn."""
 
     classes: Classes
@@ -107,7 +109,7 @@ def options(args: Args) -> set[str]:
     return found
 
 
-def _option_kind(wrapper: Wrapper, word: str) -> tuple[str, str]:
+def _option_kind(wrapper: WrapperSpec, word: str) -> tuple[str, str]:
     """(`text`, its start), (`valued`, ""), (`plain`, "") or (`unknown`, "")."""
     name, equals, value = word.partition("=")
     if not word.startswith("--"):
@@ -127,14 +129,15 @@ def _option_kind(wrapper: Wrapper, word: str) -> tuple[str, str]:
     return ("plain", "") if name in wrapper.plain_options else ("unknown", "")
 
 
-def wrapped(program: str, wrapper: Wrapper, args: Args) -> ProgramEffects:
+def wrapped(program: str, wrapper: WrapperSpec, args: Args) -> ProgramEffects:
     """A program that runs the command its words end with: sudo, env, timeout..."""
     if program == "command" and args and args[0].text in ("-v", "-V"):
         return ProgramEffects(classes=READ)
     texts: list[str] = []
     assigned: list[str] = []
-    added: Classes = wrapper.classes
-    before, at, unsure_option = wrapper.words_before, 0, False
+    added = class_set(wrapper.adds)
+    before = ANY_WORDS if wrapper.words_before == "any" else wrapper.words_before
+    at, unsure_option = 0, False
     while at < len(args):
         word = args[at].text
         if word == "--" and not wrapper.words_before:
@@ -247,7 +250,8 @@ def _filled(arg: Arg, mark: str) -> Arg:
     """A template word whose mark will be replaced by something that is not known."""
     if mark not in arg.text:
         return arg
-    return replace(arg, literal=False, flaggable=mark != "{" and arg.text.startswith(mark))
+    flaggable = mark != "{" and arg.text.startswith(mark)
+    return Arg(arg.text, literal=False, flaggable=flaggable)
 
 
 def _xargs(_: str, args: Args) -> ProgramEffects:
