@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args
 from zipfile import ZipFile
@@ -38,6 +39,7 @@ from forestall.facts.shell.program_table import FAMILIES, PROGRAMS, program, pro
 from forestall.facts.shell.special_programs import HANDLERS
 from forestall.facts.sql.statements import statements_in
 from forestall.facts.urls import urls_in
+from forestall.policy import Effect, Request, compile_policy, evaluate, load_policy
 
 DATA = Path(forestall.facts.__path__[0]) / "data"
 FILES = sorted(str(path.relative_to(DATA)) for path in DATA.rglob("*.yaml"))
@@ -301,3 +303,20 @@ def test_the_wheel_holds_every_data_file(tmp_path: Path) -> None:
     with ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if name.startswith("forestall/facts/data/")}
     assert packed == {f"forestall/facts/data/{file}" for file in FILES}
+
+
+def test_a_damaged_table_denies_and_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = Table("programs", ["a.yaml"], ProgramSpec, lambda _: "ls:\n  dose: read\n")
+    monkeypatch.setattr(program_table, "PROGRAMS", table)
+    program_table._built.cache_clear()
+    snapshot = compile_policy(
+        load_policy(
+            b"version: 1\nrules:\n  - {id: a, decision: allow, "
+            b"match: {topics: [job.exec.x], labels: {command_class: read}}}\n"
+        )
+    )
+    request = Request(topic="job.exec.x", payload={"prompt": "ls"})
+    decision = evaluate(snapshot, request, now=datetime.fromisoformat("2026-01-01T12:00:00+00:00"))
+    assert (decision.decision, decision.code) == (Effect.DENY, "rule_error")
+    assert decision.errors == ("a.yaml:2: `ls.dose`: there is no such field",)
+    program_table._built.cache_clear()
