@@ -146,8 +146,7 @@ class Table(Generic[_T]):
         kind: type[_T],
         read: Callable[[str], str] = read_text,
     ) -> None:
-        """Nothing is read yet. `kind` is the msgspec type of an entry; `read` gives the text of a
-        file."""
+        """Nothing is read yet. `kind` is the type of an entry; `read` gives the text of a file."""
         self._folder, self._files, self._kind, self._read = folder, files, kind, read
         self._texts: dict[str, str] = {}
         self._starts: dict[str, tuple[str, int]] = {}
@@ -252,14 +251,18 @@ def parse(text: str, name: str, first_line: int = 1) -> Any:
     `on` and `1.0` stay the texts that they are. Raises DataFileError.
     """
     source = _Source(text, name, first_line)
-    loader = _LOADER(text)
+    loader: Any = None
     try:
+        loader = _LOADER(text)
         return _value(loader, source)
     except yaml.MarkedYAMLError as cause:
         line = getattr(cause.problem_mark, "line", 0)
         raise source.error(line, f"not YAML: {cause.problem}") from cause
+    except yaml.YAMLError as cause:
+        raise source.error(0, "not YAML: a character that YAML does not allow") from cause
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 def _value(loader: Any, source: _Source) -> Any:

@@ -204,6 +204,8 @@ BROKEN = [
     (f'a:\n  {GOOD}"b":\n  {GOOD}', "t.yaml:1: `a`: something beside the entry begins"),
     (f"- x\na:\n  {GOOD}", "t.yaml:1: a file begins with comments and an entry"),
     ("# nothing\n", "t.yaml:1: a file begins with comments and an entry"),
+    (f"a:\n  why: '\x01'\n  {GOOD}", "t.yaml:1: not YAML: a character that YAML does not allow"),
+    (f"a:\n  wrapper: {{adds: read, words_before: 99}}\n  {GOOD}", "`a.wrapper.words_before`: exp"),
     ("a: read\n", "t.yaml:1: `a`: expected `object`, got `str`"),
 ]
 

@@ -111,7 +111,7 @@ class _Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class ExtraWordsSpec(_Spec, frozen=True, kw_only=True):
     """More words than these, options aside, add classes: `uniq in out` writes."""
 
-    above: int
+    above: Annotated[int, msgspec.Meta(ge=0)]
     add: ClassesSpec
 
 
@@ -130,7 +130,7 @@ class WrapperSpec(_Spec, frozen=True, kw_only=True):
     value_options: frozenset[str] = frozenset()
     plain_options: frozenset[str] = frozenset()
     shell_text_options: frozenset[str] = frozenset()  # their value is shell text
-    words_before: int | Literal["any"] = 0  # words that stand before the command
+    words_before: Annotated[int, msgspec.Meta(ge=0, le=8)] | Literal["any"] = 0
     assignments: bool = False  # takes NAME=value words before the command
     starts_shell: bool = False  # without a command it starts a shell
 

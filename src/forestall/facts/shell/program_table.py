@@ -1,8 +1,8 @@
 """The program table: from the name of a program to its entry in `data/programs`.
 
 A file of the table holds one family of programs. An entry that is `same_as` another takes over what
-it does not say itself, but for `why`, `examples` and `any_case`. Whatever is not in the table is
-not known; nothing is looked up elsewhere. Nothing is read before the first shell text.
+it does not say itself, but for `why`, `examples`, `any_case` and `help`. Whatever is not in the
+table is not known; nothing is looked up elsewhere. Nothing is read before the first shell text.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ FAMILIES: Final = (
     "wrappers",
 )
 _SpecT = TypeVar("_SpecT", bound=SubcommandSpec)
-_OWN: Final = frozenset(("why", "same_as", "examples", "any_case"))  # never taken over
+_OWN: Final = frozenset(("why", "same_as", "examples", "any_case", "help"))  # never taken over
 SAME_AS_MAX: Final = 4  # entries that lead to one another; two are enough
 PROGRAMS: Final = Table("programs", [f"{family}.yaml" for family in FAMILIES], ProgramSpec)
 
