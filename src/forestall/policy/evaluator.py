@@ -8,6 +8,7 @@ strictest decision stands, constraints intersect and terms of approval add up.
 from collections.abc import Sequence
 from datetime import datetime
 
+from forestall.errors import ForestallError
 from forestall.facts.derive import LabelView
 from forestall.policy.approval import demands_of
 from forestall.policy.constraints import intersect
@@ -26,6 +27,7 @@ from forestall.policy.rules import (
 from forestall.policy.snapshot import Layer, RuleError, Snapshot
 
 NONE_LIFTED: frozenset[str] = frozenset()
+_WITHOUT_PAYLOAD = (RuleError, ForestallError)  # errors that never quote one
 DEFAULT_DENY_REASON = "no rule allows this (default decision)"
 DEFAULT_ALLOW_REASON = "no rule forbids this (default decision)"
 
@@ -79,7 +81,7 @@ def rule_error(snapshot: Snapshot, error: Exception) -> Decision:
         reason="a rule could not be evaluated on this request",
         snapshot=snapshot.digest,
         # Of an unforeseen error the type alone: its text may hold part of the payload.
-        errors=(str(error) if isinstance(error, RuleError) else type(error).__name__,),
+        errors=(str(error) if isinstance(error, _WITHOUT_PAYLOAD) else type(error).__name__,),
     )
 
 
