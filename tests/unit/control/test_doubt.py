@@ -14,7 +14,7 @@ from forestall.ports.entries import IN_FORCE, PLATFORM_TENANT, EntryKind
 from forestall.ports.store import StoreUnavailableError
 from forestall.store.memory import MemoryStore
 from tests.asgi import opened
-from tests.unit.control.crew import Worker, pass_time, submit
+from tests.workers_under_test import Worker, pass_time, submit
 
 POLICY = (PLATFORM_TENANT, EntryKind.POLICY_IN_FORCE, IN_FORCE)
 STRICTER = [("p.yaml", b"rules: [{id: no, decision: deny, match: {topics: ['**']}}]")]

@@ -6,7 +6,7 @@ from typing import Any
 from forestall.control.expire import tick
 from forestall.control.publish import publish
 from tests.asgi import Door
-from tests.e2e.harness import Reply
+from tests.http_samples import Reply
 
 WORKERS = "/api/v1/workers"
 JOBS = "/api/v1/jobs"
