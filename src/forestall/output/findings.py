@@ -126,8 +126,9 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     written): the pattern runs only from `before` bytes in front of one to `after` bytes behind it,
     and a match has to stand in there. Without keywords it runs over everything: dear, for few.
     `check` refuses (None) or gives the confidence; without one it is `confidence`.
-    `shown` leading characters belong to the format, not to the secret, and may stand in the mask;
-    or `mask` makes the whole masked form. A kind without a pattern is for a reader to find.
+    `shown` first characters belong to the format, not to the secret, and may stand in the mask, as
+    may `shown_end` last ones; or `mask` makes the whole masked form. A kind without a pattern is
+    for a reader to find.
     """
 
     name: str
@@ -139,6 +140,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     confidence: float = 0.9
     check: Check | None = None
     shown: int = 0
+    shown_end: int = 0
     mask: Callable[[str], str] | None = None
 
     def __post_init__(self) -> None:
@@ -184,4 +186,5 @@ def masked(kind: Kind, value: str) -> str:
     """A form of the value that may be shown: what belongs to the format, and stars."""
     if kind.mask is not None:
         return kind.mask(value)
-    return value[: kind.shown] + "*" * 8
+    end = value[max(0, len(value) - kind.shown_end) :]
+    return value[: kind.shown] + "*" * 8 + end
