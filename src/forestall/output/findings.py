@@ -144,10 +144,15 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     mask: Callable[[str], str] | None = None
 
     def __post_init__(self) -> None:
-        if any(word != word.lower() or len(word) < 2 for word in self.keywords):
+        if not are_keywords(self.keywords):
             raise ValueError(f"keywords of `{self.name}` are lower case, two characters or more")
         if max(self.before, self.after) > REACH_BYTES_MAX:
             raise ValueError(f"`{self.name}` reaches farther than blocks overlap")
+
+
+def are_keywords(words: tuple[str, ...]) -> bool:
+    """Whether all of the words are lower case, and long enough not to be everywhere."""
+    return words == tuple(map(str.lower, words)) and min(map(len, words), default=2) >= 2
 
 
 class Sighting(NamedTuple):

@@ -39,7 +39,7 @@ class TableError(ValueError):
 
 
 class Table(Generic[T]):
-    """A table as read: its value, and the line of everything in it."""
+    """A table as read: its value, and the lines of what is in it."""
 
     def __init__(self, source: str, value: T, raw: _Container, lines: dict[int, Any]) -> None:
         self.source, self.value = source, value
@@ -107,35 +107,74 @@ def _parsed(text: str, source: str, lines: dict[int, Any]) -> _Container:
 
 
 class _Composer:
-    """Builds lists, mappings and texts from the events of the parser, without recursion."""
+    """Builds lists, mappings and texts from the events of the parser, without recursion.
+
+    `lines` gets the line of each list and mapping, and those of a mapping's keys. Texts are most of
+    a table, so what is done for each of them stands in one loop.
+    """
 
     def __init__(self, source: str, lines: dict[int, Any]) -> None:
         self._source, self._lines = source, lines
-        self._open: list[tuple[_Container, Any]] = []  # and the lines of what is in each
-        self._keys: list[str | None] = []  # of each that is open, the key that waits for a value
+        self._open: list[tuple[Any, str | None, Any]] = []  # what the list or mapping is inside of
         self._documents = 0
         self.root: _Container | None = None
 
     def compose(self, next_event: Callable[[], Any]) -> None:
         """Take every event of a document. Raises TableError."""
+        scalar = yaml.ScalarEvent
+        here: Any = None  # the list or mapping that is open
+        key: str | None = None  # of a mapping, that waits for its value
+        places: Any = None  # the lines of its keys; None in a list
         while True:
             event = next_event()
             kind = type(event)
-            if kind is yaml.ScalarEvent:
+            if kind is scalar:
+                value = event.value
                 if event.anchor or event.tag is not None:
                     raise self._no_reference(event)
-                self._add(event.value, event)
-            elif kind is yaml.MappingStartEvent:
-                self._begin({}, {}, event)
-            elif kind is yaml.SequenceStartEvent:
-                self._begin([], [], event)
+                if key is not None:
+                    if value == "" and event.implicit[0]:
+                        raise self._error(event, key, "has no value")
+                    here[key] = value
+                    key = None
+                elif places is not None:
+                    if value in places:
+                        what = f"is written twice, first on line {places[value]}"
+                        raise self._error(event, value, what)
+                    places[value] = event.start_mark.line + 1
+                    key = value
+                elif here is not None:
+                    here.append(value)
+            elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
+                self._open.append((here, key, places))
+                here, places = self._begin(event, here, key, places)
+                key = None
             elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
-                self._open.pop()
-                self._keys.pop()
+                here, _, places = self._open.pop()
             elif kind is yaml.StreamEndEvent:
                 return
             else:
                 self._structure(kind, event)
+
+    def _begin(self, event: Any, here: Any, key: str | None, places: Any) -> tuple[Any, Any]:
+        """What the event opens, put into what is open."""
+        if event.anchor or event.tag is not None:
+            raise self._no_reference(event)
+        if len(self._open) > TABLE_DEPTH_MAX:
+            raise self._error(event, "", "is nested too deep")
+        is_mapping = type(event) is yaml.MappingStartEvent
+        value: _Container = {} if is_mapping else []
+        inside: dict[str, int] | None = {} if is_mapping else None
+        self._lines[id(value)] = (event.start_mark.line + 1, inside)
+        if key is not None:
+            here[key] = value
+        elif places is not None:
+            raise self._error(event, "", "has a key that is no word")
+        elif here is not None:
+            here.append(value)
+        else:
+            self.root = value
+        return value, inside
 
     def _structure(self, kind: type, event: Any) -> None:
         if kind is yaml.AliasEvent:
@@ -143,42 +182,6 @@ class _Composer:
         self._documents += kind is yaml.DocumentStartEvent
         if self._documents > 1:
             raise self._error(event, "", "is a second document")
-
-    def _begin(self, value: _Container, inside: Any, event: Any) -> None:
-        if event.anchor or event.tag is not None:
-            raise self._no_reference(event)
-        if len(self._open) >= TABLE_DEPTH_MAX:
-            raise self._error(event, "", "is nested too deep")
-        self._add(value, event)
-        self._lines[id(value)] = (event.start_mark.line + 1, inside)
-        self._open.append((value, inside))
-        self._keys.append(None)
-        self.root = value if self.root is None else self.root
-
-    def _add(self, value: Any, event: Any) -> None:
-        if not self._open:
-            return
-        parent, places = self._open[-1]
-        if isinstance(parent, list):
-            parent.append(value)
-            places.append(event.start_mark.line + 1)
-            return
-        key = self._keys[-1]
-        if key is None:
-            self._keys[-1] = self._new_key(parent, places, value, event)
-            return
-        if value == "" and event.implicit[0]:
-            raise self._error(event, key, "has no value")
-        parent[key] = value
-        self._keys[-1] = None
-
-    def _new_key(self, parent: Any, places: dict[str, int], key: Any, event: Any) -> str:
-        if not isinstance(key, str):
-            raise self._error(event, "", "has a key that is no word")
-        if key in parent:
-            raise self._error(event, key, f"is written twice, first on line {places[key]}")
-        places[key] = event.start_mark.line + 1
-        return key
 
     def _no_reference(self, event: Any) -> TableError:
         return self._error(event, "", "has an anchor, an alias or a tag; write the value out")
@@ -191,14 +194,16 @@ def _line(raw: _Container, lines: dict[int, Any], path: tuple[Step, ...]) -> int
     here: Any = raw
     line, inside = lines[id(here)]
     for step in path:
-        try:
+        if inside is not None and step in inside:
             line = inside[step]
+        try:
             here = here[step]
         except (KeyError, IndexError, TypeError):
             break
-        if id(here) not in lines:
+        if id(here) not in lines:  # a text: in a list, the line where the list begins
             break
-        _, inside = lines[id(here)]
+        begins, inside = lines[id(here)]
+        line = begins if isinstance(step, int) else line
     return int(line)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from forestall.output.detectors import DATA, DETECTORS, FILES, PACKAGE, read_file
-from forestall.output.detectors.entries import EntryFile, Examples, StateNumberFile
+from forestall.output.detectors.entries import EntryFile, Examples, StateNumberFile, several
 from forestall.output.detectors.forms import references
 from forestall.output.detectors.tables import kinds_of, kinds_of_numbers, refuse_patterns
 from forestall.output.detectors.validators import VALIDATORS
@@ -39,8 +39,8 @@ def _entries() -> Iterator[tuple[str, Kind, Examples]]:
 
 
 ENTRIES = list(_entries())
-MATCH = [(kind, text) for _, kind, examples in ENTRIES for text in examples.match]
-NO_MATCH = [(kind, text) for _, kind, examples in ENTRIES for text in examples.no_match]
+MATCH = [(kind, text) for _, kind, examples in ENTRIES for text in several(examples.match)]
+NO_MATCH = [(kind, text) for _, kind, examples in ENTRIES for text in several(examples.no_match)]
 
 
 def _found(kind: Kind, text: str) -> tuple[Finding, ...]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from forestall.output import detectors
+from forestall.output import detectors, table_reader
 from forestall.policy.compile import compile_policy
 from forestall.policy.language.policy_file import load_policy
 
@@ -29,7 +29,7 @@ def test_it_changes_with_a_file_of_a_named_detector(
     file: str, changed: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {text: _digest(text) for text in (PLAIN, INPUT, OUTPUT, OTHER)}
-    read = detectors.table_bytes
+    read = table_reader.table_bytes
 
     def edited(package: str, name: str) -> bytes:
         return read(package, name) + (b"# one more line\n" if name.endswith(file) else b"")
@@ -43,7 +43,7 @@ def test_it_changes_with_a_file_of_a_named_detector(
 
 def test_tables_that_validators_look_up_are_covered(monkeypatch: pytest.MonkeyPatch) -> None:
     before = detectors.data_digest("personal_data")
-    read = detectors.table_bytes
+    read = table_reader.table_bytes
     monkeypatch.setattr(detectors, "table_bytes", lambda p, name: read(p, name) + b"#")
     detectors.data_digest.cache_clear()
     after = detectors.data_digest("personal_data")

@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+Texts = str | tuple[str, ...]  # where there are several, one may stand without a list
+
 Form = Literal["exact", "token", "assigned", "phrase", "number"]
 Severity = Literal["critical", "high", "medium", "low"]
 
@@ -16,8 +18,8 @@ class Examples(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Texts for the test of an entry. `«` and `»` stand round what has to be found, where there are
     any; holes such as `{base62:40}` are filled when the test runs."""
 
-    match: tuple[str, ...]
-    no_match: tuple[str, ...]
+    match: Texts
+    no_match: Texts
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,15 +31,15 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     kind: str
     what: str  # for people: what it is
-    pattern: str | tuple[str, ...]  # a list: any of these
+    pattern: Texts  # a list: any of these
     confidence: float  # of a finding, 0 to 1, where the validator knows nothing better
     severity: Severity  # for people: how much harm the value does in wrong hands
     examples: Examples
     variant: str = ""
     form: Form = "exact"
     name: str = ""  # form `assigned`: RE2 of the name that stands in front, in any case
-    keywords: tuple[str, ...] = ()  # lower case; the pattern runs only near one of them
-    words: tuple[str, ...] = ()  # names of lists of the file, whose words are keywords too
+    keywords: Texts = ()  # lower case; the pattern runs only near one of them
+    words: Texts = ()  # names of lists of the file, whose words are keywords too
     any_case: bool = False
     bytes_before: int | None = None  # of the text in front of a keyword; without: of the form
     bytes_after: int | None = None
@@ -52,8 +54,8 @@ class EntryFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """A file of entries of one class."""
 
     class_: str = msgspec.field(name="class")
-    define: dict[str, str | tuple[str, ...]] = {}  # a list: any of these
-    words: dict[str, tuple[str, ...]] = {}  # in any language; validators ask for some by name
+    define: dict[str, Texts] = {}  # a list: any of these
+    words: dict[str, Texts] = {}  # in any language; validators ask for some by name
     detectors: tuple[Entry, ...]
 
 
@@ -77,7 +79,7 @@ class StateNumber(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     kind: str
     what: str
-    words: tuple[str, ...]  # that name it
+    words: Texts  # that name it
     pattern: str  # RE2: how it is written behind one of the words
     validator: str
     confidence: float
@@ -93,5 +95,10 @@ class StateNumberFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """The numbers of all states."""
 
     class_: str = msgspec.field(name="class")
-    define: dict[str, str | tuple[str, ...]] = {}
+    define: dict[str, Texts] = {}
     numbers: tuple[StateNumber, ...]
+
+
+def several(texts: Texts) -> tuple[str, ...]:
+    """The texts as a tuple, however they were written."""
+    return (texts,) if isinstance(texts, str) else texts

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from forestall.output.detectors import national_numbers
 from forestall.output.detectors.context import Words, in_a_row, keywords, part_of_more, words
-from forestall.output.detectors.entries import StateNumber
+from forestall.output.detectors.entries import StateNumber, several
 from forestall.output.detectors.expressions import Expression
 from forestall.output.detectors.forms import REACHES, bounded
 from forestall.output.findings import Candidate, Check, Kind
@@ -64,7 +64,7 @@ def _valid(name: str) -> Valid:
 
 
 def _behind_word(each: StateNumber, pattern: str) -> Kind:
-    listed = "|".join(each.words)
+    listed = "|".join(several(each.words))
     return Kind(
         name=f"national_id_{each.kind}",
         pattern=bounded(pattern),

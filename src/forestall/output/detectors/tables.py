@@ -20,15 +20,16 @@ from forestall.output.detectors.entries import (
     Examples,
     StateNumber,
     StateNumberFile,
+    Texts,
+    several,
 )
-from forestall.output.detectors.forms import REACHES, in_form, references, resolved
+from forestall.output.detectors.forms import REACHES, REFERENCE, in_form, references, resolved
 from forestall.output.detectors.validation import Given
 from forestall.output.detectors.validators import VALIDATORS
-from forestall.output.findings import REACH_BYTES_MAX, Check, Kind
+from forestall.output.findings import REACH_BYTES_MAX, Check, Kind, are_keywords
 from forestall.output.table_reader import Step, Table
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_Definitions = Mapping[str, str | Sequence[str]]
 
 
 def kinds_of(table: Table[EntryFile]) -> tuple[Kind, ...]:
@@ -36,7 +37,7 @@ def kinds_of(table: Table[EntryFile]) -> tuple[Kind, ...]:
     file = table.value
     definitions = _definitions(table, file.define)
     _refuse_names(table, "detectors", file.detectors)
-    lists = {name: words_of("|".join(listed)) for name, listed in file.words.items()}
+    lists = {name: words_of(_any(listed)) for name, listed in file.words.items()}
     made = []
     for number, entry in enumerate(file.detectors):
         here = ("detectors", number)
@@ -97,7 +98,7 @@ def refuse_patterns(table: Table[EntryFile] | Table[StateNumberFile]) -> None:
                 _refuse_pattern(table, whole, "numbers", number, *path)
 
 
-def _definitions(table: Table[Any], listed: _Definitions) -> dict[str, str]:
+def _definitions(table: Table[Any], listed: Mapping[str, Texts]) -> dict[str, str]:
     """Each definition written out; one may use those above it."""
     known: dict[str, str] = {}
     for name, given in listed.items():
@@ -105,11 +106,13 @@ def _definitions(table: Table[Any], listed: _Definitions) -> dict[str, str]:
     return known
 
 
-def _any(pattern: str | Sequence[str]) -> str:
-    return pattern if isinstance(pattern, str) else "|".join(pattern)
+def _any(texts: Texts) -> str:
+    return texts if isinstance(texts, str) else "|".join(texts)
 
 
 def _resolved(table: Table[Any], pattern: str, known: Mapping[str, str], *path: Step) -> str:
+    if REFERENCE not in pattern:
+        return pattern
     for name in references(pattern):
         if name not in known:
             raise table.error(f"`{name}` is not defined{_perhaps(name, known)}", *path)
@@ -139,14 +142,11 @@ def _refuse_entry(table: Table[EntryFile], entry: Entry, here: tuple[Step, ...])
     if entry.validator and entry.validator not in VALIDATORS:
         hint = _perhaps(entry.validator, VALIDATORS)
         raise table.error(f"there is no `{entry.validator}`{hint}", *here, "validator")
-    for place, word in enumerate(entry.keywords):
-        if word != word.lower() or len(word) < 2:
-            raise table.error(
-                f"`{word}` is not lower case, or shorter than two characters",
-                *here,
-                "keywords",
-                place,
-            )
+    words = several(entry.keywords)
+    if not are_keywords(words):
+        place, word = next(each for each in enumerate(words) if not are_keywords(each[1:]))
+        what = f"`{word}` is not lower case, or shorter than two characters"
+        raise table.error(what, *here, "keywords", place)
     for key, reach in (("bytes_before", entry.bytes_before), ("bytes_after", entry.bytes_after)):
         if reach is not None and not 0 <= reach <= REACH_BYTES_MAX:
             raise table.error(f"is not from 0 to {REACH_BYTES_MAX}", *here, key)
@@ -175,12 +175,15 @@ def _refuse_pattern(table: Table[Any], pattern: str, *path: Step) -> None:
 
 def _keywords(table: Table[EntryFile], entry: Entry, here: tuple[Step, ...]) -> tuple[str, ...]:
     lists = table.value.words
-    for place, name in enumerate(entry.words):
+    names = several(entry.words)
+    for place, name in enumerate(names):
         if name not in lists:
             hint = _perhaps(name, lists)
             raise table.error(f"there is no list `{name}`{hint}", *here, "words", place)
-    listed = "|".join(word for name in entry.words for word in lists[name])
-    return (*entry.keywords, *(keywords_of(listed) if listed else ()))
+    keywords = several(entry.keywords)
+    if not names:
+        return keywords
+    return (*keywords, *keywords_of("|".join(_any(lists[name]) for name in names)))
 
 
 def _check(
