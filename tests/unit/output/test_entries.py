@@ -101,6 +101,31 @@ def test_the_reference_lists_validators_and_holes() -> None:
         assert f"`{name}`" in text or f"`{{{name}" in text, name
 
 
+def test_the_example_of_the_reference_is_an_entry() -> None:
+    from tests.test_docs import REFERENCE
+
+    text = (REFERENCE / "detectors.md").read_text()
+    block = text.split("```yaml\nclass:")[1].split("```")[0]
+    table = parse_table(f"class:{block}".encode(), "detectors.md", EntryFile)
+    refuse_patterns(table)
+    (kind,) = kinds_of(table)
+    examples = table.value.detectors[0].examples
+    for example in several(examples.match):
+        plain, places = unmarked(drawn(example, 1))
+        assert [(each.start, each.end) for each in _found(kind, plain)] == places
+    assert not any(_found(kind, drawn(example, 1)) for example in several(examples.no_match))
+
+
+def test_no_kind_and_variant_is_in_two_files_of_a_class() -> None:
+    for files in FILES.values():
+        values = [read_file(file).value for file in files]
+        entries = [
+            each for value in values if isinstance(value, EntryFile) for each in value.detectors
+        ]
+        names = [(entry.kind, entry.variant) for entry in entries]
+        assert len(names) == len({*names})
+
+
 # -- what is refused --
 
 GOOD = """\
