@@ -14,7 +14,7 @@ import string
 
 from forestall.output.detectors import FILES, read_file
 from forestall.output.detectors.checks import placeholder, wordlike
-from forestall.output.detectors.entries import EntryFile, several
+from forestall.output.detectors.entries import EntryFile, as_tuple
 
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 HOLES = {
@@ -115,7 +115,7 @@ def _first_examples() -> dict[str, str]:
         table = read_file(file).value
         assert isinstance(table, EntryFile)
         for entry in table.detectors:
-            first.setdefault(entry.kind, several(entry.examples.match)[0])
+            first.setdefault(entry.kind, as_tuple(entry.examples.match)[0])
     return first
 
 

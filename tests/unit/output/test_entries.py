@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from forestall.output.detectors import DATA, DETECTORS, FILES, PACKAGE, read_file
-from forestall.output.detectors.entries import EntryFile, Examples, StateNumberFile, several
+from forestall.output.detectors.entries import EntryFile, Examples, StateNumberFile, as_tuple
 from forestall.output.detectors.forms import references
 from forestall.output.detectors.tables import kinds_of, kinds_of_numbers, refuse_patterns
 from forestall.output.detectors.validators import VALIDATORS
@@ -39,8 +39,8 @@ def _entries() -> Iterator[tuple[str, Kind, Examples]]:
 
 
 ENTRIES = list(_entries())
-MATCH = [(kind, text) for _, kind, examples in ENTRIES for text in several(examples.match)]
-NO_MATCH = [(kind, text) for _, kind, examples in ENTRIES for text in several(examples.no_match)]
+MATCH = [(kind, text) for _, kind, examples in ENTRIES for text in as_tuple(examples.match)]
+NO_MATCH = [(kind, text) for _, kind, examples in ENTRIES for text in as_tuple(examples.no_match)]
 
 
 def _found(kind: Kind, text: str) -> tuple[Finding, ...]:
@@ -110,10 +110,10 @@ def test_the_example_of_the_reference_is_an_entry() -> None:
     refuse_patterns(table)
     (kind,) = kinds_of(table)
     examples = table.value.detectors[0].examples
-    for example in several(examples.match):
+    for example in as_tuple(examples.match):
         plain, places = unmarked(drawn(example, 1))
         assert [(each.start, each.end) for each in _found(kind, plain)] == places
-    assert not any(_found(kind, drawn(example, 1)) for example in several(examples.no_match))
+    assert not any(_found(kind, drawn(example, 1)) for example in as_tuple(examples.no_match))
 
 
 def test_no_kind_and_variant_is_in_two_files_of_a_class() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import re2
 
 from forestall.output.detectors.expressions import Expression
-from forestall.output.detectors.validation import Given, Validator
+from forestall.output.detectors.validation import Validator, ValidatorInput
 from forestall.output.findings import Candidate, Check
 
 # How much likelier one letter follows another in words and names of programs than by chance, as
@@ -154,12 +154,12 @@ def switches(value: str) -> int:
 # -- validators --
 
 
-def _not_placeholder(given: Given) -> Check:
+def _not_placeholder(given: ValidatorInput) -> Check:
     """Refuses what stands for a secret."""
     return lambda found: None if placeholder(found.value[given.skip :]) else given.confidence
 
 
-def _random(given: Given) -> Check:
+def _random(given: ValidatorInput) -> Check:
     """Refuses what looks written."""
 
     def check(found: Candidate) -> float | None:
@@ -178,7 +178,7 @@ def crc32_base62(body: str, checksum: str) -> bool:
     return text.rjust(6, "0") == checksum
 
 
-def _crc32_base62(given: Given) -> Check:
+def _crc32_base62(given: ValidatorInput) -> Check:
     """Surest when the checksum in the last six characters holds. One that does not is a token
     with a mistake in it, or an invented one: kept, but less sure."""
 

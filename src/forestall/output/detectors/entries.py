@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-Texts = str | tuple[str, ...]  # where there are several, one may stand without a list
+Texts = str | tuple[str, ...]  # one may stand without a list
 
 Form = Literal["exact", "token", "assigned", "phrase", "number"]
 Severity = Literal["critical", "high", "medium", "low"]
@@ -99,6 +99,6 @@ class StateNumberFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     numbers: tuple[StateNumber, ...]
 
 
-def several(texts: Texts) -> tuple[str, ...]:
+def as_tuple(texts: Texts) -> tuple[str, ...]:
     """The texts as a tuple, however they were written."""
     return (texts,) if isinstance(texts, str) else texts

@@ -58,7 +58,7 @@ def _phrase(pattern: str) -> str:
     return pattern.replace(" ?", r"\s*").replace(" ", r"\s+")
 
 
-def bounded(*patterns: str) -> str:
+def between_word_ends(*patterns: str) -> str:
     """Any of the patterns between characters of no word; a parenthesis is an end by itself."""
     ends = (each if each.rstrip(")").endswith("\\") else rf"(?:{each})\b" for each in patterns)
     return rf"\b(?:{'|'.join(ends)})"
@@ -68,5 +68,5 @@ _FORMS: Mapping[Form, Callable[[str], str]] = {
     "exact": str,
     "token": _token,
     "phrase": _phrase,
-    "number": bounded,
+    "number": between_word_ends,
 }

@@ -9,7 +9,12 @@ words in front and behind tell most of those from an order; the rest costs a fal
 import re
 
 from forestall.output.detectors.expressions import Expression
-from forestall.output.detectors.validation import Given, Validator, judged, when
+from forestall.output.detectors.validation import (
+    Validator,
+    ValidatorInput,
+    entry_confidence,
+    own_confidence,
+)
 from forestall.output.findings import Candidate, Check
 
 _SUREST = 0.95
@@ -81,7 +86,7 @@ def spoken_of(found: Candidate) -> bool:
     )
 
 
-def _order(given: Given) -> Check:
+def _order(given: ValidatorInput) -> Check:
     """Refuses what is only spoken of; surer where more of the surroundings speaks to a model."""
 
     def check(found: Candidate) -> float | None:
@@ -142,12 +147,12 @@ def _about_the_answer(found: Candidate) -> bool:
 
 VALIDATORS: dict[str, Validator] = {
     "order": _order,
-    "order_to_a_model": when(_order_to_a_model),
-    "role_without_rules": when(_no_licence),
-    "chat_markup": judged(_markup),
-    "hidden_characters": judged(_hidden_run),
-    "addressed_to_models": when(_addressed),
-    "disguised_words": when(_disguised),
-    "lookalike_letters": when(_alike),
-    "order_about_the_answer": when(_about_the_answer),
+    "order_to_a_model": entry_confidence(_order_to_a_model),
+    "role_without_rules": entry_confidence(_no_licence),
+    "chat_markup": own_confidence(_markup),
+    "hidden_characters": own_confidence(_hidden_run),
+    "addressed_to_models": entry_confidence(_addressed),
+    "disguised_words": entry_confidence(_disguised),
+    "lookalike_letters": entry_confidence(_alike),
+    "order_about_the_answer": entry_confidence(_about_the_answer),
 }

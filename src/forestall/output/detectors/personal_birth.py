@@ -1,14 +1,14 @@
 """Validator of dates of birth. Any date is one only behind a word that says so."""
 
 from forestall.output.detectors.expressions import Expression
-from forestall.output.detectors.validation import Given, Validator
+from forestall.output.detectors.validation import Validator, ValidatorInput
 from forestall.output.findings import Candidate, Check
 
 _GAP_CHARS = 28
 _PARTS = Expression(r"\d+")
 
 
-def _born(given: Given) -> Check:
+def _born(given: ValidatorInput) -> Check:
     birth = given.words["birth"]
 
     def check(found: Candidate) -> float | None:

@@ -9,7 +9,7 @@ import msgspec
 
 from forestall.output.detectors.check_digits import luhn
 from forestall.output.detectors.context import in_a_row, near, part_of_more
-from forestall.output.detectors.validation import Given, Validator, judged
+from forestall.output.detectors.validation import Validator, ValidatorInput, own_confidence
 from forestall.output.findings import Candidate, Check
 from forestall.output.table_reader import read_table
 
@@ -57,7 +57,7 @@ def _plain(digits: str) -> bool:
     return not luhn(digits) or len(set(digits)) < 2
 
 
-def _card(given: Given) -> Check:
+def _card(given: ValidatorInput) -> Check:
     """By its form: the beginning and the length of a network that gives cards to many."""
     card, other = given.words["card"], given.words["not_a_card"]
 
@@ -79,7 +79,7 @@ def _card(given: Given) -> Check:
     return check
 
 
-def _named(given: Given) -> Check:
+def _named(given: ValidatorInput) -> Check:
     """By a word for cards: any length and beginning will do, where no other word is nearer. Or by a
     word of paying: what has an issuer's beginning near one is a card, whatever its length."""
     card, other, paying = (given.words[name] for name in ("card", "not_a_card", "paying"))
@@ -105,5 +105,5 @@ def _whole(found: Candidate) -> float | None:
 VALIDATORS: dict[str, Validator] = {
     "payment_card": _card,
     "payment_card_behind_word": _named,
-    "payment_card_alone": judged(_whole),
+    "payment_card_alone": own_confidence(_whole),
 }

@@ -5,7 +5,7 @@ package at a version, a picture at twice its size, a unit of systemd.
 """
 
 from forestall.output.detectors.expressions import Expression
-from forestall.output.detectors.validation import Validator, judged
+from forestall.output.detectors.validation import Validator, own_confidence
 from forestall.output.findings import Candidate
 
 # Endings of files and of units that no country and no registry has.
@@ -45,4 +45,4 @@ def _address(found: Candidate) -> float | None:
     return 0.6 if user.lower() in _TECHNICAL else 0.95
 
 
-VALIDATORS: dict[str, Validator] = {"email_address": judged(_address)}
+VALIDATORS: dict[str, Validator] = {"email_address": own_confidence(_address)}

@@ -3,13 +3,13 @@ countries are in the pattern."""
 
 from forestall.output.detectors.check_digits import mod_97
 from forestall.output.detectors.context import near
-from forestall.output.detectors.validation import Given, Validator
+from forestall.output.detectors.validation import Validator, ValidatorInput
 from forestall.output.findings import Candidate, Check
 
 _NAMED_CONFIDENCE = 0.99
 
 
-def _account(given: Given) -> Check:
+def _account(given: ValidatorInput) -> Check:
     account = given.words["account"]
 
     def check(found: Candidate) -> float | None:

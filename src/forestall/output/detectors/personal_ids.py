@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 
 from forestall.output.detectors import national_numbers
 from forestall.output.detectors.context import Words, in_a_row, keywords, part_of_more, words
-from forestall.output.detectors.entries import StateNumber, several
+from forestall.output.detectors.entries import StateNumber, as_tuple
 from forestall.output.detectors.expressions import Expression
-from forestall.output.detectors.forms import REACHES, bounded
+from forestall.output.detectors.forms import REACHES, between_word_ends
 from forestall.output.findings import Candidate, Check, Kind
 
 _SEPARATOR = Expression(r"[^0-9A-Za-z+]")
@@ -46,7 +46,7 @@ def kinds_of(numbers: Sequence[StateNumber], resolve: Callable[[str], str]) -> t
         *(_behind_word(each, resolve(each.pattern)) for each in numbers),
         Kind(
             name="national_id",
-            pattern=bounded(*(pattern for pattern, _, _ in free)),
+            pattern=between_word_ends(*(pattern for pattern, _, _ in free)),
             check=_anywhere(free),
             shown_end=_SHOWN_END,
         ),
@@ -64,10 +64,10 @@ def _valid(name: str) -> Valid:
 
 
 def _behind_word(each: StateNumber, pattern: str) -> Kind:
-    listed = "|".join(several(each.words))
+    listed = "|".join(as_tuple(each.words))
     return Kind(
         name=f"national_id_{each.kind}",
-        pattern=bounded(pattern),
+        pattern=between_word_ends(pattern),
         keywords=keywords(listed),
         before=_REACH.before,
         after=_REACH.after,

@@ -10,7 +10,7 @@ import re
 
 from forestall.output.detectors.context import Words, near
 from forestall.output.detectors.expressions import Expression
-from forestall.output.detectors.validation import Given, Validator
+from forestall.output.detectors.validation import Validator, ValidatorInput
 from forestall.output.findings import Candidate, Check
 
 _VERSION = Expression(
@@ -75,7 +75,7 @@ def _v6(found: Candidate, network: Words) -> float | None:
     return 0.7 if address.is_link_local or value[:2].lower() in ("fc", "fd") else 0.9
 
 
-def _address(given: Given) -> Check:
+def _address(given: ValidatorInput) -> Check:
     network = given.words["network"]
 
     def check(found: Candidate) -> float | None:

@@ -17,7 +17,7 @@ from forestall.output.detectors.context import (
     part_of_more,
 )
 from forestall.output.detectors.expressions import Expression
-from forestall.output.detectors.validation import Given, Validator
+from forestall.output.detectors.validation import Validator, ValidatorInput
 from forestall.output.findings import Candidate, Check
 
 _DATE = Expression(
@@ -48,7 +48,7 @@ class _Lists(NamedTuple):
     other: Words
 
 
-def _of(given: Given) -> _Lists:
+def _of(given: ValidatorInput) -> _Lists:
     words = given.words
     return _Lists(words["phone"], words["call"], words["call_me"], words["not_a_phone"])
 
@@ -144,7 +144,7 @@ def _by_form(found: Candidate, lists: _Lists) -> float | None:
     return _american(found, lists) if _AMERICAN_FORM.match(value) else _trunk(found, lists)
 
 
-def _said(found: Candidate, lists: _Lists) -> float | None:
+def _behind_word(found: Candidate, lists: _Lists) -> float | None:
     """Behind a word for telephones: any grouping will do."""
     digits = _digits(found.value)
     if not 7 <= len(digits) <= 13 or _refused(found):
@@ -157,7 +157,7 @@ def _said(found: Candidate, lists: _Lists) -> float | None:
     return 0.7 if lists.call(in_front_of_it) and plans.national(digits) else None
 
 
-def _called(found: Candidate, lists: _Lists) -> float | None:
+def _behind_call(found: Candidate, lists: _Lists) -> float | None:
     """Behind a word for calling, which has other meanings: groups, and no word for other things."""
     digits = _digits(found.value)
     if not 7 <= len(digits) <= 12 or _refused(found):
@@ -175,7 +175,7 @@ def _called(found: Candidate, lists: _Lists) -> float | None:
 
 
 def _with_lists(judge: Callable[[Candidate, _Lists], float | None]) -> Validator:
-    def validator(given: Given) -> Check:
+    def validator(given: ValidatorInput) -> Check:
         lists = _of(given)
         return lambda found: judge(found, lists)
 
@@ -184,6 +184,6 @@ def _with_lists(judge: Callable[[Candidate, _Lists], float | None]) -> Validator
 
 VALIDATORS: dict[str, Validator] = {
     "phone_by_form": _with_lists(_by_form),
-    "phone_behind_word": _with_lists(_said),
-    "phone_behind_call": _with_lists(_called),
+    "phone_behind_word": _with_lists(_behind_word),
+    "phone_behind_call": _with_lists(_behind_call),
 }

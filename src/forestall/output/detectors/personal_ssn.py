@@ -2,7 +2,7 @@
 check digit; what was never given out is refused, and the form or a word has to tell."""
 
 from forestall.output.detectors.context import alone, near, part_of_more
-from forestall.output.detectors.validation import Given, Validator
+from forestall.output.detectors.validation import Validator, ValidatorInput
 from forestall.output.findings import Candidate, Check
 
 _ADVERTISED = frozenset(("078051120", "219099999", "457555462"))  # printed where all could read
@@ -23,7 +23,7 @@ def _given(digits: str) -> bool:
     return digits not in _ADVERTISED and len(set(digits)) > 1
 
 
-def _number(given: Given) -> Check:
+def _number(given: ValidatorInput) -> Check:
     named, other = given.words["us_ssn"], given.words["not_a_us_ssn"]
 
     def check(found: Candidate) -> float | None:

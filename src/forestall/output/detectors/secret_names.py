@@ -7,7 +7,7 @@ The farther the name and the value are apart in form, the more random the value 
 
 from forestall.output.detectors.checks import holder, placeholder, random, switches, wordlike
 from forestall.output.detectors.expressions import Expression
-from forestall.output.detectors.validation import Given, Validator, judged
+from forestall.output.detectors.validation import Validator, ValidatorInput, own_confidence
 from forestall.output.findings import Candidate, Check
 
 # A name that says what is public or what is only spoken of.
@@ -82,7 +82,7 @@ def _password_bare(found: Candidate) -> float | None:
     return 0.75
 
 
-def _named_value(given: Given) -> Check:
+def _named_value(given: ValidatorInput) -> Check:
     sure, length_min = given.confidence, given.length_min
 
     def check(found: Candidate) -> float | None:
@@ -119,9 +119,9 @@ def _spoken_password(found: Candidate) -> float | None:
 
 
 VALIDATORS: dict[str, Validator] = {
-    "quoted_password": judged(_password_quoted),
-    "bare_password": judged(_password_bare),
-    "spoken_password": judged(_spoken_password),
+    "quoted_password": own_confidence(_password_quoted),
+    "bare_password": own_confidence(_password_bare),
+    "spoken_password": own_confidence(_spoken_password),
     "named_value": _named_value,
-    "value_apart": judged(_apart),
+    "value_apart": own_confidence(_apart),
 }

@@ -6,7 +6,7 @@ import re
 
 from forestall.output.detectors.checks import placeholder, random
 from forestall.output.detectors.expressions import Expression
-from forestall.output.detectors.validation import Validator, judged, when
+from forestall.output.detectors.validation import Validator, entry_confidence, own_confidence
 from forestall.output.findings import Candidate
 
 _FROM_URL = str.maketrans("-_", "+/")
@@ -70,10 +70,10 @@ def _basic(found: Candidate) -> bool:
 
 
 VALIDATORS: dict[str, Validator] = {
-    "private_key_block": when(_pem),
-    "json_web_token": when(_jwt),
-    "url_password": when(_in_url),
-    "typed_password": when(_password),
-    "command_line_secret": judged(_flag),
-    "basic_credentials": when(_basic),
+    "private_key_block": entry_confidence(_pem),
+    "json_web_token": entry_confidence(_jwt),
+    "url_password": entry_confidence(_in_url),
+    "typed_password": entry_confidence(_password),
+    "command_line_secret": own_confidence(_flag),
+    "basic_credentials": entry_confidence(_basic),
 }

@@ -3,7 +3,7 @@
 import binascii
 
 from forestall.output.detectors.checks import random
-from forestall.output.detectors.validation import Validator, judged, when
+from forestall.output.detectors.validation import Validator, entry_confidence, own_confidence
 from forestall.output.findings import Candidate
 
 
@@ -38,8 +38,8 @@ def _telegram(found: Candidate) -> float | None:
 
 
 VALIDATORS: dict[str, Validator] = {
-    "aws_access_key_id": judged(_aws_id),
-    "aws_secret_access_key": when(_aws_secret),
-    "discord_bot_token": judged(_discord),
-    "telegram_bot_token": judged(_telegram),
+    "aws_access_key_id": own_confidence(_aws_id),
+    "aws_secret_access_key": entry_confidence(_aws_secret),
+    "discord_bot_token": own_confidence(_discord),
+    "telegram_bot_token": own_confidence(_telegram),
 }

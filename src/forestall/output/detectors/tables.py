@@ -21,10 +21,10 @@ from forestall.output.detectors.entries import (
     StateNumber,
     StateNumberFile,
     Texts,
-    several,
+    as_tuple,
 )
 from forestall.output.detectors.forms import REACHES, REFERENCE, in_form, references, resolved
-from forestall.output.detectors.validation import Given
+from forestall.output.detectors.validation import ValidatorInput
 from forestall.output.detectors.validators import VALIDATORS
 from forestall.output.findings import REACH_BYTES_MAX, Check, Kind, are_keywords
 from forestall.output.table_reader import Step, Table
@@ -45,7 +45,7 @@ def kinds_of(table: Table[EntryFile]) -> tuple[Kind, ...]:
         pattern = _resolved(table, _any(entry.pattern), definitions, *here, "pattern")
         name = _resolved(table, entry.name, definitions, *here, "name")
         skip = entry.shown if entry.skip is None else entry.skip
-        given = Given(entry.confidence, skip, entry.length_min, lists)
+        given = ValidatorInput(entry.confidence, skip, entry.length_min, lists)
         reach = REACHES[entry.form]
         made.append(
             Kind(
@@ -142,7 +142,7 @@ def _refuse_entry(table: Table[EntryFile], entry: Entry, here: tuple[Step, ...])
     if entry.validator and entry.validator not in VALIDATORS:
         hint = _perhaps(entry.validator, VALIDATORS)
         raise table.error(f"there is no `{entry.validator}`{hint}", *here, "validator")
-    words = several(entry.keywords)
+    words = as_tuple(entry.keywords)
     if not are_keywords(words):
         place, word = next(each for each in enumerate(words) if not are_keywords(each[1:]))
         what = f"`{word}` is not lower case, or shorter than two characters"
@@ -175,19 +175,19 @@ def _refuse_pattern(table: Table[Any], pattern: str, *path: Step) -> None:
 
 def _keywords(table: Table[EntryFile], entry: Entry, here: tuple[Step, ...]) -> tuple[str, ...]:
     lists = table.value.words
-    names = several(entry.words)
+    names = as_tuple(entry.words)
     for place, name in enumerate(names):
         if name not in lists:
             hint = _perhaps(name, lists)
             raise table.error(f"there is no list `{name}`{hint}", *here, "words", place)
-    keywords = several(entry.keywords)
+    keywords = as_tuple(entry.keywords)
     if not names:
         return keywords
     return (*keywords, *keywords_of("|".join(_any(lists[name]) for name in names)))
 
 
 def _check(
-    table: Table[EntryFile], entry: Entry, given: Given, here: tuple[Step, ...]
+    table: Table[EntryFile], entry: Entry, given: ValidatorInput, here: tuple[Step, ...]
 ) -> Check | None:
     if not entry.validator:
         return None

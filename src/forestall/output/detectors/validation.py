@@ -11,7 +11,7 @@ from forestall.output.detectors.context import Words
 from forestall.output.findings import Candidate, Check
 
 
-class Given(NamedTuple):
+class ValidatorInput(NamedTuple):
     """What an entry says to its validator."""
 
     confidence: float
@@ -20,14 +20,14 @@ class Given(NamedTuple):
     words: Mapping[str, Words]  # the lists of its file
 
 
-Validator = Callable[[Given], Check]
+Validator = Callable[[ValidatorInput], Check]
 
 
-def when(holds: Callable[[Candidate], bool]) -> Validator:
+def entry_confidence(holds: Callable[[Candidate], bool]) -> Validator:
     """The validator that refuses what does not hold, with the confidence of the entry."""
     return lambda given: lambda found: given.confidence if holds(found) else None
 
 
-def judged(check: Check) -> Validator:
+def own_confidence(check: Check) -> Validator:
     """The validator that knows by itself how sure it is."""
     return lambda given: check
