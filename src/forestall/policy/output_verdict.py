@@ -81,9 +81,11 @@ def _detectors(
     detect: Detect,
     switched_on: tuple[Detector, ...],
 ) -> tuple[Detector, ...]:
-    known = {**DETECTORS, **_configured(detect), **{each.name: each for each in switched_on}}
-    built_in = tuple(known[name] for name in classes if name in known)
-    return (*built_in, *(_own_detector(words) for words in own_words))
+    # The tables of a built-in detector are read when somebody asks for it, so only the wanted are.
+    brought = {**_configured(detect), **{each.name: each for each in switched_on}}
+    wanted = (brought.get(name) or DETECTORS.get(name) for name in classes)
+    known = tuple(each for each in wanted if each is not None)
+    return (*known, *(_own_detector(words) for words in own_words))
 
 
 @lru_cache(maxsize=_DETECTOR_SETS_KEPT)

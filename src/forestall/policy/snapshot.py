@@ -85,7 +85,8 @@ class Snapshot:
     """A compiled, content-addressed set of policies. Immutable once made.
 
     `digest` is SHA-256 (hex) over all that can change a decision: layers in order, rules, label
-    trust, derivations, output rules, default, engine version and fail mode.
+    trust, derivations, output rules, data of the detectors that rules name, default, engine version
+    and fail mode.
     """
 
     __slots__ = (
@@ -186,6 +187,22 @@ class _DigestedContent(msgspec.Struct, frozen=True, kw_only=True):
     caller_topics: tuple[str, ...]
     output_rules: tuple[tuple[OutputRule, ...], ...]  # in the order of the layers
     detect: Detect
+    # Data of the built-in detectors that rules name; left out where none does.
+    detectors: tuple[tuple[str, str], ...] | msgspec.UnsetType = msgspec.UNSET
+
+
+def _named_detectors(snapshot: Snapshot) -> tuple[tuple[str, str], ...]:
+    """Each built-in detector that an input or output rule names, and the digest of its data."""
+    # Imported here: many policies name none, and what stands beside an agent has no detectors.
+    from forestall.output.detectors import DETECTORS, data_digest
+
+    rules = [rule for policy in snapshot.policies for rule in policy.input_rules]
+    named = {name for rule in rules if rule.match.content for name in rule.match.content.detectors}
+    return tuple(
+        (name, data_digest(name))
+        for name in sorted(named | snapshot.output.classes)
+        if name in DETECTORS
+    )
 
 
 def _snapshot_digest(snapshot: Snapshot) -> str:
@@ -218,5 +235,6 @@ def _snapshot_digest(snapshot: Snapshot) -> str:
             for policy in snapshot.policies
         ),
         detect=snapshot.detect,
+        detectors=_named_detectors(snapshot) or msgspec.UNSET,
     )
     return digest("policy-snapshot", canonical_struct(content))

@@ -1,24 +1,14 @@
-"""Secrets known by the name they are given: a key, a separator, a value that looks drawn.
+"""Validators of secrets known by the name they are given: a key, a separator, a value that looks
+drawn.
 
 Three ways to stand: in quotes behind the name, bare behind it, and apart from it by spaces only.
 The farther the name and the value are apart in form, the more random the value has to be.
 """
 
-import re
-
 from forestall.output.detectors.checks import holder, placeholder, random, switches, wordlike
-from forestall.output.findings import Candidate, Check, Kind
-
-_PASSES = r"passw(?:or)?d|passphrase|passwd|pwd|passcode|\bpass|[_-]pass|\bpw|[_-]pw"
-_KEY = (
-    r"secret|token|credential|api[\w .-]{0,12}key|[a-z0-9_.-]key|\bkey|auth|\bsalt|\bsid\b|private"
-    r"|license|signature|session|jwt|nonce|crumb|cookie"
-)
-_TAIL = r"[\w.-]*"  # without a bound: counting makes the automaton large
-_SEPARATOR = (
-    r"[\"'`\]]{0,2}\\?[\"']?\s{0,6}(?:=>|:=|==|->|\|\||[:=,(>])\s{0,6}(?:\w{1,3}[\"'(]\(?)?"
-)
-_BARE = r"[^\s\"'`<>,;(){}\[\]]"
+from forestall.output.detectors.expressions import Expression
+from forestall.output.detectors.validation import Validator, ValidatorInput, own_confidence
+from forestall.output.findings import Candidate, Check
 
 # A name that says what is public or what is only spoken of.
 
@@ -32,15 +22,15 @@ _is_no_name_of_a_secret = holder(
     r"|token_?type|max_?token|hotkey|key_?code|sort_?key|cache_?key|partition|author\b|authors"
     r"|authority|authentic|sessionid$"
 )
-_CODE = re.compile(
+_CODE = Expression(
     r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\(?|[A-Za-z_]\w*\(.*|[A-Za-z_]\w*\[.*|&&|\|\||=>|[-=]>|::"
 )
-_BACKWARDS = re.compile(r"[\w.-]{0,40}")
-_NAME = re.compile(r"(\w[\w .-]*)\W*$")
-_PATHLIKE = re.compile(r"^(?:\.{0,2}/|[A-Za-z]:\\|https?:|file:|~/)|/[\w.-]+/[\w.-]+\.\w{1,5}$")
+_BACKWARDS = Expression(r"[\w.-]{0,40}")
+_NAME = Expression(r"(\w[\w .-]*)\W*$")
+_PATHLIKE = Expression(r"^(?:\.{0,2}/|[A-Za-z]:\\|https?:|file:|~/)|/[\w.-]+/[\w.-]+\.\w{1,5}$")
 _LOOKED_AT_CHARS = 192
-_UUID = re.compile(r"^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
-_VERSION = re.compile(r"^v?[0-9]+(?:\.[0-9]+){1,3}\b|^[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_UUID = Expression(r"^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
+_VERSION = Expression(r"^v?[0-9]+(?:\.[0-9]+){1,3}\b|^[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def _code(value: str) -> bool:
@@ -92,7 +82,9 @@ def _password_bare(found: Candidate) -> float | None:
     return 0.75
 
 
-def _value(sure: float, length_min: int) -> Check:
+def _named_value(given: ValidatorInput) -> Check:
+    sure, length_min = given.confidence, given.length_min
+
     def check(found: Candidate) -> float | None:
         value = found.value.strip(".")
         # Most values behind a name are short: ask that before anything dearer.
@@ -120,82 +112,16 @@ def _apart(found: Candidate) -> float | None:
     return 0.6
 
 
-def _quoted(name: str, names: str, keywords: tuple[str, ...], check: Check) -> tuple[Kind, ...]:
-    return tuple(
-        Kind(
-            name=name,
-            pattern=rf"(?i:{names}){_TAIL}{_SEPARATOR}(?:bearer |basic )?{quote}"
-            rf"((?:[^{quote}\\\n]|\\.){{5,}})",
-            keywords=keywords,
-            any_case=True,
-            before=24,
-            after=480,
-            check=check,
-        )
-        for quote in ('"', "'", "`")
-    )
+def _spoken_password(found: Candidate) -> float | None:
+    """In a sentence: with a digit, and no word."""
+    digits = any(map(str.isdigit, found.value))
+    return 0.6 if digits and _password_bare(found) is not None else None
 
 
-_PASS_WORDS = ("pass", "pwd", "pw")
-_KEY_WORDS = (
-    *("secret", "token", "credential", "key", "auth", "salt", "private", "license", "signature"),
-    *("session", "jwt", "nonce", "crumb", "cookie", "sid"),
-)
-
-KINDS: tuple[Kind, ...] = (
-    *_quoted("password", _PASSES, _PASS_WORDS, _password_quoted),
-    Kind(
-        name="password",
-        pattern=rf"(?:{_PASSES}){_TAIL}{_SEPARATOR}({_BARE}{{5,}})",
-        keywords=_PASS_WORDS,
-        any_case=True,
-        before=24,
-        after=280,
-        check=_password_bare,
-    ),
-    *_quoted("named_secret", _KEY, _KEY_WORDS, _value(0.75, 8)),
-    Kind(
-        name="named_secret",
-        pattern=rf"(?:{_KEY}){_TAIL}{_SEPARATOR}(?:bearer |basic )?[\"'`]?"
-        rf"({_BARE}{{10,}})",
-        keywords=_KEY_WORDS,
-        any_case=True,
-        before=24,
-        after=480,
-        check=_value(0.7, 10),
-    ),
-    Kind(
-        name="secret_apart",
-        pattern=rf"(?:secret|token|api[_ -]?key|[_-]key|\bkey"
-        r"|passw(?:or)?d|credential)s?(?: is| was)?"
-        rf"[:=]?[ \t]{{1,3}}[\"'`(]?({_BARE}{{12,}})",
-        keywords=("secret", "token", "key", "passw", "credential"),
-        any_case=True,
-        before=24,
-        after=480,
-        check=_apart,
-    ),
-    Kind(
-        name="named_value",
-        pattern=r"[\"']?\b(?:name|key)[\"']?\s{0,2}[:=]\s{0,2}[\"']?[\w.-]{0,60}?"
-        r"(?:passw(?:or)?d|secret|token|api_?key|_key|credential)[\w.-]{0,30}[\"']?[\s,;/]{1,40}"
-        r"[\"']?value[\"']?\s{0,2}[:=]\s{0,2}[\"']([^\"'\n]{6,300})[\"']",
-        keywords=("value",),
-        any_case=True,
-        before=200,
-        after=340,
-        check=_value(0.75, 6),
-    ),
-    Kind(
-        name="spoken_password",
-        pattern=r"\bpassword\s{1,2}(?:is|was|to|=|:)\s{0,2}[\"'`]?([^\s\"'`,;]{6,100})",
-        keywords=("password",),
-        any_case=True,
-        before=4,
-        check=lambda found: (
-            0.6
-            if any(map(str.isdigit, found.value)) and _password_bare(found) is not None
-            else None
-        ),
-    ),
-)
+VALIDATORS: dict[str, Validator] = {
+    "quoted_password": own_confidence(_password_quoted),
+    "bare_password": own_confidence(_password_bare),
+    "spoken_password": own_confidence(_spoken_password),
+    "named_value": _named_value,
+    "value_apart": own_confidence(_apart),
+}
