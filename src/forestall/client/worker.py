@@ -1,10 +1,15 @@
-"""Run a Python function as a worker: take jobs, check each one's ticket, run it, answer for it.
+"""Run a Python function as a worker: lease jobs, verify each ticket, run the handler, answer.
 
-    def handler(job: Job) -> Any: ...
-    Worker("http://127.0.0.1:8081", token, "mailer", parallel=4).run(handler)
+`url` and `token` are the address of the control plane and the credential that an administrator made
+for the worker `w1`. `run` blocks until SIGTERM, or until `max_jobs` jobs were run:
 
-Nothing runs whose ticket does not prove that the control plane decided exactly this job, for this
-worker, now. No attempt is run twice by one worker. docs/guides/worker.md has the protocol.
+>>> def handler(job):
+...     return {"echo": job.prompt}
+>>> Worker(url, token, "w1", parallel=4, max_jobs=1).run(handler)
+RunTally(succeeded=1, failed=0, lost=0, refused=0, returned=0)
+
+A job runs only if its ticket proves that the control plane decided exactly this job, for this
+worker, now. One worker never runs one attempt twice. docs/guides/worker.md describes the protocol.
 """
 
 import asyncio

@@ -1,17 +1,71 @@
-"""Find the rules whose clauses hold without looking at every rule. Agrees with the clauses.
+"""The index: find the first rule of a list that matches a request, without looking at every rule.
 
-Rules that constrain the same fields form a part of their own; what is left over shares one. In a
-part each column leads from a value to a bit set: bit n stands for rule n of the part. The set of a
-column is *every rule that leaves the field open* plus *the rules whose pattern matches the value*.
-The AND over all columns holds the candidates, lowest bit first; what a column cannot express stays
-a residual test on each candidate.
+It decides nothing. A clause means what `rule_conditions` says, explain calls those functions
+directly, and the index may only find sooner what they would find.
 
-Bit sets are kept twice: coarsely, one bit for a block of rules, and exactly, in chunks. The coarse
-sets are ANDed first and leave few chunks or none, so that rules far away cost nothing. Where rules
-share their fields no column is open, so that the rarest value bounds the work.
+1. *Posting.* A rule that constrains a field is posted under each of its patterns there. A rule that
+   does not constrain the field is *open* in it. One condition of all rules together is a `Column`:
+   each field of `fields.FIELDS` that any rule constrains, and up to three columns for labels. A
+   column leads from the value of a request to the set of the rules that pass it: the open rules, or
+   the rules posted under a pattern that matches the value. The intersection over all columns is the
+   set of *candidates*. What no column expresses is a *residual test* on each candidate.
 
-Cost grows with the parts, the columns that a policy uses and the chunks that remain, not with the
-rules.
+2. *Bit sets.* A set of rules is an integer with bit n for rule n: intersection is one `&`, union
+   one `|`, and a rule with two patterns that both match is still one bit. One integer over 100,000
+   rules for each pattern would take 12 KB. So each set is kept twice (`Hits`): `blocks` has one bit
+   for 64 rules, set when any of them is in the set; `masks` holds the exact bits, in chunks of 64
+   blocks, and only chunks that are not empty. `candidates` intersects the coarse sets of all
+   columns; `_walk` then intersects exact masks, in the chunks that remain. A coarse bit is a
+   superset: two columns may pass one block through different rules. The exact masks then yield
+   nothing, at the cost of one step.
+
+3. *Order.* Bits are read lowest first and rules are numbered as written, so candidates come in the
+   order of the file. `_walk` is a generator: the caller stops at the first candidate that speaks,
+   and later chunks are never computed. The order of columns cannot change the result. The column
+   that passes the fewest rules on average (`expected`) comes first, because an empty coarse set
+   ends the search: the later columns are then not asked, and no glob of theirs is tried.
+
+4. *Parts.* An open rule passes for every value, so a column with many open rules excludes little.
+   Rules that constrain the same fields and labels therefore form a part of their own, with columns
+   in which no rule is open: there the rarest value alone bounds the work. Each part costs at least
+   one lookup, so a part needs 512 rules and an eighth of the list; what is left shares one part
+   with open rules. Candidates of several parts are merged by number.
+
+5. *A value seen for the first time* is resolved once: an exact word by one lookup, a glob by
+   `globs.GlobSet`, which compares literal beginnings and endings and tries only the globs that fit.
+   The resulting `Hits` is remembered under the value. Values are the client's, so the memory is
+   bounded and forgotten as a whole when full; a client that never repeats a value pays the first
+   price each time and makes nothing grow. `known(value) or learn(value)` relies on `Hits` being a
+   tuple of two, which is true even where no bit is set.
+
+6. *What stays residual.* `unless` is the negation of a conjunction, which no union of postings
+   gives. `args`, `content`, `secrets_present` and `delegation` ask more than whether a pattern
+   matches a value, and `time` is no value of the request. A rule that requires several words is
+   posted under the first of them; a rule with more than three labels under its three rarest pairs
+   of name and globs. In both cases these clauses are tested again on the candidate (`is_settled`).
+   Only residual tests can fail to evaluate, and fields and labels come before them in a rule; so a
+   rule error arises on the same requests as when the clauses are called one after the other. A rule
+   without residual tests is decided here.
+
+7. *Cost.* For each part: one remembered lookup for each column in use, one `&` over a bit for 64
+   rules (about 30 ns at 100,000 rules), and a step for each chunk that remains. Where the columns
+   exclude most chunks, the number of rules enters through that `&` alone. Cost does grow where
+   every value fits rules everywhere (no chunk is excluded), where rules share no fields (most
+   columns are open), and where many candidates differ only in residual tests, which are tried one
+   by one. `docs/reference/benchmarks.md` measures such policies.
+
+8. *Cases that surprise.* An empty text is an absent fact and matches no pattern, not even `*`; a
+   label with an empty value is present, and `*` matches it. A list of several values passes the
+   union of their sets. A column of labels may hold several names: each rule is posted there under
+   one name only, so the union over the labels of the request is exact. A throttle rule that is
+   lifted stays a candidate: its residual tests run, and may deny by a rule error, before
+   `snapshot.RuleList` skips it. A rule without conditions is open everywhere; a part of such rules
+   has no column, and all of them are candidates, tried in order.
+
+9. *What keeps it honest.* `tests/oracle.py` decides by looking at every rule, and shares values but
+   no code with this room. `tests/property/` compares both on random policies over a small hostile
+   alphabet, once more with blocks, chunks and parts so small that every policy has several of each,
+   and holds the candidates against the clauses: in order, none missing. Why: ADR 0009.
 """
 
 from array import array
