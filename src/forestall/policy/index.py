@@ -81,12 +81,12 @@ from forestall.policy.globs import GlobSet
 from forestall.policy.request import Request
 from forestall.policy.rules import Match
 
-BLOCK_RULES = 64  # 100,000 rules make a coarse set of 200 bytes, which takes ~30 ns to AND
+BLOCK_RULES = 64  # 100,000 rules: a coarse set of 200 bytes, ~30 ns to AND
 CHUNK_BLOCKS = 64
-CHUNK_RULES = BLOCK_RULES * CHUNK_BLOCKS  # few steps even where the coarse sets exclude nothing
-PARTS_MAX = 8  # every part costs a look at its first columns, so a part must be worth it
+CHUNK_RULES = BLOCK_RULES * CHUNK_BLOCKS  # a chunk is one step of `_walk`
+PARTS_MAX = 8  # each part costs at least one column lookup, so a part must be worth it
 PART_RULES_MIN = 512
-LABEL_COLUMNS = 3  # labels of one rule beyond the three rarest are tested on the candidates
+LABEL_COLUMNS = 3  # further labels of a rule are tested on the candidates
 
 _CHUNK = (1 << CHUNK_BLOCKS) - 1
 _COLUMN_FIELDS = frozenset(field.name for field in FIELDS)
@@ -94,7 +94,7 @@ ChunkMasks = dict[int, int]  # chunk number → bit set of the rules in it
 
 
 class Hits(NamedTuple):
-    """The rules that a value satisfies in one column: which blocks have any, and which rules."""
+    """The rules that a value passes in one column, twice: coarsely (blocks) and exactly (masks)."""
 
     blocks: int
     masks: ChunkMasks
@@ -105,15 +105,16 @@ Finder = Callable[[Request, Labels], Hits | list[Hits]]
 
 
 class Column(NamedTuple):
-    """One condition of all rules of a part at once."""
+    """One condition of all rules of a part. `find` leads from a request to the rules posted
+    there."""
 
-    expected: float  # rules that pass it, on the average over its patterns
+    expected: float  # rules that pass for one of its patterns, on average
     open_rules: Hits
     find: Finder
 
 
 class Postings:
-    """Pattern → rules, and the answers given so far, within bounds."""
+    """Pattern → rules, and the sets found so far for values, within bounds."""
 
     __slots__ = ("_by_pattern", "_globs", "_memo")
 
@@ -123,12 +124,13 @@ class Postings:
         self._memo: dict[str, Hits] = {}
 
     def of_value(self) -> tuple[Callable[[str], Hits | None], Callable[[str], Hits]]:
-        """From a value to the rules whose pattern matches it: what is known, else to learn."""
+        """Two functions from a value to its rules: one that looks it up, one that resolves a new
+        value."""
         return self._memo.get, self._remember
 
     def _remember(self, value: str) -> Hits:
         if len(self._memo) >= GLOB_MEMO_ENTRIES_MAX:
-            self._memo.clear()  # values are the client's: forget all rather than grow
+            self._memo.clear()  # clients choose the values: forget all rather than grow
         hits = self._memo[value] = self._resolve(value)
         return hits
 
@@ -139,7 +141,7 @@ class Postings:
 
 
 class LayerIndex:
-    """The candidates of one layer for a request, lowest rule number first."""
+    """The index of one rule list: the candidates for a request, in the order of the rules."""
 
     __slots__ = ("_parts",)
 
@@ -147,7 +149,8 @@ class LayerIndex:
         self._parts = tuple(IndexPart(numbers, matches) for numbers in _parts_of(matches))
 
     def candidates(self, request: Request, labels: Labels) -> Iterable[int]:
-        """Numbers of the rules that every column lets through, in order."""
+        """Numbers of the rules that every column passes, lowest first. Lazy: stop when a rule
+        speaks."""
         found = []
         for part in self._parts:
             numbers = part.candidates(request, labels)
@@ -159,7 +162,7 @@ class LayerIndex:
 
 
 class IndexPart:
-    """Some rules of a layer, with columns of their own."""
+    """A part: some rules of a list, with columns of their own."""
 
     __slots__ = ("_columns", "_every_block", "_numbers")
 
@@ -173,7 +176,11 @@ class IndexPart:
         self._every_block = (1 << (len(numbers) + BLOCK_RULES - 1) // BLOCK_RULES) - 1
 
     def candidates(self, request: Request, labels: Labels) -> Iterator[int] | None:
-        """Numbers of the rules that every column lets through, in order; None: surely no rule."""
+        """Numbers of the rules of this part that every column passes, lowest first; None when there
+        is none.
+
+        A result that is not None may still turn out to be empty: coarse sets are supersets.
+        """
         blocks = self._every_block
         all_of: list[ChunkMasks] = []
         any_of: list[list[ChunkMasks]] = []
@@ -224,7 +231,8 @@ class IndexPart:
 
 
 def is_settled(field: str, match: Match) -> bool:
-    """Whether the columns alone decide this clause of a match, so that no test is left."""
+    """Whether the columns decide a clause of the match exactly, so that no residual test is
+    needed."""
     if field == "requires":
         return len(match.requires) == 1
     if field.startswith("labels."):
@@ -233,7 +241,8 @@ def is_settled(field: str, match: Match) -> bool:
 
 
 def _parts_of(matches: Sequence[Match]) -> list[list[int]]:
-    """Rule numbers by the fields and labels that the rules constrain; small groups together."""
+    """Rule numbers grouped by the fields and labels that the rules constrain. Small groups share a
+    part."""
     shapes: dict[tuple[object, ...], list[int]] = {}
     for number, match in enumerate(matches):
         fields = tuple([field.name for field in FIELDS if field.wanted(match)])
@@ -251,7 +260,7 @@ def _field_column(field: MatchField, matches: Sequence[Match]) -> Column | None:
         wanted = field.wanted(match)
         if not wanted:
             open_rules.append(number)
-        # A rule that needs all of several words is posted under one; the rest is residual.
+        # A rule that requires several words is posted under the first; the others are residual.
         for pattern in wanted[:1] if field.kind is FieldKind.ALL_WORDS else wanted:
             by_pattern.setdefault(pattern, []).append(number)
     if not by_pattern:
@@ -268,7 +277,7 @@ def _field_finder(field: MatchField, postings: Postings) -> Finder:
 
     def find(request: Request, labels: Labels) -> Hits:
         value = value_of(request)
-        # An empty text is an absent fact, which matches nothing, not even `*`.
+        # An empty text is an absent fact, which matches no pattern, not even `*`.
         return (known(value) or learn(value)) if value else NO_HITS
 
     return find
@@ -288,7 +297,11 @@ def _list_finder(field: MatchField, postings: Postings) -> Finder:
 
 
 def _label_columns(matches: Sequence[Match]) -> list[Column | None]:
-    """The rarest label of each rule in the first column, the next in the second, and so on."""
+    """Columns of labels: the rarest label of each rule in the first, the next rarest in the second.
+
+    Rarity counts pairs of a name and its globs. Rules with few labels are open in the later
+    columns.
+    """
     commonness = Counter(label for match in matches for label in match.labels)
     slots: list[dict[str, dict[str, list[int]]]] = [{} for _ in range(LABEL_COLUMNS)]
     open_rules: list[list[int]] = [[] for _ in range(LABEL_COLUMNS)]
@@ -339,7 +352,7 @@ def _column(open_rules: Sequence[int], rules: int, patterns: int, find: Finder) 
 
 
 def hits_of(rules: Iterable[int]) -> Hits:
-    """Both bit sets of some rules of a part."""
+    """The set of some rules of a part, in both forms."""
     blocks = 0
     masks: ChunkMasks = {}
     for number in rules:
