@@ -194,7 +194,7 @@ class Reader:
         return {name: value for name, value in values.items() if value is not None}
 
     def globs(self, mapping: Mapping, key: str, *, one_allowed: bool = False) -> tuple[str, ...]:
-        """A list of well-formed globs; where `single` is allowed also one glob without the list."""
+        """A list of well-formed globs; with `one_allowed` also one glob without the list."""
         items = self._scalars(mapping, key, one_allowed=one_allowed)
         for item in items:
             self.require_glob(item, item.text)
