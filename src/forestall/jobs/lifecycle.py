@@ -1,6 +1,6 @@
 """The life of a job as one table: which event leads from which state to which.
 
-Nothing else moves a job. Verbs name events, never states. The store refuses a move that is in no row.
+Nothing else moves a job. Verbs name events, never states; the store refuses a move in no row.
 """
 
 from collections.abc import Mapping

@@ -165,7 +165,7 @@ def problem_of_address(text: str, *, scheme: str, reach: Reach) -> str:
 
 
 def _inner(address: _Address) -> _Address:
-    """The IPv4 address that an address embeds, which is the one really reached; else the address."""
+    """The IPv4 address inside an address, which is the one really reached; else the address."""
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return address.ipv4_mapped
