@@ -13,7 +13,7 @@ from forestall.limits import RETRIES_DEFAULT
 
 _NAME_COLUMNS = 15
 _BAR, _ON = "  | ", "  : "  # mark of a line of a text, and mark of its continuation
-# Categories of characters that a terminal shows as nothing.
+# Letters, by their category, that a terminal shows as nothing.
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
 

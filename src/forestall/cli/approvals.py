@@ -262,7 +262,7 @@ _HELD = "APPROVAL_REQUIRED"
 
 
 def _watched(event: dict[str, Any]) -> str:
-    """One line of text for an event; None for an event that is not about an approval."""
+    """One line of text for an event; empty for an event that is not about an approval."""
     data = event["data"]
     word = _OUTCOMES.get(event["kind"], "")
     before, state = data.get("state_before", ""), str(data.get("state", ""))

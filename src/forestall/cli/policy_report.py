@@ -82,7 +82,7 @@ def coverage_object(coverage: Coverage) -> dict[str, Any]:
 
 
 def print_coverage(coverage: Coverage, *, in_full: bool) -> None:
-    """Print the rules that no case exercises; `full` adds clauses and decisions."""
+    """Print the rules that no case exercises; `in_full` adds clauses and decisions."""
     silent = [rule for rule in coverage.rules if not rule.spoke]
     for rule in silent:
         click.echo(shown(f"never exercised: {rule.rule_id} ({rule.source}:{rule.line})"))

@@ -135,7 +135,7 @@ def _rules(reader: Reader, top: Mapping) -> list[ConvertedRule]:
 
 
 def _distinct(reader: Reader, rules: list[ConvertedRule]) -> None:
-    """Note a comment about every id that is used twice."""
+    """Note a problem for every id that is used twice."""
     taken: dict[str, int] = {}
     for rule in rules:
         name = str(rule.body["id"])

@@ -82,7 +82,7 @@ def literal_glob(text: str) -> str:
 
 
 def rule_id_of(reader: Reader, entry: Mapping, notes: Notes) -> str:
-    """The id of a rule, or one made from its line; rules without an id cannot load here."""
+    """The id of a rule, made into a name; without an id, a name made from its line."""
     written = reader.text(entry, "id", most=None) if "id" in entry.entries else None
     if not written:
         notes.add(entry, "the rule had no `id`")

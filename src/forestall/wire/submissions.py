@@ -83,9 +83,10 @@ class ActionBody(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class SubmissionBody(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Every field of POST /jobs and of the policy checks that we read. `deadline_ms` is in
-    milliseconds from the submission; `budget`, `action` and `job_id` are read in policy checks
-    only."""
+    """Every field of POST /jobs and of the policy checks that we read.
+
+    `deadline_ms` counts from the submission; `job_id` is read in policy checks only.
+    """
 
     topic: str | None = None
     prompt: str | None = None

@@ -188,7 +188,7 @@ def _problem(policy: Policy, rule: Rule, denial: Denial) -> Problem:
 
 
 def who_said(decision: Decision) -> str:
-    """The end of a sentence that names the rule and its reason."""
+    """The end of a sentence that names the deciding rule and its decision."""
     by = f"rule `{decision.rule_id}`" if decision.rule_id else "the default"
     return f"{by} then says {decision.decision.value}"
 
