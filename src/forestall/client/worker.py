@@ -237,6 +237,7 @@ class Worker:
     # -- one job --
 
     def _begin(self, raw: msgspec.Raw) -> None:
+        """Start a leased job, or answer at once why it is not run."""
         try:
             given = self._ticket.decode_delivered(raw)
         except Failure as failure:
@@ -377,6 +378,11 @@ class Worker:
         self._end()
 
     async def _wind_up(self, taking: "asyncio.Task[None]") -> None:
+        """End in order: lease no more, wait for running jobs within the grace, stop their handlers,
+        give up.
+
+        A job that still runs gets no answer; its lease ends in the plane.
+        """
         if not taking.done():
             await self._link.end_waiting()
             await asyncio.wait({taking}, timeout=_LAST_WORD_SECONDS)

@@ -61,6 +61,8 @@ class _Line:
         self._lined = dict.fromkeys(Priority, 0)
 
     def add(self, entry: QueueEntry, *, first: bool) -> None:
+        """Put an entry in its lane. A priority that was empty resumes at the lowest pass of the
+        busy ones."""
         priority = entry.priority
         if not self._lined[priority]:
             busy = [self._passes[other] for other in Priority if self._lined[other]]
@@ -73,6 +75,12 @@ class _Line:
             entries.append(entry)
 
     def pick(self, serves: Serves, waits: Callable[[QueueEntry], bool]) -> QueueEntry | None:
+        """The oldest entry of the priority with the lowest pass, among the lanes that the worker
+        serves.
+
+        Stride scheduling: each pick advances its priority's pass by a stride that is inverse to its
+        share.
+        """
         heads: dict[Priority, QueueEntry] = {}
         for lane in [lane for lane in self.lanes if serves(lane)]:
             for priority in list(self.lanes[lane]):

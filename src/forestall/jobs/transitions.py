@@ -88,6 +88,7 @@ def tightened(decision: Decision, *, submitter_revoked: bool, changed: bool) -> 
 
 
 def _denied(decision: Decision, code: str, reason: str) -> Decision:
+    """The decision turned into a denial that no rule asked for."""
     return msgspec.structs.replace(
         decision,
         decision=Effect.DENY,
@@ -185,6 +186,7 @@ def _dispatched(
 def _throttled(
     job: Job, decision: Decision, fields: Mapping[str, Any], *, now_us: int, chance: int
 ) -> Transition:
+    """The job waits for an instant, or fails when it has been throttled for too long."""
     delay_us = hold_delay_us(job.holds, retry_after_s(decision), chance)
     waits = {
         "not_before_us": now_us + delay_us,

@@ -35,6 +35,7 @@ def compile_policy(policy: Policy | Sequence[Policy]) -> Snapshot:
 
 
 def _reject_clashes(policies: Sequence[Policy]) -> None:
+    """Raises PolicyError when two files have one name, or two rules have one id."""
     problems: list[Problem] = []
     seen_names: dict[str, str] = {}
     seen_rules: dict[str, str] = {}

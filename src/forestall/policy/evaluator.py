@@ -27,7 +27,7 @@ from forestall.policy.rules import (
 from forestall.policy.snapshot import Layer, RuleError, Snapshot
 
 NONE_LIFTED: frozenset[str] = frozenset()
-_WITHOUT_PAYLOAD = (RuleError, ForestallError)  # errors that never quote one
+_WITHOUT_PAYLOAD = (RuleError, ForestallError)  # errors whose texts never quote a payload
 DEFAULT_DENY_REASON = "no rule allows this (default decision)"
 DEFAULT_ALLOW_REASON = "no rule forbids this (default decision)"
 
@@ -66,6 +66,8 @@ def evaluate(
 
 
 def _actor_conflict(request: Request) -> LabelConflict:
+    """The client claims another actor than its credential proves; reported beside conflicts of
+    labels."""
     return LabelConflict(
         label="actor_id",
         origin="claimed",
@@ -150,6 +152,7 @@ def _by_rule(
     ranked: Sequence[Rule],
     conflicts: tuple[LabelConflict, ...],
 ) -> Decision:
+    """The decision of one rule. `ranked` are all rules that spoke, strictest first."""
     return Decision(
         decision=rule.effect,
         code="rule",
@@ -189,6 +192,7 @@ def _by_default(
     matched_rules: tuple[str, ...],
     conflicts: tuple[LabelConflict, ...],
 ) -> Decision:
+    """The default decision, where no rule decides."""
     return Decision(
         decision=snapshot.default,
         code="default",

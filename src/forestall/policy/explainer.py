@@ -92,6 +92,8 @@ def _explained(
     decision: Decision,
     now: datetime,
 ) -> ExplainedRule:
+    """The clauses of a rule on one request under one label view. A clause that cannot be evaluated
+    failed."""
     held: list[Clause] = []
     failed: list[Clause] = []
     for clause, holds, found in clauses:

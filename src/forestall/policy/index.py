@@ -209,6 +209,8 @@ class IndexPart:
     def _walk(
         self, blocks: int, all_of: list[ChunkMasks], any_of: list[list[ChunkMasks]]
     ) -> Iterator[int]:
+        """Candidates out of the blocks that remain, chunk by chunk. A generator: see point 3
+        above."""
         numbers = self._numbers
         while blocks:
             chunk = ((blocks & -blocks).bit_length() - 1) // CHUNK_BLOCKS
@@ -254,6 +256,7 @@ def _parts_of(matches: Sequence[Match]) -> list[list[int]]:
 
 
 def _field_column(field: MatchField, matches: Sequence[Match]) -> Column | None:
+    """The column of a field, or None when no rule of the part constrains the field."""
     by_pattern: dict[str, list[int]] = {}
     open_rules: list[int] = []
     for number, match in enumerate(matches):
@@ -270,6 +273,7 @@ def _field_column(field: MatchField, matches: Sequence[Match]) -> Column | None:
 
 
 def _field_finder(field: MatchField, postings: Postings) -> Finder:
+    """From a request to the rules posted under patterns that match its value of the field."""
     known, learn = postings.of_value()
     if not field.attribute:
         return _list_finder(field, postings)

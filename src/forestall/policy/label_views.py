@@ -104,6 +104,8 @@ def _derived_views(reads: Reads, request: Request) -> tuple[LabelView, ...] | No
 def _trusted_labels(
     sources: Mapping[Origin, LabelView], trust: Mapping[str, Origin]
 ) -> dict[str, str]:
+    """The labels that trusted origins give. Origins are applied from the weakest to the strongest,
+    so that the strongest one stands."""
     labels: dict[str, str] = {}
     for origin in (Origin.CLAIMED, Origin.DERIVED, Origin.CREDENTIAL, Origin.SERVER):
         labels.update(
@@ -117,6 +119,8 @@ def _trusted_labels(
 def _disagreements(
     source: LabelView, trusted: Mapping[str, str], origin: Origin
 ) -> list[LabelConflict]:
+    """The labels to which an origin gives another value than the trusted one, or a value where no
+    trusted origin gives any."""
     return [
         LabelConflict(
             label=label, origin=origin.name.lower(), value=value, trusted_value=trusted.get(label)
@@ -127,6 +131,7 @@ def _disagreements(
 
 
 def _add(views: dict[tuple[tuple[str, str], ...], LabelView], labels: LabelView) -> None:
+    """Add a label view unless an equal one is there. Raises TooManyViewsError past the bound."""
     views[tuple(sorted(labels.items()))] = labels
     if len(views) > _VIEWS_DECIDED_MAX:
         raise TooManyViewsError  # the evaluator turns it into a rule error, which denies

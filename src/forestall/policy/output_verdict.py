@@ -87,7 +87,7 @@ def _detectors(
     detect: Detect,
     switched_on: tuple[Detector, ...],
 ) -> tuple[Detector, ...]:
-    # The tables of a built-in detector are read when somebody asks for it, so only the wanted are.
+    # The table of a built-in detector is read on first use, so only the needed tables are read.
     brought = {**_configured(detect), **{each.name: each for each in switched_on}}
     wanted = (brought.get(name) or DETECTORS.get(name) for name in classes)
     known = tuple(each for each in wanted if each is not None)

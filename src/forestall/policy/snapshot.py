@@ -194,13 +194,13 @@ class _DigestedContent(msgspec.Struct, frozen=True, kw_only=True):
     caller_topics: tuple[str, ...]
     output_rules: tuple[tuple[OutputRule, ...], ...]  # in the order of the layers
     detect: Detect
-    # Data of the built-in detectors that rules name; left out where none does.
+    # Digests of the data of built-in detectors that rules name; left out when no rule names one.
     detectors: tuple[tuple[str, str], ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 def _named_detectors(snapshot: Snapshot) -> tuple[tuple[str, str], ...]:
     """Each built-in detector that an input or output rule names, and the digest of its data."""
-    # Imported here: many policies name none, and what stands beside an agent has no detectors.
+    # Imported here: many policies name no detector, and an agent's client has none to load.
     from forestall.output.detectors import DETECTORS, data_digest
 
     rules = [rule for policy in snapshot.policies for rule in policy.input_rules]
@@ -213,6 +213,8 @@ def _named_detectors(snapshot: Snapshot) -> tuple[tuple[str, str], ...]:
 
 
 def _snapshot_digest(snapshot: Snapshot) -> str:
+    """The digest. Lines of rules are left out: moving a rule in its file changes no decision, while
+    the order of the rules does."""
     content = _DigestedContent(
         engine=ENGINE_VERSION,
         fail_mode="closed",

@@ -153,6 +153,7 @@ def _decode(body: bytes) -> SubmissionBody:
 
 
 def _decode_slowly(body: bytes) -> SubmissionBody:
+    """The body read by the reader that can say what is wrong with it."""
     value = decode_json(body)
     if not isinstance(value, dict):
         raise InvalidRequestError("the body must be a JSON object")
@@ -163,6 +164,8 @@ def _decode_slowly(body: bytes) -> SubmissionBody:
 
 
 def _submission(asked: SubmissionBody, *, topic: str, tenant: str, key: str) -> Submission:
+    """The checked values of a body. Every bound on a field is tested here, before anything is
+    decided."""
     meta = asked.meta or _NO_META
     _require_tenant(tenant, (asked.tenant, asked.tenant_id, asked.org_id, meta.tenant_id))
     prompt = asked.prompt or ""

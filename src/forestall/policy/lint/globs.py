@@ -42,9 +42,11 @@ class _Glob(NamedTuple):
     tokens: tuple[_Token, ...]
 
     def start(self) -> int:
+        """The state before the first character."""
         return self._closure(1)
 
     def step(self, state: int, char: str) -> int:
+        """The state after one more character."""
         following = 0
         for number, token in enumerate(self.tokens):
             if state >> number & 1:
@@ -55,6 +57,7 @@ class _Glob(NamedTuple):
         return self._closure(following)
 
     def accepts(self, state: int) -> bool:
+        """Whether the glob matches the text read so far."""
         return bool(state >> len(self.tokens) & 1)
 
     def _closure(self, state: int) -> int:
