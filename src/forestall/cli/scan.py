@@ -1,4 +1,4 @@
-"""`forestall scan`: look at a text or a JSON value for what should not leave. Needs no server."""
+"""`forestall scan`: scan a text or a JSON value for secrets and the like. Needs no server."""
 
 import sys
 from collections.abc import Sequence
