@@ -26,7 +26,7 @@ import msgspec
 from forestall.client.http.message import NoAnswerError
 from forestall.client.worker_answers import Answers
 from forestall.client.worker_beats import Beats
-from forestall.client.worker_job import Failure, Job, Retryable, failed, failure_of, succeeded
+from forestall.client.worker_job import Failure, Retryable, WorkerJob, failed, failure_of, succeeded
 from forestall.client.worker_link import (
     BackOff,
     PlaneConnection,
@@ -39,7 +39,7 @@ from forestall.client.worker_run import Caller, Handler, Run
 from forestall.errors import ForestallError, InvalidRequestError
 from forestall.limits import LEASE_JOBS_MAX, NAME_CHARS_MAX, WORKER_PARALLEL_MAX
 
-__all__ = ["Failure", "Job", "Retryable", "RunTally", "Worker", "WorkerRefusedError"]
+__all__ = ["Failure", "Retryable", "RunTally", "Worker", "WorkerJob", "WorkerRefusedError"]
 
 STOPPED = "worker_stopped"
 _LOG = logging.getLogger("forestall.worker")
@@ -61,7 +61,7 @@ class _LeaseState(msgspec.Struct, frozen=True):
     jobs: list[msgspec.Raw] = []
 
 
-class _Named(msgspec.Struct, frozen=True):
+class _LeaseName(msgspec.Struct, frozen=True):
     job_id: str
     lease_id: str
 
@@ -411,7 +411,7 @@ class Worker:
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LEASED = msgspec.json.Decoder(_LeaseState)
-_NAMED = msgspec.json.Decoder(_Named)
+_NAMED = msgspec.json.Decoder(_LeaseName)
 
 
 def _says_failed(body: bytes) -> bool:

@@ -19,13 +19,13 @@ _ALONE_BYTES = 64 * 1024  # a larger answer is sent by itself
 _BATCH_BYTES_MAX = 512 * 1024
 
 
-class _Waiting(NamedTuple):
+class _WaitingResult(NamedTuple):
     job_id: str
     body: bytes
     reply: "asyncio.Future[HttpResponse]"
 
 
-class _Told(msgspec.Struct, frozen=True):
+class _ResultsAnswer(msgspec.Struct, frozen=True):
     results: list[msgspec.Raw]
 
 
@@ -33,7 +33,7 @@ class _Status(msgspec.Struct, frozen=True):
     status: int
 
 
-_told = msgspec.json.Decoder(_Told).decode
+_told = msgspec.json.Decoder(_ResultsAnswer).decode
 _status = msgspec.json.Decoder(_Status).decode
 
 
@@ -42,14 +42,14 @@ class Answers:
 
     def __init__(self, link: PlaneConnection) -> None:
         self._link = link
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[_WaitingResult] = deque()
         self._senders: set[asyncio.Task[None]] = set()
 
     async def say(self, job_id: str, body: bytes) -> HttpResponse:
         """Send one answer once, and return the response to it. Raises NoAnswerError."""
         if len(body) > _ALONE_BYTES:
             return await self._link.post(job_path(job_id, "result"), body)
-        waiting = _Waiting(job_id, body, asyncio.get_running_loop().create_future())
+        waiting = _WaitingResult(job_id, body, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         if len(self._senders) < _SENDERS_MAX:
             sender = asyncio.create_task(self._send())
@@ -72,7 +72,7 @@ class Answers:
                 if not each.reply.done():
                     each.reply.set_result(reply)
 
-    def _take(self) -> list[_Waiting]:
+    def _take(self) -> list[_WaitingResult]:
         batch = [self._waiting.popleft()]
         size = len(batch[0].body)
         while self._waiting and len(batch) < LEASE_JOBS_MAX:
@@ -82,7 +82,7 @@ class Answers:
             batch.append(self._waiting.popleft())
         return batch
 
-    async def _ask(self, batch: list[_Waiting]) -> list[HttpResponse]:
+    async def _ask(self, batch: list[_WaitingResult]) -> list[HttpResponse]:
         if len(batch) > 1:
             results = [{"job_id": each.job_id, "answer": msgspec.Raw(each.body)} for each in batch]
             reply = await self._link.post(

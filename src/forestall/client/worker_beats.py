@@ -17,17 +17,17 @@ _REPORT_SECONDS = 0.5  # how late a start and progress are reported
 _ANSWERED = ("SUCCEEDED", "FAILED", "RETRYING", "OUTPUT_QUARANTINED")
 
 
-class _Lost(msgspec.Struct, frozen=True):
+class _LostLease(msgspec.Struct, frozen=True):
     job_id: str
     state: str = ""
     reason: str = ""
 
 
-class _Beaten(msgspec.Struct, frozen=True):
-    lost: list[_Lost] = []
+class _HeartbeatAnswer(msgspec.Struct, frozen=True):
+    lost: list[_LostLease] = []
 
 
-_BEATEN = msgspec.json.Decoder(_Beaten)
+_BEATEN = msgspec.json.Decoder(_HeartbeatAnswer)
 
 
 class Beats:

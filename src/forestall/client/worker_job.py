@@ -30,7 +30,7 @@ class Retryable(Failure):
         super().__init__(code, message)
 
 
-class Job(msgspec.Struct, kw_only=True, eq=False):
+class WorkerJob(msgspec.Struct, kw_only=True, eq=False):
     """One attempt of a job whose ticket was verified: signed by the plane, for this worker,
     unchanged.
 
@@ -77,7 +77,7 @@ class Job(msgspec.Struct, kw_only=True, eq=False):
         return None if self.ends_at is None else self.ends_at - time.monotonic()
 
 
-def succeeded(lease_id: str, job: Job, value: Any) -> bytes:
+def succeeded(lease_id: str, job: WorkerJob, value: Any) -> bytes:
     """The answer of a handler that returned a value. Raises Failure when the value cannot be
     sent."""
     try:

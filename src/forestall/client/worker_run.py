@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from forestall.client.worker_job import Job
+from forestall.client.worker_job import WorkerJob
 
 if TYPE_CHECKING:
     from forestall.client.worker_ticket import DeliveredJob
 
-Handler = Callable[[Job], Any]
+Handler = Callable[[WorkerJob], Any]
 _LOG = logging.getLogger("forestall.worker")
 
 
@@ -48,7 +48,7 @@ class Run:
     def __init__(self, given: "DeliveredJob") -> None:
         self.given = given
         self.began_at = time.monotonic()
-        self.job: Job | None = None  # set once the ticket is verified
+        self.job: WorkerJob | None = None  # set once the ticket is verified
         self.work: asyncio.Future[AttemptEnd] | None = None
         self.task: asyncio.Task[None] | None = None
         self.lost = ""  # why the job must not be answered any more; empty while it may
@@ -81,7 +81,7 @@ class Caller:
         )
         self._threads = _Threads(parallel)
 
-    async def call(self, run: Run, job: Job) -> AttemptEnd:
+    async def call(self, run: Run, job: WorkerJob) -> AttemptEnd:
         """Run the handler and return how it ended. The handler is told to stop when the job's time
         is over."""
         loop = asyncio.get_running_loop()
@@ -107,7 +107,7 @@ class Caller:
         """Let idle threads end."""
         self._threads.close()
 
-    async def _awaited(self, job: Job) -> AttemptEnd:
+    async def _awaited(self, job: WorkerJob) -> AttemptEnd:
         try:
             return AttemptEnd(await self._handler(job))
         except asyncio.CancelledError:

@@ -135,7 +135,9 @@ class Checker:
                 " that was changed on purpose, start the worker again (with the new --ticket-key)"
             )
 
-    def check(self, given: DeliveredJob, *, tenant: str, now_us: int) -> worker_job.Job | None:
+    def check(
+        self, given: DeliveredJob, *, tenant: str, now_us: int
+    ) -> worker_job.WorkerJob | None:
         """The job for its handler; None when this attempt was begun before.
 
         Raises Failure, to be sent as the answer: nothing was run.
@@ -175,7 +177,7 @@ def checked(
     worker_id: str,
     tenant: str,
     now_us: int,
-) -> tuple[worker_job.Job, Ticket]:
+) -> tuple[worker_job.WorkerJob, Ticket]:
     """The job for its handler, if all checks pass. Raises TicketError, TicketExpiredError."""
     # (1) The plane signed the ticket. An empty set of keys proves nothing, and refuses.
     ticket = verify_ticket(given.ticket, keys, now_us=0)
@@ -232,7 +234,7 @@ def _job(given: DeliveredJob) -> Job:
     )
 
 
-def _for_handler(given: DeliveredJob, ticket: Ticket, payload: bytes) -> worker_job.Job:
+def _for_handler(given: DeliveredJob, ticket: Ticket, payload: bytes) -> worker_job.WorkerJob:
     try:
         asked = _payload(payload)
     except msgspec.DecodeError as cause:
@@ -243,7 +245,7 @@ def _for_handler(given: DeliveredJob, ticket: Ticket, payload: bytes) -> worker_
         # Counted from the plane's own instant of dispatch, so that the two clocks need not agree.
         left_us = given.deadline_at_us - ticket.issued_at_us
         ends_at = time.monotonic() + left_us / 1_000_000
-    return worker_job.Job(
+    return worker_job.WorkerJob(
         id=given.job_id,
         attempt=given.attempt,
         tenant=given.tenant,

@@ -17,7 +17,7 @@ from forestall.jobs.checked_output import CheckedContent
 from forestall.jobs.job import Job, OutputCheck, original_digest, stored_request
 from forestall.limits import FINDINGS_KEPT_MAX, SCAN_FINDINGS_MAX
 from forestall.output.clean import clean_copy
-from forestall.output.findings import Budget, Detector, Finding
+from forestall.output.findings import Detector, Finding, ScanBudget
 from forestall.output.scan import scan
 from forestall.policy.compile import Snapshot
 from forestall.policy.output_verdict import OutputRuling, detectors_for, judge
@@ -239,7 +239,7 @@ def _look(
     """Scan, judge, and make the copy. Total: whatever fails quarantines."""
     try:
         detectors = detectors_for(snapshot, level, switched_on)
-        budget = Budget(findings_max=SCAN_FINDINGS_MAX, expired=expired)
+        budget = ScanBudget(findings_max=SCAN_FINDINGS_MAX, expired=expired)
         seen = scan(content, detectors=detectors, key=key, budget=budget)
         ruling = judge(
             snapshot,

@@ -136,7 +136,7 @@ def _failing_member(value: Any, kind: type, node: dict[str, Any]) -> tuple[str, 
     raise AssertionError("a mapping was refused, and none of its members")
 
 
-class Table(Generic[_T]):
+class EntryTable(Generic[_T]):
     """A folder of data files, each a mapping from names to entries that are read when asked for."""
 
     def __init__(
@@ -207,7 +207,7 @@ class WordLists:
 
     def __init__(self, file: str) -> None:
         """Nothing is read yet."""
-        self.table = Table("words", [file], WordList)
+        self.table = EntryTable("words", [file], WordList)
 
     def words(self, name: str) -> list[str]:
         """The words of a list, in their order. Raises DataFileError."""

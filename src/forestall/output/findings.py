@@ -59,7 +59,7 @@ def _never() -> bool:
     return False
 
 
-class Budget(msgspec.Struct, frozen=True, kw_only=True):
+class ScanBudget(msgspec.Struct, frozen=True, kw_only=True):
     """How much a scan may do. `expired` is asked now and then: the caller's clock, not ours."""
 
     bytes_max: int = 64 * 1024 * 1024

@@ -38,7 +38,7 @@ class TableError(ValueError):
         super().__init__(f"{source}:{line}: {f'`{key}`' if key else 'the table'}: {message}")
 
 
-class Table(Generic[T]):
+class DataTable(Generic[T]):
     """A table as read: its value, and the lines of what is in it."""
 
     def __init__(self, source: str, value: T, raw: _Container, lines: dict[int, Any]) -> None:
@@ -61,12 +61,12 @@ def table_bytes(package: str, name: str) -> bytes:
     return data
 
 
-def read_table(package: str, name: str, as_type: type[T]) -> Table[T]:
+def read_table(package: str, name: str, as_type: type[T]) -> DataTable[T]:
     """The table of this name in a package. Raises TableError."""
     return parse_table(table_bytes(package, name), name, as_type)
 
 
-def parse_table(data: bytes, source: str, as_type: type[T]) -> Table[T]:
+def parse_table(data: bytes, source: str, as_type: type[T]) -> DataTable[T]:
     """A table from its bytes; `source` names them in errors. Raises TableError."""
     if len(data) > TABLE_BYTES_MAX:
         raise TableError(source, 1, "", f"has more than {TABLE_BYTES_MAX} bytes")
@@ -83,14 +83,14 @@ def parse_table(data: bytes, source: str, as_type: type[T]) -> Table[T]:
         path = _path(str(cause))
         message = _PLACE.sub("", str(cause))
         raise TableError(source, _line(raw, lines, path), _key(path), message) from cause
-    return Table(source, value, raw, lines)
+    return DataTable(source, value, raw, lines)
 
 
 def _parsed(text: str, source: str, lines: dict[int, Any]) -> _Container:
     loader: Any = None
     try:
         loader = _LOADER(text)
-        composer = _Composer(source, lines)
+        composer = _TableComposer(source, lines)
         composer.compose(loader.get_event)
     except yaml.MarkedYAMLError as cause:
         mark = cause.problem_mark or cause.context_mark
@@ -106,7 +106,7 @@ def _parsed(text: str, source: str, lines: dict[int, Any]) -> _Container:
     return composer.root
 
 
-class _Composer:
+class _TableComposer:
     """Builds lists, mappings and texts from the events of the parser, without recursion.
 
     `lines` gets the line of each list and mapping, and those of a mapping's keys. Texts are most of

@@ -78,12 +78,12 @@ def _finds(names: Iterable[str]) -> Callable[[Request], bool]:
     """
     # Imported here: few policies name a class, and the detector tables take long to load.
     from forestall.output.detectors import DETECTORS
-    from forestall.output.findings import Budget
+    from forestall.output.findings import ScanBudget
     from forestall.output.scan import scan
 
     wanted = tuple(sorted(names))
     detectors = tuple(DETECTORS[name] for name in wanted)
-    budget = Budget(findings_max=1)  # one finding is enough: the next one ends the scan
+    budget = ScanBudget(findings_max=1)  # one finding is enough: the next one ends the scan
 
     def look(request: Request) -> bool:
         seen = scan(remembered(request, _as_json, _as_json), detectors=detectors, budget=budget)

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from forestall.facts.derive import LabelView, derive
 from forestall.facts.origin import Origin
 from forestall.limits import VIEWS_MAX
-from forestall.policy.read_set import Reads
+from forestall.policy.read_set import ReadSet
 from forestall.policy.request import Request
 from forestall.policy.rules import LabelConflict
 from forestall.policy.snapshot import Snapshot
@@ -26,14 +26,14 @@ class TooManyViewsError(ValueError):
     """The derivations find more in a payload than can be decided one by one."""
 
 
-class Views(NamedTuple):
+class LabelViews(NamedTuple):
     """The label views to decide under (never empty), and the labels on which origins disagreed."""
 
     views: tuple[LabelView, ...]
     conflicts: tuple[LabelConflict, ...]
 
 
-def views_of(snapshot: Snapshot, request: Request, reads: Reads | None = None) -> Views:
+def views_of(snapshot: Snapshot, request: Request, reads: ReadSet | None = None) -> LabelViews:
     """Derive labels, resolve trust, and list every distinct assignment of the labels that rules
     read.
 
@@ -50,7 +50,7 @@ def views_of(snapshot: Snapshot, request: Request, reads: Reads | None = None) -
         and not request.server_labels
         and snapshot.label_trust.keys().isdisjoint(claimed)
     ):
-        return Views((claimed,), ())
+        return LabelViews((claimed,), ())
     views: dict[tuple[tuple[str, str], ...], LabelView] = {}
     conflicts: dict[LabelConflict, None] = {}
     for view in derived or (_NO_LABELS,):
@@ -67,7 +67,7 @@ def views_of(snapshot: Snapshot, request: Request, reads: Reads | None = None) -
             if weaker:
                 conflicts.update(dict.fromkeys(weaker))
                 _add(views, {**trusted, **{item.label: item.value for item in weaker}})
-    return Views(tuple(views.values()), tuple(conflicts))
+    return LabelViews(tuple(views.values()), tuple(conflicts))
 
 
 def _only(labels: LabelView, read: frozenset[str]) -> LabelView:
@@ -78,7 +78,7 @@ def _only(labels: LabelView, read: frozenset[str]) -> LabelView:
 
 
 def actors_of(
-    snapshot: Snapshot, request: Request, reads: Reads | None = None
+    snapshot: Snapshot, request: Request, reads: ReadSet | None = None
 ) -> tuple[Request, ...]:
     """The request under each actor: the proven principal, and the actor that the client claims
     instead.
@@ -93,7 +93,7 @@ def actors_of(
     return (by_proven, request) if request.actor_id else (by_proven,)
 
 
-def _derived_views(reads: Reads, request: Request) -> tuple[LabelView, ...] | None:
+def _derived_views(reads: ReadSet, request: Request) -> tuple[LabelView, ...] | None:
     """The label views of every derivation that applies to the topic; None when none applies."""
     derivations = reads.derivations_of(request.topic)
     if not derivations:

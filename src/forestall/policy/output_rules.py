@@ -15,7 +15,7 @@ from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError
 from forestall.policy.fields import Labels
 from forestall.policy.globs import Matcher, compile_globs
-from forestall.policy.read_set import Reads
+from forestall.policy.read_set import ReadSet
 from forestall.policy.request import Request
 from forestall.policy.rule_conditions import Test, compile_clauses
 from forestall.policy.rules import ContentMatch, Match, OutputRule, Policy
@@ -65,7 +65,7 @@ def named_detectors(rule: OutputRule) -> tuple[str, ...]:
     return (*content.detectors, *(own.detector for own in _own_words(rule.id, content)))
 
 
-class _Compiled(NamedTuple):
+class _CompiledOutputRule(NamedTuple):
     rule: OutputRule
     of_job: tuple[Test, ...]
     of_result: Callable[[OutputFacts], bool]
@@ -91,7 +91,7 @@ class OutputRules:
         self.own_words = tuple(
             words for rule_id, content in contents for words in _own_words(rule_id, content)
         )
-        self.reads = Reads(policies, derivations, of_output=True)
+        self.reads = ReadSet(policies, derivations, of_output=True)
 
     def __bool__(self) -> bool:
         return bool(self._layers)
@@ -129,11 +129,11 @@ def _own_words(rule_id: str, content: ContentMatch) -> list[OwnWords]:
     return own
 
 
-def _compiled(rule: OutputRule) -> _Compiled:
+def _compiled(rule: OutputRule) -> _CompiledOutputRule:
     tests = [each.holds for each in compile_clauses(_of_job(rule.match))]
     if rule.unless is not None:
         tests.append(_unless(rule.unless))
-    return _Compiled(rule, tuple(tests), _of_result(rule))
+    return _CompiledOutputRule(rule, tuple(tests), _of_result(rule))
 
 
 def _of_job(match: Match) -> Match:

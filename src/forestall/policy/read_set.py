@@ -16,7 +16,7 @@ from forestall.policy.request import Request
 from forestall.policy.rules import Match, Policy
 
 
-class Reads:
+class ReadSet:
     """The facts that the rules of some policies read.
 
     `labels`: names of labels. `actors`: whether a rule reads who acts. `time`, `delegation`:

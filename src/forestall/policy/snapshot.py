@@ -18,7 +18,7 @@ from forestall.policy.fields import Labels
 from forestall.policy.globs import compile_globs, remembering
 from forestall.policy.index import LayerIndex
 from forestall.policy.output_rules import OutputRules
-from forestall.policy.read_set import Reads
+from forestall.policy.read_set import ReadSet
 from forestall.policy.request import Request
 from forestall.policy.rule_conditions import residual_tests
 from forestall.policy.rules import Clause, Detect, Effect, OutputRule, Policy, Rule
@@ -119,7 +119,7 @@ class Snapshot:
         self._caller_topics = compile_globs(
             [glob for policy in policies for glob in policy.caller_topics]
         )
-        self.reads = Reads(policies, self.derivations)
+        self.reads = ReadSet(policies, self.derivations)
         self.output = OutputRules(policies, self.derivations)
         self.detect = _combined_detect(policies)
         self.digest = _snapshot_digest(self)

@@ -22,7 +22,7 @@ from flit_core.wheel import make_wheel_in  # type: ignore[import-untyped]
 import forestall.facts
 from forestall.facts.cluster import tools
 from forestall.facts.cluster.commands import verbs_in
-from forestall.facts.data_files import DataFileError, Table, WordList, read_text
+from forestall.facts.data_files import DataFileError, EntryTable, WordList, read_text
 from forestall.facts.file_paths import paths_in
 from forestall.facts.shell import program_table
 from forestall.facts.shell.commands import commands_in
@@ -51,12 +51,12 @@ ROOMS: Mapping[str, Callable[[str], Sequence[msgspec.Struct]]] = {
     "shell": commands_in,
     "sql": statements_in,
 }
-WORDS = {room: Table("words", [f"{room}.yaml"], WordList) for room in ROOMS}
+WORDS = {room: EntryTable("words", [f"{room}.yaml"], WordList) for room in ROOMS}
 
 
 def _examples() -> Iterator[tuple[str, str, str, list[str]]]:
     """Every example: the entry, the room that reads its text, the text, and the classes."""
-    tables: list[tuple[str, str, Table[Any]]] = [
+    tables: list[tuple[str, str, EntryTable[Any]]] = [
         ("programs", "shell", PROGRAMS),
         ("tools", "cluster", tools.TOOLS),
         *((f"words/{room}", room, table) for room, table in WORDS.items()),
@@ -122,7 +122,7 @@ def test_the_facts_of_the_examples_are_those_of_the_golden_file() -> None:
 @pytest.mark.parametrize("file", FILES)
 def test_cutting_a_file_into_entries_agrees_with_yaml(file: str) -> None:
     """Entries are read one by one; read as a whole, the file holds the same ones, in order."""
-    table = Table("", [file], dict[str, Any], lambda _: (DATA / file).read_text())
+    table = EntryTable("", [file], dict[str, Any], lambda _: (DATA / file).read_text())
     whole = yaml.safe_load((DATA / file).read_text())
     assert list(table.names()) == list(whole)
     assert {name: table.get(name) for name in table.names()} == whole
@@ -212,7 +212,7 @@ BROKEN = [
 
 @pytest.mark.parametrize(("text", "message"), BROKEN)
 def test_a_broken_entry_is_refused_at_its_place(text: str, message: str) -> None:
-    table = Table("", ["t.yaml"], ProgramSpec, lambda _: text)
+    table = EntryTable("", ["t.yaml"], ProgramSpec, lambda _: text)
     with pytest.raises(DataFileError) as caught:
         for name in table.names():
             table.get(name)
@@ -246,11 +246,13 @@ def test_the_page_names_every_field(spec: type[msgspec.Struct]) -> None:
 
 
 @pytest.fixture
-def with_the_programs_of_the_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Table[ProgramSpec]]:
+def with_the_programs_of_the_page(
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[EntryTable[ProgramSpec]]:
     """The program table, and beside it the entries that the page shows."""
     shown = "\n".join(re.findall(r"^```yaml program\n(.*?)^```$", PAGE, re.M | re.S))
     files = [*(f"{family}.yaml" for family in FAMILIES), "page.yaml"]
-    table = Table(
+    table = EntryTable(
         "programs",
         files,
         ProgramSpec,
@@ -265,7 +267,7 @@ def with_the_programs_of_the_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[T
 
 
 def test_the_entries_of_the_page_do_what_their_examples_say(
-    with_the_programs_of_the_page: Table[ProgramSpec],
+    with_the_programs_of_the_page: EntryTable[ProgramSpec],
 ) -> None:
     names = [n for n in with_the_programs_of_the_page.names() if n not in PROGRAMS.names()]
     assert names == ["deployctl", "asuser"]
@@ -291,7 +293,7 @@ def test_an_entry_that_is_the_same_as_nothing_is_refused(
 ) -> None:
     text = f"loop:\n  same_as: '{same_as}'\n  examples: {{loop: read}}\n"
     files = {"programs/a.yaml": text, "programs/b.yaml": read_text("programs/containers.yaml")}
-    table = Table("programs", ["a.yaml", "b.yaml"], ProgramSpec, files.__getitem__)
+    table = EntryTable("programs", ["a.yaml", "b.yaml"], ProgramSpec, files.__getitem__)
     monkeypatch.setattr(program_table, "PROGRAMS", table)
     program_table._built.cache_clear()
     with pytest.raises(DataFileError, match=re.escape(message)) as caught:
@@ -308,7 +310,7 @@ def test_the_wheel_holds_every_data_file(tmp_path: Path) -> None:
 
 
 def test_a_damaged_table_denies_and_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = Table("programs", ["a.yaml"], ProgramSpec, lambda _: "ls:\n  dose: read\n")
+    table = EntryTable("programs", ["a.yaml"], ProgramSpec, lambda _: "ls:\n  dose: read\n")
     monkeypatch.setattr(program_table, "PROGRAMS", table)
     program_table._built.cache_clear()
     snapshot = compile_policy(

@@ -83,7 +83,7 @@ def verbs_in(text: str) -> tuple[VerbFact, ...]:
     """Every command that `text` could run, without duplicates; never empty."""
     if len(text) > TEXT_BYTES_MAX or len(text.encode("utf-8", "replace")) > TEXT_BYTES_MAX:
         return (_UNKNOWN_FACT,)
-    reader = _Reader()
+    reader = _ClusterReader()
     reader.read(text, 0)
     found = dict.fromkeys(reader.facts)
     for command in commands_in(text):
@@ -106,7 +106,7 @@ def verbs_in(text: str) -> tuple[VerbFact, ...]:
     return (*(one for one in ranked[: FACTS_MAX - 1] if one != _UNKNOWN_FACT), _UNKNOWN_FACT)
 
 
-class _Reader:
+class _ClusterReader:
     """Reads the words of every command whose words stand in the text."""
 
     def __init__(self) -> None:

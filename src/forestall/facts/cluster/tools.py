@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 
-from forestall.facts.data_files import Table, WordLists
+from forestall.facts.data_files import EntryTable, WordLists
 from forestall.facts.shell.program_entry import Arg, Classes, ClassesSpec, class_set
 
 VALUES_MAX: Final = 8  # values of one option that are kept
@@ -60,7 +60,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     joined_short_options: bool
 
 
-TOOLS: Final = Table("tools", [f"{file}.yaml" for file in FILES], ToolSpec)
+TOOLS: Final = EntryTable("tools", [f"{file}.yaml" for file in FILES], ToolSpec)
 
 
 def tool_name(program: str) -> str:

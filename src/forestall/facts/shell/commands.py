@@ -86,12 +86,12 @@ def commands_in(text: str) -> tuple[Command, ...]:
     """Every command that `text` could run, in source order, without duplicates; never empty."""
     if len(text) > TEXT_BYTES_MAX or len(text.encode("utf-8", "replace")) > TEXT_BYTES_MAX:
         return (_UNKNOWN_COMMAND,)
-    reader = _Reader()
+    reader = _ShellReader()
     reader.read(text, 0)
     return reader.result()
 
 
-class _Reader:
+class _ShellReader:
     """Collects the commands of one text and of every text inside it."""
 
     def __init__(self) -> None:

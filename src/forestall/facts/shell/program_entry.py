@@ -162,13 +162,13 @@ class ProgramSpec(SubcommandSpec, frozen=True, kw_only=True):
 # -- the entry: what the deriver works with --
 
 
-class Effect(msgspec.Struct, frozen=True, kw_only=True):
+class ProgramEffect(msgspec.Struct, frozen=True, kw_only=True):
     """What a program or a subcommand does, and which of its words change that."""
 
     classes: Classes
     options: Mapping[str, Classes] = {}
     value_options: frozenset[str] = frozenset()  # their value is the next word
-    subcommands: Mapping[str, "Effect"] = {}
+    subcommands: Mapping[str, "ProgramEffect"] = {}
     words_max: int = 1 << 30  # more words than these, options aside, add `extra`
     extra: Classes = NOTHING
 
@@ -176,7 +176,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
 class ProgramEntry(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of one program. `effect` is None where only code knows what it does."""
 
-    effect: Effect | None
+    effect: ProgramEffect | None
     wrapper: WrapperSpec | None
     writes: WritesSpec | None
     handler: Handler | None
@@ -185,7 +185,7 @@ class ProgramEntry(msgspec.Struct, frozen=True, kw_only=True):
     dotted_names: bool  # `mkfs.ext4` is `mkfs`
 
 
-def option_classes(entry: Effect, word: str) -> Classes:
+def option_classes(entry: ProgramEffect, word: str) -> Classes:
     """The classes that one option word adds, seen through `=`, abbreviation and clustering."""
     name = word.partition("=")[0]
     if word.startswith("--"):
@@ -213,7 +213,7 @@ def takes_next(value_options: frozenset[str], word: str) -> bool:
     return bool(cluster) and cluster[0] == len(word) - 1
 
 
-def classes_of(entry: Effect, args: Sequence[Arg]) -> Classes:
+def classes_of(entry: ProgramEffect, args: Sequence[Arg]) -> Classes:
     """The classes of a program or a subcommand that is run with these words."""
     added: Classes = NOTHING
     positionals = 0
@@ -245,7 +245,7 @@ def classes_of(entry: Effect, args: Sequence[Arg]) -> Classes:
     return entry.classes | added
 
 
-def _any_subcommand(entry: Effect, args: Iterable[Arg]) -> Classes:
+def _any_subcommand(entry: ProgramEffect, args: Iterable[Arg]) -> Classes:
     """Whether a destructive subcommand may stand somewhere in words whose shape is not known."""
     for arg in args:
         chosen = entry.subcommands.get(arg.text)

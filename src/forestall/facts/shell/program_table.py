@@ -11,12 +11,12 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from forestall.facts.data_files import Table
+from forestall.facts.data_files import EntryTable
 from forestall.facts.shell.program_entry import (
     NOTHING,
     Classes,
     ClassesSpec,
-    Effect,
+    ProgramEffect,
     ProgramEntry,
     ProgramSpec,
     SubcommandSpec,
@@ -48,7 +48,7 @@ FAMILIES: Final = (
 _SpecT = TypeVar("_SpecT", bound=SubcommandSpec)
 _OWN: Final = frozenset(("why", "same_as", "examples", "any_case", "help"))  # never taken over
 SAME_AS_MAX: Final = 4  # entries that lead to one another; two are enough
-PROGRAMS: Final = Table("programs", [f"{family}.yaml" for family in FAMILIES], ProgramSpec)
+PROGRAMS: Final = EntryTable("programs", [f"{family}.yaml" for family in FAMILIES], ProgramSpec)
 
 
 def program(name: str) -> ProgramEntry | None:
@@ -68,7 +68,7 @@ def program_of_any_case(name: str) -> tuple[str, ProgramEntry] | None:
     return (spelling, entry) if spelling and entry is not None and entry.any_case else None
 
 
-def effect_of(name: str) -> Effect:
+def effect_of(name: str) -> ProgramEffect:
     """What a program of the table does. Raises KeyError when the table does not say."""
     entry = program(name)
     if entry is None or entry.effect is None:
@@ -125,12 +125,12 @@ def _followed(spec: _SpecT, name: str, steps: int = 0) -> _SpecT:
     return msgspec.structs.replace(spec, same_as="", **taken)
 
 
-def _effect(spec: SubcommandSpec, name: str) -> Effect:
+def _effect(spec: SubcommandSpec, name: str) -> ProgramEffect:
     spec = _followed(spec, name)
     if spec.does is None:
         raise PROGRAMS.error(name.split(" ")[0], f"`{name}` needs `does` or `same_as`")
     extra = spec.extra_words
-    return Effect(
+    return ProgramEffect(
         classes=class_set(spec.does),
         options={option: class_set(kinds) for option, kinds in spec.options.items()},
         value_options=frozenset(spec.value_options),
@@ -146,5 +146,5 @@ def _effect(spec: SubcommandSpec, name: str) -> Effect:
 
 
 @cache
-def _plain_effect(kinds: Classes) -> Effect:
-    return Effect(classes=kinds)
+def _plain_effect(kinds: Classes) -> ProgramEffect:
+    return ProgramEffect(classes=kinds)

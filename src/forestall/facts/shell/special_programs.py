@@ -21,7 +21,7 @@ from forestall.facts.shell.program_entry import (
     Arg,
     Classes,
     CommandClass,
-    Effect,
+    ProgramEffect,
     WritesSpec,
     classes,
     classes_of,
@@ -170,7 +170,7 @@ def _modes(program: str, args: Args) -> ProgramEffects:
     return ProgramEffects(classes=own | (doubt(args[:1]) if program == "chmod" else NOTHING))
 
 
-def _writes(writes: WritesSpec, effect: Effect | None, args: Args) -> ProgramEffects:
+def _writes(writes: WritesSpec, effect: ProgramEffect | None, args: Args) -> ProgramEffects:
     """Programs that write to paths they are given."""
     base = _by_table(effect, args) if effect else ProgramEffects(classes=UNKNOWN)
     own = base.classes
@@ -396,7 +396,7 @@ HANDLERS: Final[Mapping[str, Callable[[str, Args], ProgramEffects]]] = {
 }
 
 
-def _by_table(effect: Effect, args: Args) -> ProgramEffects:
+def _by_table(effect: ProgramEffect, args: Args) -> ProgramEffects:
     """What the table says; an option that runs something may name it in any word."""
     found = classes_of(effect, args)
     if CommandClass.UNKNOWN not in found:

@@ -107,7 +107,7 @@ _NAMES: Final = {
 }  # fmt: skip
 
 
-class Parsed:
+class ParsedSql:
     """How much was parsed so far: the texts of one payload share one bound."""
 
     __slots__ = ("tokens",)
@@ -117,7 +117,7 @@ class Parsed:
 
 
 def statements_in(
-    text: str, *, dialect: str = "", parsed: Parsed | None = None
+    text: str, *, dialect: str = "", parsed: ParsedSql | None = None
 ) -> tuple[SqlStatement, ...]:
     """Every statement that `text` could run, without duplicates; never empty.
 
@@ -132,7 +132,7 @@ def statements_in(
     if not read:
         return (SqlStatement(statement="", classes=_hinted(text)),)
     reader = _StatementReader(
-        chosen or _dialect(""), parsed or Parsed(), zero_matches=dialect in _ZERO_MATCHES
+        chosen or _dialect(""), parsed or ParsedSql(), zero_matches=dialect in _ZERO_MATCHES
     )
     for part in read[0].parts[: STATEMENTS_MAX + 1]:
         for statement in reader.statements(part):
@@ -172,7 +172,7 @@ def _dialect(name: str) -> "Dialect | None":
 class _StatementReader:
     """Reads statements in one dialect."""
 
-    def __init__(self, dialect: "Dialect | None", parsed: Parsed, *, zero_matches: bool) -> None:
+    def __init__(self, dialect: "Dialect | None", parsed: ParsedSql, *, zero_matches: bool) -> None:
         self._dialect = dialect
         self._zero_matches = zero_matches
         self._spent = parsed

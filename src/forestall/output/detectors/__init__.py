@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from forestall.output.findings import Detector, Kind
-from forestall.output.table_reader import Table, read_table, table_bytes
+from forestall.output.table_reader import DataTable, read_table, table_bytes
 
 PACKAGE = "forestall.output"
 DATA = "data"
@@ -99,12 +99,12 @@ def _detector(name: str) -> Detector:
     return Detector(name=name, kinds=kinds)
 
 
-def read_file(file: str) -> Table[Any]:
+def read_file(file: str) -> DataTable[Any]:
     """A file of a detector as written: an EntryFile, or the StateNumberFile. Raises TableError."""
     from forestall.output.detectors.entries import EntryFile, StateNumberFile
 
     as_type: Any = StateNumberFile if file == NATIONAL_NUMBERS else EntryFile
-    table: Table[Any] = read_table(PACKAGE, f"{DATA}/{file}", as_type)
+    table: DataTable[Any] = read_table(PACKAGE, f"{DATA}/{file}", as_type)
     folder = file.partition("/")[0]
     if table.value.class_ != folder:
         raise table.error(f"`{table.value.class_}` is not the class of its folder", "class")

@@ -15,19 +15,19 @@ _NAME_END = r"[\w.-]*"
 _ASSIGNED = r"[\"'`\]]{0,2}(?:\s{0,4}(?:=>|:=|->|[:=,(>])\s{0,4}|\s{1,3})(?:bearer |[\"'`]){0,2}"
 
 
-class Reach(NamedTuple):
+class PatternReach(NamedTuple):
     """How far from a keyword a match may be, in bytes, where an entry does not say."""
 
     before: int
     after: int
 
 
-REACHES: Mapping[Form, Reach] = {
-    "exact": Reach(64, 512),
-    "token": Reach(40, 512),
-    "assigned": Reach(8, 200),
-    "phrase": Reach(48, 200),
-    "number": Reach(0, 64),
+REACHES: Mapping[Form, PatternReach] = {
+    "exact": PatternReach(64, 512),
+    "token": PatternReach(40, 512),
+    "assigned": PatternReach(8, 200),
+    "phrase": PatternReach(48, 200),
+    "number": PatternReach(0, 64),
 }
 
 

@@ -27,12 +27,12 @@ from forestall.output.detectors.forms import REACHES, REFERENCE, in_form, refere
 from forestall.output.detectors.validation import ValidatorInput
 from forestall.output.detectors.validators import VALIDATORS
 from forestall.output.findings import REACH_BYTES_MAX, Check, Kind, are_keywords
-from forestall.output.table_reader import Step, Table
+from forestall.output.table_reader import DataTable, Step
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
-def kinds_of(table: Table[EntryFile]) -> tuple[Kind, ...]:
+def kinds_of(table: DataTable[EntryFile]) -> tuple[Kind, ...]:
     """The kinds of a file, in its order. Raises TableError."""
     file = table.value
     definitions = _definitions(table, file.define)
@@ -64,7 +64,7 @@ def kinds_of(table: Table[EntryFile]) -> tuple[Kind, ...]:
     return tuple(made)
 
 
-def kinds_of_numbers(table: Table[StateNumberFile]) -> tuple[Kind, ...]:
+def kinds_of_numbers(table: DataTable[StateNumberFile]) -> tuple[Kind, ...]:
     """The kinds of a table of numbers of states. Raises TableError."""
     file = table.value
     definitions = _definitions(table, file.define)
@@ -81,7 +81,7 @@ def kinds_of_numbers(table: Table[StateNumberFile]) -> tuple[Kind, ...]:
     return personal_ids.kinds_of(file.numbers, lambda pattern: resolved(pattern, definitions))
 
 
-def refuse_patterns(table: Table[EntryFile] | Table[StateNumberFile]) -> None:
+def refuse_patterns(table: DataTable[EntryFile] | DataTable[StateNumberFile]) -> None:
     """Compile every pattern, which a scan does when it first needs one. Raises TableError."""
     file = table.value
     definitions = _definitions(table, file.define)
@@ -98,7 +98,7 @@ def refuse_patterns(table: Table[EntryFile] | Table[StateNumberFile]) -> None:
                 _refuse_pattern(table, whole, "numbers", number, *path)
 
 
-def _definitions(table: Table[Any], listed: Mapping[str, Texts]) -> dict[str, str]:
+def _definitions(table: DataTable[Any], listed: Mapping[str, Texts]) -> dict[str, str]:
     """Each definition written out; one may use those above it."""
     known: dict[str, str] = {}
     for name, given in listed.items():
@@ -110,7 +110,7 @@ def _any(texts: Texts) -> str:
     return texts if isinstance(texts, str) else "|".join(texts)
 
 
-def _resolved(table: Table[Any], pattern: str, known: Mapping[str, str], *path: Step) -> str:
+def _resolved(table: DataTable[Any], pattern: str, known: Mapping[str, str], *path: Step) -> str:
     if REFERENCE not in pattern:
         return pattern
     for name in references(pattern):
@@ -119,7 +119,7 @@ def _resolved(table: Table[Any], pattern: str, known: Mapping[str, str], *path: 
     return resolved(pattern, known)
 
 
-def _refuse_names(table: Table[Any], key: str, entries: Sequence[Entry | StateNumber]) -> None:
+def _refuse_names(table: DataTable[Any], key: str, entries: Sequence[Entry | StateNumber]) -> None:
     seen: dict[tuple[str, str], int] = {}
     for number, entry in enumerate(entries):
         variant = entry.variant if isinstance(entry, Entry) else ""
@@ -132,7 +132,7 @@ def _refuse_names(table: Table[Any], key: str, entries: Sequence[Entry | StateNu
             raise table.error(what, key, number, "variant" if variant else "kind")
 
 
-def _refuse_entry(table: Table[EntryFile], entry: Entry, here: tuple[Step, ...]) -> None:
+def _refuse_entry(table: DataTable[EntryFile], entry: Entry, here: tuple[Step, ...]) -> None:
     _refuse_examples(table, entry.examples, here)
     _refuse_confidence(table, entry.confidence, *here, "confidence")
     if not entry.pattern:
@@ -152,18 +152,18 @@ def _refuse_entry(table: Table[EntryFile], entry: Entry, here: tuple[Step, ...])
             raise table.error(f"is not from 0 to {REACH_BYTES_MAX}", *here, key)
 
 
-def _refuse_examples(table: Table[Any], examples: Examples, here: tuple[Step, ...]) -> None:
+def _refuse_examples(table: DataTable[Any], examples: Examples, here: tuple[Step, ...]) -> None:
     for key in ("match", "no_match"):
         if not getattr(examples, key):
             raise table.error("has no text; an entry shows both", *here, "examples", key)
 
 
-def _refuse_confidence(table: Table[Any], confidence: float, *path: Step) -> None:
+def _refuse_confidence(table: DataTable[Any], confidence: float, *path: Step) -> None:
     if not 0 < confidence <= 1:
         raise table.error("is not above 0 and at most 1", *path)
 
 
-def _refuse_pattern(table: Table[Any], pattern: str, *path: Step) -> None:
+def _refuse_pattern(table: DataTable[Any], pattern: str, *path: Step) -> None:
     options = re2.Options()
     options.log_errors = False
     try:
@@ -173,7 +173,7 @@ def _refuse_pattern(table: Table[Any], pattern: str, *path: Step) -> None:
         raise table.error(f"RE2 refuses it: {reason}", *path) from cause
 
 
-def _keywords(table: Table[EntryFile], entry: Entry, here: tuple[Step, ...]) -> tuple[str, ...]:
+def _keywords(table: DataTable[EntryFile], entry: Entry, here: tuple[Step, ...]) -> tuple[str, ...]:
     lists = table.value.words
     names = as_tuple(entry.words)
     for place, name in enumerate(names):
@@ -187,7 +187,7 @@ def _keywords(table: Table[EntryFile], entry: Entry, here: tuple[Step, ...]) -> 
 
 
 def _check(
-    table: Table[EntryFile], entry: Entry, given: ValidatorInput, here: tuple[Step, ...]
+    table: DataTable[EntryFile], entry: Entry, given: ValidatorInput, here: tuple[Step, ...]
 ) -> Check | None:
     if not entry.validator:
         return None
