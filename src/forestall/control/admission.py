@@ -41,7 +41,8 @@ class SchemaUnavailableError(UnavailableError):
 
 
 def admitted(plane: Plane, tenant: str, submission: Submission) -> Submission:
-    """The submission with what the plane knows of its topic; itself when nothing is known.
+    """The submission with the requirements and risk tags that its topic adds; the same object when
+    the topic adds none.
 
     Raises UnknownTopicError, TopicDisabledError, SchemaViolationError, SchemaUnavailableError.
     """
