@@ -178,7 +178,7 @@ async def clean_texts(plane: Plane, job: Job, texts: Sequence[str]) -> list[str]
 
 
 async def clean_text(plane: Plane, job: Job, text: str) -> str:
-    """The same for one text that a person writes about a job. Raises as `clean_texts`."""
+    """As `clean_texts`, for one text that a person writes about a job."""
     (cleaned,) = await clean_texts(plane, job, (text,))
     return cleaned
 

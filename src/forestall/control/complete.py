@@ -140,7 +140,7 @@ async def require_lease(
 async def _require_stored(
     plane: Plane, subject: Subject, job_id: str, lease_id: str, *, what: str
 ) -> Job:
-    """The same, by the job in the store: memory may be behind."""
+    """As `require_lease`, by the job in the store, since memory may be behind."""
     view = await plane.store.job(subject.tenant, job_id)
     # A worker must not learn whether a job exists that was never leased to it.
     if view is None:

@@ -1,4 +1,4 @@
-"""What the passing of time does: leases end, deadlines pass, throttled jobs may run again.
+"""Do what is due: end leases, pass deadlines, let throttled jobs run again.
 
 The server's loop calls `tick` ten times a second; simulations call it with a clock of their own.
 """

@@ -1,4 +1,4 @@
-"""What the verbs share: the ports, and the projections of what the store holds.
+"""The plane that every verb is given: the ports, and the projections of the store.
 
 `commit` is the only way from a verb to the store. Memory follows a durable change before `commit`
 returns (`projections/catch_up.py`). A job or entry of a change whose outcome is unknown is read

@@ -30,7 +30,7 @@ class PoolNameError(ConflictError):
 
 
 class PoolVersionError(ConflictError):
-    """Somebody else changed the pool in the meantime; read it again. Nothing was changed."""
+    """Another request changed the pool in the meantime; read it again. Nothing was changed."""
 
     code, http_status = "POOL_VERSION_CONFLICT", 409
 
@@ -102,7 +102,8 @@ async def change_pool(
     description: str | None,
     status: PoolStatus | None,
 ) -> Pool:
-    """Change what is given. Raises PoolNotFoundError, PoolInvalidError, PoolVersionError."""
+    """Change the given fields of a pool. Raises PoolNotFoundError, PoolInvalidError,
+    PoolVersionError."""
     # load
     known = _known(plane, subject.tenant, name)
     pool = known.value

@@ -36,7 +36,8 @@ def active_workers(plane: Plane, tenant: str, topic: str) -> int:
 async def declare_topic(plane: Plane, subject: Subject, topic: Topic) -> bool:
     """Create or replace a topic; whether it is new.
 
-    Raises TopicInvalidError, RegistryFullError, PreconditionFailedError (somebody else was faster).
+    Raises TopicInvalidError, RegistryFullError, and PreconditionFailedError when another request
+    changed the topic meanwhile.
     """
     # load
     topics = plane.registry.topics(subject.tenant)

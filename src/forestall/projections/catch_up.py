@@ -1,7 +1,7 @@
-"""Take up in memory what is durable in the store: the only writer of every projection.
+"""Make memory follow the store: the only writer of every projection.
 
-A process learns what the store holds in two ways: from the changes that it committed itself, and
-from the log, for what it did not commit or whose answer was lost (`control/follow_log.py`). Both
+A process learns of changes in two ways: from the receipts of those that it committed itself, and
+from the log, for others and for those whose answer was lost (`control/follow_log.py`). Both
 end here.
 
 Order. The store orders all changes by their position in the log. Answers of the store can arrive in
@@ -94,7 +94,7 @@ def take_up_entry(
         _end_session(state, key[2])
     elif kind is EntryKind.POLICY_IN_FORCE and entry is not None:
         _come_into_force(state, entry)
-    return True  # entries of the other kinds are read from the store when they are asked for
+    return True  # no projection has entries of the other kinds; verbs read them from the store
 
 
 def _put_or_drop(

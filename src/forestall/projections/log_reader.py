@@ -102,7 +102,7 @@ class LogReader:
     def _read_is_done(self, key: Hashable, task: "asyncio.Task[LogPage]") -> None:
         del self._reading[key]
         if not task.cancelled():
-            task.exception()  # its readers raise it; asyncio would report one that nobody looked at
+            task.exception()  # its readers raise it; asyncio would report it once more
 
 
 def _entry(link: ChainLink) -> LogEntry:

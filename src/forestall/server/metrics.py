@@ -190,7 +190,7 @@ class Metrics:
         workers: Iterable[object],
         streams: Sized,
     ) -> None:
-        """Report what the plane keeps in memory at each scrape."""
+        """Report queue, leases, workers, streams and cache at each scrape."""
         self.registry.register(_CacheCollector(cache))
         self.registry.register(_WorkCollector(queue, leases, workers, streams))
 

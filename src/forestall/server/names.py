@@ -12,9 +12,9 @@ from forestall.output.detectors.named import ORGANISATION, PERSON, PLACE, named_
 from forestall.output.findings import Detector, Reader, Sighting
 from forestall.server.settings import SettingsError
 
-_CONFIDENCE = 0.6  # pipelines say what, not how sure; on text unlike their own it is less
-_RULE_FREE = frozenset({"ner", "beam_ner"})  # these need no component but the one they listen to
-_VECTORS = frozenset({"doc.tensor", "doc._.trf_data"})  # what they listen to
+_CONFIDENCE = 0.6  # pipelines give none; on text unlike their training text it is low
+_RULE_FREE = frozenset({"ner", "beam_ner"})  # need no component but the one whose output they read
+_VECTORS = frozenset({"doc.tensor", "doc._.trf_data"})  # the outputs that such a component reads
 # What pipelines call names, in lower case: OntoNotes, CoNLL and WikiNER, single languages.
 _WORDS = {
     PERSON: ("person", "per", "persname", "prs", "ps", "family"),

@@ -1,4 +1,4 @@
-"""`forestall serve`: open the sockets, say where everything is, run until told to stop."""
+"""`forestall serve`: open the sockets, print the banner, run until a signal stops the server."""
 
 import asyncio
 import contextlib

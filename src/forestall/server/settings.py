@@ -146,7 +146,8 @@ def _from_file(path: Path) -> dict[str, str]:
 
 
 def parse_rate(text: str, name: str) -> int | None:
-    """Requests a second; None for `off`. Raises SettingsError: 0 would lock everybody out."""
+    """A rate in requests a second; None for `off`. Raises SettingsError, also for 0, under which
+    no request would be answered."""
     if text == "off":
         return None
     rate = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
