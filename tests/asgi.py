@@ -31,7 +31,7 @@ from forestall.server.metrics import Metrics
 from forestall.server.rates import Rates
 from forestall.server.signing import FileSigner
 from forestall.store.memory import MemoryStore
-from tests.e2e.harness import Reply
+from tests.http_samples import Reply
 from tests.recorded_kinds import require_described
 
 T = TypeVar("T")

@@ -1,7 +1,7 @@
-"""A worker's answers, several in one request: those that end while one is on its way go together.
+"""Send a worker's answers, several in one request: those that become ready while one is on its way.
 
-Nothing waits for others to come: the first answer leaves at once. Each is taken or refused by
-itself, so a batch is no more and no less safe to say again than its parts.
+No answer waits for others to come: the first one leaves at once. Each answer of a batch is taken or
+refused by itself, so that a batch is as safe to send again as its parts.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from forestall.client.http.message import HttpResponse, NoAnswerError
 from forestall.client.worker_link import PlaneConnection, job_path
 from forestall.limits import LEASE_JOBS_MAX
 
-_SENDERS_MAX = 4  # requests on their way at once; more only queue in the server
-_ALONE_BYTES = 64 * 1024  # a larger answer goes by itself
+_SENDERS_MAX = 4  # requests at once; more would only queue in the server
+_ALONE_BYTES = 64 * 1024  # a larger answer is sent by itself
 _BATCH_BYTES_MAX = 512 * 1024
 
 
@@ -38,7 +38,7 @@ _status = msgspec.json.Decoder(_Status).decode
 
 
 class Answers:
-    """Carries answers to the control plane. For one event loop."""
+    """Sends answers to the control plane. For one event loop."""
 
     def __init__(self, link: PlaneConnection) -> None:
         self._link = link
@@ -46,7 +46,7 @@ class Answers:
         self._senders: set[asyncio.Task[None]] = set()
 
     async def say(self, job_id: str, body: bytes) -> HttpResponse:
-        """Say one answer once; what was said to it. Raises NoAnswerError."""
+        """Send one answer once, and return the response to it. Raises NoAnswerError."""
         if len(body) > _ALONE_BYTES:
             return await self._link.post(job_path(job_id, "result"), body)
         waiting = _Waiting(job_id, body, asyncio.get_running_loop().create_future())
@@ -91,13 +91,13 @@ class Answers:
             if reply.status == 200:
                 return _apart(reply, len(batch))
             if reply.status not in (400, 404, 405, 409, 413):
-                return [reply] * len(batch)  # it is away, or takes nothing of this worker
-        # By themselves, since one that cannot be read must not take the others with it.
+                return [reply] * len(batch)  # the plane is away, or refuses this worker
+        # One by one, because one unreadable answer must not fail the others.
         return [await self._link.post(job_path(each.job_id, "result"), each.body) for each in batch]
 
 
 def _apart(reply: HttpResponse, count: int) -> list[HttpResponse]:
-    """The replies that one reply holds. Raises NoAnswerError when it does not hold so many."""
+    """The single responses inside one response. Raises NoAnswerError when their number differs."""
     try:
         told = _told(reply.body).results
         replies = [HttpResponse(_status(raw).status, reply.headers, bytes(raw)) for raw in told]

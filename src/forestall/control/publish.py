@@ -20,7 +20,12 @@ from forestall.control.records import (
 from forestall.errors import ForestallError, NotFoundError, UnavailableError
 from forestall.policy.compile import Snapshot, compile_policy
 from forestall.policy.language.policy_file import load_policy
-from forestall.policy.output_verdict import CONFIGURED_BY, SWITCHED_ON_BY, missing_classes
+from forestall.policy.output_verdict import (
+    CONFIGURED_BY,
+    SWITCHED_ON_BY,
+    detectors_for,
+    missing_classes,
+)
 from forestall.policy.problems import PolicyError, Problem
 from forestall.policy.rules import Policy
 from forestall.ports.change import Change, PutEntry
@@ -72,6 +77,9 @@ def compile_files(
         raise PolicyError(problems)
     snapshot = compile_policy(policies)
     _require_enforceable(snapshot, switched_on)
+    # The tables of what this policy looks for are read now: one that cannot be read stops the
+    # start, not every result, and the first result waits for none.
+    detectors_for(snapshot)
     return snapshot
 
 

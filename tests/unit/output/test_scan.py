@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from forestall.output import engine
 from forestall.output import scan as scanning
 from forestall.output.detectors import DETECTORS
-from forestall.output.detectors.secrets import SECRET
 from forestall.output.findings import Budget, Detector, Kind, Scan, Unread
 from forestall.output.scan import Scanner, scan
 from tests.unit.output.samples import SECRETS, drawn
 
 TOKEN = drawn(SECRETS["github_personal_token"], 7)
 ALL = tuple(DETECTORS.values())
+SECRET = DETECTORS["secret"]
 SMALL_BLOCK = 48 * 1024
 PLAIN = Detector(
     name="plain", kinds=(Kind(name="token", pattern=r"ghp_\w{36}", keywords=("ghp_",)),)

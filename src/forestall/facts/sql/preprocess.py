@@ -82,7 +82,7 @@ def readings(text: str, dialect: str) -> Sequence[Reading]:
     return list(dict.fromkeys(found))
 
 
-def is_odd(text: str) -> bool:
+def has_strange_characters(text: str) -> bool:
     """Whether a character is one that two readers could take differently."""
     text = text.replace("\r\n", "\n")
     if "\r" in text:

@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from forestall.output.detectors.personal import PERSONAL_DATA
+from forestall.output.detectors import DETECTORS
 from forestall.output.findings import Budget, Candidate, Check, Detector, Kind
 from forestall.output.scan import scan
 from tests.unit.output.personal import TABLES, unmarked
 
+PERSONAL_DATA = DETECTORS["personal_data"]
 SIZE = 1_000_000
 # What is made of these comes near to every pattern.
 PIECES = (
