@@ -1,6 +1,7 @@
 """Run the benches and keep their results as JSON in bench/results.
 
-python -m bench [approvals] [detect] [evaluate] [field] [gateway] [imports] [startup] [work]
+python -m bench [approvals] [detect] [evaluate] [field] [first_decision] [gateway] [imports]
+                [startup] [work]
 python -m bench submit-path --against DIR [--rounds N]
 """
 
@@ -12,7 +13,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import approvals, detect, evaluate, field, gateway, imports, startup, submit_path, work
+from bench import (
+    approvals,
+    detect,
+    evaluate,
+    field,
+    first_decision,
+    gateway,
+    imports,
+    startup,
+    submit_path,
+    work,
+)
 
 RESULTS = Path(__file__).parent / "results"
 BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
@@ -20,6 +32,7 @@ BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
     "detect": detect.run,
     "evaluate": evaluate.run,
     "field": field.run,
+    "first_decision": first_decision.run,
     "gateway": gateway.run,
     "imports": imports.run,
     "startup": startup.run,

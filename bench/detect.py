@@ -148,7 +148,7 @@ def _families() -> list[dict[str, Any]]:
     seeds = range(20)
     rows = []
     for name, recipe in SECRETS.items():
-        texts = [drawn(recipe, seed) for seed in seeds]
+        texts = [drawn(recipe, seed, words=True) for seed in seeds]
         alone = Detector(
             name="secret",
             kinds=tuple(each for each in DETECTORS["secret"].kinds if each.name == name),

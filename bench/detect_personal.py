@@ -12,10 +12,11 @@ from typing import Any
 
 from tests.unit.output.personal import INNOCENT, TABLES, unmarked
 
-from forestall.output.detectors.personal import PERSONAL_DATA
+from forestall.output.detectors import DETECTORS
 from forestall.output.findings import Detector
 from forestall.output.scan import scan
 
+PERSONAL_DATA = DETECTORS["personal_data"]
 # Labels, and the kinds (by the beginning of their names) that find them.
 CLASSES = {
     "EMAIL": "email",

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
-from typing import Any, NamedTuple, Union, get_args, get_origin
+from typing import Any, Union, get_args, get_origin
 
 import click
 import msgspec
@@ -22,24 +22,18 @@ from forestall import limits
 from forestall.audit.kinds import GROUPS, KINDS
 from forestall.cli.main import cli
 from forestall.errors import ForestallError, all_errors
-from forestall.identity.credentials import ApiKey
 from forestall.identity.roles import PERMISSIONS, Permission, Role
-from forestall.jobs.job import DecisionRecord, Job, JobState, Stage
+from forestall.jobs.job import Stage
 from forestall.jobs.lifecycle import MOVES, Event, diagram
 from forestall.output.detectors import DETECTORS
 from forestall.policy.cache import DecisionCache
-from forestall.policy.explanation import Explanation
-from forestall.policy.request import Request
-from forestall.policy.rules import Decision, Effect, Match
+from forestall.policy.rules import Effect, Match
 from forestall.ports.log_entry import VISIBILITIES, visibility_of
 from forestall.server.api import ENDPOINTS
 from forestall.server.http import Endpoint
 from forestall.server.metrics import OUR_CODES, Metrics
 from forestall.server.settings import BOOTSTRAP_KEY_VARIABLE, DEFAULTS
-from forestall.wire.decisions import check_answer, decision_object, explain_object
-from forestall.wire.errors import error_object
-from forestall.wire.jobs import job_object, job_summary, submitted_answer
-from forestall.wire.keys import key_object
+from forestall.wire.errors import ErrorObject
 
 DOCS = Path(__file__).parent
 HELP_COLUMNS = 92
@@ -153,83 +147,29 @@ def _type_name(kind: Any) -> str:
     return {str: "string", int: "integer", bool: "boolean", Any: "any JSON value"}[kind]
 
 
-class _Example(NamedTuple):
-    """One job and its decision, from which the shapes of the answers are read."""
-
-    job: Job
-    record: DecisionRecord
-    decision: Decision
-    explanation: Explanation
-    request: Request
-    key: ApiKey
-
-
-def _example() -> _Example:
-    decision = Decision(decision=Effect.ALLOW, code="rule")
-    record = DecisionRecord(
-        stage=Stage.SUBMIT,
-        decided_at_us=0,
-        decision=Effect.ALLOW,
-        code="rule",
-        reason="",
-        snapshot="",
-        job_hash="",
-    )
-    return _Example(
-        job=Job(
-            id="",
-            trace_id="",
-            tenant="",
-            principal="",
-            state=JobState.PENDING,
-            topic="",
-            job_hash="",
-            created_at_us=0,
-            updated_at_us=0,
-            submit_decision=record,
-        ),
-        record=record,
-        decision=decision,
-        explanation=Explanation(
-            decision=decision,
-            rules=(),
-            views=(),
-            default_decision=Effect.DENY,
-            default_used=False,
-        ),
-        request=Request(topic=""),
-        key=ApiKey(
-            id="",
-            tenant="",
-            name="",
-            role=Role.VIEWER,
-            principal="",
-            prefix="",
-            hash="",
-            created_at_us=0,
-            expires_at_us=0,
-        ),
-    )
-
-
 def _answers() -> str:
-    one = _example()
-    denied = msgspec.structs.replace(one.record, decision=Effect.DENY)
-    demanded = msgspec.structs.replace(one.record, decision=Effect.REQUIRE_APPROVAL)
-    shapes: list[tuple[str, Mapping[str, Any]]] = [
-        ("a job that was accepted, 200", submitted_answer(one.job, one.record, replayed=False)[1]),
-        ("a job that awaits approval, 200", submitted_answer(one.job, demanded, replayed=False)[1]),
-        ("a job that was denied, 403", submitted_answer(one.job, denied, replayed=False)[1]),
-        ("one job of a list", job_summary(one.job)),
-        ("one job", job_object(one.job, b"{}")),
-        ("one decision of a job", decision_object(one.record, job_id="")),
-        ("evaluate and simulate", check_answer(one.decision, job_id="", job_hash="", at_us=0)),
-        ("`explain`, beside the fields above", explain_object(one.explanation, one.request)),
-        ("an API key", key_object(one.key)),
-        ("an error", error_object(ForestallError("", details={"field": ""}), "")),
-    ]
-    rows = [(name, ", ".join(_code(field) for field in shape)) for name, shape in shapes]
+    """The fields of every answer, by the Struct that it is declared as; then those of an error."""
+    used: dict[str, list[str]] = {}
+    for endpoint in ENDPOINTS:
+        for status, kind in endpoint.responses.items():
+            if kind is not None:
+                name = f"{_code(f'{endpoint.method} {endpoint.path}')} {status}"
+                used.setdefault(_answer_fields(kind), []).append(name)
+    rows = [(", ".join(names), fields) for fields, names in used.items()]
+    rows.append(("every error", _answer_fields(ErrorObject)))
     return _table(("answer", "fields"), rows)
+
+
+def _answer_fields(kind: Any) -> str:
+    """The names of the fields; a field that is not always there has a question mark."""
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is list:
+        return f"a list, each with {_answer_fields(args[0])}"
+    names = ", ".join(
+        _code(field.encode_name) + ("" if field.required else "?")
+        for field in msgspec.structs.fields(kind)
+    )
+    return f"{names}; each item with {_answer_fields(args[0])}" if args else names
 
 
 # -- the command line --

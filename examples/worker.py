@@ -8,10 +8,10 @@ in this directory, with FORESTALL_WORKER_TOKEN set to what `forestall workers cr
 import asyncio
 from typing import Any
 
-from forestall.client.worker import Failure, Job, Retryable
+from forestall.client.worker import Failure, Retryable, WorkerJob
 
 
-async def greet(job: Job) -> dict[str, Any]:
+async def greet(job: WorkerJob) -> dict[str, Any]:
     """Called once for each job, with its ticket checked; what it returns is the job's result."""
     if not job.prompt.strip():
         # The submitter sees this code and text. Of any other exception only its class is told.

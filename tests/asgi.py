@@ -32,7 +32,7 @@ from forestall.server.rates import Rates
 from forestall.server.signing import FileSigner
 from forestall.store.memory import MemoryStore
 from tests.declared_answers import require_declared
-from tests.e2e.harness import Reply
+from tests.http_samples import Reply
 from tests.recorded_kinds import require_described
 
 T = TypeVar("T")

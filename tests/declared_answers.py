@@ -14,7 +14,7 @@ import msgspec
 from forestall.server.api import ENDPOINTS
 from forestall.server.http import Endpoint
 from forestall.wire.errors import ErrorObject
-from tests.e2e.harness import Reply
+from tests.http_samples import Reply
 
 
 def require_declared(method: str, path: str, reply: Reply) -> None:

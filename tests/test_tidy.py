@@ -28,6 +28,8 @@ TEXTS = [
     *ROOT.glob("conformance/*.*"),
     *(ROOT / name for name in ("Makefile", "pyproject.toml", ".importlinter", "docs/generate.py")),
 ]
+# Starts servers with the optional name model, beside the unit tests of that class of findings.
+NEEDS_A_PROCESS = ["tests/unit/output/test_names.py"]
 FORBIDDEN_ROOMS = {"utils", "common", "core", "models", "helpers", "infra"}
 
 
@@ -111,3 +113,14 @@ def test_nothing_is_explained_outside_the_repository(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     found = [f"{n}: {line.strip()}" for n, line in enumerate(lines, 1) if OUTSIDE.search(line)]
     assert not found
+
+
+def test_unit_tests_use_no_helper_of_a_ring_outside() -> None:
+    """A unit test that needs the server as a process is no unit test (tests/README.md)."""
+    outside = ("tests.e2e", "tests.sim", "tests.model")
+    users = [
+        _id(path)
+        for path in (ROOT / "tests" / "unit").rglob("*.py")
+        if any(f"from {ring}" in path.read_text() for ring in outside)
+    ]
+    assert users == NEEDS_A_PROCESS

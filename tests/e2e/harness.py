@@ -14,7 +14,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
+
+from tests.http_samples import Reply
 
 T = TypeVar("T")
 
@@ -40,27 +42,6 @@ rules:
       labels: {env: "prod"}
       capabilities: ["infra.write"]
 """
-HELD_JOB: dict[str, Any] = {
-    "topic": "job.deploy.apply",
-    "prompt": "roll out",
-    "capability": "infra.write",
-    "labels": {"env": "prod"},
-}
-ALLOWED_JOB: dict[str, Any] = {"topic": "job.demo.read", "prompt": "status"}
-DENIED_JOB: dict[str, Any] = {"topic": "job.exec.shell", "prompt": "rm -rf /"}
-
-
-class Reply(NamedTuple):
-    """What came back over HTTP."""
-
-    status: int
-    headers: Mapping[str, str]  # names in lower case
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        """The body as JSON."""
-        return json.loads(self.body)
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from forestall.audit.chain import GENESIS, leaf_hash, next_link
-from tests.e2e.harness import ALLOWED_JOB, DENIED_JOB, HELD_JOB, forestall, serving
+from tests.e2e.harness import forestall, serving
+from tests.http_samples import ALLOWED_JOB, DENIED_JOB, HELD_JOB
 
 pytestmark = pytest.mark.e2e
 Tamper = Callable[[sqlite3.Connection], object]

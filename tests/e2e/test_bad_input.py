@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.e2e.harness import ALLOWED_JOB, Reply, Server, parse_reply, poll, received
+from tests.e2e.harness import Server, parse_reply, poll, received
+from tests.http_samples import ALLOWED_JOB, Reply
 
 pytestmark = pytest.mark.e2e
 GOOD = json.dumps(ALLOWED_JOB).encode()

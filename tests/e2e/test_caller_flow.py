@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import GUIDE_RULES, HELD_JOB, Reply, Server, serving
+from tests.e2e.harness import GUIDE_RULES, Server, serving
+from tests.http_samples import HELD_JOB, Reply
 
 pytestmark = pytest.mark.e2e
 JOBS = "/api/v1/jobs"

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from tests.e2e.harness import (
-    ALLOWED_JOB,
     FORESTALL,
     GUIDE_RULES,
     KEY,
@@ -25,6 +24,7 @@ from tests.e2e.harness import (
     poll,
     serving,
 )
+from tests.http_samples import ALLOWED_JOB
 
 pytestmark = pytest.mark.e2e
 DEMO = ("--topic", "job.demo.read", "--prompt", "status")

@@ -10,16 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import (
-    FORESTALL,
-    GUIDE_RULES,
-    HELD_JOB,
-    Server,
-    environment,
-    forestall,
-    poll,
-    serving,
-)
+from tests.e2e.harness import FORESTALL, GUIDE_RULES, Server, environment, forestall, poll, serving
+from tests.http_samples import HELD_JOB
 from tests.unit.cli.test_approval_view import ATTACKS
 
 pytestmark = pytest.mark.e2e

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import GUIDE_RULES, Reply, Server, environment, serving
+from tests.e2e.harness import GUIDE_RULES, Server, environment, serving
+from tests.http_samples import Reply
 
 pytestmark = pytest.mark.e2e
 needs_shell = pytest.mark.skipif(

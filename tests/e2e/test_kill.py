@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.e2e.harness import DENIED_JOB, HELD_JOB, Server, forestall, serving
+from tests.e2e.harness import Server, forestall, serving
+from tests.http_samples import DENIED_JOB, HELD_JOB
 
 pytestmark = pytest.mark.e2e
 SUBMITS = 5_000

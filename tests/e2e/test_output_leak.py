@@ -15,10 +15,10 @@ import pytest
 
 from forestall.identity.roles import Role
 from forestall.server.api import ENDPOINTS
-from tests.e2e.crew import issue, job, submitted, until
 from tests.e2e.harness import KEY, Server, forestall, poll, serving
-from tests.e2e.tap import Tap
 from tests.e2e.test_stream import curl, websocket
+from tests.e2e.traffic_recorder import Tap
+from tests.e2e.worker_processes import issue, job, submitted, until
 
 pytestmark = pytest.mark.e2e
 POLICY = """\

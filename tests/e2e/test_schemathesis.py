@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.e2e.harness import ALLOWED_JOB, HELD_JOB, Server, environment, serving
+from tests.e2e.harness import Server, environment, serving
+from tests.http_samples import ALLOWED_JOB, HELD_JOB
 
 ROOT = Path(__file__).parents[2]
 COMMAND = ROOT / ".venv" / "schemathesis" / "bin" / "schemathesis"

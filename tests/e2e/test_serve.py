@@ -14,18 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import (
-    ALLOWED_JOB,
-    DENIED_JOB,
-    HELD_JOB,
-    KEY,
-    Server,
-    StartFailedError,
-    environment,
-    forestall,
-    poll,
-    serving,
-)
+from tests.e2e.harness import KEY, Server, StartFailedError, environment, forestall, poll, serving
+from tests.http_samples import ALLOWED_JOB, DENIED_JOB, HELD_JOB
 
 pytestmark = pytest.mark.e2e
 EXPORT = re.compile(r"^  export FORESTALL_API_KEY=(\S+)$", re.MULTILINE)

@@ -21,8 +21,6 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from tests.e2e.harness import (
-    ALLOWED_JOB,
-    DENIED_JOB,
     FORESTALL,
     KEY,
     Server,
@@ -32,6 +30,7 @@ from tests.e2e.harness import (
     poll,
     serving,
 )
+from tests.http_samples import ALLOWED_JOB, DENIED_JOB
 
 STREAM = "/api/v1/stream"
 CURL = shutil.which("curl")

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from forestall.jobs.webhook import verify_signature
-from tests.e2e.harness import GUIDE_RULES, HELD_JOB, forestall, poll, serving
+from tests.e2e.harness import GUIDE_RULES, forestall, poll, serving
+from tests.http_samples import HELD_JOB
 
 pytestmark = pytest.mark.e2e
 HOOKS = "/api/v1/webhooks"

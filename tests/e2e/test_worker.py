@@ -9,17 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.crew import HANDLERS, issue, job, submitted, until, working
-from tests.e2e.harness import (
-    GUIDE_RULES,
-    HELD_JOB,
-    KEY,
-    Server,
-    forestall,
-    poll,
-    serving,
-)
+from tests.e2e.harness import GUIDE_RULES, KEY, Server, forestall, poll, serving
 from tests.e2e.test_bad_input import first_answer
+from tests.e2e.worker_processes import HANDLERS, issue, job, submitted, until, working
+from tests.http_samples import HELD_JOB
 
 pytestmark = pytest.mark.e2e
 SHORT = ("--lease-seconds", "1")

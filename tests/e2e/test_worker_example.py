@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.crew import issue, submitted, until
 from tests.e2e.harness import FORESTALL, KEY, Server, environment, forestall
+from tests.e2e.worker_processes import issue, submitted, until
 
 pytestmark = pytest.mark.e2e
 EXAMPLES = Path(__file__).parents[2] / "examples"

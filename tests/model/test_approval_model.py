@@ -38,7 +38,7 @@ from forestall.server.bootstrap import NoTelemetry
 from forestall.server.signing import FileSigner
 from forestall.store.memory import MemoryStore
 from tests.asgi import HandClock, SeededRandom
-from tests.model.told import told
+from tests.model.recorded_history import told
 
 IS_FULL = os.environ.get("FORESTALL_MODEL") == "full"
 DAY_SECONDS = 24 * 3_600

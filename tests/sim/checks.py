@@ -28,9 +28,9 @@ from forestall.ports.change import Change, MoveJob, PutEntry, PutJob, Receipt
 from forestall.ports.entries import EntryKind
 from forestall.projections.policy_in_force import digest_in
 from tests.recorded_kinds import require_described
+from tests.sim.output_rules import treatment_in
 from tests.sim.policies import compiled
 from tests.sim.results import Results
-from tests.sim.treatment import treatment_in
 
 if TYPE_CHECKING:
     from tests.sim.world import World

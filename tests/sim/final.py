@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+from forestall.control.follow_log import load_entries
 from forestall.control.plane import Plane
 from forestall.control.recover import recover
 from forestall.control.verify import verify_log
@@ -56,6 +57,7 @@ async def _disagreement(world: World) -> str:
         telemetry=NoTelemetry(),
         signer=world.signer,
     )
+    await load_entries(fresh)
     await recover(fresh)
     _forget_ended(world, process.plane)
     for name, view in _VIEWS.items():
@@ -96,6 +98,15 @@ def _rules(plane: Plane) -> object:
     return sorted((rule, plane.leases.count_of_rule(rule)) for rule in rules)
 
 
+def _keys(plane: Plane) -> object:
+    keys = [key for tenant in TENANTS for key in plane.keys.of_tenant(tenant)]
+    return sorted((key.id, key.revoked_at_us or 0) for key in keys)
+
+
+def _policy(plane: Plane) -> object:
+    return plane.policy.digest, plane.projections.entry_doubts.is_tightening
+
+
 _RULES, _ENDS = ("alpha", "beta", "gamma", "delta", "safe"), ("", "-under")
 _VIEWS: dict[str, Callable[[Plane], object]] = {
     "queued jobs": _queue,
@@ -103,6 +114,8 @@ _VIEWS: dict[str, Callable[[Plane], object]] = {
     "leases": _leases,
     "how many each worker holds": _workers,
     "how many run under each rule": _rules,
+    "keys": _keys,
+    "the policy in force": _policy,
 }
 
 

@@ -11,6 +11,7 @@ from unittest import mock
 import msgspec
 
 from forestall.control import complete, dispatch, expire, gate, moves, recover
+from forestall.control import plane as plane_module
 from forestall.control.gate import GateResult
 from forestall.control.plane import Plane
 from forestall.jobs import transitions
@@ -21,7 +22,9 @@ from forestall.jobs.transitions import Transition
 from forestall.policy.request import Request
 from forestall.policy.rules import Effect
 from forestall.ports.change import Change
+from forestall.ports.entries import RegistryEntry
 from forestall.projections import catch_up
+from forestall.projections.keys import Keys
 from forestall.projections.leases import Leases
 from forestall.projections.worker_sessions import WorkerSession
 from tests.sim.mutants_of_results import MUTANTS_OF_RESULTS
@@ -137,6 +140,31 @@ def _keys_forgotten() -> Patch:
     return mock.patch.object(Plane, "commit", without_keys)
 
 
+def _revocation_missed() -> Patch:
+    real = Keys.put
+
+    def keeps(keys: Keys, entry: RegistryEntry) -> None:
+        if entry.revision == 1:
+            real(keys, entry)
+
+    return mock.patch.object(Keys, "put", keeps)
+
+
+def _revoked_submitter_runs() -> Patch:
+    """Neither the gate nor what is expected of the store asks who submitted the job."""
+    return mock.patch.multiple(
+        dispatch,
+        tightened_by=lambda plane, view, decision: decision,
+        _stands=lambda *_: True,
+        _unforbidden=lambda *_: (),
+    )
+
+
+def _nothing_taken_up() -> Patch:
+    """What a commit made durable reaches memory only when it is read again."""
+    return mock.patch.object(plane_module, "catch_up", return_value=None)
+
+
 MUTANTS: dict[str, Callable[[], Patch]] = {
     "dispatch skips the gate": _gate_skipped,
     "complete ignores whose lease it is": _lease_ignored,
@@ -153,6 +181,9 @@ MUTANTS: dict[str, Callable[[], Patch]] = {
     "an outage is recorded as a denial": _outage_denies,
     "what an error hid is never looked at again": _doubts_dropped,
     "idempotency keys are not kept": _keys_forgotten,
+    "a revoked key works on": _revocation_missed,
+    "a job of a revoked submitter runs": _revoked_submitter_runs,
+    "a commit is not taken up in memory": _nothing_taken_up,
     **MUTANTS_OF_RESULTS,
 }
 

@@ -9,7 +9,7 @@ from random import Random
 
 from forestall.control.publish import compile_files
 from forestall.policy.compile import Snapshot
-from tests.sim.treatment import output_rules
+from tests.sim.output_rules import output_rules
 
 TOPICS = ("job.alpha.run", "job.beta.run", "job.gamma.run", "job.delta.run")
 SAFE = "job.safe.run"

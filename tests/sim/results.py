@@ -17,9 +17,9 @@ from forestall.policy.rules import Verdict
 from forestall.ports.change import Change, DropEntry, MoveJob, Put, PutEntry, PutJob, PutOutput
 from forestall.ports.entries import EntryKind
 from tests.sim.canaries import Canaries, Canary
-from tests.sim.said import Text
+from tests.sim.output_rules import Treatment
 from tests.sim.scanning import SCANS
-from tests.sim.treatment import Treatment
+from tests.sim.worker_texts import Text
 
 if TYPE_CHECKING:
     from tests.sim.world import World

@@ -21,7 +21,7 @@ from forestall.projections.leases import Leases
 from forestall.server.keyring import load_keyring
 from forestall.store.memory import MemoryStore
 from tests.asgi import Door
-from tests.unit.control.crew import JOBS, Worker, submit
+from tests.workers_under_test import JOBS, Worker, submit
 
 POLICY = """\
 name: one-at-a-time

@@ -15,8 +15,8 @@ from forestall.jobs.ticket import TicketError, verify_ticket
 from forestall.server.api_work import ENDPOINTS
 from forestall.server.http import Call
 from tests.sim.agents import Operator
-from tests.sim.said import message, result
 from tests.sim.scanning import SCANS
+from tests.sim.worker_texts import message, result
 from tests.sim.world import Client, NoAnswerError, Process, World, short
 
 _HANDLERS = {(endpoint.method, endpoint.path): endpoint for endpoint in ENDPOINTS}

@@ -1,1 +1,1 @@
-"""What can be proved later: the record, the chain, the verifier. Pure, so a stranger can run it."""
+"""The audit log: records, hash chain, verification. Pure, so that a stranger can run it."""

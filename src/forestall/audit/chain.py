@@ -1,7 +1,7 @@
 """The hash chain over the log, on leaf hashes as RFC 6962 defines them.
 
-link(n) = SHA-256(domain, n, link(n-1), leaf(n)). The position is inside the hash, so a record can
-neither be moved nor renumbered. The Merkle log of a later step is built on the same leaf hashes.
+link(n) = SHA-256(domain, n, link(n-1), leaf(n)). The position is part of the hash, so that a record
+can be neither moved nor renumbered. The leaf hashes also suit a Merkle tree. Stores nothing.
 """
 
 import hashlib
@@ -23,21 +23,21 @@ class ChainError(ForestallError):
 
 
 class Leaf(NamedTuple):
-    """A record as the log holds it: its canonical bytes, and their RFC 6962 leaf hash."""
+    """One record as the log stores it: its canonical bytes and their RFC 6962 leaf hash."""
 
     record: bytes
     hash: bytes
 
 
 class Head(NamedTuple):
-    """Where the log ends: the position of the next record, and the link of the last one."""
+    """The end of the log: the position of the next record, and the link of the last record."""
 
     position: int = 0
     link: bytes = GENESIS
 
 
 class ChainLink(msgspec.Struct, frozen=True):
-    """One position of the log as stored."""
+    """One stored position of the log."""
 
     position: int
     record: bytes
@@ -50,7 +50,7 @@ def leaf_hash(record: bytes) -> bytes:
 
 
 def next_link(previous: bytes, position: int, leaf: bytes) -> bytes:
-    """The chain value at `position`, given the one before it."""
+    """The link at `position`, given the previous link."""
     return hashlib.sha256(_DOMAIN + position.to_bytes(8, "big") + previous + leaf).digest()
 
 
@@ -60,7 +60,7 @@ def leaf_of(record: bytes) -> Leaf:
 
 
 def append(head: Head, leaves: Iterable[Leaf]) -> tuple[list[ChainLink], Head]:
-    """Chain leaves to the end of the log: their links, and where the log ends then.
+    """Chain leaves to the end of the log: their links, and the new end.
 
     Every store appends with this function, so that no two stores number or chain differently.
     """
@@ -76,7 +76,7 @@ def append(head: Head, leaves: Iterable[Leaf]) -> tuple[list[ChainLink], Head]:
 def verify_links(
     links: Iterable[ChainLink], *, start: int = 0, previous: bytes = GENESIS
 ) -> ChainLink | None:
-    """Walk the chain; the last link, or None when there is none.
+    """Verify the chain; the last link, or None for an empty chain.
 
     Raises ChainError at the first gap, reordering or changed record.
     """

@@ -1,14 +1,14 @@
-"""Every kind of record that the log holds: what happened, and which fields its `data` has.
+"""Every kind of record in the log: its meaning, and the fields of its `data`.
 
-The page for auditors is generated from this table, and tests hold every record that is written
-against it. It decides nothing: a record is not refused because it stands nowhere here.
+The page for auditors is generated from this table, and tests compare every written record with it.
+The table decides nothing: no record is refused because its kind is missing here.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-# Fields that several kinds share, by the name under which the documentation lists them.
+# Groups of fields that several kinds share, by their name in the documentation.
 GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "decision": (
@@ -32,11 +32,11 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 class RecordKind(NamedTuple):
-    """What a kind of record says. A field stands in `data` only where it has something to say."""
+    """One kind of record. A field without a value is left out of `data`."""
 
     meaning: str
     groups: tuple[str, ...] = ()
-    own: tuple[str, ...] = ()  # fields beside those of the groups
+    own: tuple[str, ...] = ()  # fields in addition to those of the groups
 
     @property
     def fields(self) -> frozenset[str]:

@@ -1,1 +1,1 @@
-"""The operator's hands."""
+"""The command line of operators. Prints what the plane or the policy says; decides nothing."""

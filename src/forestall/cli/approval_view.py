@@ -1,7 +1,7 @@
-"""What an approver is shown on a terminal: exactly what would run. Renders; asks nobody.
+"""Render an approval for a terminal: exactly what would run. Asks nobody.
 
-Agents write most of these texts. Nothing in them is obeyed by a terminal, and none can pass for a
-line of ours: every line is broken by us, and what goes on stands behind a mark of its own.
+Agents write most of these texts. A terminal must obey nothing in them, and none may imitate a line
+of ours: this module breaks every line, and marks the continuation of a long line.
 """
 
 import json
@@ -12,13 +12,13 @@ from typing import Any
 from forestall.limits import RETRIES_DEFAULT
 
 _NAME_COLUMNS = 15
-_BAR, _ON = "  | ", "  : "  # a line of a text, and what of it did not fit
-# Letters by category that show nothing.
+_BAR, _ON = "  | ", "  : "  # mark of a line of a text, and mark of its continuation
+# Letters, by their category, that a terminal shows as nothing.
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
 
 def plain(text: str) -> str:
-    """One line: what hides, moves or reorders stands as its code point."""
+    """One line in which hidden, moving and reordering characters are shown as code points."""
     return "".join(char if _is_seen(char) else f"<U+{ord(char):04X}>" for char in text)
 
 
@@ -27,7 +27,7 @@ def _is_seen(char: str) -> bool:
 
 
 def rendered(context: Mapping[str, Any], *, width: int) -> str:
-    """An approval in full, what runs first and what is decided last, next to the question."""
+    """A whole approval. What runs comes first; what is decided comes last, next to the question."""
     lines = [
         *_payload(context["job_input"], width),
         *_conditions(context, width),
@@ -90,7 +90,7 @@ def _asked(context: Mapping[str, Any], width: int) -> Iterator[str]:
 
 
 def _retries(runs: Mapping[str, Any]) -> str:
-    """How often it may run again; a job that says nothing has the server's default."""
+    """How often the job may run again; without a value of its own, the server's default."""
     most = RETRIES_DEFAULT if runs["max_retries"] is None else runs["max_retries"]
     return f"{most}{' (idempotent)' if runs['idempotent'] else ''}"
 
@@ -163,7 +163,7 @@ def _block(text: str, width: int) -> Iterator[str]:
 
 
 def _parts(line: str, width: int) -> Iterator[str]:
-    """A line cut to the columns of a screen; at least one part."""
+    """A line cut to the width of the screen: at least one part."""
     part, used = "", 0
     for char in line:
         columns = 2 if unicodedata.east_asian_width(char) in "WF" else 1

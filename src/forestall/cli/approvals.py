@@ -1,7 +1,7 @@
 """`forestall approvals list|show|open|approve|reject|repair|watch|stats`.
 
-What is approved is what was shown: the job hash and the snapshot on the screen travel with the
-answer, and the server refuses them when they are not what is asked.
+What a person approves is what the screen showed: the vote carries the displayed job hash and
+snapshot, and the server refuses it when they differ from what is asked.
 """
 
 import json
@@ -262,7 +262,7 @@ _HELD = "APPROVAL_REQUIRED"
 
 
 def _watched(event: dict[str, Any]) -> str:
-    """One line, or nothing where the event is not about an approval."""
+    """One line of text for an event; empty for an event that is not about an approval."""
     data = event["data"]
     word = _OUTCOMES.get(event["kind"], "")
     before, state = data.get("state_before", ""), str(data.get("state", ""))

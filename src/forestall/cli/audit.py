@@ -1,4 +1,5 @@
-"""`forestall audit verify`: check the log, on the data itself, whether the server runs or not."""
+"""`forestall audit verify`: verify the log in the data folder. Works with and without a running
+server."""
 
 import asyncio
 import os

@@ -113,7 +113,7 @@ def wait(
 
 
 def _when_changed(client: PlaneClient, job: dict[str, Any], seconds: float) -> dict[str, Any]:
-    """The job after it changed, or later. A server that does not wait is not asked in a storm."""
+    """The job after a change, or a little later. A server without long polling is not flooded."""
     began = time.monotonic()
     query = {"wait_ms": str(max(1, int(seconds * 1_000))), "while_state": job["state"]}
     try:

@@ -1,4 +1,4 @@
-"""`forestall jobs submit|get|list|watch`; what moves a job is in `job_moves`."""
+"""`forestall jobs submit|get|list|watch`. The commands that move a job are in `job_moves`."""
 
 import json
 from datetime import UTC, datetime
@@ -143,7 +143,7 @@ def watch(
 
 
 def _event_line(event: dict[str, Any]) -> str:
-    """When, where in the log, what, to which job, and why."""
+    """The line of an event: time, position in the log, kind, job, and reason."""
     data = event["data"]
     parts = [
         datetime.fromtimestamp(event["at_us"] / 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

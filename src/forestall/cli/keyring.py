@@ -1,4 +1,5 @@
-"""`forestall keyring list|rotate`: the keys that seal originals. Works beside a running server."""
+"""`forestall keyring list|rotate`: the keys that encrypt originals. Works beside a running
+server."""
 
 from pathlib import Path
 

@@ -125,7 +125,7 @@ def revoke(
 
 
 def _on_data(data_dir: Path, act: Callable[["Plane"], Awaitable[T]]) -> T:
-    """Run a verb on the data of a stopped server."""
+    """Run a verb on the data folder of a stopped server."""
     from forestall.server.bootstrap import NoTelemetry, open_plane
     from forestall.server.files import STORE_FILE, DataDir
 

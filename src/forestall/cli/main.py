@@ -1,8 +1,8 @@
-"""`forestall`: the operator's hands. Groups the commands; each group is imported when it is used.
+"""`forestall`: the command line. Groups the commands; a group is imported when it is used.
 
-Exit codes (docs/reference/cli.md): 0 done · 1 a check failed · 2 wrong usage or input ·
-3 the server cannot be reached or refuses · 4 denied · 5 awaits approval ·
-6 not within the time · 130 interrupted.
+Exit codes (docs/reference/cli.md): 0 done · 1 a check failed · 2 wrong usage or input · 3 the
+server cannot be reached or refuses · 4 denied · 5 awaits approval · 6 not within the time · 130
+interrupted.
 """
 
 import importlib
@@ -46,7 +46,7 @@ _COMMANDS = {
 
 
 class _LazyGroup(click.Group):
-    """Imports a command's module only when that command runs, so that `--help` stays quick."""
+    """Imports the module of a command only when that command runs, so that `--help` is quick."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -77,7 +77,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """The entry point: errors become one sentence on stderr and an exit code."""
+    """The entry point. Turns an error into one sentence on stderr and an exit code."""
     try:
         sys.exit(cli.main(standalone_mode=False))
     except click.exceptions.Exit as stop:
@@ -90,6 +90,6 @@ def main() -> None:
     except ForestallError as error:
         sys.exit(fail(error))
     except BrokenPipeError:
-        # The reader (head, a pager) closed early: not an error, and no traceback.
+        # The reader (head, a pager) closed early: no error, and no traceback.
         sys.stderr.close()
         sys.exit(0)

@@ -1,4 +1,4 @@
-"""Options that several commands share: where the server is, and what an action looks like."""
+"""Options that several commands share: the address of the server, and the fields of an action."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEFAULT_URL = "http://127.0.0.1:8081"
 
 
 def names_model_option(command: F) -> F:
-    """--names-model, for what is judged without a server."""
+    """Add --names-model, for commands that judge results without a server."""
     return click.option(
         "--names-model",
         envvar="FORESTALL_NAMES_MODEL",
@@ -31,7 +31,7 @@ def names_model_option(command: F) -> F:
 
 
 def server_options(command: F) -> F:
-    """--url, --api-key, --tenant."""
+    """Add --url, --api-key and --tenant."""
     for option in (
         click.option("--tenant", envvar="FORESTALL_TENANT", default="", help="Tenant of the key."),
         click.option(
@@ -53,7 +53,7 @@ def server_options(command: F) -> F:
 
 
 def limit_option(command: F) -> F:
-    """--limit of a list."""
+    """Add --limit for a list."""
     return click.option(
         "--limit",
         default=50,
@@ -64,8 +64,9 @@ def limit_option(command: F) -> F:
 
 
 def client_for(url: str, api_key: str, tenant: str) -> PlaneClient:
-    """A client, or a usage error when there is no key."""
-    from forestall.client.plane import PlaneClient  # commands without a server have no use for it
+    """A client for the server of the options. Raises click.UsageError without an API key."""
+    # imported here: commands without a server do not need it
+    from forestall.client.plane import PlaneClient
 
     if not api_key:
         raise click.UsageError(
@@ -77,7 +78,8 @@ def client_for(url: str, api_key: str, tenant: str) -> PlaneClient:
 
 
 def action_options(command: F) -> F:
-    """What the action is: the fields of POST /jobs, or a whole request as JSON."""
+    """Add the options that describe an action: the fields of POST /jobs, or a whole request as
+    JSON."""
     for option in (
         click.option(
             "--actor-type", type=click.Choice(["human", "service"]), help="Kind of actor."
@@ -147,5 +149,5 @@ def _pair(label: str) -> tuple[str, str]:
 
 
 def encoded(body: dict[str, Any]) -> bytes:
-    """The body as it would travel, so that offline commands read exactly what a server reads."""
+    """The body as bytes, so that an offline command reads exactly what a server would read."""
     return json.dumps(body).encode("utf-8", "surrogatepass")

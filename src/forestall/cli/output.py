@@ -1,4 +1,4 @@
-"""What every command prints alike: JSON on request, one sentence for an error, an exit code."""
+"""Output of every command: JSON on request, one sentence for an error, an exit code."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ EXIT_HELD = 5
 EXIT_TIMEOUT = 6
 EXIT_INTERRUPTED = 130
 
-# The server takes no such worker, or is not the one that the worker trusts.
+# The server refuses the worker, or is not the one that the worker trusts.
 _OF_WORKERS = ("worker_refused", "ticket_keys_changed")
 DECISION_EXIT = {"DENY": EXIT_DENIED, "THROTTLE": EXIT_DENIED, "REQUIRE_APPROVAL": EXIT_HELD}
 
@@ -24,15 +24,16 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 
 def print_json(value: Any) -> None:
-    """One JSON value, readable; non-ASCII text stays as it is unless the terminal cannot.
+    """Print one JSON value, indented. Other characters than ASCII stay, if the terminal can show
+    them.
 
-    What a terminal would obey is escaped, which changes no value.
+    Control characters are escaped, which changes no value.
     """
     click.echo(harmless_json(json.dumps(value, indent=2, ensure_ascii=not _is_utf8())))
 
 
 def harmless_json(text: str) -> str:
-    """The same JSON, with what a terminal would obey as escapes."""
+    """JSON text with control characters as escapes, so that a terminal obeys none of them."""
     if text.replace("\n", "").isprintable():
         return text
     return "".join(char if char.isprintable() or char == "\n" else _escaped(char) for char in text)
@@ -47,8 +48,8 @@ def _is_utf8() -> bool:
 
 
 def fail(error: ForestallError) -> int:
-    """Say what went wrong on stderr; the exit code for it."""
-    # Imported here, so that `--help` does not wait for what only an error needs.
+    """Print an error on stderr; returns its exit code."""
+    # Imported here, so that `--help` does not wait for it.
     from forestall.client.plane import PlaneRefusedError
     from forestall.policy.problems import PolicyError
 
@@ -69,7 +70,7 @@ def fail(error: ForestallError) -> int:
 
 
 def show_usage(error: click.ClickException) -> None:
-    """Say what was wrong with the command line."""
+    """Print what was wrong with the command line."""
     if "--json" in sys.argv:
         click.echo(json.dumps({"error": error.format_message(), "code": "usage"}), err=True)
     else:
@@ -77,5 +78,5 @@ def show_usage(error: click.ClickException) -> None:
 
 
 def shown(text: str) -> str:
-    """One line of text from elsewhere, without what a terminal would obey."""
+    """One line of a foreign text, without control characters for the terminal."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -1,4 +1,4 @@
-"""`forestall policy check|test|show|explain|convert`: reads policies as the server would."""
+"""`forestall policy check|test|show|explain|convert`: read policies exactly as the server does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from forestall.cli.options import names_model_option
 from forestall.cli.output import EXIT_CHECK_FAILED, json_option, print_json
 
-# Each command imports what it needs when it runs: most of the time of a short one is importing.
+# Each command imports what it needs when it runs: imports are most of the time of a short command.
 if TYPE_CHECKING:
     from forestall.cli.policy_report import Result
     from forestall.policy.problems import Problem
@@ -32,7 +32,8 @@ _sarif_option = click.option(
 
 
 class _PolicyGroup(click.Group):
-    """Its `explain` is that of the server's commands, which takes an HTTP client to import."""
+    """A group whose `explain` command is shared with the server's commands, which import an HTTP
+    client."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), "explain"])

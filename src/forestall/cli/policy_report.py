@@ -1,6 +1,6 @@
-"""What `forestall policy …` prints and writes: warnings, coverage, JUnit XML, SARIF, a snapshot.
+"""Output of `forestall policy …`: warnings, coverage, JUnit XML, SARIF, a snapshot in words.
 
-Texts in, texts out; nothing here reads a policy or decides.
+Values in, texts out; nothing here reads a policy or decides.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _RULES = {
 
 
 def problem_object(problem: Problem) -> dict[str, Any]:
-    """A mistake, for `--json`."""
+    """A problem as an object for `--json`."""
     return {
         "source": problem.source,
         "line": problem.line,
@@ -46,12 +46,12 @@ def problem_object(problem: Problem) -> dict[str, Any]:
 
 
 def warning_object(warning: PolicyWarning) -> dict[str, Any]:
-    """A warning, for `--json`."""
+    """A warning as an object for `--json`."""
     return {name: getattr(warning, name) for name in PolicyWarning.__struct_fields__}
 
 
 def print_warnings(warnings: Iterable[PolicyWarning]) -> None:
-    """One line each on stderr, as a compiler says it, and its hint."""
+    """Print one line for each warning on stderr, in the form of a compiler, with its hint."""
     for each in warnings:
         word = "error" if each.error else "warning"
         text = f"{each.source}:{each.line}: {word}: {each.message} [{each.code}]"
@@ -64,13 +64,13 @@ def print_warnings(warnings: Iterable[PolicyWarning]) -> None:
 
 
 def outcome_object(outcome: TestOutcome) -> dict[str, Any]:
-    """A case and how it went, for `--json`."""
+    """A case and its outcome as an object for `--json`."""
     names = ("name", "passed", "wanted", "got", "source", "line")
     return {name: getattr(outcome, name) for name in names}
 
 
 def coverage_object(coverage: Coverage) -> dict[str, Any]:
-    """What the cases exercised, for `--json`."""
+    """The coverage as an object for `--json`."""
     return {
         "rules": len(coverage.rules),
         "exercised": coverage.exercised,
@@ -82,7 +82,7 @@ def coverage_object(coverage: Coverage) -> dict[str, Any]:
 
 
 def print_coverage(coverage: Coverage, *, in_full: bool) -> None:
-    """The rules that no case exercised; in full, the clauses and decisions too."""
+    """Print the rules that no case exercises; `in_full` adds clauses and decisions."""
     silent = [rule for rule in coverage.rules if not rule.spoke]
     for rule in silent:
         click.echo(shown(f"never exercised: {rule.rule_id} ({rule.source}:{rule.line})"))
@@ -101,7 +101,7 @@ def print_coverage(coverage: Coverage, *, in_full: bool) -> None:
 
 
 def _undecided(rule: RuleCoverage) -> list[str]:
-    """Clauses of a rule that spoke which no case shows to be needed."""
+    """The clauses of a rule that spoke which no case shows to be necessary."""
     return [each.field for each in rule.clauses if rule.spoke and not each.decided]
 
 
@@ -134,7 +134,7 @@ def junit_xml(outcomes: Sequence[TestOutcome]) -> str:
 
 
 def _xml(text: str) -> str:
-    """A quoted attribute; characters that XML cannot hold are replaced."""
+    """A quoted XML attribute. Characters that XML cannot represent are replaced."""
     return f'"{html.escape(re.sub(_NOT_XML, chr(0xFFFD), text))}"'
 
 
@@ -154,7 +154,7 @@ class Result(NamedTuple):
 
 
 def problem_results(problems: Iterable[Problem]) -> Iterator[Result]:
-    """Mistakes as results."""
+    """Problems as results of a SARIF log."""
     for each in problems:
         message = f"{each.message}; {each.hint}" if each.hint else each.message
         yield Result(
@@ -169,7 +169,7 @@ def problem_results(problems: Iterable[Problem]) -> Iterator[Result]:
 
 
 def warning_results(warnings: Iterable[PolicyWarning]) -> Iterator[Result]:
-    """Warnings as results."""
+    """Warnings as results of a SARIF log."""
     for each in warnings:
         message = f"{each.message}; {each.hint}" if each.hint else each.message
         level = "error" if each.error else "warning"
@@ -177,7 +177,7 @@ def warning_results(warnings: Iterable[PolicyWarning]) -> Iterator[Result]:
 
 
 def outcome_results(outcomes: Iterable[TestOutcome]) -> Iterator[Result]:
-    """Failed cases as results."""
+    """Failed cases as results of a SARIF log."""
     for each in outcomes:
         if not each.passed:
             message = f"{each.name}: wanted {each.wanted}, got {each.got}"
@@ -230,7 +230,7 @@ def _sarif_result(result: Result) -> dict[str, Any]:
 
 
 def _uri(source: str) -> str:
-    """Relative to the working directory where it lies inside, as viewers of SARIF want it."""
+    """The path relative to the working directory if it lies inside, as viewers of SARIF expect."""
     path = Path(source)
     if path.is_absolute():
         try:
@@ -244,7 +244,7 @@ def _uri(source: str) -> str:
 
 
 def snapshot_object(snapshot: Snapshot) -> dict[str, Any]:
-    """A compiled snapshot, for `--json`."""
+    """A compiled snapshot as an object for `--json`."""
     return {
         "snapshot": snapshot.digest,
         "default_decision": snapshot.default.value,
@@ -285,7 +285,7 @@ def _output_rule_object(rule: OutputRule) -> dict[str, Any]:
 
 
 def print_snapshot(snapshot: Snapshot) -> None:
-    """A compiled snapshot in words: what decides, in the order in which it decides."""
+    """Print a compiled snapshot in words: its rules in the order in which they decide."""
     click.echo(f"snapshot  {snapshot.digest}")
     click.echo(f"default   {snapshot.default.value}")
     for label, origin in _trust(snapshot).items():

@@ -1,4 +1,4 @@
-"""`forestall quarantine list|show|release|confirm`: results that nobody may read yet."""
+"""`forestall quarantine list|show|release|confirm`: results that are withheld."""
 
 from typing import Any
 from urllib.parse import quote

@@ -1,4 +1,4 @@
-"""`forestall scan`: look at a text or a JSON value for what should not leave. Needs no server."""
+"""`forestall scan`: scan a text or a JSON value for secrets and the like. Needs no server."""
 
 import sys
 from collections.abc import Sequence
@@ -38,13 +38,14 @@ def scan(path: Path, classes: tuple[str, ...], names_model: str, as_copy: bool) 
     from forestall.wire.output import finding_object
 
     names = load_names(parse_package(names_model))
-    known = {**DETECTORS, **{each.name: each for each in names}}
+    known = [*DETECTORS, *(each.name for each in names)]
     unknown = sorted(set(classes) - set(known))
     if unknown:
         hint = "; it needs --names-model" if unknown[0] in SWITCHED_ON_BY else ""
         raise click.UsageError(f"unknown class {unknown[0]}; known are {', '.join(known)}{hint}")
     content = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-    wanted = [known[name] for name in classes or known]
+    brought = {each.name: each for each in names}
+    wanted = [brought[name] if name in brought else DETECTORS[name] for name in classes or known]
     seen = scan_content(content, detectors=wanted)
     if as_copy:
         if not seen.complete:

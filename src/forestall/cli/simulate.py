@@ -1,4 +1,4 @@
-"""`forestall simulate` and `explain`: from a policy file without a server, or from a server."""
+"""`forestall simulate` and `explain`: with a policy file and no server, or with a server."""
 
 import time
 from pathlib import Path
@@ -74,7 +74,7 @@ def _ask(
 
 
 def _offline(verb: str, path: Path, body: bytes, tenant: str) -> dict[str, Any]:
-    """What a server with this policy would answer, by the same code."""
+    """The answer of a server with this policy, computed by the same code."""
     from forestall.control.plane import instant
     from forestall.control.publish import compile_files
     from forestall.jobs.job import job_hash
@@ -84,7 +84,7 @@ def _offline(verb: str, path: Path, body: bytes, tenant: str) -> dict[str, Any]:
     from forestall.wire.decisions import check_answer, explain_object
     from forestall.wire.submissions import decode_check
 
-    # What is found in results is not asked here, so no setting of a server has to be on.
+    # No result is scanned here, so no server setting has to be on.
     snapshot = compile_files(read_policy_files(path), switched_on=SWITCHED_ON_BY.keys())
     submission, job_id = decode_check(body, tenant=tenant)
     request = submission.request(tenant=tenant, principal="")

@@ -118,7 +118,7 @@ def load_function(target: str) -> Callable[..., Any]:
         value: Any = importlib.import_module(name)
     except ModuleNotFoundError as cause:
         if cause.name is None or not (name == cause.name or name.startswith(f"{cause.name}.")):
-            raise  # the module is there; what it imports is not
+            raise  # the module exists; one of its imports does not
         raise click.UsageError(
             f"there is no module `{name}` in {folder} or among what is installed"
         ) from cause
@@ -134,7 +134,7 @@ def load_function(target: str) -> Callable[..., Any]:
 
 
 def _loop_factory() -> Callable[[], Any] | None:
-    """The quicker event loop, where there is one."""
+    """The faster event loop, if it is installed."""
     try:
         import uvloop
     except ImportError:

@@ -1,4 +1,5 @@
-"""`forestall workers create|list|revoke`: who may take jobs, and which."""
+"""`forestall workers create|list|revoke`: credentials of workers, and the jobs that they may
+take."""
 
 from typing import Any
 from urllib.parse import quote

@@ -1,1 +1,2 @@
-"""What stands beside an agent or an operator and speaks to the plane over HTTP."""
+"""Clients of the plane's HTTP API, for agents, workers and operators. Imports nothing of the
+server."""

@@ -1,6 +1,8 @@
-"""Ask a running plane over HTTP. Light: nothing of the server, and HTTP is loaded when it is used.
+"""A client of a running plane. Light: it loads nothing of the server, and HTTP only when it is
+used.
 
-Never follows a redirect (a key must not travel to another host) and never retries by itself.
+It never follows a redirect (a key must not travel to another host) and never retries by
+itself.
 """
 
 from __future__ import annotations
@@ -24,13 +26,13 @@ _TIMEOUTS = Timeouts(connect=30, idle=30, whole=600)
 
 
 class PlaneUnreachableError(UnavailableError):
-    """The control plane does not answer, or what answers is not one."""
+    """No answer came, or the answer is not one of a control plane."""
 
     code, http_status = "plane_unreachable", 503
 
 
 class PlaneRefusedError(ForestallError):
-    """The control plane answered with an error; `status` and `body` are what it said."""
+    """The control plane answered with an error; `status` and `body` are those of its response."""
 
     code, http_status = "plane_refused", 502
 
@@ -40,11 +42,11 @@ class PlaneRefusedError(ForestallError):
         super().__init__(text)
 
 
-_PAGE_ITEMS = 500  # the server gives no more in one answer
+_PAGE_ITEMS = 500  # the most items that the server gives in one page
 
 
 class PlaneClient:
-    """One control plane at one address, asked with one API key."""
+    """A client of one control plane with one API key. Not asynchronous; close it after use."""
 
     def __init__(self, url: str, api_key: str, *, tenant: str = "") -> None:
         for what, text in (("API key", api_key), ("tenant", tenant)):
@@ -60,17 +62,18 @@ class PlaneClient:
             self._headers["X-Tenant-ID"] = tenant
 
     def close(self) -> None:
-        """Close the connections that are kept for further questions."""
+        """Close the idle connections."""
         if self._http is not None:
             self._http.close()
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
-        """The JSON answer to a GET. Raises PlaneUnreachableError, PlaneRefusedError."""
+        """The JSON body of the response to a GET. Raises PlaneUnreachableError,
+        PlaneRefusedError."""
         text = urlencode({key: value for key, value in (query or {}).items() if value})
         return self._ask("GET", f"{path}?{text}" if text else path, None, {})
 
     def items(self, path: str, query: Mapping[str, str], *, limit: int) -> list[Any]:
-        """Up to `limit` items of a list, page by page. Raises as `get`."""
+        """Up to `limit` items of a list, read page by page. Raises as `get` does."""
         items: list[Any] = []
         cursor = ""
         while len(items) < limit:
@@ -83,16 +86,17 @@ class PlaneClient:
         return items[:limit]
 
     def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Any:
-        """The JSON answer to a POST. Raises PlaneUnreachableError, PlaneRefusedError."""
+        """The JSON body of the response to a POST. Raises PlaneUnreachableError,
+        PlaneRefusedError."""
         return self._ask("POST", path, json.dumps(body).encode(), headers or {})
 
     @contextlib.contextmanager
     def open(
         self, path: str, query: Mapping[str, str], headers: Mapping[str, str]
     ) -> Iterator[HttpStream]:
-        """The answer to a GET while it still comes, with pauses as long as any answer may take.
+        """The response to a GET while it still arrives, for streams.
 
-        Raises as `get` does, also while the answer is read inside the block.
+        Pauses may be as long as any response may take. Raises as `get` does, also inside the block.
         """
         text = urlencode({key: value for key, value in query.items() if value})
         request = HttpRequest("GET", f"{path}?{text}" if text else path, headers)
@@ -106,14 +110,14 @@ class PlaneClient:
             raise self._unreachable(cause) from cause
 
     def delete(self, path: str) -> None:
-        """DELETE. Raises PlaneUnreachableError, PlaneRefusedError."""
+        """Delete a resource. Raises PlaneUnreachableError, PlaneRefusedError."""
         self._ask("DELETE", path, None, {})
 
     def _ask(self, method: str, path: str, body: bytes | None, extra: Mapping[str, str]) -> Any:
         headers = dict(extra)
         if body is not None:
             headers["Content-Type"] = "application/json"
-        # DELETE may not repeat here: the second answer would be that nothing is there.
+        # A DELETE must not repeat: the second response would say that the resource does not exist.
         request = HttpRequest(method, path, headers, body, may_repeat=method == "GET")
         try:
             response = self._client().request(request, body_bytes_max=HTTP_RESPONSE_BYTES_MAX)

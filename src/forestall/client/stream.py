@@ -1,7 +1,7 @@
-"""Follow the log of a running plane: events as they come, over as many connections as it takes.
+"""Follow the log of a running plane: events in order, over as many connections as it takes.
 
-Goes on after the last event that was handed out, so that none is missed and none comes twice. Stops
-when the server says that it will not answer: another key or another path would be needed.
+A new connection resumes after the last event that was handed out, so none is missed and none comes
+twice. Following ends when the server refuses: another key or another path would be needed.
 """
 
 import time
@@ -16,7 +16,7 @@ _TRY_AGAIN = frozenset({429, 500, 502, 503, 504})
 
 
 class StreamEvent(NamedTuple):
-    """One event: the position in the log, the name, and the JSON."""
+    """One event: its position in the log, its name, and its JSON text."""
 
     id: str
     name: str
@@ -24,7 +24,8 @@ class StreamEvent(NamedTuple):
 
 
 def read_events(lines: Iterable[bytes]) -> Iterator[StreamEvent]:
-    """Events of an event stream (WHATWG HTML, 9.2.6); one that is cut off is not an event."""
+    """The events of an event stream (WHATWG HTML, 9.2.6). An event without its final empty line is
+    dropped."""
     last_id, name = "", ""
     data: list[str] = []
     for raw in lines:
@@ -52,10 +53,11 @@ def follow(
     tell: Callable[[str], None],
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[StreamEvent]:
-    """Events from a position on, or from now; for ever.
+    """Events from a position on, or from now on, without end.
 
-    `tell` hears of lost connections. Raises PlaneRefusedError, and PlaneUnreachableError when the
-    first connection cannot be had: a wrong address does not become right.
+    `tell` receives messages about lost connections. Raises PlaneRefusedError, and
+    PlaneUnreachableError when the first connection fails: a wrong address does not become right by
+    waiting.
     """
     last_id = ""
     connected = False
@@ -92,5 +94,5 @@ def follow(
 def _lines(readline: Callable[[int], bytes]) -> Iterator[bytes]:
     while line := readline(_LINE_BYTES_MAX):
         if not line.endswith(b"\n"):
-            return  # cut off, or longer than any event of ours
+            return  # cut off, or longer than any event of the plane
         yield line

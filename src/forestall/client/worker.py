@@ -1,10 +1,15 @@
-"""Run a Python function as a worker: take jobs, check each one's ticket, run it, answer for it.
+"""Run a Python function as a worker: lease jobs, verify each ticket, run the handler, answer.
 
-    def handler(job: Job) -> Any: ...
-    Worker("http://127.0.0.1:8081", token, "mailer", parallel=4).run(handler)
+`url` and `token` are the address of the control plane and the credential that an administrator made
+for the worker `w1`. `run` blocks until SIGTERM, or until `max_jobs` jobs were run:
 
-Nothing runs whose ticket does not prove that the control plane decided exactly this job, for this
-worker, now. No attempt is run twice by one worker. docs/guides/worker.md has the protocol.
+>>> def handler(job):
+...     return {"echo": job.prompt}
+>>> Worker(url, token, "w1", parallel=4, max_jobs=1).run(handler)
+RunTally(succeeded=1, failed=0, lost=0, refused=0, returned=0)
+
+A job runs only if its ticket proves that the control plane decided exactly this job, for this
+worker, now. One worker never runs one attempt twice. docs/guides/worker.md describes the protocol.
 """
 
 import asyncio
@@ -21,7 +26,7 @@ import msgspec
 from forestall.client.http.message import NoAnswerError
 from forestall.client.worker_answers import Answers
 from forestall.client.worker_beats import Beats
-from forestall.client.worker_job import Failure, Job, Retryable, failed, failure_of, succeeded
+from forestall.client.worker_job import Failure, Retryable, WorkerJob, failed, failure_of, succeeded
 from forestall.client.worker_link import (
     BackOff,
     PlaneConnection,
@@ -34,21 +39,21 @@ from forestall.client.worker_run import Caller, Handler, Run
 from forestall.errors import ForestallError, InvalidRequestError
 from forestall.limits import LEASE_JOBS_MAX, NAME_CHARS_MAX, WORKER_PARALLEL_MAX
 
-__all__ = ["Failure", "Job", "Retryable", "RunTally", "Worker", "WorkerRefusedError"]
+__all__ = ["Failure", "Retryable", "RunTally", "Worker", "WorkerJob", "WorkerRefusedError"]
 
 STOPPED = "worker_stopped"
 _LOG = logging.getLogger("forestall.worker")
-_GATHER_SECONDS = 0.005  # how long a worker of many waits for more room before it asks for jobs
-_LAST_WORD_SECONDS = 2.0  # after the grace: what a stopped job has to end by itself
+_GATHER_SECONDS = 0.005  # a busy worker waits this long for more room before it leases jobs
+_LAST_WORD_SECONDS = 2.0  # after the grace: time for stopped jobs to end
 
 
 class RunTally(NamedTuple):
-    """How the jobs of a worker ended."""
+    """How many jobs of a worker ended in which way."""
 
     succeeded: int = 0
     failed: int = 0
-    lost: int = 0  # taken away: cancelled, timed out, or ended by somebody else
-    refused: int = 0  # not run, because the ticket did not agree
+    lost: int = 0  # cancelled, timed out, or ended by somebody else while they ran
+    refused: int = 0  # not run, because the ticket did not match the job
     returned: int = 0  # given back before they were begun
 
 
@@ -56,16 +61,19 @@ class _LeaseState(msgspec.Struct, frozen=True):
     jobs: list[msgspec.Raw] = []
 
 
-class _Named(msgspec.Struct, frozen=True):
+class _LeaseName(msgspec.Struct, frozen=True):
     job_id: str
     lease_id: str
 
 
 class Worker:
-    """One worker of one control plane. `run` for a program of its own, `serve` inside a loop.
+    """One worker of one control plane. Use `run` as a program of its own, `serve` inside a loop.
 
-    `topics` and `capabilities` narrow what the credential allows. `ticket_keys` are the keys that
-    may sign tickets; without them the ones that the plane names at the first registration.
+    `topics` and `capabilities` narrow the grant of the credential. `parallel` is how many jobs run
+    at once; `max_jobs` ends the worker after so many. `ticket_keys` are the public keys that may
+    sign tickets; without them the worker trusts those that the plane names at the first
+    registration. `grace_seconds` is the time that running jobs get when the worker stops.
+    `send_error_text`: send the texts of exceptions to the plane.
     """
 
     def __init__(
@@ -104,7 +112,8 @@ class Worker:
         self._grace_seconds = grace_seconds
         self._send_error_text = send_error_text
         self._counts = dict.fromkeys(RunTally._fields, 0)
-        self._errands: set[asyncio.Task[None]] = set()  # answers about what is not run
+        # answers and returns of jobs that are not run
+        self._errands: set[asyncio.Task[None]] = set()
         self._fatal: Exception | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._link = PlaneConnection(url, token, worker_id, wanted)
@@ -121,23 +130,25 @@ class Worker:
         *,
         loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
     ) -> RunTally:
-        """Serve until SIGINT or SIGTERM; a second one ends the process at once.
+        """Serve until SIGINT or SIGTERM; a second signal ends the process at once.
 
-        Raises WorkerRefusedError, TicketKeysError, InvalidRequestError.
+        Returns how the jobs ended. Raises WorkerRefusedError, TicketKeysError, InvalidRequestError.
         """
         with asyncio.Runner(loop_factory=loop_factory) as runner:
             return runner.run(self._serve_until_signal(handler))
 
     def stop(self) -> None:
-        """Take nothing more, finish what runs within the grace, and let `serve` return."""
+        """Lease no more jobs, let running jobs end within the grace, then let `serve` return. From
+        any thread."""
         loop = self._loop
         if loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: it has ended
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the worker has ended
                 loop.call_soon_threadsafe(self._end)
 
     async def serve(self, handler: Handler) -> RunTally:
-        """Take and run jobs until `stop`, once; how they ended. See `run`."""
-        from forestall.client import worker_ticket  # heavy: it knows jobs and keys
+        """Lease and run jobs until `stop`; returns how they ended. Once for each worker. Raises as
+        `run` does."""
+        from forestall.client import worker_ticket  # slow to import: jobs and keys
 
         assert self._loop is None, "a worker serves once"
         self._loop = asyncio.get_running_loop()
@@ -162,7 +173,7 @@ class Worker:
             return await self.serve(handler)
 
         def handle(number: int, frame: object) -> None:
-            signal.signal(number, signal.SIG_DFL)  # the second one ends the process
+            signal.signal(number, signal.SIG_DFL)  # the second signal ends the process
             self.stop()
 
         before = {number: signal.signal(number, handle) for number in _STOP_SIGNALS}
@@ -195,11 +206,11 @@ class Worker:
             self._fail(error)
 
     async def _take_jobs(self) -> None:
-        """Ask for as many jobs as there is room for; never more."""
+        """Lease as many jobs as there is room for, never more."""
         while not self._link.stopping.is_set() and self._left != 0:
             await self._until_roomy()
             session = self._link.session
-            # Not longer than a heartbeat, so that an idle worker is seen to be alive.
+            # Not longer than a heartbeat interval, so that an idle worker is seen to be alive.
             wait_ms = min(session.wait_ms_max, max(1_000, session.heartbeat_ms))
             limit = min(self._room(), LEASE_JOBS_MAX)
             body = b'{"limit":%d,"wait_ms":%d}' % (limit, wait_ms)
@@ -216,7 +227,7 @@ class Worker:
         return room if self._left is None else min(room, self._left)
 
     async def _until_roomy(self) -> None:
-        """Wait for room; where there is little, a moment longer, so that jobs come in batches."""
+        """Wait for room. With little room, wait a moment longer, so that jobs come in batches."""
         while self._room() < 1 and not self._link.stopping.is_set():
             self._roomy.clear()
             await self._roomy.wait()
@@ -226,6 +237,7 @@ class Worker:
     # -- one job --
 
     def _begin(self, raw: msgspec.Raw) -> None:
+        """Start a leased job, or answer at once why it is not run."""
         try:
             given = self._ticket.decode_delivered(raw)
         except Failure as failure:
@@ -244,7 +256,7 @@ class Worker:
             self._beats.busy.set()
 
     async def _one(self, run: Run) -> None:
-        """From the ticket to the answer."""
+        """One job, from its ticket to its answer."""
         try:
             answer = await self._outcome(run)
             if answer is not None:
@@ -262,14 +274,14 @@ class Worker:
                     self._end()
 
     async def _outcome(self, run: Run) -> bytes | None:
-        """What to answer; None when nothing may be said."""
+        """The answer for a job; None when the job must not be answered."""
         given = run.given
         tenant = self._link.session.tenant
         try:
             job = self._checker.check(given, tenant=tenant, now_us=time.time_ns() // 1_000)
         except Failure as failure:
-            # Nothing was run. It is answered rather than given back, because the next worker would
-            # meet the same ticket key and the same job; a person should see it (DLQ).
+            # Nothing was run. The job is answered rather than given back, because the next worker
+            # would meet the same ticket key and the same job; as a dead letter it reaches a person.
             _LOG.error("job %s was NOT run: %s", given.job_id, failure.message)
             self._counts["refused"] += 1
             return failed(given.lease_id, failure)
@@ -296,7 +308,7 @@ class Worker:
         return failure_of(error, with_text=self._send_error_text)
 
     async def _answer(self, run: Run, body: bytes) -> None:
-        """Say it until it is heard; saying it again is safe."""
+        """Send the answer until it is taken. Sending it again is safe: the plane recognises it."""
         back_off, tries, as_failed = BackOff(), 0, False
         while not run.lost:
             tries += 1
@@ -316,7 +328,7 @@ class Worker:
                 if reply.status in (401, 403):
                     raise refused(reply)
                 if reply.status in (400, 413) and not as_failed:
-                    as_failed = True  # the result cannot be taken; that it failed can
+                    as_failed = True  # the result is refused; its failure can be reported
                     failure = Failure("result_refused", str(reply.value().get("message", "")))
                     body = failed(run.given.lease_id, failure)
                     continue
@@ -339,7 +351,7 @@ class Worker:
             self._errand(self._link.tell(path, failed(named.lease_id, failure)))
 
     async def _give_back(self, job_id: str, lease_id: str) -> None:
-        """It was not begun: let another worker have it."""
+        """Return a job that was not begun, so that another worker gets it."""
         path = job_path(job_id, "return")
         await self._link.tell(path, msgspec.json.encode({"lease_id": lease_id}))
         self._counts["returned"] += 1
@@ -358,13 +370,19 @@ class Worker:
         self._roomy.set()
 
     def _fail(self, error: Exception) -> None:
-        """Nothing more can be done: tell handlers to end, and let `serve` raise."""
+        """Stop everything after a fatal error: handlers are told to end, and `serve` raises the
+        error."""
         self._fatal = self._fatal or error
         for run in self._runs.values():
             run.lose(str(error))
         self._end()
 
     async def _wind_up(self, taking: "asyncio.Task[None]") -> None:
+        """End in order: lease no more, wait for running jobs within the grace, stop their handlers,
+        give up.
+
+        A job that still runs gets no answer; its lease ends in the plane.
+        """
         if not taking.done():
             await self._link.end_waiting()
             await asyncio.wait({taking}, timeout=_LAST_WORD_SECONDS)
@@ -393,7 +411,7 @@ class Worker:
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LEASED = msgspec.json.Decoder(_LeaseState)
-_NAMED = msgspec.json.Decoder(_Named)
+_NAMED = msgspec.json.Decoder(_LeaseName)
 
 
 def _says_failed(body: bytes) -> bool:

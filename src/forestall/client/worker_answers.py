@@ -1,7 +1,7 @@
-"""A worker's answers, several in one request: those that end while one is on its way go together.
+"""Send a worker's answers, several in one request: those that become ready while one is on its way.
 
-Nothing waits for others to come: the first answer leaves at once. Each is taken or refused by
-itself, so a batch is no more and no less safe to say again than its parts.
+No answer waits for others to come: the first one leaves at once. Each answer of a batch is taken or
+refused by itself, so that a batch is as safe to send again as its parts.
 """
 
 import asyncio
@@ -14,18 +14,18 @@ from forestall.client.http.message import HttpResponse, NoAnswerError
 from forestall.client.worker_link import PlaneConnection, job_path
 from forestall.limits import LEASE_JOBS_MAX
 
-_SENDERS_MAX = 4  # requests on their way at once; more only queue in the server
-_ALONE_BYTES = 64 * 1024  # a larger answer goes by itself
+_SENDERS_MAX = 4  # requests at once; more would only queue in the server
+_ALONE_BYTES = 64 * 1024  # a larger answer is sent by itself
 _BATCH_BYTES_MAX = 512 * 1024
 
 
-class _Waiting(NamedTuple):
+class _WaitingResult(NamedTuple):
     job_id: str
     body: bytes
     reply: "asyncio.Future[HttpResponse]"
 
 
-class _Told(msgspec.Struct, frozen=True):
+class _ResultsAnswer(msgspec.Struct, frozen=True):
     results: list[msgspec.Raw]
 
 
@@ -33,23 +33,23 @@ class _Status(msgspec.Struct, frozen=True):
     status: int
 
 
-_told = msgspec.json.Decoder(_Told).decode
+_told = msgspec.json.Decoder(_ResultsAnswer).decode
 _status = msgspec.json.Decoder(_Status).decode
 
 
 class Answers:
-    """Carries answers to the control plane. For one event loop."""
+    """Sends answers to the control plane. For one event loop."""
 
     def __init__(self, link: PlaneConnection) -> None:
         self._link = link
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[_WaitingResult] = deque()
         self._senders: set[asyncio.Task[None]] = set()
 
     async def say(self, job_id: str, body: bytes) -> HttpResponse:
-        """Say one answer once; what was said to it. Raises NoAnswerError."""
+        """Send one answer once, and return the response to it. Raises NoAnswerError."""
         if len(body) > _ALONE_BYTES:
             return await self._link.post(job_path(job_id, "result"), body)
-        waiting = _Waiting(job_id, body, asyncio.get_running_loop().create_future())
+        waiting = _WaitingResult(job_id, body, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         if len(self._senders) < _SENDERS_MAX:
             sender = asyncio.create_task(self._send())
@@ -72,7 +72,7 @@ class Answers:
                 if not each.reply.done():
                     each.reply.set_result(reply)
 
-    def _take(self) -> list[_Waiting]:
+    def _take(self) -> list[_WaitingResult]:
         batch = [self._waiting.popleft()]
         size = len(batch[0].body)
         while self._waiting and len(batch) < LEASE_JOBS_MAX:
@@ -82,7 +82,7 @@ class Answers:
             batch.append(self._waiting.popleft())
         return batch
 
-    async def _ask(self, batch: list[_Waiting]) -> list[HttpResponse]:
+    async def _ask(self, batch: list[_WaitingResult]) -> list[HttpResponse]:
         if len(batch) > 1:
             results = [{"job_id": each.job_id, "answer": msgspec.Raw(each.body)} for each in batch]
             reply = await self._link.post(
@@ -91,13 +91,13 @@ class Answers:
             if reply.status == 200:
                 return _apart(reply, len(batch))
             if reply.status not in (400, 404, 405, 409, 413):
-                return [reply] * len(batch)  # it is away, or takes nothing of this worker
-        # By themselves, since one that cannot be read must not take the others with it.
+                return [reply] * len(batch)  # the plane is away, or refuses this worker
+        # One by one, because one unreadable answer must not fail the others.
         return [await self._link.post(job_path(each.job_id, "result"), each.body) for each in batch]
 
 
 def _apart(reply: HttpResponse, count: int) -> list[HttpResponse]:
-    """The replies that one reply holds. Raises NoAnswerError when it does not hold so many."""
+    """The single responses inside one response. Raises NoAnswerError when their number differs."""
     try:
         told = _told(reply.body).results
         replies = [HttpResponse(_status(raw).status, reply.headers, bytes(raw)) for raw in told]

@@ -1,4 +1,4 @@
-"""Heartbeats of a worker: they renew its leases, tell what began, bring word of what to stop."""
+"""Heartbeats of a worker: they renew its leases, report progress, and learn which jobs to stop."""
 
 import asyncio
 import time
@@ -8,38 +8,39 @@ import msgspec
 from forestall.client.worker_link import PlaneConnection
 from forestall.client.worker_run import Run
 
-_YOUNG_SECONDS = 0.25  # a job that ends sooner is never mentioned
-_GAP_SECONDS = 0.1  # between heartbeats: how late a cancel may be noticed
-_REPORT_SECONDS = 0.5  # how soon a beginning and progress are told
+_YOUNG_SECONDS = 0.25  # a job that ends sooner is in no heartbeat
+_GAP_SECONDS = 0.1  # between heartbeats: how late the worker learns of a cancel
+_REPORT_SECONDS = 0.5  # how late a start and progress are reported
 
 
-# Where an answer leads that is on its way while the heartbeat is.
+# States to which this worker's own answer leads, if it is on its way beside the heartbeat.
 _ANSWERED = ("SUCCEEDED", "FAILED", "RETRYING", "OUTPUT_QUARANTINED")
 
 
-class _Lost(msgspec.Struct, frozen=True):
+class _LostLease(msgspec.Struct, frozen=True):
     job_id: str
     state: str = ""
     reason: str = ""
 
 
-class _Beaten(msgspec.Struct, frozen=True):
-    lost: list[_Lost] = []
+class _HeartbeatAnswer(msgspec.Struct, frozen=True):
+    lost: list[_LostLease] = []
 
 
-_BEATEN = msgspec.json.Decoder(_Beaten)
+_BEATEN = msgspec.json.Decoder(_HeartbeatAnswer)
 
 
 class Beats:
-    """The jobs in the hands of a worker, by lease, and what is said of them while they run."""
+    """The running jobs of a worker by lease, and their heartbeats."""
 
     def __init__(self, link: PlaneConnection) -> None:
         self._link = link
         self.runs: dict[str, Run] = {}
-        self.busy = asyncio.Event()  # there are runs
+        self.busy = asyncio.Event()  # set while jobs run
 
     async def keep_leases(self) -> None:
-        """One heartbeat that waits, always: it renews every lease and brings bad news at once."""
+        """Keep one long-polling heartbeat open: it renews every lease and returns at once when a
+        job must stop."""
         while True:
             await self.busy.wait()
             began = time.monotonic()
@@ -50,7 +51,7 @@ class Beats:
             await asyncio.sleep(max(0.0, began + _GAP_SECONDS - time.monotonic()))
 
     async def report(self) -> None:
-        """Say what began, and how far it is, while the other heartbeat waits."""
+        """Report starts and progress, beside the heartbeat that waits."""
         while True:
             await self.busy.wait()
             await asyncio.sleep(_REPORT_SECONDS)
@@ -83,7 +84,7 @@ class Beats:
         for run, words in said.items():
             run.reported = words
         for lost in _BEATEN.decode(reply.body).lost:
-            # Of two attempts of one job the earlier is the one that is gone.
+            # Of two attempts of one job, the earlier one lost its lease.
             mine = [run for run in runs if run.given.job_id == lost.job_id and not run.lost]
             if not mine:
                 continue

@@ -1,4 +1,4 @@
-"""What a handler is given and what it may raise; what a worker answers. Values; no I/O."""
+"""What a handler receives and may raise, and the answers of a worker. Values; no I/O."""
 
 import json
 import threading
@@ -15,7 +15,8 @@ RESULT_TOO_LARGE, RESULT_NOT_JSON = "result_too_large", "result_not_json"
 
 
 class Failure(Exception):  # noqa: N818 - read where it is raised: `raise Failure("no_stock")`
-    """Raised by a handler: the job failed, and the control plane may know this about it."""
+    """Raised by a handler: the job failed with this code and message, both of which the plane may
+    store."""
 
     def __init__(self, code: str, message: str = "") -> None:
         super().__init__(message or code)
@@ -23,17 +24,18 @@ class Failure(Exception):  # noqa: N818 - read where it is raised: `raise Failur
 
 
 class Retryable(Failure):
-    """Raised by a handler: nothing was done, so the job may be tried again."""
+    """Raised by a handler: nothing was done, so that the job may be tried again."""
 
     def __init__(self, message: str = "", *, code: str = "retryable") -> None:
         super().__init__(code, message)
 
 
-class Job(msgspec.Struct, kw_only=True, eq=False):
-    """One attempt of a job, checked: signed by the control plane, for this worker, unchanged.
+class WorkerJob(msgspec.Struct, kw_only=True, eq=False):
+    """One attempt of a job whose ticket was verified: signed by the plane, for this worker,
+    unchanged.
 
-    `constraints` are those of the ticket; the plane itself keeps `max_runtime_ms`, `max_retries`,
-    `max_concurrent_jobs` and `max_artifact_bytes`, the handler has to keep the others.
+    `constraints` are those of the ticket. The plane enforces `max_runtime_ms`, `max_retries`,
+    `max_concurrent_jobs` and `max_artifact_bytes`; the handler must keep the others.
     """
 
     id: str
@@ -59,23 +61,25 @@ class Job(msgspec.Struct, kw_only=True, eq=False):
     constraints: Mapping[str, Any]
     idempotent: bool
     job_hash: str
-    ends_at: float | None = None  # on `time.monotonic`
-    # Set when the job is to be stopped: cancelled, timed out, taken away. For functions in threads;
+    ends_at: float | None = None  # in seconds of `time.monotonic`; None: no deadline
+    # Set when the job must stop: cancelled, timed out, or its lease lost. For functions in threads;
     # an async function is cancelled.
     cancelled: threading.Event = msgspec.field(default_factory=threading.Event)
     said: tuple[str, int] = ("", 0)
 
     def progress(self, message: str, percent: int = 0) -> None:
-        """Tell how far it is; seen at the job within a second or so. From any thread."""
+        """Report progress; the job shows it within about a second. `percent` is 0 to 100. From any
+        thread."""
         self.said = (message[:PROGRESS_CHARS_MAX], max(0, min(100, percent)))
 
     def seconds_left(self) -> float | None:
-        """Until it is stopped; None when no deadline bounds it."""
+        """Seconds until the job is stopped; None without a deadline."""
         return None if self.ends_at is None else self.ends_at - time.monotonic()
 
 
-def succeeded(lease_id: str, job: Job, value: Any) -> bytes:
-    """The answer of a handler that returned. Raises Failure when that cannot be sent."""
+def succeeded(lease_id: str, job: WorkerJob, value: Any) -> bytes:
+    """The answer of a handler that returned a value. Raises Failure when the value cannot be
+    sent."""
     try:
         text = "null" if value is None else _encode(value)
         result = text.encode()
@@ -93,7 +97,7 @@ def succeeded(lease_id: str, job: Job, value: Any) -> bytes:
 
 
 def failed(lease_id: str, failure: Failure) -> bytes:
-    """The answer that a job failed."""
+    """The answer for a job that failed."""
     return msgspec.json.encode(
         {
             "lease_id": lease_id,
@@ -105,7 +109,7 @@ def failed(lease_id: str, failure: Failure) -> bytes:
 
 
 def failure_of(error: BaseException, *, with_text: bool) -> Failure:
-    """What the control plane is told of an exception: its class, and its text only if wanted."""
+    """The failure to report for an exception: its class, and its text only `with_text`."""
     if isinstance(error, Failure):
         return error
     text = f"the handler raised {type(error).__name__}"
@@ -119,9 +123,9 @@ _text = msgspec.json.encode
 
 
 def _kind(cause: Exception) -> str:
-    """Why, without a value of the result."""
+    """The reason why a result is not JSON, without a value of the result."""
     if isinstance(cause, TypeError):
-        return str(cause)[:200]  # names a type
+        return str(cause)[:200]  # the message names a type
     if isinstance(cause, UnicodeEncodeError):
         return "a text holds half a surrogate pair"
     if isinstance(cause, RecursionError):
@@ -130,5 +134,5 @@ def _kind(cause: Exception) -> str:
 
 
 def _clean(text: str) -> str:
-    """What the server's reader takes: no NUL, no lone surrogates."""
+    """The text without NUL and lone surrogates, which the plane refuses."""
     return text.replace("\x00", "").encode("utf-8", "replace").decode()

@@ -1,7 +1,7 @@
-"""A worker's conversation with its control plane: what is asked again, how soon, and when not.
+"""The requests of a worker to its control plane: which are repeated, how soon, and when not.
 
-Everything a worker says is safe to say again: a lease that was not heard of ends by itself, and an
-answer that was taken is recognised.
+Every request of a worker is safe to repeat: a lease that the worker did not hear of ends by itself,
+and an answer that was taken is recognised.
 """
 
 import asyncio
@@ -22,22 +22,22 @@ from forestall.errors import ForbiddenError, InvalidRequestError
 from forestall.limits import BODY_BYTES_MAX, LEASE_JOBS_MAX
 
 _LOG = logging.getLogger("forestall.worker")
-# A payload grows to twice its size where it stands as a text in JSON.
+# As text inside JSON a payload may double in size.
 _ANSWER_BYTES_MAX = LEASE_JOBS_MAX * (2 * BODY_BYTES_MAX + 64 * 1024)
 _ANSWER_SECONDS = 30.0
-_TIMEOUTS = Timeouts(connect=10, idle=3_600)  # each request says what it may take as a whole
+_TIMEOUTS = Timeouts(connect=10, idle=3_600)  # each request sets its own bound on the whole time
 _LAST_ASK_SECONDS = 2.0
 _BACK_OFF_SECONDS_FIRST, _BACK_OFF_SECONDS_MAX = 0.1, 5.0
 
 
 class WorkerRefusedError(ForbiddenError):
-    """The control plane does not take this worker: its token, its id or what it asks."""
+    """The control plane refuses this worker: its token, its id, or its requests."""
 
     code, http_status = "worker_refused", 403
 
 
 class PlaneSession(msgspec.Struct, frozen=True):
-    """What the control plane said at registration."""
+    """The parameters that the control plane gave at registration. Times are in milliseconds."""
 
     worker_id: str
     tenant: str
@@ -48,22 +48,22 @@ class PlaneSession(msgspec.Struct, frozen=True):
 
 
 class BackOff:
-    """Longer each time, jittered, so that workers do not come back all at once."""
+    """Waits that double, jittered, so that workers do not all return at once."""
 
     def __init__(self) -> None:
         self._next = _BACK_OFF_SECONDS_FIRST
 
     def seconds(self, least: float = 0.0) -> float:
-        """How long to wait now."""
+        """The next wait in seconds, at least `least`."""
         ceiling, self._next = self._next, min(2 * self._next, _BACK_OFF_SECONDS_MAX)
         return max(least, ceiling * (0.5 + random.random() / 2))  # noqa: S311 - jitter
 
 
 class PlaneConnection:
-    """One worker, as its control plane knows it. For one event loop."""
+    """The connection of one worker to its control plane. For one event loop."""
 
     def __init__(self, url: str, token: str, worker_id: str, wanted: bytes) -> None:
-        """`wanted`: the body of the registration. Raises InvalidRequestError."""
+        """`wanted` is the body of the registration. Raises InvalidRequestError."""
         self._http = _client_for(url, token)
         self._id = worker_id
         self._wanted = wanted
@@ -74,12 +74,12 @@ class PlaneConnection:
 
     @property
     def session(self) -> PlaneSession:
-        """What was said at the last registration."""
+        """The parameters of the last registration."""
         assert self._known is not None, "the worker is registered first"
         return self._known
 
     async def register(self) -> bool:
-        """Register, as soon as that can be done; False when the worker stops before.
+        """Register, and retry until that succeeds; False when the worker stops first.
 
         Raises WorkerRefusedError, TicketKeysError.
         """
@@ -88,9 +88,11 @@ class PlaneConnection:
     async def ask(
         self, verb: str, body: bytes, *, wait_ms: int = 0, to_the_end: bool = False
     ) -> HttpResponse | None:
-        """The good answer to a question that may be put again; None when the worker stops.
+        """The successful response to a request that may be repeated; None when the worker stops
+        first.
 
-        Raises WorkerRefusedError, TicketKeysError.
+        `to_the_end`: keep trying even while the worker stops. Raises WorkerRefusedError,
+        TicketKeysError.
         """
         back_off, said = BackOff(), False
         path, seconds = self.path(verb), wait_ms / 1_000 + _ANSWER_SECONDS
@@ -122,11 +124,11 @@ class PlaneConnection:
             await self._pause(back_off.seconds(least), to_the_end=to_the_end)
 
     async def post(self, path: str, body: bytes) -> HttpResponse:
-        """One answer to one request. Raises NoAnswerError."""
+        """The response to one request, sent once. Raises NoAnswerError."""
         return await self._post(path, body, _ANSWER_SECONDS)
 
     async def tell(self, path: str, body: bytes) -> None:
-        """Say something whose answer does not matter, until it is heard."""
+        """Send a request until it is answered; the response itself does not matter."""
         back_off = BackOff()
         while True:
             with contextlib.suppress(NoAnswerError):
@@ -135,23 +137,23 @@ class PlaneConnection:
             await asyncio.sleep(back_off.seconds())
 
     async def end_waiting(self) -> None:
-        """Have the control plane answer the lease that waits: registering anew does that.
+        """End the lease request that waits in the control plane, by registering again.
 
-        Hanging up instead could lose jobs that are on their way.
+        Closing its connection instead could lose jobs that are on their way.
         """
         with contextlib.suppress(NoAnswerError):
             await self._post(self.path("register"), self._wanted, _LAST_ASK_SECONDS)
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._http.close()
 
     def path(self, verb: str) -> str:
         return f"/api/v1/workers/{quote(self._id, safe='')}/{verb}"
 
     async def _post(self, path: str, body: bytes, seconds: float) -> HttpResponse:
-        # Never repeated by the client: an answer that was taken twice is told apart by its tries,
-        # and those are counted by who calls.
+        # The HTTP client must not repeat the request: the caller counts tries to recognise an
+        # answer that was taken before.
         request = HttpRequest("POST", path, {}, body, may_repeat=False)
         return await self._http.request(request, seconds=seconds, body_bytes_max=_ANSWER_BYTES_MAX)
 
@@ -163,7 +165,8 @@ class PlaneConnection:
                 await asyncio.wait_for(self.stopping.wait(), seconds)
 
     async def _register_again(self, before: PlaneSession | None) -> None:
-        """After a restart of the control plane; once, however many requests found out."""
+        """Register again after a restart of the control plane: once, however many requests noticed
+        it."""
         async with self._registering:
             if self._known is before:
                 await self.ask("register", self._wanted, to_the_end=True)
@@ -206,19 +209,19 @@ def _client_for(url: str, token: str) -> AsyncHttpClient:
 
 
 def job_path(job_id: str, verb: str) -> str:
-    """Where something is said of a job."""
+    """The path of a request about one job."""
     return f"/api/v1/jobs/{quote(job_id, safe='')}/{verb}"
 
 
 def passing(reply: HttpResponse) -> bool:
-    """Whether the same request may be answered otherwise a little later."""
+    """Whether the same request may succeed a little later."""
     if reply.status in (408, 429) or reply.status >= 500:
         return True
     return reply.status == 409 and reply.code == "precondition_failed"
 
 
 def refused(reply: HttpResponse) -> WorkerRefusedError:
-    """Why the control plane takes nothing from this worker, for who started it."""
+    """The error for the person who started the worker: why the control plane refuses it."""
     message = str(reply.value().get("message", "")) or f"it answered {reply.status}"
     if reply.status == 401:
         message = "its token is unknown, expired or revoked"

@@ -1,7 +1,7 @@
-"""Call a handler for one job: async on the loop, any other function in a thread.
+"""Call a handler for one job: an async function on the loop, any other function in a thread.
 
-An async handler that is to stop is cancelled. A thread cannot be stopped from outside: it is told
-(`job.cancelled`) and left alone, and it never holds up the end of the process.
+To stop a job, an async handler is cancelled. A thread cannot be stopped from outside:
+`job.cancelled` is set, the thread is left alone, and it never delays the end of the process.
 """
 
 import asyncio
@@ -13,24 +13,24 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from forestall.client.worker_job import Job
+from forestall.client.worker_job import WorkerJob
 
 if TYPE_CHECKING:
     from forestall.client.worker_ticket import DeliveredJob
 
-Handler = Callable[[Job], Any]
+Handler = Callable[[WorkerJob], Any]
 _LOG = logging.getLogger("forestall.worker")
 
 
 class AttemptEnd(NamedTuple):
-    """How a call ended: a value, or what it raised."""
+    """The end of a call: the value that the handler returned, or the exception that it raised."""
 
     value: Any = None
     error: BaseException | None = None
 
 
 class Run:
-    """One job in the hands of this worker."""
+    """One leased job of this worker while it runs."""
 
     __slots__ = (
         "answered",
@@ -48,23 +48,23 @@ class Run:
     def __init__(self, given: "DeliveredJob") -> None:
         self.given = given
         self.began_at = time.monotonic()
-        self.job: Job | None = None  # once it is checked
+        self.job: WorkerJob | None = None  # set once the ticket is verified
         self.work: asyncio.Future[AttemptEnd] | None = None
         self.task: asyncio.Task[None] | None = None
-        self.lost = ""  # why nothing is to be said of it any more
+        self.lost = ""  # why the job must not be answered any more; empty while it may
         self.answering = self.answered = False
         self.stopped = False  # the worker stops, and the grace is over
         self.reported: tuple[str, int] | None = None
 
     def stop(self) -> None:
-        """Tell the handler to end."""
+        """Tell the handler to stop."""
         if self.job is not None:
             self.job.cancelled.set()
         if isinstance(self.work, asyncio.Task):
             self.work.cancel()
 
     def lose(self, why: str) -> None:
-        """Nothing is to be said of it any more, unless that was said already."""
+        """Give up the job without an answer, unless it was answered already."""
         if not self.lost and not self.answered:
             _LOG.warning("job %s is to be stopped: %s", self.given.job_id, why)
             self.lost = why
@@ -72,7 +72,7 @@ class Run:
 
 
 class Caller:
-    """Calls one handler, for many jobs at once. For one event loop."""
+    """Calls one handler for many jobs at once. For one event loop."""
 
     def __init__(self, handler: Handler, parallel: int) -> None:
         self._handler = handler
@@ -81,8 +81,9 @@ class Caller:
         )
         self._threads = _Threads(parallel)
 
-    async def call(self, run: Run, job: Job) -> AttemptEnd:
-        """How the handler ended; it is told to stop when the time of the job is over."""
+    async def call(self, run: Run, job: WorkerJob) -> AttemptEnd:
+        """Run the handler and return how it ended. The handler is told to stop when the job's time
+        is over."""
         loop = asyncio.get_running_loop()
         if self._is_async:
             run.work = loop.create_task(self._awaited(job))
@@ -106,7 +107,7 @@ class Caller:
         """Let idle threads end."""
         self._threads.close()
 
-    async def _awaited(self, job: Job) -> AttemptEnd:
+    async def _awaited(self, job: WorkerJob) -> AttemptEnd:
         try:
             return AttemptEnd(await self._handler(job))
         except asyncio.CancelledError:
@@ -122,7 +123,7 @@ class _Call(NamedTuple):
 
 
 class _Threads:
-    """Up to so many threads, started when they are needed. Used from one event loop."""
+    """A pool of at most `most` threads, started as needed. Used from one event loop."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -132,7 +133,7 @@ class _Threads:
         self._loop = asyncio.get_running_loop()
 
     def call(self, function: Callable[[Any], Any], argument: Any) -> "asyncio.Future[AttemptEnd]":
-        """Run a function in a thread. The future never raises by itself."""
+        """Run a function in a thread. The future never raises an exception of the function."""
         self._under_way += 1
         if self._under_way > self._started and self._started < self._most:
             self._started += 1
@@ -144,7 +145,7 @@ class _Threads:
         return future
 
     def close(self) -> None:
-        """Let idle threads end; busy ones end with their call, or with the process."""
+        """Let idle threads end; busy threads end after their call, or with the process."""
         for _ in range(self._started):
             self._calls.put(None)
 
@@ -156,7 +157,7 @@ class _Threads:
                 ended = AttemptEnd(error=error)
             try:
                 self._loop.call_soon_threadsafe(self._ended, call.future, ended)
-            except RuntimeError:  # the loop is closed: nobody waits any more
+            except RuntimeError:  # the loop is closed: nobody waits for the result
                 return
 
     def _ended(self, future: "asyncio.Future[AttemptEnd]", ended: AttemptEnd) -> None:

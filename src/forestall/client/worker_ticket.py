@@ -1,6 +1,7 @@
-"""Is this job what the control plane decided, for this worker, now? Asked before anything runs.
+"""Verify that a delivered job is what the control plane decided, for this worker, now, before it
+runs.
 
-Offline: keys, time and what was delivered come as arguments. Whatever does not agree is refused.
+Offline: keys, time and the delivered job are arguments. Any difference is refused.
 """
 
 import base64
@@ -20,15 +21,16 @@ from forestall.policy.request import ToolCall
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-KEY_BYTES = 32  # of an Ed25519 public key
+KEY_BYTES = 32  # length of an Ed25519 public key
 ATTEMPTS_REMEMBERED_MAX = 200_000  # about 30 MB; at 5,000 jobs/s a lease of 30 s needs 150,000
 MAY_RUN = ("allow", "allow_with_constraints")
 
 
 class DeliveredJob(msgspec.Struct, frozen=True, kw_only=True):
-    """A job as the server hands it out (docs/guides/worker.md). Unknown fields are of no concern:
+    """A job as the server delivers it (docs/guides/worker.md). Times are microseconds, UTC.
 
-    what the ticket does not bind does not reach the handler, but for `trace_id` and the times.
+    Unknown fields are ignored: apart from `trace_id` and the times, nothing that the ticket does
+    not bind reaches the handler.
     """
 
     job_id: str
@@ -75,7 +77,7 @@ _payload = msgspec.json.Decoder(Payload).decode
 
 
 def decode_delivered(raw: bytes | msgspec.Raw) -> DeliveredJob:
-    """One job of a lease. Raises Failure when it is not of the form that we know."""
+    """One job of a lease response. Raises Failure when its form is unknown."""
     try:
         return _decode(raw)
     except msgspec.DecodeError as cause:
@@ -100,26 +102,30 @@ def _raw_keys(texts: Iterable[str]) -> list[bytes]:
 
 
 def _public_keys(raw_keys: Iterable[bytes]) -> "list[Ed25519PublicKey]":
-    # Heavy, so it waits for the first ticket.
+    # Slow to import, so it waits for the first ticket.
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     return [Ed25519PublicKey.from_public_bytes(raw) for raw in raw_keys]
 
 
 class Checker:
-    """The keys that one worker trusts, and the attempts that it has begun."""
+    """Verifies tickets with the keys that one worker trusts, and remembers the attempts that it
+    began."""
 
     def __init__(self, keys: Sequence[str], *, worker_id: str) -> None:
-        """Without keys those that `pin` is told first. Raises InvalidRequestError."""
+        """Without `keys` the first ones given to `pin` are trusted. Raises InvalidRequestError."""
         self._worker_id = worker_id
         self._texts = tuple(keys)
         self._raw_keys = _raw_keys(keys)
-        self._keys: list[Ed25519PublicKey] | None = None  # made when the first ticket comes
-        self._seen: dict[tuple[str, int], int] = {}  # attempt → when its ticket expires (µs)
+        self._keys: list[Ed25519PublicKey] | None = None  # made at the first ticket
+        self._seen: dict[tuple[str, int], int] = {}  # attempt → when its ticket expires (µs, UTC)
 
     def pin(self, named: Sequence[str]) -> None:
-        """The control plane names its keys. The first time they are trusted, unless some were
-        given; then one of the trusted must be among them. Raises TicketKeysError."""
+        """Take the keys that the control plane names.
+
+        The first ones are trusted, unless some were given; after that, a trusted key must be among
+        those named. Raises TicketKeysError.
+        """
         if not self._texts:
             self._raw_keys, self._keys = _raw_keys(named), None
             self._texts = tuple(named)
@@ -129,10 +135,12 @@ class Checker:
                 " that was changed on purpose, start the worker again (with the new --ticket-key)"
             )
 
-    def check(self, given: DeliveredJob, *, tenant: str, now_us: int) -> worker_job.Job | None:
+    def check(
+        self, given: DeliveredJob, *, tenant: str, now_us: int
+    ) -> worker_job.WorkerJob | None:
         """The job for its handler; None when this attempt was begun before.
 
-        Raises Failure, to be answered: nothing was run.
+        Raises Failure, to be sent as the answer: nothing was run.
         """
         if self._keys is None:
             self._keys = _public_keys(self._raw_keys)
@@ -145,7 +153,7 @@ class Checker:
         attempt = (ticket.job_id, ticket.attempt)
         if attempt in self._seen:
             return None
-        # What an expired ticket asks for is refused anyway, so it need not be remembered.
+        # An expired ticket is refused anyway, so its attempt need not be remembered.
         while self._seen:
             oldest = next(iter(self._seen))
             if now_us < self._seen[oldest] and len(self._seen) < ATTEMPTS_REMEMBERED_MAX:
@@ -156,7 +164,7 @@ class Checker:
 
 
 def _failure(error: TicketError) -> worker_job.Failure:
-    """Only lateness may pass by itself; the rest a person should see."""
+    """The failure to answer. Only an expired ticket may be retried; the others need a person."""
     if isinstance(error, TicketExpiredError):
         return worker_job.Retryable(error.message, code=error.code)
     return worker_job.Failure(error.code, error.message)
@@ -169,27 +177,27 @@ def checked(
     worker_id: str,
     tenant: str,
     now_us: int,
-) -> tuple[worker_job.Job, Ticket]:
-    """The job for its handler, once everything agrees. Raises TicketError, TicketExpiredError."""
-    # (1) The plane signed it. An empty set of keys proves nothing, and refuses.
+) -> tuple[worker_job.WorkerJob, Ticket]:
+    """The job for its handler, if all checks pass. Raises TicketError, TicketExpiredError."""
+    # (1) The plane signed the ticket. An empty set of keys proves nothing, and refuses.
     ticket = verify_ticket(given.ticket, keys, now_us=0)
-    # (2) It is not a ticket for another worker, tenant, job or attempt.
+    # (2) The ticket is for this worker, tenant, job and attempt.
     named = (ticket.worker, ticket.tenant, ticket.job_id, ticket.attempt, ticket.topic)
     if named != (worker_id, tenant, given.job_id, given.attempt, given.topic):
         raise TicketError("the ticket is for another worker, tenant, job or attempt")
     if given.tenant != tenant:
         raise TicketError("the job is another tenant's")
-    # (3) It says that the job may run.
+    # (3) The ticket allows the job.
     if ticket.decision not in MAY_RUN:
         raise TicketError("the ticket does not allow the job")
-    # (4) What was decided is what was delivered: every field that can change what runs, and the
-    #     bytes of the payload. The hash is computed here; the delivered one is only compared.
+    # (4) The delivered job is the one that was decided: every field that can change what runs, and
+    # the bytes of the payload. The hash is computed here; the delivered hash is only compared.
     payload = given.payload.encode("utf-8", "surrogatepass")
     if stored_job_hash(_job(given), payload) != ticket.job_hash or (
         given.job_hash != ticket.job_hash
     ):
         raise TicketError("the job is not the one that was decided: its hash differs")
-    # (5) It has not expired.
+    # (5) The ticket has not expired.
     if now_us >= ticket.expires_at_us:
         late_s = (now_us - ticket.expires_at_us) / 1_000_000
         raise TicketExpiredError(
@@ -226,7 +234,7 @@ def _job(given: DeliveredJob) -> Job:
     )
 
 
-def _for_handler(given: DeliveredJob, ticket: Ticket, payload: bytes) -> worker_job.Job:
+def _for_handler(given: DeliveredJob, ticket: Ticket, payload: bytes) -> worker_job.WorkerJob:
     try:
         asked = _payload(payload)
     except msgspec.DecodeError as cause:
@@ -234,10 +242,10 @@ def _for_handler(given: DeliveredJob, ticket: Ticket, payload: bytes) -> worker_
     constraints: dict[str, Any] = msgspec.to_builtins(ticket.constraints) or {}
     ends_at = None
     if given.deadline_at_us:
-        # Measured from the plane's own instant of dispatch, so that its clock need not be ours.
+        # Counted from the plane's own instant of dispatch, so that the two clocks need not agree.
         left_us = given.deadline_at_us - ticket.issued_at_us
         ends_at = time.monotonic() + left_us / 1_000_000
-    return worker_job.Job(
+    return worker_job.WorkerJob(
         id=given.job_id,
         attempt=given.attempt,
         tenant=given.tenant,

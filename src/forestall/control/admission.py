@@ -1,7 +1,7 @@
-"""What the registry says of an action before any gate sees it: is its topic known, does it fit?
+"""Judge an action by the registry before any gate sees it: is its topic known, does it fit?
 
-Every verb that takes an action asks here, so that simulate says what submit does. What is added
-(requirements and risk tags of the topic) becomes part of the request and of the job hash.
+Every verb that takes an action calls `admitted`, so that simulate decides as submit does. The
+requirements and risk tags that a topic adds become part of the request and of the job hash.
 """
 
 import msgspec
@@ -41,7 +41,8 @@ class SchemaUnavailableError(UnavailableError):
 
 
 def admitted(plane: Plane, tenant: str, submission: Submission) -> Submission:
-    """The submission with what the plane knows of its topic; itself when nothing is known.
+    """The submission with the requirements and risk tags that its topic adds; the same object when
+    the topic adds none.
 
     Raises UnknownTopicError, TopicDisabledError, SchemaViolationError, SchemaUnavailableError.
     """

@@ -1,4 +1,4 @@
-"""How the approvals of a tenant went: read from the store page by page, within a bound."""
+"""Statistics of the approvals of a tenant, read from the store page by page, within a bound."""
 
 from forestall.control.plane import Plane
 from forestall.control.read import list_jobs
@@ -12,7 +12,7 @@ from forestall.ports.store import JobCursor, JobFilter
 async def approval_analytics(
     plane: Plane, subject: Subject, *, since_us: int, until_us: int, group_by: GroupBy | None
 ) -> ApprovalAnalytics:
-    """Over what was asked from `since_us` on and before `until_us`."""
+    """The statistics of approvals asked for from `since_us` on and before `until_us` (µs, UTC)."""
     wanted = JobFilter(tenant=subject.tenant, asked=True)
     found: list[Job] = []
     # Pages run from the last asked to the first, so the cursor is where the window ends.

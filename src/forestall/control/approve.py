@@ -1,9 +1,8 @@
-"""A person approves or rejects a job that is awaiting approval (control 5).
+"""A person approves or rejects a job that is awaiting approval (control 5): what is approved runs.
 
-What is approved is what runs.
-
-The vote counts for the binding alone: snapshot, rule, job hash, constraints, requester, expiry. The
-gate is asked again at the vote; whatever differs is drift, which undoes the approval and says so.
+A vote counts for the binding alone: snapshot, rule, job hash, constraints, requester, expiry. At
+each approving vote the gate decides again; a difference from the binding is drift, which undoes the
+approval, and the refusal names the difference.
 """
 
 import hmac
@@ -33,17 +32,18 @@ from forestall.ports.change import Change
 from forestall.ports.store import JobView, PreconditionFailedError
 
 APPROVAL_REJECTED, APPROVAL_EXPIRED = "approval_rejected", "approval_expired"
-_TRIES = 32  # two approvers at the same instant: one of them reads again
+_TRIES = 32  # of approvers who vote at the same instant all but one must read the job again
 
 
 class ApprovalNotFoundError(JobNotFoundError):
-    """No job of this tenant with this id ever waited for an approval."""
+    """No job of this tenant with this id was ever awaiting approval."""
 
     code, http_status = "approval_not_found", 404
 
 
 class SelfApprovalError(ForbiddenError):
-    """Whoever asks may not answer: same key, same principal, or a key that the requester made."""
+    """The requester may not approve: not with the same key, not as the same principal, and not with
+    a key that the requester made."""
 
     code, http_status = "self_approval_denied", 403
 
@@ -55,25 +55,26 @@ class NotEligibleError(ForbiddenError):
 
 
 class AlreadyResolvedError(ConflictError):
-    """Somebody decided already, or the job ended; `details` say how."""
+    """The approval was decided already, or the job has ended; `details` name status and state."""
 
     code, http_status = "approval_already_resolved", 409
 
 
 class NotActionableError(ConflictError):
-    """The approval has expired or was invalidated. It can be asked for again (repair)."""
+    """The approval has expired or was invalidated. `repair` asks for it again."""
 
     code, http_status = "approval_not_actionable", 409
 
 
 class StaleRequestError(ConflictError):
-    """What you were shown is not what is asked: the job differs. Look at it again."""
+    """The job that the approver was shown is not the job to be approved: the hashes differ. Read
+    the job again."""
 
     code, http_status = "approval_stale_request", 409
 
 
 class StaleSnapshotError(ConflictError):
-    """The policy in force would ask something else now; `details.drift` says what changed."""
+    """The policy in force would not ask for this approval now; `details.drift` says why."""
 
     code, http_status = "approval_stale_snapshot", 409
 
@@ -85,14 +86,16 @@ class HashRequiredError(ConflictError):
 
 
 class VoteResult(msgspec.Struct, frozen=True):
-    """The job after the vote; `repeated` when this person had request the same before."""
+    """The job after the vote. `repeated`: this person had cast the same vote before, and nothing
+    was changed."""
 
     job: Job
     repeated: bool = False
 
 
 async def approve(plane: Plane, subject: Subject, job_id: str, request: VoteRequest) -> VoteResult:
-    """Count one yes; with enough of them the job is queued, or ends where its caller runs it.
+    """Count one approving vote. With enough of them the job is queued; a job that its caller runs
+    ends as succeeded instead.
 
     Raises the errors above, JobNotFoundError, PolicyUnavailableError, StoreUnavailableError.
     """
@@ -100,7 +103,8 @@ async def approve(plane: Plane, subject: Subject, job_id: str, request: VoteRequ
 
 
 async def reject(plane: Plane, subject: Subject, job_id: str, request: VoteRequest) -> VoteResult:
-    """One no is enough. Raises as `approve`; who asked may withdraw the job by cancelling it."""
+    """Reject the job: one vote is enough. Raises as `approve`, but SelfApprovalError: requesters
+    may reject their own jobs, as they may cancel them."""
     return await _vote(plane, subject, job_id, request, approves=False)
 
 
@@ -128,7 +132,8 @@ async def _vote(
 
 
 async def read_asked(plane: Plane, subject: Subject, job_id: str) -> JobView:
-    """A job of the subject's tenant that somebody was asked to approve."""
+    """A job of the subject's tenant that is, or was, awaiting approval. Raises
+    ApprovalNotFoundError."""
     view = await plane.store.job(subject.tenant, job_id)
     if view is None or view.job.approval is None:
         raise ApprovalNotFoundError("no job of your tenant with this id waits for an approval")
@@ -136,7 +141,8 @@ async def read_asked(plane: Plane, subject: Subject, job_id: str) -> JobView:
 
 
 def _require_open(job: Job, subject: Subject, *, approves: bool) -> bool:
-    """Whether this person voted the same before. Raises when nothing is to decide any more."""
+    """Whether this person cast the same vote before. Raises AlreadyResolvedError and
+    NotActionableError when there is nothing left to decide."""
     approval = asked_approval(job)
     mine = next((vote for vote in approval.votes if vote.principal == subject.principal), None)
     if mine is not None and mine.approves is approves:
@@ -155,7 +161,8 @@ def _require_open(job: Job, subject: Subject, *, approves: bool) -> bool:
 
 
 def _require_eligible(plane: Plane, job: Job, subject: Subject, *, approves: bool) -> None:
-    """Not the requester under any of their credentials, and of a role that the rule demands."""
+    """Refuse the requester under any credential (an approving vote only), and a subject without one
+    of the roles that the rule demands. Raises SelfApprovalError, NotEligibleError."""
     if approves:
         key = plane.keys.by_id(subject.key_id)
         made_by = key.created_by if key is not None else ""
@@ -179,7 +186,8 @@ def _require_eligible(plane: Plane, job: Job, subject: Subject, *, approves: boo
 
 
 def _require_shown(plane: Plane, job: Job, request: VoteRequest, *, approves: bool) -> None:
-    """What the approver was shown is what is asked."""
+    """Refuse a vote on another job or policy than the approval binds. Raises StaleRequestError,
+    StaleSnapshotError, HashRequiredError."""
     approval = asked_approval(job)
     if request.job_hash:
         if not _same(request.job_hash, approval.job_hash):
@@ -244,7 +252,8 @@ def _vote_of(subject: Subject, request: VoteRequest, *, approves: bool, now_us: 
 
 
 async def drift_of(plane: Plane, view: JobView) -> tuple[str, ...]:
-    """What differs between the binding and what would happen now; empty when nothing does."""
+    """The differences between the binding and what the gate would decide now, as sentences for
+    people; empty when there is none."""
     job, approval = view.job, asked_approval(view.job)
     found: list[str] = []
     key = plane.keys.by_id(job.key_id)

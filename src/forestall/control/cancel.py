@@ -1,4 +1,4 @@
-"""Cancel a job: who submitted it may, and who may control jobs. The worker is told to stop."""
+"""Cancel a job: its submitter may, and a role with `jobs.control`. Its worker is notified."""
 
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
@@ -11,11 +11,11 @@ from forestall.jobs.lifecycle import TERMINAL, Event
 from forestall.ports.store import PreconditionFailedError
 
 CANCELLED_CODE = "cancelled"
-_TRIES = 8  # a job moves a handful of times in its life; each try reads it anew
+_TRIES = 8  # a job moves only a few times in its life; each try reads the job anew
 
 
 async def cancel(plane: Plane, subject: Subject, job_id: str) -> tuple[Job, bool]:
-    """The job, and whether this call cancelled it (a finished job stays as it ended).
+    """The job, and whether this call cancelled it: a job that has ended stays as it is.
 
     Raises JobNotFoundError, ForbiddenError, StoreUnavailableError.
     """
@@ -44,7 +44,7 @@ async def cancel(plane: Plane, subject: Subject, job_id: str) -> tuple[Job, bool
 
 
 def require_control(subject: Subject, job: Job) -> None:
-    """Raises ForbiddenError unless the job is the subject's own or it may control all jobs."""
+    """Raises ForbiddenError unless the subject submitted the job or may control all jobs."""
     if job.principal != subject.principal and not subject.may(Permission.JOBS_CONTROL):
         raise ForbiddenError(
             "only who submitted the job, or a role with `jobs.control`, may do this",

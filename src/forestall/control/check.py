@@ -16,7 +16,7 @@ from forestall.ports.change import Change
 
 
 class CheckResult(msgspec.Struct, frozen=True):
-    """A decision, the hash of what it was given for, and when (microseconds since the epoch)."""
+    """A decision, the hash of the action that it decides, and its instant (µs since the epoch)."""
 
     decision: Decision
     job_hash: str
@@ -24,7 +24,8 @@ class CheckResult(msgspec.Struct, frozen=True):
 
 
 async def check(plane: Plane, subject: Subject, submission: Submission) -> CheckResult:
-    """Decide one action and make the record of it durable. Raises as `submit` does."""
+    """Decide one action and make its record durable. Raises PolicyUnavailableError,
+    InspectionBusyError, StoreUnavailableError, and what `admitted` raises."""
     # load
     submission = admitted(plane, subject.tenant, submission)
     now_us = plane.clock.now_us()

@@ -1,7 +1,8 @@
-"""The output gate: a result is looked at, judged, and made into what may be released.
+"""The output gate: scan a result, judge it, and make the copy that may be released.
 
-Nothing is readable before its verdict is committed. Whatever fails here quarantines: a scan that is
-not whole, takes too long or raises, a policy that is not there, a copy that cannot be made clean.
+Nothing is readable before its verdict is committed. Every failure here quarantines: a scan that is
+incomplete, takes too long or raises, no policy in force, a copy that cannot be made clean. The
+theory is in `docs/internals/output-scan.md`.
 """
 
 from collections import Counter
@@ -17,7 +18,7 @@ from forestall.jobs.checked_output import CheckedContent
 from forestall.jobs.job import Job, OutputCheck, original_digest, stored_request
 from forestall.limits import FINDINGS_KEPT_MAX, SCAN_FINDINGS_MAX
 from forestall.output.clean import clean_copy
-from forestall.output.findings import Budget, Detector, Finding
+from forestall.output.findings import Detector, Finding, ScanBudget
 from forestall.output.scan import scan
 from forestall.policy.compile import Snapshot
 from forestall.policy.output_verdict import OutputRuling, detectors_for, judge
@@ -31,31 +32,32 @@ WITHHELD_TEXT = "[withheld by the output policy]"
 
 
 class PolicyMovedError(UnavailableError):
-    """The policy changed while something was looked at under the one before; say it again."""
+    """The policy changed while a result or text was scanned under the one before; nothing was
+    changed. Send it again."""
 
     code, http_status = "policy_moved", 503
 
 
 class CheckedResult(CheckedContent, frozen=True, kw_only=True):
-    """The result of a job after its check, and what is kept of it beside the job."""
+    """The result of a job after its check, and what is stored of it beside the job."""
 
-    snapshot: Snapshot | None  # under which; another one in force wants another check
-    entry: OutputEntry | None = None
-    original: RegistryEntry | None = None  # sealed, of what was not released
+    snapshot: Snapshot | None  # the one that judged; under another one the result is checked again
+    entry: OutputEntry | None = None  # the findings; None when there is nothing to keep
+    original: RegistryEntry | None = None  # the sealed original of a result not released whole
 
 
 class ScanResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What looking at a content came to."""
+    """The ruling on one scanned content."""
 
     ruling: OutputRuling
-    released: bytes | None
-    findings: tuple[Finding, ...] = ()
+    released: bytes | None  # the content, or its redacted copy; None: nothing may be read
+    findings: tuple[Finding, ...] = ()  # of the original
 
 
 async def check_result(plane: Plane, job: Job, result: bytes) -> CheckedResult:
-    """The verdict on what a job answered, and the copy that may be read.
+    """The verdict on the result of a job, and the copy that may be read. Commits nothing.
 
-    Raises ScannerBusyError, StoreUnavailableError; then there is no verdict.
+    `result` is JSON. Raises ScannerBusyError, StoreUnavailableError; there is no verdict then.
     """
     salt = plane.random.token(SALT_BYTES)
     snapshot = plane.snapshot
@@ -103,8 +105,8 @@ def _original(job: Job, check: OutputCheck, sealed: Sealed) -> RegistryEntry:
 async def check_content(
     plane: Plane, subject: Subject, request: Request, content: bytes, *, is_json: bool
 ) -> CheckedContent:
-    """The verdict on a content that the caller itself releases or withholds; leaves a record
-    without the content. Raises ScannerBusyError, StoreUnavailableError."""
+    """The verdict on a content that the caller itself releases or withholds. Commits a record of
+    the verdict, without the content. Raises ScannerBusyError, StoreUnavailableError."""
     # load
     snapshot = plane.snapshot
     # decide
@@ -142,20 +144,21 @@ def _check(
 
 
 def count_checked(plane: Plane, check: OutputCheck) -> None:
-    """Count a check whose record is durable."""
+    """Count a check in the metrics. Call it after the commit of its record."""
     plane.telemetry.output_checked(
         check.verdict.value, check.duration_us / 1_000_000, check.original_bytes
     )
 
 
 def under(plane: Plane, snapshot: Snapshot | None) -> tuple[EntryUnchanged, ...]:
-    """What must hold when something is committed that may be read under a snapshot. Without one
-    nothing may be read."""
+    """The precondition of a commit that makes something readable by the verdict of a snapshot: this
+    policy is in force still. None without a snapshot, since its verdict makes nothing readable."""
     return (plane.policy.unchanged(snapshot),) if snapshot is not None else ()
 
 
 async def clean_texts(plane: Plane, job: Job, texts: Sequence[str]) -> list[str]:
-    """What may be shown of texts that a worker says beside its result: errors and progress.
+    """The texts that a worker sends beside its result (errors, progress), as they may be shown:
+    whole, redacted, or `WITHHELD_TEXT`.
 
     Raises ScannerBusyError, StoreUnavailableError.
     """
@@ -175,7 +178,7 @@ async def clean_texts(plane: Plane, job: Job, texts: Sequence[str]) -> list[str]
 
 
 async def clean_text(plane: Plane, job: Job, text: str) -> str:
-    """The same of one text that a person says of a job."""
+    """As `clean_texts`, for one text that a person writes about a job."""
     (cleaned,) = await clean_texts(plane, job, (text,))
     return cleaned
 
@@ -189,7 +192,8 @@ async def look(
     level: str = "",
     is_json: bool = False,
 ) -> tuple[ScanResult, int]:
-    """Look at a content under a snapshot; and how many microseconds that took.
+    """Scan and judge a content under a snapshot; the ruling, and how long it took (µs), the wait
+    for a thread included. `level` is the redaction level of the lease.
 
     Raises ScannerBusyError.
     """
@@ -236,10 +240,10 @@ def _look(
     now_us: int,
     expired: Callable[[], bool],
 ) -> ScanResult:
-    """Scan, judge, and make the copy. Total: whatever fails quarantines."""
+    """Scan, judge, and make the copy. Total: every failure quarantines."""
     try:
         detectors = detectors_for(snapshot, level, switched_on)
-        budget = Budget(findings_max=SCAN_FINDINGS_MAX, expired=expired)
+        budget = ScanBudget(findings_max=SCAN_FINDINGS_MAX, expired=expired)
         seen = scan(content, detectors=detectors, key=key, budget=budget)
         ruling = judge(
             snapshot,
@@ -263,7 +267,7 @@ def _look(
             )
         return ScanResult(ruling=ruling, released=copy, findings=seen.findings)
     except Exception as error:  # noqa: BLE001 - whatever fails here must quarantine, never pass
-        # The type alone: the text of an error may hold part of the result.
+        # Name the type alone: the message of the exception may hold part of the result.
         return _nothing("scan_failed", f"the result could not be looked at: {type(error).__name__}")
 
 
@@ -272,12 +276,12 @@ def _content_type(content: bytes, *, is_json: bool) -> str:
 
 
 def counted(findings: Sequence[Finding]) -> tuple[tuple[str, int], ...]:
-    """How often each kind was found, by name."""
+    """The number of findings of each kind, by the name of the kind."""
     return tuple(sorted(Counter(finding.kind for finding in findings).items()))
 
 
 def output_entry(job: Job, check: OutputCheck, findings: Sequence[Finding]) -> OutputEntry:
-    """What is kept beside the job; the surest findings when there are too many."""
+    """The findings as they are stored beside the job: the surest FINDINGS_KEPT_MAX of them."""
     kept = sorted(findings, key=lambda each: -each.confidence)[:FINDINGS_KEPT_MAX]
     kept.sort(key=lambda each: (each.start, each.end))
     return OutputEntry(
@@ -289,7 +293,8 @@ def output_entry(job: Job, check: OutputCheck, findings: Sequence[Finding]) -> O
 
 
 def bound_to(job: Job) -> bytes:
-    """What a sealed original belongs to: nobody can put it under another job or attempt."""
+    """The associated data that a sealed original is bound to, so that it opens for this job and
+    attempt alone."""
     parts = (job.tenant.encode(), job.id.encode(), b"%d" % job.attempt)
     return b"forestall.original.v1" + b"".join(b"\0%d\0%b" % (len(part), part) for part in parts)
 
@@ -302,7 +307,8 @@ def _level(job: Job) -> str:
 
 
 async def output_request(plane: Plane, snapshot: Snapshot | None, job: Job) -> Request:
-    """The job as rules see it; its payload is read only where some rule may look at it."""
+    """The request of a job, as output rules match it. Its payload is read from the store only when
+    there are output rules. Raises StoreUnavailableError."""
     payload = b"{}"
     if snapshot is not None and snapshot.output:
         view = await plane.store.job(job.tenant, job.id)

@@ -1,6 +1,6 @@
-"""Whoever submitted a job does its work: it claims the job, once, with a ticket (guards).
+"""Claim a job: its submitter runs the job itself, once, under a ticket (guards do this).
 
-A claim is a dispatch: the gate decides again, and an approval is consumed by it.
+A claim is a dispatch: the gate decides again, and an approval is spent by it.
 """
 
 from forestall.control.dispatch import dispatch_one
@@ -14,14 +14,15 @@ from forestall.jobs.worker import DispatchedJob
 
 
 class NotClaimableError(ConflictError):
-    """The job cannot be claimed: it waits for a person, runs already, was stopped at the gate, has
-    ended, or only workers may run it. `details.state` says in which state it is."""
+    """The job cannot be claimed: it is awaiting approval, runs already, was stopped at the gate,
+    has ended, or only workers may run it. `details.state` is its state."""
 
     code, http_status = "not_claimable", 409
 
 
 async def claim(plane: Plane, subject: Subject, job_id: str) -> DispatchedJob:
-    """Take one's own job. Raises JobNotFoundError, ForbiddenError, NotClaimableError."""
+    """Dispatch a job to its own submitter. Raises JobNotFoundError, ForbiddenError,
+    NotClaimableError, StoreUnavailableError."""
     job = (await read_job(plane, subject, job_id)).job
     if job.principal != subject.principal:
         raise ForbiddenError("only who submitted the job may claim it")
@@ -32,7 +33,7 @@ async def claim(plane: Plane, subject: Subject, job_id: str) -> DispatchedJob:
             details={"state": job.state.value},
         )
     if job.state in WAITING and job.not_before_us <= plane.clock.now_us():
-        plane.queue.remove(job.tenant, job.id)  # no worker is offered it meanwhile
+        plane.queue.remove(job.tenant, job.id)  # so that no worker is offered the job meanwhile
         given = await dispatch_one(plane, caller_name(subject.principal), entry_of(job))
         if given is not None:
             return given

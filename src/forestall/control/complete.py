@@ -1,6 +1,7 @@
-"""A worker answers for a job that it holds: succeeded, failed, or failed and worth another try.
+"""A worker answers for a job that it leases: succeeded, failed, or failed and worth another try.
 
-What a worker may not say (any more) is refused with a code, recorded, and changes nothing.
+An answer for a job that is not leased to this worker, or no longer, is refused with a code,
+recorded, and changes nothing.
 """
 
 import hmac
@@ -34,25 +35,26 @@ from forestall.ports.change import Change, Put, PutEntry, PutOutput
 from forestall.ports.store import PreconditionFailedError
 from forestall.projections.policy_in_force import is_of_policy
 
-_TRIES = 8  # a job moves a handful of times in its life; each try reads it anew
+_TRIES = 8  # a job moves only a few times in its life; each try reads the job anew
 RESULT_TOO_LARGE, RETRIES_SPENT = "result_too_large", "max_retries_exceeded"
 WORKER_FAILED = "worker_failed"
 
 
 class LeaseNotHeldError(ConflictError):
-    """This worker does not hold this job under this lease; nothing was changed. Stop running it."""
+    """This job is not leased to this worker under this lease; nothing was changed. Stop running
+    the job."""
 
     code, http_status = "lease_not_held", 409
 
 
 class AlreadyCompletedError(ConflictError):
-    """This dispatch was answered for, or ended, before; nothing was changed."""
+    """This dispatch was answered, or ended otherwise, before; nothing was changed."""
 
     code, http_status = "already_completed", 409
 
 
 class NotThisWorkerError(ForbiddenError):
-    """The credential belongs to another worker than the one that the request names."""
+    """The credential belongs to another worker than the request names."""
 
     code, http_status = "worker_mismatch", 403
 
@@ -60,7 +62,8 @@ class NotThisWorkerError(ForbiddenError):
 async def complete(
     plane: Plane, subject: Subject, job_id: str, lease_id: str, answer: WorkerAnswer
 ) -> Job:
-    """End an attempt; nothing of the answer can be read before its verdict is committed with it.
+    """End an attempt. The verdict on the answer commits in the same change, so nothing of the
+    answer can be read before its verdict (`docs/internals/output-scan.md`).
 
     Raises JobNotFoundError, LeaseNotHeldError, AlreadyCompletedError, NotThisWorkerError,
     ScannerBusyError, PolicyMovedError, StoreUnavailableError; in each case nothing was changed.
@@ -71,7 +74,7 @@ async def complete(
     checked: CheckedResult | None = None
     cleaned: _CleanedAnswer | None = None
     for attempt in range(_TRIES):
-        # decide, under the policy in force now: the one that dispatched it may be another.
+        # decide, under the policy in force now, which may differ from the one at dispatch
         if answer.failed:
             while cleaned is None or cleaned.snapshot is not plane.snapshot:
                 cleaned = await _cleaned(plane, job, answer)
@@ -92,7 +95,7 @@ async def complete(
             if checked is not None:
                 count_checked(plane, checked.check)
             return job
-        except PreconditionFailedError as error:  # the beat that says it began, say, was under way
+        except PreconditionFailedError as error:  # a heartbeat has reported its start, say
             if is_of_policy(error.failed) and looked_under is plane.snapshot:
                 raise PolicyMovedError(
                     "the policy is being changed this moment; answer again", retry_after_s=1
@@ -104,7 +107,8 @@ async def complete(
 
 
 class _CleanedAnswer(msgspec.Struct, frozen=True):
-    """A failure as it may be shown, and under which snapshot."""
+    """A failure with its texts as they may be shown, and the snapshot that they were scanned
+    under; None when no policy was in force, and the texts are withheld."""
 
     answer: WorkerAnswer
     snapshot: Snapshot | None
@@ -123,7 +127,8 @@ async def _cleaned(plane: Plane, job: Job, answer: WorkerAnswer) -> _CleanedAnsw
 async def require_lease(
     plane: Plane, subject: Subject, job_id: str, lease_id: str, *, what: str
 ) -> Job:
-    """The job that the worker holds under the lease. A refusal is recorded; see `complete`."""
+    """The job leased to the worker under this lease. `what` names the request in the record of a
+    refusal. Raises as `complete`."""
     # load
     held = plane.leases.get(subject.tenant, job_id)
     # decide
@@ -135,9 +140,9 @@ async def require_lease(
 async def _require_stored(
     plane: Plane, subject: Subject, job_id: str, lease_id: str, *, what: str
 ) -> Job:
-    """The same, by what the store says."""
+    """As `require_lease`, by the job in the store, since memory may be behind."""
     view = await plane.store.job(subject.tenant, job_id)
-    # A worker learns nothing of jobs that it never held.
+    # A worker must not learn whether a job exists that was never leased to it.
     if view is None:
         await record_refusal(plane, subject, JobNotFoundError.code, what=what, named=job_id)
         raise JobNotFoundError(_NOT_AMONG_THEIRS)
@@ -175,7 +180,8 @@ def _is_theirs(job: Job, subject: Subject, lease_id: str) -> bool:
 async def record_refusal(
     plane: Plane, subject: Subject, code: str, *, what: str, job: Job | None = None, named: str = ""
 ) -> None:
-    """Record that a worker was refused, and count it. `named`: what it named instead of a job."""
+    """Record and count that a worker was refused. `what` names the request; `named` is the text
+    that stood in it for a job or a worker, when there is no such job."""
     # load and decide: the caller did
     plane.telemetry.refused(what, code)
     record = answer_refused(
@@ -196,13 +202,15 @@ _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
 def _is_name(plane: Plane, subject: Subject, text: str) -> bool:
-    """An id, or a worker that is known: any other text may hold anything, and the log is read."""
+    """Whether a text may stand in a record: an id, or the name of a registered worker. Any other
+    text may hold a secret, and people read the log."""
     known = _ID.fullmatch(text) is not None
     return known or not text or plane.workers.get(subject.tenant, text) is not None
 
 
 def _keep_lease(plane: Plane, job: Job) -> None:
-    """The worker has answered: the time that we look at its answer is not its own."""
+    """Renew the lease of a job whose answer came: the worker must not lose the job while the server
+    scans its answer."""
     held = plane.leases.get(job.tenant, job.id)
     if held is not None:
         plane.leases.renew(held, expires_at_us=plane.clock.now_us() + plane.lease_us)
@@ -249,7 +257,8 @@ def _succeeded(job: Job, checked: CheckedResult) -> Move:
 
 
 def _kept(checked: CheckedResult) -> tuple[Put, ...]:
-    """What is kept beside the job: the findings, and the sealed original of what was withheld."""
+    """What is stored beside the job: the findings, and the sealed original of a result that was
+    not released whole."""
     puts: list[Put] = []
     if checked.entry is not None:
         puts.append(PutOutput(checked.entry))

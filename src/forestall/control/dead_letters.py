@@ -47,8 +47,9 @@ class WithheldRetryError(ConflictError):
 async def retry(
     plane: Plane, subject: Subject, job_id: str, *, force: bool = False
 ) -> SubmitResult:
-    """Submit a dead letter again, as it was; then it is dismissed. Raises as `submit` does, and
-    DeadLetterNotFoundError, BlindRetryError (`force` overrides it, with `jobs.control`)."""
+    """Submit a dead letter again, unchanged, and dismiss it. Raises as `submit` does, and
+    DeadLetterNotFoundError, ForbiddenError, BlindRetryError and WithheldRetryError. `force`
+    overrides the last two; for a denied job it needs `jobs.control`."""
     # load
     view = await read_job(plane, subject, job_id)
     job = view.job
@@ -65,7 +66,8 @@ async def retry(
             )
         if not subject.may(Permission.JOBS_CONTROL):
             raise ForbiddenError("`force` needs `jobs.control`")
-    key = f"{OWN_KEY_PREFIX}retry:{job.id}"  # one for everybody: a dead letter is retried once
+    # One idempotency key for all subjects, so that a dead letter is retried once.
+    key = f"{OWN_KEY_PREFIX}retry:{job.id}"
     if job.state is JobState.OUTPUT_QUARANTINED and not force:
         raise WithheldRetryError(
             "the job has run, and a retry runs it again; release or discard its result"
@@ -74,18 +76,18 @@ async def retry(
     submission = msgspec.structs.replace(stored_submission(job, view.payload), idempotency_key=key)
     try:
         submitted = await submit(plane, subject, submission, child_of(job))
-    except IdempotencyConflictError:  # somebody else did, and did not come to dismiss it
+    except IdempotencyConflictError:  # it was retried before, by a request that did not dismiss it
         entry = await plane.store.idempotency(job.tenant, key)
         with contextlib.suppress(PreconditionFailedError):
             await _dismiss(plane, job, subject, child=entry.job_id if entry else "")
         raise _not_there(job_id) from None
-    with contextlib.suppress(PreconditionFailedError):  # somebody else dismissed it meanwhile
+    with contextlib.suppress(PreconditionFailedError):  # another subject has dismissed it meanwhile
         await _dismiss(plane, job, subject, child=submitted.job.id)
     return submitted
 
 
 async def dismiss(plane: Plane, subject: Subject, job_id: str) -> None:
-    """Take a job off the dead letters; the job stays as it ended."""
+    """Take a job off the dead letters. Its state stays. Raises DeadLetterNotFoundError."""
     # load
     job = (await read_job(plane, subject, job_id)).job
     # decide

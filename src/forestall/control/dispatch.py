@@ -1,7 +1,8 @@
 """Hand queued jobs to a worker: the gate decides again, under the snapshot in force (control 4).
 
-A job that the policy no longer allows is stopped here, with a record that says why. What could not
-be decided stays queued: an outage is never a denial, and never an allow.
+A job that the policy no longer allows is stopped here, with a record that says why. A job on which
+no decision could be made stays queued: an outage is never a denial, and never an allow. Why each
+guard around the commit is there: `docs/internals/leases-and-doubt.md`.
 """
 
 import asyncio
@@ -49,10 +50,10 @@ OUTAGE_RETRY_US = 5_000_000
 
 
 async def dispatch(plane: Plane, session: WorkerSession, *, limit: int) -> list[DispatchedJob]:
-    """Up to `limit` jobs for a worker, each allowed now and durable as DISPATCHED to it.
+    """Up to `limit` jobs for a worker, each allowed now and durable as DISPATCHED to this worker.
 
-    None for a worker whose credential ended while it waited. Raises StoreUnavailableError when
-    nothing could be dispatched because of the store.
+    Empty for a worker whose key was revoked or expired while the worker waited. Raises
+    StoreUnavailableError and StoreBusyError when no job could be dispatched because of the store.
     """
     given: list[DispatchedJob] = []
     key = plane.keys.by_id(session.key_id)
@@ -83,9 +84,12 @@ async def dispatch(plane: Plane, session: WorkerSession, *, limit: int) -> list[
 async def _standing(
     plane: Plane, session: WorkerSession, given: list[DispatchedJob]
 ) -> list[DispatchedJob]:
-    """What may still leave for the worker: much can have changed since each was decided.
+    """The dispatched jobs that may still be sent; the others are taken back. While the last of them
+    committed, a policy, a key or a cancellation may have overtaken the first.
 
-    When this returns a job, the policy and both credentials are those it was decided under.
+    For each job returned: the lease is still the worker's, the policy is the one that decided, and
+    the keys of submitter and worker are valid. No await follows the last look, so this holds when
+    the caller goes on.
     """
     while True:
         given = [item for item in given if _is_held(plane, item.job)]
@@ -96,17 +100,19 @@ async def _standing(
             return given
         given = [item for item in given if item not in fallen]
         for item in fallen:
-            with contextlib.suppress(UnavailableError):  # then it is tried again by itself
+            with contextlib.suppress(UnavailableError):  # it left a doubt, so the tick retries
                 await take_back(plane, item.job)
 
 
 def _is_held(plane: Plane, job: Job) -> bool:
+    """Whether the job is leased as it was dispatched: nothing has moved it since."""
     held = plane.leases.get(job.tenant, job.id)
     return held is not None and held.job.revision == job.revision
 
 
 def _stands(plane: Plane, job: Job) -> bool:
-    """Whether it would still be decided under this policy, for this submitter."""
+    """Whether the decision to dispatch still holds: the policy that decided is in force, the
+    submitter's key is not revoked, and no change of either is on its way."""
     snapshot = plane.snapshot.digest if plane.snapshot is not None else ""
     submitter = plane.keys.by_id(job.key_id)
     return (
@@ -129,12 +135,17 @@ def _pick(plane: Plane, session: WorkerSession, wanted: int) -> list[QueueEntry]
 
 
 async def dispatch_one(plane: Plane, taker: str, entry: QueueEntry) -> DispatchedJob | None:
-    """Decide one picked job and commit what follows; None when it does not go to `taker` now."""
+    """Decide one picked job and commit what follows. None when the job does not go to `taker` now:
+    it was stopped, throttled, parked, moved by another verb, or could not be decided.
+
+    Raises StoreUnavailableError and StoreBusyError; the job is queued again then.
+    """
     try:
         # load
         view = await plane.store.job(entry.lane.tenant, entry.job_id)
         if view is None or view.job.state not in WAITING:
-            plane.leases.doubt(entry.lane.tenant, entry.job_id)  # another verb moved it
+            # Another verb moved the job, so the queue was behind: have the job read again.
+            plane.leases.doubt(entry.lane.tenant, entry.job_id)
             return None
         given = await _decide_one(plane, taker, entry, view)
     except PreconditionFailedError:
@@ -149,7 +160,7 @@ async def dispatch_one(plane: Plane, taker: str, entry: QueueEntry) -> Dispatche
     if given is None or not _is_held(plane, given.job):
         return None
     if not _stands(plane, given.job):
-        with contextlib.suppress(UnavailableError):  # then it is tried again by itself
+        with contextlib.suppress(UnavailableError):  # it left a doubt, so the tick retries
             await take_back(plane, given.job)
         return None
     return given
@@ -189,7 +200,8 @@ async def _decide_one(
         count(plane, decision, request, stage=Stage.DISPATCH)
         plane.telemetry.waited((now_us - max(job.updated_at_us, job.not_before_us)) / 1_000_000)
         return _with_ticket(plane, moved, view.payload, record, now_us=now_us)
-    # The policy in force does not let the job run now; what it says instead is committed.
+    # The policy in force does not let the job run now: commit the denial, throttle or demand for
+    # approval that it decided instead.
     chance = int.from_bytes(plane.random.token(2), "big")
     transition = after_decision(
         job, decision, Asker.DISPATCH, passed=gated.passed, now_us=now_us, chance=chance
@@ -209,7 +221,8 @@ def _has_place(plane: Plane, decision: Decision, rule: tuple[str, str]) -> bool:
 
 
 def _unforbidden(plane: Plane, job: Job, record: DecisionRecord) -> tuple[Precondition, ...]:
-    """So that no dispatch stands in the log behind what would have forbidden it."""
+    """The policy and the submitter's key are as they were when the gate decided. Checked in the
+    transaction of the dispatch, so no dispatch follows in the log on a change that forbids it."""
     assert plane.snapshot is not None, "the gate decided under a snapshot"
     assert plane.snapshot.digest == record.snapshot, "the gate decides under the one in force"
     policy = plane.policy.unchanged(plane.snapshot)
@@ -247,7 +260,9 @@ async def _hand_over(
     # commit
     try:
         moved = await commit_move(plane, move, now_us=now_us)
-    except UnavailableError:  # perhaps it is durable: then nobody was told, and the place is taken
+    except UnavailableError:
+        # The dispatch may be durable. Then no worker was sent the job, and its slot is taken: keep
+        # both facts until the job is read.
         doubt = plane.leases.doubt(job.tenant, job.id)
         doubt.unsent.append(lease.id)
         doubt.places.append(rule)

@@ -1,6 +1,6 @@
-"""What the passing of time does: leases end, deadlines pass, held jobs may run again.
+"""Do what is due: end leases, pass deadlines, let throttled jobs run again.
 
-`tick` is called by the server's loop, and by simulations with a clock of their own.
+The server's loop calls `tick` ten times a second; simulations call it with a clock of their own.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from forestall.projections.catch_up import wake_for
 
 
 async def tick(plane: Plane) -> None:
-    """Do what is due now. Raises StoreUnavailableError; what was not done stays due."""
+    """Do everything that is due now. Raises StoreUnavailableError; what was not done stays due."""
     await follow_log(plane)
     now_us = plane.clock.now_us()
     for entry in plane.queue.ripen(now_us):
@@ -28,7 +28,7 @@ async def tick(plane: Plane) -> None:
     while (due := plane.deadlines.pop_due(now_us)) is not None:
         try:
             await _past_deadline(plane, due[1], due[2], now_us=now_us)
-        except PreconditionFailedError:  # it moved at this very moment: it is due all the same
+        except PreconditionFailedError:  # another verb moved the job just now: read it at next tick
             plane.deadlines.put_back(due)
             return
         except BaseException:
@@ -40,19 +40,19 @@ async def _end_leases(plane: Plane, *, now_us: int) -> None:
     # load
     for leased in plane.leases.ended(now_us):
         if not plane.leases.over(leased, now_us):
-            continue  # answered, or renewed, while the others were ended
+            continue  # its worker answered or renewed it while the leases before were ended
         # decide
         chance = int.from_bytes(plane.random.token(2), "big")
         transition = after_lease_end(leased.job, now_us=now_us, chance=chance)
         move = move_of(leased.job, transition, actor=SYSTEM_ACTOR)
-        # commit, and announce: the worker is told to stop when its lease is taken from memory
-        with contextlib.suppress(PreconditionFailedError):  # answered at this very moment
+        # commit, and announce: the worker is notified when its lease leaves memory
+        with contextlib.suppress(PreconditionFailedError):  # its worker answered just now
             await commit_move(plane, move, now_us=now_us)
 
 
 def _offer_places(plane: Plane) -> None:
-    """A dispatch that was allowed may still have ended in another way; the place that it reserved
-    under its rule must then be offered to the next job."""
+    """A dispatch that was allowed may still have failed; the concurrency slot that it reserved
+    under its rule must then be offered to the next parked job."""
     for rule in plane.leases.bound_rules():
         if plane.leases.has_place(rule) and plane.queue.unpark(rule):
             plane.workers.wake_all()
@@ -68,6 +68,6 @@ async def _past_deadline(plane: Plane, tenant: str, job_id: str, *, now_us: int)
     if transition is None:
         return
     move = move_of(view.job, transition, actor=SYSTEM_ACTOR)
-    # commit, and announce: the worker is told to stop when its lease is taken from memory
-    with contextlib.suppress(PreconditionFailedError):  # it ended at this very moment
+    # commit, and announce: the worker is notified when its lease leaves memory
+    with contextlib.suppress(PreconditionFailedError):  # another verb ended the job just now
         await commit_move(plane, move, now_us=now_us)

@@ -1,11 +1,12 @@
 """Feed the projections from the store: what a commit left in doubt, and what others committed.
 
-A record of the log says what changed, never how; so what it names is read from the store as it is
-now. A record that this process cannot place is passed over: its change concerns no projection.
+A record of the log says what changed, never how; so the job or entry that it names is read from the
+store as it is now. A record of a kind unknown here is passed over: its change concerns no
+projection.
 
-The log is asked when a position stays missing: every commit of this process reports its positions
+The log is read when a position stays missing: every commit of this process reports its positions
 when its answer comes, so a gap that does not close is a lost answer, or the commit of another
-process.
+process. Doubts and their cases: `docs/internals/leases-and-doubt.md`.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from forestall.projections.catch_up import take_up_entry, take_up_records
 from forestall.projections.doubts import EntryKey
 from forestall.projections.policy_in_force import digest_in
 
-GAP_US = 1_000_000  # so long the answer of the store to a commit of our own may take
+GAP_US = 1_000_000  # a commit's answer that takes longer than this counts as lost
 _record = msgspec.json.Decoder(Record).decode
 # The first word of a record's kind → which entries its `data.name` names.
 _NAMED: dict[str, tuple[EntryKind, ...]] = {
@@ -34,20 +35,20 @@ _NAMED: dict[str, tuple[EntryKind, ...]] = {
 
 
 async def load_entries(plane: Plane) -> None:
-    """Take up every entry of the store, at a start. The policy in force stays uncompiled: until one
-    is activated here, every gate refuses."""
+    """Take up every registry entry of the store, at a start. The policy in force is not compiled
+    here: until a policy is activated in this process, every gate refuses."""
     position = await plane.store.log_end()
     for kind in EntryKind:
         if kind in (EntryKind.KEY_NAME, EntryKind.POLICY, EntryKind.ACTIVATION, EntryKind.ORIGINAL):
-            continue  # read when somebody asks for one
+            continue  # these are read from the store when a verb needs one
         for entry in await plane.store.entries(kind):
             take_up_entry(plane.projections, entry.key, entry, position - 1)
     plane.projections.positions.start_at(position)
 
 
 async def follow_log(plane: Plane) -> None:
-    """Take up what stands in a gap of the log that does not close, and settle every doubt on an
-    entry. Raises StoreUnavailableError; what was not read is read the next time."""
+    """Take up the records in a gap of the log that has stayed open for GAP_US, and settle every
+    doubt on an entry. Raises StoreUnavailableError; what was not read is read at the next call."""
     positions, now_us = plane.projections.positions, plane.clock.now_us()
     if not 0 <= positions.waits_since(now_us) < GAP_US:
         while await plane.store.log_end() > positions.taken_to:
@@ -66,7 +67,7 @@ async def _read_gap(plane: Plane, *, now_us: int) -> None:
 
 
 def doubt_named_by(plane: Plane, links: Sequence[ChainLink]) -> None:
-    """Have everything read again that these records name."""
+    """Doubt every job and registry entry that these records name."""
     for link in links:
         record = _record(link.record)
         if record.kind.startswith("job."):
@@ -74,7 +75,7 @@ def doubt_named_by(plane: Plane, links: Sequence[ChainLink]) -> None:
             continue
         for key in _entries_named_by(record):
             plane.projections.entry_doubts.add(key)
-        if record.kind.startswith("link."):  # a record never holds a token, nor its hash
+        if record.kind.startswith("link."):  # names no entry: a token's hash stands in no record
             plane.projections.entry_doubts.kinds[EntryKind.APPROVAL_LINK] = None
 
 
@@ -88,7 +89,8 @@ def _entries_named_by(record: Record) -> list[EntryKey]:
 
 
 async def settle_entries(plane: Plane) -> None:
-    """Read every entry in doubt, and take it up as it is."""
+    """Read every registry entry in doubt, and take it up as it is. Raises StoreUnavailableError,
+    and what `compiled_policy` raises; an entry that was not taken up stays in doubt."""
     doubts = plane.projections.entry_doubts
     if not len(doubts):
         return
@@ -98,7 +100,7 @@ async def settle_entries(plane: Plane) -> None:
         del doubts.kinds[kind]
     for key in doubts.doubtful():
         position = await plane.store.log_end() - 1
-        # Taken out first: what is doubted while we read, this reading cannot settle.
+        # Remove the doubt first: one that is raised during the reading must outlive the reading.
         doubts.settle(key)
         try:
             await _settle_entry(plane, key, position)
@@ -118,13 +120,14 @@ async def _settle_entry(plane: Plane, key: EntryKey, position: int) -> None:
             plane.policy.stage(await compiled_policy(plane, digest))
     known = plane.policy.entry if kind == EntryKind.POLICY_IN_FORCE else None
     if not take_up_entry(plane.projections, key, entry, position):
-        plane.projections.entry_doubts.add(key)  # a later change came first: read it once more
+        # A later change of the entry was taken up first; whether it is the last, reading tells.
+        plane.projections.entry_doubts.add(key)
     elif known is not None and entry is not None and entry != known and plane.snapshot is not None:
         plane.telemetry.policy_loaded(plane.snapshot, entry.updated_at_us)
 
 
 async def _settle_kind(plane: Plane, kind: EntryKind) -> None:
-    """Every entry of a kind whose records name none of them."""
+    """Read and take up every entry of a kind whose records do not name their entry."""
     position = await plane.store.log_end() - 1
     entries = {entry.key: entry for entry in await plane.store.entries(kind)}
     gone = [

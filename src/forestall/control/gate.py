@@ -1,7 +1,53 @@
 """The gate: the plane's only caller of the evaluator, so no two checks can drift apart.
 
-The gate is fail closed: without a snapshot there is no decision, only PolicyUnavailableError. An
-outage is never reported, recorded or counted as a denial (control 6).
+Theory
+======
+
+The evaluator is a pure function of snapshot, request, instant and *lifted* throttle rules. Three
+things that it cannot know are added here: which snapshot is in force, how often a throttle rule has
+seen such an action, and on which thread the evaluation runs. Hence a loop:
+
+1. Take the snapshot in force. The gate is fail closed: without one, PolicyUnavailableError, not an
+   allow, and not a denial: an outage is never recorded or counted as one (control 6).
+2. Evaluate. When a rule may look into this payload and the payload is long, a thread evaluates,
+   so that nobody else waits (`offload.py`); else the event loop does, in one step.
+3. Another snapshot came into force meanwhile: begin again. Its rules may say something else.
+4. The decision is not a throttle: it stands.
+5. It is a throttle whose limit is reached: it stands.
+6. The limit is not reached: the action is counted, the rule is lifted, and the loop begins again
+   without that rule. Each round lifts one rule more or sees a newer snapshot, so the loop ends.
+
+Between step 3 and the return there is no await, and a caller that awaits `decide` resumes in the
+same step of the event loop. So what `decide` returns was decided under the snapshot that is in
+force when its caller goes on; `dispatch` relies on that. What happens later, until the commit, is
+the caller's matter: a dispatch expects the policy to be unchanged in its own transaction
+(`docs/internals/leases-and-doubt.md`); a submit need not, since its job meets the gate again.
+
+Counting once
+-------------
+
+A counter is reserved in step 6, before the commit: two requests at once must not both take the last
+place. The rules that counted an action are returned as `passed`. Submit and dispatch store them
+with the job, and the next gate begins with them lifted, so a job is counted once for each rule,
+however often it is decided. A rehearsal (simulate, a vote) asks whether the limit is reached and
+counts nothing. Counters are of one process, begin anew with it, and are bounded: past the bound
+every new counter is over its limit.
+
+Cases that surprise
+-------------------
+
+* Lifting a rule can make the decision stricter. In a list the first matching rule speaks; with the
+  throttle lifted, a later rule may deny. The action stays counted although it is denied.
+* With two throttle rules the first may count an action that the second refuses. A counter that is
+  too high throttles too early; one that is given back could let two pass for one.
+* A throttle that deny or require_approval outranks counts nothing, not even for a job that people
+  then approve: at its dispatch require_approval outranks the throttle again.
+* When the snapshot changes in the middle, lifted rules stay lifted. A counter belongs to a rule id,
+  so a rule of the same id in the new policy has counted the action; an id that is gone lifts none.
+* A decision that a thread made under an ended snapshot is kept in the cache. Its key holds the
+  digest of that snapshot, so no request under another one finds it.
+* The instant is taken once, by the caller. A rule with hours decides on when the action was asked
+  for, not on when a thread became free.
 """
 
 from typing import NamedTuple
@@ -22,7 +68,8 @@ from forestall.ports.store import JobView
 
 
 class PolicyUnavailableError(UnavailableError):
-    """No decision can be had now. Nothing runs; ask again after `Retry-After` seconds."""
+    """No policy is in force, so no decision can be made and nothing runs. Ask again after
+    `Retry-After` seconds."""
 
     code, http_status = "policy_unavailable", 503
 
@@ -35,14 +82,15 @@ def snapshot_in_force(plane: Plane) -> Snapshot:
 
 
 class PayloadInfo(NamedTuple):
-    """How long the payload is, and whose key it came with: what decides where we look into it."""
+    """Size of the payload in bytes, and the id of the key that it came with. The size decides
+    whether a thread evaluates; the key bounds how many such payloads may wait."""
 
     size_bytes: int
     key_id: str
 
 
 class GateResult(NamedTuple):
-    """A decision, and the throttle rules that counted this action and let it pass."""
+    """A decision, and the ids of the throttle rules that counted this action, sorted."""
 
     decision: Decision
     passed: tuple[str, ...]
@@ -57,11 +105,12 @@ async def decide(
     asked: PayloadInfo,
     passed: tuple[str, ...] = (),
 ) -> GateResult:
-    """The decision of a gate. Raises PolicyUnavailableError when there is no policy, and
-    InspectionBusyError.
+    """The decision of a gate. Raises PolicyUnavailableError when no policy is in force, and
+    InspectionBusyError when too many long payloads wait; neither is a denial.
 
-    `passed` are the throttle rules that counted the action at an earlier gate: none counts it
-    twice. The caller makes the decision durable before it acts on it, and counts it then.
+    `passed` are the ids of the throttle rules that counted the action at an earlier gate: no rule
+    counts an action twice. The caller commits the decision before it acts on it, and counts it in
+    the metrics (`count`) after that commit.
     """
     try:
         return await _decide(
@@ -81,7 +130,7 @@ async def _decide(
     counting: bool,
     passed: tuple[str, ...] = (),
 ) -> GateResult:
-    """Evaluate; while a throttle rule decides whose limit is not reached, lift it and ask again."""
+    """The loop of the module's docstring. `counting`: false for a rehearsal."""
     lifted = frozenset(passed)
     while True:
         snapshot = snapshot_in_force(plane)
@@ -89,7 +138,7 @@ async def _decide(
             plane, snapshot, request, now_us=now_us, lifted=lifted, asked=asked
         )
         if plane.snapshot is not snapshot:
-            continue  # another policy came into force while we looked
+            continue  # another policy came into force while a thread evaluated
         if decision.decision is not Effect.THROTTLE or not plane.throttles.admits(
             decision, request, now_us=now_us, count=counting
         ):
@@ -121,9 +170,10 @@ async def _evaluated(
 
 
 def tightened_by(plane: Plane, view: JobView, decision: Decision) -> Decision:
-    """The decision on a stored job, unless something that no rule reads forbids the job.
+    """The decision on a stored job, or a denial for one of two facts that no rule reads: the
+    submitter's key was revoked, or the stored job no longer has the hash that was decided.
 
-    Dispatch and repair ask here; a vote finds the same as drift.
+    Dispatch and repair call this; a vote reports the same two facts as drift.
     """
     job, key = view.job, plane.keys.by_id(view.job.key_id)
     return tightened(
@@ -134,18 +184,19 @@ def tightened_by(plane: Plane, view: JobView, decision: Decision) -> Decision:
 
 
 def count(plane: Plane, decision: Decision, request: Request, *, stage: Stage) -> None:
-    """Count a decision whose record is durable."""
+    """Count a decision in the metrics. Call it after the commit of its record."""
     plane.telemetry.decided(stage.value, decision.decision.value, request.topic, decision.code)
 
 
 async def rehearse(plane: Plane, request: Request, *, asked: PayloadInfo) -> Decision:
-    """The decision that a gate would give, leaving no trace (simulate, control 10)."""
+    """The decision that a gate would give; counts and records nothing (simulate, control 10)."""
     now_us = plane.clock.now_us()
     return (await _decide(plane, request, now_us=now_us, asked=asked, counting=False)).decision
 
 
 async def rehearse_explained(plane: Plane, request: Request, *, asked: PayloadInfo) -> Explanation:
-    """The decision with its reasons, from the same evaluator; throttle limits count as reached."""
+    """The decision with its reasons, from the same evaluator. Every throttle limit counts as
+    reached, so that the explanation shows the throttle rules that match."""
     snapshot, now = snapshot_in_force(plane), instant(plane.clock.now_us())
     if asked.size_bytes <= INSPECT_INLINE_BYTES_MAX:
         return explain(snapshot, request, now=now, own_only=True)

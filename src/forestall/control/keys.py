@@ -1,4 +1,6 @@
-"""Create, list, revoke and recognise API keys (control 1). A key's text is given out once."""
+"""Create, list, revoke and authenticate API keys (control 1). The text of a key is given out once,
+and only its hash is stored.
+"""
 
 from collections.abc import Sequence
 
@@ -25,7 +27,7 @@ from forestall.ports.store import PreconditionFailedError
 
 
 class KeyNameTakenError(ConflictError):
-    """A key of this tenant that is still valid has this name."""
+    """An unrevoked key of this tenant has this name."""
 
     code, http_status = "AUTH_KEY_CONFLICT", 409
 
@@ -45,9 +47,10 @@ class KeyInvalidError(InvalidRequestError):
 async def create_key(
     plane: Plane, wanted: NewKey, *, actor: str, secret: str | None = None
 ) -> tuple[ApiKey, str]:
-    """Make a key; the key as stored, and its text, which nobody can ask for again.
+    """Make a key. Returns the key as stored, and its text, which cannot be read again.
 
-    `secret` gives the text instead of a random one (the bootstrap key).
+    `secret` is the text to use instead of a random one (the bootstrap key). Raises KeyInvalidError,
+    KeyNameTakenError, StoreUnavailableError.
     """
     now_us = plane.clock.now_us()
     # load and decide
@@ -60,7 +63,7 @@ async def create_key(
         name=wanted.name,
         role=wanted.role,
         principal=wanted.principal or wanted.name,
-        # A key that its owner chose is shown by less, since it may be less random.
+        # Show fewer characters of a text that a person chose: it may be easier to guess.
         prefix=text[: PREFIX_CHARS if secret is None else 4],
         hash=key_hash(text),
         created_at_us=now_us,
@@ -81,7 +84,8 @@ async def create_key(
 
 
 def _creation(key: ApiKey, actor: str, salt: bytes) -> Change:
-    """The key, and its name for as long as it is not revoked: no two such keys share one."""
+    """The key, and the entry that takes its name until the key is revoked, so that no two unrevoked
+    keys of a tenant share a name."""
     made_at_us = key.created_at_us
     entry = entry_after(
         None, tenant=key.tenant, kind=EntryKind.KEY, name=key.id, value=key, now_us=made_at_us
@@ -124,7 +128,8 @@ def list_keys(plane: Plane, tenant: str) -> list[ApiKey]:
 
 
 async def revoke_key(plane: Plane, tenant: str, key_id: str, *, actor: str) -> ApiKey:
-    """End a key; it is refused from the moment this returns."""
+    """Revoke a key: no request with it is accepted once this returns. Raises KeyNotFoundError,
+    StoreUnavailableError."""
     # load
     key = plane.keys.by_id(key_id)
     if key is None or key.tenant != tenant or key.revoked_at_us is not None:
@@ -136,9 +141,10 @@ async def revoke_key(plane: Plane, tenant: str, key_id: str, *, actor: str) -> A
 
 
 async def end_key(plane: Plane, key: ApiKey, *, actor: str) -> ApiKey:
-    """Commit the end of an unrevoked key, which frees its name. Raises PreconditionFailedError when
-    somebody else ended it at this moment."""
-    # load: memory may not know the name's entry yet, and a name left behind is taken for ever
+    """Commit the revocation of a key, which frees its name. Raises PreconditionFailedError when
+    another request has just revoked the key."""
+    # load: from the store, since memory may not know the entry of the name yet; a name that is
+    # not freed here stays taken for ever
     name = await plane.store.entry(key.tenant, EntryKind.KEY_NAME, key.name)
     # decide
     now_us = plane.clock.now_us()
@@ -162,7 +168,8 @@ async def end_key(plane: Plane, key: ApiKey, *, actor: str) -> ApiKey:
 
 
 def authenticate(plane: Plane, text: str | None) -> Subject:
-    """Who presents this key. Unknown, expired and revoked keys look exactly the same."""
+    """The subject whose key this text is. Raises UnauthorizedError, the same one for unknown,
+    expired and revoked keys."""
     if text and len(text) <= API_KEY_CHARS_MAX:
         key = plane.keys.by_hash(key_hash(text))
         if key is not None and key_matches(key, text) and key.usable(plane.clock.now_us()):
@@ -178,6 +185,6 @@ def authenticate(plane: Plane, text: str | None) -> Subject:
 
 
 def still_valid(plane: Plane, subject: Subject) -> bool:
-    """Whether the key that proved the subject would still be accepted. Cheap: no store, no hash."""
+    """Whether the key that authenticated the subject is still valid. Reads memory only."""
     key = plane.keys.by_id(subject.key_id)
     return key is not None and key.usable(plane.clock.now_us())

@@ -1,7 +1,7 @@
 """Move a job: the one way in which its state changes after its birth.
 
-A move is an event of the lifecycle with its audit record, in one change. What the verbs know of it
-afterwards (queue, leases) follows from the job as it was committed.
+A move is an event of the lifecycle with its audit record, in one change. Queue and leases follow
+from the job as it was committed, never from the event.
 """
 
 from collections.abc import Mapping
@@ -32,17 +32,17 @@ _DEAD = frozenset(
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened to a job as it was read, and what of it changes beside the state."""
+    """One event that happens to a job, and everything that is committed with it."""
 
-    job: Job
+    job: Job  # as it was read: the commit expects its state and revision
     event: Event
-    actor: str
-    fields: Mapping[str, Any] = {}
-    data: Mapping[str, Value] = {}  # goes into the record
-    decision: DecisionRecord | None = None
-    result: bytes | None = None
-    expect: tuple[Precondition, ...] = ()  # what else must hold
-    puts: tuple[Put, ...] = ()  # what else stands or falls with it
+    actor: str  # who did it, for the record: a principal, a worker or SYSTEM_ACTOR
+    fields: Mapping[str, Any] = {}  # fields of the job that change beside its state
+    data: Mapping[str, Value] = {}  # further data of the record
+    decision: DecisionRecord | None = None  # appended to the decisions of the job
+    result: bytes | None = None  # JSON: becomes the answer of the last attempt
+    expect: tuple[Precondition, ...] = ()  # preconditions beside that of the job
+    puts: tuple[Put, ...] = ()  # puts beside that of the job
 
 
 def move_of(
@@ -54,7 +54,7 @@ def move_of(
     expect: tuple[Precondition, ...] = (),
     data: Mapping[str, Value] | None = None,
 ) -> Move:
-    """The move that a transition of a job is, by whom and on which decision."""
+    """A transition of a job as a move: by which actor, on which decision."""
     return Move(
         job=job,
         event=transition.event,
@@ -68,14 +68,15 @@ def move_of(
 
 
 def moved(move: Move, *, now_us: int) -> Job:
-    """The job after the event. Raises IllegalStateError when it cannot happen."""
+    """The job after the move. Raises IllegalStateError when the lifecycle has no such event in the
+    job's state."""
     job = move.job
     fields = dict(move.fields)
     state = after(job.state, move.event)
     if state in TERMINAL and move.event in _DEAD:
         fields.setdefault("dead_at_us", now_us)
     fields.setdefault("approval", settled(job.approval, move.event))
-    # Time does not run backwards for a job, whatever the clock does.
+    # The clock may be set back; the instants of one job never decrease.
     updated_at_us = max(now_us, job.updated_at_us)
     return msgspec.structs.replace(
         job, state=state, revision=job.revision + 1, updated_at_us=updated_at_us, **fields
@@ -83,11 +84,11 @@ def moved(move: Move, *, now_us: int) -> Job:
 
 
 async def commit_move(plane: Plane, move: Move, *, now_us: int, first: bool = False) -> Job:
-    """Make a move durable and let the projections follow.
+    """Commit a move; the job as it is then. `first`: see `Plane.commit`.
 
-    Raises PreconditionFailedError when another verb moved the job since it was read, or when
-    something else that it expects does not hold, IllegalStateError, StoreUnavailableError; in each
-    case nothing was changed.
+    Raises PreconditionFailedError when another verb moved the job since it was read, or another
+    precondition does not hold, and IllegalStateError: nothing was changed. Raises
+    StoreUnavailableError and StoreBusyError as `Plane.commit` does.
     """
     job = moved(move, now_us=now_us)
     record = job_moved(

@@ -1,7 +1,7 @@
-"""Long payloads are decided on beside the event loop, so that nobody waits for another's payload.
+"""Evaluate requests with long payloads in threads, so that no request waits for another's payload.
 
-A decision is a pure function; where it takes long because a rule looks into a long payload, it is
-made in a thread, few at a time, and fewer for each key.
+Evaluation is a pure function, so it may run anywhere. The number of payloads that wait is bounded,
+and bounded lower for each key: one key cannot fill the queue. Decides nothing itself (ADR 0019).
 """
 
 import asyncio
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class InspectionBusyError(UnavailableError):
-    """Too many long payloads wait to be looked into. Nothing was decided; try again in a moment."""
+    """Too many long payloads wait for their evaluation. Nothing was decided; try again soon."""
 
     code, http_status = "inspection_busy", 503
 
@@ -28,12 +28,12 @@ class Executor(Protocol):
     """Runs work beside the event loop."""
 
     async def run(self, work: Callable[[], T]) -> T:
-        """What `work` returns or raises."""
+        """Run `work`, and return or raise what it does."""
         ...
 
 
 class InlineExecutor:
-    """Runs work where it is asked: for simulations, tests and the command line."""
+    """Runs work on the calling thread: for simulations, tests and the command line."""
 
     async def run(self, work: Callable[[], T]) -> T:
         """See `Executor.run`."""
@@ -41,7 +41,7 @@ class InlineExecutor:
 
 
 class Inspections:
-    """Who may look into what, and where."""
+    """The evaluations of long payloads in flight, counted by key. For one event loop."""
 
     __slots__ = ("_executor", "_of_key")
 
@@ -50,8 +50,8 @@ class Inspections:
         self._of_key: Counter[str] = Counter()
 
     async def run(self, work: Callable[[], T], *, key_id: str) -> T:
-        """Do it, and have what it returns or raises. Raises InspectionBusyError when too many
-        wait, or too many of this key."""
+        """Run `work`, and return or raise what it does. Raises InspectionBusyError, before `work`
+        begins, when too many evaluations wait, or too many of this key."""
         if (
             self._of_key[key_id] >= INSPECTIONS_PER_KEY_MAX
             or self._of_key.total() >= INSPECTIONS_WAITING_MAX
@@ -62,7 +62,8 @@ class Inspections:
             )
         self._of_key[key_id] += 1
         under_way = asyncio.ensure_future(self._executor.run(work))
-        # Not when the caller goes away: the thread is taken until it is done.
+        # The slot is freed when the thread is done, not when the caller goes away: the thread
+        # cannot be stopped, so it is taken until then.
         under_way.add_done_callback(lambda done: self._ended(key_id))
         return await asyncio.shield(under_way)
 

@@ -1,8 +1,8 @@
-"""What the verbs share: the ports, and the projections of what the store holds.
+"""The plane that every verb is given: the ports, and the projections of the store.
 
-`commit` is the only way from a verb to the store. What it made durable is taken up in memory before
-it returns (`projections/catch_up.py`); what it cannot know the end of is read again
-(`control/follow_log.py`).
+`commit` is the only way from a verb to the store. Memory follows a durable change before `commit`
+returns (`projections/catch_up.py`). A job or entry of a change whose outcome is unknown is read
+again (`control/recover.py`, `control/follow_log.py`).
 """
 
 import contextlib
@@ -29,9 +29,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Plane:
-    """The running control plane, without any door.
+    """The running control plane, without HTTP. For one event loop.
 
-    `snapshot` is the policy in force, or None when none could be had: then every gate refuses.
+    `snapshot` is the policy in force; while it is None, every gate refuses. `approvals_need_hash`:
+    a vote is taken only with the job hash that the approver was shown. `is_activating`: a change of
+    the policy is under way, and a second one is refused. The other attributes are the ports and the
+    projections, each under its name.
     """
 
     __slots__ = (
@@ -108,9 +111,9 @@ class Plane:
         self.webhooks = state.webhooks
         self.workers = state.workers
         self.tail = LogReader(store, self.announcer)
-        # What goes on now.
+        # What is under way in this process.
         self.is_activating = False
-        self._tightening = 0  # changes on their way after which less may run
+        self._tightening = 0  # number of commits in flight after which less may run
         self._commit_failed_at_us: int | None = None
 
     @property
@@ -124,12 +127,12 @@ class Plane:
         return self.policy.snapshot
 
     async def commit(self, change: Change, *, first: bool = False) -> Receipt:
-        """Make a change durable and take it up in memory.
+        """Make a change durable, and make memory follow it.
 
-        `first`: a job that waits after this change had waited its turn already. Raises
-        PreconditionFailedError when nothing was changed because the state moved on, and
-        StoreUnavailableError or StoreBusyError when nobody knows whether the change is durable:
-        then everything that it touches is read again.
+        `first`: a job that is queued by this change has waited before, so it goes to the front.
+        Raises PreconditionFailedError when the state has moved on, so that nothing was changed, and
+        StoreUnavailableError or StoreBusyError when this process must not rely on either outcome:
+        everything that the change touches is read again then.
         """
         with contextlib.ExitStack() as under_way:
             for put in change.puts:
@@ -148,7 +151,8 @@ class Plane:
         return receipt
 
     def _doubt(self, change: Change, error: BaseException) -> None:
-        """Have everything read again of which the store may hold more than memory does."""
+        """Doubt every job and entry of a change that failed: the store may know more of them than
+        memory does. A job whose birth was refused is none: no such job was made by this change."""
         if isinstance(error, UnavailableError):
             self._commit_failed_at_us = self.clock.now_us()
             self.telemetry.commit_failed(error.code)
@@ -160,13 +164,13 @@ class Plane:
                 self.projections.entry_doubts.add(put.entry.key)
 
     def is_run_by_caller(self, topic: str) -> bool:
-        """Whether the policy in force says that who submits such a job does the work itself."""
+        """Whether, by the policy in force, callers run jobs of this topic themselves."""
         return self.projections.is_run_by_caller(topic)
 
     @contextmanager
     def tightening(self) -> Iterator[None]:
-        """While a policy or the end of a key is on its way to the store and back: what was decided
-        before may be wrong already, so nothing is handed to a worker."""
+        """For as long as the commit of a policy or of a key's end is in flight: a decision made
+        before may be out of date in the store, so no job is handed to a worker."""
         self._tightening += 1
         try:
             yield
@@ -176,11 +180,12 @@ class Plane:
 
     @property
     def is_tightening(self) -> bool:
-        """Such a change is on its way, or may have arrived without our knowing."""
+        """Whether such a commit is in flight, or one of unknown outcome has not been settled."""
         return self._tightening > 0 or self.projections.entry_doubts.is_tightening
 
     def commits_fail(self) -> bool:
-        """The last commit failed, a moment ago. Later nobody knows, so later it may be tried."""
+        """Whether the last commit failed within COMMIT_FAILURE_REMEMBERED_US. An older failure says
+        nothing of today, so a commit may be tried again."""
         failed_at_us = self._commit_failed_at_us
         return (
             failed_at_us is not None
@@ -189,7 +194,7 @@ class Plane:
 
 
 def _may_tighten(put: object) -> bool:
-    """Whether less may run after this put: another policy, or a changed key."""
+    """Whether less may run after this put: it changes the policy in force or an existing key."""
     if not isinstance(put, PutEntry):
         return False
     entry = put.entry
@@ -204,7 +209,8 @@ def instant(at_us: int) -> datetime:
 
 
 def uuid_text(at_us: int, random: bytes) -> str:
-    """A version 7 UUID (RFC 9562): ordered by time, 74 random bits, so ids cluster on disk."""
+    """A version 7 UUID (RFC 9562): ordered by time, so that ids of one time lie close on disk.
+    `random` is ten bytes, of which 74 bits are used."""
     assert len(random) == 10, "a version 7 UUID takes ten random bytes"
     head = (at_us // 1000).to_bytes(6, "big")
     raw = bytearray(head + random)

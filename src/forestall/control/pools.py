@@ -30,7 +30,7 @@ class PoolNameError(ConflictError):
 
 
 class PoolVersionError(ConflictError):
-    """Somebody else changed the pool in the meantime; read it again. Nothing was changed."""
+    """Another request changed the pool in the meantime; read it again. Nothing was changed."""
 
     code, http_status = "POOL_VERSION_CONFLICT", 409
 
@@ -102,7 +102,8 @@ async def change_pool(
     description: str | None,
     status: PoolStatus | None,
 ) -> Pool:
-    """Change what is given. Raises PoolNotFoundError, PoolInvalidError, PoolVersionError."""
+    """Change the given fields of a pool. Raises PoolNotFoundError, PoolInvalidError,
+    PoolVersionError."""
     # load
     known = _known(plane, subject.tenant, name)
     pool = known.value
@@ -120,7 +121,8 @@ async def change_pool(
 
 
 async def drain_pool(plane: Plane, subject: Subject, name: str, *, seconds: int) -> Pool:
-    """Give its workers nothing new; inactive after so many seconds. What runs may end."""
+    """Offer the workers of a pool no new jobs; jobs that run may end. After so many seconds the
+    pool counts as inactive. Raises as `change_pool`."""
     if not 0 <= seconds <= DRAIN_SECONDS_MAX:
         raise PoolInvalidError(f"`timeout_seconds` is 0 to {DRAIN_SECONDS_MAX}")
     # load
@@ -134,9 +136,11 @@ async def drain_pool(plane: Plane, subject: Subject, name: str, *, seconds: int)
 
 
 async def end_pool(plane: Plane, subject: Subject, name: str, *, force: bool) -> PoolLoad | None:
-    """End a pool; None when that was done, else what still uses it and nothing was changed.
+    """Remove a pool. Returns None when it was removed, else the topics and workers that use it, and
+    nothing was changed.
 
-    By force its topics keep its name: their jobs wait until a pool of that name serves them again.
+    With `force` a pool in use is removed too: its topics keep naming it, and their jobs stay queued
+    until there is a pool of that name again.
     """
     known = _known(plane, subject.tenant, name)
     # load

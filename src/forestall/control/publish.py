@@ -1,5 +1,5 @@
-"""Keep a policy's content by its digest, and bring a kept policy into force. A broken one changes
-nothing.
+"""Keep a policy's content under its digest, and bring a kept policy into force. A policy that does
+not compile changes nothing.
 
 The store keeps the content of every policy that was ever in force. An activation names a digest, so
 that rolling back, replaying and a second process need no file.
@@ -20,7 +20,12 @@ from forestall.control.records import (
 from forestall.errors import ForestallError, NotFoundError, UnavailableError
 from forestall.policy.compile import Snapshot, compile_policy
 from forestall.policy.language.policy_file import load_policy
-from forestall.policy.output_verdict import CONFIGURED_BY, SWITCHED_ON_BY, missing_classes
+from forestall.policy.output_verdict import (
+    CONFIGURED_BY,
+    SWITCHED_ON_BY,
+    detectors_for,
+    missing_classes,
+)
 from forestall.policy.problems import PolicyError, Problem
 from forestall.policy.rules import Policy
 from forestall.ports.change import Change, PutEntry
@@ -41,7 +46,8 @@ from forestall.projections.policy_in_force import digest_in
 
 
 class PolicyChangeUnderWayError(UnavailableError):
-    """Another change of the policy is on its way to the store. Which one would win is chance."""
+    """Another change of the policy is on its way to the store; which of the two would win is
+    chance. Try again."""
 
     code, http_status = "policy_change_under_way", 503
 
@@ -71,11 +77,14 @@ def compile_files(
         raise PolicyError(problems)
     snapshot = compile_policy(policies)
     _require_enforceable(snapshot, switched_on)
+    # The tables of what this policy looks for are read now: one that cannot be read stops the
+    # start, not every result, and the first result waits for none.
+    detectors_for(snapshot)
     return snapshot
 
 
 def _require_enforceable(snapshot: Snapshot, switched_on: Collection[str]) -> None:
-    """Raises PolicyError for an output rule that names what nothing here can find."""
+    """Raises PolicyError for an output rule that names a detector which this server lacks."""
     missing = missing_classes(snapshot, switched_on)
     problems = [
         Problem(
@@ -131,9 +140,9 @@ async def keep_policy(plane: Plane, files: Sequence[tuple[str, bytes]], *, actor
     salt = plane.random.token(SALT_BYTES)
     record = policy_kept(snapshot, PLATFORM_TENANT, actor, now_us, salt)
     # commit
-    with contextlib.suppress(PreconditionFailedError):  # somebody else kept it at this moment
+    with contextlib.suppress(PreconditionFailedError):  # another publisher has just kept it
         await plane.commit(Change(puts=(PutEntry(entry),), records=(record,)))
-    # announce: nobody waits for a policy that is only kept
+    # announce: no projection follows a policy that is only kept
     return snapshot
 
 
@@ -150,7 +159,7 @@ async def kept_policy(plane: Plane, digest: str) -> tuple[KeptPolicy, RegistryEn
 
 async def compiled_policy(plane: Plane, digest: str) -> Snapshot:
     """A kept policy, compiled again. Raises PolicyNotKeptError, and PolicyError when this version
-    reads the same content as another policy, or not at all."""
+    of Forestall cannot compile the content, or compiles it to another digest."""
     kept, _ = await kept_policy(plane, digest)
     files = [(file.source, file.text.encode()) for file in kept.files]
     snapshot = compile_files(files, switched_on=plane.output.switched_on_names)
@@ -176,10 +185,11 @@ async def publish(plane: Plane, files: Sequence[tuple[str, bytes]], *, actor: st
 
 
 async def activate(plane: Plane, digest: str, *, actor: str) -> Snapshot:
-    """Put a kept policy into force. The record is durable before the first decision under it.
+    """Put a kept policy into force. Its record is durable before the first decision under it.
 
-    Raises PolicyNotKeptError, PolicyError, and PolicyChangeUnderWayError when called before another
-    call has ended; then the snapshot in force stays in force.
+    Raises PolicyNotKeptError, PolicyError, StoreUnavailableError, and PolicyChangeUnderWayError
+    when another activation is under way. The policy in force stays in force, unless a commit whose
+    answer was lost turns out to be durable.
     """
     if plane.is_activating:
         raise PolicyChangeUnderWayError("the policy is being changed this moment; try again")
@@ -199,7 +209,8 @@ async def _activate(plane: Plane, digest: str, *, actor: str) -> Snapshot:
     now_us = plane.clock.now_us()
     # decide
     if before is not None and digest_in(before) == digest:
-        # The same decisions as before (after a restart, say): nothing changed, nothing to record.
+        # The digest in force is this one already (after a restart, say): there is no change to
+        # record, only a snapshot to take up in this process.
         take_up_entry(plane.projections, before.key, before, position)
         plane.projections.entry_doubts.settle(before.key)
         plane.telemetry.policy_loaded(snapshot, before.updated_at_us)
@@ -250,7 +261,7 @@ def _activation(
 
 
 async def refuse(plane: Plane, error: ForestallError) -> None:
-    """Record that a changed policy was not taken; the one in force stays."""
+    """Record that a changed policy was refused; the policy in force stays."""
     # load and decide: the caller did
     plane.telemetry.policy_refused()
     record = policy_refused(

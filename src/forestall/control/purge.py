@@ -11,7 +11,8 @@ from forestall.ports.store import PreconditionFailedError
 
 
 async def purge(plane: Plane) -> int:
-    """Remove what is past its time now; how many. Raises StoreUnavailableError; then it is due."""
+    """Remove a page of originals that are past their time; their number. Raises
+    StoreUnavailableError; what was not removed stays due."""
     before_us = plane.clock.now_us() - plane.output.sealed_us
     due = await plane.store.entries_before(EntryKind.ORIGINAL, before_us, limit=PURGED_AT_ONCE_MAX)
     removed = await asyncio.gather(*(_remove(plane, name) for name in due), return_exceptions=True)
@@ -25,7 +26,7 @@ async def _remove(plane: Plane, name: EntryName) -> None:
     # load
     kept = await plane.store.entry(name.tenant, EntryKind.ORIGINAL, name.name)
     if kept is None:
-        return  # somebody released or discarded it meanwhile
+        return  # a person has released or discarded it meanwhile
     # decide
     now_us, salt = plane.clock.now_us(), plane.random.token(SALT_BYTES)
     record = original_purged(name, at_us=now_us, salt=salt)
@@ -33,4 +34,4 @@ async def _remove(plane: Plane, name: EntryName) -> None:
     try:
         await plane.commit(Change(records=(record,), puts=(DropEntry(kept),)))
     except PreconditionFailedError:
-        return  # somebody did at this very moment
+        return  # a person has released or discarded it just now

@@ -1,7 +1,7 @@
-"""A withheld result, and the second person who looks at it: released or discarded, never run again.
+"""A second person releases or discards a withheld result. The job never runs again for it.
 
-Whoever asked for the job does not release its result, nor does who gave it, under any of their
-credentials. Every refusal, release and discard is a record.
+Neither the requester of the job nor the worker that gave the result may do this, under any of their
+credentials. Every refusal, release and discard is recorded.
 """
 
 import msgspec
@@ -39,7 +39,7 @@ _TRIES = 8
 
 
 class SelfReleaseError(ForbiddenError):
-    """Whoever asked for the job, or gave its result, may not release or discard it."""
+    """The requester of the job, and whoever gave its result, may not release or discard it."""
 
     code, http_status = "self_release_denied", 403
 
@@ -59,8 +59,9 @@ class OriginalGoneError(ConflictError):
 async def inspect(
     plane: Plane, subject: Subject, job_id: str, *, context: bool
 ) -> QuarantinePreview:
-    """What the check of a result found. With `context`, what stands round the findings of a
-    withheld one, without anything that any detector finds. Raises JobNotFoundError."""
+    """The findings in a result. With `context`, each finding of a withheld result comes with the
+    text round it, in which every finding of every detector is masked. Raises JobNotFoundError,
+    ScannerBusyError, StoreUnavailableError."""
     job = (await read_job(plane, subject, job_id)).job
     entry = await plane.store.output(job.tenant, job.id)
     kept = await _kept_original(plane, job)
@@ -89,8 +90,8 @@ async def _kept_original(plane: Plane, job: Job) -> RegistryEntry | None:
 async def _in_context(
     plane: Plane, job: Job, plain: tuple[FindingPreview, ...], kept: RegistryEntry
 ) -> tuple[FindingPreview, ...]:
-    """Findings with their surroundings, out of the sealed original; none of a scan that is not
-    whole, since what it did not see must not be shown."""
+    """Findings with the text round them, from the sealed original. Without that text when the scan
+    is incomplete: what the scan did not see cannot be masked."""
     try:
         original = _opened(plane, job, kept)[1]
     except SealError:
@@ -129,7 +130,8 @@ def _surroundings(text: str, finding: Finding, found: list[Finding]) -> str:
 async def release(
     plane: Plane, subject: Subject, job_id: str, *, reason: str, mode: str = "original"
 ) -> Job:
-    """Make a withheld result readable, whole or without what is found in it; nothing runs again.
+    """Make a withheld result readable: whole (`mode` `original`), or without its findings
+    (`redacted`). The job does not run again.
 
     Raises SelfReleaseError, NotQuarantinedError, OriginalGoneError, SealError, JobNotFoundError,
     InvalidRequestError, ScannerBusyError, PolicyMovedError, StoreUnavailableError; in each case
@@ -168,10 +170,11 @@ async def release(
     }
     data = {"mode": mode}
     if mode == "original":
-        data["original_salt"] = salt.hex()  # with which anybody can check the recorded digest
+        data["original_salt"] = salt.hex()  # lets anybody check the digest recorded at quarantine
     move = _resolved(plane, subject, job, Event.RELEASED, reason, fields, data)
     drop = (DropEntry(kept),) if mode == "original" else ()
-    # Its time may be over by now, and the log would say that it is gone.
+    # The purge may have removed the original since it was read; then the log says that it is gone,
+    # so this release must fail.
     expect = (*under(plane, snapshot), _unpurged(kept))
     move = msgspec.structs.replace(move, expect=expect, result=result, puts=drop)
     return await _commit(plane, move, subject, what="release")
@@ -203,14 +206,15 @@ async def confirm(plane: Plane, subject: Subject, job_id: str, *, reason: str) -
 
 
 def _unpurged(kept: RegistryEntry) -> EntryUnchanged:
-    """Nobody removed the original since it was read."""
+    """Precondition: the sealed original is still the one that was read."""
     return EntryUnchanged(kept.tenant, kept.kind, kept.name, kept.revision)
 
 
 async def _resolvable(
     plane: Plane, subject: Subject, job_id: str, reason: str, *, what: str
 ) -> Job:
-    """The job, if this person may resolve it and it is there to be resolved."""
+    """The job, if this person may release or discard its result and the result is withheld.
+    Refusals are recorded. Raises as `release`."""
     if not reason.strip() or len(reason) > APPROVAL_NOTE_CHARS_MAX:
         raise InvalidRequestError(f"`reason` has 1 to {APPROVAL_NOTE_CHARS_MAX} characters")
     job = (await read_job(plane, subject, job_id)).job
@@ -241,7 +245,7 @@ def _require_second_person(plane: Plane, job: Job, subject: Subject) -> None:
 
 
 def _opened(plane: Plane, job: Job, kept: RegistryEntry) -> tuple[bytes, bytes]:
-    """Salt and original, if they are those that were recorded."""
+    """Salt and original. Raises SealError unless their digest is the recorded one."""
     if plane.output.sealer is None:
         raise SealError("this server has no keyring")
     try:

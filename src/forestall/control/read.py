@@ -1,4 +1,4 @@
-"""Reading jobs, decisions and snapshots: what belongs to the tenant, and nothing else exists."""
+"""Read jobs, decisions and snapshots. For a subject, those of another tenant do not exist."""
 
 from collections.abc import Sequence
 

@@ -1,7 +1,7 @@
-"""What the audit record of each thing that happens says. Builds values; commits nothing.
+"""Build the audit record of each event. Values only; commits nothing.
 
-The records of topics, pools, schemas and webhooks are built beside their verbs. Every kind and its
-fields stand in `audit/kinds.py`, which is what the page for auditors prints.
+The records of topics, pools, schemas and webhooks are built beside their verbs. `audit/kinds.py`
+lists every kind with its fields, and the page for auditors is made from that list.
 """
 
 from collections.abc import Mapping
@@ -75,7 +75,7 @@ def job_moved(
     decision: DecisionRecord | None,
     data: Mapping[str, Value],
 ) -> Record:
-    """Something happened to a job after its birth; `job` is as it became."""
+    """An event of the lifecycle happened to a job; `job` is the job after it."""
     ended: dict[str, Value] = {}
     if job.failure_code:
         ended = {"failure_code": job.failure_code, "failure_reason": job.failure_reason}
@@ -103,7 +103,7 @@ def job_moved(
 
 
 def output_data(check: OutputCheck) -> dict[str, Value]:
-    """What a record says of the check of a result: never anything of its content."""
+    """The fields of a record that describe the check of a result: none holds any of its content."""
     return {
         "verdict": check.verdict.value,
         "verdict_code": check.code,
@@ -127,9 +127,10 @@ def answer_refused(
     at_us: int,
     salt: bytes,
 ) -> Record:
-    """A worker said something that it may not say (any more); nothing was changed.
+    """A request of a worker was refused; nothing was changed.
 
-    Without a job it named one that is not there, or another worker.
+    `job` is None when the request named no job of the tenant, or another worker; `named` is the
+    name in it then.
     """
     of_job: dict[str, Value] = {"named": named}
     if job is not None:
@@ -148,7 +149,7 @@ def answer_refused(
 def approval_refused(
     job: Job, code: str, *, what: str, actor: str, at_us: int, salt: bytes
 ) -> Record:
-    """Somebody decided on a job who may not, or decided on what is not asked (any more)."""
+    """A vote was refused: the subject may not vote, or there is nothing like it to decide."""
     return Record(
         kind="approval.refused",
         at_us=at_us,
@@ -163,7 +164,7 @@ def approval_refused(
 def output_refused(
     job: Job, code: str, *, what: str, subject: Subject, at_us: int, salt: bytes
 ) -> Record:
-    """Somebody would have released or discarded a result who may not, or that is not there."""
+    """A release or discard was refused: the subject may not, or the original is not there."""
     return Record(
         kind="output.refused",
         at_us=at_us,
@@ -191,7 +192,7 @@ def original_purged(name: EntryName, *, at_us: int, salt: bytes) -> Record:
 def output_checked(
     check: OutputCheck, request: Request, subject: Subject, *, size_bytes: int, salt: bytes
 ) -> Record:
-    """A caller had a content looked at that it releases or withholds itself."""
+    """A content was checked for a caller that releases or withholds it itself."""
     return Record(
         kind="output.checked",
         at_us=check.checked_at_us,
@@ -210,7 +211,7 @@ def output_checked(
 def action_checked(
     request: Request, decision: DecisionRecord, subject: Subject, salt: bytes
 ) -> Record:
-    """A caller asked for a decision that it enforces itself, or was throttled at submit."""
+    """An action was decided for a caller that enforces the decision, or throttled at submit."""
     return Record(
         kind="action.checked",
         at_us=decision.decided_at_us,
@@ -226,7 +227,7 @@ def action_checked(
 
 
 def key_created(key: ApiKey, actor: str, salt: bytes) -> Record:
-    """An API key came into being; its hash and text stay out of the log."""
+    """An API key was created; the record holds neither its hash nor its text."""
     return Record(
         kind="key.created",
         at_us=key.created_at_us,
@@ -244,7 +245,7 @@ def key_created(key: ApiKey, actor: str, salt: bytes) -> Record:
 
 
 def key_revoked(key: ApiKey, actor: str, at_us: int, salt: bytes) -> Record:
-    """An API key stopped working."""
+    """An API key was revoked."""
     return Record(
         kind="key.revoked",
         at_us=at_us,
@@ -256,7 +257,7 @@ def key_revoked(key: ApiKey, actor: str, at_us: int, salt: bytes) -> Record:
 
 
 def policy_kept(snapshot: Snapshot, tenant: str, actor: str, at_us: int, salt: bytes) -> Record:
-    """The content of a policy was kept under its digest; that alone brings nothing into force."""
+    """The content of a policy was stored under its digest, which brings nothing into force."""
     return Record(
         kind="policy.kept",
         at_us=at_us,
@@ -291,7 +292,7 @@ def policy_activated(
 
 
 def policy_refused(problem: str, in_force: str, tenant: str, at_us: int, salt: bytes) -> Record:
-    """A changed policy could not be loaded; the snapshot in force stayed."""
+    """A changed policy was refused; the policy in force stayed."""
     return Record(
         kind="policy.refused",
         at_us=at_us,

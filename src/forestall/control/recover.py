@@ -1,5 +1,8 @@
-"""Queue, leases and deadlines from what the store holds: after a start all of it, later what is in
-doubt. A crash, or an answer of the store that was lost, loses no job.
+"""Make queue, leases and deadlines what the store says: of every open job at a start, later of each
+job in doubt. So neither a crash nor a lost answer of the store loses a job.
+
+The theory is in `docs/internals/leases-and-doubt.md`. Decides nothing about a job, but to take back
+a dispatch that was sent to no worker.
 """
 
 from forestall.control.moves import Move, commit_move
@@ -16,7 +19,8 @@ SWEEP_EVERY_US = 1_000_000
 
 
 async def recover(plane: Plane) -> int:
-    """Take up every unfinished job; how many there are. Every lease gets one full term anew."""
+    """Take up every open job at a start, and return how many there are. Every lease gets one full
+    term from now on, since the store does not know when a lease expires."""
     now_us = plane.clock.now_us()
     after, count = OpenCursor(), 0
     while True:
@@ -34,9 +38,10 @@ def _cursor(job: Job) -> OpenCursor:
 
 
 async def sweep(plane: Plane) -> None:
-    """Once a second: compare a page of the unfinished jobs with the views, and doubt what differs.
+    """Once a second: compare one page of open jobs with memory, and doubt each job that differs.
 
-    What a verb did not live to tell the views of, or was told of by an error, is found here.
+    Finds a job that a verb picked or moved and then lost to an error before memory followed. The
+    log cannot show such a job when nothing of it was committed.
     """
     leases, now_us = plane.leases, plane.clock.now_us()
     if 0 <= now_us - leases.swept_at_us < SWEEP_EVERY_US:
@@ -50,7 +55,8 @@ async def sweep(plane: Plane) -> None:
 
 
 def _known(plane: Plane, job: Job) -> bool:
-    """Whether the views say of a job what the store said a moment ago, or something newer."""
+    """Whether memory has this state of the job, or a newer one. False for a job that a dispatch
+    has picked and not committed yet; reading such a job again does no harm."""
     held = plane.leases.get(job.tenant, job.id)
     if held is not None:
         return held.job.revision >= job.revision
@@ -60,9 +66,10 @@ def _known(plane: Plane, job: Job) -> bool:
 
 
 async def look_again(plane: Plane) -> None:
-    """Read every job in doubt, and let the views follow what it is."""
+    """Read every job in doubt, make memory follow, and settle what waited for the reading. Raises
+    StoreUnavailableError; a job that was not read stays in doubt."""
     for tenant, job_id in plane.leases.doubtful():
-        # Taken out first: what is doubted while we read, this reading cannot settle.
+        # Remove the doubt first: one that is raised during the reading must outlive the reading.
         doubt = plane.leases.take_doubt(tenant, job_id)
         try:
             with plane.leases.under_way(tenant, job_id):
@@ -76,16 +83,19 @@ async def look_again(plane: Plane) -> None:
 
 
 def _believe(plane: Plane, job: Job) -> None:
+    """Take up a job as it was read. A job that memory has in the queue already keeps its turn: to
+    take it up again would put it at the end of its lane."""
     entry = plane.queue.get(job.tenant, job.id)
     held = plane.leases.get(job.tenant, job.id)
     waits = job.state in WAITING and entry is not None and held is None
     if waits and entry is not None and job.not_before_us <= entry.not_before_us:
-        return  # it keeps its turn
+        return
     follow_job(plane.projections, job, now_us=plane.clock.now_us(), whole=True)
 
 
 async def _settle(plane: Plane, job: Job | None, doubt: Doubt) -> None:
-    """A dispatch whose answer was lost: give up its place, and take back what nobody was told."""
+    """Finish a dispatch whose answer was lost: release its reserved slot, and take it back if it is
+    durable, since no worker was sent it."""
     for rule in doubt.places:
         plane.leases.release(rule)
     if job is None or job.lease is None or job.state is not JobState.DISPATCHED:
@@ -95,9 +105,10 @@ async def _settle(plane: Plane, job: Job | None, doubt: Doubt) -> None:
 
 
 async def take_back(plane: Plane, job: Job) -> None:
-    """The worker was never told of this dispatch, so nobody can have begun it: it queues again.
+    """Queue a dispatched job again that was sent to no worker, so that nobody can have begun it.
 
-    Raises StoreUnavailableError; it is tried again then.
+    Raises StoreUnavailableError and StoreBusyError; the job is in doubt then, and the next tick
+    tries again.
     """
     # load: the caller did
     assert job.lease is not None
@@ -107,7 +118,7 @@ async def take_back(plane: Plane, job: Job) -> None:
     try:
         await commit_move(plane, move, now_us=plane.clock.now_us(), first=True)
     except PreconditionFailedError:
-        return  # cancelled meanwhile, say
+        return  # another verb moved the job meanwhile: a cancellation, say
     except BaseException:
         plane.leases.doubt(job.tenant, job.id).unsent.append(job.lease.id)
         raise

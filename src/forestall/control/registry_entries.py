@@ -1,6 +1,6 @@
-"""Declare a topic, a pool or a schema, or end it: commit the entry with its record.
+"""Commit a topic, a pool or a schema, or its removal, with its record.
 
-What is asked for is judged by the verbs (topics.py, pools.py, schemas.py); here nothing is decided.
+The verbs (topics.py, pools.py, schemas.py) judge the request; nothing is decided here.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class RegistryFullError(ConflictError):
-    """The tenant has as many topics, pools or schemas as it may have; remove one first."""
+    """The tenant has the greatest allowed number of topics, pools or schemas; remove one first."""
 
     code, http_status = "registry_full", 409
 
@@ -48,7 +48,7 @@ async def put_entry(
 async def drop_entry(
     plane: Plane, known: DecodedEntry[T], *, actor: str, data: dict[str, Value] | None = None
 ) -> None:
-    """Commit the end of an entry with its record. Raises PreconditionFailedError."""
+    """Commit the removal of an entry with its record. Raises PreconditionFailedError."""
     entry, now_us = known.entry, plane.clock.now_us()
     record = _record(plane, entry, "removed", actor, now_us, data or {})
     await plane.commit(Change(puts=(DropEntry(entry),), records=(record,)))
@@ -73,13 +73,13 @@ def _record(
 
 
 def require_room(known: Mapping[str, object], name: str, most: int, what: str) -> None:
-    """Raises RegistryFullError when another name does not fit."""
+    """Raises RegistryFullError when `name` is new and `known` has `most` names already."""
     if name not in known and len(known) >= most:
         raise RegistryFullError(f"a tenant has at most {most} {what}; remove one first")
 
 
 def fields(value: msgspec.Struct) -> dict[str, Value]:
-    """What a record says of a value: its fields but the name."""
+    """The fields of a value, but its name, as a record holds them."""
     plain = msgspec.to_builtins(value).items()
     return {
         name: tuple(item) if isinstance(item, list) else item

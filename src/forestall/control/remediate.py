@@ -1,6 +1,6 @@
 """Take an offered remediation: the rewritten job is an ordinary submit with a parent.
 
-Control 12. Nothing is let past the submit gate because a rule suggested it.
+Control 12. A rewrite that a rule offers passes the submit gate as every other job does.
 """
 
 import msgspec
@@ -24,7 +24,7 @@ class NoRemediationsError(ConflictError):
 
 
 class RemediationRequiredError(InvalidRequestError):
-    """Several remediations are offered; say which one."""
+    """Several remediations are offered; name one."""
 
     code, http_status = "remediation_id_required", 400
 
@@ -44,7 +44,7 @@ class LineageTooDeepError(ConflictError):
 async def remediate(
     plane: Plane, subject: Subject, job_id: str, remediation_id: str
 ) -> SubmitResult:
-    """Submit the rewritten job; asked for again, the same answer. Raises as `submit` does, and
+    """Submit the rewritten job. A second call gets the first answer. Raises as `submit` does, and
     JobNotFoundError, NoRemediationsError, RemediationRequiredError, RemediationNotFoundError,
     LineageTooDeepError."""
     view = await read_job(plane, subject, job_id)
@@ -61,7 +61,7 @@ async def remediate(
 
 
 async def offered_remediations(plane: Plane, job: Job) -> tuple[Remediation, ...]:
-    """What the last decision on a denied job offers instead."""
+    """The remediations of the last decision on a denied job; empty for a job in another state."""
     if job.state is not JobState.DENIED:
         return ()
     decisions = await plane.store.decisions(job.tenant, job.id, limit=1)

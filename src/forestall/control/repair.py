@@ -18,27 +18,29 @@ from forestall.ports.store import JobView, PreconditionFailedError
 
 
 class NotRepairableError(ConflictError):
-    """Nothing drifted: the approval can be decided as it stands, or the job has ended."""
+    """Nothing has drifted: the approval can be decided as it is, or the job has ended."""
 
     code, http_status = "not_repairable", 409
 
 
 class RepairPlan(msgspec.Struct, frozen=True):
-    """What stands in the way of an approval, and the job as it is (or became)."""
+    """The drift of an approval, and what repairing it does or did."""
 
-    job: Job
-    drift: tuple[str, ...]
-    applied: bool = False
+    job: Job  # after the repair, when it was applied
+    drift: tuple[str, ...]  # differences from the binding, as sentences for people
+    applied: bool = False  # false for a plan, which changes nothing
 
 
 async def plan(plane: Plane, subject: Subject, job_id: str) -> RepairPlan:
-    """What asking again would mend. Changes nothing. Raises ApprovalNotFoundError."""
+    """The drift that asking again would resolve. Changes nothing. Raises ApprovalNotFoundError."""
     view = await read_asked(plane, subject, job_id)
     return RepairPlan(view.job, await _drift(plane, view))
 
 
 async def ask_again(plane: Plane, subject: Subject, job_id: str) -> RepairPlan:
-    """Decide the job anew and bind the approval to that. Raises NotRepairableError."""
+    """Decide the job anew; a demanded approval is bound to the new decision. Raises
+    NotRepairableError, ForbiddenError, ApprovalNotFoundError, PolicyUnavailableError,
+    InspectionBusyError, StoreUnavailableError."""
     # load
     view = await read_asked(plane, subject, job_id)
     require_control(subject, view.job)

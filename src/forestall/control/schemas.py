@@ -1,4 +1,4 @@
-"""Add, read and end input schemas. One that does not compile cannot be stored."""
+"""Add, read and remove input schemas. A schema that does not compile is not stored."""
 
 from typing import Any
 
@@ -62,7 +62,7 @@ async def put_schema(plane: Plane, subject: Subject, schema_id: str, schema: Any
 
 
 async def end_schema(plane: Plane, subject: Subject, schema_id: str) -> None:
-    """End a schema that no topic names. Raises SchemaNotFoundError, SchemaInUseError."""
+    """Remove a schema that no topic names. Raises SchemaNotFoundError, SchemaInUseError."""
     # load
     known = _known(plane, subject.tenant, schema_id)
     # decide

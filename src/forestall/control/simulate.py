@@ -1,4 +1,4 @@
-"""Simulate and explain: what the gates would say, leaving no trace (control 10)."""
+"""Simulate and explain a decision of the gates; nothing is counted or recorded (control 10)."""
 
 from forestall.control.admission import admitted
 from forestall.control.check import CheckResult
@@ -22,7 +22,7 @@ async def simulate(plane: Plane, subject: Subject, submission: Submission) -> Ch
 async def explain(
     plane: Plane, subject: Subject, submission: Submission
 ) -> tuple[CheckResult, Explanation]:
-    """The same decision and why the nearest rules did or did not apply."""
+    """The decision with its reasons: which rules match, and why the nearest others do not."""
     submission = admitted(plane, subject.tenant, submission)
     request = submission.request(tenant=subject.tenant, principal=subject.principal)
     hash_text = job_hash(submission, tenant=subject.tenant, principal=subject.principal)

@@ -1,7 +1,8 @@
 """Submit a job: the gate decides before anything is queued (control 3).
 
-A denied job is stored as DENIED with its decision, never queued. A throttled one is not born; the
-decision is recorded all the same. A job that anybody is told about is durable, with its record.
+A denied job is stored as DENIED with its decision, and never queued. A throttled submission creates
+no job; its decision is recorded all the same. A job is in an answer only once it is durable, with
+its record.
 """
 
 import msgspec
@@ -57,13 +58,14 @@ class ThrottledError(ForestallError):
 
 
 class QueueFullError(ForestallError):
-    """Too many jobs of this tenant, or too many kinds of work, wait already. Try again later."""
+    """Too many jobs of this tenant, or too many lanes of them, are queued. Try again later."""
 
     code, http_status = "BACKPRESSURE", 429
 
 
 class SubmitResult(msgspec.Struct, frozen=True):
-    """A job as born, the decision it was born with, and whether this is a repeated answer."""
+    """A job as it was born, and the decision that it was born with. `replayed`: this idempotency
+    key was used for the same request before, and the answer is the one given then."""
 
     job: Job
     decision: DecisionRecord
@@ -75,9 +77,10 @@ async def submit(
 ) -> SubmitResult:
     """Decide one job before it can be queued, and make job, decision and record durable.
 
-    `lineage` says which job this one was made from (remediation, retry); never the client's word.
-    Raises PolicyUnavailableError (no decision to be had), ThrottledError, QueueFullError,
-    IdempotencyConflictError, StoreUnavailableError; in each case nothing was queued.
+    `lineage` names the job that this one was made from (remediation, retry); it comes from a verb,
+    never from a client. Raises PolicyUnavailableError and InspectionBusyError (no decision was
+    made), ThrottledError, QueueFullError, IdempotencyConflictError, StoreUnavailableError, and what
+    `admitted` raises; in each case nothing was queued.
     """
     asked = hash_text = job_hash(submission, tenant=subject.tenant, principal=subject.principal)
     key = submission.idempotency_key
@@ -88,7 +91,8 @@ async def submit(
             return earlier
     known = admitted(plane, subject.tenant, submission)
     if known is not submission:
-        # The key stands for what was asked; the job is what was asked and what its topic adds.
+        # The idempotency key stands for the request as sent. The job also holds what its topic
+        # adds, so the hash of the job is another one than the digest of the request.
         submission = known
         hash_text = job_hash(submission, tenant=subject.tenant, principal=subject.principal)
     _require_room(plane, subject.tenant, submission)
@@ -130,7 +134,7 @@ async def submit(
         if not isinstance(cause.failed, IdempotencyKeyAbsent):
             raise
         earlier = await _earlier_answer(plane, subject, key, asked)
-        if earlier is None:  # the other submission vanished again: let the caller retry
+        if earlier is None:  # the job of the other submission cannot be read: the caller may retry
             raise
         return earlier
     # announce
@@ -168,7 +172,7 @@ def _born(
         trace_id=lineage.trace_id if lineage else uuid_text(now_us, chance[10:]),
         tenant=subject.tenant,
         principal=subject.principal,
-        state=JobState.PENDING,  # until `at_birth` says otherwise
+        state=JobState.PENDING,  # `at_birth` replaces it by the state that the decision leads to
         topic=submission.topic,
         job_hash=decision.job_hash,
         created_at_us=now_us,
@@ -228,7 +232,10 @@ def _birth(
 async def _earlier_answer(
     plane: Plane, subject: Subject, key: str, request_digest: str
 ) -> SubmitResult | None:
-    """The answer that this idempotency key got before, with its original outcome."""
+    """The answer that an earlier submission with this idempotency key got; None: there was none.
+
+    Raises IdempotencyConflictError when that submission was another request.
+    """
     entry = await plane.store.idempotency(subject.tenant, key)
     if entry is None:
         return None
@@ -239,6 +246,6 @@ async def _earlier_answer(
     view = await plane.store.job(subject.tenant, entry.job_id)
     if view is None or view.job.submit_decision is None:
         return None
-    # As it was answered then, whatever has become of the job since.
+    # The answer is the one given then, so it shows the state at birth, not the state of today.
     job = msgspec.structs.replace(view.job, state=BIRTH_STATE[view.job.submit_decision.decision])
     return SubmitResult(job, view.job.submit_decision, replayed=True)

@@ -11,7 +11,7 @@ from forestall.limits import TOPICS_PER_TENANT_MAX
 from forestall.ports.change import EntryUnchanged, Precondition
 from forestall.ports.entries import EntryKind
 
-WORKER_SILENT_US = 60_000_000  # a worker that was not heard of for so long is not counted
+WORKER_SILENT_US = 60_000_000  # a worker without a request for so long is not counted as active
 
 
 class TopicNotFoundError(NotFoundError):
@@ -28,7 +28,7 @@ def list_topics(plane: Plane, tenant: str) -> list[tuple[Topic, int]]:
 
 
 def active_workers(plane: Plane, tenant: str, topic: str) -> int:
-    """How many workers serve a topic and were heard of lately."""
+    """The number of workers that serve a topic and made a request within WORKER_SILENT_US."""
     since_us = plane.clock.now_us() - WORKER_SILENT_US
     return plane.workers.count_of_topic(tenant, topic, since_us=since_us)
 
@@ -36,7 +36,8 @@ def active_workers(plane: Plane, tenant: str, topic: str) -> int:
 async def declare_topic(plane: Plane, subject: Subject, topic: Topic) -> bool:
     """Create or replace a topic; whether it is new.
 
-    Raises TopicInvalidError, RegistryFullError, PreconditionFailedError (somebody else was faster).
+    Raises TopicInvalidError, RegistryFullError, and PreconditionFailedError when another request
+    changed the topic meanwhile.
     """
     # load
     topics = plane.registry.topics(subject.tenant)
@@ -62,7 +63,8 @@ async def declare_topic(plane: Plane, subject: Subject, topic: Topic) -> bool:
 
 
 def _named(plane: Plane, tenant: str, topic: Topic) -> tuple[Precondition, ...]:
-    """What the topic names is there, and still is when the topic is committed."""
+    """The preconditions that the pool and schema which a topic names exist when it is committed.
+    Raises TopicInvalidError when one does not exist now."""
     expect: list[Precondition] = []
     if topic.pool:
         pool = plane.registry.pools(tenant).get(topic.pool)
@@ -82,7 +84,8 @@ def _named(plane: Plane, tenant: str, topic: Topic) -> tuple[Precondition, ...]:
 
 
 async def route_topic(plane: Plane, subject: Subject, pool: str, name: str, *, to: bool) -> None:
-    """Let a pool serve a topic, or any worker again. Raises TopicNotFoundError as well."""
+    """Route a topic to a pool (`to`), or back to every worker. Raises as `declare_topic`, and
+    TopicNotFoundError."""
     # load and decide; `declare_topic` has the rest
     known = plane.registry.topics(subject.tenant).get(name)
     if known is None or (not to and known.value.pool != pool):
@@ -94,7 +97,7 @@ async def route_topic(plane: Plane, subject: Subject, pool: str, name: str, *, t
 
 
 async def end_topic(plane: Plane, subject: Subject, name: str) -> None:
-    """End a topic; its jobs that wait stay. Raises TopicNotFoundError."""
+    """Remove a topic; its queued jobs stay queued. Raises TopicNotFoundError."""
     # load
     known = plane.registry.topics(subject.tenant).get(name)
     # decide

@@ -1,9 +1,9 @@
 """Verify the log against itself and the state against the log. Reads only.
 
-The chain says that no record was changed, moved or removed from the middle. The second half says
+The chain shows that no record was changed, moved or removed from the middle. The second half shows
 that state and log agree: each job has the record of its birth, with the same hash and decision, and
-one record for each move since, the last of which says the state that the job is in.
-What it cannot see yet: records cut off the end together with the state that they tell of.
+one record for each move since, the last of which names the state that the job is in.
+Not found yet: records cut off the end together with the state that they explain.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -23,7 +23,7 @@ _DECODE = msgspec.json.Decoder(Record).decode
 
 
 class LogReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What verification found. `head` is the last link (hex); empty for an empty log."""
+    """The outcome of a verification. `head` is the last link (hex); empty for an empty log."""
 
     records: int
     jobs: int
@@ -37,7 +37,7 @@ class LogReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _JobHistory(msgspec.Struct):
-    """What the log tells of one job so far."""
+    """The state of one job by the records read so far."""
 
     position: int
     birth: Record
@@ -46,7 +46,8 @@ class _JobHistory(msgspec.Struct):
 
 
 async def verify_log(store: Store, *, progress: Callable[[int], None] | None = None) -> LogReport:
-    """Walk the whole log, then compare every job with what its records tell."""
+    """Read the whole log, then compare every job with the state that its records give it.
+    `progress` is called with the number of records read. Raises StoreUnavailableError."""
     problems: list[str] = []
     told: dict[tuple[str, str], _JobHistory] = {}
     records = 0
@@ -80,7 +81,7 @@ async def verify_log(store: Store, *, progress: Callable[[int], None] | None = N
 
 
 def _take_in(told: dict[tuple[str, str], _JobHistory], position: int, record: Record) -> str:
-    """Follow a job along its records; what is wrong with this one, or empty."""
+    """Apply a record to the state of its job. Returns what is wrong with the record, or empty."""
     name = (record.tenant, record.job_id)
     if record.kind == "job.submitted":
         if name in told:
@@ -118,7 +119,7 @@ async def _verified(store: Store) -> AsyncIterator[ChainLink]:
 
 
 async def _compare(store: Store, told: _JobHistory) -> str:
-    """What is wrong with a job that the log tells of; empty when nothing is."""
+    """The difference between a stored job and its records; empty when they agree."""
     position, record = told.position, told.birth
     view = await store.job(record.tenant, record.job_id)
     if view is None:
@@ -126,7 +127,7 @@ async def _compare(store: Store, told: _JobHistory) -> str:
     decisions = await store.decisions(record.tenant, record.job_id, limit=AUDIT_PAGE_RECORDS_MAX)
     if not decisions:
         return f"position {position}: the job `{record.job_id}` has no decision"
-    # The birth is the oldest; a job with more decisions than a page has its own copy of it.
+    # The decision at birth is the oldest; a job with more decisions than one page holds a copy.
     birth = view.job.submit_decision or decisions[-1]
     recorded = tuple(record.data.get(name) for name in ("job_hash", "decision", "snapshot"))
     if recorded != (birth.job_hash, birth.decision.value, birth.snapshot):
@@ -141,7 +142,7 @@ async def _compare(store: Store, told: _JobHistory) -> str:
 
 
 async def _compare_result(store: Store, job: Job) -> str:
-    """The stored result is the one whose digest was recorded."""
+    """The difference between a stored result and its digest in the job; empty when they agree."""
     result = await store.result(job.tenant, job.id)
     digest = result_digest(result) if result is not None else ""
     return "" if digest == job.result_digest else f"the result of job `{job.id}` was changed"

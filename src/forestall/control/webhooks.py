@@ -1,6 +1,6 @@
-"""Declare, list and end webhooks; open the link of a message; note what was delivered.
+"""Declare, list and remove webhooks; open the link of a message; record deliveries.
 
-Each is one commit with its record. Neither a URL nor a secret nor a token stands in a record.
+Each verb is one commit with its record. No record holds a URL, a secret or a token.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ from forestall.ports.change import (
 from forestall.ports.entries import EntryKind, RegistryEntry, entry_after
 from forestall.ports.store import PreconditionFailedError
 
-_TRIES = 16  # a delivery may be noted at the same instant
+_TRIES = 16  # the mark may move at the same instant, and the removal must expect the new one
 _SWEPT_AT_ONCE = 200
 
 
@@ -56,14 +56,15 @@ class LinkNotFoundError(NotFoundError):
 
 
 def secret_of(plane: Plane, tenant: str, hook: Webhook) -> str:
-    """What messages to a webhook are signed with."""
+    """The secret that signs messages to a webhook; it is derived, never stored."""
     return "whsec_" + plane.signer.secret(f"webhook\0{tenant}\0{hook.name}\0{hook.salt}")
 
 
 async def declare_webhook(
     plane: Plane, subject: Subject, wanted: Webhook, *, rotate: bool = False
 ) -> DeclaredWebhook:
-    """Create or replace a webhook; a new one is told what happens from now on.
+    """Create or replace a webhook. A new one is sent events from now on; `rotate` gives an existing
+    one a new secret.
 
     Raises WebhookInvalidError, WebhooksFullError, PreconditionFailedError.
     """
@@ -101,7 +102,7 @@ async def declare_webhook(
     what = "webhook.created" if known is None else "webhook.changed"
     # commit
     await _commit(plane, subject.tenant, what, subject.principal, data, puts=entries)
-    # announce: the secret is shown this once
+    # announce: the secret is in this answer only
     secret = secret_of(plane, subject.tenant, hook) if fresh else ""
     told = plane.webhooks.mark(*name)
     assert told is not None, "a webhook and its mark are declared together"
@@ -109,7 +110,8 @@ async def declare_webhook(
 
 
 async def end_webhook(plane: Plane, subject: Subject, name: str) -> None:
-    """End a webhook; what it was not told yet, it is not told. Raises WebhookNotFoundError."""
+    """Remove a webhook; events that were not sent to it yet are not sent. Raises
+    WebhookNotFoundError."""
     for attempt in range(_TRIES):
         # load
         known = plane.webhooks.webhook(subject.tenant, name)
@@ -119,7 +121,7 @@ async def end_webhook(plane: Plane, subject: Subject, name: str) -> None:
         mark = plane.webhooks.mark(subject.tenant, name)
         drops = [known.entry, *([mark.entry] if mark is not None else [])]
         data: dict[str, Value] = {"name": name, "host": known.value.host}
-        # commit, and announce: whoever tells the webhook looks at the list
+        # commit, and announce: the deliverer sees that the webhook is gone
         try:
             await _commit(
                 plane, subject.tenant, "webhook.removed", subject.principal, data, drops=drops
@@ -140,8 +142,9 @@ async def note(
     *,
     job_id: str = "",
 ) -> None:
-    """Note how far a webhook was told. Raises StoreUnavailableError, and WebhookNotFoundError when
-    it was ended or changed meanwhile: then nothing is noted."""
+    """Move the mark of a webhook, with a record of why (`webhook.<what>`). Raises
+    StoreUnavailableError, and WebhookNotFoundError when the webhook was removed or changed
+    meanwhile; the mark stays then."""
     # load
     name = (tenant, mark.name)
     hook, before = plane.webhooks.webhook(*name), plane.webhooks.mark(*name)
@@ -168,14 +171,14 @@ async def note(
 
 
 async def make_link(plane: Plane, tenant: str, link: ApprovalLink) -> str:
-    """A token that opens an approval once; empty where there are too many already."""
+    """Make a token that opens an approval once; empty when LINKS_MAX of them are open."""
     # load and decide
     if plane.webhooks.link_count() >= LINKS_MAX:
         return ""
     token = plane.random.token(32).hex()
     entry = _entry(plane, None, tenant, EntryKind.APPROVAL_LINK, token_hash(token), link)
     data: dict[str, Value] = {"webhook": link.webhook, "expires_at_us": link.expires_at_us}
-    # commit, and announce: the token goes into one message and is kept nowhere
+    # commit, and announce: the token goes into one message; only its hash is stored
     await _commit(
         plane, tenant, "link.created", SYSTEM_ACTOR, data, puts=[entry], job_id=link.job_id
     )
@@ -183,7 +186,7 @@ async def make_link(plane: Plane, tenant: str, link: ApprovalLink) -> str:
 
 
 async def open_link(plane: Plane, subject: Subject, token: str) -> str:
-    """The job that a link leads to; the link is used up by it. Raises LinkNotFoundError."""
+    """The id of the job that a link leads to; this spends the link. Raises LinkNotFoundError."""
     # load
     known = plane.webhooks.link(subject.tenant, token_hash(token))
     # decide
@@ -208,7 +211,7 @@ async def open_link(plane: Plane, subject: Subject, token: str) -> str:
 
 
 async def sweep_links(plane: Plane) -> int:
-    """Forget links whose approvals have expired; how many of them."""
+    """Remove links whose approvals have expired, a bounded number for each tenant; how many."""
     # load and decide
     now_us = plane.clock.now_us()
     over: dict[str, list[RegistryEntry]] = {}

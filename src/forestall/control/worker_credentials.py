@@ -1,6 +1,7 @@
-"""Issue, list and revoke the credentials of workers. The text of one is given out once.
+"""Issue, list and revoke the credentials of workers. The text of a credential is given out once.
 
-What a worker may be offered stands with its credential, not with what the worker says (control 2).
+The credential says which jobs a worker may be offered; what the worker says can only narrow that
+(control 2).
 """
 
 import msgspec
@@ -27,23 +28,24 @@ class WorkerCredentialNotFoundError(NotFoundError):
 
 
 class WorkerCredentialRaceError(ConflictError):
-    """Somebody else issued or revoked this worker's credential at the same moment."""
+    """Another request issued or revoked this worker's credential at the same moment."""
 
     code, http_status = "WORKER_CRED_CONFLICT", 409
 
 
 class IssuedCredential(msgspec.Struct, frozen=True):
-    """A credential as stored, its text, and whether it replaces an earlier one."""
+    """A credential that was just issued."""
 
-    key: ApiKey
-    token: str
-    rotated: bool
+    key: ApiKey  # as stored
+    token: str  # its text: shown this once
+    rotated: bool  # whether it replaces an earlier credential of the worker
 
 
 async def issue_worker(
     plane: Plane, tenant: str, grant: WorkerGrant, *, actor: str, expires_at_us: int | None = None
 ) -> IssuedCredential:
-    """A credential for a worker; an earlier one of the same worker stops working."""
+    """Issue a credential for a worker; an earlier one of the same worker is revoked. Raises
+    WorkerGrantError, WorkerCredentialRaceError, StoreUnavailableError, and as `create_key`."""
     # load and decide
     _require_grant(grant)
     before = _credential(plane, tenant, grant.worker_id)
@@ -67,7 +69,8 @@ def list_workers(plane: Plane, tenant: str) -> list[ApiKey]:
 
 
 async def revoke_worker(plane: Plane, tenant: str, worker_id: str, *, actor: str) -> ApiKey:
-    """End a worker's credential. It gets nothing more, and what it answers is refused."""
+    """Revoke the credential of a worker: it gets no more jobs, and its answers are refused. Raises
+    WorkerCredentialNotFoundError, WorkerCredentialRaceError."""
     # load
     key = _credential(plane, tenant, worker_id)
     # decide

@@ -1,4 +1,7 @@
-"""A worker comes, waits for work, and says that it is still at it. Dispatching is `dispatch`."""
+"""The requests of a worker but for its answer: register, wait for work, heartbeat, return a job.
+
+Jobs are handed over in `dispatch`, answers are taken in `complete`.
+"""
 
 import asyncio
 import contextlib
@@ -27,13 +30,14 @@ from forestall.projections.worker_sessions import WorkerSession
 
 
 class WorkerUnknownError(ConflictError):
-    """The worker is not registered (the server was restarted, say): register, then ask again."""
+    """The worker is not registered (the server was restarted, say). Register, then ask again."""
 
     code, http_status = "worker_not_registered", 409
 
 
 def register(plane: Plane, subject: Subject, worker_id: str, wanted: WorkerOffer) -> WorkerSession:
-    """Take up a worker, in place of an earlier session of the same worker."""
+    """Open the session of a worker; it replaces an earlier session of the same worker. Raises
+    NotThisWorkerError, InvalidRequestError, LimitExceededError."""
     grant = _grant(subject, worker_id)
     if not 1 <= wanted.max_parallel <= WORKER_PARALLEL_MAX:
         raise InvalidRequestError(f"`max_parallel` is 1 to {WORKER_PARALLEL_MAX}")
@@ -58,7 +62,8 @@ def register(plane: Plane, subject: Subject, worker_id: str, wanted: WorkerOffer
 
 
 def session_of(plane: Plane, subject: Subject, worker_id: str) -> WorkerSession:
-    """The session of the worker that asks. Raises WorkerUnknownError, NotThisWorkerError."""
+    """The session of the worker that makes this request. Raises WorkerUnknownError when the worker
+    has none under this credential, NotThisWorkerError."""
     grant = _grant(subject, worker_id)
     session = plane.workers.get(subject.tenant, grant.worker_id)
     if session is None or session.key_id != subject.key_id:
@@ -68,7 +73,8 @@ def session_of(plane: Plane, subject: Subject, worker_id: str) -> WorkerSession:
 
 
 async def require_itself(plane: Plane, subject: Subject, worker_id: str, *, what: str) -> None:
-    """Raises NotThisWorkerError, and records it, when a worker speaks for another one."""
+    """Refuse, and record, a request in which a worker names another worker than itself. Raises
+    NotThisWorkerError. `what` names the request in the record."""
     try:
         _grant(subject, worker_id)
     except NotThisWorkerError as error:
@@ -83,9 +89,10 @@ def _grant(subject: Subject, worker_id: str) -> WorkerGrant:
 
 
 async def wait_for_work(plane: Plane, session: WorkerSession, *, seconds: float) -> None:
-    """Return when something that the worker can serve may be waiting, or the time is over.
+    """Return when a job that the worker can serve may be queued, or the time is over.
 
-    The caller looks at the queue before it waits. Cancelled, it passes a wake-up on.
+    The caller looks at the queue before it calls. When this is cancelled after a wake-up, it wakes
+    the other workers, since the job that it was woken for is still queued.
     """
     plane.workers.idle(session)
     try:
@@ -100,7 +107,8 @@ async def wait_for_work(plane: Plane, session: WorkerSession, *, seconds: float)
 
 
 async def beat(plane: Plane, session: WorkerSession, beats: Sequence[Heartbeat]) -> list[LeaseLost]:
-    """Renew the leases of the jobs named; those that the worker must stop instead."""
+    """Renew the leases that a heartbeat names, and take up start and progress of their jobs.
+    Returns the leases that the worker has lost: it must stop those jobs."""
     lost: list[LeaseLost] = []
     begun: list[Job] = []
     told: list[tuple[LeasedJob, str]] = []
@@ -123,19 +131,21 @@ async def beat(plane: Plane, session: WorkerSession, beats: Sequence[Heartbeat])
 
 
 async def _show_progress(plane: Plane, told: Sequence[tuple[LeasedJob, str]]) -> None:
-    """Show what workers say of their jobs, without what may not be read; until then nothing."""
+    """Scan reported progress, and show what may be read of it. Until the scan is done, none of it
+    is shown."""
     for held, text in told:
         held.said, held.progress = text, ""
         try:
             (clean,) = await clean_texts(plane, held.job, (text,))
         except UnavailableError:
-            clean, held.said = "", ""  # the next beat says it again
-        if held.said == text:  # or a later beat said something else meanwhile
+            clean, held.said = "", ""  # forget the text, so that the next heartbeat is scanned
+        if held.said == text:  # else a later heartbeat has reported another text meanwhile
             held.progress = clean
 
 
 async def renew(plane: Plane, subject: Subject, job_id: str, lease_id: str) -> tuple[Job, int]:
-    """Whoever claimed a job is still at it; the job, and when the lease ends now (µs)."""
+    """Renew the lease of a caller that claimed its own job. Returns the job, and the instant
+    (µs, UTC) at which the lease expires now. Raises as `complete`."""
     job = await require_lease(plane, subject, job_id, lease_id, what="renew")
     now_us = plane.clock.now_us()
     expires_at_us = now_us + plane.lease_us
@@ -148,6 +158,7 @@ async def renew(plane: Plane, subject: Subject, job_id: str, lease_id: str) -> t
 
 
 async def _lost(plane: Plane, session: WorkerSession, said: Heartbeat) -> LeaseLost:
+    """Why the worker must stop a job. A job never leased to it looks like one that is not there."""
     view = await plane.store.job(session.tenant, said.job_id)
     lease = view.job.lease if view is not None else None
     if view is None or lease is None or (lease.worker, lease.id) != (session.id, said.lease_id):
@@ -158,26 +169,28 @@ async def _lost(plane: Plane, session: WorkerSession, said: Heartbeat) -> LeaseL
 
 
 async def _started(plane: Plane, job: Job, *, now_us: int) -> Job:
-    # load: the lease is known
+    # load: the caller did
     assert job.lease is not None
     # decide
     move = Move(job=job, event=Event.STARTED, actor=job.lease.worker)
     # commit, and announce
     try:
         return await commit_move(plane, move, now_us=now_us)
-    except PreconditionFailedError:  # it ended meanwhile: the next beat says so
+    except PreconditionFailedError:  # the job ended meanwhile: the next heartbeat is answered so
         return job
 
 
 async def give_back(plane: Plane, given: Sequence[DispatchedJob]) -> None:
-    """The worker hung up before it was told of these jobs: nobody can have begun them."""
+    """Queue dispatched jobs again whose worker closed its connection before they were sent: nobody
+    can have begun them."""
     for item in given:
-        with contextlib.suppress(UnavailableError):  # then it is tried again by itself
+        with contextlib.suppress(UnavailableError):  # it left a doubt, so the tick retries
             await take_back(plane, item.job)
 
 
 async def hand_back(plane: Plane, subject: Subject, job_id: str, lease_id: str) -> Job:
-    """A worker that stops gives back a job that it has not begun."""
+    """Queue a job again that its worker has not begun: a worker does this when it stops. Raises as
+    `complete`, and IllegalStateError when the worker has reported the start of the job."""
     # load
     job = await require_lease(plane, subject, job_id, lease_id, what="hand_back")
     # decide
@@ -185,7 +198,7 @@ async def hand_back(plane: Plane, subject: Subject, job_id: str, lease_id: str) 
     # commit, and announce: a worker is woken as the job is queued
     try:
         return await commit_move(plane, move, now_us=plane.clock.now_us(), first=True)
-    except IllegalStateError as error:  # it said before that it began
+    except IllegalStateError as error:  # the worker has reported the start of this job
         await record_refusal(plane, subject, error.code, what="hand_back", job=job)
         raise
 

@@ -1,1 +1,1 @@
-"""Read policy files of Cordum and write ours: `forestall policy convert`."""
+"""Convert policy files of Cordum into ours: `forestall policy convert`."""

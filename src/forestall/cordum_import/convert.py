@@ -1,7 +1,8 @@
 """A policy file of the peer → one of ours, as text. Nothing is dropped in silence.
 
-What means the same is carried over; what is written otherwise is carried over with a comment that
-names the line it came from; what has no counterpart is a problem at its place, and no text results.
+A part with the same meaning is copied. A part that is written differently here is converted, with a
+comment that names its line in the source. A part without a counterpart is a problem at its place,
+and then no text results.
 """
 
 import re
@@ -59,9 +60,9 @@ _HEAD = """\
 
 
 def convert(data: bytes, *, source: str) -> str:
-    """Our form of the peer's policy file, with a comment for each change.
+    """The text of our policy for the peer's file, with a comment for each change.
 
-    Raises PolicyError naming every place that has no counterpart here.
+    Raises PolicyError with every place that has no counterpart.
     """
     root, lines = parse_document(data, source)
     reader = Reader(source, lines)
@@ -134,7 +135,7 @@ def _rules(reader: Reader, top: Mapping) -> list[ConvertedRule]:
 
 
 def _distinct(reader: Reader, rules: list[ConvertedRule]) -> None:
-    """Note every id that is used twice."""
+    """Note a problem for every id that is used twice."""
     taken: dict[str, int] = {}
     for rule in rules:
         name = str(rule.body["id"])
@@ -178,17 +179,18 @@ def _rule(reader: Reader, entry: Mapping) -> ConvertedRule:
 
 
 def _passed_on(entry: Mapping, key: str) -> Any:
-    """A block that is spelt the same here; our reader checks what is in it."""
+    """A block with the same spelling here; our reader checks its content."""
     if key not in entry.entries:
         return None
     return _exact_value(entry.entries[key][1])
 
 
 def _exact_value(node: Node) -> Any:
-    """The value of a node; what is no plain number or word stays the text that it is."""
+    """The value of a node. A text that is no plain number or word stays a text."""
     if isinstance(node, Scalar):
         value = plain_value(node) if node.plain else node.text
-        return value if yaml_flow(value) == node.text else node.text  # `007` is a text
+        # `007` is a text, not the number 7
+        return value if yaml_flow(value) == node.text else node.text
     if isinstance(node, Mapping):
         return {key: _exact_value(value) for key, (_, value) in node.entries.items()}
     return [_exact_value(item) for item in getattr(node, "items", ())]
@@ -222,7 +224,7 @@ def _velocity(reader: Reader, entry: Mapping, decision: str, notes: Notes) -> di
 
 
 def _velocity_keys(reader: Reader, block: Mapping, notes: Notes) -> list[str]:
-    """What is counted apart; several names are joined by `:`."""
+    """The keys that a velocity rule counts separately; several names are joined by `:`."""
     if "key" not in block.entries:
         notes.add(block, "`velocity` without a `key` counted nothing; here it counts by tenant")
         return ["tenant"]

@@ -1,4 +1,5 @@
-"""The peer's input rules, tenants and switches → ours, or exactly what to write instead."""
+"""The peer's input rules, tenants and switches → our rules, or a problem that says what to
+write."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -60,7 +61,8 @@ _NO_CRITERION = (
 
 
 def converted_input_rules(reader: Reader, top: Mapping, head_notes: Notes) -> list[ConvertedRule]:
-    """Our input rules: one for each of the peer's, two where its size stood for itself."""
+    """Our input rules: one for each of the peer's, or two where the peer's size criterion alone was
+    enough."""
     node = reader.child(top, "input_rules") if "input_rules" in top.entries else None
     if node is None:
         return []
@@ -103,7 +105,8 @@ def _decision(reader: Reader, entry: Mapping, notes: Notes) -> str:
 def _by_content(
     reader: Reader, entry: Mapping, block: Mapping, body: dict[str, Any], notes: Notes
 ) -> list[ConvertedRule]:
-    """The rule on its criteria; beside it one on the size, which the peer asked about alone."""
+    """The rule with the content criteria, and one with the size, which the peer tested on its
+    own."""
     reader.known_keys(block, _MATCH_KEYS, "the peer's input `match`")
     fields: dict[str, Any] = {}
     converted_topics(reader, block, fields)
@@ -142,7 +145,7 @@ def _by_content(
 def converted_criteria(
     reader: Reader, block: Mapping, notes: Notes, known: Sequence[str]
 ) -> dict[str, Any]:
-    """Our criteria of a content, but for its size; `known` are the detectors it may name."""
+    """Our content criteria without the size. `known` are the detectors that the rule may name."""
     criteria: dict[str, Any] = {}
     detectors = _detectors(reader, block, notes, known)
     if detectors:
@@ -201,7 +204,7 @@ def _patterns(reader: Reader, block: Mapping) -> list[str]:
 
 
 def refused_tenants(reader: Reader, top: Mapping) -> None:
-    """Each entry under `tenants` is a problem that holds the rule to write."""
+    """Note a problem for each entry under `tenants`, with the rule to write instead."""
     node = top.entries["tenants"][1]
     tenants = reader.mapping(node, "`tenants`")
     for tenant, (key, value) in tenants.entries.items() if tenants is not None else ():
@@ -244,7 +247,7 @@ def _instead_of(tenant: str, name: str, value: Any) -> str:
 
 
 def noted_switches(reader: Reader, top: Mapping, notes: Notes) -> None:
-    """`input_policy`, which nothing ever read, is left out."""
+    """Note that `input_policy` is left out: the peer never read it."""
     if "input_policy" in top.entries:
         notes.add(
             top.entries["input_policy"][0],

@@ -1,4 +1,5 @@
-"""The peer's `match` → ours. Where its meaning was a trap, the comment says what it is now."""
+"""The peer's `match` → ours. Where the peer's meaning was a trap, a comment says what it means
+now."""
 
 import re
 from typing import Any
@@ -7,7 +8,7 @@ from forestall.cordum_import.yaml_writer import Notes, literal_glob
 from forestall.policy.language.document import Mapping
 from forestall.policy.language.reader import Reader
 
-_TEXT_FIELDS = ("tenants", "capabilities", "pack_ids", "actor_ids")  # exact there, globs here
+_TEXT_FIELDS = ("tenants", "capabilities", "pack_ids", "actor_ids")  # exact texts there, globs here
 _WORD_FIELDS = {
     "risk_tags": "risk_tags",
     "requires": "requires",
@@ -32,7 +33,7 @@ _MCP_KEYS = tuple(f"{verb}_{part}" for verb in ("allow", "deny") for part in _MC
 _DELEGATION_KEYS = ("max_depth", "issuers", "require_issuer", "required_scope", "forbid_delegated")
 _DEPTH = re.compile(r"\s*delegation\.depth\s*(>=|<=|==|>|<)\s*([0-9]{1,2})\s*")
 _SCOPE = re.compile(r"\s*delegation\.scope\.contains\(\s*([\"'])(.+)\1\s*\)\s*")
-_DEPTH_MAX = 64  # of a delegation, as our reader takes it
+_DEPTH_MAX = 64  # the deepest delegation that our reader accepts
 _EVERYTHING = {"topics": ["*"]}
 
 Block = dict[str, Any]
@@ -41,7 +42,7 @@ Block = dict[str, Any]
 def converted_match(
     reader: Reader, entry: Mapping, decision: str, notes: Notes
 ) -> tuple[Block, Block]:
-    """Our `match` and `unless` (which may be empty) for a rule of the peer."""
+    """Our `match` and `unless` (which may be empty) for one rule of the peer."""
     node = reader.child(entry, "match") if "match" in entry.entries else None
     block = reader.mapping(node, "`match`") if node is not None else None
     if block is None or not block.entries:
@@ -77,7 +78,7 @@ def converted_match(
 
 
 def converted_topics(reader: Reader, block: Mapping, match: Block) -> None:
-    """`topics`; a glob that is read otherwise here is a problem."""
+    """The `topics` of a match. A glob with another meaning here is a problem."""
     globs = reader.globs(block, "topics") if "topics" in block.entries else ()
     for glob in globs:
         if "\\" in glob or "[!" in glob:
@@ -91,7 +92,8 @@ def converted_topics(reader: Reader, block: Mapping, match: Block) -> None:
 
 
 def converted_texts(reader: Reader, block: Mapping, match: Block, notes: Notes) -> None:
-    """The fields that the peer compared as words; globs here, so written literally."""
+    """The fields that the peer compares as exact texts: globs here, so special characters are
+    escaped."""
     for key in _TEXT_FIELDS:
         if key in block.entries:
             words = [word.strip() for word in reader.words(block, key)]
@@ -130,7 +132,7 @@ def _labels(reader: Reader, block: Mapping, match: Block, notes: Notes) -> None:
 
 
 def _allowlist(reader: Reader, block: Mapping, match: Block, unless: Block, notes: Notes) -> None:
-    """A label with a value outside its list: any value, unless one of the list."""
+    """A label with a value outside a list: `match` takes any value, `unless` those of the list."""
     if "label_allowlist" not in block.entries:
         return
     key, node = block.entries["label_allowlist"]
@@ -256,7 +258,8 @@ def _predicate(reader: Reader, block: Mapping, match: Block, unless: Block, note
 
 
 def _depth(operator: str, number: int) -> tuple[Block, Block]:
-    """Bounds on the depth of a delegation as a match and its exception; nothing when impossible."""
+    """The bounds on the depth of a delegation, as a match and its exception; nothing when
+    impossible."""
     low = {">": number + 1, ">=": number, "==": number}.get(operator, 0)
     high = {"<": number - 1, "<=": number, "==": number}.get(operator, _DEPTH_MAX)
     if high < low:

@@ -1,4 +1,4 @@
-"""The peer's rules about results → ours, or exactly what to write instead."""
+"""The peer's output rules → our rules, or a problem that says what to write."""
 
 from typing import Any
 
@@ -34,7 +34,8 @@ _EVERYTHING = {"topics": ["*"]}
 
 
 def converted_output_rules(reader: Reader, top: Mapping, head_notes: Notes) -> list[ConvertedRule]:
-    """Our rules about results: one for each of the peer's, two where its size stood for itself."""
+    """Our output rules: one for each of the peer's, or two where the peer's size criterion alone
+    was enough."""
     node = reader.child(top, "output_rules") if "output_rules" in top.entries else None
     entries = list(reader.mappings(node, "`output_rules`", most=10_000)) if node is not None else []
     if _switched_off(reader, top, head_notes, len(entries)):
@@ -43,7 +44,8 @@ def converted_output_rules(reader: Reader, top: Mapping, head_notes: Notes) -> l
 
 
 def _switched_off(reader: Reader, top: Mapping, notes: Notes, count: int) -> bool:
-    """The peer's rules were in force when it was enabled, or when no `fail_mode` was written."""
+    """Whether the peer's output rules were off. They were on when enabled, or without a
+    `fail_mode`."""
     if "output_policy" not in top.entries:
         return False
     key, node = top.entries["output_policy"]
@@ -104,7 +106,8 @@ def _by_content(
     notes: Notes,
     verdict: Verdict,
 ) -> list[ConvertedRule]:
-    """The rule on its criteria; beside it one on the size, which the peer asked about alone."""
+    """The rule with the content criteria, and one with the size, which the peer tested on its
+    own."""
     reader.known_keys(block, _MATCH_KEYS, "the peer's output `match`")
     fields: dict[str, Any] = {}
     converted_topics(reader, block, fields)

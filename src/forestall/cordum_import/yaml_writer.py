@@ -1,4 +1,4 @@
-"""What the conversion writes with: values as YAML, literal globs, names, comments."""
+"""Write converted rules: values as YAML, literal globs, ids, comments. Knows no key of the peer."""
 
 import json
 import re
@@ -28,7 +28,7 @@ _BARE = re.compile(r"[a-z_]+")
 
 
 class ConvertedRule(NamedTuple):
-    """One rule as it will be written: comments, then keys in order."""
+    """One rule to write: its comments, then its keys in order."""
 
     place: Node
     notes: list[str]
@@ -36,19 +36,19 @@ class ConvertedRule(NamedTuple):
 
 
 class Notes:
-    """Comments about one rule (or the head of the file), each with the line it came from."""
+    """Comments about one rule (or the head of the file), each with its line in the source."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
 
     def add(self, node: Node, text: str) -> None:
-        """Note a change."""
+        """Add a comment about a place in the source."""
         said = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
         self.lines.append(f"line {node.line}: {said}")
 
 
 def yaml_flow(value: Any) -> str:
-    """A value as YAML on one line; every text is quoted."""
+    """A value as YAML on one line. Every text is quoted."""
     if isinstance(value, dict):
         pairs = (f"{_key(key)}: {yaml_flow(item)}" for key, item in value.items())
         return "{" + ", ".join(pairs) + "}"
@@ -60,7 +60,7 @@ def yaml_flow(value: Any) -> str:
 
 
 def _key(text: str) -> str:
-    """A key of ours stays bare; any other text is quoted."""
+    """A known key stays bare; any other text is quoted."""
     return (
         text if _BARE.fullmatch(text) and text not in ("null", "true", "false") else _quoted(text)
     )
@@ -82,7 +82,7 @@ def literal_glob(text: str) -> str:
 
 
 def rule_id_of(reader: Reader, entry: Mapping, notes: Notes) -> str:
-    """The id of a rule, or one made from its line; ids are names here."""
+    """The id of a rule, made into a name; without an id, a name made from its line."""
     written = reader.text(entry, "id", most=None) if "id" in entry.entries else None
     if not written:
         notes.add(entry, "the rule had no `id`")
@@ -95,7 +95,7 @@ def rule_id_of(reader: Reader, entry: Mapping, notes: Notes) -> str:
 
 
 def decision_word(reader: Reader, entry: Mapping, notes: Notes) -> str:
-    """The decision of a rule in our word; what the peer did not know was a deny."""
+    """Our word for the decision of a rule. The peer treats an unknown decision as a deny."""
     if "decision" not in entry.entries:
         notes.add(entry, "a rule without `decision` was a deny")
         return "deny"
@@ -110,7 +110,7 @@ def decision_word(reader: Reader, entry: Mapping, notes: Notes) -> str:
 
 
 def converted_words(reader: Reader, entry: Mapping, body: dict[str, Any], notes: Notes) -> None:
-    """`reason`, or else `description`, and `severity` of a rule about content."""
+    """Copy `reason` (or else `description`) and `severity` of a content rule."""
     for key in ("reason", "description"):
         text = reader.text(entry, key, most=None) if key in entry.entries else None
         if text and "reason" not in body:
@@ -124,7 +124,8 @@ def converted_words(reader: Reader, entry: Mapping, body: dict[str, Any], notes:
 
 
 def converted_scope(reader: Reader, block: Mapping, notes: Notes) -> None:
-    """`tier` and `selector`: the widest tier is what a file is here; others have no counterpart."""
+    """Convert `tier` and `selector`: the widest tier is a file here; other values have no
+    counterpart."""
     tier = reader.text(block, "tier") if "tier" in block.entries else None
     if tier in ("global", ""):
         notes.add(block.entries["tier"][0], "`tier: global` is left out: there are no tiers")

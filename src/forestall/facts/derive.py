@@ -123,9 +123,9 @@ def _shell_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView
 
 
 def _sql_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView]:
-    from forestall.facts.sql.statements import TABLES_MAX, Parsed, statements_in
+    from forestall.facts.sql.statements import TABLES_MAX, ParsedSql, statements_in
 
-    parsed = Parsed()
+    parsed = ParsedSql()
     for text in texts:
         for one in _bounded(statements_in(text, dialect=derivation.dialect, parsed=parsed)):
             if len(one.tables) >= TABLES_MAX:

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from forestall.facts.shell.program_entry import names
+from forestall.facts.data_files import WordLists
 
 PATH_CHARS_MAX: Final = 8_192  # twice what Linux takes
 TEXT_CHARS_MAX: Final = 64 * 1024  # all paths of one payload together
@@ -44,55 +44,14 @@ class PathFact(msgspec.Struct, frozen=True, kw_only=True):
     classes: frozenset[PathClass]
 
 
-_SYSTEM_ROOTS: Final = names(
-    "bin sbin usr etc boot dev proc sys root run lib lib32 lib64 libx32 lost+found System Library "
-    "Applications Windows WinNT ProgramData snap efi recovery"
-)
-_SYSTEM_VAR: Final = names("lib spool run log cache db mail lock cron backups www")
-_HARMLESS_DEVICES: Final = names("/dev/null /dev/zero /dev/urandom /dev/random")
-_SECRET_DIRECTORIES: Final = names(
-    ".ssh .aws .gnupg .kube .azure .gcloud .docker .vault .password-store .mozilla .oci .ibmcloud "
-    ".bluemix .terraform.d .config/gcloud .config/gh .config/hub .config/doctl .config/rclone "
-    ".config/google-chrome .config/chromium .config/op .config/helm .config/containers .cargo "
-    ".local/share/keyrings .thunderbird run/secrets var/run/secrets etc/ssl/private "
-    "etc/letsencrypt etc/kubernetes etc/shadow etc/sudoers.d etc/ssh etc/vault etc/rancher "
-    ".electrum .bitcoin .ethereum keychains keyrings google/chrome mozilla/firefox brave-browser "
-    "microsoft/credentials microsoft/protect config/systemprofile windows/system32/config "
-    "var/lib/kubelet var/lib/rancher proc/kcore dev/mem dev/kmem secrets .secrets"
-)
-_SECRET_NAMES: Final = names(
-    ".netrc _netrc .npmrc .pypirc .git-credentials .htpasswd .pgpass .my.cnf .mylogin.cnf "
-    ".dockercfg .vault-token .s3cfg .boto .rhosts .shosts .yarnrc .yarnrc.yml .msmtprc "
-    ".fetchmailrc .bash_history .zsh_history .sh_history .history .python_history .mysql_history "
-    ".psql_history .sqlite_history .rediscli_history .node_repl_history .irb_history .lesshst "
-    ".viminfo fish_history .terraformrc terraform.rc credentials.tfrc.json credentials "
-    "credentials.json credentials.csv application_default_credentials.json access_tokens.db "
-    "credentials.db service-account.json service_account.json client_secret.json token.json "
-    "kubeconfig admin.conf kubelet.conf shadow shadow- gshadow gshadow- master.passwd sudoers "
-    "security.config opasswd krb5.keytab authorized_keys known_hosts secrets.yml secrets.yaml "
-    "secrets.json secrets.toml secret.yaml secret.yml secret.json wp-config.php database.yml "
-    "master.key credentials.yml.enc login.keychain login.keychain-db logins.json key3.db key4.db "
-    "cookies.sqlite cookies wallet.dat ntds.dit sam unattend.xml web.config "
-    "consolehost_history.txt accesstokens.json azureprofile.json hosts.yml rclone.conf "
-    "filezilla.xml sitemanager.xml recentservers.xml .envrc .esmtprc .wgetrc .curlrc auth.json "
-    "composer-auth.json pip.conf nuget.config settings-security.xml gradle.properties .dbshell "
-    "keys.json keystore config.gypi"
-)
-_SECRET_ENDS: Final = (
-    ".pem", ".key", ".p12", ".pfx", ".ppk", ".jks", ".keystore", ".kdbx", ".kdb", ".gpg",
-    ".pgp", ".tfstate", ".tfstate.backup", ".tfvars", ".ovpn", ".agilekeychain", ".keychain", ".p8",
-    ".keytab", ".pkcs12", ".jceks", ".bek", ".age", ".secret", ".secrets", ".pk8",
-    "_rsa", "_ed25519", "_ecdsa", "_dsa",
-)  # fmt: skip
-_SECRET_STARTS: Final = (
-    "id_rsa",
-    "id_ed25519",
-    "id_ecdsa",
-    "id_dsa",
-    "id_xmss",
-    ".env",
-    "ssh_host_",
-)
+_WORDS: Final = WordLists("paths.yaml")
+_SYSTEM_ROOTS: Final = frozenset(map(str.casefold, _WORDS.words("system_roots")))
+_SYSTEM_VAR: Final = _WORDS.set("system_directories_of_var")
+_HARMLESS_DEVICES: Final = _WORDS.set("harmless_devices")
+_SECRET_DIRECTORIES: Final = _WORDS.set("secret_directories")
+_SECRET_NAMES: Final = _WORDS.set("secret_names")
+_SECRET_ENDINGS: Final = tuple(_WORDS.words("secret_endings"))
+_SECRET_BEGINNINGS: Final = tuple(_WORDS.words("secret_beginnings"))
 _BACKUPS: Final = re.compile(r"(?:~|\.(?:bak|old|orig|save|swp|swo|tmp|copy|backup|\d))+$")
 _KUBE: Final = re.compile(r"(?:^|/)(?:\.kube/.*|.*kubeconfig.*)$")
 _PROCESS_SECRETS: Final = re.compile(
@@ -167,7 +126,7 @@ def _facts(value: str, root: str) -> Iterator[PathFact]:
 def _readings(value: str) -> tuple[list[str], bool]:
     """The ways to read a path, and whether the list is complete."""
     sure = True
-    if _OVERLONG.search(value) or any(_is_odd(char) for char in value):
+    if _OVERLONG.search(value) or any(_is_strange(char) for char in value):
         sure = False
     forms = [value]
     text = value
@@ -201,7 +160,7 @@ def _readings(value: str) -> tuple[list[str], bool]:
     return distinct[:READINGS_MAX], sure and len(distinct) <= READINGS_MAX
 
 
-def _is_odd(char: str) -> bool:
+def _is_strange(char: str) -> bool:
     return not " " <= char < "\x7f" and (
         unicodedata.category(char)[0] in "CZ" or unicodedata.normalize("NFKC", char) != char
     )
@@ -297,7 +256,7 @@ def _is_system(path: str) -> bool:
         rest = parts[1:] if first == "private" else parts
         return rest[0] == "etc" or (len(rest) > 1 and rest[1] in _SYSTEM_VAR) or rest == ["var"]
     windows = path[1:2] == ":" and first.startswith(("windows", "program", "$", "winnt", "boot"))
-    return windows or first == "var" or first in _SYSTEM_FOLDED
+    return windows or first == "var" or first in _SYSTEM_ROOTS
 
 
 def _is_secret(path: str) -> bool:
@@ -307,11 +266,12 @@ def _is_secret(path: str) -> bool:
     around = f"{folded}/"
     if any(f"/{directory}/" in around for directory in _SECRET_DIRECTORIES):
         return True
-    if {name, bare} & _SECRET_NAMES or bare.endswith(_SECRET_ENDS) or name.endswith(_SECRET_ENDS):
+    if (
+        {name, bare} & _SECRET_NAMES
+        or bare.endswith(_SECRET_ENDINGS)
+        or name.endswith(_SECRET_ENDINGS)
+    ):
         return True
-    if name.startswith(_SECRET_STARTS):
+    if name.startswith(_SECRET_BEGINNINGS):
         return not name.endswith(".pub") and not name.startswith(".environment")
     return bool(_PROCESS_SECRETS.match(folded) or _KUBE.search(folded))
-
-
-_SYSTEM_FOLDED: Final = frozenset(name.casefold() for name in _SYSTEM_ROOTS)

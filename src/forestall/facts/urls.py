@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from forestall.facts.shell.program_entry import names
+from forestall.facts.data_files import WordLists
 
 TEXT_BYTES_MAX: Final = 64 * 1024  # a URL of 8 KiB is already refused by most servers
 AUTHORITY_CHARS_MAX: Final = 1_024  # a host has 253 at most; the rest is user information
@@ -48,42 +48,16 @@ class UrlFact(msgspec.Struct, frozen=True, kw_only=True):
     kind: HostKind
 
 
-_PORTS: Final = {
-    "http": 80, "https": 443, "ws": 80, "wss": 443, "ftp": 21, "ssh": 22, "sftp": 22, "git": 9418,
-    "telnet": 23, "gopher": 70, "ldap": 389, "ldaps": 636, "smtp": 25, "redis": 6379,
-    "postgres": 5432, "postgresql": 5432, "mysql": 3306, "mongodb": 27017, "amqp": 5672,
-    "dict": 2628, "smb": 445, "nfs": 2049, "rsync": 873, "imap": 143, "pop3": 110, "tftp": 69,
-}  # fmt: skip
-_WEB: Final = names("http https ws wss ftp")  # these need no slashes at all
-_HOSTLESS: Final = names(
-    "javascript data vbscript file about blob mailto tel sms view-source filesystem jar php phar "
-    "expect zip intent content chrome resource urn cid mhtml wyciwyg livescript ms-msdt res"
-)
-_LOOPBACK_NAMES: Final = names(
-    "localhost localhost.localdomain localhost6 ip6-localhost ip6-loopback broadcasthost "
-    "localtest.me lvh.me vcap.me lacolhost.com yoogle.com fbi.com.localhost host.docker.internal"
-)
-_METADATA_NAMES: Final = names(
-    "metadata metadata.google.internal metadata.goog instance-data instance-data.ec2.internal "
-    "metadata.azure.internal metadata.packet.net metadata.platformequinix.com rancher-metadata"
-)
-_METADATA_ADDRESSES: Final = names(
-    "169.254.169.254 169.254.170.2 169.254.170.23 fd00:ec2::254 fd00:ec2::23 fd20:ce::254 "
-    "100.100.100.200 192.0.0.192 168.63.129.16 169.254.42.42 169.254.169.123 fe80::a9fe:a9fe"
-)
-# Anybody can have these names lead to any address.
-_ANY_ADDRESS: Final = (
-    ".nip.io", ".sslip.io", ".xip.io", ".localtest.me", ".lvh.me", ".vcap.me", ".traefik.me",
-    ".rbndr.us", ".1u.ms", ".backname.io", ".lacolhost.com", ".ngrok.io", ".burpcollaborator.net",
-)  # fmt: skip
-_PRIVATE_ENDS: Final = (
-    ".internal", ".local", ".lan", ".intranet", ".corp", ".home", ".home.arpa", ".private", ".svc",
-    ".localdomain", ".test", ".invalid", ".example", ".consul", ".onion", ".arpa",
-)  # fmt: skip
-_COMMON_ENDS: Final = names(
-    "com net org io dev app ai co uk de fr eu us ru cn jp info biz me xyz top site online cloud "
-    "gov edu mil int sh gg tv cc to ly su tk ml internal local localhost onion zip mov page link"
-)
+_WORDS: Final = WordLists("hosts.yaml")
+_PORTS: Final = _WORDS.meanings("scheme_ports", int)
+_WEB: Final = _WORDS.set("web_schemes")  # these need no slashes at all
+_HOSTLESS: Final = _WORDS.set("hostless_schemes")
+_LOOPBACK_NAMES: Final = _WORDS.set("loopback_names")
+_METADATA_NAMES: Final = _WORDS.set("metadata_names")
+_METADATA_ADDRESSES: Final = _WORDS.set("metadata_addresses")
+_ANY_ADDRESS: Final = tuple(_WORDS.words("any_address_endings"))
+_PRIVATE_ENDINGS: Final = tuple(_WORDS.words("private_endings"))
+_COMMON_ENDINGS: Final = _WORDS.set("common_endings")
 _DANGER: Final = (
     HostKind.METADATA,
     HostKind.UNKNOWN,
@@ -118,7 +92,7 @@ def urls_in(text: str) -> tuple[UrlFact, ...]:
             found.setdefault(fact)
             if len(found) > FACTS_MAX * 4:
                 break
-    if not found or any(_is_odd(char) for char in text if not "\x20" < char < "\x7f"):
+    if not found or any(_is_strange(char) for char in text if not "\x20" < char < "\x7f"):
         found.setdefault(_UNKNOWN)
     if len(found) > FACTS_MAX:
         ranked = sorted(found, key=lambda fact: _DANGER.index(fact.kind))
@@ -126,7 +100,7 @@ def urls_in(text: str) -> tuple[UrlFact, ...]:
     return tuple(found)
 
 
-def _is_odd(char: str) -> bool:
+def _is_strange(char: str) -> bool:
     """Control and invisible characters: some readers drop them, others stop there."""
     return char not in "\t\r\n " and unicodedata.category(char)[0] in "CZ"
 
@@ -252,7 +226,7 @@ def _bare(token: str, *, alone: bool) -> Iterator[UrlFact]:
         return  # scheme:rest
     ending = host.rstrip(".").rpartition(".")[2].lower()
     numeric = bool(_NUMBER.fullmatch(ending)) and (alone or host.count(".") == 3)
-    named = "." in host.strip(".") and (ending in _COMMON_ENDS or not host.isascii())
+    named = "." in host.strip(".") and (ending in _COMMON_ENDINGS or not host.isascii())
     port_given = shape["port"] and not host.isdigit()  # and not the time of day
     wanted = alone or port_given or numeric or host.startswith("[") or shape["scp"]
     if wanted or (named and not shape["user"]) or host.lower() in _LOOPBACK_NAMES:
@@ -401,6 +375,6 @@ def _name_kind(name: str) -> HostKind:
         return HostKind.LOOPBACK
     if name.endswith(_ANY_ADDRESS):
         return HostKind.UNKNOWN
-    if "." not in name or name.endswith(_PRIVATE_ENDS):
+    if "." not in name or name.endswith(_PRIVATE_ENDINGS):
         return HostKind.PRIVATE
     return HostKind.PUBLIC

@@ -1,1 +1,1 @@
-"""Who is asking: subjects, credentials, roles. Proves who; never decides what may run."""
+"""Subjects, credentials, roles: who asks. Proves an identity; never decides what may run."""

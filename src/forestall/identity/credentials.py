@@ -1,7 +1,7 @@
-"""API keys: how one is made, stored and recognised. The key itself is never kept.
+"""API keys: how a key is made, stored and recognised. The key itself is never stored.
 
-A key holds 256 random bits, so a plain SHA-256 of it cannot be searched and no slow hash is needed
-on each request. The table maps hash → key, and the hash is compared once more in constant time.
+A key has 256 random bits, so that its plain SHA-256 cannot be searched and no slow hash is needed
+on each request. The store maps hash → key; the hash is then compared again in constant time.
 """
 
 import hashlib
@@ -15,20 +15,21 @@ from forestall.identity.roles import PERMISSIONS, Permission, Role
 from forestall.limits import API_KEY_CHARS_MAX, API_KEY_CHARS_MIN, NAME_CHARS_MAX
 
 KEY_SCHEME = "fk_"
-PREFIX_CHARS = 11  # what a listing shows: the scheme and the first eight digits
+PREFIX_CHARS = 11  # what a list shows: the scheme and the first eight digits
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:/-]*")
 
 
 class WorkerGrant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Which jobs a worker may be offered, as an admin said. Globs; an empty list means none.
+    """Which jobs a worker may be offered, as an administrator set it. Globs; an empty list means
+    none.
 
-    What a worker says of itself can only narrow this.
+    The offer of the worker itself can only narrow its grant.
     """
 
     worker_id: str
     topics: tuple[str, ...] = ()
     pools: tuple[str, ...] = ()
-    capabilities: tuple[str, ...] = ()  # of what jobs may `require`
+    capabilities: tuple[str, ...] = ()  # words that jobs may `require`
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,25 +39,25 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str
     name: str
     role: Role
-    principal: str  # who acts when this key is used
+    principal: str  # the subject that acts with this key
     prefix: str
     hash: str  # SHA-256 of the key, hex
     created_at_us: int
     expires_at_us: int | None = None
     revoked_at_us: int | None = None
     created_by: str = ""
-    groups: tuple[str, ...] = ()  # roles of the holder that rules name, such as `security`
+    groups: tuple[str, ...] = ()  # groups of the holder that rules name, such as `security`
     worker: WorkerGrant | None = None
 
     def usable(self, now_us: int) -> bool:
-        """Neither revoked nor expired at this instant."""
+        """Whether the key is neither revoked nor expired at this instant."""
         if self.revoked_at_us is not None:
             return False
         return self.expires_at_us is None or now_us < self.expires_at_us
 
 
 class NewKey(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked of a new key. Without a principal the name is the principal."""
+    """A request for a new key. Without a principal the name is the principal."""
 
     tenant: str
     name: str
@@ -64,11 +65,11 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
     principal: str = ""
     expires_at_us: int | None = None
     groups: tuple[str, ...] = ()
-    worker: WorkerGrant | None = None  # exactly for the role `worker`
+    worker: WorkerGrant | None = None  # present exactly for the role `worker`
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is asking, as proven by a credential."""
+    """The subject of a request, as its credential proves it."""
 
     tenant: str
     principal: str
@@ -79,47 +80,48 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """Every role under which a rule may demand this person's approval."""
+        """Every role and group under which a rule may demand this person's approval."""
         return (self.role.value, *self.groups)
 
     def may(self, permission: Permission) -> bool:
-        """Whether the role carries the permission."""
+        """Whether the role of the subject has the permission."""
         return permission in PERMISSIONS[self.role]
 
 
-CALLER_PREFIX = "caller:"  # no worker is called so
+CALLER_PREFIX = "caller:"  # no worker may have a name with this prefix
 
 
 def caller_name(principal: str) -> str:
-    """The name under which a principal holds jobs that it submitted and runs itself."""
+    """The lease holder's name for a principal that runs its own jobs."""
     return CALLER_PREFIX + principal
 
 
 def holder_name(subject: Subject) -> str:
-    """The name under which a subject holds jobs: that of its worker, or its own."""
+    """The lease holder's name for a subject: its worker id, or the name of `caller_name`."""
     if subject.worker is not None:
         return subject.worker.worker_id
     return caller_name(subject.principal)
 
 
 def key_text(random_bytes: bytes) -> str:
-    """The key for 32 random bytes, as shown once to its owner."""
+    """The text of a key from 32 random bytes; its owner sees it once."""
     assert len(random_bytes) == 32, "an API key carries 256 bits"
     return KEY_SCHEME + random_bytes.hex()
 
 
 def key_hash(text: str) -> str:
-    """What is stored instead of the key."""
+    """The hash that is stored instead of the key."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def key_matches(key: ApiKey, text: str) -> bool:
-    """Constant-time comparison of a presented key with a stored one."""
+    """Whether a presented key has the stored hash; compared in constant time."""
     return hmac.compare_digest(key.hash, key_hash(text))
 
 
 def require_strong_key(text: str) -> str:
-    """A key that somebody else chose (the bootstrap key) must be long enough to store unsalted."""
+    """Require that a key chosen by a person (the bootstrap key) is long enough for an unsalted
+    hash."""
     if not API_KEY_CHARS_MIN <= len(text) <= API_KEY_CHARS_MAX or not text.isascii():
         raise InvalidRequestError(
             f"the bootstrap key must be {API_KEY_CHARS_MIN} to {API_KEY_CHARS_MAX} ASCII"
@@ -131,7 +133,8 @@ def require_strong_key(text: str) -> str:
 
 
 def require_name(text: str, what: str) -> str:
-    """A tenant, key or principal name: printable, bounded, safe in logs and URLs."""
+    """Require a name of a tenant, key or principal to be printable and bounded: safe in logs and
+    URLs."""
     if len(text) > NAME_CHARS_MAX or not _NAME.fullmatch(text):
         raise InvalidRequestError(
             f"the {what} must be 1 to {NAME_CHARS_MAX} characters: letters, digits and . _ @ : / -,"

@@ -1,31 +1,31 @@
-"""API rights as data, with a default of no. A role is a set of permissions."""
+"""Roles and permissions of the API as data. What a role does not list is refused."""
 
 from collections.abc import Mapping
 from enum import StrEnum
 
 
 class Permission(StrEnum):
-    """One right on the API. An endpoint names exactly one."""
+    """One permission on the API. Each endpoint requires exactly one."""
 
     JOBS_READ = "jobs.read"
     JOBS_WRITE = "jobs.write"
     JOBS_CONTROL = "jobs.control"  # cancel, retry and dismiss jobs of other principals
     JOBS_APPROVE = "jobs.approve"
     OUTPUT_RELEASE = "output.release"  # release or discard a withheld result
-    WORK = "work"  # lease jobs and answer for them; only a worker's credential
+    WORK = "work"  # lease jobs and answer for them; only with a worker's credential
     WORKERS_READ = "workers.read"
     WORKERS_WRITE = "workers.write"
-    POLICY_CHECK = "policy.check"  # ask for a binding decision; leaves a record
+    POLICY_CHECK = "policy.check"  # request a binding decision; leaves a record
     POLICY_READ = "policy.read"  # simulate, explain, list snapshots; leaves no trace
     REGISTRY_READ = "registry.read"  # topics, pools and input schemas
     REGISTRY_WRITE = "registry.write"
-    WEBHOOKS = "webhooks"  # list, declare and end who is told of approvals
+    WEBHOOKS = "webhooks"  # list, declare and remove webhooks
     KEYS_READ = "keys.read"
     KEYS_WRITE = "keys.write"
 
 
 class Role(StrEnum):
-    """What a credential may do; no role contains another by accident."""
+    """A set of permissions. No role contains another by accident."""
 
     VIEWER = "viewer"
     AGENT = "agent"
@@ -33,7 +33,7 @@ class Role(StrEnum):
     APPROVER = "approver"
     AUTHOR = "author"
     ADMIN = "admin"
-    WORKER = "worker"  # belongs to a grant that says which jobs it may be offered
+    WORKER = "worker"  # goes with a grant that says which jobs may be offered
 
 
 _READ = frozenset(

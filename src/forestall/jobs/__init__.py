@@ -1,1 +1,1 @@
-"""The thing that is submitted: the job, its hash, its states."""
+"""Jobs: the unit of work that a client submits, its hash, its states, its approval. Pure."""

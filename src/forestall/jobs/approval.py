@@ -1,7 +1,8 @@
-"""An approval: what is asked, who said what, and whether it still stands (control 5). Pure.
+"""An approval: what a person is asked to allow, the votes, and whether it still stands (control 5).
 
-It binds snapshot, rule, job hash, constraints, requester and expiry. What differs from the binding
-when it matters is drift, and drift undoes the approval: what was approved is what runs.
+It binds snapshot, rule, job hash, demands and constraints, and it expires. A difference between the
+binding and what a gate decides later is drift. Drift invalidates the approval, so that what was
+approved is what runs. Pure; who may vote is decided in `control/approve.py`.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,8 @@ from forestall.policy.rules import ApprovalDemands, Constraints, Decision
 
 
 class ApprovalStatus(StrEnum):
-    """Where an approval stands; only a pending one can be voted on, only an approved one used."""
+    """The status of an approval. Only a pending approval takes votes; only an approved one lets a
+    job run."""
 
     PENDING = "pending"
     APPROVED = "approved"
@@ -23,11 +25,14 @@ class ApprovalStatus(StrEnum):
     EXPIRED = "expired"
     INVALIDATED = "invalidated"
     CANCELLED = "cancelled"
-    CONSUMED = "consumed"  # by the dispatch that it allowed
+    CONSUMED = "consumed"  # used up by the one dispatch that it allowed
 
 
 class Vote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One person's yes or no. `saw_hash`: they sent back the job hash that they were shown."""
+    """One person's approval or rejection. `at_us` is in microseconds since the epoch, UTC.
+
+    `saw_hash`: the approver's client sent back the job hash that it displayed.
+    """
 
     principal: str
     key_id: str
@@ -40,7 +45,11 @@ class Vote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a person is asked, bound to what was decided. Times are microseconds, UTC."""
+    """A request to a person to allow a job, bound to what was decided. Times are microseconds, UTC.
+
+    `reason` is that of the rule; `requester` is the principal who submitted the job, and who may
+    not vote.
+    """
 
     status: ApprovalStatus
     asked_at_us: int
@@ -50,21 +59,21 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str
     job_hash: str
     requester: str
-    demands: ApprovalDemands | None = None  # None: any one person
+    demands: ApprovalDemands | None = None  # None: any one approver is enough
     constraints: Constraints | None = None
     votes: tuple[Vote, ...] = ()
     resolved_at_us: int = 0
     resolved_by: str = ""
-    drift: tuple[str, ...] = ()  # what differed when it was invalidated
+    drift: tuple[str, ...] = ()  # the differences that invalidated it
 
     def is_enough(self, votes: Sequence[Vote]) -> bool:
-        """Whether these people are those that the rules demand."""
+        """Whether the people who approved meet the demands of the rules. A person counts once."""
         people = {vote.principal: vote.roles for vote in votes if vote.approves}
         return is_met(self.demands, list(people.values()))
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """What a gate decides now, as far as an approval binds it."""
+    """The part of a gate's decision that an approval binds."""
 
     snapshot: str
     rule_id: str
@@ -75,7 +84,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def terms_of(decision: Decision, job_hash: str) -> Terms:
-    """What an approval of this decision binds."""
+    """The terms that an approval of this decision would bind."""
     return Terms(
         snapshot=decision.snapshot,
         rule_id=decision.rule_id,
@@ -87,7 +96,8 @@ def terms_of(decision: Decision, job_hash: str) -> Terms:
 
 
 def new_approval(terms: Terms, *, requester: str, now_us: int) -> Approval:
-    """A fresh approval for what was just decided."""
+    """A pending approval with the given terms. Without a `ttl_ms` it expires after the default
+    time."""
     ttl_ms = terms.demands.ttl_ms if terms.demands is not None else None
     ttl_us = ttl_ms * 1_000 if ttl_ms is not None else APPROVAL_HOURS_DEFAULT * 3_600_000_000
     return Approval(
@@ -105,7 +115,8 @@ def new_approval(terms: Terms, *, requester: str, now_us: int) -> Approval:
 
 
 def drift(approval: Approval, terms: Terms) -> tuple[str, ...]:
-    """What differs between what was asked and what a gate would ask now; empty when nothing."""
+    """The differences between what a person was asked and what a gate would ask now, in words for
+    people; empty without any."""
     found = []
     if terms.snapshot != approval.snapshot:
         found.append(f"policy: {approval.snapshot[:12]} became {terms.snapshot[:12]}")
@@ -121,7 +132,8 @@ def drift(approval: Approval, terms: Terms) -> tuple[str, ...]:
 
 
 def is_usable(approval: Approval | None, terms: Terms, *, now_us: int) -> bool:
-    """Whether this approval lets the job run now: approved, unspent, unexpired, without drift."""
+    """Whether the job may run under this approval now: approved, not consumed, not expired, no
+    drift."""
     return (
         approval is not None
         and approval.status is ApprovalStatus.APPROVED
@@ -132,9 +144,10 @@ def is_usable(approval: Approval | None, terms: Terms, *, now_us: int) -> bool:
 
 
 def settled(approval: Approval | None, event: str) -> Approval | None:
-    """The approval after something happened to its job that nobody decided by vote.
+    """The approval after an event of its job that was no vote.
 
-    A dispatch that never left the server spends nothing; a job that ended leaves nothing to decide.
+    A dispatch that was returned undone gives its approval back. A job that ended closes an open
+    approval.
     """
     if approval is None:
         return None
@@ -148,7 +161,8 @@ def settled(approval: Approval | None, event: str) -> Approval | None:
 
 
 class VoteRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What an approver sends. Hash and snapshot are those that the approver was shown."""
+    """The vote that an approver sends. `job_hash` and `policy_snapshot` are those that were
+    displayed."""
 
     job_hash: str = ""
     policy_snapshot: str = ""

@@ -1,6 +1,7 @@
-"""How approvals went: counts, rates and waiting times over some of them. Pure.
+"""Statistics of approvals: counts, rates and waiting times. Pure.
 
-A job has one approval at a time, so one that was asked for again counts once, as it was asked last.
+A job has one approval at a time. An approval that was requested again counts once, with its last
+request.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,16 +14,17 @@ from forestall.jobs.job import Job
 
 
 class GroupBy(StrEnum):
-    """What approvals are put together by."""
+    """The property by which approvals are grouped."""
 
     RULE = "rule"
     APPROVER = "approver"
     TOPIC = "topic"
-    AGENT = "agent"  # whoever asked
+    AGENT = "agent"  # the principal that requested the approval
 
 
 class Tally(msgspec.Struct):
-    """Some approvals, counted. Waiting times are those of what people decided, in microseconds."""
+    """Counts of some approvals by outcome. Waiting times, in microseconds, are of approvals that
+    people decided."""
 
     total: int = 0
     approved: int = 0
@@ -36,16 +38,17 @@ class Tally(msgspec.Struct):
 
     @property
     def decided(self) -> int:
-        """By people; the others ended by themselves or still wait."""
+        """The number that people approved or rejected. The others ended without a person, or are
+        pending."""
         return self.approved + self.rejected
 
     @property
     def approve_rate(self) -> float | None:
-        """Of what people decided; None where they decided nothing."""
+        """The share of decided approvals that were approved; None without any."""
         return self.approved / self.decided if self.decided else None
 
     def add(self, outcome: str, after_us: int) -> None:
-        """Count one."""
+        """Count one approval with its outcome and its waiting time."""
         self.total += 1
         setattr(self, outcome, getattr(self, outcome) + 1)
         if outcome in ("approved", "rejected"):
@@ -55,7 +58,8 @@ class Tally(msgspec.Struct):
 
 
 class ApprovalAnalytics(msgspec.Struct, frozen=True, kw_only=True):
-    """The approvals asked for in a window of time. `truncated`: only its newest part."""
+    """Statistics of the approvals requested in a window of time. `truncated`: older ones were not
+    counted."""
 
     since_us: int
     until_us: int
@@ -65,7 +69,7 @@ class ApprovalAnalytics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def tally(jobs: Iterable[Job], group_by: GroupBy | None) -> tuple[Tally, dict[str, Tally]]:
-    """Everything together, and by group."""
+    """The tally of all approvals, and one for each group."""
     whole, groups = Tally(), dict[str, Tally]()
     for job in jobs:
         approval = job.approval
@@ -94,17 +98,18 @@ def _outcome(approval: Approval) -> str:
     if status is ApprovalStatus.CONSUMED:
         return "approved"
     if approval.resolved_by and status in (ApprovalStatus.CANCELLED, ApprovalStatus.INVALIDATED):
-        return "approved"  # and what came of it is another story
+        return "approved"  # people approved it; it was withdrawn afterwards
     return status.value
 
 
 def average(values: Sequence[int]) -> float | None:
-    """The mean; None of nothing."""
+    """The mean; None of an empty list."""
     return sum(values) / len(values) if values else None
 
 
 def percentile(values: Sequence[int], percent: int) -> int | None:
-    """The smallest value that so many percent are not above (nearest rank); None of nothing."""
+    """The nearest-rank percentile: the smallest value with at least `percent` percent of the values
+    at or below it. None of an empty list."""
     if not values:
         return None
     rank = -(-percent * len(values) // 100)

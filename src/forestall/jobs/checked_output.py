@@ -1,4 +1,4 @@
-"""Results and contents after their check, as they are shown and counted. Values alone."""
+"""Values that describe a result or a content after its check. Nothing here scans or decides."""
 
 import msgspec
 
@@ -7,7 +7,7 @@ from forestall.output.findings import Finding
 
 
 class CheckedContent(msgspec.Struct, frozen=True, kw_only=True):
-    """A content after its check. `released` is what everybody gets; None: nobody gets anything."""
+    """A content after its check. `released` is the text that may be read; None: it is withheld."""
 
     check: OutputCheck
     released: bytes | None
@@ -15,23 +15,26 @@ class CheckedContent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FindingPreview(msgspec.Struct, frozen=True):
-    """A finding as it may be shown, with what stands round it, masked too."""
+    """A finding with its masked surroundings, as an authorised person sees it."""
 
     finding: Finding
     context: str = ""
 
 
 class QuarantinePreview(msgspec.Struct, frozen=True, kw_only=True):
-    """The check of a job's result, as whoever may read the job sees it."""
+    """The check of a job's result, as a person who may read the job sees it.
+
+    `sealed`: the original is still kept, encrypted.
+    """
 
     job: Job
     findings: tuple[FindingPreview, ...]
     sealed: bool
-    result: bytes | None  # what was released, if anything was
+    result: bytes | None  # what was released; None while it is withheld
 
 
 class OutputCounts(msgspec.Struct):
-    """How many results were checked in some time, by verdict, and how long that took."""
+    """Counts of checked results by verdict, and the time that the checks took, in microseconds."""
 
     allowed: int = 0
     redacted: int = 0
@@ -40,11 +43,11 @@ class OutputCounts(msgspec.Struct):
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The number of checked results."""
         return self.allowed + self.redacted + self.quarantined
 
     def add(self, other: "OutputCounts") -> None:
-        """Count those as well."""
+        """Add the counts of `other` to these."""
         self.allowed += other.allowed
         self.redacted += other.redacted
         self.quarantined += other.quarantined

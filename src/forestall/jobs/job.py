@@ -1,4 +1,7 @@
-"""The job: what was asked for, its canonical hash and its state. Values and one hash; no I/O."""
+"""The job: what was asked for, its canonical hash and its state. Values and one hash; no I/O.
+
+A change of state is computed in `transitions` and `votes`; nothing here changes a job.
+"""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -36,10 +39,10 @@ class JobState(StrEnum):
     OUTPUT_QUARANTINED = "OUTPUT_QUARANTINED"
 
 
-OWN_KEY_PREFIX = "forestall:"  # of the plane's own idempotency keys; refused from clients
-POLICY_DENIED = "policy_denied"  # why a job that a gate denied is on the dead letters
+OWN_KEY_PREFIX = "forestall:"  # prefix of the plane's own idempotency keys; refused from clients
+POLICY_DENIED = "policy_denied"  # failure code of a job that a gate denied
 
-# The states a job may be born in, by the decision of the submit gate. A throttled job is not born.
+# The state of a new job, by the decision of the submit gate. A throttled submission creates no job.
 BIRTH_STATE: Mapping[Effect, JobState] = {
     Effect.ALLOW: JobState.PENDING,
     Effect.ALLOW_WITH_CONSTRAINTS: JobState.PENDING,
@@ -49,7 +52,7 @@ BIRTH_STATE: Mapping[Effect, JobState] = {
 
 
 class Priority(StrEnum):
-    """How urgent a job says it is."""
+    """How urgent the submitter says a job is. The scheduler gives each priority its share."""
 
     CRITICAL = "critical"
     INTERACTIVE = "interactive"
@@ -57,7 +60,8 @@ class Priority(StrEnum):
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the submitter itself bounds; None means unbounded by the submitter."""
+    """Bounds that the submitter sets itself. `deadline_ms` counts from the submission; None: no
+    bound."""
 
     max_input_tokens: int | None = None
     max_output_tokens: int | None = None
@@ -66,13 +70,14 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client asks for, checked and bounded, before anything is decided."""
+    """A request for a job, checked and bounded, before anything is decided."""
 
     topic: str
-    payload: bytes  # JSON of {"prompt", "context", "args"?}: what a worker will be handed
+    # canonical JSON of {"prompt", "context", "args"?}, handed to the worker as it is
+    payload: bytes
     prompt: str = ""
     context: Any = None
-    args: Any = None  # of the tool call; travels inside the payload
+    args: Any = None  # arguments of the tool call; part of the payload
     mcp: ToolCall = ToolCall()
     capability: str = ""
     pack_id: str = ""
@@ -85,11 +90,11 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     labels: Mapping[str, str] = {}
     budget: Budget = Budget()
     idempotency_key: str = ""
-    idempotent: bool = False  # running it twice has the effect of running it once
+    idempotent: bool = False  # running the job twice has the same effect as running it once
     max_retries: int | None = None  # after the first attempt; None: RETRIES_DEFAULT
 
     def request(self, *, tenant: str, principal: str) -> Request:
-        """The question that the gate puts to the policy on behalf of `principal`."""
+        """The request that a gate evaluates for this submission on behalf of `principal`."""
         return Request(
             topic=self.topic,
             tenant=tenant,
@@ -108,53 +113,55 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lineage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Which job this one was made from: a remediation or a retry is an ordinary submit.
+    """The job that this one was made from. A remediation or a retry is an ordinary submit.
 
-    `depth` counts the generations above.
+    `depth` is the number of ancestors.
     """
 
     parent_job_id: str
     trace_id: str
     depth: int
-    remediation_id: str = ""  # empty for a retry as it was
+    remediation_id: str = ""  # empty for a retry without changes
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who runs the job, and under what. Kept after the end, so that a late answer is recognised.
+    """Which worker runs the job, and under which decision. Kept after the end, to recognise a late
+    answer.
 
-    Renewals live in memory: after a restart every lease gets one full term anew.
+    Renewals are kept in memory only: after a restart every lease gets one full term.
     """
 
-    id: str  # known to the worker alone; proves that an answer belongs to this dispatch
+    id: str  # known to the worker alone; proves that an answer is for this dispatch
     worker: str
     dispatched_at_us: int
-    runs_until_us: int = 0  # of `max_runtime_ms`; 0: no bound
+    runs_until_us: int = 0  # end of the run time that `max_runtime_ms` allows; 0: no bound
     rule_id: str = ""
     snapshot: str = ""
     constraints: Constraints | None = None
 
 
 class OutputCheck(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The verdict on the result of a job, and what became of it. Never what was found."""
+    """The verdict on the result of a job, and how a person resolved it. Never holds what was
+    found."""
 
     verdict: Verdict
-    code: str  # how it came about: `rule`, `default`, `scan_incomplete`, …
+    code: str  # origin of the verdict: `rule`, `default`, `scan_incomplete`, …
     checked_at_us: int
     snapshot: str
     rule_id: str = ""
     reason: str = ""
-    kinds: tuple[tuple[str, int], ...] = ()  # what was found, and how often
-    original_digest: str = ""  # over a salt and the bytes; the salt is sealed with them
+    kinds: tuple[tuple[str, int], ...] = ()  # kind of finding → number of findings
+    original_digest: str = ""  # over a salt and the original; the salt is sealed with it
     original_bytes: int = 0
     duration_us: int = 0
-    resolved_by: str = ""  # who released or discarded a withheld result
+    resolved_by: str = ""  # the person who released or discarded a withheld result
     resolved_at_us: int = 0
-    resolution: str = ""  # `released`, `confirmed`
+    resolution: str = ""  # `released`, `confirmed`, or empty
     resolution_reason: str = ""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One unit of work that was asked for. Times are microseconds since the epoch, UTC.
+    """One unit of work that a client submitted. Times are microseconds since the epoch, UTC.
 
     `revision` grows by one with every move, so that two verbs cannot both move one job.
     """
@@ -182,20 +189,21 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     idempotency_key: str = ""
     idempotent: bool = False
     max_retries: int | None = None
-    key_id: str = ""  # of the API key it was submitted with
+    key_id: str = ""  # id of the API key that submitted the job
     lineage: Lineage | None = None
     revision: int = 0
-    attempt: int = 0  # dispatches so far
+    attempt: int = 0  # number of dispatches so far
     lease: Lease | None = None
     approval: Approval | None = None
-    not_before_us: int = 0  # SCHEDULED and RETRYING jobs wait for it
-    held_since_us: int = 0  # first of the holds in a row; 0 when it was not held
+    not_before_us: int = 0  # a waiting job is not dispatched before this instant
+    held_since_us: int = 0  # when it was first throttled without a break; 0: it is not throttled
     holds: int = 0
-    deadline_at_us: int = 0  # of `budget.deadline_ms`; 0: none
-    throttles_passed: tuple[str, ...] = ()  # rules that counted it, so that none counts it twice
+    deadline_at_us: int = 0  # from `budget.deadline_ms`; 0: no deadline
+    # throttle rules that counted this job already; none counts it twice
+    throttles_passed: tuple[str, ...] = ()
     failure_code: str = ""
     failure_reason: str = ""
-    dead_at_us: int = 0  # on the dead letters since then; 0: not there
+    dead_at_us: int = 0  # since when the job is a dead letter; 0: it is none
     result_digest: str = ""
     result_bytes: int = 0
     output: OutputCheck | None = None
@@ -203,20 +211,20 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def asked_at_us(self) -> int:
-        """When somebody was last asked to approve it; 0: nobody was."""
+        """When the approval was last requested; 0 for a job without one."""
         return self.approval.asked_at_us if self.approval is not None else 0
 
 
 class Stage(StrEnum):
-    """Which gate decided."""
+    """The gate that made a decision."""
 
     SUBMIT = "submit"
     DISPATCH = "dispatch"
-    CHECK = "check"  # a caller asked and enforces the answer itself (POST /policy/evaluate)
+    CHECK = "check"  # a caller evaluates and enforces by itself (POST /policy/evaluate)
 
 
 class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A decision as it is kept beside its job."""
+    """A decision as it is stored beside its job; the fields are those of `Decision`."""
 
     stage: Stage
     decided_at_us: int
@@ -234,7 +242,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class Payload(msgspec.Struct, frozen=True):
-    """What a worker is handed, as the gates read it."""
+    """The payload of a job, as the gates read it."""
 
     prompt: str = ""
     context: Any = None
@@ -245,12 +253,12 @@ _decode_payload = msgspec.json.Decoder(Payload).decode
 
 
 def stored_request(job: Job, payload: bytes) -> Request:
-    """The question that the dispatch gate asks of a stored job: the one that submit asked."""
+    """The request that the dispatch gate evaluates for a stored job: the same as at submit."""
     return stored_submission(job, payload).request(tenant=job.tenant, principal=job.principal)
 
 
 def stored_submission(job: Job, payload: bytes) -> Submission:
-    """What was asked for, read back from what is stored; has the job hash of the job."""
+    """The submission of a stored job, rebuilt from the store. It has the same job hash."""
     asked = _decode_payload(payload)
     return Submission(
         topic=job.topic,
@@ -277,7 +285,7 @@ def stored_submission(job: Job, payload: bytes) -> Submission:
 def decision_record(
     decision: Decision, *, stage: Stage, job_hash: str, now_us: int
 ) -> DecisionRecord:
-    """The part of a decision that is worth keeping."""
+    """The part of a decision that is stored."""
     return DecisionRecord(
         stage=stage,
         decided_at_us=now_us,
@@ -301,21 +309,24 @@ def payload_digest(payload: bytes) -> str:
 
 
 def result_digest(result: bytes) -> str:
-    """SHA-256 (hex) of the JSON that a worker answered."""
+    """SHA-256 (hex) of the JSON result of a worker."""
     return digest("result", result)
 
 
 def original_digest(salt: bytes, original: bytes) -> str:
-    """SHA-256 (hex) of a result that is not released, behind a secret salt: much of it may be
-    known from the redacted copy, and the rest must not be found by trying."""
+    """SHA-256 (hex) of a secret salt and the original of a result that is not released.
+
+    Without the salt, a reader of the redacted copy could try candidates for the rest against the
+    digest.
+    """
     return digest("original-result", salt + original)
 
 
 class _HashedJob(msgspec.Struct, frozen=True, kw_only=True):
-    """What the job hash covers. Field names are part of the hash: change them knowingly.
+    """What the job hash covers. Field names are part of the hash: renaming one changes every hash.
 
-    Labels stand as sorted pairs, so no text that a client chooses becomes a key of the canonical
-    form; the payload enters by the digest of its bytes.
+    Labels are sorted pairs, so no text that a client chooses becomes a key of the canonical form.
+    The payload enters by the digest of its bytes.
     """
 
     tenant: str
@@ -336,13 +347,14 @@ class _HashedJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def job_hash(submission: Submission, *, tenant: str, principal: str) -> str:
-    """SHA-256 (hex) over all that can change what runs."""
+    """SHA-256 (hex) over everything that can change what runs."""
     actor = submission.actor_id or principal
     return _hash(submission, submission.payload, tenant, principal, actor)
 
 
 def stored_job_hash(job: Job, payload: bytes) -> str:
-    """The same of a job as it is stored now; differs from `job.job_hash` once either is changed."""
+    """The job hash of a job as it is stored now; differs from `job.job_hash` if the stored job was
+    changed."""
     return _hash(job, payload, job.tenant, job.principal, job.actor_id)
 
 

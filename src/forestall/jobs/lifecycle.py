@@ -1,6 +1,6 @@
-"""The life of a job as one table: in which state which event leads where. Nothing else moves a job.
+"""The life of a job as one table: which event leads from which state to which.
 
-Verbs name events, never states; the store refuses a move that stands in no row.
+Nothing else moves a job. Verbs name events, never states; the store refuses a move in no row.
 """
 
 from collections.abc import Mapping
@@ -12,31 +12,31 @@ from forestall.jobs.job import BIRTH_STATE, JobState
 
 
 class Event(StrEnum):
-    """Something that happened to a job. The audit record of it is called `job.<event>`."""
+    """An event in the life of a job. Its audit record has the kind `job.<event>`."""
 
     DISPATCHED = "dispatched"  # the dispatch gate allowed it and a worker holds the lease
-    HELD = "held"  # the dispatch gate throttled it; it waits for an instant
+    HELD = "held"  # the dispatch gate throttled the job; it waits until an instant
     DENIED = "denied"  # the dispatch gate denied it
-    APPROVAL_DEMANDED = "approval_demanded"  # the policy in force now wants a person
-    VOTED = "voted"  # a person approved, and more are demanded
+    APPROVAL_DEMANDED = "approval_demanded"  # the policy in force requires an approval
+    VOTED = "voted"  # one person approved, and more are needed
     APPROVED = "approved"
-    FULFILLED = "fulfilled"  # approved, and whoever asked does the work itself
+    FULFILLED = "fulfilled"  # approved, and the submitter does the work itself
     REJECTED = "rejected"
-    EXPIRED = "expired"  # nobody decided in time
-    INVALIDATED = "invalidated"  # what was asked is not what would run
-    CLEARED = "cleared"  # asked for again, and the policy in force now allows it
-    STARTED = "started"  # the worker said that it began
+    EXPIRED = "expired"  # the time of the approval passed without a decision
+    INVALIDATED = "invalidated"  # what a person was asked to approve is not what would run
+    CLEARED = "cleared"  # requested again, and the policy in force now allows the job
+    STARTED = "started"  # the worker reported that it began
     SUCCEEDED = "succeeded"
-    QUARANTINED = "quarantined"  # it succeeded, and nobody may read what it answered
-    RELEASED = "released"  # a second person made the answer readable
-    CONFIRMED = "confirmed"  # a second person discarded the answer
+    QUARANTINED = "quarantined"  # the job succeeded, and its result is withheld
+    RELEASED = "released"  # a second person made the result readable
+    CONFIRMED = "confirmed"  # a second person discarded the result
     FAILED = "failed"
     RETRIED = "retried"  # the attempt ended without its effect, or the job is idempotent
-    RETURNED = "returned"  # the dispatch never left the server: nobody can have begun it
-    TIMED_OUT = "timed_out"  # its deadline or its run time passed
-    LOST = "lost"  # the lease ended without an answer and nobody knows what was done
+    RETURNED = "returned"  # the job came back before it was begun: nothing was done
+    TIMED_OUT = "timed_out"  # the deadline or the run time passed
+    LOST = "lost"  # the lease ended without an answer; what was done is unknown
     CANCELLED = "cancelled"
-    DISMISSED = "dismissed"  # a person took it off the dead letters
+    DISMISSED = "dismissed"  # a person removed the job from the dead letters
 
 
 _S, _E = JobState, Event
@@ -102,7 +102,8 @@ class IllegalStateError(ConflictError):
 
 
 def after(state: JobState, event: Event) -> JobState:
-    """The state that an event leads to. Raises IllegalStateError when it cannot happen."""
+    """The state to which an event leads. Raises IllegalStateError when the state has no such
+    event."""
     try:
         return MOVES[state, event]
     except KeyError:

@@ -1,4 +1,4 @@
-"""What an operator declares of topics and pools. Values and their bounds; no I/O."""
+"""Topics and pools, as an operator declares them. Values and their bounds; no I/O."""
 
 import re
 from enum import StrEnum
@@ -9,7 +9,7 @@ from forestall.errors import InvalidRequestError
 from forestall.limits import DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, TAGS_MAX, TOPIC_CHARS_MAX
 
 TOPIC_NAME = re.compile(r"job(\.[A-Za-z0-9_-]+)+")
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # of a pool or schema; one path segment
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # a pool or schema name; one path segment
 
 
 class TopicInvalidError(InvalidRequestError):
@@ -25,15 +25,18 @@ class PoolInvalidError(InvalidRequestError):
 
 
 class TopicStatus(StrEnum):
-    """Whether jobs of a topic are taken."""
+    """Whether jobs of a topic are accepted."""
 
     ACTIVE = "active"
-    DEPRECATED = "deprecated"  # taken; people are told to move
+    DEPRECATED = "deprecated"  # accepted, with a warning to people
     DISABLED = "disabled"
 
 
 class Topic(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A kind of work. `requires` and `risk_tags` are facts that every job of it has."""
+    """A kind of work. Every job of the topic has its `requires` and `risk_tags` as facts.
+
+    `input_schema_id` names the schema that payloads must meet; empty: no check.
+    """
 
     name: str
     pool: str = ""
@@ -46,31 +49,32 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class PoolStatus(StrEnum):
-    """Whether work is given to the workers of a pool."""
+    """Whether workers of a pool get jobs."""
 
     ACTIVE = "active"
-    DRAINING = "draining"  # nothing new; what runs may end
+    DRAINING = "draining"  # no new jobs; running jobs may end
     INACTIVE = "inactive"
 
 
 class Pool(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A group of workers. Which workers belong to it is said in their credentials."""
+    """A group of workers. The credential of a worker names its pools."""
 
     name: str
     description: str = ""
-    requires: tuple[str, ...] = ()  # what its workers can do; told, not enforced
+    requires: tuple[str, ...] = ()  # what its workers can do; shown to people, not enforced
     status: PoolStatus = PoolStatus.ACTIVE
-    drained_at_us: int = 0  # when a draining pool becomes inactive
+    drained_at_us: int = 0  # when a draining pool becomes inactive, in µs (UTC)
 
     def status_at(self, now_us: int) -> PoolStatus:
-        """A drain that is over has made the pool inactive."""
+        """The status at an instant: a draining pool is inactive once its time is over."""
         if self.status is PoolStatus.DRAINING and now_us >= self.drained_at_us:
             return PoolStatus.INACTIVE
         return self.status
 
 
 class PoolLoad(msgspec.Struct, frozen=True, kw_only=True):
-    """A pool and what goes on in it now."""
+    """A pool with its topics and workers, its running jobs, and how many jobs it can run at
+    once."""
 
     pool: Pool
     status: PoolStatus
@@ -81,7 +85,7 @@ class PoolLoad(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def problem_of_topic(topic: Topic) -> str:
-    """What is wrong with it; empty when nothing is."""
+    """Why the topic cannot be declared; empty when it can."""
     if len(topic.name) > TOPIC_CHARS_MAX or not TOPIC_NAME.fullmatch(topic.name):
         return f"`name` is `job.` and segments of letters, digits, _ and -, up to {TOPIC_CHARS_MAX}"
     for field in ("pool", "input_schema_id", "output_schema_id"):
@@ -95,7 +99,7 @@ def problem_of_topic(topic: Topic) -> str:
 
 
 def problem_of_pool(pool: Pool) -> str:
-    """What is wrong with it; empty when nothing is."""
+    """Why the pool cannot be declared; empty when it can."""
     if not NAME.fullmatch(pool.name):
         return "the name of a pool is 1 to 128 letters, digits, . _ and -, first a letter or digit"
     if len(pool.description) > DESCRIPTION_CHARS_MAX:

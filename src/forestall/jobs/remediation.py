@@ -1,4 +1,4 @@
-"""Rewrite what was asked for as a remediation says. The result is a new submission, undecided."""
+"""Apply a remediation to a submission. The result is a new submission that no gate has decided."""
 
 import msgspec
 
@@ -7,7 +7,8 @@ from forestall.policy.rules import Remediation
 
 
 def rewritten(submission: Submission, remediation: Remediation) -> Submission:
-    """The same payload under the topic, capability and labels that the remediation names."""
+    """The submission with the topic, capability and labels of the remediation, and the same
+    payload."""
     labels = {
         name: value
         for name, value in submission.labels.items()

@@ -1,7 +1,9 @@
-"""Which queued job runs next: fair between tenants, no priority starves, oldest first. No clock.
+"""The queue: which waiting job runs next. Reads no clock.
 
-The queue is a view of the store, rebuilt at start; losing an entry costs time, never a job. A lane
-holds jobs that the same workers can serve (same tenant, topic, capability, requirements).
+Fair between tenants: the tenant with the fewest picks is served first. Fair between priorities:
+each gets its share (stride scheduling). Within one priority the oldest job comes first. A lane
+holds jobs that the same workers can serve (same tenant, topic, capability, requirements). The queue
+is a projection of the store, rebuilt at start: losing an entry costs time, never a job.
 """
 
 import heapq
@@ -11,14 +13,14 @@ from typing import NamedTuple
 
 from forestall.jobs.job import Job, Priority
 
-# Of 21 picks at full load, so many go to each priority: urgent first, yet none waits for ever.
+# Picks for each priority out of 21 at full load: urgent jobs go first, and no priority starves.
 SHARES = {Priority.CRITICAL: 16, Priority.INTERACTIVE: 4, Priority.BATCH: 1}
 _STRIDES = {priority: 16 // share for priority, share in SHARES.items()}
-_SWEEP_EVERY = 1_000  # entries taken out, beyond as many as still wait
+_SWEEP_EVERY = 1_000  # removals before a sweep, beyond the number of waiting entries
 
 
 class Lane(NamedTuple):
-    """What decides who can serve a job."""
+    """The properties of a job that decide which workers can serve it."""
 
     tenant: str
     topic: str
@@ -27,7 +29,8 @@ class Lane(NamedTuple):
 
 
 class QueueEntry(NamedTuple):
-    """One queued job. `since_us` orders jobs of one priority."""
+    """One queued job. `since_us` is when it was created; a throttled job waits until
+    `not_before_us`."""
 
     lane: Lane
     job_id: str
@@ -40,23 +43,26 @@ Serves = Callable[[Lane], bool]
 
 
 def entry_of(job: Job) -> QueueEntry:
-    """The queue's view of a waiting job."""
+    """The queue entry of a waiting job."""
     lane = Lane(job.tenant, job.topic, job.capability, tuple(sorted(job.requires)))
     return QueueEntry(lane, job.id, job.priority, job.created_at_us, job.not_before_us)
 
 
 class _Line:
-    """The lanes of one tenant. A priority that was idle gets no credit for it."""
+    """The lanes of one tenant. A priority that was idle gets no credit for its idle time."""
 
     __slots__ = ("_lined", "_passes", "lanes", "served")
 
     def __init__(self, served: int) -> None:
-        self.served = served  # picks so far, never behind the tenants that were waiting
+        # picks so far; a new tenant starts at the lowest count of the waiting ones
+        self.served = served
         self.lanes: dict[Lane, dict[Priority, deque[QueueEntry]]] = {}
         self._passes = dict.fromkeys(Priority, 0)
         self._lined = dict.fromkeys(Priority, 0)
 
     def add(self, entry: QueueEntry, *, first: bool) -> None:
+        """Put an entry in its lane. A priority that was empty resumes at the lowest pass of the
+        busy ones."""
         priority = entry.priority
         if not self._lined[priority]:
             busy = [self._passes[other] for other in Priority if self._lined[other]]
@@ -69,6 +75,12 @@ class _Line:
             entries.append(entry)
 
     def pick(self, serves: Serves, waits: Callable[[QueueEntry], bool]) -> QueueEntry | None:
+        """The oldest entry of the priority with the lowest pass, among the lanes that the worker
+        serves.
+
+        Stride scheduling: each pick advances its priority's pass by a stride that is inverse to its
+        share.
+        """
         heads: dict[Priority, QueueEntry] = {}
         for lane in [lane for lane in self.lanes if serves(lane)]:
             for priority in list(self.lanes[lane]):
@@ -86,7 +98,7 @@ class _Line:
         return entry
 
     def sweep(self, waits: Callable[[QueueEntry], bool]) -> None:
-        """Forget what was taken out."""
+        """Drop entries that were removed from the queue."""
         for lane, by_priority in list(self.lanes.items()):
             for priority, entries in list(by_priority.items()):
                 kept = deque(entry for entry in entries if waits(entry))
@@ -99,7 +111,7 @@ class _Line:
     ) -> QueueEntry | None:
         entries = self.lanes[lane][priority]
         while entries and not waits(entries[0]):
-            entries.popleft()  # it was taken out meanwhile
+            entries.popleft()  # removed from the queue while it was in line
             self._lined[priority] -= 1
         head = entries[0] if entries else None
         self._tidy(lane, priority)
@@ -119,7 +131,7 @@ class _Line:
 
 
 class Queue:
-    """Everything that waits for a worker. For one thread."""
+    """All jobs that wait for a worker. Not thread-safe."""
 
     def __init__(self) -> None:
         self._entries: dict[tuple[str, str], QueueEntry] = {}
@@ -128,34 +140,35 @@ class Queue:
         self._parked: dict[Hashable, deque[QueueEntry]] = {}
         self._counts: dict[str, int] = {}
         self._number = 0
-        self._taken_out = 0  # since the last sweep
+        self._taken_out = 0  # removals since the last sweep
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def count(self, tenant: str) -> int:
-        """How many jobs of a tenant wait."""
+        """The number of waiting jobs of a tenant."""
         return self._counts.get(tenant, 0)
 
     def lane_count(self, tenant: str) -> int:
-        """How many kinds of work of a tenant wait; the cost of a pick grows with it."""
+        """The number of lanes of a tenant. The cost of a pick grows with it."""
         line = self._lines.get(tenant)
         return len(line.lanes) if line is not None else 0
 
     def has_lane(self, lane: Lane) -> bool:
-        """Whether such work waits already."""
+        """Whether a job of this lane is in line."""
         line = self._lines.get(lane.tenant)
         return line is not None and lane in line.lanes
 
     def get(self, tenant: str, job_id: str) -> QueueEntry | None:
-        """The entry of a job, wherever it waits."""
+        """The entry of a job, whether in line, throttled or parked; None without one."""
         return self._entries.get((tenant, job_id))
 
     def __iter__(self) -> Iterator[QueueEntry]:
         return iter(list(self._entries.values()))
 
     def add(self, entry: QueueEntry, *, now_us: int, first: bool = False) -> None:
-        """Queue a job; one that is queued already is moved. `first`: it had waited its turn."""
+        """Add a job; a job that is queued already is moved. `first`: in front of its lane, because
+        it had reached the front before."""
         self.remove(entry.lane.tenant, entry.job_id)
         tenant = entry.lane.tenant
         self._entries[tenant, entry.job_id] = entry
@@ -167,7 +180,8 @@ class Queue:
             self._line_up(entry, first=first)
 
     def remove(self, tenant: str, job_id: str) -> None:
-        """Take a job out, wherever it waits; nothing happens when it does not."""
+        """Remove a job, whether in line, throttled or parked. Does nothing when the job is not
+        queued."""
         if self._entries.pop((tenant, job_id), None) is not None:
             left = self._counts[tenant] - 1
             if left:
@@ -179,15 +193,17 @@ class Queue:
                 self._sweep()
 
     def park(self, entry: QueueEntry, key: Hashable) -> None:
-        """Keep a picked job until `unpark(key)`: it waits for another of its kind to end."""
+        """Park a picked job until `unpark(key)`: a bound on concurrent jobs leaves no room for it
+        now."""
         tenant = entry.lane.tenant
-        self.remove(tenant, entry.job_id)  # should it have been queued again meanwhile
+        self.remove(tenant, entry.job_id)  # the job may have been queued again since the pick
         self._entries[tenant, entry.job_id] = entry
         self._counts[tenant] = self._counts.get(tenant, 0) + 1
         self._parked.setdefault(key, deque()).append(entry)
 
     def unpark(self, key: Hashable) -> bool:
-        """Let the first of those that were parked under the key line up again, in front."""
+        """Put the first job parked under the key back in front of its lane; True when there was
+        one."""
         parked = self._parked.get(key)
         found = False
         while parked and not found:
@@ -200,7 +216,8 @@ class Queue:
         return found
 
     def unpark_all(self) -> bool:
-        """Let all of them line up again: what bound them may have changed."""
+        """Put all parked jobs back in line, because a changed policy may have changed their
+        bounds."""
         parked, self._parked = self._parked, {}
         for entries in parked.values():
             for entry in reversed(entries):
@@ -209,13 +226,13 @@ class Queue:
         return bool(parked)
 
     def due_us(self) -> int | None:
-        """When the next held job may run; None when none is held."""
+        """When the next throttled job is due, in µs (UTC); None without any."""
         while self._later and not self._waits(self._later[0][2]):
             heapq.heappop(self._later)
         return self._later[0][0] if self._later else None
 
     def ripen(self, now_us: int) -> list[QueueEntry]:
-        """Line up the held jobs whose instant has come."""
+        """Put the throttled jobs whose time has come in line, and return them."""
         ripe = []
         while (due := self.due_us()) is not None and due <= now_us:
             entry = heapq.heappop(self._later)[2]
@@ -224,7 +241,7 @@ class Queue:
         return ripe
 
     def pick(self, serves: Serves) -> QueueEntry | None:
-        """Take the next job that the asking worker can serve; None when there is none."""
+        """Remove and return the next job that the worker can serve; None without any."""
         for tenant, line in sorted(self._lines.items(), key=lambda item: (item[1].served, item[0])):
             entry = line.pick(serves, self._waits)
             if not line.lanes:
@@ -236,7 +253,7 @@ class Queue:
         return None
 
     def _sweep(self) -> None:
-        """Forget what was taken out: without workers nothing else would."""
+        """Drop removed entries. Picks drop them too, but without workers nothing is picked."""
         self._taken_out = 0
         for tenant, line in list(self._lines.items()):
             line.sweep(self._waits)

@@ -1,9 +1,8 @@
-"""What a schema may consist of, and how often it looks at one place of a payload. Compiles nothing.
+"""The cost of a JSON schema: how often it examines one place of a payload. Compiles nothing.
 
-The walk knows where schemas stand inside a schema, so that a property which is named `$ref` is not
-taken for a reference. Cost is counted along one path into a payload: schemas at the same place add
-up, schemas of different properties do not meet. A recursive schema is followed as deep as a payload
-can be.
+The walk knows which keywords hold schemas, so that a property named `$ref` is no reference. Cost is
+counted along one path into a payload: schemas for the same place add up; schemas of different
+properties never meet. A recursive schema is followed as deep as a payload can be.
 """
 
 from typing import Any, NamedTuple
@@ -46,12 +45,13 @@ _OBJECTS = ("maxProperties", "minProperties", "required", "dependentRequired", "
 _PLAIN = (*_WORDS, *_VALUES, *_NUMBERS, *_TEXTS, *_COUNTS, *_OBJECTS)
 _KNOWN = frozenset((*_PLAIN, *_LISTS, *_MAPS, *_SCHEMAS))
 _PATTERN_COST = 100
-_MANY = 16  # so many plain comparisons count as one schema
-_UNEVALUATED_COST = 4  # such a keyword looks at everything beside it again, and so does each above
+_MANY = 16  # this many plain comparisons count as one schema
+_UNEVALUATED_COST = 4  # the keyword examines everything beside it again, as does each one above
 
 
 class SchemaShapeError(ValueError):
-    """The schema holds something that it may not; `place` says where."""
+    """The schema contains a keyword or form that is not allowed; `place` is its path in the
+    schema."""
 
     def __init__(self, message: str, place: str) -> None:
         super().__init__(message)
@@ -59,20 +59,21 @@ class SchemaShapeError(ValueError):
 
 
 class _Node(NamedTuple):
-    """One schema inside the document: which nodes look at the same place, and which one below."""
+    """One schema of the document, with the schemas that examine the same place and the places
+    below."""
 
     place: str
     cost: int
-    factor: int  # how often what is at the same place is looked at
+    factor: int  # how often schemas for the same place are evaluated
     here: list[int]
-    properties: list[int]  # of distinct names: one value meets one of them
+    properties: list[int]  # under distinct names: a value meets one of them
     members: list[int]  # a value may meet all of them
     prefixes: list[int]
     items: list[int]
 
 
 def require_bounded(schema: Any) -> None:
-    """Raises SchemaShapeError unless the schema is one whose cost is bounded."""
+    """Require that the cost of the schema is bounded. Raises SchemaShapeError."""
     document = _Document(schema)
     document.read()
     document.require_cheap()
@@ -82,7 +83,7 @@ class _Document:
     def __init__(self, root: Any) -> None:
         self._root = root
         self._nodes: list[_Node] = []
-        self._known: dict[int, int] = {}  # id of an object of the document → its node
+        self._known: dict[int, int] = {}  # id of an object of the document → number of its node
 
     def read(self) -> None:
         self._node(self._root, "#", 0)
@@ -134,7 +135,7 @@ class _Document:
             home.extend(children)
 
     def _target(self, reference: Any, place: str) -> tuple[Any, str]:
-        """What a reference points at, inside this document only."""
+        """The schema that a reference names, which must be in this document."""
         if not isinstance(reference, str) or (reference != "#" and reference[:2] != "#/"):
             raise SchemaShapeError("a `$ref` is `#` or begins with `#/`: nothing is fetched", place)
         target = self._root
@@ -151,7 +152,7 @@ class _Document:
         return target, reference
 
     def require_cheap(self) -> None:
-        """The cost of the root along the worst path, for deeper and deeper payloads."""
+        """Require that the root is cheap along the worst path, for deeper and deeper payloads."""
         below = [0] * len(self._nodes)
         for _ in range(JSON_DEPTH_MAX + 1):
             costs = self._costs(below)
@@ -160,8 +161,8 @@ class _Document:
             below = costs
 
     def _costs(self, below: list[int]) -> list[int]:
-        """What each node costs, given what the nodes one step further down cost."""
-        costs: list[int] = [-1] * len(self._nodes)  # -1: not counted yet; -2: being counted
+        """The cost of each node, given the costs of the nodes one level further down."""
+        costs: list[int] = [-1] * len(self._nodes)  # -1: not computed; -2: being computed
         for number in range(len(self._nodes)):
             self._cost(number, below, costs)
         return costs
@@ -209,7 +210,7 @@ def _require_known(schema: dict[str, Any], place: str) -> None:
 
 
 def _own_cost(schema: dict[str, Any]) -> int:
-    """What the keywords of one schema cost, without the schemas inside."""
+    """The cost of the keywords of one schema, without the schemas inside."""
     cost = 1
     for name, value in schema.items():
         if name == "pattern":

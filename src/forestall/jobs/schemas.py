@@ -1,8 +1,8 @@
-"""Input schemas: JSON Schema 2020-12 as far as it is enforced, compiled with bounds (ADR 0011).
+"""Input schemas: the part of JSON Schema 2020-12 that is enforced, compiled with bounds (ADR 0011).
 
-What a schema says must be what is checked: unknown keywords, formats that nobody knows, references
-that leave the document and schemas that look at one place of a payload too often are refused.
-Patterns run in a linear-time engine. A violation names place and keyword, never the value.
+A schema must not say what is not checked. Refused are unknown keywords, unknown formats, references
+to other documents, and schemas that examine one place of a payload too often. Patterns run in a
+linear-time engine. A violation names place and keyword, never the value.
 """
 
 from collections.abc import Iterator
@@ -29,12 +29,12 @@ class SchemaInvalidError(InvalidRequestError):
 
 
 class InputSchema:
-    """A compiled schema."""
+    """A compiled input schema."""
 
     __slots__ = ("_validator", "digest")
 
     def __init__(self, body: bytes, schema: Any) -> None:
-        """Raises SchemaInvalidError; `body` is the JSON that `schema` was read from."""
+        """`body` is the JSON text of `schema`. Raises SchemaInvalidError."""
         self.digest = digest("schema", body)
         if len(body) > SCHEMA_BYTES_MAX:
             raise SchemaInvalidError(f"the schema is larger than {SCHEMA_BYTES_MAX} bytes")
@@ -45,7 +45,7 @@ class InputSchema:
         self._validator = _compiled(schema)
 
     def violations(self, value: Any, *, size_bytes: int) -> tuple[str, ...]:
-        """What is wrong with a payload, a few of them at the most; empty when nothing is."""
+        """The first few violations of a payload, in words; empty for a valid payload."""
         if size_bytes > SCHEMA_PAYLOAD_BYTES_MAX:
             return (f"the payload is larger than the {SCHEMA_PAYLOAD_BYTES_MAX} bytes checked",)
         if self._validator.is_valid(value):
@@ -61,7 +61,7 @@ class InputSchema:
 
 
 def _compiled(schema: Any) -> Any:
-    # Imported at the first schema: 24 ms that a server without one need not spend.
+    # Imported at the first schema: it takes 24 ms, which a server without schemas saves.
     import jsonschema_rs
 
     try:

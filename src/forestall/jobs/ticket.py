@@ -1,7 +1,8 @@
-"""The dispatch ticket: what a worker may run, signed by the plane, verified offline by the worker.
+"""The dispatch ticket: the plane's signed permission to run one attempt, verified offline by the
+worker.
 
 Text form: base64url of the canonical JSON, a dot, base64url of an Ed25519 signature (RFC 8032) over
-a domain tag and that JSON. It binds the job hash, so what was decided is what runs.
+a domain tag and that JSON. The ticket binds the job hash, so that what was decided is what runs.
 """
 
 import base64
@@ -32,7 +33,10 @@ class TicketError(ForbiddenError):
 
 
 class Ticket(msgspec.Struct, frozen=True, kw_only=True):
-    """Permission to run one attempt of one job, by one worker, until an instant (µs, UTC)."""
+    """Permission for one worker to run one attempt of one job until an instant (µs, UTC).
+
+    `decision`, `rule_id` and `snapshot` are those of the dispatch gate; `constraints` bind the run.
+    """
 
     job_id: str
     tenant: str
@@ -60,7 +64,7 @@ def sign_ticket(ticket: Ticket, key: "Ed25519PrivateKey") -> str:
 def verify_ticket(text: str, keys: "Iterable[Ed25519PublicKey]", *, now_us: int) -> Ticket:
     """The ticket, if one of the keys signed it and it has not expired. Raises TicketError.
 
-    The caller compares job hash, worker and attempt with what it was handed.
+    The caller must compare job hash, worker and attempt with the delivered job.
     """
     body_text, _, signature_text = text.partition(".")
     if len(text) > TICKET_CHARS_MAX or not signature_text:
@@ -83,7 +87,8 @@ def verify_ticket(text: str, keys: "Iterable[Ed25519PublicKey]", *, now_us: int)
 
 
 def _signed(key: "Ed25519PublicKey", body: bytes, signature: bytes) -> bool:
-    from cryptography.exceptions import InvalidSignature  # heavy: only a signature needs it
+    # slow to import: only a signature needs it
+    from cryptography.exceptions import InvalidSignature
 
     try:
         key.verify(signature, _DOMAIN + body)

@@ -36,14 +36,14 @@ from forestall.jobs.lifecycle import HELD_BY_WORKER, TERMINAL, Event
 from forestall.policy.rules import Decision, Effect
 
 APPROVED = "approved"  # the code of a decision that stands on an approval
-# Denials that no rule asks for; the code says what did.
+# Codes of denials that come from no rule.
 SUBMITTER_REVOKED, JOB_CHANGED = "submitter_revoked", "job_changed"
 _OWN_CODES = (SUBMITTER_REVOKED, JOB_CHANGED)
 RUN_TIME_SPENT, AMBIGUOUS = "max_runtime_exceeded", "lease_expired"
 DEADLINE_EXCEEDED, THROTTLED_TOO_LONG = "deadline_exceeded", "throttled_too_long"
 APPROVAL_EXPIRED = "approval_expired"
 _ALLOWED = (Effect.ALLOW, Effect.ALLOW_WITH_CONSTRAINTS)
-# A job that leaves the queue for a worker or a person waits for nothing any more.
+# Cleared when a job leaves the queue for a worker or a person: it is no longer throttled.
 _UNTHROTTLED: Mapping[str, Any] = {
     "not_before_us": 0,
     "held_since_us": 0,
@@ -54,14 +54,17 @@ _UNTHROTTLED: Mapping[str, Any] = {
 
 
 class Asker(Enum):
-    """Which verb put a stored job before the gate."""
+    """The verb that put a stored job before the gate."""
 
     DISPATCH = "dispatch"
     REPAIR = "repair"
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
-    """An event, the fields of the job that change with it, and what its record says beside them."""
+    """An event with its effects: the changed fields of the job and the data of the audit record.
+
+    `result` is the result of the job where the event gives it one.
+    """
 
     event: Event
     fields: Mapping[str, Any] = {}
@@ -70,8 +73,11 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def tightened(decision: Decision, *, submitter_revoked: bool, changed: bool) -> Decision:
-    """The decision, unless something that no rule reads forbids the job. `changed`: the stored job
-    does not have the hash that was decided when it was submitted."""
+    """The decision, unless a fact that no rule reads forbids the job.
+
+    `submitter_revoked`: the credential that submitted it was revoked. `changed`: the stored job
+    does not have the job hash that was decided at submit. Both deny.
+    """
     if submitter_revoked:
         return _denied(
             decision, SUBMITTER_REVOKED, "the credential it was submitted with is revoked"
@@ -82,6 +88,7 @@ def tightened(decision: Decision, *, submitter_revoked: bool, changed: bool) -> 
 
 
 def _denied(decision: Decision, code: str, reason: str) -> Decision:
+    """The decision turned into a denial that no rule asked for."""
     return msgspec.structs.replace(
         decision,
         decision=Effect.DENY,
@@ -94,7 +101,8 @@ def _denied(decision: Decision, code: str, reason: str) -> Decision:
 
 
 def under_approval(job: Job, decision: Decision, *, now_us: int) -> Decision:
-    """What the gate holds may run under an approval of exactly this; the dispatch consumes it."""
+    """The decision, or an allow in place of require_approval when the job has an approval of
+    exactly these terms. The dispatch consumes that approval."""
     if decision.decision is not Effect.REQUIRE_APPROVAL or not is_usable(
         job.approval, terms_of(decision, job.job_hash), now_us=now_us
     ):
@@ -107,8 +115,8 @@ def under_approval(job: Job, decision: Decision, *, now_us: int) -> Decision:
 def at_birth(
     decision: Decision, *, job_hash: str, requester: str, now_us: int
 ) -> Mapping[str, Any]:
-    """The fields that a job is born with by the decision of the submit gate. Raises KeyError for a
-    throttle, under which no job is born."""
+    """The fields of a new job by the decision of the submit gate. Raises KeyError for a throttle,
+    under which no job is created."""
     fields: dict[str, Any] = {"state": BIRTH_STATE[decision.decision]}
     if decision.decision is Effect.DENY:
         fields |= {
@@ -132,10 +140,11 @@ def after_decision(
     chance: int = 0,
     lease: Lease | None = None,
 ) -> Transition:
-    """What a decision on a stored job makes of it; the table above. The decision is `tightened`.
+    """The transition of a stored job by a decision, as in the table above. The decision is
+    `tightened`.
 
-    `passed` are the throttle rules that counted the action, `chance` 16 random bits for the jitter
-    of a hold, `lease` that of a dispatch that is allowed.
+    `passed` are the throttle rules that counted the action; `chance` is 16 random bits for the
+    jitter of a throttled job; `lease` is the lease of an allowed dispatch.
     """
     fields: dict[str, Any] = {"throttles_passed": passed}
     effect = decision.decision
@@ -177,6 +186,7 @@ def _dispatched(
 def _throttled(
     job: Job, decision: Decision, fields: Mapping[str, Any], *, now_us: int, chance: int
 ) -> Transition:
+    """The job waits for an instant, or fails when it has been throttled for too long."""
     delay_us = hold_delay_us(job.holds, retry_after_s(decision), chance)
     waits = {
         "not_before_us": now_us + delay_us,
@@ -197,9 +207,9 @@ def _throttled(
 
 
 def after_lease_end(job: Job, *, now_us: int, chance: int) -> Transition:
-    """What the end of a lease makes of its job: its run time is spent, or its worker fell silent.
+    """The transition of a job whose lease ended: its run time is over, or its worker fell silent.
 
-    A job that is not idempotent never runs again by itself: nobody knows what was done.
+    A job that is not idempotent never runs again by itself, because nobody knows what was done.
     """
     lease = job.lease
     assert lease is not None, "only a leased job has a lease that ends"
@@ -220,7 +230,7 @@ def after_lease_end(job: Job, *, now_us: int, chance: int) -> Transition:
 
 
 def after_deadline(job: Job, *, now_us: int) -> Transition | None:
-    """What a job's deadline, or the end of its approval, does to it now; None when nothing."""
+    """The transition of a job whose deadline or approval time is over; None when neither is."""
     if job.state in TERMINAL:
         return None
     if 0 < job.deadline_at_us <= now_us:
@@ -236,7 +246,7 @@ def after_deadline(job: Job, *, now_us: int) -> Transition | None:
 
 
 def expired(job: Job, *, now_us: int) -> Transition:
-    """Nobody decided on the approval in time."""
+    """The transition of a job whose approval expired."""
     assert job.approval is not None, "only an approval expires"
     approval = msgspec.structs.replace(
         job.approval, status=ApprovalStatus.EXPIRED, resolved_at_us=now_us
@@ -250,5 +260,5 @@ def expired(job: Job, *, now_us: int) -> Transition:
 
 
 def is_allowed(decision: Decision) -> bool:
-    """Whether the job may run now."""
+    """Whether the decision lets the job run now."""
     return decision.decision in _ALLOWED

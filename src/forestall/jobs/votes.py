@@ -1,7 +1,7 @@
-"""What a person's yes or no makes of a job that awaits approval, and what drift makes of it. Pure.
+"""What a vote does to a job that awaits approval, and what drift does to it. Pure.
 
-Who may vote, and whether what they were shown is what is asked, the verb has checked before
-(`control/approve.py`).
+The verb `control/approve.py` has checked before that the person may vote, and that what the person
+saw is what is asked.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,8 +19,10 @@ APPROVAL_REJECTED = "approval_rejected"
 
 
 def after_vote(job: Job, vote: Vote, *, by_caller: bool) -> Transition:
-    """What a vote makes of its job. `by_caller`: who submitted the job does the work itself, so the
-    job ends with the approval as its result."""
+    """The transition of a job by a vote.
+
+    `by_caller`: the submitter runs the job itself, so the job ends with the approval as its result.
+    """
     approval = asked_approval(job)
     if not vote.approves:
         return _rejected(approval, vote)
@@ -60,7 +62,8 @@ def _rejected(approval: Approval, vote: Vote) -> Transition:
 
 
 def after_drift(job: Job, found: Sequence[str], *, now_us: int) -> Transition:
-    """What was asked is not what would run now: the approval is undone, and says why."""
+    """The transition of a job whose approval has drifted: the approval is invalidated, with the
+    differences."""
     approval = msgspec.structs.replace(
         asked_approval(job),
         status=ApprovalStatus.INVALIDATED,
@@ -78,7 +81,7 @@ def asked_approval(job: Job) -> Approval:
 
 
 def _as_result(job: Job, approval: Approval) -> dict[str, Any]:
-    """What a job that its caller runs ends with: the approval itself."""
+    """The result of a job that its caller runs: the approval itself."""
     return {
         "approved": True,
         "approved_by": [vote.principal for vote in approval.votes],

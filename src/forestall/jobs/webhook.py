@@ -1,7 +1,9 @@
-"""A webhook: who is told of approvals, where that may be, and how a message is signed. Pure.
+"""A webhook: where approval messages are sent, which addresses are allowed, how messages are
+signed.
 
-A message names the job and never holds its payload. Addresses are judged here, after the name was
-resolved and before anything is sent, so that a webhook does not become a way into our own network.
+A message names the job and never contains its payload. Addresses are checked after the name was
+resolved and before anything is sent, so that a webhook cannot reach into our own network. Pure;
+sends nothing.
 """
 
 import hashlib
@@ -18,10 +20,10 @@ from forestall.jobs.registry import NAME
 from forestall.limits import WEBHOOK_URL_CHARS_MAX
 
 SIGNATURE_HEADER = "X-Forestall-Signature"
-SIGNATURE_SECONDS_MAX = 300  # a receiver refuses what is older: it may be a replay
+SIGNATURE_SECONDS_MAX = 300  # a receiver refuses older messages, which may be replays
 _URL = re.compile(r"[!-~]+")
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}")
-# Networks that carry another address inside (RFC 6052, RFC 3056).
+# Networks whose addresses embed another address (RFC 6052, RFC 3056).
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -33,16 +35,16 @@ class WebhookInvalidError(InvalidRequestError):
 
 
 class Reach(StrEnum):
-    """Where webhooks may lead, as the operator of the server says."""
+    """Which addresses webhooks may reach, as the operator of the server sets it."""
 
     OFF = "off"
     PUBLIC = "public"
-    PRIVATE = "private"  # also addresses of private networks
-    LOCAL = "local"  # also this machine, there also without TLS: for development
+    PRIVATE = "private"  # public ones, and addresses of private networks
+    LOCAL = "local"  # also this machine, there also without TLS; for development
 
 
 class WebhookEvent(StrEnum):
-    """What a webhook may be told of."""
+    """An event of an approval that a webhook may receive."""
 
     ASKED = "approval.asked"
     APPROVED = "approval.approved"
@@ -53,41 +55,46 @@ class WebhookEvent(StrEnum):
 
 
 class Format(StrEnum):
-    """What a message looks like."""
+    """The format of a message."""
 
     JSON = "json"
     SLACK = "slack"
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Somebody to tell. The URL may be a secret, so it is shown to nobody; the signing secret is
-    derived from `salt` and the server's key, and kept nowhere."""
+    """A receiver of messages. The URL may be a secret and is never shown.
+
+    The signing secret is derived from `salt` and the server's key, and never stored.
+    """
 
     name: str
     url: str
     salt: str
     events: tuple[WebhookEvent, ...] = tuple(WebhookEvent)
     format: Format = Format.JSON
-    link_base: str = ""  # where people open approvals; empty: messages hold no link
+    link_base: str = ""  # base of links to approvals; empty: messages have no link
 
     @property
     def host(self) -> str:
-        """The part of the URL that may be shown."""
+        """The host of the URL, which may be shown."""
         return urlsplit(self.url).hostname or ""
 
 
 class DeliveryMark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How far a webhook was told: every record before this position is dealt with."""
+    """The position of a webhook in the log: every earlier record was delivered or given up.
+
+    `delivered` and `dead` count messages.
+    """
 
     name: str
     position: int
     delivered: int = 0
     dead: int = 0
-    problem: str = ""  # of the last dead letter
+    problem: str = ""  # why the last dead message failed
 
 
 class DeclaredWebhook(msgspec.Struct, frozen=True):
-    """A webhook as it became. `secret` only where it is a new one: it is shown once."""
+    """A webhook as declared. `secret` is only set for a new secret, which is shown once."""
 
     webhook: Webhook
     mark: DeliveryMark
@@ -96,7 +103,7 @@ class DeclaredWebhook(msgspec.Struct, frozen=True):
 
 
 class ApprovalLink(msgspec.Struct, frozen=True, kw_only=True):
-    """What a token in a message leads to, once. The token itself is kept nowhere."""
+    """What the token of a link in a message opens, once. The token itself is not stored."""
 
     job_id: str
     webhook: str
@@ -104,7 +111,7 @@ class ApprovalLink(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def problem_of_webhook(hook: Webhook, reach: Reach) -> str:
-    """What is wrong with it; empty when nothing is."""
+    """Why the webhook cannot be declared; empty when it can."""
     if not NAME.fullmatch(hook.name):
         return "`name` is 1 to 128 letters, digits, . _ and -, first a letter or digit"
     if not hook.events:
@@ -120,7 +127,7 @@ def problem_of_webhook(hook: Webhook, reach: Reach) -> str:
 
 
 def problem_of_url(url: str, reach: Reach) -> str:
-    """What is wrong with an address to send to, as far as its text tells."""
+    """Why messages cannot go to a URL, judged by its text alone; empty when they can."""
     if reach is Reach.OFF:
         return "cannot be used: webhooks are off on this server"
     parts = _split(url)
@@ -139,7 +146,7 @@ def problem_of_url(url: str, reach: Reach) -> str:
 
 
 def problem_of_address(text: str, *, scheme: str, reach: Reach) -> str:
-    """Why nothing may be sent to an address; empty when it may."""
+    """Why messages cannot go to an address; empty when they can."""
     try:
         address = _inner(ipaddress.ip_address(text.partition("%")[0]))
     except ValueError:
@@ -158,7 +165,7 @@ def problem_of_address(text: str, *, scheme: str, reach: Reach) -> str:
 
 
 def _inner(address: _Address) -> _Address:
-    """The address that is really reached through one that carries another inside."""
+    """The IPv4 address inside an address, which is the one really reached; else the address."""
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return address.ipv4_mapped
@@ -170,11 +177,15 @@ def _inner(address: _Address) -> _Address:
 
 
 def _literal(host: str) -> str | None:
-    """A host that is an address, in any of the spellings that resolvers take; None for a name."""
+    """The canonical text of a host that is an address; None for a name.
+
+    Empty for a number that only some resolvers read as an address: no address is made from it.
+    """
     try:
         return str(ipaddress.ip_address(host.partition("%")[0]))
     except ValueError:
-        # `127.1`, `0x7f000001` and `2130706433` are addresses to some: they name nothing else.
+        # Some resolvers read `127.1`, `0x7f000001` and `2130706433` as addresses; a host whose last
+        # part is a number is never a name.
         last = host.rstrip(".").rpartition(".")[2]
         return "" if re.fullmatch(r"0x[0-9a-fA-F]*|[0-9]+", last) else None
 
@@ -190,13 +201,14 @@ def _split(url: str) -> SplitResult | None:
 
 
 def signature(secret: str, body: bytes, at_s: int) -> str:
-    """The value of the signature header: when, and HMAC-SHA256 over `<when>.<body>`."""
+    """The value of the signature header: the time, and HMAC-SHA256 over `<time>.<body>`."""
     signed = b"%d.%s" % (at_s, body)
     return f"t={at_s},v1={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}"
 
 
 def verify_signature(secret: str, body: bytes, header: str, *, now_s: int) -> bool:
-    """What a receiver checks. Several `v1` may stand in a header while a secret is changed."""
+    """Whether a signature header is valid, as a receiver checks it. A header may hold several `v1`
+    while a secret is being replaced."""
     pairs = [part.partition("=")[::2] for part in header.split(",")]
     times = [value for name, value in pairs if name == "t"]
     if len(times) != 1 or not times[0].isascii() or not times[0].isdecimal():
@@ -212,5 +224,6 @@ def verify_signature(secret: str, body: bytes, header: str, *, now_s: int) -> bo
 
 
 def token_hash(token: str) -> str:
-    """What is kept of a token: it holds 256 random bits, so a plain hash cannot be searched."""
+    """The stored hash of a token. A token has 256 random bits, so a plain hash cannot be
+    searched."""
     return hashlib.sha256(b"forestall.link\0" + token.encode("utf-8", "replace")).hexdigest()

@@ -1,6 +1,6 @@
-"""What a worker and the plane tell each other: offers, dispatched jobs, heartbeats, answers.
+"""Values exchanged between workers and the plane: offers, dispatched jobs, heartbeats, answers.
 
-Values alone. Whether a worker may be believed is decided by the verbs that take them.
+Whether a worker may be believed is decided by the verbs that take these values.
 """
 
 import msgspec
@@ -10,7 +10,8 @@ from forestall.jobs.job import Job
 
 
 class WorkerOffer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker offers to do; it narrows the grant, never widens it."""
+    """What a worker offers to do. An offer narrows the grant of its credential and never widens
+    it."""
 
     topics: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
@@ -18,9 +19,10 @@ class WorkerOffer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A registered worker as it stands now. Times are microseconds since the epoch, UTC.
+    """A registered worker now. Times are microseconds since the epoch, UTC.
 
-    `topics` is empty for a worker that narrows nothing; `capabilities` are those it may claim.
+    `topics` are globs, empty where the worker offers all of its grant; `capabilities` are the words
+    that jobs may require of it.
     """
 
     tenant: str
@@ -32,12 +34,12 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def id(self) -> str:
-        """The worker's name."""
+        """The worker's id."""
         return self.grant.worker_id
 
 
 class DispatchedJob(msgspec.Struct, frozen=True):
-    """What a worker is handed. `expires_at_us`: when the lease ends unless it is renewed."""
+    """A job as handed to a worker. `expires_at_us` is when the lease ends unless it is renewed."""
 
     job: Job
     payload: bytes
@@ -46,17 +48,17 @@ class DispatchedJob(msgspec.Struct, frozen=True):
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker reports of one job that it has leased."""
+    """A worker's report on one job that it has leased. `percent` is 0 to 100."""
 
     job_id: str
     lease_id: str
-    started: bool = True  # False: it is kept for later and nothing of it was done
+    started: bool = True  # False: the worker has the job and has not begun it
     progress: str = ""
     percent: int = 0
 
 
 class LeaseLost(msgspec.Struct, frozen=True):
-    """A job that the worker must stop: it has the lease no more."""
+    """A job that the worker must stop, because it no longer has the lease."""
 
     job_id: str
     state: str
@@ -64,9 +66,10 @@ class LeaseLost(msgspec.Struct, frozen=True):
 
 
 class WorkerAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of an attempt. `result` is JSON; without an error the attempt succeeded.
+    """The outcome of an attempt. `result` is JSON; an empty `error_code` means that the attempt
+    succeeded.
 
-    `retryable` says that nothing was done, or that doing it again does no harm.
+    `retryable`: nothing was done, or doing it again does no harm.
     """
 
     result: bytes = b"null"
@@ -76,5 +79,5 @@ class WorkerAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def failed(self) -> bool:
-        """The attempt failed."""
+        """Whether the attempt failed."""
         return bool(self.error_code)

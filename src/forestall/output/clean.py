@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from forestall.limits import REDACTIONS_MAX
-from forestall.output.findings import Budget, Detector, Finding
+from forestall.output.findings import Detector, Finding, ScanBudget
 from forestall.output.redact import redact
 from forestall.output.scan import scan
 
@@ -30,7 +30,7 @@ def clean_copy(
     remove: Sequence[Finding],
     *,
     detectors: Sequence[Detector],
-    budget: Budget | None = None,
+    budget: ScanBudget | None = None,
     is_json: bool | None = None,
 ) -> bytes | None:
     """The content without these findings; None when something is left of what had to go.
@@ -45,7 +45,7 @@ def clean_copy(
         copy = redacted(content, remove, is_json=is_json)
         if copy is None:
             return None
-        again = scan(copy, detectors=wanted, budget=budget or Budget())
+        again = scan(copy, detectors=wanted, budget=budget or ScanBudget())
         if not again.complete:
             return None
         if not again.findings:

@@ -42,7 +42,7 @@ class Segment(NamedTuple):
     label: str
 
 
-class Decoded:
+class DecodedText:
     """The encoded runs of a text, decoded, one on each line."""
 
     def __init__(self, data: bytes, segments: list[Segment]) -> None:
@@ -123,7 +123,7 @@ class Near:
         return start + inner.there(place - here, behind)
 
 
-View = Plain | Near | Decoded
+View = Plain | Near | DecodedText
 
 # -- escapes and invisible characters --
 
@@ -309,7 +309,7 @@ _URL_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
 
 
-def decoded(data: bytes, room: Room, *, last: bool) -> Decoded | None:
+def decoded(data: bytes, room: Room, *, last: bool) -> DecodedText | None:
     """The base64, hexadecimal and compressed runs of a text. `last` says whether the text ends
     here; a compressed run at an open end goes on where it is not seen."""
     pieces: list[bytes] = []
@@ -320,7 +320,7 @@ def decoded(data: bytes, room: Room, *, last: bool) -> Decoded | None:
             segments.append(Segment(size, start, end, label))
             pieces.append(text)
             size += len(text) + 1
-    return Decoded(b"\n".join(pieces), segments) if pieces else None
+    return DecodedText(b"\n".join(pieces), segments) if pieces else None
 
 
 def _runs(data: bytes, room: Room, *, last: bool) -> Iterator[tuple[bytes, int, int, str]]:

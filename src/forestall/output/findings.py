@@ -59,7 +59,7 @@ def _never() -> bool:
     return False
 
 
-class Budget(msgspec.Struct, frozen=True, kw_only=True):
+class ScanBudget(msgspec.Struct, frozen=True, kw_only=True):
     """How much a scan may do. `expired` is asked now and then: the caller's clock, not ours."""
 
     bytes_max: int = 64 * 1024 * 1024
@@ -126,8 +126,9 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     written): the pattern runs only from `before` bytes in front of one to `after` bytes behind it,
     and a match has to stand in there. Without keywords it runs over everything: dear, for few.
     `check` refuses (None) or gives the confidence; without one it is `confidence`.
-    `shown` leading characters belong to the format, not to the secret, and may stand in the mask;
-    or `mask` makes the whole masked form. A kind without a pattern is for a reader to find.
+    `shown` first characters belong to the format, not to the secret, and may stand in the mask, as
+    may `shown_end` last ones; or `mask` makes the whole masked form. A kind without a pattern is
+    for a reader to find.
     """
 
     name: str
@@ -139,13 +140,19 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     confidence: float = 0.9
     check: Check | None = None
     shown: int = 0
+    shown_end: int = 0
     mask: Callable[[str], str] | None = None
 
     def __post_init__(self) -> None:
-        if any(word != word.lower() or len(word) < 2 for word in self.keywords):
+        if not are_keywords(self.keywords):
             raise ValueError(f"keywords of `{self.name}` are lower case, two characters or more")
         if max(self.before, self.after) > REACH_BYTES_MAX:
             raise ValueError(f"`{self.name}` reaches farther than blocks overlap")
+
+
+def are_keywords(words: tuple[str, ...]) -> bool:
+    """Whether all of the words are lower case, and long enough not to be everywhere."""
+    return words == tuple(map(str.lower, words)) and min(map(len, words), default=2) >= 2
 
 
 class Sighting(NamedTuple):
@@ -184,4 +191,5 @@ def masked(kind: Kind, value: str) -> str:
     """A form of the value that may be shown: what belongs to the format, and stars."""
     if kind.mask is not None:
         return kind.mask(value)
-    return value[: kind.shown] + "*" * 8
+    end = value[max(0, len(value) - kind.shown_end) :]
+    return value[: kind.shown] + "*" * 8 + end

@@ -28,7 +28,7 @@ class ReaderFailedError(Exception):
     """A reader raised, or answered what cannot be. Names the detector and a type, never a text."""
 
 
-class Reading:
+class ProseReading:
     """What the readers of one scan see. A piece that comes again is not read again."""
 
     def __init__(self, detectors: Sequence[Detector]) -> None:

@@ -13,18 +13,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from forestall.output.decodings import Decoded, Room, View, decoded, plain, whole
+from forestall.output.decodings import DecodedText, Room, View, decoded, plain, whole
 from forestall.output.engine import Hit, engine_of
 from forestall.output.findings import (
     REACH_BYTES_MAX,
-    Budget,
     Detector,
     Finding,
     Scan,
+    ScanBudget,
     Unread,
     masked,
 )
-from forestall.output.prose_readers import ReaderFailedError, Reading
+from forestall.output.prose_readers import ProseReading, ReaderFailedError
 
 BLOCK_BYTES = 1024 * 1024
 _CARRIED_BYTES = 2 * REACH_BYTES_MAX
@@ -33,7 +33,7 @@ _CORRELATION_DOMAIN = b"forestall.finding.v1\0"
 _CONTINUATION = bytes(range(0x80, 0xC0))
 _NOT_ASTRAL = bytes([*range(0xF0), *range(0xF5, 0x100)])
 _MARKS = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-_DEFAULT_BUDGET = Budget()
+_DEFAULT_BUDGET = ScanBudget()
 
 
 def scan(
@@ -41,7 +41,7 @@ def scan(
     *,
     detectors: Sequence[Detector],
     key: bytes = b"",
-    budget: Budget = _DEFAULT_BUDGET,
+    budget: ScanBudget = _DEFAULT_BUDGET,
 ) -> Scan:
     """Find everything of the detectors' kinds. `key` makes correlation hashes; without one they
     are empty. Never partial in silence: see `Scan.complete`."""
@@ -54,7 +54,7 @@ def scan(
     return scanner.finish()
 
 
-class _Seen(NamedTuple):
+class _ScannedText(NamedTuple):
     """A hit at its place in the whole content: bytes of its UTF-8 form, then characters and
     characters beyond the basic plane in front of that place."""
 
@@ -74,15 +74,15 @@ class Scanner:
         *,
         detectors: Sequence[Detector],
         key: bytes = b"",
-        budget: Budget = _DEFAULT_BUDGET,
+        budget: ScanBudget = _DEFAULT_BUDGET,
     ) -> None:
         self._engine = engine_of(tuple(each for each in detectors if each.reader is None))
-        self._reading = Reading([each for each in detectors if each.reader is not None])
+        self._reading = ProseReading([each for each in detectors if each.reader is not None])
         self._key = key
         self._budget = budget
         self._room = Room(budget.decoded_bytes_max)
         self._reasons: set[Unread] = set()
-        self._seen: dict[tuple[str, int, int], _Seen] = {}
+        self._seen: dict[tuple[str, int, int], _ScannedText] = {}
         self._encoding = ""  # not known yet
         self._decoder: codecs.IncrementalDecoder | None = None
         self._head = b""
@@ -229,7 +229,7 @@ class Scanner:
                 if hit.cut:
                     self._reasons.add(Unread.TOO_LONG_A_FINDING)
                 yield (*_home(hit, views), hit, _undone(hit, views))
-            if self._reading and (not views or isinstance(views[-1], Decoded)):
+            if self._reading and (not views or isinstance(views[-1], DecodedText)):
                 yield from self._read(data, views)
                 if Unread.READER_FAILED in self._reasons:
                     return
@@ -281,7 +281,7 @@ class Scanner:
         base = self._block_start
         for start, end, hit, seen_in in places:
             (c0, a0), (c1, a1) = counted[start], counted[end]
-            seen = _Seen(
+            seen = _ScannedText(
                 base + start,
                 base + end,
                 (self._chars + c0, self._chars + c1),
@@ -364,15 +364,15 @@ def _counted(data: bytes, places: set[int]) -> dict[int, tuple[int, int]]:
     return counted
 
 
-def _rank(seen: _Seen) -> tuple[int, float]:
+def _rank(seen: _ScannedText) -> tuple[int, float]:
     """Of two equal places, the one that needed less decoding, then the surer one."""
     return len(seen.seen_in), -seen.hit.confidence
 
 
-def _outermost(found: Iterable[_Seen]) -> list[_Seen]:
+def _outermost(found: Iterable[_ScannedText]) -> list[_ScannedText]:
     """By place, without those inside of one of the same detector that is at least as sure."""
-    kept: list[_Seen] = []
-    open_ends: dict[str, list[_Seen]] = {}
+    kept: list[_ScannedText] = []
+    open_ends: dict[str, list[_ScannedText]] = {}
     order = sorted(
         found, key=lambda seen: (seen.start, -seen.end, -seen.hit.confidence, _rank(seen))
     )

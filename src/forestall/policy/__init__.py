@@ -1,7 +1,39 @@
 """The policy language: load → compile → evaluate → explain. The stable API for embedding.
 
-A name is loaded when it is first used, so that `forestall.policy.rules` or `.request` can be
-imported without the engine.
+`load_policy` reads one file or text and refuses what it does not understand; `compile_policy` makes
+one immutable snapshot of one or several policies:
+
+>>> from datetime import UTC, datetime
+>>> from forestall.policy import Request, compile_policy, evaluate, explain, load_policy
+>>> policy = load_policy('''
+... name: example
+... rules:
+...   - id: look-around
+...     decision: allow
+...     match: {topics: ["job.exec.*"], labels: {command_class: read}}
+... ''')
+>>> snapshot = compile_policy(policy)
+
+`evaluate` decides one request at one instant and never raises. The label `command_class` is derived
+from the payload; the request does not claim it:
+
+>>> now = datetime(2026, 1, 1, 12, tzinfo=UTC)
+>>> listing = Request(topic="job.exec.shell", payload={"prompt": "ls", "context": None})
+>>> decision = evaluate(snapshot, listing, now=now)
+>>> decision.decision.value, decision.rule_id, decision.reason
+('allow', 'look-around', '')
+
+`explain` returns the same decision with the rules that came nearest, and their clauses that failed:
+
+>>> removal = Request(topic="job.exec.shell", payload={"prompt": "rm -r x", "context": None})
+>>> explanation = explain(snapshot, removal, now=now)
+>>> explanation.decision.decision.value, explanation.decision.code
+('deny', 'default')
+>>> [(clause.field, clause.wanted, clause.found) for clause in explanation.rules[0].failed]
+[('labels.command_class', ('read',), ('destructive',))]
+
+A name is loaded when it is first used, so that importing `forestall.policy.rules` or `.request`
+does not load the engine.
 """
 
 from importlib import import_module

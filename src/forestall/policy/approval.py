@@ -1,7 +1,8 @@
-"""Terms of approval combine: what several rules demand is demanded together.
+"""Combine terms of approval: what several rules demand must all be met.
 
-Each set of roles keeps its own count, as if its rule stood alone; the shortest time stands. One
-person may count for several demands, exactly as they would for each of the rules alone.
+Demands on the same set of roles become one demand with the larger quorum; demands on different sets
+are counted separately. The shortest time stands. One person may count for several demands, just as
+for each rule alone. Who may vote at all is not decided here.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -12,7 +13,8 @@ _ANYBODY = RoleDemand()
 
 
 def demands_of(rules: Iterable[Rule]) -> ApprovalDemands | None:
-    """What the rules that hold a request demand together; None when none of them has terms."""
+    """The combined demands of the matching rules that require approval; None when none has
+    terms."""
     return combine_terms(
         rule.approval
         for rule in rules
@@ -21,7 +23,7 @@ def demands_of(rules: Iterable[Rule]) -> ApprovalDemands | None:
 
 
 def combine_terms(given: Iterable[ApprovalTerms]) -> ApprovalDemands | None:
-    """The demands under which every one of the given terms is met; None for none given."""
+    """The demands under which every one of the given terms is met; None when there are no terms."""
     terms = tuple(given)
     if not terms:
         return None
@@ -44,15 +46,17 @@ def combine_terms(given: Iterable[ApprovalTerms]) -> ApprovalDemands | None:
 
 
 def _implies(one: RoleDemand, other: RoleDemand) -> bool:
-    """Whether `other` is met wherever `one` is. Never both ways: the sets of roles differ."""
+    """Whether meeting `one` always meets `other`. Never true both ways: their sets of roles
+    differ."""
     narrower = not other.roles or (bool(one.roles) and set(one.roles) <= set(other.roles))
     return narrower and one.quorum >= other.quorum
 
 
 def is_met(demands: ApprovalDemands | None, approvers: Sequence[Collection[str]]) -> bool:
-    """Whether these people, given by their roles and each of them counted once, are enough.
+    """Whether approvers with these roles are enough. Each approver counts once.
 
-    Without demands one person is. Whether any of them may approve at all is not asked here.
+    Without demands one approver is enough. Whether an approver may approve at all is not checked
+    here.
     """
     wanted = (_ANYBODY,) if demands is None else demands.each
     return all(

@@ -1,9 +1,9 @@
-"""`args`: one value of a JSON document against one operand. Never guesses across types.
+"""`args`: compare one value of a JSON document with one operand. Never converts between types.
 
-A path names exactly one place (RFC 9535's singular queries: `$.a['b'][0]`), so that a condition
-cannot hold of one node and fail of another. A missing place makes a condition false (only
-`exists: false` holds); a value of another type than the operand is a rule error, which denies:
-`{"amount": "10"}` must not slip past `gt: 5`.
+A path names exactly one node (RFC 9535's singular queries: `$.a['b'][0]`), so that a condition
+cannot hold of one node and fail of another. A missing node makes a condition false (only `exists:
+false` holds). A value of another type than the operand is a rule error, which denies: `{"amount":
+"10"}` must not slip past `gt: 5`.
 """
 
 import re
@@ -29,12 +29,13 @@ _PATTERN_MEMORY_BYTES = 8 << 20
 
 
 class ArgumentError(ValueError):
-    """A condition cannot be written so, or cannot be held against this value."""
+    """A condition is not well formed, or its value is of another type than its operand."""
 
 
 @cache
 def _step_pattern() -> re.Pattern[str]:
-    """Compiled when the first path is read: it takes longer than importing this module."""
+    """The pattern of one step, compiled when the first path is read: compiling takes longer than
+    importing this module."""
     return re.compile(_STEP)
 
 
@@ -66,8 +67,11 @@ def parse_path(text: str) -> Steps:
 
 
 def compile_condition(condition: ArgCondition) -> Callable[[Any], bool]:
-    """Whether the condition holds of a document. The function raises ArgumentError on a value of
-    another type; compiling raises it for an operand of the wrong type."""
+    """The test of a condition on a document.
+
+    Raises ArgumentError for an operand of the wrong type. The test itself raises it for a value of
+    another type than the operand.
+    """
     steps = parse_path(condition.path)
     operand, operator = condition.operand, condition.operator
     if operator is Operator.EXISTS:
@@ -156,13 +160,13 @@ def _require(value: Any, kind: str) -> Any:
     found = "object" if isinstance(value, dict) else "list" if isinstance(value, list) else None
     found = found or _kind(value)
     if found != kind:
-        # The type alone: the value is the client's and may be a secret.
+        # Only the type: the value is the client's and may be a secret.
         raise ArgumentError(f"an argument is of type {found} where the rule wants {kind}")
     return value
 
 
 def compile_pattern(text: str) -> Any:
-    """A linear-time pattern (RE2 syntax). Raises ArgumentError saying what RE2 refuses."""
+    """A linear-time pattern (RE2 syntax). Raises ArgumentError with the reason of RE2."""
     if len(text.encode("utf-8", "replace")) > PATTERN_BYTES_MAX:
         raise ArgumentError(f"a pattern is at most {PATTERN_BYTES_MAX} bytes long")
     options = re2.Options()

@@ -1,9 +1,9 @@
-"""A bounded memory of decisions (control 9). With it on, no request gets another decision than
-without: the key is the snapshot and every fact that the snapshot reads, and nothing else.
+"""The decision cache (control 9): bounded, and never the cause of another decision.
 
-What may be stale is never kept: a throttle or an approval is decided anew each time, and a
-decision that reads the time is kept for its minute only (hours are written in minutes). Where
-evaluation is one synchronous call, two callers can never be computing the same entry.
+The key is the snapshot and every fact that the snapshot reads, and nothing else. A decision that
+may become stale is not kept: a throttle or an approval is decided anew each time. A decision that
+reads the time is kept for its minute only, because hours in policies are written in minutes.
+Evaluation is one synchronous call, so two callers never compute the same entry at once.
 """
 
 import hashlib
@@ -20,7 +20,8 @@ _KEPT = frozenset({Effect.ALLOW, Effect.ALLOW_WITH_CONSTRAINTS, Effect.DENY})
 
 
 class DecisionCache:
-    """Decisions by what they depend on; each is forgotten after `ttl_ms`, the oldest when full."""
+    """Decisions by key. An entry expires after `ttl_ms`; when the cache is full the oldest entry
+    goes."""
 
     __slots__ = ("_entries", "_entries_max", "_ttl_us", "evictions", "hits", "misses")
 
@@ -42,7 +43,8 @@ class DecisionCache:
         now_us: int,
         lifted: frozenset[str] = NONE_LIFTED,
     ) -> Decision:
-        """The same decision as `evaluate`, remembered. `now_us` is the same instant as `now`."""
+        """The decision of `evaluate`, from the cache if possible. `now` and `now_us` are the same
+        instant."""
         key = cache_key(snapshot, request, now_us=now_us, lifted=lifted)
         known = self.get(key, now_us=now_us)
         if known is not None:
@@ -52,9 +54,10 @@ class DecisionCache:
         return decision
 
     def get(self, key: bytes | None, *, now_us: int) -> Decision | None:
-        """The decision under a key of `cache_key`, if it may still be given."""
+        """The decision under a key of `cache_key`, if it has not expired."""
         entry = self._entries.get(key) if key is not None else None
-        # A clock that was set back makes an entry look younger than it is: treat it as expired.
+        # A clock that was set back makes an entry look younger than it is: such an entry counts as
+        # expired.
         if entry is not None and 0 <= now_us - entry[0] < self._ttl_us:
             self.hits += 1
             return entry[1]
@@ -62,16 +65,16 @@ class DecisionCache:
         return None
 
     def keep(self, key: bytes | None, decision: Decision, *, now_us: int) -> None:
-        """Remember a decision as of an instant, if it is one that may be."""
+        """Keep a decision as of an instant, unless it is a kind that may become stale."""
         if key is not None and decision.decision in _KEPT and decision.code != "rule_error":
-            self._entries.pop(key, None)  # so that a renewed entry is the youngest again
+            self._entries.pop(key, None)  # so that a renewed entry becomes the youngest
             if len(self._entries) >= self._entries_max:
                 del self._entries[next(iter(self._entries))]
                 self.evictions += 1
             self._entries[key] = (now_us, decision)
 
     def flush(self) -> None:
-        """Forget everything; called when a snapshot comes into force."""
+        """Forget everything. Called when another snapshot comes into force."""
         self._entries.clear()
 
 
@@ -80,7 +83,7 @@ def cache_key(
 ) -> bytes | None:
     """SHA-256 over all that the decision depends on, each part length-prefixed (MessagePack).
 
-    None when the request holds something that has no such form; then nothing is remembered.
+    None when the request holds a value that MessagePack cannot encode; that decision is not kept.
     """
     reads = snapshot.reads
     read = reads.labels

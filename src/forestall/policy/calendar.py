@@ -1,7 +1,7 @@
-"""`time`: days and hours of a given instant in a named zone. Reads no clock.
+"""`time`: whether an instant lies in given days and hours of a named zone. Reads no clock.
 
 Zones come from the tzdata package, never from the machine, so that one snapshot means the same
-everywhere; its version is part of the snapshot digest.
+everywhere; the version of tzdata is part of the snapshot digest.
 """
 
 from collections.abc import Callable
@@ -19,13 +19,13 @@ MINUTES_PER_DAY = 24 * 60
 
 
 class CalendarError(ValueError):
-    """No such time zone, no such hours, or an instant that is none."""
+    """There is no such time zone, the hours are not well formed, or an instant has no time zone."""
 
 
 @cache
 def zone_rules_version() -> str:
-    """Which edition of the time zone rules decides."""
-    from importlib.metadata import version  # as long to import as all of the language
+    """The edition of the time zone rules in use."""
+    from importlib.metadata import version  # imported here: it takes as long to import as this room
 
     return version("tzdata")
 
@@ -49,7 +49,11 @@ def zone(name: str) -> "ZoneInfo":
 
 
 def parse_hours(text: str) -> tuple[int, int]:
-    """`09:00-17:30` → minutes of the day, the end excluded; `22:00-06:00` goes past midnight."""
+    """Minutes of the day: `09:00-17:30` → (540, 1050), the end excluded. `22:00-06:00` goes past
+    midnight.
+
+    Raises CalendarError.
+    """
     begin, separator, end = text.partition("-")
     minutes = (_minutes(begin), _minutes(end))
     if not separator or minutes[0] == minutes[1] or minutes[0] == MINUTES_PER_DAY:
@@ -74,12 +78,15 @@ def _minutes(text: str) -> int:
 
 
 def compile_time(match: TimeMatch) -> Callable[[datetime], bool]:
-    """Whether an aware instant lies in the wanted days and hours (of its own local day)."""
+    """The test whether an instant lies in the days and hours of the match, by the zone's local day.
+
+    The test raises CalendarError for an instant without a time zone.
+    """
     where = zone(match.timezone)
     days = frozenset(DAYS.index(day) for day in match.days)
 
     def holds(now: datetime) -> bool:
-        if now.tzinfo is None:  # else it would be read as a wall clock of this machine
+        if now.tzinfo is None:  # such an instant would be read in the zone of this machine
             raise CalendarError("the instant of the decision has no time zone")
         local = now.astimezone(where)
         if days and local.weekday() not in days:

@@ -1,8 +1,8 @@
 """Policies → snapshot: checked across files, ordered, digested, ready to evaluate. No I/O.
 
-Stages, in this order: reject what clashes between files · order the layers · compile each rule's
-clauses into tests · digest everything that can change a decision · reject a remediation that leads
-to a denied request.
+In this order: refuse clashes between files · order the layers · compile the clauses of each rule
+into tests · digest everything that can change a decision · refuse a remediation that leads to a
+denied request.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def compile_policy(policy: Policy | Sequence[Policy]) -> Snapshot:
     policies.sort(key=lambda each: (not each.invariants, each.priority, each.name))
     snapshot = Snapshot(policies)
     if any(rule.remediations for layer in snapshot.layers for rule in layer.rules):
-        # Imported here: few policies offer any, and the proof takes much code to load.
+        # Imported here: few policies offer remediations, and the proof loads much code.
         from forestall.policy.lint.remediations import denied_remediations
 
         problems = denied_remediations(snapshot)
@@ -35,6 +35,7 @@ def compile_policy(policy: Policy | Sequence[Policy]) -> Snapshot:
 
 
 def _reject_clashes(policies: Sequence[Policy]) -> None:
+    """Raises PolicyError when two files have one name, or two rules have one id."""
     problems: list[Problem] = []
     seen_names: dict[str, str] = {}
     seen_rules: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Constraints intersect: what two rules both bind is bound by the tighter of the two."""
+"""Intersect constraints: where two rules bind the same thing, the tighter bound stands."""
 
 from collections.abc import Iterable
 from functools import reduce
@@ -14,7 +14,7 @@ from forestall.policy.rules import (
 
 
 def intersect(constraints: Iterable[Constraints]) -> Constraints | None:
-    """The constraints under which every one of the given ones is kept; None for none given."""
+    """The constraints that keep every one of the given constraints; None when none is given."""
     given = list(constraints)
     return reduce(_both, given) if given else None
 
@@ -53,15 +53,15 @@ def _smaller(a: int | None, b: int | None) -> int | None:
 
 
 def _common(a: tuple[str, ...] | None, b: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    """What both allow. Compared as text: two patterns that merely overlap leave nothing, which
-    is tighter than meant and never looser."""
+    """The entries that both lists allow. Entries are compared as text: two patterns that merely
+    overlap leave nothing, which is tighter than meant and never looser."""
     if a is None or b is None:
         return b if a is None else a
     return tuple(item for item in a if item in b)
 
 
 def _together(a: tuple[str, ...] | None, b: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    """What either forbids."""
+    """The entries that either list forbids."""
     if a is None or b is None:
         return b if a is None else a
     return (*a, *(item for item in b if item not in a))

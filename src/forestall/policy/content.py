@@ -1,6 +1,6 @@
-"""Content criteria of input rules: what the payload says, wherever in it. Whole, never a sample.
+"""Content criteria of input rules: what a payload contains, anywhere in it. Never a sample.
 
-Inside a criterion any entry will do; all criteria that are given must hold.
+A criterion holds when any of its entries does; all criteria that are given must hold.
 """
 
 import json
@@ -14,7 +14,7 @@ from forestall.policy.globs import compile_globs
 from forestall.policy.request import Request, remembered
 from forestall.policy.rules import ContentMatch
 
-# Of the classes of results, those that a payload may be asked for, and one that is no class.
+# The classes of results that also apply to payloads, and path traversal, which is no such class.
 TRAVERSAL = "path_traversal"
 PAYLOAD_DETECTORS = (TRAVERSAL, "personal_data", "prompt_injection", "secret")
 CONTENT_TYPES = ("text/plain", "application/json")  # of payloads and of results
@@ -22,8 +22,8 @@ _ENCODER = msgspec.json.Encoder()
 
 
 def compile_content(match: ContentMatch) -> Callable[[Request], bool]:
-    """Whether the payload of a request meets the criteria. Raises ArgumentError for a pattern
-    that RE2 refuses."""
+    """The test whether the payload of a request meets the criteria. Raises ArgumentError for a
+    pattern that RE2 refuses."""
     tests: list[Callable[[Request, list[str]], bool]] = []
     if match.size_gt is not None:
         bound = match.size_gt
@@ -72,16 +72,18 @@ def _traverses(request: Request) -> bool:
 
 
 def _finds(names: Iterable[str]) -> Callable[[Request], bool]:
-    """Whether the payload as JSON holds what a scan of a result would find; what cannot be looked
-    at whole is taken to hold it."""
-    # Imported here: few policies name any, and the tables take long to load.
+    """The test whether a scan of the payload as JSON finds one of the classes.
+
+    A payload that cannot be scanned whole counts as a finding.
+    """
+    # Imported here: few policies name a class, and the detector tables take long to load.
     from forestall.output.detectors import DETECTORS
-    from forestall.output.findings import Budget
+    from forestall.output.findings import ScanBudget
     from forestall.output.scan import scan
 
     wanted = tuple(sorted(names))
     detectors = tuple(DETECTORS[name] for name in wanted)
-    budget = Budget(findings_max=1)  # one is enough: a second ends the scan
+    budget = ScanBudget(findings_max=1)  # one finding is enough: the next one ends the scan
 
     def look(request: Request) -> bool:
         seen = scan(remembered(request, _as_json, _as_json), detectors=detectors, budget=budget)
@@ -93,17 +95,17 @@ def _finds(names: Iterable[str]) -> Callable[[Request], bool]:
 def _as_json(request: Request) -> bytes:
     try:
         return _ENCODER.encode((request.payload, request.args))
-    except UnicodeEncodeError:  # half a character, as strict JSON may hold one
+    except UnicodeEncodeError:  # a lone surrogate, which JSON escapes may hold
         return json.dumps((request.payload, request.args)).encode()
 
 
 def payload_size(request: Request) -> int:
-    """Bytes of the payload as JSON."""
+    """The size of the payload as JSON, in bytes."""
     return len(remembered(request, _as_json, _as_json))
 
 
 def content_type(request: Request) -> str:
-    """A prompt alone is text; anything structured is JSON."""
+    """The content type of a payload: `text/plain` for a prompt alone, else `application/json`."""
     structured = request.args is not None or (request.payload or {}).get("context") is not None
     plain, json_type = CONTENT_TYPES
     return json_type if structured else plain

@@ -1,7 +1,7 @@
-"""What the cases of a policy exercise: rules that spoke, clauses that decided, decisions seen.
+"""Coverage of a policy by its test cases: rules that spoke, clauses that decided, decisions seen.
 
-A clause is shown to matter when it held in a rule that spoke, and in another case was the only one
-of its rule that failed: take it away, and that case would be decided by this rule.
+A clause is shown to matter when its rule spoke in one case, and in another case the clause was the
+only one of its rule that failed: without the clause, the rule would have matched that case.
 """
 
 from collections import Counter
@@ -20,16 +20,16 @@ from forestall.policy.testing import CASES_AT, request_of
 
 
 class ClauseCoverage(msgspec.Struct, frozen=True, kw_only=True):
-    """One clause of a rule: whether a case shows that it holds, and one that it decides."""
+    """One clause of a rule, and whether cases show that it can hold and that it can fail."""
 
     field: str
     wanted: tuple[str, ...]
-    held: bool  # in a case in which the rule spoke
-    decided: bool  # in a case it was the only clause of the rule that failed
+    held: bool  # in some case its rule spoke
+    decided: bool  # in some case it was the only clause of its rule that failed
 
 
 class RuleCoverage(msgspec.Struct, frozen=True, kw_only=True):
-    """One rule and the cases that it spoke in."""
+    """One rule, the number of cases in which it spoke, and its clauses."""
 
     rule_id: str
     source: str
@@ -42,22 +42,22 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     """What a set of cases exercises of a snapshot."""
 
     rules: tuple[RuleCoverage, ...]
-    decisions: Mapping[str, int]  # decision → cases
-    default_used: int  # cases that the default decided
+    decisions: Mapping[str, int]  # decision → number of cases
+    default_used: int  # number of cases that the default decided
 
     @property
     def exercised(self) -> int:
-        """How many rules spoke at least once."""
+        """The number of rules that spoke at least once."""
         return sum(1 for rule in self.rules if rule.spoke)
 
     @property
     def percent(self) -> float:
-        """Share of the rules that spoke; a policy without rules is covered."""
+        """The share of rules that spoke, in percent; 100 for a policy without rules."""
         return 100.0 * self.exercised / len(self.rules) if self.rules else 100.0
 
 
 def measure(snapshot: Snapshot, tests: Sequence[PolicyTest]) -> Coverage:
-    """Decide every case and look at each rule beside it."""
+    """Decide every case, and test every clause of every rule on it."""
     rules = [
         (policy.source, rule)
         for policy, layer in zip(snapshot.policies, snapshot.layers, strict=True)
@@ -103,7 +103,8 @@ def measure(snapshot: Snapshot, tests: Sequence[PolicyTest]) -> Coverage:
 def _only_failures(
     snapshot: Snapshot, request: Request, clauses: Mapping[str, tuple[CompiledClause, ...]]
 ) -> set[tuple[str, int]]:
-    """The clauses that alone keep their rule from matching, as (rule, number)."""
+    """The clauses that alone keep their rule from matching, as pairs of rule id and clause
+    number."""
     found: set[tuple[str, int]] = set()
     for labels in views_of(snapshot, request).views:
         for asked in actors_of(snapshot, request):
@@ -114,7 +115,8 @@ def _only_failures(
                         if not each.holds(asked, labels, CASES_AT):
                             failed.append(number)
                     except ArgumentError:
-                        failed.extend((number, number))  # says nothing about the others
+                        # counted twice: it proves nothing about the other clauses
+                        failed.extend((number, number))
                     if len(failed) > 1:
                         break
                 if len(failed) == 1:

@@ -1,13 +1,14 @@
 """Decide one request against one snapshot. No clock, no store, no network lives here.
 
-Rule 1: the same inputs give the same decision. Rule 2: an error denies; it never skips.
-Rule 3: inside a layer the first matching rule speaks; across layers and across views the
-strictest decision stands, constraints intersect and terms of approval add up.
+Rule 1: the same inputs give the same decision. Rule 2: an error denies; it never skips a rule. Rule
+3: inside a rule list the first matching rule speaks; across lists, layers, actors and label views
+the strictest decision stands, constraints intersect, and terms of approval add up.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 
+from forestall.errors import ForestallError
 from forestall.facts.derive import LabelView
 from forestall.policy.approval import demands_of
 from forestall.policy.constraints import intersect
@@ -26,6 +27,7 @@ from forestall.policy.rules import (
 from forestall.policy.snapshot import Layer, RuleError, Snapshot
 
 NONE_LIFTED: frozenset[str] = frozenset()
+_WITHOUT_PAYLOAD = (RuleError, ForestallError)  # errors whose texts never quote a payload
 DEFAULT_DENY_REASON = "no rule allows this (default decision)"
 DEFAULT_ALLOW_REASON = "no rule forbids this (default decision)"
 
@@ -35,9 +37,10 @@ def evaluate(
 ) -> Decision:
     """The decision on `request` under `snapshot` at the instant `now`. Total: never raises.
 
-    The one evaluator: both gates, simulate, explain, replay and tests call this function.
-    `lifted` names throttle rules whose limit is not reached; they do not speak. The evaluator
-    counts nothing: a gate counts, and asks again with what it lifted.
+    This is the only evaluator: both gates, simulate, explain, replay and tests call it. `now` has a
+    time zone. `lifted` names throttle rules whose limit is not reached; such a rule does not speak.
+    The evaluator counts nothing: a gate counts, and evaluates again with the throttles that it
+    lifted.
     """
     try:
         views, conflicts = views_of(snapshot, request)
@@ -49,7 +52,7 @@ def evaluate(
             for each in actors
             for labels in views
         ]
-        if len(verdicts) == 1:  # by far the most common case: what _combine comes to is known
+        if len(verdicts) == 1:  # the common case, decided without _combine
             speakers, labels = verdicts[0]
             if not speakers:
                 return _by_default(snapshot, labels, (), conflicts)
@@ -63,6 +66,8 @@ def evaluate(
 
 
 def _actor_conflict(request: Request) -> LabelConflict:
+    """The client claims another actor than its credential proves; reported beside conflicts of
+    labels."""
     return LabelConflict(
         label="actor_id",
         origin="claimed",
@@ -72,14 +77,14 @@ def _actor_conflict(request: Request) -> LabelConflict:
 
 
 def rule_error(snapshot: Snapshot, error: Exception) -> Decision:
-    """The decision when a rule or a fact cannot be evaluated: deny, with its own code."""
+    """The decision when a rule or a fact cannot be evaluated: deny, with a code of its own."""
     return Decision(
         decision=Effect.DENY,
         code="rule_error",
         reason="a rule could not be evaluated on this request",
         snapshot=snapshot.digest,
-        # Of an unforeseen error the type alone: its text may hold part of the payload.
-        errors=(str(error) if isinstance(error, RuleError) else type(error).__name__,),
+        # Only the type of an unforeseen error: its text may hold part of the payload.
+        errors=(str(error) if isinstance(error, _WITHOUT_PAYLOAD) else type(error).__name__,),
     )
 
 
@@ -90,7 +95,8 @@ def _speakers(
     now: datetime,
     lifted: frozenset[str],
 ) -> list[Rule]:
-    """The first matching rule of each list of each layer that has one, in their order."""
+    """The first matching rule of each rule list, for the lists that have one, in the order of
+    layers."""
     return [
         rule
         for layer in layers
@@ -104,9 +110,11 @@ def _combine(
     verdicts: list[tuple[list[Rule], LabelView]],
     conflicts: tuple[LabelConflict, ...],
 ) -> Decision:
-    """The strictest over all views; a view in which no ordinary rule speaks has the default too.
+    """The strictest decision over all actors and label views.
 
-    Of equally strict ones a rule goes before the default, which says less; then the first.
+    Where no ordinary rule speaks under some view, the default decision competes too. Among equally
+    strict ones a rule goes before the default, because a rule gives a reason; then the first one
+    decides.
     """
     deciding: Rule | None = None
     deciding_labels = verdicts[0][1]
@@ -129,8 +137,11 @@ def _combine(
 
 
 def _all_of_content(rules: Sequence[Rule]) -> bool:
-    """No ordinary rule is among them. Input rules tighten what the others decide; they never
-    stand in for an allow, so without an ordinary rule the default decision counts as well."""
+    """Whether all of these rules are input rules.
+
+    An input rule tightens what ordinary rules decide and never stands in for an allow. So without
+    an ordinary rule the default decision counts as well.
+    """
     return all(rule.match.content is not None for rule in rules)
 
 
@@ -141,6 +152,7 @@ def _by_rule(
     ranked: Sequence[Rule],
     conflicts: tuple[LabelConflict, ...],
 ) -> Decision:
+    """The decision of one rule. `ranked` are all rules that spoke, strictest first."""
     return Decision(
         decision=rule.effect,
         code="rule",
@@ -159,7 +171,7 @@ def _by_rule(
 
 
 def _said(snapshot: Snapshot, rule: Rule) -> tuple[Clause, ...]:
-    """What the clauses of a rule say, put into words once a rule."""
+    """The clauses of a rule in words, made once for each rule of the snapshot."""
     said = snapshot.said.get(rule.id)
     if said is None:
         said = snapshot.said[rule.id] = said_clauses(rule)
@@ -167,7 +179,8 @@ def _said(snapshot: Snapshot, rule: Rule) -> tuple[Clause, ...]:
 
 
 def _demands(rule: Rule, ranked: Sequence[Rule]) -> ApprovalDemands | None:
-    """What the rules that hold demand of an approval, when it is an approval that decides."""
+    """What the matching rules demand of an approval; None unless the decision is require_approval,
+    or when any one approver is enough."""
     if rule.effect is not Effect.REQUIRE_APPROVAL or (len(ranked) == 1 and rule.approval is None):
         return None
     return demands_of(ranked)
@@ -179,6 +192,7 @@ def _by_default(
     matched_rules: tuple[str, ...],
     conflicts: tuple[LabelConflict, ...],
 ) -> Decision:
+    """The default decision, where no rule decides."""
     return Decision(
         decision=snapshot.default,
         code="default",
@@ -191,7 +205,10 @@ def _by_default(
 
 
 def _constraints(effect: Effect, rules: Sequence[Rule]) -> Constraints | None:
-    """What the rules bind together. An allow stands only when no rule constrains anything."""
+    """The constraints of the matching rules, intersected; None for an allow or a deny.
+
+    A plain allow can only decide when no matching rule constrains the run.
+    """
     if effect is Effect.DENY or effect is Effect.ALLOW:
         return None
     if len(rules) == 1:

@@ -1,4 +1,9 @@
-"""Say why: the same decision as `evaluate`, and what held and what failed in the nearest rules."""
+"""Explain a decision: what `evaluate` returns, and which clauses of the nearest rules held or
+failed.
+
+The decision comes from `evaluate` alone. Each clause is then tested by `rule_conditions`, without
+the index.
+"""
 
 from datetime import datetime
 
@@ -20,10 +25,11 @@ from forestall.policy.snapshot import Snapshot
 def explain(
     snapshot: Snapshot, request: Request, *, now: datetime, own_only: bool = False
 ) -> Explanation:
-    """Evaluate, and look at every rule once more: matching ones first, then by clauses missed.
+    """Evaluate, then test every clause of every rule. Rules that spoke come first, then the rules
+    with the fewest failed clauses; at most EXPLAINED_RULES_MAX of them.
 
-    `own_only` leaves out rules for other tenants than the one that asks: they name it, and say
-    what it is not allowed.
+    `own_only` leaves out rules for other tenants than the one of the request: such a rule names the
+    other tenant, and what that tenant is not allowed.
     """
     decision = evaluate(snapshot, request, now=now)
     if decision.code == "rule_error":
@@ -65,7 +71,7 @@ def _nearest(
     decision: Decision,
     now: datetime,
 ) -> ExplainedRule:
-    """The rule under the view in which the fewest of its clauses failed."""
+    """The rule under the actor and label view in which the fewest of its clauses failed."""
     clauses = rule_clauses(rule)
     return min(
         (
@@ -86,6 +92,8 @@ def _explained(
     decision: Decision,
     now: datetime,
 ) -> ExplainedRule:
+    """The clauses of a rule on one request under one label view. A clause that cannot be evaluated
+    failed."""
     held: list[Clause] = []
     failed: list[Clause] = []
     for clause, holds, found in clauses:

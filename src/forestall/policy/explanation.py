@@ -1,6 +1,6 @@
-"""What an explanation holds: the decision, and what held and failed in the rules nearest to it.
+"""The value that explain returns: the decision, and the rules nearest to it.
 
-Values alone: whoever only writes them down as JSON loads no evaluator.
+Values only, so that code which merely writes them as JSON loads no evaluator.
 """
 
 import msgspec
@@ -10,9 +10,10 @@ from forestall.policy.rules import Clause, Decision, Effect
 
 
 class ExplainedRule(msgspec.Struct, frozen=True, kw_only=True):
-    """One rule under the view in which it came nearest to matching.
+    """One rule, under the label view in which it came nearest to matching.
 
-    `matched` says that every clause held; `spoke` that no earlier rule of its layer matched.
+    `matched`: every clause held. `spoke`: the rule was the first match of its list under some view.
+    `held` and `failed` are its clauses, each with what the request has in that field.
     """
 
     rule_id: str
@@ -28,10 +29,11 @@ class ExplainedRule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """A decision and the rules that came nearest to it."""
+    """A decision and the rules that came nearest to it, nearest first. `default_used`: no rule
+    decided."""
 
     decision: Decision
     rules: tuple[ExplainedRule, ...]
-    views: tuple[LabelView, ...]  # every label assignment that was decided under
+    views: tuple[LabelView, ...]  # every label view that was decided under
     default_decision: Effect
     default_used: bool

@@ -1,7 +1,7 @@
-"""Every field of `match` once: where its patterns stand in a rule and its values in a request.
+"""Every field of `match`, once: where its patterns are in a rule and its values in a request.
 
-Compile, index and explain read this table, so a field cannot mean one thing here and another there.
-A fact that is absent (an empty text, an empty list) matches no pattern, not even `*`.
+Compile, index and explain read this table, so a field cannot mean two things. An absent fact (an
+empty text, an empty list) matches no pattern, not even `*`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ Labels = Mapping[str, str]
 
 
 class FieldKind(Enum):
-    """How the patterns of a field are held against its values."""
+    """How the patterns of a field are compared with its values."""
 
     GLOB = "any of the globs matches"
     WORD = "any of the words is there"
@@ -24,7 +24,11 @@ class FieldKind(Enum):
 
 
 class MatchField(NamedTuple):
-    """One field of `match`. `attribute` names the one text of a request that it looks at, if so."""
+    """One field of `match`.
+
+    `wanted` gives the patterns of a rule, `values` the values of a request. `attribute` is the path
+    of the attribute for a field that reads one text; empty for a list.
+    """
 
     name: str
     kind: FieldKind
@@ -34,7 +38,7 @@ class MatchField(NamedTuple):
 
 
 def _about(name: str, kind: FieldKind, attribute: str) -> MatchField:
-    """A field that looks at one text; an empty text is an absent one."""
+    """A field that reads one text; an empty text is an absent fact."""
     value_of: Callable[[Request], str] = attrgetter(attribute)
 
     def values(request: Request) -> Sequence[str]:
@@ -45,7 +49,7 @@ def _about(name: str, kind: FieldKind, attribute: str) -> MatchField:
 
 
 def _list(name: str, kind: FieldKind) -> MatchField:
-    """A field that looks at a list of the same name."""
+    """A field that reads a list; the list has the same name in the match and in the request."""
     return MatchField(name, kind, attrgetter(name), attrgetter(name))
 
 

@@ -1,7 +1,8 @@
-"""Globs: `*` any run of characters (dots too), `?` one, `[a-z]` a class; anchored at both ends.
+"""Globs: `*` matches any run of characters (dots too), `?` one, `[a-z]` one of a class.
 
-Case-sensitive. Matching takes time linear in the value for each star: every run between stars is
-tried once, leftmost, and never given back (atomic groups), which finds a match whenever one exists.
+A glob is case-sensitive and must match the whole value. Matching takes time linear in the value for
+each star: the text between two stars is searched for leftmost and never given back (atomic groups
+in the regular expression), which finds a match whenever one exists.
 """
 
 import re
@@ -20,7 +21,7 @@ class GlobError(ValueError):
 
 
 def is_literal(glob: str) -> bool:
-    """True when the glob matches exactly itself."""
+    """Whether the glob has no wildcard, so that it matches only itself."""
     return not any(char in glob for char in "*?[")
 
 
@@ -38,7 +39,7 @@ def glob_pattern(glob: str) -> str:
 
 
 def _runs(glob: str) -> list[str]:
-    """The pieces between stars, each as a regular expression without quantifiers."""
+    """The parts between stars, each as a regular expression without quantifiers."""
     runs = [""]
     position = 0
     while position < len(glob):
@@ -58,8 +59,11 @@ def _runs(glob: str) -> list[str]:
 
 
 def _char_class(glob: str, start: int) -> tuple[int, str]:
-    """`[a-z]` or `[!a-z]` at `start`: the index of its `]`, and its pattern."""
-    end = glob.find("]", start + 2)  # a `]` right after the bracket stands for itself
+    """The class at `start`, such as `[a-z]` or `[!a-z]`: the index of its `]`, and its pattern.
+
+    Raises GlobError.
+    """
+    end = glob.find("]", start + 2)  # a `]` right after the bracket is a member
     negated = glob[start + 1 : start + 2] in ("!", "^")
     if negated and end == start + 2:
         end = glob.find("]", start + 3)
@@ -95,14 +99,14 @@ def compile_globs(globs: Sequence[str]) -> Matcher:
 
 
 def remembering(matches: Matcher) -> Matcher:
-    """The same function with its answers remembered, within bounds."""
+    """The same matcher with its answers remembered, within bounds."""
     memo: dict[str, bool] = {}
 
     def recall(value: str) -> bool:
         known = memo.get(value)
         if known is None:
             if len(memo) >= GLOB_MEMO_ENTRIES_MAX:
-                memo.clear()  # values are the client's: forget all rather than grow
+                memo.clear()  # clients choose the values: forget all rather than grow
             known = memo[value] = matches(value)
         return known
 
@@ -110,20 +114,20 @@ def remembering(matches: Matcher) -> Matcher:
 
 
 _Group = Sequence[tuple[str, Matcher | None]]
-_GROUP_GLOBS_MAX = 32  # trying as many one by one takes a few microseconds
+_GROUP_GLOBS_MAX = 32  # above it the automaton is faster than trying each
 
 
 class _Crowd:
-    """Many globs with the same ends: which of them are worth trying, by their longest inner text.
+    """Many globs with the same literal ends: which of them are worth trying on a value.
 
-    One pass of an automaton over the value finds the texts that occur in it; a glob without such a
-    text is always worth trying.
+    One pass of an Aho-Corasick automaton finds which inner texts occur in the value. A glob whose
+    inner text does not occur cannot match; a glob without an inner text is always tried.
     """
 
     __slots__ = ("_by_text", "_rest")
 
     def __init__(self, group: _Group, ends: tuple[str, str]) -> None:
-        import ahocorasick  # few policies have such crowds
+        import ahocorasick  # imported here: few policies have so many globs alike
 
         self._rest: list[tuple[str, Matcher | None]] = []
         by_text: dict[str, list[tuple[str, Matcher | None]]] = {}
@@ -137,7 +141,7 @@ class _Crowd:
             self._by_text.make_automaton()
 
     def near(self, value: str) -> Iterator[tuple[str, Matcher | None]]:
-        """The globs to try, each once."""
+        """The globs that may match the value, each once."""
         yield from self._rest
         if len(self._by_text):
             found = {text: entries for _, (text, entries) in self._by_text.iter(value)}
@@ -146,17 +150,18 @@ class _Crowd:
 
 
 def longest_inner_text(glob: str, ends: tuple[str, str]) -> str:
-    """The longest text between wildcards that any value of the glob holds; empty without one."""
+    """The longest text between wildcards, which every matching value contains; empty when there is
+    none."""
     inner = glob[len(ends[0]) : len(glob) - len(ends[1])]
     return max(_WILDCARD.split(inner), key=len)
 
 
 class GlobSet:
-    """Which of many globs match a value, without trying each: by literal beginning and ending.
+    """Many globs: which of them match a value, without trying each.
 
-    Exact globs are looked up. The others are grouped by the literal text before their first
-    wildcard and after their last; only groups between whose texts the value lies are tried, and of
-    a crowded group only globs of which a text in the middle occurs in the value.
+    A glob without wildcards is looked up. The others are grouped by the literal text before their
+    first wildcard and after their last one. Only groups whose two texts begin and end the value are
+    tried; in a large group only globs whose inner text occurs in the value are.
     """
 
     __slots__ = ("_exact", "_groups", "_lengths")
@@ -171,9 +176,9 @@ class GlobSet:
                 self._exact.add(glob)
                 continue
             if "[" in glob:
-                glob_pattern(glob)  # an unclosed bracket has no ends to speak of
+                glob_pattern(glob)  # refuses an unclosed bracket, which has no ends
             ends = literal_ends(glob)
-            # Nothing but one star between the ends: whatever falls into the group matches.
+            # Only one star stands between the ends: every value of the group matches.
             matcher = None if glob == "*".join(ends) else _matcher(glob)
             groups.setdefault(ends, []).append((glob, matcher))
         self._groups: dict[tuple[str, str], _Group | _Crowd] = {
@@ -183,7 +188,7 @@ class GlobSet:
         self._lengths = sorted({(len(first), len(last)) for first, last in self._groups})
 
     def matching(self, value: str) -> list[str]:
-        """Every glob that matches, in no particular order."""
+        """Every glob that matches the value, in no particular order."""
         found = [value] if value in self._exact else []
         size = len(value)
         for first, last in self._lengths:
@@ -196,15 +201,16 @@ class GlobSet:
 
 
 def literal_ends(glob: str) -> tuple[str, str]:
-    """The literal text before the first wildcard and after the last one."""
+    """The literal text before the first wildcard and after the last one. The glob has a
+    wildcard."""
     first = min(index for index, char in enumerate(glob) if char in "*?[")
     last = max(index for index, char in enumerate(glob) if char in "*?]")
     return glob[:first], glob[last + 1 :]
 
 
 def _matcher(glob: str) -> Matcher:
-    """A matcher for one glob; with stars only it needs no regular expression, whose compilation
-    would take most of the time of loading a policy."""
+    """A matcher for one glob. A glob with stars alone needs no regular expression: compiling those
+    took most of the time of loading a policy."""
     if "?" in glob or "[" in glob:
         full_match = re.compile(glob_pattern(glob), re.DOTALL).fullmatch
         return lambda value: full_match(value) is not None

@@ -1,17 +1,71 @@
-"""Find the rules whose clauses hold without looking at every rule. Agrees with the clauses.
+"""The index: find the first rule of a list that matches a request, without looking at every rule.
 
-Rules that constrain the same fields form a part of their own; what is left over shares one. In a
-part each column leads from a value to a bit set: bit n stands for rule n of the part. The set of a
-column is *every rule that leaves the field open* plus *the rules whose pattern matches the value*.
-The AND over all columns holds the candidates, lowest bit first; what a column cannot express stays
-a residual test on each candidate.
+It decides nothing. A clause means what `rule_conditions` says, explain calls those functions
+directly, and the index may only find sooner what they would find.
 
-Bit sets are kept twice: coarsely, one bit for a block of rules, and exactly, in chunks. The coarse
-sets are ANDed first and leave few chunks or none, so that rules far away cost nothing. Where rules
-share their fields no column is open, so that the rarest value bounds the work.
+1. *Posting.* A rule that constrains a field is posted under each of its patterns there. A rule that
+   does not constrain the field is *open* in it. One condition of all rules together is a `Column`:
+   each field of `fields.FIELDS` that any rule constrains, and up to three columns for labels. A
+   column leads from the value of a request to the set of the rules that pass it: the open rules, or
+   the rules posted under a pattern that matches the value. The intersection over all columns is the
+   set of *candidates*. What no column expresses is a *residual test* on each candidate.
 
-Cost grows with the parts, the columns that a policy uses and the chunks that remain, not with the
-rules.
+2. *Bit sets.* A set of rules is an integer with bit n for rule n: intersection is one `&`, union
+   one `|`, and a rule with two patterns that both match is still one bit. One integer over 100,000
+   rules for each pattern would take 12 KB. So each set is kept twice (`Hits`): `blocks` has one bit
+   for 64 rules, set when any of them is in the set; `masks` holds the exact bits, in chunks of 64
+   blocks, and only chunks that are not empty. `candidates` intersects the coarse sets of all
+   columns; `_walk` then intersects exact masks, in the chunks that remain. A coarse bit is a
+   superset: two columns may pass one block through different rules. The exact masks then yield
+   nothing, at the cost of one step.
+
+3. *Order.* Bits are read lowest first and rules are numbered as written, so candidates come in the
+   order of the file. `_walk` is a generator: the caller stops at the first candidate that speaks,
+   and later chunks are never computed. The order of columns cannot change the result. The column
+   that passes the fewest rules on average (`expected`) comes first, because an empty coarse set
+   ends the search: the later columns are then not asked, and no glob of theirs is tried.
+
+4. *Parts.* An open rule passes for every value, so a column with many open rules excludes little.
+   Rules that constrain the same fields and labels therefore form a part of their own, with columns
+   in which no rule is open: there the rarest value alone bounds the work. Each part costs at least
+   one lookup, so a part needs 512 rules and an eighth of the list; what is left shares one part
+   with open rules. Candidates of several parts are merged by number.
+
+5. *A value seen for the first time* is resolved once: an exact word by one lookup, a glob by
+   `globs.GlobSet`, which compares literal beginnings and endings and tries only the globs that fit.
+   The resulting `Hits` is remembered under the value. Values are the client's, so the memory is
+   bounded and forgotten as a whole when full; a client that never repeats a value pays the first
+   price each time and makes nothing grow. `known(value) or learn(value)` relies on `Hits` being a
+   tuple of two, which is true even where no bit is set.
+
+6. *What stays residual.* `unless` is the negation of a conjunction, which no union of postings
+   gives. `args`, `content`, `secrets_present` and `delegation` ask more than whether a pattern
+   matches a value, and `time` is no value of the request. A rule that requires several words is
+   posted under the first of them; a rule with more than three labels under its three rarest pairs
+   of name and globs. In both cases these clauses are tested again on the candidate (`is_settled`).
+   Only residual tests can fail to evaluate, and fields and labels come before them in a rule; so a
+   rule error arises on the same requests as when the clauses are called one after the other. A rule
+   without residual tests is decided here.
+
+7. *Cost.* For each part: one remembered lookup for each column in use, one `&` over a bit for 64
+   rules (about 30 ns at 100,000 rules), and a step for each chunk that remains. Where the columns
+   exclude most chunks, the number of rules enters through that `&` alone. Cost does grow where
+   every value fits rules everywhere (no chunk is excluded), where rules share no fields (most
+   columns are open), and where many candidates differ only in residual tests, which are tried one
+   by one. `docs/reference/benchmarks.md` measures such policies.
+
+8. *Cases that surprise.* An empty text is an absent fact and matches no pattern, not even `*`; a
+   label with an empty value is present, and `*` matches it. A list of several values passes the
+   union of their sets. A column of labels may hold several names: each rule is posted there under
+   one name only, so the union over the labels of the request is exact. A throttle rule that is
+   lifted stays a candidate: its residual tests run, and may deny by a rule error, before
+   `snapshot.RuleList` skips it. A rule without conditions is open everywhere; a part of such rules
+   has no column, and all of them are candidates, tried in order.
+
+9. *What keeps it honest.* `tests/oracle.py` decides by looking at every rule, and shares values but
+   no code with this room. `tests/property/` compares both on random policies over a small hostile
+   alphabet, once more with blocks, chunks and parts so small that every policy has several of each,
+   and holds the candidates against the clauses: in order, none missing. Why: ADR 0009.
 """
 
 from array import array
@@ -27,12 +81,12 @@ from forestall.policy.globs import GlobSet
 from forestall.policy.request import Request
 from forestall.policy.rules import Match
 
-BLOCK_RULES = 64  # 100,000 rules make a coarse set of 200 bytes, which takes ~30 ns to AND
+BLOCK_RULES = 64  # 100,000 rules: a coarse set of 200 bytes, ~30 ns to AND
 CHUNK_BLOCKS = 64
-CHUNK_RULES = BLOCK_RULES * CHUNK_BLOCKS  # few steps even where the coarse sets exclude nothing
-PARTS_MAX = 8  # every part costs a look at its first columns, so a part must be worth it
+CHUNK_RULES = BLOCK_RULES * CHUNK_BLOCKS  # a chunk is one step of `_walk`
+PARTS_MAX = 8  # each part costs at least one column lookup, so a part must be worth it
 PART_RULES_MIN = 512
-LABEL_COLUMNS = 3  # labels of one rule beyond the three rarest are tested on the candidates
+LABEL_COLUMNS = 3  # further labels of a rule are tested on the candidates
 
 _CHUNK = (1 << CHUNK_BLOCKS) - 1
 _COLUMN_FIELDS = frozenset(field.name for field in FIELDS)
@@ -40,7 +94,7 @@ ChunkMasks = dict[int, int]  # chunk number → bit set of the rules in it
 
 
 class Hits(NamedTuple):
-    """The rules that a value satisfies in one column: which blocks have any, and which rules."""
+    """The rules that a value passes in one column, twice: coarsely (blocks) and exactly (masks)."""
 
     blocks: int
     masks: ChunkMasks
@@ -51,15 +105,16 @@ Finder = Callable[[Request, Labels], Hits | list[Hits]]
 
 
 class Column(NamedTuple):
-    """One condition of all rules of a part at once."""
+    """One condition of all rules of a part. `find` leads from a request to the rules posted
+    there."""
 
-    expected: float  # rules that pass it, on the average over its patterns
+    expected: float  # rules that pass for one of its patterns, on average
     open_rules: Hits
     find: Finder
 
 
 class Postings:
-    """Pattern → rules, and the answers given so far, within bounds."""
+    """Pattern → rules, and the sets found so far for values, within bounds."""
 
     __slots__ = ("_by_pattern", "_globs", "_memo")
 
@@ -69,12 +124,13 @@ class Postings:
         self._memo: dict[str, Hits] = {}
 
     def of_value(self) -> tuple[Callable[[str], Hits | None], Callable[[str], Hits]]:
-        """From a value to the rules whose pattern matches it: what is known, else to learn."""
+        """Two functions from a value to its rules: one that looks it up, one that resolves a new
+        value."""
         return self._memo.get, self._remember
 
     def _remember(self, value: str) -> Hits:
         if len(self._memo) >= GLOB_MEMO_ENTRIES_MAX:
-            self._memo.clear()  # values are the client's: forget all rather than grow
+            self._memo.clear()  # clients choose the values: forget all rather than grow
         hits = self._memo[value] = self._resolve(value)
         return hits
 
@@ -85,7 +141,7 @@ class Postings:
 
 
 class LayerIndex:
-    """The candidates of one layer for a request, lowest rule number first."""
+    """The index of one rule list: the candidates for a request, in the order of the rules."""
 
     __slots__ = ("_parts",)
 
@@ -93,7 +149,8 @@ class LayerIndex:
         self._parts = tuple(IndexPart(numbers, matches) for numbers in _parts_of(matches))
 
     def candidates(self, request: Request, labels: Labels) -> Iterable[int]:
-        """Numbers of the rules that every column lets through, in order."""
+        """Numbers of the rules that every column passes, lowest first. Lazy: stop when a rule
+        speaks."""
         found = []
         for part in self._parts:
             numbers = part.candidates(request, labels)
@@ -105,7 +162,7 @@ class LayerIndex:
 
 
 class IndexPart:
-    """Some rules of a layer, with columns of their own."""
+    """A part: some rules of a list, with columns of their own."""
 
     __slots__ = ("_columns", "_every_block", "_numbers")
 
@@ -119,7 +176,11 @@ class IndexPart:
         self._every_block = (1 << (len(numbers) + BLOCK_RULES - 1) // BLOCK_RULES) - 1
 
     def candidates(self, request: Request, labels: Labels) -> Iterator[int] | None:
-        """Numbers of the rules that every column lets through, in order; None: surely no rule."""
+        """Numbers of the rules of this part that every column passes, lowest first; None when there
+        is none.
+
+        A result that is not None may still turn out to be empty: coarse sets are supersets.
+        """
         blocks = self._every_block
         all_of: list[ChunkMasks] = []
         any_of: list[list[ChunkMasks]] = []
@@ -148,6 +209,8 @@ class IndexPart:
     def _walk(
         self, blocks: int, all_of: list[ChunkMasks], any_of: list[list[ChunkMasks]]
     ) -> Iterator[int]:
+        """Candidates out of the blocks that remain, chunk by chunk. A generator: see point 3
+        above."""
         numbers = self._numbers
         while blocks:
             chunk = ((blocks & -blocks).bit_length() - 1) // CHUNK_BLOCKS
@@ -170,7 +233,8 @@ class IndexPart:
 
 
 def is_settled(field: str, match: Match) -> bool:
-    """Whether the columns alone decide this clause of a match, so that no test is left."""
+    """Whether the columns decide a clause of the match exactly, so that no residual test is
+    needed."""
     if field == "requires":
         return len(match.requires) == 1
     if field.startswith("labels."):
@@ -179,7 +243,8 @@ def is_settled(field: str, match: Match) -> bool:
 
 
 def _parts_of(matches: Sequence[Match]) -> list[list[int]]:
-    """Rule numbers by the fields and labels that the rules constrain; small groups together."""
+    """Rule numbers grouped by the fields and labels that the rules constrain. Small groups share a
+    part."""
     shapes: dict[tuple[object, ...], list[int]] = {}
     for number, match in enumerate(matches):
         fields = tuple([field.name for field in FIELDS if field.wanted(match)])
@@ -191,13 +256,14 @@ def _parts_of(matches: Sequence[Match]) -> list[list[int]]:
 
 
 def _field_column(field: MatchField, matches: Sequence[Match]) -> Column | None:
+    """The column of a field, or None when no rule of the part constrains the field."""
     by_pattern: dict[str, list[int]] = {}
     open_rules: list[int] = []
     for number, match in enumerate(matches):
         wanted = field.wanted(match)
         if not wanted:
             open_rules.append(number)
-        # A rule that needs all of several words is posted under one; the rest is residual.
+        # A rule that requires several words is posted under the first; the others are residual.
         for pattern in wanted[:1] if field.kind is FieldKind.ALL_WORDS else wanted:
             by_pattern.setdefault(pattern, []).append(number)
     if not by_pattern:
@@ -207,6 +273,7 @@ def _field_column(field: MatchField, matches: Sequence[Match]) -> Column | None:
 
 
 def _field_finder(field: MatchField, postings: Postings) -> Finder:
+    """From a request to the rules posted under patterns that match its value of the field."""
     known, learn = postings.of_value()
     if not field.attribute:
         return _list_finder(field, postings)
@@ -214,7 +281,7 @@ def _field_finder(field: MatchField, postings: Postings) -> Finder:
 
     def find(request: Request, labels: Labels) -> Hits:
         value = value_of(request)
-        # An empty text is an absent fact, which matches nothing, not even `*`.
+        # An empty text is an absent fact, which matches no pattern, not even `*`.
         return (known(value) or learn(value)) if value else NO_HITS
 
     return find
@@ -234,7 +301,11 @@ def _list_finder(field: MatchField, postings: Postings) -> Finder:
 
 
 def _label_columns(matches: Sequence[Match]) -> list[Column | None]:
-    """The rarest label of each rule in the first column, the next in the second, and so on."""
+    """Columns of labels: the rarest label of each rule in the first, the next rarest in the second.
+
+    Rarity counts pairs of a name and its globs. Rules with few labels are open in the later
+    columns.
+    """
     commonness = Counter(label for match in matches for label in match.labels)
     slots: list[dict[str, dict[str, list[int]]]] = [{} for _ in range(LABEL_COLUMNS)]
     open_rules: list[list[int]] = [[] for _ in range(LABEL_COLUMNS)]
@@ -285,7 +356,7 @@ def _column(open_rules: Sequence[int], rules: int, patterns: int, find: Finder) 
 
 
 def hits_of(rules: Iterable[int]) -> Hits:
-    """Both bit sets of some rules of a part."""
+    """The set of some rules of a part, in both forms."""
     blocks = 0
     masks: ChunkMasks = {}
     for number in rules:

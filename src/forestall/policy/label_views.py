@@ -1,8 +1,8 @@
-"""Which label assignments one request is decided under (ADR 0004).
+"""The label views of a request: every label assignment under which it is decided (ADR 0004).
 
-A label accepts values from its trusted origins. A weaker origin that says something else does not
-replace the trusted value: it adds a view. Deciding under every view and keeping the strictest
-decision means that a claim, and any single part of a payload, can tighten and never loosen.
+A label trusts some origins. A weaker origin with another value does not replace the trusted value:
+it adds a label view. The request is decided under every view and the strictest decision stands, so
+a claim, or any single part of a payload, can tighten a decision and never loosen it.
 """
 
 from collections.abc import Mapping
@@ -13,30 +13,32 @@ from msgspec.structs import replace
 from forestall.facts.derive import LabelView, derive
 from forestall.facts.origin import Origin
 from forestall.limits import VIEWS_MAX
-from forestall.policy.read_set import Reads
+from forestall.policy.read_set import ReadSet
 from forestall.policy.request import Request
 from forestall.policy.rules import LabelConflict
 from forestall.policy.snapshot import Snapshot
 
 _NO_LABELS: LabelView = {}
-_VIEWS_DECIDED_MAX = 4 * VIEWS_MAX  # up to three disagreeing origins beside each
+_VIEWS_DECIDED_MAX = 4 * VIEWS_MAX  # up to three disagreeing origins for each derived view
 
 
 class TooManyViewsError(ValueError):
-    """Overlapping derivations see more in a payload than can be decided one by one."""
+    """The derivations find more in a payload than can be decided one by one."""
 
 
-class Views(NamedTuple):
-    """The views to decide under (never empty) and where origins disagreed."""
+class LabelViews(NamedTuple):
+    """The label views to decide under (never empty), and the labels on which origins disagreed."""
 
     views: tuple[LabelView, ...]
     conflicts: tuple[LabelConflict, ...]
 
 
-def views_of(snapshot: Snapshot, request: Request, reads: Reads | None = None) -> Views:
-    """Derive, resolve trust, and list every distinct assignment of the labels that rules read.
+def views_of(snapshot: Snapshot, request: Request, reads: ReadSet | None = None) -> LabelViews:
+    """Derive labels, resolve trust, and list every distinct assignment of the labels that rules
+    read.
 
-    `reads` is what other rules than those of the gates look at: output rules.
+    `reads` replaces the read set of the snapshot; output rules have one of their own. Raises
+    TooManyViewsError.
     """
     reads = reads or snapshot.reads
     read = reads.labels
@@ -48,7 +50,7 @@ def views_of(snapshot: Snapshot, request: Request, reads: Reads | None = None) -
         and not request.server_labels
         and snapshot.label_trust.keys().isdisjoint(claimed)
     ):
-        return Views((claimed,), ())
+        return LabelViews((claimed,), ())
     views: dict[tuple[tuple[str, str], ...], LabelView] = {}
     conflicts: dict[LabelConflict, None] = {}
     for view in derived or (_NO_LABELS,):
@@ -65,20 +67,25 @@ def views_of(snapshot: Snapshot, request: Request, reads: Reads | None = None) -
             if weaker:
                 conflicts.update(dict.fromkeys(weaker))
                 _add(views, {**trusted, **{item.label: item.value for item in weaker}})
-    return Views(tuple(views.values()), tuple(conflicts))
+    return LabelViews(tuple(views.values()), tuple(conflicts))
 
 
 def _only(labels: LabelView, read: frozenset[str]) -> LabelView:
-    """The labels that some rule reads; the others can neither decide nor disagree."""
+    """The labels that some rule reads. Other labels can change no decision and are no conflict."""
     if not labels or labels.keys() <= read:
         return labels
     return {name: value for name, value in labels.items() if name in read}
 
 
 def actors_of(
-    snapshot: Snapshot, request: Request, reads: Reads | None = None
+    snapshot: Snapshot, request: Request, reads: ReadSet | None = None
 ) -> tuple[Request, ...]:
-    """The request under each actor: the proven one, and the one that the client names instead."""
+    """The request under each actor: the proven principal, and the actor that the client claims
+    instead.
+
+    Only one request results when both agree, when nobody proved anything, or when no rule reads
+    actors.
+    """
     proven = request.principal
     if not proven or request.actor_id == proven or not (reads or snapshot.reads).actors:
         return (request,)
@@ -86,8 +93,8 @@ def actors_of(
     return (by_proven, request) if request.actor_id else (by_proven,)
 
 
-def _derived_views(reads: Reads, request: Request) -> tuple[LabelView, ...] | None:
-    """The views of every derivation that applies to the topic; None when none does."""
+def _derived_views(reads: ReadSet, request: Request) -> tuple[LabelView, ...] | None:
+    """The label views of every derivation that applies to the topic; None when none applies."""
     derivations = reads.derivations_of(request.topic)
     if not derivations:
         return None
@@ -97,6 +104,8 @@ def _derived_views(reads: Reads, request: Request) -> tuple[LabelView, ...] | No
 def _trusted_labels(
     sources: Mapping[Origin, LabelView], trust: Mapping[str, Origin]
 ) -> dict[str, str]:
+    """The labels that trusted origins give. Origins are applied from the weakest to the strongest,
+    so that the strongest one stands."""
     labels: dict[str, str] = {}
     for origin in (Origin.CLAIMED, Origin.DERIVED, Origin.CREDENTIAL, Origin.SERVER):
         labels.update(
@@ -110,6 +119,8 @@ def _trusted_labels(
 def _disagreements(
     source: LabelView, trusted: Mapping[str, str], origin: Origin
 ) -> list[LabelConflict]:
+    """The labels to which an origin gives another value than the trusted one, or a value where no
+    trusted origin gives any."""
     return [
         LabelConflict(
             label=label, origin=origin.name.lower(), value=value, trusted_value=trusted.get(label)
@@ -120,6 +131,7 @@ def _disagreements(
 
 
 def _add(views: dict[tuple[tuple[str, str], ...], LabelView], labels: LabelView) -> None:
+    """Add a label view unless an equal one is there. Raises TooManyViewsError past the bound."""
     views[tuple(sorted(labels.items()))] = labels
     if len(views) > _VIEWS_DECIDED_MAX:
-        raise TooManyViewsError  # a rule error, which denies
+        raise TooManyViewsError  # the evaluator turns it into a rule error, which denies

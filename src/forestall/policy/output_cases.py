@@ -1,4 +1,4 @@
-"""Judge the result of a case that stands beside the rules, as the plane would judge it."""
+"""Judge the result of a test case exactly as the plane judges a result."""
 
 import msgspec
 
@@ -13,7 +13,8 @@ from forestall.policy.testing import CASES_AT, request_of
 def judge_case(
     snapshot: Snapshot, case: OutputTest, switched_on: tuple[Detector, ...] = ()
 ) -> tuple[Verdict, str]:
-    """The verdict on the result of a case, and the rule that gave it; empty for the default."""
+    """The verdict on the result of a case, and the rule that gave it; empty for the default
+    verdict."""
     content = msgspec.json.encode(case.result)
     ruling = judge(
         snapshot,

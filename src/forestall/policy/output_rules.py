@@ -1,7 +1,7 @@
-"""Which output rules speak of a result. Pure; what the result holds was found before.
+"""Output rules: which of them match a result. Pure; the scan of the result happened before.
 
-Inside a layer the first rule whose every condition holds speaks; the verdict over all that speak
-is made in the output room. A rule looks at the job under every view of its labels, as the gates do.
+Inside a layer the first rule whose every condition holds speaks; `output_verdict` combines those
+that speak. A rule is tested on the job under every label view, as at the gates.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,16 +15,18 @@ from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError
 from forestall.policy.fields import Labels
 from forestall.policy.globs import Matcher, compile_globs
-from forestall.policy.read_set import Reads
+from forestall.policy.read_set import ReadSet
 from forestall.policy.request import Request
 from forestall.policy.rule_conditions import Test, compile_clauses
 from forestall.policy.rules import ContentMatch, Match, OutputRule, Policy
 
 
 class OutputFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a result: the names of the detectors that found something, and its shape.
+    """The facts about a result: names of the detectors that found something, content type, size in
+    bytes.
 
-    The words of a rule are detectors too, named by `keywords_of` and `patterns_of`.
+    The keywords and patterns of a rule count as detectors too, named by `keywords_of` and
+    `patterns_of`.
     """
 
     found: frozenset[str]
@@ -33,7 +35,7 @@ class OutputFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OwnWords(NamedTuple):
-    """Keywords or patterns of one rule, to be looked for as a detector of this name."""
+    """The keywords or patterns of one rule, to be searched for by a detector of this name."""
 
     detector: str
     words: tuple[str, ...]
@@ -41,35 +43,37 @@ class OwnWords(NamedTuple):
 
 
 class OutputRuleError(Exception):
-    """A rule cannot be evaluated on a job. Names the rule and types, never a value."""
+    """An output rule cannot be evaluated on a job. Names the rule and types, never a value."""
 
 
 def keywords_of(rule_id: str) -> str:
-    """The detector that stands for the keywords of a rule; no class is named so."""
+    """The name of the detector for the keywords of a rule. No class has a name with a space."""
     return f"keywords of {rule_id}"
 
 
 def patterns_of(rule_id: str) -> str:
-    """The detector that stands for the patterns of a rule."""
+    """The name of the detector for the patterns of a rule."""
     return f"patterns of {rule_id}"
 
 
 def named_detectors(rule: OutputRule) -> tuple[str, ...]:
-    """Every detector that a rule names: classes, and those of its own words."""
+    """Every detector that a rule refers to: classes, and the detectors of its keywords and
+    patterns."""
     content = rule.match.content
     if content is None:
         return ()
     return (*content.detectors, *(own.detector for own in _own_words(rule.id, content)))
 
 
-class _Compiled(NamedTuple):
+class _CompiledOutputRule(NamedTuple):
     rule: OutputRule
     of_job: tuple[Test, ...]
     of_result: Callable[[OutputFacts], bool]
 
 
 class OutputRules:
-    """The output rules of all layers, ready to be asked; `reads` is what they read of a job."""
+    """The compiled output rules of all layers. `reads` is their read set; `classes` are the
+    detector classes that they name; `own_words` their keywords and patterns."""
 
     __slots__ = ("_layers", "classes", "own_words", "reads")
 
@@ -87,7 +91,7 @@ class OutputRules:
         self.own_words = tuple(
             words for rule_id, content in contents for words in _own_words(rule_id, content)
         )
-        self.reads = Reads(policies, derivations, of_output=True)
+        self.reads = ReadSet(policies, derivations, of_output=True)
 
     def __bool__(self) -> bool:
         return bool(self._layers)
@@ -125,11 +129,11 @@ def _own_words(rule_id: str, content: ContentMatch) -> list[OwnWords]:
     return own
 
 
-def _compiled(rule: OutputRule) -> _Compiled:
+def _compiled(rule: OutputRule) -> _CompiledOutputRule:
     tests = [each.holds for each in compile_clauses(_of_job(rule.match))]
     if rule.unless is not None:
         tests.append(_unless(rule.unless))
-    return _Compiled(rule, tuple(tests), _of_result(rule))
+    return _CompiledOutputRule(rule, tuple(tests), _of_result(rule))
 
 
 def _of_job(match: Match) -> Match:
@@ -144,7 +148,8 @@ def _unless(unless: Match) -> Test:
 
 
 def _of_result(rule: OutputRule) -> Callable[[OutputFacts], bool]:
-    """All criteria that are given must hold; inside one, any entry."""
+    """The test of the content criteria of a rule: every criterion must hold, by any of its
+    entries."""
     content = rule.match.content
     if content is None:
         return lambda facts: True

@@ -1,7 +1,8 @@
-"""What becomes of a result, given what a scan found in it: the rules, the default, the strictest.
+"""The verdict on a result, given the findings of a scan: rules, default, the strictest of all.
 
-A scan that is not whole, a rule that cannot be evaluated and a detector that is not there lead to
-quarantine, whatever any rule allows. The default, where no rule speaks, removes secrets.
+An incomplete scan, a rule that cannot be evaluated and a missing detector lead to quarantine,
+whatever a rule allows. Where no rule speaks the default verdict removes secrets. Nothing is scanned
+here.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -28,20 +29,22 @@ from forestall.policy.rules import Detect, OutputRule, Verdict
 from forestall.policy.snapshot import Snapshot
 
 CONFIGURED_BY = {"internal_host": "internal_hosts", "source_path": "source_paths"}
-SWITCHED_ON_BY = {NAMED_ENTITY: "names_model"}  # class: the setting of the server
-ALWAYS_REMOVED = frozenset({"secret"})  # where no rule says otherwise, and beside what one says
+SWITCHED_ON_BY = {NAMED_ENTITY: "names_model"}  # class → the server setting that switches it on
+ALWAYS_REMOVED = frozenset({"secret"})  # by default, and in addition to what a redact rule names
 _AT_LEVEL = {
     "standard": ALWAYS_REMOVED,
-    "strict": ALWAYS_REMOVED | {"personal_data", NAMED_ENTITY},  # the latter where it is on
+    # named entities only where the setting is on
+    "strict": ALWAYS_REMOVED | {"personal_data", NAMED_ENTITY},
 }
 _DETECTOR_SETS_KEPT = 16
 
 
 class OutputRuling(msgspec.Struct, frozen=True, kw_only=True):
-    """The verdict on one result, and why.
+    """The verdict on one result, with its reasons.
 
-    `code`: `rule`, `default`, `redaction_level`, or what went wrong: `scan_incomplete`,
-    `rule_error`, `detector_missing`. `remove` is what a redacted copy must not hold.
+    `code` says how it came about: `rule`, `default`, `redaction_level`, or a failure:
+    `scan_incomplete`, `rule_error`, `detector_missing`. `remove` lists the findings that a redacted
+    copy must not contain.
     """
 
     verdict: Verdict
@@ -55,8 +58,11 @@ class OutputRuling(msgspec.Struct, frozen=True, kw_only=True):
 def detectors_for(
     snapshot: Snapshot, redaction_level: str = "", switched_on: tuple[Detector, ...] = ()
 ) -> tuple[Detector, ...]:
-    """What has to be looked for under this snapshot: the same values for the same rules, so that
-    their patterns are compiled once. `switched_on` are the detectors that a setting brought."""
+    """The detectors that this snapshot needs. `switched_on` are detectors that a server setting
+    adds.
+
+    Equal arguments give the same objects, so that patterns are compiled once.
+    """
     wanted = (
         ALWAYS_REMOVED | snapshot.output.classes | _at_level(redaction_level, _names(switched_on))
     )
@@ -70,7 +76,7 @@ def _names(detectors: Iterable[Detector]) -> frozenset[str]:
 
 
 def _at_level(redaction_level: str, switched_on: frozenset[str]) -> frozenset[str]:
-    """The classes that a level removes; of those that a setting brings, the ones that are on."""
+    """The classes that a redaction level removes, without those whose server setting is off."""
     return _AT_LEVEL.get(redaction_level, frozenset()) - (SWITCHED_ON_BY.keys() - switched_on)
 
 
@@ -81,14 +87,16 @@ def _detectors(
     detect: Detect,
     switched_on: tuple[Detector, ...],
 ) -> tuple[Detector, ...]:
-    known = {**DETECTORS, **_configured(detect), **{each.name: each for each in switched_on}}
-    built_in = tuple(known[name] for name in classes if name in known)
-    return (*built_in, *(_own_detector(words) for words in own_words))
+    # The table of a built-in detector is read on first use, so only the needed tables are read.
+    brought = {**_configured(detect), **{each.name: each for each in switched_on}}
+    wanted = (brought.get(name) or DETECTORS.get(name) for name in classes)
+    known = tuple(each for each in wanted if each is not None)
+    return (*known, *(_own_detector(words) for words in own_words))
 
 
 @lru_cache(maxsize=_DETECTOR_SETS_KEPT)
 def _configured(detect: Detect) -> dict[str, Detector]:
-    """The detectors of what only the policy knows, and has said."""
+    """The detectors that need configuration, for the parts that the policy configures."""
     made = []
     if detect.internal_hosts:
         made.append(internal_host(detect.internal_hosts))
@@ -98,19 +106,20 @@ def _configured(detect: Detect) -> dict[str, Detector]:
 
 
 def missing_classes(snapshot: Snapshot, switched_on: Collection[str] = ()) -> tuple[str, ...]:
-    """Classes that output rules name and nothing can find: such a policy cannot be enforced."""
+    """The classes that output rules name and no detector finds: such a policy cannot be
+    enforced."""
     there = {*DETECTORS, *_configured(snapshot.detect), *switched_on}
     return tuple(sorted(snapshot.output.classes - there))
 
 
 def _own_detector(own: OwnWords) -> Detector:
-    """The keywords or patterns of one rule, looked for as everything else is."""
+    """A detector for the keywords or patterns of one rule."""
     make = _pattern_kind if own.are_patterns else _keyword_kind
     return Detector(name=own.detector, kinds=tuple(make(word) for word in own.words))
 
 
 def _pattern_kind(text: str) -> Kind:
-    # One group round all of it: what is removed is the match, not the author's first group.
+    # One group around the whole pattern: the match is removed, not the author's first group.
     return Kind(name="pattern", pattern=f"({text})", confidence=1.0)
 
 
@@ -138,7 +147,7 @@ def judge(
     redaction_level: str = "",
     switched_on: tuple[Detector, ...] = (),
 ) -> OutputRuling:
-    """The verdict on the result of `request`. Total: whatever fails quarantines."""
+    """The verdict on the result of `request`, given its scan. Total: any failure quarantines."""
     if not scan.complete:
         reasons = ", ".join(scan.reasons)
         return _withheld("scan_incomplete", f"the result could not be looked at whole: {reasons}")
@@ -167,7 +176,7 @@ def _withheld(code: str, reason: str) -> OutputRuling:
 def _spoken(
     snapshot: Snapshot, request: Request, facts: OutputFacts, now: datetime
 ) -> list[list[OutputRule]]:
-    """Which rules speak, under each actor and each view of the labels."""
+    """The output rules that speak, for each actor and each label view."""
     rules = snapshot.output
     if not rules:
         return [[]]
@@ -182,7 +191,8 @@ def _spoken(
 def _ruling(
     spoken: Sequence[list[OutputRule]], scan: Scan, at_level: frozenset[str]
 ) -> OutputRuling:
-    """The strictest over all views; what any of them removes is removed."""
+    """The strictest verdict over all actors and views. A finding that any of them removes is
+    removed."""
     ranked = sorted(
         {rule.id: rule for rules in spoken for rule in rules}.values(),
         key=lambda rule: -rule.verdict.strictness,
@@ -234,10 +244,10 @@ def _ruling(
 
 
 def _removed_by(rules: Sequence[OutputRule]) -> frozenset[str] | None:
-    """Findings of which detectors are removed where these rules speak; None: of all.
+    """The detectors whose findings are removed where these rules speak; None: all detectors.
 
-    Secrets are, unless every rule that speaks allows them. A rule that names detectors (or words)
-    is about those; one that names none is about everything.
+    Secrets are removed unless every rule that speaks allows them. A rule that names detectors (or
+    keywords, or patterns) is about their findings; a rule that names none is about every finding.
     """
     redacting = [rule for rule in rules if rule.verdict is Verdict.REDACT]
     if redacting:
@@ -256,5 +266,6 @@ def _union(lists: Iterable[tuple[str, ...]]) -> frozenset[str]:
 
 
 def content_type_of(result: Any) -> str:
-    """How rules see a JSON value: a text alone is text, everything else is JSON."""
+    """The content type of a JSON value for rules: `text/plain` for a text, else
+    `application/json`."""
     return "text/plain" if isinstance(result, str) else "application/json"

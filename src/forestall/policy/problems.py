@@ -1,4 +1,7 @@
-"""What is wrong with a policy file, said in the style of a good compiler."""
+"""Mistakes in policy files and warnings about them, rendered as a good compiler would.
+
+Nothing here finds a mistake; `language/` and `lint/` do.
+"""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,11 +11,14 @@ from forestall.errors import ForestallError
 from forestall.limits import POLICY_PROBLEMS_SHOWN_MAX
 
 _LINE_SHOWN_CHARS_MAX = 160
-_WORD_CHARS_MAX = 80  # a longer word is no slip of the finger
+_WORD_CHARS_MAX = 80  # a longer word is no typing error
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """One mistake at one place. Lines and columns count from 1; `length` is in characters."""
+    """One mistake at one place. Lines and columns count from 1; `length` is in characters.
+
+    `excerpt` is the line of the file, for display.
+    """
 
     source: str
     line: int
@@ -35,12 +41,13 @@ WARNING_CODES = {
 
 
 class PolicyWarning(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing about a policy that its author should look at; `error` is one to mend."""
+    """One thing about a policy that its author should look at. `error`: the author must correct
+    it."""
 
     code: str
     source: str
-    line: int  # of the rule, or of what it is about inside the rule or the file
-    rule_id: str  # empty where it is about no rule
+    line: int  # the line of the rule, or of the entry that the warning is about
+    rule_id: str  # empty for a warning about no rule
     message: str
     hint: str = ""
     error: bool = False
@@ -62,7 +69,7 @@ class PolicyError(ForestallError):
         )
 
     def render(self) -> str:
-        """Every problem (up to a screenful) with its line and a marker under the place."""
+        """Every problem (up to a screenful), with its line and a marker under the place."""
         shown = self.problems[:POLICY_PROBLEMS_SHOWN_MAX]
         text = "\n".join(_rendered(problem) for problem in shown)
         left = len(self.problems) - len(shown)
@@ -83,13 +90,14 @@ def _rendered(problem: Problem) -> str:
 
 
 def _printable(text: str) -> str:
-    """A terminal must not obey what a policy file holds."""
+    """The text with control characters replaced, so that a policy file cannot command a
+    terminal."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint that names the closest known word, or lists what there is."""
-    from difflib import get_close_matches  # only a mistake needs it
+    """A hint that names the closest known word, or lists all known words."""
+    from difflib import get_close_matches  # imported here: only a mistake needs it
 
     names = sorted(known)
     close = get_close_matches(word[:_WORD_CHARS_MAX], names, n=1, cutoff=0.6)

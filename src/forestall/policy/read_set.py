@@ -1,4 +1,8 @@
-"""What a snapshot reads of a request: nothing else can change a decision under it."""
+"""The read set of a snapshot: the facts of a request that can change a decision under it.
+
+The cache key and the derivation of labels rest on it: a fact outside the read set is never looked
+at.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
@@ -12,12 +16,13 @@ from forestall.policy.request import Request
 from forestall.policy.rules import Match, Policy
 
 
-class Reads:
-    """The facts that the rules of some policies look at.
+class ReadSet:
+    """The facts that the rules of some policies read.
 
-    `labels` are the names of labels; `actors` says whether it matters who acts; `insides` whether
-    any rule looks into a payload, and `contents` whether one reads all of it; `attributes` gives
-    the values of the other fields, always in the same order.
+    `labels`: names of labels. `actors`: whether a rule reads who acts. `time`, `delegation`:
+    whether a rule reads these. `insides`: whether a rule looks into payloads; `contents`: whether
+    one reads all of a payload. `attributes` gives the values of the other fields, always in the
+    same order.
     """
 
     __slots__ = (
@@ -44,7 +49,7 @@ class Reads:
         self.time = any(match.time is not None for match in matches)
         self.delegation = any(match.delegation is not None for match in matches)
         self.actors = any(match.actor_ids for match in matches)
-        # Deriving from a payload matters only when a rule reads what it derives.
+        # A derivation matters only when a rule reads a label that it derives.
         self._derivations = tuple(derivations)
         self._derivations_memo: dict[str, tuple[Derivation, ...]] = {}
         self.contents = any(match.content is not None for match in matches)
@@ -65,11 +70,11 @@ class Reads:
         return self.insides or bool(self.derivations_of(topic))
 
     def derivations_of(self, topic: str) -> tuple[Derivation, ...]:
-        """The derivations that apply to a topic; remembered, within bounds."""
+        """The derivations that apply to a topic, remembered within bounds."""
         known = self._derivations_memo.get(topic)
         if known is None:
             if len(self._derivations_memo) >= GLOB_MEMO_ENTRIES_MAX:
-                self._derivations_memo.clear()  # topics are the client's: forget, never grow
+                self._derivations_memo.clear()  # clients choose the topics: forget all, never grow
             known = self._derivations_memo[topic] = tuple(
                 derivation for matches, derivation in self._derivations if matches(topic)
             )

@@ -1,4 +1,5 @@
-"""What is asked: one action by one subject. Values only."""
+"""A request: one action by one subject, as the policy evaluates it. Values only; decides
+nothing."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -9,7 +10,7 @@ _T = TypeVar("_T")
 
 
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A call of an MCP tool, as far as rules may look at it; empty texts are absent."""
+    """The MCP tool call that a request is about. An empty text is an absent fact."""
 
     server: str = ""
     tool: str = ""
@@ -18,7 +19,8 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Delegation(msgspec.Struct, frozen=True, kw_only=True):
-    """On whose behalf a request comes, as a verified token says."""
+    """The delegation under which a request comes, taken from a verified token. `depth` is the
+    number of links in the chain; `scope` lists what was delegated."""
 
     depth: int
     issuers: tuple[str, ...]  # from the root to the last link
@@ -26,19 +28,20 @@ class Delegation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One action that somebody wants to take.
+    """One action that a subject wants to take.
 
-    `labels` are the client's own claims; `credential_labels` are bound to the identity and
-    `server_labels` are known to the plane. `payload` is {"prompt": text, "context": JSON value}
-    and feeds the derivers. Raises TypeError when a field is of the wrong type.
+    Labels come from three origins: `labels` are claims of the client, `credential_labels` are bound
+    to the credential, `server_labels` are facts of the plane. `payload` is {"prompt": text,
+    "context": JSON value}; labels are derived from it. An empty text or list is an absent fact.
+    Raises TypeError when a field is of the wrong type.
     """
 
     topic: str
     tenant: str = "default"
     capability: str = ""
     pack_id: str = ""
-    actor_id: str = ""  # who acts, as the client says
-    principal: str = ""  # who acts, as the credential proves; empty when nobody proved anything
+    actor_id: str = ""  # who acts, as the client claims
+    principal: str = ""  # who acts, as the credential proves; empty without proof
     actor_type: str = ""
     agent: str = ""
     agent_risk_tier: str = ""
@@ -52,12 +55,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     credential_labels: Mapping[str, str] = {}
     server_labels: Mapping[str, str] = {}
     payload: Mapping[str, Any] | None = None
-    # No fact: what was seen in the payload while this request is decided, so that views do not
-    # look again. `looked_into` makes it.
+    # Not a fact: results of looking into the payload, kept while this request is decided so that
+    # the next label view does not look again. `looked_into` creates the memory.
     memo: dict[Any, Any] | None = None
 
     def __post_init__(self) -> None:
-        # A library caller may pass lists; a bare text would be read as a list of letters.
+        # A caller of the library may pass lists. A bare text would become a list of its letters.
         for name in ("risk_tags", "requires", "agent_data_classes"):
             value = getattr(self, name)
             if type(value) is not tuple:
@@ -69,13 +72,16 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def looked_into(request: Request) -> Request:
-    """The request with a memory of its own for what is seen in its payload. A payload that is
-    changed afterwards is not looked at again."""
+    """The request with an empty memory for what is found in its payload.
+
+    A payload that changes afterwards is not examined again, so nobody may change it.
+    """
     return msgspec.structs.replace(request, memo={})
 
 
 def remembered(request: Request, key: Any, look: Callable[[Request], _T]) -> _T:
-    """What a look at the payload finds; once for each key where the request has a memory."""
+    """The result of `look` on the request, computed once for each key if the request has a
+    memory."""
     memo = request.memo
     if memo is None:
         return look(request)

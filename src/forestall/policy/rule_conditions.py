@@ -1,8 +1,8 @@
-"""One rule's conditions as functions: the plain meaning of each clause, one at a time.
+"""The conditions of one rule as functions: the plain meaning of each clause, one at a time.
 
-The index is only a faster way to find rules whose clauses hold; explain calls these directly. The
-order is part of the meaning, since a later clause that cannot be evaluated is not reached when an
-earlier one fails: fields, labels, secrets, time, delegation, arguments, content, and `unless` last.
+The index finds the same rules sooner; explain calls these functions directly. Their order is part
+of the meaning, because a clause that cannot be evaluated is not reached when an earlier one fails:
+fields, labels, secrets, time, delegation, arguments, content, and `unless` last.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ Finder = Callable[[Request, Labels, datetime], Sequence[str]]
 
 
 class CompiledClause(NamedTuple):
-    """One condition: what it says, whether it holds, and what it found."""
+    """One condition of a rule: its words, its test, and what the request has in its field."""
 
     clause: Clause
     holds: Test
@@ -43,7 +43,7 @@ class CompiledClause(NamedTuple):
 
 
 def compile_clauses(match: Match) -> tuple[CompiledClause, ...]:
-    """Every clause of a match, in the order of the fields; all of them must hold."""
+    """The clauses of a match in their order. The match holds when all of them do."""
     clauses = [_field_clause(field, wanted) for field in FIELDS if (wanted := field.wanted(match))]
     clauses.extend(_label_clause(label, globs) for label, globs in match.labels)
     if match.secrets_present is not None:
@@ -59,18 +59,18 @@ def compile_clauses(match: Match) -> tuple[CompiledClause, ...]:
 
 
 def rule_clauses(rule: Rule) -> tuple[CompiledClause, ...]:
-    """The clauses of a rule: those of its match, and the one that `unless` does not hold."""
+    """The clauses of a rule: those of its match, then one that holds when `unless` does not."""
     clauses = compile_clauses(rule.match)
     return (*clauses, _unless_clause(rule.unless)) if rule.unless is not None else clauses
 
 
 def said_clauses(rule: Rule) -> tuple[Clause, ...]:
-    """What the clauses of a rule say, in the order of the fields."""
+    """The clauses of a rule in words, in their order."""
     return tuple(each.clause for each in rule_clauses(rule))
 
 
 def residual_tests(rule: Rule) -> tuple[Test, ...]:
-    """The tests of the clauses that the columns of the index leave open; most rules have none."""
+    """The tests that the columns of the index do not settle; most rules have none."""
     match = rule.match
     settled = (
         rule.unless is None
@@ -171,7 +171,8 @@ def _delegation_clause(match: DelegationMatch) -> CompiledClause:
 
 
 def _all_issued_by(wanted: tuple[str, ...], issuers: tuple[str, ...]) -> bool:
-    """Every link of a chain, of which there must be one: an empty chain proves nothing."""
+    """Whether every link of the chain was issued by a trusted issuer. An empty chain proves
+    nothing."""
     return bool(issuers) and set(issuers) <= set(wanted)
 
 
@@ -184,7 +185,7 @@ def _argument_clause(condition: ArgCondition) -> CompiledClause:
             return request.args
         return None if request.payload is None else request.payload.get("context")
 
-    # What was found stays unsaid: arguments may hold secrets.
+    # `found` stays empty: arguments may hold secrets.
     return CompiledClause(
         Clause(field=f"args.{condition.path}", wanted=(said,)),
         lambda request, labels, now: remembered(request, test, lambda one: test(document(one))),
@@ -193,7 +194,7 @@ def _argument_clause(condition: ArgCondition) -> CompiledClause:
 
 
 def said_of_result(rule: OutputRule) -> tuple[Clause, ...]:
-    """What the clauses of a rule about results say."""
+    """The clauses of an output rule in words."""
     content, match = rule.match.content, msgspec.structs.replace(rule.match, content=None)
     clauses = [each.clause for each in compile_clauses(match)]
     clauses += [
@@ -215,7 +216,7 @@ def _content_clause(match: ContentMatch) -> CompiledClause:
     wanted += [f"pattern {text}" for text in match.patterns]
     if match.size_gt is not None:
         wanted.append(f"more than {match.size_gt} bytes")
-    # What was found stays unsaid: it may be the secret that the rule looks for.
+    # `found` stays empty: it could be the very secret that the rule looks for.
     return CompiledClause(
         Clause(field="content", wanted=tuple(wanted)),
         lambda request, labels, now: remembered(request, test, test),

@@ -1,4 +1,8 @@
-"""The values of the policy language: rule, effect, decision. Data only; nothing here decides."""
+"""The values of the policy language: policies, rules, effects, decisions. Data only.
+
+Nothing here reads a file, evaluates a rule or checks a bound: `language/` reads, `evaluator`
+decides.
+"""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -11,7 +15,8 @@ from forestall.facts.origin import Origin
 
 
 class Effect(StrEnum):
-    """What a rule asks for and what an evaluation returns."""
+    """What a rule asks for, and what an evaluation returns. Declared from the loosest to the
+    strictest."""
 
     ALLOW = "allow"
     ALLOW_WITH_CONSTRAINTS = "allow_with_constraints"
@@ -21,7 +26,8 @@ class Effect(StrEnum):
 
     @property
     def strictness(self) -> int:
-        """0 for allow … 4 for deny; across layers and views the highest stands."""
+        """0 for allow to 4 for deny. Across layers, actors and label views the strictest effect
+        stands."""
         return _STRICTNESS[self]
 
 
@@ -32,7 +38,8 @@ REDACTION_LEVELS = ("none", "standard", "strict")  # from the loosest to the str
 
 
 class Budgets(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Numeric bounds on a run; None means no bound from this rule."""
+    """Numeric bounds on a run: milliseconds, retries after the first attempt, bytes of the result,
+    jobs of the same rule that run at once. None: the rule sets no bound."""
 
     max_runtime_ms: int | None = None
     max_retries: int | None = None
@@ -41,7 +48,10 @@ class Budgets(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Sandbox(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where a run may reach. None means no bound; an empty list means nothing at all."""
+    """What a run may reach: network hosts, files to read, files to write.
+
+    None means that the rule sets no bound; an empty list means that nothing may be reached.
+    """
 
     isolated: bool | None = None
     network_allowlist: tuple[str, ...] | None = None
@@ -50,14 +60,15 @@ class Sandbox(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Toolchain(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Which tools a run may use. None means no bound; an empty list means none."""
+    """Which tools and commands a run may use. None: no bound from this rule; an empty list: none at
+    all."""
 
     allowed_tools: tuple[str, ...] | None = None
     allowed_commands: tuple[str, ...] | None = None
 
 
 class DiffLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How much a run may change."""
+    """How many files and lines a run may change, and which paths it must not change."""
 
     max_files: int | None = None
     max_lines: int | None = None
@@ -65,7 +76,8 @@ class DiffLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Constraints(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Limits bound to an allow (or to a run that an approval will allow)."""
+    """Limits on a run that is allowed, or that an approval will allow. `redaction_level` is one of
+    REDACTION_LEVELS, or empty where the rule sets none."""
 
     budgets: Budgets = Budgets()
     sandbox: Sandbox = Sandbox()
@@ -75,7 +87,11 @@ class Constraints(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class Remediation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An offered rewrite of a denied job (control 12)."""
+    """A rewrite of a denied job that the rule offers instead (control 12).
+
+    An empty replacement leaves the topic or the capability of the job as it is. `title` and
+    `summary` are shown to people.
+    """
 
     id: str
     title: str = ""
@@ -87,7 +103,8 @@ class Remediation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class McpMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The parts of a tool call; ordinary fields: in a deny rule, `tools: [x]` denies x."""
+    """Globs on the parts of a tool call. They are ordinary fields: in a deny rule, `tools: [x]`
+    denies the tool x, and lists no tools that are allowed."""
 
     servers: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
@@ -96,7 +113,7 @@ class McpMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Operator(StrEnum):
-    """How a value in the arguments is compared."""
+    """How a condition of `args` compares the value at its path with its operand."""
 
     EQ = "eq"
     IN = "in"
@@ -110,7 +127,7 @@ class Operator(StrEnum):
 
 
 class ArgCondition(msgspec.Struct, frozen=True, kw_only=True):
-    """One comparison: the value at `path` (RFC 9535, one node) against `operand`."""
+    """One comparison of the value at `path` (an RFC 9535 path to one node) with `operand`."""
 
     path: str
     operator: Operator
@@ -118,24 +135,28 @@ class ArgCondition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TimeMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """When a rule applies: days and hours of the given instant, in a time zone."""
+    """Days and hours at which a rule applies, in a time zone. Empty days or hours mean all of
+    them."""
 
     days: tuple[str, ...] = ()  # mon … sun
-    hours: tuple[tuple[int, int], ...] = ()  # [from, to) in minutes of the day; from > to wraps
+    # [from, to) in minutes of the day; from > to goes past midnight
+    hours: tuple[tuple[int, int], ...] = ()
     timezone: str = "UTC"
 
 
 class DelegationMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is wanted of a delegation; only `forbid_delegated` holds of undelegated requests."""
+    """What a rule demands of a delegation. A request without a delegation fails every demand but
+    `forbid_delegated`, which only such a request meets."""
 
     max_depth: int | None = None
-    issuers: tuple[str, ...] = ()  # every link of the chain was issued by one of these
-    required_scope: tuple[str, ...] = ()  # all of these were delegated
-    forbid_delegated: bool = False  # the request is not delegated at all
+    issuers: tuple[str, ...] = ()  # all links of the chain must be issued by one of these
+    required_scope: tuple[str, ...] = ()  # the delegation must carry all of these
+    forbid_delegated: bool = False  # the request must not be delegated
 
 
 class ContentMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a rule wants of a payload or a result: any entry inside a criterion, all criteria."""
+    """Content criteria on a payload or a result. A criterion holds when any of its entries does;
+    all criteria that are given must hold. `size_gt` is in bytes of JSON."""
 
     detectors: tuple[str, ...] = ()
     keywords: tuple[str, ...] = ()
@@ -145,7 +166,8 @@ class ContentMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a rule applies to: every field that is not empty must hold."""
+    """What a rule applies to. Every field that is not empty must hold; the reader of policy files
+    refuses a match without any field."""
 
     tenants: tuple[str, ...] = ()
     topics: tuple[str, ...] = ()
@@ -168,15 +190,16 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Throttle(msgspec.Struct, frozen=True, kw_only=True):
-    """How often a matching action may happen; the rule speaks only past the limit."""
+    """A limit on how often a matching action may happen. The rule speaks only past the limit."""
 
     limit: int  # actions in one window
     window_ms: int
-    key: tuple[str, ...]  # what is counted separately: tenant, topic, actor_id, labels.x, …
+    key: tuple[str, ...]  # what has a counter of its own: tenant, topic, actor_id, labels.x, …
 
 
 class ApprovalTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who may approve what a rule holds, how many of them, and for how long."""
+    """Terms of approval of one rule: which roles may approve, how many people must, and for how
+    many milliseconds the approval stays open. No roles: any approver; None: the default time."""
 
     roles: tuple[str, ...] = ()
     quorum: int = 1
@@ -184,26 +207,32 @@ class ApprovalTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class RoleDemand(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """So many people, each with one of the roles; of any role where none is named."""
+    """A demand for `quorum` people who each have one of the roles; without roles, any approver
+    counts."""
 
     roles: tuple[str, ...] = ()
     quorum: int = 1
 
 
 class ApprovalDemands(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an approval needs: *every* demand met (`approval.is_met`), within the time."""
+    """What an approval needs: every demand met (`approval.is_met`), before its time is over."""
 
     each: tuple[RoleDemand, ...]
-    ttl_ms: int | None = None  # the shortest that a rule gives; None: no rule bounds it
+    ttl_ms: int | None = None  # the shortest that a rule sets; None: no rule sets one
 
     @property
     def quorum(self) -> int:
-        """At least so many people are needed; with demands on several roles it may be more."""
+        """A lower bound on the number of approvers. Demands on different roles may need more
+        people."""
         return max(demand.quorum for demand in self.each)
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One match and one effect, as written; `line` is where it stands in its file."""
+    """One match and one effect, as written. The rule does not apply where `unless` holds.
+
+    `owner` and `severity` are for people and decide nothing. `line` is the rule's place in its
+    file.
+    """
 
     id: str
     effect: Effect
@@ -220,8 +249,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Verdict(StrEnum):
-    """What becomes of a result: everybody gets it, everybody gets a copy without what was found,
-    or nobody gets it until a second person releases it."""
+    """What happens to a result: everybody may read it, everybody may read a redacted copy, or
+    nobody may read it until a second person releases it."""
 
     ALLOW = "allow"
     REDACT = "redact"
@@ -229,7 +258,8 @@ class Verdict(StrEnum):
 
     @property
     def strictness(self) -> int:
-        """0 for allow … 2 for quarantine; across layers and views the highest stands."""
+        """0 for allow to 2 for quarantine. Across layers, actors and label views the strictest
+        stands."""
         return _VERDICT_STRICTNESS[self]
 
 
@@ -237,8 +267,8 @@ _VERDICT_STRICTNESS = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
 
 class OutputRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One match and one verdict on results; `match.content` is about the result, the rest of it
-    about the job that gave it."""
+    """One match and one verdict on results. `match.content` is about the result; the other fields
+    of the match are about the job that returned it."""
 
     id: str
     verdict: Verdict
@@ -251,14 +281,17 @@ class OutputRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Detect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What detectors cannot know by themselves: which hosts and paths are ours."""
+    """What detectors cannot know by themselves: host names and source paths of the organisation."""
 
     internal_hosts: tuple[str, ...] = ()
     source_paths: tuple[str, ...] = ()
 
 
 class PolicyTest(msgspec.Struct, frozen=True, kw_only=True):
-    """A case that the author wrote beside the rules: a request and the wanted decision."""
+    """A test case that the author wrote beside the rules: a request and the expected decision.
+
+    `rule_id` is the rule that must decide; None where any may.
+    """
 
     name: str
     request: Mapping[str, Any]
@@ -268,7 +301,7 @@ class PolicyTest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OutputTest(msgspec.Struct, frozen=True, kw_only=True):
-    """A case about a result: what the job of a request answered, and the wanted verdict."""
+    """A test case about a result: the request of the job, its result, and the expected verdict."""
 
     name: str
     request: Mapping[str, Any]
@@ -279,7 +312,7 @@ class OutputTest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where something stands in its file, for what is found out about it later."""
+    """A place in a policy file, kept for problems that are found after the file was read."""
 
     line: int
     column: int
@@ -288,30 +321,34 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """One policy file, read and checked. Each file is a layer of its own."""
+    """One policy file, read and checked. Each file becomes a layer of its own.
+
+    `priority` orders the layers: lower first, and files of `invariants` before all others.
+    """
 
     name: str
-    source: str  # the path or other name shown to people
+    source: str  # the path, or another name to show to people
     invariants: bool = False
     priority: int = 0
     default_decision: Effect | None = None  # None: the file says nothing, which means deny
     label_trust: Mapping[str, Origin] = {}
-    derivations: tuple[Derivation, ...] | None = None  # None: those of facts/derive.py
-    caller_topics: tuple[str, ...] = ()  # whoever submits such a job does the work itself
+    derivations: tuple[Derivation, ...] | None = None  # None: the defaults of facts/derive.py
+    # topics whose submitter runs the job itself; no worker is offered it
+    caller_topics: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
-    input_rules: tuple[Rule, ...] = ()  # their matches look at content too
+    input_rules: tuple[Rule, ...] = ()  # rules whose match may look at the content of a payload
     output_rules: tuple[OutputRule, ...] = ()
     detect: Detect = Detect()
     tests: tuple[PolicyTest, ...] = ()
     output_tests: tuple[OutputTest, ...] = ()
-    # By ("label", name), ("derive", number) or ("remediation", rule id, id). Decides nothing.
+    # By ("label", name), ("derive", number) or ("remediation", rule id, id). For messages only.
     places: Mapping[tuple[str, ...], Place] = {}
 
 
 class Clause(msgspec.Struct, frozen=True, kw_only=True):
-    """One condition of a rule: the field and what the rule wants there.
+    """One condition of a rule in words: the field, and the patterns or values that the rule wants.
 
-    `found` is what the request has there; filled in by explain only.
+    `found` is what the request has in that field; only explain fills it in.
     """
 
     field: str
@@ -320,32 +357,34 @@ class Clause(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LabelConflict(msgspec.Struct, frozen=True, kw_only=True):
-    """A weaker origin said something else than a stronger one."""
+    """A weaker origin gave a label another value than the trusted one."""
 
     label: str
-    origin: str  # of the weaker value
+    origin: str  # the weaker origin
     value: str
-    trusted_value: str | None  # None: no origin that the label accepts gave a value
+    trusted_value: str | None  # None: no origin that the label trusts gave a value
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """What evaluation returned, with its reasons.
+    """The result of an evaluation, with its reasons.
 
-    `code` says how it came about: `rule` (rules decided), `default` (no rule matched),
-    `rule_error` (a rule could not be evaluated, hence deny).
+    `code` says how the decision came about: `rule` (rules decided), `default` (no ordinary rule
+    matched), `rule_error` (a rule or a fact could not be evaluated, therefore deny).
     """
 
     decision: Effect
     code: str
     reason: str = ""
-    rule_id: str = ""  # the rule that decided; empty when none did
-    matched_rules: tuple[str, ...] = ()  # one a layer at the most, strictest first
-    clauses: tuple[Clause, ...] = ()  # what held in the deciding rule
-    facts: tuple[tuple[str, str], ...] = ()  # the label view that decided, sorted
+    rule_id: str = ""  # the rule that decided; empty when no rule did
+    matched_rules: tuple[str, ...] = ()  # all that spoke under any label view, strictest first
+    clauses: tuple[Clause, ...] = ()  # the clauses of the deciding rule
+    facts: tuple[tuple[str, str], ...] = ()  # the labels of the label view that decided, sorted
     conflicts: tuple[LabelConflict, ...] = ()
     constraints: Constraints | None = None
-    approval: ApprovalDemands | None = None  # of all rules that hold it; None: any one person
-    throttle: Throttle | None = None  # limit of the rule that throttles; None: always
+    # of all rules that require approval; None: any one approver
+    approval: ApprovalDemands | None = None
+    # limit of the deciding throttle rule; None: no limit to report
+    throttle: Throttle | None = None
     remediations: tuple[Remediation, ...] = ()
     snapshot: str = ""  # digest of the snapshot that decided
     errors: tuple[str, ...] = ()

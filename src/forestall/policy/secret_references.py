@@ -1,4 +1,4 @@
-"""Whether a payload refers to a secret: a text that holds `secret://`. Looks, never resolves."""
+"""Find references to secrets: texts that contain `secret://`. Never resolves a reference."""
 
 from typing import Any
 
@@ -8,5 +8,5 @@ _SCHEME = "secret://"
 
 
 def holds_secret_reference(value: Any) -> bool:
-    """True when any text in a JSON value holds a `secret://` reference, in whatever case."""
+    """Whether any text in a JSON value contains `secret://`, in upper or lower case."""
     return any(_SCHEME in text.casefold() for text in texts_of(value))

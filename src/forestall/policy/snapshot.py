@@ -1,6 +1,7 @@
-"""The compiled, content-addressed form of policies: lists of rules, layers, snapshot. No I/O.
+"""The compiled, content-addressed form of policies: rule lists, layers, snapshot. No I/O.
 
-Made by `compile_policy`, which first rejects what clashes; read by evaluate, explain and analyse.
+`compile_policy` makes a snapshot and rejects policies that clash; evaluate, explain and lint read
+it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,12 +18,13 @@ from forestall.policy.fields import Labels
 from forestall.policy.globs import compile_globs, remembering
 from forestall.policy.index import LayerIndex
 from forestall.policy.output_rules import OutputRules
-from forestall.policy.read_set import Reads
+from forestall.policy.read_set import ReadSet
 from forestall.policy.request import Request
 from forestall.policy.rule_conditions import residual_tests
 from forestall.policy.rules import Clause, Detect, Effect, OutputRule, Policy, Rule
 
-# Raised whenever the same policy and request may decide otherwise than before.
+# To be raised whenever the same policy and request may lead to another decision than before: the
+# engine version is part of the digest.
 ENGINE_VERSION = 3
 
 
@@ -31,7 +33,7 @@ class RuleError(Exception):
 
 
 class RuleList:
-    """Rules in order; the first whose every clause holds speaks."""
+    """Rules in their written order. The first rule whose every clause holds speaks for the list."""
 
     __slots__ = ("_residual", "index", "rules")
 
@@ -45,9 +47,10 @@ class RuleList:
     def speaker(
         self, request: Request, labels: Labels, now: datetime, lifted: frozenset[str]
     ) -> Rule | None:
-        """The first rule whose every clause holds under this label view; lifted throttles do not.
+        """The first rule whose every clause holds under this label view; None when there is none.
 
-        Raises RuleError when a clause that is reached cannot be evaluated.
+        A throttle rule named by `lifted` does not speak. Raises RuleError when a clause that is
+        reached cannot be evaluated.
         """
         for number in self.index.candidates(request, labels):
             tests = self._residual.get(number)
@@ -64,9 +67,9 @@ class RuleList:
 
 
 class Layer:
-    """One policy file in its place: its rules, and its input rules beside them.
+    """One policy file as a layer: a list of its rules and a list of its input rules.
 
-    Each list has its own first speaker, so an ordinary allow never hides what the content says.
+    Each list has its own first speaker, so that an ordinary allow never hides an input rule.
     """
 
     __slots__ = ("lists", "name")
@@ -85,7 +88,9 @@ class Snapshot:
     """A compiled, content-addressed set of policies. Immutable once made.
 
     `digest` is SHA-256 (hex) over all that can change a decision: layers in order, rules, label
-    trust, derivations, output rules, default, engine version and fail mode.
+    trust, derivations, output rules, data of the detectors that rules name, default, engine version
+    and fail mode. `reads` is what the rules read of a request; `said` keeps the clauses of rules in
+    words.
     """
 
     __slots__ = (
@@ -114,26 +119,28 @@ class Snapshot:
         self._caller_topics = compile_globs(
             [glob for policy in policies for glob in policy.caller_topics]
         )
-        self.reads = Reads(policies, self.derivations)
+        self.reads = ReadSet(policies, self.derivations)
         self.output = OutputRules(policies, self.derivations)
         self.detect = _combined_detect(policies)
         self.digest = _snapshot_digest(self)
-        self.said: dict[str, tuple[Clause, ...]] = {}  # filled by evaluate, one entry a rule
+        self.said: dict[str, tuple[Clause, ...]] = {}  # filled by evaluate, one entry for each rule
 
     @property
     def rule_count(self) -> int:
-        """How many rules there are over all layers."""
+        """The number of rules over all layers, without output rules."""
         return sum(len(layer.rules) for layer in self.layers)
 
     def is_run_by_caller(self, topic: str) -> bool:
-        """Whether whoever submits such a job does the work itself: no worker is offered it."""
+        """Whether the submitter of a job on this topic runs it itself; no worker is offered such a
+        job."""
         return self._caller_topics(topic)
 
 
 def _combined_default(policies: Sequence[Policy]) -> Effect:
-    """Allow only when every ordinary file says so and no invariants file says otherwise.
+    """Allow only when every ordinary file says so and no invariants file says deny.
 
-    A file that says nothing means deny, so adding a file can tighten the default, never loosen it.
+    A file without a default means deny, so adding a file can tighten the default and never loosen
+    it.
     """
     ordinary = [policy for policy in policies if not policy.invariants]
     allowed = bool(ordinary) and all(p.default_decision is Effect.ALLOW for p in ordinary)
@@ -142,8 +149,8 @@ def _combined_default(policies: Sequence[Policy]) -> Effect:
 
 
 def _combined_trust(policies: Sequence[Policy]) -> dict[str, Origin]:
-    """Per label the strongest origin that any file demands; derived labels demand a deriver,
-    unless a file says otherwise of them."""
+    """For each label the strongest origin that any file demands. Labels that a deriver sets demand
+    the origin `derived`, unless a file names them."""
     trust: dict[str, Origin] = {}
     for policy in policies:
         for label, origin in policy.label_trust.items():
@@ -154,7 +161,7 @@ def _combined_trust(policies: Sequence[Policy]) -> dict[str, Origin]:
 
 
 def _combined_derivations(policies: Sequence[Policy]) -> tuple[Derivation, ...]:
-    """What the files say, added up; the defaults when no file says anything."""
+    """The derivations of all files together; the default derivations when no file has any."""
     said = [policy.derivations for policy in policies if policy.derivations is not None]
     if not said:
         return DEFAULT_DERIVATIONS
@@ -162,7 +169,7 @@ def _combined_derivations(policies: Sequence[Policy]) -> tuple[Derivation, ...]:
 
 
 def _combined_detect(policies: Sequence[Policy]) -> Detect:
-    """What the files say is ours, added up."""
+    """Internal hosts and source paths of all files together."""
     return Detect(
         internal_hosts=_union(policy.detect.internal_hosts for policy in policies),
         source_paths=_union(policy.detect.source_paths for policy in policies),
@@ -174,11 +181,12 @@ def _union(lists: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
 
 
 class _DigestedContent(msgspec.Struct, frozen=True, kw_only=True):
-    """What the digest covers. Field names are part of the digest: change them knowingly."""
+    """What the digest covers. Field names are part of the digest: renaming one changes every
+    digest."""
 
     engine: int
     fail_mode: str
-    time_zones: str  # edition of the zone rules; empty when no rule asks for the time
+    time_zones: str  # edition of the time zone rules; empty when no rule reads the time
     default: str
     layers: tuple[tuple[str, bool, int, tuple[Rule, ...], tuple[Rule, ...]], ...]
     label_trust: tuple[tuple[str, int], ...]
@@ -186,9 +194,27 @@ class _DigestedContent(msgspec.Struct, frozen=True, kw_only=True):
     caller_topics: tuple[str, ...]
     output_rules: tuple[tuple[OutputRule, ...], ...]  # in the order of the layers
     detect: Detect
+    # Digests of the data of built-in detectors that rules name; left out when no rule names one.
+    detectors: tuple[tuple[str, str], ...] | msgspec.UnsetType = msgspec.UNSET
+
+
+def _named_detectors(snapshot: Snapshot) -> tuple[tuple[str, str], ...]:
+    """Each built-in detector that an input or output rule names, and the digest of its data."""
+    # Imported here: many policies name no detector, and an agent's client has none to load.
+    from forestall.output.detectors import DETECTORS, data_digest
+
+    rules = [rule for policy in snapshot.policies for rule in policy.input_rules]
+    named = {name for rule in rules if rule.match.content for name in rule.match.content.detectors}
+    return tuple(
+        (name, data_digest(name))
+        for name in sorted(named | snapshot.output.classes)
+        if name in DETECTORS
+    )
 
 
 def _snapshot_digest(snapshot: Snapshot) -> str:
+    """The digest. Lines of rules are left out: moving a rule in its file changes no decision, while
+    the order of the rules does."""
     content = _DigestedContent(
         engine=ENGINE_VERSION,
         fail_mode="closed",
@@ -218,5 +244,6 @@ def _snapshot_digest(snapshot: Snapshot) -> str:
             for policy in snapshot.policies
         ),
         detect=snapshot.detect,
+        detectors=_named_detectors(snapshot) or msgspec.UNSET,
     )
     return digest("policy-snapshot", canonical_struct(content))

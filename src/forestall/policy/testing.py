@@ -1,4 +1,5 @@
-"""Run the cases that authors write beside their rules (control 10), and those in files of cases."""
+"""Run the test cases beside rules (control 10) and in files of cases. Reads no clock and no
+network."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -14,13 +15,13 @@ from forestall.policy.request import Request, ToolCall
 from forestall.policy.rules import OutputTest, PolicyTest, Verdict
 from forestall.policy.snapshot import Snapshot
 
-CASES_AT = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)  # the instant that every case is decided at
+CASES_AT = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)  # every case is decided at this instant
 
 
 class TestOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """One case: what was wanted and what came."""
+    """The outcome of one case: the expected decision and the actual one, in words."""
 
-    __test__ = False  # not a test class, whatever a test runner thinks of the name
+    __test__ = False  # pytest must not collect it
 
     name: str
     source: str
@@ -31,14 +32,15 @@ class TestOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CaseFile(msgspec.Struct, frozen=True, kw_only=True):
-    """Cases that stand in a file of their own, away from the rules."""
+    """A file of test cases without rules."""
 
     source: str
     tests: tuple[PolicyTest, ...]
     output_tests: tuple[OutputTest, ...] = ()
 
 
-# What becomes of the result of a case, and by which rule. The output room knows; this one does not.
+# The verdict on the result of a case, and the rule that gave it. A parameter, because this module
+# does not import the detectors.
 Judge = Callable[[Snapshot, OutputTest], tuple[Verdict, str]]
 
 
@@ -77,7 +79,7 @@ def cases_of(snapshot: Snapshot, files: Iterable[CaseFile] = ()) -> list[tuple[s
 def output_cases_of(
     snapshot: Snapshot, files: Iterable[CaseFile] = ()
 ) -> list[tuple[str, OutputTest]]:
-    """The same of cases about results."""
+    """Every case about a result with its source: those of the policies, then those of the files."""
     inside = [(policy.source, test) for policy in snapshot.policies for test in policy.output_tests]
     return inside + [(file.source, test) for file in files for test in file.output_tests]
 
@@ -85,9 +87,9 @@ def output_cases_of(
 def run_tests(
     snapshot: Snapshot, files: Iterable[CaseFile] = (), *, judge: Judge | None = None
 ) -> list[TestOutcome]:
-    """Every case of every policy and file, decided by the snapshot as a whole.
+    """Decide every case of every policy and file by the snapshot as a whole.
 
-    A case about a result fails when there is nobody to judge it.
+    A case about a result fails when there is no `judge`.
     """
     files = tuple(files)
     outcomes = []

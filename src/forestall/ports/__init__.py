@@ -1,1 +1,1 @@
-"""What the plane needs of the world, as values and protocols. Adapters implement these."""
+"""Ports: the values and protocols by which the plane reaches the world. Adapters implement them."""

@@ -1,7 +1,7 @@
 """A commit is a value (ADR-0002): preconditions, puts and records that stand or fall together.
 
-So a store can apply many in one transaction, a simulation can drop or repeat one, a test can read
-one.
+A value can be handed on: a store applies many changes in one transaction, a simulation drops or
+repeats one, a test reads one.
 """
 
 import msgspec
@@ -13,23 +13,23 @@ from forestall.ports.entries import RegistryEntry
 
 
 class IdempotencyEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """Which job a key stands for, and the digest of the request it came with."""
+    """The job that an idempotency key stands for."""
 
     tenant: str
     key: str
-    request_digest: str
+    request_digest: str  # of the request that used the key first; another one conflicts
     job_id: str
 
 
 class JobAbsent(msgspec.Struct, frozen=True):
-    """No job of this tenant has this id."""
+    """Precondition: no job of this tenant has this id."""
 
     tenant: str
     job_id: str
 
 
 class JobUnmoved(msgspec.Struct, frozen=True):
-    """The job is in this state at this revision: nothing has moved it since it was read."""
+    """Precondition: the job is in this state at this revision, so no move followed its reading."""
 
     tenant: str
     job_id: str
@@ -38,7 +38,7 @@ class JobUnmoved(msgspec.Struct, frozen=True):
 
 
 class EntryUnchanged(msgspec.Struct, frozen=True):
-    """The registry entry is at this revision; 0: there is none."""
+    """Precondition: the registry entry is at this revision; 0: there is no such entry."""
 
     tenant: str
     kind: str
@@ -47,7 +47,7 @@ class EntryUnchanged(msgspec.Struct, frozen=True):
 
 
 class IdempotencyKeyAbsent(msgspec.Struct, frozen=True):
-    """Nobody of this tenant used this key."""
+    """Precondition: no submission of this tenant has used this idempotency key."""
 
     tenant: str
     key: str
@@ -57,7 +57,8 @@ Precondition = JobAbsent | JobUnmoved | EntryUnchanged | IdempotencyKeyAbsent
 
 
 class PutJob(msgspec.Struct, frozen=True, kw_only=True):
-    """Insert a job with its payload and the decision it was born with."""
+    """Insert a job with its payload (JSON) and the decision of the submit gate; implies
+    JobAbsent."""
 
     job: Job
     payload: bytes
@@ -65,21 +66,20 @@ class PutJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MoveJob(msgspec.Struct, frozen=True, kw_only=True):
-    """Replace a job by what an event made of it; implies JobUnmoved at what it was before.
+    """Replace a job by the job after an event; implies JobUnmoved at the state and revision before.
 
-    `job.revision` is one more than before. A `decision` is appended to those of the job, a `result`
-    (JSON) becomes the answer of its last attempt.
+    `job` is the job after the event, with its revision one greater than before.
     """
 
     job: Job
-    was: JobState
+    was: JobState  # the state before the event
     event: Event
-    decision: DecisionRecord | None = None
-    result: bytes | None = None
+    decision: DecisionRecord | None = None  # appended to the decisions of the job
+    result: bytes | None = None  # JSON; becomes the result of the last attempt
 
     @property
     def before(self) -> JobUnmoved:
-        """What must still hold for the move."""
+        """The precondition that the move implies."""
         return JobUnmoved(self.job.tenant, self.job.id, self.was, self.job.revision - 1)
 
 
@@ -96,25 +96,23 @@ class DropEntry(msgspec.Struct, frozen=True):
 
 
 class OutputEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """What the check of a result found, as JSON: of each finding only the masked form.
-
-    The original of a result that was not released is an entry of kind `original` of its own.
-    """
+    """The findings in a result. The original of a result that was not released whole is a registry
+    entry of its own, of kind `original`."""
 
     tenant: str
     job_id: str
-    checked_at_us: int
-    findings: bytes
+    checked_at_us: int  # µs since the epoch, UTC
+    findings: bytes  # JSON; holds of each finding the masked form, never the text
 
 
 class PutOutput(msgspec.Struct, frozen=True):
-    """Insert or replace what the check of a job's result found."""
+    """Insert or replace the findings in a job's result."""
 
     entry: OutputEntry
 
 
 class PutIdempotency(msgspec.Struct, frozen=True):
-    """Remember an idempotency key."""
+    """Insert an idempotency key; implies IdempotencyKeyAbsent."""
 
     entry: IdempotencyEntry
 
@@ -123,10 +121,11 @@ Put = PutJob | MoveJob | PutIdempotency | PutEntry | DropEntry | PutOutput
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that one verb changes. No state changes without its record."""
+    """All that one verb changes, applied whole or not at all. Raises ValueError without a record:
+    no state changes without its record."""
 
-    records: tuple[Record, ...]
-    expect: tuple[Precondition, ...] = ()
+    records: tuple[Record, ...]  # appended to the log in this order
+    expect: tuple[Precondition, ...] = ()  # beside those that the puts imply
     puts: tuple[Put, ...] = ()
 
     def __post_init__(self) -> None:
@@ -135,6 +134,6 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """Of a durable change: the position in the log of the first of its records."""
+    """The store's receipt of a durable change."""
 
-    position: int
+    position: int  # in the log, of the change's first record; the others follow without a gap

@@ -21,7 +21,8 @@ from forestall.ports.change import (
 
 
 def require_lawful(change: Change) -> None:
-    """A job is born only in a birth state, moves only as the table says, and once in a change."""
+    """Raises IllegalStateError unless each job is born in a birth state or moves along a row of the
+    lifecycle, and the change puts no job and no idempotency key twice."""
     jobs = 0
     keys = 0
     for put in change.puts:
@@ -57,8 +58,9 @@ def _require_distinct(change: Change) -> None:
 
 
 def required(change: Change) -> list[Precondition]:
-    """Every precondition of a change, each once: an insert never replaces, and a replacement or a
-    removal never meets another value than the one that was read, whether or not the verb said so.
+    """Every precondition of a change, each once: those of its verb, and those that its puts imply.
+    An insert never replaces, and a replacement or removal never meets another value than the one
+    that was read, even when the verb does not ask for that.
     """
     conditions = list(change.expect)
     for put in change.puts:

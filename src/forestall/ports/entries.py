@@ -23,12 +23,12 @@ from enum import StrEnum
 
 import msgspec
 
-PLATFORM_TENANT = "default"  # whose entries and records the deployment's own are
+PLATFORM_TENANT = "default"  # the tenant of entries and records that concern all tenants
 IN_FORCE = "policy"  # the name of the one entry of its kind
 
 
 class EntryKind(StrEnum):
-    """What an entry is. A kind never changes its name: entries are found by it."""
+    """The kind of an entry. A value here never changes: stored entries are found by it."""
 
     TOPIC = "topic"
     POOL = "pool"
@@ -45,23 +45,23 @@ class EntryKind(StrEnum):
 
 
 class RegistryEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One named value. `body` is its JSON; `revision` grows by one with every change."""
+    """One named value of one tenant."""
 
     tenant: str
-    kind: str
+    kind: str  # the value of an EntryKind
     name: str
-    revision: int
-    updated_at_us: int
-    body: bytes
+    revision: int  # 1 when the entry is made; one more with every change
+    updated_at_us: int  # µs since the epoch, UTC
+    body: bytes  # JSON
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What tells it from every other entry: tenant, kind and name."""
+        """Tenant, kind and name: no two entries share all three."""
         return self.tenant, self.kind, self.name
 
 
 class EntryName(msgspec.Struct, frozen=True):
-    """An entry without its body."""
+    """A registry entry without its body; its kind is known from the question."""
 
     tenant: str
     name: str
@@ -70,17 +70,17 @@ class EntryName(msgspec.Struct, frozen=True):
 
 
 class Sealed(msgspec.Struct, frozen=True):
-    """Bytes that only the keyring can read."""
+    """Bytes encrypted under a key of the keyring (AES-256-GCM)."""
 
-    key_id: str
+    key_id: str  # of the key in the keyring, not of an API key
     nonce: bytes
-    box: bytes
+    box: bytes  # ciphertext and authentication tag
 
 
 class PolicyFile(msgspec.Struct, frozen=True):
-    """A policy file as it was read: where from, and its text."""
+    """A policy file as it was read."""
 
-    source: str
+    source: str  # the file's name, for messages
     text: str
 
 
@@ -88,17 +88,17 @@ class KeptPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a policy, from which its snapshot can be compiled again at any time."""
 
     files: tuple[PolicyFile, ...]
-    kept_by: str
+    kept_by: str  # the principal that published it first
 
 
 class Activation(msgspec.Struct, frozen=True, kw_only=True):
-    """A policy came into force at an instant (µs, UTC); `actor` is who saw to it."""
+    """One coming into force of a policy."""
 
-    digest: str
-    activated_at_us: int
+    digest: str  # of the snapshot
+    activated_at_us: int  # µs since the epoch, UTC
     rule_count: int
-    names: tuple[str, ...]
-    actor: str = ""  # empty: an activation from before this was kept
+    names: tuple[str, ...]  # of the policy files
+    actor: str = ""  # the principal that activated it; empty in activations of old versions
 
 
 def entry_after(
@@ -110,8 +110,8 @@ def entry_after(
     value: object,
     now_us: int,
 ) -> RegistryEntry:
-    """The entry with a new value: revision 1, or one more than before. The value is encoded here;
-    bytes are taken for JSON already."""
+    """The entry with a new value: at revision 1, or at one more than before. `value` is encoded as
+    JSON; bytes are JSON already."""
     return RegistryEntry(
         tenant=tenant,
         kind=kind,
@@ -123,5 +123,5 @@ def entry_after(
 
 
 def activation_name(number: int) -> str:
-    """The name of an activation, so that names sort as they happened."""
+    """The name of the activation of this number: names sort in the order of activation."""
     return f"{number:012d}"

@@ -1,6 +1,6 @@
-"""One record of the log as it may be shown: without its salt, and with who may see it.
+"""One record of the log as it may be shown: without its salt, and with the permission it needs.
 
-A record is shown to its own tenant only, and to those only whose role may read its subject matter.
+A record is shown to its own tenant only, and there to roles that may read its subject matter only.
 """
 
 from collections.abc import Mapping
@@ -12,15 +12,15 @@ from forestall.identity.roles import Permission
 
 
 class Visibility(NamedTuple):
-    """Under which event name a record is shown, and who may see it."""
+    """How a record is shown."""
 
-    event: str
-    permission: Permission
+    event: str  # the name of its event in a stream
+    permission: Permission  # which a reader needs
 
 
 _APPROVAL = Visibility("approval", Permission.JOBS_READ)
 
-# A kind stands here whole or by its first word. What stands here in neither way is for admins.
+# A kind of record is listed whole, or by its first word. All other kinds need what admins may.
 VISIBILITIES: Mapping[str, Visibility] = {
     "job": Visibility("job.state", Permission.JOBS_READ),
     "job.approval_demanded": _APPROVAL,
@@ -41,18 +41,18 @@ VISIBILITIES: Mapping[str, Visibility] = {
 
 
 def visibility_of(kind: str) -> Visibility:
-    """How a kind of record is shown."""
+    """How records of a kind are shown."""
     return VISIBILITIES.get(kind) or VISIBILITIES.get(kind.partition(".")[0]) or VISIBILITIES[""]
 
 
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One record at its position, as it may be shown. `data` is JSON without line breaks."""
+    """One record at its position in the log, as it may be shown."""
 
     position: int
     visibility: Visibility
     kind: str
-    at_us: int
+    at_us: int  # µs since the epoch, UTC
     tenant: str
     actor: str
-    job_id: str
-    data: msgspec.Raw
+    job_id: str  # empty for a record of no job
+    data: msgspec.Raw  # JSON without line breaks

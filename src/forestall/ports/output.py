@@ -1,4 +1,4 @@
-"""What the check of results needs of the world: threads to scan in, and keys to seal with."""
+"""The ports of the output check: threads to scan in, and keys to seal originals with."""
 
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -18,23 +18,26 @@ class SealError(UnavailableError):
 
 
 class Sealer(Protocol):
-    """Keeps originals from everybody who has the store and not the keys. For many threads."""
+    """Encrypts originals, so that the store without the keyring does not tell them. For many
+    threads."""
 
     def seal(self, plain: bytes, *, bound_to: bytes) -> Sealed:
         """MUST use a fresh nonce each time; MUST open only under the same `bound_to`."""
         ...
 
     def open(self, sealed: Sealed, *, bound_to: bytes) -> bytes:
-        """What was sealed. Raises SealError for anything else than what `seal` made."""
+        """The bytes that were sealed. Raises SealError unless `seal` made this value under the same
+        `bound_to`."""
         ...
 
     def correlation_key(self, tenant: str) -> bytes:
-        """The key of the hashes that tell equal findings of one tenant; never changes."""
+        """The key for the correlation hashes of one tenant: equal findings have equal hashes. It
+        never changes."""
         ...
 
 
 class ScannerBusyError(UnavailableError):
-    """Too many results wait to be looked at. Nothing was changed; answer again in a moment."""
+    """Too many results wait for their scan. Nothing was changed; send the answer again soon."""
 
     code, http_status = "scanner_busy", 503
 
@@ -43,15 +46,17 @@ class Scanners(Protocol):
     """Runs scans beside the event loop, for a bounded time each."""
 
     async def run(self, work: Callable[[Callable[[], bool]], T]) -> T:
-        """What `work` returns; it is given a function that says whether its time is over.
+        """Run `work`, and return what it does. `work` is given a function that says whether its
+        time is over.
 
-        Raises TimeoutError when it did not return in time, ScannerBusyError when too many wait.
+        Raises TimeoutError when `work` did not return in time, ScannerBusyError when too many scans
+        wait.
         """
         ...
 
 
 class InlineScanners:
-    """Scans where it is asked, without a bound on time: for simulations and tests."""
+    """Scans on the calling thread, without a bound on time: for simulations and tests."""
 
     async def run(self, work: Callable[[Callable[[], bool]], T]) -> T:
         """See `Scanners.run`."""
@@ -59,8 +64,11 @@ class InlineScanners:
 
 
 class OutputMeans:
-    """What the plane checks results with. Without a sealer no original is kept, and what was
-    withheld cannot be released. `switched_on` are the detectors that a setting brought."""
+    """The means of the output check: scanners, a sealer, and detectors.
+
+    Without a sealer no original is stored, so a withheld result cannot be released. `switched_on`
+    are the detectors that a setting brought; `sealed_us` is how long an original is kept (µs).
+    """
 
     __slots__ = ("scanners", "sealed_us", "sealer", "switched_on", "warm_for")
 
@@ -76,18 +84,19 @@ class OutputMeans:
         self.sealer = sealer
         self.switched_on = switched_on
         self.sealed_us = sealed_days * 86_400_000_000
-        self.warm_for = ""  # the snapshot whose patterns are compiled
+        self.warm_for = ""  # digest of the snapshot whose patterns are compiled
 
     @property
     def switched_on_names(self) -> frozenset[str]:
-        """The classes of findings that a setting brought."""
+        """The names of the detectors that a setting brought."""
         return frozenset(each.name for each in self.switched_on)
 
     async def run(
         self, work: Callable[[Callable[[], bool]], T], *, size_bytes: int, snapshot: str
     ) -> T:
-        """Do a scan: where it is asked when it is short and everything is compiled, else beside
-        the event loop. With detectors that a setting brought no scan is short.
+        """Run a scan: on the event loop when the content is short and the patterns of the snapshot
+        (a digest) are compiled, else in a thread. With detectors that a setting brought no content
+        is short, since one may be slow on any text.
 
         Raises as `Scanners.run`.
         """
@@ -99,9 +108,9 @@ class OutputMeans:
         return done
 
     def correlation_key(self, tenant: str) -> bytes:
-        """The key of hashes of findings; empty without a sealer."""
+        """See `Sealer.correlation_key`; empty without a sealer."""
         return self.sealer.correlation_key(tenant) if self.sealer is not None else b""
 
     def seal(self, plain: bytes, *, bound_to: bytes) -> Sealed | None:
-        """The sealed original; None without a sealer."""
+        """See `Sealer.seal`; None without a sealer."""
         return self.sealer.seal(plain, bound_to=bound_to) if self.sealer is not None else None

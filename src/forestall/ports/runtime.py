@@ -1,4 +1,4 @@
-"""Clock, chance, signatures and telemetry: the rest of what the plane needs of the world."""
+"""The ports for time, randomness, signatures and telemetry."""
 
 from typing import Protocol
 
@@ -15,62 +15,64 @@ class Clock(Protocol):
 
 
 class Random(Protocol):
-    """The only source of chance."""
+    """The only source of randomness."""
 
     def token(self, size_bytes: int) -> bytes:
-        """That many unpredictable bytes."""
+        """`size_bytes` bytes that nobody can predict."""
         ...
 
 
 class Signer(Protocol):
     """Signs tickets with a key of the plane that no verb ever sees."""
 
-    public_key: str  # base64url of the raw Ed25519 key, for whoever verifies
+    public_key: str  # base64url of the raw Ed25519 key, with which workers verify tickets
 
     def ticket(self, ticket: Ticket) -> str:
         """The text of a signed ticket."""
         ...
 
     def secret(self, purpose: str) -> str:
-        """A secret that belongs to the key and a purpose, always the same one (HKDF)."""
+        """The secret for a purpose, derived from the signing key (HKDF): always the same one."""
         ...
 
 
 class Telemetry(Protocol):
-    """What the plane counts. Must never raise and never block."""
+    """Counts what the plane does. Must never raise and never block."""
 
     def decided(self, stage: str, decision: str, topic: str, code: str) -> None:
-        """One decision of a gate, once its record is durable."""
+        """Count a decision of a gate. Called once its record is durable."""
         ...
 
     def moved(self, event: str, topic: str, code: str) -> None:
-        """Something happened to a job, once its record is durable."""
+        """Count an event of a job; `code` is its failure code, or empty. Called once the event is
+        durable."""
         ...
 
     def output_checked(self, verdict: str, seconds: float, size_bytes: int) -> None:
-        """A result got its verdict, and that is durable."""
+        """Count a checked result, the duration of its check and its size. Called once the verdict
+        is durable."""
         ...
 
     def refused(self, what: str, code: str) -> None:
-        """A worker's answer was refused, or a retry was blind."""
+        """Count a refusal: of a worker's request, a vote or a release; or a blind retry."""
         ...
 
     def waited(self, seconds: float) -> None:
-        """How long a dispatched job had been ready to run."""
+        """Note for how long a job was ready to run before its dispatch."""
         ...
 
     def commit_failed(self, code: str) -> None:
-        """The store could not make a change durable."""
+        """Count a change of which the store did not say that it is durable."""
         ...
 
     def unavailable(self, stage: str, topic: str) -> None:
-        """No decision was to be had."""
+        """Count a request on which a gate could make no decision."""
         ...
 
     def policy_loaded(self, snapshot: Snapshot, at_us: int) -> None:
-        """A snapshot came into force."""
+        """Note that a snapshot came into force at an instant (µs, UTC)."""
         ...
 
     def policy_refused(self) -> None:
-        """A changed policy could not be loaded; the old one stays."""
+        """Count a changed policy that was refused; the policy in force stayed."""
         ...

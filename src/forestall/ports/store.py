@@ -1,4 +1,4 @@
-"""The store port: what every backend must do, what can go wrong, and what reading answers."""
+"""The store port: what every backend must do, which errors it raises, and the values it returns."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -41,44 +41,44 @@ class StoreBusyError(UnavailableError):
 
 
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which jobs to list; empty fields do not narrow. Newest change first; with `dead` only dead
-    letters, the last to die first; with `asked` only jobs that somebody was asked to approve, the
-    last asked first."""
+    """Which jobs to list, and in which order. A field with its default does not narrow the list;
+    `tenant` always does. Instants are µs since the epoch, UTC."""
 
     tenant: str
-    dead: bool = False
-    asked: bool = False
+    dead: bool = False  # only dead letters, the last to become one first
+    asked: bool = False  # only jobs that are or were awaiting approval, the last asked first
     state: JobState | None = None
     topic: str = ""
     trace_id: str = ""
+    # Bounds on the job's last change, whatever the page is sorted by; both are exclusive.
     updated_after_us: int | None = None
     updated_before_us: int | None = None
 
 
 def listed_at_us(job: Job, wanted: JobFilter) -> int:
-    """The instant that a page of such jobs is sorted by."""
+    """The instant (µs, UTC) of a job that a page with this filter is sorted by."""
     if wanted.dead:
         return job.dead_at_us
     return job.asked_at_us if wanted.asked else job.updated_at_us
 
 
 class JobCursor(msgspec.Struct, frozen=True, array_like=True):
-    """The last job of a page; the next page starts after it. The instant is what the page is
-    sorted by: the last change, the death, or when somebody was asked."""
+    """The last job of a page; the next page starts after this job."""
 
-    updated_at_us: int
+    updated_at_us: int  # what the page is sorted by (`listed_at_us`), not always the last change
     job_id: str
 
 
 class JobView(msgspec.Struct, frozen=True):
-    """A job with its payload bytes."""
+    """A job, and its payload: the JSON that a worker is sent."""
 
     job: Job
     payload: bytes
 
 
 class OpenCursor(msgspec.Struct, frozen=True):
-    """The last unfinished job of a page; the next page starts after it."""
+    """The last job of a page of open jobs; the next page starts after this job. The default is the
+    start of the first page."""
 
     created_at_us: int = 0
     tenant: str = ""
@@ -86,10 +86,10 @@ class OpenCursor(msgspec.Struct, frozen=True):
 
 
 class Store(Protocol):
-    """Where everything is kept.
+    """The durable state of the plane: jobs, registry entries, decisions, results and the log.
 
-    Reads MUST see every change whose commit has returned. Tenants, ids and names MUST be compared
-    byte by byte: `Prod` and `prod` are two tenants.
+    A read MUST see every change whose commit has returned. Tenants, ids and names MUST be compared
+    byte by byte: `Prod` and `prod` are two tenants. Every read may raise StoreUnavailableError.
     """
 
     async def commit(self, change: Change) -> Receipt:
@@ -103,7 +103,7 @@ class Store(Protocol):
         ...
 
     async def job(self, tenant: str, job_id: str) -> JobView | None:
-        """One job of this tenant."""
+        """One job of this tenant; None when the tenant has no job with this id."""
         ...
 
     async def jobs(
@@ -113,19 +113,20 @@ class Store(Protocol):
         ...
 
     async def open_jobs(self, *, after: OpenCursor, limit: int) -> Sequence[Job]:
-        """A page of the jobs of all tenants that are in no terminal state, oldest first."""
+        """A page of the jobs of all tenants in no terminal state, the oldest first."""
         ...
 
     async def result(self, tenant: str, job_id: str) -> bytes | None:
-        """What the last attempt of a job answered; None when none did."""
+        """The result (JSON) that the last attempt of a job was released with; None: there is
+        none."""
         ...
 
     async def output(self, tenant: str, job_id: str) -> OutputEntry | None:
-        """What the check of a job's last result found; None when nothing was worth keeping."""
+        """The stored findings in the last result of a job; None when none were stored."""
         ...
 
     async def entry(self, tenant: str, kind: EntryKind, name: str) -> RegistryEntry | None:
-        """One registry entry."""
+        """One registry entry; None when there is none of this name."""
         ...
 
     async def entries(self, kind: EntryKind) -> Sequence[RegistryEntry]:
@@ -135,17 +136,18 @@ class Store(Protocol):
     async def latest_entries(
         self, tenant: str, kind: EntryKind, *, limit: int
     ) -> Sequence[RegistryEntry]:
-        """Registry entries of a kind, the greatest name first."""
+        """Registry entries of a kind of one tenant, the greatest name first."""
         ...
 
     async def entries_before(
         self, kind: EntryKind, at_us: int, *, limit: int
     ) -> Sequence[EntryName]:
-        """Entries of a kind that last changed before an instant, over all tenants, oldest first."""
+        """Names of the entries of a kind that last changed before an instant (µs, UTC), over all
+        tenants, the oldest change first."""
         ...
 
     async def job_count(self) -> int:
-        """How many jobs there are, over all tenants."""
+        """The number of jobs in any state, over all tenants."""
         ...
 
     async def decisions(self, tenant: str, job_id: str, *, limit: int) -> Sequence[DecisionRecord]:
@@ -153,19 +155,21 @@ class Store(Protocol):
         ...
 
     async def idempotency(self, tenant: str, key: str) -> IdempotencyEntry | None:
-        """What an idempotency key stands for."""
+        """The job that an idempotency key stands for; None when the key was not used."""
         ...
 
     async def links(
         self, *, start: int, limit: int, tenant: str = "", job_id: str = ""
     ) -> Sequence[ChainLink]:
-        """A page of the log from a position on, oldest first; of one job, one tenant, or all."""
+        """A page of the log from position `start` on, the oldest record first: of one job, one
+        tenant, or, with neither, of all."""
         ...
 
     async def log_end(self) -> int:
-        """Where the next record will stand: 0 for an empty log."""
+        """The position of the next record; 0 for an empty log."""
         ...
 
     async def close(self) -> None:
-        """Finish what was accepted and let go. A later commit MUST be refused."""
+        """Finish every accepted commit, then release files and threads. A later commit MUST be
+        refused with StoreUnavailableError."""
         ...

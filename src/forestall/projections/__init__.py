@@ -1,1 +1,1 @@
-"""What is kept in memory of what the store holds. Nothing here decides; nothing here writes."""
+"""Projections: the state kept in memory of what the store holds. Decides and commits nothing."""

@@ -1,7 +1,7 @@
 """Recognise blind retries (control 12): the same payload again, soon after it was denied.
 
-A denial offers remediations; sending the same thing once more, perhaps with fewer labels, is the
-habit they are there to replace. It is recorded and counted; what is decided does not change.
+A denial offers remediations, which are to replace the habit of sending the same payload once more,
+perhaps with fewer labels. A blind retry is recorded and counted; it changes no decision.
 """
 
 from collections import OrderedDict
@@ -12,7 +12,8 @@ _Name = tuple[str, str, str]  # tenant, principal, digest of the payload
 
 
 class BlindRetries:
-    """The latest denials, bounded in time and number: the oldest are forgotten first."""
+    """The latest denials by tenant, principal and payload digest. Bounded in time and number: the
+    oldest are forgotten first."""
 
     def __init__(self) -> None:
         self._denied: OrderedDict[_Name, tuple[int, str]] = OrderedDict()
@@ -25,7 +26,7 @@ class BlindRetries:
             self._denied.popitem(last=False)
 
     def earlier(self, name: _Name, *, now_us: int) -> str:
-        """The job that was denied with this payload a moment ago; empty when there is none."""
+        """The id of the job that was denied with this payload lately; empty when there is none."""
         found = self._denied.get(name)
         if found is None or now_us - found[0] > BLIND_RETRY_SECONDS * 1_000_000:
             return ""

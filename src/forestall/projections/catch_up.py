@@ -1,17 +1,17 @@
-"""Take up in memory what is durable in the store: the only writer of every projection.
+"""Make memory follow the store: the only writer of every projection.
 
-A process learns what the store holds in two ways: from the changes that it committed itself, and
-from the log, for what it did not commit or whose answer was lost (`control/follow_log.py`). Both
+A process learns of changes in two ways: from the receipts of those that it committed itself, and
+from the log, for others and for those whose answer was lost (`control/follow_log.py`). Both
 end here.
 
 Order. The store orders all changes by their position in the log. Answers of the store can arrive in
-another order, late, or never, so what is taken up is guarded: records are counted once for each
-position, and neither a job nor an entry goes back to an earlier revision. Taking up the same state
-twice therefore does no harm, and neither does taking it up late.
+another order, late, or never. Hence two guards: the records at one position are counted once, and
+neither a job nor an entry goes back to an earlier revision. So taking up the same state twice, or
+late, does no harm.
 
-A job is followed from what it is, not from what happened to it: queue, leases and deadlines are
-functions of the jobs in the store, but for the instant at which a lease ends, which every process
-counts anew from when it learns of the dispatch.
+A job is followed by its state, not by the event that led there: queue, leases and deadlines are
+functions of the jobs in the store, but for the instant at which a lease expires, which every
+process counts from when it learns of the dispatch.
 """
 
 from collections.abc import Sequence
@@ -42,9 +42,9 @@ _JUDGED = ("job.succeeded", "job.quarantined", "output.checked")
 def catch_up(
     state: Projections, change: Change, position: int, *, now_us: int, first: bool = False
 ) -> None:
-    """Take up a durable change whose first record stands at `position`.
+    """Take up a durable change whose first record stands at `position` in the log.
 
-    `first`: a job that waits after this change had waited its turn already.
+    `first`: a job that is queued by this change has waited before, so it goes to the front.
     """
     fresh = state.positions.take(position, len(change.records))
     for put in change.puts:
@@ -59,12 +59,13 @@ def catch_up(
             take_up_entry(state, put.entry.key, put.entry, position)
         elif type(put) is DropEntry:
             take_up_entry(state, put.entry.key, None, position)
-    if fresh:  # or the log told of the records before the answer of the store came
+    if fresh:  # else `follow_log` counted these records before the answer of the store came
         take_up_records(state, change.records, now_us=now_us)
 
 
 def take_up_records(state: Projections, records: Sequence[Record], *, now_us: int) -> None:
-    """Count what records alone tell, and wake whoever follows the log."""
+    """Take up what stands in records alone: count the verdicts, and wake the followers of the
+    log."""
     for record in records:
         if record.kind in _JUDGED and "verdict" in record.data:
             verdict, spent_us = Verdict(record.data["verdict"]), int(record.data["check_us"])
@@ -75,9 +76,9 @@ def take_up_records(state: Projections, records: Sequence[Record], *, now_us: in
 def take_up_entry(
     state: Projections, key: EntryKey, entry: RegistryEntry | None, position: int
 ) -> bool:
-    """Take up a registry entry as it is since the change at `position`; None: it was removed.
+    """Take up a registry entry as the change at `position` left it; None: that change removed it.
 
-    False when a later change of the same entry was taken up before: nothing is changed then.
+    False, without any effect, when a later change of the same entry was taken up before.
     """
     if not state.entry_doubts.is_newer(key, position, taken_to=state.positions.taken_to):
         return False
@@ -93,7 +94,7 @@ def take_up_entry(
         _end_session(state, key[2])
     elif kind is EntryKind.POLICY_IN_FORCE and entry is not None:
         _come_into_force(state, entry)
-    return True  # entries of the other kinds are read from the store when they are asked for
+    return True  # no projection has entries of the other kinds; verbs read them from the store
 
 
 def _put_or_drop(
@@ -108,7 +109,7 @@ def _put_or_drop(
 
 
 def _end_session(state: Projections, key_id: str) -> None:
-    """A worker whose key was revoked is offered nothing more."""
+    """End the session of the worker whose key was revoked."""
     key = state.keys.by_id(key_id)
     if key is None or key.revoked_at_us is None or key.worker is None:
         return
@@ -119,22 +120,23 @@ def _end_session(state: Projections, key_id: str) -> None:
 
 def _come_into_force(state: Projections, entry: RegistryEntry) -> None:
     state.policy.put(entry)
-    state.leases.forget_progress()  # it was looked at under the policy before
+    state.leases.forget_progress()  # it was scanned under the policy before
     state.cache.flush()
-    state.queue.unpark_all()  # what bound them may have changed
+    state.queue.unpark_all()  # the bounds that parked these jobs may have changed
     state.workers.wake_all()
 
 
 def follow_job(
     state: Projections, job: Job, *, now_us: int, first: bool = False, whole: bool = False
 ) -> None:
-    """Make queue, leases and deadlines what they are for this job.
+    """Make queue, leases and deadlines follow the state of a job.
 
-    `first`: it had waited its turn already. `whole`: nothing of it may be known here, as after a
-    start, so its deadline is watched although only its birth would say so.
+    `first`: a queued job goes to the front, since it has waited before. `whole`: memory may know
+    nothing of the job, as at a start; its deadline, which is otherwise watched from its birth on,
+    is watched from now on.
     """
     if not state.leases.is_newest(job):
-        return  # the answer of the store came late: a later move was taken up already
+        return  # this answer of the store came late: a later move was taken up before
     if job.state not in HELD_BY_WORKER:
         _end_lease(state, job)
     if job.state in WAITING:
@@ -163,7 +165,7 @@ def _end_lease(state: Projections, job: Job) -> None:
 
 
 def wake_for(state: Projections, lane: Lane) -> None:
-    """Wake the least loaded worker that waits for such work."""
+    """Wake the least loaded worker that waits and can serve a lane."""
 
     def load(session: WorkerSession) -> float:
         return state.leases.count_of_worker(session.name) / session.max_parallel

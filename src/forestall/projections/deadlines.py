@@ -6,7 +6,7 @@ Due = tuple[int, str, str]  # instant (µs, UTC), tenant, job id
 
 
 class Deadlines:
-    """A heap of instants. An instant may be there in vain: the job is read before it is judged."""
+    """A heap of instants. An instant may be out of date: the job is read before it is judged."""
 
     def __init__(self) -> None:
         self._heap: list[Due] = []
@@ -22,7 +22,7 @@ class Deadlines:
         return None
 
     def put_back(self, due: Due) -> None:
-        """The job could not be read or moved: it is due all the same."""
+        """Put an instant back whose job could not be read or moved: the job is still due."""
         heapq.heappush(self._heap, due)
 
     def clear(self) -> None:

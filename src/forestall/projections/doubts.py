@@ -1,7 +1,8 @@
 """Registry entries of which the store may hold another revision than memory does.
 
-A commit whose answer was lost may be durable. Until the entry is read again nobody here knows, and
-where less may run after the change, nothing is handed to a worker meanwhile.
+A commit whose answer was lost may be durable. Until the entry is read again, this process does not
+know; and while the entry is a key or the policy in force, so that less may be allowed, no job is
+handed to a worker. The theory is in `docs/internals/leases-and-doubt.md`.
 """
 
 from forestall.ports.entries import EntryKind
@@ -11,18 +12,19 @@ _TIGHTENING = (EntryKind.KEY, EntryKind.POLICY_IN_FORCE)
 
 
 class EntryDoubts:
-    """Entries to be read again, and how late each known entry is. For one thread."""
+    """Entries in doubt, and the position of the last change taken up of each entry. `kinds` are the
+    kinds of which every entry is in doubt. For one thread."""
 
     def __init__(self) -> None:
-        self._doubts: dict[EntryKey, None] = {}  # in order: a set would be in none
-        self._newest: dict[EntryKey, int] = {}  # position of the last change taken up
-        self.kinds: dict[EntryKind, None] = {}  # kinds of which every entry is to be read again
+        self._doubts: dict[EntryKey, None] = {}  # a dict keeps its order, so simulations repeat
+        self._newest: dict[EntryKey, int] = {}  # log position of the last change taken up
+        self.kinds: dict[EntryKind, None] = {}
 
     def __len__(self) -> int:
         return len(self._doubts) + len(self.kinds)
 
     def add(self, key: EntryKey) -> None:
-        """Have an entry read again."""
+        """Have an entry read again at the next tick."""
         self._doubts[key] = None
 
     def doubtful(self) -> list[EntryKey]:
@@ -30,18 +32,20 @@ class EntryDoubts:
         return list(self._doubts)
 
     def settle(self, key: EntryKey) -> None:
-        """An entry is in doubt no more."""
+        """Remove an entry from those in doubt."""
         self._doubts.pop(key, None)
 
     @property
     def is_tightening(self) -> bool:
-        """Whether less may run than is known here: the end of a key, or a policy, is in doubt."""
+        """Whether less may be allowed than memory says: a key or the policy in force is in
+        doubt."""
         return any(kind in _TIGHTENING for _, kind, _ in self._doubts)
 
     def is_newer(self, key: EntryKey, position: int, *, taken_to: int) -> bool:
-        """Whether no later change of this entry than the one at `position` was taken up; notes it.
+        """Whether no later change of this entry than the one at `position` was taken up. Remembers
+        the position when there was none.
 
-        Only what stands after `taken_to` can still arrive late, so the rest is forgotten.
+        Only changes after `taken_to` can still arrive late; earlier positions may be forgotten.
         """
         if self._newest.get(key, -1) > position:
             return False

@@ -26,7 +26,7 @@ class Keys:
         return len(self._by_id)
 
     def put(self, entry: RegistryEntry) -> None:
-        """Take up a key as it was committed."""
+        """Take up a key as it was committed, with its revocation if it has one."""
         key = _decode(entry.body)
         self._by_hash[key.hash] = key
         self._by_id[key.id] = key
@@ -50,6 +50,7 @@ class Keys:
         return sorted(found, key=lambda key: (key.created_at_us, key.id))
 
     def unchanged(self, key: ApiKey) -> EntryUnchanged:
-        """What a change expects when it rests on this key: nobody revoked it since."""
+        """The precondition of a change that rests on this key: the key is as it is known here, so
+        it was not revoked since."""
         entry = self._entries[key.id]
         return EntryUnchanged(entry.tenant, entry.kind, entry.name, entry.revision)

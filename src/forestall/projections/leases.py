@@ -1,7 +1,10 @@
-"""Who runs what now: a view of the store kept in memory, rebuilt at start. Decides nothing.
+"""The leases: which worker runs which job. A projection of the store; decides nothing.
 
-When a lease runs out is kept here alone: after a restart every lease gets one full term anew, so
-that a worker which lived through it loses nothing.
+The theory (what can go wrong, and why each guard is there) is in
+`docs/internals/leases-and-doubt.md`. Kept here: every leased job, the number of leases under each
+rule, the instants at which leases end, and the jobs in doubt. The expiry of a lease is kept in
+memory alone: after a restart every lease gets one full term, so that a worker which outlived the
+restart loses nothing.
 """
 
 import contextlib
@@ -17,45 +20,51 @@ RuleName = tuple[str, str]  # tenant and rule id
 
 
 class Doubt:
-    """A job of which the store may know more than the views: an answer of it was lost, say."""
+    """What must wait until a job is read again. A job is in doubt when the store may know more of
+    it than memory does: the answer to a commit was lost, or a precondition failed."""
 
     __slots__ = ("places", "unsent")
 
     def __init__(self) -> None:
-        self.unsent: list[str] = []  # leases of dispatches that no worker was told of
-        self.places: list[RuleName] = []  # kept until it is known whether they are taken
+        self.unsent: list[str] = []  # ids of leases whose dispatch was sent to no worker
+        self.places: list[RuleName] = []  # concurrency slots reserved until the job is read
 
     def add(self, other: "Doubt") -> None:
-        """Take over what another doubt on the same job keeps."""
+        """Add the leases and slots of another doubt on the same job."""
         self.unsent += other.unsent
         self.places += other.places
 
 
 class LeasedJob:
-    """One job in the hands of a worker."""
+    """One leased job: the lease itself is a field of `job`.
+
+    `expires_at_us` (µs, UTC) is when the lease ends unless a heartbeat renews it. `percent` is the
+    progress from 0 to 100 that the worker reports.
+    """
 
     __slots__ = ("expires_at_us", "job", "percent", "progress", "said")
 
     def __init__(self, job: Job, expires_at_us: int) -> None:
         self.job = job
         self.expires_at_us = expires_at_us
-        self.said = ""  # what the worker says of it; not durable, and not to be shown
-        self.progress = ""  # the same, as it may be shown
+        self.said = ""  # progress as the worker reported it: not durable, not scanned, never shown
+        self.progress = ""  # the same text after its scan, as it may be shown
         self.percent = 0
 
 
 class Leases:
-    """Every job that is dispatched and not answered for. For one thread."""
+    """Every leased job. For one thread."""
 
     def __init__(self) -> None:
         self._held: dict[Name, LeasedJob] = {}
         self._of_worker: dict[WorkerName, set[Name]] = {}
         self._of_rule: dict[RuleName, int] = {}
         self._ends: list[tuple[int, str, str]] = []
-        self._under_way: dict[Name, list[int]] = {}  # how many, and the last revision followed
-        self._doubts: dict[Name, Doubt] = {}  # to be read again (`control/recover.py`)
-        self.swept_to, self.swept_at_us = OpenCursor(), 0  # how far `control/recover.py` compared
-        self._bounds: dict[RuleName, int] = {}  # how many may run, of rules that made a job wait
+        # Number of questions to the store in flight, and the newest revision applied meanwhile.
+        self._under_way: dict[Name, list[int]] = {}
+        self._doubts: dict[Name, Doubt] = {}  # jobs to be read again (`control/recover.py`)
+        self.swept_to, self.swept_at_us = OpenCursor(), 0  # how far `sweep` has compared, and when
+        self._bounds: dict[RuleName, int] = {}  # `max_concurrent_jobs` of a rule, as last decided
 
     def __len__(self) -> int:
         return len(self._held)
@@ -64,11 +73,12 @@ class Leases:
         return iter(list(self._held.values()))
 
     def get(self, tenant: str, job_id: str) -> LeasedJob | None:
-        """The lease on a job."""
+        """The leased job of this name; None when the job is not leased."""
         return self._held.get((tenant, job_id))
 
     def hold(self, job: Job, *, expires_at_us: int) -> None:
-        """Take up a dispatched job as it was just committed; a known one keeps its expiry."""
+        """Take up a leased job as it was committed. A lease that is known already keeps its expiry:
+        only its worker renews it."""
         assert job.lease is not None, "a dispatched job has a lease"
         name = (job.tenant, job.id)
         held = self._held.get(name)
@@ -83,7 +93,7 @@ class Leases:
         self._watch(name, expires_at_us)
 
     def drop(self, tenant: str, job_id: str) -> LeasedJob | None:
-        """The job is no worker's any more; the lease that it had."""
+        """Forget the lease of a job that is leased no more, and return it; None: there was none."""
         held = self._held.pop((tenant, job_id), None)
         if held is None:
             return None
@@ -96,25 +106,27 @@ class Leases:
         return held
 
     def renew(self, held: LeasedJob, *, expires_at_us: int) -> None:
-        """The worker is alive and still at it."""
+        """Extend a lease after a heartbeat. A clock that was set back never shortens a lease."""
         held.expires_at_us = max(held.expires_at_us, expires_at_us)
 
     def forget_progress(self) -> None:
-        """Show nothing of what workers say of their jobs until they say it again."""
+        """Forget every reported progress: it was scanned under a policy that has ended. The next
+        heartbeat reports it again."""
         for held in self._held.values():
             held.said = held.progress = ""
 
     def count_of_worker(self, worker: WorkerName) -> int:
-        """How many jobs a worker holds."""
+        """The number of jobs leased to a worker."""
         return len(self._of_worker.get(worker, ()))
 
     def of_worker(self, worker: WorkerName) -> list[LeasedJob]:
-        """What a worker holds."""
+        """The jobs leased to a worker, by job id."""
         return [self._held[name] for name in sorted(self._of_worker.get(worker, ()))]
 
     @contextlib.contextmanager
     def under_way(self, tenant: str, job_id: str) -> Iterator[None]:
-        """While the store is asked about a job: its answers may come in another order."""
+        """For as long as the store is asked about a job: its answers may come in any order, so
+        `is_newest` remembers the newest revision until the last of them has come."""
         asked = self._under_way.setdefault((tenant, job_id), [0, -1])
         asked[0] += 1
         try:
@@ -125,7 +137,8 @@ class Leases:
                 del self._under_way[tenant, job_id]
 
     def is_newest(self, job: Job) -> bool:
-        """Whether no later state of the job was followed while this one was under way."""
+        """Whether no newer revision of the job was taken up. Asked before this one is taken up;
+        remembers it while questions about the job are in flight."""
         held = self._held.get((job.tenant, job.id))
         if held is not None and held.job.revision > job.revision:
             return False
@@ -136,19 +149,19 @@ class Leases:
         asked[1] = max(asked[1], job.revision)
         return newest
 
-    # How many run under one rule, for `max_concurrent_jobs`; reserved before the commit, since
-    # two dispatches at once must not both take the last place.
+    # Concurrency slots, for `max_concurrent_jobs`. A dispatch reserves its slot before its commit,
+    # since two dispatches at once must not both take the last one.
 
     def count_of_rule(self, rule: RuleName) -> int:
-        """How many jobs run, or are about to run, under a rule."""
+        """The number of slots taken under a rule: its leases and its reservations."""
         return self._of_rule.get(rule, 0)
 
     def reserve(self, rule: RuleName) -> None:
-        """Count one more."""
+        """Take one slot under a rule."""
         self._of_rule[rule] = self._of_rule.get(rule, 0) + 1
 
     def release(self, rule: RuleName) -> None:
-        """Count one less."""
+        """Give one slot back."""
         left = self._of_rule.get(rule, 0) - 1
         if left > 0:
             self._of_rule[rule] = left
@@ -156,35 +169,36 @@ class Leases:
             self._of_rule.pop(rule, None)
 
     def has_place(self, rule: RuleName) -> bool:
-        """Whether one more may run under a rule that made a job wait."""
+        """Whether a slot is free under a rule, by the bound of its last decision."""
         bound = self._bounds.get(rule)
         return bound is None or self.count_of_rule(rule) < bound
 
     def bind(self, rule: RuleName, bound: int | None) -> None:
-        """How many may run under a rule now; None: as many as there are."""
+        """Set how many jobs may run under a rule at once; None: no bound."""
         if bound is None:
             self._bounds.pop(rule, None)
         else:
             self._bounds[rule] = bound
 
     def bound_rules(self) -> list[RuleName]:
-        """The rules that bound how many may run."""
+        """The rules that bound how many of their jobs may run at once."""
         return list(self._bounds)
 
     def doubt(self, tenant: str, job_id: str) -> Doubt:
-        """Have a job read again."""
+        """Have a job read again at the next tick. What must wait for it is added to the result."""
         return self._doubts.setdefault((tenant, job_id), Doubt())
 
     def doubtful(self) -> list[Name]:
-        """The jobs to be read again."""
+        """The jobs in doubt, in the order in which they came into doubt."""
         return list(self._doubts)
 
     def take_doubt(self, tenant: str, job_id: str) -> Doubt:
-        """What is kept until a job in doubt was read again; the job is in doubt no more."""
+        """Remove a doubt, and return what waited for its reading."""
         return self._doubts.pop((tenant, job_id))
 
     def ended(self, now_us: int) -> list[LeasedJob]:
-        """Leases whose term or whose run time is over."""
+        """Leases that have expired or whose run time is over. Each is found once a second until
+        its job has moved."""
         found: dict[Name, LeasedJob] = {}
         while self._ends and self._ends[0][0] <= now_us:
             _, tenant, job_id = heapq.heappop(self._ends)
@@ -193,21 +207,21 @@ class Leases:
                 continue
             if self.over(held, now_us):
                 found[tenant, job_id] = held
-                # Should the move fail, it is looked at again.
+                # The move that ends the lease may fail; then the lease is found again.
                 self._watch((tenant, job_id), now_us + _AGAIN_US)
             else:
                 self._watch((tenant, job_id), held.expires_at_us)
         return list(found.values())
 
     def over(self, held: LeasedJob, now_us: int) -> bool:
-        """Whether this is a lease that is held, and its term or its run time is over."""
+        """Whether this very lease is still the job's, and has expired or used up its run time."""
         lease = held.job.lease
         if lease is None or self._held.get((held.job.tenant, held.job.id)) is not held:
             return False
         return held.expires_at_us <= now_us or 0 < lease.runs_until_us <= now_us
 
     def due_us(self) -> int | None:
-        """When `ended` should be asked next; None when nothing is held."""
+        """The instant (µs, UTC) at which `ended` should be called next; None: nothing is leased."""
         return self._ends[0][0] if self._ends else None
 
     def _watch(self, name: Name, at_us: int) -> None:

@@ -1,8 +1,8 @@
-"""Tell whoever follows the log that it grew. Holds no record: followers read the log itself.
+"""Wake the followers of the log when it has grown. Holds no record: followers read the log itself.
 
-A lost announcement costs time, never truth: the next one brings what was missed. Everybody is woken
-at once and not more often than every STREAM_WAKE_MS_MIN, however many commits there are, so that a
-thousand followers read one page together.
+A lost announcement delays records and loses none: after the next one a follower reads from where it
+stood. All followers are woken together, at most once in STREAM_WAKE_MS_MIN however many commits
+there are, so that a thousand followers read one page together.
 """
 
 import asyncio
@@ -35,7 +35,8 @@ class StoppingError(UnavailableError):
 
 
 class LogListener:
-    """One who follows the log of a tenant, or of one of its jobs. Close it."""
+    """One follower of the log of a tenant, or of one of its jobs (`job_id`; empty: of all). The
+    follower closes it."""
 
     __slots__ = ("_announcer", "_woken", "job_id", "subject")
 
@@ -46,7 +47,8 @@ class LogListener:
         self.job_id = job_id
 
     async def wait(self, seconds: float) -> bool:
-        """Whether somebody woke us within so many seconds. What happened before counts too."""
+        """Wait to be woken; False when that did not happen within so many seconds. A wake-up since
+        the last call counts too."""
         try:
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
@@ -76,23 +78,25 @@ class LogListener:
 
 
 class LogListeners:
-    """Everybody who listens, by tenant. For one event loop."""
+    """Every follower of the log, by tenant. For one event loop. `stopping`: the server stops, and
+    no new follower is taken."""
 
     def __init__(self) -> None:
         self._by_tenant: dict[str, set[LogListener]] = {}
         self._by_key: Counter[str] = Counter()
         self._count = 0
-        self._grown: dict[str, set[str]] = {}  # tenant → jobs; the empty one: of no job
+        self._grown: dict[str, set[str]] = {}  # tenant → job ids with new records; "": of no job
         self._timer: asyncio.TimerHandle | None = None
         self._woke_at = 0.0
-        self.wakes = 0  # so far; a read that began at the same number saw all that was announced
+        self.wakes = 0  # number of wake-ups; a read begun at this number saw what they announced
         self.stopping = False
 
     def __len__(self) -> int:
         return self._count
 
     def listen(self, subject: Subject, job_id: str = "") -> LogListener:
-        """Follow the tenant of the subject. Raises TooManyStreamsError, StoppingError."""
+        """A follower of the subject's tenant, or of one job. Raises TooManyStreamsError,
+        StoppingError."""
         if self.stopping:
             raise StoppingError("the server is stopping; try again", retry_after_s=1)
         mine = self._by_tenant.get(subject.tenant, ())
@@ -114,7 +118,7 @@ class LogListeners:
         return listener
 
     def leave(self, listener: LogListener) -> None:
-        """Forget one listener."""
+        """Forget one follower. Does nothing for one that was forgotten before."""
         subject = listener.subject
         others = self._by_tenant.get(subject.tenant, set())
         if listener not in others:
@@ -128,7 +132,8 @@ class LogListeners:
         self._count -= 1
 
     def grew(self, records: Sequence[Record]) -> None:
-        """These records are durable now. Wakes nobody yet, and costs nothing if nobody listens."""
+        """Note that these records are durable, and schedule the wake-up of their followers. Costs
+        nothing while there is no follower."""
         if not self._count:
             return
         for record in records:
@@ -140,7 +145,7 @@ class LogListeners:
             self._timer = loop.call_at(due_at, self._wake)
 
     def stop(self) -> None:
-        """Wake everybody for the last time; nobody may listen from now on."""
+        """Wake every follower for the last time; no new one is taken from now on."""
         self.stopping = True
         for listeners in self._by_tenant.values():
             for listener in listeners:
@@ -153,6 +158,6 @@ class LogListeners:
         grown, self._grown = self._grown, {}
         for tenant, jobs in grown.items():
             for listener in self._by_tenant.get(tenant, ()):
-                # What belongs to no job may be the end of a key, so it is for everybody.
+                # A record of no job may be the end of a key, which concerns every follower.
                 if not listener.job_id or listener.job_id in jobs or "" in jobs:
                     listener.wake()

@@ -1,5 +1,5 @@
-"""Which positions of the log this process has taken up: everything before `taken_to`, and ranges
-beyond it whose predecessors are still on their way."""
+"""Which positions of the log this process has taken up: all before `taken_to`, and ranges beyond it
+whose predecessors are still in flight. Reads nothing."""
 
 
 class LogPositions:
@@ -9,11 +9,11 @@ class LogPositions:
 
     def __init__(self, taken_to: int = 0) -> None:
         self.taken_to = taken_to
-        self._seen = (-1, 0)  # `taken_to` when it was looked at first, and when (µs) that was
+        self._seen = (-1, 0)  # the value of `taken_to`, and the instant (µs) it was first seen at
         self._ahead: dict[int, int] = {}  # start of a range → its end
 
     def take(self, start: int, count: int) -> bool:
-        """Take up a change whose records stand at these positions; False if it was taken before."""
+        """Note that `count` records from `start` on are taken up; False: they were before."""
         if start < self.taken_to or start in self._ahead:
             return False
         self._ahead[start] = start + count
@@ -28,14 +28,15 @@ class LogPositions:
         )
 
     def start_at(self, position: int) -> None:
-        """Everything before this position is taken up: it was loaded from the store."""
+        """Note that everything before this position was loaded from the store."""
         self.taken_to = max(self.taken_to, position)
         self._ahead = {start: end for start, end in self._ahead.items() if start >= self.taken_to}
         while self.taken_to in self._ahead:
             self.taken_to = self._ahead.pop(self.taken_to)
 
     def waits_since(self, now_us: int) -> int:
-        """For how many microseconds the prefix has been what it is, as far as this was asked."""
+        """For how many microseconds `taken_to` has not moved, counted from the first call that saw
+        its present value."""
         if self._seen[0] != self.taken_to:
             self._seen = (self.taken_to, now_us)
         return now_us - self._seen[1]

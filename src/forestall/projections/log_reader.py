@@ -1,7 +1,7 @@
 """Read the log as it grows: which records a follower may see, page by page. Keeps no copy.
 
-The salt of a record stays here: it is what keeps the leaf hash from telling a
-guessable record to others.
+The salt of a record never leaves: without the salt, a leaf hash does not let anybody test a guess
+of what the record says.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class _Leaf(msgspec.Struct, frozen=True):
-    """What of a stored record leaves the log: all but its salt."""
+    """The fields of a stored record that may leave: all but its salt."""
 
     kind: str
     at_us: int
@@ -35,7 +35,8 @@ _leaf = msgspec.json.Decoder(_Leaf).decode
 
 
 class LogPage:
-    """Some records in a row. The next page starts at `end`; `more`: it can be read at once."""
+    """Records in the order of the log. `end` is the position at which the next page starts;
+    `more`: there are records there already."""
 
     __slots__ = ("_made", "end", "entries", "more")
 
@@ -50,7 +51,8 @@ class LogPage:
         return [entry for entry in self.entries if subject.may(entry.visibility.permission)]
 
     def made(self, key: Hashable, make: Callable[[], T]) -> T:
-        """What `make` makes of this page, made once for all its readers."""
+        """The value that `make` computes from this page: computed once for each `key`, and shared
+        by all readers of the page."""
         if key not in self._made:
             self._made[key] = make()
         made: T = self._made[key]
@@ -58,7 +60,8 @@ class LogPage:
 
 
 class LogReader:
-    """The end of the log, where followers read. Those who ask for the same page share one read."""
+    """Pages near the end of the log. Followers that ask for the same page share one read of the
+    store, and STREAM_READS_MAX reads run at once."""
 
     def __init__(self, store: Store, announcer: LogListeners) -> None:
         self._store = store
@@ -67,10 +70,10 @@ class LogReader:
         self._turns = asyncio.Semaphore(STREAM_READS_MAX)
 
     async def page(self, tenant: str, job_id: str, start: int) -> LogPage:
-        """The records of a tenant, or of one of its jobs, from a position on.
+        """A page of the records of a tenant, or of one of its jobs, from a position on.
 
-        Sees everything that was announced before it was called: a read that began before the last
-        announcement is not shared.
+        Holds every record announced before this call: a read that began before the last wake-up is
+        not shared. Raises StoreUnavailableError.
         """
         key = (tenant, job_id, start, self._announcer.wakes)
         task = self._reading.get(key)
@@ -99,7 +102,7 @@ class LogReader:
     def _read_is_done(self, key: Hashable, task: "asyncio.Task[LogPage]") -> None:
         del self._reading[key]
         if not task.cancelled():
-            task.exception()  # its readers have it; without any, nobody misses it
+            task.exception()  # its readers raise it; asyncio would report it once more
 
 
 def _entry(link: ChainLink) -> LogEntry:

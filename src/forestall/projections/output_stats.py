@@ -1,7 +1,7 @@
-"""How many results of each tenant were looked at in the last day, and what became of them.
+"""The number of results of each tenant checked in the last day, by verdict.
 
-Counted in memory since the start, in pieces of ten minutes: what lasts is the log, and the metrics
-that a monitoring system keeps.
+Counted since the start of this process, in intervals of ten minutes. Lost with the process: the log
+and the metrics of a monitoring system keep the history.
 """
 
 from forestall.jobs.checked_output import OutputCounts
@@ -14,11 +14,11 @@ _NAMES = {
     Verdict.REDACT: "redacted",
     Verdict.QUARANTINE: "quarantined",
 }
-TENANTS_MAX = 10_000  # about 15 KB each; past it the tenant that was quiet longest is forgotten
+TENANTS_MAX = 10_000  # about 15 KB each; past it the tenant longest without a result is forgotten
 
 
 class OutputStats:
-    """For one thread."""
+    """Counts of checked results by tenant, since `since_us` (µs, UTC). For one thread."""
 
     __slots__ = ("_last_us", "_pieces", "since_us")
 
@@ -28,7 +28,7 @@ class OutputStats:
         self._last_us: dict[str, int] = {}
 
     def checked(self, tenant: str, verdict: Verdict, spent_us: int, *, now_us: int) -> None:
-        """A result was looked at."""
+        """Count one checked result; its check took `spent_us` microseconds."""
         pieces = self._pieces.pop(tenant, {})
         if len(self._pieces) >= TENANTS_MAX:
             forgotten = next(iter(self._pieces))
@@ -43,7 +43,8 @@ class OutputStats:
         pieces.setdefault(number, OutputCounts()).add(one)
 
     def of_day(self, tenant: str, *, now_us: int) -> tuple[OutputCounts, int]:
-        """The counts of the last 24 hours, and when the last result was looked at (0: never)."""
+        """The counts of the last 24 hours, and the instant (µs, UTC) of the tenant's last checked
+        result; 0: none since the start."""
         number = now_us // _PIECE_US
         counts = OutputCounts()
         for piece, those in self._pieces.get(tenant, {}).items():

@@ -1,8 +1,8 @@
-"""Which policy is in force here, compiled. While there is none, no gate decides anything.
+"""The policy in force, compiled to a snapshot. While there is none, no gate decides anything.
 
-The store knows a policy by its digest. Compiling takes time, so whoever brings a policy into force
-stages the compiled snapshot first; an activation whose snapshot is not staged closes the gates
-until it is.
+The store names the policy in force by its digest. Compiling takes time, so a verb stages the
+compiled snapshot before it commits the activation. An activation whose snapshot is not staged
+closes every gate until it is.
 """
 
 import msgspec
@@ -23,14 +23,15 @@ class PolicyInForce:
         self._staged: dict[str, Snapshot] = {}
 
     def stage(self, snapshot: Snapshot) -> None:
-        """Keep a compiled snapshot at hand for the activation that names its digest."""
+        """Keep a compiled snapshot for the activation that names its digest. The two staged last
+        are kept."""
         self._staged.pop(snapshot.digest, None)
         self._staged[snapshot.digest] = snapshot
         while len(self._staged) > _STAGED_MAX:
             del self._staged[next(iter(self._staged))]
 
     def staged(self, digest: str) -> Snapshot | None:
-        """The compiled snapshot of this digest, if it is at hand."""
+        """The staged snapshot of this digest; None when there is none."""
         return self._staged.get(digest)
 
     def put(self, entry: RegistryEntry) -> None:
@@ -49,10 +50,9 @@ class PolicyInForce:
         return self._entry
 
     def unchanged(self, snapshot: Snapshot) -> EntryUnchanged:
-        """What a change expects when it rests on this snapshot: it is in force still.
-
-        For a snapshot that is not in force the condition never holds: revision 0 is no policy.
-        """
+        """The precondition of a change that rests on a decision of this snapshot: it is in force
+        still. For a snapshot that is not in force here, the precondition fails: it expects revision
+        0, and a store in which a policy was ever activated has a greater one."""
         revision = 0
         if self._entry is not None and snapshot is self.snapshot:
             revision = self._entry.revision
@@ -65,5 +65,5 @@ def digest_in(entry: RegistryEntry) -> str:
 
 
 def is_of_policy(condition: object) -> bool:
-    """Whether a precondition is that a policy is in force still."""
+    """Whether a precondition says that the policy in force is unchanged."""
     return isinstance(condition, EntryUnchanged) and condition.kind == EntryKind.POLICY_IN_FORCE

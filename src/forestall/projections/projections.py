@@ -1,7 +1,7 @@
-"""Everything that a process keeps in memory of what the store holds, in one place.
+"""Every projection of a process: the state that it keeps in memory of what the store holds.
 
-`catch_up` is the only writer of what stands here; every other room reads. What a process alone
-knows is marked: no other process could learn it from the log.
+`catch_up` is their only writer; every other room reads. State that belongs to this process alone is
+marked: no other process could learn it from the log.
 """
 
 from forestall.jobs.schedule import Queue
@@ -59,7 +59,7 @@ class Projections:
         self.blind_retries = BlindRetries()
         self.output_stats = OutputStats(now_us)
         self.announcer = LogListeners()
-        # Of this process alone: who is connected to it, and what its own gates counted and decided.
+        # Of this process alone: its workers, the counters of its gates, and its cached decisions.
         self.workers = WorkerSessions(
             lambda tenant, topic: self.registry.pool_of(tenant, topic), self.is_run_by_caller
         )
@@ -69,6 +69,6 @@ class Projections:
         )
 
     def is_run_by_caller(self, topic: str) -> bool:
-        """Whether the policy in force says that who submits such a job does the work itself."""
+        """Whether, by the policy in force, callers run jobs of this topic themselves."""
         snapshot = self.policy.snapshot
         return snapshot is not None and snapshot.is_run_by_caller(topic)

@@ -1,7 +1,7 @@
-"""Topics, pools and input schemas as the store holds them, kept in memory for the submit path.
+"""Topics, pools and input schemas: a projection of registry entries, for the path of a submit.
 
-An entry is taken up after the commit that changed it. What is missing closes: a topic without its
-schema takes no job, a topic of a pool that is gone or drained is served by nobody.
+A missing entry closes, never opens: a topic without its schema takes no job, and a topic whose pool
+is gone or drained is served by no worker.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,8 @@ T = TypeVar("T")
 
 
 class SchemaText(msgspec.Struct, frozen=True):
-    """A schema as stored, and compiled; None when this version cannot compile it any more."""
+    """An input schema: its JSON as stored, and compiled. `compiled` is None when this version
+    cannot compile it; a topic that names it takes no job then."""
 
     id: str
     body: bytes
@@ -29,14 +30,14 @@ class SchemaText(msgspec.Struct, frozen=True):
 
 
 class DecodedEntry(NamedTuple, Generic[T]):
-    """A value and the entry that it was read from."""
+    """The value of a registry entry, and the entry itself, whose revision a change expects."""
 
     value: T
     entry: RegistryEntry
 
 
 class Registry:
-    """Every tenant's entries. For one thread."""
+    """The topics, pools and schemas of every tenant. For one thread."""
 
     def __init__(self) -> None:
         self._topics: dict[str, dict[str, DecodedEntry[Topic]]] = {}
@@ -44,7 +45,7 @@ class Registry:
         self._schemas: dict[str, dict[str, DecodedEntry[SchemaText]]] = {}
 
     def topics(self, tenant: str) -> Mapping[str, DecodedEntry[Topic]]:
-        """The topics of a tenant by name; while there are none, any topic will do."""
+        """The topics of a tenant by name. A tenant without any may submit to every topic."""
         return self._topics.get(tenant, {})
 
     def pools(self, tenant: str) -> Mapping[str, DecodedEntry[Pool]]:
@@ -56,10 +57,10 @@ class Registry:
         return self._schemas.get(tenant, {})
 
     def pool_of(self, tenant: str, topic: str) -> str:
-        """Whose workers serve a topic; empty when any may.
+        """The pool whose workers serve a topic; empty when every worker may.
 
-        A topic that was disabled or taken back, or whose pool is gone or not active, gives
-        `CLOSED_POOL`, which nobody serves: its jobs wait.
+        `CLOSED_POOL`, which no worker serves, for a topic that is disabled or removed, or whose
+        pool is gone or not active: its jobs stay queued.
         """
         topics = self.topics(tenant)
         known = topics.get(topic)
@@ -75,7 +76,7 @@ class Registry:
         return pool.value.name
 
     def put(self, entry: RegistryEntry) -> None:
-        """Take up an entry as it was committed. A schema that does not compile takes no job."""
+        """Take up an entry as it was committed."""
         if entry.kind == EntryKind.TOPIC:
             topic = msgspec.json.decode(entry.body, type=Topic)
             self._topics.setdefault(entry.tenant, {})[entry.name] = DecodedEntry(topic, entry)
@@ -87,7 +88,8 @@ class Registry:
             self._schemas.setdefault(entry.tenant, {})[entry.name] = DecodedEntry(text, entry)
 
     def drop(self, key: EntryKey) -> None:
-        """Forget an entry; a tenant without topics takes any topic again."""
+        """Forget an entry that was removed. When it was the last topic, its tenant may submit to
+        every topic again."""
         tenant, kind, name = key
         if kind == EntryKind.TOPIC:
             _forget(self._topics, tenant, name)

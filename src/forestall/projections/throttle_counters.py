@@ -1,7 +1,8 @@
-"""Count what throttle rules count. Bounded: past the bound everything counts as over its limit.
+"""Counters of throttle rules. Bounded: past the bound a new counter is over its limit.
 
-A window begins with its first action, per rule and key, so at most twice the limit can fall into
-any stretch as long as a window. Counts live in this process and begin anew with it.
+There is one counter for each rule and each key of the rule. Its window begins with the first action
+in it, so at most twice the limit can pass in any interval as long as a window. Counters are kept in
+this process alone and begin anew with it.
 """
 
 from forestall.limits import THROTTLE_COUNTERS_MAX
@@ -10,7 +11,8 @@ from forestall.policy.rules import Decision, Throttle
 
 
 class ThrottleCounters:
-    """Counters by rule and key: when the window began, and how many came since."""
+    """Counters by rule and key. Each holds the instant at which its window began (µs, UTC), the
+    length of the window (µs), and the number of actions in it."""
 
     __slots__ = ("_counters",)
 
@@ -20,10 +22,9 @@ class ThrottleCounters:
     def admits(
         self, decision: Decision, request: Request, *, now_us: int, count: bool = True
     ) -> bool:
-        """Whether a throttle decision is lifted because its limit is not reached.
+        """Whether the rule of a throttle decision is lifted, since its limit is not reached.
 
-        With `count` the action is counted when it is admitted. A rule without a limit throttles
-        always.
+        With `count` an action that is admitted is counted. A rule without a limit admits none.
         """
         throttle = decision.throttle
         if throttle is None:
@@ -53,8 +54,8 @@ class ThrottleCounters:
 
 
 def _key(throttle: Throttle, request: Request) -> tuple[str, ...]:
-    """What is counted together. An absent value is a value too: leaving a label out does not give
-    an agent a counter of its own, it shares one with all who leave it out."""
+    """The values by which a rule counts apart. A missing value is a value too: an agent that leaves
+    a label out gets no counter of its own, but shares one with all requests without that label."""
     parts = []
     for name in throttle.key:
         if name.startswith("labels."):

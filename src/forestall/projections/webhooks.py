@@ -1,6 +1,5 @@
-"""Webhooks, how far each was told, and the open links of their messages, as the store holds them.
-
-Kept in memory; an entry is taken up after the commit that changed it. For one thread.
+"""Webhooks, how far each has been sent the log, and the open approval links in its messages: a
+projection of registry entries. For one thread.
 """
 
 from collections.abc import Iterator
@@ -17,7 +16,8 @@ Name = tuple[str, str]  # tenant, and the name of a webhook or the hash of a tok
 
 
 class Webhooks:
-    """Every tenant's webhooks, marks and links. `reach`: to which addresses they may be sent."""
+    """The webhooks, marks and links of every tenant. `reach`: the addresses that messages may be
+    sent to."""
 
     def __init__(self, reach: Reach) -> None:
         self.reach = reach
@@ -40,11 +40,12 @@ class Webhooks:
         return self._webhooks.get((tenant, name))
 
     def mark(self, tenant: str, name: str) -> DecodedEntry[DeliveryMark] | None:
-        """How far a webhook was told."""
+        """The mark of a webhook: up to which position of the log its messages were sent or given
+        up."""
         return self._marks.get((tenant, name))
 
     def link(self, tenant: str, token_hash: str) -> DecodedEntry[ApprovalLink] | None:
-        """An open link by the hash of its token."""
+        """An unused approval link by the hash of its token."""
         return self._links.get((tenant, token_hash))
 
     def links(self) -> list[tuple[Name, DecodedEntry[ApprovalLink]]]:

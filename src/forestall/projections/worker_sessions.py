@@ -1,6 +1,6 @@
-"""Workers that are there now: what each may be offered, and whom to wake when work comes.
+"""Registered workers: which jobs each may be offered, and which of them to wake for a queued job.
 
-Kept in memory: a worker that finds itself unknown, after a restart say, registers anew.
+Kept in memory of this process alone: after a restart every worker registers anew.
 """
 
 import asyncio
@@ -16,7 +16,12 @@ PoolOf = Callable[[str, str], str]  # tenant, topic → pool; empty when any poo
 
 
 class WorkerSession:
-    """One worker since it registered. What it says of itself only narrows its grant."""
+    """One worker since it registered. The topics and capabilities that a worker names only narrow
+    what its credential grants.
+
+    `max_parallel` bounds the jobs leased to the worker at once; `last_seen_us` (µs, UTC) is the
+    instant of its last request.
+    """
 
     def __init__(
         self,
@@ -32,14 +37,14 @@ class WorkerSession:
         self.tenant = tenant
         self.grant = grant
         self.id = grant.worker_id
-        self.key_id = key_id  # of the credential that it registered with
+        self.key_id = key_id  # of the credential that the worker registered with
         self.topics = topics
         granted = compile_globs(grant.capabilities)
         self.capabilities = frozenset(name for name in capabilities if granted(name))
         self.max_parallel = max_parallel
         self.registered_at_us = self.last_seen_us = now_us
-        self.work = asyncio.Event()  # something it can serve may be waiting
-        self.notice = asyncio.Event()  # it lost a job: cancelled, timed out, expired
+        self.work = asyncio.Event()  # a job that the worker can serve may be queued
+        self.notice = asyncio.Event()  # the worker lost a lease: cancelled, timed out, expired
         self._may = compile_globs(grant.topics)
         self._wants = compile_globs(topics) if topics else None
         self._known: dict[Lane, bool] = {}
@@ -50,7 +55,7 @@ class WorkerSession:
         return self.tenant, self.id
 
     def status(self) -> WorkerStatus:
-        """The session as it may be shown to others."""
+        """The session as operators may see it."""
         return WorkerStatus(
             tenant=self.tenant,
             grant=self.grant,
@@ -61,11 +66,11 @@ class WorkerSession:
         )
 
     def forget(self) -> None:
-        """Topics were routed anew."""
+        """Forget which lanes the worker serves: topics or pools have changed."""
         self._known.clear()
 
     def serves(self, lane: Lane, pool_of: PoolOf) -> bool:
-        """Whether it may be offered such work, and wants it."""
+        """Whether the worker may be offered jobs of a lane, and asked for their topic."""
         known = self._known.get(lane)
         if known is None:
             if len(self._known) >= GLOB_MEMO_ENTRIES_MAX:
@@ -85,11 +90,12 @@ class WorkerSession:
 
 
 class WorkerSessions:
-    """Every session, and those that wait for work. For one thread."""
+    """Every session, and which of them wait for work. For one thread. `closed`: the server stops,
+    and no session waits any more."""
 
     def __init__(self, pool_of: PoolOf, is_run_by_caller: Callable[[str], bool]) -> None:
         self._pool_of = pool_of
-        self._is_run_by_caller = is_run_by_caller  # of a topic: no worker is offered it
+        self._is_run_by_caller = is_run_by_caller  # topic → whether its callers run its jobs
         self._sessions: dict[tuple[str, str], WorkerSession] = {}
         self._idle: dict[tuple[str, str], WorkerSession] = {}
         self.closed = False
@@ -102,11 +108,12 @@ class WorkerSessions:
         return self._sessions.get((tenant, worker_id))
 
     def count(self, tenant: str) -> int:
-        """How many workers of a tenant are registered."""
+        """The number of registered workers of a tenant."""
         return sum(name[0] == tenant for name in self._sessions)
 
     def count_of_topic(self, tenant: str, topic: str, *, since_us: int) -> int:
-        """How many workers of a tenant, seen since an instant, serve a topic."""
+        """The number of workers of a tenant that serve a topic and made a request since an instant
+        (µs, UTC)."""
         return sum(
             session.last_seen_us >= since_us and self.serves(session, Lane(tenant, topic, "", ()))
             for session in self._sessions.values()
@@ -114,7 +121,7 @@ class WorkerSessions:
         )
 
     def add(self, session: WorkerSession) -> None:
-        """Take up a session in place of an earlier one of the same worker."""
+        """Add a session, in place of an earlier one of the same worker, whose waits end."""
         before = self._sessions.get(session.name)
         self._sessions[session.name] = session
         if before is not None:
@@ -122,7 +129,7 @@ class WorkerSessions:
             before.notice.set()
 
     def drop(self, tenant: str, worker_id: str) -> None:
-        """Its credential was revoked: it is offered nothing more."""
+        """End the session of a worker whose credential was revoked; its waits end."""
         session = self._sessions.pop((tenant, worker_id), None)
         self._idle.pop((tenant, worker_id), None)
         if session is not None:
@@ -130,16 +137,16 @@ class WorkerSessions:
             session.notice.set()
 
     def rerouted(self) -> None:
-        """Topics belong to other pools now."""
+        """Forget which lanes each session serves: topics or pools have changed."""
         for session in self._sessions.values():
             session.forget()
 
     def serves(self, session: WorkerSession, lane: Lane) -> bool:
-        """Whether this worker may be offered such work."""
+        """Whether this worker may be offered jobs of a lane."""
         return session.serves(lane, self._pool_of) and not self._is_run_by_caller(lane.topic)
 
     def idle(self, session: WorkerSession) -> None:
-        """It waits for work from now on."""
+        """Note that a session waits for work from now on."""
         if self.closed:
             session.work.set()
             return
@@ -147,12 +154,13 @@ class WorkerSessions:
         self._idle[session.name] = session
 
     def busy(self, session: WorkerSession) -> None:
-        """It waits no more."""
+        """Note that a session waits for work no more."""
         if self._idle.get(session.name) is session:
             del self._idle[session.name]
 
     def wake(self, lane: Lane, load: Callable[[WorkerSession], float]) -> None:
-        """Wake the least loaded of those that wait and can serve such work."""
+        """Wake the least loaded session that waits and can serve a lane; of equally loaded ones the
+        one seen longest ago. `load`: leased jobs as a fraction of `max_parallel`."""
         fit = [session for session in self._idle.values() if self.serves(session, lane)]
         if fit:
             session = min(fit, key=lambda session: (load(session), session.last_seen_us))
@@ -160,13 +168,13 @@ class WorkerSessions:
             session.work.set()
 
     def wake_all(self) -> None:
-        """Let everybody look: many things changed, or the server stops."""
+        """Wake every session that waits: many jobs may be servable now, or the server stops."""
         for session in list(self._idle.values()):
             self.busy(session)
             session.work.set()
 
     def close(self) -> None:
-        """The server stops: nobody waits any more."""
+        """End every wait, and every later one at once: the server stops."""
         self.closed = True
         self.wake_all()
         for session in self._sessions.values():

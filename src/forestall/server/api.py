@@ -108,7 +108,7 @@ async def _read_trace(plane: Plane, call: Call) -> Answer:
 
 
 async def _list_dead_letters(plane: Plane, call: Call) -> Answer:
-    """A bare array, which published clients read; `/dlq/page` is the one with a cursor."""
+    """Answers with a bare array, since published clients read one; `/dlq/page` has a cursor."""
     page = await _page_dead_letters(plane, call)
     return Answer(200, page.body["items"])
 
@@ -199,7 +199,7 @@ async def _revoke_key(plane: Plane, call: Call) -> Answer:
 
 
 async def _health(plane: Plane, call: Call) -> Answer:
-    """Public, hence says only whether the plane can decide, not what it knows."""
+    """Public, so it says only whether the plane can decide."""
     healthy = plane.snapshot is not None
     return Answer(200 if healthy else 503, {"status": "healthy" if healthy else "unhealthy"})
 
@@ -211,7 +211,7 @@ async def _ready(plane: Plane, call: Call) -> Answer:
         await plane.store.log_end()
         if plane.commits_fail():
             raise UnavailableError("the store takes no commits")
-    except Exception:  # noqa: BLE001 - any failure at all means: send no traffic here
+    except Exception:  # noqa: BLE001 - whatever failed, no traffic must be sent here
         return Answer(503, {"status": "degraded", "checks": {"policy_and_store": "failing"}})
     return Answer(200, {"status": "ok", "checks": {"policy": "ok", "store": "ok"}})
 

@@ -1,4 +1,4 @@
-"""The approvers' part of the API, and what callers use who run an approved job themselves."""
+"""The API of approvals, and of callers that run their approved jobs themselves."""
 
 from forestall.control.analytics import approval_analytics
 from forestall.control.approve import approve, drift_of, read_asked, reject
@@ -123,7 +123,7 @@ async def _analytics(plane: Plane, call: Call) -> Answer:
     return Answer(200, analytics_object(found, group_by, limit=limit_of(query)))
 
 
-# -- whoever runs its own job --
+# -- callers that run their own jobs --
 
 
 async def _claim(plane: Plane, call: Call) -> Answer:

@@ -1,4 +1,4 @@
-"""The part of the API about results: what is withheld, who releases it, what callers check."""
+"""The API of results: list, inspect, release and discard withheld ones; check a caller's own."""
 
 from forestall.control.check_output import check_content
 from forestall.control.plane import Plane
@@ -35,7 +35,8 @@ from forestall.wire.output import (
 
 
 async def _list(plane: Plane, call: Call) -> Answer:
-    """Discarded ones only with `include_resolved=true`: a page may then have fewer than asked."""
+    """Lists discarded results only with `include_resolved=true`; without it a page may be shorter
+    than its limit."""
     wanted = JobFilter(
         tenant=call.who.tenant,
         state=JobState.OUTPUT_QUARANTINED,

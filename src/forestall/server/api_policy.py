@@ -55,7 +55,7 @@ async def _list_snapshots(plane: Plane, call: Call) -> Answer:
 
 async def _read_snapshot(plane: Plane, call: Call) -> Answer:
     digest = call.params[0]
-    if call.who.tenant != PLATFORM_TENANT:  # the rules are those of every tenant
+    if call.who.tenant != PLATFORM_TENANT:  # one policy holds the rules of every tenant
         raise ForbiddenError("only keys of the platform's own tenant may read a whole policy")
     kept, entry = await kept_policy(plane, digest)
     activations = await list_activations(plane, limit=ACTIVATIONS_SEARCHED_MAX)

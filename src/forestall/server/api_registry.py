@@ -1,4 +1,4 @@
-"""The registry's part of the API: topics, pools and input schemas."""
+"""The API of the registry: topics, pools and input schemas."""
 
 from forestall.control.plane import Plane
 from forestall.control.pools import (

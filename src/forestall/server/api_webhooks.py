@@ -1,4 +1,4 @@
-"""The part of the API that says who is told of approvals, and opens what they were told."""
+"""The API of webhooks: declare, list and remove them, and open the approval links they send."""
 
 from forestall.control.plane import Plane
 from forestall.control.webhooks import declare_webhook, end_webhook, open_link
@@ -22,7 +22,7 @@ async def _list(plane: Plane, call: Call) -> Answer:
     items = []
     for hook in plane.webhooks.of_tenant(tenant):
         mark = plane.webhooks.mark(tenant, hook.name)
-        if mark is not None:  # else its end is half taken up
+        if mark is not None:  # else memory has followed the removal of the mark alone so far
             items.append(webhook_object(hook, mark.value))
     return Answer(200, {"items": items})
 

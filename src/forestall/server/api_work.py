@@ -1,4 +1,4 @@
-"""The workers' half of the API: credentials, sessions, leases, heartbeats, results."""
+"""The API of workers: credentials, sessions, leases, heartbeats, results."""
 
 import asyncio
 import contextlib
@@ -64,7 +64,7 @@ class WorkerNotFoundError(NotFoundError):
     code, http_status = "WORKER_NOT_FOUND", 404
 
 
-# -- what a worker asks --
+# -- requests of workers --
 
 
 async def _register(plane: Plane, call: Call) -> Answer:
@@ -92,7 +92,8 @@ async def _lease(plane: Plane, call: Call) -> Answer:
 async def _take(
     plane: Plane, session: WorkerSession, limit: int, seconds: float, gone: asyncio.Future[None]
 ) -> list[DispatchedJob]:
-    """Jobs for a worker: at once when there are any, else when some come or the time is over."""
+    """Jobs for a worker: at once when there are any, else when some are queued. Empty when the time
+    is over, the client is gone, or the session was replaced."""
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     while True:
@@ -102,7 +103,7 @@ async def _take(
             return given
         await _unless_gone(wait_for_work(plane, session, seconds=left), gone)
         if plane.workers.get(*session.name) is not session:
-            return []  # registered anew, or revoked
+            return []  # the worker registered again, or its credential was revoked
 
 
 async def _unless_gone(waiting: Awaitable[None], gone: asyncio.Future[None]) -> None:
@@ -138,14 +139,15 @@ async def _notice(session: WorkerSession, seconds: float) -> None:
 
 
 async def answer_for_job(plane: Plane, call: Call) -> Answer:
-    """A worker, or whoever claimed the job, says what became of it."""
+    """Take the answer of a worker, or of a caller that claimed the job."""
     lease_id, answer = decode_result(call.body)
     job = await complete(plane, call.who, call.params[0], lease_id, answer)
     return Answer(200, completed_object(job))
 
 
 async def _answer_for_jobs(plane: Plane, call: Call) -> Answer:
-    """Several answers at once: each is taken or refused by itself, all in one sync of the disk."""
+    """Take several answers. Each is accepted or refused on its own; their commits may share one
+    sync of the disk."""
     session_of(plane, call.who, call.params[0])
     said = decode_results(call.body)
 
@@ -164,7 +166,7 @@ async def _return(plane: Plane, call: Call) -> Answer:
     return Answer(200, {"job_id": job.id, "state": job.state.value})
 
 
-# -- what operators ask --
+# -- requests of operators --
 
 
 async def _issue(plane: Plane, call: Call) -> Answer:

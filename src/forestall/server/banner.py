@@ -1,4 +1,4 @@
-"""What a start prints: where everything is, the first key, and three commands to paste."""
+"""The text that a start prints: addresses and files, the first key, and three commands to paste."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ _DOCS = Path(__file__).parents[3] / "docs"
 
 
 def banner(settings: Settings, started: StartedPlane, *, api: Address, metrics: Address) -> str:
-    """The text; the only place where the first key is ever shown."""
+    """The text. No other place ever shows the first key."""
     snapshot = started.plane.snapshot
     assert snapshot is not None, "a server does not start without a policy"
     lines = [

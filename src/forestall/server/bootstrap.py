@@ -1,6 +1,6 @@
-"""The only place that joins the plane to its adapters: store, clock, chance, policy, first key.
+"""The only place that joins the plane to its adapters: store, clock, randomness, policy, first key.
 
-Refuses to start rather than start without a policy that loads.
+Refuses to start without a policy that compiles.
 """
 
 import os
@@ -42,8 +42,8 @@ class SystemClock:
 
 
 class SystemRandom:
-    """The kernel's random numbers, fetched in pages: each fetch gives up the interpreter lock,
-    which a busy server waits long to get back. No byte is handed out twice. For one thread."""
+    """Random bytes of the kernel, fetched in pages: each fetch releases the interpreter lock, and
+    on a busy server it takes long to get it back. No byte is returned twice. For one thread."""
 
     _PAGE_BYTES = 4096
 
@@ -52,7 +52,7 @@ class SystemRandom:
         self._used = 0
 
     def token(self, size_bytes: int) -> bytes:
-        """That many unpredictable bytes."""
+        """See `Random.token`."""
         end = self._used + size_bytes
         if end > len(self._page):
             self._page, self._used = os.urandom(max(self._PAGE_BYTES, size_bytes)), 0
@@ -63,7 +63,7 @@ class SystemRandom:
 
 
 class NoTelemetry:
-    """For one-off work beside a stopped server, which nobody scrapes."""
+    """Counts nothing: for commands that run beside a stopped server, whose metrics nobody reads."""
 
     def decided(self, stage: str, decision: str, topic: str, code: str) -> None: ...
     def moved(self, event: str, topic: str, code: str) -> None: ...
@@ -78,15 +78,15 @@ class NoTelemetry:
 
 @dataclass(frozen=True, slots=True)
 class StartedPlane:
-    """A plane ready to serve, and what the operator should be told once."""
+    """A plane ready to serve, and what the banner shows once."""
 
     plane: Plane
     data_dir: DataDir
-    first_key: str | None  # to be printed once; never kept
-    starter_written: bool
+    first_key: str | None  # text of a generated admin key: printed once, stored nowhere
+    starter_written: bool  # whether this start wrote the starter policy
 
     async def close(self) -> None:
-        """Finish accepted commits and let go of the data directory."""
+        """Finish accepted commits, and unlock the data directory."""
         await self.plane.store.close()
         self.data_dir.close()
 
@@ -101,7 +101,8 @@ async def open_plane(
     sealed_days: int = SEALED_DAYS,
     switched_on: tuple[Detector, ...] = (),
 ) -> Plane:
-    """A plane over the store in a data directory, with its keys, without a policy."""
+    """A plane over the store in a data directory, with its registry entries loaded and no policy in
+    force. Raises FileAccessError, StoreUnavailableError and the Schema errors."""
     signer = load_signer(data_dir.path)
     keyring = load_keyring(data_dir.path)
     store = SqliteStore.open(data_dir.store_file)
@@ -124,13 +125,13 @@ async def open_plane(
 
 
 async def start(settings: Settings, telemetry: Telemetry) -> StartedPlane:
-    """Everything but the sockets. Raises ForestallError; then nothing is left open."""
+    """Start everything but the sockets. Raises ForestallError; nothing is left open then."""
     if settings.bootstrap_key:
         require_strong_key(settings.bootstrap_key)
     switched_on = load_names(settings.names_model)
     if settings.policy.exists() or not settings.policy_is_starter:
         names = [each.name for each in switched_on]
-        # Refuse before anything is made.
+        # A broken policy stops the start before a data directory is made.
         compile_files(read_policy_files(settings.policy), switched_on=names)
     data_dir = DataDir(settings.data_dir)
     try:
@@ -159,7 +160,8 @@ async def start(settings: Settings, telemetry: Telemetry) -> StartedPlane:
 
 
 async def _first_key(plane: Plane, bootstrap_key: str) -> str | None:
-    """Make the first admin key; its text when it was generated and must be shown.
+    """Make the first admin key. Returns its text when it was generated, and so must be shown; else
+    None.
 
     A bootstrap key that was revoked stays revoked: starting again does not bring it back.
     """

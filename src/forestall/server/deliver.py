@@ -1,9 +1,9 @@
-"""Tell webhooks what the log says of approvals: each in a task of its own, in order, at least
-once.
+"""Deliver the events of approvals to webhooks: in order, at least once, each webhook in a task of
+its own.
 
-The log is the queue: a webhook's mark says how far it was told, and moves, with its record, after
-each message that was taken or given up. So a restart repeats at most the message under way, and a
-receiver that is slow or down holds up nobody but itself.
+The log is the queue. The mark of a webhook is the position up to which its messages were delivered
+or given up; it moves after each message, in a commit with its record. So a restart repeats at most
+one message for each webhook, and a receiver that is slow or down delays no other.
 """
 
 import asyncio
@@ -49,23 +49,23 @@ from forestall.server.metrics import Metrics
 from forestall.server.post import DeliveryError, WebhookSender
 from forestall.wire.webhooks import event_of, message
 
-_LOOK_SECONDS = 1.0  # how soon a new webhook is told, and how often a failing store is asked
-_SWEEP_EVERY = 60  # looks
+_LOOK_SECONDS = 1.0  # between two looks for new webhooks, and two tries of a failing store
+_SWEEP_EVERY = 60  # looks between two sweeps of expired links
 _LOG = logging.getLogger("forestall.webhooks")
 T = TypeVar("T")
 _Sleep = Callable[[float], Awaitable[None]]
 
 
 class Sender(Protocol):
-    """What posts a message."""
+    """Posts messages to webhooks."""
 
     async def send(self, url: str, headers: dict[str, str], body: bytes) -> None:
-        """Returns when it was taken. Raises DeliveryError."""
+        """Post a message; returns when the receiver has accepted it. Raises DeliveryError."""
         ...
 
 
 async def tell_webhooks(plane: Plane, metrics: Metrics) -> None:
-    """Deliver, for ever."""
+    """Deliver messages, for ever; returns at once when webhooks are off."""
     if plane.webhooks.reach is Reach.OFF:
         return
     post = WebhookSender(plane.webhooks.reach)
@@ -76,7 +76,7 @@ async def tell_webhooks(plane: Plane, metrics: Metrics) -> None:
 
 
 class Deliverer:
-    """One task a webhook, kept in step with what is declared."""
+    """One task for each declared webhook."""
 
     def __init__(
         self, plane: Plane, sender: Sender, metrics: Metrics, sleep: _Sleep = asyncio.sleep
@@ -85,14 +85,15 @@ class Deliverer:
         self._tasks: dict[Name, tuple[bytes, asyncio.Task[None]]] = {}
 
     async def run(self) -> None:
-        """Follow what is declared, for ever; what failed without being foreseen begins anew."""
+        """Keep one task for each webhook, for ever. A task that ended by an unforeseen error is
+        started again."""
         looks = 0
         try:
             while True:
                 await self.keep_in_step()
                 looks += 1
                 if looks % _SWEEP_EVERY == 0:
-                    with contextlib.suppress(ForestallError):  # the next sweep has them too
+                    with contextlib.suppress(ForestallError):  # the next sweep finds them again
                         await sweep_links(self._plane)
                 await asyncio.sleep(_LOOK_SECONDS)
         finally:
@@ -100,7 +101,8 @@ class Deliverer:
                 await self._end(name)
 
     async def keep_in_step(self) -> None:
-        """Begin, end and begin anew what tells each webhook."""
+        """Start a task for each new webhook, end that of each removed one, and restart that of each
+        changed one."""
         declared = dict(self._plane.webhooks)
         for name, (body, task) in list(self._tasks.items()):
             known = declared.get(name)
@@ -118,7 +120,7 @@ class Deliverer:
             await task
         except (asyncio.CancelledError, WebhookNotFoundError):
             pass
-        except Exception:  # noqa: BLE001 - it begins anew at the next look
+        except Exception:  # noqa: BLE001 - the next look starts the task again
             _LOG.exception("unforeseen error while telling the webhook %s", name[1])
 
     async def _tell(self, name: Name) -> None:
@@ -132,7 +134,7 @@ class Deliverer:
         )
         with contextlib.ExitStack() as stack:
             wait = self._pause
-            # Without a place among the listeners it looks once a second.
+            # When the limit on streams leaves no listener, the task reads the log once a second.
             with contextlib.suppress(TooManyStreamsError, StoppingError):
                 listener = stack.enter_context(plane.announcer.listen(who))
                 wait = lambda: listener.wait(STREAM_HEARTBEAT_SECONDS)  # noqa: E731
@@ -147,7 +149,8 @@ class Deliverer:
         return True
 
     async def _page(self, name: Name, position: int) -> tuple[int, bool]:
-        """Tell what a page of the log holds; where the next begins, and whether it is there."""
+        """Deliver the events in one page of the log. Returns the position of the next page, and
+        whether it can be read at once."""
         plane, tenant = self._plane, name[0]
         try:
             page = await plane.tail.page(tenant, "", position)
@@ -200,7 +203,8 @@ class Deliverer:
     async def _try(
         self, tenant: str, hook: Webhook, event: WebhookEvent, entry: LogEntry, body: bytes
     ) -> tuple[str, int]:
-        """The problem that remained (empty: none), and after how many tries."""
+        """Post a message until it is delivered or the tries are spent. Returns the last problem
+        (empty: delivered) and the number of tries."""
         problem = ""
         secret = secret_of(self._plane, tenant, hook)
         for attempt in range(1, WEBHOOK_TRIES_MAX + 1):
@@ -229,11 +233,12 @@ class Deliverer:
             return ""
         link = ApprovalLink(job_id=job.id, webhook=hook.name, expires_at_us=approval.expires_at_us)
         token = await self._stored(lambda: make_link(self._plane, job.tenant, link))
-        # Behind `#`: what stands there reaches no server and no log of one.
+        # The token stands behind `#`: a browser sends a fragment to no server, so no access log
+        # has it.
         return f"{hook.link_base}/approvals/open#{token}" if token else ""
 
     async def _stored(self, work: Callable[[], Awaitable[T]]) -> T:
-        """What the store answers once it answers."""
+        """The result of `work`, tried again until the store is available."""
         while True:
             try:
                 return await work()

@@ -1,4 +1,4 @@
-"""The data directory and the policy files on disk: made, locked, read, watched. No decisions."""
+"""Make and lock the data directory; read and watch the policy files. Decides nothing."""
 
 import fcntl
 import os
@@ -24,18 +24,18 @@ class DataDirInUseError(UnavailableError):
 
 
 class FileAccessError(ForestallError):
-    """A file or directory that we need cannot be read or written."""
+    """A file or directory that the server needs cannot be read or written."""
 
     code, http_status = "file_access", 500
 
 
 class DataDir:
-    """One data directory, held by this process alone until closed."""
+    """One data directory, locked for this process until it is closed."""
 
     def __init__(self, path: Path) -> None:
         """Make the directory (readable by its owner only) and lock it.
 
-        Raises DataDirInUseError when another process holds it, FileAccessError.
+        Raises DataDirInUseError when another process has locked it, FileAccessError.
         """
         self.path = path
         try:
@@ -55,16 +55,16 @@ class DataDir:
 
     @property
     def store_file(self) -> Path:
-        """Where the store is kept."""
+        """The path of the database."""
         return self.path / STORE_FILE
 
     def close(self) -> None:
-        """Let go of the directory."""
+        """Unlock the directory."""
         os.close(self._lock)
 
 
 def write_starter_policy(settings: Settings) -> bool:
-    """Write the starter policy unless a policy is there already; True when it was written."""
+    """Write the starter policy unless there is a policy; True when it was written."""
     if not settings.policy_is_starter or settings.policy.exists():
         return False
     content = files("forestall.server").joinpath("starter-policy.yaml").read_bytes()
@@ -100,13 +100,14 @@ def read_policy_files(path: Path) -> PolicyFiles:
 
 
 def _bounded(path: Path) -> bytes:
-    """At most one byte more than allowed, so that the reader reports it without our reading all."""
+    """The file's content, up to one byte more than allowed: enough for the policy reader to refuse
+    it, without reading all of a huge file."""
     with path.open("rb") as file:
         return file.read(POLICY_BYTES_MAX + 1)
 
 
 def policy_signature(path: Path) -> Signature:
-    """Changes whenever a policy file changes; empty while they cannot be looked at."""
+    """A value that changes whenever a policy file changes; empty while a file cannot be read."""
     try:
         stats = [(str(each), each.stat()) for each in policy_paths(path)]
     except (OSError, FileAccessError):

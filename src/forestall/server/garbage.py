@@ -2,8 +2,8 @@
 
 Python frees almost everything the moment it is dropped; the collector is for cycles. A full
 collection looks at every object and stops all requests meanwhile, so it runs by the clock and by
-growth instead of by Python's own count (ADR 0021). Only what was alive when the server began to
-answer is never looked at again.
+growth instead of by Python's own count (ADR 0021). Objects that were alive when the server began to
+answer are never looked at again.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from forestall.limits import (
     FULL_COLLECTION_SECONDS,
 )
 
-LOOK_SECONDS = 5.0  # how late growth is noticed
+LOOK_SECONDS = 5.0  # between two looks at the growth of memory
 # Containers made and not yet dropped before the young are looked at, and young collections before
 # the middle generation is: beyond what 64 requests in flight hold, and still a pause of about 2 ms.
 YOUNG_OBJECTS = 5_000
@@ -34,11 +34,11 @@ class FullCollections:
         self.done(seconds=seconds, blocks=blocks)
 
     def done(self, *, seconds: float, blocks: int) -> None:
-        """One ran at this instant and left so many memory blocks in use."""
+        """Note that a full collection ran at an instant and left so many memory blocks in use."""
         self._seconds, self._blocks = seconds, blocks
 
     def is_due(self, *, seconds: float, blocks: int) -> bool:
-        """Enough time has passed, or memory has grown by too much, since the last one."""
+        """Whether enough time has passed, or memory has grown enough, since the last one."""
         growth = max(
             self._blocks * FULL_COLLECTION_GROWTH_PERCENT // 100, FULL_COLLECTION_BLOCKS_MIN
         )
@@ -46,10 +46,10 @@ class FullCollections:
 
 
 def settle() -> None:
-    """Have no later collection look at what the start made: modules, policy, keys. Call once.
+    """Exclude the objects of the start (modules, policy, keys) from later collections. Call once.
 
-    Nothing is collected first: a start leaves some ten cycles behind, and looking for them takes
-    35 ms of it. What is dropped later (a replaced policy) has no cycles, so it is freed at once.
+    Does not collect first: a start leaves some ten cycles behind, and to find them would make it
+    35 ms longer. An object dropped later (a replaced policy) has no cycles, so it is freed at once.
     """
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS, YOUNG_COLLECTIONS, _NEVER)

@@ -1,7 +1,8 @@
 """A thin ASGI core: route, authenticate, authorise, bound the body, call, answer. No verbs here.
 
-Every answer is JSON, carries X-Request-Id and the security headers, and is counted. What a handler
-raises becomes a coded body; what nobody foresaw becomes 500 `internal_error` and says nothing more.
+Every answer is JSON, carries X-Request-Id and the security headers, and is counted. An error that a
+handler raises becomes a coded body; any other exception becomes 500 `internal_error`, without a
+word of its text.
 """
 
 import asyncio
@@ -46,8 +47,8 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _JSON_TYPE = re.compile(rb"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;\s*charset=\"?utf-8\"?\s*)?")
 _LOG_EVERY_SECONDS = 60
 _COUNTED_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"})
-_RETRY_AFTER_S = 5  # for an outage that does not say how long it lasts
-# Two of these would let two readers see two requests.
+_RETRY_AFTER_S = 5  # for an outage of unknown length
+# With two values of one of these, a proxy and this server could read two different requests.
 _SINGLE_HEADERS = frozenset(
     {
         b"authorization",
@@ -97,41 +98,42 @@ class BodyTimeoutError(ForestallError):
 
 
 class ClientGoneError(Exception):
-    """The client hung up before it had sent its request; there is nobody to answer."""
+    """The client closed the connection before it had sent its whole request: nothing to answer."""
 
 
 class StreamingBody:
-    """An answer that goes on: it has the connection to itself, from its first header to its end."""
+    """The body of an answer without a known end: it alone writes to the connection, from the first
+    header to the end."""
 
     @abstractmethod
     async def run(
         self, scope: dict[str, Any], receive: Receive, send: Send, headers: Headers
     ) -> None:
-        """Answer, beginning with these headers, and end the answer."""
+        """Send the whole answer: its start with these headers, its body and its end."""
 
 
 class Answer(NamedTuple):
-    """A status, a JSON value (or a body that goes on) and extra headers."""
+    """The answer of a handler."""
 
     status: int
-    body: Any
-    headers: Headers = ()
+    body: Any  # a JSON value, or a StreamingBody
+    headers: Headers = ()  # beside those that every answer carries
 
 
 class Call(NamedTuple):
     """One request, as a handler sees it."""
 
-    subject: Subject | None
-    params: tuple[str, ...]
+    subject: Subject | None  # None at a public endpoint only
+    params: tuple[str, ...]  # the segments that stand for `{name}`, in order
     query: dict[str, str]
-    headers: dict[bytes, bytes]
+    headers: dict[bytes, bytes]  # names in lower case
     body: bytes
     receive: Receive
     websocket: bool = False
-    key_in_subprotocol: bool = False  # and not in a header, which something may add by itself
+    key_in_subprotocol: bool = False  # a page must set it itself; a browser or proxy adds headers
 
     async def gone(self) -> None:
-        """Return when the client hangs up. For handlers that wait; the body is read already."""
+        """Return when the client closes the connection. For handlers that wait."""
         while (await self.receive())["type"] != "http.disconnect":
             pass
 
@@ -154,7 +156,7 @@ class Endpoint(NamedTuple):
 
     method: str
     path: str  # `{name}` stands for one segment
-    permission: Permission | None  # None: reachable without a credential
+    permission: Permission | None  # None: public, needs no credential
     handler: Handler
     summary: str
     responses: Mapping[int, Any]  # by status, the type of the body; None: no body
@@ -224,7 +226,7 @@ class Gateway:
                 self._log_failure(error, method, pattern)
             answer = _refusal(error, request_id, route)
         except Exception:  # noqa: BLE001 - nothing runs and the client gets 500
-            # The client learns nothing; the operator gets the traceback under the request id.
+            # The client learns nothing of it; the operator finds the traceback by the request id.
             _LOG.exception("unforeseen error in %s %s (request %s)", method, pattern, request_id)
             answer = _refusal(InternalError("internal error"), request_id, route)
         if not isinstance(answer.body, StreamingBody):
@@ -237,11 +239,12 @@ class Gateway:
             await answer.body.run(scope, receive, send, opening)
 
     def _bounded(self, error: ForestallError, scope: dict[str, Any]) -> ForestallError:
-        """The error, or that this address has sent too many bad keys; counts both refusals."""
+        """The error, or RateLimitedError when this address has sent too many bad keys. Counts bad
+        keys and rate limits."""
         client = scope.get("client")
         if isinstance(error, UnauthorizedError):
             try:
-                # Where the server knows no address, all such requests share one limit.
+                # All requests without a known address share one limit.
                 self._rates.failed(client[0] if client else "", time.monotonic_ns())
             except RateLimitedError as limited:
                 error = limited
@@ -250,7 +253,8 @@ class Gateway:
         return error
 
     def _log_failure(self, error: ForestallError, method: str, pattern: str) -> None:
-        """Say that requests are being refused: once in a while, since a full disk refuses many."""
+        """Log a refusal, at most once in _LOG_EVERY_SECONDS for each code: a full disk refuses
+        every request."""
         now = time.monotonic()
         if now - self._logged_at.get(error.code, -_LOG_EVERY_SECONDS) >= _LOG_EVERY_SECONDS:
             self._logged_at[error.code] = now
@@ -313,12 +317,12 @@ class Gateway:
 
 
 def _shape(segments: Sequence[str]) -> tuple[int, str]:
-    """What the paths of one pattern have in common: how long they are, and the resource."""
+    """The parts that all paths of a pattern share: number of segments, and name of the resource."""
     return len(segments), segments[3] if len(segments) > 3 else ""
 
 
 def _repeated(headers: Headers) -> str:
-    """The name of a header that must come once and came twice; empty when there is none."""
+    """The name of a header that may be sent once and was sent twice; empty when there is none."""
     seen = set()
     for name, _ in headers:
         if name in seen:
@@ -358,7 +362,7 @@ async def _read_body(receive: Receive, headers: dict[bytes, bytes]) -> bytes:
 
 
 async def _whole_body(receive: Receive) -> bytes:
-    """The body. Most bodies came with their head: a timer is made only for one that did not."""
+    """The body. Most arrive with their head; only for another one is a timer made."""
     begun = receive().__await__()
     try:
         waits_for = next(begun)
@@ -371,7 +375,8 @@ async def _whole_body(receive: Receive) -> bytes:
 
 
 async def _slow_body(first: Awaitable[dict[str, Any]], receive: Receive) -> bytes:
-    """A body in parts, or one that is still on its way, within BODY_READ_SECONDS_MAX."""
+    """A body that arrives after its head or in parts. Raises BodyTimeoutError, ClientGoneError,
+    LimitExceededError."""
     chunks: list[bytes] = []
     size = 0
     try:
@@ -401,12 +406,12 @@ async def _ready(message: dict[str, Any]) -> dict[str, Any]:
 def _resumed(
     begun: Generator[Any, Any, dict[str, Any]], waits_for: Any
 ) -> Generator[Any, Any, dict[str, Any]]:
-    """The rest of an awaitable that was driven by hand up to its first wait."""
+    """Await the rest of an awaitable that `_whole_body` has driven up to its first wait."""
     try:
         while True:
             try:
                 yield waits_for
-            except BaseException as thrown:  # noqa: BLE001 - the awaitable decides what it means
+            except BaseException as thrown:  # noqa: BLE001 - the awaitable handles it or raises it
                 waits_for = begun.throw(thrown)
             else:
                 waits_for = next(begun)
@@ -458,7 +463,7 @@ def _refusal(error: ForestallError, request_id: str, route: _Route | None) -> An
 
 
 def _denying(send: Send) -> Send:
-    """Turns an HTTP answer into the refusal of a WebSocket handshake (ASGI, denial response)."""
+    """Send an HTTP answer as the refusal of a WebSocket handshake (ASGI, denial response)."""
 
     async def deny(message: dict[str, Any]) -> None:
         await send({**message, "type": f"websocket.{message['type']}"})
@@ -471,7 +476,7 @@ async def _send(send: Send, answer: Answer, request_id: str, *, head_only: bool)
     body = b""
     if answer.status >= 400 and isinstance(answer.body, dict):
         answer.body.setdefault("request_id", request_id)
-    if answer.status != 204:  # which has neither body nor length (RFC 9110, 8.6)
+    if answer.status != 204:  # a 204 has neither body nor length (RFC 9110, 8.6)
         body = _ENCODER.encode(answer.body)
         headers.append((b"content-type", b"application/json"))
         headers.append((b"content-length", str(len(body)).encode()))

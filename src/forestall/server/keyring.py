@@ -1,7 +1,7 @@
-"""The keys that seal originals: a file in the data directory, for its owner only.
+"""The sealing keys: a file in the data directory that only its owner may read.
 
-The newest key seals; older ones stay, so that what they sealed can be opened. The file is read
-again when it changes, so a rotation needs no restart. Keys never leave this module.
+The newest key seals; older keys stay, so that the originals that they sealed can be opened. The
+file is read again when it changes, so a rotation needs no restart. Keys never leave this module.
 """
 
 import base64
@@ -30,18 +30,18 @@ _CORRELATION_DOMAIN = b"forestall.correlation.v1\0"
 
 
 class SealingKey(msgspec.Struct, frozen=True, kw_only=True):
-    """One key as the file has it; `key` is base64."""
+    """One key as it stands in the file."""
 
     id: str
-    made_at_us: int
-    key: str
+    made_at_us: int  # µs since the epoch, UTC
+    key: str  # base64 of 32 bytes
 
 
 class _Content(msgspec.Struct, frozen=True, kw_only=True):
-    """The file: keys from the oldest to the newest, which seals."""
+    """The content of the file."""
 
-    correlation: str
-    keys: tuple[SealingKey, ...]
+    correlation: str  # base64 of the key from which every tenant's correlation key is derived
+    keys: tuple[SealingKey, ...]  # from the oldest to the newest, which seals
 
 
 class Keyring:
@@ -60,7 +60,8 @@ class Keyring:
         self._ciphers, self._newest = ciphers, content.keys[-1].id
 
     def _refresh(self) -> None:
-        """Take up a rotation. A file that cannot be read leaves the keys that are known."""
+        """Read the file again when it has changed. A missing file leaves the known keys; a broken
+        one raises FileAccessError."""
         with self._lock:
             seen = _signature(self._path)
             if seen != self._seen and seen is not None:
@@ -68,7 +69,7 @@ class Keyring:
                 self._seen = seen
 
     def seal(self, plain: bytes, *, bound_to: bytes) -> Sealed:
-        """See `Sealer.seal`. A random nonce of 96 bits is safe for 2^32 originals a key."""
+        """See `Sealer.seal`. Random nonces of 96 bits are safe for 2^32 originals under one key."""
         self._refresh()
         nonce = os.urandom(_NONCE_BYTES)
         key_id = self._newest
@@ -96,7 +97,7 @@ class Keyring:
 
 
 def load_keyring(folder: Path) -> Keyring:
-    """The keyring of a data directory, made when there is none. Raises FileAccessError."""
+    """The keyring of a data directory; made when it is missing. Raises FileAccessError."""
     with _locked(folder):
         if not (folder / KEYRING_FILE).exists():
             content = _Content(
@@ -107,7 +108,7 @@ def load_keyring(folder: Path) -> Keyring:
 
 
 def rotate(folder: Path) -> str:
-    """Add a key, with which everything is sealed from now on; its id. Raises FileAccessError."""
+    """Add a key, which seals from now on, and return its id. Raises FileAccessError."""
     with _locked(folder):
         content = _read(folder / KEYRING_FILE)
         key = _new_key()
@@ -117,7 +118,8 @@ def rotate(folder: Path) -> str:
 
 
 def listed(folder: Path) -> list[tuple[str, int]]:
-    """Id and birth of every key, oldest first; never a key. Raises FileAccessError."""
+    """Id and instant of making (µs, UTC) of every key, the oldest first; never the key itself.
+    Raises FileAccessError."""
     return [(key.id, key.made_at_us) for key in _read(folder / KEYRING_FILE).keys]
 
 
@@ -163,7 +165,7 @@ def _write(path: Path, content: _Content) -> None:
         partial.replace(path)  # whole or not at all
         folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            os.fsync(folder)  # nothing may be sealed with a key that a crash forgets
+            os.fsync(folder)  # a crash must not lose a key that has sealed something
         finally:
             os.close(folder)
     except OSError as cause:
@@ -172,7 +174,7 @@ def _write(path: Path, content: _Content) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Two rotations at once must not lose a key."""
+    """Hold the lock of the keyring: of two rotations at once, neither may lose the other's key."""
     try:
         handle = os.open(folder / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as cause:

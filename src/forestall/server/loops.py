@@ -1,4 +1,4 @@
-"""What runs beside the requests: taking up changed policy files, and the passing of time."""
+"""The background tasks of a server: reload changed policy files, keep time, purge originals."""
 
 import asyncio
 import logging
@@ -14,15 +14,16 @@ from forestall.server.files import policy_signature, read_policy_files
 from forestall.server.settings import Settings
 
 POLICY_POLL_SECONDS = 0.5
-POLICY_RETRY_SECONDS = 2  # after the store refused the record of a changed policy
-PURGE_SECONDS = 60.0  # an original is kept for days
-TICK_SECONDS = 0.1  # how late a lease may end or a held job may be offered
+POLICY_RETRY_SECONDS = 2  # when the store could not commit a changed policy
+PURGE_SECONDS = 60.0  # often enough: an original is kept for days
+TICK_SECONDS = 0.1  # how late a lease may end or a throttled job may be offered
 _WORK = logging.getLogger("forestall.work")
 _LOG = logging.getLogger("forestall.policy")
 
 
 async def follow_policy(plane: Plane, settings: Settings, reload: asyncio.Event) -> None:
-    """Take up changed policy files, for ever. A broken change keeps the old policy and says so."""
+    """Publish changed policy files, for ever. A broken file is logged and recorded; the policy in
+    force stays."""
     taken = seen = policy_signature(settings.policy)
     while True:
         forced = await _wait(reload, POLICY_POLL_SECONDS)
@@ -32,12 +33,12 @@ async def follow_policy(plane: Plane, settings: Settings, reload: asyncio.Event)
         if forced or (settled and now != taken):
             taken = now
             if not await _reload(plane, settings):
-                taken = ()  # no signature: it is tried again
+                taken = ()  # equals no signature, so the next look tries again
                 await asyncio.sleep(POLICY_RETRY_SECONDS)
 
 
 async def keep_time(plane: Plane) -> None:
-    """End leases, pass deadlines and let held jobs run again, for ever."""
+    """End leases, pass deadlines and let throttled jobs run again, for ever."""
     failing = False
     while True:
         await asyncio.sleep(TICK_SECONDS)
@@ -47,13 +48,13 @@ async def keep_time(plane: Plane) -> None:
         except ForestallError as error:
             if not failing:
                 _WORK.error("leases and deadlines are behind: %s", error.message)
-            failing = True  # what was not done stays due
-        except Exception:  # noqa: BLE001 - time must go on passing
+            failing = True  # what was not done stays due, so the next tick does it
+        except Exception:  # noqa: BLE001 - one failed tick must not end the later ones
             _WORK.exception("unforeseen error while keeping time")
 
 
 async def keep_nothing_too_long(plane: Plane) -> None:
-    """Remove sealed originals that are past their time, for ever."""
+    """Purge sealed originals that are past their time, for ever."""
     while True:
         try:
             while await purge(plane):
@@ -75,7 +76,7 @@ async def _wait(event: asyncio.Event, seconds: float) -> bool:
 
 
 async def _reload(plane: Plane, settings: Settings) -> bool:
-    """Whether that was decided; False when the store did not take it, and might later."""
+    """Publish the policy files. False: the store was not available, so it must be tried again."""
     before = plane.snapshot.digest if plane.snapshot is not None else ""
     try:
         files = await asyncio.to_thread(read_policy_files, settings.policy)

@@ -1,4 +1,4 @@
-"""Every metric name and what counts as what. Label values are bounded; no secret is ever one.
+"""Every metric: its name, and which events it counts. Label values are bounded and hold no secret.
 
 The `cordum_*` names are those of the guide of twelve controls, present from the first scrape.
 """
@@ -23,7 +23,7 @@ from forestall.policy.globs import Matcher, compile_globs
 
 OTHER_TOPIC = "other"
 _WAIT_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0, 600.0, 3600.0)
-# A worker's own codes are its to choose, hence no label values.
+# A worker chooses its own failure codes, so they are unbounded and no label values.
 OUR_CODES = frozenset(
     {
         "approval_expired",
@@ -49,7 +49,7 @@ class Metrics:
     """One registry for one process; implements the plane's Telemetry port."""
 
     def __init__(self) -> None:
-        # Creation times would double the series and tell nobody anything.
+        # A creation time for each series would double their number, and no alert needs it.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped in the library
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
@@ -190,14 +190,14 @@ class Metrics:
         workers: Iterable[object],
         streams: Sized,
     ) -> None:
-        """Report what the plane keeps in memory at each scrape."""
+        """Report queue, leases, workers, streams and cache at each scrape."""
         self.registry.register(_CacheCollector(cache))
         self.registry.register(_WorkCollector(queue, leases, workers, streams))
 
     # -- Telemetry of the plane --
 
     def decided(self, stage: str, decision: str, topic: str, code: str) -> None:
-        """One decision of a gate."""
+        """See `Telemetry.decided`."""
         key = (stage, decision, code, self._topics.name(topic))
         child = self._children.get(key)
         if child is None:
@@ -205,7 +205,7 @@ class Metrics:
         child.inc()
 
     def moved(self, event: str, topic: str, code: str) -> None:
-        """Something happened to a job."""
+        """See `Telemetry.moved`."""
         del topic
         key = (event, code if code in OUR_CODES else "other" if code else "")
         child = self._event_children.get(key)
@@ -214,7 +214,7 @@ class Metrics:
         child.inc()
 
     def output_checked(self, verdict: str, seconds: float, size_bytes: int) -> None:
-        """A result got its verdict."""
+        """See `Telemetry.output_checked`."""
         self._output_counts["checked"].inc()
         if verdict == "quarantine":
             self._output_counts["quarantined"].inc()
@@ -224,44 +224,44 @@ class Metrics:
         self._scan_bytes.observe(size_bytes)
 
     def refused(self, what: str, code: str) -> None:
-        """A worker's answer was refused, or a retry was blind."""
+        """See `Telemetry.refused`."""
         self._refusals.labels(what, code).inc()
 
     def waited(self, seconds: float) -> None:
-        """A job was dispatched."""
+        """See `Telemetry.waited`."""
         self._queue_wait.observe(seconds)
 
     def commit_failed(self, code: str) -> None:
-        """The store could not make a change durable."""
+        """See `Telemetry.commit_failed`."""
         self._commit_failures.labels(code).inc()
 
     def unavailable(self, stage: str, topic: str) -> None:
-        """No decision was to be had."""
+        """See `Telemetry.unavailable`."""
         del topic
         self._unavailable.labels(stage).inc()
 
     def policy_loaded(self, snapshot: Snapshot, at_us: int) -> None:
-        """A snapshot came into force; the topics that it names become label values."""
+        """See `Telemetry.policy_loaded`. The topics that the snapshot names become label values."""
         self._loaded_at.set(at_us / 1_000_000)
         self._rules.set(snapshot.rule_count)
         self._topics = _TopicNames(snapshot)
 
     def policy_refused(self) -> None:
-        """A changed policy could not be loaded."""
+        """See `Telemetry.policy_refused`."""
         self._refused.inc()
 
-    # -- the HTTP door --
+    # -- the HTTP server --
 
     def rate_limited(self, scope: str) -> None:
-        """A request was refused because its key, tenant or address made too many."""
+        """Count a request that a rate limit refused; `scope` is key, tenant or address."""
         self._limited.labels(scope).inc()
 
     def told(self, outcome: str) -> None:
-        """A message to a webhook was delivered, failed once more, or was given up."""
+        """Count a try of a message to a webhook: delivered, failed, or given up."""
         self._told.labels(outcome).inc()
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """One HTTP answer; `route` is the pattern, never the path."""
+        """Count one HTTP answer; `route` is the pattern of its endpoint, never the path."""
         key = (method, route, status)
         children = self._request_children.get(key)
         if children is None:
@@ -293,7 +293,7 @@ class _CacheCollector(Collector):
 
 
 class _WorkCollector(Collector):
-    """How much waits and how much runs, and who looks on."""
+    """Queued and leased jobs, workers and streams, counted at each scrape."""
 
     def __init__(
         self, queue: Sized, leases: Sized, workers: Iterable[object], streams: Sized
@@ -329,7 +329,7 @@ class _TopicNames:
         known = self._known.get(topic)
         if known is None:
             if len(self._known) >= METRIC_TOPICS_MAX * 10:
-                self._known.clear()  # topics are the client's: forget rather than grow
+                self._known.clear()  # clients choose topics, so bound the memory by forgetting
             known = next((glob for glob, matches in self._globs if matches(topic)), OTHER_TOPIC)
             self._known[topic] = known
         return known

@@ -1,7 +1,7 @@
 """Names in results, by a spaCy pipeline that the operator installed: an adapter, off by default.
 
-Only the setting `names_model` leads here, since loading a pipeline imports a package; no policy can
-name one. What cannot be used stops the start. Nothing is fetched from a network.
+Only the setting `names_model` names a pipeline, and no policy can: loading one imports a package. A
+pipeline that cannot be used stops the start. Nothing is fetched from a network.
 """
 
 import threading
@@ -12,9 +12,9 @@ from forestall.output.detectors.named import ORGANISATION, PERSON, PLACE, named_
 from forestall.output.findings import Detector, Reader, Sighting
 from forestall.server.settings import SettingsError
 
-_CONFIDENCE = 0.6  # pipelines say what, not how sure; on text unlike their own it is less
-_RULE_FREE = frozenset({"ner", "beam_ner"})  # these need no component but the one they listen to
-_VECTORS = frozenset({"doc.tensor", "doc._.trf_data"})  # what they listen to
+_CONFIDENCE = 0.6  # pipelines give none; on text unlike their training text it is low
+_RULE_FREE = frozenset({"ner", "beam_ner"})  # need no component but the one whose output they read
+_VECTORS = frozenset({"doc.tensor", "doc._.trf_data"})  # the outputs that such a component reads
 # What pipelines call names, in lower case: OntoNotes, CoNLL and WikiNER, single languages.
 _WORDS = {
     PERSON: ("person", "per", "persname", "prs", "ps", "family"),
@@ -63,15 +63,15 @@ def load_names(package: str) -> tuple[Detector, ...]:
     try:
         pipeline = spacy.load(package)
         reader = reader_of(pipeline)
-    except Exception as cause:  # what is wrong with a package may be anything
+    except Exception as cause:  # a broken package may raise anything
         raise SettingsError(f"`names_model`: `{package}` cannot be used: {cause}") from cause
     return (named_entity(reader),)
 
 
 def reader_of(pipeline: Any) -> Reader:
-    """What the pipeline sees in a text. Raises ValueError when it never sees names.
+    """A reader over a pipeline. Raises ValueError for a pipeline that finds no names.
 
-    One call at a time: a pipeline is not made for threads, and more of them would not be faster.
+    Calls run one at a time: a pipeline is not safe for threads, and more would not be faster.
     """
     finders = [name for name in pipeline.pipe_names if "doc.ents" in _assigns(pipeline, name)]
     labels = {label.lower() for name in finders for label in _labels(pipeline, name)}
@@ -83,7 +83,7 @@ def reader_of(pipeline: Any) -> Reader:
     one_at_a_time = threading.Lock()
 
     def read(text: str) -> list[Sighting]:
-        # In a zone of its own the words of the text are forgotten again.
+        # The memory zone makes the pipeline forget the words of the text afterwards.
         with one_at_a_time, pipeline.memory_zone():
             return [
                 Sighting(kind, entity.start_char, entity.end_char, _CONFIDENCE)

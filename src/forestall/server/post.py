@@ -1,7 +1,7 @@
-"""Post one message to a webhook. Knows nothing of approvals, and follows nothing.
+"""Post one message to a webhook. Knows nothing of approvals, and follows no redirect.
 
-The name is resolved here, every address it has is judged, and the connection goes to an address
-that was judged: a name that changes in between changes nothing. No redirect, no proxy, no cookie.
+The host name is resolved here, each of its addresses is judged, and the connection goes to one of
+these addresses; so a name that is resolved otherwise later changes nothing. No proxy, no cookie.
 """
 
 import asyncio
@@ -18,13 +18,14 @@ from forestall.errors import InvalidRequestError, UnavailableError
 from forestall.jobs.webhook import Reach, problem_of_address, problem_of_url
 from forestall.limits import WEBHOOK_ANSWER_BYTES_MAX, WEBHOOK_SECONDS_MAX
 
-_RESOLVERS = 8  # at once; a resolver that hangs holds one of these threads, and nobody else's
-# `send` bounds all of it together.
+_RESOLVERS = 8  # threads of their own, so that a lookup that hangs blocks no other work
+# No bound on the whole exchange here: `send` bounds it together with the lookup.
 _TIMEOUTS = Timeouts(connect=WEBHOOK_SECONDS_MAX, idle=WEBHOOK_SECONDS_MAX, whole=None)
 
 
 class DeliveryError(UnavailableError):
-    """A webhook could not be told; it is tried again. The message never holds its URL."""
+    """A message could not be delivered to a webhook; it is tried again. This error's text never
+    holds the URL."""
 
     code, http_status = "delivery_failed", 503
 
@@ -38,7 +39,7 @@ class WebhookSender:
         self._resolvers = ThreadPoolExecutor(_RESOLVERS, thread_name_prefix="forestall-resolver")
 
     def close(self) -> None:
-        """Let go of the threads without waiting for a resolver that hangs."""
+        """End the threads without waiting for a lookup that hangs."""
         self._resolvers.shutdown(wait=False, cancel_futures=True)
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> None:
@@ -63,7 +64,7 @@ class WebhookSender:
             raise DeliveryError(f"answered {status}")
 
     async def _exchange(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
-        """The status of the answer; what else the answer says is of no interest."""
+        """The status of the answer; its headers and body are ignored."""
         try:
             origin = parse_origin(url)
         except ValueError as cause:
@@ -83,7 +84,8 @@ class WebhookSender:
             return answer.status
 
     async def _judged_address(self, origin: HttpOrigin) -> str:
-        """The address to connect to. Every address of the name is judged, not only that one."""
+        """The address to connect to. Raises DeliveryError unless every address of the name may be
+        reached, not only this one."""
         addresses = await self._resolve(origin.host, origin.port)
         for address in addresses:
             problem = problem_of_address(address, scheme=origin.scheme, reach=self._reach)

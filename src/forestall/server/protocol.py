@@ -1,7 +1,7 @@
 """HTTP/1.1 and WebSocket as uvicorn speaks them, with bounds on what a connection may cost.
 
-A head may be so long, hold so many fields and take so many seconds, and a client may read nothing
-for so many seconds; past that the connection ends.
+Bounded are the length of a head, its number of fields, the seconds that it takes to arrive, and the
+seconds for which a client reads nothing. Past a bound the connection is closed.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from forestall.limits import (
     WRITE_STALL_SECONDS_MAX,
 )
 
-STREAMING = "forestall.stream"  # in `scope["state"]`: may be cut off when the server stops
+STREAMING = "forestall.stream"  # in `scope["state"]`: an answer that a stop of the server may cut
 
 
 class HeadTooLargeError(ValueError):
@@ -26,7 +26,7 @@ class HeadTooLargeError(ValueError):
 
 
 class _WriteStallLimit(asyncio.Protocol):
-    """Hangs up on a client that does not read what was written to it."""
+    """Closes the connection of a client that does not read the bytes sent to it."""
 
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
@@ -50,7 +50,8 @@ class _WriteStallLimit(asyncio.Protocol):
             self._stall_timer = None
 
     def _abort_soon(self) -> None:
-        """What is unsent by then stays unsent: the client goes on from its last event."""
+        """Abort the connection soon. Unsent bytes are dropped: the client resumes from its last
+        event."""
         self.loop.call_later(STREAM_STOP_SECONDS_MAX, self.transport.abort)
 
 
@@ -64,17 +65,17 @@ class BoundedHttpProtocol(_WriteStallLimit, HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._start_timer()  # a connection that never says anything is a head that never ends
+        self._start_timer()  # a connection without a single byte counts as a head that never ends
 
     def data_received(self, data: bytes) -> None:
         if self._reading_head:
             self._head_bytes += len(data)
-            # A head and its body may come together; only a head that goes on and on is too long.
+            # The newest piece may hold the end of the head and a body, so it does not count.
             if self._head_bytes > HEAD_BYTES_MAX + len(data):
                 self._refuse_head()
                 return
         super().data_received(data)
-        # Most heads come whole and never see a timer.
+        # Most heads arrive whole, and need no timer.
         if self._reading_head and self._head_timer is None:
             self._start_timer()
 
@@ -105,7 +106,7 @@ class BoundedHttpProtocol(_WriteStallLimit, HttpToolsProtocol):
             self._abort_soon()
 
     def _should_upgrade(self) -> bool:
-        # On any other method the request is answered as if it had not asked (RFC 9110, 7.8).
+        # A request of any other method is answered as if it asked for no upgrade (RFC 9110, 7.8).
         return self.scope["method"] == "GET" and super()._should_upgrade()
 
     def _start_timer(self) -> None:
@@ -128,10 +129,10 @@ class BoundedWebSocketProtocol(_WriteStallLimit, WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         try:
             super().data_received(data)
-        except (AssertionError, ValueError):  # what the parser in front let through, odd as it is
+        except (AssertionError, ValueError):  # a head that the HTTP parser accepts and this one not
             self.transport.abort()
             return
-        if not self.handshake_initiated:  # the head came whole, so no more of it will come
+        if not self.handshake_initiated:  # the head arrived whole, so no more of it will arrive
             self.transport.close()
 
     def shutdown(self) -> None:

@@ -8,7 +8,7 @@ from forestall.limits import PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX
 
 
 def limit_of(query: dict[str, str]) -> int:
-    """How many items a page may hold."""
+    """The greatest number of items on a page."""
     text = query.get("limit", "")
     if text and (not text.isdecimal() or len(text) > 9 or int(text) == 0):
         raise InvalidRequestError(f"`limit` is a whole number from 1 to {PAGE_ITEMS_MAX}")
@@ -16,7 +16,7 @@ def limit_of(query: dict[str, str]) -> int:
 
 
 def state_of(text: str | None) -> JobState | None:
-    """The state that a list is narrowed to; None: any."""
+    """The state that jobs of a list are in; None: any state."""
     if not text:
         return None
     try:

@@ -1,9 +1,9 @@
 """How many requests a key, a tenant and an address may make. Arithmetic on a given instant only.
 
-A bucket is one number, the instant at which it will be full again (a "theoretical arrival time", as
-ATM's generic cell rate algorithm calls it). Each request moves it on by one interval; a request
-that would move it further than a whole burst beyond now is refused and moves nothing. An instant
-that goes back only makes a bucket look fuller with requests, so it never gives a token.
+A bucket is one number: the instant at which it will be full again (the "theoretical arrival time"
+of ATM's generic cell rate algorithm). Each request moves that instant on by one interval. A request
+that would move it beyond now by more than a whole burst is refused, and moves nothing. A clock that
+goes back makes a bucket look emptier, so it never adds a token.
 """
 
 from ipaddress import IPv6Address, ip_address
@@ -18,7 +18,7 @@ from forestall.limits import (
 )
 
 SECOND_NS = 1_000_000_000
-_SWEEP_EVERY_NS = SECOND_NS  # when the table is full: often enough, and no attack by sweeping
+_SWEEP_EVERY_NS = SECOND_NS  # between two sweeps of a full table, whose cost a client could cause
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
@@ -41,7 +41,8 @@ class RateLimitedError(ForestallError):
 
 
 class Buckets:
-    """One token bucket a name, all of one rate and one burst. Bounded: see `_make_room`."""
+    """Token buckets by name, all of one rate and burst. At most `limit` of them (`_make_room`).
+    Instants and intervals are in nanoseconds of a monotonic clock."""
 
     __slots__ = ("_full_at", "_swept_at", "burst", "depth", "interval", "limit", "low")
 
@@ -51,7 +52,7 @@ class Buckets:
         self.burst = burst or per_second
         self.interval = -(-SECOND_NS // per_second)  # rounded up: never more than the rate
         self.depth = self.burst * self.interval
-        self.low = self.depth - self.depth // 5  # less than a fifth is left: clients are told
+        self.low = self.depth - self.depth // 5  # beyond it less than a fifth of the tokens is left
         self.limit = limit
         self._full_at: dict[str, int] = {}
         self._swept_at = -_SWEEP_EVERY_NS
@@ -60,12 +61,13 @@ class Buckets:
         return len(self._full_at)
 
     def after(self, name: str, now: int) -> int:
-        """When the bucket would be full again if it gave one token now; changes nothing."""
+        """The instant at which a bucket would be full again if a token were taken now. Takes
+        none."""
         full_at = self._full_at.get(name, 0)
         return (full_at if full_at > now else now) + self.interval
 
     def put(self, name: str, full_at: int, now: int) -> bool:
-        """Take the token that `after` looked at; False when there is no room for another name."""
+        """Take the token that `after` computed. False: the table is full, and the name is new."""
         if name not in self._full_at and len(self._full_at) >= self.limit:
             self._make_room(now)
             if len(self._full_at) >= self.limit:
@@ -74,23 +76,24 @@ class Buckets:
         return True
 
     def take(self, name: str, now: int) -> bool:
-        """One token, if there is one."""
+        """Take one token. False: there is none, or no room for a new name."""
         full_at = self.after(name, now)
         return full_at - now <= self.depth and self.put(name, full_at, now)
 
     def left(self, full_at: int, now: int) -> int:
-        """Whole tokens that remain in a bucket that is full again at an instant."""
+        """The number of whole tokens in a bucket that will be full again at an instant."""
         return max(0, self.depth - max(0, full_at - now)) // self.interval
 
     def _make_room(self, now: int) -> None:
-        """Forget buckets that are full: a new one is the same. None that is in use is forgotten."""
+        """Forget full buckets, which equal new ones. No bucket in use is forgotten."""
         if now - self._swept_at >= _SWEEP_EVERY_NS:
             self._swept_at = now
             self._full_at = {name: at for name, at in self._full_at.items() if at > now}
 
 
 class Rates:
-    """The limits at the HTTP door; None where there is none."""
+    """The rate limits of HTTP requests. `per_key` and `per_tenant` are requests a second; None: no
+    limit."""
 
     __slots__ = ("_addresses", "_keys", "_policy", "_tenants")
 
@@ -103,9 +106,8 @@ class Rates:
         self._policy = (b"ratelimit-policy", policy.encode())
 
     def admit(self, key_id: str, tenant: str, now: int) -> Headers:
-        """Count one request that authenticated. Headers only when little is left.
-
-        What is refused is not counted. Raises RateLimitedError.
+        """Count one authenticated request. Returns the headers of the limit when less than a fifth
+        of it is left, else none. A refused request is not counted. Raises RateLimitedError.
         """
         keys, tenants = self._keys, self._tenants
         key_full_at = tenant_full_at = now
@@ -129,9 +131,10 @@ class Rates:
         return ()
 
     def failed(self, address: str, now: int) -> None:
-        """Count one request whose credential is no good. Raises RateLimitedError past the bound.
+        """Count one request with a bad credential. Raises RateLimitedError past the bound.
 
-        A good key from the same address is not affected: behind a proxy all share one address.
+        A valid key from the same address is not limited by it: behind a proxy all clients share
+        one address.
         """
         if not self._addresses.take(_network(address), now):
             raise RateLimitedError("address", 1)
@@ -143,15 +146,16 @@ class Rates:
         )
 
     def _standing(self, scope: str, buckets: Buckets, full_at: int, now: int) -> Headers:
-        """draft-ietf-httpapi-ratelimit-headers-10: what is left, and when all of it is back."""
+        """The headers of a limit: tokens left, and seconds until all are back
+        (draft-ietf-httpapi-ratelimit-headers-10)."""
         full_in_s = -(-max(0, full_at - now) // SECOND_NS)
         left = f'"{scope}";r={buckets.left(full_at, now)};t={full_in_s}'
         return (self._policy, (b"ratelimit", left.encode()))
 
 
 def _network(address: str) -> str:
-    """What one client can be known by: its IPv4 address, or its network of IPv6, inside which it
-    may take as many addresses as it likes. A text that is no address stands for itself."""
+    """The name under which a client is counted: its IPv4 address, or its IPv6 network, inside which
+    a client may take as many addresses as it likes. A text that is no address is its own name."""
     try:
         parsed = ip_address(address)
     except ValueError:

@@ -1,5 +1,5 @@
-"""Threads for scans: few, each scan for a bounded time, and a bounded number that waits. And those
-for decisions on long payloads, of which `control/offload.py` says how many wait."""
+"""Two pools of threads: for scans, with a bound on the time of each and on the number that waits;
+and for decisions on long payloads, whose number `control/offload.py` bounds."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ from forestall.limits import INSPECTIONS_AT_ONCE, SCAN_SECONDS_MAX, SCANS_AT_ONC
 from forestall.ports.output import ScannerBusyError
 
 T = TypeVar("T")
-_GRACE_SECONDS = 1.0  # for what was under way when the time was over
+_GRACE_SECONDS = 1.0  # for a scan to notice that its time is over, and to return
 
 
 class ScanThreads:
@@ -48,10 +48,10 @@ class ScanThreads:
     def _thread_is_free(self, done: "asyncio.Future[T]") -> None:
         self._free.release()
         if not done.cancelled():
-            done.exception()  # whoever waited has it, or gave up
+            done.exception()  # the waiter has raised it or given up; asyncio would report it else
 
     def close(self) -> None:
-        """Let go of the threads; what runs in them ends when its time is over."""
+        """End the threads; a scan that runs ends when its time is over."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -1,4 +1,4 @@
-"""`forestall serve`: open the sockets, say where everything is, run until told to stop."""
+"""`forestall serve`: open the sockets, print the banner, run until a signal stops the server."""
 
 import asyncio
 import contextlib
@@ -34,14 +34,14 @@ from forestall.server.settings import Address, Settings
 
 _BACKLOG = 4096
 _DRAIN_SECONDS = 10
-# How long the busy event loop may keep the store's writer waiting for the interpreter after each
-# sync: 5 ms by default, which is most of the latency at high load (bench/gateway.py).
+# How long the busy event loop may keep the store's writer waiting for the interpreter lock after
+# each sync. Python's default, 5 ms, is most of the latency at high load (bench/gateway.py).
 _SWITCH_SECONDS = 0.001
 _LOG = logging.getLogger("forestall")
 
 
 class ListenError(UnavailableError):
-    """An address cannot be listened on."""
+    """The server cannot listen on an address."""
 
     code, http_status = "listen_failed", 503
 
@@ -60,7 +60,8 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to us: uvicorn would raise them again, before the store is closed."""
+    """A uvicorn server without its signal handling: uvicorn would raise a signal again before the
+    store is closed."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -103,9 +104,10 @@ async def _run(
             ws_max_size=WEBSOCKET_MESSAGE_BYTES_MAX,
             ws_ping_interval=WEBSOCKET_PING_SECONDS,
             ws_ping_timeout=WEBSOCKET_PONG_SECONDS_MAX,
-            ws_per_message_deflate=False,  # memory for each stream, and its length tells of it
+            # Compression costs memory for each stream, and the compressed length tells of content.
+            ws_per_message_deflate=False,
             lifespan="off",
-            # The address that limits count is the socket's: any client could name another one.
+            # Limits count the address of the socket: a client can put any other into a header.
             proxy_headers=False,
             log_config=None,
             access_log=False,
@@ -114,7 +116,7 @@ async def _run(
             timeout_graceful_shutdown=_DRAIN_SECONDS,
         )
     )
-    # A warning a malformed request would let anybody fill the disk.
+    # With one warning for each malformed request, anybody could fill the disk.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     reload = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -122,8 +124,8 @@ async def _run(
 
     def stop(number: int) -> None:
         server.handle_exit(number, None)
-        plane.workers.close()  # whoever waits for work is answered at once
-        plane.announcer.stop()  # and whoever follows the log is told
+        plane.workers.close()  # answers the workers that wait for work
+        plane.announcer.stop()  # ends the streams
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, number)
@@ -156,7 +158,8 @@ def _listen(address: Address) -> socket.socket:
 
 @contextlib.contextmanager
 def _metrics_door(address: Address, metrics: Metrics) -> Iterator[Address]:
-    """Serve the metrics from a thread of their own; where they are served."""
+    """Serve the metrics from a thread of their own, so that a busy event loop can be observed.
+    Yields their address."""
     try:
         server, thread = start_http_server(
             address.port, addr=address.host, registry=metrics.registry
@@ -177,7 +180,7 @@ def _cannot_listen(address: Address, flag: str, cause: Exception) -> ListenError
 
 
 def _raise_file_limit() -> None:
-    """A connection is a file: the usual soft limit of 1,024 would refuse the 1,025th client."""
+    """Raise the soft limit on open files: each connection is one, and the usual limit is 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -146,7 +146,8 @@ def _from_file(path: Path) -> dict[str, str]:
 
 
 def parse_rate(text: str, name: str) -> int | None:
-    """Requests a second; None for `off`. Raises SettingsError: 0 would lock everybody out."""
+    """A rate in requests a second; None for `off`. Raises SettingsError, also for 0, under which
+    no request would be answered."""
     if text == "off":
         return None
     rate = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
@@ -159,7 +160,8 @@ def parse_rate(text: str, name: str) -> int | None:
 
 
 def parse_lease(text: str) -> int:
-    """How long a worker may be silent before it loses its jobs. Raises SettingsError."""
+    """The term of a lease in seconds: a worker silent for longer loses its jobs. Raises
+    SettingsError."""
     seconds = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
     if not 1 <= seconds <= LEASE_SECONDS_MAX:
         raise SettingsError(
@@ -169,7 +171,7 @@ def parse_lease(text: str) -> int:
 
 
 def parse_days(text: str) -> int:
-    """How long an original that was not released stays sealed. Raises SettingsError."""
+    """For how many days an unreleased original is kept. Raises SettingsError."""
     days = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
     if not 1 <= days <= SEALED_DAYS_MAX:
         raise SettingsError(f"`sealed_days` is 1 to {SEALED_DAYS_MAX} days, not `{text[:32]}`")
@@ -187,7 +189,7 @@ def parse_approvals(text: str) -> bool:
 
 
 def parse_reach(text: str) -> Reach:
-    """Where webhooks may lead. Raises SettingsError."""
+    """The addresses that webhooks may be sent to. Raises SettingsError."""
     if text not in set(Reach):
         raise SettingsError(
             "`webhooks` is `public` (https to public addresses), `private` (private networks too),"
@@ -197,8 +199,8 @@ def parse_reach(text: str) -> Reach:
 
 
 def parse_package(text: str) -> str:
-    """The package of a pipeline that finds names; empty for none. Raises SettingsError: a path
-    would be loaded from wherever it leads."""
+    """The package of a pipeline that finds names; empty for none. Raises SettingsError, also for a
+    path, from which spaCy would load any code that lies there."""
     if text and _PACKAGE.fullmatch(text) is None:
         raise SettingsError(
             f"`names_model` is the name of an installed package, such as en_core_web_sm,"

@@ -30,11 +30,11 @@ class FileSigner:
         self.public_key = base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
     def ticket(self, ticket: Ticket) -> str:
-        """The text of a signed ticket."""
+        """See `Signer.ticket`."""
         return sign_ticket(ticket, self._key)
 
     def secret(self, purpose: str) -> str:
-        """A secret that belongs to the key and a purpose."""
+        """See `Signer.secret`."""
         raw = self._key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
         info = b"forestall secret\0" + purpose.encode()
         derived = HKDF(hashes.SHA256(), length=32, salt=None, info=info).derive(raw)
@@ -42,7 +42,7 @@ class FileSigner:
 
 
 def load_signer(folder: Path) -> FileSigner:
-    """The signer of a data directory, made when there is none. Raises FileAccessError."""
+    """The signer of a data directory; its key is made when missing. Raises FileAccessError."""
     path = folder / TICKET_KEY_FILE
     try:
         if not path.exists():

@@ -1,7 +1,7 @@
-"""The door of the log's stream: server-sent events and WebSocket frames on one path. No verbs.
+"""Stream the log over HTTP: server-sent events and WebSocket frames on one path. No verbs.
 
-A stream reads the log only after it was woken and only as fast as its client reads, so a slow
-client costs one page of memory. It looks at its credential before each thing it sends, and at least
+A stream reads the log only after a wake-up and only as fast as its client reads, so a slow client
+costs one page of memory. The credential is checked before each page that is sent, and at least
 every STREAM_HEARTBEAT_SECONDS.
 """
 
@@ -37,19 +37,19 @@ _HEARTBEAT = b":\n\n"
 
 
 class UpgradeRequiredError(ForestallError):
-    """This path speaks server-sent events and WebSocket, and neither was asked for."""
+    """This path answers with server-sent events or a WebSocket; the request asked for neither."""
 
     code, http_status = "upgrade_required", 426
 
 
 class OriginDeniedError(ForbiddenError):
-    """A page of another site asked for a stream without putting the key into the sub-protocol."""
+    """A page of another site opened a stream without the key in the WebSocket sub-protocol."""
 
     code, http_status = "origin_denied", 403
 
 
 class _StreamEnd(Enum):
-    """Why a stream is over, as a close code and reason of WebSocket (RFC 6455, 7.4.1)."""
+    """Why a stream ended: a close code and reason of WebSocket (RFC 6455, 7.4.1)."""
 
     GONE = 1000, ""
     REVOKED = 1008, "credential revoked"
@@ -58,7 +58,9 @@ class _StreamEnd(Enum):
 
 
 async def open_stream(plane: Plane, call: Call) -> Answer:
-    """Follow the log of the caller's tenant, or of one job of it."""
+    """Stream the log of the caller's tenant, or of one of its jobs. Raises UpgradeRequiredError,
+    OriginDeniedError, TenantAccessError, JobNotFoundError, StreamPositionError,
+    TooManyStreamsError, StoppingError."""
     if not call.websocket and not _wants_events(call.header(b"accept")):
         raise UpgradeRequiredError(
             f"send `Accept: {_EVENT_STREAM}`, or upgrade the connection to a WebSocket"
@@ -71,7 +73,7 @@ async def open_stream(plane: Plane, call: Call) -> Answer:
     if job_id:
         await read_job(plane, subject, job_id)
     start = _start(call, await plane.store.log_end())
-    # The last thing that can be refused: from here on the stream sees to it that it is closed.
+    # Listen last: after this nothing is refused, and the stream closes its listener itself.
     listener = plane.announcer.listen(subject, job_id)
     return Answer(200, LogStream(plane, listener, start))
 
@@ -82,7 +84,8 @@ def _wants_events(accept: str) -> bool:
 
 
 def _require_own_page(call: Call) -> None:
-    """If something adds credentials to requests by itself, a foreign page gets nothing by it."""
+    """Refuse a page of another site whose credential is in a header: a browser or a proxy may have
+    added that without the user's knowledge."""
     origin = call.header(b"origin")
     if not origin or call.key_in_subprotocol:
         return
@@ -91,7 +94,8 @@ def _require_own_page(call: Call) -> None:
 
 
 def _start(call: Call, end: int) -> int:
-    """Where to begin. Last-Event-ID wins: who reconnects repeats the query of the first time."""
+    """The position of the first record to send. Last-Event-ID goes before `from`: a client that
+    reconnects sends its first query string again."""
     last = call.header(b"last-event-id") or call.query.get("last_event_id", "")
     first = call.query.get("from", "")
     if last:
@@ -110,35 +114,36 @@ def _start(call: Call, end: int) -> int:
 
 
 class _Framing:
-    """How events travel on one connection."""
+    """The encoding of a stream on one connection."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
 
     @abstractmethod
     async def open(self, headers: Headers) -> None:
-        """Say that the stream begins."""
+        """Send the start of the answer."""
 
     @abstractmethod
     async def write(self, page: LogPage, subject: Subject) -> bool:
-        """Send what of a page the subject may see; whether there was anything."""
+        """Send the records of a page that the subject may see. False: there were none."""
 
     @abstractmethod
     async def beat(self) -> None:
-        """Show that the connection lives."""
+        """Send a heartbeat, so that neither proxy nor client takes the connection for dead."""
 
     @abstractmethod
     async def close(self, ending: _StreamEnd) -> None:
-        """Say that the stream is over."""
+        """Send the end of the answer."""
 
 
 class _EventStream(_Framing):
-    """Server-sent events. Nothing stands before the first event: a comment is an event to some."""
+    """Server-sent events. Sends no comment before the first event: some clients take a comment for
+    an event."""
 
     async def open(self, headers: Headers) -> None:
         kind = (
             (b"content-type", _EVENT_STREAM.encode()),
-            (b"x-accel-buffering", b"no"),  # a proxy that collects would hold events back
+            (b"x-accel-buffering", b"no"),  # a proxy that buffers answers would delay events
         )
         await self._send(
             {"type": "http.response.start", "status": 200, "headers": [*headers, *kind]}
@@ -161,11 +166,12 @@ class _EventStream(_Framing):
 
 
 class _WebSocket(_Framing):
-    """Text frames, one an event. The server in front pings."""
+    """Text frames, one for each event. Heartbeats are the pings that uvicorn sends."""
 
     def __init__(self, send: Send, offered: list[str]) -> None:
         super().__init__(send)
-        # A client must hang up on a sub-protocol that it did not offer, so only if it did.
+        # Name the sub-protocol only when the client offered it: it must close the connection on
+        # any other (RFC 6455, 4.1).
         self._subprotocol = SUBPROTOCOL if SUBPROTOCOL in offered else None
 
     async def open(self, headers: Headers) -> None:
@@ -203,7 +209,8 @@ class LogStream(StreamingBody):
     async def run(
         self, scope: dict[str, Any], receive: Receive, send: Send, headers: Headers
     ) -> None:
-        """Send events until the client hangs up, loses its right, or the server stops."""
+        """Send events until the client closes the connection, its key ends, the log cannot be read,
+        or the server stops."""
         framing: _Framing = (
             _WebSocket(send, scope["subprotocols"])
             if scope["type"] == "websocket"
@@ -219,7 +226,7 @@ class LogStream(StreamingBody):
                 return
             watch = asyncio.create_task(self._watch(receive))
             try:
-                # Whoever is gone cannot be sent anything: OSError (ASGI, spec version 2.4).
+                # A send to a closed connection raises OSError (ASGI, spec version 2.4).
                 with contextlib.suppress(OSError):
                     await framing.open(headers)
                     ending = await self._follow(framing)
@@ -252,7 +259,7 @@ class LogStream(StreamingBody):
             self._position, more = page.end, page.more
             if await framing.write(page, subject):
                 sent_at = clock()
-            del page  # while we wait, nothing of it is kept
+            del page  # keep no page in memory while this waits
 
     def _ending(self) -> _StreamEnd | None:
         if self._gone:
@@ -264,7 +271,8 @@ class LogStream(StreamingBody):
         return None
 
     async def _watch(self, receive: Receive) -> None:
-        """Notice that the client hangs up. What it says is ignored; its size is bounded."""
+        """End the stream when the client closes the connection. Messages of the client are read and
+        ignored; their size is bounded."""
         while (await receive())["type"] not in ("http.disconnect", "websocket.disconnect"):
             pass
         self._gone = True

@@ -1,8 +1,8 @@
-"""Wait for a job to change, in one request instead of many. Holds a listener and no copy.
+"""Wait for a job to change, in one request instead of many. Keeps a listener and no copy.
 
-A wait counts as a stream towards what a key, a tenant and the server may have open. It ends when
-the state is another one, when its time is over, when the key ends, when the client hangs up and
-when the server stops; whatever ended it, the answer is the job as it is.
+A wait counts as a stream towards the streams that a key, a tenant and the server may have open. It
+ends when the job's state has changed, when its time is over, when the client closes the connection
+and when the server stops; the answer is the job as it is then. When the key ends, it is refused.
 """
 
 import asyncio
@@ -22,9 +22,11 @@ from forestall.server.query import state_of
 
 
 async def read_when_changed(plane: Plane, call: Call) -> JobView:
-    """The job of the path, after the wait that `wait_ms` and `while_state` ask for, if any.
+    """The job of the path, after at most `wait_ms` milliseconds in which its state is `while_state`
+    (without it: the state at the request). Without `wait_ms` there is no wait.
 
-    Raises JobNotFoundError, InvalidRequestError, TooManyStreamsError, StoppingError.
+    Raises JobNotFoundError, InvalidRequestError, UnauthorizedError, TooManyStreamsError,
+    StoppingError.
     """
     job_id = call.params[0]
     wait_ms = _milliseconds(call.query.get("wait_ms", ""))
@@ -59,7 +61,7 @@ async def _wait(
     while not gone.done() and not plane.announcer.stopping:
         if not still_valid(plane, call.who):
             raise UnauthorizedError("unauthorized: the key was revoked or has expired")
-        # Read after listening began: what happens from here on wakes us.
+        # Read the job after listening began, so that no change falls between the two.
         if (await read_job(plane, call.who, call.params[0])).job.state is not state:
             return
         if not await listener.wait(max(0.0, until - clock())):

@@ -1,1 +1,1 @@
-"""Where everything is kept: memory and SQLite behind one port."""
+"""The stores: SQLite, and memory for tests, behind one port."""

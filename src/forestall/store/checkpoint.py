@@ -1,8 +1,8 @@
-"""Copy the WAL back into the database, off the commit path. A failure loses nothing.
+"""Copy the WAL back into the database, off the commit path. A failed copy loses nothing.
 
-A background connection copies most of it (PASSIVE never blocks a writer). Under steady load it can
-never catch the end, so afterwards the writer itself copies the little that came in meanwhile; only
-then can SQLite start the WAL over instead of growing it.
+A background connection copies most of the WAL (PASSIVE never blocks a writer). Under steady load
+that connection never reaches the end, so the writer afterwards copies the few pages that were added
+meanwhile; only then can SQLite start the WAL over instead of growing it.
 """
 
 import sqlite3
@@ -35,7 +35,7 @@ class Checkpointer:
         self._thread.start()
 
     def committed(self, writer: sqlite3.Connection, changes: Sequence[PreparedChange]) -> None:
-        """Told by the writer after each group, outside any transaction."""
+        """Note a committed group. The writer calls this after each group, outside a transaction."""
         size_bytes = sum(change.size_bytes for change in changes)
         self._pages += _PAGES_PER_GROUP + len(changes) + size_bytes // _PAGE_BYTES
         if self._copied.is_set():
@@ -47,7 +47,7 @@ class Checkpointer:
             self._wanted.set()
 
     def close(self) -> None:
-        """End the thread and let go of the connection. Blocks; safe to call twice."""
+        """End the thread and close the connection. Blocks; safe to call twice."""
         self._closed = True
         self._wanted.set()
         self._thread.join()
@@ -67,4 +67,4 @@ def _copy(connection: sqlite3.Connection) -> None:
     try:
         connection.execute(_COPY).fetchall()
     except sqlite3.Error:
-        return  # a full disk, say: the WAL still has everything, and the next copy tries again
+        return  # a full disk, say: the WAL still has every page, and the next copy tries again

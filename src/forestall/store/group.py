@@ -1,8 +1,9 @@
 """Apply a group of changes in one SQLite transaction. Knows no thread, no queue and no retry.
 
-The group is decided change by change, in order: each sees what those before it did. Births (jobs,
-payloads, first decisions, idempotency keys) and the log are gathered and inserted at the end, table
-by table, or before a change that looks at one of them; everything else is written at once.
+The changes of a group are applied in order: the preconditions of each are checked against what
+those before it wrote. Births (jobs, payloads, first decisions, idempotency keys) and log records
+are gathered and inserted at the end, table by table, or before a precondition that asks for such a
+job; everything else is written at once.
 """
 
 import sqlite3
@@ -40,7 +41,8 @@ _encode = msgspec.json.Encoder().encode
 
 
 class PreparedChange:
-    """A change as rows. Made in the caller's task, so that what cannot be encoded fails there."""
+    """A change as rows. Made in the caller's task, so that a value that cannot be encoded raises
+    there and fails no other change of the group."""
 
     __slots__ = ("births", "direct", "expect", "idempotency", "leaves", "records", "size_bytes")
 
@@ -54,7 +56,7 @@ class PreparedChange:
         try:
             for put in change.puts:
                 self._prepare(put)
-        except UnicodeEncodeError as cause:  # a lone surrogate is no text
+        except UnicodeEncodeError as cause:  # a lone surrogate has no encoding in UTF-8
             raise InvalidRequestError("a text of the change is not valid Unicode") from cause
         self.records = [
             (each.tenant, each.kind, each.job_id, each.at_us) for each in change.records
@@ -70,7 +72,7 @@ class PreparedChange:
         elif type(put) is PutIdempotency:
             entry = put.entry
             row = (entry.tenant, entry.key, entry.request_digest, entry.job_id)
-            "".join(row).encode()  # this value has no JSON body that would refuse bad text
+            "".join(row).encode()  # raises for bad text, as encoding JSON does for other puts
             self.idempotency.append(row)
         elif type(put) is PutEntry:
             given = put.entry
@@ -109,13 +111,13 @@ class PreparedChange:
 
     def _prepare_output(self, entry: OutputEntry) -> None:
         name = (entry.tenant, entry.job_id)
-        "".join(name).encode()  # this value has no JSON body that would refuse bad text
+        "".join(name).encode()  # raises for bad text, as encoding JSON does for other puts
         self.direct.append(("put_output", (*name, entry.checked_at_us, entry.findings)))
         self.size_bytes += len(entry.findings)
 
 
 class _PendingBirths:
-    """Births that are not in the tables yet, and what tells of them."""
+    """Births that are not in the tables yet, and the names by which preconditions find them."""
 
     __slots__ = ("births", "idempotency", "jobs", "keys")
 
@@ -141,7 +143,8 @@ class _PendingBirths:
 
 
 def apply_group(connection: sqlite3.Connection, changes: Sequence[PreparedChange]) -> list[Outcome]:
-    """Apply each change whole or not at all, in order, inside the transaction that is open."""
+    """Apply each change whole or not at all, in order, inside the open transaction. Returns a
+    receipt or the failed precondition for each; raises sqlite3.Error when the group must fail."""
     sql = blocks("write.sql")
     last = connection.execute(sql["head"]).fetchall()
     head = Head(last[0][0] + 1, last[0][1]) if last else Head()
@@ -170,7 +173,7 @@ def apply_group(connection: sqlite3.Connection, changes: Sequence[PreparedChange
 def _first_failed(
     connection: sqlite3.Connection, expect: Sequence[Precondition], gathered: _PendingBirths
 ) -> Precondition | None:
-    """The first precondition that does not hold now."""
+    """The first precondition that does not hold now; None when all hold."""
     return next((wanted for wanted in expect if not _holds(connection, wanted, gathered)), None)
 
 
@@ -192,11 +195,11 @@ def _holds(connection: sqlite3.Connection, wanted: Precondition, gathered: _Pend
 
 
 def _revision(connection: sqlite3.Connection, wanted: EntryUnchanged) -> int:
-    """The revision of an entry; 0 when there is none, as for a name that is no text."""
+    """The revision of an entry; 0 when there is none."""
     name = (wanted.tenant, wanted.kind, wanted.name)
     try:
         rows = connection.execute(blocks("write.sql")["entry_revision"], name).fetchall()
-    except UnicodeEncodeError:
+    except UnicodeEncodeError:  # a lone surrogate has no encoding, so no entry has this name
         return 0
     return int(rows[0][0]) if rows else 0
 
@@ -204,5 +207,5 @@ def _revision(connection: sqlite3.Connection, wanted: EntryUnchanged) -> int:
 def _found(connection: sqlite3.Connection, statement: str, row: Row) -> bool:
     try:
         return bool(connection.execute(statement, row).fetchall())
-    except UnicodeEncodeError:  # a lone surrogate is no text, so nothing has it as a name
+    except UnicodeEncodeError:  # a lone surrogate has no encoding, so no row has this name
         return False

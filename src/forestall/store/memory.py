@@ -1,6 +1,8 @@
-"""`MemoryStore`: the same laws as every store, in dicts. For tests and simulations; keeps nothing.
+"""`MemoryStore`: the rules of the `Store` port over dicts. For tests and simulations: everything is
+lost with the process.
 
-Values are held encoded, so nobody can change what was committed through a dict that a value holds.
+Jobs and decisions are stored encoded, so that no caller can change a committed value through a dict
+inside it.
 """
 
 from collections.abc import Callable, Sequence
@@ -60,7 +62,7 @@ class MemoryStore:
     async def commit(self, change: Change) -> Receipt:
         """See `Store.commit`."""
         require_lawful(change)
-        applied = _applied(change)  # all that can fail comes before the first thing that is changed
+        applied = _applied(change)  # everything that may raise comes before the first write
         leaves = [leaf_of(record.canonical()) for record in change.records]
         if self._closed:
             raise StoreUnavailableError("the store is closed; nothing was changed")
@@ -230,10 +232,10 @@ class MemoryStore:
 
 
 def _applied(change: Change) -> list[Callable[[MemoryStore], None]]:
-    """What each put will do, with everything encoded that could refuse to be."""
+    """The write of each put, with its values encoded already, so that no write can raise."""
     try:
         return [_application(put) for put in change.puts]
-    except UnicodeEncodeError as cause:  # a lone surrogate is no text
+    except UnicodeEncodeError as cause:  # a lone surrogate has no encoding in UTF-8
         raise InvalidRequestError("a text of the change is not valid Unicode") from cause
 
 

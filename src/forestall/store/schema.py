@@ -1,7 +1,7 @@
-"""Open a SQLite file as ours: identity, settings, migrations. Touches no file that is not ours.
+"""Open a Forestall database: check its identity, set its pragmas, migrate it.
 
-A file is ours when its `application_id` says so. A file that something else made is refused before
-anything is written to it; so is a database that a newer Forestall has migrated.
+A SQLite file is a Forestall database when its `application_id` is ours. A file of another program
+is refused before anything is written to it; so is a database that a newer Forestall has migrated.
 """
 
 import base64
@@ -19,8 +19,8 @@ from forestall.errors import UnavailableError
 from forestall.ports.store import StoreUnavailableError
 from forestall.store.queries import blocks
 
-APPLICATION_ID = 0x46535431  # "FST1" in the file header; `file` and we tell our databases by it
-BUSY_SECONDS_MAX = 5  # how long we wait for another process's write lock, then refuse
+APPLICATION_ID = 0x46535431  # "FST1" in the file header, by which we and `file` know our databases
+BUSY_SECONDS_MAX = 5  # how long to wait for another process's write lock before refusing
 _MIGRATION_NAME = re.compile(r"(\d{4})_((?:pre|post)_[a-z0-9_]+)\.sql")
 
 
@@ -28,33 +28,34 @@ _WAL_TRIES, _WAL_TRY_SECONDS = 200, 0.025
 
 
 class SchemaTooNewError(UnavailableError):
-    """A newer Forestall has migrated this database; this one does not know its tables."""
+    """A newer Forestall has migrated this database; this version does not know its tables."""
 
     code, http_status = "schema_too_new", 503
 
 
 class SchemaOutdatedError(UnavailableError):
-    """The database lacks a migration, and was opened for reading only."""
+    """The database lacks a migration, and a reader does not migrate."""
 
     code, http_status = "schema_outdated", 503
 
 
 class SchemaChangedError(UnavailableError):
-    """An applied migration differs from the file of the same version: nobody knows the schema."""
+    """An applied migration differs from the file of the same number, so the schema is unknown."""
 
     code, http_status = "schema_changed", 503
 
 
 class Migration(NamedTuple):
-    """One step of the schema; `pre` steps run before the code that needs them, `post` after."""
+    """One step of the schema. `pre` steps run before the code that needs them, `post` steps after;
+    the name says which."""
 
-    version: int
+    version: int  # from 1, without a gap
     name: str
-    text: str
+    text: str  # SQL
 
     @property
     def sha256(self) -> str:
-        """Digest of the file, so that an edited migration is noticed."""
+        """Digest of the text, so that an edited migration is noticed."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
@@ -71,10 +72,10 @@ def migrations() -> list[Migration]:
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:
-    """The connection that writes; makes the file if there is none, and migrates it.
+    """A connection that writes. Makes the file when it is missing, and migrates the database.
 
-    Raises StoreUnavailableError when the file cannot be opened or is not ours, and the Schema
-    errors above.
+    Raises StoreUnavailableError when the file cannot be opened or belongs to another program, and
+    the Schema errors above.
     """
     _create_private(path)
     connection = _connect(path, "rw")
@@ -93,8 +94,8 @@ def connect_writer(path: Path) -> sqlite3.Connection:
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
-    """Switch to the write-ahead log. SQLite refuses at once, busy timeout or not, while another
-    process is switching the same new file, so this waits for it within the same bound."""
+    """Switch to the write-ahead log. While another process switches the same new file, SQLite
+    refuses at once, whatever the busy timeout; so this retries, for as long as that timeout."""
     for _ in range(_WAL_TRIES - 1):
         try:
             connection.execute("PRAGMA journal_mode = WAL").fetchall()
@@ -126,7 +127,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
 
 
 def _create_private(path: Path) -> None:
-    # SQLite gives its -wal and -shm files the mode of the database, so this mode covers all three.
+    # SQLite gives its -wal and -shm files the mode of the database file, so one mode covers three.
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as cause:
@@ -148,8 +149,9 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def require_ours(connection: sqlite3.Connection, path: Path) -> None:
-    """Raises StoreUnavailableError unless the file is new or carries our mark."""
-    # In this order: another process may be making the tables, and marks the file with them.
+    """Raises StoreUnavailableError unless the file is new or carries our `application_id`."""
+    # Tables before mark: another process may make both in one transaction between the two reads,
+    # and the other order would then see tables without a mark.
     (tables,) = connection.execute(blocks("schema.sql")["count_tables"]).fetchone()
     (mark,) = connection.execute("PRAGMA application_id").fetchone()
     if mark != APPLICATION_ID and (mark != 0 or tables != 0):
@@ -168,7 +170,7 @@ def _not_usable(path: Path, cause: sqlite3.Error) -> StoreUnavailableError:
 
 
 def pending(connection: sqlite3.Connection, known: Sequence[Migration]) -> list[Migration]:
-    """The migrations still to be applied. Raises SchemaTooNewError and SchemaChangedError."""
+    """The migrations that are not applied yet. Raises SchemaTooNewError and SchemaChangedError."""
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema").fetchall()}
     if "schema_migrations" not in tables:
         return list(known)
@@ -188,7 +190,7 @@ def pending(connection: sqlite3.Connection, known: Sequence[Migration]) -> list[
 
 
 def migrate(connection: sqlite3.Connection, known: Sequence[Migration]) -> None:
-    """Apply what is missing, all in one transaction. Two processes may do this at once."""
+    """Apply every missing migration in one transaction. Two processes may call this at once."""
     if not pending(connection, known):
         return
     connection.create_function(
@@ -197,7 +199,7 @@ def migrate(connection: sqlite3.Connection, known: Sequence[Migration]) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.execute(blocks("schema.sql")["create_schema_migrations"])
-        for step in pending(connection, known):  # read again: another process may have been first
+        for step in pending(connection, known):  # another process may have migrated meanwhile
             for statement in _statements(step.text):
                 connection.execute(statement)
             row = (step.version, step.name, step.sha256)
@@ -211,7 +213,7 @@ def migrate(connection: sqlite3.Connection, known: Sequence[Migration]) -> None:
 
 
 def _statements(text: str) -> Iterator[str]:
-    """One statement at a time: `executescript` would commit the transaction we are in."""
+    """The statements of a text, one by one: `executescript` would commit the open transaction."""
     lines: list[str] = []
     for line in text.splitlines():
         lines.append(line)

@@ -1,8 +1,8 @@
 """`SqliteStore`: everything in one SQLite file, durable when `commit` returns. Decides nothing.
 
-Writes go through one thread that groups them (`writer`). Point reads run where they are asked, on
-the event loop (10 to 20 µs each); what can be long runs in one reader thread on its own connection.
-Every read is a transaction of its own, so it sees each change whose commit has returned.
+Writes go through one thread that groups them (`writer`). Reads of a few rows run on the event loop
+(10 to 20 µs each); reads of a page run in one reader thread with a connection of its own. Every
+read is a transaction of its own, so it sees each change whose commit has returned.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from forestall.store.schema import connect_reader, connect_writer
 from forestall.store.writer import RETRY_AFTER_S, Writer
 
 _T = TypeVar("_T")
-_INTEGER_MIN, _INTEGER_MAX = -(2**63), 2**63 - 1  # SQLite's; every instant lies between
+_INTEGER_MIN, _INTEGER_MAX = -(2**63), 2**63 - 1  # SQLite's bounds; every instant lies between
 _job = msgspec.json.Decoder(Job).decode
 _decision = msgspec.json.Decoder(DecisionRecord).decode
 
@@ -58,10 +58,11 @@ class SqliteStore:
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = False) -> "SqliteStore":
-        """Open the database at `path`, making and migrating it unless `read_only`.
+        """Open the database at `path`. Unless `read_only`, make it when it is missing, and migrate
+        it.
 
-        Raises StoreUnavailableError (not there, not ours, damaged, locked), SchemaTooNewError,
-        SchemaChangedError, and with `read_only` SchemaOutdatedError.
+        Raises StoreUnavailableError (missing, made by another program, damaged, locked),
+        SchemaTooNewError, SchemaChangedError, and with `read_only` SchemaOutdatedError.
         """
         opened: list[sqlite3.Connection] = []
         try:
@@ -209,9 +210,9 @@ class SqliteStore:
         await asyncio.to_thread(self._shut)
 
     def _writer_pragma(self, text: str) -> None:
-        """Set something on the writing connection. For tests only: a full disk, a short lock wait.
+        """Set a pragma on the writing connection. For tests only: a full disk, a short lock wait.
 
-        The caller sees to it that no commit is under way.
+        Must not be called while a commit is in flight.
         """
         assert self._writing is not None, "a read-only store has no writing connection"
         self._writing.execute(f"PRAGMA {text}").fetchall()
@@ -258,7 +259,8 @@ def _entry(row: tuple[str, str, str, int, int, bytes]) -> RegistryEntry:
 
 
 def _integer(value: int | None, default: int) -> int:
-    """Within what SQLite can compare; beyond it the nearest bound gives the same answer."""
+    """The value, or the default for None, inside the bounds of SQLite's integers. A value beyond
+    them compares to every stored instant as the bound does."""
     return default if value is None else min(max(value, _INTEGER_MIN), _INTEGER_MAX)
 
 
@@ -269,10 +271,10 @@ def _limit(limit: int) -> int:
 def _rows(
     connection: sqlite3.Connection, block: str, row: Sequence[Any] | Mapping[str, Any]
 ) -> list[Any]:
-    # Always all rows: a statement left unfinished would hold its snapshot and keep the WAL growing.
+    # Fetch all rows: an unfinished statement would keep its snapshot open, and the WAL growing.
     try:
         return connection.execute(blocks("read.sql")[block], row).fetchall()
-    except UnicodeEncodeError:  # a lone surrogate is no text, so nothing has it as a name
+    except UnicodeEncodeError:  # a lone surrogate has no encoding, so no row has this name
         return []
     except sqlite3.Error as cause:
         raise StoreUnavailableError(

@@ -1,9 +1,10 @@
 """One thread that makes changes durable, many to a transaction (group commit).
 
-The writer takes whatever waits, up to COMMIT_GROUP_MAX; the next group fills while the disk syncs
-this one. Under load its transactions begin at least COMMIT_GAP_US apart, so that each carries more;
-without load it never waits (ADR 0021). It survives every error; a failed group changes nothing,
-since the head of the log is read from the database each time. It decides nothing: `group` does.
+The writer takes all changes that wait, up to COMMIT_GROUP_MAX; the next group fills while the disk
+syncs this one. Under load its transactions begin at least COMMIT_GAP_US apart, so that each carries
+more changes; without load it never waits (ADR 0021). The thread survives every error. A failed
+group changes nothing, since the head of the log is read from the database each time. Which change
+of a group holds is decided in `group`, not here.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from forestall.store.queries import blocks
 Waiter = tuple[PreparedChange, "asyncio.Future[Receipt]"]
 Answer = Outcome | StoreUnavailableError
 
-RETRY_AFTER_S = 1  # a full disk or another process's lock is looked at again soon
+RETRY_AFTER_S = 1  # seconds; a full disk or another process's lock may be gone soon
 
 
 class _RefusedError(Exception):
@@ -31,9 +32,9 @@ class _RefusedError(Exception):
 
 
 class CommitPace:
-    """When the next transaction may begin. Arithmetic on given instants only.
+    """The instant at which the next transaction may begin. Arithmetic on given instants only.
 
-    A change that came alone is no load: what comes after it is taken at once.
+    A transaction of one change is no load: the next one may begin at once.
     """
 
     __slots__ = ("_not_before_ns",)
@@ -42,11 +43,11 @@ class CommitPace:
         self._not_before_ns = 0
 
     def began(self, now_ns: int, *, changes: int) -> None:
-        """A transaction of so many changes began at this instant."""
+        """Note that a transaction of so many changes began at an instant (ns)."""
         self._not_before_ns = now_ns + COMMIT_GAP_US * 1_000 if changes > 1 else 0
 
     def rest_ns(self, now_ns: int) -> int:
-        """How long to wait from this instant on; 0 or less: not at all."""
+        """How long to wait (ns) from an instant on; 0 or less: not at all."""
         return self._not_before_ns - now_ns
 
 
@@ -58,8 +59,8 @@ class Writer:
         self._checkpointer = checkpointer
         self._waiting: SimpleQueue[Waiter | None] = SimpleQueue()
         self._closed = False
-        # A daemon, so that a store nobody closed cannot keep the process from ending; what was
-        # acknowledged is durable anyway.
+        # A daemon, so that a store that was not closed cannot keep the process from ending. Every
+        # acknowledged change is durable without a close.
         self._thread = threading.Thread(target=self._run, name="forestall-writer", daemon=True)
         self._thread.start()
 
@@ -83,7 +84,7 @@ class Writer:
         """Finish what was accepted, then end the thread. Blocks; safe to call twice."""
         if not self._closed:
             self._closed = True
-            self._waiting.put(None)  # behind everything accepted
+            self._waiting.put(None)  # the end mark, after every accepted change
         self._thread.join()
 
     def _run(self) -> None:
@@ -97,8 +98,8 @@ class Writer:
                 self._checkpointer.committed(self._connection, [change for change, _ in group])
 
     def _take(self, pace: CommitPace) -> tuple[list[Waiter], bool]:
-        """What waits once the pace allows a transaction, and whether the store is closing. The
-        group is empty only when it is."""
+        """The changes that wait once the pace allows a transaction, and whether the store is
+        closing. There are none only when it is."""
         group: list[Waiter] = []
         waiter = self._waiting.get()
         if waiter is not None and self._waiting.qsize() < COMMIT_GROUP_MAX:
@@ -123,7 +124,8 @@ class Writer:
         except Exception as poison:  # noqa: BLE001 - the thread must survive every error
             if len(changes) == 1:
                 return [_unavailable(poison)]
-        # One of them cannot be applied. Halving finds it in few transactions, and only it fails.
+        # One change of the group cannot be applied. Halving the group finds it in few transactions,
+        # and lets all others succeed.
         half = len(changes) // 2
         return self._commit(changes[:half]) + self._commit(changes[half:])
 
@@ -152,7 +154,7 @@ class Writer:
             if self._connection.in_transaction:  # SQLite has rolled back already on some errors
                 self._connection.execute(blocks("write.sql")["rollback"])
         except sqlite3.Error:
-            return  # the next transaction tries again before it begins
+            return  # `_transaction` rolls back again before it begins the next one
 
 
 def _unavailable(cause: BaseException | None) -> StoreUnavailableError:
@@ -170,20 +172,20 @@ def _unavailable(cause: BaseException | None) -> StoreUnavailableError:
 
 
 def _resolve_all(group: Sequence[Waiter], answers: Sequence[Answer]) -> None:
-    """Wake every waiter: one call into each event loop (there is one, but for odd tests)."""
+    """Answer every waiter: one call into each event loop. There is one loop, but for some tests."""
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Receipt], Answer]]] = {}
     for (_, future), answer in zip(group, answers, strict=True):
         by_loop.setdefault(future.get_loop(), []).append((future, answer))
     for loop, pairs in by_loop.items():
         try:
             loop.call_soon_threadsafe(_resolve, pairs)
-        except RuntimeError:  # the loop was closed: nobody waits any more
+        except RuntimeError:  # the event loop was closed, and its waiters ended with it
             continue
 
 
 def _resolve(pairs: Sequence[tuple["asyncio.Future[Receipt]", Answer]]) -> None:
     for future, answer in pairs:
-        if future.done():  # the waiter was cancelled; the change stands or fell all the same
+        if future.done():  # the waiter was cancelled, which does not undo the change
             continue
         if isinstance(answer, Receipt):
             future.set_result(answer)

@@ -1,1 +1,1 @@
-"""What crosses the network: shapes and spellings, apart from meanings."""
+"""The JSON of the API: bodies ↔ values. Spelling only; nothing here decides."""

@@ -1,4 +1,4 @@
-"""Approval analytics → JSON. Times are seconds, null where there are none."""
+"""Approval analytics → JSON. Times are in seconds, null where there is none."""
 
 import re
 from typing import Any
@@ -71,7 +71,7 @@ class AnalyticsObject(WireObject, frozen=True):
 
 
 def parse_window(text: str) -> int:
-    """A length of time such as `24h` or `7d`, in microseconds."""
+    """The microseconds of a length of time such as `24h` or `7d`. Raises InvalidRequestError."""
     if not text:
         return ANALYTICS_DAYS_DEFAULT * _UNIT_US["d"]
     found = _WINDOW.fullmatch(text)
@@ -84,7 +84,7 @@ def parse_window(text: str) -> int:
 
 
 def parse_group_by(text: str) -> GroupBy | None:
-    """What to group by; None where nothing is said."""
+    """The property to group by; None for `overall` or an empty text. Raises InvalidRequestError."""
     if text in ("", "overall"):
         return None
     try:
@@ -96,7 +96,7 @@ def parse_group_by(text: str) -> GroupBy | None:
 def analytics_object(
     found: ApprovalAnalytics, group_by: GroupBy | None, *, limit: int
 ) -> dict[str, Any]:
-    """The answer; so many groups, those with the most approvals first."""
+    """The body of the answer, with at most `limit` groups: those with the most approvals."""
     body: dict[str, Any] = {
         "window": {"since": iso_time(found.since_us), "until": iso_time(found.until_us)},
         "summary": _tally_object(found.whole),
@@ -112,7 +112,7 @@ def analytics_object(
 
 def _group_object(name: str, one: Tally) -> dict[str, Any]:
     body = _tally_object(one)
-    # The same once more, under the names that published clients demand of a group.
+    # The same numbers again, under the names that published clients read in a group.
     again = {
         "label": name,
         "auto_count": body["auto_resolved"],

@@ -1,7 +1,7 @@
-"""Approvals ↔ JSON: what an approver is shown, sends, and is answered.
+"""Approvals ↔ JSON: what an approver sees, sends, and receives.
 
-What is shown is rendered from the stored bytes that the job hash covers, and carries that hash; an
-approver's client sends it back, so what they saw is what runs.
+What an approver sees is rendered from the stored bytes that the job hash covers, together with that
+hash. The approver's client sends the hash back, so that what was seen is what runs.
 """
 
 from collections.abc import Sequence
@@ -27,15 +27,15 @@ _DECIDED = {
     ApprovalStatus.EXPIRED: "expire",
     ApprovalStatus.INVALIDATED: "invalidate",
 }
-# The list's `status` filter and field; the peer has no word for a spent or withdrawn approval.
+# Values of `status` in the list; the peer has no word for a consumed or cancelled approval.
 _STATUS = {
     ApprovalStatus.CONSUMED: "approved",
     ApprovalStatus.CANCELLED: "invalidated",
 }
 
 
-# What published clients read as the decision of an item: a closed list, in which all that is
-# neither open nor a yes is a no.
+# The decision of an item as published clients read it: a closed list. Every status but pending and
+# approved reads as a rejection.
 _SAID = {
     ApprovalStatus.PENDING: "PENDING",
     ApprovalStatus.APPROVED: "APPROVED",
@@ -44,7 +44,7 @@ _SAID = {
 
 
 class DecideBody(msgspec.Struct, frozen=True):
-    """POST /approvals/{job_id}/approve and /reject; everything may be left out."""
+    """The body of POST /approvals/{job_id}/approve and /reject; every field may be left out."""
 
     job_hash: str | None = None
     policy_snapshot: str | None = None
@@ -54,7 +54,7 @@ class DecideBody(msgspec.Struct, frozen=True):
 
 
 class RepairBody(msgspec.Struct, frozen=True):
-    """POST /approvals/{job_id}/repair; without `apply` it only looks."""
+    """The body of POST /approvals/{job_id}/repair; without `apply` nothing changes."""
 
     apply: bool | None = None
     note: str | None = None
@@ -256,7 +256,7 @@ class RepairObject(WireObject, frozen=True):
 
 
 def decode_decide(body: bytes) -> VoteRequest:
-    """What an approver says."""
+    """The vote in a body. Raises InvalidRequestError."""
     asked = decode_struct(body, DecideBody)
     for name in ("reason", "note", "comment"):
         text = getattr(asked, name) or ""
@@ -273,17 +273,17 @@ def decode_decide(body: bytes) -> VoteRequest:
 
 
 def decode_repair(body: bytes) -> bool:
-    """Whether to ask again, or only to look."""
+    """Whether the repair is to be applied; False only reports what it would change."""
     return bool(decode_struct(body, RepairBody).apply)
 
 
 def status_word(status: ApprovalStatus) -> str:
-    """A status in the words of the wire contract."""
+    """The word of the wire contract for a status."""
     return _STATUS.get(status, status.value)
 
 
 def approval_object(job: Job, *, now_us: int) -> dict[str, Any]:
-    """One entry of the list, with the flat fields that published clients need."""
+    """One entry of the list of approvals, with the flat fields that published clients read."""
     approval = _approval(job)
     pending = job.state is JobState.APPROVAL_REQUIRED
     status = status_word(approval.status)
@@ -335,8 +335,10 @@ def approval_object(job: Job, *, now_us: int) -> dict[str, Any]:
 def context_object(
     job: Job, payload: bytes, *, drift: Sequence[str], prior: Sequence[Job], now_us: int
 ) -> dict[str, Any]:
-    """Everything that will run and why it awaits approval. `job_input` is the
-    stored payload itself; send `job_hash` back with the decision."""
+    """Everything that will run, and why it awaits approval.
+
+    `job_input` is the stored payload itself; `job_hash` is to be sent back with the vote.
+    """
     approval = _approval(job)
     return {
         "approval": approval_object(job, now_us=now_us),
@@ -379,7 +381,7 @@ def context_object(
 
 
 def decided_answer(job: Job, *, repeated: bool) -> dict[str, Any]:
-    """The answer to approve and reject."""
+    """The body of the answer to approve and reject."""
     approval = _approval(job)
     rejected = approval.status is ApprovalStatus.REJECTED
     body = {
@@ -406,7 +408,7 @@ def decided_answer(job: Job, *, repeated: bool) -> dict[str, Any]:
 
 
 def repair_object(job: Job, drift: Sequence[str], *, apply: bool, applied: bool) -> dict[str, Any]:
-    """What asking again would mend, or did."""
+    """The body of the answer to repair: what it would change, or did."""
     approval = _approval(job)
     kind = "none" if not drift else "invalidate_stale_snapshot"
     return {
@@ -431,7 +433,7 @@ def repair_object(job: Job, drift: Sequence[str], *, apply: bool, applied: bool)
 
 
 def demands_object(approval: Approval) -> list[dict[str, Any]]:
-    """Who has to approve; any one person where no rule says."""
+    """Who must approve; any one approver where no rule sets terms."""
     if approval.demands is None:
         return [{"roles": [], "quorum": 1}]
     return [{"roles": list(each.roles), "quorum": each.quorum} for each in approval.demands.each]
@@ -480,6 +482,6 @@ def _prior_object(job: Job) -> dict[str, Any]:
         "tenant": job.tenant,
         "decision": _DECIDED.get(approval.status, ""),
         "resolved_by": approval.resolved_by,
-        "resolved_at": approval.resolved_at_us,  # published clients want an integer here
+        "resolved_at": approval.resolved_at_us,  # published clients read an integer here
         "was_approved": _DECIDED.get(approval.status) == "approve",
     }

@@ -1,6 +1,6 @@
-"""Spellings of the peer, Cordum, added beside ours: what its published clients read.
+"""Spellings of the peer, Cordum, added beside ours for its published clients.
 
-No other file adds one, and no client is given another shape than the next.
+No other file adds such a spelling, and every client gets the same shape.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from forestall.wire.objects import WireObject
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-# Bare capitals: a published guard compares with these words, and runs on any that it does not know.
+# Capitals without a prefix: a published guard compares these words, and runs on any other word.
 DECISION_WORD: Mapping[Effect, str] = {effect: effect.value.upper() for effect in Effect}
 DECISION_TYPE: Mapping[Effect, str] = {
     Effect.ALLOW: "DECISION_TYPE_ALLOW",
@@ -113,7 +113,7 @@ def iso_time(at_us: int) -> str:
 
 
 def constraints_object(constraints: Constraints | None) -> dict[str, Any] | None:
-    """Constraints in snake_case, the groups that bind something in camelCase as well."""
+    """Constraints in snake_case; each group that binds something also in camelCase."""
     if constraints is None:
         return None
     plain: dict[str, Any] = msgspec.to_builtins(constraints)
@@ -121,7 +121,7 @@ def constraints_object(constraints: Constraints | None) -> dict[str, Any] | None
 
 
 def remediation_objects(remediations: tuple[Remediation, ...]) -> list[dict[str, Any]]:
-    """Remediations with every field present, in both spellings; never null."""
+    """Remediations with every field present, in both spellings. Never null."""
     objects = []
     for remediation in remediations:
         plain: dict[str, Any] = {

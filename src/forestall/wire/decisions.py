@@ -22,7 +22,7 @@ from forestall.wire.compat import (
 )
 from forestall.wire.objects import WireObject
 
-# A guard sleeps this long on THROTTLE and then runs, so it must never be 0.
+# A guard sleeps this many seconds on THROTTLE and then runs, so 0 would not throttle.
 THROTTLE_DURATION_SECONDS = 30
 
 
@@ -146,7 +146,7 @@ class DecisionObject(WireObject, frozen=True):
 
 
 def check_answer(decision: Decision, *, job_id: str, job_hash: str, at_us: int) -> dict[str, Any]:
-    """The body of evaluate and simulate."""
+    """The body of the answer to evaluate and simulate."""
     held = decision.decision is Effect.REQUIRE_APPROVAL
     reference = job_id if held else ""
     return {
@@ -186,7 +186,7 @@ def _throttle_seconds(decision: Decision) -> int:
 
 
 def explain_object(explanation: Explanation, request: Request) -> dict[str, Any]:
-    """The `explain` block."""
+    """The `explain` block of an answer."""
     return {
         "effective_input": {
             "topic": request.topic,
@@ -233,7 +233,8 @@ def _clause(clause: Clause) -> dict[str, Any]:
 
 
 def decision_object(record: DecisionRecord, *, job_id: str) -> dict[str, Any]:
-    """One decision of a job (the peer's SDK reads `action` and `evaluated_at`)."""
+    """One decision on a job. `action` and `evaluated_at` are the names that the peer's SDK
+    reads."""
     held = record.decision is Effect.REQUIRE_APPROVAL
     word = DECISION_WORD[record.decision]
     return {

@@ -1,4 +1,4 @@
-"""Errors → the one flat body that every published client reads."""
+"""Errors → the flat body that published clients read. The cause of an error stays inside."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ class ErrorObject(WireObject, frozen=True):
 
 
 def error_object(error: ForestallError, request_id: str) -> dict[str, Any]:
-    """`error` stays a text; `details` stay flat; the cause stays inside."""
+    """The body of an error: `error` is a text, and `details` are flat."""
     body: dict[str, Any] = {
         "error": error.message,
         "code": error.code,
@@ -47,7 +47,7 @@ def error_object(error: ForestallError, request_id: str) -> dict[str, Any]:
     if error.details:
         body["details"] = error.details
     if isinstance(error, LimitExceededError):
-        body.update(error.details)  # clients read `limit`, `current` and `allowed` at the top
+        body.update(error.details)  # clients read `limit`, `current` and `allowed` at the top level
     for name, value in error.told.items():
         body.setdefault(name, value)
     return body

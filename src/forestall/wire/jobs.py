@@ -1,4 +1,5 @@
-"""Jobs ↔ JSON: the outcome of a submission, one job, a page of jobs. Strings, never nulls."""
+"""Jobs ↔ JSON: the outcome of a submission, one job, a page of jobs. Texts are empty, never
+null."""
 
 import base64
 import binascii
@@ -173,7 +174,7 @@ class JobObject(JobSummaryObject, frozen=True, kw_only=True):
 def submitted_answer(
     job: Job, decision: DecisionRecord, *, replayed: bool
 ) -> tuple[int, dict[str, Any]]:
-    """Status and body of POST /jobs, the original ones on a replay."""
+    """Status and body of the answer to POST /jobs; a replay gets the original ones."""
     body: dict[str, Any] = {
         "job_id": job.id,
         "trace_id": job.trace_id,
@@ -205,7 +206,7 @@ def submitted_answer(
 
 
 def job_summary(job: Job) -> dict[str, Any]:
-    """One entry of a job list."""
+    """One entry of a list of jobs."""
     decision = job.submit_decision
     return {
         "id": job.id,
@@ -240,7 +241,7 @@ def job_summary(job: Job) -> dict[str, Any]:
 
 
 def dead_letter(job: Job) -> dict[str, Any]:
-    """One entry of the dead letters."""
+    """One entry of the list of dead letters."""
     return {
         **job_summary(job),
         "status": f"JOB_STATUS_{job.state.value}",
@@ -258,7 +259,8 @@ def job_object(
     progress: tuple[str, int] = ("", 0),
     found: OutputEntry | None = None,
 ) -> dict[str, Any]:
-    """One job, whole. Never its lease id: that proves who may answer for it."""
+    """One whole job, without its lease id: knowing that id proves the right to answer for the
+    job."""
     decision = job.submit_decision
     held = job.state is JobState.APPROVAL_REQUIRED
     return {
@@ -306,35 +308,35 @@ def _output(job: Job, found: OutputEntry | None) -> dict[str, Any]:
 
 
 class RemediateBody(msgspec.Struct, frozen=True):
-    """POST /jobs/{id}/remediate; an empty body takes the only remediation there is."""
+    """The body of POST /jobs/{id}/remediate; an empty body chooses the only remediation."""
 
     remediation_id: str = ""
 
 
 class RetryBody(msgspec.Struct, frozen=True):
-    """POST /dlq/{job_id}/retry."""
+    """The body of POST /dlq/{job_id}/retry."""
 
     force: bool = False
 
 
 def decode_remediate(body: bytes) -> str:
-    """Which remediation is taken; empty: the only one."""
+    """The id of the chosen remediation; empty: the only one."""
     return decode_struct(body, RemediateBody).remediation_id
 
 
 def decode_retry(body: bytes) -> bool:
-    """Whether a job that policy denied is to be tried again."""
+    """Whether a job that policy denied may be submitted again."""
     return decode_struct(body, RetryBody).force
 
 
 def encode_cursor(updated_at_us: int, job_id: str) -> str:
-    """An opaque text for the place after one job."""
+    """An opaque text for the place after one job in a list."""
     raw = json.dumps([updated_at_us, job_id], separators=(",", ":")).encode()
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 def decode_cursor(text: str) -> tuple[int, str]:
-    """The place that `encode_cursor` wrote. Raises InvalidCursorError."""
+    """The place in a text of `encode_cursor`. Raises InvalidCursorError."""
     try:
         if len(text) > CURSOR_CHARS_MAX:
             raise ValueError

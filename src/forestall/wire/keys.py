@@ -1,4 +1,4 @@
-"""API keys ↔ JSON: camelCase as the published clients read it."""
+"""API keys ↔ JSON, in camelCase as published clients read it."""
 
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,8 @@ from forestall.wire.strict_json import decode_json
 
 
 class NewKeyBody(msgspec.Struct, frozen=True):
-    """What POST /auth/keys takes; `role` is ours, a scope that names a role is the peer's way."""
+    """The body of POST /auth/keys. `role` is our field; the peer's clients name the role as a
+    scope."""
 
     name: str | None = None
     role: str | None = None
@@ -58,7 +59,7 @@ class KeyRequestError(InvalidRequestError):
 
 
 def decode_new_key(body: bytes, *, tenant: str) -> NewKey:
-    """A key to be made."""
+    """The request for a new key. Raises KeyRequestError."""
     value = decode_json(body)
     try:
         asked = msgspec.convert(value, NewKeyBody)
@@ -80,7 +81,7 @@ def decode_new_key(body: bytes, *, tenant: str) -> NewKey:
 
 
 def _role(word: str | None, scopes: list[str]) -> Role:
-    """The role asked for. Nothing is granted by leaving it out."""
+    """The requested role. A request without a role is refused: omission grants nothing."""
     wanted = [word] if word else scopes
     if len(wanted) != 1 or wanted[0] not in set(Role):
         names = ", ".join(f"`{role}`" for role in Role)
@@ -106,7 +107,7 @@ def _instant_us(text: str | None) -> int | None:
 
 
 def key_object(key: ApiKey) -> dict[str, Any]:
-    """A key without its text or hash."""
+    """A key without its text and hash."""
     body: dict[str, Any] = {
         "id": key.id,
         "name": key.name,

@@ -1,4 +1,4 @@
-"""Checked results ↔ JSON: the verdict of a job, withheld results, contents that callers check."""
+"""Checked results ↔ JSON: verdicts, withheld results, and contents that callers have checked."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -20,20 +20,21 @@ from forestall.wire.strict_json import decode_struct
 
 
 class ReleaseBody(msgspec.Struct, frozen=True):
-    """POST /jobs/{id}/output/release."""
+    """The body of POST /jobs/{id}/output/release."""
 
     reason: str = ""
     mode: str = "original"
 
 
 class ConfirmBody(msgspec.Struct, frozen=True):
-    """POST /jobs/{id}/output/confirm."""
+    """The body of POST /jobs/{id}/output/confirm."""
 
     reason: str = ""
 
 
 class CheckBody(msgspec.Struct, frozen=True):
-    """POST /output/check. `content` is a text as it is, `result` any JSON value."""
+    """The body of POST /output/check. `content` is a text, `result` any JSON value; exactly one is
+    sent."""
 
     topic: str = ""
     content: str | None = None
@@ -197,18 +198,18 @@ class OutputStatsObject(WireObject, frozen=True):
 
 
 def decode_release(body: bytes) -> tuple[str, str]:
-    """Reason and mode."""
+    """The reason and the mode of a release."""
     asked = decode_struct(body, ReleaseBody)
     return asked.reason, asked.mode
 
 
 def decode_confirm(body: bytes) -> str:
-    """The reason."""
+    """The reason of a discard."""
     return decode_struct(body, ConfirmBody).reason
 
 
 def decode_content(body: bytes, *, tenant: str, principal: str) -> tuple[Request, bytes, bool]:
-    """What the content belongs to, its bytes, and whether they are JSON."""
+    """What the content belongs to, its bytes, and whether the bytes are JSON."""
     asked = decode_struct(body, CheckBody)
     if (asked.content is None) == (asked.result is msgspec.UNSET):
         raise InvalidRequestError("send either `content`, a text, or `result`, any JSON value")
@@ -228,7 +229,7 @@ def decode_content(body: bytes, *, tenant: str, principal: str) -> tuple[Request
 
 
 def finding_object(finding: Finding, context: str = "") -> dict[str, Any]:
-    """One finding, in our words and the peer's; what was found is not among them."""
+    """One finding in our words and the peer's, without the text that was found."""
     shown = {
         "kind": finding.kind,
         "detector": finding.detector,
@@ -252,7 +253,7 @@ def finding_object(finding: Finding, context: str = "") -> dict[str, Any]:
 
 
 def safety_object(check: OutputCheck, findings: Iterable[Finding] = ()) -> dict[str, Any]:
-    """`output_safety` of a job."""
+    """The `output_safety` block of a job."""
     return {
         "decision": check.verdict.value.upper(),
         "verdict": check.verdict.value,
@@ -271,7 +272,7 @@ def safety_object(check: OutputCheck, findings: Iterable[Finding] = ()) -> dict[
 
 
 def released_answer(job: Job) -> dict[str, Any]:
-    """What a release or a discard came to."""
+    """The body of the answer to a release or a discard."""
     check = job.output
     assert check is not None
     return {
@@ -285,7 +286,7 @@ def released_answer(job: Job) -> dict[str, Any]:
 
 
 def withheld_object(job: Job) -> dict[str, Any]:
-    """One entry of the quarantine."""
+    """One entry of the list of withheld results."""
     check = job.output
     assert check is not None
     return {
@@ -309,7 +310,7 @@ def withheld_object(job: Job) -> dict[str, Any]:
 
 
 def inspected_object(seen: QuarantinePreview) -> dict[str, Any]:
-    """The check of one job's result; its result only where that was released."""
+    """The check of one job's result. The result itself is included only once it is released."""
     job, check = seen.job, seen.job.output
     withheld = job.state is JobState.OUTPUT_QUARANTINED
     body: dict[str, Any] = {
@@ -341,7 +342,8 @@ def inspected_object(seen: QuarantinePreview) -> dict[str, Any]:
 
 
 def checked_object(checked: CheckedContent, *, is_json: bool, limit: int) -> dict[str, Any]:
-    """The answer of POST /output/check. `content` and `result` hold what may be released."""
+    """The body of the answer to POST /output/check. `content` and `result` hold what may be
+    released."""
     check, released = checked.check, checked.released
     body: dict[str, Any] = {
         "verdict": check.verdict.value,
@@ -363,8 +365,7 @@ def checked_object(checked: CheckedContent, *, is_json: bool, limit: int) -> dic
 
 
 def rule_objects(policies: Sequence[Policy], *, tenant: str) -> list[dict[str, Any]]:
-    """Every output rule in force that is not for other tenants alone,
-    in the order of the layers."""
+    """Every output rule in force that is not only for other tenants, in the order of the layers."""
     return [
         _rule_object(policy, rule)
         for policy in policies
@@ -374,7 +375,7 @@ def rule_objects(policies: Sequence[Policy], *, tenant: str) -> list[dict[str, A
 
 
 def stats_object(counts: OutputCounts, *, last_us: int, since_us: int) -> dict[str, Any]:
-    """What became of the results of a day; `since` says when counting began."""
+    """The verdicts on the results of a day. `since` says when counting began."""
     stats: dict[str, Any] = {
         "total_checks_24h": counts.total,
         "allowed_24h": counts.allowed,

@@ -1,4 +1,5 @@
-"""Policies that were in force, as JSON: their history, and the content that is kept of each."""
+"""Policies that are or were in force → JSON: the history of activations, and the content of each
+policy."""
 
 from collections.abc import Sequence
 from pathlib import PurePath
@@ -68,9 +69,9 @@ def kept_policy_object(
     kept_at_us: int,
     in_force: bool,
 ) -> dict[str, Any]:
-    """The content of a policy, and when it came into force by whom, newest first.
+    """The content of a policy, and its activations, newest first.
 
-    Files are named without their folders: where a policy lies on a server is nobody's business.
+    Files are named without their folders: where a policy lies on a server is not for clients.
     """
     return {
         "id": digest,

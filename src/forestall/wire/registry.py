@@ -1,5 +1,7 @@
-"""Topics, pools and schemas ↔ JSON. Unknown fields are refused: an operator's
-misspelled `requires` must not be a topic that requires nothing."""
+"""Topics, pools and schemas ↔ JSON. Unknown fields are refused.
+
+Otherwise a topic with a misspelled `requires` would require nothing.
+"""
 
 from typing import Any, TypeVar
 
@@ -24,7 +26,7 @@ B = TypeVar("B", bound=msgspec.Struct)
 
 
 class TopicBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What POST /topics takes."""
+    """The body of POST /topics."""
 
     name: str | None = None
     pool: str | None = None
@@ -37,14 +39,14 @@ class TopicBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PoolBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What PUT /pools/{name} takes."""
+    """The body of PUT /pools/{name}."""
 
     requires: list[str] | None = None
     description: str | None = None
 
 
 class PoolChangeBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What PATCH /pools/{name} takes; what is left out stays."""
+    """The body of PATCH /pools/{name}; a field that is left out keeps its value."""
 
     requires: list[str] | None = None
     description: str | None = None
@@ -52,13 +54,13 @@ class PoolChangeBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DrainBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What POST /pools/{name}/drain takes."""
+    """The body of POST /pools/{name}/drain."""
 
     timeout_seconds: int | None = None
 
 
 class SchemaBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What POST /schemas takes."""
+    """The body of POST /schemas."""
 
     id: str | None = None
     schema: Any = None
@@ -137,7 +139,7 @@ def _read(body: bytes, kind: type[B], error: type[InvalidRequestError]) -> B:
 
 
 def decode_topic(body: bytes) -> Topic:
-    """A topic as asked for. Raises TopicInvalidError."""
+    """The topic in a body. Raises TopicInvalidError."""
     asked = _read(body, TopicBody, TopicInvalidError)
     if asked.status is not None and asked.status not in set(TopicStatus):
         raise TopicInvalidError("`status` is active, deprecated or disabled")
@@ -154,7 +156,7 @@ def decode_topic(body: bytes) -> Topic:
 
 
 def decode_pool(body: bytes, name: str) -> Pool:
-    """A pool as asked for. Raises PoolInvalidError."""
+    """The pool in a body. Raises PoolInvalidError."""
     asked = _read(body, PoolBody, PoolInvalidError)
     return Pool(
         name=name, requires=tuple(asked.requires or ()), description=asked.description or ""
@@ -162,7 +164,7 @@ def decode_pool(body: bytes, name: str) -> Pool:
 
 
 def decode_pool_change(body: bytes) -> tuple[tuple[str, ...] | None, str | None, PoolStatus | None]:
-    """What is to change: requirements, description, status. Raises PoolInvalidError."""
+    """The fields to change: requirements, description, status. Raises PoolInvalidError."""
     asked = _read(body, PoolChangeBody, PoolInvalidError)
     if asked.status is not None and asked.status not in set(PoolStatus):
         raise PoolInvalidError("`status` is active or inactive")
@@ -174,13 +176,13 @@ def decode_pool_change(body: bytes) -> tuple[tuple[str, ...] | None, str | None,
 
 
 def decode_drain(body: bytes) -> int:
-    """Seconds until the pool is inactive. Raises PoolInvalidError."""
+    """Seconds until the drained pool becomes inactive. Raises PoolInvalidError."""
     asked = _read(body, DrainBody, PoolInvalidError)
     return DRAIN_SECONDS_DEFAULT if asked.timeout_seconds is None else asked.timeout_seconds
 
 
 def decode_schema(body: bytes) -> tuple[str, Any]:
-    """Id and schema. Raises SchemaInvalidError."""
+    """The id and the schema. Raises SchemaInvalidError."""
     asked = _read(body, SchemaBody, SchemaInvalidError)
     if not asked.id or asked.schema is None:
         raise SchemaInvalidError("`id` and `schema` are required")

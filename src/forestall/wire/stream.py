@@ -1,7 +1,7 @@
 """Log entries → events of a stream: one JSON object for both framings.
 
-Beside our fields an event of a job holds those of the peer's packet, as far as the record
-knows them. Texts of positions and of keys in a sub-protocol are read here too.
+Beside our fields, an event about a job has those of the peer's packet, as far as the record holds
+them. Texts of positions, and of keys in a sub-protocol, are parsed here too.
 """
 
 import base64
@@ -26,7 +26,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class StreamPositionError(InvalidRequestError):
-    """The position to go on from is no number, or lies beyond the end of the log."""
+    """The position to resume from is no number, or beyond the end of the log."""
 
     code, http_status = "stream_position_invalid", 400
 
@@ -61,7 +61,7 @@ class EventObject(WireObject, frozen=True):
 
 
 class _Facts(msgspec.Struct, frozen=True):
-    """What of the data of a job's record the peer has a word for."""
+    """The data of a job's record for which the peer has a field."""
 
     state: str = ""
     topic: str = ""
@@ -73,7 +73,7 @@ _facts = msgspec.json.Decoder(_Facts).decode
 
 
 def event_object(entry: LogEntry) -> dict[str, Any]:
-    """One record without its salt, its position and the name of the event."""
+    """One record without its salt, with its position and the name of the event."""
     event = {
         "position": entry.position,
         "event": entry.visibility.event,
@@ -115,7 +115,8 @@ def event_texts(entries: Iterable[LogEntry]) -> tuple[str, ...]:
 
 
 def event_blocks(entries: Iterable[LogEntry]) -> bytes:
-    """Events as the blocks of an event stream; JSON holds no line break."""
+    """Events as the blocks of an event stream. JSON contains no raw line break, so a block is one
+    line."""
     return b"".join(
         b"id: %d\nevent: %s\ndata: %s\n\n"
         % (entry.position, entry.visibility.event.encode(), _encode(event_object(entry)))
@@ -124,16 +125,17 @@ def event_blocks(entries: Iterable[LogEntry]) -> bytes:
 
 
 def parse_position(text: str, what: str) -> int:
-    """A position of the log that a client names. Raises StreamPositionError."""
+    """A position of the log in a client's request. Raises StreamPositionError."""
     if not (text.isascii() and text.isdecimal()) or len(text) > 16 or int(text) > INTEGER_MAX:
         raise StreamPositionError(f"`{what}` is a position of the log: the id of an event")
     return int(text)
 
 
 def subprotocol_key(offered: Sequence[str]) -> str | None:
-    """The API key in `cordum-api-key, <base64url>` or `cordum-api-key.<base64url>`; None: none.
+    """The API key in `cordum-api-key, <base64url>` or `cordum-api-key.<base64url>`; None without
+    one.
 
-    What is not base64url becomes an empty key, which nobody has.
+    A text that is not base64url gives an empty key, which nobody has.
     """
     encoded = None
     for number, name in enumerate(offered):

@@ -1,9 +1,10 @@
-"""Bytes → JSON value, refusing what two readers could read differently. No field is known here.
+"""Bytes → JSON value, refusing what two readers could read differently. Knows no field.
 
-Beyond RFC 8259 it refuses duplicate keys, NaN, integers beyond ±(2^53-1), numbers too large for a
-double, NUL and lone surrogates in any text, and nesting past a bound. There are two readers: a slow
-one that says what is wrong (`decode_json`), and a quick one (`QuickDecoder`) that takes only what
-the slow one provably takes, as the same value, and leaves every other text to it (ADR 0021).
+Beyond RFC 8259 the reader refuses duplicate keys, NaN, integers beyond ±(2^53-1), numbers too large
+for a double, NUL and lone surrogates in any text, and nesting past a bound. There are two readers:
+a slow one that can say what is wrong (`decode_json`), and a quick one (`QuickDecoder`) that accepts
+only texts which the slow one provably accepts with the same value, and leaves every other text to
+it (ADR 0021).
 """
 
 import json
@@ -61,8 +62,10 @@ _PLAIN_NAME = re.compile(r"[a-zA-Z_]{1,40}")
 
 
 def decode_struct(body: bytes, kind: type[_Kind]) -> _Kind:
-    """The body as a Struct; an empty one as `{}`. Raises InvalidRequestError, which names the field
-    and its type, never the value."""
+    """The body as a Struct; an empty body reads as `{}`.
+
+    Raises InvalidRequestError, which names the field and its type, never the value.
+    """
     try:
         return msgspec.convert(decode_json(body or b"{}"), kind)
     except msgspec.ValidationError as cause:
@@ -70,12 +73,12 @@ def decode_struct(body: bytes, kind: type[_Kind]) -> _Kind:
 
 
 def readable(cause: msgspec.ValidationError) -> str:
-    """What is wrong, and where; msgspec names type and place, never the value."""
+    """The mistake and its place. msgspec names types and places, never values."""
     what, _, place = str(cause).partition(" - at ")
     field = place.strip("`").removeprefix("$.") or "the body"
     unknown = _UNKNOWN_FIELD.fullmatch(what)
     if unknown is not None and not _PLAIN_NAME.fullmatch(unknown[1]):
-        what = "object contains an unknown field"  # its name may be what should not be repeated
+        what = "object contains an unknown field"  # the unknown name may be something not to repeat
     return f"`{field}`: {what[:1].lower()}{what[1:]}"
 
 
@@ -92,7 +95,7 @@ def decode_json(body: bytes) -> Any:
         ) from cause
     except RecursionError as cause:
         raise MalformedJsonError(_TOO_DEEP) from cause
-    # Only an escape can hold NUL or half a surrogate pair: JSON refuses them raw, UTF-8 likewise.
+    # Only an escape can hold NUL or a lone surrogate: raw ones are no JSON, or no UTF-8.
     if "\\u" in text or text.count("[") + text.count("{") > JSON_DEPTH_MAX:
         _require_clean(value)
     return value
@@ -102,7 +105,7 @@ _TOO_DEEP = f"invalid json: nested deeper than {JSON_DEPTH_MAX} levels"
 
 
 def _require_clean(root: Any) -> None:
-    """Walk the value level by level, without recursion."""
+    """Check every text and number of a value, level by level, without recursion."""
     level = [root]
     depth = 0
     while level:
@@ -132,8 +135,8 @@ def _require_text(text: str) -> None:
 
 
 _AS_ZEROS = bytes(ord("0") if byte in b"0123456789" else byte for byte in range(256))
-_LONG_NUMBER = b"0" * 16  # 2^53-1 has 16 digits: fewer are within the bound
-QUICK_BYTES_MAX = 8_192  # measured: encoding a long text again takes longer than reading it slowly
+_LONG_NUMBER = b"0" * 16  # 2^53-1 has 16 digits: a number with fewer digits is within the bound
+QUICK_BYTES_MAX = 8_192  # measured: for longer texts the slow reader is quicker than encoding again
 _PLAIN_TYPES = (
     msgspec.inspect.AnyType,
     msgspec.inspect.BoolType,
@@ -167,7 +170,7 @@ class QuickDecoder(Generic[_Kind]):
         self._encode = msgspec.json.Encoder().encode
 
     def decode(self, body: bytes) -> _Kind | None:
-        """The body as a Struct, or None where the slow reader must say what it is."""
+        """The body as a Struct, or None where the slow reader must decide."""
         if (
             len(body) > QUICK_BYTES_MAX
             or b"\\u" in body
@@ -183,7 +186,7 @@ class QuickDecoder(Generic[_Kind]):
 
 
 def _require_countable(kind: msgspec.inspect.Type) -> None:
-    """Raises TypeError for a kind whose values, encoded, do not tell what was dropped."""
+    """Raises TypeError for a Struct type whose encoded values do not show what was dropped."""
     inspect = msgspec.inspect
     if isinstance(kind, inspect.StructType):
         config = kind.cls.__struct_config__

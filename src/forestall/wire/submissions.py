@@ -1,7 +1,7 @@
-"""What a client asks for: body of POST /jobs and of the policy checks → Submission.
+"""Bodies of POST /jobs and of the policy checks → Submission. Decides nothing.
 
-Unknown fields are ignored for the sake of published clients; known ones are strict.
-`null` reads as absent. Labels, capability and risk tags are read at the top level and under `meta`.
+Unknown fields are ignored for the sake of published clients; known fields are strict. `null` reads
+as absent. Labels, capability and risk tags are read at the top level and under `meta`.
 """
 
 import re
@@ -29,7 +29,7 @@ from forestall.wire.strict_json import QuickDecoder, decode_json, readable
 
 DEFAULT_TOPIC = "job.default"
 _TOPIC = re.compile(r"job(\.[A-Za-z0-9_-]+)+")
-# Names that only the plane may give: its own facts, approval state, policy internals.
+# Names of labels that only the plane may set: its own facts, approval state, policy internals.
 _RESERVED_LABEL = re.compile(r"(_|approval_|policy\.)", re.IGNORECASE)
 TENANT_ACCESS_DENIED = (
     "tenant access denied: the request names a tenant that its API key does not belong to"
@@ -50,7 +50,7 @@ class TenantAccessError(ForbiddenError):
 
 
 class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The `meta` block of the wire contract."""
+    """The `meta` block of the wire contract. Its fields mean the same as those at the top level."""
 
     tenant_id: str | None = None
     actor_id: str | None = None
@@ -73,7 +73,7 @@ class BudgetBody(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ActionBody(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The `action` block of a policy check: a tool call, as far as rules may look at it."""
+    """The `action` block of a policy check: the tool call that rules look at."""
 
     server: str | None = None
     tool: str | None = None
@@ -83,7 +83,10 @@ class ActionBody(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class SubmissionBody(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Every field of POST /jobs and of the policy checks that means something to us."""
+    """Every field of POST /jobs and of the policy checks that we read.
+
+    `deadline_ms` counts from the submission; `job_id` is read in policy checks only.
+    """
 
     topic: str | None = None
     prompt: str | None = None
@@ -116,7 +119,8 @@ class SubmissionBody(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def decode_submission(body: bytes, *, tenant: str, header_key: str = "") -> Submission:
-    """A job submission. Raises InvalidRequestError and its kin, TenantAccessError."""
+    """The submission in the body of POST /jobs. Raises InvalidRequestError or a subclass,
+    TenantAccessError."""
     asked = _decode(body)
     if not asked.prompt:
         raise InvalidRequestError("`prompt` is required and must not be empty")
@@ -124,7 +128,11 @@ def decode_submission(body: bytes, *, tenant: str, header_key: str = "") -> Subm
 
 
 def decode_check(body: bytes, *, tenant: str) -> tuple[Submission, str]:
-    """A policy check, and the job id that it names (empty when none)."""
+    """The submission in the body of a policy check, and the job id that it names (or an empty
+    text).
+
+    Raises as `decode_submission` does.
+    """
     asked = _decode(body)
     if not asked.topic:
         raise InvalidRequestError("topic is required")
@@ -145,6 +153,7 @@ def _decode(body: bytes) -> SubmissionBody:
 
 
 def _decode_slowly(body: bytes) -> SubmissionBody:
+    """The body read by the reader that can say what is wrong with it."""
     value = decode_json(body)
     if not isinstance(value, dict):
         raise InvalidRequestError("the body must be a JSON object")
@@ -155,6 +164,8 @@ def _decode_slowly(body: bytes) -> SubmissionBody:
 
 
 def _submission(asked: SubmissionBody, *, topic: str, tenant: str, key: str) -> Submission:
+    """The checked values of a body. Every bound on a field is tested here, before anything is
+    decided."""
     meta = asked.meta or _NO_META
     _require_tenant(tenant, (asked.tenant, asked.tenant_id, asked.org_id, meta.tenant_id))
     prompt = asked.prompt or ""
@@ -230,7 +241,8 @@ def _topic(topic: str) -> str:
 
 
 def _one(top: str | None, nested: str | None, field: str) -> str | None:
-    """A value that may stand at the top or under `meta`; two that differ are two requests."""
+    """The value of a field that may be at the top or under `meta`. Two different values are
+    refused."""
     if top and nested and top != nested:
         raise InvalidRequestError(f"`{field}` and `meta.{field}` differ; send one of them")
     return top or nested
@@ -243,7 +255,7 @@ def _text(text: str | None, field: str) -> str:
 
 
 def _texts(lists: Iterable[list[str] | None], field: str) -> tuple[str, ...]:
-    """The distinct texts of several lists, in the order in which they first come."""
+    """The distinct texts of several lists, in the order of their first occurrence."""
     texts: dict[str, None] = {}
     for items in lists:
         if items:
@@ -256,7 +268,8 @@ def _texts(lists: Iterable[list[str] | None], field: str) -> tuple[str, ...]:
 
 
 def _labels(sources: Iterable[Mapping[str, str | None] | None]) -> dict[str, str]:
-    """Labels of all places, later ones over earlier ones; a null value is an absent label."""
+    """The labels of all places; a later place overrides an earlier one, and a null value is
+    absent."""
     labels: dict[str, str] = {}
     for source in sources:
         if source:

@@ -1,4 +1,5 @@
-"""Webhooks ↔ JSON, and the messages that they get. No message holds anything of a job's payload."""
+"""Webhooks ↔ JSON, and the messages that they receive. No message contains any of a job's
+payload."""
 
 from typing import Any
 
@@ -36,11 +37,11 @@ _WORDS = {
     WebhookEvent.INVALIDATED: "Approval invalidated",
     WebhookEvent.CANCELLED: "Approval no longer needed",
 }
-_TEXT_CHARS_MAX = 300  # of one value in a Slack message
+_TEXT_CHARS_MAX = 300  # characters of one value in a Slack message
 
 
 class WebhookBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """POST /webhooks."""
+    """The body of POST /webhooks."""
 
     name: str | None = None
     url: str | None = None
@@ -51,7 +52,7 @@ class WebhookBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OpenLinkBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """POST /approvals/open."""
+    """The body of POST /approvals/open."""
 
     token: str | None = None
 
@@ -83,7 +84,7 @@ class _MoveData(msgspec.Struct, frozen=True):
 
 
 def decode_webhook(body: bytes) -> tuple[Webhook, bool]:
-    """A webhook as asked for, and whether it gets a new secret. Raises WebhookInvalidError."""
+    """The webhook in a body, and whether it gets a new secret. Raises WebhookInvalidError."""
     asked: WebhookBody = _convert(body, WebhookBody)
     try:
         events = (
@@ -108,7 +109,7 @@ def decode_webhook(body: bytes) -> tuple[Webhook, bool]:
 
 
 def decode_open(body: bytes) -> str:
-    """The token of a link."""
+    """The token of a link to an approval."""
     asked: OpenLinkBody = _convert(body, OpenLinkBody)
     if not asked.token:
         raise InvalidRequestError("`token` is required: what stands after `#` in the link")
@@ -123,7 +124,7 @@ def _convert(body: bytes, kind: type[Any]) -> Any:
 
 
 def webhook_object(hook: Webhook, mark: DeliveryMark) -> dict[str, Any]:
-    """One webhook. Its URL may be a secret (Slack's is), so only the host is shown."""
+    """One webhook. Its URL may be a secret (Slack's is), so only the host is included."""
     return {
         "name": hook.name,
         "host": hook.host,
@@ -138,13 +139,13 @@ def webhook_object(hook: Webhook, mark: DeliveryMark) -> dict[str, Any]:
 
 
 def declared_object(declared: DeclaredWebhook) -> dict[str, Any]:
-    """The same once it was declared; a new secret is shown here and nowhere else."""
+    """The answer to a declaration; the only place that includes a new secret."""
     body = webhook_object(declared.webhook, declared.mark)
     return {**body, "secret": declared.secret} if declared.secret else body
 
 
 def event_of(entry: LogEntry) -> WebhookEvent | None:
-    """What a record of the log is to a webhook; None: nothing."""
+    """The event of a webhook that a record of the log stands for; None for none."""
     event = _EVENTS.get(entry.kind)
     if event is not None or not entry.kind.startswith("job."):
         return event
@@ -157,7 +158,7 @@ def event_of(entry: LogEntry) -> WebhookEvent | None:
 
 
 def message(hook: Webhook, event: WebhookEvent, entry: LogEntry, job: Job, link: str) -> bytes:
-    """What a webhook is told. Raises AssertionError for a job without an approval."""
+    """The message about an event. Raises AssertionError for a job without an approval."""
     approval = job.approval
     assert approval is not None
     by = "" if event is WebhookEvent.ASKED else entry.actor
@@ -194,7 +195,8 @@ def message(hook: Webhook, event: WebhookEvent, entry: LogEntry, job: Job, link:
 
 
 def _quoted(text: str) -> str:
-    """As code, in which neither a mention, a link nor a line of ours can be written."""
+    """The text as code, in which Slack reads neither a mention nor a link, and which cannot imitate
+    a line of ours."""
     seen = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
     seen = seen[:_TEXT_CHARS_MAX].replace("`", "'")
     for char, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):

@@ -1,4 +1,4 @@
-"""What workers send and are handed ↔ values. Strict: a worker that mistypes a field is told so."""
+"""The worker protocol ↔ values. Strict: an unknown or mistyped field of a worker is refused."""
 
 from typing import Any
 
@@ -31,11 +31,11 @@ from forestall.wire.objects import WireObject
 from forestall.wire.strict_json import decode_struct
 
 _CUT = " […]"
-HEARTBEATS_PER_LEASE = 3  # two may be lost before a lease is
+HEARTBEATS_PER_LEASE = 3  # two heartbeats may be lost before a lease ends
 
 
 class RegisterBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """POST /workers/{id}/register."""
+    """The body of POST /workers/{id}/register."""
 
     topics: list[str] = []
     capabilities: list[str] = []
@@ -43,14 +43,14 @@ class RegisterBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LeaseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """POST /workers/{id}/lease."""
+    """The body of POST /workers/{id}/lease. `wait_ms` bounds the long poll."""
 
     limit: int = 1
     wait_ms: int = 0
 
 
 class BeatBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One job in a heartbeat."""
+    """The report on one job in a heartbeat."""
 
     job_id: str
     lease_id: str
@@ -60,21 +60,21 @@ class BeatBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HeartbeatBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """POST /workers/{id}/heartbeat."""
+    """The body of POST /workers/{id}/heartbeat. `wait_ms` bounds the long poll."""
 
     leases: list[BeatBody] = []
     wait_ms: int = 0
 
 
 class ErrorBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What went wrong in an attempt."""
+    """The error of an attempt."""
 
     code: str = "worker_failed"
     message: str = ""
 
 
 class ResultBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """POST /jobs/{id}/result."""
+    """The body of POST /jobs/{id}/result."""
 
     lease_id: str
     status: str
@@ -84,26 +84,26 @@ class ResultBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NamedResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One of several answers."""
+    """One answer of a batch."""
 
     job_id: str
     answer: ResultBody
 
 
 class ResultsBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """POST /workers/{id}/results."""
+    """The body of POST /workers/{id}/results."""
 
     results: list[NamedResult]
 
 
 class ReturnBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """POST /jobs/{id}/return."""
+    """The body of POST /jobs/{id}/return."""
 
     lease_id: str
 
 
 class CredentialBody(msgspec.Struct, frozen=True):
-    """POST /workers/credentials."""
+    """The body of POST /workers/credentials."""
 
     worker_id: str
     allowed_topics: list[str] = []
@@ -265,7 +265,7 @@ class SessionRevokedObject(WireObject, frozen=True):
 
 
 def decode_register(body: bytes) -> WorkerOffer:
-    """What a worker says of itself."""
+    """The offer of a worker at its registration."""
     asked = decode_struct(body, RegisterBody)
     _bound(asked.max_parallel, "max_parallel", 1, WORKER_PARALLEL_MAX)
     return WorkerOffer(
@@ -276,14 +276,15 @@ def decode_register(body: bytes) -> WorkerOffer:
 
 
 def decode_lease(body: bytes) -> tuple[int, float]:
-    """How many jobs are wanted, and how many seconds the worker will wait for the first."""
+    """The number of jobs wanted, and the seconds that the worker will wait for the first one."""
     asked = decode_struct(body, LeaseBody)
     _bound(asked.limit, "limit", 1, LEASE_JOBS_MAX)
     return asked.limit, _wait_seconds(asked.wait_ms)
 
 
 def decode_heartbeat(body: bytes) -> tuple[list[Heartbeat], float]:
-    """What a worker says of each job it holds, and how long it will wait for bad news."""
+    """The report on each leased job, and the seconds that the worker will wait for a job to be
+    lost."""
     asked = decode_struct(body, HeartbeatBody)
     _bound(len(asked.leases), "leases", 0, WORKER_PARALLEL_MAX)
     beats = []
@@ -302,12 +303,12 @@ def decode_heartbeat(body: bytes) -> tuple[list[Heartbeat], float]:
 
 
 def decode_result(body: bytes) -> tuple[str, WorkerAnswer]:
-    """The lease, and what became of the attempt."""
+    """The lease, and the outcome of the attempt."""
     return _answer(decode_struct(body, ResultBody))
 
 
 def decode_results(body: bytes) -> list[tuple[str, str, WorkerAnswer]]:
-    """Several answers: job, lease, and what became of the attempt."""
+    """Several answers: job, lease, and the outcome of the attempt."""
     asked = decode_struct(body, ResultsBody).results
     _bound(len(asked), "results", 1, LEASE_JOBS_MAX)
     if len({each.job_id for each in asked}) < len(asked):
@@ -332,8 +333,11 @@ def _answer(asked: ResultBody) -> tuple[str, WorkerAnswer]:
 
 
 def _cut(text: str, chars_max: int) -> str:
-    """A text as long as may be. Its last word goes where it may be cut, here or by the worker, who
-    knows the same bound: what is left of a secret would be found by no detector."""
+    """The text, cut to a bound, without the word at the cut.
+
+    The worker may have cut the text at the same bound. A part of a secret would be found by no
+    detector, so the last word goes.
+    """
     if len(text) < chars_max:
         return text
     words = text[: chars_max - len(_CUT)].rsplit(maxsplit=1)
@@ -341,12 +345,12 @@ def _cut(text: str, chars_max: int) -> str:
 
 
 def decode_return(body: bytes) -> str:
-    """The lease that is given back."""
+    """The id of the lease that the worker gives back."""
     return _text(decode_struct(body, ReturnBody).lease_id, "lease_id")
 
 
 def decode_credential(body: bytes) -> tuple[WorkerGrant, int | None]:
-    """What a worker may be offered, and in how many seconds its credential ends."""
+    """The grant of a worker's credential, and the seconds until the credential expires."""
     asked = decode_struct(body, CredentialBody)
     grant = WorkerGrant(
         worker_id=asked.worker_id,
@@ -360,7 +364,7 @@ def decode_credential(body: bytes) -> tuple[WorkerGrant, int | None]:
 
 
 def registered_object(worker: WorkerStatus, ticket_key: str, *, lease_us: int) -> dict[str, Any]:
-    """What a worker is told when it registers."""
+    """The body of the answer to a registration."""
     return {
         "worker_id": worker.id,
         "tenant": worker.tenant,
@@ -375,7 +379,7 @@ def registered_object(worker: WorkerStatus, ticket_key: str, *, lease_us: int) -
 
 
 def dispatched_object(given: DispatchedJob) -> dict[str, Any]:
-    """A job as its worker is handed it: everything the job hash covers, and the ticket."""
+    """A job as delivered to its worker: every field that the job hash covers, and the ticket."""
     job = given.job
     assert job.lease is not None
     return {
@@ -404,7 +408,7 @@ def dispatched_object(given: DispatchedJob) -> dict[str, Any]:
         "max_retries": job.max_retries,
         "job_hash": job.job_hash,
         "constraints": constraints_object(job.lease.constraints),
-        # As text: its digest is part of the job hash, so not a byte of it may be re-written.
+        # As text: the job hash covers the digest of these bytes, so none may be rewritten.
         "payload": given.payload.decode(),
     }
 
@@ -414,7 +418,7 @@ def _first(*instants_us: int) -> int:
 
 
 def completed_object(job: Job) -> dict[str, Any]:
-    """What a worker is told when its answer was taken."""
+    """The body of the answer to a result that was taken."""
     return {"job_id": job.id, "state": job.state.value, "code": job.failure_code}
 
 
@@ -424,7 +428,7 @@ def lost_object(lost: LeaseLost) -> dict[str, str]:
 
 
 def credential_object(key: ApiKey) -> dict[str, Any]:
-    """A worker's credential without its text."""
+    """The credential of a worker without its text."""
     grant = key.worker
     assert grant is not None
     return {
@@ -444,7 +448,7 @@ def credential_object(key: ApiKey) -> dict[str, Any]:
 def worker_object(
     worker: WorkerStatus, *, active: int, now_us: int, lease_us: int
 ) -> dict[str, Any]:
-    """One worker that is there now."""
+    """One worker that is registered now."""
     age_us = max(0, now_us - worker.last_seen_us)
     return {
         "worker_id": worker.id,

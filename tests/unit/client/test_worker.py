@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from forestall.client.worker import Job, RunTally, Worker, WorkerRefusedError
+from forestall.client.worker import RunTally, Worker, WorkerJob, WorkerRefusedError
 from forestall.client.worker_ticket import TicketKeysError
 from forestall.errors import InvalidRequestError
 from tests.unit.client.fake_plane import (
@@ -20,7 +20,7 @@ from tests.unit.client.fake_plane import (
     now_us,
 )
 
-Handler = Callable[[Job], Any]
+Handler = Callable[[WorkerJob], Any]
 
 
 class Played:
@@ -34,7 +34,7 @@ def play(plane: FakePlane, *, jobs: int = 1, handler: Handler | None = None, **m
     """Run a worker until the plane heard about so many jobs (or it ended by itself)."""
     ran: list[str] = []
 
-    async def noted(job: Job) -> Any:
+    async def noted(job: WorkerJob) -> Any:
         ran.append(job.id)
         return job.prompt
 
@@ -229,7 +229,7 @@ def test_a_lost_job_is_stopped_and_not_answered_for() -> None:
     plane.lost = [{"job_id": "job-1", "state": "CANCELLED", "reason": "cancelled by ops"}]
     stopped = threading.Event()
 
-    async def forever(job: Job) -> None:
+    async def forever(job: WorkerJob) -> None:
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
@@ -246,7 +246,7 @@ def test_a_lost_job_is_stopped_and_not_answered_for() -> None:
 def test_a_deadline_stops_a_thread() -> None:
     seen = []
 
-    def waits(job: Job) -> str:
+    def waits(job: WorkerJob) -> str:
         left = job.seconds_left()
         assert left is not None
         assert left < 0.3

@@ -12,8 +12,8 @@ from forestall.identity.roles import Role
 from forestall.jobs.approval import ApprovalStatus
 from forestall.store.memory import MemoryStore
 from tests.asgi import Door, assert_coded, opened
-from tests.e2e.harness import Reply
-from tests.unit.control.crew import JOBS, Worker, enforce, job, kinds, pass_time
+from tests.http_samples import Reply
+from tests.workers_under_test import JOBS, Worker, enforce, job, kinds, pass_time
 
 APPROVALS = "/api/v1/approvals"
 ASK = """\

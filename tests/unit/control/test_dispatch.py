@@ -10,7 +10,7 @@ from forestall.identity.credentials import WorkerGrant
 from forestall.identity.roles import Role
 from forestall.limits import HOLD_SECONDS_MAX, LEASE_SECONDS
 from tests.asgi import POLICY, Door, assert_coded
-from tests.unit.control.crew import (
+from tests.workers_under_test import (
     JOBS,
     WORKERS,
     Worker,

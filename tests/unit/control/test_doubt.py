@@ -1,5 +1,7 @@
 """A commit whose end nobody knows: what it may have done is looked up, never guessed."""
 
+from unittest import mock
+
 import pytest
 
 from forestall.control.publish import (
@@ -12,9 +14,10 @@ from forestall.identity.roles import Role
 from forestall.ports.change import Change, Receipt
 from forestall.ports.entries import IN_FORCE, PLATFORM_TENANT, EntryKind
 from forestall.ports.store import StoreUnavailableError
+from forestall.projections.doubts import EntryDoubts
 from forestall.store.memory import MemoryStore
 from tests.asgi import opened
-from tests.unit.control.crew import Worker, pass_time, submit
+from tests.workers_under_test import Worker, pass_time, submit
 
 POLICY = (PLATFORM_TENANT, EntryKind.POLICY_IN_FORCE, IN_FORCE)
 STRICTER = [("p.yaml", b"rules: [{id: no, decision: deny, match: {topics: ['**']}}]")]
@@ -109,3 +112,17 @@ def test_a_dispatch_whose_answer_was_lost_is_taken_back() -> None:
         pass_time(door, 0.1)
         (given,) = worker.lease()
         assert given["job_id"] == job_id
+
+
+def test_without_the_doubt_a_revocation_whose_answer_was_lost_is_missed() -> None:
+    """The mutant of this room: few seeds of the simulation meet it."""
+    store = LosingStore()
+    with opened(store) as door, mock.patch.object(EntryDoubts, "add"):
+        key = door.key(Role.AGENT, name="leaver")
+        (key_id,) = [
+            each.id for each in door.plane.keys.of_tenant("default") if each.name == "leaver"
+        ]
+        store.lose = True
+        assert door.ask("DELETE", f"/api/v1/auth/keys/{key_id}").status == 503
+        pass_time(door, 0.1)
+        assert door.ask("GET", "/api/v1/jobs", key=key).status == 200

@@ -18,7 +18,7 @@ from forestall.server.bootstrap import NoTelemetry
 from forestall.server.signing import FileSigner
 from forestall.store.memory import MemoryStore
 from tests.asgi import Door, SeededRandom, opened
-from tests.unit.control.crew import JOBS, Worker, enforce, submit
+from tests.workers_under_test import JOBS, Worker, enforce, submit
 
 ALLOW_ALL = "name: all\nrules: [{id: all, decision: allow, match: {topics: ['job.*']}}]"
 

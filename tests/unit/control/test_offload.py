@@ -12,7 +12,7 @@ from forestall.control.publish import publish
 from forestall.identity.roles import Role
 from forestall.limits import INSPECT_INLINE_BYTES_MAX, INSPECTIONS_PER_KEY_MAX
 from tests.asgi import Door, opened
-from tests.unit.control.crew import Worker, pass_time
+from tests.workers_under_test import Worker, pass_time
 
 T = TypeVar("T")
 LOOKS = "rules: [{id: a, decision: allow, match: {topics: ['**'], secrets_present: false}}]"

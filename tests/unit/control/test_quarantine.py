@@ -19,7 +19,7 @@ from forestall.ports.entries import EntryKind
 from forestall.ports.output import OutputMeans, ScannerBusyError
 from forestall.server.keyring import KEYRING_FILE, load_keyring, rotate
 from tests.asgi import POLICY, Door, FailingStore, assert_coded
-from tests.unit.control.crew import JOBS, Worker, enforce, job, kinds, submit
+from tests.workers_under_test import JOBS, Worker, enforce, job, kinds, submit
 
 CANARY = "ghp_" + "Zq3vN8rT1xK5mB7wY2cD4fG6hJ9kL0pSaUeI"
 QUARANTINE = """

@@ -7,7 +7,7 @@ import pytest
 from forestall.identity.roles import Role
 from forestall.limits import BLIND_RETRY_SECONDS, LINEAGE_DEPTH_MAX
 from tests.asgi import Door, assert_coded
-from tests.unit.control.crew import JOBS, Worker, enforce, job, kinds, submit
+from tests.workers_under_test import JOBS, Worker, enforce, job, kinds, submit
 
 MAIL: dict[str, Any] = {
     "topic": "job.mail.send",

@@ -9,7 +9,7 @@ from forestall.facts.derive import (
     TooMuchToDeriveError,
     derive,
 )
-from forestall.facts.sql.statements import TOKENS_MAX, Parsed, statements_in
+from forestall.facts.sql.statements import TOKENS_MAX, ParsedSql, statements_in
 from forestall.limits import PARSED_CHARS_MAX
 
 
@@ -36,7 +36,7 @@ def test_one_text_twice_is_one_text() -> None:
 
 def test_queries_share_the_tokens_of_a_payload() -> None:
     """What is parsed after the bound is unknown, never safe."""
-    parsed = Parsed()
+    parsed = ParsedSql()
     long = "select " + " + ".join(["a"] * 1_500)
     seen = [statements_in(f"{long} + {number}", parsed=parsed) for number in range(5)]
     kinds = [{kind for one in each for kind in one.classes} for each in seen]

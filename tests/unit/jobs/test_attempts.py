@@ -10,7 +10,7 @@ from forestall.limits import (
     RETRY_SECONDS_FIRST,
     RETRY_SECONDS_MAX,
 )
-from tests.unit.jobs.made import a_job, a_lease
+from tests.unit.jobs.sample_jobs import a_job, a_lease
 
 bounds = st.none() | st.integers(0, 100)
 chances = st.integers(0, 0xFFFF)

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from forestall.jobs.job import Priority
 from forestall.jobs.schedule import SHARES, Lane, Queue, QueueEntry, entry_of
-from tests.unit.jobs.made import a_job
+from tests.unit.jobs.sample_jobs import a_job
 
 TENANTS = ("a", "b", "c")
 LANES = tuple(Lane(tenant, topic, "", ()) for tenant in TENANTS for topic in ("job.x", "job.y"))

@@ -18,7 +18,7 @@ from forestall.jobs.transitions import (
 )
 from forestall.jobs.votes import after_drift, after_vote
 from forestall.policy.rules import Decision, Effect
-from tests.unit.jobs.made import a_job
+from tests.unit.jobs.sample_jobs import a_job
 
 NOW_US = 1_000_000_000_000
 ALLOWS = (Effect.ALLOW, Effect.ALLOW_WITH_CONSTRAINTS)

@@ -10,7 +10,7 @@ import pytest
 
 from forestall.output.clean import clean_copy
 from forestall.output.detectors.named import PERSON, PLACE, named_entity
-from forestall.output.findings import Budget, Detector, Finding, Kind, Scan, Sighting, Unread
+from forestall.output.findings import Detector, Finding, Kind, Scan, ScanBudget, Sighting, Unread
 from forestall.output.prose_readers import PIECE_CHARS
 from forestall.output.scan import BLOCK_BYTES, scan
 
@@ -31,8 +31,8 @@ class Reader:
             yield Sighting(PERSON, *found.span(), 0.5)
 
 
-def look(content: str | bytes, budget: Budget | None = None) -> Scan:
-    return scan(content, detectors=(named_entity(Reader()),), budget=budget or Budget())
+def look(content: str | bytes, budget: ScanBudget | None = None) -> Scan:
+    return scan(content, detectors=(named_entity(Reader()),), budget=budget or ScanBudget())
 
 
 def places(content: str | bytes) -> list[str]:
@@ -167,7 +167,7 @@ def test_time_is_looked_at_between_pieces() -> None:
     seen = scan(
         "".join(f"Zora{n} went home. " for n in range(5_000)),
         detectors=(named_entity(reader),),
-        budget=Budget(expired=lambda: len(reader.given) > 3),
+        budget=ScanBudget(expired=lambda: len(reader.given) > 3),
     )
     assert seen.reasons == (Unread.TIME,)
     assert len(reader.given) == 4

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forestall.output.detectors.secrets import SECRET
+from forestall.output.detectors import DETECTORS
 from forestall.output.findings import Finding
 from forestall.output.redact import is_json, redact
 from forestall.output.scan import scan
 from tests.unit.output.samples import SECRETS, drawn
 
+SECRET = DETECTORS["secret"]
 TOKEN = drawn(SECRETS["github_personal_token"], 3)
 MARK = "[REDACTED:github_personal_token]"
 

@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from forestall.output import engine
 from forestall.output import scan as scanning
 from forestall.output.detectors import DETECTORS
-from forestall.output.detectors.secrets import SECRET
-from forestall.output.findings import Budget, Detector, Kind, Scan, Unread
+from forestall.output.findings import Detector, Kind, Scan, ScanBudget, Unread
 from forestall.output.scan import Scanner, scan
 from tests.unit.output.samples import SECRETS, drawn
 
 TOKEN = drawn(SECRETS["github_personal_token"], 7)
 ALL = tuple(DETECTORS.values())
+SECRET = DETECTORS["secret"]
 SMALL_BLOCK = 48 * 1024
 PLAIN = Detector(
     name="plain", kinds=(Kind(name="token", pattern=r"ghp_\w{36}", keywords=("ghp_",)),)
@@ -147,7 +147,7 @@ def test_encodings_deeper_than_the_budget_are_not_passed_over() -> None:
 
 def test_a_bomb_ends_at_the_budget() -> None:
     bomb = base64.b64encode(gzip.compress(b"a" * 50_000_000)).decode()
-    result = seen(bomb, budget=Budget(decoded_bytes_max=1_000_000))
+    result = seen(bomb, budget=ScanBudget(decoded_bytes_max=1_000_000))
     assert result.reasons == (Unread.ENCODINGS,)
 
 
@@ -220,11 +220,11 @@ def test_lone_surrogates_are_text() -> None:
 
 
 def test_too_large_is_said() -> None:
-    assert seen("a" * 101, budget=Budget(bytes_max=100)).reasons == (Unread.TOO_LARGE,)
+    assert seen("a" * 101, budget=ScanBudget(bytes_max=100)).reasons == (Unread.TOO_LARGE,)
 
 
 def test_time_is_the_callers() -> None:
-    assert seen("abc", budget=Budget(expired=lambda: True)).reasons == (Unread.TIME,)
+    assert seen("abc", budget=ScanBudget(expired=lambda: True)).reasons == (Unread.TIME,)
 
 
 def test_a_secret_without_an_end_in_reach_is_said() -> None:
@@ -281,7 +281,7 @@ def test_a_million_secrets_are_too_many_and_do_not_cost_more() -> None:
     text = f"{TOKEN}\n" * 1_000_000
     _, peak, result = _seconds_and_bytes(text)
     assert result.reasons == (Unread.TOO_MANY_FINDINGS,)
-    assert len(result.findings) <= Budget().findings_max
+    assert len(result.findings) <= ScanBudget().findings_max
     assert peak < 400_000_000
 
 

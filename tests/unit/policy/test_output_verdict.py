@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from forestall.output.findings import Budget
+from forestall.output.findings import ScanBudget
 from forestall.output.scan import scan
 from forestall.policy.compile import compile_policy
 from forestall.policy.language.policy_file import load_policy
@@ -105,8 +105,8 @@ def test_a_scan_that_is_not_whole_is_withheld_whatever_a_rule_allows() -> None:
     detectors = detectors_for(snapshot)
     for seen in (
         scan(b"\xff\xfe\xff", detectors=detectors),
-        scan(f"{SECRET} " * 9, detectors=detectors, budget=Budget(findings_max=3)),
-        scan("x", detectors=detectors, budget=Budget(expired=lambda: True)),
+        scan(f"{SECRET} " * 9, detectors=detectors, budget=ScanBudget(findings_max=3)),
+        scan("x", detectors=detectors, budget=ScanBudget(expired=lambda: True)),
     ):
         ruling = judge(snapshot, Request(topic="job.a"), seen, content_type="text/plain", now=NOW)
         assert (ruling.verdict.value, ruling.code) == ("quarantine", "scan_incomplete")

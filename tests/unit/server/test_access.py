@@ -14,7 +14,7 @@ from forestall.ports.entries import EntryKind, RegistryEntry
 from forestall.server.api import ENDPOINTS
 from forestall.store.memory import MemoryStore
 from tests.asgi import Door, assert_coded, opened
-from tests.e2e.harness import ALLOWED_JOB, HELD_JOB, Reply
+from tests.http_samples import ALLOWED_JOB, HELD_JOB, Reply
 
 KEYS = "/api/v1/auth/keys"
 JOBS = "/api/v1/jobs"

@@ -7,8 +7,8 @@ import pytest
 from forestall.identity.roles import Role
 from forestall.jobs.approval_stats import percentile
 from tests.asgi import Door, assert_coded
-from tests.e2e.harness import HELD_JOB
-from tests.unit.control.crew import pass_time
+from tests.http_samples import HELD_JOB
+from tests.workers_under_test import pass_time
 
 ANALYTICS = "/api/v1/governance/approvals/analytics"
 

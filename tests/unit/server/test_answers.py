@@ -9,7 +9,7 @@ import pytest
 
 from forestall.identity.roles import Role
 from tests.asgi import Door, assert_coded, opened
-from tests.e2e.harness import ALLOWED_JOB, DENIED_JOB, HELD_JOB
+from tests.http_samples import ALLOWED_JOB, DENIED_JOB, HELD_JOB
 
 ALLOWED = ALLOWED_JOB
 DENIED = DENIED_JOB

@@ -10,10 +10,10 @@ import pytest
 from forestall.identity.roles import Role
 from forestall.ports.store import StoreUnavailableError
 from tests.asgi import Door, FailingStore, assert_coded, opened
-from tests.e2e.harness import ALLOWED_JOB as ALLOWED
-from tests.e2e.harness import DENIED_JOB as DENIED
-from tests.e2e.harness import HELD_JOB as HELD
-from tests.e2e.harness import Reply
+from tests.http_samples import ALLOWED_JOB as ALLOWED
+from tests.http_samples import DENIED_JOB as DENIED
+from tests.http_samples import HELD_JOB as HELD
+from tests.http_samples import Reply
 
 # -- pages --
 

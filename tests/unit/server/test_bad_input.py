@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from forestall import limits
 from forestall.wire.submissions import BudgetBody, Meta, SubmissionBody
 from tests.asgi import VERBS, Door, assert_coded, refused
-from tests.e2e.harness import ALLOWED_JOB, Reply
+from tests.http_samples import ALLOWED_JOB, Reply
 
 JOBS = "/api/v1/jobs"
 KEYS = "/api/v1/auth/keys"

@@ -9,7 +9,7 @@ from forestall import limits
 from forestall.server import http
 from forestall.server.api import ENDPOINTS
 from tests.asgi import Door, Message, assert_coded, refused
-from tests.e2e.harness import ALLOWED_JOB, Reply
+from tests.http_samples import ALLOWED_JOB, Reply
 
 JOBS = "/api/v1/jobs"
 KEYS = "/api/v1/auth/keys"

@@ -18,7 +18,7 @@ from forestall.server.keyring import load_keyring
 from forestall.server.scanning import ScanThreads
 from forestall.store.sqlite import SqliteStore
 from tests.asgi import POLICY, Door
-from tests.unit.control.crew import Worker, submit
+from tests.workers_under_test import Worker, submit
 
 CANARY = "ghp_" + "Zq3vN8rT1xK5mB7wY2cD4fG6hJ9kL0pSaUeI"
 RULES = """

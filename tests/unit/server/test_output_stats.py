@@ -3,7 +3,7 @@
 from forestall.policy.rules import Verdict
 from forestall.projections.output_stats import _PIECE_US, TENANTS_MAX, OutputStats
 from tests.asgi import POLICY, opened
-from tests.unit.control.crew import Worker, submit
+from tests.workers_under_test import Worker, submit
 
 STATS = "/api/v1/policy/output/stats"
 DAY_SECONDS = 24 * 3_600

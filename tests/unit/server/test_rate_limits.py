@@ -12,7 +12,7 @@ from forestall.server.banner import _warnings
 from forestall.server.rates import Rates
 from forestall.server.settings import SettingsError, read_settings
 from tests.asgi import Door, assert_coded
-from tests.e2e.harness import Reply
+from tests.http_samples import Reply
 
 JOBS = "/api/v1/jobs"
 

@@ -16,7 +16,7 @@ from forestall.projections.worker_sessions import WorkerSession
 from forestall.server.api_registry import ENDPOINTS
 from forestall.store.memory import MemoryStore
 from tests.asgi import VERBS, Door, assert_coded, opened
-from tests.e2e.harness import Reply
+from tests.http_samples import Reply
 
 TOPICS, POOLS, SCHEMAS = "/api/v1/topics", "/api/v1/pools", "/api/v1/schemas"
 POLICY = """\

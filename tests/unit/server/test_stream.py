@@ -21,7 +21,7 @@ from forestall.server import stream
 from forestall.store.memory import MemoryStore
 from tests.asgi import Door
 from tests.asgi import opened as door_opened
-from tests.e2e.harness import ALLOWED_JOB, DENIED_JOB, HELD_JOB
+from tests.http_samples import ALLOWED_JOB, DENIED_JOB, HELD_JOB
 from tests.streams import Opened, opened
 
 STREAM = "/api/v1/stream"

@@ -27,7 +27,7 @@ from forestall.server.names import load_names, reader_of
 from forestall.server.scanning import ScanThreads
 from forestall.server.settings import SettingsError, parse_package, read_settings
 from tests.asgi import POLICY, Door
-from tests.unit.control.crew import Worker, submit
+from tests.workers_under_test import Worker, submit
 
 CHECK = "/api/v1/output/check"
 RULES = """

@@ -9,7 +9,7 @@ from forestall.identity.roles import Role
 from forestall.limits import STREAMS_PER_KEY_MAX
 from forestall.projections.log_listeners import LogListeners
 from tests.asgi import Door, assert_coded
-from tests.e2e.harness import ALLOWED_JOB, HELD_JOB, Reply
+from tests.http_samples import ALLOWED_JOB, HELD_JOB, Reply
 from tests.streams import Opened
 
 JOBS = "/api/v1/jobs"

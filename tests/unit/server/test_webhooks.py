@@ -15,8 +15,8 @@ from forestall.projections.registry import DecodedEntry
 from forestall.server.deliver import Deliverer
 from forestall.server.post import DeliveryError
 from tests.asgi import Door, FailingStore, assert_coded, opened
-from tests.e2e.harness import ALLOWED_JOB, HELD_JOB
-from tests.unit.control.crew import pass_time
+from tests.http_samples import ALLOWED_JOB, HELD_JOB
+from tests.workers_under_test import pass_time
 
 HOOKS = "/api/v1/webhooks"
 OPEN = "/api/v1/approvals/open"

@@ -1,6 +1,6 @@
-"""The asynchronous face of the HTTP client, for one event loop.
+"""The HTTP client for asyncio, for one event loop.
 
-Decides nothing: `steps` does. A request that is cancelled closes its connection.
+It decides nothing: `steps` does. Cancelling a request closes its connection.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from forestall.limits import HTTP_RESPONSE_BYTES_MAX
 if TYPE_CHECKING:
     import ssl
 
-_BUFFER_BYTES_MAX = 256 * 1024  # received and not asked for yet; past it the server has to wait
+_BUFFER_BYTES_MAX = 256 * 1024  # received and not yet read; beyond it the server must wait
 T = TypeVar("T")
 
 
@@ -57,7 +57,8 @@ class AsyncHttpClient:
 
     @contextlib.asynccontextmanager
     async def open(self, request: HttpRequest) -> AsyncIterator["AsyncHttpStream"]:
-        """The response while it still comes. Raises as `request` does, also inside the block."""
+        """The response while its body still arrives. Raises as `request` does, also inside the
+        block."""
         opened = await _carry_out(self._steps.open(request))
         stream = AsyncHttpStream(self._steps, opened)
         try:
@@ -66,7 +67,7 @@ class AsyncHttpClient:
             stream.close()
 
     def close(self) -> None:
-        """Close the connections that are kept."""
+        """Close the idle connections."""
         self._steps.close()
 
     def __enter__(self) -> "AsyncHttpClient":
@@ -92,12 +93,12 @@ class AsyncHttpStream:
         return piece
 
     def close(self) -> None:
-        """Close the connection, unless the response is whole and the connection can be kept."""
+        """Close the connection, or keep it when the response is whole and allows it."""
         self._steps.release(self._opened)
 
 
 class _Connection(asyncio.Protocol):
-    """One connection. What arrived before a failure is given out before the failure is."""
+    """One connection. Bytes that arrived before a failure are delivered before the failure."""
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
@@ -112,7 +113,8 @@ class _Connection(asyncio.Protocol):
     # -- called by the event loop --
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
+        # uvloop's transport is none by inheritance
+        self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -150,7 +152,7 @@ class _Connection(asyncio.Protocol):
     def quiet(self) -> bool:
         if self.transport is None or self.transport.is_closing() or self._closed or self._buffer:
             return False
-        # What the loop has not read yet counts too: a busy loop reads late.
+        # Bytes that the loop has not read yet count too: a busy loop reads late.
         return not has_news(self.transport.get_extra_info("socket").fileno())
 
     async def send(self, data: bytes | memoryview, seconds: float) -> int:
@@ -209,7 +211,7 @@ async def _carry_out(steps: Steps[T]) -> T:
         value: T = end.value
         return value
     finally:
-        steps.close()  # after a cancellation, its connection must not stay open
+        steps.close()  # after a cancellation the connection must not stay open
 
 
 async def _perform(action: Action) -> object:

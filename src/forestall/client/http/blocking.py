@@ -1,6 +1,6 @@
-"""The synchronous face of the HTTP client: sockets that block, each with a time bound.
+"""The synchronous HTTP client: blocking sockets, each with a time bound.
 
-Decides nothing: `steps` does. Requests of several threads do not disturb each other.
+It decides nothing: `steps` does. Requests in several threads do not disturb each other.
 """
 
 import contextlib
@@ -55,7 +55,8 @@ class HttpClient:
 
     @contextlib.contextmanager
     def open(self, request: HttpRequest) -> Iterator["HttpStream"]:
-        """The response while it still comes. Raises as `request` does, also inside the block."""
+        """The response while its body still arrives. Raises as `request` does, also inside the
+        block."""
         opened = _carry_out(self._steps.open(request))
         stream = HttpStream(self._steps, opened)
         try:
@@ -64,7 +65,7 @@ class HttpClient:
             stream.close()
 
     def close(self) -> None:
-        """Close the connections that are kept."""
+        """Close the idle connections."""
         self._steps.close()
 
     def __enter__(self) -> "HttpClient":
@@ -95,14 +96,15 @@ class HttpStream:
         return piece
 
     def read_all(self, bytes_max: int) -> bytes:
-        """The rest of the body, and no more than one piece beyond `bytes_max` bytes of it."""
+        """The rest of the body, and at most one piece beyond `bytes_max` bytes."""
         body = bytearray()
         while len(body) <= bytes_max and (piece := self.read()):
             body += piece
         return bytes(body)
 
     def readline(self, bytes_max: int) -> bytes:
-        """A line with its end; without it when the body ends, or at `bytes_max`.
+        """A line with its line break. The break is missing when the body ends, or at `bytes_max`
+        bytes.
 
         Raises NoAnswerError.
         """
@@ -121,7 +123,7 @@ class HttpStream:
         return line
 
     def close(self) -> None:
-        """Close the connection, unless the response is whole and the connection can be kept."""
+        """Close the connection, or keep it when the response is whole and allows it."""
         self._steps.release(self._opened)
 
 
@@ -135,9 +137,9 @@ class _Socket:
         self.sock.close()
 
     def quiet(self) -> bool:
-        if getattr(self.sock, "pending", int)():  # decrypted, and not received yet
+        if getattr(self.sock, "pending", int)():  # decrypted by TLS and not yet received
             return False
-        # Below TLS: whatever waits there was not asked for.
+        # Below TLS: bytes that wait there were not asked for.
         return self.sock.fileno() >= 0 and not has_news(self.sock.fileno())
 
 
@@ -155,7 +157,7 @@ def _carry_out(steps: Steps[T]) -> T:
         value: T = end.value
         return value
     finally:
-        steps.close()  # after Ctrl-C, its connection must not stay open
+        steps.close()  # after Ctrl-C the connection must not stay open
 
 
 def _perform(action: Action) -> object:
@@ -180,9 +182,10 @@ def _socket_of(transport: object, seconds: float) -> socket.socket:
 
 
 def _connected(action: Connect) -> socket.socket:
-    """A connection to the first address of a host that takes one, within the time for all."""
+    """A connection to the first address of a host that accepts one, within the time for all
+    addresses."""
     ends_at = time.monotonic() + action.seconds
-    # As bytes: a text would load the tables for names that are not ASCII.
+    # As bytes: a text would load the tables for names outside ASCII.
     found = socket.getaddrinfo(action.host.encode(), action.port, type=socket.SOCK_STREAM)
     problem: OSError = OSError("the host name has no address")
     for family, kind, protocol, _, address in found:

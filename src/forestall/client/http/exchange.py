@@ -1,8 +1,8 @@
 """One HTTP/1.1 request and its response, as bytes (RFC 9112). No socket and no clock lives here.
 
-h11 reads and writes the grammar. This file adds what a client must not leave open: bounds on
-everything that grows, and a refusal of each response whose length two readers could read
-differently. What is refused raises NoAnswerError; no other exception comes from the peer's bytes.
+h11 reads and writes the grammar. This file adds bounds on everything that grows, and refuses every
+response whose length two readers could read differently. A refusal raises NoAnswerError; the
+server's bytes cause no other exception.
 """
 
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ from forestall.client.http.message import NoAnswerError
 from forestall.errors import InvalidRequestError
 from forestall.limits import HEAD_BYTES_MAX
 
-# Bytes given to the parser at once. Small, because what is left over is counted after each event.
+# Bytes given to the parser at once. Small, because the rest is counted after each event.
 _PIECE_BYTES = 16 * 1024
-# The client writes these itself. Two of a kind would let two readers of the request disagree.
+# Headers that the client writes itself. Duplicates would let two readers of the request disagree.
 _OURS = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "upgrade", "expect", "te"}
 )
@@ -23,10 +23,10 @@ _WITHOUT_BODY = (204, 304)
 
 
 class Exchange:
-    """Bytes of one request, and what the bytes that come back mean.
+    """One request as bytes to send, and the meaning of the bytes that come back.
 
-    `status` is 0 until the head of the response is whole. `done` says that the response is whole,
-    `reusable` that the connection may carry another exchange afterwards.
+    `status` is 0 until the head of the response is whole. `done`: the response is whole.
+    `reusable`: the connection may carry another exchange afterwards.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Exchange:
         self._body_bytes_max, self._until_close = body_bytes_max, until_close
         self._head_bytes_max = head_bytes_max
         self._body_bytes = 0
-        self._framing_bytes = 0  # received since the last byte of a body, or not understood yet
+        self._framing_bytes = 0  # received since the last byte of a body, or not yet parsed
         # The parser's own bound lies above ours: ours does not depend on how the bytes arrive.
         self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=2 * head_bytes_max)
         self.request_bytes = self._encode(target, host, headers, body, keep)
@@ -78,7 +78,7 @@ class Exchange:
         try:
             head = parser.send(h11.Request(method=self._method, target=target, headers=fields))
         except (h11.LocalProtocolError, UnicodeEncodeError):
-            # From None: the cause shows the value, which may be a key.
+            # `from None`: the cause shows the value, which may be a key.
             raise InvalidRequestError(
                 "the request holds a character that cannot be sent, in its method, path or headers"
             ) from None
@@ -87,9 +87,9 @@ class Exchange:
         return (head or b"") + (parser.send(h11.EndOfMessage()) or b"")
 
     def feed(self, data: bytes) -> bytes:
-        """Take bytes of the server; b"" says that it closed. Returns what they hold of the body.
+        """Take bytes of the server (b"" when it closed), and return the part of the body in them.
 
-        Raises NoAnswerError; the connection is to be closed then.
+        Raises NoAnswerError; the caller must then close the connection.
         """
         if not data:
             return self._closed()
@@ -100,7 +100,7 @@ class Exchange:
 
     def _take(self, piece: bytes) -> bytes:
         if self.done:
-            self.reusable = False  # nobody asked for these bytes
+            self.reusable = False  # the server sent bytes without a request
             return b""
         self.begun = True
         self._framing_bytes += len(piece)
@@ -118,7 +118,7 @@ class Exchange:
             cut = "; the answer was cut off" if self.begun else ""
             message = f"the connection was closed{cut}"
             raise NoAnswerError(message, interim=self.interim) from error.__cause__
-        self.reusable = False  # even if the answer ended well: it ended with the connection
+        self.reusable = False  # the server closed the connection after its response
         return body
 
     def _events(self) -> bytes:
@@ -159,12 +159,12 @@ class Exchange:
         length, coding = headers.get("content-length"), headers.get("transfer-encoding")
         if event.http_version not in (b"1.0", b"1.1") or event.status_code > 599:
             raise self._unreadable("what answers there is not HTTP/1.1")
-        # RFC 9112, 6.1 and 6.3: both, or a coding under 1.0, is how responses are smuggled.
+        # RFC 9112, 6.1 and 6.3: both headers, or a coding under HTTP/1.0, allow response smuggling.
         if coding is not None and (length is not None or event.http_version == b"1.0"):
             raise self._unreadable("the answer gives its length in two ways")
         self.status, self.headers = event.status_code, headers
         if self._method == "CONNECT" and event.status_code < 300:
-            self.done = True  # a tunnel begins; what came behind the head is the tunnel's
+            self.done = True  # a tunnel begins; bytes after the head belong to it
             self.reusable = not self._parser.trailing_data[0]
         elif self._method == "HEAD" or event.status_code in _WITHOUT_BODY or coding is not None:
             return
@@ -174,7 +174,7 @@ class Exchange:
             raise self._unreadable("the answer has no length")
 
     def _settle_framing(self) -> int:
-        """Bound the bytes that led to this event; returns how many are left over behind it."""
+        """Bound the framing bytes up to this event; returns how many bytes are left after it."""
         rest = len(self._parser.trailing_data[0])
         self._bound_framing(rest)
         self._framing_bytes = rest

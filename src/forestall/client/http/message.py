@@ -1,6 +1,6 @@
-"""What a caller of the HTTP client gives and gets: requests, responses, and why there is none.
+"""Values of the HTTP client: requests, responses, and the error when there is no response.
 
-Values only. Nothing here parses HTTP or touches the network.
+Nothing here parses HTTP or touches the network.
 """
 
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-# RFC 9110, 9.2.2. POST and PATCH are not among them: only the caller knows when those may repeat.
+# RFC 9110, 9.2.2. POST and PATCH are missing: only the caller knows when those may repeat.
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _RETRY_AFTER_DIGITS_MAX = 5  # a wait of more than a day is a mistake of the server
 
@@ -16,14 +16,15 @@ _RETRY_AFTER_DIGITS_MAX = 5  # a wait of more than a day is a mistake of the ser
 class NoAnswerError(Exception):
     """No response came, or none that can be read. The request may have been carried out or not.
 
-    The message names no header, no body and no key. `__cause__` is the OSError (of TLS: the
-    ssl.SSLError) when the connection failed; it is no OSError when the bytes were the problem.
+    The message names no header, no body and no key. `__cause__` is an OSError (with TLS an
+    ssl.SSLError) exactly when the connection failed.
     """
 
     def __init__(self, message: str, *, nothing_sent: bool = False, interim: int = 0) -> None:
-        """`nothing_sent`: no byte of the request left, so it was not carried out and may be sent.
+        """`nothing_sent`: no byte of the request left, so it was not carried out and may be sent
+        again.
 
-        `interim`: status of the last 1xx response that came, 0 when none did.
+        `interim`: the status of the last 1xx response; 0 without one.
         """
         super().__init__(message)
         self.nothing_sent = nothing_sent
@@ -37,11 +38,11 @@ class HttpRequest(NamedTuple):
     target: str  # path and query, beginning with `/`
     headers: Mapping[str, str] = {}
     body: bytes | None = None
-    may_repeat: bool | None = None  # whether sending it twice does what once does; None: by method
+    may_repeat: bool | None = None  # sending it twice does what once does; None: by its method
 
     @property
     def repeatable(self) -> bool:
-        """Whether sending the request twice does no more than sending it once."""
+        """Whether sending the request twice has the effect of sending it once."""
         return self.method in _REPEATABLE if self.may_repeat is None else self.may_repeat
 
 
@@ -67,9 +68,10 @@ class HttpResponse(NamedTuple):
 
     @property
     def retry_after_s(self) -> float:
-        """Seconds the server asks the client to wait (RFC 9110, 10.2.3); 0 when it asks nothing.
+        """Seconds that the server asks the client to wait (RFC 9110, 10.2.3); 0 when it does not
+        ask.
 
-        A date counts from the server's own `Date`, so that no clock of ours has to agree with it.
+        A date is relative to the server's own `Date`, so that the two clocks need not agree.
         """
         text = self.headers.get("retry-after", "")
         if text.isascii() and text.isdigit():
@@ -79,11 +81,11 @@ class HttpResponse(NamedTuple):
 
 
 class Timeouts(NamedTuple):
-    """How long a request may take, in seconds."""
+    """Bounds on the time of a request, in seconds."""
 
-    connect: float = 10.0  # one TCP connection, one TLS handshake, one answer of a proxy, each
+    connect: float = 10.0  # for each: a TCP connection, a TLS handshake, a proxy's answer
     idle: float = 30.0  # between two pieces that arrive or leave
-    whole: float | None = 600.0  # from the call to the last byte, retries included; None: no bound
+    whole: float | None = 600.0  # from the call to the last byte, with retries; None: no bound
 
 
 DEFAULT_TIMEOUTS = Timeouts()

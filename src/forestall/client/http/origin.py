@@ -1,4 +1,4 @@
-"""The scheme, host and port that a client talks to. Strict: what is unclear is no address."""
+"""The origin of a URL: scheme, host and port. Strict: an ambiguous URL is refused."""
 
 import re
 from typing import NamedTuple
@@ -12,7 +12,7 @@ _NAME_CHARS_MAX = 253
 
 
 class HttpOrigin(NamedTuple):
-    """A server, as RFC 6454 names it."""
+    """A server, identified as in RFC 6454."""
 
     scheme: str  # http or https
     host: str  # a name in ASCII, or an address without brackets

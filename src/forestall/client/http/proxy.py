@@ -1,7 +1,7 @@
-"""Which proxy a request goes through, as the environment or an argument says.
+"""The proxy for a request, from the environment or an argument.
 
-A loopback address never goes through a proxy. Only plain HTTP proxies are known: anything else is
-refused, never passed over, because passing it over would connect around the proxy.
+A loopback address is never reached through a proxy. Only plain HTTP proxies are supported; another
+kind is refused and never ignored, because ignoring it would connect around the proxy.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class Proxy(NamedTuple):
 
 
 class ProxySettings(NamedTuple):
-    """Proxy URLs by scheme, and the hosts that are reached without one."""
+    """Proxy URLs by scheme, and the hosts that are reached without a proxy."""
 
     http: str = ""
     https: str = ""
@@ -96,7 +96,7 @@ def _is_exempt(origin: HttpOrigin, entries: tuple[str, ...]) -> bool:
                 if address in ipaddress.ip_network(entry, strict=False):
                     return True
             except ValueError:
-                continue  # no network: an entry that exempts nothing
+                continue  # not a network: the entry exempts nothing
         name, port = _name_and_port(entry.lower())
         if port and port != str(origin.port):
             continue

@@ -1,4 +1,4 @@
-"""What both faces of the HTTP client ask the operating system about a connection that lies idle."""
+"""Questions to the operating system about an idle connection, for both HTTP clients."""
 
 import select
 

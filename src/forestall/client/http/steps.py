@@ -35,18 +35,18 @@ from forestall.limits import (
 if TYPE_CHECKING:
     import ssl
 
-_SEND_BYTES = 256 * 1024  # handed over at once: what a time bound of one piece covers
+_SEND_BYTES = 256 * 1024  # handed over at once: one time bound covers so much
 T = TypeVar("T")
 
 
 class Transport(Protocol):
-    """One connection of a face."""
+    """One connection, as the blocking or asynchronous client implements it."""
 
     def close(self) -> None:
         """MUST NOT wait, and MUST NOT raise when the connection is closed already."""
 
     def quiet(self) -> bool:
-        """Whether the connection is open and nothing arrived that nobody has received."""
+        """Whether the connection is open and no unread bytes have arrived."""
         ...
 
 
@@ -93,17 +93,18 @@ Steps = Generator[Action, object, T]
 
 
 class OpenExchange:
-    """An exchange whose response has begun."""
+    """An exchange whose response head has arrived."""
 
     def __init__(self, exchange: Exchange, transport: Transport, first: bytes) -> None:
         self.exchange, self.transport = exchange, transport
-        self.first = first  # of the body, as much as came with the head
+        self.first = first  # the part of the body that came with the head
         self.whole_request_sent = True
-        self.released = False  # the connection is no longer of this exchange
+        self.released = False  # the connection no longer belongs to this exchange
 
 
 class HttpSteps:
-    """Requests to one origin, over connections that are kept. A face drives what these give."""
+    """Requests to one origin over kept connections, as generators that a client (a face) carries
+    out."""
 
     def __init__(
         self,
@@ -118,21 +119,21 @@ class HttpSteps:
         head_bytes_max: int = HEAD_BYTES_MAX,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`headers` go with each request. `tls`: None makes a context that verifies.
+        """`headers` go with each request. `tls`: None creates a context that verifies certificates.
 
-        `address`: connect there instead of asking for the origin's name, and never through a
-        proxy; `Host` and the TLS name stay the origin's. `keep`: keep connections for further
-        requests. Raises InvalidRequestError when the proxy's address cannot be used.
+        `address`: connect there instead of resolving the origin's name, and never through a proxy;
+        `Host` and the TLS name stay the origin's. `keep`: keep connections for further requests.
+        Raises InvalidRequestError when the proxy's address cannot be used.
         """
         self.origin = origin
         self._headers = dict(headers or {})
         self._proxy = None if address else proxies.proxy_for(origin)
         self._tls, self._address, self._timeouts, self._keep = tls, address, timeouts, keep
         self._head_bytes_max, self._clock = head_bytes_max, clock
-        self._idle: list[tuple[Transport, float]] = []  # with the time when it fell idle
+        self._idle: list[tuple[Transport, float]] = []  # each with the time when it became idle
 
     def close(self) -> None:
-        """Close the connections that are kept."""
+        """Close the idle connections."""
         while self._idle:
             self._idle.pop()[0].close()
 
@@ -144,7 +145,7 @@ class HttpSteps:
         retry: RetryPolicy | None = None,
         body_bytes_max: int = HTTP_RESPONSE_BYTES_MAX,
     ) -> Steps[HttpResponse]:
-        """The whole response. `seconds` stands in for `Timeouts.whole`.
+        """The whole response. `seconds` replaces `Timeouts.whole`.
 
         Raises NoAnswerError, and InvalidRequestError when the request cannot be sent as it is.
         """
@@ -169,7 +170,7 @@ class HttpSteps:
             yield Wait(wait)
 
     def open(self, request: HttpRequest) -> Steps[OpenExchange]:
-        """The response as soon as its head is whole. Raises as `fetch` does.
+        """The response as soon as its head has arrived. Raises as `fetch` does.
 
         `Timeouts.whole` bounds the time until then; afterwards each piece has `Timeouts.idle`.
         """
@@ -190,9 +191,10 @@ class HttpSteps:
         return piece
 
     def release(self, opened: OpenExchange) -> None:
-        """Keep the connection when it may carry another exchange, else close it. Once is enough."""
+        """Keep the connection if it may carry another exchange, else close it. Calling it twice is
+        harmless."""
         if opened.released:
-            return  # by now the connection may carry somebody else's exchange
+            return  # another exchange may use the connection by now
         opened.released = True
         reusable = self._keep and opened.exchange.reusable and opened.whole_request_sent
         if reusable and len(self._idle) < HTTP_IDLE_CONNECTIONS_MAX:
@@ -217,7 +219,7 @@ class HttpSteps:
     def _begin(
         self, request: HttpRequest, deadline: "_Deadline", body_bytes_max: int | None
     ) -> Steps[OpenExchange]:
-        """Send a request and receive until the head of its response is whole."""
+        """Send a request and receive until the head of its response has arrived."""
         exchange = self._exchange(request, body_bytes_max)
         transport = self._take_idle()
         if transport is not None:
@@ -271,9 +273,9 @@ class HttpSteps:
         return opened
 
     def _send(self, opened: OpenExchange, deadline: "_Deadline") -> Steps[NoAnswerError | None]:
-        """Send the request; returns why that failed part of the way.
+        """Send the request; returns the failure that ended it part of the way, if any.
 
-        A server may answer before it has read all of a request, and close or read no further (413
+        A server may answer before it has read a whole request, and then close or stop reading (413
         does so). Its answer is worth more than the failure, so the failure is returned, not raised.
         """
         view, sent = memoryview(opened.exchange.request_bytes), 0
@@ -283,7 +285,7 @@ class HttpSteps:
                 count = yield Send(opened.transport, view[sent : sent + _SEND_BYTES], seconds)
             except OSError as cause:
                 slow = isinstance(cause, TimeoutError)
-                # Bytes that a slow connection or TLS took before they failed are not counted.
+                # Bytes that the kernel or TLS took before a failure are not counted.
                 unsent = not sent and not slow and self.origin.scheme == "http"
                 failure = self._failed(cause, deadline, seconds, nothing_sent=unsent)
                 failure.__cause__ = cause
@@ -296,7 +298,7 @@ class HttpSteps:
         return None
 
     def _receive(self, opened: OpenExchange, deadline: "_Deadline") -> Steps[bytes]:
-        """What the next bytes hold of the body, which may be nothing."""
+        """The part of the body in the next bytes, which may be empty."""
         seconds = deadline.bound(self._timeouts.idle)
         try:
             data = yield Receive(opened.transport, seconds)
@@ -327,7 +329,7 @@ class HttpSteps:
 
     def _secure(self, transport: Transport, deadline: "_Deadline") -> Steps[Transport]:
         if self._tls is None:
-            import ssl  # a request without TLS has no use for it
+            import ssl  # imported here: a request without TLS does not need it
 
             self._tls = ssl.create_default_context()
         seconds = deadline.bound(self._timeouts.connect)
@@ -362,7 +364,7 @@ class HttpSteps:
         while True:
             try:
                 transport, since = self._idle.pop()
-            except IndexError:  # also when another thread took the last one
+            except IndexError:  # another thread may have taken the last one
                 return None
             if now - since < HTTP_IDLE_SECONDS_MAX and transport.quiet():
                 return transport
@@ -382,23 +384,24 @@ class HttpSteps:
 
 
 class _Deadline:
-    """A bound on all of an exchange."""
+    """A bound on the time of a whole exchange."""
 
     def __init__(self, clock: Callable[[], float], seconds: float | None) -> None:
         self._clock, self._seconds = clock, seconds
         self._ends_at = None if seconds is None else clock() + seconds
 
     def bound(self, seconds: float) -> float:
-        """What one action may take: no more than is left, and never 0, which would not wait."""
+        """The bound for one action: no more than is left, and never 0, which would mean not to
+        wait."""
         if self._ends_at is None:
             return seconds
         return max(0.001, min(seconds, self._ends_at - self._clock()))
 
     def allows(self, seconds: float) -> bool:
-        """Whether that much time is left."""
+        """Whether so many seconds are left."""
         return self._ends_at is None or self._clock() + seconds < self._ends_at
 
     def bound_met(self, seconds: float) -> float:
-        """The bound that was met: the whole time, or what one action was given."""
+        """The bound that was exceeded: the whole time, or that of one action."""
         over = self._ends_at is not None and self._clock() >= self._ends_at - 0.001
         return self._seconds if over and self._seconds is not None else seconds

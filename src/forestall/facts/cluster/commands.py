@@ -13,11 +13,11 @@ from typing import Final
 import msgspec
 
 from forestall.facts.cluster import tools as known
-from forestall.facts.cluster.tools import Tool, Words
+from forestall.facts.cluster.tools import Tool, Words, scan, tool_name
 from forestall.facts.shell.commands import TEXT_BYTES_MAX, commands_in
 from forestall.facts.shell.preprocess import ascii_only, is_dense, variants, without_bodies
 from forestall.facts.shell.program_entry import NOTHING, Arg, Classes, classes
-from forestall.facts.shell.special_programs import judge
+from forestall.facts.shell.special_programs import program_effects
 from forestall.facts.shell.syntax_tree import grouped, parser, walk
 from forestall.facts.shell.word_expansion import WordReader
 
@@ -83,12 +83,12 @@ def verbs_in(text: str) -> tuple[VerbFact, ...]:
     """Every command that `text` could run, without duplicates; never empty."""
     if len(text) > TEXT_BYTES_MAX or len(text.encode("utf-8", "replace")) > TEXT_BYTES_MAX:
         return (_UNKNOWN_FACT,)
-    reader = _Reader()
+    reader = _ClusterReader()
     reader.read(text, 0)
     found = dict.fromkeys(reader.facts)
     for command in commands_in(text):
         program, kinds = command.program, command.classes
-        tool = _tool_name(program)
+        tool = tool_name(program)
         missing = kinds - reader.seen.get(program, NOTHING) - _READ
         if tool and program in reader.seen:
             if missing:
@@ -106,13 +106,7 @@ def verbs_in(text: str) -> tuple[VerbFact, ...]:
     return (*(one for one in ranked[: FACTS_MAX - 1] if one != _UNKNOWN_FACT), _UNKNOWN_FACT)
 
 
-def _tool_name(program: str) -> str:
-    if program in known.TOOLS:
-        return known.NAMES.get(program, program)
-    return "pip" if program.startswith("pip") and program[3:].replace(".", "").isdigit() else ""
-
-
-class _Reader:
+class _ClusterReader:
     """Reads the words of every command whose words stand in the text."""
 
     def __init__(self) -> None:
@@ -150,45 +144,44 @@ class _Reader:
             return
         program = args[0].text.rpartition("/")[2]
         rest = args[1:]
-        finding = judge(program, rest)
-        tool = _tool_name(program)
+        effects = program_effects(program, rest)
+        tool = tool_name(program)
         if tool:
-            own = finding.classes if finding is not None else NOTHING
-            said = own if finding is not None else _UNKNOWN
-            self.seen[program] = self.seen.get(program, NOTHING) | said
-            spec = known.TOOLS.get(program) or known.PACKAGES
-            self.facts.extend(_read_tool(tool, spec, rest, own))
+            own = effects.classes if effects is not None else NOTHING
+            kinds = own if effects is not None else _UNKNOWN
+            self.seen[program] = self.seen.get(program, NOTHING) | kinds
+            self.facts.extend(_read_tool(tool, known.tool(program), rest, own))
         elif program.startswith("python") and [arg.text for arg in rest[:2]] == ["-m", "pip"]:
-            kinds = judge("pip", rest[2:])
-            own = kinds.classes if kinds is not None else _UNKNOWN
-            self.facts.extend(_read_tool("pip", known.PACKAGES, rest[2:], own))
-        if finding is not None:
-            for text in finding.texts:
+            of_pip = program_effects("pip", rest[2:])
+            own = of_pip.classes if of_pip is not None else _UNKNOWN
+            self.facts.extend(_read_tool("pip", known.tool("pip"), rest[2:], own))
+        if effects is not None:
+            for text in effects.texts:
                 self.read(text, depth + 1)
-            for argv in finding.argvs:
+            for argv in effects.argvs:
                 self._run(argv, depth, chain + 1)
 
 
 def _read_tool(tool: str, spec: Tool, args: Sequence[Arg], own: Classes) -> Iterator[VerbFact]:
     """The facts of one command; `own` is what the shell room says of it."""
-    read = known.scan(spec, args)
+    read = scan(spec, args)
     words, options = read.words, read.options
-    spaces = [value for name in spec.space for value in options.get(name, ())]
+    spaces = [value for name in spec.namespace_options for value in options.get(name, ())]
     namespace = spaces[-1] if spaces else ""
     kinds = own
-    odd = read.odd_at <= len(args) and spec in (known.KUBECTL, known.HELM, known.TERRAFORM)
-    if read.open or odd or len(set(spaces)) > 1 or any("$" in space for space in spaces):
+    strange = read.sure_words <= len(args) and spec.read_as in ("kubectl", "helm", "terraform")
+    if read.open or strange or len(set(spaces)) > 1 or any("$" in space for space in spaces):
         kinds |= _UNKNOWN
-    for name, added in spec.raises.items():
+    for name, added in spec.options.items():
         if name in options or any(_shortens(option, name) for option in options):
             kinds |= added
-    if not words or not words[0].literal or not read.odd_at:
+    if not words or not words[0].literal or not read.sure_words:
         asks = not args or all(arg.text in ("--version", "--help", "-h") for arg in args)
         harmless = asks and not own - _READ
         yield _fact(tool, _READ if harmless else kinds | _UNKNOWN, namespace=namespace)
-    elif spec is known.KUBECTL:
-        yield from _kubectl(read, kinds)
-    elif spec in (known.CLOUD, known.GITHUB):
+    elif spec.read_as == "kubectl":
+        yield from _kubectl(spec, read, kinds)
+    elif spec.read_as in ("cloud", "forge"):
         yield _cloud(tool, read, kinds, namespace)
     else:
         yield _plain(tool, spec, read, kinds, namespace)
@@ -201,8 +194,8 @@ def _shortens(option: str, name: str) -> bool:
 
 def _verb(spec: Tool, words: Sequence[Arg]) -> tuple[str, int]:
     """The verb with its group, and how many words it takes; "" if it is not known."""
-    first = spec.aliases.get(words[0].text, words[0].text)
-    if first in spec.groups:
+    first = spec.verb_aliases.get(words[0].text, words[0].text)
+    if first in spec.verb_groups:
         if len(words) > 1 and words[1].literal:
             both = f"{first} {words[1].text}"
             if both in spec.verbs:
@@ -215,39 +208,41 @@ def _plain(tool: str, spec: Tool, read: Words, kinds: Classes, namespace: str) -
     """helm, terraform, docker, git, package managers."""
     words = read.words
     verb, taken = _verb(spec, words)
-    if not verb or read.odd_at < taken:
+    if not verb or read.sure_words < taken:
         return _fact(tool, kinds | _UNKNOWN, namespace=namespace)
     own = spec.verbs[verb]
     rest = [word.text for word in words[taken:]]
     kinds = (kinds - _READ) | own if kinds - _READ else own
-    if spec is known.PACKAGES and any(text.startswith(_REMOTE) or "://" in text for text in rest):
+    if spec.read_as == "packages" and any(
+        text.startswith(_REMOTE) or "://" in text for text in rest
+    ):
         kinds |= _UNKNOWN
-    if spec is known.GIT and verb == "push":
+    if spec.read_as == "git" and verb == "push":
         kinds |= classes("d") if any(ref.startswith(("+", ":")) for ref in rest) else NOTHING
-        kinds |= _UNKNOWN if read.odd_at <= len(words) else NOTHING
-    if spec is known.HELM and any("://" in text for text in rest):
+        kinds |= _UNKNOWN if read.sure_words <= len(words) else NOTHING
+    if spec.read_as == "helm" and any("://" in text for text in rest):
         kinds |= _UNKNOWN
-    resource = verb.rpartition(" ")[0] if spec is known.DOCKER else ""
-    if spec is known.GIT and verb in ("push", "fetch", "pull") and rest:
+    resource = verb.rpartition(" ")[0] if spec.read_as == "docker" else ""
+    if spec.read_as == "git" and verb in ("push", "fetch", "pull") and rest:
         resource = rest[0] if rest[0].replace("-", "").replace("_", "").isalnum() else ""
     return _fact(tool, kinds, verb, resource, namespace)
 
 
-def _kubectl(read: Words, kinds: Classes) -> Iterator[VerbFact]:
+def _kubectl(spec: Tool, read: Words, kinds: Classes) -> Iterator[VerbFact]:
     tool, words, options = "kubectl", read.words, read.options
-    verb, taken = _verb(known.KUBECTL, words)
+    verb, taken = _verb(spec, words)
     spaces = [value for name in ("-n", "--namespace") for value in options.get(name, ())]
     namespace = "*" if {"-A", "--all-namespaces"} & set(options) else (spaces or [""])[-1]
-    if not verb or read.odd_at < taken:
+    if not verb or read.sure_words < taken:
         yield _fact(tool, kinds | _UNKNOWN, namespace=namespace)
         return
-    sure = read.odd_at > len(words) and not read.open and "-f" not in options
+    sure = read.sure_words > len(words) and not read.open and "-f" not in options
     sure = sure and not {"--filename", "-k", "--kustomize", "--kubeconfig", "-s"} & set(options)
     dry = options.get("--dry-run") in (["client"], ["server"])
     if dry and verb in _DRY_VERBS and not kinds & classes("pu"):
         kinds = own = _READ
     else:
-        own = known.KUBECTL.verbs[verb]
+        own = spec.verbs[verb]
         if verb == "create" and sure:
             kinds -= _UNKNOWN  # the shell room takes it for `docker create`
         if verb == "scale" and "0" in options.get("--replicas", ()):
@@ -257,7 +252,7 @@ def _kubectl(read: Words, kinds: Classes) -> Iterator[VerbFact]:
     if target is None or verb in ("logs", "exec", "attach", "cp", "run", "debug", "port-forward"):
         yield _fact(tool, kinds, verb, "", namespace)
         return
-    if not target.literal or read.odd_at <= taken:
+    if not target.literal or read.sure_words <= taken:
         yield _fact(tool, kinds | _UNKNOWN, verb, "", namespace)
         return
     named = target.text.split(",")
@@ -268,7 +263,7 @@ def _kubectl(read: Words, kinds: Classes) -> Iterator[VerbFact]:
     for name in named[:RESOURCES_MAX]:
         short = name.partition("/")[0].partition(".")[0].lower()
         resource = known.RESOURCES.get(short, name.partition("/")[0].lower())
-        guarded = resource in known.GUARDED or (verb == "create" and resource == "token")
+        guarded = resource in known.GUARDED_RESOURCES or (verb == "create" and resource == "token")
         whole = resource in ("all", "*") or not resource
         extra = (classes("p") if guarded else NOTHING) | (_UNKNOWN if whole else NOTHING)
         yield _fact(tool, kinds | extra, verb, resource, namespace)
@@ -281,15 +276,15 @@ def _cloud(tool: str, read: Words, kinds: Classes, namespace: str) -> VerbFact:
         place = 1 if len(texts) > 1 else None
     else:
         place = next((at for at, text in enumerate(texts) if _doing(text)), None)
-    if place is None or "" in texts[: place + 1] or read.odd_at <= place:
+    if place is None or "" in texts[: place + 1] or read.sure_words <= place:
         return _fact(tool, kinds | _UNKNOWN, namespace=namespace)
     verb = texts[place]
     resource = " ".join(text for text in texts[:place] if text not in ("alpha", "beta"))
     if not place:
-        resource = texts[1] if len(texts) > 1 and read.odd_at > 1 else ""
+        resource = texts[1] if len(texts) > 1 and read.sure_words > 1 else ""
     own = _doing(verb)
     own = own or _UNKNOWN
-    if set(texts[: place + 1]) & known.GUARDED_SERVICES or verb in known.TOLD_VERBS:
+    if set(texts[: place + 1]) & known.GUARDED_SERVICES or verb in known.SECRET_TELLING_VERBS:
         own |= classes("p")
     if any(part in verb for part in ("policy", "password", "credential", "token", "acl", "secret")):
         own |= classes("p")
@@ -304,8 +299,8 @@ def _doing(word: str) -> Classes:
     if word in known.GUARDED_VERBS or stem in known.GUARDED_VERBS:
         return classes("pu") if stem in ("execute", "invoke", "exec", "rest", "call", "run", "send",
                                          "ssh", "start") else classes("p")  # fmt: skip
-    if stem in known.LOSING or (stem in ("force", "schedule") and "delet" in word):
+    if stem in known.LOSING_VERBS or (stem in ("force", "schedule") and "delet" in word):
         return classes("d")
-    if stem in known.CHANGING:
+    if stem in known.CHANGING_VERBS:
         return classes("w")
-    return _READ if stem in known.LOOKING else NOTHING
+    return _READ if stem in known.LOOKING_VERBS else NOTHING

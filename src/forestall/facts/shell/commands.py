@@ -29,8 +29,7 @@ from forestall.facts.shell.program_entry import (
     CommandClass,
     classes,
 )
-from forestall.facts.shell.program_table import TABLE
-from forestall.facts.shell.special_programs import judge
+from forestall.facts.shell.special_programs import may_run, program_effects
 from forestall.facts.shell.syntax_tree import (
     Item,
     grouped,
@@ -40,7 +39,7 @@ from forestall.facts.shell.syntax_tree import (
     walk,
 )
 from forestall.facts.shell.word_expansion import MAX_VALUE_CHARS, Word, WordReader, assignment_text
-from forestall.facts.shell.wrappers import RUNNERS, SHELLS, Finding
+from forestall.facts.shell.wrappers import ProgramEffects, is_shell
 from forestall.facts.shell.write_targets import plain_path, written
 
 if TYPE_CHECKING:
@@ -87,12 +86,12 @@ def commands_in(text: str) -> tuple[Command, ...]:
     """Every command that `text` could run, in source order, without duplicates; never empty."""
     if len(text) > TEXT_BYTES_MAX or len(text.encode("utf-8", "replace")) > TEXT_BYTES_MAX:
         return (_UNKNOWN_COMMAND,)
-    reader = _Reader()
+    reader = _ShellReader()
     reader.read(text, 0)
     return reader.result()
 
 
-class _Reader:
+class _ShellReader:
     """Collects the commands of one text and of every text inside it."""
 
     def __init__(self) -> None:
@@ -209,7 +208,7 @@ class _Reader:
         self._line([words.word(stray) for stray in strays.pop(0, [])], depth, NOTHING)
         for item in items:
             item.strays = strays.get(item.node.id, [])
-            self._judge_node(item, words, owned.get(item.node.id, NOTHING), depth)
+            self._read_node(item, words, owned.get(item.node.id, NOTHING), depth)
         if not sound:
             self._doubt()
             self.rough(text)
@@ -255,7 +254,7 @@ class _Reader:
                 kinds |= UNKNOWN
         return kinds
 
-    def _judge_node(self, item: Item, words: WordReader, extra: Classes, depth: int) -> None:
+    def _read_node(self, item: Item, words: WordReader, extra: Classes, depth: int) -> None:
         node, kind = item.node, item.node.type
         if not self._spend(1):
             return
@@ -408,21 +407,21 @@ class _Reader:
             return
         name, trusted = _base_name(words[0].text)
         args = words[1:]
-        finding = judge(name, args)
-        if name in self._defined or finding is None or not words[0].literal:
+        effects = program_effects(name, args)
+        if name in self._defined or effects is None or not words[0].literal:
             trusted = False
             self._suspects(args, depth)
-        if finding is None:
+        if effects is None:
             self._runs_data = True
             self._add(name if words[0].literal else "", UNKNOWN | extra)
             return
-        kinds = finding.classes | extra | (NOTHING if trusted else UNKNOWN)
+        kinds = effects.classes | extra | (NOTHING if trusted else UNKNOWN)
         if naming.names_matter(name):
             kinds |= self._naming(args, depth)
         self._add(name, kinds)
         for text in naming.shown(name, [arg.text for arg in args]):
             self._remember(text)
-        self._follow(finding, depth, chain)
+        self._follow(effects, depth, chain)
 
     def _naming(self, args: Sequence[Arg], depth: int) -> Classes:
         """Words of builtins that set variables by name."""
@@ -436,27 +435,27 @@ class _Reader:
                 kinds |= UNKNOWN
         return kinds
 
-    def _follow(self, finding: Finding, depth: int, chain: int) -> None:
+    def _follow(self, effects: ProgramEffects, depth: int, chain: int) -> None:
         """Judge what a command would run."""
-        for text in finding.texts:
+        for text in effects.texts:
             self.read(text, depth + 1)
-        for argv in finding.argvs:
+        for argv in effects.argvs:
             self._run(argv, depth, NOTHING, chain + 1)
-            if finding.takes_words:
+            if effects.takes_words:
                 for data in list(self._data)[:LOOKAHEAD]:
                     extra = [Arg(word, False, True) for word in data.split()[:LOOKAHEAD]]
                     self._run((*argv[:-1], *extra, argv[-1]), depth, NOTHING, chain + 1)
-        for text in finding.assigned:
+        for text in effects.assigned:
             self._assigned(text, depth)
-        for code in finding.code:
-            if finding.loss is not None and finding.loss.search(code):
+        for code in effects.code:
+            if effects.loss is not None and effects.loss.search(code):
                 self._add("", classes("ud"))
             self.rough(code)
-        self._suspects(finding.suspects, depth)
-        self._defined.update(finding.defines)
-        self._runs_data = self._runs_data or finding.runs_data
-        if finding.loss is not None:
-            self._loss.append(finding.loss.search)
+        self._suspects(effects.suspects, depth)
+        self._defined.update(effects.defines)
+        self._runs_data = self._runs_data or effects.runs_data
+        if effects.loss is not None:
+            self._loss.append(effects.loss.search)
 
     # -- suspicion: where the shape of a text is not known --
 
@@ -470,19 +469,19 @@ class _Reader:
         """Report what is destructive if a command started at any of these words."""
         for at, word in enumerate(words):
             name = _base_name(word.text)[0]
-            if name not in TABLE and name not in RUNNERS and not name.startswith("mkfs."):
+            if not may_run(name) and not name.startswith("mkfs."):
                 if at and words[at - 1].text in _TEXT_OPTIONS and " " in word.text:
                     self.rough(word.text)
                 continue
             if not self._spend(1):
                 return
-            finding = judge(name, words[at + 1 : at + 1 + LOOKAHEAD])
-            if finding is None:
+            effects = program_effects(name, words[at + 1 : at + 1 + LOOKAHEAD])
+            if effects is None:
                 continue
-            if CommandClass.DESTRUCTIVE in finding.classes:
-                self._add(name, finding.classes)
-            if name in SHELLS or name == "eval":
-                for text in finding.texts:
+            if CommandClass.DESTRUCTIVE in effects.classes:
+                self._add(name, effects.classes)
+            if is_shell(name) or name == "eval":
+                for text in effects.texts:
                     self.read(text, depth + 1)
 
 

@@ -18,30 +18,25 @@ from forestall.facts.shell.program_entry import (
     Classes,
     CommandClass,
     classes,
-    effect,
+    classes_of,
     names,
 )
-from forestall.facts.shell.program_table import GIT
-from forestall.facts.shell.wrappers import Finding, doubt, join, options, positionals, unsure
+from forestall.facts.shell.program_table import effect_of
+from forestall.facts.shell.words import WORDS
+from forestall.facts.shell.wrappers import ProgramEffects, doubt, join, options, positionals, unsure
 
 Args = Sequence[Arg]
 WRITE: Final = classes("w")
 
-_SAFE_SETTINGS: Final = (
-    "user.", "color.", "advice.", "init.defaultbranch", "commit.gpgsign", "core.quotepath",
-    "core.autocrlf", "core.filemode", "core.ignorecase", "core.longpaths", "http.version",
-    "http.postbuffer", "safe.directory", "pull.", "push.default", "push.autosetupremote",
-    "rebase.auto", "log.", "status.", "column.", "i18n.", "gc.auto", "fetch.prune",
-    "merge.conflictstyle", "diff.renames", "diff.algorithm", "diff.noprefix",
-)  # fmt: skip
+_SAFE_SETTINGS: Final = tuple(WORDS.words("safe_git_settings"))
 
 
-def _setting(word: str) -> Finding:
+def _setting(word: str) -> ProgramEffects:
     """One git setting: some name a program to run."""
     name, _, value = word.partition("=")
     if name.lower().startswith(_SAFE_SETTINGS):
-        return Finding(classes=NOTHING)
-    return Finding(classes=UNKNOWN, texts=(value.lstrip("!"),) if value else ())
+        return ProgramEffects(classes=NOTHING)
+    return ProgramEffects(classes=UNKNOWN, texts=(value.lstrip("!"),) if value else ())
 
 
 def _git_branch(args: Args) -> Classes:
@@ -92,7 +87,7 @@ def _git_checkout(args: Args) -> Classes:
 
 
 def _git_push(args: Args) -> Classes:
-    own = effect(GIT.subs["push"], args)
+    own = classes_of(effect_of("git").subcommands["push"], args)
     at = positionals(args, "-o --push-option --repo")
     refs = [args[index].text for index in at[1:]]
     if any(ref.startswith(("+", ":")) for ref in refs):
@@ -100,66 +95,67 @@ def _git_push(args: Args) -> Classes:
     return own
 
 
-def _git_config(args: Args) -> Finding:
+def _git_config(args: Args) -> ProgramEffects:
     at = positionals(args, "-f --file --type --default --blob")
     found = options(args)
     if found & {"--get", "--get-all", "--list", "-l", "--get-regexp", "--show-origin"}:
-        return Finding(classes=READ)
+        return ProgramEffects(classes=READ)
     words = [args[index].text for index in at]
     if words[:1] in (["get"], ["list"]):
-        return Finding(classes=READ)
+        return ProgramEffects(classes=READ)
     words = words[1:] if words[:1] == ["set"] else words
     if len(words) < 2 and not found & {"--unset", "--unset-all", "--remove-section", "-e"}:
-        return Finding(classes=READ)
+        return ProgramEffects(classes=READ)
     setting = _setting("=".join(words[:2]))
-    return Finding(classes=WRITE | setting.classes, texts=setting.texts)
+    return ProgramEffects(classes=WRITE | setting.classes, texts=setting.texts)
 
 
-def _git_sub(name: str, args: Args) -> Finding:
+def _git_sub(name: str, args: Args) -> ProgramEffects:
     found = options(args)
     if name == "config":
         return _git_config(args)
     if name == "branch":
-        return Finding(classes=_git_branch(args))
+        return ProgramEffects(classes=_git_branch(args))
     if name == "checkout":
-        return Finding(classes=_git_checkout(args))
+        return ProgramEffects(classes=_git_checkout(args))
     if name == "push":
-        return Finding(classes=_git_push(args))
+        return ProgramEffects(classes=_git_push(args))
     if name == "rm":
-        return Finding(classes=WRITE if "--cached" in found else DESTRUCTIVE)
+        return ProgramEffects(classes=WRITE if "--cached" in found else DESTRUCTIVE)
     if name == "clean":
         dry = found & {"-n", "--dry-run"}
-        return Finding(classes=READ if dry else DESTRUCTIVE)
+        return ProgramEffects(classes=READ if dry else DESTRUCTIVE)
     if name == "restore":
         index_only = found & {"-S", "--staged"} and not found & {"-W", "--worktree"}
-        return Finding(classes=WRITE if index_only else DESTRUCTIVE)
+        return ProgramEffects(classes=WRITE if index_only else DESTRUCTIVE)
     if name == "bisect" and args[:1] and args[0].text == "run":
-        return Finding(classes=WRITE, argvs=(tuple(args[1:]),))
+        return ProgramEffects(classes=WRITE, argvs=(tuple(args[1:]),))
     if name == "submodule" and any(arg.text == "foreach" for arg in args):
         at = positionals(args)
-        return Finding(classes=UNKNOWN, texts=(join([args[i] for i in at[1:]]),))
+        return ProgramEffects(classes=UNKNOWN, texts=(join([args[i] for i in at[1:]]),))
     if name == "rebase":
         texts = [b.text for a, b in pairwise(args) if a.text in ("-x", "--exec")]
         texts += [arg.text[7:] for arg in args if arg.text.startswith("--exec=")]
         texts += [arg.text[2:] for arg in args if arg.text.startswith("-x")]
-        return Finding(classes=WRITE | unsure(args), texts=tuple(texts))
+        return ProgramEffects(classes=WRITE | unsure(args), texts=tuple(texts))
     if name == "tag":
-        own = effect(GIT.subs["tag"], args)
+        own = classes_of(effect_of("git").subcommands["tag"], args)
         lists = found & {"-l", "--list", "-n", "--contains"} or not positionals(args)
-        return Finding(classes=READ if lists and own == WRITE else own)
-    known = GIT.subs.get(name)
-    return Finding(classes=effect(known, args) if known else UNKNOWN)
+        return ProgramEffects(classes=READ if lists and own == WRITE else own)
+    known = effect_of("git").subcommands.get(name)
+    return ProgramEffects(classes=classes_of(known, args) if known else UNKNOWN)
 
 
 _GIT_FLAGS_MATTER: Final = names("push branch checkout clean restore rm config tag")
 
 
-def git(_: str, args: Args) -> Finding:
+def git(_: str, args: Args) -> ProgramEffects:
     """What a git command line does, past its global options."""
-    at = positionals(args, " ".join(GIT.valued))
+    entry = effect_of("git")
+    at = positionals(args, entry.value_options)
     start = at[0] if at else len(args)
     top, rest = args[:start], args[start + 1 :]
-    added = effect(GIT, top) - READ | doubt(args[: start + 1])
+    added = classes_of(entry, top) - READ | doubt(args[: start + 1])
     texts: list[str] = []
     for index, arg in enumerate(top):
         if arg.text.startswith("-c") and not arg.text.startswith("--"):
@@ -168,7 +164,7 @@ def git(_: str, args: Args) -> Finding:
             added |= setting.classes
             texts.extend(setting.texts)
     if not at:
-        return Finding(classes=added or READ, texts=tuple(texts))
+        return ProgramEffects(classes=added or READ, texts=tuple(texts))
     name = args[start].text
     found = _git_sub(name, rest)
     for option in options(rest):
@@ -186,4 +182,6 @@ def git(_: str, args: Args) -> Finding:
         added |= doubt(rest[:ended])
     if CommandClass.UNKNOWN in found.classes and not found.texts:
         texts.extend(arg.text for arg in rest if " " in arg.text)
-    return Finding(classes=added | found.classes, argvs=found.argvs, texts=(*texts, *found.texts))
+    return ProgramEffects(
+        classes=added | found.classes, argvs=found.argvs, texts=(*texts, *found.texts)
+    )

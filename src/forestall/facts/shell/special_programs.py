@@ -1,14 +1,17 @@
-"""Programs whose words decide in ways of their own: sed, awk, dd, chmod, the cloud tools...
+"""What a command does: by its entry in the program table, or by code where the words need it.
 
-`judge` is the one door to what is known of a program. It refuses to call a program `read` when
-a word that matters is not literal.
+`program_effects` is the only question that others ask. Here stand the handlers of programs whose
+words decide in ways of their own: sed, awk, dd, chmod, the cloud tools. This module refuses to call
+a program `read` when a word that matters is not literal.
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
+import msgspec
+
+from forestall.facts.shell import wrappers
 from forestall.facts.shell.git import git
 from forestall.facts.shell.program_entry import (
     DESTRUCTIVE,
@@ -18,22 +21,22 @@ from forestall.facts.shell.program_entry import (
     Arg,
     Classes,
     CommandClass,
-    Entry,
+    ProgramEffect,
+    WritesSpec,
     classes,
-    effect,
-    names,
+    classes_of,
     takes_next,
 )
-from forestall.facts.shell.program_table import TABLE, WINDOWS
+from forestall.facts.shell.program_table import effect_of, program, program_of_any_case
+from forestall.facts.shell.words import WORDS
 from forestall.facts.shell.wrappers import (
-    RUNNERS,
-    VERSIONED,
-    Finding,
+    ProgramEffects,
     doubt,
     join,
     options,
     positionals,
     unsure,
+    wrapped,
 )
 from forestall.facts.shell.write_targets import is_system_root, written
 
@@ -67,7 +70,7 @@ def _sed_script(text: str) -> bool:
     return True
 
 
-def _sed(_: str, args: Args) -> Finding:
+def _sed(_: str, args: Args) -> ProgramEffects:
     own: Classes = NOTHING
     scripts: list[Arg] = []
     found = options(args)
@@ -88,7 +91,7 @@ def _sed(_: str, args: Args) -> Finding:
     own |= doubt(args)
     if unread:
         own |= UNKNOWN | WRITE
-    return Finding(classes=own or READ, code=tuple(arg.text for arg in unread), suspects=())
+    return ProgramEffects(classes=own or READ, code=tuple(arg.text for arg in unread), suspects=())
 
 
 _AWK_RUNS: Final = re.compile(r"system|getline|@|\bclose\b")
@@ -98,7 +101,7 @@ _AWK_LITERAL: Final = re.compile(
 )
 
 
-def _awk(_: str, args: Args) -> Finding:
+def _awk(_: str, args: Args) -> ProgramEffects:
     at = positionals(args, "-F -v --field-separator --assign")
     found = options(args)
     script = args[at[0]] if at else Arg("", literal=False)
@@ -125,7 +128,7 @@ def _awk(_: str, args: Args) -> Finding:
         own |= UNKNOWN
     if _AWK_WRITES.search(bare):
         own |= WRITE | UNKNOWN
-    return Finding(classes=own or READ, code=(script.text,) if own else ())
+    return ProgramEffects(classes=own or READ, code=(script.text,) if own else ())
 
 
 def _awk_value(args: Args) -> bool:
@@ -137,21 +140,21 @@ def _awk_value(args: Args) -> bool:
 # --- files and devices ---
 
 
-def _dd(_: str, args: Args) -> Finding:
+def _dd(_: str, args: Args) -> ProgramEffects:
     outs = [arg for arg in args if arg.text.startswith("of=")]
     own = unsure(args) if any(not arg.literal and "=" not in arg.text for arg in args) else NOTHING
     for out in outs:
         own |= DESTRUCTIVE if written(out.text[3:]) or not out.literal else NOTHING
-    return Finding(classes=own or READ)
+    return ProgramEffects(classes=own or READ)
 
 
-def _truncate(_: str, args: Args) -> Finding:
+def _truncate(_: str, args: Args) -> ProgramEffects:
     words = [arg.text for arg in args]
     grows = any(word.lstrip("-sizem=").startswith("+") for word in words)
-    return Finding(classes=WRITE if grows else DESTRUCTIVE)
+    return ProgramEffects(classes=WRITE if grows else DESTRUCTIVE)
 
 
-def _modes(program: str, args: Args) -> Finding:
+def _modes(program: str, args: Args) -> ProgramEffects:
     """chmod, chown, chgrp: ordinary on a file, ruin on a system directory."""
     own = PRIVILEGED if program == "chown" else WRITE
     words = [args[index].text for index in positionals(args, "--reference --from")]
@@ -164,23 +167,19 @@ def _modes(program: str, args: Args) -> Finding:
         own |= PRIVILEGED
     if any(CommandClass.DESTRUCTIVE in written(word) for word in words[1:]):
         own |= PRIVILEGED
-    return Finding(classes=own | (doubt(args[:1]) if program == "chmod" else NOTHING))
+    return ProgramEffects(classes=own | (doubt(args[:1]) if program == "chmod" else NOTHING))
 
 
-_LAST_IS_TARGET: Final = frozenset(("cp", "mv", "install", "ln", "scp", "rsync"))
-
-
-def _writes(program: str, args: Args) -> Finding:
+def _writes(writes: WritesSpec, effect: ProgramEffect | None, args: Args) -> ProgramEffects:
     """Programs that write to paths they are given."""
-    known = TABLE.get(program)
-    base = _tabled(known, args) if known else Finding(classes=UNKNOWN)
+    base = _by_table(effect, args) if effect else ProgramEffects(classes=UNKNOWN)
     own = base.classes
-    at = positionals(args, "-m -o -g -S" if program == "install" else "")
+    at = positionals(args, frozenset(writes.not_after))
     words = [args[index].text for index in at]
-    if program in _LAST_IS_TARGET:
+    if writes.to == "last_word":
         named = [arg.text.partition("=")[2] or arg.text for arg in args if "-t" in arg.text]
         sources, words = words[:-1], words[-1:] + named
-        if program == "mv":
+        if writes.moves:
             gone = words[:1] == ["/dev/null"] or any(is_system_root(word) for word in sources)
             own |= DESTRUCTIVE if gone else NOTHING
     words += [arg.text[2:] for arg in args if arg.text.startswith(("-t", "-o", "-O"))]
@@ -188,34 +187,32 @@ def _writes(program: str, args: Args) -> Finding:
     for word in words:
         kind = written(word) if word.startswith(("/", "~")) or ".ssh/" in word else NOTHING
         own |= kind - WRITE - NETWORK
-    return replace(base, classes=own)
+    return msgspec.structs.replace(base, classes=own)
 
 
-def _kill(_: str, args: Args) -> Finding:
+def _kill(_: str, args: Args) -> ProgramEffects:
     last = args[-1].text if args else ""
     everyone = last in ("-1", "1") and (len(args) > 1 or last == "-1")
     lists = bool(args) and args[0].text in ("-l", "-L") and len(args) < 3
-    return Finding(classes=DESTRUCTIVE if everyone else READ if lists else WRITE)
+    return ProgramEffects(classes=DESTRUCTIVE if everyone else READ if lists else WRITE)
 
 
-def _init(_: str, args: Args) -> Finding:
+def _init(_: str, args: Args) -> ProgramEffects:
     ends = any(arg.text in ("0", "6") for arg in args)
-    return Finding(classes=PRIVILEGED | (DESTRUCTIVE if ends else unsure(args)))
+    return ProgramEffects(classes=PRIVILEGED | (DESTRUCTIVE if ends else unsure(args)))
 
 
-def _date(_: str, args: Args) -> Finding:
+def _date(_: str, args: Args) -> ProgramEffects:
     sets = any(option.startswith(("-s", "--s")) for option in options(args))
     at = positionals(args, "-d -f -r -s -v --date --file --reference")
     sets = sets or any(not args[index].text.startswith("+") for index in at)
-    return Finding(classes=(PRIVILEGED if sets else NOTHING) | doubt(args) or READ)
+    return ProgramEffects(classes=(PRIVILEGED if sets else NOTHING) | doubt(args) or READ)
 
 
-_IP_CHANGES: Final = names(
-    "set add del delete flush change replace append prepend up down d a restore save attach"
-)
+_IP_CHANGES: Final = WORDS.set("ip_changing_verbs")
 
 
-def _ip(_: str, args: Args) -> Finding:
+def _ip(_: str, args: Args) -> ProgramEffects:
     words = [arg.text for arg in args]
     own = doubt(args)
     if set(words[1:]) & _IP_CHANGES:
@@ -224,22 +221,22 @@ def _ip(_: str, args: Args) -> Finding:
         own |= UNKNOWN
     if "exec" in words and any(word.startswith("net") or word == "vrf" for word in words):
         start = words.index("exec") + 2
-        return Finding(classes=own | PRIVILEGED, argvs=(tuple(args[start:]),))
-    return Finding(classes=own or READ)
+        return ProgramEffects(classes=own | PRIVILEGED, argvs=(tuple(args[start:]),))
+    return ProgramEffects(classes=own or READ)
 
 
-def _crontab(_: str, args: Args) -> Finding:
+def _crontab(_: str, args: Args) -> ProgramEffects:
     found = options(args)
     if found == {"-l"}:
-        return Finding(classes=READ)
+        return ProgramEffects(classes=READ)
     lost = DESTRUCTIVE if "-r" in found else NOTHING
-    return Finding(classes=PRIVILEGED | lost, runs_data=True)
+    return ProgramEffects(classes=PRIVILEGED | lost, runs_data=True)
 
 
-def _tar(_: str, args: Args) -> Finding:
+def _tar(_: str, args: Args) -> ProgramEffects:
     if args and args[0].literal and not args[0].text.startswith("-"):
         args = [Arg(f"-{args[0].text}"), *args[1:]]
-    own = effect(TABLE["tar"], args)
+    own = classes_of(effect_of("tar"), args)
     found = options(args)
     texts = (
         tuple(
@@ -252,31 +249,20 @@ def _tar(_: str, args: Args) -> Finding:
         texts += tuple(arg.text for arg in args if " " in arg.text and arg.text[:2] != "--")
     if own == WRITE and found & {"-t", "--list"} and not found & {"-x", "-c", "-r", "-u"}:
         own = READ
-    return Finding(classes=own, texts=tuple(filter(None, texts)))
+    return ProgramEffects(classes=own, texts=tuple(filter(None, texts)))
 
 
 # --- tools with verbs ---
 
 
-_LOSES: Final = (
-    "delete", "terminate", "remove", "rm", "rb", "purge", "destroy", "deregister", "drop", "del",
-    "reset", "wipe", "erase", "force-delete", "schedule-key-deletion", "batch-delete", "empty",
-    "disassociate", "revoke", "release-address", "abandon", "undeploy", "deprovision",
-)  # fmt: skip
-_LOOKS: Final = (
-    "describe", "list", "get", "ls", "show", "head", "help", "wait", "lookup", "view", "search",
-    "scan", "query", "info", "version", "print", "check", "validate", "test-connectivity",
-)  # fmt: skip
-_CLOUD_VALUED: Final = (
-    "--region --profile --output --endpoint-url --query --color --ca-bundle --project --account "
-    "--zone --format --configuration --subscription --resource-group -g -o -n --name --filter "
-    "--cli-read-timeout --cli-connect-timeout --cli-binary-format --verbosity"
-)
+_LOSES: Final = tuple(WORDS.words("cloud_losing_verbs"))
+_LOOKS: Final = tuple(WORDS.words("cloud_looking_verbs"))
+_CLOUD_VALUE_OPTIONS: Final = WORDS.set("cloud_value_options")
 
 
-def _cloud(program: str, args: Args) -> Finding:
+def _cloud(program: str, args: Args) -> ProgramEffects:
     """aws, gcloud, az...: the verb is among the first words that are not options."""
-    at = positionals(args, _CLOUD_VALUED)[:6]
+    at = positionals(args, _CLOUD_VALUE_OPTIONS)[:6]
     depth = 2 if program == "aws" else 6
     words = [args[index].text for index in at[:depth]]
     joined = program in ("aws", "aliyun", "oci")  # their verbs are `delete-table` and such
@@ -292,51 +278,51 @@ def _cloud(program: str, args: Args) -> Finding:
     if words[:2] == ["s3api", "get-object"] or not looks or "set" in words:
         own |= classes("nw")
     if any(word in ("ssh", "run-command", "send-command", "execute", "invoke") for word in words):
-        return Finding(classes=own | UNKNOWN, suspects=tuple(args), runs_data=True)
+        return ProgramEffects(classes=own | UNKNOWN, suspects=tuple(args), runs_data=True)
     if lost:
         own = own - READ | DESTRUCTIVE
     if not words:
         own = own | (READ if all(arg.literal for arg in args) else UNKNOWN) - classes("nw")
-    return Finding(classes=own or READ)
+    return ProgramEffects(classes=own or READ)
 
 
-def _hadoop(_: str, args: Args) -> Finding:
+def _hadoop(_: str, args: Args) -> ProgramEffects:
     lost = {"-rm", "-rmr", "-rmdir", "-expunge", "-delete"} & {arg.text for arg in args}
-    return Finding(classes=classes("nu") | (DESTRUCTIVE if lost else NOTHING))
+    return ProgramEffects(classes=classes("nu") | (DESTRUCTIVE if lost else NOTHING))
 
 
-def _container(program: str, args: Args) -> Finding:
+def _container(program: str, args: Args) -> ProgramEffects:
     """docker, kubectl: `exec` and `run` hold a command."""
-    known = TABLE[program]
-    own = effect(known, args)
-    at = positionals(args, " ".join(known.valued))
+    known = effect_of(program)
+    own = classes_of(known, args)
+    at = positionals(args, known.value_options)
     subs = [args[index].text for index in at[:2]]
     sub = next((name for name in subs if name in ("exec", "run", "debug", "create")), "")
     if not sub:
-        return Finding(classes=own)
+        return ProgramEffects(classes=own)
     rest = args[[arg.text for arg in args].index(sub) + 1 :]
     if program in ("kubectl", "oc"):
         end = next((i for i, arg in enumerate(rest) if arg.text == "--"), None)
         if sub == "exec" and end is not None and not doubt(rest[:end]):
-            return Finding(classes=NETWORK, argvs=(tuple(rest[end + 1 :]),))
-        return Finding(classes=own | UNKNOWN, suspects=tuple(rest))
+            return ProgramEffects(classes=NETWORK, argvs=(tuple(rest[end + 1 :]),))
+        return ProgramEffects(classes=own | UNKNOWN, suspects=tuple(rest))
     if sub == "exec":
         inner = positionals(
             rest, "-e -u -w --env --user --workdir --env-file --detach-keys --index"
         )
         raised = PRIVILEGED if "--privileged" in options(rest) else NOTHING
         if len(inner) > 1 and not doubt(rest[: inner[1]]):
-            return Finding(classes=WRITE | raised, argvs=(tuple(rest[inner[1] :]),))
-        return Finding(classes=UNKNOWN | raised, suspects=tuple(rest), runs_data=True)
+            return ProgramEffects(classes=WRITE | raised, argvs=(tuple(rest[inner[1] :]),))
+        return ProgramEffects(classes=UNKNOWN | raised, suspects=tuple(rest), runs_data=True)
     mounts = any(arg.text.lstrip("-volume=").startswith("/:") for arg in rest)
-    return Finding(
+    return ProgramEffects(
         classes=own | UNKNOWN | (PRIVILEGED if mounts else NOTHING),
         suspects=tuple(rest),
         runs_data=True,
     )
 
 
-def _windows(program: str, args: Args) -> Finding:
+def _windows(program: str, args: Args) -> ProgramEffects:
     """cmd, powershell: what follows is text for another shell."""
     at = [i for i, arg in enumerate(args) if arg.text[:1] in ("/", "-")]
     rest = args[at[-1] + 1 :] if program != "cmd" and at else args
@@ -345,100 +331,130 @@ def _windows(program: str, args: Args) -> Finding:
             rest = args[index + 1 :]
             break
     text = join(rest).replace("^", "").strip("& {}")
-    return Finding(classes=UNKNOWN, texts=(text,) if text else (), suspects=tuple(rest))
+    return ProgramEffects(classes=UNKNOWN, texts=(text,) if text else (), suspects=tuple(rest))
 
 
-def _format(_: str, args: Args) -> Finding:
+def _format(_: str, args: Args) -> ProgramEffects:
     drive = any(arg.text[:1].isalpha() and arg.text[1:2] == ":" for arg in args)
-    return Finding(classes=UNKNOWN | (DESTRUCTIVE if drive else NOTHING))
+    return ProgramEffects(classes=UNKNOWN | (DESTRUCTIVE if drive else NOTHING))
 
 
-def _rmdir(_: str, args: Args) -> Finding:
+def _rmdir(_: str, args: Args) -> ProgramEffects:
     tree = any(arg.text.lower().startswith(("/s", "-r")) for arg in args)
-    return Finding(classes=DESTRUCTIVE if tree else WRITE)
+    return ProgramEffects(classes=DESTRUCTIVE if tree else WRITE)
 
 
-def _editor(_: str, args: Args) -> Finding:
+def _editor(_: str, args: Args) -> ProgramEffects:
     """vim, ex, ed: may run anything; a `!` in the words is a command."""
     texts = tuple(arg.text.partition("!")[2] for arg in args if "!" in arg.text)
-    return Finding(classes=UNKNOWN, texts=texts, code=tuple(arg.text for arg in args))
+    return ProgramEffects(classes=UNKNOWN, texts=texts, code=tuple(arg.text for arg in args))
 
 
-def _pager(program: str, args: Args) -> Finding:
+def _pager(program: str, args: Args) -> ProgramEffects:
     starts = [arg for arg in args if arg.text.startswith("+")]
     texts = tuple(arg.text.partition("!")[2] for arg in starts if "!" in arg.text)
-    own = effect(TABLE[program], args)
+    own = classes_of(effect_of(program), args)
     if program == "man" and CommandClass.UNKNOWN in own:
         texts += tuple(arg.text.partition("=")[2] or arg.text for arg in args)
-    return Finding(classes=own | (UNKNOWN if starts else NOTHING), texts=texts)
+    return ProgramEffects(classes=own | (UNKNOWN if starts else NOTHING), texts=texts)
 
 
-def _history(_: str, args: Args) -> Finding:
+def _history(_: str, args: Args) -> ProgramEffects:
     changes = options(args) & {"-c", "-d", "-a", "-n", "-r", "-w", "-s"}
-    return Finding(classes=WRITE if changes else READ)
+    return ProgramEffects(classes=WRITE if changes else READ)
 
 
-def _at(_: str, args: Args) -> Finding:
-    return Finding(classes=UNKNOWN, runs_data=True)
+def _at(_: str, args: Args) -> ProgramEffects:
+    return ProgramEffects(classes=UNKNOWN, runs_data=True)
 
 
-_ODD: Final[Mapping[str, Callable[[str, Args], Finding]]] = {
-    "git": git, "sed": _sed, "gsed": _sed, "dd": _dd, "truncate": _truncate, "kill": _kill,
-    **dict.fromkeys(("awk", "gawk", "mawk", "nawk"), _awk),
-    **dict.fromkeys(("chmod", "chown", "chgrp"), _modes),
-    **dict.fromkeys(("cp", "mv", "install", "ln", "tee", "sponge", "curl", "wget", "scp", "rsync",
-                     "touch", "sort", "shuf", "unzip", "patch"), _writes),
-    **dict.fromkeys(("init", "telinit"), _init), "date": _date, "ip": _ip, "tar": _tar,
-    "bsdtar": _tar, "crontab": _crontab,
-    **dict.fromkeys(("aws", "gcloud", "az", "gsutil", "doctl", "oci", "aliyun", "ibmcloud",
-                     "heroku", "flyctl", "fly", "vercel", "netlify", "wrangler", "firebase",
-                     "eksctl", "linode-cli", "hcloud", "scw", "s3cmd", "mc", "railway",
-                     "bq", "b2"), _cloud),
-    **dict.fromkeys(("hdfs", "hadoop"), _hadoop),
-    **dict.fromkeys(("docker", "podman", "nerdctl", "kubectl", "oc", "docker-compose"),
-                    _container),
-    "format": _format, **dict.fromkeys(("dcfldd", "dc3dd"), _dd), "rmdir": _rmdir, "rd": _rmdir,
-    **dict.fromkeys(("cmd", "powershell", "pwsh"), _windows),
-    **dict.fromkeys(("vim", "vi", "nvim", "ex", "ed", "view", "emacs", "rvim"), _editor),
-    **dict.fromkeys(("less", "more", "man"), _pager), "history": _history,
-    **dict.fromkeys(("at", "batch"), _at),
-}  # fmt: skip
-_ANY_CASE: Final = frozenset(("cmd", "powershell", "pwsh", "format", "rd"))
+# By the `handler` of a program's entry; those of `wrappers` run other commands.
+HANDLERS: Final[Mapping[str, Callable[[str, Args], ProgramEffects]]] = {
+    "at": _at,
+    "awk": _awk,
+    "cloud": _cloud,
+    "container": _container,
+    "crontab": _crontab,
+    "date": _date,
+    "dd": _dd,
+    "editor": _editor,
+    "format": _format,
+    "git": git,
+    "hadoop": _hadoop,
+    "history": _history,
+    "init": _init,
+    "ip": _ip,
+    "kill": _kill,
+    "modes": _modes,
+    "pager": _pager,
+    "rmdir": _rmdir,
+    "sed": _sed,
+    "tar": _tar,
+    "truncate": _truncate,
+    "windows_shell": _windows,
+    **wrappers.HANDLERS,
+}
 
 
-def _tabled(known: Entry, args: Args) -> Finding:
+def _by_table(effect: ProgramEffect, args: Args) -> ProgramEffects:
     """What the table says; an option that runs something may name it in any word."""
-    found = effect(known, args)
+    found = classes_of(effect, args)
     if CommandClass.UNKNOWN not in found:
-        return Finding(classes=found)
+        return ProgramEffects(classes=found)
     code = tuple(arg.text.partition("=")[2] or arg.text for arg in args)
-    return Finding(
+    return ProgramEffects(
         classes=found,
         suspects=tuple(args),
         code=tuple(text for text in code if " " in text),
-        runs_data=CommandClass.UNKNOWN in known.classes,
+        runs_data=CommandClass.UNKNOWN in effect.classes,
     )
 
 
-def judge(program: str, args: Args) -> Finding | None:
+def may_run(name: str) -> bool:
+    """Whether a word of text whose shape is not known may be a command that is worth a look.
+
+    Programs that only code knows are left out, unless they run other commands.
+    """
+    entry = program(name)
+    if entry is None:
+        return False
+    return (
+        entry.effect is not None or entry.wrapper is not None or entry.handler in wrappers.HANDLERS
+    )
+
+
+def program_effects(name: str, args: Args) -> ProgramEffects | None:
     """What this program does with these words; None when the program is not known."""
-    handler = RUNNERS.get(program) or _ODD.get(program)
-    known = TABLE.get(program)
-    if handler is None and known is None:
-        plain = program.rstrip("0123456789.-")  # python3.11, bash5
-        handler = RUNNERS.get(plain) if plain in VERSIONED else None
-    if known is not None and CommandClass.UNKNOWN not in known.classes and len(args) == 1:
-        asks = args[0].literal and args[0].text in ("--help", "--version")
-        if asks and program not in ("echo", "killall5"):
-            return Finding(classes=READ)
-    if handler is not None:
-        return handler(program, args)
-    if known is None and program.startswith(("mkfs.", "fsck.", "mount.")):
-        known = TABLE[program.partition(".")[0]]
-    if known is not None:
-        return _tabled(known, args)
-    lowered = program.lower()
-    if lowered in _ANY_CASE:
-        return _ODD[lowered](lowered, args)
-    wanted = WINDOWS.get(lowered)
-    return Finding(classes=wanted.classes) if wanted else None
+    entry = program(name)
+    if entry is None:
+        return _of_another_name(name, args)
+    effect = entry.effect
+    asks = len(args) == 1 and args[0].literal and args[0].text in ("--help", "--version")
+    if asks and entry.help and effect is not None and CommandClass.UNKNOWN not in effect.classes:
+        return ProgramEffects(classes=READ)
+    if entry.handler:
+        return HANDLERS[entry.handler](name, args)
+    if entry.wrapper is not None:
+        return wrapped(name, entry.wrapper, args)
+    if entry.writes is not None:
+        return _writes(entry.writes, effect, args)
+    assert effect is not None, "an entry without `does` has a handler or a wrapper"
+    return _by_table(effect, args)
+
+
+def _of_another_name(name: str, args: Args) -> ProgramEffects | None:
+    """`python3.11`, `mkfs.ext4`, `Remove-Item` in any case: names that lead to another entry."""
+    plain = name.rstrip("0123456789.-")
+    entry = program(plain)
+    if entry is not None and entry.handler in ("shell", "interpreter"):
+        return HANDLERS[entry.handler](name, args)
+    entry = program(name.partition(".")[0])
+    if entry is not None and entry.dotted_names and "." in name:
+        return _by_table(effect_of(name.partition(".")[0]), args)
+    found = program_of_any_case(name)
+    if found is None:
+        return None
+    spelling, entry = found
+    if entry.handler:
+        return HANDLERS[entry.handler](spelling, args)
+    return ProgramEffects(classes=entry.effect.classes) if entry.effect is not None else None

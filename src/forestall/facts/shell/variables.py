@@ -9,34 +9,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from forestall.facts.shell.word_expansion import ansi_text
+from forestall.facts.shell.words import WORDS
 
 WORDS_MAX: Final = 16  # words of one printf that are filled in
 _ECHO_OPTIONS: Final = frozenset(("-e", "-n", "-ne", "-en", "-E", "--"))
 # Setting one of these changes which program a later name stands for, or runs its value.
-_RISKY: Final = frozenset(
-    (
-        "PATH", "LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "BASH_ENV", "ENV", "IFS", "SHELL",
-        "PROMPT_COMMAND", "PS0", "PS1", "PS2", "PS4", "SHELLOPTS", "BASHOPTS", "BASH_CMDS",
-        "BASH_ALIASES", "PAGER", "MANPAGER", "EDITOR", "VISUAL", "BROWSER", "LESSOPEN",
-        "LESSCLOSE", "LESS", "PYTHONSTARTUP", "PYTHONPATH", "PYTHONHOME", "PERL5OPT", "PERL5LIB",
-        "RUBYOPT", "RUBYLIB", "NODE_OPTIONS", "NODE_PATH", "JAVA_TOOL_OPTIONS", "TAR_OPTIONS",
-        "RIPGREP_CONFIG_PATH", "SSH_ASKPASS", "SUDO_ASKPASS", "SUDO_EDITOR", "EXECIGNORE", "FPATH",
-        "ZDOTDIR", "HISTFILE", "KUBECONFIG", "KUBECTL_EXTERNAL_DIFF", "KUBE_EDITOR",
-        "SYSTEMD_EDITOR", "SYSTEMD_PAGER",
-        "AWS_PAGER", "AWS_CONFIG_FILE", "BAT_PAGER", "GH_PAGER", "PSQL_PAGER",
-        "PSQL_EDITOR", "RSYNC_RSH",
-        "CVS_RSH",
-        "RUSTC_WRAPPER", "MAKEFLAGS", "AWKPATH", "AWKLIBPATH", "TERM_PROGRAM_EXEC", "PATHEXT",
-    )
-)  # fmt: skip
-_RISKY_STARTS: Final = ("GIT_", "LD_", "DYLD_", "BASH_FUNC_")
-_SAFE_GIT: Final = frozenset(
-    (
-        "GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_AUTHOR_DATE", "GIT_COMMITTER_NAME",
-        "GIT_COMMITTER_EMAIL", "GIT_COMMITTER_DATE", "GIT_TERMINAL_PROMPT", "GIT_TRACE",
-        "GIT_OPTIONAL_LOCKS", "GIT_LFS_SKIP_SMUDGE",
-    )
-)  # fmt: skip
+_RISKY: Final = WORDS.set("risky_variables")
+_RISKY_BEGINNINGS: Final = tuple(WORDS.words("risky_variable_beginnings"))
+_SAFE_GIT: Final = WORDS.set("safe_git_variables")
 _HARMLESS_VALUES: Final = frozenset(("cat", "less", "more", "true", ":", ""))
 _VALUE_RUNS: Final = ("PAGER", "EDITOR", "VISUAL")
 _SET_BY_NAME: Final = frozenset(
@@ -48,7 +28,7 @@ _SET_BY_NAME: Final = frozenset(
 def is_risky(name: str) -> bool:
     """Whether assigning this variable can change what runs."""
     name = name.rstrip("+").partition("[")[0]
-    return name in _RISKY or (name.startswith(_RISKY_STARTS) and name not in _SAFE_GIT)
+    return name in _RISKY or (name.startswith(_RISKY_BEGINNINGS) and name not in _SAFE_GIT)
 
 
 def is_harmless(name: str, value: str) -> bool:

@@ -6,8 +6,9 @@ says so. This module refuses to run an expansion: what it cannot know stays a ho
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from forestall.facts.shell.program_entry import Arg
 from forestall.facts.shell.syntax_tree import text_of
@@ -36,8 +37,7 @@ _ANSI_NAMES: Final = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(msgspec.Struct, frozen=True):
     """One word: its possible texts, and how far they can be trusted."""
 
     guesses: tuple[str, ...]
@@ -56,8 +56,7 @@ class Word:
         return [Arg(part, literal=False, flaggable=flaggable) for part in parts]
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
+class _Piece(msgspec.Struct, frozen=True):
     guesses: tuple[str, ...]
     known: bool = True
     splits: bool = False

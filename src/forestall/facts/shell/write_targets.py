@@ -5,24 +5,14 @@ It looks at the words only. It refuses to know what is on the disk: links and mo
 
 from typing import Final
 
-from forestall.facts.shell.program_entry import NOTHING, Classes, classes, names
+from forestall.facts.shell.program_entry import NOTHING, Classes, classes
+from forestall.facts.shell.words import WORDS
 
-_SEVERE_DEVICES: Final = (
-    "sd", "nvme", "vd", "xvd", "hd", "mmcblk", "loop", "mem", "kmem", "port", "disk", "mapper",
-    "md", "dm-", "sr", "nbd", "zd", "ram", "rbd", "drbd",
-)  # fmt: skip
-_SEVERE_FILES: Final = names(
-    "/etc/passwd /etc/shadow /etc/sudoers /etc/group /etc/gshadow /etc/fstab /etc/ld.so.preload "
-    "/proc/sysrq-trigger /proc/kcore /boot /etc/crypttab /etc/ssh/sshd_config"
-)
-_SYSTEM_ROOTS: Final = names(
-    "/ /bin /boot /dev /etc /home /lib /lib64 /opt /proc /root /sbin /srv /sys /usr /var "
-    "/usr/bin /usr/lib /usr/sbin /usr/local /Users /System /Library /Applications"
-)
-_SHELL_STARTS: Final = names(
-    ".bashrc .bash_profile .profile .zshrc .zshenv .bash_login .bash_logout .zprofile"
-)
-_HARMLESS_DEVICES: Final = names("null zero full stdout stderr stdin tty random urandom")
+_SEVERE_DEVICES: Final = tuple(WORDS.words("severe_devices"))
+_SEVERE_FILES: Final = WORDS.set("severe_files")
+_SYSTEM_DIRECTORIES: Final = WORDS.set("system_directories")
+_SHELL_START_FILES: Final = WORDS.set("shell_start_files")
+_HARMLESS_DEVICES: Final = WORDS.set("harmless_devices")
 
 
 def plain_path(path: str) -> str:
@@ -40,7 +30,7 @@ def is_system_root(path: str) -> bool:
     """Whether a recursive change here would break the system or take a whole home."""
     if path.rstrip("/*") in ("~", "$HOME", "${HOME}"):
         return True
-    return path.startswith("/") and plain_path(path.rstrip("*")) in _SYSTEM_ROOTS
+    return path.startswith("/") and plain_path(path.rstrip("*")) in _SYSTEM_DIRECTORIES
 
 
 def written(path: str) -> Classes:
@@ -48,7 +38,7 @@ def written(path: str) -> Classes:
     if path.endswith((".ssh/authorized_keys", ".ssh/authorized_keys2")):
         return classes("wd")
     if not path.startswith("/"):
-        shell_start = path.rpartition("/")[2] in _SHELL_STARTS
+        shell_start = path.rpartition("/")[2] in _SHELL_START_FILES
         return classes("wp") if shell_start else classes("w")
     path = plain_path(path)
     if path.startswith(("/dev/tcp/", "/dev/udp/")):
@@ -64,4 +54,4 @@ def written(path: str) -> Classes:
         return classes("wd")
     if path.startswith(("/etc/", "/usr/", "/bin/", "/sbin/", "/lib", "/proc/", "/sys/", "/root/")):
         return classes("wp")
-    return classes("wp") if path.rpartition("/")[2] in _SHELL_STARTS else classes("w")
+    return classes("wp") if path.rpartition("/")[2] in _SHELL_START_FILES else classes("w")

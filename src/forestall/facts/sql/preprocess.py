@@ -67,14 +67,14 @@ class Part(NamedTuple):
         return [word.lower() for word in _WORD.findall(self.bare)]
 
 
-class Reading(NamedTuple):
+class SqlReading(NamedTuple):
     """A text as one family of databases would take it apart."""
 
     parts: tuple[Part, ...]
     sound: bool  # every quote and comment ends, and no client command stands outside them
 
 
-def readings(text: str, dialect: str) -> Sequence[Reading]:
+def readings(text: str, dialect: str) -> Sequence[SqlReading]:
     """The distinct readings of the families that the dialect may stand for; none if too dense."""
     if len(_MARK.findall(text)) > MARKS_MAX:
         return []
@@ -82,7 +82,7 @@ def readings(text: str, dialect: str) -> Sequence[Reading]:
     return list(dict.fromkeys(found))
 
 
-def is_odd(text: str) -> bool:
+def has_strange_characters(text: str) -> bool:
     """Whether a character is one that two readers could take differently."""
     text = text.replace("\r\n", "\n")
     if "\r" in text:
@@ -120,7 +120,7 @@ def _without_comments(text: str) -> str:
     return "".join((*kept, text[at:]))
 
 
-def _read(text: str, flavour: Flavour) -> Reading:
+def _read(text: str, flavour: Flavour) -> SqlReading:
     parts: list[Part] = []
     clean: list[str] = []
     bare: list[str] = []
@@ -157,7 +157,7 @@ def _read(text: str, flavour: Flavour) -> Reading:
         at = after
     plain(text[at:])
     end()
-    return Reading(tuple(parts), sound)
+    return SqlReading(tuple(parts), sound)
 
 
 def bare_words(slices: Iterable[str]) -> list[str]:

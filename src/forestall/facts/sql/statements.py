@@ -21,7 +21,7 @@ from forestall.facts.sql.preprocess import (
     LITERAL,
     Part,
     bare_words,
-    is_odd,
+    has_strange_characters,
     readings,
     rough_words,
 )
@@ -75,12 +75,16 @@ def _classes(letters: str) -> Classes:
     return frozenset(_KIND_OF_LETTER[letter] for letter in letters)
 
 
+def _named(kinds: Iterable[str]) -> Classes:
+    return frozenset(map(SqlClass, kinds))
+
+
 _NOTHING: Final = _classes("")
 _READ: Final = _classes("r")
 _UNKNOWN: Final = _classes("u")
 _DESTRUCTIVE: Final = _classes("d")
 _ZERO_MATCHES: Final = frozenset(("", "mysql", "doris", "starrocks", "singlestore"))
-_BY_HINT: Final = {word: _classes(letters) for word, letters in known.HINTS.items()}
+_BY_HINT: Final = {word: _named(kinds) for word, kinds in known.HINTS.items()}
 _UNKNOWN_STATEMENT: Final = SqlStatement(statement="", classes=_UNKNOWN)
 
 _EXPLAIN: Final = re.compile(
@@ -103,7 +107,7 @@ _NAMES: Final = {
 }  # fmt: skip
 
 
-class Parsed:
+class ParsedSql:
     """How much was parsed so far: the texts of one payload share one bound."""
 
     __slots__ = ("tokens",)
@@ -113,7 +117,7 @@ class Parsed:
 
 
 def statements_in(
-    text: str, *, dialect: str = "", parsed: Parsed | None = None
+    text: str, *, dialect: str = "", parsed: ParsedSql | None = None
 ) -> tuple[SqlStatement, ...]:
     """Every statement that `text` could run, without duplicates; never empty.
 
@@ -127,13 +131,15 @@ def statements_in(
     read = readings(text, dialect)
     if not read:
         return (SqlStatement(statement="", classes=_hinted(text)),)
-    judge = _Judge(
-        chosen or _dialect(""), parsed or Parsed(), zero_matches=dialect in _ZERO_MATCHES
+    reader = _StatementReader(
+        chosen or _dialect(""), parsed or ParsedSql(), zero_matches=dialect in _ZERO_MATCHES
     )
     for part in read[0].parts[: STATEMENTS_MAX + 1]:
-        for statement in judge.statements(part):
+        for statement in reader.statements(part):
             found.setdefault(statement)
-    sure = chosen is not None and len(read) == 1 and read[0].sound and not is_odd(text)
+    sure = (
+        chosen is not None and len(read) == 1 and read[0].sound and not has_strange_characters(text)
+    )
     if not sure or not found or any(one.classes >= _UNKNOWN for one in found):
         found.setdefault(SqlStatement(statement="", classes=_hinted(text)))
     if len(found) <= STATEMENTS_MAX:
@@ -163,10 +169,10 @@ def _dialect(name: str) -> "Dialect | None":
         return None
 
 
-class _Judge:
-    """Judges statements in one dialect."""
+class _StatementReader:
+    """Reads statements in one dialect."""
 
-    def __init__(self, dialect: "Dialect | None", parsed: Parsed, *, zero_matches: bool) -> None:
+    def __init__(self, dialect: "Dialect | None", parsed: ParsedSql, *, zero_matches: bool) -> None:
         self._dialect = dialect
         self._zero_matches = zero_matches
         self._spent = parsed
@@ -240,9 +246,9 @@ class _Judge:
 
     def _parsed(self, part: Part, first: str, words: list[str]) -> Iterator[SqlStatement]:
         root = self._parse(part, first)
-        letters, roots = known.PARSED[first]
+        least, roots = _named(known.PARSED[first]), known.PARSED_ROOTS[first]
         if root is None or type(root).__name__ not in roots:
-            kinds = _classes(letters) | _refined(first, words) | _UNKNOWN
+            kinds = least | _refined(first, words) | _UNKNOWN
             if first in ("update", "delete", "merge"):
                 kinds |= _DESTRUCTIVE
             yield SqlStatement(
@@ -254,7 +260,7 @@ class _Judge:
             return
         name = _NAMES.get(type(root).__name__, type(root).__name__.lower())
         inner = [node for node in root.walk() if node is not root and _is_change(node)]
-        own = _classes(letters) | _refined(first, words) | self._changed(root)
+        own = least | _refined(first, words) | self._changed(root)
         for node in inner:
             statement = self._inner(node)
             own |= statement.classes
@@ -351,7 +357,7 @@ def _by_keyword(first: str, words: list[str], bare: str) -> Classes:
         return _classes("wu" if "into" in words else "s")
     if first == "reset" and {"master", "binary", "slave", "replica"} & set(words):
         return _classes("dpu")
-    kinds = _classes(known.STATEMENTS.get(first, "u"))
+    kinds = _named(known.STATEMENTS.get(first, ("unknown",)))
     verbs = known.VERBS & set(words[1:])
     if verbs - ({"create"} if first == "show" else set()):
         kinds |= _UNKNOWN

@@ -1,16 +1,121 @@
-"""Every built-in detector by name. One file for each family; a table of kinds in each.
+"""Every built-in detector by name, read from its files when somebody first asks for it.
 
-To add one: a module with a `Detector`, and a line here. What is configured (hosts, paths) is built
-by a function and handed to `scan` beside these.
+A detector is a class of findings; its files are in `forestall/output/data`, one for each family, in
+an order that matters: of two kinds at the same place with the same confidence the first is told.
+What is configured (hosts, paths) is built by a function and handed to `scan` beside these.
 """
 
-from collections.abc import Mapping
+import gc
+import hashlib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
 
-from forestall.output.detectors.injection import PROMPT_INJECTION
-from forestall.output.detectors.personal import PERSONAL_DATA
-from forestall.output.detectors.secrets import SECRET
-from forestall.output.findings import Detector
+from forestall.output.findings import Detector, Kind
+from forestall.output.table_reader import DataTable, read_table, table_bytes
 
-DETECTORS: Mapping[str, Detector] = {
-    each.name: each for each in (SECRET, PERSONAL_DATA, PROMPT_INJECTION)
+PACKAGE = "forestall.output"
+DATA = "data"
+NATIONAL_NUMBERS = "personal_data/national_numbers.yaml"
+FILES: Mapping[str, tuple[str, ...]] = {
+    "secret": (
+        "secret/cloud.yaml",
+        "secret/code.yaml",
+        "secret/models.yaml",
+        "secret/chat.yaml",
+        "secret/payment.yaml",
+        "secret/keys.yaml",
+        "secret/vendors.yaml",
+        "secret/named.yaml",
+    ),
+    "personal_data": (
+        "personal_data/email.yaml",
+        "personal_data/phone.yaml",
+        "personal_data/cards.yaml",
+        "personal_data/iban.yaml",
+        "personal_data/us_ssn.yaml",
+        NATIONAL_NUMBERS,
+        "personal_data/birth.yaml",
+        "personal_data/network.yaml",
+    ),
+    "prompt_injection": (
+        "prompt_injection/override.yaml",
+        "prompt_injection/prompt_request.yaml",
+        "prompt_injection/role_play.yaml",
+        "prompt_injection/languages_east.yaml",
+        "prompt_injection/markup.yaml",
+        "prompt_injection/deeds.yaml",
+        "prompt_injection/disguised.yaml",
+        "prompt_injection/languages.yaml",
+    ),
 }
+# What validators look up; part of the class, so that its digest covers it.
+LOOKED_UP: Mapping[str, tuple[str, ...]] = {
+    "personal_data": ("payment_card_ranges.yaml", "numbering_plans.yaml"),
+}
+
+
+class _Detectors(Mapping[str, Detector]):
+    """By name. Asking which there are reads nothing."""
+
+    def __getitem__(self, name: str) -> Detector:
+        if name not in FILES:
+            raise KeyError(name)
+        return _detector(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(FILES)
+
+    def __len__(self) -> int:
+        return len(FILES)
+
+    def __contains__(self, name: object) -> bool:
+        return name in FILES
+
+
+DETECTORS: Mapping[str, Detector] = _Detectors()
+
+
+@cache
+def data_digest(name: str) -> str:
+    """SHA-256 (hex) over all data of a detector: another digest, and it may find something else."""
+    total = hashlib.sha256()
+    for file in (*FILES[name], *LOOKED_UP.get(name, ())):
+        data = table_bytes(PACKAGE, f"{DATA}/{file}")
+        total.update(b"%d\0%b%d\0%b" % (len(file), file.encode(), len(data), data))
+    return total.hexdigest()
+
+
+@cache
+def _detector(name: str) -> Detector:
+    # All that is made is kept, so the collector would look at it again and again, for nothing.
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        kinds = tuple(kind for file in FILES[name] for kind in _kinds(file))
+    finally:
+        if was_on:
+            gc.enable()
+    return Detector(name=name, kinds=kinds)
+
+
+def read_file(file: str) -> DataTable[Any]:
+    """A file of a detector as written: an EntryFile, or the StateNumberFile. Raises TableError."""
+    from forestall.output.detectors.entries import EntryFile, StateNumberFile
+
+    as_type: Any = StateNumberFile if file == NATIONAL_NUMBERS else EntryFile
+    table: DataTable[Any] = read_table(PACKAGE, f"{DATA}/{file}", as_type)
+    folder = file.partition("/")[0]
+    if table.value.class_ != folder:
+        raise table.error(f"`{table.value.class_}` is not the class of its folder", "class")
+    return table
+
+
+def _kinds(file: str) -> tuple[Kind, ...]:
+    # Imported here: validators take long to import, and few processes scan.
+    from forestall.output.detectors import tables
+
+    table = read_file(file)
+    if file == NATIONAL_NUMBERS:
+        return tables.kinds_of_numbers(table)
+    return tables.kinds_of(table)

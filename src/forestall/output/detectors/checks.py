@@ -9,11 +9,15 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
 from operator import add
+from typing import Any
 
 import re2
 
+from forestall.output.detectors.expressions import Expression
+from forestall.output.detectors.validation import Validator, ValidatorInput
 from forestall.output.findings import Candidate, Check
 
 # How much likelier one letter follows another in words and names of programs than by chance, as
@@ -48,18 +52,23 @@ _FOLLOWS = [
     "50218100600231510121100021",
 ]
 _WORDLIKE_MIN = 0.2  # mean over a value: names are above 0.27, random letters below 0.15
-_LETTERS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_LETTERS = Expression(r"[A-Z]?[a-z]+|[A-Z]+")
 _A = ord("a")
 
 
 def holder(pattern: str) -> Callable[[str], bool]:
     """Whether a pattern, in any case, is somewhere in a value. RE2: long alternatives of words cost
-    ten times as much in `re`, and hostile texts are full of what has to be judged."""
-    options = re2.Options()
-    options.case_sensitive = False
-    options.never_capture = True
-    compiled = re2.compile(pattern, options)
-    return lambda value: compiled.search(value.encode("utf-8", "replace")) is not None
+    ten times as much in `re`, and hostile texts are full of what has to be judged. Compiled when
+    first asked."""
+
+    @cache
+    def compiled() -> Any:
+        options = re2.Options()
+        options.case_sensitive = False
+        options.never_capture = True
+        return re2.compile(pattern, options)
+
+    return lambda value: compiled().search(value.encode("utf-8", "replace")) is not None
 
 
 _is_placeholder = holder(
@@ -71,10 +80,11 @@ _is_placeholder = holder(
     r"|^(?:true|false|null|none|nil|undefined|unset|empty|string|secret|password|passwd|token|key"
     r"|value|todo|tbd|n/?a|test|default|optional|required|disabled|enabled|hidden|masked|admin)$"
 )
-_RUN = re.compile(r"abcdefg[a-z]*|1234567[890]*|0123456[789]*", re.IGNORECASE)
+_RUN = Expression(r"abcdefg[a-z]*|1234567[890]*|0123456[789]*", re.IGNORECASE)
 _STEPS = frozenset(chr(a) + chr(b) for a in range(128) for b in (a, a + 1))
 _LOOKED_AT_CHARS = 192  # of a value: enough to judge, and a bound on what judging costs
-_HEX = re.compile(r"[0-9a-f]{16,}|[0-9A-F]{16,}")
+_HEX = Expression(r"[0-9a-f]{16,}|[0-9A-F]{16,}")
+_WRONG_CHECKSUM = 0.7
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
@@ -141,23 +151,20 @@ def switches(value: str) -> int:
     return sum(a.isdigit() != b.isdigit() for a, b in pairwise(value))
 
 
-# -- checks of kinds --
+# -- validators --
 
 
-def not_placeholder(sure: float = 0.95, *, skip: int = 0) -> Check:
-    """Refuses what stands for a secret; the first `skip` characters belong to the format."""
-
-    def check(found: Candidate) -> float | None:
-        return None if placeholder(found.value[skip:]) else sure
-
-    return check
+def _not_placeholder(given: ValidatorInput) -> Check:
+    """Refuses what stands for a secret."""
+    return lambda found: None if placeholder(found.value[given.skip :]) else given.confidence
 
 
-def looks_random(sure: float = 0.9, *, skip: int = 0, length_min: int = 12) -> Check:
-    """Refuses what looks written behind the first `skip` characters."""
+def _random(given: ValidatorInput) -> Check:
+    """Refuses what looks written."""
 
     def check(found: Candidate) -> float | None:
-        return sure if random(found.value[skip:], length_min=length_min) else None
+        drawn = random(found.value[given.skip :], length_min=given.length_min)
+        return given.confidence if drawn else None
 
     return check
 
@@ -171,14 +178,21 @@ def crc32_base62(body: str, checksum: str) -> bool:
     return text.rjust(6, "0") == checksum
 
 
-def checksummed(prefix_chars: int, *, with_prefix: bool = False) -> Check:
+def _crc32_base62(given: ValidatorInput) -> Check:
     """Surest when the checksum in the last six characters holds. One that does not is a token
     with a mistake in it, or an invented one: kept, but less sure."""
 
     def check(found: Candidate) -> float | None:
-        body = found.value[0 if with_prefix else prefix_chars : -6]
-        if placeholder(found.value[prefix_chars:]):
+        body = found.value[given.skip : -6]
+        if placeholder(found.value[given.skip :]):
             return None
-        return 0.99 if crc32_base62(body, found.value[-6:]) else 0.7
+        return given.confidence if crc32_base62(body, found.value[-6:]) else _WRONG_CHECKSUM
 
     return check
+
+
+VALIDATORS: dict[str, Validator] = {
+    "not_placeholder": _not_placeholder,
+    "random": _random,
+    "crc32_base62": _crc32_base62,
+}

@@ -4,7 +4,6 @@ Words are told in several languages; a short one counts as a word of its own onl
 of names too (`customerPhone`). Linear: RE2 over the little text that a candidate carries.
 """
 
-import re
 import string
 from collections.abc import Callable
 from functools import cache
@@ -12,6 +11,7 @@ from typing import Any
 
 import re2
 
+from forestall.output.detectors.expressions import Expression
 from forestall.output.findings import Candidate
 
 _BEFORE_CHARS, _AFTER_CHARS = 64, 24
@@ -19,10 +19,10 @@ _ALONE_CHARS = 5  # shorter words count only where no letter touches them
 _WORD_MEMORY_BYTES = 16 << 20
 _ENDS = f"{string.punctuation}{string.whitespace}"
 
-_ROW_BEFORE = re.compile(r"\b(?=[a-fA-F]{0,3}\d)[0-9A-Fa-f]{4}[ .-]$")
-_ROW_AFTER = re.compile(r"^[ .-](?=[a-fA-F]{0,3}\d)[0-9A-Fa-f]{4}(?:[ .\n\]-]|$)")
+_ROW_BEFORE = Expression(r"\b(?=[a-fA-F]{0,3}\d)[0-9A-Fa-f]{4}[ .-]$")
+_ROW_AFTER = Expression(r"^[ .-](?=[a-fA-F]{0,3}\d)[0-9A-Fa-f]{4}(?:[ .\n\]-]|$)")
 
-_ASCII_RUN = re.compile(r"[a-z][a-z_ .#-]*[a-z]")
+_ASCII_RUN = Expression(r"[a-z][a-z_ .#-]*[a-z]")
 
 Words = Callable[[str], bool]
 

@@ -1,9 +1,10 @@
 """Is this a number that some state gives to persons? One function for each, over the bare text.
 
-The text has the shape that `national_ids` gives it, without separators, and in capitals. The rules
-are those that states publish. Dates are looked at as far as a number says its century.
+The text has the shape that `national_numbers.yaml` gives it, without separators, and in capitals.
+The rules are those that states publish. Dates are looked at as far as a number says its century.
 """
 
+from collections.abc import Callable
 from datetime import date
 
 from forestall.output.detectors.check_digits import (
@@ -396,3 +397,55 @@ def jp_my_number(text: str) -> bool:
         return False
     rest = weighted(text, (6, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2)) % 11
     return int(text[11]) == (0 if rest < 2 else 11 - rest)
+
+
+VALIDATORS: dict[str, Callable[[str], bool]] = {
+    each.__name__: each
+    for each in (
+        always,
+        fr_nir,
+        it_codice_fiscale,
+        es_dni,
+        es_nie,
+        fi_hetu,
+        se_personnummer,
+        se_personnummer_bare,
+        no_fodselsnummer,
+        dk_cpr,
+        dk_cpr_unchecked,
+        be_rijksregister,
+        ch_ahv,
+        nl_bsn,
+        pl_pesel,
+        pt_nif,
+        de_tax_id,
+        de_tax_id_strict,
+        uk_nino,
+        uk_nhs,
+        ie_pps,
+        cz_rodne_cislo,
+        ro_cnp,
+        bg_egn,
+        ee_lt_code,
+        gr_amka,
+        hr_oib,
+        br_cpf,
+        ca_sin,
+        in_aadhaar,
+        in_pan,
+        au_tfn,
+        au_medicare,
+        kr_rrn,
+        kr_rrn_unchecked,
+        cn_resident_id,
+        za_id,
+        tr_kimlik,
+        th_id,
+        mx_curp,
+        sg_nric,
+        cl_rut,
+        hk_id,
+        il_id,
+        jp_my_number,
+    )
+}

@@ -7,20 +7,26 @@ its code that reads numbers runs. Loaded when the first number is looked up.
 from functools import cache, lru_cache
 from typing import Any
 
+import msgspec
 import re2
+
+from forestall.output.table_reader import read_table
 
 _NUMBERS_KEPT = 4_096
 _PLAN_MEMORY_BYTES = 64 << 20
-_SORTS = (
-    *("fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost", "personal_number"),
-    *("voip", "pager", "uan", "voicemail"),
-)
-# Where numbers without a country may be from, the commonest first: a number is looked up in each.
-_REGIONS = (
-    *("US", "GB", "DE", "FR", "IT", "ES", "NL", "BE", "CH", "AT", "SE", "NO", "DK", "FI", "PL"),
-    *("PT", "IE", "AU", "NZ", "BR", "IN", "JP", "CN", "KR", "TR", "PH", "ZA", "MX", "CZ", "HU"),
-    *("GR", "RO", "SI", "HR", "SK", "BG", "EE", "LT", "LV", "IL", "UA"),
-)
+
+
+class Plans(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which plans are looked up: `sorts` of numbers, as `phonenumbers` calls them, and the regions
+    where a number without a country may be from, the commonest first."""
+
+    sorts: tuple[str, ...]
+    regions: tuple[str, ...]
+
+
+@cache
+def _plans() -> Plans:
+    return read_table("forestall.output", "data/numbering_plans.yaml", Plans).value
 
 
 def _patterns(region: str, code: int) -> list[str]:
@@ -31,7 +37,7 @@ def _patterns(region: str, code: int) -> list[str]:
         plan = PhoneMetadata.metadata_for_nongeo_region(code, None)
     else:
         plan = PhoneMetadata.metadata_for_region(region, None)
-    given = (getattr(plan, name, None) for name in _SORTS)
+    given = (getattr(plan, name, None) for name in _plans().sorts)
     return [sort.national_number_pattern for sort in given if sort and sort.national_number_pattern]
 
 
@@ -51,7 +57,7 @@ def _dialled() -> Any:
     from phonenumbers.phonemetadata import PhoneMetadata
 
     forms = []
-    for region in _REGIONS:
+    for region in _plans().regions:
         plan = PhoneMetadata.metadata_for_region(region, None)
         prefix = plan.national_prefix if plan is not None else None
         front = f"(?:{prefix})?" if prefix else ""

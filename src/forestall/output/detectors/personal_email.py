@@ -1,21 +1,13 @@
-"""Personal data: addresses of e-mail. Those of examples count: an address is one, whoever owns it.
+"""Validator of addresses of e-mail. Those of examples count: an address is one, whoever owns it.
 
 Not an address: the user of a connection (`ssh root@host`, `https://user@host`, `git@host:path`), a
 package at a version, a picture at twice its size, a unit of systemd.
 """
 
-import re
+from forestall.output.detectors.expressions import Expression
+from forestall.output.detectors.validation import Validator, own_confidence
+from forestall.output.findings import Candidate
 
-from forestall.output.findings import Candidate, Kind
-
-# Without counts and classes of letters, which make the automaton large. The check does the rest.
-# Letters beyond ASCII that stand in words with ASCII ones, and those of scripts that write without
-# spaces: there an address begins where ASCII does. Neither has punctuation.
-_ACCENTED = r"\x{c0}-\x{d6}\x{d8}-\x{f6}\x{f8}-\x{52f}"
-_OTHER = r"\x{530}-\x{1fff}\x{2c00}-\x{2dff}\x{3040}-\x{d7ff}\x{f900}-\x{fefe}\x{10000}-\x{10ffff}"
-_USER = rf"[0-9A-Za-z_+.%{_ACCENTED}-][0-9A-Za-z_+.%'{_ACCENTED}-]*|[{_OTHER}]+"
-_HOST = rf"(?:[0-9A-Za-z{_ACCENTED}{_OTHER}-]+\.)+"
-_TOP = rf"(?:xn--[0-9A-Za-z-]+|[A-Za-z{_ACCENTED}]+|[{_OTHER}]+)"
 # Endings of files and of units that no country and no registry has.
 _NO_TOPS = (
     *("png", "jpg", "jpeg", "gif", "svg", "webp", "ico", "css", "js", "mjs", "ts", "tsx"),
@@ -25,10 +17,10 @@ _NO_TOPS = (
     *("localhost", "localdomain", "beta", "alpha", "rc", "snapshot"),
 )
 _PRIVATE_TOPS = frozenset(("local", "internal", "lan", "corp", "home", "intranet"))
-_CONNECTION = re.compile(r"://[^\s/@]{0,64}$|\b(?:ssh|scp|sftp|rsync|mosh|git clone)\s[^\n]{0,40}$")
+_CONNECTION = Expression(r"://[^\s/@]{0,64}$|\b(?:ssh|scp|sftp|rsync|mosh|git clone)\s[^\n]{0,40}$")
 _ALGORITHMS = frozenset(("openssh.com", "libssh.org"))  # they name ciphers so
 _TECHNICAL = frozenset(("git", "noreply", "no-reply", "donotreply", "do-not-reply", "root"))
-_VERSION = re.compile(r"^v?\d+\.\d|^\d+x\.")
+_VERSION = Expression(r"^v?\d+\.\d|^\d+x\.")
 _LOCAL_CHARS_MAX, _HOST_CHARS_MAX, _LABEL_CHARS_MAX = 64, 253, 63
 
 
@@ -53,14 +45,4 @@ def _address(found: Candidate) -> float | None:
     return 0.6 if user.lower() in _TECHNICAL else 0.95
 
 
-KINDS: tuple[Kind, ...] = (
-    Kind(name="email", pattern=rf"(?:{_USER})@{_HOST}{_TOP}", check=_address),
-    Kind(
-        name="email",
-        pattern=rf"\"[^\"@\\\n]{{1,62}}\"@{_HOST}{_TOP}",
-        keywords=('"@',),
-        before=66,
-        after=320,
-        check=_address,
-    ),
-)
+VALIDATORS: dict[str, Validator] = {"email_address": own_confidence(_address)}

@@ -1,118 +1,128 @@
-"""Personal data: numbers that states give to persons, by the table in `national_ids`.
+"""Personal data: numbers that states give to persons, by the table `national_numbers.yaml`.
 
 A number that a chance one is unlikely to be is found wherever it stands; one that is digits and one
 check digit needs a word that names it, or to be all of the text. A check that fails is no finding,
 whatever the words say, but for the few states that stopped giving checks.
 """
 
-import re
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Sequence
 
-from forestall.output.detectors import national_numbers as numbers
+from forestall.output.detectors import national_numbers
 from forestall.output.detectors.context import Words, in_a_row, keywords, part_of_more, words
-from forestall.output.detectors.national_ids import IDS, Id
-from forestall.output.findings import Candidate, Kind
+from forestall.output.detectors.entries import StateNumber, as_tuple
+from forestall.output.detectors.expressions import Expression
+from forestall.output.detectors.forms import REACHES, between_word_ends
+from forestall.output.findings import Candidate, Check, Kind
 
-_SEPARATOR = re.compile(r"[^0-9A-Za-z+]")
-_REACH_BYTES = 64
+_SEPARATOR = Expression(r"[^0-9A-Za-z+]")
+_REACH = REACHES["number"]
+_UNCHECKED_CONFIDENCE = 0.7
+_ALONE_CONFIDENCE, _ALONE_IN_GROUPS_CONFIDENCE = 0.55, 0.65
+_SHOWN_END = 2
 
-# Alone in a text, as an answer is: those that few numbers of so many digits are.
-_ALONE = (
-    *(numbers.no_fodselsnummer, numbers.be_rijksregister, numbers.tr_kimlik, numbers.br_cpf),
-    *(numbers.de_tax_id_strict, numbers.pl_pesel, numbers.ee_lt_code, numbers.kr_rrn),
-    *(numbers.za_id, numbers.ro_cnp, numbers.se_personnummer_bare, numbers.fr_nir),
-)
-# And those in groups of their own, which a long number in thousands does not have.
-_GROUPED = (
-    ("[0-9]{3}[ -][0-9]{3}[ -][0-9]{3}", numbers.ca_sin),
-    ("[0-9]{3}[ -][0-9]{3}[ -][0-9]{4}", numbers.uk_nhs),
-    ("[0-9]{4} [0-9]{5} [0-9]", numbers.au_medicare),
-    ("[0-9]{4} [0-9]{4} [0-9]{4}", numbers.jp_my_number),
-    ("[0-9]{2} [0-9]{3} [0-9]{3} [0-9]{3}", numbers.de_tax_id_strict),
-    ("[0-9]{6} [0-9]{4} [0-9]{3}", numbers.za_id),
-)
-_FREE = tuple(each for each in IDS if each.free)
+Valid = Callable[[str], bool]
 
 
-@cache
-def _form(shape: str) -> re.Pattern[str]:
-    return re.compile(shape)
+def validator(name: str) -> Valid | None:
+    """The check of a number in capitals without separators; None where there is none so named."""
+    return national_numbers.VALIDATORS.get(name)
 
 
-def _bounded(shapes: list[str]) -> str:
-    """The shapes between characters of no word; a parenthesis is an end by itself."""
-    ends = (each if each.rstrip(")").endswith("\\") else rf"(?:{each})\b" for each in shapes)
-    return rf"\b(?:{'|'.join(ends)})"
+def kinds_of(numbers: Sequence[StateNumber], resolve: Callable[[str], str]) -> tuple[Kind, ...]:
+    """The kinds of a table: one for each number behind its words, and two for all of them without
+    a word. `resolve` writes the definitions of a pattern out."""
+    free = tuple(
+        (resolve(each.without_word.pattern), _valid(each.validator), each.without_word.confidence)
+        for each in numbers
+        if each.without_word is not None
+    )
+    alone = tuple(_valid(each.alone) for each in numbers if each.alone)
+    groups = tuple(
+        (resolve(each.alone_in_groups.pattern), _valid(each.alone_in_groups.validator))
+        for each in numbers
+        if each.alone_in_groups is not None
+    )
+    return (
+        *(_behind_word(each, resolve(each.pattern)) for each in numbers),
+        Kind(
+            name="national_id",
+            pattern=between_word_ends(*(pattern for pattern, _, _ in free)),
+            check=_anywhere(free),
+            shown_end=_SHOWN_END,
+        ),
+        Kind(
+            name="national_id",
+            pattern=r"\A\s*([0-9]{2,6}(?:[ -][0-9]{1,5}){2,3}|[0-9]{9,15})\s*\z",
+            check=_all_of_the_text(alone, groups),
+            shown_end=_SHOWN_END,
+        ),
+    )
 
 
-def _bare(text: str) -> str:
-    return _SEPARATOR.sub("", text).upper()
+def _valid(name: str) -> Valid:
+    return national_numbers.VALIDATORS[name]
 
 
-def _anywhere(found: Candidate) -> float | None:
-    """A number of whatever state, by its form and its check alone."""
-    if in_a_row(found) or part_of_more(found):
-        return None
-    value = _bare(found.value)
-    for each in _FREE:
-        if _form(each.free).fullmatch(found.value) is not None and each.valid(value):
-            return each.sure
-    return None
+def _behind_word(each: StateNumber, pattern: str) -> Kind:
+    listed = "|".join(as_tuple(each.words))
+    return Kind(
+        name=f"national_id_{each.kind}",
+        pattern=between_word_ends(pattern),
+        keywords=keywords(listed),
+        before=_REACH.before,
+        after=_REACH.after,
+        confidence=each.confidence,
+        check=_named(each, words(listed)),
+        shown_end=_SHOWN_END,
+    )
 
 
-def _named(kind: Id, named: Words) -> Callable[[Candidate], float | None]:
+def _named(each: StateNumber, named: Words) -> Check:
+    valid = _valid(each.validator)
+    unchecked = _valid(each.unchecked) if each.unchecked else None
+
     def check(found: Candidate) -> float | None:
         value = _bare(found.value)
-        sure = 0.95 if kind.valid(value) else 0.0
-        if not sure and kind.unchecked is not None and kind.unchecked(value):
-            sure = 0.7
+        sure = each.confidence if valid(value) else 0.0
+        if not sure and unchecked is not None and unchecked(value):
+            sure = _UNCHECKED_CONFIDENCE
         if not sure or part_of_more(found):
             return None
-        return sure if named(found.before[-_REACH_BYTES:]) else None
+        return sure if named(found.before[-_REACH.after :]) else None
 
     return check
 
 
-def _whole(found: Candidate) -> float | None:
-    value = _bare(found.value)
-    if value != found.value:
-        grouped = (
-            _form(shape).fullmatch(found.value) and valid(value) for shape, valid in _GROUPED
-        )
-        return 0.65 if any(grouped) else None
-    return 0.55 if any(valid(value) for valid in _ALONE) else None
+def _anywhere(free: Sequence[tuple[str, Valid, float]]) -> Check:
+    """A number of whatever state, by its form and its check alone."""
+    forms = [(Expression(pattern), valid, sure) for pattern, valid, sure in free]
+
+    def check(found: Candidate) -> float | None:
+        if in_a_row(found) or part_of_more(found):
+            return None
+        value = _bare(found.value)
+        for form, valid, sure in forms:
+            if form.fullmatch(found.value) is not None and valid(value):
+                return sure
+        return None
+
+    return check
 
 
-def _shown(value: str) -> str:
-    """The last two characters."""
-    return "*" * 8 + value[-2:]
+def _all_of_the_text(alone: Sequence[Valid], groups: Sequence[tuple[str, Valid]]) -> Check:
+    """As an answer is: those that few numbers of so many digits are, and those in groups of their
+    own, which a long number in thousands does not have."""
+    forms = [(Expression(pattern), valid) for pattern, valid in groups]
+
+    def check(found: Candidate) -> float | None:
+        value = _bare(found.value)
+        if value != found.value:
+            grouped = (form.fullmatch(found.value) and valid(value) for form, valid in forms)
+            return _ALONE_IN_GROUPS_CONFIDENCE if any(grouped) else None
+        return _ALONE_CONFIDENCE if any(valid(value) for valid in alone) else None
+
+    return check
 
 
-def _kind(each: Id) -> Kind:
-    return Kind(
-        name=f"national_id_{each.name}",
-        pattern=_bounded([each.shape]),
-        keywords=keywords(each.words),
-        before=0,
-        after=_REACH_BYTES,
-        check=_named(each, words(each.words)),
-        mask=_shown,
-    )
-
-
-KINDS: tuple[Kind, ...] = (
-    *map(_kind, IDS),
-    Kind(
-        name="national_id",
-        pattern=_bounded([each.free for each in _FREE]),
-        check=_anywhere,
-        mask=_shown,
-    ),
-    Kind(
-        name="national_id",
-        pattern=r"\A\s*([0-9]{2,6}(?:[ -][0-9]{1,5}){2,3}|[0-9]{9,15})\s*\z",
-        check=_whole,
-        mask=_shown,
-    ),
-)
+def _bare(text: str) -> str:
+    return _SEPARATOR.sub("", text).upper()

@@ -1,4 +1,4 @@
-"""Personal data: addresses of machines on the network. Those of private ranges are less sure.
+"""Validators of addresses of machines on the network. Those of private ranges are less sure.
 
 Addresses reserved for documentation count: labels call them addresses. What names no machine does
 not: unspecified, loopback, masks, multicast. Versions and section numbers look alike; what stands
@@ -8,26 +8,23 @@ around tells.
 import ipaddress
 import re
 
-from forestall.output.detectors.context import near, words
-from forestall.output.findings import Candidate, Kind
+from forestall.output.detectors.context import Words, near
+from forestall.output.detectors.expressions import Expression
+from forestall.output.detectors.validation import Validator, ValidatorInput
+from forestall.output.findings import Candidate, Check
 
-_NETWORK = words(
-    "ip|ips|ipv4|ipv6|addr|address|host|hosts|client|remote|server|gateway|dns|subnet|cidr|"
-    "peer|connect|listen|forwarded|adresse|dirección|indirizzo|endereço|адрес|地址|アドレス|ping|"
-    "route|inet|inet6|nameserver|login|ssh|source|src|dst|url|node"
-)
-_VERSION = re.compile(
+_VERSION = Expression(
     r"(?:versione?|vers\.?|release|rev|section|chapter|build|firmware|oid|identifier|tag|ver)"
     r"s?_{0,2}[\\\"']{0,2}\s{0,2}[:=]?\s{0,2}[\"'v(]{0,3}$"
     r"|[=<>~^]=?\s?$|[A-Za-z]/$|[.\w-]$|@$|§\s?$",
     re.IGNORECASE,
 )
-_DECIMAL_AFTER = re.compile(r"^[\s,-]{0,2}\d*\.\d+(?:\.\d+)?(?:[^.\d]|$)")
+_DECIMAL_AFTER = Expression(r"^[\s,-]{0,2}\d*\.\d+(?:\.\d+)?(?:[^.\d]|$)")
 _V6_CHARS_MIN = 6  # shorter ones are loopback, or a name in a program
 _SMALL = 20  # octets below are as in a version; one above may be too
 
 
-def _v4(found: Candidate) -> float | None:
+def _v4(found: Candidate, network: Words) -> float | None:
     value = found.value
     if value.count(".") != 3:
         return None
@@ -40,7 +37,7 @@ def _v4(found: Candidate) -> float | None:
         return None
     after = found.after
     small = sum(octet >= _SMALL for octet in octets) < 2 and first != 10
-    named = near(found, _NETWORK, before=40)
+    named = near(found, network, before=40)
     if small and not named and not after.startswith(":"):
         return None
     version = _VERSION.search(found.before[-24:])
@@ -54,7 +51,7 @@ def _v4(found: Candidate) -> float | None:
     return (0.6 if private or octets[:2] == [169, 254] else 0.8) + (0.15 if named else 0.0)
 
 
-def _v6(found: Candidate) -> float | None:
+def _v6(found: Candidate, network: Words) -> float | None:
     value = found.value
     if len(value) < _V6_CHARS_MIN:
         return None
@@ -73,27 +70,18 @@ def _v6(found: Candidate) -> float | None:
     telling = (
         len(groups) >= 4 or "." in value or (len(value.split(":")[0]) >= 3 and len(groups) > 1)
     )
-    if not telling and not near(found, _NETWORK, before=32):
+    if not telling and not near(found, network, before=32):
         return None
     return 0.7 if address.is_link_local or value[:2].lower() in ("fc", "fd") else 0.9
 
 
-def _full(found: Candidate) -> float | None:
-    return _v6(found) if ":" in found.value else _v4(found)
+def _address(given: ValidatorInput) -> Check:
+    network = given.words["network"]
+
+    def check(found: Candidate) -> float | None:
+        return _v6(found, network) if ":" in found.value else _v4(found, network)
+
+    return check
 
 
-KINDS: tuple[Kind, ...] = (
-    Kind(
-        name="ip_address",
-        pattern=r"\b(?:[0-9]{1,3}\.){3,}[0-9]{1,3}\b|(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}\b",
-        check=_full,
-    ),
-    Kind(
-        name="ip_address",
-        pattern=r"[0-9a-fA-F:]*::[0-9a-fA-F:.]*[0-9a-fA-F]",
-        keywords=("::",),
-        before=40,
-        after=48,
-        check=_v6,
-    ),
-)
+VALIDATORS: dict[str, Validator] = {"ip_address": _address}

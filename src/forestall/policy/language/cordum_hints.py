@@ -1,6 +1,7 @@
-"""What to write instead of a key or word of the peer's language. Hints for errors; reads nothing.
+"""Hints for authors who write keys or words of Cordum's policy language. Reads nothing itself.
 
-A key stands here only where our reader knows no such key: what it means here is said by the error.
+Only keys that our language does not have are here; a key that both have is explained by its own
+error.
 """
 
 from collections.abc import Mapping

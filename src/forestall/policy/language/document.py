@@ -1,8 +1,8 @@
-"""YAML text → a tree of nodes that remember where they stand. Knows nothing of rules.
+"""YAML text → a tree of nodes that know their place in the text. Knows nothing of rules.
 
-Stricter than YAML on purpose: one document, no anchors, aliases, tags or merge keys, no duplicate
-keys; bounded size, depth, lists and number of nodes. What a plain word means (`on`, `1.0`) is left
-to the reader of the field, which takes a text exactly as it was written.
+Stricter than YAML on purpose: one document; no anchors, aliases, tags, merge keys or duplicate
+keys; bounds on size, depth, list lengths and number of nodes. A plain word (`on`, `1.0`) keeps its
+text exactly as written, because only the reader of the field knows what the word means there.
 """
 
 import gc
@@ -23,26 +23,26 @@ from forestall.limits import (
 )
 from forestall.policy.problems import PolicyError, Problem
 
-# libyaml is ten times as fast; both give the same events with the same marks.
+# libyaml is ten times as fast as the Python parser; both give the same events and marks.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SPLIT = "split the rules over several files in one directory"
-_TOP_LISTS = 2  # of open nodes in a list at the top: the file and the list
+_TOP_LISTS = 2  # open nodes in a list at the top: the file and the list
 _BLOCK_CHARS = 4_096
-_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # as YAML 1.1 breaks lines
+_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # line breaks as YAML 1.1 defines them
 _INTEGER = re.compile(r"[-+]?[0-9]{1,16}")
 _DECIMAL = re.compile(r"[-+]?[0-9]{1,15}\.[0-9]{1,15}(?:[eE][-+]?[0-9]{1,2})?")
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
 class _Place(NamedTuple):
-    """A place as the parser counts: from 0."""
+    """A place as the YAML parser counts it, from 0."""
 
     line: int
     column: int
 
 
 class Node:
-    """One place in the document; lines and columns count from 1."""
+    """One node of the document. Lines and columns count from 1."""
 
     __slots__ = ("column", "length", "line")
 
@@ -51,7 +51,7 @@ class Node:
 
 
 class Scalar(Node):
-    """A word or a quoted text."""
+    """A plain word or a quoted text."""
 
     __slots__ = ("plain", "text")
 
@@ -61,19 +61,20 @@ class Scalar(Node):
 
     @property
     def is_null(self) -> bool:
-        """Nothing was written, or YAML's word for nothing."""
+        """Whether the node is empty, or YAML's word for null."""
         return self.plain and self.text in _NULLS
 
     def as_bool(self) -> bool | None:
-        """True or false as YAML 1.2 spells them; None for anything else."""
+        """True or False by the spelling of YAML 1.2; None for any other text."""
         return {"true": True, "false": False}.get(self.text) if self.plain else None
 
     def as_int(self) -> int | None:
-        """A decimal integer of at most 16 digits; None for anything else."""
+        """The integer that at most 16 decimal digits spell; None for any other text."""
         return int(self.text) if self.plain and _INTEGER.fullmatch(self.text) else None
 
     def as_decimal(self) -> float | None:
-        """A decimal fraction such as 1.5 or -0.25e3; None for anything else."""
+        """The number that a decimal fraction such as 1.5 or -0.25e3 spells; None for any other
+        text."""
         return float(self.text) if self.plain and _DECIMAL.fullmatch(self.text) else None
 
 
@@ -88,7 +89,7 @@ class Sequence(Node):
 
 
 class Mapping(Node):
-    """Keys and values, in the order written; no key twice."""
+    """A mapping: keys and values in the order written. No key occurs twice."""
 
     __slots__ = ("entries",)
 
@@ -98,7 +99,8 @@ class Mapping(Node):
 
 
 def plain_value(node: Node) -> Any:
-    """The JSON value of a node, for places that hold data rather than rules (test payloads)."""
+    """The JSON value of a node, for fields that hold data rather than rules (payloads of test
+    cases)."""
     if isinstance(node, Mapping):
         return {key: plain_value(value) for key, (_, value) in node.entries.items()}
     if isinstance(node, Sequence):
@@ -113,19 +115,20 @@ def plain_value(node: Node) -> Any:
 
 
 class Lines:
-    """The lines of a text, found when somebody asks: few texts have mistakes to show.
+    """The lines of a text, located on demand: few texts have mistakes to show.
 
-    A text may consist of line breaks only, so they are counted by blocks and looked up in one.
+    A text may consist of line breaks alone, so line breaks are counted per block and looked up in
+    one block.
     """
 
     __slots__ = ("_before", "_text")
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._before: list[int] | None = None  # line breaks before each block
+        self._before: list[int] | None = None  # number of line breaks before each block
 
     def line(self, number: int) -> str:
-        """The line of a number that counts from 1; nothing where there is no such line."""
+        """The text of a line that counts from 1; empty where there is no such line."""
         if self._before is None:
             self._before = list(accumulate(self._breaks_in_blocks(), initial=0))
         breaks = number - 1
@@ -145,12 +148,12 @@ class Lines:
         for begin in range(0, len(text), _BLOCK_CHARS):
             end = begin + _BLOCK_CHARS
             breaks = sum(text.count(kind, begin, end) for kind in kinds)
-            # The two characters of one break; where a block ends between them, it is the next's.
+            # A `\r\n` that a block boundary splits counts in the second block.
             yield breaks - text.count("\r\n", begin, end + 1)
 
 
 class _Composer:
-    """Builds the tree from parser events without recursion, and stops where a bound is passed."""
+    """Builds the tree from parser events, without recursion, and stops when a bound is passed."""
 
     def __init__(self, source: str, lines: Lines) -> None:
         self.source, self.lines = source, lines
@@ -175,7 +178,7 @@ class _Composer:
         )
 
     def compose(self, next_event: Callable[[], Any]) -> Node | None:
-        """The tree of one document; None when there is nothing in it."""
+        """The tree of one document; None for an empty document."""
         documents = nodes = 0
         while True:
             event = next_event()
@@ -199,7 +202,7 @@ class _Composer:
                     )
             elif kind is yaml.StreamEndEvent:
                 return self._root
-            nodes += 1  # where it begins and, of a list or a mapping, where it ends
+            nodes += 1  # first the start event, for a list or mapping also the end
             if nodes > POLICY_NODES_MAX:
                 raise self.problem(
                     event.start_mark,
@@ -257,12 +260,12 @@ class _Composer:
             )
         if len(parent.entries) >= RULES_PER_FILE_MAX:
             raise self._too_long(mark)
-        # The slot is taken at once, so that a third occurrence names the first one too.
+        # The key is registered at once, so that a third occurrence refers to the first.
         parent.entries[node.text] = (node, node)
         self._pending_keys[-1] = node
 
     def _too_long(self, mark: Any) -> PolicyError:
-        """At the first entry that is one too many; what comes after it is not read."""
+        """Note a problem at the first entry beyond a bound. What follows that entry is not read."""
         name = "the file" if len(self._open) == 1 else "a list or a mapping"
         above = self._open[-2] if len(self._open) > 1 else None
         if isinstance(above, Mapping):
@@ -309,8 +312,11 @@ def parse_document(data: bytes, source: str) -> tuple[Node | None, Lines]:
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """Reading makes many values, all of which are needed until it ends: the collector would look
-    at them again and again, for half of the time, and find nothing."""
+    """Run without the garbage collector.
+
+    Reading creates many values that all live until it ends. The collector would scan them again and
+    again, for half of the reading time, and free nothing.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -321,6 +327,6 @@ def no_collection() -> Iterator[None]:
 
 
 def _place_of_end(before: str) -> _Place:
-    """Where a text ends, for errors that are reported by offset only."""
+    """The place of the end of a text, for errors that give only an offset."""
     *earlier, last = _LINE_BREAK.split(before)
     return _Place(len(earlier), len(last))

@@ -1,5 +1,5 @@
-"""Reading `match` and `unless`: every field, strictly; a match that would hold of everything is
-an error unless it says so."""
+"""Read `match` and `unless`, strictly. A match that would hold of every request is an error, unless
+it says so."""
 
 import collections.abc
 from collections.abc import Callable, Collection
@@ -46,7 +46,7 @@ MATCH_KEYS = (
     "args",
 )
 CONTENT_KEYS = ("detectors", "keywords", "patterns", "content_types", "size_gt")
-# Classes of what results may hold. The output room has a detector for each: tests/unit/output.
+# Detector classes for results. tests/unit/output checks that each class has a detector.
 DETECTOR_CLASSES = (
     "secret",
     "personal_data",
@@ -76,7 +76,7 @@ def read_match(
 ) -> Match | None:
     """The match under `key`; None (and a problem) when it is missing, empty or not a mapping.
 
-    `content` reads what else such a match may say: of the payload, or of the result.
+    `content` reads the content criteria that such a match may have: on a payload, or on a result.
     """
     node = reader.child(entry, key)
     if node is None:
@@ -120,7 +120,8 @@ def _section(
     known: tuple[str, ...] | None,
     instead: collections.abc.Mapping[str, str] = _NOTHING,
 ) -> Mapping | None:
-    """A mapping inside a match that constrains something; an empty one would hold of everything."""
+    """A mapping inside a match, which must constrain something: an empty one would hold of every
+    request."""
     node = reader.child(match, key)
     section = reader.mapping(node, f"`{key}`") if node is not None else None
     if section is None:
@@ -230,7 +231,7 @@ def _read_args(reader: Reader, match: Mapping) -> tuple[ArgCondition, ...]:
 
 
 def read_payload_content(reader: Reader, match: Mapping) -> ContentMatch:
-    """What the match of an input rule says of the payload; it has to say something."""
+    """The content criteria of an input rule on the payload; at least one is required."""
     if not set(CONTENT_KEYS) & match.entries.keys():
         reader.problem(
             match,
@@ -249,7 +250,7 @@ def read_payload_content(reader: Reader, match: Mapping) -> ContentMatch:
 
 
 def read_result_content(reader: Reader, match: Mapping) -> ContentMatch | None:
-    """What the match of an output rule says of the result, if anything."""
+    """The content criteria of an output rule on the result; None without any."""
     if not set(CONTENT_KEYS) & match.entries.keys():
         return None
     patterns = reader.words(match, "patterns")
@@ -296,7 +297,8 @@ def _content_match(
 
 
 def _operand(reader: Reader, node: Node, word: str) -> Any:
-    """The value to compare with; a quoted word is a text, a plain one what YAML 1.2 reads."""
+    """The operand of a condition. A quoted word is a text; a plain word is read as YAML 1.2 reads
+    it."""
     if word == Operator.IN and isinstance(node, Sequence):
         return tuple(_operand(reader, item, "") for item in node.items)
     if word in (Operator.GLOB, Operator.MATCHES) and isinstance(node, Scalar):

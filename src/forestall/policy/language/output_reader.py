@@ -1,7 +1,8 @@
-"""Reading `output_rules`, `detect` and cases about results: strictly, as the rest of the language.
+"""Read `output_rules`, `detect` and test cases about results, as strictly as the rest of the
+language.
 
-An output rule may look at the job alone (a topic whose results nobody sees unread, say); what it
-says of the result are the content criteria of its match.
+An output rule may match on the job alone (for example a topic whose results always need a person);
+its content criteria are about the result.
 """
 
 import ipaddress
@@ -18,12 +19,12 @@ SEVERITIES = ("low", "medium", "high", "critical")
 OUTPUT_RULE_KEYS = ("id", "decision", "reason", "match", "unless", "owner", "severity")
 _DETECT_KEYS = ("internal_hosts", "source_paths")
 _HOST = re.compile(r"(?!.*[.][0-9]+$)(?:\*?[.])?[0-9A-Za-z_-]+(?:[.][0-9A-Za-z_-]+)*[.]?")
-_PREFIX_BITS_MIN = 7  # as fc00::/7, the widest that is anybody's own
+_PREFIX_BITS_MIN = 7  # as fc00::/7, the widest network that is private
 _FOLDER = re.compile(r"(?:/+|[A-Za-z]:[\\/]+|\\\\)[^\s/\\].*")
 
 
 def note_id(reader: Reader, entry: Mapping, rule_id: str, first_line: dict[str, int]) -> None:
-    """Remember where a rule id stands; a problem when it stood somewhere before."""
+    """Note where a rule id stands; a problem when the id was used before."""
     if rule_id in first_line:
         reader.problem(
             entry.entries["id"][1],
@@ -75,7 +76,7 @@ def _read_rule(reader: Reader, entry: Mapping) -> OutputRule | None:
 
 
 def read_detect(reader: Reader, top: Mapping) -> Detect:
-    """Which hosts and paths are ours, for the detectors that look for them."""
+    """The internal hosts and source paths for the detectors that need them."""
     node = reader.child(top, "detect")
     section = reader.mapping(node, "`detect`") if node is not None else None
     if section is None:
@@ -95,7 +96,7 @@ def read_detect(reader: Reader, top: Mapping) -> Detect:
 
 
 def _no_host(word: str) -> str:
-    """Why an entry names no host; empty when it does."""
+    """Why an entry is no host; empty when it is one."""
     if _HOST.fullmatch(word):
         return ""
     try:
@@ -106,7 +107,7 @@ def _no_host(word: str) -> str:
 
 
 def _no_folder(word: str) -> str:
-    """Why an entry names no folder; empty when it does."""
+    """Why an entry is no folder; empty when it is one."""
     if "*" in word or "?" in word:
         return "a folder stands for all in it; it is no pattern"
     if _FOLDER.fullmatch(word) is None:
@@ -120,7 +121,7 @@ _REFUSED = {"internal_hosts": _no_host, "source_paths": _no_folder}
 def read_output_want(
     reader: Reader, entry: Mapping, want: Mapping, request: dict[str, object], *, name: str
 ) -> OutputTest | None:
-    """A case about a result."""
+    """The test case about a result: its expected verdict and rule."""
     if "decision" in want.entries:
         reader.problem(want.entries["decision"][0], "a case with a `result` wants a `verdict`")
         return None

@@ -1,8 +1,7 @@
-"""Policy text → Policy. Strict: whatever is not understood is an error at its place, never skipped.
+"""Policy text → Policy. Whatever is not understood is an error at its place; nothing is skipped.
 
-The reader goes on after a mistake, so that one run shows all of them. What a field may hold stands
-in `_TOP_KEYS`, `_RULE_KEYS` and the like: a key outside them is an error, with the key that was
-probably meant.
+The reader continues after a mistake, so that one run shows all of them. `_TOP_KEYS`, `_RULE_KEYS`
+and the like list the keys that are allowed; any other key is an error with the closest known key.
 """
 
 from pathlib import Path
@@ -70,7 +69,7 @@ _RULE_KEYS = (
 )
 _SAYS_SOMETHING = {"rules", "input_rules", "output_rules", "default_decision"}
 _DERIVE_KEYS = ("kind", "topics", "fields", "dialect", "workspace")
-_INPUT_EFFECTS = (Effect.DENY, Effect.REQUIRE_APPROVAL)  # content can tighten, never allow
+_INPUT_EFFECTS = (Effect.DENY, Effect.REQUIRE_APPROVAL)  # an input rule can tighten, never allow
 _TEST_REQUEST_KEYS = (
     "topic",
     "tenant",
@@ -94,10 +93,11 @@ _TEST_MCP_KEYS = ("server", "tool", "resource", "action")
 
 
 def load_policy(text_or_path: str | bytes | Path, *, source: str = "") -> Policy:
-    """Read one policy: a path, or the text itself (`bytes`, or a `str` that looks like one).
+    """Read one policy: from a path, or from the text itself (`bytes`, or a `str` that looks like a
+    text).
 
-    Raises PolicyError with every mistake found (file, line, column, and what was probably
-    meant), FileNotFoundError and the like when a path cannot be read.
+    Raises PolicyError with every mistake found (file, line, column, and what was probably meant),
+    and FileNotFoundError and the like when a path cannot be read.
     """
     if isinstance(text_or_path, str) and not _is_text(text_or_path):
         text_or_path = Path(text_or_path)
@@ -114,7 +114,8 @@ def load_policy(text_or_path: str | bytes | Path, *, source: str = "") -> Policy
 
 
 def _is_text(text: str) -> bool:
-    """Whether it is a policy rather than a path: only a text breaks lines, or is a mapping."""
+    """Whether a `str` is the policy itself rather than a path: it has a line break, or is a
+    mapping."""
     return not text or "\n" in text or ": " in text or text.endswith(":") or text[0] == "{"
 
 
@@ -156,7 +157,7 @@ def _read_policy(reader: Reader, root: Node | None) -> Policy | None:
 
 
 def _is_nearly(text: str, word: str) -> bool:
-    from difflib import get_close_matches  # few files name a layer
+    from difflib import get_close_matches  # imported here: few files have a wrong layer name
 
     return bool(get_close_matches(text.lower(), [word], cutoff=0.8))
 
@@ -300,7 +301,7 @@ def _read_rule(reader: Reader, entry: Mapping, *, of_content: bool) -> Rule | No
 
 
 def read_tests(reader: Reader, top: Mapping) -> tuple[PolicyTest | OutputTest, ...]:
-    """The cases under `tests`, of a policy or of a file of cases."""
+    """The test cases under `tests` of a policy or of a file of cases."""
     node = reader.child(top, "tests")
     if node is None:
         return ()

@@ -1,7 +1,7 @@
-"""Typed reading of document nodes: each method takes a field and gives a value or notes a problem.
+"""Typed reading of document nodes: each method takes a node and gives a value or notes a problem.
 
-It never guesses: a value of the wrong shape is a problem and reads as absent, and the caller
-raises all problems at the end, so an absent value never turns into a policy.
+The reader never guesses. A value of the wrong shape is a problem and reads as absent; the caller
+raises all problems at the end, so an absent value never becomes a policy.
 """
 
 import collections.abc
@@ -15,12 +15,12 @@ from forestall.policy.problems import PolicyError, Problem, did_you_mean
 from forestall.policy.rules import Place
 
 _NOTHING: collections.abc.Mapping[str, str] = {}
-_SHOWN_CHARS = 80  # of a text in a message
+_SHOWN_CHARS = 80  # characters of a text that a message shows
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 
 
 class Reader:
-    """Reads nodes of one file and collects what is wrong with them."""
+    """Reads the nodes of one file and collects the problems."""
 
     def __init__(self, source: str, lines: Lines) -> None:
         self.source = source
@@ -29,7 +29,7 @@ class Reader:
         self.places: dict[tuple[str, ...], Place] = {}
 
     def note_place(self, node: Node, *key: str) -> None:
-        """Remember where something stands, for a check that sees more than this file."""
+        """Note the place of an entry, for a check that sees more files than this one."""
         self.places[key] = Place(
             line=node.line,
             column=node.column,
@@ -38,10 +38,10 @@ class Reader:
         )
 
     def problem(self, node: Node | None, message: str, hint: str = "") -> None:
-        """Note a mistake at a node (None: at the top of the file)."""
+        """Note a problem at a node (None: at the top of the file)."""
         line, column, length = (node.line, node.column, node.length) if node else (1, 1, 1)
         if len(self._problems) >= POLICY_PROBLEMS_MAX:
-            self.raise_problems()  # a file with so many is none; naming them all takes too long
+            self.raise_problems()  # one file shows a bounded number of problems
         self._problems.append(
             Problem(
                 source=self.source,
@@ -55,14 +55,15 @@ class Reader:
         )
 
     def raise_problems(self) -> None:
-        """Raise PolicyError when anything was noted, in the order of the file."""
+        """Raise PolicyError with the problems noted so far, in the order of the file; return when
+        there is none."""
         if self._problems:
             raise PolicyError(sorted(self._problems, key=lambda item: (item.line, item.column)))
 
     # -- shapes --
 
     def mapping(self, node: Node, what: str) -> Mapping | None:
-        """The node as a mapping, of which the bound of a list holds too."""
+        """The node as a mapping; its number of keys has the bound of a list."""
         if isinstance(node, Mapping):
             if len(node.entries) <= LIST_ITEMS_PER_FIELD_MAX:
                 return node
@@ -75,7 +76,7 @@ class Reader:
     def mappings(
         self, node: Node, what: str, *, most: int = LIST_ITEMS_PER_FIELD_MAX
     ) -> Iterator[Mapping]:
-        """The mappings of a list, skipping (and noting) what is not one."""
+        """The mappings in a list. An entry that is no mapping is noted and left out."""
         if not isinstance(node, Sequence):
             self.problem(node, f"{what} is a list of mappings, not {_shape(node)}")
             return
@@ -94,9 +95,9 @@ class Reader:
         what: str,
         instead: collections.abc.Mapping[str, str] = _NOTHING,
     ) -> None:
-        """Note every key that is not known here, and the one that was probably meant.
+        """Note every key outside `known`, with the known key that was probably meant.
 
-        `instead` says what to write for keys of another language.
+        `instead` holds hints for keys of another language.
         """
         for key, (node, _) in mapping.entries.items():
             if key not in known:
@@ -104,7 +105,7 @@ class Reader:
                 self.problem(node, f"unknown key `{key[:_SHOWN_CHARS]}` in {what}", hint)
 
     def child(self, mapping: Mapping, key: str) -> Node | None:
-        """The node under a key; a key without a value is a problem."""
+        """The node under a key. A key without a value is a problem."""
         entry = mapping.entries.get(key)
         if entry is None:
             return None
@@ -150,7 +151,7 @@ class Reader:
         known: tuple[str, ...],
         instead: collections.abc.Mapping[str, str] = _NOTHING,
     ) -> str | None:
-        """One of a closed set of words; `instead` says what to write for other known ones."""
+        """One word out of a closed set. `instead` holds hints for words of another language."""
         text = self.text(mapping, key)
         if text is None or text in known:
             return text
@@ -159,7 +160,7 @@ class Reader:
         return None
 
     def integer(self, mapping: Mapping, key: str, *, minimum: int, maximum: int) -> int | None:
-        """A whole number between two bounds, both allowed."""
+        """A whole number between two bounds, inclusive."""
         node = self.child(mapping, key)
         if node is None:
             return None
@@ -180,7 +181,7 @@ class Reader:
         return value
 
     def words(self, mapping: Mapping, key: str, *, empty_allowed: bool = False) -> tuple[str, ...]:
-        """A list of texts; without one, the empty tuple."""
+        """A list of texts; the empty tuple without one."""
         return tuple(item.text for item in self._scalars(mapping, key, empty_allowed=empty_allowed))
 
     def text_map(self, mapping: Mapping, key: str) -> dict[str, str]:
@@ -193,14 +194,14 @@ class Reader:
         return {name: value for name, value in values.items() if value is not None}
 
     def globs(self, mapping: Mapping, key: str, *, one_allowed: bool = False) -> tuple[str, ...]:
-        """A list of well-formed globs (or, where allowed, a single one without the list)."""
+        """A list of well-formed globs; with `one_allowed` also one glob without the list."""
         items = self._scalars(mapping, key, one_allowed=one_allowed)
         for item in items:
             self.require_glob(item, item.text)
         return tuple(item.text for item in items)
 
     def require_glob(self, node: Node, text: str) -> None:
-        """A problem unless the text is a well-formed glob."""
+        """Note a problem unless the text is a well-formed glob."""
         try:
             glob_pattern(text)
         except GlobError as cause:

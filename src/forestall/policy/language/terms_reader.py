@@ -1,4 +1,5 @@
-"""Reading what a rule hands out besides its effect: constraints, remediations, terms, limits."""
+"""Read the parts of a rule that depend on its effect: constraints, remediations, approval,
+throttle."""
 
 from typing import Any
 
@@ -45,7 +46,7 @@ _REMEDIATION_KEYS = (
 
 
 def read_constraints(reader: Reader, entry: Mapping) -> Constraints | None:
-    """`constraints` of a rule; None when there are none. An empty block is a problem."""
+    """The `constraints` of a rule; None without any. An empty block is a problem."""
     node = reader.child(entry, "constraints")
     block = reader.mapping(node, "`constraints`") if node is not None else None
     if block is None:
@@ -95,7 +96,7 @@ def _integers(reader: Reader, section: Mapping, names: tuple[str, ...]) -> dict[
 
 
 def _lists(reader: Reader, section: Mapping | None, names: tuple[str, ...]) -> dict[str, Any]:
-    """Lists that bound a run. An empty one is meant: nothing at all is allowed."""
+    """The lists that bound a run. An empty list is kept: it means that nothing is allowed."""
     if section is None:
         return {}
     return {
@@ -108,7 +109,7 @@ def _lists(reader: Reader, section: Mapping | None, names: tuple[str, ...]) -> d
 def read_remediations(
     reader: Reader, entry: Mapping, rule_id: str | None
 ) -> tuple[Remediation, ...]:
-    """`remediations` of a rule: offered rewrites, each of which changes something."""
+    """The `remediations` of a rule. Each one must change something of the job."""
     node = reader.child(entry, "remediations")
     if node is None:
         return ()
@@ -148,7 +149,8 @@ def read_remediations(
 
 
 def read_throttle(reader: Reader, entry: Mapping) -> Throttle | None:
-    """`throttle` {limit, window, key}: past how many actions in how long the rule speaks."""
+    """The `throttle` of a rule {limit, window, key}: the rule speaks past `limit` actions in
+    `window`."""
     node = reader.child(entry, "throttle")
     block = reader.mapping(node, "`throttle`") if node is not None else None
     if block is None:
@@ -172,7 +174,7 @@ def read_throttle(reader: Reader, entry: Mapping) -> Throttle | None:
 
 
 def read_approval(reader: Reader, entry: Mapping) -> ApprovalTerms | None:
-    """`approval` {roles, quorum, ttl}: who may approve, how many of them, for how long."""
+    """The `approval` of a rule {roles, quorum, ttl}: its terms of approval."""
     node = reader.child(entry, "approval")
     block = reader.mapping(node, "`approval`") if node is not None else None
     if block is None:

@@ -1,1 +1,1 @@
-"""What `policy check` says of rules that load: shadowed, unreachable, leading nowhere."""
+"""Warnings of `policy check` about rules that load: shadowed, unreachable, leading nowhere."""

@@ -1,5 +1,6 @@
-"""Questions about content criteria that are decided: can they hold, does one set of them hold
-whenever another does. Words and patterns are compared as written, never by what they might find.
+"""Decide questions about content criteria: can they hold, and does one set imply another?
+
+Keywords and patterns are compared as written, never by what they might match.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ def content_conflict(content: ContentMatch | None) -> str:
 
 
 def content_covers(wider: ContentMatch | None, narrower: ContentMatch | None) -> bool:
-    """Whether `wider` holds of every content of which `narrower` holds."""
+    """Whether every content that meets `narrower` also meets `wider`."""
     if wider is None:
         return True
     if narrower is None:
@@ -33,7 +34,8 @@ def content_covers(wider: ContentMatch | None, narrower: ContentMatch | None) ->
 
 
 def _entries_cover(wider: Sequence[str], narrower: Sequence[str]) -> bool:
-    """Any entry is enough, so the narrower list has to be one, and a part of the wider one."""
+    """Whether the entries of one criterion imply another. Any entry is enough, so the narrower list
+    must be non-empty and a subset of the wider list."""
     return not wider or (bool(narrower) and set(narrower) <= set(wider))
 
 

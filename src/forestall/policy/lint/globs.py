@@ -1,8 +1,8 @@
-"""Questions about globs that are decided, not tried: does one cover another, can two meet, what
-is a value that it matches.
+"""Decide questions about globs: does one cover another, can two match one value, what does one
+match?
 
-A glob is a small automaton over the few characters that matter to it. Every search is bounded; a
-question that would take longer is answered with the side on which no warning follows.
+A glob becomes a small automaton over the few characters that matter to it. Every search is bounded;
+a question that would take longer gets the answer from which no warning follows.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ from typing import NamedTuple
 from forestall.policy.globs import compile_globs, is_literal, literal_ends
 
 _STATES_MAX = 1_024
-_GLOBS_MAX = 64  # of one list; a longer one is compared glob by glob
+_GLOBS_MAX = 64  # per list; longer lists are compared glob by glob
 _LAST_CHAR = 0x10FFFF
 _PREFERRED = "xabcdefghijklmnopqrstuvwxyz0123456789_-."
-# The topic grammar of the wire: `job`, then one or more of `.` and a word.
+# The grammar of topics on the wire: `job`, then one or more times `.` and a word.
 _TOPIC_WORD = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 _TOPIC_ACCEPTS = 5
 _TOPIC_RANGES = (*((ord(char), ord(char)) for char in "job.-_"), (48, 57), (65, 90), (97, 122))
@@ -25,7 +25,7 @@ Ranges = tuple[tuple[int, int], ...]
 
 
 class _Token(NamedTuple):
-    """A star (no ranges), or one character out of some ranges."""
+    """One token of a glob: a star (without ranges), or one character out of some ranges."""
 
     star: bool
     ranges: Ranges = ()
@@ -36,14 +36,17 @@ class _Token(NamedTuple):
 
 
 class _Glob(NamedTuple):
-    """A glob as an automaton: bit n of a state is set when the first n tokens are behind."""
+    """A glob as an automaton. Bit n of a state is set when the first n tokens may have been
+    read."""
 
     tokens: tuple[_Token, ...]
 
     def start(self) -> int:
+        """The state before the first character."""
         return self._closure(1)
 
     def step(self, state: int, char: str) -> int:
+        """The state after one more character."""
         following = 0
         for number, token in enumerate(self.tokens):
             if state >> number & 1:
@@ -54,6 +57,7 @@ class _Glob(NamedTuple):
         return self._closure(following)
 
     def accepts(self, state: int) -> bool:
+        """Whether the glob matches the text read so far."""
         return bool(state >> len(self.tokens) & 1)
 
     def _closure(self, state: int) -> int:
@@ -83,7 +87,8 @@ def _parsed(glob: str) -> _Glob:
 
 
 def _class(glob: str, start: int) -> tuple[int, Ranges]:
-    """The class at `start` of a well-formed glob: the index of its `]`, and what it takes."""
+    """The class at `start` of a well-formed glob: the index of its `]`, and the ranges it
+    matches."""
     negated = glob[start + 1] in "!^"
     end = glob.index("]", start + 2 + negated)
     body = glob[start + 1 + negated : end]
@@ -108,7 +113,7 @@ def _class(glob: str, start: int) -> tuple[int, Ranges]:
 
 
 def _topic_step(state: int, char: str) -> int:
-    """The topic grammar; -1 is a dead end."""
+    """One step in the grammar of topics; -1 is a dead end."""
     if state < 4:
         return state + 1 if char == "job."[state] else -1
     if char in _TOPIC_WORD:
@@ -117,7 +122,8 @@ def _topic_step(state: int, char: str) -> int:
 
 
 def _characters(globs: Sequence[_Glob], *, topic: bool) -> list[str]:
-    """One character for each way in which the globs can tell characters apart, plain ones first."""
+    """One character for each way in which the globs can distinguish characters, plain characters
+    first."""
     edges = {0, 0xD800, 0xE000, _LAST_CHAR + 1}
     ranges = [pair for glob in globs for token in glob.tokens for pair in token.ranges]
     for low, high in (*ranges, *(_TOPIC_RANGES if topic else ())):
@@ -133,7 +139,7 @@ def _characters(globs: Sequence[_Glob], *, topic: bool) -> list[str]:
 
 
 class _Found(NamedTuple):
-    """How a search ended: with a value, with the proof that there is none, or undecided."""
+    """The end of a search: a value, the proof that there is none, or neither within the bound."""
 
     value: str | None
     decided: bool
@@ -142,7 +148,7 @@ class _Found(NamedTuple):
 def _search(
     inside: Sequence[str], outside: Sequence[str], *, topic: bool, empty: bool = True
 ) -> _Found:
-    """The shortest text that all of `inside` match and none of `outside` (a topic, if so)."""
+    """The shortest text (or topic) that all of `inside` match and none of `outside` does."""
     wanted, unwanted = [_parsed(glob) for glob in inside], [_parsed(glob) for glob in outside]
     chars = [
         char
@@ -180,8 +186,8 @@ def _search(
 
 @lru_cache(maxsize=4_096)
 def example(glob: str, *, topic: bool = False) -> str | None:
-    """A short value, not empty, that the glob matches; None when there is none or it is too hard
-    to find."""
+    """A short non-empty value that the glob matches; None when there is none or the search is too
+    long."""
     quick = glob.replace("*", "")
     for text in (quick, glob.replace("*", "x"), quick + "x", "job.x"):
         if text and compile_globs([glob])(text) and (not topic or _is_topic(text)):
@@ -191,7 +197,7 @@ def example(glob: str, *, topic: bool = False) -> str | None:
 
 @lru_cache(maxsize=4_096)
 def can_match(glob: str, *, topic: bool = False) -> bool:
-    """False only when it is proven that no value (no topic) fits the glob."""
+    """False only when it is proven that the glob matches no value (or no topic)."""
     if example(glob, topic=topic) is not None:
         return True
     return not _search([glob], (), topic=topic).decided
@@ -207,7 +213,7 @@ def _is_topic(text: str) -> bool:
 
 
 def globs_cover(wider: Sequence[str], narrower: Sequence[str], *, topic: bool = False) -> bool:
-    """True only when it is proven that what any of `narrower` matches, one of `wider` does."""
+    """True only when it is proven that each value matched by `narrower` is matched by `wider`."""
     return "*" in wider or all(_covers(tuple(wider), glob, topic=topic) for glob in narrower)
 
 
@@ -227,7 +233,7 @@ def _covers(wider: tuple[str, ...], glob: str, *, topic: bool) -> bool:
 
 
 def globs_disjoint(one: Sequence[str], other: Sequence[str], *, topic: bool = False) -> bool:
-    """True only when it is proven that no value (no topic) matches a glob of each list."""
+    """True only when it is proven that no value (or topic) matches a glob of each list."""
     if len(one) * len(other) > _GLOBS_MAX:
         return False
     return all(_apart(a, b, topic=topic) for a in one for b in other)
@@ -246,7 +252,7 @@ def _apart(one: str, other: str, *, topic: bool) -> bool:
 
 
 def apart_at_the_ends(one: str, other: str) -> bool:
-    """Whether a glance shows that no value matches both: they begin or end otherwise."""
+    """Whether the literal ends alone show that no value matches both globs."""
     ends = [(glob, glob) if is_literal(glob) else literal_ends(glob) for glob in (one, other)]
     (begin, end), (other_begin, other_end) = ends
     size = min(len(begin), len(other_begin))

@@ -1,8 +1,8 @@
-"""Questions about matches that are decided, not tried: can one hold at all, does one hold whenever
-another does, can two hold together. "No" may mean "not proven"; "yes" is always meant.
+"""Decide questions about matches: can one hold, does one imply another, can two hold together?
 
-All of it is about one label view and one actor, since that is how a rule is held against a request.
-A job has a topic of the wire's grammar; what an output rule looks at may have any, or none.
+"Yes" is proven; "no" may mean "not proven". Every question is about one label view and one actor,
+because a rule is tested on a request under one of each. A job has a topic of the wire's grammar; an
+output rule may see any topic, or none.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,8 @@ from forestall.policy.rules import (
     TimeMatch,
 )
 
-_ONE_TEXT = frozenset({"actor_types", "agent_risk_tiers"})  # words of which a request has one
+# words of which a request has exactly one
+_ONE_TEXT = frozenset({"actor_types", "agent_risk_tiers"})
 _NUMERIC = frozenset({Operator.LT, Operator.LE, Operator.GT, Operator.GE})
 _REASONED = frozenset(
     {field.name.partition(".")[0] for field in FIELDS}
@@ -46,7 +47,8 @@ def contradiction(rule: Rule | OutputRule) -> str:
 
 
 def rule_covers(wider: Rule | OutputRule, narrower: Rule | OutputRule) -> bool:
-    """Whether the wider rule matches (or cannot be evaluated) wherever the narrower one matches."""
+    """Whether the wider rule matches, or cannot be evaluated, wherever the narrower rule
+    matches."""
     of_job = isinstance(narrower, Rule)
     if not covers(wider.match, narrower.match, of_job=of_job):
         return False
@@ -75,7 +77,7 @@ def covers(wider: Match, narrower: Match, *, of_job: bool = True) -> bool:
 
 
 def disjoint(one: Match, other: Match, *, of_job: bool = True) -> bool:
-    """Whether it is proven that no request fits both, under one label view."""
+    """Whether it is proven that no request matches both, under one label view."""
     labels = dict(other.labels)
     return (
         any(_field_disjoint(field, one, other, of_job) for field in FIELDS)
@@ -86,7 +88,7 @@ def disjoint(one: Match, other: Match, *, of_job: bool = True) -> bool:
 
 
 def _unreasoned() -> Iterator[str]:
-    """Fields of a match that this module knows nothing of: they cover only what is the same."""
+    """Fields of a match for which this module has no reasoning: they cover only equal fields."""
     return (name for name in Match.__struct_fields__ if name not in _REASONED)
 
 
@@ -160,12 +162,13 @@ def _delegation_covers(wider: DelegationMatch | None, narrower: DelegationMatch 
 
 
 def absent(condition: ArgCondition) -> bool:
-    """Whether the condition wants its place to be missing."""
+    """Whether the condition demands that its node is missing."""
     return condition.operator is Operator.EXISTS and condition.operand is False
 
 
 def allowed_values(conditions: Sequence[ArgCondition]) -> list[Any] | None:
-    """The listed values (`eq`, `in`) that fit all conditions on one place; None: none is listed."""
+    """The values listed by `eq` and `in` that meet all conditions on one node; None: no list at
+    all."""
     listed: list[Any] | None = None
     for condition in conditions:
         if condition.operator is Operator.EQ:
@@ -186,7 +189,7 @@ def _holds(condition: ArgCondition, value: Any) -> bool:
 
 
 def by_place(conditions: Sequence[ArgCondition]) -> dict[Steps, list[ArgCondition]]:
-    """The conditions on each place, however its path is spelt."""
+    """The conditions grouped by node, however their paths are spelt."""
     places: dict[Steps, list[ArgCondition]] = {}
     for condition in conditions:
         places.setdefault(parse_path(condition.path), []).append(condition)
@@ -219,7 +222,8 @@ def _argument_conflict(conditions: Sequence[ArgCondition]) -> str:
 
 
 def bounds(conditions: Sequence[ArgCondition]) -> tuple[tuple[float, bool], tuple[float, bool]]:
-    """The lowest and highest number that fit, and whether each of these is itself left out."""
+    """The lowest and highest number that the conditions allow, and whether each bound is
+    excluded."""
     low: tuple[float, bool] = (float("-inf"), False)
     high: tuple[float, bool] = (float("inf"), False)
     for each in conditions:
@@ -273,7 +277,7 @@ def _same(one: ArgCondition, other: ArgCondition) -> bool:
 
 
 def _within(wanted: ArgCondition, given: Sequence[ArgCondition]) -> bool:
-    """Whether the numbers that `given` allows all fit `wanted`."""
+    """Whether all numbers that `given` allows meet `wanted`."""
     low, high = bounds(given)
     want_low, want_high = bounds([wanted])
     return low >= want_low and (high[0], not high[1]) <= (want_high[0], not want_high[1])

@@ -1,11 +1,13 @@
-"""Where a remediation leads: a rewrite that is certainly denied is an error of the policy.
+"""Check where a remediation leads: a rewrite that is certainly denied is an error of the policy.
 
-What is asked of each remediation: a request is made up from its rule, rewritten, and evaluated. If
-that one is denied, every other one is proven to be: each request that the rule matches, rewritten,
-meets a deny rule before any other of its file, or meets no rule that does not deny. Labels on which
-the origins of one request contradict each other are left out of account. What is not certain is no
-error: a rule of which no request can be made up (a pattern, content), a rewrite that some rule may
-allow, a name with the characters of a glob, a request that a rule cannot be evaluated on.
+For each remediation a request is made from its rule, rewritten, and evaluated. If that request is
+denied, a proof is tried for all others: each request that the rule matches, once rewritten, meets a
+deny rule before any other rule of its file, or meets no rule that does not deny. The proof ignores
+labels on which the origins of one request disagree.
+
+What is not certain is no error: a rule from which no request can be made (a pattern, content), a
+rewrite that some rule may allow, a name with the characters of a glob, a request on which a rule
+cannot be evaluated.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,16 +28,17 @@ from forestall.policy.request import Request
 from forestall.policy.rules import Decision, Effect, Match, Place, Policy, Remediation, Rule
 from forestall.policy.snapshot import RuleList, Snapshot
 
-# In glances at two rules, about 4 µs each:
-_SAMPLE_STEPS = 10  # making up a request, or deciding it
+# Costs, in comparisons of two rules, about 4 µs each:
+_SAMPLE_STEPS = 10  # making a request, or deciding it
 _COMPARISON_STEPS = 20  # a proof about two rules whose topics may meet
-_SEARCH_STEPS = 500  # whether two globs can meet, where a glance does not show it
+_SEARCH_STEPS = 500  # whether two globs can match one value, where their ends do not show it
 _PAIRS_MAX = 64
 _NO_PLACE = Place(line=1, column=1)
 
 
 class Denial(NamedTuple):
-    """A remediation whose rewrite is denied: always, or at least for the made-up request."""
+    """A remediation whose rewrite is denied: always, or at least for the request that was made
+    up."""
 
     remediation: Remediation
     decision: Decision
@@ -43,7 +46,7 @@ class Denial(NamedTuple):
 
 
 class Remedies:
-    """Looks at the remediations of one snapshot; gives up when the work is done that it may do."""
+    """Checks the remediations of one snapshot, and stops when its budget of steps is used up."""
 
     def __init__(self, snapshot: Snapshot, *, steps_max: float = float("inf")) -> None:
         self._snapshot = snapshot
@@ -51,7 +54,8 @@ class Remedies:
         self._lists = [_ByTopic(each) for layer in snapshot.layers for each in layer.lists]
 
     def denials(self, rule: Rule, sample: Sample | None = None) -> Iterator[Denial]:
-        """The remediations of a rule that lead to a denied request, with `always` where proven."""
+        """The remediations of a rule that lead to a denied request; `always` where that is
+        proven."""
         if not rule.remediations or self._steps <= 0:
             return
         self._steps -= _SAMPLE_STEPS
@@ -68,7 +72,7 @@ class Remedies:
                 yield Denial(remediation, got, always)
 
     def _denied_always(self, got: Decision, match: Match) -> bool:
-        """Whether it is proven that every request fitting `match` is denied."""
+        """Whether it is proven that every request that meets `match` is denied."""
         if not got.rule_id:
             return all(
                 rule.effect is Effect.DENY or self._apart(rule, match)
@@ -93,7 +97,7 @@ class Remedies:
         return False
 
     def _apart(self, rule: Rule, match: Match) -> bool:
-        """Whether no request fits both; without steps left, not proven."""
+        """Whether no request meets both. Without steps left the answer is "not proven"."""
         if self._steps <= 0:
             return False
         topics = rule.match.topics
@@ -111,7 +115,7 @@ def _far_apart(some: Sequence[str], others: Sequence[str]) -> bool:
 
 
 def _searches(one: Match, other: Match) -> int:
-    """How many pairs of globs a proof about two matches may have to look into."""
+    """The number of pairs of globs that a proof about two matches may search."""
     labels = dict(other.labels)
     fields = [
         (field.wanted(one), field.wanted(other)) for field in FIELDS if field.kind is FieldKind.GLOB
@@ -125,7 +129,8 @@ def _searches(one: Match, other: Match) -> int:
 
 
 class _ByTopic:
-    """The rules of a list that may match a topic, found without looking at the others."""
+    """The rules of a list by topic: those that may match a topic are found without trying the
+    others."""
 
     def __init__(self, rules: RuleList) -> None:
         self.rules = rules.rules
@@ -135,7 +140,7 @@ class _ByTopic:
         self._open: list[int] = []
 
     def fitting(self, match: Match) -> Sequence[tuple[int, Rule]]:
-        """At least the rules that may hold together with the match, in their order."""
+        """All rules that may hold together with the match (perhaps more), in their order."""
         if len(match.topics) != 1 or not is_literal(match.topics[0]):
             return tuple(enumerate(self.rules))
         if self._globs is None:
@@ -183,13 +188,13 @@ def _problem(policy: Policy, rule: Rule, denial: Denial) -> Problem:
 
 
 def who_said(decision: Decision) -> str:
-    """Which rule says what, as the end of a sentence."""
+    """The end of a sentence that names the deciding rule and its decision."""
     by = f"rule `{decision.rule_id}`" if decision.rule_id else "the default"
     return f"{by} then says {decision.decision.value}"
 
 
 def _remedied(snapshot: Snapshot, request: Request, remediation: Remediation) -> Request:
-    """The request as the remediation rewrites it."""
+    """The request after the rewrite of the remediation."""
     topic = remediation.replacement_topic or request.topic
     gone = {*remediation.remove_labels, *remediation.add_labels}
     if not any(matches(topic) for matches, _ in snapshot.derivations):
@@ -206,7 +211,7 @@ def _remedied(snapshot: Snapshot, request: Request, remediation: Remediation) ->
 
 
 def _remedied_match(snapshot: Snapshot, match: Match, remediation: Remediation) -> Match | None:
-    """What is known of every request that the remediation gives; None when that is not clear."""
+    """What is known of every request after the rewrite; None when that is not clear."""
     topic, capability = remediation.replacement_topic, remediation.replacement_capability
     if topic and not (is_literal(topic) and can_match(topic, topic=True)):
         return None
@@ -215,7 +220,7 @@ def _remedied_match(snapshot: Snapshot, match: Match, remediation: Remediation) 
     changed = {*remediation.remove_labels, *remediation.add_labels, *DERIVED_LABELS}
     labels = {name: globs for name, globs in match.labels if name not in changed}
     for name, value in remediation.add_labels.items():
-        # A claim is one of the views; being denied under one is being denied.
+        # A claim adds a label view, and a request denied under one view is denied.
         if value and is_literal(value) and name not in snapshot.label_trust:
             labels[name] = (value,)
     return msgspec.structs.replace(

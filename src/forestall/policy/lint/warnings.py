@@ -1,7 +1,7 @@
 """Warn about rules that load and do not mean what their author thinks. Pure; decides nothing.
 
-A warning is never a guess: it rests on a proof over the rules, or on a request made up from the
-rule whose decision shows the fault. What cannot be shown stays unsaid.
+A warning is never a guess: it rests on a proof over the rules, or on a request made from the rule
+whose decision shows the fault. Without either there is no warning.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ from forestall.policy.request import Request
 from forestall.policy.rules import Effect, Match, OutputRule, Policy, Rule, Verdict
 from forestall.policy.snapshot import Snapshot
 
-_CANDIDATES_MAX = 32  # earlier rules compared with one rule
+_CANDIDATES_MAX = 32  # how many earlier rules are compared with one rule
 _CLAIMED_FIELDS = {
     "capabilities": "capability",
     "pack_ids": "pack_id",
@@ -33,7 +33,7 @@ _ALLOWS = (Effect.ALLOW, Effect.ALLOW_WITH_CONSTRAINTS)
 
 
 def analyse(snapshot: Snapshot) -> tuple[PolicyWarning, ...]:
-    """Everything worth a second look in the policies of a snapshot, in the order of the files."""
+    """Every warning about the policies of a snapshot, in the order of the files."""
     warnings: list[PolicyWarning] = []
     remedies = Remedies(snapshot)
     for policy, layer in zip(snapshot.policies, snapshot.layers, strict=True):
@@ -126,12 +126,13 @@ def _silent(
 def _shadow(
     snapshot: Snapshot, rules: Sequence[Rule | OutputRule], index: LayerIndex, number: int
 ) -> Rule | OutputRule | None:
-    """An earlier rule of the list that speaks wherever this one would."""
+    """An earlier rule of the list that speaks wherever this rule would; None when none is proven
+    to."""
     rule = rules[number]
     sample = fields_sample(snapshot, rule.match)
     if sample is None:
         return None
-    # Whatever covers the rule is a candidate for each of its requests, hence for this one.
+    # A rule that covers this one matches each of its requests, hence also the sample.
     candidates = index.candidates(sample.request, sample.labels)
     for earlier in islice(candidates, _CANDIDATES_MAX):
         if earlier >= number:
@@ -186,7 +187,7 @@ def _allows(rule: Rule | OutputRule) -> bool:
 
 
 def _claimed_labels(snapshot: Snapshot, match: Match) -> list[str]:
-    """Labels of a match that may be claimed and of which no file says that this is meant."""
+    """Labels of a match that clients may claim, where no file says that this is intended."""
     return [name for name, _ in match.labels if name not in snapshot.label_trust]
 
 
@@ -201,7 +202,7 @@ def _trust_hint(label: str) -> str:
 def _dodges(
     snapshot: Snapshot, policy: Policy, rule: Rule, sample: Sample
 ) -> Iterator[PolicyWarning]:
-    """A sample of the rule, once more with less said: is the decision looser?"""
+    """The sample of a rule with some facts left out: is its decision looser?"""
     now = sample.now
     if evaluate(snapshot, sample.request, now=now).decision.strictness < rule.effect.strictness:
         return
@@ -238,7 +239,7 @@ def _remediations(
 ) -> Iterator[PolicyWarning]:
     for denial in remedies.denials(rule, sample):
         if not denial.decision.rule_id and not denial.always:
-            continue  # a request that says more than the sample may meet a rule
+            continue  # a request with more facts than the sample may meet another rule
         yield PolicyWarning(
             code="remediation_denied",
             source=policy.source,
@@ -285,7 +286,7 @@ def _unused(snapshot: Snapshot, policy: Policy) -> Iterator[PolicyWarning]:
 
 
 def _line(policy: Policy, *key: str) -> int:
-    """Where something stands in its file; 1 when the policy was not read from a text."""
+    """The line of an entry in its file; 1 when the policy was not read from a text."""
     place = policy.places.get(key)
     return 1 if place is None else place.line
 

@@ -1,6 +1,6 @@
-"""A request that a rule matches, made from the rule alone: the witness behind a warning.
+"""Make a request that a rule matches from the rule alone: the witness behind a warning.
 
-Where none can be made (a pattern, say) there is none, and no warning rests on it.
+For some rules (with a pattern, say) no request can be made; then no warning rests on one.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ _SECRET = "secret://example"  # noqa: S105 - a reference, as `secrets_present` l
 
 
 class Sample(NamedTuple):
-    """A request and an instant, and the one label view that it is looked at under."""
+    """A request, an instant, and the one label view under which the request is examined."""
 
     request: Request
     labels: dict[str, str]
@@ -33,7 +33,7 @@ class Sample(NamedTuple):
 
 
 def sample_of(snapshot: Snapshot, rule: Rule) -> Sample | None:
-    """A request that every clause of the rule holds of; None when none was found."""
+    """A request of which every clause of the rule holds; None when none was found."""
     sample = fields_sample(snapshot, rule.match)
     arguments = _arguments(rule.match.args)
     if sample is None or arguments is None:
@@ -50,7 +50,7 @@ def sample_of(snapshot: Snapshot, rule: Rule) -> Sample | None:
 
 
 def fields_sample(snapshot: Snapshot, match: Match) -> Sample | None:
-    """A request that fits the fields and labels of a match, and says nothing beyond them."""
+    """A request that meets the fields and labels of a match and has no other facts."""
     globs = {
         "topic": match.topics or ("job.x",),
         "tenant": match.tenants or ("default",),
@@ -114,7 +114,7 @@ def _delegation(match: Match) -> Delegation | None:
 
 @lru_cache(maxsize=256)
 def _instant(match: TimeMatch | None) -> datetime:
-    """An instant inside the wanted days and hours."""
+    """An instant inside the days and hours of the match."""
     if match is None:
         return NOON
     inside = compile_time(match)
@@ -130,7 +130,7 @@ def _instant(match: TimeMatch | None) -> datetime:
 
 
 def _arguments(conditions: tuple[ArgCondition, ...]) -> dict[str, Any] | None:
-    """A document that fits the conditions; None when none was found."""
+    """A document that meets the conditions; None when none was found."""
     document: dict[str, Any] = {}
     for steps, wanted in by_place(conditions).items():
         if any(absent(each) for each in wanted):
@@ -142,7 +142,7 @@ def _arguments(conditions: tuple[ArgCondition, ...]) -> dict[str, Any] | None:
 
 
 def _value(conditions: list[ArgCondition]) -> Any:
-    """One value that may fit all conditions on a place."""
+    """One value that may meet all conditions on a node."""
     values = allowed_values(conditions)
     if values is not None:
         return values[0] if values else None
@@ -158,7 +158,7 @@ def _value(conditions: list[ArgCondition]) -> Any:
 
 
 def _put(document: dict[str, Any], steps: Steps, value: Any) -> bool:
-    """Place a value; paths through lists are not made up."""
+    """Put a value at a path. Paths through lists are not supported."""
     place = document
     for step in steps[:-1]:
         if not isinstance(step, str):

@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from forestall.output.detectors.personal import PERSONAL_DATA
-from forestall.output.findings import Budget, Candidate, Check, Detector, Kind
+from forestall.output.detectors import DETECTORS
+from forestall.output.findings import Candidate, Check, Detector, Kind, ScanBudget
 from forestall.output.scan import scan
 from tests.unit.output.personal import TABLES, unmarked
 
+PERSONAL_DATA = DETECTORS["personal_data"]
 SIZE = 1_000_000
 # What is made of these comes near to every pattern.
 PIECES = (
@@ -100,5 +101,5 @@ def test_ten_times_the_hostile_text_is_ten_times_the_work(piece: str) -> None:
 def test_a_million_of_everything_ends_in_time() -> None:
     """A deadline in CPU time that only an explosion can miss: it takes a hundredth of it."""
     started = time.process_time()
-    budget = Budget(expired=lambda: time.process_time() - started > 300)
+    budget = ScanBudget(expired=lambda: time.process_time() - started > 300)
     assert scan("".join(HOSTILE) * 3_000, detectors=(PERSONAL_DATA,), budget=budget).complete

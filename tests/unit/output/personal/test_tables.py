@@ -2,11 +2,12 @@
 
 import pytest
 
-from forestall.output.detectors.personal import PERSONAL_DATA
+from forestall.output.detectors import DETECTORS
 from forestall.output.findings import Finding
 from forestall.output.scan import scan
 from tests.unit.output.personal import INNOCENT, TABLES, unmarked
 
+PERSONAL_DATA = DETECTORS["personal_data"]
 FOUND = [(kind, text) for kind, (found, _) in TABLES.items() for text in found]
 NOTHING = [(kind, text) for kind, (_, nothing) in TABLES.items() for text in nothing]
 SHOWN_MAX = {"iban": 4, "payment_card": 4, "us_ssn": 4}

@@ -1,0 +1,7 @@
+"""The word lists of shell texts that belong to no single program: `data/words/shell.yaml`."""
+
+from typing import Final
+
+from forestall.facts.data_files import WordLists
+
+WORDS: Final = WordLists("shell.yaml")

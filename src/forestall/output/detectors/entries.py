@@ -1,0 +1,104 @@
+"""What an entry of a detector file may say: the schema of the one format, ours and users'.
+
+docs/reference/detectors.md describes it. Types only; `tables` reads files of these, and checks what
+a type cannot say.
+"""
+
+from typing import Literal
+
+import msgspec
+
+Texts = str | tuple[str, ...]  # one may stand without a list
+
+Form = Literal["exact", "token", "assigned", "phrase", "number"]
+Severity = Literal["critical", "high", "medium", "low"]
+
+
+class Examples(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Texts for the test of an entry. `«` and `»` stand round what has to be found, where there are
+    any; holes such as `{base62:40}` are filled when the test runs."""
+
+    match: Texts
+    no_match: Texts
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One pattern of one kind of finding. Entries may share a kind if `variant` tells them apart.
+
+    `pattern` is RE2; `(?&name)` in it stands for a definition of the file. The value that was found
+    is its first group, or else all of the match. `form` says what is put round the pattern.
+    """
+
+    kind: str
+    what: str  # for people: what it is
+    pattern: Texts  # a list: any of these
+    confidence: float  # of a finding, 0 to 1, where the validator knows nothing better
+    severity: Severity  # for people: how much harm the value does in wrong hands
+    examples: Examples
+    variant: str = ""
+    form: Form = "exact"
+    name: str = ""  # form `assigned`: RE2 of the name that stands in front, in any case
+    keywords: Texts = ()  # lower case; the pattern runs only near one of them
+    words: Texts = ()  # names of lists of the file, whose words are keywords too
+    any_case: bool = False
+    bytes_before: int | None = None  # of the text in front of a keyword; without: of the form
+    bytes_after: int | None = None
+    validator: str = ""  # a function of `validators`; empty: the pattern says it all
+    skip: int | None = None  # characters that the validator leaves out; without: those shown
+    length_min: int = 12  # of what looks random
+    shown: int = 0  # first characters that may stand in the mask: they belong to the format
+    shown_end: int = 0  # last ones
+
+
+class EntryFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file of entries of one class."""
+
+    class_: str = msgspec.field(name="class")
+    define: dict[str, Texts] = {}  # a list: any of these
+    words: dict[str, Texts] = {}  # in any language; validators ask for some by name
+    detectors: tuple[Entry, ...]
+
+
+class WithoutWord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a number of a state has to be written to be found where no word names it."""
+
+    pattern: str
+    confidence: float
+
+
+class AloneInGroups(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Groups in which a number of a state is found when it is all of the text."""
+
+    pattern: str
+    validator: str
+
+
+class StateNumber(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One kind of number that a state gives to persons. Validators here are those of
+    `national_numbers`; they see the number in capitals, without separators."""
+
+    kind: str
+    what: str
+    words: Texts  # that name it
+    pattern: str  # RE2: how it is written behind one of the words
+    validator: str
+    confidence: float
+    severity: Severity
+    examples: Examples
+    unchecked: str = ""  # behind a word: the validator of a number that has no check digit
+    without_word: WithoutWord | None = None
+    alone: str = ""  # the validator of a number that is all of the text, in digits
+    alone_in_groups: AloneInGroups | None = None
+
+
+class StateNumberFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The numbers of all states."""
+
+    class_: str = msgspec.field(name="class")
+    define: dict[str, Texts] = {}
+    numbers: tuple[StateNumber, ...]
+
+
+def as_tuple(texts: Texts) -> tuple[str, ...]:
+    """The texts as a tuple, however they were written."""
+    return (texts,) if isinstance(texts, str) else texts

@@ -1,0 +1,72 @@
+"""What stands round the pattern of an entry: a token by itself, a value behind a name, a phrase.
+
+Facts about text, as RE2. `(?&name)` in a pattern stands for a definition, as in other dialects.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from forestall.output.detectors.entries import Entry, Form
+
+REFERENCE = "(?&"  # what a reference to a definition begins with
+_REFERENCE = re.compile(r"\(\?&(\w+)\)")
+_NAME_END = r"[\w.-]*"
+_ASSIGNED = r"[\"'`\]]{0,2}(?:\s{0,4}(?:=>|:=|->|[:=,(>])\s{0,4}|\s{1,3})(?:bearer |[\"'`]){0,2}"
+
+
+class PatternReach(NamedTuple):
+    """How far from a keyword a match may be, in bytes, where an entry does not say."""
+
+    before: int
+    after: int
+
+
+REACHES: Mapping[Form, PatternReach] = {
+    "exact": PatternReach(64, 512),
+    "token": PatternReach(40, 512),
+    "assigned": PatternReach(8, 200),
+    "phrase": PatternReach(48, 200),
+    "number": PatternReach(0, 64),
+}
+
+
+def references(pattern: str) -> tuple[str, ...]:
+    """The definitions that a pattern names."""
+    return tuple(_REFERENCE.findall(pattern))
+
+
+def resolved(pattern: str, definitions: Mapping[str, str]) -> str:
+    """The pattern with its definitions written out, each in a group of its own."""
+    return _REFERENCE.sub(lambda found: f"(?:{definitions[found[1]]})", pattern)
+
+
+def in_form(entry: Entry, pattern: str, name: str) -> str:
+    """The whole pattern of an entry: what its form puts round `pattern`, and `name` in front."""
+    if entry.form == "assigned":
+        return rf"(?i:{name}{_NAME_END}){_ASSIGNED}({pattern})(?:[^0-9A-Za-z_-]|$)"
+    return _FORMS[entry.form](pattern)
+
+
+def _token(pattern: str) -> str:
+    # What is open at its end takes all there is; a boundary would hide what ends far away.
+    end = "" if pattern.endswith(",}") else r"(?:[^0-9A-Za-z_-]|[_-]?$|[_-][^0-9A-Za-z])"
+    return rf"(?:^|[^0-9A-Za-z])({pattern}){end}"
+
+
+def _phrase(pattern: str) -> str:
+    return pattern.replace(" ?", r"\s*").replace(" ", r"\s+")
+
+
+def between_word_ends(*patterns: str) -> str:
+    """Any of the patterns between characters of no word; a parenthesis is an end by itself."""
+    ends = (each if each.rstrip(")").endswith("\\") else rf"(?:{each})\b" for each in patterns)
+    return rf"\b(?:{'|'.join(ends)})"
+
+
+_FORMS: Mapping[Form, Callable[[str], str]] = {
+    "exact": str,
+    "token": _token,
+    "phrase": _phrase,
+    "number": between_word_ends,
+}

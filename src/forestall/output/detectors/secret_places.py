@@ -1,0 +1,79 @@
+"""Validators of secrets known by where they stand: in a block of a key, a URL, a header, a command
+line. What a value says about itself, and whether it stands for one."""
+
+import binascii
+import re
+
+from forestall.output.detectors.checks import placeholder, random
+from forestall.output.detectors.expressions import Expression
+from forestall.output.detectors.validation import Validator, entry_confidence, own_confidence
+from forestall.output.findings import Candidate
+
+_FROM_URL = str.maketrans("-_", "+/")
+_BASE64 = Expression(r"[A-Za-z0-9+/=\s\\nr]{24,}")
+_PLAIN_WORDS = frozenset({"password", "passwd", "pass", "pwd", "pw", "secret", "user", "token"})
+
+
+def _pem(found: Candidate) -> bool:
+    body = found.value.split("-----")[2] if found.value.count("-----") > 1 else ""
+    encoded = _BASE64.search(body)
+    return not (
+        encoded is None or "..." in body[:200] or re.search(r"(?i)x{8}|example", body) is not None
+    )
+
+
+def _jwt(found: Candidate) -> bool:
+    """The head of a JWT is an object that names an algorithm."""
+    head = found.value.split(".")[0]
+    try:
+        plain = binascii.a2b_base64(head.translate(_FROM_URL) + "=" * (-len(head) % 4))
+    except binascii.Error:
+        return False
+    return plain.startswith(b"{") and b'"' in plain
+
+
+def _in_url(found: Candidate) -> bool:
+    value = found.value
+    if placeholder(value) or value.lower() in _PLAIN_WORDS or len(value) < 3:
+        return False
+    if value.lower().startswith(("pass", "secret", "user")) and value.isalpha():
+        return False
+    return not (any(mark in value for mark in "{}<>$()[]") or value.startswith(("%", ":", "*")))
+
+
+def _password(found: Candidate) -> bool:
+    """A password of a command line: anything but a variable, a file or a word for one."""
+    value = found.value.strip("\"'`")
+    return not (
+        len(value) < 4 or placeholder(value) or value.startswith(("-", "/", "$", "@", "%", "<"))
+    )
+
+
+def _flag(found: Candidate) -> float | None:
+    """Of a flag for a token or a key, only what looks drawn."""
+    if "pass" in found.matched.lower() or "pwd" in found.matched.lower():
+        return 0.8 if _password(found) else None
+    return 0.75 if random(found.value, length_min=8) else None
+
+
+def _basic(found: Candidate) -> bool:
+    """Base64 of a name, a colon and a password."""
+    text = found.value
+    try:
+        plain = binascii.a2b_base64(text + "=" * (-len(text) % 4)).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return False
+    name, colon, password = plain.partition(":")
+    if not colon or not plain.isprintable() or not (name or password):
+        return False
+    return not (placeholder(password) and placeholder(name))
+
+
+VALIDATORS: dict[str, Validator] = {
+    "private_key_block": entry_confidence(_pem),
+    "json_web_token": entry_confidence(_jwt),
+    "url_password": entry_confidence(_in_url),
+    "typed_password": entry_confidence(_password),
+    "command_line_secret": own_confidence(_flag),
+    "basic_credentials": entry_confidence(_basic),
+}
