@@ -142,12 +142,12 @@ class Plane:
                 under_way.enter_context(self.tightening())
             try:
                 receipt = await self.store.commit(change)
+                self._commit_failed_at_us = None
+                now_us = self.clock.now_us()
+                catch_up(self.projections, change, receipt.position, now_us=now_us, first=first)
             except BaseException as error:
                 self._doubt(change, error)
                 raise
-            self._commit_failed_at_us = None
-            now_us = self.clock.now_us()
-            catch_up(self.projections, change, receipt.position, now_us=now_us, first=first)
         return receipt
 
     def _doubt(self, change: Change, error: BaseException) -> None:

@@ -68,7 +68,7 @@ def take_up_records(state: Projections, records: Sequence[Record], *, now_us: in
     log."""
     for record in records:
         if record.kind in _JUDGED and "verdict" in record.data:
-            verdict, spent_us = Verdict(record.data["verdict"]), int(record.data["check_us"])
+            verdict, spent_us = Verdict(record.data["verdict"]), int(record.data.get("check_us", 0))
             state.output_stats.checked(record.tenant, verdict, spent_us, now_us=now_us)
     state.announcer.grew(records)
 

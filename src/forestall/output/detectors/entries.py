@@ -22,7 +22,7 @@ class Examples(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     no_match: Texts
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DetectorEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One pattern of one kind of finding. Entries may share a kind if `variant` tells them apart.
 
     `pattern` is RE2; `(?&name)` in it stands for a definition of the file. The value that was found
@@ -56,7 +56,7 @@ class EntryFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     class_: str = msgspec.field(name="class")
     define: dict[str, Texts] = {}  # a list: any of these
     words: dict[str, Texts] = {}  # in any language; validators ask for some by name
-    detectors: tuple[Entry, ...]
+    detectors: tuple[DetectorEntry, ...]
 
 
 class WithoutWord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from forestall.output.detectors.entries import Entry, Form
+from forestall.output.detectors.entries import DetectorEntry, Form
 
 REFERENCE = "(?&"  # what a reference to a definition begins with
 _REFERENCE = re.compile(r"\(\?&(\w+)\)")
@@ -41,7 +41,7 @@ def resolved(pattern: str, definitions: Mapping[str, str]) -> str:
     return _REFERENCE.sub(lambda found: f"(?:{definitions[found[1]]})", pattern)
 
 
-def in_form(entry: Entry, pattern: str, name: str) -> str:
+def in_form(entry: DetectorEntry, pattern: str, name: str) -> str:
     """The whole pattern of an entry: what its form puts round `pattern`, and `name` in front."""
     if entry.form == "assigned":
         return rf"(?i:{name}{_NAME_END}){_ASSIGNED}({pattern})(?:[^0-9A-Za-z_-]|$)"

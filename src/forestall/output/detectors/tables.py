@@ -15,7 +15,7 @@ from forestall.output.detectors import personal_ids
 from forestall.output.detectors.context import keywords as keywords_of
 from forestall.output.detectors.context import words as words_of
 from forestall.output.detectors.entries import (
-    Entry,
+    DetectorEntry,
     EntryFile,
     Examples,
     StateNumber,
@@ -119,10 +119,12 @@ def _resolved(table: DataTable[Any], pattern: str, known: Mapping[str, str], *pa
     return resolved(pattern, known)
 
 
-def _refuse_names(table: DataTable[Any], key: str, entries: Sequence[Entry | StateNumber]) -> None:
+def _refuse_names(
+    table: DataTable[Any], key: str, entries: Sequence[DetectorEntry | StateNumber]
+) -> None:
     seen: dict[tuple[str, str], int] = {}
     for number, entry in enumerate(entries):
-        variant = entry.variant if isinstance(entry, Entry) else ""
+        variant = entry.variant if isinstance(entry, DetectorEntry) else ""
         if not _NAME.fullmatch(entry.kind):
             raise table.error("a kind is a name in lower case", key, number, "kind")
         first = seen.setdefault((entry.kind, variant), number)
@@ -132,7 +134,9 @@ def _refuse_names(table: DataTable[Any], key: str, entries: Sequence[Entry | Sta
             raise table.error(what, key, number, "variant" if variant else "kind")
 
 
-def _refuse_entry(table: DataTable[EntryFile], entry: Entry, here: tuple[Step, ...]) -> None:
+def _refuse_entry(
+    table: DataTable[EntryFile], entry: DetectorEntry, here: tuple[Step, ...]
+) -> None:
     _refuse_examples(table, entry.examples, here)
     _refuse_confidence(table, entry.confidence, *here, "confidence")
     if not entry.pattern:
@@ -173,7 +177,9 @@ def _refuse_pattern(table: DataTable[Any], pattern: str, *path: Step) -> None:
         raise table.error(f"RE2 refuses it: {reason}", *path) from cause
 
 
-def _keywords(table: DataTable[EntryFile], entry: Entry, here: tuple[Step, ...]) -> tuple[str, ...]:
+def _keywords(
+    table: DataTable[EntryFile], entry: DetectorEntry, here: tuple[Step, ...]
+) -> tuple[str, ...]:
     lists = table.value.words
     names = as_tuple(entry.words)
     for place, name in enumerate(names):
@@ -187,7 +193,7 @@ def _keywords(table: DataTable[EntryFile], entry: Entry, here: tuple[Step, ...])
 
 
 def _check(
-    table: DataTable[EntryFile], entry: Entry, given: ValidatorInput, here: tuple[Step, ...]
+    table: DataTable[EntryFile], entry: DetectorEntry, given: ValidatorInput, here: tuple[Step, ...]
 ) -> Check | None:
     if not entry.validator:
         return None
