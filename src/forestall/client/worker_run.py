@@ -116,7 +116,7 @@ class Caller:
             return AttemptEnd(error=error)
 
 
-class _Call(NamedTuple):
+class _ThreadCall(NamedTuple):
     function: Callable[[Any], Any]
     argument: Any
     future: "asyncio.Future[AttemptEnd]"
@@ -129,7 +129,7 @@ class _Threads:
         self._most = most
         self._started = 0
         self._under_way = 0
-        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[_ThreadCall | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
 
     def call(self, function: Callable[[Any], Any], argument: Any) -> "asyncio.Future[AttemptEnd]":
@@ -141,7 +141,7 @@ class _Threads:
                 target=self._work, name=f"forestall-worker-{self._started}", daemon=True
             ).start()
         future: asyncio.Future[AttemptEnd] = self._loop.create_future()
-        self._calls.put(_Call(function, argument, future))
+        self._calls.put(_ThreadCall(function, argument, future))
         return future
 
     def close(self) -> None:

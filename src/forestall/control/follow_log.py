@@ -16,8 +16,9 @@ import msgspec
 from forestall.audit.chain import ChainLink
 from forestall.audit.record import Record
 from forestall.control.plane import Plane
-from forestall.control.publish import compiled_policy
+from forestall.control.publish import PolicyNotKeptError, compiled_policy
 from forestall.limits import PAGE_ITEMS_MAX
+from forestall.policy.problems import PolicyError
 from forestall.ports.entries import IN_FORCE, PLATFORM_TENANT, EntryKind
 from forestall.projections.catch_up import take_up_entry, take_up_records
 from forestall.projections.doubts import EntryKey
@@ -89,8 +90,8 @@ def _entries_named_by(record: Record) -> list[EntryKey]:
 
 
 async def settle_entries(plane: Plane) -> None:
-    """Read every registry entry in doubt, and take it up as it is. Raises StoreUnavailableError,
-    and what `compiled_policy` raises; an entry that was not taken up stays in doubt."""
+    """Read every registry entry in doubt, and take it up as it is. Raises StoreUnavailableError; an
+    entry that was not taken up stays in doubt."""
     doubts = plane.projections.entry_doubts
     if not len(doubts):
         return
@@ -104,6 +105,11 @@ async def settle_entries(plane: Plane) -> None:
         doubts.settle(key)
         try:
             await _settle_entry(plane, key, position)
+        except (PolicyError, PolicyNotKeptError):
+            # The policy that the store names cannot be compiled here. The doubt stays, so no job is
+            # handed to a worker; but leases and deadlines must go on ending.
+            doubts.add(key)
+            plane.telemetry.policy_refused()
         except BaseException:
             doubts.add(key)
             raise

@@ -58,7 +58,7 @@ class SchemaShapeError(ValueError):
         self.place = place
 
 
-class _Node(NamedTuple):
+class _SchemaNode(NamedTuple):
     """One schema of the document, with the schemas that examine the same place and the places
     below."""
 
@@ -82,7 +82,7 @@ def require_bounded(schema: Any) -> None:
 class _Document:
     def __init__(self, root: Any) -> None:
         self._root = root
-        self._nodes: list[_Node] = []
+        self._nodes: list[_SchemaNode] = []
         self._known: dict[int, int] = {}  # id of an object of the document → number of its node
 
     def read(self) -> None:
@@ -92,7 +92,7 @@ class _Document:
         if not isinstance(schema, dict):
             if not isinstance(schema, bool):
                 raise SchemaShapeError("a schema is an object, true or false", place)
-            self._nodes.append(_Node(place, 0, 1, [], [], [], [], []))
+            self._nodes.append(_SchemaNode(place, 0, 1, [], [], [], [], []))
             return len(self._nodes) - 1
         known = self._known.get(id(schema))
         if known is not None:
@@ -102,7 +102,7 @@ class _Document:
         if depth > SCHEMA_DEPTH_MAX:
             raise SchemaShapeError(f"more than {SCHEMA_DEPTH_MAX} schemas deep", place)
         _require_known(schema, place)
-        node = _Node(place, _own_cost(schema), _factor(schema), [], [], [], [], [])
+        node = _SchemaNode(place, _own_cost(schema), _factor(schema), [], [], [], [], [])
         self._nodes.append(node)
         number = self._known[id(schema)] = len(self._nodes) - 1
         self._children(schema, node, depth + 1)
@@ -111,7 +111,7 @@ class _Document:
             node.here.append(self._node(target, where, depth + 1))
         return number
 
-    def _children(self, schema: dict[str, Any], node: _Node, depth: int) -> None:
+    def _children(self, schema: dict[str, Any], node: _SchemaNode, depth: int) -> None:
         homes = {"properties": node.properties, "prefixItems": node.prefixes}
         for name in schema:
             place = f"{node.place}/{name}"

@@ -20,7 +20,7 @@ from forestall.projections.log_listeners import LogListeners
 T = TypeVar("T")
 
 
-class _Leaf(msgspec.Struct, frozen=True):
+class _VisibleRecord(msgspec.Struct, frozen=True):
     """The fields of a stored record that may leave: all but its salt."""
 
     kind: str
@@ -31,7 +31,7 @@ class _Leaf(msgspec.Struct, frozen=True):
     data: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-_leaf = msgspec.json.Decoder(_Leaf).decode
+_leaf = msgspec.json.Decoder(_VisibleRecord).decode
 
 
 class LogPage:

@@ -13,6 +13,7 @@ from forestall.control.recover import recover
 from forestall.identity.credentials import key_hash
 from forestall.identity.roles import Role
 from forestall.ports.change import Change, Receipt
+from forestall.ports.entries import PLATFORM_TENANT, EntryKind
 from forestall.ports.store import StoreUnavailableError
 from forestall.server.bootstrap import NoTelemetry
 from forestall.server.signing import FileSigner
@@ -179,3 +180,23 @@ def test_a_policy_activated_elsewhere_comes_into_force_here(door: Door) -> None:
     catch_up(door, second)
     assert second.snapshot is not None
     assert second.snapshot.digest == door.plane.policy.digest
+
+
+def test_a_policy_that_cannot_be_compiled_here_closes_the_gate_and_stops_no_clock(
+    door: Door,
+) -> None:
+    """Whoever has the database can take the content away; leases must end all the same."""
+    worker = Worker(door)
+    submit(door, topic="job.a")
+    (leased,) = worker.lease(1)
+    submit(door, topic="job.b")
+    assert isinstance(door.store, MemoryStore)
+    second = another(door)
+    door.run(publish(second, [("p.yaml", b"default_decision: deny")], actor="test"))
+    del door.store._registry[PLATFORM_TENANT, EntryKind.POLICY, second.policy.digest]
+    catch_up(door, door.plane)
+    assert door.plane.is_tightening
+    assert worker.lease() == []
+    door.clock.forward(3_600)
+    door.run(tick(door.plane))
+    assert door.ask("GET", f"{JOBS}/{leased['job_id']}").json["state"] == "TIMEOUT"

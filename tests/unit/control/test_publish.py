@@ -115,3 +115,14 @@ def test_another_tenant_reads_no_whole_policy(door: Door) -> None:
     key = door.key(Role.ADMIN, tenant="acme")
     assert_coded(door.ask("GET", f"{SNAPSHOTS}/{digest}", key=key), 403, "forbidden")
     assert door.ask("GET", SNAPSHOTS, key=key).status == 200
+
+
+@pytest.mark.parametrize(
+    "digest", ["x" * 5_000, "..%2F..", "%00", "%FF", "%ED%A0%80", "A" * 64, "policy", "' OR 1=1 --"]
+)
+def test_an_odd_digest_is_not_kept_and_leaves_nothing(door: Door, digest: str) -> None:
+    before = door.trace()
+    reply = door.ask("GET", f"{SNAPSHOTS}/{digest}")
+    assert reply.status == 404, reply.body[:200]
+    assert len(reply.body) < 1_000
+    assert door.trace() == before

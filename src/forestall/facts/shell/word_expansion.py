@@ -56,13 +56,13 @@ class Word(msgspec.Struct, frozen=True):
         return [Arg(part, literal=False, flaggable=flaggable) for part in parts]
 
 
-class _Piece(msgspec.Struct, frozen=True):
+class _WordPiece(msgspec.Struct, frozen=True):
     guesses: tuple[str, ...]
     known: bool = True
     splits: bool = False
 
 
-_HOLE: Final = _Piece(("",), known=False, splits=True)
+_HOLE: Final = _WordPiece(("",), known=False, splits=True)
 
 
 def ansi_text(text: str) -> str:
@@ -109,7 +109,7 @@ def _text(node: "Node") -> str:
     return (node.text or b"").decode("utf-8", "replace")
 
 
-def _product(pieces: Sequence[_Piece]) -> tuple[str, ...]:
+def _product(pieces: Sequence[_WordPiece]) -> tuple[str, ...]:
     """The texts the pieces can make together; every piece's own guesses appear at least once."""
     if len(pieces) > MAX_PIECES and not all(piece.known for piece in pieces):
         pieces = pieces[:MAX_PIECES]
@@ -152,7 +152,7 @@ class WordReader:
         guesses = _product(pieces)
         known = all(piece.known for piece in pieces)
         splits = any(piece.splits for piece in pieces)
-        start = pieces[0] if pieces else _Piece(("",))
+        start = pieces[0] if pieces else _WordPiece(("",))
         lead = start.guesses[0][:1] if start.known else ""
         if any("{" in guess and ("," in guess or ".." in guess) for guess in guesses):
             guesses = tuple(" ".join(_braces(guess)) for guess in guesses)
@@ -168,16 +168,16 @@ class WordReader:
             open_start=not known and lead in ("", "-", "+"),
         )
 
-    def _pieces(self, node: "Node", depth: int) -> Iterator[_Piece]:
+    def _pieces(self, node: "Node", depth: int) -> Iterator[_WordPiece]:
         kind = node.type
         if depth > MAX_DEPTH:
             yield _HOLE
         elif kind == "raw_string":
-            yield _Piece((_text(node)[1:-1].translate(_GUARD),))
+            yield _WordPiece((_text(node)[1:-1].translate(_GUARD),))
         elif kind == "ansi_c_string":
-            yield _Piece((ansi_text(_text(node)[2:-1]).translate(_GUARD),))
+            yield _WordPiece((ansi_text(_text(node)[2:-1]).translate(_GUARD),))
         elif kind == "string_content":
-            yield _Piece((_unescaped(_text(node), '$`"\\').translate(_GUARD),))
+            yield _WordPiece((_unescaped(_text(node), '$`"\\').translate(_GUARD),))
         elif kind == "string":
             yield from self._string(node, depth)
         elif kind in ("concatenation", "command_name", "array", "translated_string"):
@@ -189,32 +189,32 @@ class WordReader:
         elif kind == "command_substitution":
             yield self._substitution(node, depth)
         elif kind == "process_substitution":
-            yield _Piece(("/dev/fd/63",), known=False)
+            yield _WordPiece(("/dev/fd/63",), known=False)
         elif node.child_count == 0 and (kind in _PLAIN_KINDS or not node.is_named):
-            yield _Piece((_unescaped(_text(node)),))
+            yield _WordPiece((_unescaped(_text(node)),))
         else:
-            yield _Piece((_text(node),), known=False, splits=True)
+            yield _WordPiece((_text(node),), known=False, splits=True)
 
-    def _string(self, node: "Node", depth: int) -> Iterator[_Piece]:
+    def _string(self, node: "Node", depth: int) -> Iterator[_WordPiece]:
         """A double-quoted string; the grammar leaves some blanks out of its children."""
         at = None
-        yield _Piece(("",))
+        yield _WordPiece(("",))
         for child in node.children:
             if at is not None and child.start_byte > at:
                 gap = self._source[at : child.start_byte].decode("utf-8", "replace")
-                yield _Piece((_unescaped(gap, '$`"\\').translate(_GUARD),))
+                yield _WordPiece((_unescaped(gap, '$`"\\').translate(_GUARD),))
             at = child.end_byte
             if child.type in ('"', '$"'):
                 continue
             for piece in self._pieces(child, depth + 1):
                 several = "@" in _text(child)
-                yield _Piece(
+                yield _WordPiece(
                     tuple(guess.translate(_GUARD) for guess in piece.guesses),
                     known=piece.known,
                     splits=several and not piece.known,
                 )
 
-    def _expansion(self, node: "Node", depth: int) -> _Piece:
+    def _expansion(self, node: "Node", depth: int) -> _WordPiece:
         guesses: list[str] = []
         for child in node.children:
             if child.type in ("variable_name", "special_variable_name", "subscript"):
@@ -223,9 +223,9 @@ class WordReader:
             elif child.type not in ("${", "}", "$") and child.is_named:
                 pieces = list(self._pieces(child, depth + 1))
                 guesses.extend(_product(pieces))
-        return _Piece((*guesses[: MAX_GUESSES - 1], ""), known=False, splits=True)
+        return _WordPiece((*guesses[: MAX_GUESSES - 1], ""), known=False, splits=True)
 
-    def _substitution(self, node: "Node", depth: int) -> _Piece:
+    def _substitution(self, node: "Node", depth: int) -> _WordPiece:
         """`$(echo text)` gives the text; any other command gives nothing known."""
         inner = [child for child in node.children if child.is_named]
         if len(inner) != 1 or inner[0].type != "command":
@@ -236,7 +236,7 @@ class WordReader:
         texts = [_product(list(self._pieces(child, depth + 1)))[0] for child in words[1:]]
         if texts and texts[0].startswith("-"):
             texts = texts[1:]
-        return _Piece((" ".join(texts), "".join(texts)), known=False, splits=True)
+        return _WordPiece((" ".join(texts), "".join(texts)), known=False, splits=True)
 
 
 _PLAIN_KINDS: Final = frozenset(

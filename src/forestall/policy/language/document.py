@@ -34,7 +34,7 @@ _DECIMAL = re.compile(r"[-+]?[0-9]{1,15}\.[0-9]{1,15}(?:[eE][-+]?[0-9]{1,2})?")
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
-class _Place(NamedTuple):
+class _TextPlace(NamedTuple):
     """A place as the YAML parser counts it, from 0."""
 
     line: int
@@ -297,7 +297,7 @@ def parse_document(data: bytes, source: str) -> tuple[Node | None, Lines]:
         return composer.compose(loader.get_event), lines
     except yaml.MarkedYAMLError as cause:
         mark = cause.problem_mark or cause.context_mark
-        place = _Place(mark.line, mark.column) if mark is not None else _Place(0, 0)
+        place = _TextPlace(mark.line, mark.column) if mark is not None else _TextPlace(0, 0)
         what = " ".join(part for part in (cause.context, cause.problem) if part)
         at_tab = lines.line(place.line + 1)[place.column : place.column + 1] == "\t"
         hint = "indent with spaces, not tabs" if at_tab else ""
@@ -326,7 +326,7 @@ def no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _place_of_end(before: str) -> _Place:
+def _place_of_end(before: str) -> _TextPlace:
     """The place of the end of a text, for errors that give only an offset."""
     *earlier, last = _LINE_BREAK.split(before)
-    return _Place(len(earlier), len(last))
+    return _TextPlace(len(earlier), len(last))
