@@ -314,7 +314,9 @@ class HttpSteps:
         )
         seconds = deadline.bound(self._timeouts.connect)
         try:
-            transport: Transport = yield Connect(host, port, seconds)  # type: ignore[assignment]
+            transport: Transport = yield Connect(  # type: ignore[assignment]  # what a yield gives back has one type
+                host, port, seconds
+            )
         except OSError as cause:
             raise self._failed(cause, deadline, seconds, nothing_sent=True) from cause
         if origin.scheme == "http":
@@ -338,7 +340,7 @@ class HttpSteps:
             secured = yield Secure(transport, self._tls, server_name, seconds)
         except OSError as cause:
             raise self._failed(cause, deadline, seconds, nothing_sent=True) from cause
-        return secured  # type: ignore[return-value]
+        return secured  # type: ignore[return-value]  # `Secure` gives a Transport back
 
     def _tunnel(self, proxy: Proxy, transport: Transport, deadline: "_Deadline") -> Steps[None]:
         """Have a proxy connect to the origin (RFC 9110, 9.3.6)."""

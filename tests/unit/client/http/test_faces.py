@@ -464,7 +464,7 @@ def test_the_certificate_is_that_of_the_name(
             make(url.replace("plane", "other"), tls=trusting, address="127.0.0.1"),
             make(url.replace("plane.test", "127.0.0.1"), tls=trusting),
         ):
-            error = refused(lambda face=face: face.request(POST))  # type: ignore[misc]
+            error = refused(lambda face=face: face.request(POST))  # type: ignore[misc]  # bound now
             assert isinstance(error.__cause__, ssl.SSLError)
             assert error.nothing_sent
         assert len(server.heads) == 3
