@@ -284,7 +284,8 @@ class _Script:
         ):
             path = f"{path}?from={start}"
             opened = streams.opened(self.door, path)
-            opened.until(lambda one=opened: bool(one.events()), "no event")  # type: ignore[misc]  # bound now
+            # Bound now: the lambda is asked again while the loop goes on.
+            opened.until(lambda one=opened: bool(one.events()), "no event")  # type: ignore[misc]
             first = opened.body.partition(b"\n\n")[0] + b"\n\n"
             self.keep(operation, path, None, Reply(opened.status, {}, first))
             opened.hang_up()

@@ -219,7 +219,7 @@ class WordLists:
 
     def meanings(self, name: str, kind: type[_T]) -> dict[str, _T]:
         """Words, and what each one means. Raises DataFileError."""
-        return self._list(name, dict[str, kind])  # type: ignore[valid-type]  # a type made at run time
+        return self._list(name, dict[str, kind])  # type: ignore[valid-type]  # made at run time
 
     def _list(self, name: str, kind: type[_T]) -> _T:
         found = self.table.get(name)

@@ -314,9 +314,8 @@ class HttpSteps:
         )
         seconds = deadline.bound(self._timeouts.connect)
         try:
-            transport: Transport = yield Connect(  # type: ignore[assignment]  # what a yield gives back has one type
-                host, port, seconds
-            )
+            # What a yield gives back has one type; here it is what Connect asked for.
+            transport: Transport = yield Connect(host, port, seconds)  # type: ignore[assignment]
         except OSError as cause:
             raise self._failed(cause, deadline, seconds, nothing_sent=True) from cause
         if origin.scheme == "http":
