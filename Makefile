@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev serve test check check-all format lock bench bench-policy bench-detect drill-kill drill-leak sim model clients names clean
+.PHONY: help install install-dev serve test check check-all format lock bench bench-policy bench-detect cases drill-kill drill-leak sim model clients names clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,9 @@ sim: install-dev ## the whole plane in one process from a seed, 2,000 times (SEE
 
 model: install-dev ## everything that can happen to a job that awaits approval, in every order; states and interleavings counted
 	FORESTALL_MODEL=full $(BIN)/pytest -n auto -rA tests/model
+
+cases: install-dev ## small inputs with the wanted answer, one line each (FORESTALL_CASES= a folder with more)
+	$(BIN)/pytest -n auto -rA -q tests/cases
 
 drill-kill: install-dev ## kill -9 server and workers under load, 200 times; count what was lost or ran twice
 	FORESTALL_KILLS=$${FORESTALL_KILLS:-200} $(BIN)/pytest -n 0 -rA -o faulthandler_timeout=1800 tests/e2e/test_kill.py tests/e2e/test_kill_matrix.py
