@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from forestall.facts.derive import LabelView, derive
+from forestall.facts.derive import LabelView, PayloadKind, derive
 from forestall.facts.origin import Origin
 from forestall.limits import VIEWS_MAX
 from forestall.policy.read_set import ReadSet
-from forestall.policy.request import Request
+from forestall.policy.request import Request, payload_parts
 from forestall.policy.rules import LabelConflict
 from forestall.policy.snapshot import Snapshot
 
@@ -95,10 +95,27 @@ def actors_of(
 
 def _derived_views(reads: ReadSet, request: Request) -> tuple[LabelView, ...] | None:
     """The label views of every derivation that applies to the topic; None when none applies."""
-    derivations = reads.derivations_of(request.topic)
-    if not derivations:
+    readings = reads.readings_of(request.topic)
+    if not readings:
         return None
-    return tuple(view for each in derivations for view in derive(each, request.payload))
+    parts = payload_parts(request)
+    return tuple(view for each in readings for view in derive(each, parts))
+
+
+class UnreadPlace(NamedTuple):
+    """A place of a payload with a text that no derivation of the kind reads."""
+
+    place: str
+    kind: PayloadKind
+
+
+def unread_places(snapshot: Snapshot, request: Request) -> tuple[UnreadPlace, ...]:
+    """The places with unread texts, in the order of the payload. Raises TooMuchToDeriveError."""
+    readings = snapshot.reads.readings_of(request.topic)
+    parts = payload_parts(request) if readings else ()
+    return tuple(
+        UnreadPlace(place, each.kind) for each in readings for place in each.texts_of(parts).unread
+    )
 
 
 def _trusted_labels(
