@@ -110,7 +110,9 @@ def speakers_of_each_view(
             for rules in (policy.rules, policy.input_rules)
             if (rule := first_match(rules, asked, labels, now, lifted)) is not None
         ]
-        for asked, labels in itertools.product(all_actors(request), all_views(policies, request))
+        for asked, labels in itertools.product(
+            all_variants(policies, request), all_views(policies, request)
+        )
     ]
 
 
@@ -150,11 +152,48 @@ def terms_of_holds(
     ]
 
 
-def all_actors(request: Request) -> list[Request]:
-    """The request as by the proven actor, then as by the one it names."""
+def all_variants(policies: Sequence[Policy], request: Request) -> list[Request]:
+    """The request as by the proven actor, then as by the one it names; then both of them once more
+    with the other arguments that it can have."""
     proven = request.principal or request.actor_id
     named = request.actor_id or proven
-    return [msgspec.structs.replace(request, actor_id=actor) for actor in (proven, named)]
+    requests = [msgspec.structs.replace(request, actor_id=actor) for actor in (proven, named)]
+    context = (request.payload or {}).get("context")
+    leads = any(starts_in(condition.path, context) for condition in conditions_of(policies))
+    if request.args is None or not leads:
+        return requests
+    # What is sent in two places: the arguments alone, and with the context over them.
+    over = united(request.args, context)
+    return [*requests, *(msgspec.structs.replace(each, arguments=over) for each in requests)]
+
+
+def conditions_of(policies: Sequence[Policy]) -> list[ArgCondition]:
+    """Every condition on arguments."""
+    return [
+        condition
+        for policy in policies
+        for rule in (*policy.rules, *policy.input_rules)
+        for match in (rule.match, rule.unless)
+        for condition in (match.args if match is not None else ())
+    ]
+
+
+def starts_in(path: str, document: Any) -> bool:
+    """Whether the first step of a path can lead into a document: an index only into a list."""
+    index = path.startswith("$[") and path[2] not in "'\""
+    return isinstance(document, list if index else dict)
+
+
+def united(under: Any, over: Any) -> Any:
+    """Objects united, member by member; where both have another value, the second one."""
+    if not isinstance(under, dict) or not isinstance(over, dict):
+        return over
+    return {
+        name: united(under[name], over[name])
+        if name in under and name in over
+        else over.get(name, under.get(name))
+        for name in {**under, **over}
+    }
 
 
 def in_order(policies: Sequence[Policy]) -> list[Policy]:
@@ -275,7 +314,7 @@ def delegation_field(match: DelegationMatch, request: Request) -> bool:
 
 def argument_holds(condition: ArgCondition, request: Request) -> bool:
     """One condition on the arguments, or on the context of a request that has none."""
-    document = request.args
+    document = request.args if request.arguments is msgspec.UNSET else request.arguments
     if document is None and request.payload is not None:
         document = request.payload.get("context")
     value = value_at(condition.path, document)

@@ -4,6 +4,7 @@ The cache key and the derivation of labels rest on it: a fact outside the read s
 at.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any
@@ -14,14 +15,17 @@ from forestall.policy.fields import FIELDS
 from forestall.policy.request import Request
 from forestall.policy.rules import Match, Policy
 
+_FIRST_ITEM = re.compile(r"\$\[[^'\"]")  # the first step of such a path names an item of a list
+
 
 class ReadSet:
     """The facts that the rules of some policies read.
 
     `labels`: names of labels. `actors`: whether a rule reads who acts. `time`, `delegation`:
-    whether a rule reads these. `arguments`: whether a rule looks at arguments. `insides`: whether
-    one looks into payloads; `contents`: whether one reads all of a payload. `attributes` gives the
-    values of the other fields, always in the same order.
+    whether a rule reads these. `arguments`: the types of documents into which a condition on
+    arguments leads. `insides`: whether a rule looks into payloads; `contents`: whether one reads
+    all of a payload. `attributes` gives the values of the other fields, always in the same
+    order.
     """
 
     __slots__ = (
@@ -45,9 +49,12 @@ class ReadSet:
         self.actors = any(match.actor_ids for match in matches)
         self._derivations = Derivations(policies, matches_of)
         self.contents = any(match.content is not None for match in matches)
-        self.arguments = any(match.args for match in matches)
+        paths = [condition.path for match in matches for condition in match.args]
+        in_lists = any(_FIRST_ITEM.match(path) for path in paths)
+        in_objects = any(not _FIRST_ITEM.match(path) for path in paths)
+        self.arguments = (dict,) * in_objects + (list,) * in_lists
         secrets = any(match.secrets_present is not None for match in matches)
-        self.insides = self.contents or self.arguments or secrets
+        self.insides = self.contents or bool(paths) or secrets
         names = ["topic"]
         for field in FIELDS:
             name = field.attribute or field.name

@@ -61,6 +61,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     credential_labels: Mapping[str, str] = {}
     server_labels: Mapping[str, str] = {}
     payload: Mapping[str, Any] | None = None
+    # Not a fact: the document that `args` conditions look at, if it is not `args` itself.
+    arguments: Any = msgspec.UNSET
     # Not a fact: results of looking into the payload, kept while this request is decided so that
     # the next label view does not look again. `looked_into` creates the memory.
     memo: dict[Any, Any] | None = None
