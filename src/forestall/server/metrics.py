@@ -103,6 +103,11 @@ class Metrics:
         self._rules = Gauge(
             "forestall_policy_rules", "Rules in the snapshot in force", registry=self.registry
         )
+        self._without_defaults = Gauge(
+            "forestall_policy_without_default_derivations",
+            "Files of the snapshot in force for whose rules no default derivation applies",
+            registry=self.registry,
+        )
         self._refused = Counter(
             "forestall_policy_refused", "Changed policies not taken", registry=self.registry
         )
@@ -244,6 +249,7 @@ class Metrics:
         """See `Telemetry.policy_loaded`. The topics that the snapshot names become label values."""
         self._loaded_at.set(at_us / 1_000_000)
         self._rules.set(snapshot.rule_count)
+        self._without_defaults.set(len(snapshot.without_default_derivations))
         self._topics = _TopicNames(snapshot)
 
     def policy_refused(self) -> None:
