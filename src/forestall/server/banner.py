@@ -44,7 +44,7 @@ def banner(settings: Settings, started: StartedPlane, *, api: Address, metrics: 
     return "\n".join(lines)
 
 
-def _warnings(settings: Settings, without_defaults: Sequence[str]) -> list[str]:
+def _warnings(settings: Settings, without_defaults: Sequence[str] = ()) -> list[str]:
     lines = ["warning: the policy is unsigned; whoever can write the file decides what runs", ""]
     if without_defaults:
         names = ", ".join(without_defaults)
