@@ -30,7 +30,7 @@ from forestall.policy.cache import DecisionCache
 from forestall.policy.rules import Effect, Match
 from forestall.ports.log_entry import VISIBILITIES, visibility_of
 from forestall.server.api import ENDPOINTS
-from forestall.server.http import Endpoint
+from forestall.server.endpoints import Endpoint
 from forestall.server.metrics import OUR_CODES, Metrics
 from forestall.server.settings import BOOTSTRAP_KEY_VARIABLE, DEFAULTS
 from forestall.wire.errors import ErrorObject

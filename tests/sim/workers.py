@@ -13,7 +13,7 @@ from forestall.errors import ConflictError, ForestallError, NotFoundError
 from forestall.jobs.job import Job, stored_job_hash
 from forestall.jobs.ticket import TicketError, verify_ticket
 from forestall.server.api_work import ENDPOINTS
-from forestall.server.http import Call
+from forestall.server.endpoints import Call
 from tests.sim.agents import Operator
 from tests.sim.scanning import SCANS
 from tests.sim.worker_texts import message, result
