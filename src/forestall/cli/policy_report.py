@@ -17,6 +17,7 @@ import msgspec
 
 from forestall import __version__
 from forestall.cli.output import shown
+from forestall.facts.derive import DEFAULT_DERIVATIONS, Derivation
 from forestall.policy.problems import WARNING_CODES, PolicyWarning, Problem
 from forestall.policy.rule_conditions import said_clauses, said_of_result
 from forestall.policy.rules import Clause, OutputRule, Rule
@@ -249,7 +250,11 @@ def snapshot_object(snapshot: Snapshot) -> dict[str, Any]:
         "snapshot": snapshot.digest,
         "default_decision": snapshot.default.value,
         "labels": _trust(snapshot),
-        "derive": [msgspec.to_builtins(derivation) for _, derivation in snapshot.derivations],
+        "derive": [
+            {**msgspec.to_builtins(derivation), "file": file}
+            for file, derivation in _derivations(snapshot)
+        ],
+        "without_default_derivations": list(snapshot.without_default_derivations),
         "layers": [
             {
                 "name": policy.name,
@@ -262,6 +267,14 @@ def snapshot_object(snapshot: Snapshot) -> dict[str, Any]:
             for policy, layer in zip(snapshot.policies, snapshot.layers, strict=True)
         ],
     }
+
+
+def _derivations(snapshot: Snapshot) -> Iterator[tuple[str, Derivation]]:
+    """Every derivation that is in force, with the name of its file; empty for the default ones."""
+    if len(snapshot.without_default_derivations) < len(snapshot.policies):
+        yield from (("", derivation) for derivation in DEFAULT_DERIVATIONS)
+    for policy in snapshot.policies:
+        yield from ((policy.name, derivation) for derivation in policy.derivations)
 
 
 def _trust(snapshot: Snapshot) -> dict[str, str]:
@@ -290,11 +303,17 @@ def print_snapshot(snapshot: Snapshot) -> None:
     click.echo(f"default   {snapshot.default.value}")
     for label, origin in _trust(snapshot).items():
         click.echo(shown(f"label     {label}: {origin}"))
-    for _, derivation in snapshot.derivations:
+    for file, derivation in _derivations(snapshot):
         topics, fields = ", ".join(derivation.topics), ", ".join(derivation.fields)
+        ignore = "".join(f", ignoring {place}" for place in derivation.ignore)
         if derivation.except_topics:
             topics += " except " + ", ".join(derivation.except_topics)
-        click.echo(shown(f"derive    {derivation.kind.value} on {topics} from {fields}"))
+        by = f" (layer {file})" if file else ""
+        click.echo(
+            shown(f"derive    {derivation.kind.value} on {topics} from {fields}{ignore}{by}")
+        )
+    for file in snapshot.without_default_derivations:
+        click.echo(shown(f"danger    no default derivations for the rules of layer {file}"))
     for policy, layer in zip(snapshot.policies, snapshot.layers, strict=True):
         kind = "invariants" if policy.invariants else f"priority {policy.priority}"
         click.echo()

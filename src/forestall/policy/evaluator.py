@@ -12,7 +12,7 @@ from forestall.errors import ForestallError
 from forestall.facts.derive import LabelView
 from forestall.policy.approval import demands_of
 from forestall.policy.constraints import intersect
-from forestall.policy.label_views import actors_of, views_of
+from forestall.policy.label_views import variants_of, views_of
 from forestall.policy.request import Request, looked_into
 from forestall.policy.rule_conditions import said_clauses
 from forestall.policy.rules import (
@@ -47,10 +47,10 @@ def evaluate(
         views, conflicts = views_of(snapshot, request)
         if snapshot.reads.insides and (len(views) > 1 or snapshot.reads.contents):
             request = looked_into(request)
-        actors = actors_of(snapshot, request)
+        variants, differences = variants_of(snapshot, request)
         verdicts = [
             (_speakers(snapshot.layers, each, labels, now, lifted), labels)
-            for each in actors
+            for each in variants
             for labels in views
         ]
         if len(verdicts) == 1:  # the common case, decided without _combine
@@ -61,20 +61,7 @@ def evaluate(
                 return _by_rule(snapshot, speakers[0], labels, speakers, conflicts)
     except Exception as error:  # noqa: BLE001 - whatever fails here must deny, never skip
         return rule_error(snapshot, error)
-    if len(actors) > 1:
-        conflicts = (*conflicts, _actor_conflict(request))
-    return _combine(snapshot, verdicts, conflicts)
-
-
-def _actor_conflict(request: Request) -> LabelConflict:
-    """The client claims another actor than its credential proves; reported beside conflicts of
-    labels."""
-    return LabelConflict(
-        label="actor_id",
-        origin="claimed",
-        value=request.actor_id,
-        trusted_value=request.principal,
-    )
+    return _combine(snapshot, verdicts, (*conflicts, *differences))
 
 
 def rule_error(snapshot: Snapshot, error: Exception) -> Decision:

@@ -17,7 +17,7 @@ from forestall.output.detectors import DETECTORS
 from forestall.output.detectors.configured import internal_host, source_path
 from forestall.output.detectors.named import NAMED_ENTITY
 from forestall.output.findings import Detector, Finding, Kind, Scan
-from forestall.policy.label_views import actors_of, views_of
+from forestall.policy.label_views import variants_of, views_of
 from forestall.policy.output_rules import (
     OutputFacts,
     OutputRuleError,
@@ -183,7 +183,7 @@ def _spoken(
     views = views_of(snapshot, request, rules.reads).views
     return [
         rules.speakers(actor, labels, facts, now)
-        for actor in actors_of(snapshot, looked_into(request), rules.reads)
+        for actor in variants_of(snapshot, looked_into(request), rules.reads).requests
         for labels in views
     ]
 

@@ -123,8 +123,10 @@ def decode_submission(body: bytes, *, tenant: str, header_key: str = "") -> Subm
     """The submission in the body of POST /jobs. Raises InvalidRequestError or a subclass,
     TenantAccessError."""
     asked = _decode(body)
-    if not asked.prompt:
-        raise InvalidRequestError("`prompt` is required and must not be empty")
+    if not asked.prompt and not asked.args and not (asked.action and asked.action.args):
+        raise InvalidRequestError(
+            "`prompt` is required and must not be empty, unless `args` say what to do"
+        )
     return _submission(asked, topic=asked.topic or DEFAULT_TOPIC, tenant=tenant, key=header_key)
 
 

@@ -6,7 +6,7 @@ raises all problems at the end, so an absent value never becomes a policy.
 
 import collections.abc
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from forestall.limits import LIST_ITEMS_PER_FIELD_MAX, NAME_CHARS_MAX, POLICY_PROBLEMS_MAX
 from forestall.policy.globs import GlobError, glob_pattern
@@ -180,9 +180,20 @@ class Reader:
             self.problem(node, f"`{key}` is `true` or `false`")
         return value
 
-    def words(self, mapping: Mapping, key: str, *, empty_allowed: bool = False) -> tuple[str, ...]:
-        """A list of texts; the empty tuple without one."""
-        return tuple(item.text for item in self._scalars(mapping, key, empty_allowed=empty_allowed))
+    def words(
+        self,
+        mapping: Mapping,
+        key: str,
+        *,
+        empty_allowed: bool = False,
+        require: Callable[[Node, str], None] | None = None,
+    ) -> tuple[str, ...]:
+        """A list of texts, each looked at by `require`; the empty tuple without one."""
+        items = self._scalars(mapping, key, empty_allowed=empty_allowed)
+        if require is not None:
+            for item in items:
+                require(item, item.text)
+        return tuple(item.text for item in items)
 
     def text_map(self, mapping: Mapping, key: str) -> dict[str, str]:
         """A mapping of texts to texts."""
