@@ -272,6 +272,15 @@ def limited_throttles(layers: list[Policy]) -> list[str]:
     return [rule.id for layer in layers for rule in layer.rules if rule.throttle is not None]
 
 
+attested = st.fixed_dictionaries(
+    {},
+    optional={
+        "pack_id": words.map(lambda word: (word,)),
+        "actor_type": st.sampled_from([("human",), ("service",)]),
+        "risk_tags": some_words,
+    },
+)
+
 requests = st.builds(
     Request,
     topic=words,
@@ -292,6 +301,7 @@ requests = st.builds(
     labels=labels,
     credential_labels=st.just({}) | labels,
     server_labels=st.just({}) | labels,
+    attested=st.just({}) | attested,
     payload=st.none()
     | st.builds(
         lambda prompt, context: {"prompt": prompt, "context": context},

@@ -293,7 +293,7 @@ def _load(paths: tuple[Path, ...]) -> tuple[list[Policy], Snapshot | None, list[
             problems.extend(error.problems)
     if not problems:
         try:
-            return policies, compile_policy(policies), []
+            return policies, compile_policy(policies, wire=True), []
         except PolicyError as error:
             problems.extend(error.problems)
     return policies, None, problems

@@ -30,9 +30,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 WARNING_CODES = {
-    "never_matches": "No request (for an output rule: no result) can match the rule.",
     "shadowed": "An earlier rule of the same file matches whatever the rule matches.",
-    "allow_on_claim": "The rule allows because of something that the client merely says.",
+    "allow_on_claim": "What the rule allows rests on something that the client merely says.",
     "dodgeable": "A client that leaves something out gets a looser decision.",
     "unused_label_trust": "No rule reads the label that the file says whom to believe about.",
     "unused_derive": "Nothing reads what the entry derives.",

@@ -54,6 +54,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     labels: Mapping[str, str] = {}
     credential_labels: Mapping[str, str] = {}
     server_labels: Mapping[str, str] = {}
+    # Values of `pack_id`, `actor_type` and `risk_tags` for which someone other than the client
+    # vouches, by the name of the field. What is not here is a claim (`claims`).
+    attested: Mapping[str, tuple[str, ...]] = {}
     payload: Mapping[str, Any] | None = None
     # Not a fact: results of looking into the payload, kept while this request is decided so that
     # the next label view does not look again. `looked_into` creates the memory.
