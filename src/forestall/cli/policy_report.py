@@ -60,6 +60,16 @@ def print_warnings(warnings: Iterable[PolicyWarning]) -> None:
             click.echo(shown(f"      = {each.hint}"), err=True)
 
 
+def print_weaker(weaker: Sequence[PolicyWarning]) -> None:
+    """Print what a change makes weaker, one line for each rule, and the request that shows it."""
+    if not weaker:
+        click.echo("nothing gets weaker: every decision is proven to be at least as strict")
+    for each in weaker:
+        click.echo(shown(f"{each.source}:{each.line}: weaker: {each.message} [{each.code}]"))
+        if each.hint:
+            click.echo(shown(f"      = {each.hint}"))
+
+
 # -- tests --
 
 

@@ -36,6 +36,14 @@ WARNING_CODES = {
     "unused_label_trust": "No rule reads the label that the file says whom to believe about.",
     "unused_derive": "Nothing reads what the entry derives.",
     "remediation_denied": "A remediation leads to a denied request.",
+    "rule_removed": "A rule that tightened is gone.",
+    "rule_loosened": "A rule asks for less than before.",
+    "rule_shrank": "A rule that tightens may match less than before.",
+    "rule_hidden": "A rule that tightens now stands behind a looser one.",
+    "rule_added": "A rule that does not deny is new.",
+    "rule_widened": "A rule that does not deny may match more than before.",
+    "default_loosened": "The decision where no rule speaks is looser than before.",
+    "fact_weakened": "A fact that rules read is believed or found in another way than before.",
 }
 
 
