@@ -89,10 +89,9 @@ def strictest_of(
 ) -> Verdict:
     """Over every actor and every view; a rule goes before an equally strict default."""
     verdicts: list[Verdict] = []
-    for rules in speakers_of_each_view(policies, request, now, lifted):
+    for rules, settled in speakers_of_each_view(policies, request, now, lifted):
         verdicts.extend(Verdict(rule.effect, rule.id, "rule") for rule in rules)
-        # What the content says tightens what the other rules say, and is never instead of it.
-        if all(rule.match.content is not None for rule in rules):
+        if not settled:
             verdicts.append(Verdict(default_of(policies), "", "default"))
     strictest = max(STRICTNESS.index(verdict.effect) for verdict in verdicts)
     deciding = [verdict for verdict in verdicts if verdict.effect == STRICTNESS[strictest]]
@@ -102,19 +101,24 @@ def strictest_of(
 
 def speakers_of_each_view(
     policies: Sequence[Policy], request: Request, now: datetime, lifted: frozenset[str]
-) -> list[list[Rule]]:
-    """For every actor and every view: the first match of each list of rules of each file."""
-    return [
-        [
-            rule
-            for policy in in_order(policies)
-            for rules in (policy.rules, policy.input_rules)
-            if (rule := first_match(rules, asked, labels, now, lifted)) is not None
-        ]
-        for asked, labels in itertools.product(
-            all_variants(policies, request), all_views(policies, request)
-        )
-    ]
+) -> list[tuple[list[Rule], bool]]:
+    """For every actor and every view: the rules that speak, of each list of rules of each file, and
+    whether an ordinary one among them speaks whatever the client claims.
+
+    What the content says tightens what the other rules say, and is never instead of it.
+    """
+    found = []
+    requests = [each for actor in all_variants(policies, request) for each in all_attested(actor)]
+    for asked, labels in itertools.product(requests, all_views(policies, request)):
+        speaking: list[Rule] = []
+        settled = False
+        for policy in in_order(policies):
+            for rules in (policy.rules, policy.input_rules):
+                heard, surely = speakers(rules, asked, labels, now, lifted)
+                speaking += heard
+                settled = settled or (surely and rules is policy.rules)
+        found.append((speaking, settled))
+    return found
 
 
 def enough_approvers(
@@ -147,7 +151,7 @@ def terms_of_holds(
     """The terms of every rule that says require_approval under some view."""
     return [
         rule.approval
-        for rules in speakers_of_each_view(policies, request, now, lifted)
+        for rules, _ in speakers_of_each_view(policies, request, now, lifted)
         for rule in rules
         if rule.effect is Effect.REQUIRE_APPROVAL and rule.approval is not None
     ]
@@ -197,6 +201,45 @@ def united(under: Any, over: Any) -> Any:
     }
 
 
+def all_attested(request: Request) -> list[Request]:
+    """The request under each mixture of what is vouched for and what the client claims instead."""
+    packs = two_values(request, "pack_id")
+    types = two_values(request, "actor_type")
+    tags = {*request.risk_tags, *request.attested.get("risk_tags", ())}
+    views = []
+    for (pack, pack_proven), (kind, kind_proven) in itertools.product(packs, types):
+        proven = {"risk_tags": tuple(request.attested.get("risk_tags", ()))}
+        if pack_proven:
+            proven["pack_id"] = (pack,)
+        if kind_proven:
+            proven["actor_type"] = (kind,)
+        views.append(
+            msgspec.structs.replace(
+                request, pack_id=pack, actor_type=kind, risk_tags=tuple(tags), attested=proven
+            )
+        )
+    return views
+
+
+def two_values(request: Request, name: str) -> list[tuple[str, bool]]:
+    """The value that someone vouches for, if any, and the claimed one, if it is another."""
+    claim, proven = getattr(request, name), [v for v in request.attested.get(name, ())[:1] if v]
+    values = [(value, True) for value in proven]
+    if not proven or (claim and claim != proven[0]):
+        values.append((claim, False))
+    return values
+
+
+def less_said(request: Request) -> Request:
+    """The request without what nobody but the client says."""
+    return msgspec.structs.replace(
+        request,
+        pack_id="".join(request.attested.get("pack_id", ())[:1]),
+        actor_type="".join(request.attested.get("actor_type", ())[:1]),
+        risk_tags=tuple(request.attested.get("risk_tags", ())),
+    )
+
+
 def in_order(policies: Sequence[Policy]) -> list[Policy]:
     """Invariants first, then by priority, then by name."""
     return sorted(policies, key=lambda p: (0 if p.invariants else 1, p.priority, p.name))
@@ -216,18 +259,28 @@ def default_of(policies: Sequence[Policy]) -> Effect:
     return Effect.ALLOW
 
 
-def first_match(
+def speakers(
     rules: Sequence[Rule], request: Request, labels: Labels, now: datetime, lifted: frozenset[str]
-) -> Rule | None:
-    """The first rule of a list that holds: its `match` does and its `unless` does not."""
+) -> tuple[list[Rule], bool]:
+    """The rules of a list that speak, and whether the last of them does so surely.
+
+    A rule speaks when its `match` holds and its `unless` does not, or does only by a claim. The
+    first one that also speaks when the client says less is the last one.
+    """
+    speaking: list[Rule] = []
+    sober = less_said(request)
     for rule in rules:
         if not matches(rule.match, request, labels, now):
             continue
-        if rule.unless is not None and matches(rule.unless, request, labels, now):
+        excepted = rule.unless is not None and matches(rule.unless, request, labels, now)
+        if excepted and rule.unless is not None and matches(rule.unless, sober, labels, now):
             continue
-        if rule.throttle is None or rule.id not in lifted:  # without a limit it speaks always
-            return rule
-    return None
+        if rule.throttle is not None and rule.id in lifted:  # without a limit it speaks always
+            continue
+        speaking.append(rule)
+        if not excepted and matches(rule.match, sober, labels, now):
+            return speaking, True
+    return speaking, False
 
 
 def matches(match: Match, request: Request, labels: Labels, now: datetime) -> bool:

@@ -30,6 +30,9 @@ HTTP_IDLE_SECONDS_MAX = 10  # well below what servers keep an idle connection fo
 # -- policy --
 POLICY_BYTES_MAX = 8 * 1024 * 1024  # 10,000 rules of ordinary length are about 3 MiB
 POLICY_FILES_MAX = 256  # a directory of bundles; more is a mistake in --policy
+POLICY_SETTLE_SECONDS = 10  # unless set: an editor pauses for seconds, hardly ever for ten
+POLICY_SETTLE_SECONDS_MAX = 600
+POLICY_GONE_SECONDS = 2  # an editor moves the old file aside just before it writes the new one
 POLICY_DEPTH_MAX = 24  # the language itself needs 7
 POLICY_NODES_MAX = 650_000  # keys and values, lists twice: 10,000 rules of 65; about a second
 POLICY_PROBLEMS_MAX = 1_000  # then reading stops

@@ -13,6 +13,7 @@ from forestall.facts.derive import LabelView
 from forestall.limits import EXPLAINED_RULES_MAX
 from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError
+from forestall.policy.claims import attested_views, exceptions
 from forestall.policy.evaluator import evaluate
 from forestall.policy.explanation import ExplainedRule, Explanation
 from forestall.policy.label_views import unread_places, variants_of, views_of
@@ -43,7 +44,7 @@ def explain(
             unread=(),
         )
     views, _ = views_of(snapshot, request)
-    variants = variants_of(snapshot, looked_into(request)).requests
+    variants = attested_views(variants_of(snapshot, looked_into(request)).requests)
     explained = [
         _nearest(layer.name, rule, variants, views, decision, now)
         for layer in snapshot.layers
@@ -84,8 +85,9 @@ def _nearest(
     clauses = rule_clauses(rule)
     return min(
         (
-            _explained(layer, rule, clauses, request, labels, decision, now)
+            _explained(layer, rule, clauses, request, exception_of, labels, decision, now)
             for request in variants
+            for exception_of in exceptions(rule, request)
             for labels in views
         ),
         key=lambda one: len(one.failed),
@@ -97,17 +99,19 @@ def _explained(
     rule: Rule,
     clauses: tuple[CompiledClause, ...],
     request: Request,
+    exception_of: Request,
     labels: LabelView,
     decision: Decision,
     now: datetime,
 ) -> ExplainedRule:
-    """The clauses of a rule on one request under one label view. A clause that cannot be evaluated
-    failed."""
+    """The clauses of a rule on one request under one label view, `unless` on `exception_of`. A
+    clause that cannot be evaluated failed."""
     held: list[Clause] = []
     failed: list[Clause] = []
     for clause, holds, found in clauses:
         try:
-            passed, has = holds(request, labels, now), tuple(found(request, labels, now))
+            subject = exception_of if clause.field == "unless" else request
+            passed, has = holds(subject, labels, now), tuple(found(subject, labels, now))
         except (ArgumentError, CalendarError) as error:
             passed, has = False, (str(error),)
         except Exception as error:  # noqa: BLE001 - as in evaluate: only the type is shown

@@ -60,6 +60,8 @@ class ReadSet:
             name = field.attribute or field.name
             if name not in names and any(field.wanted(match) for match in matches):
                 names.append(name)
+            if field.claimed and "attested" not in names and name in names:
+                names.append("attested")
         if self.actors:
             names.append("principal")
         self.attributes: Callable[[Request], Any] = attrgetter(*names)

@@ -60,6 +60,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     labels: Mapping[str, str] = {}
     credential_labels: Mapping[str, str] = {}
     server_labels: Mapping[str, str] = {}
+    # Values of `pack_id`, `actor_type` and `risk_tags` for which someone other than the client
+    # vouches, by the name of the field. What is not here is a claim (`claims`).
+    attested: Mapping[str, tuple[str, ...]] = {}
     payload: Mapping[str, Any] | None = None
     # Not a fact: the document that `args` conditions look at, if it is not `args` itself.
     arguments: Any = msgspec.UNSET

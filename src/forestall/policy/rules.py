@@ -360,7 +360,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     detect: Detect = Detect()
     tests: tuple[PolicyTest, ...] = ()
     output_tests: tuple[OutputTest, ...] = ()
-    # By ("label", name), ("derive", number) or ("remediation", rule id, id). For messages only.
+    # By ("label", name), ("used label", name), ("derive", number) or ("remediation", rule id, id).
+    # For messages only.
     places: Mapping[tuple[str, ...], Place] = {}
 
 

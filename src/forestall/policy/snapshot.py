@@ -4,16 +4,17 @@
 it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 import msgspec
 
 from forestall.canonical import canonical_struct, digest
-from forestall.facts.derive import DERIVED_LABELS, Derivation
+from forestall.facts.derive import DEFAULT_DERIVATIONS, DERIVED_LABELS, Derivation
 from forestall.facts.origin import Origin
 from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError, zone_rules_version
+from forestall.policy.claims import claim_check, unclaimed_exception
 from forestall.policy.fields import Labels
 from forestall.policy.globs import compile_globs
 from forestall.policy.index import LayerIndex
@@ -53,36 +54,58 @@ def _rule_error(
 
 
 class RuleList:
-    """Rules in their written order. The first rule whose every clause holds speaks for the list."""
+    """Rules in their written order. The first rule whose every clause holds speaks for the list,
+    and before it, without hiding it, each rule that holds because of a claim."""
 
-    __slots__ = ("_residual", "index", "rules")
+    __slots__ = ("_claims", "_residual", "index", "rules")
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(rules)
         self.index = LayerIndex([rule.match for rule in rules])
+        self._claims = {
+            number: check
+            for number, rule in enumerate(rules)
+            if (check := claim_check(rule)) is not None
+        }
         self._residual = {
-            number: tests for number, rule in enumerate(rules) if (tests := residual_tests(rule))
+            number: tests
+            for number, rule in enumerate(rules)
+            if (tests := residual_tests(unclaimed_exception(rule)))
         }
 
     def speaker(
-        self, request: Request, labels: Labels, now: datetime, lifted: frozenset[str]
+        self,
+        request: Request,
+        labels: Labels,
+        now: datetime,
+        lifted: frozenset[str],
+        on_claims: list[Rule],
     ) -> Rule | None:
-        """The first rule whose every clause holds under this label view; None when there is none.
+        """The first rule whose every clause holds under this label view, whatever the client
+        claims; None when there is none. Rules before it that rest on a claim are appended to
+        `on_claims`: they speak beside it (`claims`).
 
         A throttle rule named by `lifted` does not speak. Raises RuleError when a clause that is
         reached cannot be evaluated.
         """
         for number in self.index.candidates(request, labels):
             tests = self._residual.get(number)
+            check = self._claims.get(number)
             rule = self.rules[number]
-            if tests is not None:
+            speaks: bool | None = True
+            if tests is not None or check is not None:
                 try:
-                    if not all(holds(request, labels, now) for holds in tests):
+                    if tests and not all(holds(request, labels, now) for holds in tests):
                         continue
+                    if check is not None:
+                        speaks = check.speaks(request, labels, now)
                 except (ArgumentError, CalendarError) as cause:
                     raise _rule_error(rule, request, labels, now, cause) from cause
-            if rule.throttle is None or rule.id not in lifted:
+            if speaks is None or (rule.throttle is not None and rule.id in lifted):
+                continue
+            if speaks:
                 return rule
+            on_claims.append(rule)
         return None
 
 
@@ -151,6 +174,13 @@ class Snapshot:
         return tuple(
             policy.name for policy in self.policies if policy.danger_no_default_derivations
         )
+
+    def all_derivations(self) -> Iterator[tuple[str, Derivation]]:
+        """Every derivation in force, with the name of its file; empty for the default ones."""
+        if len(self.without_default_derivations) < len(self.policies):
+            yield from (("", derivation) for derivation in DEFAULT_DERIVATIONS)
+        for policy in self.policies:
+            yield from ((policy.name, derivation) for derivation in policy.derivations)
 
     def is_run_by_caller(self, topic: str) -> bool:
         """Whether the submitter of a job on this topic runs it itself; no worker is offered such a
