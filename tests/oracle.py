@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -29,6 +30,7 @@ from forestall.policy.rules import (
     Comparison,
     ContentMatch,
     DelegationMatch,
+    FieldTest,
     Match,
     McpMatch,
     Operator,
@@ -47,6 +49,17 @@ DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Labels = Mapping[str, str]
 NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 NOTHING = object()
+SINGULAR = {
+    "tenants": "tenant",
+    "topics": "topic",
+    "capabilities": "capability",
+    "actor_ids": "actor_id",
+    "agents": "agent",
+    "servers": "server",
+    "tools": "tool",
+    "resources": "resource",
+    "actions": "action",
+}
 
 
 class WrongTypeError(Exception):
@@ -201,6 +214,7 @@ def matches(match: Match, request: Request, labels: Labels, now: datetime) -> bo
             label in labels and any(glob_matches(glob, labels[label]) for glob in globs)
             for label, globs in match.labels
         )
+        and all(test_holds(test, request, labels) for test in match.tests)
         and secrets_field(match.secrets_present, request)
         and (match.time is None or time_field(match.time, now))
         and (match.delegation is None or delegation_field(match.delegation, request))
@@ -226,6 +240,26 @@ def mcp_field(match: McpMatch, request: Request) -> bool:
         and glob_field(match.tools, request.mcp.tool)
         and glob_field(match.resources, request.mcp.resource)
         and glob_field(match.actions, request.mcp.action)
+    )
+
+
+def test_holds(test: FieldTest, request: Request, labels: Labels) -> bool:
+    """A condition on one fact: it is there, and differs from all globs or compares by size."""
+    section, _, name = test.field.rpartition(".")
+    if section == "labels":
+        facts = [labels[name]] if name in labels else []
+    else:
+        of = request.mcp if section == "mcp" else request
+        facts = [value] if (value := getattr(of, SINGULAR.get(name, name))) else []
+    if not facts:
+        return False
+    if test.operator is Operator.NOT:
+        return not any(glob_matches(glob, facts[0]) for glob in test.operand)
+    if not re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", facts[0]):
+        raise WrongTypeError
+    number = Decimal(facts[0])
+    return truth(
+        compared(test.operator, test.operand, float(number) if number % 1 else int(number))
     )
 
 

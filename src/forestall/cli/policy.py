@@ -281,22 +281,15 @@ def _write_sarif(path: Path, results: list[Result]) -> None:
 
 def _load(paths: tuple[Path, ...]) -> tuple[list[Policy], Snapshot | None, list[Problem]]:
     from forestall.policy.compile import compile_policy
-    from forestall.policy.language.policy_file import load_policy
+    from forestall.policy.language.policy_file import load_policies
     from forestall.policy.problems import PolicyError
 
     policies: list[Policy] = []
-    problems: list[Problem] = []
-    for path in _files(paths):
-        try:
-            policies.append(load_policy(_bytes(path), source=str(path)))
-        except PolicyError as error:
-            problems.extend(error.problems)
-    if not problems:
-        try:
-            return policies, compile_policy(policies), []
-        except PolicyError as error:
-            problems.extend(error.problems)
-    return policies, None, problems
+    try:
+        policies = load_policies([(str(path), _bytes(path)) for path in _files(paths)])
+        return policies, compile_policy(policies), []
+    except PolicyError as error:
+        return policies, None, list(error.problems)
 
 
 def _load_cases(paths: tuple[Path, ...]) -> tuple[list[CaseFile], list[Problem]]:

@@ -99,14 +99,15 @@ def _explained(
     failed."""
     held: list[Clause] = []
     failed: list[Clause] = []
-    for clause, holds, found in clauses:
+    for each in clauses:
         try:
-            passed, has = holds(request, labels, now), tuple(found(request, labels, now))
+            passed = each.holds(request, labels, now)
+            has = tuple(each.found(request, labels, now))
         except (ArgumentError, CalendarError) as error:
             passed, has = False, (str(error),)
         except Exception as error:  # noqa: BLE001 - as in evaluate: only the type is shown
             passed, has = False, (type(error).__name__,)
-        (held if passed else failed).append(msgspec.structs.replace(clause, found=has))
+        (held if passed else failed).append(msgspec.structs.replace(each.clause, found=has))
     return ExplainedRule(
         rule_id=rule.id,
         layer=layer,

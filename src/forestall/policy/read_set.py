@@ -10,6 +10,7 @@ from typing import Any
 
 from forestall.facts.derive import Derivation
 from forestall.limits import GLOB_MEMO_ENTRIES_MAX
+from forestall.policy.field_tests import label_of
 from forestall.policy.fields import FIELDS
 from forestall.policy.globs import Matcher
 from forestall.policy.request import Request
@@ -45,10 +46,14 @@ class ReadSet:
         of_output: bool = False,
     ) -> None:
         matches = list(_output_matches(policies) if of_output else _matches(policies))
-        self.labels = frozenset(name for match in matches for name, _ in match.labels)
+        tests = [test for match in matches for test in match.tests]
+        tested_fields = {test.field for test in tests}
+        self.labels = frozenset(name for match in matches for name, _ in match.labels) | {
+            label for test in tests if (label := label_of(test))
+        }
         self.time = any(match.time is not None for match in matches)
         self.delegation = any(match.delegation is not None for match in matches)
-        self.actors = any(match.actor_ids for match in matches)
+        self.actors = "actor_ids" in tested_fields or any(match.actor_ids for match in matches)
         # A derivation matters only when a rule reads a label that it derives.
         self._derivations = tuple(derivations)
         self._derivations_memo: dict[str, tuple[Derivation, ...]] = {}
@@ -59,7 +64,8 @@ class ReadSet:
         names = ["topic"]
         for field in FIELDS:
             name = field.attribute or field.name
-            if name not in names and any(field.wanted(match) for match in matches):
+            read = field.name in tested_fields or any(field.wanted(match) for match in matches)
+            if read and name not in names:
                 names.append(name)
         if self.actors:
             names.append("principal")

@@ -152,6 +152,15 @@ class ArgCondition(msgspec.Struct, frozen=True, kw_only=True):
     operand: Any
 
 
+class FieldTest(msgspec.Struct, frozen=True, kw_only=True):
+    """One condition on the field of a match (`topics`, `mcp.tools`) or on a label (`labels.env`):
+    `not` with a tuple of globs, or a comparison by size with a number."""
+
+    field: str
+    operator: Operator
+    operand: Any
+
+
 class TimeMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Days and hours at which a rule applies, in a time zone. Empty days or hours mean all of
     them."""
@@ -200,6 +209,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     requires: tuple[str, ...] = ()
     labels: tuple[tuple[str, tuple[str, ...]], ...] = ()
     mcp: McpMatch = McpMatch()
+    tests: tuple[FieldTest, ...] = ()
     secrets_present: bool | None = None
     time: TimeMatch | None = None
     delegation: DelegationMatch | None = None
@@ -349,6 +359,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     invariants: bool = False
     priority: int = 0
     default_decision: Effect | None = None  # None: the file says nothing, which means deny
+    # whether the file only defines names for the others: then its silence on the default is no deny
+    only_names: bool = False
     label_trust: Mapping[str, Origin] = {}
     derivations: tuple[Derivation, ...] | None = None  # None: the defaults of facts/derive.py
     # topics whose submitter runs the job itself; no worker is offered it
