@@ -80,7 +80,8 @@ def _actor_conflict(request: Request) -> LabelConflict:
 def rule_error(snapshot: Snapshot, error: Exception) -> Decision:
     """The decision when a rule or a fact cannot be evaluated: deny, with a code of its own. Its
     reason names the rule and the cause, its clauses are the one that could not be evaluated."""
-    reason, clauses = RULE_ERROR_REASON, ()
+    reason = RULE_ERROR_REASON
+    clauses: tuple[Clause, ...] = ()
     if isinstance(error, RuleError):
         reason = f"rule `{error.rule_id}` could not be evaluated: {error.clause.found[0]}"
         clauses = (error.clause,)
