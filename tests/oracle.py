@@ -190,6 +190,10 @@ def first_match(
             continue
         if rule.unless is not None and matches(rule.unless, request, labels, now):
             continue
+        if rule.throttle is not None and rule.throttle.sum:
+            amount = value_at(rule.throttle.sum, arguments(request))
+            if type_name(amount) != "number" or not 0 <= amount < float("inf"):
+                raise WrongTypeError
         if rule.throttle is None or rule.id not in lifted:  # without a limit it speaks always
             return rule
     return None
@@ -300,10 +304,8 @@ def delegation_field(match: DelegationMatch, request: Request) -> bool:
 
 
 def argument_holds(condition: ArgCondition, request: Request) -> bool:
-    """One condition on the arguments, or on the context of a request that has none."""
-    document = request.args
-    if document is None and request.payload is not None:
-        document = request.payload.get("context")
+    """One condition on the arguments."""
+    document = arguments(request)
     list_path, star, rest = condition.path.partition("[*]")
     value = document if list_path == "$" else value_at(list_path, document)
     if condition.operator is Operator.EXISTS:
@@ -318,6 +320,13 @@ def argument_holds(condition: ArgCondition, request: Request) -> bool:
             raise WrongTypeError
         nodes = [value_at("$" + part[3:], each) for node in nodes for each in node]
     return truth(quantified(condition, nodes))
+
+
+def arguments(request: Request) -> Any:
+    """The arguments, or the context of a request that has none."""
+    if request.args is not None:
+        return request.args
+    return None if request.payload is None else request.payload.get("context")
 
 
 def quantified(condition: ArgCondition, nodes: list[Any]) -> bool | None:

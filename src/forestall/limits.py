@@ -44,6 +44,7 @@ REASON_CHARS_MAX = 1_024
 REMEDIATIONS_PER_RULE_MAX = 16
 REMEDY_CHECK_STEPS_MAX = 50_000  # glances at two rules while compiling; about 0.4 s
 THROTTLE_LIMIT_MAX = 1_000_000  # actions in one window
+THROTTLE_SUM_MAX = 1_000_000_000_000_000  # of amounts in one window; more is a mistake of unit
 QUORUM_MAX = 16  # approvers of one job
 DURATION_MS_MAX = 366 * 86_400_000  # a year; longer is a mistake of unit
 POLICY_TESTS_MAX = 5_000

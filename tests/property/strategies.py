@@ -238,7 +238,12 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
 _CHOICES = st.lists(st.sampled_from(list(_FIELDS)), min_size=1, max_size=2, unique=True) | st.lists(
     st.sampled_from(list(_FIELDS)), max_size=5, unique=True
 )
-_THROTTLES = st.none() | st.just(Throttle(limit=1, window_ms=1_000, key=("tenant",)))
+_THROTTLES = st.none() | st.sampled_from(
+    [
+        Throttle(limit=1, window_ms=1_000, key=("tenant",)),
+        Throttle(limit=1, window_ms=1_000, key=("tenant",), sum="$.a"),
+    ]
+)
 
 
 ROLES = ["release", "security", "owner"]

@@ -61,6 +61,12 @@ class ReadSet:
         self.insides = self.contents or any(
             match.args or match.secrets_present is not None for match in matches
         )
+        if not of_output:
+            self.insides = self.insides or any(
+                rule.throttle is not None and rule.throttle.sum
+                for policy in policies
+                for rule in policy.rules
+            )
         names = ["topic"]
         for field in FIELDS:
             name = field.attribute or field.name

@@ -71,6 +71,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
             raise TypeError("`topic` and `tenant` are texts")
 
 
+def arguments_of(request: Request) -> Any:
+    """The document that conditions on arguments look at."""
+    if request.args is not None:
+        return request.args
+    return None if request.payload is None else request.payload.get("context")
+
+
 def looked_into(request: Request) -> Request:
     """The request with an empty memory for what is found in its payload.
 

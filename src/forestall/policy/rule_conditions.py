@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from forestall.policy.arguments import compile_condition
+from forestall.policy.arguments import compile_amount, compile_condition
 from forestall.policy.calendar import compile_time
 from forestall.policy.content import compile_content
 from forestall.policy.field_tests import compile_field_test, values_of
 from forestall.policy.fields import FIELDS, FieldKind, Labels, MatchField
 from forestall.policy.globs import Matcher, compile_globs
 from forestall.policy.index import LABEL_COLUMNS, is_settled
-from forestall.policy.request import Request, remembered
+from forestall.policy.request import Request, arguments_of, remembered
 from forestall.policy.rules import (
     ArgCondition,
     Clause,
@@ -69,9 +69,14 @@ def compile_clauses(match: Match) -> tuple[CompiledClause, ...]:
 
 
 def rule_clauses(rule: Rule) -> tuple[CompiledClause, ...]:
-    """The clauses of a rule: those of its match, then one that holds when `unless` does not."""
+    """The clauses of a rule: those of its match, then one that holds when `unless` does not, then
+    one that holds when the amount that its throttle adds up is there."""
     clauses = compile_clauses(rule.match)
-    return (*clauses, _unless_clause(rule.unless)) if rule.unless is not None else clauses
+    if rule.unless is not None:
+        clauses = (*clauses, _unless_clause(rule.unless))
+    if rule.throttle is not None and rule.throttle.sum:
+        clauses = (*clauses, _amount_clause(rule.throttle.sum))
+    return clauses
 
 
 def said_clauses(rule: Rule) -> tuple[Clause, ...]:
@@ -84,6 +89,7 @@ def residual_tests(rule: Rule) -> tuple[Test, ...]:
     match = rule.match
     settled = (
         rule.unless is None
+        and (rule.throttle is None or not rule.throttle.sum)
         and len(match.requires) < 2
         and len(match.labels) <= LABEL_COLUMNS
         and not match.tests
@@ -207,17 +213,23 @@ def _all_issued_by(wanted: tuple[str, ...], issuers: tuple[str, ...]) -> bool:
 def _argument_clause(condition: ArgCondition) -> CompiledClause:
     test = compile_condition(condition)
     said = said_comparison(condition.operator, condition.operand)
-
-    def document(request: Request) -> Any:
-        if request.args is not None:
-            return request.args
-        return None if request.payload is None else request.payload.get("context")
-
     # `found` stays empty: arguments may hold secrets.
     return CompiledClause(
         Clause(field=f"args.{condition.path}", wanted=(said,)),
-        lambda request, labels, now: remembered(request, test, lambda one: test(document(one))),
+        lambda request, labels, now: remembered(request, test, lambda one: test(arguments_of(one))),
         lambda request, labels, now: (),
+    )
+
+
+def _amount_clause(path: str) -> CompiledClause:
+    """Holds whenever the amount can be added up. One that cannot would not be counted, so it is a
+    rule error."""
+    amount = compile_amount(path)
+    return CompiledClause(
+        Clause(field="throttle.sum", wanted=(f"an amount at {path}",)),
+        lambda request, labels, now: amount(arguments_of(request)) >= 0,
+        lambda request, labels, now: (),
+        in_index=False,
     )
 
 

@@ -217,12 +217,14 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     content: ContentMatch | None = None  # in input and output rules only
 
 
-class Throttle(msgspec.Struct, frozen=True, kw_only=True):
-    """A limit on how often a matching action may happen. The rule speaks only past the limit."""
+class Throttle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A limit on how often a matching action may happen, or on the sum of a number over them. The
+    rule speaks only past the limit."""
 
-    limit: int  # actions in one window
+    limit: int  # actions in one window, or the sum of their numbers
     window_ms: int
     key: tuple[str, ...]  # what has a counter of its own: tenant, topic, actor_id, labels.x, …
+    sum: str = ""  # the path of the number in the arguments; empty: actions are counted
 
 
 class ApprovalTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
