@@ -19,7 +19,7 @@ from forestall.control.records import (
 )
 from forestall.errors import ForestallError, NotFoundError, UnavailableError
 from forestall.policy.compile import Snapshot, compile_policy
-from forestall.policy.language.policy_file import load_policy
+from forestall.policy.language.policy_file import load_policies
 from forestall.policy.output_verdict import (
     CONFIGURED_BY,
     SWITCHED_ON_BY,
@@ -27,7 +27,6 @@ from forestall.policy.output_verdict import (
     missing_classes,
 )
 from forestall.policy.problems import PolicyError, Problem
-from forestall.policy.rules import Policy
 from forestall.ports.change import Change, PutEntry
 from forestall.ports.entries import (
     IN_FORCE,
@@ -66,16 +65,7 @@ def compile_files(
 
     `switched_on` are the classes of findings that the settings brought beside the built-in ones.
     """
-    policies: list[Policy] = []
-    problems: list[Problem] = []
-    for source, content in files:
-        try:
-            policies.append(load_policy(content, source=source))
-        except PolicyError as error:
-            problems.extend(error.problems)
-    if problems:
-        raise PolicyError(problems)
-    snapshot = compile_policy(policies, wire=True)
+    snapshot = compile_policy(load_policies(files), wire=True)
     _require_enforceable(snapshot, switched_on)
     # The tables of what this policy looks for are read now: one that cannot be read stops the
     # start, not every result, and the first result waits for none.
