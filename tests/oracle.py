@@ -455,6 +455,7 @@ def derived_views(policies: Sequence[Policy], request: Request) -> list[Labels]:
         view
         for derivation in derivations
         if any(glob_matches(glob, request.topic) for glob in derivation.topics)
+        and request.topic not in derivation.except_topics
         for view in derive(derivation, request.payload)
     ]
     return views or [{}]

@@ -15,7 +15,7 @@ from forestall.facts.origin import Origin
 from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError, zone_rules_version
 from forestall.policy.fields import Labels
-from forestall.policy.globs import compile_globs, remembering
+from forestall.policy.globs import Matcher, compile_globs, remembering
 from forestall.policy.index import LayerIndex
 from forestall.policy.output_rules import OutputRules
 from forestall.policy.read_set import ReadSet
@@ -113,7 +113,7 @@ class Snapshot:
         self.default = _combined_default(policies)
         self.label_trust = _combined_trust(policies)
         self.derivations = tuple(
-            (remembering(compile_globs(derivation.topics)), derivation)
+            (remembering(_topics_of(derivation)), derivation)
             for derivation in _combined_derivations(policies)
         )
         self._caller_topics = compile_globs(
@@ -134,6 +134,11 @@ class Snapshot:
         """Whether the submitter of a job on this topic runs it itself; no worker is offered such a
         job."""
         return self._caller_topics(topic)
+
+
+def _topics_of(derivation: Derivation) -> Matcher:
+    matches, others = compile_globs(derivation.topics), frozenset(derivation.except_topics)
+    return lambda topic: topic not in others and matches(topic)
 
 
 def _combined_default(policies: Sequence[Policy]) -> Effect:

@@ -230,18 +230,18 @@ def _evaluated(program: str, args: Args) -> ProgramEffects:
     return ProgramEffects(classes=own or READ, texts=(join(words),) if words else ())
 
 
-def _trap(_: str, args: Args) -> ProgramEffects:
+def _trap(program: str, args: Args) -> ProgramEffects:
     at = positionals(args)
     words = [args[index] for index in at[:1]]
     if len(at) < 2 or join(words) in ("", "-"):
-        return ProgramEffects(classes=unsure(words) or READ)
+        return ProgramEffects(classes=unsure(words) or classes_of(effect_of(program), args))
     return ProgramEffects(classes=unsure(words) or classes("w"), texts=(join(words),))
 
 
-def _alias(_: str, args: Args) -> ProgramEffects:
+def _alias(program: str, args: Args) -> ProgramEffects:
     pairs = [arg.text.partition("=") for arg in args if "=" in arg.text]
     return ProgramEffects(
-        classes=unsure(args) or (classes("w") if pairs else READ),
+        classes=unsure(args) or (classes("w") if pairs else classes_of(effect_of(program), args)),
         texts=tuple(value for _, _, value in pairs),
         defines=tuple(name for name, _, _ in pairs),
     )
