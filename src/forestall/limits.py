@@ -48,6 +48,7 @@ DURATION_MS_MAX = 366 * 86_400_000  # a year; longer is a mistake of unit
 POLICY_TESTS_MAX = 5_000
 ARG_PATH_CHARS_MAX = 256
 ARG_CONDITIONS_MAX = 32  # of one rule
+ARG_ELEMENTS_MAX = 10_000  # of an array in one condition: about 3 ms; a longer array: deny
 PATTERN_BYTES_MAX = 1_024  # RE2 is linear in the text, and this bounds its factor
 GLOB_MEMO_ENTRIES_MAX = 8_192  # distinct values remembered per compiled glob list
 
