@@ -154,7 +154,7 @@ def _git_effects(name: str, args: Args) -> ProgramEffects:
     if name == "tag":
         own = classes_of(effect_of("git").subcommands["tag"], args)
         lists = found & {"-l", "--list", "-n", "--contains"} or not positionals(args)
-        return ProgramEffects(classes=READ if lists and own == WRITE else own)
+        return ProgramEffects(classes=READ if lists and own - READ == WRITE else own)
     known = effect_of("git").subcommands.get(name)
     return ProgramEffects(classes=classes_of(known, args) if known else UNKNOWN)
 

@@ -226,10 +226,10 @@ def option_effect(scopes: Sequence[ProgramEffect], word: str) -> OptionEffect:
     """
     name, equals, _ = word.partition("=")
     unlisted = UNKNOWN if scopes[0].closed and "*" not in scopes[0].plain_options else NOTHING
-    if found := _listed(scopes, name):
+    if found := _listed(scopes, word) or _listed(scopes, name):
         return OptionEffect(found.classes, found.takes_next and not equals)
-    if word[0] == "+" or word[1:].isdigit():
-        generic = _listed(scopes, f"{word[0]}NUM") if word[1:].isdigit() else None
+    generic = _listed(scopes, f"{word[0]}NUM") if word[1:].isdigit() else None
+    if generic is not None or word[0] == "+":
         return generic or OptionEffect(unlisted)
     if word.startswith("--"):
         if len(name) > _SHORT_CHARS + 1 and (found := _listed(scopes, name[1:])):

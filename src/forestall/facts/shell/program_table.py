@@ -100,7 +100,7 @@ def _built(name: str) -> ProgramEntry:
         wrapper=spec.wrapper,
         writes=spec.writes,
         handler=spec.handler,
-        help=(effect is not None and CommandClass.UNKNOWN not in effect.classes)
+        help=(effect is None or CommandClass.UNKNOWN not in effect.classes)
         if spec.help is None
         else spec.help,
         short_help=spec.short_help,

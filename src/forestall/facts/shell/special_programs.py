@@ -19,7 +19,6 @@ from forestall.facts.shell.program_entry import (
     READ,
     UNKNOWN,
     Arg,
-    Classes,
     CommandClass,
     ProgramEffect,
     ProgramEntry,
@@ -245,54 +244,10 @@ def _tar(_: str, args: Args) -> ProgramEffects:
 # --- tools with verbs ---
 
 
-_LOSES: Final = tuple(WORDS.words("cloud_losing_verbs"))
-_LOOKS: Final = tuple(WORDS.words("cloud_looking_verbs"))
-_LOOKS_JOINED: Final = tuple(f"{verb}-" for verb in _LOOKS)
-_DOES_MORE: Final = WORDS.set("cloud_verbs_that_do_more")
-_RUNS: Final = WORDS.set("cloud_running_verbs")
-_GCLOUD_GROUPS: Final = WORDS.set("gcloud_groups")
-
-
 def _cloud(program: str, args: Args) -> ProgramEffects:
-    """aws, gcloud, az: groups, then a verb; options that the entry does not name are parameters."""
-    entry = effect_of(program)
-    at = positionals(args, entry.value_options)[:6]
-    words = [args[index].text for index in at]
-    verb = _cloud_verb(program, args, at)
-    lost = any(
-        word == losing or (word.startswith(f"{losing}-") and program == "aws")
-        for word in words[: 2 if program == "aws" else 6]
-        for losing in _LOSES
-    )
-    own = doubt(args[: at[-1] + 1] if at else args)
-    own |= classes_of(entry, args) - READ
-    if verb == "help":
-        return ProgramEffects(classes=own or READ)
-    if any(arg.text in ("--delete", "--delete-unmatched-destination-objects") for arg in args):
-        lost = True
-    looks = verb in _LOOKS or verb.startswith(_LOOKS_JOINED)
-    if not looks or verb in _DOES_MORE:
-        own |= classes("nw")
-    if any(word in _RUNS for word in words):
-        return ProgramEffects(classes=own | UNKNOWN, suspects=tuple(args), runs_data=True)
-    if lost:
-        own = own - READ | DESTRUCTIVE
-    if not words:
-        own = own | (READ if all(arg.literal for arg in args) else UNKNOWN) - classes("nw")
-    return ProgramEffects(classes=own or READ)
+    from forestall.facts.shell.clouds import cloud  # its word lists are long, and rarely needed
 
-
-def _cloud_verb(program: str, args: Args, at: Sequence[int]) -> str:
-    """The word that says what is done. Without certainty it is no verb that looks."""
-    words = [args[index].text for index in at]
-    if program == "gcloud":
-        return next((word for word in words if word not in _GCLOUD_GROUPS), "")
-    if program == "aws":
-        asks = words[-1:] == ["help"] and len(args) == len(words) < 4
-        return "help" if asks else "".join(words[1:2])
-    # az takes no words but options after its verb, save for the name of a setting.
-    leading = [args[index].text for count, index in enumerate(at) if index - at[0] == count]
-    return "get" if leading[:2] == ["config", "get"] else "".join(leading[-1:])
+    return cloud(program, args)
 
 
 def _hadoop(_: str, args: Args) -> ProgramEffects:
@@ -306,7 +261,10 @@ def _container(program: str, args: Args) -> ProgramEffects:
     own = classes_of(known, args)
     at = positionals(args, known.value_options)
     subs = [args[index].text for index in at[:2]]
-    sub = next((name for name in subs if name in ("exec", "run", "debug", "create")), "")
+    running = (
+        {"exec", "run", "debug"} if program in ("kubectl", "oc") else {"exec", "run", "create"}
+    )
+    sub = next((name for name in subs if name in running), "")
     if not sub:
         return ProgramEffects(classes=own)
     rest = args[[arg.text for arg in args].index(sub) + 1 :]

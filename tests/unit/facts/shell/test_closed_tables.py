@@ -236,7 +236,8 @@ READS = [
     "npm ls --depth=0", "pip list --format=json", "cargo search serde", "go list ./...",
     "systemctl status nginx --no-pager", "journalctl -u nginx -n 50 --since today",
     "LC_ALL=C sort a", "NO_COLOR=1 git log", "TZ=UTC date", "GIT_PAGER=cat git log",
-    "n=3; head -n $n a", "for f in *.txt; do wc -l \"$f\"; done", "aws ec2 describe-instances --filters a",
+    "n=3; head -n $n a", "for f in *.txt; do wc -l \"$f\"; done",
+    "aws ec2 describe-instances --filters a",
 ]  # fmt: skip
 
 
