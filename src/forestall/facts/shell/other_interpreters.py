@@ -26,8 +26,10 @@ _ESCAPED: Final = re.compile(  # a backslash escapes nothing in cmd and PowerShe
 )
 _BARE: Final = re.compile(
     r"\bsort\s[^\n]*\s/[oO][utpUTP]{0,5}(?=\s)"  # cmd's `sort a /o b` writes b
-    r"|[@?*+!=]\(|\(\(\s*[A-Za-z_]\w*(?:[-.]\w|\s*[)|;&]|\s+(?:-?\w|['\"$]))|\[\[[^\]]*\(|\bin\s+\(|;;\s*\("  # PowerShell
-    r"|\b[A-Za-z]:\\"  # would run what stands in these brackets; a path of Windows
+    r"|\b[A-Za-z]:\\"  # a path of Windows
+    # PowerShell would run what stands in these brackets.
+    r"|\(\(\s*[A-Za-z_]\w*(?:[-.]\w|\s*[)|;&]|\s+(?:-?\w|['\"$]))"
+    r"|[@?*+!=]\(|\[\[[^\]]*\(|\bin\s+\(|;;\s*\("
 )
 _ANYWHERE: Final = re.compile(
     r"(?<!\w)[A-Za-z]:\\|\\\\[\w.-]+\\\w"  # paths of Windows
