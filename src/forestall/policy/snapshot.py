@@ -20,7 +20,7 @@ from forestall.policy.index import LayerIndex
 from forestall.policy.output_rules import OutputRules
 from forestall.policy.read_set import ReadSet
 from forestall.policy.request import Request
-from forestall.policy.rule_conditions import residual_tests
+from forestall.policy.rule_conditions import residual_tests, rule_clauses
 from forestall.policy.rules import Clause, Detect, Effect, OutputRule, Policy, Rule
 
 # To be raised whenever the same policy and request may lead to another decision than before: the
@@ -29,7 +29,27 @@ ENGINE_VERSION = 3
 
 
 class RuleError(Exception):
-    """A rule cannot be evaluated on a request. Names the rule and types, never a value."""
+    """A rule cannot be evaluated on a request. Names the rule, the path and types, never a value.
+
+    `clause` is the clause that failed, with the cause as what was found.
+    """
+
+    def __init__(self, rule: Rule, clause: Clause, cause: Exception) -> None:
+        super().__init__(f"rule `{rule.id}`: {cause}")
+        self.rule_id = rule.id
+        self.clause = msgspec.structs.replace(clause, found=(str(cause),))
+
+
+def _rule_error(
+    rule: Rule, request: Request, labels: Labels, now: datetime, cause: Exception
+) -> RuleError:
+    """The error of a rule whose residual tests raised `cause`, with the clause that did so."""
+    for each in rule_clauses(rule):
+        try:
+            each.holds(request, labels, now)
+        except (ArgumentError, CalendarError) as again:
+            return RuleError(rule, each.clause, again)
+    return RuleError(rule, Clause(field="", wanted=()), cause)
 
 
 class RuleList:
@@ -60,7 +80,7 @@ class RuleList:
                     if not all(holds(request, labels, now) for holds in tests):
                         continue
                 except (ArgumentError, CalendarError) as cause:
-                    raise RuleError(f"rule `{rule.id}`: {cause}") from cause
+                    raise _rule_error(rule, request, labels, now, cause) from cause
             if rule.throttle is None or rule.id not in lifted:
                 return rule
         return None

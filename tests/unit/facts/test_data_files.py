@@ -20,9 +20,10 @@ import yaml
 from flit_core.wheel import make_wheel_in  # type: ignore[import-untyped]
 
 import forestall.facts
+from forestall.data_tables import DataFileError
 from forestall.facts.cluster import tools
 from forestall.facts.cluster.commands import verbs_in
-from forestall.facts.data_files import DataFileError, EntryTable, WordList, read_text
+from forestall.facts.data_files import EntryTable, WordList, read_text
 from forestall.facts.file_paths import paths_in
 from forestall.facts.other_languages import programs_in
 from forestall.facts.shell import program_table

@@ -32,7 +32,7 @@ MANY: dict[PayloadKind, str] = {
 }
 
 
-def of(kind: PayloadKind, **more: str) -> Derivation:
+def of(kind: PayloadKind, **more: Any) -> Derivation:
     return Derivation(kind=kind, topics=("*",), fields=FIELDS_OF_KIND[kind], **more)
 
 
