@@ -48,6 +48,7 @@ _FAMILIES: Final = {
     ),
 }  # fmt: skip
 _MARK: Final = re.compile(r"['\"`\[\\#]|--|/\*|\*/(?!\*)|\$(?:[^\W\d]\w*)?\$")
+_DASHES: Final = re.compile("-+")
 _DASH_LINE: Final = re.compile(r"-{3,}(?:[ \t][^\n]*)?(?:\n|\Z)")
 _STATEMENT_END: Final = re.compile(r"\s*(?:;|\Z)")
 _COMMENT_EDGE: Final = re.compile(r"/\*|\*/")
@@ -192,7 +193,10 @@ def _one(text: str, mark: re.Match[str], flavour: Flavour, *, begun: bool) -> tu
         following = text[after : after + 1]
         spaced = not following or following.isspace() or not flavour.spaced_dashes
         if not spaced and not _is_dash_line(text, start, begun=begun):
-            return after, "--", following != "-"  # nobody means three signs in a row
+            if following != "-":
+                return after, "--", True
+            end = _DASHES.match(text, start).end()  # type: ignore[union-attr]  # two stand here
+            return end, text[start:end], False  # nobody means three signs in a row
         return _line_end(text, after), " ", True
     if kind == "#":
         return (_line_end(text, after), " ", True) if flavour.hashes else (after, "#", True)

@@ -58,7 +58,7 @@ __all__ = ["TABLES_MAX", "SqlClass", "SqlStatement", "statements_in"]
 TEXT_BYTES_MAX: Final = 64 * 1024  # no honest query is longer, and every parse stays quick
 STATEMENTS_MAX: Final = 64  # statements reported; each one costs a decision
 NODES_PER_WORD: Final = 12  # tree nodes the parser may make for one token; honest text needs three
-TOKENS_MAX: Final = 8_000  # parsed for one payload; a bulk load is longer, and is unknown
+TOKENS_MAX: Final = 6_000  # parsed for one payload; a bulk load is longer, and is unknown
 EXPLAIN_MAX: Final = 3  # EXPLAIN inside EXPLAIN
 
 
