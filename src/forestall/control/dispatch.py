@@ -45,6 +45,7 @@ from forestall.policy.rules import Decision
 from forestall.ports.change import Precondition
 from forestall.ports.store import JobView, PreconditionFailedError
 from forestall.projections.worker_sessions import WorkerSession
+from forestall.structs import copied
 
 OUTAGE_RETRY_US = 5_000_000
 
@@ -61,8 +62,8 @@ async def dispatch(plane: Plane, session: WorkerSession, *, limit: int) -> list[
         return given
     while True:
         room = session.max_parallel - plane.leases.count_of_worker(session.name)
-        wanted = min(limit - len(given), room)
-        entries = _pick(plane, session, wanted) if not plane.is_tightening else []
+        count_max = min(limit - len(given), room)
+        entries = _pick(plane, session, count_max) if not plane.is_tightening else []
         if not entries:
             return await _standing(plane, session, given)
         failures: list[ForestallError] = []
@@ -106,8 +107,8 @@ async def _standing(
 
 def _is_held(plane: Plane, job: Job) -> bool:
     """Whether the job is leased as it was dispatched: nothing has moved it since."""
-    held = plane.leases.get(job.tenant, job.id)
-    return held is not None and held.job.revision == job.revision
+    leased = plane.leases.get(job.tenant, job.id)
+    return leased is not None and leased.job.revision == job.revision
 
 
 def _stands(plane: Plane, job: Job) -> bool:
@@ -124,9 +125,9 @@ def _stands(plane: Plane, job: Job) -> bool:
     )
 
 
-def _pick(plane: Plane, session: WorkerSession, wanted: int) -> list[QueueEntry]:
+def _pick(plane: Plane, session: WorkerSession, count_max: int) -> list[QueueEntry]:
     entries: list[QueueEntry] = []
-    while len(entries) < wanted:
+    while len(entries) < count_max:
         entry = plane.queue.pick(lambda lane: plane.workers.serves(session, lane))
         if entry is None:
             break
@@ -152,8 +153,8 @@ async def dispatch_one(plane: Plane, taker: str, entry: QueueEntry) -> Dispatche
         return None
     except UnavailableError as error:
         now_us = plane.clock.now_us()
-        held = entry._replace(not_before_us=now_us + OUTAGE_RETRY_US)
-        plane.queue.add(held, now_us=now_us)
+        later = entry._replace(not_before_us=now_us + OUTAGE_RETRY_US)
+        plane.queue.add(later, now_us=now_us)
         if isinstance(error, (PolicyUnavailableError, InspectionBusyError)):
             return None
         raise
@@ -184,7 +185,7 @@ async def _decide_one(
         request,
         stage=Stage.DISPATCH,
         now_us=now_us,
-        asked=PayloadInfo(len(view.payload), job.key_id),
+        payload=PayloadInfo(len(view.payload), job.key_id),
         passed=job.throttles_passed,
     )
     decision = tightened_by(plane, view, gated.decision)
@@ -279,18 +280,14 @@ def _with_ticket(
 ) -> DispatchedJob:
     assert job.lease is not None
     expires_at_us = now_us + plane.lease_us
-    ticket = Ticket(
+    ticket = copied(
+        Ticket,
+        job,
+        record,
         job_id=job.id,
-        tenant=job.tenant,
-        topic=job.topic,
-        job_hash=job.job_hash,
-        attempt=job.attempt,
         worker=job.lease.worker,
-        snapshot=record.snapshot,
         decision=record.decision.value,
-        rule_id=record.rule_id,
         issued_at_us=now_us,
         expires_at_us=expires_at_us,
-        constraints=record.constraints,
     )
     return DispatchedJob(job, payload, plane.signer.ticket(ticket), expires_at_us)

@@ -30,16 +30,16 @@ class ThrottleCounters:
         if throttle is None:
             return False
         name = (decision.rule_id, *_key(throttle, request))
-        began_us, window_us, seen = self._counters.get(name, (now_us, 0, 0))
+        began_us, window_us, count_so_far = self._counters.get(name, (now_us, 0, 0))
         if now_us - began_us >= window_us:
-            began_us, seen = now_us, 0
-        if seen >= throttle.limit:
+            began_us, count_so_far = now_us, 0
+        if count_so_far >= throttle.limit:
             return False
         if not count:
             return True
         if name not in self._counters and not self._has_room(now_us):
             return False
-        self._counters[name] = (began_us, throttle.window_ms * 1_000, seen + 1)
+        self._counters[name] = (began_us, throttle.window_ms * 1_000, count_so_far + 1)
         return True
 
     def _has_room(self, now_us: int) -> bool:

@@ -24,12 +24,12 @@ _LOG = logging.getLogger("forestall.policy")
 async def follow_policy(plane: Plane, settings: Settings, reload: asyncio.Event) -> None:
     """Publish changed policy files, for ever. A broken file is logged and recorded; the policy in
     force stays."""
-    taken = seen = policy_signature(settings.policy)
+    taken = latest = policy_signature(settings.policy)
     while True:
         forced = await _wait(reload, POLICY_POLL_SECONDS)
         now = policy_signature(settings.policy)
         # A file that still changes may be half written, and half a policy can be a policy.
-        settled, seen = now == seen, now
+        settled, latest = now == latest, now
         if forced or (settled and now != taken):
             taken = now
             if not await _reload(plane, settings):
