@@ -30,6 +30,9 @@ HTTP_IDLE_SECONDS_MAX = 10  # well below what servers keep an idle connection fo
 # -- policy --
 POLICY_BYTES_MAX = 8 * 1024 * 1024  # 10,000 rules of ordinary length are about 3 MiB
 POLICY_FILES_MAX = 256  # a directory of bundles; more is a mistake in --policy
+POLICY_SETTLE_SECONDS = 10  # unless set: an editor pauses for seconds, hardly ever for ten
+POLICY_SETTLE_SECONDS_MAX = 600
+POLICY_GONE_SECONDS = 2  # an editor moves the old file aside just before it writes the new one
 POLICY_DEPTH_MAX = 24  # the language itself needs 7
 POLICY_NODES_MAX = 650_000  # keys and values, lists twice: 10,000 rules of 65; about a second
 POLICY_PROBLEMS_MAX = 1_000  # then reading stops
@@ -48,12 +51,15 @@ DURATION_MS_MAX = 366 * 86_400_000  # a year; longer is a mistake of unit
 POLICY_TESTS_MAX = 5_000
 ARG_PATH_CHARS_MAX = 256
 ARG_CONDITIONS_MAX = 32  # of one rule
+ARG_ELEMENTS_MAX = 10_000  # of an array in one condition: about 3 ms; a longer array: deny
 PATTERN_BYTES_MAX = 1_024  # RE2 is linear in the text, and this bounds its factor
 GLOB_MEMO_ENTRIES_MAX = 8_192  # distinct values remembered per compiled glob list
 
 # -- facts --
 FACTS_PER_TEXT_MAX = 64  # commands, statements or hosts in one text; at the bound: deny
 PARSED_CHARS_MAX = 128 * 1024  # of all texts of a payload that a deriver parses; past it: deny
+PAYLOAD_VALUES_MAX = 20_000  # of a payload that a deriver reads: 10 ms; past it: deny
+UNREAD_SHOWN_MAX = 20  # places with an unread text in an explanation
 VIEWS_MAX = 256  # things that one payload may do; more cannot be decided one by one: deny
 INSPECT_INLINE_BYTES_MAX = 4 * 1024  # of a payload; longer ones are looked into in a thread
 INSPECTIONS_AT_ONCE = 2  # threads for that
@@ -159,7 +165,7 @@ SCAN_FINDINGS_MAX = 10_000  # in one result; more are withheld unread
 REDACTIONS_MAX = 4  # of one result, while a model of language goes on to see names in the copy
 FINDINGS_KEPT_MAX = 100  # of one result, for people to read; all of them are counted
 TABLE_BYTES_MAX = 1024 * 1024  # of a table of data in the package; the largest has 26 KB
-TABLE_DEPTH_MAX = 8  # of lists and mappings in it; entries need 5
+TABLE_DEPTH_MAX = 16  # of lists and mappings in it; entries need 8
 CONTEXT_CHARS = 60  # round a finding, for whoever may release the result
 SEALED_DAYS = 30  # unless set: so long an original that was not released can be
 SEALED_DAYS_MAX = 3_660

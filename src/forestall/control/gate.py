@@ -52,10 +52,12 @@ Cases that surprise
 
 from typing import NamedTuple
 
+import msgspec
+
 from forestall.control.plane import Plane, instant
 from forestall.errors import UnavailableError
-from forestall.jobs.job import Stage, stored_job_hash
-from forestall.jobs.transitions import tightened
+from forestall.jobs.job import Job, Stage, stored_job_hash
+from forestall.jobs.transitions import ended_submitter, tightened, withdrawn
 from forestall.limits import INSPECT_INLINE_BYTES_MAX
 from forestall.policy.cache import cache_key
 from forestall.policy.compile import Snapshot
@@ -79,6 +81,20 @@ def snapshot_in_force(plane: Plane) -> Snapshot:
     if plane.snapshot is None:
         raise PolicyUnavailableError("no policy is in force; try again shortly", retry_after_s=5)
     return plane.snapshot
+
+
+def vouched(plane: Plane, request: Request) -> Request:
+    """The request with what the plane vouches for: the pack and the risk tags of its registered
+    topic. Everything else of the kind is a claim of the client (`policy.claims`)."""
+    registered = plane.registry.topics(request.tenant).get(request.topic)
+    if registered is None:
+        return request
+    topic, attested = registered.value, dict(request.attested)
+    if topic.pack_id:
+        attested["pack_id"] = (topic.pack_id,)
+    if topic.risk_tags:
+        attested["risk_tags"] = topic.risk_tags
+    return msgspec.structs.replace(request, attested=attested) if attested else request
 
 
 class PayloadInfo(NamedTuple):
@@ -132,6 +148,7 @@ async def _decide(
 ) -> GateResult:
     """The loop of the module's docstring. `counting`: false for a rehearsal."""
     lifted = frozenset(passed)
+    request = vouched(plane, request)
     while True:
         snapshot = snapshot_in_force(plane)
         decision = await _evaluated(
@@ -140,7 +157,7 @@ async def _decide(
         if plane.snapshot is not snapshot:
             continue  # another policy came into force while a thread evaluated
         if decision.decision is not Effect.THROTTLE or not plane.throttles.admits(
-            decision, request, now_us=now_us, count=counting
+            decision, request, now_us=now_us, trust=snapshot.label_trust, count=counting
         ):
             return GateResult(decision, tuple(sorted(lifted)) if lifted else ())
         lifted |= {decision.rule_id}
@@ -171,17 +188,38 @@ async def _evaluated(
     return decision
 
 
-def tightened_by(plane: Plane, view: JobView, decision: Decision) -> Decision:
+def tightened_by(plane: Plane, view: JobView, decision: Decision, *, now_us: int) -> Decision:
     """The decision on a stored job, or a denial for one of two facts that no rule reads: the
-    submitter's key was revoked, or the stored job no longer has the hash that was decided.
+    submitter's key has ended, or the stored job no longer has the hash that was decided.
 
     Dispatch and repair call this; a vote reports the same two facts as drift.
     """
-    job, key = view.job, plane.keys.by_id(view.job.key_id)
+    job = view.job
     return tightened(
         decision,
-        submitter_revoked=key is None or key.revoked_at_us is not None,
+        submitter_ended=submitter_ended(plane, job, now_us=now_us),
         changed=stored_job_hash(job, view.payload) != job.job_hash,
+    )
+
+
+def submitter_ended(plane: Plane, job: Job, *, now_us: int) -> str:
+    """Why the submitter's key carries the job no longer, as a code; empty while it does."""
+    return ended_submitter(plane.keys.by_id(job.key_id), now_us=now_us)
+
+
+def ended_votes(plane: Plane, job: Job, *, now_us: int) -> frozenset[str]:
+    """The keys that voted on the job and have ended since: their votes count no longer."""
+    votes = job.approval.votes if job.approval is not None else ()
+    return plane.keys.ended((vote.key_id for vote in votes), now_us=now_us)
+
+
+def withdrawal(plane: Plane, job: Job, *, now_us: int) -> str:
+    """Why a job that runs must stop, because a key that it rests on has ended; empty: it may go
+    on."""
+    return withdrawn(
+        job,
+        submitter_ended=submitter_ended(plane, job, now_us=now_us),
+        ended_votes=ended_votes(plane, job, now_us=now_us),
     )
 
 
@@ -202,6 +240,7 @@ async def rehearse_explained(
     """The decision with its reasons, from the same evaluator. Every throttle limit counts as
     reached, so that the explanation shows the throttle rules that match."""
     snapshot, now = snapshot_in_force(plane), instant(plane.clock.now_us())
+    request = vouched(plane, request)
     if payload.size_bytes <= INSPECT_INLINE_BYTES_MAX:
         return explain(snapshot, request, now=now, own_only=True)
     return await plane.inspections.run(

@@ -106,6 +106,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
             actor_type=self.actor_type,
             risk_tags=self.risk_tags,
             requires=self.requires,
+            tags=self.tags,
             labels=self.labels,
             mcp=self.mcp,
             args=self.args,
@@ -123,6 +124,7 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     trace_id: str
     depth: int
     remediation_id: str = ""  # empty for a retry without changes
+    requesters: tuple[str, ...] = ()  # principals who submitted the ancestors; none may approve
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -113,7 +113,11 @@ class McpMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Operator(StrEnum):
-    """How a condition of `args` compares the value at its path with its operand."""
+    """How a condition compares a value with its operand.
+
+    The last four are quantifiers: their operand is a list of comparisons, which every, any or no
+    element of a list meets, or which the number of elements meets.
+    """
 
     EQ = "eq"
     IN = "in"
@@ -124,10 +128,24 @@ class Operator(StrEnum):
     GE = "ge"
     EXISTS = "exists"
     MATCHES = "matches"
+    NOT = "not"
+    EVERY = "every"
+    ANY = "any"
+    NONE = "none"
+    COUNT = "count"
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """One comparison of a value with `operand`. The operand of `not` is a tuple of comparisons that
+    must not all hold."""
+
+    operator: Operator
+    operand: Any
 
 
 class ArgCondition(msgspec.Struct, frozen=True, kw_only=True):
-    """One comparison of the value at `path` (an RFC 9535 path to one node) with `operand`."""
+    """One comparison of what is at `path` with `operand`: of one node (an RFC 9535 path), or with
+    `[*]` in the path and a quantifier as operator, of the elements of a list."""
 
     path: str
     operator: Operator
@@ -332,7 +350,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     priority: int = 0
     default_decision: Effect | None = None  # None: the file says nothing, which means deny
     label_trust: Mapping[str, Origin] = {}
-    derivations: tuple[Derivation, ...] | None = None  # None: the defaults of facts/derive.py
+    derivations: tuple[Derivation, ...] = ()  # beside the defaults of facts/derive.py
+    danger_no_default_derivations: bool = False  # the defaults derive nothing for these rules
     # topics whose submitter runs the job itself; no worker is offered it
     caller_topics: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
@@ -341,7 +360,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     detect: Detect = Detect()
     tests: tuple[PolicyTest, ...] = ()
     output_tests: tuple[OutputTest, ...] = ()
-    # By ("label", name), ("derive", number) or ("remediation", rule id, id). For messages only.
+    # By ("label", name), ("used label", name), ("derive", number) or ("remediation", rule id, id).
+    # For messages only.
     places: Mapping[tuple[str, ...], Place] = {}
 
 

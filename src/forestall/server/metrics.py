@@ -28,6 +28,7 @@ OUR_CODES = frozenset(
     {
         "approval_expired",
         "approval_rejected",
+        "approver_revoked",
         "cancelled",
         "deadline_exceeded",
         "job_changed",
@@ -37,6 +38,7 @@ OUR_CODES = frozenset(
         "output_quarantined",
         "policy_denied",
         "result_too_large",
+        "submitter_expired",
         "submitter_revoked",
         "throttled_too_long",
     }
@@ -92,6 +94,11 @@ class Metrics:
             "forestall_policy_rules", "Rules in the snapshot in force", registry=self.registry
         )
         self._refused = self._counter("forestall_policy_refused", "Changed policies not taken")
+        self._policy_waiting = Gauge(
+            "forestall_policy_waiting",
+            "1 while a changed policy file is not taken up yet, because it may be half written",
+            registry=self.registry,
+        )
         unverified = Gauge(
             "forestall_policy_unverified",
             "1 while the policy in force carries no verified signature",
@@ -233,6 +240,10 @@ class Metrics:
     def policy_refused(self) -> None:
         """See `Telemetry.policy_refused`."""
         self._refused.inc()
+
+    def policy_waiting(self, waits: bool) -> None:
+        """See `PolicyTelemetry.policy_waiting`."""
+        self._policy_waiting.set(waits)
 
     # -- the HTTP server --
 
