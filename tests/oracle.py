@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -35,8 +36,10 @@ from forestall.policy import Effect, Policy, Request
 from forestall.policy.rules import (
     ApprovalTerms,
     ArgCondition,
+    Comparison,
     ContentMatch,
     DelegationMatch,
+    FieldTest,
     Match,
     McpMatch,
     Operator,
@@ -55,6 +58,17 @@ DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Labels = Mapping[str, str]
 NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 NOTHING = object()
+SINGULAR = {
+    "tenants": "tenant",
+    "topics": "topic",
+    "capabilities": "capability",
+    "actor_ids": "actor_id",
+    "agents": "agent",
+    "servers": "server",
+    "tools": "tool",
+    "resources": "resource",
+    "actions": "action",
+}
 
 
 class WrongTypeError(Exception):
@@ -88,10 +102,9 @@ def strictest_of(
 ) -> Verdict:
     """Over every actor and every view; a rule goes before an equally strict default."""
     verdicts: list[Verdict] = []
-    for rules in speakers_of_each_view(policies, request, now, lifted):
+    for rules, settled in speakers_of_each_view(policies, request, now, lifted):
         verdicts.extend(Verdict(rule.effect, rule.id, "rule") for rule in rules)
-        # What the content says tightens what the other rules say, and is never instead of it.
-        if all(rule.match.content is not None for rule in rules):
+        if not settled:
             verdicts.append(Verdict(default_of(policies), "", "default"))
     strictest = max(STRICTNESS.index(verdict.effect) for verdict in verdicts)
     deciding = [verdict for verdict in verdicts if verdict.effect == STRICTNESS[strictest]]
@@ -101,19 +114,24 @@ def strictest_of(
 
 def speakers_of_each_view(
     policies: Sequence[Policy], request: Request, now: datetime, lifted: frozenset[str]
-) -> list[list[Rule]]:
-    """For every actor and every view: the first match of each list of rules of each file."""
-    return [
-        [
-            rule
-            for policy in in_order(policies)
-            for rules in (policy.rules, policy.input_rules)
-            if (rule := first_match(rules, asked, labels, now, lifted)) is not None
-        ]
-        for asked, labels in itertools.product(
-            all_variants(policies, request), all_views(policies, request)
-        )
-    ]
+) -> list[tuple[list[Rule], bool]]:
+    """For every actor and every view: the rules that speak, of each list of rules of each file, and
+    whether an ordinary one among them speaks whatever the client claims.
+
+    What the content says tightens what the other rules say, and is never instead of it.
+    """
+    found = []
+    requests = [each for actor in all_variants(policies, request) for each in all_attested(actor)]
+    for asked, labels in itertools.product(requests, all_views(policies, request)):
+        speaking: list[Rule] = []
+        settled = False
+        for policy in in_order(policies):
+            for rules in (policy.rules, policy.input_rules):
+                heard, surely = speakers(rules, asked, labels, now, lifted)
+                speaking += heard
+                settled = settled or (surely and rules is policy.rules)
+        found.append((speaking, settled))
+    return found
 
 
 def enough_approvers(
@@ -146,7 +164,7 @@ def terms_of_holds(
     """The terms of every rule that says require_approval under some view."""
     return [
         rule.approval
-        for rules in speakers_of_each_view(policies, request, now, lifted)
+        for rules, _ in speakers_of_each_view(policies, request, now, lifted)
         for rule in rules
         if rule.effect is Effect.REQUIRE_APPROVAL and rule.approval is not None
     ]
@@ -159,7 +177,14 @@ def all_variants(policies: Sequence[Policy], request: Request) -> list[Request]:
     named = request.actor_id or proven
     requests = [msgspec.structs.replace(request, actor_id=actor) for actor in (proven, named)]
     context = (request.payload or {}).get("context")
-    leads = any(starts_in(condition.path, context) for condition in conditions_of(policies))
+    paths = [condition.path for condition in conditions_of(policies)]
+    paths += [
+        rule.throttle.sum
+        for policy in policies
+        for rule in policy.rules
+        if rule.throttle is not None and rule.throttle.sum
+    ]
+    leads = any(starts_in(path, context) for path in paths)
     if request.args is None or not leads:
         return requests
     # What is sent in two places: the arguments alone, and with the context over them.
@@ -196,6 +221,45 @@ def united(under: Any, over: Any) -> Any:
     }
 
 
+def all_attested(request: Request) -> list[Request]:
+    """The request under each mixture of what is vouched for and what the client claims instead."""
+    packs = two_values(request, "pack_id")
+    types = two_values(request, "actor_type")
+    tags = {*request.risk_tags, *request.attested.get("risk_tags", ())}
+    views = []
+    for (pack, pack_proven), (kind, kind_proven) in itertools.product(packs, types):
+        proven = {"risk_tags": tuple(request.attested.get("risk_tags", ()))}
+        if pack_proven:
+            proven["pack_id"] = (pack,)
+        if kind_proven:
+            proven["actor_type"] = (kind,)
+        views.append(
+            msgspec.structs.replace(
+                request, pack_id=pack, actor_type=kind, risk_tags=tuple(tags), attested=proven
+            )
+        )
+    return views
+
+
+def two_values(request: Request, name: str) -> list[tuple[str, bool]]:
+    """The value that someone vouches for, if any, and the claimed one, if it is another."""
+    claim, proven = getattr(request, name), [v for v in request.attested.get(name, ())[:1] if v]
+    values = [(value, True) for value in proven]
+    if not proven or (claim and claim != proven[0]):
+        values.append((claim, False))
+    return values
+
+
+def less_said(request: Request) -> Request:
+    """The request without what nobody but the client says."""
+    return msgspec.structs.replace(
+        request,
+        pack_id="".join(request.attested.get("pack_id", ())[:1]),
+        actor_type="".join(request.attested.get("actor_type", ())[:1]),
+        risk_tags=tuple(request.attested.get("risk_tags", ())),
+    )
+
+
 def in_order(policies: Sequence[Policy]) -> list[Policy]:
     """Invariants first, then by priority, then by name."""
     return sorted(policies, key=lambda p: (0 if p.invariants else 1, p.priority, p.name))
@@ -215,18 +279,32 @@ def default_of(policies: Sequence[Policy]) -> Effect:
     return Effect.ALLOW
 
 
-def first_match(
+def speakers(
     rules: Sequence[Rule], request: Request, labels: Labels, now: datetime, lifted: frozenset[str]
-) -> Rule | None:
-    """The first rule of a list that holds: its `match` does and its `unless` does not."""
+) -> tuple[list[Rule], bool]:
+    """The rules of a list that speak, and whether the last of them does so surely.
+
+    A rule speaks when its `match` holds and its `unless` does not, or does only by a claim. The
+    first one that also speaks when the client says less is the last one.
+    """
+    speaking: list[Rule] = []
+    sober = less_said(request)
     for rule in rules:
         if not matches(rule.match, request, labels, now):
             continue
-        if rule.unless is not None and matches(rule.unless, request, labels, now):
+        excepted = rule.unless is not None and matches(rule.unless, request, labels, now)
+        if excepted and rule.unless is not None and matches(rule.unless, sober, labels, now):
             continue
-        if rule.throttle is None or rule.id not in lifted:  # without a limit it speaks always
-            return rule
-    return None
+        if rule.throttle is not None and rule.throttle.sum:
+            amount = value_at(rule.throttle.sum, arguments(request))
+            if type_name(amount) != "number" or not 0 <= amount < float("inf"):
+                raise WrongTypeError
+        if rule.throttle is not None and rule.id in lifted:  # without a limit it speaks always
+            continue
+        speaking.append(rule)
+        if not excepted and matches(rule.match, sober, labels, now):
+            return speaking, True
+    return speaking, False
 
 
 def matches(match: Match, request: Request, labels: Labels, now: datetime) -> bool:
@@ -248,6 +326,7 @@ def matches(match: Match, request: Request, labels: Labels, now: datetime) -> bo
             label in labels and any(glob_matches(glob, labels[label]) for glob in globs)
             for label, globs in match.labels
         )
+        and all(test_holds(test, request, labels) for test in match.tests)
         and secrets_field(match.secrets_present, request)
         and (match.time is None or time_field(match.time, now))
         and (match.delegation is None or delegation_field(match.delegation, request))
@@ -273,6 +352,26 @@ def mcp_field(match: McpMatch, request: Request) -> bool:
         and glob_field(match.tools, request.mcp.tool)
         and glob_field(match.resources, request.mcp.resource)
         and glob_field(match.actions, request.mcp.action)
+    )
+
+
+def test_holds(test: FieldTest, request: Request, labels: Labels) -> bool:
+    """A condition on one fact: it is there, and differs from all globs or compares by size."""
+    section, _, name = test.field.rpartition(".")
+    if section == "labels":
+        facts = [labels[name]] if name in labels else []
+    else:
+        of = request.mcp if section == "mcp" else request
+        facts = [value] if (value := getattr(of, SINGULAR.get(name, name))) else []
+    if not facts:
+        return False
+    if test.operator is Operator.NOT:
+        return not any(glob_matches(glob, facts[0]) for glob in test.operand)
+    if not re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", facts[0]):
+        raise WrongTypeError
+    number = Decimal(facts[0])
+    return truth(
+        compared(test.operator, test.operand, float(number) if number % 1 else int(number))
     )
 
 
@@ -313,25 +412,80 @@ def delegation_field(match: DelegationMatch, request: Request) -> bool:
 
 
 def argument_holds(condition: ArgCondition, request: Request) -> bool:
-    """One condition on the arguments, or on the context of a request that has none."""
-    document = request.args if request.arguments is msgspec.UNSET else request.arguments
-    if document is None and request.payload is not None:
-        document = request.payload.get("context")
-    value = value_at(condition.path, document)
-    operator, operand = condition.operator, condition.operand
-    if operator is Operator.EXISTS:
-        return (value is not NOTHING) is operand
+    """One condition on the arguments."""
+    document = arguments(request)
+    list_path, star, rest = condition.path.partition("[*]")
+    value = document if list_path == "$" else value_at(list_path, document)
+    if condition.operator is Operator.EXISTS:
+        return (value is not NOTHING) is condition.operand
     if value is NOTHING:
         return False
-    wanted = operand[0] if operator is Operator.IN else operand
-    if type_name(value) != type_name(wanted):
+    if not star:
+        return truth(compared(condition.operator, condition.operand, value))
+    nodes = [value]
+    for part in [star + each for each in rest.split("[*]")]:
+        if any(not isinstance(node, list) for node in nodes):
+            raise WrongTypeError
+        nodes = [value_at("$" + part[3:], each) for node in nodes for each in node]
+    return truth(quantified(condition, nodes))
+
+
+def arguments(request: Request) -> Any:
+    """The arguments, or the context of a request that has none."""
+    if request.arguments is not msgspec.UNSET:
+        return request.arguments
+    if request.args is not None:
+        return request.args
+    return None if request.payload is None else request.payload.get("context")
+
+
+def quantified(condition: ArgCondition, nodes: list[Any]) -> bool | None:
+    """How many of the nodes meet the comparisons; None where that is unknown."""
+    if condition.operator is Operator.COUNT:
+        return None if NOTHING in nodes else all_hold(condition.operand, len(nodes))
+    answers = [all_hold(condition.operand, node) for node in nodes]
+    if condition.operator is Operator.EVERY:
+        return False if not nodes else conjunction(answers)
+    none = conjunction([None if answer is None else not answer for answer in answers])
+    return none if condition.operator is Operator.NONE else None if none is None else not none
+
+
+def conjunction(answers: Sequence[bool | None]) -> bool | None:
+    """Three-valued and: one that is false settles it, else one that is unknown makes it unknown."""
+    if False in answers:
+        return False
+    return None if None in answers else True
+
+
+def truth(answer: bool | None) -> bool:
+    """The answer, unless it is unknown."""
+    if answer is None:
         raise WrongTypeError
+    return answer
+
+
+def all_hold(comparisons: Sequence[Comparison], value: Any) -> bool | None:
+    """Whether all comparisons hold of a node; None where that is unknown."""
+    return conjunction([compared(each.operator, each.operand, value) for each in comparisons])
+
+
+def compared(operator: Operator, operand: Any, value: Any) -> bool | None:
+    """One comparison of one node; None where the types differ or the node is missing."""
+    if operator is Operator.EXISTS:
+        return (value is not NOTHING) is operand
+    if operator is Operator.NOT:
+        inner = all_hold(operand, value)
+        return None if inner is None else not inner
+    wanted = operand[0] if isinstance(operand, tuple) else operand
+    if value is NOTHING or type_name(value) != type_name(wanted):
+        return None
     if operator is Operator.EQ:
         return bool(value == operand)
     if operator is Operator.IN:
         return any(value == item for item in operand)
     if operator is Operator.GLOB:
-        return glob_matches(operand, value)
+        globs = operand if isinstance(operand, tuple) else [operand]
+        return any(glob_matches(glob, value) for glob in globs)
     if operator is Operator.MATCHES:
         return re2.fullmatch(operand, value) is not None
     difference = (value > operand) - (value < operand)
@@ -522,7 +676,11 @@ def derivations_of_files(
     own."""
 
     def applies(derivation: Derivation) -> bool:
-        return derivation.kind is kind and any(glob_matches(g, topic) for g in derivation.topics)
+        return (
+            derivation.kind is kind
+            and topic not in derivation.except_topics
+            and any(glob_matches(g, topic) for g in derivation.topics)
+        )
 
     defaults = [each for each in DEFAULT_DERIVATIONS if applies(each)]
     files = []

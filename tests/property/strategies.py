@@ -2,23 +2,28 @@
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from hypothesis import strategies as st
 
 from forestall.facts.derive import DEFAULT_DERIVATIONS, Derivation, PayloadKind
 from forestall.facts.origin import Origin
 from forestall.policy import Effect, Policy, Request
+from forestall.policy.arguments import QUANTIFIERS
 from forestall.policy.content import PAYLOAD_DETECTORS
 from forestall.policy.request import Delegation, ToolCall
 from forestall.policy.rules import (
     ApprovalTerms,
     ArgCondition,
     Budgets,
+    Comparison,
     Constraints,
     ContentMatch,
     DelegationMatch,
+    FieldTest,
     Match,
     McpMatch,
     Operator,
@@ -60,6 +65,7 @@ OWN_DERIVATIONS = (
 LABEL_NAMES = ["env", "team", "x", "y", "command_class", "command_program"]
 SHELL = ["rm -rf /", "ls", "ls | sudo rm x", "$X", "curl a | sh", "", "cat a; mv a b"]
 PATHS = ["$.a", "$.b.a", "$['a']", '$["a.b"]', "$.b[0]", "$.b[-1]", "$['it\\'s']", "$[0]"]
+LIST_PATHS = ["$.b[*]", "$[*]", "$.b[*].a", "$.b[*][*]", "$.b[*][-1]", "$.a[*]"]
 PATTERNS = ["a", "a|b", "[0-9]+", ".*", "(?i)A.*", "é?a"]
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu"]
 DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -71,8 +77,13 @@ some_words = st.lists(words, max_size=3, unique=True).map(tuple)
 a_few_words = st.lists(words, min_size=1, max_size=2, unique=True).map(tuple)
 some_globs = st.lists(st.sampled_from(GLOBS), min_size=1, max_size=2, unique=True).map(tuple)
 _label_values = words | st.just("destructive")
+_NUMBER_TEXTS = ["0", "5", "-1", "5.0", "0.1", "1e3", " 5", "", "\u0665", "nan", "5" * 15, "5" * 16]
 labels: st.SearchStrategy[dict[str, str]] = st.just({}) | st.fixed_dictionaries(
-    {"env": _label_values}, optional=dict.fromkeys(LABEL_NAMES[1:], _label_values)
+    {"env": _label_values},
+    optional={
+        **dict.fromkeys(LABEL_NAMES[1:], _label_values),
+        "cost": st.sampled_from(_NUMBER_TEXTS),
+    },
 )
 _label_globs = st.lists(
     st.sampled_from(["*", *GLOBS, "destructive", "unknown", "read"]),
@@ -105,7 +116,11 @@ documents = json_values | st.fixed_dictionaries(
     optional={
         "a.b": scalars,
         "it's": scalars,
-        "b": st.lists(scalars, max_size=2) | st.fixed_dictionaries({"a": scalars}),
+        "b": st.lists(scalars, max_size=2)
+        | st.lists(texts, max_size=3)
+        | st.lists(st.fixed_dictionaries({}, optional={"a": texts}), max_size=3)
+        | st.lists(st.lists(texts, max_size=2), max_size=2)
+        | st.fixed_dictionaries({"a": scalars}),
     },
 )
 
@@ -116,20 +131,61 @@ _OPERANDS: dict[Operator, st.SearchStrategy[Any]] = {
         | st.lists(texts, min_size=1, max_size=3)
         | st.lists(st.booleans(), min_size=1, max_size=2)
     ).map(tuple),
-    Operator.GLOB: st.sampled_from(GLOBS),
+    Operator.GLOB: st.sampled_from(GLOBS) | some_globs,
     Operator.MATCHES: st.sampled_from(PATTERNS),
     Operator.EXISTS: st.booleans(),
     **dict.fromkeys((Operator.LT, Operator.LE, Operator.GT, Operator.GE), numbers),
 }
+_VALUE_OPERATORS = [operator for operator in _OPERANDS if operator is not Operator.EXISTS]
+
+
+@st.composite
+def comparisons(draw: st.DrawFn, operators: Sequence[Operator]) -> tuple[Comparison, ...]:
+    """One or two comparisons, with operands of types that their operators take."""
+    chosen = draw(st.lists(st.sampled_from(operators), min_size=1, max_size=2, unique=True))
+    return tuple(Comparison(operator=each, operand=draw(_operands(each))) for each in chosen)
+
+
+def _operands(operator: Operator) -> st.SearchStrategy[Any]:
+    if operator is Operator.NOT:
+        return comparisons(_VALUE_OPERATORS)
+    if operator is Operator.COUNT:
+        sizes = st.sampled_from([0, 1, 2])
+        return st.builds(
+            lambda number: (Comparison(operator=Operator.GE, operand=number),), sizes
+        ) | st.builds(lambda number: (Comparison(operator=Operator.EQ, operand=number),), sizes)
+    if operator in QUANTIFIERS:
+        return comparisons([*_OPERANDS, Operator.NOT])
+    return _OPERANDS[operator]
 
 
 @st.composite
 def arg_conditions(draw: st.DrawFn) -> ArgCondition:
     """One condition on the arguments, with an operand of a type that its operator takes."""
-    operator = draw(st.sampled_from(list(Operator)))
-    operand = draw(_OPERANDS[operator])
-    return ArgCondition(path=draw(st.sampled_from(PATHS)), operator=operator, operand=operand)
+    of_elements = draw(st.booleans())
+    quantifiers = [operator for operator in Operator if operator in QUANTIFIERS]
+    operator = draw(st.sampled_from(quantifiers if of_elements else [*_OPERANDS, Operator.NOT]))
+    path = draw(st.sampled_from(LIST_PATHS if of_elements else PATHS))
+    return ArgCondition(path=path, operator=operator, operand=draw(_operands(operator)))
 
+
+_SIZES = [Operator.LT, Operator.LE, Operator.GT, Operator.GE]
+_TESTED_FIELDS = ["topics", "tenants", "capabilities", "actor_ids", "agents", "mcp.tools"]
+field_tests = st.lists(
+    st.builds(
+        lambda field, globs: FieldTest(field=field, operator=Operator.NOT, operand=globs),
+        st.sampled_from([*_TESTED_FIELDS, "labels.env", "labels.x", "labels.command_class"]),
+        some_globs,
+    )
+    | st.builds(
+        lambda field, operator, number: FieldTest(field=field, operator=operator, operand=number),
+        st.sampled_from(["labels.cost", "labels.env"]),
+        st.sampled_from(_SIZES),
+        numbers,
+    ),
+    min_size=1,
+    max_size=2,
+).map(tuple)
 
 time_matches = st.builds(
     TimeMatch,
@@ -180,6 +236,7 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "risk_tags": a_few_words,
     "requires": a_few_words,
     "labels": label_globs,
+    "tests": field_tests,
     "mcp": mcp_matches,
     "secrets_present": st.booleans(),
     "time": time_matches,
@@ -190,7 +247,12 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
 _CHOICES = st.lists(st.sampled_from(list(_FIELDS)), min_size=1, max_size=2, unique=True) | st.lists(
     st.sampled_from(list(_FIELDS)), max_size=5, unique=True
 )
-_THROTTLES = st.none() | st.just(Throttle(limit=1, window_ms=1_000, key=("tenant",)))
+_THROTTLES = st.none() | st.sampled_from(
+    [
+        Throttle(limit=1, window_ms=1_000, key=("tenant",)),
+        Throttle(limit=1, window_ms=1_000, key=("tenant",), sum="$.a"),
+    ]
+)
 
 
 ROLES = ["release", "security", "owner"]
@@ -281,6 +343,15 @@ def limited_throttles(layers: list[Policy]) -> list[str]:
     return [rule.id for layer in layers for rule in layer.rules if rule.throttle is not None]
 
 
+attested = st.fixed_dictionaries(
+    {},
+    optional={
+        "pack_id": words.map(lambda word: (word,)),
+        "actor_type": st.sampled_from([("human",), ("service",)]),
+        "risk_tags": some_words,
+    },
+)
+
 requests = st.builds(
     Request,
     topic=words,
@@ -301,6 +372,7 @@ requests = st.builds(
     labels=labels,
     credential_labels=st.just({}) | labels,
     server_labels=st.just({}) | labels,
+    attested=st.just({}) | attested,
     payload=st.none()
     | st.builds(
         lambda prompt, context: {"prompt": prompt, "context": context},
@@ -313,3 +385,32 @@ requests = st.builds(
 asked = st.lists(
     st.tuples(requests, instants), min_size=ASKED_PER_POLICY, max_size=ASKED_PER_POLICY
 )
+
+
+SOME_CHANGES = max(100, min(EXAMPLES // 10, 2_000))
+
+
+@st.composite
+def changes(draw: st.DrawFn) -> tuple[list[Policy], list[Policy]]:
+    """Policies before and after one change: a rule edited, moved or left out, a file added."""
+    before = draw(policies())
+    after = list(before)
+    number = draw(st.integers(0, len(after) - 1))
+    policy = after[number]
+    rules_now = list(policy.rules)
+    kind = draw(st.sampled_from(["edit", "swap", "drop", "add file", "default", "trust"]))
+    if kind in ("edit", "drop") and rules_now:
+        place = draw(st.integers(0, len(rules_now) - 1))
+        rules_now[place : place + 1] = [draw(rules(rules_now[place].id))] if kind == "edit" else []
+    elif kind == "swap" and len(rules_now) > 1:
+        place = draw(st.integers(1, len(rules_now) - 1))
+        rules_now[place - 1], rules_now[place] = rules_now[place], rules_now[place - 1]
+    elif kind == "add file":
+        after.append(Policy(name="added", source="", rules=(draw(rules("added")),)))
+    changed: dict[str, Any] = {"rules": tuple(rules_now)}
+    if kind == "default":
+        changed["default_decision"] = draw(st.sampled_from([None, Effect.ALLOW, Effect.DENY]))
+    if kind == "trust":
+        changed["label_trust"] = {}
+    after[number] = msgspec.structs.replace(policy, **changed)
+    return before, after

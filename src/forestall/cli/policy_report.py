@@ -17,7 +17,6 @@ import msgspec
 
 from forestall import __version__
 from forestall.cli.output import shown
-from forestall.facts.derive import DEFAULT_DERIVATIONS, Derivation
 from forestall.policy.problems import WARNING_CODES, PolicyWarning, Problem
 from forestall.policy.rule_conditions import said_clauses, said_of_result
 from forestall.policy.rules import Clause, OutputRule, Rule
@@ -59,6 +58,16 @@ def print_warnings(warnings: Iterable[PolicyWarning]) -> None:
         click.echo(shown(text), err=True)
         if each.hint:
             click.echo(shown(f"      = {each.hint}"), err=True)
+
+
+def print_weaker(weaker: Sequence[PolicyWarning]) -> None:
+    """Print what a change makes weaker, one line for each rule, and the request that shows it."""
+    if not weaker:
+        click.echo("nothing gets weaker: every decision is proven to be at least as strict")
+    for each in weaker:
+        click.echo(shown(f"{each.source}:{each.line}: weaker: {each.message} [{each.code}]"))
+        if each.hint:
+            click.echo(shown(f"      = {each.hint}"))
 
 
 # -- tests --
@@ -126,9 +135,9 @@ def junit_xml(outcomes: Sequence[TestOutcome]) -> str:
             if each.passed:
                 lines.append(f"{case}/>")
             else:
-                said = f"wanted {each.wanted}, got {each.got}"
+                message = f"wanted {each.wanted}, got {each.got}"
                 lines.append(f"{case}>")
-                lines.append(f"      <failure message={_xml(said)}/>")
+                lines.append(f"      <failure message={_xml(message)}/>")
                 lines.append("    </testcase>")
         lines.append("  </testsuite>")
     return "\n".join([*lines, "</testsuites>", ""])
@@ -252,7 +261,7 @@ def snapshot_object(snapshot: Snapshot) -> dict[str, Any]:
         "labels": _trust(snapshot),
         "derive": [
             {**msgspec.to_builtins(derivation), "file": file}
-            for file, derivation in _derivations(snapshot)
+            for file, derivation in snapshot.all_derivations()
         ],
         "without_default_derivations": list(snapshot.without_default_derivations),
         "layers": [
@@ -267,14 +276,6 @@ def snapshot_object(snapshot: Snapshot) -> dict[str, Any]:
             for policy, layer in zip(snapshot.policies, snapshot.layers, strict=True)
         ],
     }
-
-
-def _derivations(snapshot: Snapshot) -> Iterator[tuple[str, Derivation]]:
-    """Every derivation that is in force, with the name of its file; empty for the default ones."""
-    if len(snapshot.without_default_derivations) < len(snapshot.policies):
-        yield from (("", derivation) for derivation in DEFAULT_DERIVATIONS)
-    for policy in snapshot.policies:
-        yield from ((policy.name, derivation) for derivation in policy.derivations)
 
 
 def _trust(snapshot: Snapshot) -> dict[str, str]:
@@ -303,9 +304,11 @@ def print_snapshot(snapshot: Snapshot) -> None:
     click.echo(f"default   {snapshot.default.value}")
     for label, origin in _trust(snapshot).items():
         click.echo(shown(f"label     {label}: {origin}"))
-    for file, derivation in _derivations(snapshot):
+    for file, derivation in snapshot.all_derivations():
         topics, fields = ", ".join(derivation.topics), ", ".join(derivation.fields)
         ignore = "".join(f", ignoring {place}" for place in derivation.ignore)
+        if derivation.except_topics:
+            topics += " except " + ", ".join(derivation.except_topics)
         by = f" (layer {file})" if file else ""
         click.echo(
             shown(f"derive    {derivation.kind.value} on {topics} from {fields}{ignore}{by}")

@@ -14,7 +14,9 @@ from forestall.control.gate import (
     PolicyUnavailableError,
     count,
     decide,
+    ended_votes,
     tightened_by,
+    withdrawal,
 )
 from forestall.control.moves import commit_move, move_of
 from forestall.control.offload import InspectionBusyError
@@ -34,6 +36,7 @@ from forestall.jobs.lifecycle import WAITING
 from forestall.jobs.schedule import QueueEntry
 from forestall.jobs.ticket import Ticket
 from forestall.jobs.transitions import (
+    APPROVED,
     Asker,
     after_deadline,
     after_decision,
@@ -45,6 +48,7 @@ from forestall.policy.rules import Decision
 from forestall.ports.change import Precondition
 from forestall.ports.store import JobView, PreconditionFailedError
 from forestall.projections.worker_sessions import WorkerSession
+from forestall.structs import copied
 
 OUTAGE_RETRY_US = 5_000_000
 
@@ -60,15 +64,22 @@ async def dispatch(plane: Plane, session: WorkerSession, *, limit: int) -> list[
     if key is None or not key.usable(plane.clock.now_us()):
         return given
     while True:
-        room = session.max_parallel - plane.leases.count_of_worker(session.name)
-        wanted = min(limit - len(given), room)
-        entries = _pick(plane, session, wanted) if not plane.is_tightening else []
+        # Other requests of this worker may be in the middle of their own dispatches.
+        leased = plane.leases.count_of_worker(session.name) + session.reserved
+        places = min(limit - len(given), session.max_parallel - leased)
+        entries = _pick(plane, session, places) if not plane.is_tightening else []
         if not entries:
             return await _standing(plane, session, given)
         failures: list[ForestallError] = []
-        for outcome in await asyncio.gather(
-            *(dispatch_one(plane, session.id, entry) for entry in entries), return_exceptions=True
-        ):
+        session.reserved += len(entries)
+        try:
+            outcomes = await asyncio.gather(
+                *(dispatch_one(plane, session.id, entry) for entry in entries),
+                return_exceptions=True,
+            )
+        finally:
+            session.reserved -= len(entries)
+        for outcome in outcomes:
             if isinstance(outcome, DispatchedJob):
                 given.append(outcome)
             elif isinstance(outcome, UnavailableError):
@@ -106,27 +117,25 @@ async def _standing(
 
 def _is_held(plane: Plane, job: Job) -> bool:
     """Whether the job is leased as it was dispatched: nothing has moved it since."""
-    held = plane.leases.get(job.tenant, job.id)
-    return held is not None and held.job.revision == job.revision
+    leased = plane.leases.get(job.tenant, job.id)
+    return leased is not None and leased.job.revision == job.revision
 
 
 def _stands(plane: Plane, job: Job) -> bool:
     """Whether the decision to dispatch still holds: the policy that decided is in force, the
-    submitter's key is not revoked, and no change of either is on its way."""
+    keys of submitter and voters have not ended, and no change of these is on its way."""
     snapshot = plane.snapshot.digest if plane.snapshot is not None else ""
-    submitter = plane.keys.by_id(job.key_id)
     return (
         job.lease is not None
         and not plane.is_tightening
         and job.lease.snapshot == snapshot
-        and submitter is not None
-        and submitter.revoked_at_us is None
+        and not withdrawal(plane, job, now_us=plane.clock.now_us())
     )
 
 
-def _pick(plane: Plane, session: WorkerSession, wanted: int) -> list[QueueEntry]:
+def _pick(plane: Plane, session: WorkerSession, places: int) -> list[QueueEntry]:
     entries: list[QueueEntry] = []
-    while len(entries) < wanted:
+    while len(entries) < places:
         entry = plane.queue.pick(lambda lane: plane.workers.serves(session, lane))
         if entry is None:
             break
@@ -152,8 +161,8 @@ async def dispatch_one(plane: Plane, taker: str, entry: QueueEntry) -> Dispatche
         return None
     except UnavailableError as error:
         now_us = plane.clock.now_us()
-        held = entry._replace(not_before_us=now_us + OUTAGE_RETRY_US)
-        plane.queue.add(held, now_us=now_us)
+        later = entry._replace(not_before_us=now_us + OUTAGE_RETRY_US)
+        plane.queue.add(later, now_us=now_us)
         if isinstance(error, (PolicyUnavailableError, InspectionBusyError)):
             return None
         raise
@@ -184,11 +193,13 @@ async def _decide_one(
         request,
         stage=Stage.DISPATCH,
         now_us=now_us,
-        asked=PayloadInfo(len(view.payload), job.key_id),
+        payload=PayloadInfo(len(view.payload), job.key_id),
         passed=job.throttles_passed,
     )
-    decision = tightened_by(plane, view, gated.decision)
-    decision = under_approval(job, decision, now_us=now_us)
+    decision = tightened_by(plane, view, gated.decision, now_us=now_us)
+    decision = under_approval(
+        job, decision, ended_votes=ended_votes(plane, job, now_us=now_us), now_us=now_us
+    )
     record = decision_record(decision, stage=Stage.DISPATCH, job_hash=job.job_hash, now_us=now_us)
     if is_allowed(decision):
         rule = (job.tenant, decision.rule_id)
@@ -221,13 +232,16 @@ def _has_place(plane: Plane, decision: Decision, rule: tuple[str, str]) -> bool:
 
 
 def _unforbidden(plane: Plane, job: Job, record: DecisionRecord) -> tuple[Precondition, ...]:
-    """The policy and the submitter's key are as they were when the gate decided. Checked in the
-    transaction of the dispatch, so no dispatch follows in the log on a change that forbids it."""
+    """The policy and the keys of submitter and voters are as they were when the gate decided.
+    Checked in the transaction of the dispatch, so no dispatch follows in the log on a change that
+    forbids it."""
     assert plane.snapshot is not None, "the gate decided under a snapshot"
     assert plane.snapshot.digest == record.snapshot, "the gate decides under the one in force"
     policy = plane.policy.unchanged(plane.snapshot)
-    key = plane.keys.by_id(job.key_id)
-    return (policy, plane.keys.unchanged(key)) if key is not None else (policy,)
+    votes = job.approval.votes if job.approval is not None and record.code == APPROVED else ()
+    key_ids = dict.fromkeys((job.key_id, *(vote.key_id for vote in votes)))
+    keys = (plane.keys.by_id(key_id) for key_id in key_ids)
+    return (policy, *(plane.keys.unchanged(key) for key in keys if key is not None))
 
 
 async def _hand_over(
@@ -279,18 +293,14 @@ def _with_ticket(
 ) -> DispatchedJob:
     assert job.lease is not None
     expires_at_us = now_us + plane.lease_us
-    ticket = Ticket(
+    ticket = copied(
+        Ticket,
+        job,
+        record,
         job_id=job.id,
-        tenant=job.tenant,
-        topic=job.topic,
-        job_hash=job.job_hash,
-        attempt=job.attempt,
         worker=job.lease.worker,
-        snapshot=record.snapshot,
         decision=record.decision.value,
-        rule_id=record.rule_id,
         issued_at_us=now_us,
         expires_at_us=expires_at_us,
-        constraints=record.constraints,
     )
     return DispatchedJob(job, payload, plane.signer.ticket(ticket), expires_at_us)

@@ -8,9 +8,16 @@ import contextlib
 from collections.abc import Sequence
 
 from forestall.control.check_output import clean_texts
-from forestall.control.complete import NotThisWorkerError, record_refusal, require_lease
-from forestall.control.moves import Move, commit_move
+from forestall.control.complete import (
+    AlreadyCompletedError,
+    NotThisWorkerError,
+    record_refusal,
+    require_lease,
+)
+from forestall.control.gate import withdrawal
+from forestall.control.moves import Move, commit_move, move_of
 from forestall.control.plane import Plane
+from forestall.control.records import SYSTEM_ACTOR
 from forestall.control.recover import take_back
 from forestall.errors import (
     ConflictError,
@@ -21,6 +28,7 @@ from forestall.errors import (
 from forestall.identity.credentials import Subject, WorkerGrant
 from forestall.jobs.job import Job, JobState
 from forestall.jobs.lifecycle import Event, IllegalStateError
+from forestall.jobs.transitions import after_withdrawal
 from forestall.jobs.worker import DispatchedJob, Heartbeat, LeaseLost, WorkerOffer
 from forestall.limits import WORKER_PARALLEL_MAX, WORKERS_PER_TENANT_MAX
 from forestall.policy.globs import GlobError, compile_globs
@@ -35,26 +43,26 @@ class WorkerUnknownError(ConflictError):
     code, http_status = "worker_not_registered", 409
 
 
-def register(plane: Plane, subject: Subject, worker_id: str, wanted: WorkerOffer) -> WorkerSession:
+def register(plane: Plane, subject: Subject, worker_id: str, offer: WorkerOffer) -> WorkerSession:
     """Open the session of a worker; it replaces an earlier session of the same worker. Raises
     NotThisWorkerError, InvalidRequestError, LimitExceededError."""
     grant = _grant(subject, worker_id)
-    if not 1 <= wanted.max_parallel <= WORKER_PARALLEL_MAX:
+    if not 1 <= offer.max_parallel <= WORKER_PARALLEL_MAX:
         raise InvalidRequestError(f"`max_parallel` is 1 to {WORKER_PARALLEL_MAX}")
-    known = plane.workers.get(subject.tenant, grant.worker_id)
-    if known is None and plane.workers.count(subject.tenant) >= WORKERS_PER_TENANT_MAX:
+    current = plane.workers.get(subject.tenant, grant.worker_id)
+    if current is None and plane.workers.count(subject.tenant) >= WORKERS_PER_TENANT_MAX:
         raise LimitExceededError(f"a tenant has at most {WORKERS_PER_TENANT_MAX} workers")
     try:
-        compile_globs(wanted.topics)
+        compile_globs(offer.topics)
     except GlobError as cause:
         raise InvalidRequestError(f"`topics`: {cause}") from cause
     session = WorkerSession(
         subject.tenant,
         grant,
         key_id=subject.key_id,
-        topics=wanted.topics,
-        capabilities=wanted.capabilities,
-        max_parallel=wanted.max_parallel,
+        topics=offer.topics,
+        capabilities=offer.capabilities,
+        max_parallel=offer.max_parallel,
         now_us=plane.clock.now_us(),
     )
     plane.workers.add(session)
@@ -108,39 +116,48 @@ async def wait_for_work(plane: Plane, session: WorkerSession, *, seconds: float)
 
 async def beat(plane: Plane, session: WorkerSession, beats: Sequence[Heartbeat]) -> list[LeaseLost]:
     """Renew the leases that a heartbeat names, and take up start and progress of their jobs.
-    Returns the leases that the worker has lost: it must stop those jobs."""
+    Returns the leases that the worker has lost: it must stop those jobs. A job is stopped here when
+    the key of its submitter, or of a person whose approval it runs under, has ended."""
     lost: list[LeaseLost] = []
     begun: list[Job] = []
-    told: list[tuple[LeasedJob, str]] = []
+    progress_texts: list[tuple[LeasedJob, str]] = []
     now_us = plane.clock.now_us()
-    for said in beats:
-        held = plane.leases.get(session.tenant, said.job_id)
-        lease = held.job.lease if held is not None else None
-        if held is None or lease is None or lease.worker != session.id or lease.id != said.lease_id:
-            lost.append(await _lost(plane, session, said))
+    for report in beats:
+        leased = plane.leases.get(session.tenant, report.job_id)
+        lease = leased.job.lease if leased is not None else None
+        if (
+            leased is None
+            or lease is None
+            or lease.worker != session.id
+            or lease.id != report.lease_id
+        ):
+            lost.append(await _lost(plane, session, report))
             continue
-        plane.leases.renew(held, expires_at_us=now_us + plane.lease_us)
-        held.percent = said.percent
-        if said.progress != held.said:
-            told.append((held, said.progress))
-        if said.started and held.job.state is JobState.DISPATCHED:
-            begun.append(held.job)
+        if code := withdrawal(plane, leased.job, now_us=now_us):
+            lost.append(await _stopped(plane, leased.job, code, now_us=now_us))
+            continue
+        plane.leases.renew(leased, expires_at_us=now_us + plane.lease_us)
+        leased.percent = report.percent
+        if report.progress != leased.said:
+            progress_texts.append((leased, report.progress))
+        if report.started and leased.job.state is JobState.DISPATCHED:
+            begun.append(leased.job)
     await asyncio.gather(*(_started(plane, job, now_us=now_us) for job in begun))
-    await _show_progress(plane, told)
+    await _show_progress(plane, progress_texts)
     return lost
 
 
-async def _show_progress(plane: Plane, told: Sequence[tuple[LeasedJob, str]]) -> None:
+async def _show_progress(plane: Plane, progress_texts: Sequence[tuple[LeasedJob, str]]) -> None:
     """Scan reported progress, and show what may be read of it. Until the scan is done, none of it
     is shown."""
-    for held, text in told:
-        held.said, held.progress = text, ""
+    for leased, text in progress_texts:
+        leased.said, leased.progress = text, ""
         try:
-            (clean,) = await clean_texts(plane, held.job, (text,))
+            (clean,) = await clean_texts(plane, leased.job, (text,))
         except UnavailableError:
-            clean, held.said = "", ""  # forget the text, so that the next heartbeat is scanned
-        if held.said == text:  # else a later heartbeat has reported another text meanwhile
-            held.progress = clean
+            clean, leased.said = "", ""  # forget the text, so that the next heartbeat is scanned
+        if leased.said == text:  # else a later heartbeat has reported another text meanwhile
+            leased.progress = clean
 
 
 async def renew(plane: Plane, subject: Subject, job_id: str, lease_id: str) -> tuple[Job, int]:
@@ -148,23 +165,38 @@ async def renew(plane: Plane, subject: Subject, job_id: str, lease_id: str) -> t
     (µs, UTC) at which the lease expires now. Raises as `complete`."""
     job = await require_lease(plane, subject, job_id, lease_id, what="renew")
     now_us = plane.clock.now_us()
+    if code := withdrawal(plane, job, now_us=now_us):
+        stopped = await _stopped(plane, job, code, now_us=now_us)
+        raise AlreadyCompletedError(
+            f"stop this job: {stopped.reason}", details={"state": stopped.state}
+        )
     expires_at_us = now_us + plane.lease_us
-    held = plane.leases.get(job.tenant, job.id)
-    if held is not None:
-        plane.leases.renew(held, expires_at_us=expires_at_us)
+    leased = plane.leases.get(job.tenant, job.id)
+    if leased is not None:
+        plane.leases.renew(leased, expires_at_us=expires_at_us)
     if job.state is JobState.DISPATCHED:
         job = await _started(plane, job, now_us=now_us)
     return job, expires_at_us
 
 
-async def _lost(plane: Plane, session: WorkerSession, said: Heartbeat) -> LeaseLost:
+async def _stopped(plane: Plane, job: Job, code: str, *, now_us: int) -> LeaseLost:
+    # load: the caller did
+    # decide
+    move = move_of(job, after_withdrawal(code), actor=SYSTEM_ACTOR)
+    # commit, and announce: the lease leaves memory
+    with contextlib.suppress(PreconditionFailedError):  # the job ended meanwhile
+        job = await commit_move(plane, move, now_us=now_us)
+    return LeaseLost(job.id, job.state.value, job.failure_reason)
+
+
+async def _lost(plane: Plane, session: WorkerSession, report: Heartbeat) -> LeaseLost:
     """Why the worker must stop a job. A job never leased to it looks like one that is not there."""
-    view = await plane.store.job(session.tenant, said.job_id)
+    view = await plane.store.job(session.tenant, report.job_id)
     lease = view.job.lease if view is not None else None
-    if view is None or lease is None or (lease.worker, lease.id) != (session.id, said.lease_id):
-        return LeaseLost(said.job_id, "UNKNOWN", "this worker does not hold the job")
+    if view is None or lease is None or (lease.worker, lease.id) != (session.id, report.lease_id):
+        return LeaseLost(report.job_id, "UNKNOWN", "this worker does not hold the job")
     return LeaseLost(
-        said.job_id, view.job.state.value, view.job.failure_reason or "the lease ended"
+        report.job_id, view.job.state.value, view.job.failure_reason or "the lease ended"
     )
 
 
@@ -194,7 +226,9 @@ async def hand_back(plane: Plane, subject: Subject, job_id: str, lease_id: str) 
     # load
     job = await require_lease(plane, subject, job_id, lease_id, what="hand_back")
     # decide
-    move = Move(job=job, event=Event.RETURNED, actor=_grant(subject, _id(job)).worker_id)
+    actor = _grant(subject, _id(job)).worker_id
+    # The worker has seen the ticket, so an approval that the dispatch consumed stays consumed.
+    move = Move(job=job, event=Event.RETURNED, actor=actor, fields={"approval": job.approval})
     # commit, and announce: a worker is woken as the job is queued
     try:
         return await commit_move(plane, move, now_us=plane.clock.now_us(), first=True)

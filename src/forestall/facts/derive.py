@@ -35,6 +35,10 @@ class PayloadKind(StrEnum):
     URL = "url"
     PATH = "path"
     CLUSTER = "cluster"
+    PYTHON = "python"
+    POWERSHELL = "powershell"
+    CMD = "cmd"
+    CODE = "code"  # a program in any other language
 
 
 class Derivation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -47,6 +51,7 @@ class Derivation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ignore: tuple[str, ...] = ()
     dialect: str = ""  # of SQL, as sqlglot names it; empty: it must mean the same in all
     workspace: str = "/workspace"  # where relative paths start
+    except_topics: tuple[str, ...] = ()  # topics, without wildcards, to which it does not apply
 
 
 class PayloadReading(NamedTuple):
@@ -65,6 +70,11 @@ class PayloadReading(NamedTuple):
         return self.places.texts_of(parts, of_commands=self.kind in _COMMANDS)
 
 
+_COMMAND_LABELS = ("command_class", "command_program")
+# Kinds of programs in a language that no deriver follows: never `read`.
+LANGUAGES = (PayloadKind.PYTHON, PayloadKind.POWERSHELL, PayloadKind.CMD, PayloadKind.CODE)
+
+
 def reading_of(derivation: Derivation) -> PayloadReading:
     """How payloads are read where one derivation alone applies. Raises PlaceError."""
     places = Places([DeclaredPlaces(derivation.fields, derivation.ignore)])
@@ -77,7 +87,7 @@ def _fields(*names: str, call: tuple[str, ...] = ()) -> tuple[str, ...]:
     return ("prompt", *inner, *call)
 
 
-_COMMANDS = frozenset({PayloadKind.SHELL, PayloadKind.CLUSTER})
+_COMMANDS = frozenset({PayloadKind.SHELL, PayloadKind.CLUSTER, *LANGUAGES})
 _COMMAND_FIELDS = _fields(
     *(".command", ".commands", ".commands[*]", ".cmd", ".program", ".executable"),
     *(".args", ".argv", ".arguments", ".script", ".code", ".input", ".run"),
@@ -99,10 +109,11 @@ FIELDS_OF_KIND: Mapping[PayloadKind, tuple[str, ...]] = {
         call=_RESOURCE,
     ),
     PayloadKind.CLUSTER: _COMMAND_FIELDS,
+    **dict.fromkeys(LANGUAGES, _COMMAND_FIELDS),
 }
 # What each deriver computes. A client's value for one of these can tighten, never loosen.
 LABELS_OF_KIND: Mapping[PayloadKind, tuple[str, ...]] = {
-    PayloadKind.SHELL: ("command_class", "command_program"),
+    PayloadKind.SHELL: _COMMAND_LABELS,
     PayloadKind.SQL: ("sql_class", "sql_statement", "sql_table"),
     PayloadKind.URL: ("url_host", "url_host_kind", "url_scheme"),
     PayloadKind.PATH: ("path", "path_class"),
@@ -113,16 +124,29 @@ LABELS_OF_KIND: Mapping[PayloadKind, tuple[str, ...]] = {
         "cluster_tool",
         "cluster_verb",
     ),
+    **dict.fromkeys(LANGUAGES, _COMMAND_LABELS),
 }
 DERIVED_LABELS = frozenset(label for labels in LABELS_OF_KIND.values() for label in labels)
+# Below job.exec, the last part of a topic says what a payload is written in.
+SHELL_TOPICS = tuple(
+    f"job.exec.{name}" for name in ("shell", "sh", "bash", "zsh", "dash", "ksh", "ash")
+)
+_LANGUAGE_TOPICS: Mapping[PayloadKind, tuple[str, ...]] = {
+    PayloadKind.PYTHON: ("job.exec.python", "job.exec.python3", "job.exec.py", "job.exec.ipython"),
+    PayloadKind.POWERSHELL: ("job.exec.powershell", "job.exec.pwsh", "job.exec.ps1"),
+    PayloadKind.CMD: ("job.exec.cmd", "job.exec.bat", "job.exec.batch"),
+}
+_FOLLOWED = tuple(topic for topics in _LANGUAGE_TOPICS.values() for topic in topics)
 DEFAULT_DERIVATIONS = tuple(
-    Derivation(kind=kind, topics=(topic,), fields=FIELDS_OF_KIND[kind])
-    for kind, topic in (
-        (PayloadKind.SHELL, "job.exec.*"),
-        (PayloadKind.SQL, "job.sql.*"),
-        (PayloadKind.URL, "job.http.*"),
-        (PayloadKind.PATH, "job.file.*"),
-        (PayloadKind.CLUSTER, "job.k8s.*"),
+    Derivation(kind=kind, topics=topics, fields=FIELDS_OF_KIND[kind], except_topics=others)
+    for kind, topics, others in (
+        (PayloadKind.SHELL, ("job.exec.*",), _FOLLOWED),
+        *((kind, topics, ()) for kind, topics in _LANGUAGE_TOPICS.items()),
+        (PayloadKind.CODE, ("job.exec.*",), SHELL_TOPICS + _FOLLOWED),
+        (PayloadKind.SQL, ("job.sql.*",), ()),
+        (PayloadKind.URL, ("job.http.*",), ()),
+        (PayloadKind.PATH, ("job.file.*",), ()),
+        (PayloadKind.CLUSTER, ("job.k8s.*",), ()),
     )
 )
 
@@ -160,6 +184,15 @@ def _shell_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView
         for command in _bounded(commands_in(text)):
             for kind in sorted(command.classes):
                 yield {"command_class": kind.value, "command_program": command.program}
+
+
+def _code_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView]:
+    from forestall.facts.other_languages import programs_in
+
+    for text in texts:
+        for program in programs_in(text, derivation.kind.value):
+            for kind in sorted(program.classes):
+                yield {"command_class": kind.value, "command_program": program.program}
 
 
 def _sql_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView]:
@@ -220,6 +253,7 @@ _DERIVERS: Mapping[PayloadKind, Callable[[list[str], Derivation], Iterable[Label
     PayloadKind.URL: _url_views,
     PayloadKind.PATH: _path_views,
     PayloadKind.CLUSTER: _cluster_views,
+    **dict.fromkeys(LANGUAGES, _code_views),
 }
 
 

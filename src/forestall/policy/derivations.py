@@ -31,6 +31,7 @@ from forestall.facts.derive import (
 )
 from forestall.facts.payload import DeclaredPlaces, Places
 from forestall.limits import GLOB_MEMO_ENTRIES_MAX
+from forestall.policy.field_tests import labels_read
 from forestall.policy.globs import Matcher, compile_globs
 from forestall.policy.rules import Match, Policy
 
@@ -99,12 +100,19 @@ class Derivations:
             declared, parsed_as = [_declared((), defaults)], [*defaults]
         if not declared:
             return None
-        terms = dict.fromkeys(replace(each, topics=(), fields=(), ignore=()) for each in parsed_as)
+        terms = dict.fromkeys(
+            replace(each, topics=(), fields=(), ignore=(), except_topics=()) for each in parsed_as
+        )
         return _made(kind, tuple(dict.fromkeys(declared)), tuple(terms))
 
 
 def _matched(derivations: Iterable[Derivation]) -> Iterator[tuple[Matcher, Derivation]]:
-    return ((compile_globs(each.topics), each) for each in derivations)
+    return ((_topics_of(each), each) for each in derivations)
+
+
+def _topics_of(derivation: Derivation) -> Matcher:
+    matches, others = compile_globs(derivation.topics), frozenset(derivation.except_topics)
+    return lambda topic: topic not in others and matches(topic)
 
 
 def _applying(
@@ -131,7 +139,7 @@ def _kinds_read(matches: Iterable[Match]) -> dict[PayloadKind, Matcher]:
     """The kinds of which the rules of a file read a label, each with the topics of those rules."""
     topics: dict[PayloadKind, dict[str, None]] = {}
     for match in matches:
-        for name, _ in match.labels:
+        for name in labels_read(match):
             for kind in _KINDS_OF_LABEL.get(name, ()):
                 topics.setdefault(kind, {}).update(dict.fromkeys(match.topics or ("*",)))
     return {

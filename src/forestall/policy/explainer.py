@@ -13,6 +13,7 @@ from forestall.facts.derive import LabelView
 from forestall.limits import EXPLAINED_RULES_MAX
 from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError
+from forestall.policy.claims import attested_views, exceptions
 from forestall.policy.evaluator import evaluate
 from forestall.policy.explanation import ExplainedRule, Explanation
 from forestall.policy.label_views import unread_places, variants_of, views_of
@@ -25,8 +26,9 @@ from forestall.policy.snapshot import Snapshot
 def explain(
     snapshot: Snapshot, request: Request, *, now: datetime, own_only: bool = False
 ) -> Explanation:
-    """Evaluate, then test every clause of every rule. Rules that spoke come first, then the rules
-    with the fewest failed clauses; at most EXPLAINED_RULES_MAX of them.
+    """Evaluate, then test every clause of every rule. Rules that spoke come first, or the rule that
+    could not be evaluated, then the rules with the fewest failed clauses; at most
+    EXPLAINED_RULES_MAX of them.
 
     `own_only` leaves out rules for other tenants than the one of the request: such a rule names the
     other tenant, and what that tenant is not allowed.
@@ -42,7 +44,7 @@ def explain(
             unread=(),
         )
     views, _ = views_of(snapshot, request)
-    variants = variants_of(snapshot, looked_into(request)).requests
+    variants = attested_views(variants_of(snapshot, looked_into(request)).requests)
     explained = [
         _nearest(layer.name, rule, variants, views, decision, now)
         for layer in snapshot.layers
@@ -50,7 +52,13 @@ def explain(
     ]
     if own_only:
         explained = [one for one in explained if not _is_of_others(one)]
-    explained.sort(key=lambda one: (not one.spoke, len(one.failed), -len(one.held)))
+    explained.sort(
+        key=lambda one: (
+            not one.spoke and not any(clause in one.failed for clause in decision.clauses),
+            len(one.failed),
+            -len(one.held),
+        )
+    )
     return Explanation(
         decision=decision,
         rules=tuple(explained[:EXPLAINED_RULES_MAX]),
@@ -77,8 +85,9 @@ def _nearest(
     clauses = rule_clauses(rule)
     return min(
         (
-            _explained(layer, rule, clauses, request, labels, decision, now)
+            _explained(layer, rule, clauses, request, exception_of, labels, decision, now)
             for request in variants
+            for exception_of in exceptions(rule, request)
             for labels in views
         ),
         key=lambda one: len(one.failed),
@@ -90,20 +99,25 @@ def _explained(
     rule: Rule,
     clauses: tuple[CompiledClause, ...],
     request: Request,
+    exception_of: Request,
     labels: LabelView,
     decision: Decision,
     now: datetime,
 ) -> ExplainedRule:
-    """The clauses of a rule on one request under one label view. A clause that cannot be evaluated
-    failed."""
+    """The clauses of a rule on one request under one label view, `unless` on `exception_of`. A
+    clause that cannot be evaluated failed."""
     held: list[Clause] = []
     failed: list[Clause] = []
-    for clause, holds, found in clauses:
+    for each in clauses:
         try:
-            passed, has = holds(request, labels, now), tuple(found(request, labels, now))
+            subject = exception_of if each.clause.field == "unless" else request
+            passed = each.holds(subject, labels, now)
+            has = tuple(each.found(subject, labels, now))
         except (ArgumentError, CalendarError) as error:
             passed, has = False, (str(error),)
-        (held if passed else failed).append(msgspec.structs.replace(clause, found=has))
+        except Exception as error:  # noqa: BLE001 - as in evaluate: only the type is shown
+            passed, has = False, (type(error).__name__,)
+        (held if passed else failed).append(msgspec.structs.replace(each.clause, found=has))
     return ExplainedRule(
         rule_id=rule.id,
         layer=layer,

@@ -60,6 +60,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     labels: Mapping[str, str] = {}
     credential_labels: Mapping[str, str] = {}
     server_labels: Mapping[str, str] = {}
+    # Values of `pack_id`, `actor_type` and `risk_tags` for which someone other than the client
+    # vouches, by the name of the field. What is not here is a claim (`claims`).
+    attested: Mapping[str, tuple[str, ...]] = {}
     payload: Mapping[str, Any] | None = None
     # Not a fact: the document that `args` conditions look at, if it is not `args` itself.
     arguments: Any = msgspec.UNSET
@@ -106,6 +109,15 @@ def payload_parts(request: Request) -> list[Part]:
         if not all(map(is_name, words)):
             parts.append((root, value))
     return parts
+
+
+def arguments_of(request: Request) -> Any:
+    """The document that conditions on arguments look at."""
+    if request.arguments is not msgspec.UNSET:
+        return request.arguments
+    if request.args is not None:
+        return request.args
+    return None if request.payload is None else request.payload.get("context")
 
 
 def looked_into(request: Request) -> Request:

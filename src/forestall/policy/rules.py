@@ -113,7 +113,11 @@ class McpMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Operator(StrEnum):
-    """How a condition of `args` compares the value at its path with its operand."""
+    """How a condition compares a value with its operand.
+
+    The last four are quantifiers: their operand is a list of comparisons, which every, any or no
+    element of a list meets, or which the number of elements meets.
+    """
 
     EQ = "eq"
     IN = "in"
@@ -124,12 +128,35 @@ class Operator(StrEnum):
     GE = "ge"
     EXISTS = "exists"
     MATCHES = "matches"
+    NOT = "not"
+    EVERY = "every"
+    ANY = "any"
+    NONE = "none"
+    COUNT = "count"
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """One comparison of a value with `operand`. The operand of `not` is a tuple of comparisons that
+    must not all hold."""
+
+    operator: Operator
+    operand: Any
 
 
 class ArgCondition(msgspec.Struct, frozen=True, kw_only=True):
-    """One comparison of the value at `path` (an RFC 9535 path to one node) with `operand`."""
+    """One comparison of what is at `path` with `operand`: of one node (an RFC 9535 path), or with
+    `[*]` in the path and a quantifier as operator, of the elements of a list."""
 
     path: str
+    operator: Operator
+    operand: Any
+
+
+class FieldTest(msgspec.Struct, frozen=True, kw_only=True):
+    """One condition on the field of a match (`topics`, `mcp.tools`) or on a label (`labels.env`):
+    `not` with a tuple of globs, or a comparison by size with a number."""
+
+    field: str
     operator: Operator
     operand: Any
 
@@ -182,6 +209,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     requires: tuple[str, ...] = ()
     labels: tuple[tuple[str, tuple[str, ...]], ...] = ()
     mcp: McpMatch = McpMatch()
+    tests: tuple[FieldTest, ...] = ()
     secrets_present: bool | None = None
     time: TimeMatch | None = None
     delegation: DelegationMatch | None = None
@@ -189,12 +217,14 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     content: ContentMatch | None = None  # in input and output rules only
 
 
-class Throttle(msgspec.Struct, frozen=True, kw_only=True):
-    """A limit on how often a matching action may happen. The rule speaks only past the limit."""
+class Throttle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A limit on how often a matching action may happen, or on the sum of a number over them. The
+    rule speaks only past the limit."""
 
-    limit: int  # actions in one window
+    limit: int  # actions in one window, or the sum of their numbers
     window_ms: int
     key: tuple[str, ...]  # what has a counter of its own: tenant, topic, actor_id, labels.x, …
+    sum: str = ""  # the path of the number in the arguments; empty: actions are counted
 
 
 class ApprovalTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -331,6 +361,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     invariants: bool = False
     priority: int = 0
     default_decision: Effect | None = None  # None: the file says nothing, which means deny
+    # whether the file only defines names for the others: then its silence on the default is no deny
+    only_names: bool = False
     label_trust: Mapping[str, Origin] = {}
     derivations: tuple[Derivation, ...] = ()  # beside the defaults of facts/derive.py
     danger_no_default_derivations: bool = False  # the defaults derive nothing for these rules
@@ -342,7 +374,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     detect: Detect = Detect()
     tests: tuple[PolicyTest, ...] = ()
     output_tests: tuple[OutputTest, ...] = ()
-    # By ("label", name), ("derive", number) or ("remediation", rule id, id). For messages only.
+    # By ("label", name), ("used label", name), ("derive", number) or ("remediation", rule id, id).
+    # For messages only.
     places: Mapping[tuple[str, ...], Place] = {}
 
 

@@ -4,23 +4,24 @@
 it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 import msgspec
 
 from forestall.canonical import canonical_struct, digest
-from forestall.facts.derive import DERIVED_LABELS, Derivation
+from forestall.facts.derive import DEFAULT_DERIVATIONS, DERIVED_LABELS, Derivation
 from forestall.facts.origin import Origin
 from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError, zone_rules_version
+from forestall.policy.claims import claim_check, unclaimed_exception
 from forestall.policy.fields import Labels
 from forestall.policy.globs import compile_globs
 from forestall.policy.index import LayerIndex
 from forestall.policy.output_rules import OutputRules
 from forestall.policy.read_set import ReadSet
 from forestall.policy.request import Request
-from forestall.policy.rule_conditions import residual_tests
+from forestall.policy.rule_conditions import residual_tests, rule_clauses
 from forestall.policy.rules import Clause, Detect, Effect, OutputRule, Policy, Rule
 
 # To be raised whenever the same policy and request may lead to another decision than before: the
@@ -29,40 +30,82 @@ ENGINE_VERSION = 4
 
 
 class RuleError(Exception):
-    """A rule cannot be evaluated on a request. Names the rule and types, never a value."""
+    """A rule cannot be evaluated on a request. Names the rule, the path and types, never a value.
+
+    `clause` is the clause that failed, with the cause as what was found.
+    """
+
+    def __init__(self, rule: Rule, clause: Clause, cause: Exception) -> None:
+        super().__init__(f"rule `{rule.id}`: {cause}")
+        self.rule_id = rule.id
+        self.clause = msgspec.structs.replace(clause, found=(str(cause),))
+
+
+def _rule_error(
+    rule: Rule, request: Request, labels: Labels, now: datetime, cause: Exception
+) -> RuleError:
+    """The error of a rule whose residual tests raised `cause`, with the clause that did so."""
+    for each in rule_clauses(rule):
+        try:
+            each.holds(request, labels, now)
+        except (ArgumentError, CalendarError) as again:
+            return RuleError(rule, each.clause, again)
+    return RuleError(rule, Clause(field="", wanted=()), cause)
 
 
 class RuleList:
-    """Rules in their written order. The first rule whose every clause holds speaks for the list."""
+    """Rules in their written order. The first rule whose every clause holds speaks for the list,
+    and before it, without hiding it, each rule that holds because of a claim."""
 
-    __slots__ = ("_residual", "index", "rules")
+    __slots__ = ("_claims", "_residual", "index", "rules")
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(rules)
         self.index = LayerIndex([rule.match for rule in rules])
+        self._claims = {
+            number: check
+            for number, rule in enumerate(rules)
+            if (check := claim_check(rule)) is not None
+        }
         self._residual = {
-            number: tests for number, rule in enumerate(rules) if (tests := residual_tests(rule))
+            number: tests
+            for number, rule in enumerate(rules)
+            if (tests := residual_tests(unclaimed_exception(rule)))
         }
 
     def speaker(
-        self, request: Request, labels: Labels, now: datetime, lifted: frozenset[str]
+        self,
+        request: Request,
+        labels: Labels,
+        now: datetime,
+        lifted: frozenset[str],
+        on_claims: list[Rule],
     ) -> Rule | None:
-        """The first rule whose every clause holds under this label view; None when there is none.
+        """The first rule whose every clause holds under this label view, whatever the client
+        claims; None when there is none. Rules before it that rest on a claim are appended to
+        `on_claims`: they speak beside it (`claims`).
 
         A throttle rule named by `lifted` does not speak. Raises RuleError when a clause that is
         reached cannot be evaluated.
         """
         for number in self.index.candidates(request, labels):
             tests = self._residual.get(number)
+            check = self._claims.get(number)
             rule = self.rules[number]
-            if tests is not None:
+            speaks: bool | None = True
+            if tests is not None or check is not None:
                 try:
-                    if not all(holds(request, labels, now) for holds in tests):
+                    if tests and not all(holds(request, labels, now) for holds in tests):
                         continue
+                    if check is not None:
+                        speaks = check.speaks(request, labels, now)
                 except (ArgumentError, CalendarError) as cause:
-                    raise RuleError(f"rule `{rule.id}`: {cause}") from cause
-            if rule.throttle is None or rule.id not in lifted:
+                    raise _rule_error(rule, request, labels, now, cause) from cause
+            if speaks is None or (rule.throttle is not None and rule.id in lifted):
+                continue
+            if speaks:
                 return rule
+            on_claims.append(rule)
         return None
 
 
@@ -132,6 +175,13 @@ class Snapshot:
             policy.name for policy in self.policies if policy.danger_no_default_derivations
         )
 
+    def all_derivations(self) -> Iterator[tuple[str, Derivation]]:
+        """Every derivation in force, with the name of its file; empty for the default ones."""
+        if len(self.without_default_derivations) < len(self.policies):
+            yield from (("", derivation) for derivation in DEFAULT_DERIVATIONS)
+        for policy in self.policies:
+            yield from ((policy.name, derivation) for derivation in policy.derivations)
+
     def is_run_by_caller(self, topic: str) -> bool:
         """Whether the submitter of a job on this topic runs it itself; no worker is offered such a
         job."""
@@ -142,9 +192,9 @@ def _combined_default(policies: Sequence[Policy]) -> Effect:
     """Allow only when every ordinary file says so and no invariants file says deny.
 
     A file without a default means deny, so adding a file can tighten the default and never loosen
-    it.
+    it. A file that only defines names says nothing of it.
     """
-    ordinary = [policy for policy in policies if not policy.invariants]
+    ordinary = [policy for policy in policies if not policy.invariants and not policy.only_names]
     allowed = bool(ordinary) and all(p.default_decision is Effect.ALLOW for p in ordinary)
     forbidden = any(p.invariants and p.default_decision is Effect.DENY for p in policies)
     return Effect.ALLOW if allowed and not forbidden else Effect.DENY

@@ -10,8 +10,7 @@ import logging
 import re
 import time
 import types
-from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Generator, Sequence
 from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qsl
 
@@ -29,17 +28,21 @@ from forestall.errors import (
     UnauthorizedError,
 )
 from forestall.identity.credentials import Subject
-from forestall.identity.roles import Permission
 from forestall.limits import BODY_BYTES_MAX, BODY_READ_SECONDS_MAX, QUERY_FIELDS_MAX
+from forestall.server.endpoints import (
+    Answer,
+    Call,
+    Endpoint,
+    Headers,
+    Receive,
+    Send,
+    StreamingBody,
+)
 from forestall.server.metrics import Metrics
 from forestall.server.rates import RateLimitedError, Rates
 from forestall.wire.errors import error_object
 from forestall.wire.stream import subprotocol_key
 from forestall.wire.submissions import TENANT_ACCESS_DENIED, TenantAccessError
-
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-Headers = Sequence[tuple[bytes, bytes]]
 
 _LOG = logging.getLogger("forestall.http")
 _ENCODER = msgspec.json.Encoder()
@@ -101,70 +104,6 @@ class ClientGoneError(Exception):
     """The client closed the connection before it had sent its whole request: nothing to answer."""
 
 
-class StreamingBody:
-    """The body of an answer without a known end: it alone writes to the connection, from the first
-    header to the end."""
-
-    @abstractmethod
-    async def run(
-        self, scope: dict[str, Any], receive: Receive, send: Send, headers: Headers
-    ) -> None:
-        """Send the whole answer: its start with these headers, its body and its end."""
-
-
-class Answer(NamedTuple):
-    """The answer of a handler."""
-
-    status: int
-    body: Any  # a JSON value, or a StreamingBody
-    headers: Headers = ()  # beside those that every answer carries
-
-
-class Call(NamedTuple):
-    """One request, as a handler sees it."""
-
-    subject: Subject | None  # None at a public endpoint only
-    params: tuple[str, ...]  # the segments that stand for `{name}`, in order
-    query: dict[str, str]
-    headers: dict[bytes, bytes]  # names in lower case
-    body: bytes
-    receive: Receive
-    websocket: bool = False
-    key_in_subprotocol: bool = False  # a page must set it itself; a browser or proxy adds headers
-
-    async def gone(self) -> None:
-        """Return when the client closes the connection. For handlers that wait."""
-        while (await self.receive())["type"] != "http.disconnect":
-            pass
-
-    @property
-    def who(self) -> Subject:
-        """The subject of an endpoint that needs a permission."""
-        assert self.subject is not None, "this endpoint is declared public"
-        return self.subject
-
-    def header(self, name: bytes) -> str:
-        """A header as text; empty when absent."""
-        return self.headers.get(name, b"").decode("latin-1")
-
-
-Handler = Callable[[Plane, Call], Awaitable[Answer]]
-
-
-class Endpoint(NamedTuple):
-    """One row of the API: documentation, authorization matrix and routing come from it."""
-
-    method: str
-    path: str  # `{name}` stands for one segment
-    permission: Permission | None  # None: public, needs no credential
-    handler: Handler
-    summary: str
-    responses: Mapping[int, Any]  # by status, the type of the body; None: no body
-    request: type[msgspec.Struct] | None = None
-    query: tuple[str, ...] = ()  # the fields of the query string that mean something
-    streams: bool = False  # the answer is a stream of events, each with such a body
-
-
 class _Route(NamedTuple):
     pattern: str
     segments: tuple[str, ...]
@@ -224,16 +163,18 @@ class Gateway:
             error = self._bounded(error, scope)
             if error.http_status >= 500:
                 self._log_failure(error, method, pattern)
-            answer = _refusal(error, request_id, route)
+            answer = _refusal(error, route)
         except Exception:  # noqa: BLE001 - nothing runs and the client gets 500
             # The client learns nothing of it; the operator finds the traceback by the request id.
             _LOG.exception("unforeseen error in %s %s (request %s)", method, pattern, request_id)
-            answer = _refusal(InternalError("internal error"), request_id, route)
+            answer = _refusal(InternalError("internal error"), route)
         if not isinstance(answer.body, StreamingBody):
             deny = _denying(send) if websocket else send
             await _send(deny, answer, request_id, head_only=method == "HEAD")
-        known = method if method in _COUNTED_METHODS else "OTHER"
-        self._metrics.answered(known, pattern, answer.status, time.perf_counter() - started)
+        counted_method = method if method in _COUNTED_METHODS else "OTHER"
+        self._metrics.answered(
+            counted_method, pattern, answer.status, time.perf_counter() - started
+        )
         if isinstance(answer.body, StreamingBody):
             opening = (*_FIXED_HEADERS, (b"x-request-id", request_id.encode()), *answer.headers)
             await answer.body.run(scope, receive, send, opening)
@@ -306,10 +247,10 @@ class Gateway:
         segments = path.split("/")
         for candidate in self._patterns.get(_shape(segments), ()):
             params = []
-            for wanted, given in zip(candidate.segments, segments, strict=True):
-                if wanted.startswith("{"):
-                    params.append(given)
-                elif wanted != given:
+            for expected, segment in zip(candidate.segments, segments, strict=True):
+                if expected.startswith("{"):
+                    params.append(segment)
+                elif expected != segment:
                     break
             else:
                 return candidate, tuple(params)
@@ -323,12 +264,12 @@ def _shape(segments: Sequence[str]) -> tuple[int, str]:
 
 def _repeated(headers: Headers) -> str:
     """The name of a header that may be sent once and was sent twice; empty when there is none."""
-    seen = set()
+    names = set()
     for name, _ in headers:
-        if name in seen:
+        if name in names:
             return name.decode("latin-1")
         if name in _SINGLE_HEADERS:
-            seen.add(name)
+            names.add(name)
     return ""
 
 
@@ -444,7 +385,7 @@ def _query(raw: bytes) -> dict[str, str]:
     return query
 
 
-def _refusal(error: ForestallError, request_id: str, route: _Route | None) -> Answer:
+def _refusal(error: ForestallError, route: _Route | None) -> Answer:
     headers = []
     retry_after_s = error.retry_after_s
     if retry_after_s is None and error.http_status == 503:
@@ -459,7 +400,7 @@ def _refusal(error: ForestallError, request_id: str, route: _Route | None) -> An
         headers.append((b"www-authenticate", b"Bearer"))
     if error.http_status == 426:
         headers += [(b"upgrade", b"websocket"), (b"connection", b"upgrade")]
-    return Answer(error.http_status, error_object(error, request_id), headers)
+    return Answer(error.http_status, error_object(error), headers)
 
 
 def _denying(send: Send) -> Send:
@@ -474,10 +415,11 @@ def _denying(send: Send) -> Send:
 async def _send(send: Send, answer: Answer, request_id: str, *, head_only: bool) -> None:
     headers = [*_FIXED_HEADERS, (b"x-request-id", request_id.encode()), *answer.headers]
     body = b""
-    if answer.status >= 400 and isinstance(answer.body, dict):
-        answer.body.setdefault("request_id", request_id)
     if answer.status != 204:  # a 204 has neither body nor length (RFC 9110, 8.6)
-        body = _ENCODER.encode(answer.body)
+        value = answer.body
+        if answer.status >= 400:
+            value = msgspec.structs.replace(value, request_id=request_id)
+        body = _ENCODER.encode(value)
         headers.append((b"content-type", b"application/json"))
         headers.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})

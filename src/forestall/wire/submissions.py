@@ -13,6 +13,7 @@ import msgspec
 from forestall.errors import ForbiddenError, InvalidRequestError, LimitExceededError
 from forestall.jobs.job import OWN_KEY_PREFIX, Budget, Priority, Submission
 from forestall.limits import (
+    DURATION_MS_MAX,
     IDEMPOTENCY_KEY_CHARS_MAX,
     INTEGER_MAX,
     LABEL_KEY_CHARS_MAX,
@@ -319,8 +320,16 @@ def _budget(asked: SubmissionBody) -> Budget:
         max_total_tokens=_count(
             asked.max_total_tokens, nested.max_total_tokens, "max_total_tokens"
         ),
-        deadline_ms=_count(asked.deadline_ms, nested.deadline_ms, "deadline_ms"),
+        deadline_ms=_deadline(_count(asked.deadline_ms, nested.deadline_ms, "deadline_ms")),
     )
+
+
+def _deadline(number: int | None) -> int | None:
+    if number is not None and number > DURATION_MS_MAX:
+        raise InvalidRequestError(
+            f"`deadline_ms` is in milliseconds and at most a year, {DURATION_MS_MAX}"
+        )
+    return number
 
 
 def _count(first: int | None, second: int | None, field: str) -> int | None:

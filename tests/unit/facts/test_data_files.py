@@ -17,13 +17,15 @@ from zipfile import ZipFile
 import msgspec
 import pytest
 import yaml
-from flit_core.wheel import make_wheel_in  # type: ignore[import-untyped]
+from flit_core.wheel import make_wheel_in  # type: ignore[import-untyped]  # ships no types
 
 import forestall.facts
+from forestall.data_tables import DataFileError
 from forestall.facts.cluster import tools
 from forestall.facts.cluster.commands import verbs_in
-from forestall.facts.data_files import DataFileError, EntryTable, WordList, read_text
+from forestall.facts.data_files import EntryTable, WordList, read_text
 from forestall.facts.file_paths import paths_in
+from forestall.facts.other_languages import programs_in
 from forestall.facts.shell import program_table
 from forestall.facts.shell.commands import commands_in
 from forestall.facts.shell.program_entry import (
@@ -48,8 +50,10 @@ ROOMS: Mapping[str, Callable[[str], Sequence[msgspec.Struct]]] = {
     "cluster": verbs_in,
     "hosts": urls_in,
     "paths": lambda text: paths_in([text]),
+    "python": lambda text: programs_in(text, "python"),
     "shell": commands_in,
     "sql": statements_in,
+    "windows": lambda text: programs_in(text, "cmd"),
 }
 WORDS = {room: EntryTable("words", [f"{room}.yaml"], WordList) for room in ROOMS}
 
@@ -193,7 +197,7 @@ BROKEN = [
     (f"a:\n  value_options: [{{x: y}}]\n  {GOOD}", "t.yaml:2: `a.value_options.0`: expected `str`"),
     (f"a:\n  subcommands: {{b: {{examples: {{}}}}}}\n  {GOOD}", "`a.subcommands.b.examples`: the"),
     (f"a:\n  handler: evil\n  {GOOD}", "t.yaml:2: `a.handler`: invalid enum value 'evil'"),
-    (f"a:\n  help: maybe\n  {GOOD}", "t.yaml:2: `a.help`: expected `bool`, got `str`"),
+    (f"a:\n  help: maybe\n  {GOOD}", "t.yaml:2: `a.help`: expected `bool | null`, got `str`"),
     (f"a:\n  extra_words: {{above: one, add: read}}\n  {GOOD}", "`a.extra_words.above`: expected"),
     (f"a: &x\n  {GOOD}", "t.yaml:1: anchors, aliases and tags: not allowed"),
     (f"a: !!map\n  {GOOD}", "t.yaml:1: anchors, aliases and tags: not allowed"),

@@ -2,11 +2,17 @@
 it says so."""
 
 import collections.abc
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from forestall.limits import ARG_CONDITIONS_MAX, INTEGER_MAX
-from forestall.policy.arguments import ArgumentError, compile_condition, compile_pattern, parse_path
+from forestall.policy.arguments import (
+    QUANTIFIERS,
+    ArgumentError,
+    compile_condition,
+    compile_pattern,
+    parse_path,
+)
 from forestall.policy.calendar import DAYS, CalendarError, parse_hours, zone
 from forestall.policy.content import PAYLOAD_DETECTORS
 from forestall.policy.language.cordum_hints import (
@@ -15,10 +21,14 @@ from forestall.policy.language.cordum_hints import (
     PEER_MCP_KEYS,
 )
 from forestall.policy.language.document import Mapping, Node, Scalar, Sequence, plain_value
+from forestall.policy.language.field_tests_reader import SPELLINGS, take_field_tests
+from forestall.policy.language.literals import LITERAL_KEY, glob_of_literal, value_problem
+from forestall.policy.language.named_lists import expand
 from forestall.policy.language.reader import Reader
 from forestall.policy.problems import did_you_mean
 from forestall.policy.rules import (
     ArgCondition,
+    Comparison,
     ContentMatch,
     DelegationMatch,
     Match,
@@ -59,6 +69,7 @@ _MCP_KEYS = ("servers", "tools", "resources", "actions")
 _TIME_KEYS = ("days", "hours", "timezone")
 _DELEGATION_KEYS = ("max_depth", "issuers", "required_scope", "forbid_delegated")
 _ACTOR_TYPES = ("human", "service")
+_SHOWN_CHARS = 80  # characters of a text that a message shows
 _NOTHING: collections.abc.Mapping[str, str] = {}
 _ELSEWHERE = dict.fromkeys(
     CONTENT_KEYS,
@@ -91,6 +102,8 @@ def read_match(
     if not match.entries:
         reader.problem(node, f"an empty `{key}`", _EVERYTHING if key == "match" else "leave it out")
         return None
+    expand(reader, match)
+    tests = take_field_tests(reader, match)
     globs = {field: reader.globs(match, field) for field in _GLOB_FIELDS}
     words = {field: reader.words(match, field) for field in _WORD_FIELDS}
     for word in words["actor_types"]:
@@ -105,6 +118,7 @@ def read_match(
         **words,
         labels=_read_labels(reader, match),
         mcp=_read_mcp(reader, match),
+        tests=tests,
         secrets_present=reader.boolean(match, "secrets_present"),
         time=_read_time(reader, match),
         delegation=_read_delegation(reader, match),
@@ -138,7 +152,21 @@ def _read_labels(reader: Reader, match: Mapping) -> tuple[tuple[str, tuple[str, 
     if section is None:
         return ()
     pairs = [(name, reader.globs(section, name, one_allowed=True)) for name in section.entries]
+    for name, globs in pairs:
+        _require_values(reader, section, name, globs)
     return tuple(sorted((name, globs) for name, globs in pairs if globs))
+
+
+def _require_values(reader: Reader, section: Mapping, label: str, globs: tuple[str, ...]) -> None:
+    """Note a problem for each value that a derived label never has."""
+    key, node = section.entries[label]
+    reader.note_label(key, label)
+    items = node.items if isinstance(node, Sequence) else [node] * len(globs)
+    places = items if len(items) == len(globs) else [node] * len(globs)
+    for place, glob in zip(places, globs, strict=True):
+        message, hint = value_problem(label, glob)
+        if message:
+            reader.problem(place, message, hint)
 
 
 def _read_mcp(reader: Reader, match: Mapping) -> McpMatch:
@@ -203,31 +231,41 @@ def _read_args(reader: Reader, match: Mapping) -> tuple[ArgCondition, ...]:
         return ()
     conditions: list[ArgCondition] = []
     for path, (key, node) in section.entries.items():
-        compared = reader.mapping(node, f"the condition on `{path}`")
-        if compared is None:
-            continue
-        reader.known_keys(compared, tuple(Operator), f"the condition on `{path}`")
-        if not compared.entries:
-            reader.problem(key, f"the condition on `{path}` compares with nothing")
         try:
             parse_path(path)
         except ArgumentError as cause:
-            reader.problem(key, f"`{path}`: {cause}")
+            reader.problem(key, f"`{path[:_SHOWN_CHARS]}`: {cause}")
             continue
-        for word, (_, operand) in compared.entries.items():
-            if word in set(Operator):
-                condition = ArgCondition(
-                    path=path, operator=Operator(word), operand=_operand(reader, operand, word)
-                )
-                try:
-                    compile_condition(condition)
-                except ArgumentError as cause:
-                    reader.problem(operand, f"`{path}`: {cause}")
-                else:
-                    conditions.append(condition)
+        for place, compared in _comparisons(reader, node, f"the condition on `{path}`"):
+            condition = ArgCondition(
+                path=path, operator=compared.operator, operand=compared.operand
+            )
+            try:
+                compile_condition(condition)
+            except ArgumentError as cause:
+                reader.problem(place, f"`{path}`: {cause}")
+            else:
+                conditions.append(condition)
     if len(conditions) > ARG_CONDITIONS_MAX:
         reader.problem(section, f"`args` has more than {ARG_CONDITIONS_MAX} conditions")
     return tuple(conditions)
+
+
+def _comparisons(reader: Reader, node: Node, what: str) -> Iterator[tuple[Node, Comparison]]:
+    """The comparisons of a condition, each with the place of its operand."""
+    compared = reader.mapping(node, what)
+    if compared is None:
+        return
+    reader.known_keys(compared, (*Operator, *SPELLINGS), what)
+    if not compared.entries:
+        reader.problem(node, f"{what} compares with nothing")
+    for word, (_, operand) in compared.entries.items():
+        operator = SPELLINGS.get(word) or word
+        if operator in set(Operator):
+            value = _operand(reader, operand, Operator(operator))
+            noted = value == () and not isinstance(operand, Sequence)
+            if not noted:
+                yield operand, Comparison(operator=Operator(operator), operand=value)
 
 
 def read_payload_content(reader: Reader, match: Mapping) -> ContentMatch:
@@ -238,14 +276,14 @@ def read_payload_content(reader: Reader, match: Mapping) -> ContentMatch:
             "an input rule says nothing of the content",
             "one of " + ", ".join(CONTENT_KEYS) + "; without any it belongs under `rules`",
         )
-    patterns = reader.words(match, "patterns")
+    patterns = reader.words(match, "patterns", any_text=True)
     for text in patterns:
         try:
             compile_pattern(text)
         except ArgumentError as cause:
             reader.problem(match.entries["patterns"][1], f"`{text[:60]}`: {cause}")
     return _content_match(
-        reader, match, PAYLOAD_DETECTORS, reader.words(match, "keywords"), patterns
+        reader, match, PAYLOAD_DETECTORS, reader.words(match, "keywords", any_text=True), patterns
     )
 
 
@@ -253,7 +291,7 @@ def read_result_content(reader: Reader, match: Mapping) -> ContentMatch | None:
     """The content criteria of an output rule on the result; None without any."""
     if not set(CONTENT_KEYS) & match.entries.keys():
         return None
-    patterns = reader.words(match, "patterns")
+    patterns = reader.words(match, "patterns", any_text=True)
     for text in patterns:
         try:
             holds_of_nothing = compile_pattern(text).search("") is not None
@@ -266,7 +304,7 @@ def read_result_content(reader: Reader, match: Mapping) -> ContentMatch | None:
                 f"`{text[:60]}` holds of the empty text, hence of everything",
                 "leave it out, or write what it should find",
             )
-    keywords = reader.words(match, "keywords")
+    keywords = reader.words(match, "keywords", any_text=True)
     if any(not word.strip() for word in keywords):
         reader.problem(match.entries["keywords"][1], "a keyword without any character")
     return _content_match(reader, match, DETECTOR_CLASSES, keywords, patterns)
@@ -296,11 +334,22 @@ def _content_match(
     )
 
 
-def _operand(reader: Reader, node: Node, word: str) -> Any:
-    """The operand of a condition. A quoted word is a text; a plain word is read as YAML 1.2 reads
-    it."""
-    if word == Operator.IN and isinstance(node, Sequence):
-        return tuple(_operand(reader, item, "") for item in node.items)
-    if word in (Operator.GLOB, Operator.MATCHES) and isinstance(node, Scalar):
+def _operand(reader: Reader, node: Node, operator: Operator) -> Any:
+    """The operand of a comparison. A quoted word is a text; a plain word is read as YAML 1.2 reads
+    it; `{literal: text}` is that text."""
+    if operator is Operator.COUNT and isinstance(node, Scalar):
+        return (Comparison(operator=Operator.EQ, operand=plain_value(node)),)
+    if operator is Operator.NOT or operator in QUANTIFIERS:
+        return tuple(one for _, one in _comparisons(reader, node, f"`{operator}`"))
+    if operator is Operator.MATCHES:
+        return node.text if isinstance(node, Scalar) else plain_value(node)
+    if isinstance(node, Mapping) and LITERAL_KEY in node.entries:
+        text = reader.literal(node) or ""
+        return glob_of_literal(text) if operator is Operator.GLOB else text
+    reader.require_no_operator(node)
+    if operator in (Operator.IN, Operator.GLOB) and isinstance(node, Sequence):
+        inner = Operator.GLOB if operator is Operator.GLOB else Operator.EQ
+        return tuple(_operand(reader, item, inner) for item in node.items)
+    if operator is Operator.GLOB and isinstance(node, Scalar):
         return node.text
     return plain_value(node)
