@@ -83,12 +83,12 @@ class PlaceError(ValueError):
     """A path names no place that a payload can have."""
 
 
-class _Any(Enum):
+class _Wildcard(Enum):
     MEMBER = ".*"
     ITEM = "[*]"
 
 
-Steps = tuple[str | _Any, ...]
+Steps = tuple[str | _Wildcard, ...]
 
 
 def is_name(text: str) -> bool:
@@ -108,7 +108,7 @@ def parse_place(text: str, *, of_ignore: bool = False) -> Steps:
     root = _ROOT.match(text)
     if root is None or root[0] not in roots:
         raise PlaceError("a payload has no such place; a path begins with " + _or(roots))
-    steps: list[str | _Any] = [root[0]]
+    steps: list[str | _Wildcard] = [root[0]]
     position = root.end()
     while position < len(text):
         step = _STEP.match(text, position)
@@ -121,17 +121,17 @@ def parse_place(text: str, *, of_ignore: bool = False) -> Steps:
         if name is not None or quoted is not None:
             steps.append(name if name is not None else re.sub(r"\\(.)", r"\1", quoted))
         else:
-            steps.append(_Any.MEMBER if member else _Any.ITEM)
+            steps.append(_Wildcard.MEMBER if member else _Wildcard.ITEM)
         position = step.end()
     if steps[:2] == ["action", "args"]:
         del steps[0]
     _require_possible(steps)
-    if of_ignore and steps[-1] is _Any.MEMBER:
+    if of_ignore and steps[-1] is _Wildcard.MEMBER:
         raise PlaceError("`.*` at the end leaves nothing out; name the place itself")
     return tuple(steps)
 
 
-def _require_possible(steps: Sequence[str | _Any]) -> None:
+def _require_possible(steps: Sequence[str | _Wildcard]) -> None:
     """Raises PlaceError when no payload has a value at such a place."""
     root, inner = steps[0], steps[1:]
     if root in ("context", "args"):
@@ -142,10 +142,10 @@ def _require_possible(steps: Sequence[str | _Any]) -> None:
             listed = ", ".join(f"`action.{name}`" for name in members)
             raise PlaceError(f"a tool call has {listed} and `action.args`, and no other text")
     elif root == "labels":
-        if len(inner) > 1 or (inner and inner[0] is _Any.ITEM):
+        if len(inner) > 1 or (inner and inner[0] is _Wildcard.ITEM):
             raise PlaceError("`labels` has texts only, as in `labels.team`")
     elif root in ("tags", "risk_tags", "requires"):
-        if inner and list(inner) != [_Any.ITEM]:
+        if inner and list(inner) != [_Wildcard.ITEM]:
             raise PlaceError(f"`{root}` is a list of texts; `{root}` alone names all of it")
     elif inner:
         raise PlaceError(f"`{root}` is a text and has no places in it")
@@ -163,7 +163,7 @@ class DeclaredPlaces(NamedTuple):
     ignore: tuple[str, ...] = ()
 
 
-class _Node:
+class _PlaceNode:
     """A place in the tree of all places that are read or ignored. `read` holds for the value at
     the place, `covered` for all that is inside it too."""
 
@@ -171,10 +171,10 @@ class _Node:
 
     def __init__(self) -> None:
         self.read = self.covered = 0
-        self.folded: dict[str, _Node] = {}
-        self.exact: dict[str, _Node] = {}
-        self.any_member: _Node | None = None
-        self.item: _Node | None = None
+        self.folded: dict[str, _PlaceNode] = {}
+        self.exact: dict[str, _PlaceNode] = {}
+        self.any_member: _PlaceNode | None = None
+        self.item: _PlaceNode | None = None
 
     @property
     def is_leaf(self) -> bool:
@@ -182,19 +182,19 @@ class _Node:
         deeper = self.folded or self.exact or self.any_member or self.item
         return not self.read and not deeper
 
-    def at(self, step: str | _Any, *, exactly: bool) -> "_Node":
+    def at(self, step: str | _Wildcard, *, exactly: bool) -> "_PlaceNode":
         """The node one step further, made when it is not there."""
-        if step is _Any.ITEM:
-            self.item = self.item or _Node()
+        if step is _Wildcard.ITEM:
+            self.item = self.item or _PlaceNode()
             return self.item
-        if step is _Any.MEMBER:
-            self.any_member = self.any_member or _Node()
+        if step is _Wildcard.MEMBER:
+            self.any_member = self.any_member or _PlaceNode()
             return self.any_member
         if exactly:
-            return self.exact.setdefault(step, _Node())
-        return self.folded.setdefault(_folded(step), _Node())
+            return self.exact.setdefault(step, _PlaceNode())
+        return self.folded.setdefault(_folded(step), _PlaceNode())
 
-    def member(self, name: str, folded: str) -> "Iterator[_Node]":
+    def member(self, name: str, folded: str) -> "Iterator[_PlaceNode]":
         """The nodes that a member of this name leads to."""
         if folded in self.folded:
             yield self.folded[folded]
@@ -215,7 +215,7 @@ class Places:
 
     def __init__(self, files: Sequence[DeclaredPlaces]) -> None:
         """Raises PlaceError for a path that cannot be."""
-        self._root = _Node()
+        self._root = _PlaceNode()
         self._declared = 0  # the bits of all files: a place with all of them is declared
         for number, file in enumerate(files):
             bit = 2 << number
@@ -225,7 +225,7 @@ class Places:
             for text in file.ignore:
                 self._node(parse_place(text, of_ignore=True), exactly=True).covered |= bit
 
-    def _node(self, steps: Steps, *, exactly: bool) -> _Node:
+    def _node(self, steps: Steps, *, exactly: bool) -> _PlaceNode:
         node = self._root
         for step in steps:
             node = node.at(step, exactly=exactly)
@@ -268,7 +268,7 @@ class _Walk:
         self.unread: dict[str, None] = {}
 
     def visit(
-        self, value: Any, nodes: tuple[_Node, ...], covered: int, path: _Path, depth: int
+        self, value: Any, nodes: tuple[_PlaceNode, ...], covered: int, path: _Path, depth: int
     ) -> None:
         """Look at a value that the places `nodes` lead to, inside what `covered` says."""
         self._left -= 1
@@ -303,7 +303,7 @@ class _Walk:
     def _object(
         self,
         value: Mapping[Any, Any],
-        nodes: tuple[_Node, ...],
+        nodes: tuple[_PlaceNode, ...],
         covered: int,
         path: _Path,
         depth: int,
@@ -327,7 +327,7 @@ class _Walk:
                 children = ()
             self.visit(inner, children, inside, (path, name), depth - 1)
 
-    def _pairs(self, value: Mapping[Any, Any], nodes: tuple[_Node, ...]) -> Collection[str]:
+    def _pairs(self, value: Mapping[Any, Any], nodes: tuple[_PlaceNode, ...]) -> Collection[str]:
         """Read a program and its arguments in two members as one command line as well. Returns the
         names of the members that are arguments of one."""
         programs, arguments = [], {}
@@ -349,7 +349,7 @@ class _Walk:
     def _list(
         self,
         items: Sequence[Any],
-        nodes: tuple[_Node, ...],
+        nodes: tuple[_PlaceNode, ...],
         covered: int,
         marks: int,
         path: _Path,
@@ -374,7 +374,7 @@ class _Walk:
                 self._word(item, inner, marks, place, alone=len(line) == 1)
 
     def _word(
-        self, word: str, inner: tuple[_Node, ...], marks: int, place: _Path, *, alone: bool
+        self, word: str, inner: tuple[_PlaceNode, ...], marks: int, place: _Path, *, alone: bool
     ) -> None:
         """A word of a command line. The list may also be a list of commands, so what the word does
         by itself counts too, when it can be a command with arguments."""
