@@ -6,6 +6,7 @@ compiled globs, no combination helpers. Fast, cached and oracle must agree.
 
 import itertools
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -26,6 +27,7 @@ from forestall.policy import Effect, Policy, Request
 from forestall.policy.rules import (
     ApprovalTerms,
     ArgCondition,
+    Comparison,
     ContentMatch,
     DelegationMatch,
     Match,
@@ -46,6 +48,7 @@ DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Labels = Mapping[str, str]
 NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 NOTHING = object()
+VIEWS_AT_MOST = 1_024
 
 
 class WrongTypeError(Exception):
@@ -324,21 +327,69 @@ def argument_holds(condition: ArgCondition, request: Request) -> bool:
     document = request.args
     if document is None and request.payload is not None:
         document = request.payload.get("context")
-    value = value_at(condition.path, document)
-    operator, operand = condition.operator, condition.operand
-    if operator is Operator.EXISTS:
-        return (value is not NOTHING) is operand
+    list_path, star, rest = condition.path.partition("[*]")
+    value = document if list_path == "$" else value_at(list_path, document)
+    if condition.operator is Operator.EXISTS:
+        return (value is not NOTHING) is condition.operand
     if value is NOTHING:
         return False
-    wanted = operand[0] if operator is Operator.IN else operand
-    if type_name(value) != type_name(wanted):
+    if not star:
+        return truth(compared(condition.operator, condition.operand, value))
+    nodes = [value]
+    for part in [star + each for each in rest.split("[*]")]:
+        if any(not isinstance(node, list) for node in nodes):
+            raise WrongTypeError
+        nodes = [value_at("$" + part[3:], each) for node in nodes for each in node]
+    return truth(quantified(condition, nodes))
+
+
+def quantified(condition: ArgCondition, nodes: list[Any]) -> bool | None:
+    """How many of the nodes meet the comparisons; None where that is unknown."""
+    if condition.operator is Operator.COUNT:
+        return None if NOTHING in nodes else all_hold(condition.operand, len(nodes))
+    answers = [all_hold(condition.operand, node) for node in nodes]
+    if condition.operator is Operator.EVERY:
+        return False if not nodes else conjunction(answers)
+    none = conjunction([None if answer is None else not answer for answer in answers])
+    return none if condition.operator is Operator.NONE else None if none is None else not none
+
+
+def conjunction(answers: Sequence[bool | None]) -> bool | None:
+    """Three-valued and: one that is false settles it, else one that is unknown makes it unknown."""
+    if False in answers:
+        return False
+    return None if None in answers else True
+
+
+def truth(answer: bool | None) -> bool:
+    """The answer, unless it is unknown."""
+    if answer is None:
         raise WrongTypeError
+    return answer
+
+
+def all_hold(comparisons: Sequence[Comparison], value: Any) -> bool | None:
+    """Whether all comparisons hold of a node; None where that is unknown."""
+    return conjunction([compared(each.operator, each.operand, value) for each in comparisons])
+
+
+def compared(operator: Operator, operand: Any, value: Any) -> bool | None:
+    """One comparison of one node; None where the types differ or the node is missing."""
+    if operator is Operator.EXISTS:
+        return (value is not NOTHING) is operand
+    if operator is Operator.NOT:
+        inner = all_hold(operand, value)
+        return None if inner is None else not inner
+    wanted = operand[0] if isinstance(operand, tuple) else operand
+    if value is NOTHING or type_name(value) != type_name(wanted):
+        return None
     if operator is Operator.EQ:
         return bool(value == operand)
     if operator is Operator.IN:
         return any(value == item for item in operand)
     if operator is Operator.GLOB:
-        return glob_matches(operand, value)
+        globs = operand if isinstance(operand, tuple) else [operand]
+        return any(glob_matches(glob, value) for glob in globs)
     if operator is Operator.MATCHES:
         return re2.fullmatch(operand, value) is not None
     difference = (value > operand) - (value < operand)
@@ -476,20 +527,20 @@ def in_class(body: str, char: str) -> bool:
 
 
 def all_views(policies: Sequence[Policy], request: Request) -> list[dict[str, str]]:
-    """Every label assignment: per derived view the trusted one, and one a disagreeing origin."""
-    trust: dict[str, Origin] = {}
-    for policy in policies:
-        for label, origin in policy.label_trust.items():
-            trust[label] = max(trust.get(label, Origin.CLAIMED), origin)
-    for label in DERIVED_LABELS:
-        trust.setdefault(label, Origin.DERIVED)
+    """Every label assignment of the labels that rules read: for each derived view the trusted one,
+    one for each origin, and every mixture of trusted and weaker values."""
+    read = labels_in_rules(policies)
+    trust = trust_of(policies)
     views: list[dict[str, str]] = []
     for derived in derived_views(policies, request):
         sources = [
-            (Origin.SERVER, request.server_labels),
-            (Origin.CREDENTIAL, request.credential_labels),
-            (Origin.DERIVED, derived),
-            (Origin.CLAIMED, request.labels),
+            (origin, {label: value for label, value in labels.items() if label in read})
+            for origin, labels in (
+                (Origin.SERVER, request.server_labels),
+                (Origin.CREDENTIAL, request.credential_labels),
+                (Origin.DERIVED, derived),
+                (Origin.CLAIMED, request.labels),
+            )
         ]
         trusted: dict[str, str] = {}
         for origin, labels in sources:  # strongest first: the first to speak is believed
@@ -499,7 +550,59 @@ def all_views(policies: Sequence[Policy], request: Request) -> list[dict[str, st
         views.append(trusted)
         for _, labels in sources[1:]:
             views.append({**trusted, **labels})
+        views.extend(mixtures(trusted, [labels for _, labels in sources[1:]]))
+    distinct = {tuple(sorted(view.items())) for view in views}
+    if len(distinct) > VIEWS_AT_MOST:
+        raise WrongTypeError  # too many to decide one by one, which denies
     return views
+
+
+def mixtures(trusted: Labels, weaker: Sequence[Labels]) -> list[dict[str, str]]:
+    """Each label with its trusted value, or with one that a weaker origin gives instead."""
+    names = sorted({name for labels in weaker for name in labels})
+    choices = [
+        [
+            None,
+            *(
+                labels[name]
+                for labels in weaker
+                if labels.get(name, NOTHING) not in (trusted.get(name, NOTHING), NOTHING)
+            ),
+        ]
+        for name in names
+    ]
+    if math.prod(map(len, choices)) > VIEWS_AT_MOST:
+        raise WrongTypeError
+    return [
+        {
+            **trusted,
+            **{name: value for name, value in zip(names, chosen, strict=True) if value is not None},
+        }
+        for chosen in itertools.product(*choices)
+    ]
+
+
+def labels_in_rules(policies: Sequence[Policy]) -> set[str]:
+    """Every label that a rule names."""
+    matches_read = [
+        match
+        for policy in policies
+        for rule in (*policy.rules, *policy.input_rules)
+        for match in (rule.match, rule.unless)
+        if match is not None
+    ]
+    return {name for match in matches_read for name, _ in match.labels}
+
+
+def trust_of(policies: Sequence[Policy]) -> dict[str, Origin]:
+    """The strongest demand of any file; each demands `derived` of derived labels it does not
+    list."""
+    trust: dict[str, Origin] = {}
+    for policy in policies:
+        demands = {**dict.fromkeys(DERIVED_LABELS, Origin.DERIVED), **policy.label_trust}
+        for label, origin in demands.items():
+            trust[label] = max(trust.get(label, Origin.CLAIMED), origin)
+    return trust
 
 
 def derived_views(policies: Sequence[Policy], request: Request) -> list[Labels]:
@@ -510,6 +613,7 @@ def derived_views(policies: Sequence[Policy], request: Request) -> list[Labels]:
         view
         for derivation in derivations
         if any(glob_matches(glob, request.topic) for glob in derivation.topics)
+        and request.topic not in derivation.except_topics
         for view in derive(derivation, request.payload)
     ]
     return views or [{}]

@@ -27,6 +27,10 @@ class PayloadKind(StrEnum):
     URL = "url"
     PATH = "path"
     CLUSTER = "cluster"
+    PYTHON = "python"
+    POWERSHELL = "powershell"
+    CMD = "cmd"
+    CODE = "code"  # a program in any other language
 
 
 class Derivation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -37,6 +41,7 @@ class Derivation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fields: tuple[str, ...]
     dialect: str = ""  # of SQL, as sqlglot names it; empty: it must mean the same in all
     workspace: str = "/workspace"  # where relative paths start
+    except_topics: tuple[str, ...] = ()  # topics, without wildcards, to which it does not apply
 
 
 class TooMuchToDeriveError(ValueError):
@@ -51,6 +56,9 @@ def _context(*names: str) -> tuple[str, ...]:
 
 
 _COMMAND_FIELDS = _context("command", "commands", "cmd", "args", "argv", "script", "code", "input")
+_COMMAND_LABELS = ("command_class", "command_program")
+# Kinds of programs in a language that no deriver follows: never `read`.
+LANGUAGES = (PayloadKind.PYTHON, PayloadKind.POWERSHELL, PayloadKind.CMD, PayloadKind.CODE)
 # The payload fields that a derivation reads unless the policy names others.
 FIELDS_OF_KIND: Mapping[PayloadKind, tuple[str, ...]] = {
     PayloadKind.SHELL: _COMMAND_FIELDS,
@@ -58,10 +66,11 @@ FIELDS_OF_KIND: Mapping[PayloadKind, tuple[str, ...]] = {
     PayloadKind.URL: _context("url", "urls", "uri", "target", "endpoint", "host", "redirect"),
     PayloadKind.PATH: _context("path", "paths", "file", "files", "source", "target", "destination"),
     PayloadKind.CLUSTER: _COMMAND_FIELDS,
+    **dict.fromkeys(LANGUAGES, _COMMAND_FIELDS),
 }
 # What each deriver computes. A client's value for one of these can tighten, never loosen.
 LABELS_OF_KIND: Mapping[PayloadKind, tuple[str, ...]] = {
-    PayloadKind.SHELL: ("command_class", "command_program"),
+    PayloadKind.SHELL: _COMMAND_LABELS,
     PayloadKind.SQL: ("sql_class", "sql_statement", "sql_table"),
     PayloadKind.URL: ("url_host", "url_host_kind", "url_scheme"),
     PayloadKind.PATH: ("path", "path_class"),
@@ -72,16 +81,29 @@ LABELS_OF_KIND: Mapping[PayloadKind, tuple[str, ...]] = {
         "cluster_tool",
         "cluster_verb",
     ),
+    **dict.fromkeys(LANGUAGES, _COMMAND_LABELS),
 }
 DERIVED_LABELS = frozenset(label for labels in LABELS_OF_KIND.values() for label in labels)
+# Below job.exec, the last part of a topic says what a payload is written in.
+SHELL_TOPICS = tuple(
+    f"job.exec.{name}" for name in ("shell", "sh", "bash", "zsh", "dash", "ksh", "ash")
+)
+_LANGUAGE_TOPICS: Mapping[PayloadKind, tuple[str, ...]] = {
+    PayloadKind.PYTHON: ("job.exec.python", "job.exec.python3", "job.exec.py", "job.exec.ipython"),
+    PayloadKind.POWERSHELL: ("job.exec.powershell", "job.exec.pwsh", "job.exec.ps1"),
+    PayloadKind.CMD: ("job.exec.cmd", "job.exec.bat", "job.exec.batch"),
+}
+_FOLLOWED = tuple(topic for topics in _LANGUAGE_TOPICS.values() for topic in topics)
 DEFAULT_DERIVATIONS = tuple(
-    Derivation(kind=kind, topics=(topic,), fields=FIELDS_OF_KIND[kind])
-    for kind, topic in (
-        (PayloadKind.SHELL, "job.exec.*"),
-        (PayloadKind.SQL, "job.sql.*"),
-        (PayloadKind.URL, "job.http.*"),
-        (PayloadKind.PATH, "job.file.*"),
-        (PayloadKind.CLUSTER, "job.k8s.*"),
+    Derivation(kind=kind, topics=topics, fields=FIELDS_OF_KIND[kind], except_topics=others)
+    for kind, topics, others in (
+        (PayloadKind.SHELL, ("job.exec.*",), _FOLLOWED),
+        *((kind, topics, ()) for kind, topics in _LANGUAGE_TOPICS.items()),
+        (PayloadKind.CODE, ("job.exec.*",), SHELL_TOPICS + _FOLLOWED),
+        (PayloadKind.SQL, ("job.sql.*",), ()),
+        (PayloadKind.URL, ("job.http.*",), ()),
+        (PayloadKind.PATH, ("job.file.*",), ()),
+        (PayloadKind.CLUSTER, ("job.k8s.*",), ()),
     )
 )
 
@@ -92,7 +114,7 @@ def derive(derivation: Derivation, payload: Any) -> tuple[LabelView, ...]:
     Raises TooMuchToDeriveError past FACTS_PER_TEXT_MAX things in a text, VIEWS_MAX views, or
     PARSED_CHARS_MAX characters in several texts, and nothing else.
     """
-    is_command = derivation.kind in (PayloadKind.SHELL, PayloadKind.CLUSTER)
+    is_command = FIELDS_OF_KIND[derivation.kind] is _COMMAND_FIELDS
     texts = list(
         dict.fromkeys(
             text
@@ -120,6 +142,15 @@ def _shell_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView
         for command in _bounded(commands_in(text)):
             for kind in sorted(command.classes):
                 yield {"command_class": kind.value, "command_program": command.program}
+
+
+def _code_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView]:
+    from forestall.facts.other_languages import programs_in
+
+    for text in texts:
+        for program in programs_in(text, derivation.kind.value):
+            for kind in sorted(program.classes):
+                yield {"command_class": kind.value, "command_program": program.program}
 
 
 def _sql_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView]:
@@ -180,6 +211,7 @@ _DERIVERS: Mapping[PayloadKind, Callable[[list[str], Derivation], Iterable[Label
     PayloadKind.URL: _url_views,
     PayloadKind.PATH: _path_views,
     PayloadKind.CLUSTER: _cluster_views,
+    **dict.fromkeys(LANGUAGES, _code_views),
 }
 
 

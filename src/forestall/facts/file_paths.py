@@ -1,5 +1,8 @@
 """Where each path of a payload leads: inside the workspace, outside, to the system, to a secret.
 
+A file that some tool runs later without being told to, such as a hook or a start-up file of a
+shell, has a class of its own beside its place.
+
 Paths are read as text, in every way that a program might read them: decoded, normalised, with a
 home directory in place of `~`. No disk is looked at: a link or a mount inside the workspace may
 lead out of it, and only the worker can refuse to follow it. What cannot be resolved by reading is
@@ -31,13 +34,14 @@ class PathClass(StrEnum):
     OUTSIDE = "outside"
     SYSTEM = "system"
     SECRET = "secret"  # noqa: S105 - the name of a class of files
+    RUNS_LATER = "runs_later"  # a tool runs what it says, though nobody names the file again
     UNKNOWN = "unknown"
 
 
 class PathFact(msgspec.Struct, frozen=True, kw_only=True):
     """One path, absolute and normalised ("" if unknown), and where it leads.
 
-    WORKSPACE never stands beside OUTSIDE, SYSTEM or UNKNOWN; beside SECRET it may.
+    WORKSPACE never stands beside OUTSIDE, SYSTEM or UNKNOWN; beside SECRET and RUNS_LATER it may.
     """
 
     path: str
@@ -52,6 +56,31 @@ _SECRET_DIRECTORIES: Final = _WORDS.set("secret_directories")
 _SECRET_NAMES: Final = _WORDS.set("secret_names")
 _SECRET_ENDINGS: Final = tuple(_WORDS.words("secret_endings"))
 _SECRET_BEGINNINGS: Final = tuple(_WORDS.words("secret_beginnings"))
+_SECRET_WORDS: Final = re.compile(
+    rf"(?:^|.*[._-])(?:{'|'.join(map(re.escape, _WORDS.words('secret_words')))})(?:[._-].*)?"
+)
+_SECRET_FIRST_WORDS: Final = re.compile(
+    rf"\.?(?:{'|'.join(map(re.escape, _WORDS.words('secret_first_words')))})(?:[._-].*)?"
+)
+_DATA_ENDINGS: Final = tuple(_WORDS.words("data_endings"))
+_EXAMPLE: Final = re.compile(
+    rf"(?:.*[._-])?(?:{'|'.join(map(re.escape, _WORDS.words('example_words')))})"
+    r"(?:\.(?:json|ya?ml|toml|ini|txt|csv|xml|properties|conf|cfg|env))?"
+)
+_PUBLIC_KEY: Final = re.compile(
+    r"(?:.*[._-])?pub(?:lic)?(?:[._-]?key)?\.(?:pem|key|gpg|pgp|p8|age)"
+)
+# A name in capitals is meant so: `BUILD` is a file of Bazel, and `build` any directory.
+_RUN_NAMES: Final = frozenset(
+    name if name.isupper() else name.casefold() for name in _WORDS.words("run_names")
+)
+_RUN_ENDINGS: Final = tuple(map(str.casefold, _WORDS.words("run_endings")))
+_RUN_DIRECTORIES: Final = tuple(
+    f"/{directory.casefold()}/" for directory in _WORDS.words("run_directories")
+)
+_REPOSITORY: Final = re.compile(
+    r".*/\.git(?:/(?:.*/)?(?:hooks(?:/.*)?|config|config\.worktree|commondir|gitdir))?"
+)
 _BACKUPS: Final = re.compile(r"(?:~|\.(?:bak|old|orig|save|swp|swo|tmp|copy|backup|\d))+$")
 _KUBE: Final = re.compile(r"(?:^|/)(?:\.kube/.*|.*kubeconfig.*)$")
 _PROCESS_SECRETS: Final = re.compile(
@@ -61,9 +90,15 @@ _PROCESS_ROOT: Final = re.compile(r"/proc/[^/]+(?:/task/[^/]+)?/(?:root|cwd)(?=/
 _SHORT_NAME: Final = re.compile(r"~\d")  # GIT~1 is .git to Windows
 _STREAMS: Final = re.compile(r"/dev/(?:fd(?:/\d*)?|stdin|stdout|stderr|tcp|udp)\b")
 _DRIVE: Final = re.compile(r"(?:[\\/]{2}[?.][\\/])?([A-Za-z]):")
+# What a program that takes a path for a pattern or for shell text would replace. Names of real
+# files hold brackets, `&` and `$name`: a program replaces these only in shell text.
 _VARIABLE: Final = re.compile(
-    r"\$(?:\{|\(|[A-Za-z_@*#?!$0-9-])|%[A-Za-z_][A-Za-z0-9_()]*%|`|[<>|;&]|[*?\[{]"
+    r"\$(?:[{(]|[A-Z_][A-Z0-9_]*(?![A-Za-z0-9]))|^\$\w+(?=[/\\])|%[A-Za-z_][A-Za-z0-9_()]*%"
+    r"|[`<>|;*?]|\{[^{}]*(?:,|\.\.)[^{}]*\}"
+    # A pair of brackets is a name where it fills a part: `[id]`, `[...slug]`, `[id].tsx`.
+    r"|(?<!^)(?<![/\[])\[|\[(?!\[?(?:\.\.\.)?[\w=-]+\]{1,2}(?:\.[\w.]+)?(?:/|$))"
 )
+_PERHAPS_REPLACED: Final = re.compile(r"[$&\[{]")
 _HOME: Final = re.compile(
     r"^(?:~(?P<user>[A-Za-z0-9._-]*)|\$HOME\b|\$\{HOME\}|%USERPROFILE%|%HOMEPATH%)(?=[/\\]|$)",
     re.IGNORECASE,
@@ -182,8 +217,8 @@ def _resolved(text: str, root: str) -> tuple[str, bool]:
         tail = text[drive.end() :].replace("\\", "/")
         return f"{drive[1].lower()}:{_plain(tail)}", tail.startswith("/")
     if text.startswith(("\\\\", "//")) and text[2:3] not in ("/", "\\", "", "."):
-        unc = "\\" in text
-        return _plain(text.replace("\\", "/")), not unc and certain
+        certain = certain and "\\" not in text and not _is_replaced(text)
+        return _plain(text.replace("\\", "/")), certain
     if "\\" in text:
         text = text.replace("\\", "/")  # a separator to some programs; a plain character to others
         certain = False
@@ -193,8 +228,7 @@ def _resolved(text: str, root: str) -> tuple[str, bool]:
         directory = "/root" if user == "root" else f"/home/{user or '~'}"
         text = directory + text[home.end() :]
         certain = certain and bool(user)
-    if _VARIABLE.search(text) or _SHORT_NAME.search(text):
-        certain = False
+    certain = certain and not _is_replaced(text)
     if not text.startswith("/"):
         text = f"{root}/{text}"
     path, straight = _walked(text, root)
@@ -202,6 +236,14 @@ def _resolved(text: str, root: str) -> tuple[str, bool]:
     if through is not None:  # the root or the directory of a process: whose, is not known
         return path[through.end() :] or "/", False
     return path, certain and straight
+
+
+def _is_replaced(text: str) -> bool:
+    """Whether a program may read something else in the place of a part of the path."""
+    if _VARIABLE.search(text) or _SHORT_NAME.search(text):
+        return True
+    # From where the path climbs, nobody can say.
+    return _PERHAPS_REPLACED.search(text) is not None and ".." in text.split("/")
 
 
 def _plain(path: str) -> str:
@@ -233,9 +275,12 @@ def _classes_of(path: str, root: str) -> frozenset[PathClass]:
     inside = path == root or path.startswith(root.rstrip("/") + "/")
     if _is_secret(path):
         found.add(PathClass.SECRET)
-    if inside:
+    machinery = _REPOSITORY.fullmatch(path.casefold()) is not None
+    if machinery or _runs_later(path):
+        found.add(PathClass.RUNS_LATER)
+    if inside and not machinery:
         found.add(PathClass.WORKSPACE)
-    elif _is_system(path):
+    elif machinery or _is_system(path):
         found.add(PathClass.SYSTEM)
     else:
         found.add(PathClass.OUTSIDE)
@@ -259,6 +304,17 @@ def _is_system(path: str) -> bool:
     return windows or first == "var" or first in _SYSTEM_ROOTS
 
 
+def _runs_later(path: str) -> bool:
+    """Whether a tool runs the file, or reads from it what to run, though nobody names it again."""
+    folded = path.casefold()
+    name = folded.rpartition("/")[2]
+    return (
+        not _RUN_NAMES.isdisjoint((name, path.rpartition("/")[2]))
+        or name.endswith(_RUN_ENDINGS)
+        or any(directory in f"{folded}/" for directory in _RUN_DIRECTORIES)
+    )
+
+
 def _is_secret(path: str) -> bool:
     folded = path.casefold()
     name = folded.rpartition("/")[2]
@@ -266,12 +322,22 @@ def _is_secret(path: str) -> bool:
     around = f"{folded}/"
     if any(f"/{directory}/" in around for directory in _SECRET_DIRECTORIES):
         return True
-    if (
-        {name, bare} & _SECRET_NAMES
-        or bare.endswith(_SECRET_ENDINGS)
-        or name.endswith(_SECRET_ENDINGS)
-    ):
+    if _PROCESS_SECRETS.match(folded) or _KUBE.search(folded):
+        return True
+    if {name, bare} & _SECRET_NAMES:
+        return True
+    if _EXAMPLE.fullmatch(name) or _PUBLIC_KEY.fullmatch(name):
+        return False
+    stem, dot, ending = bare.rpartition(".")
+    if dot and ending in _DATA_ENDINGS and _holds_secret_word(stem):
+        return True
+    if bare.endswith(_SECRET_ENDINGS) or name.endswith(_SECRET_ENDINGS):
         return True
     if name.startswith(_SECRET_BEGINNINGS):
-        return not name.endswith(".pub") and not name.startswith(".environment")
-    return bool(_PROCESS_SECRETS.match(folded) or _KUBE.search(folded))
+        key = not name.startswith(".env")
+        return not (key and name.endswith(".pub")) and not name.startswith(".environment")
+    return False
+
+
+def _holds_secret_word(stem: str) -> bool:
+    return bool(_SECRET_WORDS.fullmatch(stem) or _SECRET_FIRST_WORDS.fullmatch(stem))

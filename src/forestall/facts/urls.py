@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Final
 from urllib.parse import unquote
 
@@ -22,6 +22,7 @@ TEXT_BYTES_MAX: Final = 64 * 1024  # a URL of 8 KiB is already refused by most s
 AUTHORITY_CHARS_MAX: Final = 1_024  # a host has 253 at most; the rest is user information
 FACTS_MAX: Final = 64  # hosts reported; each one costs a decision
 COLONS_MAX: Final = 2_048  # places where a URL may start in one text
+SLASHES_MAX: Final = 8  # before a host; browsers take any number, nobody writes more than three
 DECODINGS_MAX: Final = 3  # percent-encoding inside percent-encoding
 
 
@@ -55,6 +56,10 @@ _HOSTLESS: Final = _WORDS.set("hostless_schemes")
 _LOOPBACK_NAMES: Final = _WORDS.set("loopback_names")
 _METADATA_NAMES: Final = _WORDS.set("metadata_names")
 _METADATA_ADDRESSES: Final = _WORDS.set("metadata_addresses")
+_SPECIAL_NETWORKS: Final = tuple(
+    (ip_network(network), HostKind(kind))
+    for network, kind in _WORDS.meanings("special_networks", str).items()
+)
 _ANY_ADDRESS: Final = tuple(_WORDS.words("any_address_endings"))
 _PRIVATE_ENDINGS: Final = tuple(_WORDS.words("private_endings"))
 _COMMON_ENDINGS: Final = _WORDS.set("common_endings")
@@ -79,6 +84,7 @@ _HOST_SHAPE: Final = re.compile(
     re.DOTALL,
 )
 _NAT64: Final = 0x64FF9B  # an IPv6 prefix that wraps an IPv4 address
+_UNICAST: Final = 0b001  # the first three bits of every public IPv6 address
 _UNKNOWN: Final = UrlFact(host="", scheme="", port=0, kind=HostKind.UNKNOWN)
 
 
@@ -155,6 +161,8 @@ def _places(text: str, mark: str) -> Iterator[int]:
 def _url(scheme: str, rest: str) -> Iterator[UrlFact]:
     """What `scheme:rest` names."""
     slashes = len(rest) - len(rest.lstrip("/\\"))
+    if slashes > SLASHES_MAX:
+        yield UrlFact(host="", scheme=scheme, port=0, kind=HostKind.UNKNOWN)
     if scheme in _HOSTLESS:
         yield UrlFact(host="", scheme=scheme, port=0, kind=HostKind.UNKNOWN)
         if slashes >= 2 and scheme == "file" and rest[slashes:]:
@@ -172,9 +180,15 @@ def _url(scheme: str, rest: str) -> Iterator[UrlFact]:
         yield from _authority(scheme, rest[slashes:])
 
 
+# Where the authority of a URL ends, to different readers.
+_AUTHORITY_ENDS: Final = (r"[/\\?#\s\"'<>`|^{}]", r"[/?#\s\"'<>`]", r"[/\s\"'<>`]")
+# And to browsers, which take blanks, too, for a part of the user's name when an `@` follows them.
+_ENDS_OF_USER: Final = (r"[/?#\"'<>`]", r"[/\"'<>`]")
+
+
 def _authority(scheme: str, rest: str) -> Iterator[UrlFact]:
     """The hosts that different readers find at the start of `rest`."""
-    for ends in (r"[/\\?#\s\"'<>`|^{}]", r"[/?#\s\"'<>`]", r"[/\s\"'<>`]"):
+    for ends in _AUTHORITY_ENDS:
         end = re.search(ends, rest)
         authority = rest[: end.start()] if end else rest
         if len(authority) > AUTHORITY_CHARS_MAX:
@@ -186,6 +200,22 @@ def _authority(scheme: str, rest: str) -> Iterator[UrlFact]:
             name = other.partition(":")[0]
             if "." in name or name.isdigit() or other is not users.split("@")[0]:
                 yield from _place(scheme, other)
+    yield from _after_blanks(scheme, rest)
+
+
+def _after_blanks(scheme: str, rest: str) -> Iterator[UrlFact]:
+    """The host of a URL whose user has a blank in the name: `http://a.com @b.com/` leads to b.com.
+
+    It takes prose with a URL and a mail address for such a URL, too.
+    """
+    for ends in _ENDS_OF_USER:
+        end = re.search(ends, rest)
+        authority = rest[: end.start()] if end else rest
+        if end is None and len(rest) > AUTHORITY_CHARS_MAX - SLASHES_MAX:
+            yield UrlFact(host="", scheme=scheme, port=0, kind=HostKind.UNKNOWN)
+        users, at, place = authority.rpartition("@")
+        if at and place.strip() and any(map(str.isspace, users)):
+            yield from _place(scheme, place.split()[0])
 
 
 def _place(scheme: str, place: str) -> Iterator[UrlFact]:
@@ -277,6 +307,8 @@ def _ascii_names(host: str) -> list[str]:
         if char not in "\u00ad\u200b\u2060\ufeff\u200c\u200d\u180e"
     )
     forms: list[str] = []
+    if any(_is_punctuation(char) for char in plain):
+        forms.append("")  # some readers take it for the mark that it looks like, others refuse it
     try:
         forms.append(
             ".".join(
@@ -294,6 +326,13 @@ def _ascii_names(host: str) -> list[str]:
     except UnicodeError:
         return [""]
     return list(dict.fromkeys(forms))
+
+
+def _is_punctuation(char: str) -> bool:
+    """Whether a character that is not ASCII contains a mark that has a meaning in a URL."""
+    return not char.isascii() and any(
+        mark in "./\\@:?#%&;,<>[]" for mark in unicodedata.normalize("NFKC", char)
+    )
 
 
 def _decodes(label: str) -> bool:
@@ -360,12 +399,12 @@ def _version_six(text: str) -> Iterator[tuple[str, HostKind]]:
 def _address_kind(address: IPv4Address | IPv6Address) -> HostKind:
     if str(address) in _METADATA_ADDRESSES:
         return HostKind.METADATA
-    if address.is_loopback or address.is_unspecified or str(address).startswith("0."):
-        return HostKind.LOOPBACK
-    if address.is_link_local:
-        return HostKind.LINK_LOCAL
-    public = address.is_global and not address.is_multicast and not address.is_reserved
-    return HostKind.PUBLIC if public else HostKind.PRIVATE
+    for network, kind in _SPECIAL_NETWORKS:
+        if address in network:
+            return kind
+    if address.version == 6 and int(address) >> 125 != _UNICAST:
+        return HostKind.PRIVATE
+    return HostKind.PUBLIC
 
 
 def _name_kind(name: str) -> HostKind:

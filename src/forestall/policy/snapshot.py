@@ -16,12 +16,12 @@ from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError, zone_rules_version
 from forestall.policy.claims import claim_check, unclaimed_exception
 from forestall.policy.fields import Labels
-from forestall.policy.globs import compile_globs, remembering
+from forestall.policy.globs import Matcher, compile_globs, remembering
 from forestall.policy.index import LayerIndex
 from forestall.policy.output_rules import OutputRules
 from forestall.policy.read_set import ReadSet
 from forestall.policy.request import Request
-from forestall.policy.rule_conditions import residual_tests
+from forestall.policy.rule_conditions import residual_tests, rule_clauses
 from forestall.policy.rules import Clause, Detect, Effect, OutputRule, Policy, Rule
 
 # To be raised whenever the same policy and request may lead to another decision than before: the
@@ -30,7 +30,27 @@ ENGINE_VERSION = 4
 
 
 class RuleError(Exception):
-    """A rule cannot be evaluated on a request. Names the rule and types, never a value."""
+    """A rule cannot be evaluated on a request. Names the rule, the path and types, never a value.
+
+    `clause` is the clause that failed, with the cause as what was found.
+    """
+
+    def __init__(self, rule: Rule, clause: Clause, cause: Exception) -> None:
+        super().__init__(f"rule `{rule.id}`: {cause}")
+        self.rule_id = rule.id
+        self.clause = msgspec.structs.replace(clause, found=(str(cause),))
+
+
+def _rule_error(
+    rule: Rule, request: Request, labels: Labels, now: datetime, cause: Exception
+) -> RuleError:
+    """The error of a rule whose residual tests raised `cause`, with the clause that did so."""
+    for each in rule_clauses(rule):
+        try:
+            each.holds(request, labels, now)
+        except (ArgumentError, CalendarError) as again:
+            return RuleError(rule, each.clause, again)
+    return RuleError(rule, Clause(field="", wanted=()), cause)
 
 
 class RuleList:
@@ -80,7 +100,7 @@ class RuleList:
                     if check is not None:
                         speaks = check.speaks(request, labels, now)
                 except (ArgumentError, CalendarError) as cause:
-                    raise RuleError(f"rule `{rule.id}`: {cause}") from cause
+                    raise _rule_error(rule, request, labels, now, cause) from cause
             if speaks is None or (rule.throttle is not None and rule.id in lifted):
                 continue
             if speaks:
@@ -136,7 +156,7 @@ class Snapshot:
         self.default = _combined_default(policies)
         self.label_trust = _combined_trust(policies)
         self.derivations = tuple(
-            (remembering(compile_globs(derivation.topics)), derivation)
+            (remembering(_topics_of(derivation)), derivation)
             for derivation in _combined_derivations(policies)
         )
         self._caller_topics = compile_globs(
@@ -159,6 +179,11 @@ class Snapshot:
         return self._caller_topics(topic)
 
 
+def _topics_of(derivation: Derivation) -> Matcher:
+    matches, others = compile_globs(derivation.topics), frozenset(derivation.except_topics)
+    return lambda topic: topic not in others and matches(topic)
+
+
 def _combined_default(policies: Sequence[Policy]) -> Effect:
     """Allow only when every ordinary file says so and no invariants file says deny.
 
@@ -172,14 +197,16 @@ def _combined_default(policies: Sequence[Policy]) -> Effect:
 
 
 def _combined_trust(policies: Sequence[Policy]) -> dict[str, Origin]:
-    """For each label the strongest origin that any file demands. Labels that a deriver sets demand
-    the origin `derived`, unless a file names them."""
+    """For each label the strongest origin that any file demands. A file demands the origin
+    `derived` of the labels that a deriver sets, unless it lists them: listing one in a file lowers
+    nothing for the rules of another."""
     trust: dict[str, Origin] = {}
     for policy in policies:
         for label, origin in policy.label_trust.items():
             trust[label] = max(origin, trust.get(label, Origin.CLAIMED))
     for label in DERIVED_LABELS:
-        trust.setdefault(label, Origin.DERIVED)
+        if not policies or any(label not in policy.label_trust for policy in policies):
+            trust[label] = max(Origin.DERIVED, trust.get(label, Origin.CLAIMED))
     return trust
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from forestall.facts.file_paths import PATHS_MAX, PathClass, PathFact, paths_in
 
 LETTERS = {"w": PathClass.WORKSPACE, "o": PathClass.OUTSIDE, "y": PathClass.SYSTEM,
-           "s": PathClass.SECRET, "u": PathClass.UNKNOWN}  # fmt: skip
+           "s": PathClass.SECRET, "r": PathClass.RUNS_LATER, "u": PathClass.UNKNOWN}  # fmt: skip
 
 
 def seen(*values: str, workspace: str = "/workspace") -> set[PathClass]:
@@ -32,7 +32,7 @@ CASES: dict[str, list[tuple[str, str]]] = {
         ("na\u00efve.txt", "=w"),
         ("\u65e5\u672c/a.txt", "=w"),
         ("100%.txt", "=w"),
-        (".github/workflows/x.yml", "=w"),
+        (".github/workflow/x.yml", "=w"),
         ("id_rsa.pub", "=w"),
         ("environ.py", "=w"),
         (".venv/bin/python", "=w"),
@@ -57,6 +57,7 @@ CASES: dict[str, list[tuple[str, str]]] = {
         ("c:x", "+u-w"),
         ("\\\\host\\share\\x", "+u-w"),
         ("//host/share", "+o-w"),
+        ("//workspace/$X", "+u-w"),
         ("http://host/workspace/x", "+u-w"),
         ("file://host/workspace/x", "+u-w"),
     ],
@@ -76,7 +77,7 @@ CASES: dict[str, list[tuple[str, str]]] = {
         ("~root/x", "=y"),
         ("/var/lib/x", "=y"),
         ("/var/run/x", "=y"),
-        ("/var/spool/cron/x", "=y"),
+        ("/var/spool/cron/x", "=yr"),
         ("/private/etc/hosts", "=y"),
         ("C:\\Windows\\System32\\x", "=y"),
         ("c:/windows/x", "=y"),
@@ -100,7 +101,7 @@ CASES: dict[str, list[tuple[str, str]]] = {
         ("x.p12", "=ws"),
         ("x.pfx", "=ws"),
         (".netrc", "=ws"),
-        (".npmrc", "=ws"),
+        (".npmrc", "=wsr"),
         (".pypirc", "=ws"),
         (".git-credentials", "=ws"),
         (".docker/config.json", "=ws"),
@@ -130,6 +131,112 @@ CASES: dict[str, list[tuple[str, str]]] = {
         ("%2eenv", "+s"),
         ("\uff0eenv", "+su"),
         (".e\u200bnv", "+su"),
+    ],
+    "secret names": [
+        ("credentials.yaml", "=ws"),
+        ("config/credentials.prod.yml", "=ws"),
+        ("creds.json", "=ws"),
+        ("db-creds.json", "=ws"),
+        (".vault_pass", "=ws"),
+        (".vault_pass.txt", "=ws"),
+        ("ansible/vault-password", "=w"),
+        ("service-account-prod.json", "=ws"),
+        ("serviceAccountKey.json", "=ws"),
+        ("x-firebase-adminsdk-1a2b.json", "=ws"),
+        ("client_secret_123.apps.googleusercontent.com.json", "=ws"),
+        ("~/.claude/.credentials.json", "+s"),
+        ("secrets.prod.yaml", "=ws"),
+        ("passwords.csv", "=ws"),
+        ("prod.env", "=ws"),
+        ("api_keys.txt", "=ws"),
+        (".dev.vars", "=ws"),
+        ("kubeconfig.yaml", "=ws"),
+        (".pgpass", "=ws"),
+        (".env.local", "=ws"),
+        (".env.example.bak", "=ws"),
+        (".env.example~", "=ws"),
+        (".env.example.local", "=ws"),
+        (".env.pub", "=ws"),
+        ("secrets/.env.example", "=ws"),
+        ("private.pem", "=ws"),
+        ("publican.pem", "=ws"),
+    ],
+    "names that say they are no secrets": [
+        (".env.example", "=w"),
+        (".ENV.EXAMPLE", "=w"),
+        ("config/.env.template", "=w"),
+        (".env.sample", "=w"),
+        (".env.production.example", "=w"),
+        ("credentials.example.json", "=w"),
+        ("secrets.sample.yaml", "=w"),
+        ("terraform.tfvars.example", "=w"),
+        ("public.pem", "=w"),
+        ("keys/public_key.pem", "=w"),
+        ("jwt-public.key", "=w"),
+        ("id_ed25519.pub", "=w"),
+        ("src/credentials.py", "=w"),
+        ("docs/secrets.md", "=w"),
+        ("src/password.tsx", "=w"),
+        ("locales/reset-password.json", "=w"),
+        ("tokens.json", "=w"),
+    ],
+    "real names with marks": [
+        ("pages/[slug]/x.tsx", "=w"),
+        ("app/[...slug]/page.tsx", "=w"),
+        ("app/[[...slug]]/page.tsx", "=w"),
+        ("pages/[id].tsx", "=w"),
+        ("src/routes/$id.tsx", "=w"),
+        ("src/routes/$lang/about.tsx", "=w"),
+        ("app/(group)/@modal/page.tsx", "=w"),
+        ("R&D/plan.md", "=w"),
+        ("Outer$Inner.class", "=w"),
+        ("{{cookiecutter.name}}/a.py", "=w"),
+        ("src/*/../../etc/passwd", "+u-w"),
+        ("pages/[slug]/../../x", "+u-w"),
+        ("src/$id/../../x", "+u-w"),
+        ("$dir/x", "+u-w"),
+        ("a/$HOME/x", "+u-w"),
+        (".e[n]v", "+u-w"),
+        ("[c]reds.json", "+u-w"),
+        ("[.]env", "+u-w"),
+        ("a;b", "+u-w"),
+    ],
+    "files that run later": [
+        ("package.json", "=wr"),
+        ("packages/a/PACKAGE.JSON", "=wr"),
+        ("Makefile", "=wr"),
+        ("sub/GNUmakefile", "=wr"),
+        ("rules.mk", "=wr"),
+        (".github/workflows/ci.yml", "=wr"),
+        ("sub/.github/workflows/ci.yml", "=wr"),
+        (".envrc", "=wsr"),
+        (".gitlab-ci.yml", "=wr"),
+        ("Jenkinsfile", "=wr"),
+        (".pre-commit-config.yaml", "=wr"),
+        ("tests/conftest.py", "=wr"),
+        (".vscode/tasks.json", "=wr"),
+        (".bazelrc", "=wr"),
+        (".husky/pre-commit", "=wr"),
+        (".claude/settings.json", "=wr"),
+        ("vite.config.ts", "=wr"),
+        ("BUILD", "=wr"),
+        ("build", "=w"),
+        ("workspace/a", "=w"),
+        (".git/hooks/pre-commit", "=yr"),
+        ("vendor/sub/.git/hooks/pre-commit", "=yr"),
+        (".git/config", "=yr"),
+        (".git/modules/sub/hooks/post-checkout", "=yr"),
+        (".git/modules/sub/config", "=yr"),
+        (".GIT/Hooks/pre-commit", "=yr"),
+        (".git", "=yr"),
+        (".git/HEAD", "=w"),
+        (".gitignore", "=w"),
+        ("~/.bashrc", "+r-w"),
+        ("/home/u/.config/systemd/user/a.service", "=or"),
+        ("/etc/cron.d/x", "=yr"),
+        ("/etc/profile", "=yr"),
+        ("/etc/systemd/system/a.service", "=yr"),
+        ("/Users/u/Library/LaunchAgents/a.plist", "=or"),
     ],
     "readers that differ": [
         ("src/%2e%2e/%2e%2e/etc/passwd", "+y"),
@@ -231,7 +338,7 @@ def test_any_paths_give_an_answer(values: list[str], workspace: str) -> None:
     assert all(fact.classes for fact in found)
     for fact in found:
         if PathClass.WORKSPACE in fact.classes:
-            assert fact.classes <= {PathClass.WORKSPACE, PathClass.SECRET}
+            assert fact.classes <= {PathClass.WORKSPACE, PathClass.SECRET, PathClass.RUNS_LATER}
             assert ".." not in fact.path.split("/")
 
 
@@ -256,7 +363,8 @@ def test_no_way_of_climbing_is_called_inside_alone(steps: list[str], start: str)
         elif part not in ("", "."):
             parts.append(part)
     assert parts[:1] == ["workspace"], text
-    assert not set("$\\\uff0e") & set(text)
+    assert not set("\\\uff0e") & set(text)
+    assert "$X" not in text
 
 
 @given(

@@ -122,6 +122,63 @@ CASES: dict[str, list[tuple[str, str]]] = {
         ("http://127.0.0.1.nip.io/", "?127.0.0.1.nip.io"),
         ("http://a.com:80:90/", "? +a.com"),
     ],
+    "blanks before the host": [
+        ("http://example.com @169.254.169.254/", "+example.com m169.254.169.254"),
+        ("http://example.com\t@169.254.169.254/", "+example.com m169.254.169.254"),
+        ("http://example.com\n@10.0.0.1/", "+example.com p10.0.0.1"),
+        ("http://example.com\u00a0@10.0.0.1/", "+example.com p10.0.0.1 ?"),
+        ("http://example.com a b @10.0.0.1:80/x", "+example.com p10.0.0.1"),
+        ("http://example.com:80 @10.0.0.1/", "+example.com p10.0.0.1"),
+        ("//example.com @10.0.0.1/", "+example.com p10.0.0.1"),
+        ("http://1.1.1.1 &@2.2.2.2# @10.0.0.3/", "+1.1.1.1 +2.2.2.2 p10.0.0.3"),
+        ("http://example.com" + " " * 2_000 + "@10.0.0.1/", "+example.com ?"),
+        ("http://example.com/ @10.0.0.1/", "+example.com"),
+        ("http://example.com\uff1b@10.0.0.1/", "+example.com p10.0.0.1 ?"),
+        ("http://\u2488example.com/", "+1.example.com ?"),
+    ],
+    "special ranges": [
+        *(
+            (f"http://{address}/", f"p{address}")
+            for address in (
+                "192.88.99.1",
+                "192.31.196.1",
+                "192.52.193.1",
+                "192.175.48.1",
+                "192.0.0.9",
+                "192.0.2.1",
+                "198.18.0.1",
+                "198.19.255.255",
+                "198.51.100.1",
+                "203.0.113.255",
+                "224.0.0.1",
+                "240.0.0.1",
+                "255.255.255.255",
+                "172.31.0.1",
+            )
+        ),
+        *(
+            (f"http://[{address}]/", f"p{address}")
+            for address in (
+                "fec0::1",
+                "feff::1",
+                "fc00::1",
+                "ff02::1",
+                "100::1",
+                "2001:2::1",
+                "2001:20::1",
+                "2001:db8::1",
+                "2620:4f:8000::1",
+                "3fff::1",
+                "5f00::1",
+                "4000::1",
+            )
+        ),
+        ("http://168.63.129.16/", "m168.63.129.16"),
+        ("http://192.0.0.192/", "m192.0.0.192"),
+        ("http://0.1.2.3/", "l0.1.2.3"),
+        ("http://8.8.8.8/", "+8.8.8.8"),
+        ("http://[2606:4700::1]/", "+2606:4700::1"),
+    ],
     "nested": [
         ("http://good.com/?next=http://evil.com", "+good.com +evil.com"),
         ("http://good.com/?next=http%3A%2F%2Fevil.com", "+good.com +evil.com"),

@@ -173,7 +173,7 @@ def _read_tool(tool: str, spec: Tool, args: Sequence[Arg], own: Classes) -> Iter
     if read.open or strange or len(set(spaces)) > 1 or any("$" in space for space in spaces):
         kinds |= _UNKNOWN
     for name, added in spec.options.items():
-        if name in options or any(_shortens(option, name) for option in options):
+        if name in options or any(_shortens(spec, option, name) for option in options):
             kinds |= added
     if not words or not words[0].literal or not read.sure_words:
         asks = not args or all(arg.text in ("--version", "--help", "-h") for arg in args)
@@ -187,9 +187,10 @@ def _read_tool(tool: str, spec: Tool, args: Sequence[Arg], own: Classes) -> Iter
         yield _plain(tool, spec, read, kinds, namespace)
 
 
-def _shortens(option: str, name: str) -> bool:
-    """Whether a long option may be an abbreviation of another."""
-    return option.startswith("--") and len(option) > 3 and name.startswith(option)
+def _shortens(spec: Tool, option: str, name: str) -> bool:
+    """Whether a long option may be an abbreviation of another; one that is listed is none."""
+    long = option.startswith("--") and len(option) > 3 and name.startswith(option)
+    return long and option not in spec.value_options | spec.plain_options | spec.options.keys()
 
 
 def _verb(spec: Tool, words: Sequence[Arg]) -> tuple[str, int]:

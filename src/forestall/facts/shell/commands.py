@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from forestall.facts.shell import variables as naming
+from forestall.facts.shell.other_interpreters import other_readings
 from forestall.facts.shell.preprocess import (
     STAND_IN,
     ascii_only,
@@ -29,6 +30,7 @@ from forestall.facts.shell.program_entry import (
     CommandClass,
     classes,
 )
+from forestall.facts.shell.program_name import base_name
 from forestall.facts.shell.special_programs import may_run, program_effects
 from forestall.facts.shell.syntax_tree import (
     Item,
@@ -40,7 +42,7 @@ from forestall.facts.shell.syntax_tree import (
 )
 from forestall.facts.shell.word_expansion import MAX_VALUE_CHARS, Word, WordReader, assignment_text
 from forestall.facts.shell.wrappers import ProgramEffects, is_shell
-from forestall.facts.shell.write_targets import plain_path, written
+from forestall.facts.shell.write_targets import written
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -65,11 +67,6 @@ _DANGER: Final = (
     CommandClass.WRITE,
     CommandClass.READ,
 )
-_BIN: Final = frozenset(
-    f"{root}/{name}"
-    for root in ("", "/usr", "/usr/local", "/opt/homebrew", "/run/current-system/sw")
-    for name in ("bin", "sbin")
-)
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,14 +85,23 @@ def commands_in(text: str) -> tuple[Command, ...]:
         return (_UNKNOWN_COMMAND,)
     reader = _ShellReader()
     reader.read(text, 0)
+    for program, kinds in other_readings(text):
+        reader.add(program, kinds)
     return reader.result()
+
+
+def suspects_in(text: str) -> tuple[Command, ...]:
+    """Destructive commands that stand anywhere in a text of another language; it may be empty."""
+    reader = _ShellReader()
+    reader.rough(text)
+    return tuple(reader.found)
 
 
 class _ShellReader:
     """Collects the commands of one text and of every text inside it."""
 
     def __init__(self) -> None:
-        self._found: dict[Command, None] = {}
+        self.found: dict[Command, None] = {}
         self._steps = 0
         self._bytes = 0
         self._data: dict[str, None] = {}
@@ -112,7 +118,7 @@ class _ShellReader:
         """What was found, after following the data that a command may run."""
         for name in self._calls:
             if self._calls_itself(name):
-                self._add(name, classes("d"))
+                self.add(name, classes("d"))
         for round_of in range(3):
             fresh = [text for text in self._data if text not in self._read_data]
             if not self._runs_data or not fresh:
@@ -121,22 +127,23 @@ class _ShellReader:
             for text in fresh:
                 self.read(text, round_of + 1)
         if any(lost(text) for lost in self._loss for text in self._data):
-            self._add("", classes("ud"))
-        found = list(self._found) or [_UNKNOWN_COMMAND]
+            self.add("", classes("ud"))
+        found = list(self.found) or [_UNKNOWN_COMMAND]
         if len(found) <= COMMANDS_MAX:
             return tuple(found)
         ranked = sorted(found, key=lambda one: min(_DANGER.index(kind) for kind in one.classes))
         kept = set(ranked[: COMMANDS_MAX - 1]) - {_UNKNOWN_COMMAND}
         return (*(one for one in found if one in kept), _UNKNOWN_COMMAND)
 
-    def _add(self, program: str, kinds: Classes) -> None:
+    def add(self, program: str, kinds: Classes) -> None:
+        """Report a program and its classes."""
         if STAND_IN in program:
             program, kinds = "", kinds | UNKNOWN
         # READ means that it only looks, so it never stands beside another class.
-        self._found.setdefault(Command(program=program, classes=(kinds - READ) or READ))
+        self.found.setdefault(Command(program=program, classes=(kinds - READ) or READ))
 
     def _doubt(self) -> None:
-        self._found.setdefault(_UNKNOWN_COMMAND)
+        self.found.setdefault(_UNKNOWN_COMMAND)
 
     def _calls_itself(self, name: str) -> bool:
         seen: set[str] = set()
@@ -204,7 +211,7 @@ class _ShellReader:
                 rest = item.node.children_by_field_name("destination")[1:]
                 strays.setdefault(item.owner, []).extend(rest)
         if owned.get(0):
-            self._add("", owned[0])
+            self.add("", owned[0])
         self._line([words.word(stray) for stray in strays.pop(0, [])], depth, NOTHING)
         for item in items:
             item.strays = strays.get(item.node.id, [])
@@ -275,7 +282,7 @@ class _ShellReader:
             self._backticked(text_of(node)[1:-1], depth)
         elif kind in ("test_command", "arithmetic_expansion", "subscript"):
             if kind == "test_command":
-                self._add("test", READ)
+                self.add("test", READ)
             if "'" in text_of(node):
                 self._armed(text_of(node), depth)
 
@@ -356,9 +363,9 @@ class _ShellReader:
     def _armed(self, text: str, depth: int) -> None:
         """Quoted text that bash would still expand if it reached arithmetic, a test or a name."""
         if ("$(" in text or "`" in text) and depth < DEPTH_MAX:
-            before = len(self._found)
+            before = len(self.found)
             self.read(text.replace("'", "").replace('"', ""), depth + 1)
-            if len(self._found) > before:
+            if len(self.found) > before:
                 self._doubt()
 
     # -- commands --
@@ -398,14 +405,14 @@ class _ShellReader:
         """Judge one command, word by word, and everything it runs."""
         if not words or not words[0].text:
             if extra or words:
-                self._add("", extra | UNKNOWN)
+                self.add("", extra | UNKNOWN)
             self._suspects(words[1:], depth)
             return
         if chain > CHAIN_MAX or not self._spend(len(words)):
             self._doubt()
             self._suspects(words, depth)
             return
-        name, trusted = _base_name(words[0].text)
+        name, trusted = base_name(words[0].text)
         args = words[1:]
         effects = program_effects(name, args)
         if name in self._defined or effects is None or not words[0].literal:
@@ -413,12 +420,12 @@ class _ShellReader:
             self._suspects(args, depth)
         if effects is None:
             self._runs_data = True
-            self._add(name if words[0].literal else "", UNKNOWN | extra)
+            self.add(name if words[0].literal else "", UNKNOWN | extra)
             return
         kinds = effects.classes | extra | (NOTHING if trusted else UNKNOWN)
         if naming.names_matter(name):
             kinds |= self._naming(args, depth)
-        self._add(name, kinds)
+        self.add(name, kinds)
         for text in naming.shown(name, [arg.text for arg in args]):
             self._remember(text)
         self._follow(effects, depth, chain)
@@ -449,7 +456,7 @@ class _ShellReader:
             self._assigned(text, depth)
         for code in effects.code:
             if effects.loss is not None and effects.loss.search(code):
-                self._add("", classes("ud"))
+                self.add("", classes("ud"))
             self.rough(code)
         self._suspects(effects.suspects, depth)
         self._defined.update(effects.defines)
@@ -468,7 +475,7 @@ class _ShellReader:
     def _suspects(self, words: Sequence[Arg], depth: int) -> None:
         """Report what is destructive if a command started at any of these words."""
         for at, word in enumerate(words):
-            name = _base_name(word.text)[0]
+            name = base_name(word.text)[0]
             if not may_run(name) and not name.startswith("mkfs."):
                 if at and words[at - 1].text in _TEXT_OPTIONS and " " in word.text:
                     self.rough(word.text)
@@ -479,7 +486,7 @@ class _ShellReader:
             if effects is None:
                 continue
             if CommandClass.DESTRUCTIVE in effects.classes:
-                self._add(name, effects.classes)
+                self.add(name, effects.classes)
             if is_shell(name) or name == "eval":
                 for text in effects.texts:
                     self.read(text, depth + 1)
@@ -489,10 +496,3 @@ _TEXT_OPTIONS: Final = frozenset(("-c", "-e", "-x", "--command", "--exec", "--ev
 _DROP_QUOTES: Final = {ord(char): None for char in "'\"\\"}
 _OPEN: Final = {ord(char): " " for char in "(){}[];|&<>`$\n,:"}
 _OPEN_ALL: Final = _OPEN | {ord(char): " " for char in "'\"\\"}
-
-
-def _base_name(text: str) -> tuple[str, bool]:
-    """The program's own name, and whether that name says what will run."""
-    directory, slash, name = text.rpartition("\\" if text[1:3] == ":\\" else "/")
-    trusted = not slash or (directory.startswith("/") and plain_path(directory) in _BIN)
-    return name.removesuffix(".exe").removesuffix(".EXE"), trusted

@@ -9,7 +9,7 @@ credentials is not proven.
 
 from collections.abc import Iterator, Sequence
 
-from forestall.facts.derive import DERIVED_LABELS, LABELS_OF_KIND, Derivation, PayloadKind
+from forestall.facts.derive import DERIVED_LABELS, LABELS_OF_KIND, Derivation
 from forestall.facts.origin import Origin
 from forestall.policy.lint.globs import globs_disjoint
 from forestall.policy.lint.implication import contradiction
@@ -17,7 +17,6 @@ from forestall.policy.problems import Problem
 from forestall.policy.rules import Match, OutputRule, Place, Policy, Rule, Throttle
 from forestall.policy.snapshot import Snapshot
 
-_KIND_OF_LABEL = {label: kind for kind, labels in LABELS_OF_KIND.items() for label in labels}
 _CLOSE_LENGTH_MIN = 8  # a shorter label is close to too many others
 _CLOSE = 0.85  # least similarity of two names for one to be a misspelling, from 0 to 1
 _TOPICS_SHOWN_MAX = 5
@@ -47,7 +46,7 @@ class _Check:
         self._wire = wire
         self._derivations = [derivation for _, derivation in snapshot.derivations]
         self._listed = {label for policy in snapshot.policies for label in policy.label_trust}
-        self._derived_here: dict[tuple[str, tuple[str, ...]], bool] = {}
+        self._derived_here: dict[tuple[tuple[str, ...], tuple[str, ...]], bool] = {}
         self._meant: dict[str, str] = {}
 
     def problems(self, policy: Policy, rule: Rule | OutputRule) -> Iterator[Problem]:
@@ -108,12 +107,13 @@ class _Check:
                     rule,
                     f"never matches: nothing derives the label `{label}` on"
                     f" {' or '.join(dict.fromkeys(shown)) or 'any topic'}",
-                    f"say what the payload is: derive: [{{kind: {_KIND_OF_LABEL[label]}, topics:"
-                    " […]}], or name topics whose payloads are parsed",
+                    "say what the payload is: derive: [{kind: "
+                    f"{' or '.join(_kinds_of(label))}, topics: […]}}], or name topics whose"
+                    " payloads are parsed",
                 )
                 return
-        kinds = sorted({_KIND_OF_LABEL[label] for label in derived})
-        if len(kinds) > 1:
+        if derived and not any(set(derived) <= set(labels) for labels in LABELS_OF_KIND.values()):
+            kinds = sorted({_kinds_of(label)[0] for label in derived})
             yield _problem(
                 policy,
                 rule,
@@ -124,17 +124,16 @@ class _Check:
 
     def _is_derived(self, label: str, topics: tuple[str, ...], also: tuple[str, ...]) -> bool:
         """Whether a derivation of the label may apply to a topic of the rule."""
-        kind = _KIND_OF_LABEL[label]
         return any(
-            self._meets(kind, derivation, topics) and self._meets(kind, derivation, also)
+            self._meets(derivation, topics) and self._meets(derivation, also)
             for derivation in self._derivations
-            if derivation.kind is kind
+            if label in LABELS_OF_KIND[derivation.kind]
         )
 
-    def _meets(self, kind: PayloadKind, derivation: Derivation, topics: tuple[str, ...]) -> bool:
+    def _meets(self, derivation: Derivation, topics: tuple[str, ...]) -> bool:
         if not topics:
             return True
-        key = (f"{kind} {' '.join(derivation.topics)}", topics)
+        key = (derivation.topics, topics)
         found = self._derived_here.get(key)
         if found is None:
             apart = globs_disjoint(topics, derivation.topics, topic=self._wire)
@@ -152,6 +151,11 @@ class _Check:
         if not meant:
             return ""
         return f"did you mean `{meant}`? A label of your own is listed under `labels`"
+
+
+def _kinds_of(label: str) -> list[str]:
+    """The kinds of payload that give a label, in the order in which they are declared."""
+    return [kind.value for kind, labels in LABELS_OF_KIND.items() if label in labels]
 
 
 def _meant(label: str) -> str:

@@ -88,8 +88,6 @@ def _warning(
     rule: Rule | OutputRule,
     message: str,
     hint: str = "",
-    *,
-    error: bool = False,
 ) -> PolicyWarning:
     kind = "rule" if isinstance(rule, Rule) else "output rule"
     return PolicyWarning(
@@ -99,7 +97,6 @@ def _warning(
         rule_id=rule.id,
         message=f"{kind} `{rule.id}` {message}",
         hint=hint,
-        error=error,
     )
 
 
@@ -113,10 +110,7 @@ def _silent(
     index: LayerIndex,
     number: int,
 ) -> PolicyWarning | None:
-    """The earlier rule that hides a rule of a list; None when none is proven to.
-
-    A rule that tightens and is hidden by a looser one never protects anybody: an error (ADR 0026).
-    """
+    """The earlier rule that hides a rule of a list; None when none is proven to."""
     rule = rules[number]
     shadow = _shadow(snapshot, rules, index, number)
     if shadow is None:
@@ -128,12 +122,7 @@ def _silent(
         f"never speaks: rule `{shadow.id}` on line {shadow.line} matches first whatever"
         " this one matches",
         "put it before that rule, or leave it out",
-        error=_strictness(shadow) < _strictness(rule),
     )
-
-
-def _strictness(rule: Rule | OutputRule) -> int:
-    return rule.effect.strictness if isinstance(rule, Rule) else rule.verdict.strictness
 
 
 def _shadow(
