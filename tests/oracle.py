@@ -18,8 +18,17 @@ from zoneinfo import ZoneInfo
 import msgspec
 import re2
 
-from forestall.facts.derive import DEFAULT_DERIVATIONS, DERIVED_LABELS, derive
+from forestall.facts.derive import (
+    DEFAULT_DERIVATIONS,
+    DERIVED_LABELS,
+    LABELS_OF_KIND,
+    Derivation,
+    PayloadKind,
+    PayloadReading,
+    derive,
+)
 from forestall.facts.origin import Origin
+from forestall.facts.payload import DeclaredPlaces, Places
 from forestall.facts.payload_texts import has_traversal
 from forestall.output.detectors import DETECTORS
 from forestall.output.scan import scan
@@ -101,7 +110,7 @@ def speakers_of_each_view(
     What the content says tightens what the other rules say, and is never instead of it.
     """
     found = []
-    requests = [each for actor in all_actors(request) for each in all_attested(actor)]
+    requests = [each for actor in all_variants(policies, request) for each in all_attested(actor)]
     for asked, labels in itertools.product(requests, all_views(policies, request)):
         speaking: list[Rule] = []
         settled = False
@@ -150,11 +159,48 @@ def terms_of_holds(
     ]
 
 
-def all_actors(request: Request) -> list[Request]:
-    """The request as by the proven actor, then as by the one it names."""
+def all_variants(policies: Sequence[Policy], request: Request) -> list[Request]:
+    """The request as by the proven actor, then as by the one it names; then both of them once more
+    with the other arguments that it can have."""
     proven = request.principal or request.actor_id
     named = request.actor_id or proven
-    return [msgspec.structs.replace(request, actor_id=actor) for actor in (proven, named)]
+    requests = [msgspec.structs.replace(request, actor_id=actor) for actor in (proven, named)]
+    context = (request.payload or {}).get("context")
+    leads = any(starts_in(condition.path, context) for condition in conditions_of(policies))
+    if request.args is None or not leads:
+        return requests
+    # What is sent in two places: the arguments alone, and with the context over them.
+    over = united(request.args, context)
+    return [*requests, *(msgspec.structs.replace(each, arguments=over) for each in requests)]
+
+
+def conditions_of(policies: Sequence[Policy]) -> list[ArgCondition]:
+    """Every condition on arguments."""
+    return [
+        condition
+        for policy in policies
+        for rule in (*policy.rules, *policy.input_rules)
+        for match in (rule.match, rule.unless)
+        for condition in (match.args if match is not None else ())
+    ]
+
+
+def starts_in(path: str, document: Any) -> bool:
+    """Whether the first step of a path can lead into a document: an index only into a list."""
+    index = path.startswith("$[") and path[2] not in "'\""
+    return isinstance(document, list if index else dict)
+
+
+def united(under: Any, over: Any) -> Any:
+    """Objects united, member by member; where both have another value, the second one."""
+    if not isinstance(under, dict) or not isinstance(over, dict):
+        return over
+    return {
+        name: united(under[name], over[name])
+        if name in under and name in over
+        else over.get(name, under.get(name))
+        for name in {**under, **over}
+    }
 
 
 def all_attested(request: Request) -> list[Request]:
@@ -324,7 +370,7 @@ def delegation_field(match: DelegationMatch, request: Request) -> bool:
 
 def argument_holds(condition: ArgCondition, request: Request) -> bool:
     """One condition on the arguments, or on the context of a request that has none."""
-    document = request.args
+    document = request.args if request.arguments is msgspec.UNSET else request.arguments
     if document is None and request.payload is not None:
         document = request.payload.get("context")
     list_path, star, rest = condition.path.partition("[*]")
@@ -607,13 +653,84 @@ def trust_of(policies: Sequence[Policy]) -> dict[str, Origin]:
 
 def derived_views(policies: Sequence[Policy], request: Request) -> list[Labels]:
     """What the derivers say of the payload; one empty view when none applies."""
-    said = [policy.derivations for policy in in_order(policies) if policy.derivations is not None]
-    derivations = [d for each in said for d in each] if said else list(DEFAULT_DERIVATIONS)
-    views = [
-        view
-        for derivation in derivations
-        if any(glob_matches(glob, request.topic) for glob in derivation.topics)
-        and request.topic not in derivation.except_topics
-        for view in derive(derivation, request.payload)
-    ]
+    views: list[Labels] = []
+    for kind in PayloadKind:
+        files = derivations_of_files(policies, kind, request.topic)
+        if not files:
+            continue
+        declared = [
+            DeclaredPlaces(
+                tuple(place for derivation in file for place in derivation.fields),
+                tuple(place for derivation in file for place in derivation.ignore),
+            )
+            for file in files
+        ]
+        for derivation in [d for file in files for d in parsed_as(file)]:
+            reading = PayloadReading(kind, Places(declared), (derivation,))
+            views.extend(derive(reading, parts_of(request)))
     return views or [{}]
+
+
+def derivations_of_files(
+    policies: Sequence[Policy], kind: PayloadKind, topic: str
+) -> list[list[Derivation]]:
+    """For each file that takes part, the derivations that count for it: default ones, then its
+    own."""
+
+    def applies(derivation: Derivation) -> bool:
+        return (
+            derivation.kind is kind
+            and topic not in derivation.except_topics
+            and any(glob_matches(g, topic) for g in derivation.topics)
+        )
+
+    defaults = [each for each in DEFAULT_DERIVATIONS if applies(each)]
+    files = []
+    for policy in policies:
+        own = [each for each in policy.derivations if applies(each)]
+        by_default = [] if policy.danger_no_default_derivations else defaults
+        if own or (by_default and reads_kind(policy, kind, topic)):
+            files.append([*by_default, *own])
+    if not files and not all(policy.danger_no_default_derivations for policy in policies):
+        files = [defaults] if defaults else []
+    return files
+
+
+def parsed_as(file: Sequence[Derivation]) -> Sequence[Derivation]:
+    """An own derivation says how the texts are parsed, in place of the default one."""
+    own = [derivation for derivation in file if derivation not in DEFAULT_DERIVATIONS]
+    return own or file
+
+
+def reads_kind(policy: Policy, kind: PayloadKind, topic: str) -> bool:
+    """Whether a rule that may speak on the topic reads a label of the kind."""
+    matches = [
+        match
+        for rule in (*policy.rules, *policy.input_rules)
+        for match in (rule.match, rule.unless)
+        if match is not None
+    ]
+    return any(
+        glob_field(match.topics, topic)
+        and any(label in LABELS_OF_KIND[kind] for label, _ in match.labels)
+        for match in matches
+    )
+
+
+def parts_of(request: Request) -> list[tuple[str, Any]]:
+    """Everything that a worker or a caller receives and could run, by its place."""
+    call = request.mcp
+    action = {"server": call.server, "tool": call.tool, "verb": call.action}
+    actor = "" if request.actor_id == request.principal else request.actor_id
+    return [
+        *(request.payload or {}).items(),
+        ("args", request.args),
+        ("action", {**action, "target_resource": call.resource}),
+        ("labels", request.labels),
+        ("tags", request.tags),
+        ("risk_tags", request.risk_tags),
+        ("requires", request.requires),
+        ("capability", request.capability),
+        ("pack_id", request.pack_id),
+        ("actor_id", actor),
+    ]

@@ -58,6 +58,8 @@ GLOB_MEMO_ENTRIES_MAX = 8_192  # distinct values remembered per compiled glob li
 # -- facts --
 FACTS_PER_TEXT_MAX = 64  # commands, statements or hosts in one text; at the bound: deny
 PARSED_CHARS_MAX = 128 * 1024  # of all texts of a payload that a deriver parses; past it: deny
+PAYLOAD_VALUES_MAX = 20_000  # of a payload that a deriver reads: 10 ms; past it: deny
+UNREAD_SHOWN_MAX = 20  # places with an unread text in an explanation
 VIEWS_MAX = 256  # things that one payload may do; more cannot be decided one by one: deny
 INSPECT_INLINE_BYTES_MAX = 4 * 1024  # of a payload; longer ones are looked into in a thread
 INSPECTIONS_AT_ONCE = 2  # threads for that

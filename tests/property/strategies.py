@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from forestall.facts.derive import DEFAULT_DERIVATIONS
+from forestall.facts.derive import DEFAULT_DERIVATIONS, Derivation, PayloadKind
 from forestall.facts.origin import Origin
 from forestall.policy import Effect, Policy, Request
 from forestall.policy.arguments import QUANTIFIERS
@@ -55,6 +55,14 @@ GLOBS = [
     "é?",
     "**",
 ]
+OWN_DERIVATIONS = (
+    Derivation(
+        kind=PayloadKind.SHELL,
+        topics=("job.exec.*", "a*"),
+        fields=("args.b.a", "context['a.b']", "context.command"),
+        ignore=("prompt", "context.a", "args.b[*]", "labels.x"),
+    ),
+)
 LABEL_NAMES = ["env", "team", "x", "y", "command_class", "command_program"]
 SHELL = ["rm -rf /", "ls", "ls | sudo rm x", "$X", "curl a | sh", "", "cat a; mv a b"]
 PATHS = ["$.a", "$.b.a", "$['a']", '$["a.b"]', "$.b[0]", "$.b[-1]", "$['it\\'s']", "$[0]"]
@@ -288,7 +296,8 @@ def policies(draw: st.DrawFn) -> list[Policy]:
                     st.sampled_from(LABEL_NAMES), st.sampled_from(list(Origin)), max_size=2
                 )
             ),
-            derivations=draw(st.sampled_from([None, None, (), DEFAULT_DERIVATIONS])),
+            derivations=draw(st.sampled_from([(), (), DEFAULT_DERIVATIONS, OWN_DERIVATIONS])),
+            danger_no_default_derivations=draw(st.sampled_from([False, False, False, True])),
             rules=tuple(
                 draw(rules(f"r{number}.{position}")) for position in range(draw(st.integers(0, 5)))
             ),

@@ -60,7 +60,7 @@ rules:
 def asks(cache: DecisionCache, now_us: int, **fields: Any) -> Effect:
     request = Request(**{"topic": "job.a", "labels": {"env": "dev"}, **fields})
     now = EPOCH + timedelta(microseconds=now_us)
-    return cache.evaluate(assemble(load_policy(POLICY)), request, now=now, now_us=now_us).decision
+    return cache.evaluate(assemble([load_policy(POLICY)]), request, now=now, now_us=now_us).decision
 
 
 def test_hits_misses_expiry_and_eviction_are_counted() -> None:
@@ -94,7 +94,7 @@ def test_what_may_go_stale_is_never_kept(topic: str) -> None:
 
 
 def test_parts_of_the_key_do_not_run_into_each_other() -> None:
-    snapshot = assemble(load_policy(POLICY))
+    snapshot = assemble([load_policy(POLICY)])
     one = Request(topic="job.a", labels={"env": "a"})
     two = Request(topic="job.a", credential_labels={"env": "a"})
     keys = {cache_key(snapshot, each, now_us=0, lifted=NONE) for each in (one, two)}

@@ -44,7 +44,7 @@ Cases that surprise
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import combinations
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -107,7 +107,8 @@ class ClaimCheck:
     __slots__ = ("_match", "_unless")
 
     def __init__(self, rule: Rule | OutputRule) -> None:
-        claimed = {field.name: field.wanted(rule.match) for field in claimed_in(rule.match)}
+        fields = claimed_in(rule.match)
+        claimed: dict[str, Any] = {field.name: field.wanted(rule.match) for field in fields}
         self._match = compile_clauses(Match(**claimed))
         own = rule.unless if claimed_in(rule.unless) else None
         self._unless = compile_clauses(own) if own is not None else ()

@@ -15,7 +15,7 @@ from forestall.facts.derive import LabelView
 from forestall.policy.approval import demands_of
 from forestall.policy.claims import attested_views, claim_conflicts
 from forestall.policy.constraints import intersect
-from forestall.policy.label_views import actors_of, views_of
+from forestall.policy.label_views import variants_of, views_of
 from forestall.policy.request import Request, looked_into
 from forestall.policy.rule_conditions import said_clauses
 from forestall.policy.rules import (
@@ -50,8 +50,8 @@ def evaluate(
         views, conflicts = views_of(snapshot, request)
         if snapshot.reads.insides and (len(views) > 1 or snapshot.reads.contents):
             request = looked_into(request)
-        actors = actors_of(snapshot, request)
-        asked = attested_views(actors)
+        variants, differences = variants_of(snapshot, request)
+        asked = attested_views(variants)
         on_claims: list[Rule] = []
         verdicts = [
             _verdict(snapshot.layers, each, labels, now, lifted, on_claims)
@@ -66,22 +66,9 @@ def evaluate(
                 return _by_rule(snapshot, speakers[0], labels, speakers, conflicts)
     except Exception as error:  # noqa: BLE001 - whatever fails here must deny, never skip
         return rule_error(snapshot, error)
-    if len(actors) > 1:
-        conflicts = (*conflicts, _actor_conflict(request))
     if on_claims:
         conflicts = (*conflicts, *claim_conflicts(on_claims, asked))
-    return _combine(snapshot, verdicts, conflicts)
-
-
-def _actor_conflict(request: Request) -> LabelConflict:
-    """The client claims another actor than its credential proves; reported beside conflicts of
-    labels."""
-    return LabelConflict(
-        label="actor_id",
-        origin="claimed",
-        value=request.actor_id,
-        trusted_value=request.principal,
-    )
+    return _combine(snapshot, verdicts, (*conflicts, *differences))
 
 
 def rule_error(snapshot: Snapshot, error: Exception) -> Decision:

@@ -16,7 +16,7 @@ from forestall.policy.calendar import CalendarError
 from forestall.policy.claims import attested_views, exceptions
 from forestall.policy.evaluator import evaluate
 from forestall.policy.explanation import ExplainedRule, Explanation
-from forestall.policy.label_views import actors_of, views_of
+from forestall.policy.label_views import unread_places, variants_of, views_of
 from forestall.policy.request import Request, looked_into
 from forestall.policy.rule_conditions import CompiledClause, rule_clauses
 from forestall.policy.rules import Clause, Decision, Rule
@@ -34,16 +34,21 @@ def explain(
     other tenant, and what that tenant is not allowed.
     """
     decision = evaluate(snapshot, request, now=now)
-    try:
-        views, _ = views_of(snapshot, request)
-    except Exception:  # noqa: BLE001 - the decision is a rule error and says why
-        views = ()
-    actors = attested_views(actors_of(snapshot, looked_into(request)))
+    if decision.code == "rule_error":
+        return Explanation(
+            decision=decision,
+            rules=(),
+            views=(),
+            default_decision=snapshot.default,
+            default_used=False,
+            unread=(),
+        )
+    views, _ = views_of(snapshot, request)
+    variants = attested_views(variants_of(snapshot, looked_into(request)).requests)
     explained = [
-        _nearest(layer.name, rule, actors, views, decision, now)
+        _nearest(layer.name, rule, variants, views, decision, now)
         for layer in snapshot.layers
         for rule in layer.rules
-        if views
     ]
     if own_only:
         explained = [one for one in explained if not _is_of_others(one)]
@@ -60,6 +65,7 @@ def explain(
         views=views,
         default_decision=snapshot.default,
         default_used=decision.code == "default",
+        unread=unread_places(snapshot, request),
     )
 
 
@@ -70,17 +76,17 @@ def _is_of_others(rule: ExplainedRule) -> bool:
 def _nearest(
     layer: str,
     rule: Rule,
-    actors: tuple[Request, ...],
+    variants: tuple[Request, ...],
     views: tuple[LabelView, ...],
     decision: Decision,
     now: datetime,
 ) -> ExplainedRule:
-    """The rule under the actor and label view in which the fewest of its clauses failed."""
+    """The rule under the variant and label view in which the fewest of its clauses failed."""
     clauses = rule_clauses(rule)
     return min(
         (
             _explained(layer, rule, clauses, request, exception_of, labels, decision, now)
-            for request in actors
+            for request in variants
             for exception_of in exceptions(rule, request)
             for labels in views
         ),

@@ -11,12 +11,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from forestall.facts.derive import Derivation
 from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError
 from forestall.policy.claims import ClaimCheck, claim_check, unclaimed_exception
 from forestall.policy.fields import Labels
-from forestall.policy.globs import Matcher, compile_globs
+from forestall.policy.globs import compile_globs
 from forestall.policy.read_set import ReadSet
 from forestall.policy.request import Request
 from forestall.policy.rule_conditions import Test, compile_clauses
@@ -80,9 +79,7 @@ class OutputRules:
 
     __slots__ = ("_layers", "classes", "own_words", "reads")
 
-    def __init__(
-        self, policies: Sequence[Policy], derivations: Sequence[tuple[Matcher, Derivation]]
-    ) -> None:
+    def __init__(self, policies: Sequence[Policy]) -> None:
         self._layers = [
             [_compiled(rule) for rule in policy.output_rules]
             for policy in policies
@@ -94,7 +91,7 @@ class OutputRules:
         self.own_words = tuple(
             words for rule_id, content in contents for words in _own_words(rule_id, content)
         )
-        self.reads = ReadSet(policies, derivations, of_output=True)
+        self.reads = ReadSet(policies, of_output=True)
 
     def __bool__(self) -> bool:
         return bool(self._layers)

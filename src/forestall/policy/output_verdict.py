@@ -18,7 +18,7 @@ from forestall.output.detectors.configured import internal_host, source_path
 from forestall.output.detectors.named import NAMED_ENTITY
 from forestall.output.findings import Detector, Finding, Kind, Scan
 from forestall.policy.claims import attested_views
-from forestall.policy.label_views import actors_of, views_of
+from forestall.policy.label_views import variants_of, views_of
 from forestall.policy.output_rules import (
     OutputFacts,
     OutputRuleError,
@@ -182,10 +182,10 @@ def _spoken(
     if not rules:
         return [[]]
     views = views_of(snapshot, request, rules.reads).views
-    actors = actors_of(snapshot, looked_into(request), rules.reads)
+    variants = variants_of(snapshot, looked_into(request), rules.reads).requests
     return [
         speaking
-        for actor in attested_views(actors)
+        for actor in attested_views(variants)
         for labels in views
         for speaking in rules.speakers(actor, labels, facts, now)
     ]

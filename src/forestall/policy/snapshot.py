@@ -4,7 +4,7 @@
 it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 import msgspec
@@ -16,7 +16,7 @@ from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError, zone_rules_version
 from forestall.policy.claims import claim_check, unclaimed_exception
 from forestall.policy.fields import Labels
-from forestall.policy.globs import Matcher, compile_globs, remembering
+from forestall.policy.globs import compile_globs
 from forestall.policy.index import LayerIndex
 from forestall.policy.output_rules import OutputRules
 from forestall.policy.read_set import ReadSet
@@ -139,7 +139,6 @@ class Snapshot:
     __slots__ = (
         "_caller_topics",
         "default",
-        "derivations",
         "detect",
         "digest",
         "label_trust",
@@ -155,15 +154,11 @@ class Snapshot:
         self.layers = tuple(Layer(policy) for policy in policies)
         self.default = _combined_default(policies)
         self.label_trust = _combined_trust(policies)
-        self.derivations = tuple(
-            (remembering(_topics_of(derivation)), derivation)
-            for derivation in _combined_derivations(policies)
-        )
         self._caller_topics = compile_globs(
             [glob for policy in policies for glob in policy.caller_topics]
         )
-        self.reads = ReadSet(policies, self.derivations)
-        self.output = OutputRules(policies, self.derivations)
+        self.reads = ReadSet(policies)
+        self.output = OutputRules(policies)
         self.detect = _combined_detect(policies)
         self.digest = _snapshot_digest(self)
         self.said: dict[str, tuple[Clause, ...]] = {}  # filled by evaluate, one entry for each rule
@@ -173,15 +168,24 @@ class Snapshot:
         """The number of rules over all layers, without output rules."""
         return sum(len(layer.rules) for layer in self.layers)
 
+    @property
+    def without_default_derivations(self) -> tuple[str, ...]:
+        """The names of the files for whose rules the default derivations derive nothing."""
+        return tuple(
+            policy.name for policy in self.policies if policy.danger_no_default_derivations
+        )
+
+    def all_derivations(self) -> Iterator[tuple[str, Derivation]]:
+        """Every derivation in force, with the name of its file; empty for the default ones."""
+        if len(self.without_default_derivations) < len(self.policies):
+            yield from (("", derivation) for derivation in DEFAULT_DERIVATIONS)
+        for policy in self.policies:
+            yield from ((policy.name, derivation) for derivation in policy.derivations)
+
     def is_run_by_caller(self, topic: str) -> bool:
         """Whether the submitter of a job on this topic runs it itself; no worker is offered such a
         job."""
         return self._caller_topics(topic)
-
-
-def _topics_of(derivation: Derivation) -> Matcher:
-    matches, others = compile_globs(derivation.topics), frozenset(derivation.except_topics)
-    return lambda topic: topic not in others and matches(topic)
 
 
 def _combined_default(policies: Sequence[Policy]) -> Effect:
@@ -210,14 +214,6 @@ def _combined_trust(policies: Sequence[Policy]) -> dict[str, Origin]:
     return trust
 
 
-def _combined_derivations(policies: Sequence[Policy]) -> tuple[Derivation, ...]:
-    """The derivations of all files together; the default derivations when no file has any."""
-    said = [policy.derivations for policy in policies if policy.derivations is not None]
-    if not said:
-        return DEFAULT_DERIVATIONS
-    return tuple(derivation for derivations in said for derivation in derivations)
-
-
 def _combined_detect(policies: Sequence[Policy]) -> Detect:
     """Internal hosts and source paths of all files together."""
     return Detect(
@@ -240,7 +236,8 @@ class _DigestedContent(msgspec.Struct, frozen=True, kw_only=True):
     default: str
     layers: tuple[tuple[str, bool, int, tuple[Rule, ...], tuple[Rule, ...]], ...]
     label_trust: tuple[tuple[str, int], ...]
-    derivations: tuple[Derivation, ...]
+    # of each layer: its derivations, and whether the default ones derive nothing for its rules
+    derivations: tuple[tuple[tuple[Derivation, ...], bool], ...]
     caller_topics: tuple[str, ...]
     output_rules: tuple[tuple[OutputRule, ...], ...]  # in the order of the layers
     detect: Detect
@@ -285,7 +282,10 @@ def _snapshot_digest(snapshot: Snapshot) -> str:
         label_trust=tuple(
             sorted((label, int(origin)) for label, origin in snapshot.label_trust.items())
         ),
-        derivations=tuple(derivation for _, derivation in snapshot.derivations),
+        derivations=tuple(
+            (policy.derivations, policy.danger_no_default_derivations)
+            for policy in snapshot.policies
+        ),
         caller_topics=tuple(
             sorted({glob for policy in snapshot.policies for glob in policy.caller_topics})
         ),

@@ -69,7 +69,6 @@ _DELEGATION_KEYS = ("max_depth", "issuers", "required_scope", "forbid_delegated"
 _ACTOR_TYPES = ("human", "service")
 _SPELLINGS = {"gte": Operator.GE, "lte": Operator.LE}  # other words for the same comparisons
 _SHOWN_CHARS = 80  # characters of a text that a message shows
-_LITERALS = (Operator.EQ, Operator.IN, Operator.GLOB)  # compared with texts as they are
 _NOTHING: collections.abc.Mapping[str, str] = {}
 _ELSEWHERE = dict.fromkeys(
     CONTENT_KEYS,
@@ -334,18 +333,19 @@ def _content_match(
 def _operand(reader: Reader, node: Node, operator: Operator) -> Any:
     """The operand of a comparison. A quoted word is a text; a plain word is read as YAML 1.2 reads
     it; `{literal: text}` is that text."""
-    if isinstance(node, Mapping) and LITERAL_KEY in node.entries and operator in _LITERALS:
-        text = reader.literal(node) or ""
-        return glob_of_literal(text) if operator is Operator.GLOB else text
-    if operator in _LITERALS:
-        reader.require_no_operator(node)
     if operator is Operator.COUNT and isinstance(node, Scalar):
         return (Comparison(operator=Operator.EQ, operand=plain_value(node)),)
     if operator is Operator.NOT or operator in QUANTIFIERS:
         return tuple(one for _, one in _comparisons(reader, node, f"`{operator}`"))
+    if operator is Operator.MATCHES:
+        return node.text if isinstance(node, Scalar) else plain_value(node)
+    if isinstance(node, Mapping) and LITERAL_KEY in node.entries:
+        text = reader.literal(node) or ""
+        return glob_of_literal(text) if operator is Operator.GLOB else text
+    reader.require_no_operator(node)
     if operator in (Operator.IN, Operator.GLOB) and isinstance(node, Sequence):
-        each = Operator.GLOB if operator is Operator.GLOB else Operator.EQ
-        return tuple(_operand(reader, item, each) for item in node.items)
-    if operator in (Operator.GLOB, Operator.MATCHES) and isinstance(node, Scalar):
+        inner = Operator.GLOB if operator is Operator.GLOB else Operator.EQ
+        return tuple(_operand(reader, item, inner) for item in node.items)
+    if operator is Operator.GLOB and isinstance(node, Scalar):
         return node.text
     return plain_value(node)

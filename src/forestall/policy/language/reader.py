@@ -6,7 +6,7 @@ raises all problems at the end, so an absent value never becomes a policy.
 
 import collections.abc
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from forestall.limits import LIST_ITEMS_PER_FIELD_MAX, NAME_CHARS_MAX, POLICY_PROBLEMS_MAX
 from forestall.policy.globs import GlobError, glob_pattern
@@ -187,15 +187,23 @@ class Reader:
         return value
 
     def words(
-        self, mapping: Mapping, key: str, *, empty_allowed: bool = False, any_text: bool = False
+        self,
+        mapping: Mapping,
+        key: str,
+        *,
+        empty_allowed: bool = False,
+        any_text: bool = False,
+        require: Callable[[Node, str], None] | None = None,
     ) -> tuple[str, ...]:
-        """A list of texts; the empty tuple without one. With `any_text` a text may look like an
-        operator: it is content to look for, or a pattern."""
+        """A list of texts, each looked at by `require`; the empty tuple without one. With
+        `any_text` a text may look like an operator: it is content to look for, or a pattern."""
         items = self._scalars(mapping, key, empty_allowed=empty_allowed)
         texts = [self.literal(item) if isinstance(item, Mapping) else item.text for item in items]
-        if not any_text:
-            for item in items:
+        for item, text in zip(items, texts, strict=True):
+            if not any_text:
                 self.require_no_operator(item)
+            if require is not None and text is not None:
+                require(item, text)
         return tuple(text for text in texts if text is not None)
 
     def text_map(self, mapping: Mapping, key: str) -> dict[str, str]:

@@ -44,7 +44,7 @@ class _Check:
 
     def __init__(self, snapshot: Snapshot, *, wire: bool) -> None:
         self._wire = wire
-        self._derivations = [derivation for _, derivation in snapshot.derivations]
+        self._derivations = [derivation for _, derivation in snapshot.all_derivations()]
         self._listed = {label for policy in snapshot.policies for label in policy.label_trust}
         self._derived_here: dict[tuple[tuple[str, ...], tuple[str, ...]], bool] = {}
         self._meant: dict[str, str] = {}

@@ -281,7 +281,7 @@ def _unused(snapshot: Snapshot, policy: Policy) -> Iterator[PolicyWarning]:
                 rule_id="",
                 message=f"no rule reads the label `{label}`, whose trust is said under `labels`",
             )
-    for number, derivation in enumerate(policy.derivations or ()):
+    for number, derivation in enumerate(policy.derivations):
         topics = derivation.topics
         if not any(can_match(glob, topic=True) for glob in topics):
             why = "no topic fits " + " or ".join(f"`{glob}`" for glob in topics)

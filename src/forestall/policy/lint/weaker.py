@@ -81,12 +81,14 @@ def weakened(old: Snapshot, new: Snapshot) -> tuple[PolicyWarning, ...]:
 
 
 def _places(snapshot: Snapshot) -> dict[str, _Place]:
-    return {
-        rule.id: _Place(policy, rules, number)
-        for policy in snapshot.policies
-        for rules in (policy.rules, policy.input_rules, policy.output_rules)
-        for number, rule in enumerate(rules)
-    }
+    found: dict[str, _Place] = {}
+    for policy in snapshot.policies:
+        lists: list[Sequence[Rule | OutputRule]]
+        lists = [policy.rules, policy.input_rules, policy.output_rules]
+        for rules in lists:
+            for number, rule in enumerate(rules):
+                found[rule.id] = _Place(policy, rules, number)
+    return found
 
 
 def _strictness(rule: Rule | OutputRule) -> int:
@@ -234,9 +236,9 @@ def _facts(old: Snapshot, new: Snapshot) -> Iterator[PolicyWarning]:
                 f" {origin.name.lower()}"
             )
             yield _of_file(first, "fact_weakened", message)
-    derivations = {derivation for _, derivation in new.derivations}
-    for _, derivation in old.derivations:
-        if derivation not in derivations:
+    derivations = set(new.all_derivations())
+    for file, derivation in old.all_derivations():
+        if (file, derivation) not in derivations:
             topics = ", ".join(f"`{glob}`" for glob in derivation.topics)
             message = (
                 f"payloads on {topics} are no longer read as {derivation.kind} in the same way"
