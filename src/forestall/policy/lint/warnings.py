@@ -10,7 +10,7 @@ from itertools import islice
 import msgspec
 
 from forestall.facts.derive import DERIVED_LABELS
-from forestall.policy.claims import claim_check, claimed_in
+from forestall.policy.claims import attestation_check, claimed_in
 from forestall.policy.evaluator import evaluate
 from forestall.policy.index import LayerIndex
 from forestall.policy.lint.globs import can_match
@@ -142,7 +142,7 @@ def _shadow(
         other = rules[earlier]
         # A throttle rule is silent below its limit, and a rule on a claim hides no other.
         throttled = isinstance(other, Rule) and other.throttle is not None
-        if not throttled and claim_check(other) is None and rule_covers(other, rule):
+        if not throttled and attestation_check(other) is None and rule_covers(other, rule):
             return other
     return None
 
