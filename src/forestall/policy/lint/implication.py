@@ -48,6 +48,9 @@ def contradiction(rule: Rule | OutputRule, *, wire: bool = True) -> str:
     topics = rule.match.topics
     if topics and not any(_fits_some_topic(glob, of_job) for glob in topics):
         return "no topic fits " + " or ".join(f"`{glob}`" for glob in topics)
+    for test in rule.match.tests:
+        if test.operator is Operator.NOT and globs_cover(test.operand, ("*",)):
+            return f"`not` leaves no value of `{test.field}`"
     conflict = _argument_conflict(rule.match.args) or content_conflict(rule.match.content)
     if conflict:
         return conflict
