@@ -27,9 +27,11 @@ from forestall.policy.rules import (
     Match,
     McpMatch,
     Operator,
+    OutputRule,
     Rule,
     Throttle,
     TimeMatch,
+    Verdict,
 )
 
 # How many random cases the agreement of evaluate and oracle is tried on; the others take a tenth.
@@ -336,6 +338,20 @@ def policies(draw: st.DrawFn) -> list[Policy]:
         )
         for number in range(draw(st.integers(1, 3)))
     ]
+
+
+@st.composite
+def output_rules(draw: st.DrawFn, rule_id: str) -> tuple[OutputRule, ...]:
+    """A few output rules on the job alone."""
+    return tuple(
+        OutputRule(
+            id=f"{rule_id}.{number}",
+            verdict=draw(st.sampled_from(Verdict)),
+            match=draw(matches()),
+            unless=draw(st.none() | st.none() | matches()),
+        )
+        for number in range(draw(st.integers(0, 4)))
+    )
 
 
 def limited_throttles(layers: list[Policy]) -> list[str]:

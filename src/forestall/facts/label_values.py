@@ -20,6 +20,6 @@ CLOSED_VALUES: Mapping[str, tuple[str, ...]] = {
         "unknown",
     ),
     "url_host_kind": ("public", "private", "loopback", "link_local", "metadata", "unknown"),
-    "path_class": ("workspace", "outside", "system", "secret", "unknown"),
+    "path_class": ("workspace", "outside", "system", "secret", "runs_later", "unknown"),
     "cluster_class": ("read", "write", "network", "privileged", "destructive", "unknown"),
 }

@@ -13,7 +13,7 @@ import msgspec
 
 from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError
-from forestall.policy.claims import ClaimCheck, claim_check, unclaimed_exception
+from forestall.policy.claims import AttestationCheck, attestation_check, unclaimed_exception
 from forestall.policy.fields import Labels
 from forestall.policy.globs import compile_globs
 from forestall.policy.read_set import ReadSet
@@ -70,7 +70,7 @@ class _CompiledOutputRule(NamedTuple):
     rule: OutputRule
     of_job: tuple[Test, ...]
     of_result: Callable[[OutputFacts], bool]
-    of_claims: ClaimCheck | None
+    of_claims: AttestationCheck | None
 
 
 class OutputRules:
@@ -159,7 +159,7 @@ def _compiled(rule: OutputRule) -> _CompiledOutputRule:
     tests = [each.holds for each in compile_clauses(_of_job(rule.match))]
     if (unless := unclaimed_exception(rule).unless) is not None:
         tests.append(_unless(unless))
-    return _CompiledOutputRule(rule, tuple(tests), _of_result(rule), claim_check(rule))
+    return _CompiledOutputRule(rule, tuple(tests), _of_result(rule), attestation_check(rule))
 
 
 def _of_job(match: Match) -> Match:

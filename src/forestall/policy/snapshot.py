@@ -14,7 +14,7 @@ from forestall.facts.derive import DEFAULT_DERIVATIONS, DERIVED_LABELS, Derivati
 from forestall.facts.origin import Origin
 from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError, zone_rules_version
-from forestall.policy.claims import claim_check, unclaimed_exception
+from forestall.policy.claims import attestation_check, unclaimed_exception
 from forestall.policy.fields import Labels
 from forestall.policy.globs import compile_globs
 from forestall.policy.index import LayerIndex
@@ -65,7 +65,7 @@ class RuleList:
         self._claims = {
             number: check
             for number, rule in enumerate(rules)
-            if (check := claim_check(rule)) is not None
+            if (check := attestation_check(rule)) is not None
         }
         self._residual = {
             number: tests
@@ -88,9 +88,10 @@ class RuleList:
         A throttle rule named by `lifted` does not speak. Raises RuleError when a clause that is
         reached cannot be evaluated.
         """
+        claims = self._claims
         for number in self.index.candidates(request, labels):
             tests = self._residual.get(number)
-            check = self._claims.get(number)
+            check = claims.get(number) if claims else None
             rule = self.rules[number]
             speaks: bool | None = True
             if tests is not None or check is not None:
@@ -201,14 +202,16 @@ def _combined_default(policies: Sequence[Policy]) -> Effect:
 
 
 def _combined_trust(policies: Sequence[Policy]) -> dict[str, Origin]:
-    """For each label the strongest origin that any file demands. Labels that a deriver sets demand
-    the origin `derived`, unless a file names them."""
+    """For each label the strongest origin that any file demands. A file demands the origin
+    `derived` of the labels that a deriver sets, unless it lists them: listing one in a file lowers
+    nothing for the rules of another."""
     trust: dict[str, Origin] = {}
     for policy in policies:
         for label, origin in policy.label_trust.items():
             trust[label] = max(origin, trust.get(label, Origin.CLAIMED))
     for label in DERIVED_LABELS:
-        trust.setdefault(label, Origin.DERIVED)
+        if not policies or any(label not in policy.label_trust for policy in policies):
+            trust[label] = max(Origin.DERIVED, trust.get(label, Origin.CLAIMED))
     return trust
 
 

@@ -117,7 +117,7 @@ def _bounded(path: Path) -> bytes:
     it, without reading all of a huge file. Raises FileAccessError for what is no file: a pipe would
     be waited for without an end."""
     if path.exists() and not path.is_file():
-        raise FileAccessError(f"{path} is no file, so it is no policy; give it another name")
+        raise FileAccessError(f"cannot read the policy {path}: it is no file; give it another name")
     with path.open("rb") as file:
         return file.read(POLICY_BYTES_MAX + 1)
 

@@ -15,7 +15,7 @@ from forestall.errors import ForestallError, UnavailableError
 from forestall.policy.problems import PolicyError
 from forestall.server.files import PolicyFiles, policy_states, read_policy_files
 from forestall.server.finished_writes import FinishedWrites
-from forestall.server.policy_watch import PolicyWatch, Waiting
+from forestall.server.policy_watch import AwaitedFile, PolicyWatch
 from forestall.server.settings import Settings
 
 POLICY_POLL_SECONDS = 0.5
@@ -42,7 +42,7 @@ async def follow_policy(
     while True:
         forced = await _wait(reload, POLICY_POLL_SECONDS)
         found = await asyncio.to_thread(follower.look)
-        telemetry.policy_waiting(isinstance(found, Waiting))
+        telemetry.policy_waiting(isinstance(found, AwaitedFile))
         if not forced and found is not True:
             continue
         if not await _reload(plane, follower):
@@ -60,7 +60,7 @@ class PolicyFollower:
         self._watch = PolicyWatch(self._states, settle_s=settings.policy_settle_seconds)
         self._told = ""
 
-    def look(self) -> Waiting | bool:
+    def look(self) -> AwaitedFile | bool:
         """See `PolicyWatch.look`. A file that is waited for is logged once."""
         self._writes.look()
         self._states = policy_states(self._path, self._states)
@@ -70,7 +70,7 @@ class PolicyFollower:
             renamed=self._paths(self._writes.renamed),
             being_written=self._paths(self._writes.being_written),
         )
-        if not isinstance(found, Waiting):
+        if not isinstance(found, AwaitedFile):
             self._told = ""
         elif found.name != self._told:
             self._told = found.name

@@ -5,6 +5,7 @@ because a rule is tested on a request under one of each. A job has a topic of th
 output rule may see any topic, or none.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any
@@ -33,6 +34,7 @@ from forestall.policy.rules import (
 
 # words of which a request has exactly one
 _ONE_TEXT = frozenset({"actor_types", "agent_risk_tiers"})
+_PLAIN_TOPIC = re.compile(r"\*|job(?:\.[A-Za-z0-9_-]+)*(?:\.\*|\.[A-Za-z0-9_-]+\*?)")
 _REASONED = frozenset(
     {field.name.partition(".")[0] for field in FIELDS}
     | {"labels", "secrets_present", "time", "delegation", "args", "content"}
@@ -44,14 +46,24 @@ def contradiction(rule: Rule | OutputRule, *, wire: bool = True) -> str:
     a job may have any topic, as a program that embeds the evaluator gives it."""
     of_job = wire and isinstance(rule, Rule)
     topics = rule.match.topics
-    if topics and not any(can_match(glob, topic=of_job) for glob in topics):
+    if topics and not any(_fits_some_topic(glob, of_job) for glob in topics):
         return "no topic fits " + " or ".join(f"`{glob}`" for glob in topics)
+    for test in rule.match.tests:
+        if test.operator is Operator.NOT and globs_cover(test.operand, ("*",)):
+            return f"`not` leaves no value of `{test.field}`"
     conflict = _argument_conflict(rule.match.args) or content_conflict(rule.match.content)
     if conflict:
         return conflict
     if rule.unless is not None and covers(rule.unless, rule.match, of_job=of_job):
         return "its `unless` holds whenever its `match` does"
     return ""
+
+
+def _fits_some_topic(glob: str, of_job: bool) -> bool:
+    """False only when it is proven that the glob matches no topic. Most globs need no search."""
+    if not of_job and "[" not in glob:
+        return True
+    return _PLAIN_TOPIC.fullmatch(glob) is not None or can_match(glob, topic=of_job)
 
 
 def rule_covers(wider: Rule | OutputRule, narrower: Rule | OutputRule) -> bool:
@@ -223,8 +235,8 @@ def _argument_conflict(conditions: Sequence[ArgCondition]) -> str:
             return f"`{path}` would have to be one value and hold others"
         if len({_kind(each) for each in present} - {""}) > 1:
             return f"`{path}` would have to be of two types"
-        globs = [each.operand for each in present if each.operator is Operator.GLOB]
-        if any(globs_disjoint([one], [other]) for one, other in combinations(globs, 2)):
+        globs = [globs_of(each) for each in present if each.operator is Operator.GLOB]
+        if any(globs_disjoint(one, other) for one, other in combinations(globs, 2)):
             return f"no text at `{path}` fits all its globs"
         if allowed_values(present) == []:
             return f"no value of `{path}` fits all its conditions"
