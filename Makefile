@@ -40,10 +40,10 @@ check: install-dev ## format, lint, types, import contract
 	$(BIN)/lint-imports
 
 test: check ## everything a change must pass
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist worksteal
 
 check-all: check $(VENV)/schemathesis/made ## the tests with 100,000 random cases each where it counts (long)
-	FORESTALL_PROPERTY_EXAMPLES=100000 FORESTALL_API_EXAMPLES=40 $(BIN)/pytest -n auto -o faulthandler_timeout=7200
+	FORESTALL_PROPERTY_EXAMPLES=100000 FORESTALL_API_EXAMPLES=40 $(BIN)/pytest -n auto --dist worksteal -o faulthandler_timeout=7200
 
 sim: install-dev ## the whole plane in one process from a seed, 2,000 times (SEED= replays one; SEEDS= STEPS=)
 	$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(STEPS),--steps $(STEPS))
@@ -91,7 +91,7 @@ $(VENV)/schemathesis/made: $(VENV)/made tests/schemathesis/requirements.txt
 	@$(VENV)/schemathesis/bin/python -m pip --disable-pip-version-check install --quiet -r tests/schemathesis/requirements.txt
 	@touch $@
 
-names: $(VENV)/names/made ## spaCy and a pipeline of it, for tests/unit/output/test_names.py
+names: $(VENV)/names/made ## spaCy and a pipeline of it, for the two test files that need one
 
 # In an environment of their own: the extra is off by default, and 800 MB.
 $(VENV)/names/made: $(VENV)/made requirements.lock tests/names/requirements.txt

@@ -1,7 +1,8 @@
 """Run the benches and keep their results as JSON in bench/results.
 
-python -m bench [approvals] [detect] [evaluate] [field] [first_decision] [gateway] [imports]
-                [startup] [work]
+python -m bench [approvals] [derive] [detect] [evaluate] [field] [first_decision] [gateway]
+                [imports] [startup] [work]
+python -m bench derive --against DIR
 python -m bench submit-path --against DIR [--rounds N]
 python -m bench commands --data FILE
 """
@@ -17,6 +18,7 @@ from typing import Any
 from bench import (
     approvals,
     commands,
+    derive,
     detect,
     evaluate,
     field,
@@ -31,6 +33,7 @@ from bench import (
 RESULTS = Path(__file__).parent / "results"
 BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
     "approvals": approvals.run,
+    "derive": derive.run,
     "detect": detect.run,
     "evaluate": evaluate.run,
     "field": field.run,
@@ -57,6 +60,7 @@ def main() -> None:
     if options.data is not None:
         benches[COMMANDS] = lambda: commands.run(options.data)
     if options.against is not None:
+        benches["derive"] = lambda: derive.run(options.against)
         benches[SUBMIT_PATH] = lambda: submit_path.run(options.against, options.rounds)
     names = options.names or list(BENCHES)
     if SUBMIT_PATH in names and options.against is None:

@@ -42,6 +42,7 @@ class WorkerSession:
         granted = compile_globs(grant.capabilities)
         self.capabilities = frozenset(name for name in capabilities if granted(name))
         self.max_parallel = max_parallel
+        self.reserved = 0  # places for jobs that are being dispatched to the worker this moment
         self.registered_at_us = self.last_seen_us = now_us
         self.work = asyncio.Event()  # a job that the worker can serve may be queued
         self.notice = asyncio.Event()  # the worker lost a lease: cancelled, timed out, expired
@@ -71,12 +72,12 @@ class WorkerSession:
 
     def serves(self, lane: Lane, pool_of: PoolOf) -> bool:
         """Whether the worker may be offered jobs of a lane, and asked for their topic."""
-        known = self._known.get(lane)
-        if known is None:
+        is_served = self._known.get(lane)
+        if is_served is None:
             if len(self._known) >= GLOB_MEMO_ENTRIES_MAX:
                 self._known.clear()
-            known = self._known[lane] = self._serves(lane, pool_of)
-        return known
+            is_served = self._known[lane] = self._serves(lane, pool_of)
+        return is_served
 
     def _serves(self, lane: Lane, pool_of: PoolOf) -> bool:
         if lane.tenant != self.tenant or not self._may(lane.topic):

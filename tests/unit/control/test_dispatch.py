@@ -9,7 +9,10 @@ from forestall.control.verify import verify_log
 from forestall.identity.credentials import WorkerGrant
 from forestall.identity.roles import Role
 from forestall.limits import HOLD_SECONDS_MAX, LEASE_SECONDS
-from tests.asgi import POLICY, Door, assert_coded
+from forestall.ports.change import Change, Receipt
+from forestall.store.memory import MemoryStore
+from tests.asgi import POLICY, Door, assert_coded, opened
+from tests.http_samples import Reply
 from tests.workers_under_test import (
     JOBS,
     WORKERS,
@@ -82,7 +85,7 @@ def test_a_policy_tightened_meanwhile_stops_the_queued_job_and_says_why(
     decision = door.ask("GET", f"{JOBS}/{job_id}/decisions").json[0]
     assert (decision["stage"], decision["decision"]) == ("dispatch", "DENY")
     assert decision["rule_id"] == "no-more-demos"
-    assert decision["policy_snapshot"] == door.plane.snapshot.digest  # type: ignore[union-attr]
+    assert decision["policy_snapshot"] == door.plane.policy.digest
     assert kinds(door, job_id)[-1] == "job.denied"
     (letter,) = door.ask("GET", "/api/v1/dlq").json
     assert (letter["job_id"], letter["reason_code"]) == (job_id, "policy_denied")
@@ -165,6 +168,27 @@ def test_a_throttle_counts_a_job_once_over_both_gates(door: Door, worker: Worker
     assert len(worker.lease()) == 2
 
 
+def test_a_budget_is_spent_once_and_not_dodged(door: Door, worker: Worker) -> None:
+    """An amount that cannot be added up is denied; the answer names rule, path and type."""
+    enforce(
+        door,
+        "name: n\nrules:\n"
+        "  - {id: day, decision: throttle, match: {topics: ['*']},"
+        " throttle: {limit: 100, window: 1d, key: [actor_id], sum: $.amount}}\n"
+        "  - {id: ok, decision: allow, match: {topics: ['*']}}\n",
+    )
+    submit(door, context={"amount": 60})
+    submit(door, context={"amount": 40})
+    over = {"topic": "job.demo.read", "prompt": "x", "context": {"amount": 0.01}}
+    assert door.ask("POST", JOBS, over).status == 429
+    for amount in (-1, "1", None, [1]):
+        body = {"topic": "job.demo.read", "prompt": "x", "context": {"amount": amount}}
+        answer = door.ask("POST", JOBS, body)
+        assert answer.status == 403
+        assert "rule `day` could not be evaluated: `$.amount` is" in str(answer.json)
+    assert len(worker.lease()) == 2
+
+
 # -- what a worker may be offered --
 
 
@@ -223,6 +247,30 @@ def test_no_more_than_it_can_run(door: Door) -> None:
     assert narrow.lease(5) == []
     narrow.answer(given[0])
     assert len(narrow.lease(5)) == 1
+
+
+class SlowStore(MemoryStore):
+    """Commits as a disk does: others go on meanwhile."""
+
+    async def commit(self, change: Change) -> Receipt:
+        """See `Store.commit`."""
+        await asyncio.sleep(0)
+        return await super().commit(change)
+
+
+def test_requests_of_one_worker_at_once_take_no_more_than_it_can_run() -> None:
+    with opened(SlowStore()) as door:
+        narrow = Worker(door, "narrow", parallel=3)
+        for _ in range(12):
+            submit(door)
+
+        async def at_once() -> list[Reply]:
+            path, body = "/api/v1/workers/narrow/lease", {"limit": 3}
+            asks = (door.ask_async("POST", path, body, key=narrow.token) for _ in range(4))
+            return list(await asyncio.gather(*asks))
+
+        replies = door.run(at_once())
+        assert sum(len(reply.json["jobs"]) for reply in replies) == 3
 
 
 def test_at_most_so_many_run_at_once_under_a_rule(door: Door, worker: Worker) -> None:

@@ -17,7 +17,7 @@ from zipfile import ZipFile
 import msgspec
 import pytest
 import yaml
-from flit_core.wheel import make_wheel_in  # type: ignore[import-untyped]
+from flit_core.wheel import make_wheel_in  # type: ignore[import-untyped]  # ships no types
 
 import forestall.facts
 from forestall.data_tables import DataFileError
