@@ -65,8 +65,7 @@ def compile_files(
 
     `switched_on` are the classes of findings that the settings brought beside the built-in ones.
     """
-    policies = load_policies(files)
-    snapshot = compile_policy(policies)
+    snapshot = compile_policy(load_policies(files), wire=True)
     _require_enforceable(snapshot, switched_on)
     # The tables of what this policy looks for are read now: one that cannot be read stops the
     # start, not every result, and the first result waits for none.

@@ -14,21 +14,15 @@ from forestall.policy.globs import compile_globs
 from forestall.policy.request import Request
 from forestall.policy.rules import FieldTest, Operator
 
-LABEL_PREFIX = "labels."
 _VALUES = {field.name: field.values for field in FIELDS}
 # Few digits, so that a fraction is exact enough and a whole number is exact.
 _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII)
 FieldCheck = Callable[[Request, Labels], bool]
 
 
-def label_of(test: FieldTest) -> str:
-    """The label that a test reads; empty for a test of a field."""
-    return test.field.removeprefix(LABEL_PREFIX) if test.field.startswith(LABEL_PREFIX) else ""
-
-
 def values_of(test: FieldTest, request: Request, labels: Labels) -> Sequence[str]:
     """What the request has in the field or label of a test; empty when the fact is absent."""
-    label = label_of(test)
+    label = test.label
     if not label:
         return _VALUES[test.field](request)
     value = labels.get(label)
