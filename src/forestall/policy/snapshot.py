@@ -16,6 +16,7 @@ from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError, zone_rules_version
 from forestall.policy.claims import claim_check, unclaimed_exception
 from forestall.policy.fields import Labels
+from forestall.policy.finding_names import class_of
 from forestall.policy.globs import compile_globs
 from forestall.policy.index import LayerIndex
 from forestall.policy.output_rules import OutputRules
@@ -257,7 +258,8 @@ def _named_detectors(snapshot: Snapshot) -> tuple[tuple[str, str], ...]:
     from forestall.output.detectors import DETECTORS, data_digest
 
     rules = [rule for policy in snapshot.policies for rule in policy.input_rules]
-    named = {name for rule in rules if rule.match.content for name in rule.match.content.detectors}
+    contents = [rule.match.content for rule in rules if rule.match.content is not None]
+    named = {class_of(name) for content in contents for name in content.detectors}
     return tuple(
         (name, data_digest(name))
         for name in sorted(named | snapshot.output.classes)

@@ -135,7 +135,7 @@ def _add_attested(reader: Reader, entry: Mapping, fields: dict[str, object]) -> 
             fields[field] = reader.text(section, field) or ""
     if "agent_data_classes" in section.entries:
         fields["agent_data_classes"] = list(reader.words(section, "agent_data_classes"))
-    vouched = {
+    vouched: dict[str, tuple[str, ...]] = {
         field: (reader.text(section, field) or "",)
         for field in _VOUCHED_TEXTS
         if field in section.entries
