@@ -177,7 +177,14 @@ def all_variants(policies: Sequence[Policy], request: Request) -> list[Request]:
     named = request.actor_id or proven
     requests = [msgspec.structs.replace(request, actor_id=actor) for actor in (proven, named)]
     context = (request.payload or {}).get("context")
-    leads = any(starts_in(condition.path, context) for condition in conditions_of(policies))
+    paths = [condition.path for condition in conditions_of(policies)]
+    paths += [
+        rule.throttle.sum
+        for policy in policies
+        for rule in policy.rules
+        if rule.throttle is not None and rule.throttle.sum
+    ]
+    leads = any(starts_in(path, context) for path in paths)
     if request.args is None or not leads:
         return requests
     # What is sent in two places: the arguments alone, and with the context over them.

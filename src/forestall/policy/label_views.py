@@ -104,8 +104,8 @@ def variants_of(
         requests = (by_proven, request) if request.actor_id else (by_proven,)
         if request.actor_id:
             conflicts.append(_claimed("actor_id", request.actor_id, proven))
-    if reads.arguments and request.args is not None and request.payload:
-        context = request.payload.get("context")
+    if reads.arguments:
+        context = _second_place(request)
         if isinstance(context, reads.arguments):
             places: list[str] = []
             over = _overlaid(request.args, context, places)
@@ -121,10 +121,17 @@ def largest_amount(path: str, request: Request) -> int:
     amount = compile_amount(path)
     documents = [arguments_of(request)]
     kind = dict if isinstance(parse_path(path)[0], str) else list
-    context = (request.payload or {}).get("context")
-    if request.args is not None and isinstance(context, kind):
+    context = _second_place(request)
+    if isinstance(context, kind):
         documents.append(_overlaid(request.args, context, []))
     return max(map(amount, documents))
+
+
+def _second_place(request: Request) -> Any:
+    """The context where it stands beside `args`; else None."""
+    if request.args is None or not request.payload:
+        return None
+    return request.payload.get("context")
 
 
 def _claimed(label: str, value: str, trusted_value: str) -> LabelConflict:

@@ -82,15 +82,6 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
             raise TypeError("`topic` and `tenant` are texts")
 
 
-def arguments_of(request: Request) -> Any:
-    """The document that conditions on arguments look at."""
-    if request.arguments is not msgspec.UNSET:
-        return request.arguments
-    if request.args is not None:
-        return request.args
-    return None if request.payload is None else request.payload.get("context")
-
-
 def payload_parts(request: Request) -> list[Part]:
     """The payload of a request by its roots: all that a worker or the tool of a caller receives and
     could run (`facts/payload.py`). Names of one word, which rules match as such, are left out where
@@ -118,6 +109,15 @@ def payload_parts(request: Request) -> list[Part]:
         if not all(map(is_name, words)):
             parts.append((root, value))
     return parts
+
+
+def arguments_of(request: Request) -> Any:
+    """The document that conditions on arguments look at."""
+    if request.arguments is not msgspec.UNSET:
+        return request.arguments
+    if request.args is not None:
+        return request.args
+    return None if request.payload is None else request.payload.get("context")
 
 
 def looked_into(request: Request) -> Request:

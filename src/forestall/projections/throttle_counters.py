@@ -51,20 +51,20 @@ class ThrottleCounters:
             return False
         # A rule that adds up and one that counts, of one id in two policies, share no counter.
         name = (decision.rule_id, throttle.sum, *_key(throttle, request, trust))
-        began_us, window_us, seen = self._counters.get(name, (now_us, 0, 0))
+        began_us, window_us, used = self._counters.get(name, (now_us, 0, 0))
         if now_us - began_us >= window_us:
-            began_us, seen = now_us, 0
+            began_us, used = now_us, 0
         limit: int = throttle.limit
         amount: int | None = 1
         if throttle.sum:
             limit, amount = throttle.limit * MILLION, _amount(throttle.sum, request)
-        if amount is None or seen + amount > limit:
+        if amount is None or used + amount > limit:
             return False
         if not count:
             return True
         if name not in self._counters and not self._has_room(now_us):
             return False
-        self._counters[name] = (began_us, throttle.window_ms * 1_000, seen + amount)
+        self._counters[name] = (began_us, throttle.window_ms * 1_000, used + amount)
         return True
 
     def _has_room(self, now_us: int) -> bool:
@@ -79,7 +79,8 @@ class ThrottleCounters:
 
 
 def _amount(path: str, request: Request) -> int | None:
-    """The amount of an action in millionths; None for one that cannot be added up."""
+    """The amount of an action in millionths; None for one that cannot be added up. Where arguments
+    are sent in two places, the larger amount."""
     try:
         return largest_amount(path, request)
     except ArgumentError:

@@ -85,7 +85,7 @@ def test_a_policy_tightened_meanwhile_stops_the_queued_job_and_says_why(
     decision = door.ask("GET", f"{JOBS}/{job_id}/decisions").json[0]
     assert (decision["stage"], decision["decision"]) == ("dispatch", "DENY")
     assert decision["rule_id"] == "no-more-demos"
-    assert decision["policy_snapshot"] == door.plane.snapshot.digest  # type: ignore[union-attr]
+    assert decision["policy_snapshot"] == door.plane.policy.digest
     assert kinds(door, job_id)[-1] == "job.denied"
     (letter,) = door.ask("GET", "/api/v1/dlq").json
     assert (letter["job_id"], letter["reason_code"]) == (job_id, "policy_denied")

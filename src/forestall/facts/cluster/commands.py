@@ -33,6 +33,7 @@ class ClusterClass(StrEnum):
 
     READ = "read"
     WRITE = "write"
+    BUILD = "build"
     NETWORK = "network"
     PRIVILEGED = "privileged"
     DESTRUCTIVE = "destructive"
@@ -57,7 +58,7 @@ class VerbFact(msgspec.Struct, frozen=True, kw_only=True):
 
 _READ: Final = classes("r")
 _UNKNOWN: Final = classes("u")
-_DANGER: Final = "dupnwr"
+_DANGER: Final = "dupnbwr"
 _DRY_VERBS: Final = frozenset(("create", "apply", "delete", "patch", "scale", "label", "annotate"))
 _REMOTE: Final = ("git+", "http:", "https:", "file:", "git@", "ssh:", "git:", "github:", ".", "/")
 

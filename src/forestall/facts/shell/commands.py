@@ -64,6 +64,7 @@ _DANGER: Final = (
     CommandClass.UNKNOWN,
     CommandClass.PRIVILEGED,
     CommandClass.NETWORK,
+    CommandClass.BUILD,
     CommandClass.WRITE,
     CommandClass.READ,
 )
@@ -270,7 +271,7 @@ class _ShellReader:
         elif kind in ("declaration_command", "unset_command"):
             self._declaration(node, words, extra, depth)
         elif kind == "variable_assignment":
-            self._assigned(assignment_text(node, words), depth)
+            self._assigned(assignment_text(node, words), depth, exported=item.owner != 0)
         elif kind == "heredoc_redirect":
             self._here_document(node, depth)
         elif kind == "herestring_redirect":
@@ -352,13 +353,13 @@ class _ShellReader:
         if any(kind.startswith("@") for kind in kinds):
             self._doubt()
 
-    def _assigned(self, text: str, depth: int) -> None:
-        """NAME=value: some names choose what the next command is."""
+    def _assigned(self, text: str, depth: int, *, exported: bool = True) -> None:
+        """NAME=value: most names may choose what the next command is."""
         name, _, value = text.partition("=")
         self._armed(value, depth)
-        if naming.is_risky(name) and not naming.is_harmless(name, value):
+        if naming.is_risky(name, value, exported=exported):
             self._doubt()
-            self.read(value, depth + 1)
+            self.read(naming.value_text(value), depth + 1)
 
     def _armed(self, text: str, depth: int) -> None:
         """Quoted text that bash would still expand if it reached arithmetic, a test or a name."""
@@ -424,23 +425,20 @@ class _ShellReader:
             return
         kinds = effects.classes | extra | (NOTHING if trusted else UNKNOWN)
         if naming.names_matter(name):
-            kinds |= self._naming(args, depth)
+            kinds |= self._naming(name, args, depth)
         self.add(name, kinds)
         for text in naming.shown(name, [arg.text for arg in args]):
             self._remember(text)
         self._follow(effects, depth, chain)
 
-    def _naming(self, args: Sequence[Arg], depth: int) -> Classes:
+    def _naming(self, program: str, args: Sequence[Arg], depth: int) -> Classes:
         """Words of builtins that set variables by name."""
-        kinds: Classes = NOTHING
+        exported = naming.exports(program, args)
         for arg in args:
             self._armed(arg.text, depth)
-            name = arg.text.partition("=")[0]
             if "=" in arg.text:
-                self._assigned(arg.text, depth)
-            elif naming.is_risky(name) or arg.text.startswith("-n"):
-                kinds |= UNKNOWN
-        return kinds
+                self._assigned(arg.text, depth, exported=exported)
+        return UNKNOWN if naming.risky_words(program, args) else NOTHING
 
     def _follow(self, effects: ProgramEffects, depth: int, chain: int) -> None:
         """Judge what a command would run."""

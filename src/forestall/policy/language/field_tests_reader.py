@@ -66,9 +66,9 @@ def _field_test(
     operator = SPELLINGS.get(word) or Operator(word)
     if operator is Operator.NOT:
         globs = reader.globs(node, word, one_allowed=True)
-        for glob in globs:
+        for glob in globs if field.startswith(LABEL_PREFIX) else ():
             message, hint = value_problem(field.removeprefix(LABEL_PREFIX), glob)
-            if field.startswith(LABEL_PREFIX) and message:
+            if message:
                 reader.problem(operand, message, hint)
         if globs:
             yield FieldTest(field=field, operator=operator, operand=globs)

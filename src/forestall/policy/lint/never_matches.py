@@ -112,7 +112,8 @@ class _Check:
                     f"never matches: nothing derives the label `{label}` on"
                     f" {' or '.join(dict.fromkeys(shown)) or 'any topic'}",
                     "say what the payload is:"
-                    f" derive: [{{kind: {_KINDS_OF_LABEL[label][0]}, topics: […]}}], or name topics whose payloads are parsed",
+                    f" derive: [{{kind: {_KINDS_OF_LABEL[label][0]}, topics: […]}}],"
+                    " or name topics whose payloads are parsed",
                 )
                 return
         kinds = sorted({_KINDS_OF_LABEL[label][0] for label in derived})
