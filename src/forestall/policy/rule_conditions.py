@@ -71,12 +71,14 @@ def compile_clauses(match: Match) -> tuple[CompiledClause, ...]:
 def rule_clauses(rule: Rule) -> tuple[CompiledClause, ...]:
     """The clauses of a rule: those of its match, then one that holds when `unless` does not, then
     one that holds when the amount that its throttle adds up is there."""
+    amount = amount_test(rule)
+    clauses = _clauses_without_amount(rule)
+    return clauses if amount is None else (*clauses, amount)
+
+
+def _clauses_without_amount(rule: Rule) -> tuple[CompiledClause, ...]:
     clauses = compile_clauses(rule.match)
-    if rule.unless is not None:
-        clauses = (*clauses, _unless_clause(rule.unless))
-    if rule.throttle is not None and rule.throttle.sum:
-        clauses = (*clauses, _amount_clause(rule.throttle.sum))
-    return clauses
+    return (*clauses, _unless_clause(rule.unless)) if rule.unless is not None else clauses
 
 
 def said_clauses(rule: Rule) -> tuple[Clause, ...]:
@@ -89,7 +91,6 @@ def residual_tests(rule: Rule) -> tuple[Test, ...]:
     match = rule.match
     settled = (
         rule.unless is None
-        and (rule.throttle is None or not rule.throttle.sum)
         and len(match.requires) < 2
         and len(match.labels) <= LABEL_COLUMNS
         and not match.tests
@@ -103,7 +104,7 @@ def residual_tests(rule: Rule) -> tuple[Test, ...]:
         return ()
     return tuple(
         each.holds
-        for each in rule_clauses(rule)
+        for each in _clauses_without_amount(rule)
         if not (each.in_index and is_settled(each.clause.field, match))
     )
 
@@ -226,15 +227,20 @@ def _argument_clause(condition: ArgCondition) -> CompiledClause:
     )
 
 
-def _amount_clause(path: str) -> CompiledClause:
-    """Holds whenever the amount can be added up. One that cannot would not be counted, so it is a
-    rule error."""
+def amount_test(rule: Rule) -> CompiledClause | None:
+    """The clause of a throttle rule that adds up amounts; None for any other rule.
+
+    It holds whenever the amount can be added up. One that cannot would not be counted, so its test
+    raises ArgumentError.
+    """
+    if rule.throttle is None or not rule.throttle.sum:
+        return None
+    path = rule.throttle.sum
     amount = compile_amount(path)
     return CompiledClause(
         Clause(field="throttle.sum", wanted=(f"an amount at {path}",)),
         lambda request, labels, now: amount(arguments_of(request)) >= 0,
         lambda request, labels, now: (),
-        in_index=False,
     )
 
 

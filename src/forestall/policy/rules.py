@@ -5,6 +5,7 @@ decides.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -152,6 +153,9 @@ class ArgCondition(msgspec.Struct, frozen=True, kw_only=True):
     operand: Any
 
 
+LABEL_PREFIX = "labels."  # before the name of a label, where fields and labels stand together
+
+
 class FieldTest(msgspec.Struct, frozen=True, kw_only=True):
     """One condition on the field of a match (`topics`, `mcp.tools`) or on a label (`labels.env`):
     `not` with a tuple of globs, or a comparison by size with a number."""
@@ -159,6 +163,11 @@ class FieldTest(msgspec.Struct, frozen=True, kw_only=True):
     field: str
     operator: Operator
     operand: Any
+
+    @property
+    def label(self) -> str:
+        """The label that the test reads; empty for a test of a field."""
+        return self.field.removeprefix(LABEL_PREFIX) if self.field.startswith(LABEL_PREFIX) else ""
 
 
 class TimeMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -215,6 +224,12 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     delegation: DelegationMatch | None = None
     args: tuple[ArgCondition, ...] = ()
     content: ContentMatch | None = None  # in input and output rules only
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels that the match reads, by globs and by tests, each once."""
+        tested = [test.label for test in self.tests if test.label]
+        return tuple(dict.fromkeys([*(name for name, _ in self.labels), *tested]))
 
 
 class Throttle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -320,7 +335,9 @@ class Detect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class PolicyTest(msgspec.Struct, frozen=True, kw_only=True):
     """A test case that the author wrote beside the rules: a request and the expected decision.
 
-    `rule_id` is the rule that must decide; None where any may.
+    `rule_id` is the rule that must decide; None where any may. `now` is the instant of the decision
+    (None: the usual one), `lifted` are the throttle rules whose limit is not reached. With
+    `exactly` an expected `allow` is not met by an allow with constraints.
     """
 
     name: str
@@ -328,6 +345,9 @@ class PolicyTest(msgspec.Struct, frozen=True, kw_only=True):
     decision: Effect
     rule_id: str | None
     line: int
+    now: datetime | None = None
+    lifted: tuple[str, ...] = ()
+    exactly: bool = False
 
 
 class OutputTest(msgspec.Struct, frozen=True, kw_only=True):
@@ -339,6 +359,7 @@ class OutputTest(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     rule_id: str | None
     line: int
+    now: datetime | None = None
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):

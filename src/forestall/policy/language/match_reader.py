@@ -15,6 +15,7 @@ from forestall.policy.arguments import (
 )
 from forestall.policy.calendar import DAYS, CalendarError, parse_hours, zone
 from forestall.policy.content import PAYLOAD_DETECTORS
+from forestall.policy.finding_names import class_of, kinds_of
 from forestall.policy.language.cordum_hints import (
     PEER_DELEGATION_KEYS,
     PEER_MATCH_KEYS,
@@ -318,20 +319,28 @@ def _content_match(
     patterns: tuple[str, ...],
 ) -> ContentMatch:
     detectors = reader.words(match, "detectors")
+    known_names = {*known, *_named_kinds(detectors, known)}
     for name in detectors:
-        if name not in known:
+        if name not in known_names:
             reader.problem(
                 match.entries["detectors"][1],
                 f"unknown detector `{name}`",
-                did_you_mean(name, tuple(known)),
+                did_you_mean(name, tuple(known_names)),
             )
     return ContentMatch(
-        detectors=tuple(name for name in detectors if name in known),
+        detectors=tuple(name for name in detectors if name in known_names),
         keywords=keywords,
         patterns=patterns,
         content_types=reader.globs(match, "content_types"),
         size_gt=reader.integer(match, "size_gt", minimum=0, maximum=INTEGER_MAX),
     )
+
+
+def _named_kinds(detectors: tuple[str, ...], known: Collection[str]) -> Iterator[str]:
+    """The kinds of the classes of which a criterion names single kinds."""
+    classes = {class_of(name) for name in detectors if name not in known}
+    for name in sorted(classes.intersection(known)):
+        yield from kinds_of(name)
 
 
 def _operand(reader: Reader, node: Node, operator: Operator) -> Any:
