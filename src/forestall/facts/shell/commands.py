@@ -8,11 +8,16 @@ resolved or known is reported as `unknown`; this module refuses to call such a t
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from forestall.facts.shell import variables as naming
+from forestall.facts.shell.command_facts import Command, CommandContext, CommandDetail
+from forestall.facts.shell.directories import (
+    ANYWHERE,
+    Directories,
+    directories_of,
+    inner_directories,
+)
+from forestall.facts.shell.places import redirect_targets
 from forestall.facts.shell.preprocess import (
-    STAND_IN,
     ascii_only,
     backticks,
     is_dense,
@@ -45,11 +50,10 @@ from forestall.facts.shell.write_targets import plain_path, written
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-__all__ = ["Command", "CommandClass", "commands_in"]
+__all__ = ["Command", "CommandClass", "CommandDetail", "commands_in"]
 
 TEXT_BYTES_MAX: Final = 64 * 1024  # no honest command is longer, and every parse stays quick
 DEPTH_MAX: Final = 8  # shell text inside shell text; honest wrapping needs three
-COMMANDS_MAX: Final = 64  # distinct commands reported; each one costs a decision
 CHAIN_MAX: Final = 48  # `env nice env nice ...`: wrappers around one command
 STEPS_MAX: Final = 20_000  # words judged for one text, so that work stays linear in its length
 PARSED_BYTES_MAX: Final = 2 * TEXT_BYTES_MAX  # inner texts parsed for one text, together
@@ -57,14 +61,7 @@ DATA_MAX: Final = 64  # literal texts remembered that a later command may run
 VALUES_MAX: Final = 8  # constants remembered for one variable
 LOOKAHEAD: Final = 16  # words considered after a suspect program name
 
-_DANGER: Final = (
-    CommandClass.DESTRUCTIVE,
-    CommandClass.UNKNOWN,
-    CommandClass.PRIVILEGED,
-    CommandClass.NETWORK,
-    CommandClass.WRITE,
-    CommandClass.READ,
-)
+_NO_DETAIL: Final = CommandDetail()
 _BIN: Final = frozenset(
     f"{root}/{name}"
     for root in ("", "/usr", "/usr/local", "/opt/homebrew", "/run/current-system/sw")
@@ -72,21 +69,11 @@ _BIN: Final = frozenset(
 )
 
 
-class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """One command: its program ("" when that cannot be known) and what it may do."""
-
-    program: str
-    classes: frozenset[CommandClass]
-
-
-_UNKNOWN_COMMAND: Final = Command(program="", classes=UNKNOWN)
-
-
-def commands_in(text: str) -> tuple[Command, ...]:
+def commands_in(text: str, detail: CommandDetail = _NO_DETAIL) -> tuple[Command, ...]:
     """Every command that `text` could run, in source order, without duplicates; never empty."""
     if len(text) > TEXT_BYTES_MAX or len(text.encode("utf-8", "replace")) > TEXT_BYTES_MAX:
-        return (_UNKNOWN_COMMAND,)
-    reader = _ShellReader()
+        return (detail.doubtful(),)
+    reader = _ShellReader(detail)
     reader.read(text, 0)
     return reader.result()
 
@@ -94,7 +81,11 @@ def commands_in(text: str) -> tuple[Command, ...]:
 class _ShellReader:
     """Collects the commands of one text and of every text inside it."""
 
-    def __init__(self) -> None:
+    def __init__(self, detail: CommandDetail) -> None:
+        self._detail = detail
+        self._here: Directories = (detail.workspace,)
+        self._moved = False
+        self._targets: tuple[Arg, ...] = ()
         self._found: dict[Command, None] = {}
         self._steps = 0
         self._bytes = 0
@@ -112,7 +103,8 @@ class _ShellReader:
         """What was found, after following the data that a command may run."""
         for name in self._calls:
             if self._calls_itself(name):
-                self._add(name, classes("d"))
+                self._suspect(name, classes("d"))
+        self._here = ANYWHERE if self._moved else (self._detail.workspace,)
         for round_of in range(3):
             fresh = [text for text in self._data if text not in self._read_data]
             if not self._runs_data or not fresh:
@@ -121,22 +113,27 @@ class _ShellReader:
             for text in fresh:
                 self.read(text, round_of + 1)
         if any(lost(text) for lost in self._loss for text in self._data):
-            self._add("", classes("ud"))
-        found = list(self._found) or [_UNKNOWN_COMMAND]
-        if len(found) <= COMMANDS_MAX:
-            return tuple(found)
-        ranked = sorted(found, key=lambda one: min(_DANGER.index(kind) for kind in one.classes))
-        kept = set(ranked[: COMMANDS_MAX - 1]) - {_UNKNOWN_COMMAND}
-        return (*(one for one in found if one in kept), _UNKNOWN_COMMAND)
+            self._suspect("", classes("ud"))
+        return self._detail.reported(self._found)
 
-    def _add(self, program: str, kinds: Classes) -> None:
-        if STAND_IN in program:
-            program, kinds = "", kinds | UNKNOWN
-        # READ means that it only looks, so it never stands beside another class.
-        self._found.setdefault(Command(program=program, classes=(kinds - READ) or READ))
+    def _add(
+        self, program: str, kinds: Classes, args: Sequence[Arg] = (), *, runs_others: bool = False
+    ) -> None:
+        context = CommandContext(self._here, self._targets, runs_others)
+        self._found.setdefault(self._detail.command(program, kinds, args, context))
+
+    def _add_redirections(self, kinds: Classes, targets: tuple[Arg, ...]) -> None:
+        """Add the redirections of a loop or a group, which belong to no single command."""
+        context = CommandContext(ANYWHERE if self._moved else self._here, targets)
+        found = self._detail.command("", kinds, (), context)
+        if kinds or (targets and (self._detail.places or found.classes != READ)):
+            self._found.setdefault(found)
+
+    def _suspect(self, program: str, kinds: Classes) -> None:
+        self._found.setdefault(self._detail.doubtful(program, kinds))
 
     def _doubt(self) -> None:
-        self._found.setdefault(_UNKNOWN_COMMAND)
+        self._found.setdefault(self._detail.doubtful())
 
     def _calls_itself(self, name: str) -> bool:
         seen: set[str] = set()
@@ -174,9 +171,11 @@ class _ShellReader:
         if is_strange(text.replace("\r\n", "\n")):
             self._doubt()
         text = ascii_only(text)
+        here = self._here
         for variant in dict.fromkeys(variants(text)):
             self._bytes += len(variant)
             self._parse(variant, depth)
+            self._here = here
 
     def _parse(self, text: str, depth: int) -> None:
         short, bodies = without_bodies(text)
@@ -194,20 +193,25 @@ class _ShellReader:
         words = WordReader(source, self._values)
         for item in items:
             self._note_values(item.node, words)
+        places = directories_of(items, words, self._here)
+        self._moved = self._moved or bool(places)
+        targets: dict[int, list[Arg]] = {}
         owned: dict[int, Classes] = {}
         strays: dict[int, list[Node]] = {}
         for item in items:
             if item.node.type == "file_redirect":
                 effect = self._redirect(item.node, words)
                 owned[item.owner] = owned.get(item.owner, NOTHING) | effect
+                targets.setdefault(item.owner, []).extend(redirect_targets(item.node, words))
                 # The grammar lets a redirection swallow the words that follow its target.
                 rest = item.node.children_by_field_name("destination")[1:]
                 strays.setdefault(item.owner, []).extend(rest)
-        if owned.get(0):
-            self._add("", owned[0])
+        self._add_redirections(owned.get(0, NOTHING), tuple(targets.get(0, ())))
         self._line([words.word(stray) for stray in strays.pop(0, [])], depth, NOTHING)
         for item in items:
             item.strays = strays.get(item.node.id, [])
+            self._here = places.get(item.node.id, self._here)
+            self._targets = tuple(targets.get(item.node.id, ()))
             self._read_node(item, words, owned.get(item.node.id, NOTHING), depth)
         if not sound:
             self._doubt()
@@ -398,7 +402,7 @@ class _ShellReader:
         """Judge one command, word by word, and everything it runs."""
         if not words or not words[0].text:
             if extra or words:
-                self._add("", extra | UNKNOWN)
+                self._add("", extra | UNKNOWN, words)
             self._suspects(words[1:], depth)
             return
         if chain > CHAIN_MAX or not self._spend(len(words)):
@@ -413,15 +417,21 @@ class _ShellReader:
             self._suspects(args, depth)
         if effects is None:
             self._runs_data = True
-            self._add(name if words[0].literal else "", UNKNOWN | extra)
+            self._add(name if words[0].literal else "", UNKNOWN | extra, args)
             return
         kinds = effects.classes | extra | (NOTHING if trusted else UNKNOWN)
         if naming.names_matter(name):
             kinds |= self._naming(args, depth)
-        self._add(name, kinds)
+        runs_others = bool(effects.argvs or effects.texts)
+        self._add(name, kinds, args, runs_others=runs_others)
         for text in naming.shown(name, [arg.text for arg in args]):
             self._remember(text)
+        here, self._targets = self._here, ()
+        self._here = inner_directories(name, args, effects.argvs, self._here)
+        if self._moved and name in ("trap", "alias"):
+            self._here = ANYWHERE
         self._follow(effects, depth, chain)
+        self._here = here
 
     def _naming(self, args: Sequence[Arg], depth: int) -> Classes:
         """Words of builtins that set variables by name."""
@@ -449,7 +459,7 @@ class _ShellReader:
             self._assigned(text, depth)
         for code in effects.code:
             if effects.loss is not None and effects.loss.search(code):
-                self._add("", classes("ud"))
+                self._suspect("", classes("ud"))
             self.rough(code)
         self._suspects(effects.suspects, depth)
         self._defined.update(effects.defines)
@@ -479,7 +489,7 @@ class _ShellReader:
             if effects is None:
                 continue
             if CommandClass.DESTRUCTIVE in effects.classes:
-                self._add(name, effects.classes)
+                self._suspect(name, effects.classes)
             if is_shell(name) or name == "eval":
                 for text in effects.texts:
                     self.read(text, depth + 1)

@@ -17,6 +17,7 @@ class CommandClass(StrEnum):
     """The kinds of effect a command can have."""
 
     READ = "read"
+    SECRET = "secret"  # noqa: S105 - the name of a class: it shows or changes credentials
     WRITE = "write"
     NETWORK = "network"
     PRIVILEGED = "privileged"
@@ -93,12 +94,13 @@ class Arg(msgspec.Struct, frozen=True):
     """One word handed to a program.
 
     A word that is not literal holds the best guess. `flaggable` says it may turn out to be an
-    option, a subcommand or several words.
+    option, a subcommand or several words; `wildcards` that it is known but for what they match.
     """
 
     text: str
     literal: bool = True
     flaggable: bool = False
+    wildcards: bool = False
 
 
 # -- the schema: what a data file may hold --
