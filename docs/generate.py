@@ -30,7 +30,7 @@ from forestall.policy.cache import DecisionCache
 from forestall.policy.rules import Effect, Match
 from forestall.ports.log_entry import VISIBILITIES, visibility_of
 from forestall.server.api import ENDPOINTS
-from forestall.server.http import Endpoint
+from forestall.server.endpoints import Endpoint
 from forestall.server.metrics import OUR_CODES, Metrics
 from forestall.server.settings import BOOTSTRAP_KEY_VARIABLE, DEFAULTS
 from forestall.wire.errors import ErrorObject
@@ -255,7 +255,7 @@ def _metric_labels() -> str:
         "decision": ", ".join(map(_code, effects)),
         "code": (
             "of a decision `rule`, `default` or `rule_error`, and at dispatch also `approved`,"
-            " `submitter_revoked` or `job_changed`; of an"
+            " `submitter_revoked`, `submitter_expired` or `job_changed`; of an"
             " event of a job why it ended: "
             + ", ".join(map(_code, sorted(OUR_CODES)))
             + ", `other` for a worker's own code; of a refusal or a failed commit the"

@@ -36,8 +36,6 @@ def main() -> None:
         print(f"    {decision.reason}")
         for remediation in decision.remediations:
             print(f"    instead: {remediation.title} ({remediation.replacement_topic})")
-        for error in decision.errors:
-            print(f"    {error}")
         if decision.code == "default":
             nearest = explain(SNAPSHOT, request, now=now).rules[0]
             missing = ", ".join(clause.field for clause in nearest.failed)

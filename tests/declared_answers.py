@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from forestall.server.api import ENDPOINTS
-from forestall.server.http import Endpoint
+from forestall.server.endpoints import Endpoint
 from forestall.wire.errors import ErrorObject
 from tests.http_samples import Reply
 

@@ -26,6 +26,7 @@ from forestall.policy import Effect, Policy, Request
 from forestall.policy.rules import (
     ApprovalTerms,
     ArgCondition,
+    Comparison,
     ContentMatch,
     DelegationMatch,
     Match,
@@ -269,21 +270,69 @@ def argument_holds(condition: ArgCondition, request: Request) -> bool:
     document = request.args
     if document is None and request.payload is not None:
         document = request.payload.get("context")
-    value = value_at(condition.path, document)
-    operator, operand = condition.operator, condition.operand
-    if operator is Operator.EXISTS:
-        return (value is not NOTHING) is operand
+    list_path, star, rest = condition.path.partition("[*]")
+    value = document if list_path == "$" else value_at(list_path, document)
+    if condition.operator is Operator.EXISTS:
+        return (value is not NOTHING) is condition.operand
     if value is NOTHING:
         return False
-    wanted = operand[0] if operator is Operator.IN else operand
-    if type_name(value) != type_name(wanted):
+    if not star:
+        return truth(compared(condition.operator, condition.operand, value))
+    nodes = [value]
+    for part in [star + each for each in rest.split("[*]")]:
+        if any(not isinstance(node, list) for node in nodes):
+            raise WrongTypeError
+        nodes = [value_at("$" + part[3:], each) for node in nodes for each in node]
+    return truth(quantified(condition, nodes))
+
+
+def quantified(condition: ArgCondition, nodes: list[Any]) -> bool | None:
+    """How many of the nodes meet the comparisons; None where that is unknown."""
+    if condition.operator is Operator.COUNT:
+        return None if NOTHING in nodes else all_hold(condition.operand, len(nodes))
+    answers = [all_hold(condition.operand, node) for node in nodes]
+    if condition.operator is Operator.EVERY:
+        return False if not nodes else conjunction(answers)
+    none = conjunction([None if answer is None else not answer for answer in answers])
+    return none if condition.operator is Operator.NONE else None if none is None else not none
+
+
+def conjunction(answers: Sequence[bool | None]) -> bool | None:
+    """Three-valued and: one that is false settles it, else one that is unknown makes it unknown."""
+    if False in answers:
+        return False
+    return None if None in answers else True
+
+
+def truth(answer: bool | None) -> bool:
+    """The answer, unless it is unknown."""
+    if answer is None:
         raise WrongTypeError
+    return answer
+
+
+def all_hold(comparisons: Sequence[Comparison], value: Any) -> bool | None:
+    """Whether all comparisons hold of a node; None where that is unknown."""
+    return conjunction([compared(each.operator, each.operand, value) for each in comparisons])
+
+
+def compared(operator: Operator, operand: Any, value: Any) -> bool | None:
+    """One comparison of one node; None where the types differ or the node is missing."""
+    if operator is Operator.EXISTS:
+        return (value is not NOTHING) is operand
+    if operator is Operator.NOT:
+        inner = all_hold(operand, value)
+        return None if inner is None else not inner
+    wanted = operand[0] if isinstance(operand, tuple) else operand
+    if value is NOTHING or type_name(value) != type_name(wanted):
+        return None
     if operator is Operator.EQ:
         return bool(value == operand)
     if operator is Operator.IN:
         return any(value == item for item in operand)
     if operator is Operator.GLOB:
-        return glob_matches(operand, value)
+        globs = operand if isinstance(operand, tuple) else [operand]
+        return any(glob_matches(glob, value) for glob in globs)
     if operator is Operator.MATCHES:
         return re2.fullmatch(operand, value) is not None
     difference = (value > operand) - (value < operand)
@@ -455,6 +504,7 @@ def derived_views(policies: Sequence[Policy], request: Request) -> list[Labels]:
         view
         for derivation in derivations
         if any(glob_matches(glob, request.topic) for glob in derivation.topics)
+        and request.topic not in derivation.except_topics
         for view in derive(derivation, request.payload)
     ]
     return views or [{}]

@@ -48,6 +48,7 @@ DURATION_MS_MAX = 366 * 86_400_000  # a year; longer is a mistake of unit
 POLICY_TESTS_MAX = 5_000
 ARG_PATH_CHARS_MAX = 256
 ARG_CONDITIONS_MAX = 32  # of one rule
+ARG_ELEMENTS_MAX = 10_000  # of an array in one condition: about 3 ms; a longer array: deny
 PATTERN_BYTES_MAX = 1_024  # RE2 is linear in the text, and this bounds its factor
 GLOB_MEMO_ENTRIES_MAX = 8_192  # distinct values remembered per compiled glob list
 
@@ -159,7 +160,7 @@ SCAN_FINDINGS_MAX = 10_000  # in one result; more are withheld unread
 REDACTIONS_MAX = 4  # of one result, while a model of language goes on to see names in the copy
 FINDINGS_KEPT_MAX = 100  # of one result, for people to read; all of them are counted
 TABLE_BYTES_MAX = 1024 * 1024  # of a table of data in the package; the largest has 26 KB
-TABLE_DEPTH_MAX = 8  # of lists and mappings in it; entries need 5
+TABLE_DEPTH_MAX = 16  # of lists and mappings in it; entries need 8
 CONTEXT_CHARS = 60  # round a finding, for whoever may release the result
 SEALED_DAYS = 30  # unless set: so long an original that was not released can be
 SEALED_DAYS_MAX = 3_660

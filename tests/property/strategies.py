@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,12 +11,14 @@ from hypothesis import strategies as st
 from forestall.facts.derive import DEFAULT_DERIVATIONS
 from forestall.facts.origin import Origin
 from forestall.policy import Effect, Policy, Request
+from forestall.policy.arguments import QUANTIFIERS
 from forestall.policy.content import PAYLOAD_DETECTORS
 from forestall.policy.request import Delegation, ToolCall
 from forestall.policy.rules import (
     ApprovalTerms,
     ArgCondition,
     Budgets,
+    Comparison,
     Constraints,
     ContentMatch,
     DelegationMatch,
@@ -52,6 +55,7 @@ GLOBS = [
 LABEL_NAMES = ["env", "team", "x", "y", "command_class", "command_program"]
 SHELL = ["rm -rf /", "ls", "ls | sudo rm x", "$X", "curl a | sh", "", "cat a; mv a b"]
 PATHS = ["$.a", "$.b.a", "$['a']", '$["a.b"]', "$.b[0]", "$.b[-1]", "$['it\\'s']", "$[0]"]
+LIST_PATHS = ["$.b[*]", "$[*]", "$.b[*].a", "$.b[*][*]", "$.b[*][-1]", "$.a[*]"]
 PATTERNS = ["a", "a|b", "[0-9]+", ".*", "(?i)A.*", "é?a"]
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu"]
 DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -97,7 +101,11 @@ documents = json_values | st.fixed_dictionaries(
     optional={
         "a.b": scalars,
         "it's": scalars,
-        "b": st.lists(scalars, max_size=2) | st.fixed_dictionaries({"a": scalars}),
+        "b": st.lists(scalars, max_size=2)
+        | st.lists(texts, max_size=3)
+        | st.lists(st.fixed_dictionaries({}, optional={"a": texts}), max_size=3)
+        | st.lists(st.lists(texts, max_size=2), max_size=2)
+        | st.fixed_dictionaries({"a": scalars}),
     },
 )
 
@@ -108,19 +116,42 @@ _OPERANDS: dict[Operator, st.SearchStrategy[Any]] = {
         | st.lists(texts, min_size=1, max_size=3)
         | st.lists(st.booleans(), min_size=1, max_size=2)
     ).map(tuple),
-    Operator.GLOB: st.sampled_from(GLOBS),
+    Operator.GLOB: st.sampled_from(GLOBS) | some_globs,
     Operator.MATCHES: st.sampled_from(PATTERNS),
     Operator.EXISTS: st.booleans(),
     **dict.fromkeys((Operator.LT, Operator.LE, Operator.GT, Operator.GE), numbers),
 }
+_VALUE_OPERATORS = [operator for operator in _OPERANDS if operator is not Operator.EXISTS]
+
+
+@st.composite
+def comparisons(draw: st.DrawFn, operators: Sequence[Operator]) -> tuple[Comparison, ...]:
+    """One or two comparisons, with operands of types that their operators take."""
+    chosen = draw(st.lists(st.sampled_from(operators), min_size=1, max_size=2, unique=True))
+    return tuple(Comparison(operator=each, operand=draw(_operands(each))) for each in chosen)
+
+
+def _operands(operator: Operator) -> st.SearchStrategy[Any]:
+    if operator is Operator.NOT:
+        return comparisons(_VALUE_OPERATORS)
+    if operator is Operator.COUNT:
+        sizes = st.sampled_from([0, 1, 2])
+        return st.builds(
+            lambda number: (Comparison(operator=Operator.GE, operand=number),), sizes
+        ) | st.builds(lambda number: (Comparison(operator=Operator.EQ, operand=number),), sizes)
+    if operator in QUANTIFIERS:
+        return comparisons([*_OPERANDS, Operator.NOT])
+    return _OPERANDS[operator]
 
 
 @st.composite
 def arg_conditions(draw: st.DrawFn) -> ArgCondition:
     """One condition on the arguments, with an operand of a type that its operator takes."""
-    operator = draw(st.sampled_from(list(Operator)))
-    operand = draw(_OPERANDS[operator])
-    return ArgCondition(path=draw(st.sampled_from(PATHS)), operator=operator, operand=operand)
+    of_elements = draw(st.booleans())
+    quantifiers = [operator for operator in Operator if operator in QUANTIFIERS]
+    operator = draw(st.sampled_from(quantifiers if of_elements else [*_OPERANDS, Operator.NOT]))
+    path = draw(st.sampled_from(LIST_PATHS if of_elements else PATHS))
+    return ArgCondition(path=path, operator=operator, operand=draw(_operands(operator)))
 
 
 time_matches = st.builds(

@@ -15,6 +15,7 @@ from forestall.errors import ForestallError, UnavailableError
 from forestall.identity.credentials import NewKey, WorkerGrant
 from forestall.identity.roles import Role
 from forestall.jobs.job import Budget, Job, JobState, Priority, Submission
+from forestall.jobs.lifecycle import TERMINAL
 from tests.sim.doors import read, resolve
 from tests.sim.policies import SAFE, TOPICS, compiled, policy_text
 from tests.sim.world import Client, NoAnswerError, Process, World, short
@@ -190,6 +191,7 @@ class Operator(Agent):
         acts = {
             self._policy: 6,
             self._revoke_agent: 1,
+            self._revoke_voter: 2,
             self._revoke_worker: 1,
             self._retry_anything: 2,
             self._cancel_anything: 2,
@@ -223,7 +225,22 @@ class Operator(Agent):
                 await asyncio.sleep(self.random.random())
 
     async def _revoke_agent(self) -> None:
-        agent = self.random.choice(self.agents)
+        await self._renew(self.random.choice(self.agents))
+
+    async def _revoke_voter(self) -> None:
+        """Somebody who approved a job that has not ended."""
+        voters = {
+            vote.principal
+            for told in self.world.checks.jobs.values()
+            if told.job.tenant == self.tenant and told.job.state not in TERMINAL
+            for vote in (told.job.approval.votes if told.job.approval is not None else ())
+        }
+        found = [agent for agent in self.agents if agent.name in voters]
+        if found:
+            await self._renew(self.random.choice(found))
+
+    async def _renew(self, agent: Agent) -> None:
+        """Revoke a key, and most of the time make a new one."""
         old_id = agent.key_id
 
         async def revoked(process: Process, client: Client) -> None:

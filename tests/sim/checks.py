@@ -51,6 +51,15 @@ class Told(msgspec.Struct):
     tickets: dict[str, int] = {}  # lease id → attempt, of what a worker was handed
 
 
+def _is_approved(job: Job, ended: set[str]) -> bool:
+    """Whether enough different people approved the job with keys that have not ended."""
+    assert job.approval is not None
+    votes = [vote for vote in job.approval.votes if vote.approves and vote.key_id not in ended]
+    demands = job.approval.demands.each if job.approval.demands is not None else ()
+    quorum = max((demand.quorum for demand in demands), default=1)
+    return len({vote.principal for vote in votes}) >= quorum
+
+
 class Checks:
     """Watches one world."""
 
@@ -66,6 +75,8 @@ class Checks:
         self.by_idempotency: dict[tuple[str, str], str] = {}
         self.retried: set[Name] = set()  # dead letters that were submitted again
         self.cancelled: set[Name] = set()  # of which a cancellation was answered
+        self.approved: dict[str, tuple[str, str, int]] = {}  # lease id → the approval it stands on
+        self.spent: set[tuple[str, str, int]] = set()  # approvals that a worker has seen
         self.leases: dict[str, Job] = {}  # lease id → the job as it was dispatched with it
         self.counts: Counter[str] = Counter()
         self.results = Results(world, self.counts, self.keys)
@@ -162,6 +173,10 @@ class Checks:
         anew = self._evaluated(told, snapshot, decision)
         if (anew.decision, anew.rule_id) == (decision.decision, decision.rule_id):
             return
+        asks = anew.decision is Effect.REQUIRE_APPROVAL and anew.rule_id == decision.rule_id
+        if event is Event.DISPATCHED and decision.code == "approved" and asks:
+            self._spent(job, decision)
+            return
         key = self.keys.get(job.key_id)
         revoked = key is not None and key.revoked_at_us is not None
         if event is Event.DENIED and revoked and job.failure_code == "submitter_revoked":
@@ -171,6 +186,25 @@ class Checks:
         raise self._violated(
             number, job, f"{event} by {decision.decision}; the policy says {anew.decision}"
         )
+
+    def _spent(self, job: Job, decision: DecisionRecord) -> None:
+        """A dispatch stands on an approval: of this job, under this policy, by enough people whose
+        keys the log has not ended, and for this dispatch alone."""
+        approval = job.approval
+        self.counts["dispatches on an approval"] += 1
+        if approval is None or (approval.job_hash, approval.snapshot) != (
+            decision.job_hash,
+            decision.snapshot,
+        ):
+            raise self._violated("14", job, "dispatched on an approval of something else")
+        ended = {key_id for key_id, key in self.keys.items() if key.revoked_at_us is not None}
+        if not _is_approved(job, ended):
+            raise self._violated("14", job, "dispatched on votes that do not count")
+        name = (job.tenant, job.id, approval.asked_at_us)
+        if name in self.spent:
+            raise self._violated("14", job, "a worker has seen this approval before")
+        assert job.lease is not None, "checked where a dispatch is"
+        self.approved[job.lease.id] = name
 
     def _evaluated(self, told: Told, snapshot: Snapshot, decision: DecisionRecord) -> Decision:
         request = stored_request(told.job, told.payload)
@@ -230,6 +264,12 @@ class Checks:
         self.snapshots[snapshot.digest] = snapshot
         self.results.treatments[snapshot.digest] = treatment_in(text)
 
+    def must_stop(self, job: Job) -> bool:
+        """Whether a heartbeat that is sent now must be answered with an order to stop: a key that
+        the job rests on has ended, and somebody was told so."""
+        on_approval = job.lease is not None and job.lease.id in self.approved
+        return job.key_id in self.revoked or (on_approval and not _is_approved(job, self.revoked))
+
     def handed_over(
         self, plane: Plane, grant: WorkerGrant, tenant: str, key_id: str, job: Job
     ) -> None:
@@ -250,6 +290,11 @@ class Checks:
             raise self._violated("7", job, "handed to a worker whose credential is revoked")
         if job.key_id in self.revoked:
             raise self._violated("1", job, "handed over although its submitter is revoked")
+        if lease.id in self.approved:
+            self.counts["tickets on an approval"] += 1
+            if not _is_approved(job, self.revoked):
+                raise self._violated("14", job, "handed over on the vote of a revoked key")
+            self.spent.add(self.approved[lease.id])
         if (job.tenant, job.id) in self.cancelled:
             raise self._violated("3", job, "handed over after it was cancelled")
         in_force = plane.snapshot.digest if plane.snapshot is not None else ""

@@ -11,7 +11,7 @@ from forestall.control.keys import authenticate
 from forestall.errors import ForestallError
 from forestall.identity.roles import Permission
 from forestall.server.api import ENDPOINTS
-from forestall.server.http import Call, StreamingBody
+from forestall.server.endpoints import Call, StreamingBody
 from tests.sim.world import Client, NoAnswerError, Process, World, short
 
 HANDLERS = {(endpoint.method, endpoint.path): endpoint.handler for endpoint in ENDPOINTS}

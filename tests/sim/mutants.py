@@ -10,9 +10,10 @@ from unittest import mock
 
 import msgspec
 
-from forestall.control import complete, dispatch, expire, gate, moves, recover
+from forestall.control import complete, dispatch, expire, gate, moves, recover, worker_protocol
 from forestall.control import plane as plane_module
 from forestall.control.gate import GateResult
+from forestall.control.moves import Move
 from forestall.control.plane import Plane
 from forestall.jobs import transitions
 from forestall.jobs.job import Job
@@ -112,10 +113,10 @@ def _answer_given_up() -> Patch:
 def _outage_denies() -> Patch:
     real = gate.tightened_by
 
-    def denies(plane: Plane, view: Any, decision: Any) -> Any:
+    def denies(plane: Plane, view: Any, decision: Any, *, now_us: int) -> Any:
         if plane.commits_fail():
             return transitions._denied(decision, "policy_denied", "the store is away")
-        return real(plane, view, decision)
+        return real(plane, view, decision, now_us=now_us)
 
     return mock.patch.object(dispatch, "tightened_by", denies)
 
@@ -154,7 +155,7 @@ def _revoked_submitter_runs() -> Patch:
     """Neither the gate nor what is expected of the store asks who submitted the job."""
     return mock.patch.multiple(
         dispatch,
-        tightened_by=lambda plane, view, decision: decision,
+        tightened_by=lambda plane, view, decision, now_us: decision,
         _stands=lambda *_: True,
         _unforbidden=lambda *_: (),
     )
@@ -163,6 +164,23 @@ def _revoked_submitter_runs() -> Patch:
 def _nothing_taken_up() -> Patch:
     """What a commit made durable reaches memory only when it is read again."""
     return mock.patch.object(plane_module, "catch_up", return_value=None)
+
+
+def _ended_votes_count() -> Patch:
+    return mock.patch.object(Keys, "ended", return_value=frozenset())
+
+
+def _approval_given_back() -> Patch:
+    """A worker that has seen its ticket returns the job, and the approval is usable again."""
+
+    def without_fields(**given: Any) -> Move:
+        return Move(**{**given, "fields": {}})
+
+    return mock.patch.object(worker_protocol, "Move", without_fields)
+
+
+def _runs_on() -> Patch:
+    return mock.patch.object(worker_protocol, "withdrawal", return_value="")
 
 
 MUTANTS: dict[str, Callable[[], Patch]] = {
@@ -183,6 +201,9 @@ MUTANTS: dict[str, Callable[[], Patch]] = {
     "idempotency keys are not kept": _keys_forgotten,
     "a revoked key works on": _revocation_missed,
     "a job of a revoked submitter runs": _revoked_submitter_runs,
+    "a vote counts although its key has ended": _ended_votes_count,
+    "an approval that a worker has seen is used again": _approval_given_back,
+    "a heartbeat does not look at ended keys": _runs_on,
     "a commit is not taken up in memory": _nothing_taken_up,
     **MUTANTS_OF_RESULTS,
 }

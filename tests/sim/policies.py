@@ -25,7 +25,8 @@ _OUTCOMES: Sequence[tuple[str, float]] = (
     ("throttle", 0.7),
     ("deny", 1.2),
     ("deny_remedy", 1.2),
-    ("approve", 0.7),
+    ("approve", 1.2),
+    ("approve_two", 0.6),
 )
 _CALM = (("allow", 1), ("concurrent", 4), ("retries", 1), ("runtime", 1))
 
@@ -58,6 +59,7 @@ _WORDS = {
     "limited": "throttle",
     "deny_remedy": "deny",
     "approve": "require_approval",
+    "approve_two": "require_approval",
 }
 
 
@@ -73,6 +75,8 @@ def _more(outcome: str, random: Random) -> str:
     elif outcome == "limited":
         limit, window_ms = random.randint(1, 4), random.choice((5, 20, 60)) * 1_000
         return f"    throttle: {{limit: {limit}, window: {window_ms // 1000}s, key: [tenant]}}\n"
+    elif outcome == "approve_two":
+        return "    approval: {quorum: 2, ttl: 2m}\n"
     elif outcome == "deny_remedy":
         return (
             "    remediations:\n      - id: use-safe\n        title: 'Use the safe one'\n"

@@ -1,11 +1,15 @@
-"""Second persons: they read withheld results, release or discard them, and say why."""
+"""Second persons: they approve jobs, release withheld results or refuse both, and say why."""
 
 import asyncio
 
+from forestall.control.approve import VoteResult, approve, reject
+from forestall.control.keys import authenticate
 from forestall.identity.roles import Role
+from forestall.jobs.approval import VoteRequest
 from forestall.jobs.job import JobState
 from tests.sim.agents import Agent
 from tests.sim.doors import read, resolve
+from tests.sim.world import Client, Process, short
 
 
 class Reviewer(Agent):
@@ -15,11 +19,22 @@ class Reviewer(Agent):
 
     async def live(self) -> None:
         """Act until the chaos ends."""
-        acts = {self._decide: 4, self._decide_twice: 1, self._read: 3}
+        acts = {self._decide: 4, self._decide_twice: 1, self._read: 3, self._vote: 8}
         while not self.world.stopping:
             await asyncio.sleep(self.random.random() * 5)
             act = self.random.choices(list(acts), list(acts.values()))[0]
             await act()
+
+    async def _vote(self) -> None:
+        self._look_around()
+        job_id = self._any(state=JobState.APPROVAL_REQUIRED)
+        verb = reject if self.random.random() < 0.1 else approve
+
+        async def send(process: Process, client: Client) -> VoteResult:
+            who = authenticate(process.plane, self.key)
+            return await verb(process.plane, who, job_id, VoteRequest(reason="looked at it"))
+
+        await self._ask(f"{verb.__name__} {short(job_id)}", send if job_id else None)
 
     async def _decide(self) -> None:
         job_id = self._withheld()

@@ -158,7 +158,13 @@ async def _people(world: World) -> tuple[list[Operator], list[Worker]]:
     workers: list[Worker] = []
     for tenant in TENANTS:
         made: list[Agent] = []
-        for name, kind in (("op", Operator), ("ann", Agent), ("bob", Agent), ("eve", Reviewer)):
+        for name, kind in (
+            ("op", Operator),
+            ("ann", Agent),
+            ("bob", Agent),
+            ("eve", Reviewer),
+            ("joe", Reviewer),
+        ):
             wanted = NewKey(tenant=tenant, name=f"{tenant}-{name}", role=kind.role)
             key, text = await create_key(plane, wanted, actor="setup")
             made.append(kind(world, tenant, wanted.name, text, key.id))

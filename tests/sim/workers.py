@@ -13,7 +13,7 @@ from forestall.errors import ConflictError, ForestallError, NotFoundError
 from forestall.jobs.job import Job, stored_job_hash
 from forestall.jobs.ticket import TicketError, verify_ticket
 from forestall.server.api_work import ENDPOINTS
-from forestall.server.http import Call
+from forestall.server.endpoints import Call
 from tests.sim.agents import Operator
 from tests.sim.scanning import SCANS
 from tests.sim.worker_texts import message, result
@@ -128,11 +128,15 @@ class Worker:
         while length_s > 0:
             if first and not silent:
                 body = {"leases": [self._beat(handed)]}
+                must_stop = self.world.checks.must_stop(handed.job)
                 answer = await self._ask(
                     f"beat {short(handed.job.id)}", "POST", _WORKER + "heartbeat", (self.id,), body
                 )
                 if answer:
+                    self.world.counts["told to stop"] += must_stop
                     return False
+                if must_stop and answer is not None:
+                    raise self.world.violate("14", f"{short(handed.job.id)} may run on")
             first = True
             await asyncio.sleep(min(length_s, _BEAT_S))
             length_s -= _BEAT_S

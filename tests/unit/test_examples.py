@@ -21,8 +21,8 @@ allow             refund          job.pay.refund
 require_approval  large-refund    job.pay.refund
     a person looks at refunds above 100
 deny              rule_error      job.pay.refund
-    a rule could not be evaluated on this request
-    rule `large-refund`: an argument is of type text where the rule wants number
+    rule `large-refund` could not be evaluated: `$.amount` is of type text where the rule \
+wants number
 deny              default         job.mail.send
     no rule allows this (default decision)
     nearest rule: trash; what failed: topics

@@ -292,6 +292,8 @@ def print_snapshot(snapshot: Snapshot) -> None:
         click.echo(shown(f"label     {label}: {origin}"))
     for _, derivation in snapshot.derivations:
         topics, fields = ", ".join(derivation.topics), ", ".join(derivation.fields)
+        if derivation.except_topics:
+            topics += " except " + ", ".join(derivation.except_topics)
         click.echo(shown(f"derive    {derivation.kind.value} on {topics} from {fields}"))
     for policy, layer in zip(snapshot.policies, snapshot.layers, strict=True):
         kind = "invariants" if policy.invariants else f"priority {policy.priority}"

@@ -6,14 +6,16 @@ approval, and the refusal names the difference.
 """
 
 import hmac
+from collections.abc import Collection
 
 import msgspec
 
-from forestall.control.gate import PayloadInfo, rehearse
+from forestall.control.gate import PayloadInfo, ended_votes, rehearse, submitter_ended
 from forestall.control.moves import commit_move, move_of
 from forestall.control.plane import Plane
 from forestall.control.read import JobNotFoundError
 from forestall.control.records import SALT_BYTES, SYSTEM_ACTOR, approval_refused
+from forestall.control.second_person import makers_of, requester_reason
 from forestall.errors import ConflictError, ForbiddenError, ForestallError
 from forestall.identity.credentials import Subject
 from forestall.jobs.approval import (
@@ -42,10 +44,17 @@ class ApprovalNotFoundError(JobNotFoundError):
 
 
 class SelfApprovalError(ForbiddenError):
-    """The requester may not approve: not with the same key, not as the same principal, and not with
-    a key that the requester made."""
+    """The requester may not approve: not with the same key, not as the same principal, not with a
+    key that the requester made (itself or through other keys), and not a retry by somebody else."""
 
     code, http_status = "self_approval_denied", 403
+
+
+class SamePersonError(ForbiddenError):
+    """Another principal has approved, and one of the two made the other's key. A rule that demands
+    two people demands two who cannot act for each other; `details.principal` names the other."""
+
+    code, http_status = "approver_not_distinct", 403
 
 
 class NotEligibleError(ForbiddenError):
@@ -114,17 +123,21 @@ async def _vote(
     for attempt in range(_TRIES):
         # load
         view = await read_asked(plane, subject, job_id)
+        now_us = plane.clock.now_us()
+        ended = ended_votes(plane, view.job, now_us=now_us)
         try:
-            repeated = _require_open(view.job, subject, approves=approves)
+            repeated = _require_open(view.job, subject, ended, approves=approves)
             if repeated:
                 return VoteResult(view.job, repeated=True)
-            _require_eligible(plane, view.job, subject, approves=approves)
+            _require_eligible(plane, view.job, subject, ended, approves=approves)
             _require_shown(plane, view.job, request, approves=approves)
         except ForestallError as refusal:
             await _record_refusal(plane, view.job, subject, refusal, approves=approves)
             raise
         try:
-            return VoteResult(await _resolve(plane, subject, view, request, approves=approves))
+            return VoteResult(
+                await _resolve(plane, subject, view, request, now_us, approves=approves)
+            )
         except PreconditionFailedError:
             if attempt == _TRIES - 1:
                 raise
@@ -140,10 +153,10 @@ async def read_asked(plane: Plane, subject: Subject, job_id: str) -> JobView:
     return view
 
 
-def _require_open(job: Job, subject: Subject, *, approves: bool) -> bool:
-    """Whether this person cast the same vote before. Raises AlreadyResolvedError and
-    NotActionableError when there is nothing left to decide."""
-    approval = asked_approval(job)
+def _require_open(job: Job, subject: Subject, ended: Collection[str], *, approves: bool) -> bool:
+    """Whether this person cast the same vote before, with a key that has not ended. Raises
+    AlreadyResolvedError and NotActionableError when there is nothing left to decide."""
+    approval = asked_approval(job).without_votes(ended)
     mine = next((vote for vote in approval.votes if vote.principal == subject.principal), None)
     if mine is not None and mine.approves is approves:
         return True
@@ -160,18 +173,14 @@ def _require_open(job: Job, subject: Subject, *, approves: bool) -> bool:
     return False
 
 
-def _require_eligible(plane: Plane, job: Job, subject: Subject, *, approves: bool) -> None:
-    """Refuse the requester under any credential (an approving vote only), and a subject without one
-    of the roles that the rule demands. Raises SelfApprovalError, NotEligibleError."""
+def _require_eligible(
+    plane: Plane, job: Job, subject: Subject, ended: Collection[str], *, approves: bool
+) -> None:
+    """Refuse the requester under any credential, and a person who has approved already (for an
+    approving vote only), and a subject without one of the roles that the rule demands. Raises
+    SelfApprovalError, SamePersonError, NotEligibleError."""
     if approves:
-        key = plane.keys.by_id(subject.key_id)
-        made_by = key.created_by if key is not None else ""
-        if subject.principal == job.principal or subject.key_id == job.key_id:
-            raise SelfApprovalError("self-approval not permitted: you asked for this job")
-        if made_by == job.principal:
-            raise SelfApprovalError(
-                "self-approval not permitted: whoever asked for this job made your key"
-            )
+        _require_another_person(plane, job, subject, ended)
     demands = asked_approval(job).demands
     if demands is None or any(
         not each.roles or not set(each.roles).isdisjoint(subject.roles) for each in demands.each
@@ -183,6 +192,24 @@ def _require_eligible(plane: Plane, job: Job, subject: Subject, *, approves: boo
         f" {', '.join(wanted)}",
         details={"roles": ", ".join(wanted)},
     )
+
+
+def _require_another_person(
+    plane: Plane, job: Job, subject: Subject, ended: Collection[str]
+) -> None:
+    """The voter is no requester, and nobody who has voted already with a key that has not ended.
+    Raises SelfApprovalError, SamePersonError."""
+    if why := requester_reason(plane, job, subject):
+        raise SelfApprovalError(f"self-approval not permitted: {why}")
+    mine = _vote_of(plane, subject, VoteRequest(), approves=True, now_us=0)
+    votes = asked_approval(job).without_votes(ended).votes
+    same = next((vote for vote in votes if vote.approves and vote.is_same_person(mine)), None)
+    if same is not None:
+        raise SamePersonError(
+            f"`{same.principal}` has approved already, and one of you made the other's key: both"
+            " count as one person",
+            details={"principal": same.principal},
+        )
 
 
 def _require_shown(plane: Plane, job: Job, request: VoteRequest, *, approves: bool) -> None:
@@ -211,9 +238,15 @@ def _same(sent: str, wanted: str) -> bool:
 
 
 async def _resolve(
-    plane: Plane, subject: Subject, view: JobView, request: VoteRequest, *, approves: bool
+    plane: Plane,
+    subject: Subject,
+    view: JobView,
+    request: VoteRequest,
+    now_us: int,
+    *,
+    approves: bool,
 ) -> Job:
-    job, now_us = view.job, plane.clock.now_us()
+    job = view.job
     # decide
     found: tuple[str, ...] = ()
     refusal: ForestallError | None = None
@@ -227,8 +260,13 @@ async def _resolve(
             details={"drift": "; ".join(found)},
         )
     else:
-        vote = _vote_of(subject, request, approves=approves, now_us=now_us)
-        transition = after_vote(job, vote, by_caller=plane.is_run_by_caller(job.topic))
+        vote = _vote_of(plane, subject, request, approves=approves, now_us=now_us)
+        transition = after_vote(
+            job,
+            vote,
+            ended_votes=ended_votes(plane, job, now_us=now_us),
+            by_caller=plane.is_run_by_caller(job.topic),
+        )
     actor = SYSTEM_ACTOR if transition.event is Event.EXPIRED else subject.principal
     # commit
     job = await commit_move(plane, move_of(job, transition, actor=actor), now_us=now_us)
@@ -238,7 +276,9 @@ async def _resolve(
     return job
 
 
-def _vote_of(subject: Subject, request: VoteRequest, *, approves: bool, now_us: int) -> Vote:
+def _vote_of(
+    plane: Plane, subject: Subject, request: VoteRequest, *, approves: bool, now_us: int
+) -> Vote:
     return Vote(
         principal=subject.principal,
         key_id=subject.key_id,
@@ -248,6 +288,7 @@ def _vote_of(subject: Subject, request: VoteRequest, *, approves: bool, now_us: 
         saw_hash=bool(request.job_hash),
         reason=request.reason,
         note=request.note,
+        made_by=makers_of(plane, subject),
     )
 
 
@@ -256,9 +297,8 @@ async def drift_of(plane: Plane, view: JobView) -> tuple[str, ...]:
     people; empty when there is none."""
     job, approval = view.job, asked_approval(view.job)
     found: list[str] = []
-    key = plane.keys.by_id(job.key_id)
-    if key is None or key.revoked_at_us is not None:
-        found.append("requester: the credential that asked is revoked")
+    if submitter_ended(plane, job, now_us=plane.clock.now_us()):
+        found.append("requester: the credential that asked is revoked or has expired")
     job_hash = stored_job_hash(job, view.payload)
     asked = PayloadInfo(len(view.payload), job.key_id)
     decision = await rehearse(plane, stored_request(job, view.payload), asked=asked)

@@ -14,7 +14,9 @@ from forestall.control.gate import (
     PolicyUnavailableError,
     count,
     decide,
+    ended_votes,
     tightened_by,
+    withdrawal,
 )
 from forestall.control.moves import commit_move, move_of
 from forestall.control.offload import InspectionBusyError
@@ -34,6 +36,7 @@ from forestall.jobs.lifecycle import WAITING
 from forestall.jobs.schedule import QueueEntry
 from forestall.jobs.ticket import Ticket
 from forestall.jobs.transitions import (
+    APPROVED,
     Asker,
     after_deadline,
     after_decision,
@@ -112,15 +115,13 @@ def _is_held(plane: Plane, job: Job) -> bool:
 
 def _stands(plane: Plane, job: Job) -> bool:
     """Whether the decision to dispatch still holds: the policy that decided is in force, the
-    submitter's key is not revoked, and no change of either is on its way."""
+    keys of submitter and voters have not ended, and no change of these is on its way."""
     snapshot = plane.snapshot.digest if plane.snapshot is not None else ""
-    submitter = plane.keys.by_id(job.key_id)
     return (
         job.lease is not None
         and not plane.is_tightening
         and job.lease.snapshot == snapshot
-        and submitter is not None
-        and submitter.revoked_at_us is None
+        and not withdrawal(plane, job, now_us=plane.clock.now_us())
     )
 
 
@@ -187,8 +188,10 @@ async def _decide_one(
         asked=PayloadInfo(len(view.payload), job.key_id),
         passed=job.throttles_passed,
     )
-    decision = tightened_by(plane, view, gated.decision)
-    decision = under_approval(job, decision, now_us=now_us)
+    decision = tightened_by(plane, view, gated.decision, now_us=now_us)
+    decision = under_approval(
+        job, decision, ended_votes=ended_votes(plane, job, now_us=now_us), now_us=now_us
+    )
     record = decision_record(decision, stage=Stage.DISPATCH, job_hash=job.job_hash, now_us=now_us)
     if is_allowed(decision):
         rule = (job.tenant, decision.rule_id)
@@ -221,13 +224,16 @@ def _has_place(plane: Plane, decision: Decision, rule: tuple[str, str]) -> bool:
 
 
 def _unforbidden(plane: Plane, job: Job, record: DecisionRecord) -> tuple[Precondition, ...]:
-    """The policy and the submitter's key are as they were when the gate decided. Checked in the
-    transaction of the dispatch, so no dispatch follows in the log on a change that forbids it."""
+    """The policy and the keys of submitter and voters are as they were when the gate decided.
+    Checked in the transaction of the dispatch, so no dispatch follows in the log on a change that
+    forbids it."""
     assert plane.snapshot is not None, "the gate decided under a snapshot"
     assert plane.snapshot.digest == record.snapshot, "the gate decides under the one in force"
     policy = plane.policy.unchanged(plane.snapshot)
-    key = plane.keys.by_id(job.key_id)
-    return (policy, plane.keys.unchanged(key)) if key is not None else (policy,)
+    votes = job.approval.votes if job.approval is not None and record.code == APPROVED else ()
+    key_ids = dict.fromkeys((job.key_id, *(vote.key_id for vote in votes)))
+    keys = (plane.keys.by_id(key_id) for key_id in key_ids)
+    return (policy, *(plane.keys.unchanged(key) for key in keys if key is not None))
 
 
 async def _hand_over(

@@ -54,8 +54,8 @@ from typing import NamedTuple
 
 from forestall.control.plane import Plane, instant
 from forestall.errors import UnavailableError
-from forestall.jobs.job import Stage, stored_job_hash
-from forestall.jobs.transitions import tightened
+from forestall.jobs.job import Job, Stage, stored_job_hash
+from forestall.jobs.transitions import ended_submitter, tightened, withdrawn
 from forestall.limits import INSPECT_INLINE_BYTES_MAX
 from forestall.policy.cache import cache_key
 from forestall.policy.compile import Snapshot
@@ -169,17 +169,38 @@ async def _evaluated(
     return decision
 
 
-def tightened_by(plane: Plane, view: JobView, decision: Decision) -> Decision:
+def tightened_by(plane: Plane, view: JobView, decision: Decision, *, now_us: int) -> Decision:
     """The decision on a stored job, or a denial for one of two facts that no rule reads: the
-    submitter's key was revoked, or the stored job no longer has the hash that was decided.
+    submitter's key has ended, or the stored job no longer has the hash that was decided.
 
     Dispatch and repair call this; a vote reports the same two facts as drift.
     """
-    job, key = view.job, plane.keys.by_id(view.job.key_id)
+    job = view.job
     return tightened(
         decision,
-        submitter_revoked=key is None or key.revoked_at_us is not None,
+        submitter_ended=submitter_ended(plane, job, now_us=now_us),
         changed=stored_job_hash(job, view.payload) != job.job_hash,
+    )
+
+
+def submitter_ended(plane: Plane, job: Job, *, now_us: int) -> str:
+    """Why the submitter's key carries the job no longer, as a code; empty while it does."""
+    return ended_submitter(plane.keys.by_id(job.key_id), now_us=now_us)
+
+
+def ended_votes(plane: Plane, job: Job, *, now_us: int) -> frozenset[str]:
+    """The keys that voted on the job and have ended since: their votes count no longer."""
+    votes = job.approval.votes if job.approval is not None else ()
+    return plane.keys.ended((vote.key_id for vote in votes), now_us=now_us)
+
+
+def withdrawal(plane: Plane, job: Job, *, now_us: int) -> str:
+    """Why a job that runs must stop, because a key that it rests on has ended; empty: it may go
+    on."""
+    return withdrawn(
+        job,
+        submitter_ended=submitter_ended(plane, job, now_us=now_us),
+        ended_votes=ended_votes(plane, job, now_us=now_us),
     )
 
 

@@ -19,6 +19,7 @@ from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
 from forestall.control.read import read_job
 from forestall.control.records import SALT_BYTES, output_refused
+from forestall.control.second_person import requester_reason
 from forestall.errors import ConflictError, ForbiddenError, ForestallError, InvalidRequestError
 from forestall.identity.credentials import Subject, holder_name
 from forestall.jobs.checked_output import FindingPreview, QuarantinePreview
@@ -232,14 +233,8 @@ async def _resolvable(
 
 
 def _require_second_person(plane: Plane, job: Job, subject: Subject) -> None:
-    key = plane.keys.by_id(subject.key_id)
-    made_by = key.created_by if key is not None else ""
-    if subject.principal == job.principal or subject.key_id == job.key_id:
-        raise SelfReleaseError("you asked for this job; a second person decides on its result")
-    if made_by == job.principal:
-        raise SelfReleaseError(
-            "whoever asked for this job made your key; a second person decides on its result"
-        )
+    if why := requester_reason(plane, job, subject):
+        raise SelfReleaseError(f"{why}; a second person decides on its result")
     if job.lease is not None and job.lease.worker in (holder_name(subject), subject.principal):
         raise SelfReleaseError("you gave this result; a second person decides on it")
 

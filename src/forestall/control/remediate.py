@@ -83,6 +83,7 @@ def _chosen(offered: tuple[Remediation, ...], remediation_id: str) -> Remediatio
 def child_of(job: Job, *, remediation_id: str = "") -> Lineage:
     """The lineage of a job made from this one. Raises LineageTooDeepError."""
     depth = (job.lineage.depth if job.lineage else 0) + 1
+    earlier = job.lineage.requesters if job.lineage else ()
     if depth > LINEAGE_DEPTH_MAX:
         raise LineageTooDeepError(
             f"the job is already {depth - 1} remediations and retries deep; look at the first of"
@@ -93,6 +94,7 @@ def child_of(job: Job, *, remediation_id: str = "") -> Lineage:
         trace_id=job.trace_id,
         depth=depth,
         remediation_id=remediation_id,
+        requesters=tuple(dict.fromkeys((*earlier, job.principal))),
     )
 
 

@@ -57,7 +57,7 @@ async def ask_again(plane: Plane, subject: Subject, job_id: str) -> RepairPlan:
         asked=PayloadInfo(len(view.payload), subject.key_id),
         passed=job.throttles_passed,
     )
-    decision = tightened_by(plane, view, gated.decision)
+    decision = tightened_by(plane, view, gated.decision, now_us=now_us)
     record = decision_record(decision, stage=Stage.DISPATCH, job_hash=job.job_hash, now_us=now_us)
     transition = after_decision(job, decision, Asker.REPAIR, passed=gated.passed, now_us=now_us)
     actor = subject.principal or SYSTEM_ACTOR

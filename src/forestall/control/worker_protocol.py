@@ -8,9 +8,16 @@ import contextlib
 from collections.abc import Sequence
 
 from forestall.control.check_output import clean_texts
-from forestall.control.complete import NotThisWorkerError, record_refusal, require_lease
-from forestall.control.moves import Move, commit_move
+from forestall.control.complete import (
+    AlreadyCompletedError,
+    NotThisWorkerError,
+    record_refusal,
+    require_lease,
+)
+from forestall.control.gate import withdrawal
+from forestall.control.moves import Move, commit_move, move_of
 from forestall.control.plane import Plane
+from forestall.control.records import SYSTEM_ACTOR
 from forestall.control.recover import take_back
 from forestall.errors import (
     ConflictError,
@@ -21,6 +28,7 @@ from forestall.errors import (
 from forestall.identity.credentials import Subject, WorkerGrant
 from forestall.jobs.job import Job, JobState
 from forestall.jobs.lifecycle import Event, IllegalStateError
+from forestall.jobs.transitions import after_withdrawal
 from forestall.jobs.worker import DispatchedJob, Heartbeat, LeaseLost, WorkerOffer
 from forestall.limits import WORKER_PARALLEL_MAX, WORKERS_PER_TENANT_MAX
 from forestall.policy.globs import GlobError, compile_globs
@@ -108,7 +116,8 @@ async def wait_for_work(plane: Plane, session: WorkerSession, *, seconds: float)
 
 async def beat(plane: Plane, session: WorkerSession, beats: Sequence[Heartbeat]) -> list[LeaseLost]:
     """Renew the leases that a heartbeat names, and take up start and progress of their jobs.
-    Returns the leases that the worker has lost: it must stop those jobs."""
+    Returns the leases that the worker has lost: it must stop those jobs. A job is stopped here when
+    the key of its submitter, or of a person whose approval it runs under, has ended."""
     lost: list[LeaseLost] = []
     begun: list[Job] = []
     told: list[tuple[LeasedJob, str]] = []
@@ -118,6 +127,9 @@ async def beat(plane: Plane, session: WorkerSession, beats: Sequence[Heartbeat])
         lease = held.job.lease if held is not None else None
         if held is None or lease is None or lease.worker != session.id or lease.id != said.lease_id:
             lost.append(await _lost(plane, session, said))
+            continue
+        if code := withdrawal(plane, held.job, now_us=now_us):
+            lost.append(await _stopped(plane, held.job, code, now_us=now_us))
             continue
         plane.leases.renew(held, expires_at_us=now_us + plane.lease_us)
         held.percent = said.percent
@@ -148,6 +160,11 @@ async def renew(plane: Plane, subject: Subject, job_id: str, lease_id: str) -> t
     (µs, UTC) at which the lease expires now. Raises as `complete`."""
     job = await require_lease(plane, subject, job_id, lease_id, what="renew")
     now_us = plane.clock.now_us()
+    if code := withdrawal(plane, job, now_us=now_us):
+        stopped = await _stopped(plane, job, code, now_us=now_us)
+        raise AlreadyCompletedError(
+            f"stop this job: {stopped.reason}", details={"state": stopped.state}
+        )
     expires_at_us = now_us + plane.lease_us
     held = plane.leases.get(job.tenant, job.id)
     if held is not None:
@@ -155,6 +172,16 @@ async def renew(plane: Plane, subject: Subject, job_id: str, lease_id: str) -> t
     if job.state is JobState.DISPATCHED:
         job = await _started(plane, job, now_us=now_us)
     return job, expires_at_us
+
+
+async def _stopped(plane: Plane, job: Job, code: str, *, now_us: int) -> LeaseLost:
+    # load: the caller did
+    # decide
+    move = move_of(job, after_withdrawal(code), actor=SYSTEM_ACTOR)
+    # commit, and announce: the lease leaves memory
+    with contextlib.suppress(PreconditionFailedError):  # the job ended meanwhile
+        job = await commit_move(plane, move, now_us=now_us)
+    return LeaseLost(job.id, job.state.value, job.failure_reason)
 
 
 async def _lost(plane: Plane, session: WorkerSession, said: Heartbeat) -> LeaseLost:
@@ -194,7 +221,9 @@ async def hand_back(plane: Plane, subject: Subject, job_id: str, lease_id: str) 
     # load
     job = await require_lease(plane, subject, job_id, lease_id, what="hand_back")
     # decide
-    move = Move(job=job, event=Event.RETURNED, actor=_grant(subject, _id(job)).worker_id)
+    actor = _grant(subject, _id(job)).worker_id
+    # The worker has seen the ticket, so an approval that the dispatch consumed stays consumed.
+    move = Move(job=job, event=Event.RETURNED, actor=actor, fields={"approval": job.approval})
     # commit, and announce: a worker is woken as the job is queued
     try:
         return await commit_move(plane, move, now_us=plane.clock.now_us(), first=True)

@@ -1,11 +1,7 @@
-"""Reads the tables that stand beside the code as YAML (`data/`), strictly, and entry by entry.
+"""Reads the tables that stand beside the code of this room as YAML (`data/`), entry by entry.
 
 What a program, a word or a host name means is data: people who do not know Python read it, and
-users will add entries of their own. This module is the one place of the core that reads a file: a
-data file is part of the package as a module is, it is read by the importer that found the package,
-and its text is the same in every process. It refuses what it does not understand: an unknown field,
-a key or a word written twice, an anchor, a tag and a value of the wrong kind are errors that name
-file, line and key.
+users will add entries of their own. `forestall.data_tables` reads a text, and says what it refuses.
 
 YAML is slow to read, and a text asks about few programs. So a table is cut at the lines that begin
 in the first column, where every entry starts, and an entry is read when somebody asks for it.
@@ -14,126 +10,26 @@ in the first column, where every entry starts, and an entry is read when somebod
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Annotated, Any, Final, Generic, NamedTuple, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
-import yaml
 
-from forestall.errors import ForestallError
+from forestall.data_tables import (
+    DataFileError,
+    DataText,
+    DataValueError,
+    convert,
+    package_text,
+)
 
 _T = TypeVar("_T")
-_FOLDER: Final = Path(__file__).parent / "data"
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _ENTRY: Final = re.compile(r"\n(?:'([^'\n]+)'|([^\s#'\"{}\[\],:&*!|>%@`-][^\s:]*)):(?=\s)")
 _HEADING: Final = re.compile(rf"(?:\n#[^\n]*|\n)*{_ENTRY.pattern}")
-_DIGITS_MAX: Final = 9
-_CONSTANTS: Final[dict[str, bool | None]] = {
-    "true": True,
-    "false": False,
-    "": None,
-    "~": None,
-    "null": None,
-}
-_NODES: Final[dict[type, Callable[[], Any]]] = {
-    yaml.ScalarEvent: str,
-    yaml.MappingStartEvent: dict,
-    yaml.SequenceStartEvent: list,
-    yaml.AliasEvent: str,
-}
-# Patterns for msgspec's messages; they are compiled when there is a message.
-_PATH_IN_MESSAGE: Final = r"(?P<what>.*?)(?: - at `(?:key in )?\$(?P<path>.*)`)?"
-_STEP: Final = r"\.(?P<field>\w+)|\[(?P<index>\d+)\]|\[\.\.\.\]"
-_UNKNOWN_FIELD: Final = r"Object contains unknown field `(.*)`"
-
-Keys = tuple[str | int, ...]
-
-
-class DataFileError(ForestallError):
-    """A table of the package is not what its schema asks for: the installation is damaged."""
-
-    code, http_status = "data_file_invalid", 500
-
-
-class DataValueError(ValueError):
-    """A value is not what its schema asks for. `path` leads to the member at fault."""
-
-    def __init__(self, message: str, path: Keys) -> None:
-        super().__init__(message)
-        self.message, self.path = message, path
-
-
-class _Source(NamedTuple):
-    """A text, the name of its file, and the line of the file on which the text begins."""
-
-    text: str
-    name: str
-    first_line: int = 1
-
-    def error(self, line: int, message: str) -> DataFileError:
-        """An error on a line of the text; lines count from 0, as the parser counts."""
-        return DataFileError(f"{self.name}:{self.first_line + line}: {message}")
 
 
 def read_text(name: str) -> str:
     """The text of one data file, named by its path below `data/`. Raises DataFileError."""
-    importer: Any = __spec__.loader  # reads from a zip file, too
-    try:
-        data: bytes = importer.get_data(f"{_FOLDER}/{name}")
-        return data.decode("utf-8")
-    except OSError as cause:
-        raise DataFileError(f"{name}: the file is not part of this installation") from cause
-    except UnicodeDecodeError as cause:
-        raise DataFileError(f"{name}: the file is not UTF-8 text") from cause
-
-
-def convert(value: Any, kind: type[_T]) -> _T:
-    """The value as `kind`, a msgspec type. Changes `value` when it is wrong.
-
-    Raises DataValueError, which names the member at fault by its keys.
-    """
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        raise _blame(value, kind, str(error)) from error
-
-
-def _blame(value: Any, kind: type, message: str) -> DataValueError:
-    """Find the member at fault. msgspec calls every member of a mapping `[...]`, so each one is
-    tried without the others until the error comes back."""
-    path: list[str | int] = []
-    node = value
-    while True:
-        found = re.fullmatch(_PATH_IN_MESSAGE, message)
-        assert found is not None
-        steps = list(re.finditer(_STEP, found["path"] or ""))
-        if len(steps) <= len(path):
-            break
-        step = steps[len(path)]
-        if step["field"] or step["index"]:
-            path.append(step["field"] or int(step["index"]))
-        else:
-            key, message = _failing_member(value, kind, node)
-            path.append(key)
-        node = node[path[-1]]
-    what = found["what"]
-    unknown = re.fullmatch(_UNKNOWN_FIELD, what)
-    if unknown is not None:
-        path.append(unknown[1])
-        what = "there is no such field"
-    return DataValueError(what[:1].lower() + what[1:], tuple(path))
-
-
-def _failing_member(value: Any, kind: type, node: dict[str, Any]) -> tuple[str, str]:
-    members = dict(node)
-    for key, member in members.items():
-        node.clear()
-        node[key] = member
-        try:
-            msgspec.convert(value, kind)
-        except msgspec.ValidationError as error:
-            return key, str(error)
-    raise AssertionError("a mapping was refused, and none of its members")
+    return package_text("forestall.facts", f"data/{name}")
 
 
 class EntryTable(Generic[_T]):
@@ -159,7 +55,7 @@ class EntryTable(Generic[_T]):
             for file in self._files:
                 text = self._texts[file] = "\n" + self._read(f"{self._folder}/{file}")
                 if _HEADING.match(text) is None:
-                    raise _Source(text, file).error(0, "a file begins with comments and an entry")
+                    raise DataText(text, file).error(0, "a file begins with comments and an entry")
                 for found in _ENTRY.finditer(text):
                     name = found[1] or found[2]
                     start = (file, found.start() + 1)
@@ -172,12 +68,12 @@ class EntryTable(Generic[_T]):
             self._starts = starts
         return self._starts
 
-    def _source(self, file: str, start: int) -> _Source:
+    def _source(self, file: str, start: int) -> DataText:
         """One entry: from its name in the first column to the next name there."""
         text = self._texts[file]
         following = _ENTRY.search(text, start)
         end = following.start() + 1 if following is not None else len(text)
-        return _Source(text[start:end], file, text.count("\n", 0, start))
+        return DataText(text[start:end], file, text.count("\n", 0, start))
 
     def get(self, name: str) -> _T | None:
         """The entry of a name, or None. Raises DataFileError when the entry is wrong."""
@@ -236,109 +132,11 @@ class WordLists:
             raise self.table.error(name, f"`{name}.words.{path}`: {error.message}") from error
 
 
-def _entry(name: str, source: _Source, kind: type[_T]) -> _T:
-    value = parse(source.text, source.name, source.first_line)
+def _entry(name: str, source: DataText, kind: type[_T]) -> _T:
+    value = source.parsed()
     if not isinstance(value, dict) or list(value) != [name]:
         raise source.error(0, f"`{name}`: something beside the entry begins in the first column")
     try:
         return convert(value[name], kind)
     except DataValueError as error:
-        path = (name, *error.path)
-        keys = ".".join(map(str, path))
-        line = _line_of(source.text, path)
-        raise source.error(line, f"`{keys}`: {error.message}") from error
-
-
-def parse(text: str, name: str, first_line: int = 1) -> Any:
-    """The value of one YAML document: texts, whole numbers, true and false, lists, mappings.
-
-    `on` and `1.0` stay the texts that they are. Raises DataFileError.
-    """
-    source = _Source(text, name, first_line)
-    loader: Any = None
-    try:
-        loader = _LOADER(text)
-        return _value(loader, source)
-    except yaml.MarkedYAMLError as cause:
-        line = getattr(cause.problem_mark, "line", 0)
-        raise source.error(line, f"not YAML: {cause.problem}") from cause
-    except yaml.YAMLError as cause:
-        raise source.error(0, "not YAML: a character that YAML does not allow") from cause
-    finally:
-        if loader is not None:
-            loader.dispose()
-
-
-def _value(loader: Any, source: _Source) -> Any:
-    """Build the value from parser events: several times as fast as PyYAML's own constructors, and
-    stricter."""
-    root: list[Any] = []
-    above: list[tuple[Any, str | None]] = []
-    parent: Any = root
-    key: str | None = None
-    while True:
-        event = loader.get_event()
-        kind = type(event)
-        if kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
-            if kind is yaml.SequenceEndEvent:
-                _refuse_repeats(parent, event, source)
-            parent, key = above.pop()
-        elif kind in _NODES:
-            if kind is yaml.AliasEvent or event.anchor or event.tag is not None:
-                raise source.error(event.start_mark.line, "anchors, aliases and tags: not allowed")
-            if type(parent) is dict and key is None:
-                key = _key(event, parent, source)
-                continue
-            value: Any = _scalar(event) if kind is yaml.ScalarEvent else _NODES[kind]()
-            if type(parent) is list:
-                parent.append(value)
-            else:
-                parent[key], key = value, None
-            if kind is not yaml.ScalarEvent:
-                above.append((parent, key))
-                parent, key = value, None
-        elif kind is yaml.StreamEndEvent:
-            return root[0] if root else None
-        elif kind is yaml.DocumentStartEvent and root:
-            raise source.error(event.start_mark.line, "a data file holds one document")
-
-
-def _key(event: Any, parent: dict[str, Any], source: _Source) -> str:
-    line: int = event.start_mark.line
-    if type(event) is not yaml.ScalarEvent:
-        raise source.error(line, "a key is a word")
-    key: str = event.value
-    if key in parent:
-        raise source.error(line, f"`{key}` is written twice")
-    return key
-
-
-def _scalar(event: Any) -> str | int | bool | None:
-    text: str = event.value
-    if not event.implicit[0]:  # in quotes
-        return text
-    is_number = text.isdecimal() and text.isascii() and len(text) < _DIGITS_MAX
-    return int(text) if is_number else _CONSTANTS.get(text, text)
-
-
-def _refuse_repeats(items: list[Any], end: Any, source: _Source) -> None:
-    words = [item for item in items if type(item) is str]
-    if len(set(words)) < len(words):
-        twice = next(word for word in words if words.count(word) > 1)
-        raise source.error(end.start_mark.line, f"`{twice}` is written twice in one list")
-
-
-def _line_of(text: str, path: Keys) -> int:
-    """The line on which the key or the item at a path stands; lines count from 0."""
-    node: Any = yaml.compose(text, _LOADER)  # slower than `parse`, and its nodes have places
-    place: Any = node
-    for step in path:
-        if isinstance(node, yaml.MappingNode):
-            found = next((pair for pair in node.value if pair[0].value == step), None)
-            if found is None:
-                break
-            place, node = found
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
-            place = node = node.value[step]
-    mark: Any = place.start_mark
-    return int(mark.line)
+        raise source.error_at((name, *error.path), error.message) from error

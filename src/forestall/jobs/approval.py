@@ -5,7 +5,7 @@ binding and what a gate decides later is drift. Drift invalidates the approval, 
 approved is what runs. Pure; who may vote is decided in `control/approve.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -42,6 +42,16 @@ class Vote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     saw_hash: bool
     reason: str = ""
     note: str = ""
+    made_by: tuple[str, ...] = ()  # principals who made the voter's key, and the makers' keys
+
+    def is_same_person(self, other: "Vote") -> bool:
+        """Whether both votes may be of one person: one principal, or a key that one made for the
+        other, through however many keys."""
+        return (
+            self.principal == other.principal
+            or self.principal in other.made_by
+            or other.principal in self.made_by
+        )
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -67,9 +77,18 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     drift: tuple[str, ...] = ()  # the differences that invalidated it
 
     def is_enough(self, votes: Sequence[Vote]) -> bool:
-        """Whether the people who approved meet the demands of the rules. A person counts once."""
-        people = {vote.principal: vote.roles for vote in votes if vote.approves}
-        return is_met(self.demands, list(people.values()))
+        """Whether the people who approved meet the demands of the rules. A person counts once, with
+        the roles of the first vote, also under a key that the person made for another principal."""
+        people: list[Vote] = []
+        for vote in votes:
+            if vote.approves and not any(vote.is_same_person(each) for each in people):
+                people.append(vote)
+        return is_met(self.demands, [vote.roles for vote in people])
+
+    def without_votes(self, key_ids: Collection[str]) -> "Approval":
+        """The approval without the votes that were cast with these keys."""
+        votes = tuple(vote for vote in self.votes if vote.key_id not in key_ids)
+        return msgspec.structs.replace(self, votes=votes) if votes != self.votes else self
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,8 +165,9 @@ def is_usable(approval: Approval | None, terms: Terms, *, now_us: int) -> bool:
 def settled(approval: Approval | None, event: str) -> Approval | None:
     """The approval after an event of its job that was no vote.
 
-    A dispatch that was returned undone gives its approval back. A job that ended closes an open
-    approval.
+    A dispatch that reached no worker gives its approval back. A job that ended closes an open
+    approval. A worker that returns a job has seen its ticket: that approval stays consumed, which
+    `hand_back` says itself.
     """
     if approval is None:
         return None

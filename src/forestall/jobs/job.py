@@ -122,6 +122,7 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     trace_id: str
     depth: int
     remediation_id: str = ""  # empty for a retry without changes
+    requesters: tuple[str, ...] = ()  # principals who submitted the ancestors; none may approve
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -16,13 +16,14 @@ says. At dispatch and repair two facts that no rule reads come first (`tightened
 whose credential was revoked, and a stored job that is not the one that was submitted. Both deny.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import Enum
 from typing import Any
 
 import msgspec
 
 from forestall.audit.record import Value
+from forestall.identity.credentials import ApiKey
 from forestall.jobs.approval import ApprovalStatus, is_usable, new_approval, terms_of
 from forestall.jobs.attempts import (
     held_too_long,
@@ -37,8 +38,15 @@ from forestall.policy.rules import Decision, Effect
 
 APPROVED = "approved"  # the code of a decision that stands on an approval
 # Codes of denials that come from no rule.
-SUBMITTER_REVOKED, JOB_CHANGED = "submitter_revoked", "job_changed"
-_OWN_CODES = (SUBMITTER_REVOKED, JOB_CHANGED)
+SUBMITTER_REVOKED, SUBMITTER_EXPIRED = "submitter_revoked", "submitter_expired"
+JOB_CHANGED = "job_changed"
+_OWN_CODES = (SUBMITTER_REVOKED, SUBMITTER_EXPIRED, JOB_CHANGED)
+APPROVER_REVOKED = "approver_revoked"
+_WITHDRAWN: Mapping[str, str] = {
+    SUBMITTER_REVOKED: "the credential it was submitted with is revoked",
+    SUBMITTER_EXPIRED: "the credential it was submitted with has expired",
+    APPROVER_REVOKED: "a credential with which it was approved is revoked or has expired",
+}
 RUN_TIME_SPENT, AMBIGUOUS = "max_runtime_exceeded", "lease_expired"
 DEADLINE_EXCEEDED, THROTTLED_TOO_LONG = "deadline_exceeded", "throttled_too_long"
 APPROVAL_EXPIRED = "approval_expired"
@@ -72,16 +80,22 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     result: bytes | None = None
 
 
-def tightened(decision: Decision, *, submitter_revoked: bool, changed: bool) -> Decision:
+def ended_submitter(key: ApiKey | None, *, now_us: int) -> str:
+    """Why the credential that submitted a job carries it no longer: SUBMITTER_REVOKED or
+    SUBMITTER_EXPIRED; empty while it does. A key that is not there counts as revoked."""
+    if key is None or key.revoked_at_us is not None:
+        return SUBMITTER_REVOKED
+    return "" if key.usable(now_us) else SUBMITTER_EXPIRED
+
+
+def tightened(decision: Decision, *, submitter_ended: str, changed: bool) -> Decision:
     """The decision, unless a fact that no rule reads forbids the job.
 
-    `submitter_revoked`: the credential that submitted it was revoked. `changed`: the stored job
-    does not have the job hash that was decided at submit. Both deny.
+    `submitter_ended`: the code of `ended_submitter`. `changed`: the stored job does not have the
+    job hash that was decided at submit. Both deny.
     """
-    if submitter_revoked:
-        return _denied(
-            decision, SUBMITTER_REVOKED, "the credential it was submitted with is revoked"
-        )
+    if submitter_ended:
+        return _denied(decision, submitter_ended, _WITHDRAWN[submitter_ended])
     if changed:
         return _denied(decision, JOB_CHANGED, "the stored job is not the one that was submitted")
     return decision
@@ -100,11 +114,17 @@ def _denied(decision: Decision, code: str, reason: str) -> Decision:
     )
 
 
-def under_approval(job: Job, decision: Decision, *, now_us: int) -> Decision:
+def under_approval(
+    job: Job, decision: Decision, *, ended_votes: Collection[str], now_us: int
+) -> Decision:
     """The decision, or an allow in place of require_approval when the job has an approval of
-    exactly these terms. The dispatch consumes that approval."""
+    exactly these terms. The dispatch consumes that approval.
+
+    `ended_votes` are the ids of voters' keys that are revoked or expired; their votes do not count.
+    """
+    approval = job.approval.without_votes(ended_votes) if job.approval is not None else None
     if decision.decision is not Effect.REQUIRE_APPROVAL or not is_usable(
-        job.approval, terms_of(decision, job.job_hash), now_us=now_us
+        approval, terms_of(decision, job.job_hash), now_us=now_us
     ):
         return decision
     bound = decision.constraints is not None
@@ -201,6 +221,26 @@ def _throttled(
         "failure_reason": decision.reason or "a rule throttled it for too long",
     }
     return Transition(event=Event.FAILED, fields={**fields, **waits, **failure})
+
+
+def withdrawn(job: Job, *, submitter_ended: str, ended_votes: Collection[str]) -> str:
+    """Why a job that runs must stop: the code of `ended_submitter`, or APPROVER_REVOKED when its
+    dispatch stood on an approval that the votes left over would not give. Empty: it may go on."""
+    if submitter_ended:
+        return submitter_ended
+    approval, lease = job.approval, job.lease
+    if approval is None or lease is None or approval.status is not ApprovalStatus.CONSUMED:
+        return ""
+    if (lease.snapshot, lease.rule_id) != (approval.snapshot, approval.rule_id):
+        return ""  # an earlier dispatch consumed this approval
+    left = approval.without_votes(ended_votes)
+    return "" if left.is_enough(left.votes) else APPROVER_REVOKED
+
+
+def after_withdrawal(code: str) -> Transition:
+    """The transition of a job that runs and must stop for this code of `withdrawn`."""
+    fields = {"failure_code": code, "failure_reason": _WITHDRAWN[code]}
+    return Transition(event=Event.CANCELLED, fields=fields)
 
 
 # -- what the passing of time does --

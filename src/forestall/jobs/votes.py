@@ -4,7 +4,7 @@ The verb `control/approve.py` has checked before that the person may vote, and t
 saw is what is asked.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,12 +18,15 @@ from forestall.jobs.transitions import Transition
 APPROVAL_REJECTED = "approval_rejected"
 
 
-def after_vote(job: Job, vote: Vote, *, by_caller: bool) -> Transition:
+def after_vote(
+    job: Job, vote: Vote, *, ended_votes: Collection[str], by_caller: bool
+) -> Transition:
     """The transition of a job by a vote.
 
-    `by_caller`: the submitter runs the job itself, so the job ends with the approval as its result.
+    `ended_votes` are the ids of voters' keys that have ended: their votes are dropped. `by_caller`:
+    the submitter runs the job itself, so the job ends with the approval as its result.
     """
-    approval = asked_approval(job)
+    approval = asked_approval(job).without_votes(ended_votes)
     if not vote.approves:
         return _rejected(approval, vote)
     votes, data = (*approval.votes, vote), _vote_data(vote, approval)

@@ -1,26 +1,41 @@
-"""`args`: compare one value of a JSON document with one operand. Never converts between types.
+"""`args`: compare a value of a JSON document with an operand. Never converts between types.
 
-A path names exactly one node (RFC 9535's singular queries: `$.a['b'][0]`), so that a condition
-cannot hold of one node and fail of another. A missing node makes a condition false (only `exists:
-false` holds). A value of another type than the operand is a rule error, which denies: `{"amount":
-"10"}` must not slip past `gt: 5`.
+A path names one node (RFC 9535's singular queries: `$.a['b'][0]`), or with `[*]` the elements of a
+list, of which a quantifier (`every`, `any`, `none`, `count`) says how many must meet a comparison.
+A missing node makes a condition false (only `exists: false` holds). A value of another type than
+the operand cannot be compared. That is a rule error, which denies: `{"amount": "10"}` must not slip
+past `gt: 5`. An element that cannot be compared counts as unknown: the condition can be evaluated
+only where the other elements settle it, whatever that element is.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from enum import Enum
 from functools import cache
 from typing import Any
 
 import re2
 
-from forestall.limits import ARG_PATH_CHARS_MAX, PATTERN_BYTES_MAX
+from forestall.limits import ARG_ELEMENTS_MAX, ARG_PATH_CHARS_MAX, PATTERN_BYTES_MAX
 from forestall.policy.globs import GlobError, compile_globs
-from forestall.policy.rules import ArgCondition, Operator
+from forestall.policy.rules import ArgCondition, Comparison, Operator
 
-Steps = tuple[str | int, ...]
+
+class Each(Enum):
+    """The step `[*]`: every element of a list."""
+
+    ELEMENT = "[*]"
+
+
+EACH = Each.ELEMENT
+Step = str | int | Each
+Steps = tuple[Step, ...]
+Check = Callable[[Any], bool]
+ORDERED = frozenset({Operator.LT, Operator.LE, Operator.GT, Operator.GE})
+QUANTIFIERS = frozenset({Operator.EVERY, Operator.ANY, Operator.NONE, Operator.COUNT})
 _STEP = (
     r"\.([A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)"
-    r"|\[(0|-?[1-9][0-9]{0,8})\]"
+    r"|\[(0|-?[1-9][0-9]{0,8}|\*)\]"
     r"|\['((?:[^'\\]|\\['\\])*)'\]"
     r'|\["((?:[^"\\]|\\["\\])*)"\]'
 )
@@ -40,24 +55,26 @@ def _step_pattern() -> re.Pattern[str]:
 
 
 def parse_path(text: str) -> Steps:
-    """The steps of a singular path. Raises ArgumentError for anything else."""
+    """The steps of a path. Raises ArgumentError for a text that is no path."""
     if len(text) > ARG_PATH_CHARS_MAX:
         raise ArgumentError(f"a path is at most {ARG_PATH_CHARS_MAX} characters long")
     if not text.startswith("$"):
         raise ArgumentError("a path begins with `$`, such as `$.amount`")
     step = _step_pattern()
-    steps: list[str | int] = []
+    steps: list[Step] = []
     position = 1
     while position < len(text):
         found = step.match(text, position)
         if found is None:
             raise ArgumentError(
-                f"`{text[position:][:20]}` does not name one place; use `.name`, `['name']`, `[0]`"
+                f"`{text[position:][:20]}` is no step; use `.name`, `['name']`, `[0]`, `[*]`"
             )
         name, index, single, double = found.groups()
         quoted = single if single is not None else double
         if quoted is not None:
             steps.append(re.sub(r"\\(.)", r"\1", quoted))
+        elif index == "*":
+            steps.append(EACH)
         else:
             steps.append(int(index) if index is not None else name)
         position = found.end()
@@ -69,22 +86,134 @@ def parse_path(text: str) -> Steps:
 def compile_condition(condition: ArgCondition) -> Callable[[Any], bool]:
     """The test of a condition on a document.
 
-    Raises ArgumentError for an operand of the wrong type. The test itself raises it for a value of
-    another type than the operand.
+    Raises ArgumentError for an operand of the wrong type. The test itself raises it for a value
+    that cannot be compared with the operand; the message has the path and the type of the value.
     """
-    steps = parse_path(condition.path)
-    operand, operator = condition.operand, condition.operator
-    if operator is Operator.EXISTS:
-        if type(operand) is not bool:
-            raise ArgumentError("`exists` is `true` or `false`")
-        return lambda document: (_at(document, steps) is not _MISSING) is operand
-    compare = _comparison(operator, operand)
+    path, operator = condition.path, condition.operator
+    steps = parse_path(path)
+    if (EACH in steps) is not (operator in QUANTIFIERS):
+        words = ", ".join(f"`{word}`" for word in Operator if word in QUANTIFIERS)
+        raise ArgumentError(f"a path with `[*]`, and no other path, takes one of {words}")
+    if operator in QUANTIFIERS:
+        test = _elements_test(path, steps, condition)
+    elif operator is Operator.EXISTS:
+        return _exists(condition.operand, lambda document: _at(document, steps))
+    else:
+        test = _value_test(steps, condition)
+
+    def holds(document: Any) -> bool:
+        try:
+            return test(document)
+        except _TypeMismatchError as mismatch:
+            raise ArgumentError(f"`{path}` {mismatch}") from mismatch
+
+    return holds
+
+
+class _TypeMismatchError(Exception):
+    """A value is of another type than a comparison takes. Names types, never the value, which is
+    the client's and may be a secret."""
+
+
+def _value_test(steps: Steps, condition: ArgCondition) -> Check:
+    check = _check(condition.operator, condition.operand)
 
     def holds(document: Any) -> bool:
         value = _at(document, steps)
-        return value is not _MISSING and compare(value)
+        return value is not _MISSING and check(value)
 
     return holds
+
+
+def _elements_test(path: str, steps: Steps, condition: ArgCondition) -> Check:
+    """The test of a quantifier on the elements at a path; false when the list is missing."""
+    first = steps.index(EACH)
+    to_list, inside = steps[:first], steps[first:]
+    quantify = _quantifier(condition.operator, condition.operand)
+
+    def holds(document: Any) -> bool:
+        whole = _at(document, to_list)
+        if whole is _MISSING:
+            return False
+        elements = _elements(path, whole, inside)
+        try:
+            return quantify(elements)
+        except _TypeMismatchError as mismatch:
+            raise _TypeMismatchError(f"has an element that {mismatch}") from mismatch
+
+    return holds
+
+
+def _elements(path: str, whole: Any, steps: Steps) -> list[Any]:
+    """The nodes at the rest of a path, which begins with `[*]`. An element without such a place
+    gives a missing node."""
+    nodes = [whole]
+    for step in steps:
+        if step is not EACH:
+            nodes = [_at(node, (step,)) for node in nodes]
+            continue
+        following: list[Any] = []
+        for node in nodes:
+            following.extend(_require(node, "list"))
+            if len(following) > ARG_ELEMENTS_MAX:
+                raise ArgumentError(f"`{path}` has more than {ARG_ELEMENTS_MAX} elements")
+        nodes = following
+    return nodes
+
+
+def _quantifier(operator: Operator, operand: Any) -> Callable[[list[Any]], bool]:
+    if not isinstance(operand, tuple) or not operand:
+        raise ArgumentError(f"`{operator}` takes comparisons, such as `{{eq: 1}}`")
+    if operator is Operator.COUNT:
+        check = _every(_count_checks(operand))
+
+        def count(elements: list[Any]) -> bool:
+            if any(element is _MISSING for element in elements):
+                raise _TypeMismatchError("lacks this place, so nothing is counted")
+            return check(len(elements))
+
+        return count
+    check = _every([_check(each.operator, each.operand) for each in operand])
+    if operator is Operator.EVERY:
+        # An empty list proves nothing, so it lets no allow rule speak.
+        return lambda elements: bool(elements) and _kleene_all(check, elements, True)
+    if operator is Operator.ANY:
+        return lambda elements: not _kleene_all(check, elements, False)
+    return lambda elements: _kleene_all(check, elements, False)
+
+
+def _count_checks(operand: Sequence[Comparison]) -> list[Check]:
+    checks = [_check(each.operator, each.operand) for each in operand]
+    try:
+        if any(each.operator is Operator.EXISTS for each in operand):
+            raise _TypeMismatchError
+        for check in checks:
+            check(0)
+    except _TypeMismatchError:
+        raise ArgumentError("`count` compares with whole numbers") from None
+    return checks
+
+
+def _every(checks: Sequence[Check]) -> Check:
+    """The conjunction of checks. One that is false settles it, whatever the others do."""
+    if len(checks) == 1:
+        return checks[0]
+    return lambda value: _kleene_all(lambda check: check(value), checks, True)
+
+
+def _kleene_all(check: Check, items: Sequence[Any], wanted: bool) -> bool:
+    """Whether the check of every item gives the `wanted` truth value, in three-valued logic: one
+    that gives the other value settles it; else one that cannot be evaluated raises."""
+    unknown: _TypeMismatchError | None = None
+    for item in items:
+        try:
+            if check(item) is not wanted:
+                return False
+        except _TypeMismatchError as mismatch:
+            unknown = mismatch
+    if unknown is not None:
+        raise unknown
+    return True
 
 
 def _at(document: Any, steps: Steps) -> Any:
@@ -95,28 +224,54 @@ def _at(document: Any, steps: Steps) -> Any:
                 return _MISSING
             value = value[step]
         else:
+            assert isinstance(step, int)  # `_elements` takes the steps `[*]`
             if not isinstance(value, list) or not -len(value) <= step < len(value):
                 return _MISSING
             value = value[step]
     return value
 
 
-def _comparison(operator: Operator, operand: Any) -> Callable[[Any], bool]:
+def _exists(wanted: Any, node_of: Callable[[Any], Any]) -> Check:
+    if type(wanted) is not bool:
+        raise ArgumentError("`exists` is `true` or `false`")
+    return lambda value: (node_of(value) is not _MISSING) is wanted
+
+
+def _check(operator: Operator, operand: Any) -> Check:
+    """The check of one comparison on one node. It raises _TypeMismatchError."""
+    if operator is Operator.EXISTS:
+        return _exists(operand, lambda node: node)
+    if operator is Operator.NOT:
+        if not isinstance(operand, tuple) or not operand:
+            raise ArgumentError("`not` takes comparisons, such as `{eq: 1}`")
+        if any(each.operator in (Operator.NOT, Operator.EXISTS) for each in operand):
+            raise ArgumentError("`not` turns a comparison of a value; write `exists: false`")
+        negated = _every([_check(each.operator, each.operand) for each in operand])
+        return lambda value: not negated(value)
+    if operator in QUANTIFIERS:
+        raise ArgumentError(f"`{operator}` stands directly under a path with `[*]`")
     if operator is Operator.EQ:
         kind = _kind(operand)
-        return lambda value: _require(value, kind) == operand
+        return lambda value: bool(_require(value, kind) == operand)
     if operator is Operator.IN:
         return _membership(operand)
     if operator is Operator.GLOB:
         try:
-            matches = compile_globs(_text_operand(operand, operator))
+            matches = compile_globs(_texts_operand(operand, operator))
         except GlobError as cause:
             raise ArgumentError(f"not a glob: {cause}") from cause
         return lambda value: matches(_require(value, "text"))
     if operator is Operator.MATCHES:
-        pattern = compile_pattern(_text_operand(operand, operator)[0])
+        if not isinstance(operand, str):
+            raise ArgumentError("`matches` takes a text")
+        pattern = compile_pattern(operand)
         return lambda value: pattern.fullmatch(_require(value, "text")) is not None
-    if _kind(operand) != "number":
+    return number_check(operator, operand)
+
+
+def number_check(operator: Operator, operand: Any) -> Check:
+    """The check of a comparison by size on a number."""
+    if operator not in ORDERED or _kind(operand) != "number":
         raise ArgumentError(f"`{operator}` compares with a number")
     if operator is Operator.LT:
         return lambda value: bool(_require(value, "number") < operand)
@@ -127,7 +282,7 @@ def _comparison(operator: Operator, operand: Any) -> Callable[[Any], bool]:
     return lambda value: bool(_require(value, "number") >= operand)
 
 
-def _membership(operand: Any) -> Callable[[Any], bool]:
+def _membership(operand: Any) -> Check:
     if not isinstance(operand, (list, tuple)) or not operand:
         raise ArgumentError("`in` takes a list of values")
     kinds = {_kind(item) for item in operand}
@@ -138,17 +293,19 @@ def _membership(operand: Any) -> Callable[[Any], bool]:
     return lambda value: _require(value, kind) in values
 
 
-def _text_operand(operand: Any, operator: Operator) -> tuple[str]:
-    if not isinstance(operand, str):
-        raise ArgumentError(f"`{operator}` takes a text")
-    return (operand,)
+def _texts_operand(operand: Any, operator: Operator) -> tuple[str, ...]:
+    texts = operand if isinstance(operand, tuple) else (operand,)
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise ArgumentError(f"`{operator}` takes a text or a list of texts")
+    return texts
 
 
 def _kind(value: Any) -> str:
+    """The type of a scalar in the words of the policy language."""
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, (int, float)):
-        return "number"
+        return "number" if value == value else "not-a-number"
     if isinstance(value, str):
         return "text"
     if value is None:
@@ -157,11 +314,13 @@ def _kind(value: Any) -> str:
 
 
 def _require(value: Any, kind: str) -> Any:
+    """The value, which is of this kind. Raises _TypeMismatchError for any other."""
+    if value is _MISSING:
+        raise _TypeMismatchError(f"lacks this place where the rule wants {kind}")
     found = "object" if isinstance(value, dict) else "list" if isinstance(value, list) else None
     found = found or _kind(value)
     if found != kind:
-        # Only the type: the value is the client's and may be a secret.
-        raise ArgumentError(f"an argument is of type {found} where the rule wants {kind}")
+        raise _TypeMismatchError(f"is of type {found} where the rule wants {kind}")
     return value
 
 

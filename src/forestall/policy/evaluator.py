@@ -28,6 +28,7 @@ from forestall.policy.snapshot import Layer, RuleError, Snapshot
 
 NONE_LIFTED: frozenset[str] = frozenset()
 _WITHOUT_PAYLOAD = (RuleError, ForestallError)  # errors whose texts never quote a payload
+RULE_ERROR_REASON = "a rule or a fact could not be evaluated on this request"
 DEFAULT_DENY_REASON = "no rule allows this (default decision)"
 DEFAULT_ALLOW_REASON = "no rule forbids this (default decision)"
 
@@ -77,11 +78,18 @@ def _actor_conflict(request: Request) -> LabelConflict:
 
 
 def rule_error(snapshot: Snapshot, error: Exception) -> Decision:
-    """The decision when a rule or a fact cannot be evaluated: deny, with a code of its own."""
+    """The decision when a rule or a fact cannot be evaluated: deny, with a code of its own. Its
+    reason names the rule and the cause, its clauses are the one that could not be evaluated."""
+    reason = RULE_ERROR_REASON
+    clauses: tuple[Clause, ...] = ()
+    if isinstance(error, RuleError):
+        reason = f"rule `{error.rule_id}` could not be evaluated: {error.clause.found[0]}"
+        clauses = (error.clause,)
     return Decision(
         decision=Effect.DENY,
         code="rule_error",
-        reason="a rule could not be evaluated on this request",
+        reason=reason,
+        clauses=clauses,
         snapshot=snapshot.digest,
         # Only the type of an unforeseen error: its text may hold part of the payload.
         errors=(str(error) if isinstance(error, _WITHOUT_PAYLOAD) else type(error).__name__,),

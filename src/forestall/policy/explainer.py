@@ -25,31 +25,34 @@ from forestall.policy.snapshot import Snapshot
 def explain(
     snapshot: Snapshot, request: Request, *, now: datetime, own_only: bool = False
 ) -> Explanation:
-    """Evaluate, then test every clause of every rule. Rules that spoke come first, then the rules
-    with the fewest failed clauses; at most EXPLAINED_RULES_MAX of them.
+    """Evaluate, then test every clause of every rule. Rules that spoke come first, or the rule that
+    could not be evaluated, then the rules with the fewest failed clauses; at most
+    EXPLAINED_RULES_MAX of them.
 
     `own_only` leaves out rules for other tenants than the one of the request: such a rule names the
     other tenant, and what that tenant is not allowed.
     """
     decision = evaluate(snapshot, request, now=now)
-    if decision.code == "rule_error":
-        return Explanation(
-            decision=decision,
-            rules=(),
-            views=(),
-            default_decision=snapshot.default,
-            default_used=False,
-        )
-    views, _ = views_of(snapshot, request)
+    try:
+        views, _ = views_of(snapshot, request)
+    except Exception:  # noqa: BLE001 - the decision is a rule error and says why
+        views = ()
     actors = actors_of(snapshot, looked_into(request))
     explained = [
         _nearest(layer.name, rule, actors, views, decision, now)
         for layer in snapshot.layers
         for rule in layer.rules
+        if views
     ]
     if own_only:
         explained = [one for one in explained if not _is_of_others(one)]
-    explained.sort(key=lambda one: (not one.spoke, len(one.failed), -len(one.held)))
+    explained.sort(
+        key=lambda one: (
+            not one.spoke and not any(clause in one.failed for clause in decision.clauses),
+            len(one.failed),
+            -len(one.held),
+        )
+    )
     return Explanation(
         decision=decision,
         rules=tuple(explained[:EXPLAINED_RULES_MAX]),
@@ -101,6 +104,8 @@ def _explained(
             passed, has = holds(request, labels, now), tuple(found(request, labels, now))
         except (ArgumentError, CalendarError) as error:
             passed, has = False, (str(error),)
+        except Exception as error:  # noqa: BLE001 - as in evaluate: only the type is shown
+            passed, has = False, (type(error).__name__,)
         (held if passed else failed).append(msgspec.structs.replace(clause, found=has))
     return ExplainedRule(
         rule_id=rule.id,

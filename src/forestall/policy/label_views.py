@@ -98,7 +98,9 @@ def _derived_views(reads: ReadSet, request: Request) -> tuple[LabelView, ...] | 
     derivations = reads.derivations_of(request.topic)
     if not derivations:
         return None
-    return tuple(view for each in derivations for view in derive(each, request.payload))
+    return tuple(
+        view for each in derivations for view in derive(each, request.payload, reads.labels)
+    )
 
 
 def _trusted_labels(

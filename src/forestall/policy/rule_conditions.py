@@ -21,9 +21,11 @@ from forestall.policy.request import Request, remembered
 from forestall.policy.rules import (
     ArgCondition,
     Clause,
+    Comparison,
     ContentMatch,
     DelegationMatch,
     Match,
+    Operator,
     OutputRule,
     Rule,
     TimeMatch,
@@ -178,7 +180,7 @@ def _all_issued_by(wanted: tuple[str, ...], issuers: tuple[str, ...]) -> bool:
 
 def _argument_clause(condition: ArgCondition) -> CompiledClause:
     test = compile_condition(condition)
-    said = f"{condition.operator} {condition.operand!r}"
+    said = _said_comparison(condition.operator, condition.operand)
 
     def document(request: Request) -> Any:
         if request.args is not None:
@@ -191,6 +193,14 @@ def _argument_clause(condition: ArgCondition) -> CompiledClause:
         lambda request, labels, now: remembered(request, test, lambda one: test(document(one))),
         lambda request, labels, now: (),
     )
+
+
+def _said_comparison(operator: Operator, operand: Any) -> str:
+    """A comparison in words, such as `every glob '*@example.com'`."""
+    if isinstance(operand, tuple) and isinstance(operand[0], Comparison):
+        inner = " and ".join(_said_comparison(each.operator, each.operand) for each in operand)
+        return f"{operator} {inner}"
+    return f"{operator} {operand!r}"
 
 
 def said_of_result(rule: OutputRule) -> tuple[Clause, ...]:

@@ -113,7 +113,11 @@ class McpMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Operator(StrEnum):
-    """How a condition of `args` compares the value at its path with its operand."""
+    """How a condition compares a value with its operand.
+
+    The last four are quantifiers: their operand is a list of comparisons, which every, any or no
+    element of a list meets, or which the number of elements meets.
+    """
 
     EQ = "eq"
     IN = "in"
@@ -124,10 +128,24 @@ class Operator(StrEnum):
     GE = "ge"
     EXISTS = "exists"
     MATCHES = "matches"
+    NOT = "not"
+    EVERY = "every"
+    ANY = "any"
+    NONE = "none"
+    COUNT = "count"
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """One comparison of a value with `operand`. The operand of `not` is a tuple of comparisons that
+    must not all hold."""
+
+    operator: Operator
+    operand: Any
 
 
 class ArgCondition(msgspec.Struct, frozen=True, kw_only=True):
-    """One comparison of the value at `path` (an RFC 9535 path to one node) with `operand`."""
+    """One comparison of what is at `path` with `operand`: of one node (an RFC 9535 path), or with
+    `[*]` in the path and a quantifier as operator, of the elements of a list."""
 
     path: str
     operator: Operator

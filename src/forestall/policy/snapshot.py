@@ -15,12 +15,12 @@ from forestall.facts.origin import Origin
 from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError, zone_rules_version
 from forestall.policy.fields import Labels
-from forestall.policy.globs import compile_globs, remembering
+from forestall.policy.globs import Matcher, compile_globs, remembering
 from forestall.policy.index import LayerIndex
 from forestall.policy.output_rules import OutputRules
 from forestall.policy.read_set import ReadSet
 from forestall.policy.request import Request
-from forestall.policy.rule_conditions import residual_tests
+from forestall.policy.rule_conditions import residual_tests, rule_clauses
 from forestall.policy.rules import Clause, Detect, Effect, OutputRule, Policy, Rule
 
 # To be raised whenever the same policy and request may lead to another decision than before: the
@@ -29,7 +29,27 @@ ENGINE_VERSION = 3
 
 
 class RuleError(Exception):
-    """A rule cannot be evaluated on a request. Names the rule and types, never a value."""
+    """A rule cannot be evaluated on a request. Names the rule, the path and types, never a value.
+
+    `clause` is the clause that failed, with the cause as what was found.
+    """
+
+    def __init__(self, rule: Rule, clause: Clause, cause: Exception) -> None:
+        super().__init__(f"rule `{rule.id}`: {cause}")
+        self.rule_id = rule.id
+        self.clause = msgspec.structs.replace(clause, found=(str(cause),))
+
+
+def _rule_error(
+    rule: Rule, request: Request, labels: Labels, now: datetime, cause: Exception
+) -> RuleError:
+    """The error of a rule whose residual tests raised `cause`, with the clause that did so."""
+    for each in rule_clauses(rule):
+        try:
+            each.holds(request, labels, now)
+        except (ArgumentError, CalendarError) as again:
+            return RuleError(rule, each.clause, again)
+    return RuleError(rule, Clause(field="", wanted=()), cause)
 
 
 class RuleList:
@@ -60,7 +80,7 @@ class RuleList:
                     if not all(holds(request, labels, now) for holds in tests):
                         continue
                 except (ArgumentError, CalendarError) as cause:
-                    raise RuleError(f"rule `{rule.id}`: {cause}") from cause
+                    raise _rule_error(rule, request, labels, now, cause) from cause
             if rule.throttle is None or rule.id not in lifted:
                 return rule
         return None
@@ -113,7 +133,7 @@ class Snapshot:
         self.default = _combined_default(policies)
         self.label_trust = _combined_trust(policies)
         self.derivations = tuple(
-            (remembering(compile_globs(derivation.topics)), derivation)
+            (remembering(_topics_of(derivation)), derivation)
             for derivation in _combined_derivations(policies)
         )
         self._caller_topics = compile_globs(
@@ -134,6 +154,11 @@ class Snapshot:
         """Whether the submitter of a job on this topic runs it itself; no worker is offered such a
         job."""
         return self._caller_topics(topic)
+
+
+def _topics_of(derivation: Derivation) -> Matcher:
+    matches, others = compile_globs(derivation.topics), frozenset(derivation.except_topics)
+    return lambda topic: topic not in others and matches(topic)
 
 
 def _combined_default(policies: Sequence[Policy]) -> Effect:

@@ -3,7 +3,7 @@
 Revoked keys stay: a job knows the key that it was submitted with by its id.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -21,6 +21,7 @@ class Keys:
         self._by_hash: dict[str, ApiKey] = {}
         self._by_id: dict[str, ApiKey] = {}
         self._entries: dict[str, RegistryEntry] = {}  # by key id
+        self._makers: dict[tuple[str, str], set[str]] = {}  # of a principal's keys, by tenant
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -31,6 +32,7 @@ class Keys:
         self._by_hash[key.hash] = key
         self._by_id[key.id] = key
         self._entries[key.id] = entry
+        self._makers.setdefault((key.tenant, key.principal), set()).add(key.created_by)
 
     def by_hash(self, key_hash: str) -> ApiKey | None:
         """The key with this hash, revoked or not."""
@@ -48,6 +50,24 @@ class Keys:
         """The keys of one tenant, revoked ones too, oldest first."""
         found = [key for key in self._by_id.values() if key.tenant == tenant]
         return sorted(found, key=lambda key: (key.created_at_us, key.id))
+
+    def makers_of(self, key: ApiKey) -> tuple[str, ...]:
+        """The principals who made this key, who made any key of those principals, and so on to the
+        end, sorted. Revoked keys count: what they made stays made."""
+        found, open_ones = {key.created_by}, [key.created_by]
+        while open_ones:
+            more = self._makers.get((key.tenant, open_ones.pop()), set()) - found
+            found |= more
+            open_ones += more
+        return tuple(sorted(found - {""}))
+
+    def ended(self, key_ids: Iterable[str], *, now_us: int) -> frozenset[str]:
+        """Those of the keys that are revoked, expired or not there."""
+        return frozenset(
+            key_id
+            for key_id in key_ids
+            if (key := self._by_id.get(key_id)) is None or not key.usable(now_us)
+        )
 
     def unchanged(self, key: ApiKey) -> EntryUnchanged:
         """The precondition of a change that rests on this key: the key is as it is known here, so

@@ -1,4 +1,5 @@
-"""The API as a table of endpoints, and handlers of a few lines: decode, verb, encode."""
+"""The API as a table of endpoints: each handler, a few lines of decode, verb, encode, below its
+row."""
 
 import asyncio
 from functools import cache
@@ -24,7 +25,7 @@ from forestall.server.api_policy import ENDPOINTS as POLICY_ENDPOINTS
 from forestall.server.api_registry import ENDPOINTS as REGISTRY_ENDPOINTS
 from forestall.server.api_webhooks import ENDPOINTS as WEBHOOK_ENDPOINTS
 from forestall.server.api_work import ENDPOINTS as WORK_ENDPOINTS
-from forestall.server.http import Answer, Call, Endpoint
+from forestall.server.endpoints import Answer, Call, EndpointTable
 from forestall.server.openapi import document
 from forestall.server.query import instant_us, limit_of, state_of
 from forestall.server.stream import open_stream
@@ -71,15 +72,29 @@ class TraceNotFoundError(NotFoundError):
     code, http_status = "trace_not_found", 404
 
 
-# -- jobs --
-
-
 def _submitted(submitted: SubmitResult) -> Answer:
     status, body = submitted_answer(submitted.job, submitted.decision, replayed=submitted.replayed)
     return Answer(status, body, ((b"x-trace-id", submitted.job.trace_id.encode()),))
 
 
+@cache
+def _openapi() -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(document(ENDPOINTS)))
+
+
+P = Permission
+_JOBS, _KEYS = "/api/v1/jobs", "/api/v1/auth/keys"
+_DLQ = "/api/v1/dlq"
+_PAGE = ("cursor", "limit")
+_HEALTH = {200: HealthObject, 503: HealthObject}
+_PROBE = {200: ProbeObject, 503: ProbeObject}
+_SUBMITTED = {200: SubmittedObject, 403: DeniedObject}
+_TABLE = EndpointTable()
+
+
+@_TABLE.row("POST", _JOBS, P.JOBS_WRITE, _SUBMITTED, SubmissionBody)
 async def _submit_job(plane: Plane, call: Call) -> Answer:
+    """Submit a job."""
     key, other = call.header(b"idempotency-key"), call.header(b"x-idempotency-key")
     if key and other and key != other:
         raise InvalidRequestError("Idempotency-Key and X-Idempotency-Key differ; send one of them")
@@ -88,56 +103,24 @@ async def _submit_job(plane: Plane, call: Call) -> Answer:
     return _submitted(await submit(plane, call.who, submission))
 
 
-async def _cancel_job(plane: Plane, call: Call) -> Answer:
-    job, cancelled = await cancel(plane, call.who, call.params[0])
-    body = {"id": job.id, "job_id": job.id, "state": job.state.value}
-    return Answer(200, body if cancelled else {**body, "reason": "job already terminal"})
-
-
-async def _remediate_job(plane: Plane, call: Call) -> Answer:
-    remediation_id = decode_remediate(call.body)
-    return _submitted(await remediate(plane, call.who, call.params[0], remediation_id))
-
-
-async def _read_trace(plane: Plane, call: Call) -> Answer:
-    wanted = JobFilter(tenant=call.who.tenant, trace_id=call.params[0])
-    jobs, _ = await list_jobs(plane, wanted, limit=PAGE_ITEMS_MAX, after=None)
-    if not jobs:
-        raise TraceNotFoundError("no job of your tenant has this trace id")
-    return Answer(200, [job_summary(job) for job in jobs])
-
-
-async def _list_dead_letters(plane: Plane, call: Call) -> Answer:
-    """Answers with a bare array, since published clients read one; `/dlq/page` has a cursor."""
-    page = await _page_dead_letters(plane, call)
-    return Answer(200, page.body["items"])
-
-
-async def _page_dead_letters(plane: Plane, call: Call) -> Answer:
-    cursor = call.query.get("cursor")
-    wanted = JobFilter(tenant=call.who.tenant, dead=True, topic=call.query.get("topic", ""))
-    after = JobCursor(*decode_cursor(cursor)) if cursor else None
-    jobs, following = await list_jobs(plane, wanted, limit=limit_of(call.query), after=after)
-    more = encode_cursor(following.updated_at_us, following.job_id) if following else ""
-    return Answer(200, {"items": [dead_letter(job) for job in jobs], "next_cursor": more})
-
-
-async def _retry_dead_letter(plane: Plane, call: Call) -> Answer:
-    force = decode_retry(call.body)
-    try:
-        return _submitted(await retry(plane, call.who, call.params[0], force=force))
-    except BlindRetryError as error:
-        body = error_object(error, "")
-        del body["request_id"]
-        return Answer(409, {**body, "remediations": remediation_objects(error.remediations)})
-
-
-async def _dismiss_dead_letter(plane: Plane, call: Call) -> Answer:
-    await dismiss(plane, call.who, call.params[0])
-    return Answer(204, None)
-
-
+@_TABLE.row(
+    "GET",
+    _JOBS,
+    P.JOBS_READ,
+    {200: Page[JobSummaryObject]},
+    query=(
+        "state",
+        "status",
+        "topic",
+        "trace_id",
+        "updated_after",
+        "updated_before",
+        *_PAGE,
+        *_TENANT_FIELDS,
+    ),
+)
 async def _list_jobs(plane: Plane, call: Call) -> Answer:
+    """List jobs, newest change first."""
     query = call.query
     if any(query.get(name, call.who.tenant) != call.who.tenant for name in _TENANT_FIELDS):
         raise TenantAccessError(TENANT_ACCESS_DENIED)
@@ -160,7 +143,11 @@ async def _list_jobs(plane: Plane, call: Call) -> Answer:
     return Answer(200, body, ((b"link", f'</api/v1/jobs?{link}>; rel="next"'.encode()),))
 
 
+@_TABLE.row(
+    "GET", _JOBS + "/{job_id}", P.JOBS_READ, {200: JobObject}, query=("wait_ms", "while_state")
+)
 async def _read_job(plane: Plane, call: Call) -> Answer:
+    """Read one job; `wait_ms` waits for a change."""
     view = await read_when_changed(plane, call)
     result = await plane.store.result(view.job.tenant, view.job.id)
     held = plane.leases.get(view.job.tenant, view.job.id)
@@ -169,42 +156,141 @@ async def _read_job(plane: Plane, call: Call) -> Answer:
     return Answer(200, job_object(view.job, view.payload, result, progress, found))
 
 
+@_TABLE.row(
+    "GET", _JOBS + "/{job_id}/decisions", P.JOBS_READ, {200: list[DecisionObject]}, query=("limit",)
+)
 async def _read_decisions(plane: Plane, call: Call) -> Answer:
+    """Read the decisions on one job, newest first."""
     job_id = call.params[0]
     limit = min(limit_of(call.query), DECISIONS_PER_JOB_PAGE_MAX)
     decisions = await read_decisions(plane, call.who, job_id, limit=limit)
     return Answer(200, [decision_object(record, job_id=job_id) for record in decisions])
 
 
-# -- keys --
+@_TABLE.row("POST", _JOBS + "/{job_id}/cancel", P.JOBS_WRITE, {200: CancelledObject})
+async def _cancel_job(plane: Plane, call: Call) -> Answer:
+    """Cancel a job."""
+    job, cancelled = await cancel(plane, call.who, call.params[0])
+    body = {"id": job.id, "job_id": job.id, "state": job.state.value}
+    return Answer(200, body if cancelled else {**body, "reason": "job already terminal"})
 
 
+@_TABLE.row("POST", _JOBS + "/{job_id}/remediate", P.JOBS_WRITE, _SUBMITTED, RemediateBody)
+async def _remediate_job(plane: Plane, call: Call) -> Answer:
+    """Submit a denied job as an offered remediation rewrites it."""
+    remediation_id = decode_remediate(call.body)
+    return _submitted(await remediate(plane, call.who, call.params[0], remediation_id))
+
+
+@_TABLE.row("GET", "/api/v1/traces/{trace_id}", P.JOBS_READ, {200: list[JobSummaryObject]})
+async def _read_trace(plane: Plane, call: Call) -> Answer:
+    """The jobs of one trace."""
+    wanted = JobFilter(tenant=call.who.tenant, trace_id=call.params[0])
+    jobs, _ = await list_jobs(plane, wanted, limit=PAGE_ITEMS_MAX, after=None)
+    if not jobs:
+        raise TraceNotFoundError("no job of your tenant has this trace id")
+    return Answer(200, [job_summary(job) for job in jobs])
+
+
+@_TABLE.row("GET", _DLQ, P.JOBS_READ, {200: list[DeadLetterObject]}, query=("topic", *_PAGE))
+async def _list_dead_letters(plane: Plane, call: Call) -> Answer:
+    """The newest dead letters.
+
+    Answers with a bare array, since published clients read one; `/dlq/page` has a cursor.
+    """
+    page = await _page_dead_letters(plane, call)
+    return Answer(200, page.body["items"])
+
+
+@_TABLE.row(
+    "GET", _DLQ + "/page", P.JOBS_READ, {200: Page[DeadLetterObject]}, query=("topic", *_PAGE)
+)
+async def _page_dead_letters(plane: Plane, call: Call) -> Answer:
+    """Dead letters in pages."""
+    cursor = call.query.get("cursor")
+    wanted = JobFilter(tenant=call.who.tenant, dead=True, topic=call.query.get("topic", ""))
+    after = JobCursor(*decode_cursor(cursor)) if cursor else None
+    jobs, following = await list_jobs(plane, wanted, limit=limit_of(call.query), after=after)
+    more = encode_cursor(following.updated_at_us, following.job_id) if following else ""
+    return Answer(200, {"items": [dead_letter(job) for job in jobs], "next_cursor": more})
+
+
+@_TABLE.row(
+    "POST", _DLQ + "/{job_id}/retry", P.JOBS_WRITE, _SUBMITTED | {409: BlindRetryObject}, RetryBody
+)
+async def _retry_dead_letter(plane: Plane, call: Call) -> Answer:
+    """Submit a dead letter again, through the submit gate."""
+    force = decode_retry(call.body)
+    try:
+        return _submitted(await retry(plane, call.who, call.params[0], force=force))
+    except BlindRetryError as error:
+        body = error_object(error, "")
+        del body["request_id"]
+        return Answer(409, {**body, "remediations": remediation_objects(error.remediations)})
+
+
+@_TABLE.row("DELETE", _DLQ + "/{job_id}", P.JOBS_WRITE, {204: None})
+async def _dismiss_dead_letter(plane: Plane, call: Call) -> Answer:
+    """Take a job off the dead letters."""
+    await dismiss(plane, call.who, call.params[0])
+    return Answer(204, None)
+
+
+_TABLE += POLICY_ENDPOINTS
+
+
+@_TABLE.row("POST", _KEYS, P.KEYS_WRITE, {201: NewKeyObject}, NewKeyBody)
 async def _create_key(plane: Plane, call: Call) -> Answer:
+    """Create an API key."""
     wanted = decode_new_key(call.body, tenant=call.who.tenant)
     key, secret = await create_key(plane, wanted, actor=call.who.principal)
     return Answer(201, {"key": key_object(key), "secret": secret})
 
 
+@_TABLE.row("GET", _KEYS, P.KEYS_READ, {200: ItemList[KeyObject]})
 async def _list_keys(plane: Plane, call: Call) -> Answer:
+    """List API keys."""
     keys = list_keys(plane, call.who.tenant)
     return Answer(200, {"items": [key_object(key) for key in keys]})
 
 
+@_TABLE.row("DELETE", _KEYS + "/{key_id}", P.KEYS_WRITE, {204: None})
 async def _revoke_key(plane: Plane, call: Call) -> Answer:
+    """Revoke an API key."""
     await revoke_key(plane, call.who.tenant, call.params[0], actor=call.who.principal)
     return Answer(204, None)
 
 
-# -- health --
+_FOLLOWED = ("from", "last_event_id", *_TENANT_FIELDS)
+for _path, _summary in (
+    ("/api/v1/stream", "Follow the log as it grows"),
+    (_JOBS + "/{job_id}/stream", "Follow one job"),
+):
+    _TABLE.row(
+        "GET",
+        _path,
+        P.JOBS_READ,
+        {200: EventObject},
+        query=_FOLLOWED,
+        streams=True,
+        summary=_summary,
+    )(open_stream)
 
 
+@_TABLE.row("GET", "/health", None, _HEALTH)
+@_TABLE.row("GET", "/api/v1/health", P.JOBS_READ, _HEALTH)
 async def _health(plane: Plane, call: Call) -> Answer:
-    """Public, so it says only whether the plane can decide."""
+    """Can the plane decide?
+
+    Public, so it says only whether the plane can decide.
+    """
     healthy = plane.snapshot is not None
     return Answer(200 if healthy else 503, {"status": "healthy" if healthy else "unhealthy"})
 
 
+@_TABLE.row("GET", "/healthz", None, _PROBE)
 async def _ready(plane: Plane, call: Call) -> Answer:
+    """Can the plane decide and read its store?"""
     try:
         if plane.snapshot is None:
             raise PolicyUnavailableError("no policy is in force")
@@ -216,200 +302,24 @@ async def _ready(plane: Plane, call: Call) -> Answer:
     return Answer(200, {"status": "ok", "checks": {"policy": "ok", "store": "ok"}})
 
 
+_TABLE.row("GET", "/readyz", None, _PROBE, summary="Send traffic here?")(_ready)
+
+
+@_TABLE.row("GET", "/livez", None, {200: ProbeObject})
 async def _alive(plane: Plane, call: Call) -> Answer:
+    """Is the process alive?"""
     return Answer(200, {"status": "ok", "checks": {}})
 
 
-# -- the API itself --
-
-
+@_TABLE.row("GET", "/openapi.json", None, {200: OpenApiObject})
 async def _read_openapi(plane: Plane, call: Call) -> Answer:
-    """Public: it says what this file says, and nothing of this server."""
+    """This API, as an OpenAPI 3.1 document.
+
+    Public: it says what this file says, and nothing of this server.
+    """
     return Answer(200, await asyncio.to_thread(_openapi))  # the first time takes 50 ms
 
 
-@cache
-def _openapi() -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(document(ENDPOINTS)))
-
-
-P = Permission
-_JOBS, _KEYS = "/api/v1/jobs", "/api/v1/auth/keys"
-_DLQ = "/api/v1/dlq"
-_PAGE = ("cursor", "limit")
-_SUBMITTED = {200: SubmittedObject, 403: DeniedObject}
-
-ENDPOINTS = (
-    Endpoint("POST", _JOBS, P.JOBS_WRITE, _submit_job, "Submit a job", _SUBMITTED, SubmissionBody),
-    Endpoint(
-        "GET",
-        _JOBS,
-        P.JOBS_READ,
-        _list_jobs,
-        "List jobs, newest change first",
-        {200: Page[JobSummaryObject]},
-        query=(
-            "state",
-            "status",
-            "topic",
-            "trace_id",
-            "updated_after",
-            "updated_before",
-            *_PAGE,
-            *_TENANT_FIELDS,
-        ),
-    ),
-    Endpoint(
-        "GET",
-        _JOBS + "/{job_id}",
-        P.JOBS_READ,
-        _read_job,
-        "Read one job; `wait_ms` waits for a change",
-        {200: JobObject},
-        query=("wait_ms", "while_state"),
-    ),
-    Endpoint(
-        "GET",
-        _JOBS + "/{job_id}/decisions",
-        P.JOBS_READ,
-        _read_decisions,
-        "Read the decisions on one job, newest first",
-        {200: list[DecisionObject]},
-        query=("limit",),
-    ),
-    Endpoint(
-        "POST",
-        _JOBS + "/{job_id}/cancel",
-        P.JOBS_WRITE,
-        _cancel_job,
-        "Cancel a job",
-        {200: CancelledObject},
-    ),
-    Endpoint(
-        "POST",
-        _JOBS + "/{job_id}/remediate",
-        P.JOBS_WRITE,
-        _remediate_job,
-        "Submit a denied job as an offered remediation rewrites it",
-        _SUBMITTED,
-        RemediateBody,
-    ),
-    Endpoint(
-        "GET",
-        "/api/v1/traces/{trace_id}",
-        P.JOBS_READ,
-        _read_trace,
-        "The jobs of one trace",
-        {200: list[JobSummaryObject]},
-    ),
-    Endpoint(
-        "GET",
-        _DLQ,
-        P.JOBS_READ,
-        _list_dead_letters,
-        "The newest dead letters",
-        {200: list[DeadLetterObject]},
-        query=("topic", *_PAGE),
-    ),
-    Endpoint(
-        "GET",
-        _DLQ + "/page",
-        P.JOBS_READ,
-        _page_dead_letters,
-        "Dead letters in pages",
-        {200: Page[DeadLetterObject]},
-        query=("topic", *_PAGE),
-    ),
-    Endpoint(
-        "POST",
-        _DLQ + "/{job_id}/retry",
-        P.JOBS_WRITE,
-        _retry_dead_letter,
-        "Submit a dead letter again, through the submit gate",
-        _SUBMITTED | {409: BlindRetryObject},
-        RetryBody,
-    ),
-    Endpoint(
-        "DELETE",
-        _DLQ + "/{job_id}",
-        P.JOBS_WRITE,
-        _dismiss_dead_letter,
-        "Take a job off the dead letters",
-        {204: None},
-    ),
-    *POLICY_ENDPOINTS,
-    Endpoint(
-        "POST",
-        _KEYS,
-        P.KEYS_WRITE,
-        _create_key,
-        "Create an API key",
-        {201: NewKeyObject},
-        NewKeyBody,
-    ),
-    Endpoint("GET", _KEYS, P.KEYS_READ, _list_keys, "List API keys", {200: ItemList[KeyObject]}),
-    Endpoint(
-        "DELETE", _KEYS + "/{key_id}", P.KEYS_WRITE, _revoke_key, "Revoke an API key", {204: None}
-    ),
-    Endpoint(
-        "GET",
-        "/api/v1/stream",
-        P.JOBS_READ,
-        open_stream,
-        "Follow the log as it grows",
-        {200: EventObject},
-        query=("from", "last_event_id", *_TENANT_FIELDS),
-        streams=True,
-    ),
-    Endpoint(
-        "GET",
-        _JOBS + "/{job_id}/stream",
-        P.JOBS_READ,
-        open_stream,
-        "Follow one job",
-        {200: EventObject},
-        query=("from", "last_event_id", *_TENANT_FIELDS),
-        streams=True,
-    ),
-    Endpoint(
-        "GET",
-        "/api/v1/health",
-        P.JOBS_READ,
-        _health,
-        "Can the plane decide?",
-        {200: HealthObject, 503: HealthObject},
-    ),
-    Endpoint(
-        "GET",
-        "/health",
-        None,
-        _health,
-        "Can the plane decide?",
-        {200: HealthObject, 503: HealthObject},
-    ),
-    Endpoint(
-        "GET",
-        "/healthz",
-        None,
-        _ready,
-        "Can the plane decide and read its store?",
-        {200: ProbeObject, 503: ProbeObject},
-    ),
-    Endpoint(
-        "GET", "/readyz", None, _ready, "Send traffic here?", {200: ProbeObject, 503: ProbeObject}
-    ),
-    Endpoint("GET", "/livez", None, _alive, "Is the process alive?", {200: ProbeObject}),
-    Endpoint(
-        "GET",
-        "/openapi.json",
-        None,
-        _read_openapi,
-        "This API, as an OpenAPI 3.1 document",
-        {200: OpenApiObject},
-    ),
-    *WORK_ENDPOINTS,
-    *APPROVAL_ENDPOINTS,
-    *REGISTRY_ENDPOINTS,
-    *OUTPUT_ENDPOINTS,
-    *WEBHOOK_ENDPOINTS,
-)
+_TABLE += WORK_ENDPOINTS + APPROVAL_ENDPOINTS + REGISTRY_ENDPOINTS
+_TABLE += OUTPUT_ENDPOINTS + WEBHOOK_ENDPOINTS
+ENDPOINTS = tuple(_TABLE)

@@ -14,7 +14,7 @@ from forestall.jobs.job import Job, JobState
 from forestall.jobs.votes import asked_approval
 from forestall.ports.store import JobCursor, JobFilter
 from forestall.server.api_work import answer_for_job
-from forestall.server.http import Answer, Call, Endpoint
+from forestall.server.endpoints import Answer, Call, EndpointTable
 from forestall.server.query import instant_us, limit_of
 from forestall.wire.analytics import AnalyticsObject, analytics_object, parse_group_by, parse_window
 from forestall.wire.approvals import (
@@ -44,7 +44,34 @@ from forestall.wire.work import (
 )
 
 
+def _status(text: str) -> ApprovalStatus | None:
+    if not text:
+        return None
+    try:
+        return ApprovalStatus(text.lower())
+    except ValueError:
+        raise InvalidRequestError("`status` is one of " + ", ".join(ApprovalStatus)) from None
+
+
+def _is_wanted(job: Job, status: ApprovalStatus | None) -> bool:
+    return status is None or asked_approval(job).status is status
+
+
+P = Permission
+_APPROVALS = "/api/v1/approvals"
+_PRIOR_SHOWN = 10
+_TABLE = EndpointTable()
+
+
+@_TABLE.row(
+    "GET",
+    _APPROVALS,
+    P.JOBS_READ,
+    {200: Page[ApprovalObject]},
+    query=("status", "include_resolved", "topic", "cursor", "limit"),
+)
 async def _list(plane: Plane, call: Call) -> Answer:
+    """List approvals, the last asked first."""
     query = call.query
     status = _status(query.get("status", ""))
     pending = status is ApprovalStatus.PENDING or query.get("include_resolved") == "false"
@@ -63,20 +90,16 @@ async def _list(plane: Plane, call: Call) -> Answer:
     return Answer(200, {"items": items, "next_cursor": more})
 
 
-def _status(text: str) -> ApprovalStatus | None:
-    if not text:
-        return None
-    try:
-        return ApprovalStatus(text.lower())
-    except ValueError:
-        raise InvalidRequestError("`status` is one of " + ", ".join(ApprovalStatus)) from None
+@_TABLE.row("GET", _APPROVALS + "/{job_id}", P.JOBS_READ, {200: ApprovalObject})
+async def _read(plane: Plane, call: Call) -> Answer:
+    """Read one approval."""
+    view = await read_asked(plane, call.who, call.params[0])
+    return Answer(200, approval_object(view.job, now_us=plane.clock.now_us()))
 
 
-def _is_wanted(job: Job, status: ApprovalStatus | None) -> bool:
-    return status is None or asked_approval(job).status is status
-
-
+@_TABLE.row("GET", _APPROVALS + "/{job_id}/context", P.JOBS_READ, {200: ApprovalContextObject})
 async def _context(plane: Plane, call: Call) -> Answer:
+    """What exactly would run, and why it awaits approval."""
     view = await read_asked(plane, call.who, call.params[0])
     waits = view.job.state is JobState.APPROVAL_REQUIRED
     drift = await drift_of(plane, view) if waits else asked_approval(view.job).drift
@@ -88,29 +111,42 @@ async def _context(plane: Plane, call: Call) -> Answer:
     return Answer(200, body)
 
 
-async def _read(plane: Plane, call: Call) -> Answer:
-    view = await read_asked(plane, call.who, call.params[0])
-    return Answer(200, approval_object(view.job, now_us=plane.clock.now_us()))
-
-
+@_TABLE.row(
+    "POST", _APPROVALS + "/{job_id}/approve", P.JOBS_APPROVE, {200: DecidedObject}, DecideBody
+)
 async def _approve(plane: Plane, call: Call) -> Answer:
+    """Approve a job that awaits approval."""
     resolved = await approve(plane, call.who, call.params[0], decode_decide(call.body))
     return Answer(200, decided_answer(resolved.job, repeated=resolved.repeated))
 
 
+@_TABLE.row(
+    "POST", _APPROVALS + "/{job_id}/reject", P.JOBS_APPROVE, {200: DecidedObject}, DecideBody
+)
 async def _reject(plane: Plane, call: Call) -> Answer:
+    """Reject a job that awaits approval."""
     resolved = await reject(plane, call.who, call.params[0], decode_decide(call.body))
     return Answer(200, decided_answer(resolved.job, repeated=resolved.repeated))
 
 
+@_TABLE.row("POST", _APPROVALS + "/{job_id}/repair", P.JOBS_WRITE, {200: RepairObject}, RepairBody)
 async def _repair(plane: Plane, call: Call) -> Answer:
+    """Ask again after the policy or the job has drifted."""
     apply = decode_repair(call.body)
     verb = ask_again if apply else plan
     done = await verb(plane, call.who, call.params[0])
     return Answer(200, repair_object(done.job, done.drift, apply=apply, applied=done.applied))
 
 
+@_TABLE.row(
+    "GET",
+    "/api/v1/governance/approvals/analytics",
+    P.POLICY_READ,
+    {200: AnalyticsObject},
+    query=("group_by", "since", "until", "window", "limit"),
+)
 async def _analytics(plane: Plane, call: Call) -> Answer:
+    """How approvals went: counts, rates, waiting times, by rule, approver or topic."""
     query = call.query
     group_by = parse_group_by(query.get("group_by", ""))
     until_us = instant_us(query, "until") or plane.clock.now_us()
@@ -123,109 +159,27 @@ async def _analytics(plane: Plane, call: Call) -> Answer:
     return Answer(200, analytics_object(found, group_by, limit=limit_of(query)))
 
 
-# -- callers that run their own jobs --
-
-
+@_TABLE.row("POST", "/api/v1/jobs/{job_id}/claim", P.JOBS_WRITE, {200: DispatchedObject})
 async def _claim(plane: Plane, call: Call) -> Answer:
+    """Take one's own job, once, to run it oneself."""
     return Answer(200, dispatched_object(await claim(plane, call.who, call.params[0])))
 
 
+@_TABLE.row("POST", "/api/v1/jobs/{job_id}/renew", P.JOBS_WRITE, {200: RenewedObject}, ReturnBody)
 async def _renew(plane: Plane, call: Call) -> Answer:
+    """Renew the lease of a job that one claimed."""
     job, expires_at_us = await renew(plane, call.who, call.params[0], decode_return(call.body))
     body = {"job_id": job.id, "state": job.state.value, "lease_expires_at_us": expires_at_us}
     return Answer(200, body)
 
 
-P = Permission
-_APPROVALS = "/api/v1/approvals"
-_PRIOR_SHOWN = 10
+_TABLE.row(
+    "POST",
+    "/api/v1/jobs/{job_id}/complete",
+    P.JOBS_WRITE,
+    {200: CompletedObject},
+    ResultBody,
+    summary="Answer for a job that one claimed",
+)(answer_for_job)
 
-ENDPOINTS = (
-    Endpoint(
-        "GET",
-        _APPROVALS,
-        P.JOBS_READ,
-        _list,
-        "List approvals, the last asked first",
-        {200: Page[ApprovalObject]},
-        query=("status", "include_resolved", "topic", "cursor", "limit"),
-    ),
-    Endpoint(
-        "GET",
-        _APPROVALS + "/{job_id}",
-        P.JOBS_READ,
-        _read,
-        "Read one approval",
-        {200: ApprovalObject},
-    ),
-    Endpoint(
-        "GET",
-        _APPROVALS + "/{job_id}/context",
-        P.JOBS_READ,
-        _context,
-        "What exactly would run, and why it awaits approval",
-        {200: ApprovalContextObject},
-    ),
-    Endpoint(
-        "POST",
-        _APPROVALS + "/{job_id}/approve",
-        P.JOBS_APPROVE,
-        _approve,
-        "Approve a job that awaits approval",
-        {200: DecidedObject},
-        DecideBody,
-    ),
-    Endpoint(
-        "POST",
-        _APPROVALS + "/{job_id}/reject",
-        P.JOBS_APPROVE,
-        _reject,
-        "Reject a job that awaits approval",
-        {200: DecidedObject},
-        DecideBody,
-    ),
-    Endpoint(
-        "POST",
-        _APPROVALS + "/{job_id}/repair",
-        P.JOBS_WRITE,
-        _repair,
-        "Ask again after the policy or the job has drifted",
-        {200: RepairObject},
-        RepairBody,
-    ),
-    Endpoint(
-        "GET",
-        "/api/v1/governance/approvals/analytics",
-        P.POLICY_READ,
-        _analytics,
-        "How approvals went: counts, rates, waiting times, by rule, approver or topic",
-        {200: AnalyticsObject},
-        query=("group_by", "since", "until", "window", "limit"),
-    ),
-    Endpoint(
-        "POST",
-        "/api/v1/jobs/{job_id}/claim",
-        P.JOBS_WRITE,
-        _claim,
-        "Take one's own job, once, to run it oneself",
-        {200: DispatchedObject},
-    ),
-    Endpoint(
-        "POST",
-        "/api/v1/jobs/{job_id}/renew",
-        P.JOBS_WRITE,
-        _renew,
-        "Renew the lease of a job that one claimed",
-        {200: RenewedObject},
-        ReturnBody,
-    ),
-    Endpoint(
-        "POST",
-        "/api/v1/jobs/{job_id}/complete",
-        P.JOBS_WRITE,
-        answer_for_job,
-        "Answer for a job that one claimed",
-        {200: CompletedObject},
-        ResultBody,
-    ),
-)
+ENDPOINTS = tuple(_TABLE)

@@ -8,7 +8,7 @@ from forestall.identity.roles import Permission
 from forestall.jobs.job import JobState
 from forestall.limits import FINDINGS_KEPT_MAX
 from forestall.ports.store import JobCursor, JobFilter
-from forestall.server.http import Answer, Call, Endpoint
+from forestall.server.endpoints import Answer, Call, EndpointTable
 from forestall.server.query import limit_of
 from forestall.wire.jobs import decode_cursor, encode_cursor
 from forestall.wire.objects import ItemList, Page
@@ -33,10 +33,24 @@ from forestall.wire.output import (
     withheld_object,
 )
 
+P = Permission
+_OUTPUT = "/api/v1/jobs/{job_id}/output"
+_TABLE = EndpointTable()
 
+
+@_TABLE.row(
+    "GET",
+    "/api/v1/quarantine",
+    P.JOBS_READ,
+    {200: Page[WithheldObject]},
+    query=("include_resolved", "topic", "cursor", "limit"),
+)
 async def _list(plane: Plane, call: Call) -> Answer:
-    """Lists discarded results only with `include_resolved=true`; without it a page may be shorter
-    than its limit."""
+    """List withheld results, the newest first.
+
+    Lists discarded results only with `include_resolved=true`; without it a page may be shorter
+    than its limit.
+    """
     wanted = JobFilter(
         tenant=call.who.tenant,
         state=JobState.OUTPUT_QUARANTINED,
@@ -55,25 +69,33 @@ async def _list(plane: Plane, call: Call) -> Answer:
     return Answer(200, {"items": items, "next_cursor": more})
 
 
+@_TABLE.row("GET", _OUTPUT, P.JOBS_READ, {200: InspectedObject})
 async def _inspect(plane: Plane, call: Call) -> Answer:
+    """What the check of a result found."""
     context = call.who.may(Permission.OUTPUT_RELEASE)
     return Answer(
         200, inspected_object(await inspect(plane, call.who, call.params[0], context=context))
     )
 
 
+@_TABLE.row("POST", _OUTPUT + "/release", P.OUTPUT_RELEASE, {200: ReleasedObject}, ReleaseBody)
 async def _release(plane: Plane, call: Call) -> Answer:
+    """Make a withheld result readable; nothing runs again."""
     reason, mode = decode_release(call.body)
     job = await release(plane, call.who, call.params[0], reason=reason, mode=mode)
     return Answer(200, released_answer(job))
 
 
+@_TABLE.row("POST", _OUTPUT + "/confirm", P.OUTPUT_RELEASE, {200: ReleasedObject}, ConfirmBody)
 async def _confirm(plane: Plane, call: Call) -> Answer:
+    """Discard a withheld result."""
     job = await confirm(plane, call.who, call.params[0], reason=decode_confirm(call.body))
     return Answer(200, released_answer(job))
 
 
+@_TABLE.row("POST", "/api/v1/output/check", P.POLICY_CHECK, {200: CheckedObject}, CheckBody)
 async def _check(plane: Plane, call: Call) -> Answer:
+    """Look at a content that the caller itself releases; leaves a record without it."""
     request, content, is_json = decode_content(
         call.body, tenant=call.who.tenant, principal=call.who.principal
     )
@@ -81,79 +103,19 @@ async def _check(plane: Plane, call: Call) -> Answer:
     return Answer(200, checked_object(checked, is_json=is_json, limit=FINDINGS_KEPT_MAX))
 
 
+@_TABLE.row("GET", "/api/v1/policy/output/rules", P.POLICY_READ, {200: ItemList[OutputRuleObject]})
 async def _rules(plane: Plane, call: Call) -> Answer:
+    """The output rules in force."""
     policies = plane.snapshot.policies if plane.snapshot is not None else ()
     return Answer(200, {"items": rule_objects(policies, tenant=call.who.tenant)})
 
 
+@_TABLE.row("GET", "/api/v1/policy/output/stats", P.POLICY_READ, {200: OutputStatsObject})
 async def _stats(plane: Plane, call: Call) -> Answer:
+    """Results looked at in the last 24 hours, since the start at most."""
     now_us = plane.clock.now_us()
     counts, last_us = plane.output_stats.of_day(call.who.tenant, now_us=now_us)
     return Answer(200, stats_object(counts, last_us=last_us, since_us=plane.output_stats.since_us))
 
 
-P = Permission
-_OUTPUT = "/api/v1/jobs/{job_id}/output"
-
-ENDPOINTS = (
-    Endpoint(
-        "GET",
-        "/api/v1/quarantine",
-        P.JOBS_READ,
-        _list,
-        "List withheld results, the newest first",
-        {200: Page[WithheldObject]},
-        query=("include_resolved", "topic", "cursor", "limit"),
-    ),
-    Endpoint(
-        "GET",
-        _OUTPUT,
-        P.JOBS_READ,
-        _inspect,
-        "What the check of a result found",
-        {200: InspectedObject},
-    ),
-    Endpoint(
-        "POST",
-        _OUTPUT + "/release",
-        P.OUTPUT_RELEASE,
-        _release,
-        "Make a withheld result readable; nothing runs again",
-        {200: ReleasedObject},
-        ReleaseBody,
-    ),
-    Endpoint(
-        "POST",
-        _OUTPUT + "/confirm",
-        P.OUTPUT_RELEASE,
-        _confirm,
-        "Discard a withheld result",
-        {200: ReleasedObject},
-        ConfirmBody,
-    ),
-    Endpoint(
-        "POST",
-        "/api/v1/output/check",
-        P.POLICY_CHECK,
-        _check,
-        "Look at a content that the caller itself releases; leaves a record without it",
-        {200: CheckedObject},
-        CheckBody,
-    ),
-    Endpoint(
-        "GET",
-        "/api/v1/policy/output/rules",
-        P.POLICY_READ,
-        _rules,
-        "The output rules in force",
-        {200: ItemList[OutputRuleObject]},
-    ),
-    Endpoint(
-        "GET",
-        "/api/v1/policy/output/stats",
-        P.POLICY_READ,
-        _stats,
-        "Results looked at in the last 24 hours, since the start at most",
-        {200: OutputStatsObject},
-    ),
-)
+ENDPOINTS = tuple(_TABLE)

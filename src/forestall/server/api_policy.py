@@ -9,7 +9,7 @@ from forestall.errors import ForbiddenError
 from forestall.identity.roles import Permission
 from forestall.limits import ACTIVATIONS_SEARCHED_MAX
 from forestall.ports.entries import PLATFORM_TENANT
-from forestall.server.http import Answer, Call, Endpoint
+from forestall.server.endpoints import Answer, Call, EndpointTable
 from forestall.server.query import limit_of
 from forestall.wire.decisions import CheckObject, ExplainedCheckObject, check_answer, explain_object
 from forestall.wire.policy import (
@@ -27,17 +27,30 @@ def _check_body(checked: CheckResult, job_id: str) -> dict[str, object]:
     )
 
 
+P = Permission
+_POLICY = "/api/v1/policy"
+_TABLE = EndpointTable()
+
+
+@_TABLE.row("POST", _POLICY + "/evaluate", P.POLICY_CHECK, {200: CheckObject}, SubmissionBody)
 async def _evaluate(plane: Plane, call: Call) -> Answer:
+    """Decide an action that the caller itself enforces; leaves a record."""
     submission, job_id = decode_check(call.body, tenant=call.who.tenant)
     return Answer(200, _check_body(await check(plane, call.who, submission), job_id))
 
 
+@_TABLE.row("POST", _POLICY + "/simulate", P.POLICY_READ, {200: CheckObject}, SubmissionBody)
 async def _simulate(plane: Plane, call: Call) -> Answer:
+    """What the submit gate would decide; leaves no trace."""
     submission, job_id = decode_check(call.body, tenant=call.who.tenant)
     return Answer(200, _check_body(await simulate(plane, call.who, submission), job_id))
 
 
+@_TABLE.row(
+    "POST", _POLICY + "/explain", P.POLICY_READ, {200: ExplainedCheckObject}, SubmissionBody
+)
 async def _explain(plane: Plane, call: Call) -> Answer:
+    """The same, with what held and what failed; leaves no trace."""
     submission, job_id = decode_check(call.body, tenant=call.who.tenant)
     checked, explanation = await explain(plane, call.who, submission)
     request = submission.request(tenant=call.who.tenant, principal=call.who.principal)
@@ -46,14 +59,20 @@ async def _explain(plane: Plane, call: Call) -> Answer:
     )
 
 
+@_TABLE.row(
+    "GET", _POLICY + "/snapshots", P.POLICY_READ, {200: list[ActivationObject]}, query=("limit",)
+)
 async def _list_snapshots(plane: Plane, call: Call) -> Answer:
+    """The snapshots that were in force, newest first."""
     activations = await list_activations(plane, limit=limit_of(call.query))
     in_force = plane.snapshot.digest if plane.snapshot is not None else ""
     first = next((each for each in activations if each.digest == in_force), None)
     return Answer(200, [activation_object(each, in_force=each is first) for each in activations])
 
 
+@_TABLE.row("GET", _POLICY + "/snapshots/{digest}", P.POLICY_READ, {200: KeptPolicyObject})
 async def _read_snapshot(plane: Plane, call: Call) -> Answer:
+    """The content of a policy that was in force, who activated it and when."""
     digest = call.params[0]
     if call.who.tenant != PLATFORM_TENANT:  # one policy holds the rules of every tenant
         raise ForbiddenError("only keys of the platform's own tenant may read a whole policy")
@@ -69,52 +88,4 @@ async def _read_snapshot(plane: Plane, call: Call) -> Answer:
     return Answer(200, body)
 
 
-P = Permission
-_POLICY = "/api/v1/policy"
-
-ENDPOINTS = (
-    Endpoint(
-        "POST",
-        _POLICY + "/evaluate",
-        P.POLICY_CHECK,
-        _evaluate,
-        "Decide an action that the caller itself enforces; leaves a record",
-        {200: CheckObject},
-        SubmissionBody,
-    ),
-    Endpoint(
-        "POST",
-        _POLICY + "/simulate",
-        P.POLICY_READ,
-        _simulate,
-        "What the submit gate would decide; leaves no trace",
-        {200: CheckObject},
-        SubmissionBody,
-    ),
-    Endpoint(
-        "POST",
-        _POLICY + "/explain",
-        P.POLICY_READ,
-        _explain,
-        "The same, with what held and what failed; leaves no trace",
-        {200: ExplainedCheckObject},
-        SubmissionBody,
-    ),
-    Endpoint(
-        "GET",
-        _POLICY + "/snapshots",
-        P.POLICY_READ,
-        _list_snapshots,
-        "The snapshots that were in force, newest first",
-        {200: list[ActivationObject]},
-        query=("limit",),
-    ),
-    Endpoint(
-        "GET",
-        _POLICY + "/snapshots/{digest}",
-        P.POLICY_READ,
-        _read_snapshot,
-        "The content of a policy that was in force, who activated it and when",
-        {200: KeptPolicyObject},
-    ),
-)
+ENDPOINTS = tuple(_TABLE)

@@ -21,7 +21,7 @@ from forestall.control.topics import (
 )
 from forestall.errors import InvalidRequestError
 from forestall.identity.roles import Permission
-from forestall.server.http import Answer, Call, Endpoint
+from forestall.server.endpoints import Answer, Call, EndpointTable
 from forestall.wire.objects import ItemList
 from forestall.wire.registry import (
     DrainBody,
@@ -53,48 +53,57 @@ _POOLS = "/api/v1/pools"
 _POOL = _POOLS + "/{name}"
 _SCHEMAS = "/api/v1/schemas"
 _WORDS = {"": False, "false": False, "0": False, "true": True, "1": True}
+_TABLE = EndpointTable()
 
 
-# -- topics --
-
-
+@_TABLE.row("GET", _TOPICS, _READ, {200: TopicListObject})
 async def _list_topics(plane: Plane, call: Call) -> Answer:
+    """List the declared topics."""
     found = list_topics(plane, call.who.tenant)
     items = [topic_object(topic, workers) for topic, workers in found]
     return Answer(200, {"items": items, "registry_empty": not items})
 
 
+@_TABLE.row("POST", _TOPICS, _WRITE, {200: TopicObject, 201: TopicObject}, TopicBody)
 async def _declare_topic(plane: Plane, call: Call) -> Answer:
+    """Declare a topic."""
     topic = decode_topic(call.body)
     new = await declare_topic(plane, call.who, topic)
     workers = active_workers(plane, call.who.tenant, topic.name)
     return Answer(201 if new else 200, topic_object(topic, workers))
 
 
+@_TABLE.row("DELETE", _TOPICS + "/{name}", _WRITE, {204: None})
 async def _end_topic(plane: Plane, call: Call) -> Answer:
+    """End a topic."""
     await end_topic(plane, call.who, call.params[0])
     return Answer(204, None)
 
 
-# -- pools --
-
-
+@_TABLE.row("GET", _POOLS, _READ, {200: ItemList[PoolSummaryObject]})
 async def _list_pools(plane: Plane, call: Call) -> Answer:
+    """List the pools of workers."""
     return Answer(
         200, {"items": [pool_summary(each) for each in list_pools(plane, call.who.tenant)]}
     )
 
 
+@_TABLE.row("GET", _POOL, _READ, {200: PoolObject})
 async def _read_pool(plane: Plane, call: Call) -> Answer:
+    """Read one pool."""
     return Answer(200, pool_object(read_pool(plane, call.who.tenant, call.params[0])))
 
 
+@_TABLE.row("PUT", _POOL, _WRITE, {201: PoolDeclaredObject}, PoolBody)
 async def _create_pool(plane: Plane, call: Call) -> Answer:
+    """Create a pool."""
     pool = await create_pool(plane, call.who, decode_pool(call.body, call.params[0]))
     return Answer(201, pool_declared(pool, pool.status))
 
 
+@_TABLE.row("PATCH", _POOL, _WRITE, {200: PoolDeclaredObject}, PoolChangeBody)
 async def _change_pool(plane: Plane, call: Call) -> Answer:
+    """Change a pool."""
     requires, description, status = decode_pool_change(call.body)
     pool = await change_pool(
         plane,
@@ -107,12 +116,9 @@ async def _change_pool(plane: Plane, call: Call) -> Answer:
     return Answer(200, pool_declared(pool, pool.status_at(plane.clock.now_us())))
 
 
-async def _drain_pool(plane: Plane, call: Call) -> Answer:
-    pool = await drain_pool(plane, call.who, call.params[0], seconds=decode_drain(call.body))
-    return Answer(200, pool_declared(pool, pool.status_at(plane.clock.now_us())))
-
-
+@_TABLE.row("DELETE", _POOL, _WRITE, {204: None}, query=("force",))
 async def _end_pool(plane: Plane, call: Call) -> Answer:
+    """End a pool."""
     force = _WORDS.get(call.query.get("force", ""))
     if force is None:
         raise InvalidRequestError("`force` is true or false")
@@ -131,107 +137,54 @@ async def _end_pool(plane: Plane, call: Call) -> Answer:
     )
 
 
+@_TABLE.row("POST", _POOL + "/drain", _WRITE, {200: PoolDeclaredObject}, DrainBody)
+async def _drain_pool(plane: Plane, call: Call) -> Answer:
+    """Give the workers of a pool nothing new."""
+    pool = await drain_pool(plane, call.who, call.params[0], seconds=decode_drain(call.body))
+    return Answer(200, pool_declared(pool, pool.status_at(plane.clock.now_us())))
+
+
+@_TABLE.row("PUT", _POOL + "/topics/{topic}", _WRITE, {204: None})
 async def _route_to_pool(plane: Plane, call: Call) -> Answer:
+    """Let only this pool serve a topic."""
     read_pool(plane, call.who.tenant, call.params[0])
     await route_topic(plane, call.who, *call.params, to=True)
     return Answer(204, None)
 
 
+@_TABLE.row("DELETE", _POOL + "/topics/{topic}", _WRITE, {204: None})
 async def _route_away(plane: Plane, call: Call) -> Answer:
+    """Let any worker serve the topic again."""
     read_pool(plane, call.who.tenant, call.params[0])
     await route_topic(plane, call.who, *call.params, to=False)
     return Answer(204, None)
 
 
-# -- schemas --
-
-
+@_TABLE.row("GET", _SCHEMAS, _READ, {200: SchemaListObject})
 async def _list_schemas(plane: Plane, call: Call) -> Answer:
+    """List the input schemas."""
     return Answer(200, {"schemas": list_schemas(plane, call.who.tenant)})
 
 
+@_TABLE.row("GET", _SCHEMAS + "/{id}", _READ, {200: SchemaObject})
 async def _read_schema(plane: Plane, call: Call) -> Answer:
+    """Read one input schema."""
     schema_id = call.params[0]
     return Answer(200, {"id": schema_id, "schema": read_schema(plane, call.who.tenant, schema_id)})
 
 
+@_TABLE.row("POST", _SCHEMAS, _WRITE, {204: None}, SchemaBody)
 async def _put_schema(plane: Plane, call: Call) -> Answer:
+    """Add an input schema."""
     await put_schema(plane, call.who, *decode_schema(call.body))
     return Answer(204, None)
 
 
+@_TABLE.row("DELETE", _SCHEMAS + "/{id}", _WRITE, {204: None})
 async def _end_schema(plane: Plane, call: Call) -> Answer:
+    """End an input schema."""
     await end_schema(plane, call.who, call.params[0])
     return Answer(204, None)
 
 
-ENDPOINTS = (
-    Endpoint(
-        "GET", _TOPICS, _READ, _list_topics, "List the declared topics", {200: TopicListObject}
-    ),
-    Endpoint(
-        "POST",
-        _TOPICS,
-        _WRITE,
-        _declare_topic,
-        "Declare a topic",
-        {200: TopicObject, 201: TopicObject},
-        TopicBody,
-    ),
-    Endpoint("DELETE", _TOPICS + "/{name}", _WRITE, _end_topic, "End a topic", {204: None}),
-    Endpoint(
-        "GET",
-        _POOLS,
-        _READ,
-        _list_pools,
-        "List the pools of workers",
-        {200: ItemList[PoolSummaryObject]},
-    ),
-    Endpoint("GET", _POOL, _READ, _read_pool, "Read one pool", {200: PoolObject}),
-    Endpoint(
-        "PUT", _POOL, _WRITE, _create_pool, "Create a pool", {201: PoolDeclaredObject}, PoolBody
-    ),
-    Endpoint(
-        "PATCH",
-        _POOL,
-        _WRITE,
-        _change_pool,
-        "Change a pool",
-        {200: PoolDeclaredObject},
-        PoolChangeBody,
-    ),
-    Endpoint("DELETE", _POOL, _WRITE, _end_pool, "End a pool", {204: None}, query=("force",)),
-    Endpoint(
-        "POST",
-        _POOL + "/drain",
-        _WRITE,
-        _drain_pool,
-        "Give the workers of a pool nothing new",
-        {200: PoolDeclaredObject},
-        DrainBody,
-    ),
-    Endpoint(
-        "PUT",
-        _POOL + "/topics/{topic}",
-        _WRITE,
-        _route_to_pool,
-        "Let only this pool serve a topic",
-        {204: None},
-    ),
-    Endpoint(
-        "DELETE",
-        _POOL + "/topics/{topic}",
-        _WRITE,
-        _route_away,
-        "Let any worker serve the topic again",
-        {204: None},
-    ),
-    Endpoint(
-        "GET", _SCHEMAS, _READ, _list_schemas, "List the input schemas", {200: SchemaListObject}
-    ),
-    Endpoint(
-        "GET", _SCHEMAS + "/{id}", _READ, _read_schema, "Read one input schema", {200: SchemaObject}
-    ),
-    Endpoint("POST", _SCHEMAS, _WRITE, _put_schema, "Add an input schema", {204: None}, SchemaBody),
-    Endpoint("DELETE", _SCHEMAS + "/{id}", _WRITE, _end_schema, "End an input schema", {204: None}),
-)
+ENDPOINTS = tuple(_TABLE)

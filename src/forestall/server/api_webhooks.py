@@ -3,7 +3,7 @@
 from forestall.control.plane import Plane
 from forestall.control.webhooks import declare_webhook, end_webhook, open_link
 from forestall.identity.roles import Permission
-from forestall.server.http import Answer, Call, Endpoint
+from forestall.server.endpoints import Answer, Call, EndpointTable
 from forestall.wire.objects import ItemList
 from forestall.wire.webhooks import (
     OpenedLinkObject,
@@ -16,8 +16,14 @@ from forestall.wire.webhooks import (
     webhook_object,
 )
 
+P = Permission
+_WEBHOOKS = "/api/v1/webhooks"
+_TABLE = EndpointTable()
 
+
+@_TABLE.row("GET", _WEBHOOKS, P.WEBHOOKS, {200: ItemList[WebhookObject]})
 async def _list(plane: Plane, call: Call) -> Answer:
+    """List who is told of approvals."""
     tenant = call.who.tenant
     items = []
     for hook in plane.webhooks.of_tenant(tenant):
@@ -27,51 +33,26 @@ async def _list(plane: Plane, call: Call) -> Answer:
     return Answer(200, {"items": items})
 
 
+@_TABLE.row("POST", _WEBHOOKS, P.WEBHOOKS, {200: WebhookObject, 201: WebhookObject}, WebhookBody)
 async def _declare(plane: Plane, call: Call) -> Answer:
+    """Declare a webhook, or change one; its secret is shown once."""
     wanted, rotate = decode_webhook(call.body)
     declared = await declare_webhook(plane, call.who, wanted, rotate=rotate)
     return Answer(201 if declared.new else 200, declared_object(declared))
 
 
+@_TABLE.row("DELETE", _WEBHOOKS + "/{name}", P.WEBHOOKS, {204: None})
 async def _end(plane: Plane, call: Call) -> Answer:
+    """End a webhook."""
     await end_webhook(plane, call.who, call.params[0])
     return Answer(204, None)
 
 
+@_TABLE.row("POST", "/api/v1/approvals/open", P.JOBS_APPROVE, {200: OpenedLinkObject}, OpenLinkBody)
 async def _open(plane: Plane, call: Call) -> Answer:
+    """The job that a message's link leads to; a link works once."""
     job_id = await open_link(plane, call.who, decode_open(call.body))
     return Answer(200, {"job_id": job_id})
 
 
-P = Permission
-_WEBHOOKS = "/api/v1/webhooks"
-
-ENDPOINTS = (
-    Endpoint(
-        "GET",
-        _WEBHOOKS,
-        P.WEBHOOKS,
-        _list,
-        "List who is told of approvals",
-        {200: ItemList[WebhookObject]},
-    ),
-    Endpoint(
-        "POST",
-        _WEBHOOKS,
-        P.WEBHOOKS,
-        _declare,
-        "Declare a webhook, or change one; its secret is shown once",
-        {200: WebhookObject, 201: WebhookObject},
-        WebhookBody,
-    ),
-    Endpoint("DELETE", _WEBHOOKS + "/{name}", P.WEBHOOKS, _end, "End a webhook", {204: None}),
-    Endpoint(
-        "POST",
-        "/api/v1/approvals/open",
-        P.JOBS_APPROVE,
-        _open,
-        "The job that a message's link leads to; a link works once",
-        {200: OpenedLinkObject},
-        OpenLinkBody,
-    ),
-)
+ENDPOINTS = tuple(_TABLE)

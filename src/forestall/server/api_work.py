@@ -21,7 +21,7 @@ from forestall.errors import ForestallError, NotFoundError
 from forestall.identity.roles import Permission
 from forestall.jobs.worker import DispatchedJob, WorkerAnswer
 from forestall.projections.worker_sessions import WorkerSession
-from forestall.server.http import Answer, Call, Endpoint
+from forestall.server.endpoints import Answer, Call, EndpointTable
 from forestall.wire.errors import error_object
 from forestall.wire.jobs import JobSummaryObject, job_summary
 from forestall.wire.objects import ItemList
@@ -64,31 +64,6 @@ class WorkerNotFoundError(NotFoundError):
     code, http_status = "WORKER_NOT_FOUND", 404
 
 
-# -- requests of workers --
-
-
-async def _register(plane: Plane, call: Call) -> Answer:
-    await require_itself(plane, call.who, call.params[0], what="register")
-    session = register(plane, call.who, call.params[0], decode_register(call.body))
-    key = plane.signer.public_key
-    return Answer(200, registered_object(session.status(), key, lease_us=plane.lease_us))
-
-
-async def _lease(plane: Plane, call: Call) -> Answer:
-    await require_itself(plane, call.who, call.params[0], what="lease")
-    session = session_of(plane, call.who, call.params[0])
-    limit, seconds = decode_lease(call.body)
-    gone = asyncio.ensure_future(call.gone())
-    try:
-        given = await _take(plane, session, limit, seconds, gone)
-        if given and gone.done():
-            await give_back(plane, given)
-            given = []
-    finally:
-        gone.cancel()
-    return Answer(200, {"jobs": [dispatched_object(item) for item in given]})
-
-
 async def _take(
     plane: Plane, session: WorkerSession, limit: int, seconds: float, gone: asyncio.Future[None]
 ) -> list[DispatchedJob]:
@@ -117,96 +92,9 @@ async def _unless_gone(waiting: Awaitable[None], gone: asyncio.Future[None]) -> 
                 await task
 
 
-async def _heartbeat(plane: Plane, call: Call) -> Answer:
-    await require_itself(plane, call.who, call.params[0], what="heartbeat")
-    session = session_of(plane, call.who, call.params[0])
-    beats, seconds = decode_heartbeat(call.body)
-    session.notice.clear()
-    lost = await beat(plane, session, beats)
-    if not lost and seconds > 0 and not plane.workers.closed:
-        gone = asyncio.ensure_future(call.gone())
-        try:
-            await _unless_gone(_notice(session, seconds), gone)
-        finally:
-            gone.cancel()
-        lost = await beat(plane, session, beats)
-    return Answer(200, {"lost": [lost_object(item) for item in lost]})
-
-
 async def _notice(session: WorkerSession, seconds: float) -> None:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(session.notice.wait(), seconds)
-
-
-async def answer_for_job(plane: Plane, call: Call) -> Answer:
-    """Take the answer of a worker, or of a caller that claimed the job."""
-    lease_id, answer = decode_result(call.body)
-    job = await complete(plane, call.who, call.params[0], lease_id, answer)
-    return Answer(200, completed_object(job))
-
-
-async def _answer_for_jobs(plane: Plane, call: Call) -> Answer:
-    """Take several answers. Each is accepted or refused on its own; their commits may share one
-    sync of the disk."""
-    session_of(plane, call.who, call.params[0])
-    said = decode_results(call.body)
-
-    async def answer(job_id: str, lease_id: str, answer: WorkerAnswer) -> dict[str, object]:
-        try:
-            job = await complete(plane, call.who, job_id, lease_id, answer)
-        except ForestallError as error:
-            return {"job_id": job_id, **error_object(error, "")}
-        return {"status": 200, **completed_object(job)}
-
-    return Answer(200, {"results": await asyncio.gather(*(answer(*each) for each in said))})
-
-
-async def _return(plane: Plane, call: Call) -> Answer:
-    job = await hand_back(plane, call.who, call.params[0], decode_return(call.body))
-    return Answer(200, {"job_id": job.id, "state": job.state.value})
-
-
-# -- requests of operators --
-
-
-async def _issue(plane: Plane, call: Call) -> Answer:
-    grant, seconds = decode_credential(call.body)
-    expires_at_us = plane.clock.now_us() + seconds * 1_000_000 if seconds is not None else None
-    issued = await issue_worker(
-        plane, call.who.tenant, grant, actor=call.who.principal, expires_at_us=expires_at_us
-    )
-    body = {**credential_object(issued.key), "token": issued.token}
-    return Answer(200 if issued.rotated else 201, body)
-
-
-async def _credentials(plane: Plane, call: Call) -> Answer:
-    keys = list_workers(plane, call.who.tenant)
-    return Answer(200, {"items": [credential_object(key) for key in keys]})
-
-
-async def _revoke(plane: Plane, call: Call) -> Answer:
-    await revoke_worker(plane, call.who.tenant, call.params[0], actor=call.who.principal)
-    return Answer(204, None)
-
-
-async def _workers(plane: Plane, call: Call) -> Answer:
-    sessions = [session for session in plane.workers if session.tenant == call.who.tenant]
-    return Answer(200, {"items": [_worker_object(plane, session) for session in sessions]})
-
-
-async def _worker(plane: Plane, call: Call) -> Answer:
-    return Answer(200, _worker_object(plane, _session(plane, call)))
-
-
-async def _jobs_of_worker(plane: Plane, call: Call) -> Answer:
-    held = plane.leases.of_worker((call.who.tenant, call.params[0]))
-    return Answer(200, {"items": [job_summary(item.job) for item in held]})
-
-
-async def _revoke_session(plane: Plane, call: Call) -> Answer:
-    session = _session(plane, call)
-    plane.workers.drop(session.tenant, session.id)
-    return Answer(200, {"worker_id": session.id, "tenant": session.tenant, "revoked": True})
 
 
 def _session(plane: Plane, call: Call) -> WorkerSession:
@@ -224,117 +112,157 @@ def _worker_object(plane: Plane, session: WorkerSession) -> dict[str, object]:
 
 P = Permission
 _WORKERS = "/api/v1/workers"
+_TABLE = EndpointTable()
 
-ENDPOINTS = (
-    Endpoint(
-        "POST",
-        _WORKERS + "/credentials",
-        P.WORKERS_WRITE,
-        _issue,
-        "Issue or rotate the credential of a worker",
-        {200: CredentialObject, 201: CredentialObject},
-        CredentialBody,
-    ),
-    Endpoint(
-        "GET",
-        _WORKERS + "/credentials",
-        P.WORKERS_READ,
-        _credentials,
-        "List the credentials of workers",
-        {200: ItemList[CredentialObject]},
-    ),
-    Endpoint(
-        "DELETE",
-        _WORKERS + "/credentials/{worker_id}",
-        P.WORKERS_WRITE,
-        _revoke,
-        "Revoke the credential of a worker",
-        {204: None},
-    ),
-    Endpoint(
-        "GET",
-        _WORKERS,
-        P.WORKERS_READ,
-        _workers,
-        "List the workers that are there now",
-        {200: ItemList[WorkerObject]},
-    ),
-    Endpoint(
-        "GET",
-        _WORKERS + "/{worker_id}",
-        P.WORKERS_READ,
-        _worker,
-        "Read one worker",
-        {200: WorkerObject},
-    ),
-    Endpoint(
-        "GET",
-        _WORKERS + "/{worker_id}/jobs",
-        P.WORKERS_READ,
-        _jobs_of_worker,
-        "List the jobs that a worker holds",
-        {200: ItemList[JobSummaryObject]},
-    ),
-    Endpoint(
-        "POST",
-        _WORKERS + "/{worker_id}/revoke-session",
-        P.WORKERS_WRITE,
-        _revoke_session,
-        "Forget a worker's session; it may register again while its credential lasts",
-        {200: SessionRevokedObject},
-    ),
-    Endpoint(
-        "POST",
-        _WORKERS + "/{worker_id}/register",
-        P.WORK,
-        _register,
-        "A worker says what it can do",
-        {200: RegisteredObject},
-        RegisterBody,
-    ),
-    Endpoint(
-        "POST",
-        _WORKERS + "/{worker_id}/lease",
-        P.WORK,
-        _lease,
-        "Take jobs, waiting for the first if wanted",
-        {200: LeasedObject},
-        LeaseBody,
-    ),
-    Endpoint(
-        "POST",
-        _WORKERS + "/{worker_id}/heartbeat",
-        P.WORK,
-        _heartbeat,
-        "Renew leases; learn which jobs to stop",
-        {200: HeartbeatObject},
-        HeartbeatBody,
-    ),
-    Endpoint(
-        "POST",
-        "/api/v1/jobs/{job_id}/result",
-        P.WORK,
-        answer_for_job,
-        "Answer for a job",
-        {200: CompletedObject},
-        ResultBody,
-    ),
-    Endpoint(
-        "POST",
-        _WORKERS + "/{worker_id}/results",
-        P.WORK,
-        _answer_for_jobs,
-        "Answer for several jobs at once",
-        {200: AnsweredObject},
-        ResultsBody,
-    ),
-    Endpoint(
-        "POST",
-        "/api/v1/jobs/{job_id}/return",
-        P.WORK,
-        _return,
-        "Give back a job that was not begun",
-        {200: ReturnedObject},
-        ReturnBody,
-    ),
+
+@_TABLE.row(
+    "POST",
+    _WORKERS + "/credentials",
+    P.WORKERS_WRITE,
+    {200: CredentialObject, 201: CredentialObject},
+    CredentialBody,
 )
+async def _issue(plane: Plane, call: Call) -> Answer:
+    """Issue or rotate the credential of a worker."""
+    grant, seconds = decode_credential(call.body)
+    expires_at_us = plane.clock.now_us() + seconds * 1_000_000 if seconds is not None else None
+    issued = await issue_worker(
+        plane, call.who.tenant, grant, actor=call.who.principal, expires_at_us=expires_at_us
+    )
+    body = {**credential_object(issued.key), "token": issued.token}
+    return Answer(200 if issued.rotated else 201, body)
+
+
+@_TABLE.row("GET", _WORKERS + "/credentials", P.WORKERS_READ, {200: ItemList[CredentialObject]})
+async def _credentials(plane: Plane, call: Call) -> Answer:
+    """List the credentials of workers."""
+    keys = list_workers(plane, call.who.tenant)
+    return Answer(200, {"items": [credential_object(key) for key in keys]})
+
+
+@_TABLE.row("DELETE", _WORKERS + "/credentials/{worker_id}", P.WORKERS_WRITE, {204: None})
+async def _revoke(plane: Plane, call: Call) -> Answer:
+    """Revoke the credential of a worker."""
+    await revoke_worker(plane, call.who.tenant, call.params[0], actor=call.who.principal)
+    return Answer(204, None)
+
+
+@_TABLE.row("GET", _WORKERS, P.WORKERS_READ, {200: ItemList[WorkerObject]})
+async def _workers(plane: Plane, call: Call) -> Answer:
+    """List the workers that are there now."""
+    sessions = [session for session in plane.workers if session.tenant == call.who.tenant]
+    return Answer(200, {"items": [_worker_object(plane, session) for session in sessions]})
+
+
+@_TABLE.row("GET", _WORKERS + "/{worker_id}", P.WORKERS_READ, {200: WorkerObject})
+async def _worker(plane: Plane, call: Call) -> Answer:
+    """Read one worker."""
+    return Answer(200, _worker_object(plane, _session(plane, call)))
+
+
+@_TABLE.row(
+    "GET", _WORKERS + "/{worker_id}/jobs", P.WORKERS_READ, {200: ItemList[JobSummaryObject]}
+)
+async def _jobs_of_worker(plane: Plane, call: Call) -> Answer:
+    """List the jobs that a worker holds."""
+    held = plane.leases.of_worker((call.who.tenant, call.params[0]))
+    return Answer(200, {"items": [job_summary(item.job) for item in held]})
+
+
+@_TABLE.row(
+    "POST", _WORKERS + "/{worker_id}/revoke-session", P.WORKERS_WRITE, {200: SessionRevokedObject}
+)
+async def _revoke_session(plane: Plane, call: Call) -> Answer:
+    """Forget a worker's session; it may register again while its credential lasts."""
+    session = _session(plane, call)
+    plane.workers.drop(session.tenant, session.id)
+    return Answer(200, {"worker_id": session.id, "tenant": session.tenant, "revoked": True})
+
+
+@_TABLE.row(
+    "POST", _WORKERS + "/{worker_id}/register", P.WORK, {200: RegisteredObject}, RegisterBody
+)
+async def _register(plane: Plane, call: Call) -> Answer:
+    """A worker says what it can do."""
+    await require_itself(plane, call.who, call.params[0], what="register")
+    session = register(plane, call.who, call.params[0], decode_register(call.body))
+    key = plane.signer.public_key
+    return Answer(200, registered_object(session.status(), key, lease_us=plane.lease_us))
+
+
+@_TABLE.row("POST", _WORKERS + "/{worker_id}/lease", P.WORK, {200: LeasedObject}, LeaseBody)
+async def _lease(plane: Plane, call: Call) -> Answer:
+    """Take jobs, waiting for the first if wanted."""
+    await require_itself(plane, call.who, call.params[0], what="lease")
+    session = session_of(plane, call.who, call.params[0])
+    limit, seconds = decode_lease(call.body)
+    gone = asyncio.ensure_future(call.gone())
+    try:
+        given = await _take(plane, session, limit, seconds, gone)
+        if given and gone.done():
+            await give_back(plane, given)
+            given = []
+    finally:
+        gone.cancel()
+    return Answer(200, {"jobs": [dispatched_object(item) for item in given]})
+
+
+@_TABLE.row(
+    "POST", _WORKERS + "/{worker_id}/heartbeat", P.WORK, {200: HeartbeatObject}, HeartbeatBody
+)
+async def _heartbeat(plane: Plane, call: Call) -> Answer:
+    """Renew leases; learn which jobs to stop."""
+    await require_itself(plane, call.who, call.params[0], what="heartbeat")
+    session = session_of(plane, call.who, call.params[0])
+    beats, seconds = decode_heartbeat(call.body)
+    session.notice.clear()
+    lost = await beat(plane, session, beats)
+    if not lost and seconds > 0 and not plane.workers.closed:
+        gone = asyncio.ensure_future(call.gone())
+        try:
+            await _unless_gone(_notice(session, seconds), gone)
+        finally:
+            gone.cancel()
+        lost = await beat(plane, session, beats)
+    return Answer(200, {"lost": [lost_object(item) for item in lost]})
+
+
+@_TABLE.row("POST", "/api/v1/jobs/{job_id}/result", P.WORK, {200: CompletedObject}, ResultBody)
+async def answer_for_job(plane: Plane, call: Call) -> Answer:
+    """Answer for a job.
+
+    Take the answer of a worker, or of a caller that claimed the job.
+    """
+    lease_id, answer = decode_result(call.body)
+    job = await complete(plane, call.who, call.params[0], lease_id, answer)
+    return Answer(200, completed_object(job))
+
+
+@_TABLE.row("POST", _WORKERS + "/{worker_id}/results", P.WORK, {200: AnsweredObject}, ResultsBody)
+async def _answer_for_jobs(plane: Plane, call: Call) -> Answer:
+    """Answer for several jobs at once.
+
+    Take several answers. Each is accepted or refused on its own; their commits may share one
+    sync of the disk.
+    """
+    session_of(plane, call.who, call.params[0])
+    said = decode_results(call.body)
+
+    async def answer(job_id: str, lease_id: str, answer: WorkerAnswer) -> dict[str, object]:
+        try:
+            job = await complete(plane, call.who, job_id, lease_id, answer)
+        except ForestallError as error:
+            return {"job_id": job_id, **error_object(error, "")}
+        return {"status": 200, **completed_object(job)}
+
+    return Answer(200, {"results": await asyncio.gather(*(answer(*each) for each in said))})
+
+
+@_TABLE.row("POST", "/api/v1/jobs/{job_id}/return", P.WORK, {200: ReturnedObject}, ReturnBody)
+async def _return(plane: Plane, call: Call) -> Answer:
+    """Give back a job that was not begun."""
+    job = await hand_back(plane, call.who, call.params[0], decode_return(call.body))
+    return Answer(200, {"job_id": job.id, "state": job.state.value})
+
+
+ENDPOINTS = tuple(_TABLE)

@@ -10,8 +10,7 @@ import logging
 import re
 import time
 import types
-from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Generator, Sequence
 from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qsl
 
@@ -29,17 +28,21 @@ from forestall.errors import (
     UnauthorizedError,
 )
 from forestall.identity.credentials import Subject
-from forestall.identity.roles import Permission
 from forestall.limits import BODY_BYTES_MAX, BODY_READ_SECONDS_MAX, QUERY_FIELDS_MAX
+from forestall.server.endpoints import (
+    Answer,
+    Call,
+    Endpoint,
+    Headers,
+    Receive,
+    Send,
+    StreamingBody,
+)
 from forestall.server.metrics import Metrics
 from forestall.server.rates import RateLimitedError, Rates
 from forestall.wire.errors import error_object
 from forestall.wire.stream import subprotocol_key
 from forestall.wire.submissions import TENANT_ACCESS_DENIED, TenantAccessError
-
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-Headers = Sequence[tuple[bytes, bytes]]
 
 _LOG = logging.getLogger("forestall.http")
 _ENCODER = msgspec.json.Encoder()
@@ -99,70 +102,6 @@ class BodyTimeoutError(ForestallError):
 
 class ClientGoneError(Exception):
     """The client closed the connection before it had sent its whole request: nothing to answer."""
-
-
-class StreamingBody:
-    """The body of an answer without a known end: it alone writes to the connection, from the first
-    header to the end."""
-
-    @abstractmethod
-    async def run(
-        self, scope: dict[str, Any], receive: Receive, send: Send, headers: Headers
-    ) -> None:
-        """Send the whole answer: its start with these headers, its body and its end."""
-
-
-class Answer(NamedTuple):
-    """The answer of a handler."""
-
-    status: int
-    body: Any  # a JSON value, or a StreamingBody
-    headers: Headers = ()  # beside those that every answer carries
-
-
-class Call(NamedTuple):
-    """One request, as a handler sees it."""
-
-    subject: Subject | None  # None at a public endpoint only
-    params: tuple[str, ...]  # the segments that stand for `{name}`, in order
-    query: dict[str, str]
-    headers: dict[bytes, bytes]  # names in lower case
-    body: bytes
-    receive: Receive
-    websocket: bool = False
-    key_in_subprotocol: bool = False  # a page must set it itself; a browser or proxy adds headers
-
-    async def gone(self) -> None:
-        """Return when the client closes the connection. For handlers that wait."""
-        while (await self.receive())["type"] != "http.disconnect":
-            pass
-
-    @property
-    def who(self) -> Subject:
-        """The subject of an endpoint that needs a permission."""
-        assert self.subject is not None, "this endpoint is declared public"
-        return self.subject
-
-    def header(self, name: bytes) -> str:
-        """A header as text; empty when absent."""
-        return self.headers.get(name, b"").decode("latin-1")
-
-
-Handler = Callable[[Plane, Call], Awaitable[Answer]]
-
-
-class Endpoint(NamedTuple):
-    """One row of the API: documentation, authorization matrix and routing come from it."""
-
-    method: str
-    path: str  # `{name}` stands for one segment
-    permission: Permission | None  # None: public, needs no credential
-    handler: Handler
-    summary: str
-    responses: Mapping[int, Any]  # by status, the type of the body; None: no body
-    request: type[msgspec.Struct] | None = None
-    query: tuple[str, ...] = ()  # the fields of the query string that mean something
-    streams: bool = False  # the answer is a stream of events, each with such a body
 
 
 class _Route(NamedTuple):

@@ -28,6 +28,7 @@ OUR_CODES = frozenset(
     {
         "approval_expired",
         "approval_rejected",
+        "approver_revoked",
         "cancelled",
         "deadline_exceeded",
         "job_changed",
@@ -37,6 +38,7 @@ OUR_CODES = frozenset(
         "output_quarantined",
         "policy_denied",
         "result_too_large",
+        "submitter_expired",
         "submitter_revoked",
         "throttled_too_long",
     }

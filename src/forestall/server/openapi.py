@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from forestall.limits import PAGE_ITEMS_MAX
-from forestall.server.http import Endpoint
+from forestall.server.endpoints import Endpoint
 from forestall.wire.errors import ErrorObject
 
 _COMPONENT = "#/components/schemas/{name}"

@@ -20,7 +20,7 @@ from forestall.identity.credentials import Subject
 from forestall.limits import STREAM_HEARTBEAT_SECONDS
 from forestall.projections.log_listeners import LogListener
 from forestall.projections.log_reader import LogPage
-from forestall.server.http import Answer, Call, Headers, Receive, Send, StreamingBody
+from forestall.server.endpoints import Answer, Call, Headers, Receive, Send, StreamingBody
 from forestall.server.protocol import STREAMING
 from forestall.wire.stream import (
     SUBPROTOCOL,

@@ -17,7 +17,7 @@ from forestall.jobs.lifecycle import TERMINAL
 from forestall.limits import JOB_WAIT_MS_MAX
 from forestall.ports.store import JobView
 from forestall.projections.log_listeners import LogListener
-from forestall.server.http import Call
+from forestall.server.endpoints import Call
 from forestall.server.query import state_of
 
 

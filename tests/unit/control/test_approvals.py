@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from forestall.control.recover import recover
+from forestall.control.recover import recover, take_back
 from forestall.control.verify import verify_log
 from forestall.identity.roles import Role
 from forestall.jobs.approval import ApprovalStatus
@@ -120,11 +120,23 @@ def test_a_spent_approval_does_not_let_a_second_attempt_run(case: Case) -> None:
 
 def test_a_dispatch_that_never_left_the_server_spends_nothing(case: Case) -> None:
     case.vote(case.ann)
+    assert len(case.worker.lease()) == 1
+    held = case.door.plane.leases.get("default", case.job_id)
+    assert held is not None
+    case.door.run(take_back(case.door.plane, held.job))
+    assert case.runs()
+
+
+def test_an_approval_that_a_worker_has_seen_is_spent(case: Case) -> None:
+    """A worker takes the job and returns it: the ticket was read, so a person is asked again."""
+    case.vote(case.ann)
     (given,) = case.worker.lease()
     path = f"{JOBS}/{case.job_id}/return"
     body = {"lease_id": given["lease_id"]}
     assert case.door.ask("POST", path, body, key=case.worker.token).status == 200
-    assert case.runs()
+    assert not case.runs()
+    assert case.state() == "APPROVAL_REQUIRED"
+    assert case.listed()["approval_status"] == "pending"
 
 
 def test_approve_twice(case: Case) -> None:

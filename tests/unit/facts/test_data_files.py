@@ -20,10 +20,12 @@ import yaml
 from flit_core.wheel import make_wheel_in  # type: ignore[import-untyped]
 
 import forestall.facts
+from forestall.data_tables import DataFileError
 from forestall.facts.cluster import tools
 from forestall.facts.cluster.commands import verbs_in
-from forestall.facts.data_files import DataFileError, EntryTable, WordList, read_text
+from forestall.facts.data_files import EntryTable, WordList, read_text
 from forestall.facts.file_paths import paths_in
+from forestall.facts.other_languages import programs_in
 from forestall.facts.shell import program_table
 from forestall.facts.shell.commands import commands_in
 from forestall.facts.shell.program_entry import (
@@ -48,8 +50,10 @@ ROOMS: Mapping[str, Callable[[str], Sequence[msgspec.Struct]]] = {
     "cluster": verbs_in,
     "hosts": urls_in,
     "paths": lambda text: paths_in([text]),
+    "python": lambda text: programs_in(text, "python"),
     "shell": commands_in,
     "sql": statements_in,
+    "windows": lambda text: programs_in(text, "cmd"),
 }
 WORDS = {room: EntryTable("words", [f"{room}.yaml"], WordList) for room in ROOMS}
 

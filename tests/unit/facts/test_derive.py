@@ -1,29 +1,38 @@
 """The registry: each kind's payloads become views, whole or not at all."""
 
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+import forestall.facts
 from forestall.facts.derive import (
     DEFAULT_DERIVATIONS,
     FIELDS_OF_KIND,
     LABELS_OF_KIND,
+    LANGUAGES,
+    SHELL_TOPICS,
     Derivation,
     PayloadKind,
     TooMuchToDeriveError,
     derive,
 )
+from forestall.policy import Effect, Request, compile_policy, evaluate, load_policy
 
+DATA = Path(forestall.facts.__path__[0]) / "data" / "words"
 MANY: dict[PayloadKind, str] = {
     PayloadKind.SHELL: "; ".join(f"p{n}" for n in range(200)),
     PayloadKind.SQL: "; ".join(f"select * from t{n}" for n in range(200)),
     PayloadKind.URL: " ".join(f"http://h{n}.example/" for n in range(200)),
     PayloadKind.PATH: "",
     PayloadKind.CLUSTER: "; ".join(f"kubectl get r{n}" for n in range(200)),
+    **dict.fromkeys(LANGUAGES, ""),  # names beyond a bound are reported under no name
 }
 
 
-def of(kind: PayloadKind, **more: str) -> Derivation:
+def of(kind: PayloadKind, **more: Any) -> Derivation:
     return Derivation(kind=kind, topics=("*",), fields=FIELDS_OF_KIND[kind], **more)
 
 
@@ -74,8 +83,90 @@ def test_the_workspace_is_the_bundles() -> None:
 def test_the_defaults_are_those_of_the_design() -> None:
     assert {(each.kind.value, *each.topics) for each in DEFAULT_DERIVATIONS} == {
         ("shell", "job.exec.*"),
+        ("code", "job.exec.*"),
+        ("python", "job.exec.python", "job.exec.python3", "job.exec.py", "job.exec.ipython"),
+        ("powershell", "job.exec.powershell", "job.exec.pwsh", "job.exec.ps1"),
+        ("cmd", "job.exec.cmd", "job.exec.bat", "job.exec.batch"),
         ("sql", "job.sql.*"),
         ("url", "job.http.*"),
         ("path", "job.file.*"),
         ("cluster", "job.k8s.*"),
     }
+
+
+READING = compile_policy(
+    load_policy(
+        b"version: 1\nrules: [{id: read, decision: allow, match: {labels: {command_class: read}}}]"
+    )
+)
+
+
+def may_run(topic: str, text: str) -> bool:
+    """Whether a policy that allows only reading lets a text run on a topic."""
+    noon = datetime.fromisoformat("2026-11-28T12:00:00+00:00")
+    decision = evaluate(READING, Request(topic=topic, payload={"prompt": text}), now=noon)
+    return decision.decision is Effect.ALLOW
+
+
+def test_only_the_topics_of_shells_are_read_as_nothing_but_shell() -> None:
+    assert all(may_run(topic, "ls -la") for topic in SHELL_TOPICS)
+    others = [
+        "python",
+        "pwsh",
+        "cmd",
+        "bat",
+        "node",
+        "perl",
+        "ruby",
+        "Shell",
+        "shell.ps1",
+        "SH",
+        "a",
+    ]
+    assert not [name for name in others if may_run(f"job.exec.{name}", "ls -la")]
+    assert not may_run("job.exec.", "ls -la")
+
+
+@pytest.mark.parametrize("kind", LANGUAGES)
+@pytest.mark.parametrize("text", ["ls", "print(1)", "dir", "Get-Item a", "pass", "", "x" * 70_000])
+def test_no_program_in_another_language_is_read(kind: PayloadKind, text: str) -> None:
+    kinds = {view["command_class"] for view in views(kind, {"prompt": text})}
+    assert "unknown" in kinds
+    assert "read" not in kinds
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "wanted"),
+    [
+        ("python", "import shutil as s\nshutil . rmtree('/srv')", "destructive"),
+        ("python", "import subprocess; subprocess.run(['rm', '-rf', '/'])", "destructive"),
+        ("python", "import os; os.system('rm -rf /')", "destructive"),
+        ("python", "from os import remove\nos.remove('a')", "destructive"),
+        ("python", "import requests; requests.post('https://a.example')", "network"),
+        ("python", "urllib.request.urlopen(u)", "network"),
+        ("python", "Path('a').write_text('b')", "write"),
+        ("python", "os.setuid(0)", "privileged"),
+        ("powershell", "Get-Item a; REMOVE-ITEM -Recurse b", "destructive"),
+        ("powershell", "ls | % { Stop-Computer -Force }", "destructive"),
+        ("powershell", "(iwr https://a.example).Content", "network"),
+        ("powershell", "Set-ExecutionPolicy Bypass", "privileged"),
+        ("powershell", "'a' | Out-File b", "write"),
+        ("cmd", "dir & DEL /s /q C:\\*", "destructive"),
+        ("cmd", "if exist a (rd /s /q b)", "destructive"),
+        ("cmd", "dir\r\n@del /q a", "destructive"),
+        ("cmd", 'cmd /c "format c: /y"', "destructive"),
+        ("cmd", "net user a b /add", "privileged"),
+    ],
+)
+def test_what_is_recognised_is_worse_than_unknown(kind: str, text: str, wanted: str) -> None:
+    kinds = {view["command_class"] for view in views(PayloadKind(kind), {"prompt": text})}
+    assert kinds >= {"unknown", wanted}
+
+
+def test_many_names_keep_every_class_under_no_name() -> None:
+    listed = yaml.safe_load((DATA / "python.yaml").read_text())["python_names"]["words"]
+    found = views(PayloadKind.PYTHON, {"prompt": " ".join(listed)})
+    assert {view["command_class"] for view in found} == {
+        "destructive", "network", "privileged", "unknown", "write",
+    }  # fmt: skip
+    assert {view["command_program"] for view in found} == {""}

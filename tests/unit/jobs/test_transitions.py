@@ -102,17 +102,18 @@ def test_every_decision_leads_where_the_table_says(effect: Effect, asker: Asker)
 
 @pytest.mark.parametrize("effect", Effect)
 @pytest.mark.parametrize(
-    ("revoked", "changed", "code"),
+    ("ended", "changed", "code"),
     [
-        (True, False, "submitter_revoked"),
-        (False, True, "job_changed"),
-        (True, True, "submitter_revoked"),
+        ("submitter_revoked", False, "submitter_revoked"),
+        ("submitter_expired", False, "submitter_expired"),
+        ("", True, "job_changed"),
+        ("submitter_revoked", True, "submitter_revoked"),
     ],
 )
 def test_what_no_rule_reads_denies_whatever_the_rules_say(
-    effect: Effect, revoked: bool, changed: bool, code: str
+    effect: Effect, ended: str, changed: bool, code: str
 ) -> None:
-    decision = tightened(a_decision(effect), submitter_revoked=revoked, changed=changed)
+    decision = tightened(a_decision(effect), submitter_ended=ended, changed=changed)
     for asker, job in ((Asker.DISPATCH, a_job()), (Asker.REPAIR, asked())):
         found = after_decision(job, decision, asker, passed=(), now_us=NOW_US)
         assert (found.event, found.fields["failure_code"]) == (Event.DENIED, code)
@@ -175,7 +176,7 @@ def test_an_approval_expires_at_its_instant() -> None:
 def test_a_vote(
     vote: dict[str, Any], by_caller: bool, event: Event, status: ApprovalStatus
 ) -> None:
-    found = after_vote(asked(), a_vote(**vote), by_caller=by_caller)
+    found = after_vote(asked(), a_vote(**vote), ended_votes=(), by_caller=by_caller)
     assert (found.event, found.fields["approval"].status) == (event, status)
     assert (found.result is not None) is (event is Event.FULFILLED)
     assert found.data["approver"] == "ann"

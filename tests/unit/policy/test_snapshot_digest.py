@@ -2,7 +2,8 @@
 
 import pytest
 
-from forestall.output import detectors, table_reader
+from forestall import data_tables
+from forestall.output import detectors
 from forestall.policy.compile import compile_policy
 from forestall.policy.language.policy_file import load_policy
 
@@ -29,12 +30,12 @@ def test_it_changes_with_a_file_of_a_named_detector(
     file: str, changed: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {text: _digest(text) for text in (PLAIN, INPUT, OUTPUT, OTHER)}
-    read = table_reader.table_bytes
+    read = data_tables.package_bytes
 
     def edited(package: str, name: str) -> bytes:
         return read(package, name) + (b"# one more line\n" if name.endswith(file) else b"")
 
-    monkeypatch.setattr(detectors, "table_bytes", edited)
+    monkeypatch.setattr(detectors, "package_bytes", edited)
     detectors.data_digest.cache_clear()
     after = {text: _digest(text) for text in before}
     detectors.data_digest.cache_clear()
@@ -43,8 +44,8 @@ def test_it_changes_with_a_file_of_a_named_detector(
 
 def test_tables_that_validators_look_up_are_covered(monkeypatch: pytest.MonkeyPatch) -> None:
     before = detectors.data_digest("personal_data")
-    read = table_reader.table_bytes
-    monkeypatch.setattr(detectors, "table_bytes", lambda p, name: read(p, name) + b"#")
+    read = data_tables.package_bytes
+    monkeypatch.setattr(detectors, "package_bytes", lambda p, name: read(p, name) + b"#")
     detectors.data_digest.cache_clear()
     after = detectors.data_digest("personal_data")
     detectors.data_digest.cache_clear()

@@ -9,7 +9,8 @@ import pytest
 from forestall.errors import LimitExceededError
 from forestall.limits import BODY_BYTES_MAX
 from forestall.server import http
-from forestall.server.http import BodyTimeoutError, ClientGoneError, Receive
+from forestall.server.endpoints import Receive
+from forestall.server.http import BodyTimeoutError, ClientGoneError
 
 Message = dict[str, Any]
 

@@ -10,7 +10,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from forestall.limits import QUERY_FIELDS_MAX
 from forestall.server.api import ENDPOINTS
-from forestall.server.http import Endpoint
+from forestall.server.endpoints import Endpoint
 from forestall.server.openapi import document
 from forestall.wire.objects import WireObject
 from tests.asgi import Door

@@ -5,7 +5,8 @@ nothing else are one fact to everybody else. A command that was only guessed at 
 that are unknown.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 import msgspec
@@ -55,6 +56,14 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     classes: frozenset[CommandClass]
     words: str = ""
     places: frozenset[Place] = _NOWHERE
+
+    def label_places(self, labels: frozenset[str]) -> list[dict[str, str]]:
+        """The labels of each place, as far as they are among these; one without any if none is."""
+        by_label = ("command_path", attrgetter("path")), ("command_scope", attrgetter("scope"))
+        read = [(label, value_of) for label, value_of in by_label if label in labels]
+        found = {tuple(str(value_of(place)) for _, value_of in read) for place in self.places}
+        names = [label for label, _ in read]
+        return [dict(zip(names, values, strict=True)) for values in sorted(found)] or [{}]
 
 
 class CommandDetail(NamedTuple):
@@ -120,3 +129,17 @@ class CommandContext(NamedTuple):
     here: Directories = ANYWHERE
     targets: tuple[Arg, ...] = ()
     runs_others: bool = False
+
+
+def calls_itself(calls: Mapping[str, Iterable[str]], name: str) -> bool:
+    """Whether a function leads to itself, by what each function of the text calls."""
+    seen: set[str] = set()
+    pending = list(calls[name])
+    while pending:
+        called = pending.pop()
+        if called == name:
+            return True
+        if called not in seen:
+            seen.add(called)
+            pending.extend(calls.get(called, ()))
+    return False

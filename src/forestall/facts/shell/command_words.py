@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Final, NamedTuple
 
+from forestall.facts.derive import UNRESOLVED  # read as ASCII, no shell text can forge it
 from forestall.facts.shell.program_entry import UNKNOWN, Arg, Classes, ProgramEffect
 from forestall.facts.shell.program_table import program
 from forestall.facts.shell.words import WORDS
 
-UNRESOLVED: Final = "\u2026"  # stands for any words; shell text is read as ASCII, so none forges it
 BLANK: Final = "\u2423"  # for a blank inside a word
 HYPHEN: Final = "\u2010"  # for the `-` of a word that is a value, not an option
 WORDS_MAX: Final = 64  # words that are kept; the others are UNRESOLVED together
@@ -27,6 +27,9 @@ JOINED_CHARS_MAX: Final = 6  # of `-xzvf`; a longer word is one option of a prog
 _GAPS: Final = re.compile(r"\s")
 _JOINED: Final = re.compile(r"-[A-Za-z]{2,}")
 _CLOUD_VALUE_OPTIONS: Final = WORDS.set("cloud_value_options")
+
+
+__all__ = ["UNRESOLVED", "CommandPattern", "CommandPatternError", "CommandUnresolvedError"]
 
 
 class CommandUnresolvedError(ValueError):

@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from forestall.facts.shell import variables as naming
-from forestall.facts.shell.command_facts import Command, CommandContext, CommandDetail
+from forestall.facts.shell.command_facts import Command, CommandContext, CommandDetail, calls_itself
 from forestall.facts.shell.directories import (
     ANYWHERE,
     Directories,
     directories_of,
     inner_directories,
 )
+from forestall.facts.shell.other_interpreters import other_readings
 from forestall.facts.shell.places import redirect_targets
 from forestall.facts.shell.preprocess import (
     ascii_only,
@@ -34,6 +35,7 @@ from forestall.facts.shell.program_entry import (
     CommandClass,
     classes,
 )
+from forestall.facts.shell.program_name import base_name
 from forestall.facts.shell.special_programs import may_run, program_effects
 from forestall.facts.shell.syntax_tree import (
     Item,
@@ -45,7 +47,7 @@ from forestall.facts.shell.syntax_tree import (
 )
 from forestall.facts.shell.word_expansion import MAX_VALUE_CHARS, Word, WordReader, assignment_text
 from forestall.facts.shell.wrappers import ProgramEffects, is_shell
-from forestall.facts.shell.write_targets import plain_path, written
+from forestall.facts.shell.write_targets import written
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -62,11 +64,6 @@ VALUES_MAX: Final = 8  # constants remembered for one variable
 LOOKAHEAD: Final = 16  # words considered after a suspect program name
 
 _NO_DETAIL: Final = CommandDetail()
-_BIN: Final = frozenset(
-    f"{root}/{name}"
-    for root in ("", "/usr", "/usr/local", "/opt/homebrew", "/run/current-system/sw")
-    for name in ("bin", "sbin")
-)
 
 
 def commands_in(text: str, detail: CommandDetail = _NO_DETAIL) -> tuple[Command, ...]:
@@ -75,7 +72,16 @@ def commands_in(text: str, detail: CommandDetail = _NO_DETAIL) -> tuple[Command,
         return (detail.doubtful(),)
     reader = _ShellReader(detail)
     reader.read(text, 0)
+    for program, kinds in other_readings(text):
+        reader.suspect(program, kinds)
     return reader.result()
+
+
+def suspects_in(text: str) -> tuple[Command, ...]:
+    """Destructive commands that stand anywhere in a text of another language; it may be empty."""
+    reader = _ShellReader(_NO_DETAIL)
+    reader.rough(text)
+    return tuple(reader.found)
 
 
 class _ShellReader:
@@ -86,7 +92,7 @@ class _ShellReader:
         self._here: Directories = (detail.workspace,)
         self._moved = False
         self._targets: tuple[Arg, ...] = ()
-        self._found: dict[Command, None] = {}
+        self.found: dict[Command, None] = {}
         self._steps = 0
         self._bytes = 0
         self._data: dict[str, None] = {}
@@ -102,8 +108,8 @@ class _ShellReader:
     def result(self) -> tuple[Command, ...]:
         """What was found, after following the data that a command may run."""
         for name in self._calls:
-            if self._calls_itself(name):
-                self._suspect(name, classes("d"))
+            if calls_itself(self._calls, name):
+                self.suspect(name, classes("d"))
         self._here = ANYWHERE if self._moved else (self._detail.workspace,)
         for round_of in range(3):
             fresh = [text for text in self._data if text not in self._read_data]
@@ -113,39 +119,28 @@ class _ShellReader:
             for text in fresh:
                 self.read(text, round_of + 1)
         if any(lost(text) for lost in self._loss for text in self._data):
-            self._suspect("", classes("ud"))
-        return self._detail.reported(self._found)
+            self.suspect("", classes("ud"))
+        return self._detail.reported(self.found)
 
     def _add(
         self, program: str, kinds: Classes, args: Sequence[Arg] = (), *, runs_others: bool = False
     ) -> None:
         context = CommandContext(self._here, self._targets, runs_others)
-        self._found.setdefault(self._detail.command(program, kinds, args, context))
+        self.found.setdefault(self._detail.command(program, kinds, args, context))
 
     def _add_redirections(self, kinds: Classes, targets: tuple[Arg, ...]) -> None:
         """Add the redirections of a loop or a group, which belong to no single command."""
         context = CommandContext(ANYWHERE if self._moved else self._here, targets)
         found = self._detail.command("", kinds, (), context)
         if kinds or (targets and (self._detail.places or found.classes != READ)):
-            self._found.setdefault(found)
+            self.found.setdefault(found)
 
-    def _suspect(self, program: str, kinds: Classes) -> None:
-        self._found.setdefault(self._detail.doubtful(program, kinds))
+    def suspect(self, program: str, kinds: Classes) -> None:
+        """Report a command that was only guessed at."""
+        self.found.setdefault(self._detail.doubtful(program, kinds))
 
     def _doubt(self) -> None:
-        self._found.setdefault(self._detail.doubtful())
-
-    def _calls_itself(self, name: str) -> bool:
-        seen: set[str] = set()
-        pending = list(self._calls[name])
-        while pending:
-            called = pending.pop()
-            if called == name:
-                return True
-            if called not in seen:
-                seen.add(called)
-                pending.extend(self._calls.get(called, ()))
-        return False
+        self.found.setdefault(self._detail.doubtful())
 
     def _remember(self, text: str) -> None:
         if text.strip() and len(self._data) < DATA_MAX:
@@ -360,9 +355,9 @@ class _ShellReader:
     def _armed(self, text: str, depth: int) -> None:
         """Quoted text that bash would still expand if it reached arithmetic, a test or a name."""
         if ("$(" in text or "`" in text) and depth < DEPTH_MAX:
-            before = len(self._found)
+            before = len(self.found)
             self.read(text.replace("'", "").replace('"', ""), depth + 1)
-            if len(self._found) > before:
+            if len(self.found) > before:
                 self._doubt()
 
     # -- commands --
@@ -409,7 +404,7 @@ class _ShellReader:
             self._doubt()
             self._suspects(words, depth)
             return
-        name, trusted = _base_name(words[0].text)
+        name, trusted = base_name(words[0].text)
         args = words[1:]
         effects = program_effects(name, args)
         if name in self._defined or effects is None or not words[0].literal:
@@ -459,7 +454,7 @@ class _ShellReader:
             self._assigned(text, depth)
         for code in effects.code:
             if effects.loss is not None and effects.loss.search(code):
-                self._suspect("", classes("ud"))
+                self.suspect("", classes("ud"))
             self.rough(code)
         self._suspects(effects.suspects, depth)
         self._defined.update(effects.defines)
@@ -478,7 +473,7 @@ class _ShellReader:
     def _suspects(self, words: Sequence[Arg], depth: int) -> None:
         """Report what is destructive if a command started at any of these words."""
         for at, word in enumerate(words):
-            name = _base_name(word.text)[0]
+            name = base_name(word.text)[0]
             if not may_run(name) and not name.startswith("mkfs."):
                 if at and words[at - 1].text in _TEXT_OPTIONS and " " in word.text:
                     self.rough(word.text)
@@ -489,7 +484,7 @@ class _ShellReader:
             if effects is None:
                 continue
             if CommandClass.DESTRUCTIVE in effects.classes:
-                self._suspect(name, effects.classes)
+                self.suspect(name, effects.classes)
             if is_shell(name) or name == "eval":
                 for text in effects.texts:
                     self.read(text, depth + 1)
@@ -499,10 +494,3 @@ _TEXT_OPTIONS: Final = frozenset(("-c", "-e", "-x", "--command", "--exec", "--ev
 _DROP_QUOTES: Final = {ord(char): None for char in "'\"\\"}
 _OPEN: Final = {ord(char): " " for char in "(){}[];|&<>`$\n,:"}
 _OPEN_ALL: Final = _OPEN | {ord(char): " " for char in "'\"\\"}
-
-
-def _base_name(text: str) -> tuple[str, bool]:
-    """The program's own name, and whether that name says what will run."""
-    directory, slash, name = text.rpartition("\\" if text[1:3] == ":\\" else "/")
-    trusted = not slash or (directory.startswith("/") and plain_path(directory) in _BIN)
-    return name.removesuffix(".exe").removesuffix(".EXE"), trusted

@@ -7,12 +7,13 @@ What is configured (hosts, paths) is built by a function and handed to `scan` be
 
 import gc
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
+from forestall.data_tables import DataTable, package_bytes, parse_table
 from forestall.output.findings import Detector, Kind
-from forestall.output.table_reader import DataTable, read_table, table_bytes
 
 PACKAGE = "forestall.output"
 DATA = "data"
@@ -53,6 +54,7 @@ FILES: Mapping[str, tuple[str, ...]] = {
 LOOKED_UP: Mapping[str, tuple[str, ...]] = {
     "personal_data": ("payment_card_ranges.yaml", "numbering_plans.yaml"),
 }
+_EXAMPLES = re.compile(rb"\n    examples:(?:\n      [^\n]*)+")
 
 
 class _Detectors(Mapping[str, Detector]):
@@ -81,7 +83,7 @@ def data_digest(name: str) -> str:
     """SHA-256 (hex) over all data of a detector: another digest, and it may find something else."""
     total = hashlib.sha256()
     for file in (*FILES[name], *LOOKED_UP.get(name, ())):
-        data = table_bytes(PACKAGE, f"{DATA}/{file}")
+        data = package_bytes(PACKAGE, f"{DATA}/{file}")
         total.update(b"%d\0%b%d\0%b" % (len(file), file.encode(), len(data), data))
     return total.hexdigest()
 
@@ -99,12 +101,18 @@ def _detector(name: str) -> Detector:
     return Detector(name=name, kinds=kinds)
 
 
-def read_file(file: str) -> DataTable[Any]:
-    """A file of a detector as written: an EntryFile, or the StateNumberFile. Raises TableError."""
+def read_file(file: str, *, with_examples: bool = True) -> DataTable[Any]:
+    """A file of a detector as written: an EntryFile, or the StateNumberFile. Raises DataFileError.
+
+    No scan needs the examples, and they are a third of what the YAML parser has to read.
+    """
     from forestall.output.detectors.entries import EntryFile, StateNumberFile
 
     as_type: Any = StateNumberFile if file == NATIONAL_NUMBERS else EntryFile
-    table: DataTable[Any] = read_table(PACKAGE, f"{DATA}/{file}", as_type)
+    data = package_bytes(PACKAGE, f"{DATA}/{file}")
+    if not with_examples:
+        data = _EXAMPLES.sub(lambda found: b"\n" * found[0].count(b"\n"), data)
+    table: DataTable[Any] = parse_table(data, f"{DATA}/{file}", as_type)
     folder = file.partition("/")[0]
     if table.value.class_ != folder:
         raise table.error(f"`{table.value.class_}` is not the class of its folder", "class")
@@ -115,7 +123,7 @@ def _kinds(file: str) -> tuple[Kind, ...]:
     # Imported here: validators take long to import, and few processes scan.
     from forestall.output.detectors import tables
 
-    table = read_file(file)
+    table = read_file(file, with_examples=False)
     if file == NATIONAL_NUMBERS:
         return tables.kinds_of_numbers(table)
     return tables.kinds_of(table)

@@ -34,7 +34,7 @@ class DetectorEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     pattern: Texts  # a list: any of these
     confidence: float  # of a finding, 0 to 1, where the validator knows nothing better
     severity: Severity  # for people: how much harm the value does in wrong hands
-    examples: Examples
+    examples: Examples = Examples(match=(), no_match=())  # only a scan reads a file without them
     variant: str = ""
     form: Form = "exact"
     name: str = ""  # form `assigned`: RE2 of the name that stands in front, in any case
@@ -84,7 +84,7 @@ class StateNumber(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     validator: str
     confidence: float
     severity: Severity
-    examples: Examples
+    examples: Examples = Examples(match=(), no_match=())  # only a scan reads a file without them
     unchecked: str = ""  # behind a word: the validator of a number that has no check digit
     without_word: WithoutWord | None = None
     alone: str = ""  # the validator of a number that is all of the text, in digits

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import re2
 
-from forestall.output.table_reader import read_table
+from forestall.data_tables import read_table
 
 _NUMBERS_KEPT = 4_096
 _PLAN_MEMORY_BYTES = 64 << 20

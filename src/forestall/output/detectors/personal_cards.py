@@ -7,11 +7,11 @@ from functools import cache
 
 import msgspec
 
+from forestall.data_tables import read_table
 from forestall.output.detectors.check_digits import luhn
 from forestall.output.detectors.context import in_a_row, near, part_of_more
 from forestall.output.detectors.validation import Validator, ValidatorInput, own_confidence
 from forestall.output.findings import Candidate, Check
-from forestall.output.table_reader import read_table
 
 _ALONE_DIGITS = 14  # shorter ones need a word
 

@@ -1,8 +1,9 @@
-"""Files of entries → detectors: checked where a type cannot check, and made into kinds.
+"""Makes the kinds of a detector from a file of entries, and checks a file.
 
-Refused, with file, line and key: a kind that is there twice, an unknown validator, definition or
-list of words, a keyword that is not lower case, a reach that is too far, an entry without examples
-both ways, and, by `refuse_patterns`, a pattern that RE2 does not take.
+`refuse_mistakes` refuses, with file, line and key: a kind that is written twice, an unknown
+validator, definition or list of words, a keyword that is not lower case, a reach that is too far,
+an entry without examples both ways, and a pattern that RE2 does not take. The tests check every
+file of the package so; a scan does not check again what is installed.
 """
 
 import re
@@ -11,6 +12,7 @@ from typing import Any
 
 import re2
 
+from forestall.data_tables import DataTable, Keys
 from forestall.output.detectors import personal_ids
 from forestall.output.detectors.context import keywords as keywords_of
 from forestall.output.detectors.context import words as words_of
@@ -27,21 +29,18 @@ from forestall.output.detectors.forms import REACHES, REFERENCE, in_form, refere
 from forestall.output.detectors.validation import ValidatorInput
 from forestall.output.detectors.validators import VALIDATORS
 from forestall.output.findings import REACH_BYTES_MAX, Check, Kind, are_keywords
-from forestall.output.table_reader import DataTable, Step
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def kinds_of(table: DataTable[EntryFile]) -> tuple[Kind, ...]:
-    """The kinds of a file, in its order. Raises TableError."""
+    """The kinds of a file, in its order. Raises DataFileError."""
     file = table.value
     definitions = _definitions(table, file.define)
-    _refuse_names(table, "detectors", file.detectors)
     lists = {name: words_of(_any(listed)) for name, listed in file.words.items()}
     made = []
     for number, entry in enumerate(file.detectors):
         here = ("detectors", number)
-        _refuse_entry(table, entry, here)
         pattern = _resolved(table, _any(entry.pattern), definitions, *here, "pattern")
         name = _resolved(table, entry.name, definitions, *here, "name")
         skip = entry.shown if entry.skip is None else entry.skip
@@ -65,37 +64,36 @@ def kinds_of(table: DataTable[EntryFile]) -> tuple[Kind, ...]:
 
 
 def kinds_of_numbers(table: DataTable[StateNumberFile]) -> tuple[Kind, ...]:
-    """The kinds of a table of numbers of states. Raises TableError."""
+    """The kinds of a table of numbers of states. Raises DataFileError."""
     file = table.value
     definitions = _definitions(table, file.define)
+    return personal_ids.kinds_of(file.numbers, lambda pattern: resolved(pattern, definitions))
+
+
+def refuse_mistakes(table: DataTable[EntryFile] | DataTable[StateNumberFile]) -> None:
+    """Check what a scan takes for granted of a file that is installed. Raises DataFileError."""
+    file = table.value
+    definitions = _definitions(table, file.define)
+    if isinstance(file, EntryFile):
+        _refuse_names(table, "detectors", file.detectors)
+        for number, entry in enumerate(file.detectors):
+            here = ("detectors", number)
+            _refuse_entry(table, entry, here)
+            pattern = _resolved(table, _any(entry.pattern), definitions, *here, "pattern")
+            name = _resolved(table, entry.name, definitions, *here, "name")
+            _refuse_pattern(table, in_form(entry, pattern, name), *here, "pattern")
+        return
     _refuse_names(table, "numbers", file.numbers)
     for number, each in enumerate(file.numbers):
         here = ("numbers", number)
         _refuse_examples(table, each.examples, here)
         _refuse_confidence(table, each.confidence, *here, "confidence")
-        for key, name in _validators_of(each):
-            if name and personal_ids.validator(name) is None:
-                raise table.error(f"there is no validator `{name}`", *here, key)
+        for key, validator in _validators_of(each):
+            if validator and personal_ids.validator(validator) is None:
+                raise table.error(f"there is no validator `{validator}`", *here, key)
         for path, pattern in _patterns_of(each):
-            _resolved(table, pattern, definitions, *here, *path)
-    return personal_ids.kinds_of(file.numbers, lambda pattern: resolved(pattern, definitions))
-
-
-def refuse_patterns(table: DataTable[EntryFile] | DataTable[StateNumberFile]) -> None:
-    """Compile every pattern, which a scan does when it first needs one. Raises TableError."""
-    file = table.value
-    definitions = _definitions(table, file.define)
-    if isinstance(file, EntryFile):
-        for number, entry in enumerate(file.detectors):
-            here = ("detectors", number)
-            pattern = _resolved(table, _any(entry.pattern), definitions, *here, "pattern")
-            name = _resolved(table, entry.name, definitions, *here, "name")
-            _refuse_pattern(table, in_form(entry, pattern, name), *here, "pattern")
-    else:
-        for number, each in enumerate(file.numbers):
-            for path, pattern in _patterns_of(each):
-                whole = _resolved(table, pattern, definitions, "numbers", number, *path)
-                _refuse_pattern(table, whole, "numbers", number, *path)
+            whole = _resolved(table, pattern, definitions, *here, *path)
+            _refuse_pattern(table, whole, *here, *path)
 
 
 def _definitions(table: DataTable[Any], listed: Mapping[str, Texts]) -> dict[str, str]:
@@ -110,7 +108,9 @@ def _any(texts: Texts) -> str:
     return texts if isinstance(texts, str) else "|".join(texts)
 
 
-def _resolved(table: DataTable[Any], pattern: str, known: Mapping[str, str], *path: Step) -> str:
+def _resolved(
+    table: DataTable[Any], pattern: str, known: Mapping[str, str], *path: str | int
+) -> str:
     if REFERENCE not in pattern:
         return pattern
     for name in references(pattern):
@@ -134,9 +134,7 @@ def _refuse_names(
             raise table.error(what, key, number, "variant" if variant else "kind")
 
 
-def _refuse_entry(
-    table: DataTable[EntryFile], entry: DetectorEntry, here: tuple[Step, ...]
-) -> None:
+def _refuse_entry(table: DataTable[Any], entry: DetectorEntry, here: Keys) -> None:
     _refuse_examples(table, entry.examples, here)
     _refuse_confidence(table, entry.confidence, *here, "confidence")
     if not entry.pattern:
@@ -156,18 +154,18 @@ def _refuse_entry(
             raise table.error(f"is not from 0 to {REACH_BYTES_MAX}", *here, key)
 
 
-def _refuse_examples(table: DataTable[Any], examples: Examples, here: tuple[Step, ...]) -> None:
+def _refuse_examples(table: DataTable[Any], examples: Examples, here: Keys) -> None:
     for key in ("match", "no_match"):
         if not getattr(examples, key):
             raise table.error("has no text; an entry shows both", *here, "examples", key)
 
 
-def _refuse_confidence(table: DataTable[Any], confidence: float, *path: Step) -> None:
+def _refuse_confidence(table: DataTable[Any], confidence: float, *path: str | int) -> None:
     if not 0 < confidence <= 1:
         raise table.error("is not above 0 and at most 1", *path)
 
 
-def _refuse_pattern(table: DataTable[Any], pattern: str, *path: Step) -> None:
+def _refuse_pattern(table: DataTable[Any], pattern: str, *path: str | int) -> None:
     options = re2.Options()
     options.log_errors = False
     try:
@@ -177,9 +175,7 @@ def _refuse_pattern(table: DataTable[Any], pattern: str, *path: Step) -> None:
         raise table.error(f"RE2 refuses it: {reason}", *path) from cause
 
 
-def _keywords(
-    table: DataTable[EntryFile], entry: DetectorEntry, here: tuple[Step, ...]
-) -> tuple[str, ...]:
+def _keywords(table: DataTable[EntryFile], entry: DetectorEntry, here: Keys) -> tuple[str, ...]:
     lists = table.value.words
     names = as_tuple(entry.words)
     for place, name in enumerate(names):
@@ -193,7 +189,7 @@ def _keywords(
 
 
 def _check(
-    table: DataTable[EntryFile], entry: DetectorEntry, given: ValidatorInput, here: tuple[Step, ...]
+    table: DataTable[EntryFile], entry: DetectorEntry, given: ValidatorInput, here: Keys
 ) -> Check | None:
     if not entry.validator:
         return None

@@ -29,6 +29,8 @@ _SPLIT = "split the rules over several files in one directory"
 _TOP_LISTS = 2  # open nodes in a list at the top: the file and the list
 _BLOCK_CHARS = 4_096
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # line breaks as YAML 1.1 defines them
+_SIGNS = frozenset("*&!@`%")  # a plain text cannot begin with them
+_WORD = re.compile(r"[^\s,\]}]{1,60}")
 _INTEGER = re.compile(r"[-+]?[0-9]{1,16}")
 _DECIMAL = re.compile(r"[-+]?[0-9]{1,15}\.[0-9]{1,15}(?:[eE][-+]?[0-9]{1,2})?")
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
@@ -232,8 +234,16 @@ class _Composer:
     def _reference(self, event: Any) -> PolicyError:
         mark = event.start_mark
         if getattr(event, "tag", None) is not None and not event.anchor:
-            return self.problem(mark, f"the tag `{event.tag[:80]}` is not allowed", "leave it out")
-        return self.problem(mark, "anchors and aliases are not allowed", "write the value out")
+            return self.problem(
+                mark,
+                f"the tag `{event.tag[:80]}` is not allowed; if it is a text, quote it",
+                "leave it out",
+            )
+        return self.problem(
+            mark,
+            "anchors and aliases are not allowed; if it is a text, quote it",
+            "write the value out",
+        )
 
     def _add(self, node: Node, mark: Any) -> None:
         if not self._open:
@@ -299,6 +309,9 @@ def parse_document(data: bytes, source: str) -> tuple[Node | None, Lines]:
         mark = cause.problem_mark or cause.context_mark
         place = _TextPlace(mark.line, mark.column) if mark is not None else _TextPlace(0, 0)
         what = " ".join(part for part in (cause.context, cause.problem) if part)
+        if word := _unquoted(lines, place):
+            message = f"not YAML: a plain text cannot begin with `{word[0]}`: quote it"
+            raise composer.problem(place, message, f'write "{word}"') from cause
         at_tab = lines.line(place.line + 1)[place.column : place.column + 1] == "\t"
         hint = "indent with spaces, not tabs" if at_tab else ""
         raise composer.problem(place, f"not YAML: {what}", hint) from cause
@@ -308,6 +321,18 @@ def parse_document(data: bytes, source: str) -> tuple[Node | None, Lines]:
     finally:
         if loader is not None:
             loader.dispose()
+
+
+def _unquoted(lines: Lines, place: _TextPlace) -> str:
+    """The plain text at a place that begins with a sign of YAML; empty for any other: `*` begins an
+    alias, `@` is reserved."""
+    text = lines.line(place.line + 1)
+    # The parser names the place of the sign, or a place behind it.
+    for column in range(place.column, max(-1, place.column - 3), -1):
+        if column < len(text) and text[column] in _SIGNS:
+            found = _WORD.match(text, column)
+            return found[0] if found else text[column]
+    return ""
 
 
 @contextmanager

@@ -2,11 +2,17 @@
 it says so."""
 
 import collections.abc
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from forestall.limits import ARG_CONDITIONS_MAX, INTEGER_MAX
-from forestall.policy.arguments import ArgumentError, compile_condition, compile_pattern, parse_path
+from forestall.policy.arguments import (
+    QUANTIFIERS,
+    ArgumentError,
+    compile_condition,
+    compile_pattern,
+    parse_path,
+)
 from forestall.policy.calendar import DAYS, CalendarError, parse_hours, zone
 from forestall.policy.content import PAYLOAD_DETECTORS
 from forestall.policy.language.cordum_hints import (
@@ -19,6 +25,7 @@ from forestall.policy.language.reader import Reader
 from forestall.policy.problems import did_you_mean
 from forestall.policy.rules import (
     ArgCondition,
+    Comparison,
     ContentMatch,
     DelegationMatch,
     Match,
@@ -59,6 +66,8 @@ _MCP_KEYS = ("servers", "tools", "resources", "actions")
 _TIME_KEYS = ("days", "hours", "timezone")
 _DELEGATION_KEYS = ("max_depth", "issuers", "required_scope", "forbid_delegated")
 _ACTOR_TYPES = ("human", "service")
+_SPELLINGS = {"gte": Operator.GE, "lte": Operator.LE}  # other words for the same comparisons
+_SHOWN_CHARS = 80  # characters of a text that a message shows
 _NOTHING: collections.abc.Mapping[str, str] = {}
 _ELSEWHERE = dict.fromkeys(
     CONTENT_KEYS,
@@ -203,31 +212,41 @@ def _read_args(reader: Reader, match: Mapping) -> tuple[ArgCondition, ...]:
         return ()
     conditions: list[ArgCondition] = []
     for path, (key, node) in section.entries.items():
-        compared = reader.mapping(node, f"the condition on `{path}`")
-        if compared is None:
-            continue
-        reader.known_keys(compared, tuple(Operator), f"the condition on `{path}`")
-        if not compared.entries:
-            reader.problem(key, f"the condition on `{path}` compares with nothing")
         try:
             parse_path(path)
         except ArgumentError as cause:
-            reader.problem(key, f"`{path}`: {cause}")
+            reader.problem(key, f"`{path[:_SHOWN_CHARS]}`: {cause}")
             continue
-        for word, (_, operand) in compared.entries.items():
-            if word in set(Operator):
-                condition = ArgCondition(
-                    path=path, operator=Operator(word), operand=_operand(reader, operand, word)
-                )
-                try:
-                    compile_condition(condition)
-                except ArgumentError as cause:
-                    reader.problem(operand, f"`{path}`: {cause}")
-                else:
-                    conditions.append(condition)
+        for place, compared in _comparisons(reader, node, f"the condition on `{path}`"):
+            condition = ArgCondition(
+                path=path, operator=compared.operator, operand=compared.operand
+            )
+            try:
+                compile_condition(condition)
+            except ArgumentError as cause:
+                reader.problem(place, f"`{path}`: {cause}")
+            else:
+                conditions.append(condition)
     if len(conditions) > ARG_CONDITIONS_MAX:
         reader.problem(section, f"`args` has more than {ARG_CONDITIONS_MAX} conditions")
     return tuple(conditions)
+
+
+def _comparisons(reader: Reader, node: Node, what: str) -> Iterator[tuple[Node, Comparison]]:
+    """The comparisons of a condition, each with the place of its operand."""
+    compared = reader.mapping(node, what)
+    if compared is None:
+        return
+    reader.known_keys(compared, (*Operator, *_SPELLINGS), what)
+    if not compared.entries:
+        reader.problem(node, f"{what} compares with nothing")
+    for word, (_, operand) in compared.entries.items():
+        operator = _SPELLINGS.get(word) or word
+        if operator in set(Operator):
+            value = _operand(reader, operand, Operator(operator))
+            noted = value == () and not isinstance(operand, Sequence)
+            if not noted:
+                yield operand, Comparison(operator=Operator(operator), operand=value)
 
 
 def read_payload_content(reader: Reader, match: Mapping) -> ContentMatch:
@@ -296,11 +315,15 @@ def _content_match(
     )
 
 
-def _operand(reader: Reader, node: Node, word: str) -> Any:
-    """The operand of a condition. A quoted word is a text; a plain word is read as YAML 1.2 reads
+def _operand(reader: Reader, node: Node, operator: Operator) -> Any:
+    """The operand of a comparison. A quoted word is a text; a plain word is read as YAML 1.2 reads
     it."""
-    if word == Operator.IN and isinstance(node, Sequence):
-        return tuple(_operand(reader, item, "") for item in node.items)
-    if word in (Operator.GLOB, Operator.MATCHES) and isinstance(node, Scalar):
+    if operator is Operator.COUNT and isinstance(node, Scalar):
+        return (Comparison(operator=Operator.EQ, operand=plain_value(node)),)
+    if operator is Operator.NOT or operator in QUANTIFIERS:
+        return tuple(one for _, one in _comparisons(reader, node, f"`{operator}`"))
+    if operator in (Operator.IN, Operator.GLOB) and isinstance(node, Sequence):
+        return tuple(_operand(reader, item, Operator.EQ) for item in node.items)
+    if operator in (Operator.GLOB, Operator.MATCHES) and isinstance(node, Scalar):
         return node.text
     return plain_value(node)

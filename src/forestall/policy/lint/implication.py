@@ -8,7 +8,14 @@ output rule may see any topic, or none.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from forestall.policy.arguments import ArgumentError, Steps, compile_condition, parse_path
+from forestall.policy.arguments import (
+    EACH,
+    ORDERED,
+    ArgumentError,
+    Steps,
+    compile_condition,
+    parse_path,
+)
 from forestall.policy.calendar import DAYS, MINUTES_PER_DAY
 from forestall.policy.fields import FIELDS, FieldKind, MatchField
 from forestall.policy.lint.content import content_conflict, content_covers
@@ -25,7 +32,6 @@ from forestall.policy.rules import (
 
 # words of which a request has exactly one
 _ONE_TEXT = frozenset({"actor_types", "agent_risk_tiers"})
-_NUMERIC = frozenset({Operator.LT, Operator.LE, Operator.GT, Operator.GE})
 _REASONED = frozenset(
     {field.name.partition(".")[0] for field in FIELDS}
     | {"labels", "secrets_present", "time", "delegation", "args", "content"}
@@ -200,6 +206,8 @@ def _argument_conflict(conditions: Sequence[ArgCondition]) -> str:
     """Why the conditions cannot hold together; empty when that is not proven."""
     places = by_place(conditions)
     for place, wanted in places.items():
+        if EACH in place:  # different elements may meet its conditions
+            continue
         path = wanted[0].path
         present = [each for each in wanted if not absent(each)]
         if present and len(present) < len(wanted):
@@ -236,10 +244,12 @@ def bounds(conditions: Sequence[ArgCondition]) -> tuple[tuple[float, bool], tupl
 
 
 def _kind(condition: ArgCondition) -> str:
-    if condition.operator is Operator.EXISTS:
+    if condition.operator in (Operator.EXISTS, Operator.NOT):
         return ""
-    if condition.operator in _NUMERIC:
+    if condition.operator in ORDERED:
         return "number"
+    if condition.operator is Operator.GLOB:
+        return "str"
     operand = condition.operand[0] if condition.operator is Operator.IN else condition.operand
     if isinstance(operand, (int, float)) and not isinstance(operand, bool):
         return "number"
@@ -267,9 +277,15 @@ def _implied(wanted: ArgCondition, given: Sequence[ArgCondition]) -> bool:
     if values:
         return all(_holds(wanted, value) for value in values)
     if wanted.operator is Operator.GLOB:
-        globs = [each.operand for each in there if each.operator is Operator.GLOB]
-        return any(globs_cover([wanted.operand], [glob]) for glob in globs)
-    return wanted.operator in _NUMERIC and _within(wanted, there)
+        given_globs = [globs_of(each) for each in there if each.operator is Operator.GLOB]
+        return any(globs_cover(globs_of(wanted), globs) for globs in given_globs)
+    return wanted.operator in ORDERED and _within(wanted, there)
+
+
+def globs_of(condition: ArgCondition) -> Sequence[str]:
+    """The globs of a condition by `glob`, of which one must match."""
+    globs = condition.operand
+    return globs if isinstance(globs, tuple) else (globs,)
 
 
 def _same(one: ArgCondition, other: ArgCondition) -> bool:

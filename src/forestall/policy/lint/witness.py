@@ -13,7 +13,7 @@ from forestall.facts.origin import Origin
 from forestall.policy.arguments import ArgumentError, Steps
 from forestall.policy.calendar import compile_time
 from forestall.policy.lint.globs import example
-from forestall.policy.lint.implication import absent, allowed_values, bounds, by_place
+from forestall.policy.lint.implication import absent, allowed_values, bounds, by_place, globs_of
 from forestall.policy.request import Delegation, Request, ToolCall
 from forestall.policy.rule_conditions import rule_clauses
 from forestall.policy.rules import ArgCondition, Match, Operator, Rule, TimeMatch
@@ -148,7 +148,7 @@ def _value(conditions: list[ArgCondition]) -> Any:
         return values[0] if values else None
     for each in conditions:
         if each.operator is Operator.GLOB:
-            return example(each.operand)
+            return example(globs_of(each)[0])
         if each.operator is Operator.MATCHES:
             return None
     (low, low_out), (high, high_out) = bounds(conditions)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from forestall.facts.shell.command_facts import COMMANDS_MAX
 from forestall.facts.shell.commands import (
-    COMMANDS_MAX,
     TEXT_BYTES_MAX,
     Command,
     CommandClass,

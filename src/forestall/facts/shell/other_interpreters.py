@@ -1,0 +1,105 @@
+"""What cmd, PowerShell or Python could see in a text where bash sees a comment, a quote or a word.
+
+A worker may hand a text to another interpreter than the one that it was judged for, so a text that
+only reads in bash must not act elsewhere. Bash's quotes, escapes and comments are no quotes to cmd,
+and other ones to PowerShell. What could begin a command there is `unknown`, and worse if the
+command is known. This module refuses to say that a text is safe for another interpreter.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Final
+
+from forestall.facts.data_files import WordLists
+from forestall.facts.shell.program_entry import UNKNOWN, Classes, CommandClass
+
+WORDS_MAX: Final = 2_000  # words of one text that are looked up; past it the text is unknown
+
+_LISTS: Final = WordLists("windows.yaml")
+# What bash does not read on: a quoted text, an escaped character, a comment.
+_INERT: Final = re.compile(r"'[^']*'?|\"(?:[^\"\\]|\\.)*\"?|\\.|(?<![^\s;&|()])#[^\n]*", re.DOTALL)
+_ACTIVE_IN_COMMENT: Final = re.compile(r"[&|<>%^]")  # to cmd, which knows no such comment
+_SEPARATOR: Final = re.compile(r"[&|;<>\n]|\$\(")
+_ESCAPED: Final = re.compile(  # a backslash escapes nothing in cmd and PowerShell
+    r"\\(?:[&|<>]|\$\(|[;(]\s*[A-Za-z]|\n\s*[\w.~/$])"
+)
+_BARE: Final = re.compile(
+    r"\bsort\s[^\n]*\s/[oO][utpUTP]{0,5}(?=\s)"  # cmd's `sort a /o b` writes b
+    r"|[@?*+!=]\(|\(\(\s*[A-Za-z_]\w*(?:[-.]\w|\s*[)|;&]|\s+(?:-?\w|['\"$]))|\[\[[^\]]*\(|\bin\s+\(|;;\s*\("  # PowerShell
+    r"|\b[A-Za-z]:\\"  # would run what stands in these brackets; a path of Windows
+)
+_ANYWHERE: Final = re.compile(
+    r"(?<!\w)[A-Za-z]:\\|\\\\[\w.-]+\\\w"  # paths of Windows
+    r"|<\#|@['\"]\n|(?<!\S)--%"  # a comment, a text over lines, and raw words of PowerShell
+    r"|%[A-Z][A-Z_0-9()]{2,}(?::[^%\n]*)?%|%~"  # a variable of cmd, which may hold a separator
+    r"|'''|\"\"\""  # a text of Python
+)
+_CMD_VARIABLE: Final = re.compile(r"%(\w+)(?::[^%\n]*)?%")
+_PYTHON_PREFIX: Final = re.compile(r"(?<![\w$])(?:[fF][rR]?|[rR][fF])$")
+_TYPED_QUOTE: Final = re.compile("[\u2018-\u201f]")  # quotes to PowerShell only
+_COMMAND: Final = re.compile(
+    r"(?:^|[&|;(){}\n`$<>])[\s@]*([A-Za-z][\w-]*)(?:\.exe|\.com)?(?=(\s+\S|[/\\])|[\s.;&|)}]|$)"
+)
+_PLAIN: Final = re.compile(r"[\w ./=:,+-]*", re.ASCII)
+
+
+def other_readings(text: str) -> Iterator[tuple[str, Classes]]:
+    """Programs ("" if not known) and the classes that another interpreter could see here."""
+    if _PLAIN.fullmatch(text) and " /" not in text:
+        return
+    bare = _INERT.sub(" ", text)
+    odd = bool(_BARE.search(bare) or _ANYWHERE.search(text) or _has_cmd_variable(text))
+    odd = odd or bool(_TYPED_QUOTE.search(text) and _SEPARATOR.search(text))
+    turned = False  # whether quotes open and close elsewhere for another interpreter
+    for match in _INERT.finditer(text):
+        piece = match[0]
+        active = _SEPARATOR.search(piece) is not None
+        if piece[0] == "#":
+            odd = odd or _ACTIVE_IN_COMMENT.search(piece) is not None
+        elif piece[0] == "\\":
+            odd = odd or _ESCAPED.match(text, match.start()) is not None
+            turned = turned or piece[1:] in ("'", '"')
+        else:
+            turned = turned or (piece[0] == '"' and '\\"' in piece[1:-1])
+            odd = odd or (active and turned) or (piece[0] == "'" and "&" in piece)
+            # Python calls what stands in the braces of such a text.
+            before = text[max(0, match.start() - 3) : match.start()]
+            odd = odd or ("{" in piece and _PYTHON_PREFIX.search(before) is not None)
+        if active or ";" in piece or "(" in piece:
+            yield from windows_commands(piece)
+    if odd:
+        yield "", UNKNOWN
+
+
+def windows_commands(text: str) -> Iterator[tuple[str, Classes]]:
+    """The commands of cmd and PowerShell that stand where one could begin."""
+    known = _commands()
+    for count, match in enumerate(_COMMAND.finditer(text)):
+        if count > WORDS_MAX:
+            yield "", UNKNOWN
+            return
+        name = match[1].lower()
+        if name in known:
+            # Without words behind it, it may be a branch of a pattern: `grep 'a|del|b'`.
+            yield name, (known[name] if match[2] else UNKNOWN)
+
+
+def _has_cmd_variable(text: str) -> bool:
+    if text.count("%") < 2:
+        return False
+    return any(match[1].lower() in _variables() for match in _CMD_VARIABLE.finditer(text))
+
+
+@cache
+def _commands() -> dict[str, Classes]:
+    words = _LISTS.meanings("windows_commands", object)
+    return {
+        name: frozenset(map(CommandClass, kinds if isinstance(kinds, list) else (kinds,)))
+        for name, kinds in words.items()
+    }
+
+
+@cache
+def _variables() -> frozenset[str]:
+    return _LISTS.set("windows_variables")

@@ -1,0 +1,109 @@
+"""The table of the API, and what a handler sees and gives. Routes nothing, and checks nothing."""
+
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from forestall.control.plane import Plane
+from forestall.identity.credentials import Subject
+from forestall.identity.roles import Permission
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+class StreamingBody:
+    """The body of an answer without a known end: it alone writes to the connection, from the first
+    header to the end."""
+
+    @abstractmethod
+    async def run(
+        self, scope: dict[str, Any], receive: Receive, send: Send, headers: Headers
+    ) -> None:
+        """Send the whole answer: its start with these headers, its body and its end."""
+
+
+class Answer(NamedTuple):
+    """The answer of a handler."""
+
+    status: int
+    body: Any  # a JSON value, or a StreamingBody
+    headers: Headers = ()  # beside those that every answer carries
+
+
+class Call(NamedTuple):
+    """One request, as a handler sees it."""
+
+    subject: Subject | None  # None at a public endpoint only
+    params: tuple[str, ...]  # the segments that stand for `{name}`, in order
+    query: dict[str, str]
+    headers: dict[bytes, bytes]  # names in lower case
+    body: bytes
+    receive: Receive
+    websocket: bool = False
+    key_in_subprotocol: bool = False  # a page must set it itself; a browser or proxy adds headers
+
+    async def gone(self) -> None:
+        """Return when the client closes the connection. For handlers that wait."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+
+    @property
+    def who(self) -> Subject:
+        """The subject of an endpoint that needs a permission."""
+        assert self.subject is not None, "this endpoint is declared public"
+        return self.subject
+
+    def header(self, name: bytes) -> str:
+        """A header as text; empty when absent."""
+        return self.headers.get(name, b"").decode("latin-1")
+
+
+Handler = Callable[[Plane, Call], Awaitable[Answer]]
+
+
+class Endpoint(NamedTuple):
+    """One row of the API: documentation, authorization matrix and routing come from it."""
+
+    method: str
+    path: str  # `{name}` stands for one segment
+    permission: Permission | None  # None: public, needs no credential
+    handler: Handler
+    summary: str
+    responses: Mapping[int, Any]  # by status, the type of the body; None: no body
+    request: type[msgspec.Struct] | None = None
+    query: tuple[str, ...] = ()  # the fields of the query string that mean something
+    streams: bool = False  # the answer is a stream of events, each with such a body
+
+
+class EndpointTable(list[Endpoint]):
+    """Endpoints, in the order in which their handlers stand."""
+
+    def row(
+        self,
+        method: str,
+        path: str,
+        permission: Permission | None,
+        responses: Mapping[int, Any],
+        request: type[msgspec.Struct] | None = None,
+        *,
+        query: tuple[str, ...] = (),
+        streams: bool = False,
+        summary: str = "",
+    ) -> Callable[[Handler], Handler]:
+        """Enter the decorated handler under these fields of `Endpoint`; its summary is the first
+        line of its docstring, unless another is given."""
+
+        def enter(handler: Handler) -> Handler:
+            text = summary or (handler.__doc__ or "").partition("\n")[0].removesuffix(".")
+            self.append(
+                Endpoint(
+                    method, path, permission, handler, text, responses, request, query, streams
+                )
+            )
+            return handler
+
+        return enter
