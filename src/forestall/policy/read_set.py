@@ -45,7 +45,7 @@ class ReadSet:
         of_output: bool = False,
     ) -> None:
         matches = list(_output_matches(policies) if of_output else _matches(policies))
-        self.labels = frozenset(name for match in matches for name, _ in match.labels)
+        self.labels = frozenset(name for match in matches for name in match.label_names)
         self.time = any(match.time is not None for match in matches)
         self.delegation = any(match.delegation is not None for match in matches)
         self.actors = any(match.actor_ids for match in matches)

@@ -199,12 +199,19 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     risk_tags: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     labels: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    commands: tuple[str, ...] = ()  # patterns over the words of one command
     mcp: McpMatch = McpMatch()
     secrets_present: bool | None = None
     time: TimeMatch | None = None
     delegation: DelegationMatch | None = None
     args: tuple[ArgCondition, ...] = ()
     content: ContentMatch | None = None  # in input and output rules only
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels that the match reads."""
+        names = tuple(name for name, _ in self.labels)
+        return (*names, "command_words") if self.commands else names
 
 
 class Throttle(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,7 +25,7 @@ from forestall.policy.rules import Clause, Detect, Effect, OutputRule, Policy, R
 
 # To be raised whenever the same policy and request may lead to another decision than before: the
 # engine version is part of the digest.
-ENGINE_VERSION = 3
+ENGINE_VERSION = 4
 
 
 class RuleError(Exception):

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from forestall.facts.file_paths import plain_path
-from forestall.facts.shell.command_words import UNRESOLVED, command_text, shows_secret
+from forestall.facts.shell.command_words import RUNS, UNRESOLVED, command_text, shows_secret
 from forestall.facts.shell.directories import ANYWHERE, Directories
 from forestall.facts.shell.places import (
     UNKNOWN_PLACE,
@@ -110,6 +110,14 @@ class CommandDetail(NamedTuple):
             words=command_text(program, args, kinds) if has_words else "",
             places=places,
         )
+
+    def running(self, command: Command, inner: Sequence[str]) -> Command:
+        """A command that does nothing but run others, whose words `inner` are: a rule that names
+        one of these by its words speaks of the first command, too."""
+        if not self.words or command.classes != READ:
+            return command
+        words = f" {RUNS} ".join((command.words, *dict.fromkeys(filter(None, inner))))
+        return msgspec.structs.replace(command, words=words)
 
     def reported(self, found: Collection[Command]) -> tuple[Command, ...]:
         """The commands that are reported, most of them the dangerous ones where there are too many;

@@ -9,7 +9,7 @@ reading: it raises.
 
 import fnmatch
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Final, NamedTuple
 
@@ -17,8 +17,10 @@ from forestall.facts.derive import UNRESOLVED  # read as ASCII, no shell text ca
 from forestall.facts.shell.program_entry import UNKNOWN, Arg, Classes, ProgramEffect
 from forestall.facts.shell.program_table import program
 from forestall.facts.shell.words import WORDS
+from forestall.limits import GLOB_CHARS_MAX
 
 BLANK: Final = "\u2423"  # for a blank inside a word
+RUNS: Final = "\u21d2"  # between a command that only runs another one and that other one
 HYPHEN: Final = "\u2010"  # for the `-` of a word that is a value, not an option
 WORDS_MAX: Final = 64  # words that are kept; the others are UNRESOLVED together
 WORD_CHARS_MAX: Final = 256  # a longer word is UNRESOLVED
@@ -29,11 +31,14 @@ _JOINED: Final = re.compile(r"-[A-Za-z]{2,}")
 _CLOUD_VALUE_OPTIONS: Final = WORDS.set("cloud_value_options")
 
 
-__all__ = ["UNRESOLVED", "CommandPattern", "CommandPatternError", "CommandUnresolvedError"]
-
-
 class CommandUnresolvedError(ValueError):
     """A command holds words that cannot be resolved by reading, and a pattern may match them."""
+
+    def __init__(self, pattern: str) -> None:
+        super().__init__(
+            f"`commands`: `{pattern}` may match, but a word of the command, or the place of an"
+            " option, cannot be told by reading; write the command out"
+        )
 
 
 class _Arranged(NamedTuple):
@@ -135,7 +140,7 @@ class CommandPattern:
         """Raises CommandPatternError."""
         words = text.split()
         _refuse(text, words)
-        self.program = words[0]
+        self.text = text
         in_order = [words[0]]
         for at, word in enumerate(words[1:], 1):
             in_order.extend(_separate(word, frozenset())[0] if "--" not in words[1:at] else [word])
@@ -152,12 +157,16 @@ class CommandPattern:
         self._arranged = [_matcher(word) for word in (*found.words, *values)]
 
     def holds(self, text: str) -> bool:
-        """Whether the pattern matches a command, given in the spelling of `command_text`.
+        """Whether the pattern matches a command, given in the spelling of `command_text`, or one of
+        the commands that it runs and does nothing else.
 
         Raises CommandUnresolvedError when it may match, and reading the command cannot tell.
         """
         if self._anything:
             return True
+        return any(map(self._is, text.split(f" {RUNS} ")))
+
+    def _is(self, text: str) -> bool:
         words = text.split(" ")
         doubtful = words[0] == UNRESOLVED
         if doubtful:
@@ -171,7 +180,7 @@ class CommandPattern:
         if left is None and not unresolved:
             return False
         if (doubtful or unresolved or short) and _matches(pattern, words, loosely=True):
-            raise CommandUnresolvedError
+            raise CommandUnresolvedError(self.text)
         return False
 
     def _without_options(self, words: Sequence[str]) -> tuple[list[str] | None, bool]:
@@ -190,6 +199,21 @@ class CommandPattern:
         return left, short
 
 
+def any_holds(patterns: Iterable[CommandPattern], text: str) -> bool:
+    """Whether one of the patterns matches a command. Raises CommandUnresolvedError when one may,
+    and none certainly does."""
+    unresolved: CommandUnresolvedError | None = None
+    for pattern in patterns:
+        try:
+            if pattern.holds(text):
+                return True
+        except CommandUnresolvedError as cause:
+            unresolved = cause
+    if unresolved is not None:
+        raise unresolved
+    return False
+
+
 class CommandPatternError(ValueError):
     """The text is no pattern of a command; the message says why, and what to write."""
 
@@ -200,6 +224,8 @@ _SHELL_MARKS: Final = frozenset("\"'`$\\;|&<>(){}")
 
 def _refuse(text: str, words: Sequence[str]) -> None:
     marks = sorted(_SHELL_MARKS & set(text))
+    if len(text) > GLOB_CHARS_MAX:
+        raise CommandPatternError(f"is longer than {GLOB_CHARS_MAX} characters; write fewer words")
     if not words:
         raise CommandPatternError("names no command; write its words, such as `git push *`")
     if marks:
@@ -279,14 +305,10 @@ def shows_secret(name: str, args: Sequence[Arg], kinds: Classes) -> bool:
     patterns = _secret_commands().get(name)
     if not patterns:
         return False
-    text = command_text(name, args, kinds)
-    for pattern in patterns:
-        try:
-            if pattern.holds(text):
-                return True
-        except CommandUnresolvedError:
-            return True
-    return False
+    try:
+        return any_holds(patterns, command_text(name, args, kinds))
+    except CommandUnresolvedError:
+        return True
 
 
 @cache

@@ -92,6 +92,7 @@ class _ShellReader:
         self._here: Directories = (detail.workspace,)
         self._moved = False
         self._targets: tuple[Arg, ...] = ()
+        self._words: list[str] = []  # of each command, as often as it stands in the text
         self.found: dict[Command, None] = {}
         self._steps = 0
         self._bytes = 0
@@ -124,9 +125,12 @@ class _ShellReader:
 
     def _add(
         self, program: str, kinds: Classes, args: Sequence[Arg] = (), *, runs_others: bool = False
-    ) -> None:
+    ) -> Command:
         context = CommandContext(self._here, self._targets, runs_others)
-        self.found.setdefault(self._detail.command(program, kinds, args, context))
+        command = self._detail.command(program, kinds, args, context)
+        self.found.setdefault(command)
+        self._words.append(command.words)
+        return command
 
     def _add_redirections(self, kinds: Classes, targets: tuple[Arg, ...]) -> None:
         """Add the redirections of a loop or a group, which belong to no single command."""
@@ -418,15 +422,18 @@ class _ShellReader:
         if naming.names_matter(name):
             kinds |= self._naming(args, depth)
         runs_others = bool(effects.argvs or effects.texts)
-        self._add(name, kinds, args, runs_others=runs_others)
+        command = self._add(name, kinds, args, runs_others=runs_others)
         for text in naming.shown(name, [arg.text for arg in args]):
             self._remember(text)
-        here, self._targets = self._here, ()
+        here, self._targets, inner = self._here, (), len(self._words)
         self._here = inner_directories(name, args, effects.argvs, self._here)
         if self._moved and name in ("trap", "alias"):
             self._here = ANYWHERE
         self._follow(effects, depth, chain)
         self._here = here
+        if runs_others and command in self.found:
+            del self.found[command]
+            self.found.setdefault(self._detail.running(command, self._words[inner:]))
 
     def _naming(self, args: Sequence[Arg], depth: int) -> Classes:
         """Words of builtins that set variables by name."""

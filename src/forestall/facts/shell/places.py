@@ -140,11 +140,12 @@ def places_of(
     in, `root` is the workspace."""
     changes = not kinds <= _LOOKS
     found: set[Place] = set()
-    for word in (words or [Arg(".")]) if here else ():
+    remote = _family(name) in _REMOTE
+    for word in (words or ([] if remote else [Arg(".")])) if here else ():
         for path, certain in _resolved(word, here):
             if path not in _HARMLESS:
                 found.update(_places(path, root, certain=certain, changes=changes))
-    if CommandClass.NETWORK in kinds or _family(name) in _REMOTE:
+    if CommandClass.NETWORK in kinds or remote:
         found.add(_OUTSIDE)
     elif changes and not _works_on_files(name):
         found.add(UNKNOWN_PLACE)
@@ -189,8 +190,8 @@ def _resolved(word: Arg, here: Directories) -> Iterator[tuple[str, bool]]:
     certain = word.literal or (word.wildcards and not _climbs(text))
     home = _HOME.match(text)
     if home is not None:
-        directory = "/root" if home["user"] == "root" else f"/home/{home['user'] or '~'}"
-        yield directory + text[home.end() :], certain and bool(home["user"])
+        owner = "/root" if home["user"] == "root" else f"/home/{home['user'] or '~'}"
+        yield owner + text[home.end() :], certain and bool(home["user"])
     elif text.startswith("/"):
         yield text, certain
     else:

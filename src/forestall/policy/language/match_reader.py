@@ -46,6 +46,7 @@ MATCH_KEYS = (
     *_GLOB_FIELDS,
     *_WORD_FIELDS,
     "labels",
+    "commands",
     "mcp",
     "secrets_present",
     "time",
@@ -113,6 +114,7 @@ def read_match(
         **globs,
         **words,
         labels=_read_labels(reader, match),
+        commands=_read_commands(reader, match),
         mcp=_read_mcp(reader, match),
         secrets_present=reader.boolean(match, "secrets_present"),
         time=_read_time(reader, match),
@@ -148,6 +150,21 @@ def _read_labels(reader: Reader, match: Mapping) -> tuple[tuple[str, tuple[str, 
         return ()
     pairs = [(name, reader.globs(section, name, one_allowed=True)) for name in section.entries]
     return tuple(sorted((name, globs) for name, globs in pairs if globs))
+
+
+def _read_commands(reader: Reader, match: Mapping) -> tuple[str, ...]:
+    if "commands" not in match.entries:
+        return ()
+    # Imported here: few rules name commands, and a pattern reads the table of programs.
+    from forestall.facts.shell.command_words import CommandPattern, CommandPatternError
+
+    patterns = reader.words(match, "commands")
+    for text in patterns:
+        try:
+            CommandPattern(text)
+        except CommandPatternError as cause:
+            reader.problem(match.entries["commands"][1], f"`{text[:_SHOWN_CHARS]}` {cause}")
+    return tuple(patterns)
 
 
 def _read_mcp(reader: Reader, match: Mapping) -> McpMatch:

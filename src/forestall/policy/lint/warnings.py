@@ -296,7 +296,7 @@ def _labels_read(snapshot: Snapshot) -> set[str]:
     for layer in snapshot.layers:
         for rule in layer.rules:
             for match in (rule.match, rule.unless):
-                read |= {name for name, _ in match.labels} if match is not None else set()
+                read |= set(match.label_names) if match is not None else set()
             if rule.throttle is not None:
                 read |= {key.removeprefix("labels.") for key in rule.throttle.key}
     return read
