@@ -40,10 +40,10 @@ check: install-dev ## format, lint, types, import contract
 	$(BIN)/lint-imports
 
 test: check ## everything a change must pass
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist worksteal
 
 check-all: check $(VENV)/schemathesis/made ## the tests with 100,000 random cases each where it counts (long)
-	FORESTALL_PROPERTY_EXAMPLES=100000 FORESTALL_API_EXAMPLES=40 $(BIN)/pytest -n auto -o faulthandler_timeout=7200
+	FORESTALL_PROPERTY_EXAMPLES=100000 FORESTALL_API_EXAMPLES=40 $(BIN)/pytest -n auto --dist worksteal -o faulthandler_timeout=7200
 
 sim: install-dev ## the whole plane in one process from a seed, 2,000 times (SEED= replays one; SEEDS= STEPS=)
 	$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(STEPS),--steps $(STEPS))

@@ -17,8 +17,17 @@ from zoneinfo import ZoneInfo
 import msgspec
 import re2
 
-from forestall.facts.derive import DEFAULT_DERIVATIONS, DERIVED_LABELS, derive
+from forestall.facts.derive import (
+    DEFAULT_DERIVATIONS,
+    DERIVED_LABELS,
+    LABELS_OF_KIND,
+    Derivation,
+    PayloadKind,
+    PayloadReading,
+    derive,
+)
 from forestall.facts.origin import Origin
+from forestall.facts.payload import DeclaredPlaces, Places
 from forestall.facts.payload_texts import has_traversal
 from forestall.facts.shell.command_words import CommandPattern, CommandUnresolvedError
 from forestall.output.detectors import DETECTORS
@@ -81,10 +90,9 @@ def strictest_of(
 ) -> Verdict:
     """Over every actor and every view; a rule goes before an equally strict default."""
     verdicts: list[Verdict] = []
-    for rules in speakers_of_each_view(policies, request, now, lifted):
+    for rules, settled in speakers_of_each_view(policies, request, now, lifted):
         verdicts.extend(Verdict(rule.effect, rule.id, "rule") for rule in rules)
-        # What the content says tightens what the other rules say, and is never instead of it.
-        if all(rule.match.content is not None for rule in rules):
+        if not settled:
             verdicts.append(Verdict(default_of(policies), "", "default"))
     strictest = max(STRICTNESS.index(verdict.effect) for verdict in verdicts)
     deciding = [verdict for verdict in verdicts if verdict.effect == STRICTNESS[strictest]]
@@ -94,17 +102,24 @@ def strictest_of(
 
 def speakers_of_each_view(
     policies: Sequence[Policy], request: Request, now: datetime, lifted: frozenset[str]
-) -> list[list[Rule]]:
-    """For every actor and every view: the first match of each list of rules of each file."""
-    return [
-        [
-            rule
-            for policy in in_order(policies)
-            for rules in (policy.rules, policy.input_rules)
-            if (rule := first_match(rules, asked, labels, now, lifted)) is not None
-        ]
-        for asked, labels in itertools.product(all_actors(request), all_views(policies, request))
-    ]
+) -> list[tuple[list[Rule], bool]]:
+    """For every actor and every view: the rules that speak, of each list of rules of each file, and
+    whether an ordinary one among them speaks whatever the client claims.
+
+    What the content says tightens what the other rules say, and is never instead of it.
+    """
+    found = []
+    requests = [each for actor in all_variants(policies, request) for each in all_attested(actor)]
+    for asked, labels in itertools.product(requests, all_views(policies, request)):
+        speaking: list[Rule] = []
+        settled = False
+        for policy in in_order(policies):
+            for rules in (policy.rules, policy.input_rules):
+                heard, surely = speakers(rules, asked, labels, now, lifted)
+                speaking += heard
+                settled = settled or (surely and rules is policy.rules)
+        found.append((speaking, settled))
+    return found
 
 
 def enough_approvers(
@@ -137,17 +152,93 @@ def terms_of_holds(
     """The terms of every rule that says require_approval under some view."""
     return [
         rule.approval
-        for rules in speakers_of_each_view(policies, request, now, lifted)
+        for rules, _ in speakers_of_each_view(policies, request, now, lifted)
         for rule in rules
         if rule.effect is Effect.REQUIRE_APPROVAL and rule.approval is not None
     ]
 
 
-def all_actors(request: Request) -> list[Request]:
-    """The request as by the proven actor, then as by the one it names."""
+def all_variants(policies: Sequence[Policy], request: Request) -> list[Request]:
+    """The request as by the proven actor, then as by the one it names; then both of them once more
+    with the other arguments that it can have."""
     proven = request.principal or request.actor_id
     named = request.actor_id or proven
-    return [msgspec.structs.replace(request, actor_id=actor) for actor in (proven, named)]
+    requests = [msgspec.structs.replace(request, actor_id=actor) for actor in (proven, named)]
+    context = (request.payload or {}).get("context")
+    leads = any(starts_in(condition.path, context) for condition in conditions_of(policies))
+    if request.args is None or not leads:
+        return requests
+    # What is sent in two places: the arguments alone, and with the context over them.
+    over = united(request.args, context)
+    return [*requests, *(msgspec.structs.replace(each, arguments=over) for each in requests)]
+
+
+def conditions_of(policies: Sequence[Policy]) -> list[ArgCondition]:
+    """Every condition on arguments."""
+    return [
+        condition
+        for policy in policies
+        for rule in (*policy.rules, *policy.input_rules)
+        for match in (rule.match, rule.unless)
+        for condition in (match.args if match is not None else ())
+    ]
+
+
+def starts_in(path: str, document: Any) -> bool:
+    """Whether the first step of a path can lead into a document: an index only into a list."""
+    index = path.startswith("$[") and path[2] not in "'\""
+    return isinstance(document, list if index else dict)
+
+
+def united(under: Any, over: Any) -> Any:
+    """Objects united, member by member; where both have another value, the second one."""
+    if not isinstance(under, dict) or not isinstance(over, dict):
+        return over
+    return {
+        name: united(under[name], over[name])
+        if name in under and name in over
+        else over.get(name, under.get(name))
+        for name in {**under, **over}
+    }
+
+
+def all_attested(request: Request) -> list[Request]:
+    """The request under each mixture of what is vouched for and what the client claims instead."""
+    packs = two_values(request, "pack_id")
+    types = two_values(request, "actor_type")
+    tags = {*request.risk_tags, *request.attested.get("risk_tags", ())}
+    views = []
+    for (pack, pack_proven), (kind, kind_proven) in itertools.product(packs, types):
+        proven = {"risk_tags": tuple(request.attested.get("risk_tags", ()))}
+        if pack_proven:
+            proven["pack_id"] = (pack,)
+        if kind_proven:
+            proven["actor_type"] = (kind,)
+        views.append(
+            msgspec.structs.replace(
+                request, pack_id=pack, actor_type=kind, risk_tags=tuple(tags), attested=proven
+            )
+        )
+    return views
+
+
+def two_values(request: Request, name: str) -> list[tuple[str, bool]]:
+    """The value that someone vouches for, if any, and the claimed one, if it is another."""
+    claim, proven = getattr(request, name), [v for v in request.attested.get(name, ())[:1] if v]
+    values = [(value, True) for value in proven]
+    if not proven or (claim and claim != proven[0]):
+        values.append((claim, False))
+    return values
+
+
+def less_said(request: Request) -> Request:
+    """The request without what nobody but the client says."""
+    return msgspec.structs.replace(
+        request,
+        pack_id="".join(request.attested.get("pack_id", ())[:1]),
+        actor_type="".join(request.attested.get("actor_type", ())[:1]),
+        risk_tags=tuple(request.attested.get("risk_tags", ())),
+    )
 
 
 def in_order(policies: Sequence[Policy]) -> list[Policy]:
@@ -169,18 +260,28 @@ def default_of(policies: Sequence[Policy]) -> Effect:
     return Effect.ALLOW
 
 
-def first_match(
+def speakers(
     rules: Sequence[Rule], request: Request, labels: Labels, now: datetime, lifted: frozenset[str]
-) -> Rule | None:
-    """The first rule of a list that holds: its `match` does and its `unless` does not."""
+) -> tuple[list[Rule], bool]:
+    """The rules of a list that speak, and whether the last of them does so surely.
+
+    A rule speaks when its `match` holds and its `unless` does not, or does only by a claim. The
+    first one that also speaks when the client says less is the last one.
+    """
+    speaking: list[Rule] = []
+    sober = less_said(request)
     for rule in rules:
         if not matches(rule.match, request, labels, now):
             continue
-        if rule.unless is not None and matches(rule.unless, request, labels, now):
+        excepted = rule.unless is not None and matches(rule.unless, request, labels, now)
+        if excepted and rule.unless is not None and matches(rule.unless, sober, labels, now):
             continue
-        if rule.throttle is None or rule.id not in lifted:  # without a limit it speaks always
-            return rule
-    return None
+        if rule.throttle is not None and rule.id in lifted:  # without a limit it speaks always
+            continue
+        speaking.append(rule)
+        if not excepted and matches(rule.match, sober, labels, now):
+            return speaking, True
+    return speaking, False
 
 
 def matches(match: Match, request: Request, labels: Labels, now: datetime) -> bool:
@@ -283,7 +384,7 @@ def delegation_field(match: DelegationMatch, request: Request) -> bool:
 
 def argument_holds(condition: ArgCondition, request: Request) -> bool:
     """One condition on the arguments, or on the context of a request that has none."""
-    document = request.args
+    document = request.args if request.arguments is msgspec.UNSET else request.arguments
     if document is None and request.payload is not None:
         document = request.payload.get("context")
     list_path, star, rest = condition.path.partition("[*]")
@@ -514,13 +615,84 @@ def all_views(policies: Sequence[Policy], request: Request) -> list[dict[str, st
 
 def derived_views(policies: Sequence[Policy], request: Request) -> list[Labels]:
     """What the derivers say of the payload; one empty view when none applies."""
-    said = [policy.derivations for policy in in_order(policies) if policy.derivations is not None]
-    derivations = [d for each in said for d in each] if said else list(DEFAULT_DERIVATIONS)
-    views = [
-        view
-        for derivation in derivations
-        if any(glob_matches(glob, request.topic) for glob in derivation.topics)
-        and request.topic not in derivation.except_topics
-        for view in derive(derivation, request.payload)
-    ]
+    views: list[Labels] = []
+    for kind in PayloadKind:
+        files = derivations_of_files(policies, kind, request.topic)
+        if not files:
+            continue
+        declared = [
+            DeclaredPlaces(
+                tuple(place for derivation in file for place in derivation.fields),
+                tuple(place for derivation in file for place in derivation.ignore),
+            )
+            for file in files
+        ]
+        for derivation in [d for file in files for d in parsed_as(file)]:
+            reading = PayloadReading(kind, Places(declared), (derivation,))
+            views.extend(derive(reading, parts_of(request)))
     return views or [{}]
+
+
+def derivations_of_files(
+    policies: Sequence[Policy], kind: PayloadKind, topic: str
+) -> list[list[Derivation]]:
+    """For each file that takes part, the derivations that count for it: default ones, then its
+    own."""
+
+    def applies(derivation: Derivation) -> bool:
+        return (
+            derivation.kind is kind
+            and topic not in derivation.except_topics
+            and any(glob_matches(g, topic) for g in derivation.topics)
+        )
+
+    defaults = [each for each in DEFAULT_DERIVATIONS if applies(each)]
+    files = []
+    for policy in policies:
+        own = [each for each in policy.derivations if applies(each)]
+        by_default = [] if policy.danger_no_default_derivations else defaults
+        if own or (by_default and reads_kind(policy, kind, topic)):
+            files.append([*by_default, *own])
+    if not files and not all(policy.danger_no_default_derivations for policy in policies):
+        files = [defaults] if defaults else []
+    return files
+
+
+def parsed_as(file: Sequence[Derivation]) -> Sequence[Derivation]:
+    """An own derivation says how the texts are parsed, in place of the default one."""
+    own = [derivation for derivation in file if derivation not in DEFAULT_DERIVATIONS]
+    return own or file
+
+
+def reads_kind(policy: Policy, kind: PayloadKind, topic: str) -> bool:
+    """Whether a rule that may speak on the topic reads a label of the kind."""
+    matches = [
+        match
+        for rule in (*policy.rules, *policy.input_rules)
+        for match in (rule.match, rule.unless)
+        if match is not None
+    ]
+    return any(
+        glob_field(match.topics, topic)
+        and any(label in LABELS_OF_KIND[kind] for label, _ in match.labels)
+        for match in matches
+    )
+
+
+def parts_of(request: Request) -> list[tuple[str, Any]]:
+    """Everything that a worker or a caller receives and could run, by its place."""
+    call = request.mcp
+    action = {"server": call.server, "tool": call.tool, "verb": call.action}
+    actor = "" if request.actor_id == request.principal else request.actor_id
+    return [
+        *(request.payload or {}).items(),
+        ("args", request.args),
+        ("action", {**action, "target_resource": call.resource}),
+        ("labels", request.labels),
+        ("tags", request.tags),
+        ("risk_tags", request.risk_tags),
+        ("requires", request.requires),
+        ("capability", request.capability),
+        ("pack_id", request.pack_id),
+        ("actor_id", actor),
+    ]

@@ -266,8 +266,9 @@ def _container(event: Any, depth: int, is_key: bool, source: DataText) -> Any:
 def _refuse_structure(event: Any, root: list[Any], source: DataText) -> None:
     if type(event) is yaml.AliasEvent:
         raise _reference_error(event, source)
+    line = event.start_mark.line
     if type(event) is yaml.DocumentStartEvent and root:
-        raise source.error(event.start_mark.line, "a data file holds one document")
+        raise source.error(line, "a data file holds one document")
 
 
 def _reference_error(event: Any, source: DataText) -> DataFileError:

@@ -30,6 +30,9 @@ HTTP_IDLE_SECONDS_MAX = 10  # well below what servers keep an idle connection fo
 # -- policy --
 POLICY_BYTES_MAX = 8 * 1024 * 1024  # 10,000 rules of ordinary length are about 3 MiB
 POLICY_FILES_MAX = 256  # a directory of bundles; more is a mistake in --policy
+POLICY_SETTLE_SECONDS = 10  # unless set: an editor pauses for seconds, hardly ever for ten
+POLICY_SETTLE_SECONDS_MAX = 600
+POLICY_GONE_SECONDS = 2  # an editor moves the old file aside just before it writes the new one
 POLICY_DEPTH_MAX = 24  # the language itself needs 7
 POLICY_NODES_MAX = 650_000  # keys and values, lists twice: 10,000 rules of 65; about a second
 POLICY_PROBLEMS_MAX = 1_000  # then reading stops
@@ -55,6 +58,8 @@ GLOB_MEMO_ENTRIES_MAX = 8_192  # distinct values remembered per compiled glob li
 # -- facts --
 FACTS_PER_TEXT_MAX = 64  # commands, statements or hosts in one text; at the bound: deny
 PARSED_CHARS_MAX = 128 * 1024  # of all texts of a payload that a deriver parses; past it: deny
+PAYLOAD_VALUES_MAX = 20_000  # of a payload that a deriver reads: 10 ms; past it: deny
+UNREAD_SHOWN_MAX = 20  # places with an unread text in an explanation
 VIEWS_MAX = 256  # things that one payload may do; more cannot be decided one by one: deny
 INSPECT_INLINE_BYTES_MAX = 4 * 1024  # of a payload; longer ones are looked into in a thread
 INSPECTIONS_AT_ONCE = 2  # threads for that

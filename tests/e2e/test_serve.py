@@ -308,6 +308,32 @@ def test_a_policy_directory_is_followed(tmp_path: Path) -> None:
         poll(lambda: decided(server) == "allow-a", "the second file is gone")
 
 
+def test_a_half_written_policy_is_waited_for(tmp_path: Path) -> None:
+    """The writer pauses with half of the file written, and is waited for until it is done."""
+    policy = tmp_path / "policy.yaml"
+    put(policy, ALLOW_DEMO.format(name="one", decision="allow"))
+    whole = ALLOW_DEMO.format(name="two", decision="allow") + ALLOW_DEMO.format(
+        name="three", decision="deny"
+    ).removeprefix("rules:\n")
+    begin = ALLOW_DEMO.format(name="two", decision="allow")
+    settle = ("--policy-settle-seconds", "1")
+    with serving(tmp_path / "data", "--policy", str(policy), *settle) as server:
+        waiting = "forestall_policy_waiting"
+        with policy.open("w") as file:
+            file.write(begin)
+            file.flush()
+            poll(lambda: server.metric(waiting) == 1, "the server says that it waits")
+            assert "policy.yaml changed in place" in server.log
+            file.write(whole.removeprefix(begin))
+        poll(lambda: "in force: 2 rules" in server.log, "the whole file is taken up")
+        assert "in force: 1 rules" not in server.log.partition("changed in place")[2]
+        poll(lambda: server.metric(waiting) == 0, "nothing is waited for")
+        with policy.open("a") as file:
+            file.write("# a comment, and the end of the document\n...\n")
+        put(policy, ALLOW_DEMO.format(name="four", decision="allow"))
+        poll(lambda: decided(server) == "four", "a renamed file is taken up")
+
+
 def test_sighup_reads_the_policy_again(tmp_path: Path) -> None:
     """Also when the file looks unchanged (same size, same time); and it does not end the server."""
     policy = tmp_path / "policy.yaml"
@@ -374,6 +400,7 @@ def test_the_metrics_are_there_at_0_and_stay_bounded(tmp_path: Path) -> None:
         *(f"cordum_output_policy_{what}_total" for what in ("checked", "quarantined", "redacted")),
         "cordum_input_fail_open_total",
         "forestall_policy_refused_total",
+        "forestall_policy_waiting",
         'forestall_policy_unavailable_total{stage="submit"}',
         'forestall_policy_unavailable_total{stage="check"}',
     ]

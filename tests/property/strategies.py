@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from hypothesis import strategies as st
 
-from forestall.facts.derive import DEFAULT_DERIVATIONS
+from forestall.facts.derive import DEFAULT_DERIVATIONS, Derivation, PayloadKind
 from forestall.facts.origin import Origin
 from forestall.policy import Effect, Policy, Request
 from forestall.policy.arguments import QUANTIFIERS
@@ -52,6 +53,14 @@ GLOBS = [
     "é?",
     "**",
 ]
+OWN_DERIVATIONS = (
+    Derivation(
+        kind=PayloadKind.SHELL,
+        topics=("job.exec.*", "a*"),
+        fields=("args.b.a", "context['a.b']", "context.command"),
+        ignore=("prompt", "context.a", "args.b[*]", "labels.x"),
+    ),
+)
 LABEL_NAMES = ["env", "team", "x", "y", "command_class", "command_program", "command_scope"]
 SHELL = ["rm -rf /", "ls", "ls | sudo rm x", "$X", "curl a | sh", "", "cat a; mv a b", "git $X",
          "cd /; rm -rf b", "git -C a push --force", "timeout 5 git push"]  # fmt: skip
@@ -287,7 +296,8 @@ def policies(draw: st.DrawFn) -> list[Policy]:
                     st.sampled_from(LABEL_NAMES), st.sampled_from(list(Origin)), max_size=2
                 )
             ),
-            derivations=draw(st.sampled_from([None, None, (), DEFAULT_DERIVATIONS])),
+            derivations=draw(st.sampled_from([(), (), DEFAULT_DERIVATIONS, OWN_DERIVATIONS])),
+            danger_no_default_derivations=draw(st.sampled_from([False, False, False, True])),
             rules=tuple(
                 draw(rules(f"r{number}.{position}")) for position in range(draw(st.integers(0, 5)))
             ),
@@ -304,6 +314,15 @@ def limited_throttles(layers: list[Policy]) -> list[str]:
     """Ids of the rules that a gate may lift: throttles with a limit."""
     return [rule.id for layer in layers for rule in layer.rules if rule.throttle is not None]
 
+
+attested = st.fixed_dictionaries(
+    {},
+    optional={
+        "pack_id": words.map(lambda word: (word,)),
+        "actor_type": st.sampled_from([("human",), ("service",)]),
+        "risk_tags": some_words,
+    },
+)
 
 requests = st.builds(
     Request,
@@ -325,6 +344,7 @@ requests = st.builds(
     labels=labels,
     credential_labels=st.just({}) | labels,
     server_labels=st.just({}) | labels,
+    attested=st.just({}) | attested,
     payload=st.none()
     | st.builds(
         lambda prompt, context: {"prompt": prompt, "context": context},
@@ -337,3 +357,32 @@ requests = st.builds(
 asked = st.lists(
     st.tuples(requests, instants), min_size=ASKED_PER_POLICY, max_size=ASKED_PER_POLICY
 )
+
+
+SOME_CHANGES = max(100, min(EXAMPLES // 10, 2_000))
+
+
+@st.composite
+def changes(draw: st.DrawFn) -> tuple[list[Policy], list[Policy]]:
+    """Policies before and after one change: a rule edited, moved or left out, a file added."""
+    before = draw(policies())
+    after = list(before)
+    number = draw(st.integers(0, len(after) - 1))
+    policy = after[number]
+    rules_now = list(policy.rules)
+    kind = draw(st.sampled_from(["edit", "swap", "drop", "add file", "default", "trust"]))
+    if kind in ("edit", "drop") and rules_now:
+        place = draw(st.integers(0, len(rules_now) - 1))
+        rules_now[place : place + 1] = [draw(rules(rules_now[place].id))] if kind == "edit" else []
+    elif kind == "swap" and len(rules_now) > 1:
+        place = draw(st.integers(1, len(rules_now) - 1))
+        rules_now[place - 1], rules_now[place] = rules_now[place], rules_now[place - 1]
+    elif kind == "add file":
+        after.append(Policy(name="added", source="", rules=(draw(rules("added")),)))
+    changed: dict[str, Any] = {"rules": tuple(rules_now)}
+    if kind == "default":
+        changed["default_decision"] = draw(st.sampled_from([None, Effect.ALLOW, Effect.DENY]))
+    if kind == "trust":
+        changed["label_trust"] = {}
+    after[number] = msgspec.structs.replace(policy, **changed)
+    return before, after

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forestall.policy import Decision, Effect, Policy, Request, compile_policy, evaluate, explain
+from forestall.policy import Decision, Effect, Policy, Request, evaluate, explain
 from forestall.policy.approval import combine_terms, is_met
 from forestall.policy.cache import DecisionCache
+from forestall.policy.compile import assemble
 from forestall.policy.rules import ApprovalTerms, Match, Rule
 from tests.oracle import STRICTNESS, Verdict, enough_approvers, oracle, shortest_time
 from tests.property.strategies import (
@@ -45,7 +46,7 @@ def test_index_cache_and_oracle_agree(
     share: int, layers: list[Policy], questions: list[tuple[Request, datetime]], data: st.DataObject
 ) -> None:
     """Each question decided by the index, through a cache that all of them share, by the oracle."""
-    snapshot = compile_policy(layers)
+    snapshot = assemble(layers)
     cache = DecisionCache(entries_max=ASKED_PER_POLICY // 2, ttl_ms=60_000)
     throttles = limited_throttles(layers)
     lifted = frozenset(data.draw(st.sets(st.sampled_from(throttles))) if throttles else ())
@@ -64,7 +65,7 @@ def test_an_approval_meets_the_terms_of_every_rule_that_holds(
     layers: list[Policy], request: Request, now: datetime, data: st.DataObject
 ) -> None:
     """Whoever is enough for the decision is enough for each rule, and the other way round."""
-    decision = evaluate(compile_policy(layers), request, now=now)
+    decision = evaluate(assemble(layers), request, now=now)
     if decision.decision is not Effect.REQUIRE_APPROVAL:
         assert decision.approval is None
         return
@@ -93,7 +94,7 @@ def test_more_terms_can_tighten_and_never_loosen(
 def test_explain_gives_the_same_decision(
     layers: list[Policy], request: Request, now: datetime
 ) -> None:
-    snapshot = compile_policy(layers)
+    snapshot = assemble(layers)
     explanation = explain(snapshot, request, now=now)
     assert explanation.decision == evaluate(snapshot, request, now=now)
     for rule in explanation.rules:
@@ -107,7 +108,7 @@ def test_a_claim_can_tighten_and_never_loosen(
     layers: list[Policy], request: Request, claims: dict[str, str]
 ) -> None:
     """Claims on labels that demand a stronger origin: with them is never laxer than without."""
-    snapshot = compile_policy(layers)
+    snapshot = assemble(layers)
     guarded = {name: value for name, value in claims.items() if snapshot.label_trust.get(name)}
     rest = {
         name: value for name, value in request.labels.items() if not snapshot.label_trust.get(name)
@@ -128,8 +129,8 @@ def test_another_layer_can_tighten_and_never_loosen(
         effect = Effect.ALLOW
     everything = Rule(id="all", effect=effect, match=Match(topics=("*",)))
     extra = Policy(name="extra", source="", invariants=True, rules=(everything,))
-    before = evaluate(compile_policy(layers), request, now=NOW)
-    after = evaluate(compile_policy([*layers, extra]), request, now=NOW)
+    before = evaluate(assemble(layers), request, now=NOW)
+    after = evaluate(assemble([*layers, extra]), request, now=NOW)
     if before.code == "rule":
         assert after.decision.strictness >= before.decision.strictness
     assert after.decision.strictness >= effect.strictness
@@ -141,7 +142,7 @@ def test_lifting_what_did_not_speak_changes_nothing(
     layers: list[Policy], request: Request, now: datetime
 ) -> None:
     """A gate lifts a throttle that is inside its limit; the decision is of the others then."""
-    snapshot = compile_policy(layers)
+    snapshot = assemble(layers)
     before = evaluate(snapshot, request, now=now)
     silent = frozenset(limited_throttles(layers)) - set(before.matched_rules)
     after = evaluate(snapshot, request, now=now, lifted=silent)
@@ -152,13 +153,13 @@ def test_lifting_what_did_not_speak_changes_nothing(
 @given(policies(), requests)
 def test_the_digest_tells_policies_apart(layers: list[Policy], request: Request) -> None:
     """Same digest, same decisions: dropping a rule or flipping the default changes the digest."""
-    snapshot = compile_policy(layers)
-    assert compile_policy(list(reversed(layers))).digest == snapshot.digest
+    snapshot = assemble(layers)
+    assert assemble(list(reversed(layers))).digest == snapshot.digest
     for number, layer in enumerate(layers):
         if layer.rules:
             fewer = [*layers]
             fewer[number] = Policy(**{**_fields(layer), "rules": layer.rules[1:]})
-            assert compile_policy(fewer).digest != snapshot.digest
+            assert assemble(fewer).digest != snapshot.digest
 
 
 def test_strictness_is_the_order_of_the_design() -> None:

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forestall.policy import Effect, Policy, Request, compile_policy, evaluate, load_policy
+from forestall.policy import Effect, Policy, Request, evaluate, load_policy
 from forestall.policy.cache import DecisionCache, cache_key
+from forestall.policy.compile import assemble
 from tests.property.strategies import policies, requests
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -29,7 +30,7 @@ def test_cached_and_uncached_agree(
     entries_max: int,
 ) -> None:
     """Any order of requests and instants (the clock may go back), and a cache of any size."""
-    snapshot = compile_policy(layers)
+    snapshot = assemble(layers)
     cache = DecisionCache(entries_max=entries_max, ttl_ms=60_000)
     for choice, now_us in order:
         request = asked[choice % len(asked)]
@@ -42,7 +43,7 @@ def test_cached_and_uncached_agree(
 @settings(max_examples=300)
 @given(policies(), requests, requests)
 def test_one_key_means_one_decision(layers: list[Policy], first: Request, second: Request) -> None:
-    snapshot = compile_policy(layers)
+    snapshot = assemble(layers)
     keys = [cache_key(snapshot, each, now_us=0, lifted=NONE) for each in (first, second)]
     if keys[0] is not None and keys[0] == keys[1]:
         assert evaluate(snapshot, first, now=EPOCH) == evaluate(snapshot, second, now=EPOCH)
@@ -59,9 +60,7 @@ rules:
 def asks(cache: DecisionCache, now_us: int, **fields: Any) -> Effect:
     request = Request(**{"topic": "job.a", "labels": {"env": "dev"}, **fields})
     now = EPOCH + timedelta(microseconds=now_us)
-    return cache.evaluate(
-        compile_policy(load_policy(POLICY)), request, now=now, now_us=now_us
-    ).decision
+    return cache.evaluate(assemble([load_policy(POLICY)]), request, now=now, now_us=now_us).decision
 
 
 def test_hits_misses_expiry_and_eviction_are_counted() -> None:
@@ -95,7 +94,7 @@ def test_what_may_go_stale_is_never_kept(topic: str) -> None:
 
 
 def test_parts_of_the_key_do_not_run_into_each_other() -> None:
-    snapshot = compile_policy(load_policy(POLICY))
+    snapshot = assemble([load_policy(POLICY)])
     one = Request(topic="job.a", labels={"env": "a"})
     two = Request(topic="job.a", credential_labels={"env": "a"})
     keys = {cache_key(snapshot, each, now_us=0, lifted=NONE) for each in (one, two)}

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from forestall.policy import Policy, Request, compile_policy, evaluate, index
+from forestall.policy import Policy, Request, evaluate, index
+from forestall.policy.compile import assemble
 from forestall.policy.rules import Effect, Match, Rule
 from tests.oracle import Verdict, oracle
 from tests.property.strategies import CASES, POLICIES, SHARES, asked, policies
@@ -35,7 +36,7 @@ def tiny_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_index_and_oracle_agree(
     share: int, layers: list[Policy], questions: list[tuple[Request, datetime]]
 ) -> None:
-    snapshot = compile_policy(layers)
+    snapshot = assemble(layers)
     for request, now in questions:
         decision = evaluate(snapshot, request, now=now)
         verdict = Verdict(decision.decision, decision.rule_id, decision.code)

@@ -107,7 +107,7 @@ class Checks:
         told = Told(job=job, payload=put.payload, dead=job.state is JobState.DENIED)
         self.jobs[job.tenant, job.id] = told
         if job.idempotency_key:
-            key = (job.tenant, job.idempotency_key)
+            key = (job.tenant, job.idempotency_key)  # agents of the simulation share none
             if key in self.by_idempotency:
                 raise self._violated("10", job, "one idempotency key made two jobs")
             self.by_idempotency[key] = job.id

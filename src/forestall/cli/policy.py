@@ -14,7 +14,7 @@ from forestall.cli.output import EXIT_CHECK_FAILED, json_option, print_json
 # Each command imports what it needs when it runs: imports are most of the time of a short command.
 if TYPE_CHECKING:
     from forestall.cli.policy_report import Result
-    from forestall.policy.problems import Problem
+    from forestall.policy.problems import PolicyWarning, Problem
     from forestall.policy.rules import Policy
     from forestall.policy.snapshot import Snapshot
     from forestall.policy.testing import CaseFile, Judge, TestOutcome
@@ -52,50 +52,73 @@ def policy() -> None:
 @policy.command()
 @_paths
 @click.option("--strict", is_flag=True, help="Exit with 1 when there is a warning.")
+@click.option(
+    "--against",
+    "old_paths",
+    metavar="OLD",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="Also say what gets weaker by a change from these files; repeatable.",
+)
 @_sarif_option
 @json_option
-def check(paths: tuple[Path, ...], strict: bool, sarif_path: Path | None, as_json: bool) -> None:
+def check(
+    paths: tuple[Path, ...],
+    strict: bool,
+    old_paths: tuple[Path, ...],
+    sarif_path: Path | None,
+    as_json: bool,
+) -> None:
     """Find every mistake in policy files (or directories of them).
 
     Warns about rules that load and do not mean what they seem to.
     """
     from forestall.cli.policy_report import (
         print_warnings,
+        print_weaker,
         problem_object,
         problem_results,
         warning_object,
         warning_results,
     )
     from forestall.policy.lint.warnings import analyse
+    from forestall.policy.lint.weaker import weakened
     from forestall.policy.problems import PolicyError
 
     policies, snapshot, problems = _load(paths)
     warnings = analyse(snapshot) if snapshot is not None else ()
+    weaker: tuple[PolicyWarning, ...] = ()
+    if old_paths and snapshot is not None:
+        weaker = weakened(_earlier(old_paths), snapshot)
     errors = sum(each.error for each in warnings)
     if sarif_path is not None:
-        _write_sarif(sarif_path, [*problem_results(problems), *warning_results(warnings)])
+        found = warning_results([*warnings, *weaker])
+        _write_sarif(sarif_path, [*problem_results(problems), *found])
     if as_json:
-        print_json(
-            {
-                "ok": snapshot is not None and not errors,
-                "snapshot": snapshot.digest if snapshot else "",
-                "rules": snapshot.rule_count if snapshot else 0,
-                "problems": [problem_object(problem) for problem in problems],
-                "warnings": [warning_object(warning) for warning in warnings],
-            }
-        )
+        told = {
+            "ok": snapshot is not None and not errors,
+            "snapshot": snapshot.digest if snapshot else "",
+            "rules": snapshot.rule_count if snapshot else 0,
+            "problems": [problem_object(problem) for problem in problems],
+            "warnings": [warning_object(warning) for warning in warnings],
+        }
+        if old_paths:
+            told["weaker"] = [warning_object(each) for each in weaker]
+        print_json(told)
     elif snapshot is None:
         click.echo(PolicyError(problems).render(), err=True)
         click.echo(f"{len(problems)} problem(s)", err=True)
     else:
         print_warnings(warnings)
+        if old_paths:
+            print_weaker(weaker)
         if errors:
             click.echo(f"{errors} problem(s)", err=True)
         else:
             names = ", ".join(policy.name for policy in policies)
             digest = snapshot.digest[:12]
             click.echo(f"ok: {snapshot.rule_count} rules in {names}, snapshot {digest}")
-    if snapshot is None or errors or (strict and warnings):
+    if snapshot is None or errors or (strict and (warnings or weaker)):
         raise click.exceptions.Exit(EXIT_CHECK_FAILED)
 
 
@@ -279,8 +302,32 @@ def _write_sarif(path: Path, results: list[Result]) -> None:
     _write(path, json.dumps(sarif_log(results), indent=2) + "\n")
 
 
+def _earlier(paths: tuple[Path, ...]) -> Snapshot:
+    """The snapshot of files that are only compared with: they may hold rules that a newer version
+    refuses. Raises PolicyError for what cannot be read."""
+    from forestall.policy.compile import assemble
+    from forestall.policy.problems import PolicyError
+
+    policies, problems = _read(paths)
+    if problems:
+        raise PolicyError(problems)
+    return assemble(policies)
+
+
 def _load(paths: tuple[Path, ...]) -> tuple[list[Policy], Snapshot | None, list[Problem]]:
     from forestall.policy.compile import compile_policy
+    from forestall.policy.problems import PolicyError
+
+    policies, problems = _read(paths)
+    if not problems:
+        try:
+            return policies, compile_policy(policies, wire=True), []
+        except PolicyError as error:
+            problems.extend(error.problems)
+    return policies, None, problems
+
+
+def _read(paths: tuple[Path, ...]) -> tuple[list[Policy], list[Problem]]:
     from forestall.policy.language.policy_file import load_policy
     from forestall.policy.problems import PolicyError
 
@@ -291,12 +338,7 @@ def _load(paths: tuple[Path, ...]) -> tuple[list[Policy], Snapshot | None, list[
             policies.append(load_policy(_bytes(path), source=str(path)))
         except PolicyError as error:
             problems.extend(error.problems)
-    if not problems:
-        try:
-            return policies, compile_policy(policies), []
-        except PolicyError as error:
-            problems.extend(error.problems)
-    return policies, None, problems
+    return policies, problems
 
 
 def _load_cases(paths: tuple[Path, ...]) -> tuple[list[CaseFile], list[Problem]]:
@@ -321,13 +363,9 @@ def _bytes(path: Path) -> bytes:
 
 
 def _files(paths: tuple[Path, ...]) -> list[Path]:
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(each for each in path.iterdir() if each.suffix in (".yaml", ".yml"))
-            if not inside:
-                raise click.UsageError(f"there is no .yaml file in {path}")
-            found.extend(inside)
-        else:
-            found.append(path)
-    return found
+    from forestall.server.files import FileAccessError, policy_paths
+
+    try:
+        return [each for path in paths for each in policy_paths(path)]
+    except FileAccessError as cause:
+        raise click.UsageError(cause.message) from cause

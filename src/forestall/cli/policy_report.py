@@ -60,6 +60,16 @@ def print_warnings(warnings: Iterable[PolicyWarning]) -> None:
             click.echo(shown(f"      = {each.hint}"), err=True)
 
 
+def print_weaker(weaker: Sequence[PolicyWarning]) -> None:
+    """Print what a change makes weaker, one line for each rule, and the request that shows it."""
+    if not weaker:
+        click.echo("nothing gets weaker: every decision is proven to be at least as strict")
+    for each in weaker:
+        click.echo(shown(f"{each.source}:{each.line}: weaker: {each.message} [{each.code}]"))
+        if each.hint:
+            click.echo(shown(f"      = {each.hint}"))
+
+
 # -- tests --
 
 
@@ -249,7 +259,11 @@ def snapshot_object(snapshot: Snapshot) -> dict[str, Any]:
         "snapshot": snapshot.digest,
         "default_decision": snapshot.default.value,
         "labels": _trust(snapshot),
-        "derive": [msgspec.to_builtins(derivation) for _, derivation in snapshot.derivations],
+        "derive": [
+            {**msgspec.to_builtins(derivation), "file": file}
+            for file, derivation in snapshot.all_derivations()
+        ],
+        "without_default_derivations": list(snapshot.without_default_derivations),
         "layers": [
             {
                 "name": policy.name,
@@ -290,11 +304,17 @@ def print_snapshot(snapshot: Snapshot) -> None:
     click.echo(f"default   {snapshot.default.value}")
     for label, origin in _trust(snapshot).items():
         click.echo(shown(f"label     {label}: {origin}"))
-    for _, derivation in snapshot.derivations:
+    for file, derivation in snapshot.all_derivations():
         topics, fields = ", ".join(derivation.topics), ", ".join(derivation.fields)
+        ignore = "".join(f", ignoring {place}" for place in derivation.ignore)
         if derivation.except_topics:
             topics += " except " + ", ".join(derivation.except_topics)
-        click.echo(shown(f"derive    {derivation.kind.value} on {topics} from {fields}"))
+        by = f" (layer {file})" if file else ""
+        click.echo(
+            shown(f"derive    {derivation.kind.value} on {topics} from {fields}{ignore}{by}")
+        )
+    for file in snapshot.without_default_derivations:
+        click.echo(shown(f"danger    no default derivations for the rules of layer {file}"))
     for policy, layer in zip(snapshot.policies, snapshot.layers, strict=True):
         kind = "invariants" if policy.invariants else f"priority {policy.priority}"
         click.echo()

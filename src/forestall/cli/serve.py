@@ -11,6 +11,11 @@ import click
 @click.option("--metrics-listen", metavar="HOST:PORT", help="Metrics address [127.0.0.1:9090].")
 @click.option("--data-dir", metavar="DIR", help="Where everything is kept [forestall-data].")
 @click.option("--policy", metavar="PATH", help="Policy file or directory [DIR/policy.yaml].")
+@click.option(
+    "--policy-settle-seconds",
+    metavar="N",
+    help="A policy file written in place is read when it rested so long [10].",
+)
 @click.option("--rate-limit", metavar="N|off", help="Requests a second of one key [10000].")
 @click.option("--tenant-rate-limit", metavar="N|off", help="The same of one tenant [20000].")
 @click.option(
@@ -39,6 +44,7 @@ def serve(
     metrics_listen: str | None,
     data_dir: str | None,
     policy: str | None,
+    policy_settle_seconds: str | None,
     rate_limit: str | None,
     tenant_rate_limit: str | None,
     lease_seconds: str | None,
@@ -61,6 +67,7 @@ def serve(
         "metrics_listen": metrics_listen,
         "data_dir": data_dir,
         "policy": policy,
+        "policy_settle_seconds": policy_settle_seconds,
         "rate_limit": rate_limit,
         "tenant_rate_limit": tenant_rate_limit,
         "lease_seconds": lease_seconds,

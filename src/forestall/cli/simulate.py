@@ -59,6 +59,7 @@ def explain(expect: str | None, as_json: bool, **options: Any) -> None:
         print_json(answer)
     else:
         _print_decision(answer)
+        _print_unread(answer["explain"].get("unread", []))
         _print_rules(answer["explain"])
     _require(answer, expect)
 
@@ -115,6 +116,17 @@ def _print_decision(answer: dict[str, Any]) -> None:
         )
     for remediation in answer["remediations"]:
         click.echo(f"  remedy    {remediation['id']}: {shown(remediation['title'])}")
+
+
+def _print_unread(unread: list[dict[str, Any]]) -> None:
+    if unread:
+        click.echo("\nunread texts, which make the class unknown:")
+    for each in unread:
+        meaning = {"fields": "to have it read", "ignore": "if nobody runs it"}
+        ways = " or ".join(f"`{key}` ({meaning[key]})" for key in each["declare_under"])
+        click.echo(
+            shown(f"   {each['place']}: list it in `derive`, kind {each['kind']}, under {ways}")
+        )
 
 
 def _print_rules(explained: dict[str, Any]) -> None:

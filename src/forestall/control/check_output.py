@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from forestall.control.gate import vouched
 from forestall.control.plane import Plane, instant
 from forestall.control.records import SALT_BYTES, output_checked
 from forestall.errors import UnavailableError
@@ -314,4 +315,4 @@ async def output_request(plane: Plane, snapshot: Snapshot | None, job: Job) -> R
         view = await plane.store.job(job.tenant, job.id)
         if view is not None:
             payload = view.payload
-    return stored_request(job, payload)
+    return vouched(plane, stored_request(job, payload))

@@ -63,15 +63,22 @@ async def dispatch(plane: Plane, session: WorkerSession, *, limit: int) -> list[
     if key is None or not key.usable(plane.clock.now_us()):
         return given
     while True:
-        room = session.max_parallel - plane.leases.count_of_worker(session.name)
-        wanted = min(limit - len(given), room)
-        entries = _pick(plane, session, wanted) if not plane.is_tightening else []
+        # Other requests of this worker may be in the middle of their own dispatches.
+        leased = plane.leases.count_of_worker(session.name) + session.reserved
+        places = min(limit - len(given), session.max_parallel - leased)
+        entries = _pick(plane, session, places) if not plane.is_tightening else []
         if not entries:
             return await _standing(plane, session, given)
         failures: list[ForestallError] = []
-        for outcome in await asyncio.gather(
-            *(dispatch_one(plane, session.id, entry) for entry in entries), return_exceptions=True
-        ):
+        session.reserved += len(entries)
+        try:
+            outcomes = await asyncio.gather(
+                *(dispatch_one(plane, session.id, entry) for entry in entries),
+                return_exceptions=True,
+            )
+        finally:
+            session.reserved -= len(entries)
+        for outcome in outcomes:
             if isinstance(outcome, DispatchedJob):
                 given.append(outcome)
             elif isinstance(outcome, UnavailableError):
@@ -125,9 +132,9 @@ def _stands(plane: Plane, job: Job) -> bool:
     )
 
 
-def _pick(plane: Plane, session: WorkerSession, wanted: int) -> list[QueueEntry]:
+def _pick(plane: Plane, session: WorkerSession, places: int) -> list[QueueEntry]:
     entries: list[QueueEntry] = []
-    while len(entries) < wanted:
+    while len(entries) < places:
         entry = plane.queue.pick(lambda lane: plane.workers.serves(session, lane))
         if entry is None:
             break

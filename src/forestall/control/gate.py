@@ -52,6 +52,8 @@ Cases that surprise
 
 from typing import NamedTuple
 
+import msgspec
+
 from forestall.control.plane import Plane, instant
 from forestall.errors import UnavailableError
 from forestall.jobs.job import Job, Stage, stored_job_hash
@@ -79,6 +81,20 @@ def snapshot_in_force(plane: Plane) -> Snapshot:
     if plane.snapshot is None:
         raise PolicyUnavailableError("no policy is in force; try again shortly", retry_after_s=5)
     return plane.snapshot
+
+
+def vouched(plane: Plane, request: Request) -> Request:
+    """The request with what the plane vouches for: the pack and the risk tags of its registered
+    topic. Everything else of the kind is a claim of the client (`policy.claims`)."""
+    registered = plane.registry.topics(request.tenant).get(request.topic)
+    if registered is None:
+        return request
+    topic, attested = registered.value, dict(request.attested)
+    if topic.pack_id:
+        attested["pack_id"] = (topic.pack_id,)
+    if topic.risk_tags:
+        attested["risk_tags"] = topic.risk_tags
+    return msgspec.structs.replace(request, attested=attested) if attested else request
 
 
 class PayloadInfo(NamedTuple):
@@ -132,6 +148,7 @@ async def _decide(
 ) -> GateResult:
     """The loop of the module's docstring. `counting`: false for a rehearsal."""
     lifted = frozenset(passed)
+    request = vouched(plane, request)
     while True:
         snapshot = snapshot_in_force(plane)
         decision = await _evaluated(
@@ -140,7 +157,7 @@ async def _decide(
         if plane.snapshot is not snapshot:
             continue  # another policy came into force while a thread evaluated
         if decision.decision is not Effect.THROTTLE or not plane.throttles.admits(
-            decision, request, now_us=now_us, count=counting
+            decision, request, now_us=now_us, trust=snapshot.label_trust, count=counting
         ):
             return GateResult(decision, tuple(sorted(lifted)) if lifted else ())
         lifted |= {decision.rule_id}
@@ -219,6 +236,7 @@ async def rehearse_explained(plane: Plane, request: Request, *, asked: PayloadIn
     """The decision with its reasons, from the same evaluator. Every throttle limit counts as
     reached, so that the explanation shows the throttle rules that match."""
     snapshot, now = snapshot_in_force(plane), instant(plane.clock.now_us())
+    request = vouched(plane, request)
     if asked.size_bytes <= INSPECT_INLINE_BYTES_MAX:
         return explain(snapshot, request, now=now, own_only=True)
     return await plane.inspections.run(

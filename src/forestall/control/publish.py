@@ -75,7 +75,7 @@ def compile_files(
             problems.extend(error.problems)
     if problems:
         raise PolicyError(problems)
-    snapshot = compile_policy(policies)
+    snapshot = compile_policy(policies, wire=True)
     _require_enforceable(snapshot, switched_on)
     # The tables of what this policy looks for are read now: one that cannot be read stops the
     # start, not every result, and the first result waits for none.

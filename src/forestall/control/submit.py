@@ -16,6 +16,7 @@ from forestall.identity.credentials import Subject
 from forestall.jobs.attempts import retry_after_s
 from forestall.jobs.job import (
     BIRTH_STATE,
+    OWN_KEY_PREFIX,
     DecisionRecord,
     Job,
     JobState,
@@ -211,12 +212,13 @@ def _birth(
     expect: list[Precondition] = [JobAbsent(job.tenant, job.id)]
     puts: list[Put] = [PutJob(job=job, payload=submission.payload, decision=decision)]
     if job.idempotency_key:
-        expect.append(IdempotencyKeyAbsent(job.tenant, job.idempotency_key))
+        key = scoped_key(job.principal, job.idempotency_key)
+        expect.append(IdempotencyKeyAbsent(job.tenant, key))
         puts.append(
             PutIdempotency(
                 IdempotencyEntry(
                     tenant=job.tenant,
-                    key=job.idempotency_key,
+                    key=key,
                     request_digest=asked,
                     job_id=job.id,
                 )
@@ -229,6 +231,13 @@ def _birth(
     )
 
 
+def scoped_key(principal: str, key: str) -> str:
+    """The name under which an idempotency key is stored. A client's key belongs to its principal,
+    so that no agent can try or take the keys of another; a key of the plane's own belongs to the
+    tenant."""
+    return key if key.startswith(OWN_KEY_PREFIX) else f"{principal} {key}"
+
+
 async def _earlier_answer(
     plane: Plane, subject: Subject, key: str, request_digest: str
 ) -> SubmitResult | None:
@@ -236,7 +245,7 @@ async def _earlier_answer(
 
     Raises IdempotencyConflictError when that submission was another request.
     """
-    entry = await plane.store.idempotency(subject.tenant, key)
+    entry = await plane.store.idempotency(subject.tenant, scoped_key(subject.principal, key))
     if entry is None:
         return None
     if entry.request_digest != request_digest:

@@ -1,17 +1,25 @@
 """The registry of derivers: payload in, labels out. Never says safe of the unknown.
 
-A deriver gives *views*: one label assignment for each thing the payload would do. Three commands
-in a pipeline are three views. The evaluator decides under every view and the strictest decision
-stands, so no part of a payload can hide behind another (ADR-0004). The parsers are imported by the
-first payload that needs them.
+`payload.py` says what the payload is, and which of its texts are read. A deriver gives *views*:
+one label assignment for each thing the payload would do. Three commands in a pipeline are three
+views. The evaluator decides under every view and the strictest decision stands, so no part of a
+payload can hide behind another (ADR-0004). The parsers are imported by the first payload that needs
+them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from forestall.facts.payload import (
+    DeclaredPlaces,
+    Part,
+    PayloadTexts,
+    Places,
+    TooMuchToDeriveError,
+)
 from forestall.limits import FACTS_PER_TEXT_MAX, PARSED_CHARS_MAX, VIEWS_MAX
 
 LabelView = Mapping[str, str]
@@ -35,28 +43,34 @@ class PayloadKind(StrEnum):
 
 
 class Derivation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Payloads of these topics are of this kind, and stand in these fields of the payload."""
+    """Payloads of these topics are of this kind, and stand in these fields of the payload. The
+    places under `ignore` hold nothing that anybody runs."""
 
     kind: PayloadKind
     topics: tuple[str, ...]
     fields: tuple[str, ...]
+    ignore: tuple[str, ...] = ()
     dialect: str = ""  # of SQL, as sqlglot names it; empty: it must mean the same in all
     workspace: str = "/workspace"  # where relative paths start
     except_topics: tuple[str, ...] = ()  # topics, without wildcards, to which it does not apply
 
 
-class TooMuchToDeriveError(ValueError):
-    """A payload does more things than can be decided one by one. The evaluator denies it.
+class PayloadReading(NamedTuple):
+    """How payloads of one topic are read as one kind, by the derivations of all files together.
 
-    Keeping only some of them would let an agent hide one command behind a hundred others.
+    Each of `parsed_as` parses every text that is read; they differ in dialect or workspace.
     """
 
+    kind: PayloadKind
+    places: Places
+    parsed_as: tuple[Derivation, ...]
 
-def _context(*names: str) -> tuple[str, ...]:
-    return ("prompt", "context", *(f"context.{name}" for name in names))
+    def texts_of(self, parts: Iterable[Part]) -> PayloadTexts:
+        """The texts of a payload that are parsed, and the places of those that are unread. Raises
+        TooMuchToDeriveError."""
+        return self.places.texts_of(parts, of_commands=self.kind in _COMMANDS)
 
 
-_COMMAND_FIELDS = _context("command", "commands", "cmd", "args", "argv", "script", "code", "input")
 # The last three are worked out only for a rule that reads them: they tell many commands apart.
 _COMMAND_LABELS = (
     "command_class",
@@ -67,12 +81,41 @@ _COMMAND_LABELS = (
 )
 # Kinds of programs in a language that no deriver follows: never `read`.
 LANGUAGES = (PayloadKind.PYTHON, PayloadKind.POWERSHELL, PayloadKind.CMD, PayloadKind.CODE)
-# The payload fields that a derivation reads unless the policy names others.
+
+
+def reading_of(derivation: Derivation) -> PayloadReading:
+    """How payloads are read where one derivation alone applies. Raises PlaceError."""
+    places = Places([DeclaredPlaces(derivation.fields, derivation.ignore)])
+    return PayloadReading(derivation.kind, places, (derivation,))
+
+
+def _fields(*names: str, call: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The prompt, and members of the context and of the arguments with these names."""
+    inner = (f"{root}{name}" for root in ("context", "args") for name in ("", *names))
+    return ("prompt", *inner, *call)
+
+
+_COMMANDS = frozenset({PayloadKind.SHELL, PayloadKind.CLUSTER, *LANGUAGES})
+_COMMAND_FIELDS = _fields(
+    *(".command", ".commands", ".commands[*]", ".cmd", ".program", ".executable"),
+    *(".args", ".argv", ".arguments", ".script", ".code", ".input", ".run"),
+)
+_RESOURCE = ("action.target_resource",)
+# The payload fields that a derivation reads unless the policy names others. The items of a list of
+# commands are commands; those of any other list of words are one command line.
 FIELDS_OF_KIND: Mapping[PayloadKind, tuple[str, ...]] = {
     PayloadKind.SHELL: _COMMAND_FIELDS,
-    PayloadKind.SQL: _context("sql", "query", "queries", "statement", "statements"),
-    PayloadKind.URL: _context("url", "urls", "uri", "target", "endpoint", "host", "redirect"),
-    PayloadKind.PATH: _context("path", "paths", "file", "files", "source", "target", "destination"),
+    PayloadKind.SQL: _fields(".sql", ".query", ".queries", ".statement", ".statements"),
+    PayloadKind.URL: _fields(
+        *(".url", ".urls", ".uri", ".uris", ".target", ".endpoint", ".host", ".hostname"),
+        *(".redirect", ".base_url"),
+        call=_RESOURCE,
+    ),
+    PayloadKind.PATH: _fields(
+        *(".path", ".paths", ".file", ".files", ".file_path", ".file_paths", ".filename"),
+        *(".directory", ".source", ".target", ".destination", ".old_path", ".new_path"),
+        call=_RESOURCE,
+    ),
     PayloadKind.CLUSTER: _COMMAND_FIELDS,
     **dict.fromkeys(LANGUAGES, _COMMAND_FIELDS),
 }
@@ -117,32 +160,30 @@ DEFAULT_DERIVATIONS = tuple(
 
 
 def derive(
-    derivation: Derivation, payload: Any, labels: frozenset[str] = DERIVED_LABELS
+    reading: PayloadReading, parts: Iterable[Part], labels: frozenset[str] = DERIVED_LABELS
 ) -> tuple[LabelView, ...]:
-    """The label views of `payload` ({"prompt": text, "context": anything}); never empty. `labels`
-    are those that rules read: the others may be left out.
+    """The label views of a payload; never empty. `parts` are its roots with their values, such as
+    ("prompt", text); an unread text among them adds a view of class `unknown`. `labels` are those
+    that rules read; some others may be left out.
 
-    Raises TooMuchToDeriveError past FACTS_PER_TEXT_MAX things in a text, VIEWS_MAX views, or
-    PARSED_CHARS_MAX characters in several texts, and nothing else.
+    Raises TooMuchToDeriveError past FACTS_PER_TEXT_MAX things in a text, VIEWS_MAX views,
+    PARSED_CHARS_MAX characters in several texts, or the bounds of a payload, and nothing else.
     """
-    is_command = FIELDS_OF_KIND[derivation.kind] is _COMMAND_FIELDS
-    texts = list(
-        dict.fromkeys(
-            text
-            for field in derivation.fields
-            for text in _texts_at(payload, field, is_command=is_command)
-        )
-    )
+    found = reading.texts_of(parts)
+    texts = list(found.texts)
     # One text may be as long as it likes: beyond what its parser takes it is unknown, at no cost.
     if len(texts) > 1 and sum(map(len, texts)) > PARSED_CHARS_MAX:
         raise TooMuchToDeriveError
+    views: dict[tuple[tuple[str, str], ...], LabelView] = {}
     # Without a text there is nothing to parse, and no parser to import for it.
-    views: dict[tuple[str, ...], LabelView] = {}
-    for view in _DERIVERS[derivation.kind](texts, derivation, labels) if texts else ():
-        views.setdefault(tuple(view.values()), view)
-        if len(views) > VIEWS_MAX:
-            raise TooMuchToDeriveError
-    return tuple(views.values()) or (_nothing(derivation.kind),)
+    for derivation in reading.parsed_as if texts else ():
+        for view in _DERIVERS[reading.kind](texts, derivation, labels):
+            views.setdefault(tuple(view.items()), view)
+            if len(views) > VIEWS_MAX:
+                raise TooMuchToDeriveError
+    if views and not found.unread:
+        return tuple(views.values())
+    return (*views.values(), _nothing(reading.kind))
 
 
 def _nothing(kind: PayloadKind) -> LabelView:
@@ -265,26 +306,3 @@ def _bounded(facts: tuple[_T, ...], facts_max: int = FACTS_PER_TEXT_MAX) -> tupl
     if len(facts) >= facts_max:
         raise TooMuchToDeriveError
     return facts
-
-
-def _texts_at(payload: Any, field: str, *, is_command: bool) -> Iterator[str]:
-    """The texts at a dotted path. A list is a list of texts; where payloads are commands, it is
-    also one command line, as a worker would run it."""
-    value = payload
-    for name in field.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
-    if isinstance(value, str):
-        if value.strip():
-            yield value
-    elif isinstance(value, list):
-        words = [item for item in value if isinstance(item, str)]
-        if words and not is_command:
-            yield from words
-        elif words:
-            yield " ".join(_quoted(word) for word in words)
-            # The same list may also be a list of commands: what it would do as one counts too.
-            yield from (word for word in words if " " in word or len(words) == 1)
-
-
-def _quoted(word: str) -> str:
-    return "'" + word.replace("'", "'\"'\"'") + "'"

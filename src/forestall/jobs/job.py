@@ -105,6 +105,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
             actor_type=self.actor_type,
             risk_tags=self.risk_tags,
             requires=self.requires,
+            tags=self.tags,
             labels=self.labels,
             mcp=self.mcp,
             args=self.args,

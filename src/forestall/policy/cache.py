@@ -8,11 +8,13 @@ Evaluation is one synchronous call, so two callers never compute the same entry 
 
 import hashlib
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from forestall.policy.evaluator import NONE_LIFTED, evaluate
-from forestall.policy.request import Request
+from forestall.policy.read_set import ReadSet
+from forestall.policy.request import Request, payload_parts
 from forestall.policy.rules import Decision, Effect
 from forestall.policy.snapshot import Snapshot
 
@@ -78,6 +80,12 @@ class DecisionCache:
         self._entries.clear()
 
 
+def _payload(reads: ReadSet, request: Request) -> Any:
+    """What the decision depends on of the payload: all of it where labels are derived from it."""
+    derived = payload_parts(request) if reads.readings_of(request.topic) else None
+    return derived, (request.payload, request.args) if reads.insides else None
+
+
 def cache_key(
     snapshot: Snapshot, request: Request, *, now_us: int, lifted: frozenset[str]
 ) -> bytes | None:
@@ -104,7 +112,7 @@ def cache_key(
                 if read
                 else (),
                 (not request.labels, not request.credential_labels, not request.server_labels),
-                (request.payload, request.args) if reads.payload_of(request.topic) else None,
+                _payload(reads, request),
                 request.delegation if reads.delegation else None,
                 now_us // 60_000_000 if reads.time else 0,
                 sorted(lifted),

@@ -1,29 +1,42 @@
 """Policies → snapshot: checked across files, ordered, digested, ready to evaluate. No I/O.
 
 In this order: refuse clashes between files · order the layers · compile the clauses of each rule
-into tests · digest everything that can change a decision · refuse a remediation that leads to a
-denied request.
+into tests · digest everything that can change a decision · refuse a rule that provably never
+matches · refuse a remediation that leads to a denied request.
 """
 
 from collections.abc import Sequence
 
+from forestall.policy.lint.never_matches import never_matching
 from forestall.policy.problems import PolicyError, Problem
 from forestall.policy.rules import OutputRule, Policy, Rule
 from forestall.policy.snapshot import ENGINE_VERSION, Layer, RuleError, RuleList, Snapshot
 
-__all__ = ["ENGINE_VERSION", "Layer", "RuleError", "RuleList", "Snapshot", "compile_policy"]
+__all__ = [
+    "ENGINE_VERSION",
+    "Layer",
+    "RuleError",
+    "RuleList",
+    "Snapshot",
+    "assemble",
+    "compile_policy",
+]
 
 
-def compile_policy(policy: Policy | Sequence[Policy]) -> Snapshot:
+def compile_policy(policy: Policy | Sequence[Policy], *, wire: bool = False) -> Snapshot:
     """Compile one policy or several (each file a layer of its own).
 
     Order: invariants first, then by `priority` (lower first), then by name. Raises PolicyError
-    when two files share a rule id or a name, and for a remediation that is certainly denied.
+    when two files share a rule id or a name, for a rule that provably never matches, and for a
+    remediation that is certainly denied.
+
+    `wire` says that requests come over the wire: then a rule for topics outside the wire's grammar
+    (`job.` and words) never matches either.
     """
-    policies = [policy] if isinstance(policy, Policy) else list(policy)
-    _reject_clashes(policies)
-    policies.sort(key=lambda each: (not each.invariants, each.priority, each.name))
-    snapshot = Snapshot(policies)
+    snapshot = assemble([policy] if isinstance(policy, Policy) else policy)
+    silent = never_matching(snapshot, wire=wire)
+    if silent:
+        raise PolicyError(silent)
     if any(rule.remediations for layer in snapshot.layers for rule in layer.rules):
         # Imported here: few policies offer remediations, and the proof loads much code.
         from forestall.policy.lint.remediations import denied_remediations
@@ -32,6 +45,17 @@ def compile_policy(policy: Policy | Sequence[Policy]) -> Snapshot:
         if problems:
             raise PolicyError(problems)
     return snapshot
+
+
+def assemble(policies: Sequence[Policy]) -> Snapshot:
+    """The snapshot of policies as they are, whether their rules mean what they seem to or not.
+
+    For tests of the engine; everybody else calls `compile_policy`. Raises PolicyError when two
+    policies share a rule id or a name.
+    """
+    _reject_clashes(policies)
+    ordered = sorted(policies, key=lambda each: (not each.invariants, each.priority, each.name))
+    return Snapshot(ordered)
 
 
 def _reject_clashes(policies: Sequence[Policy]) -> None:

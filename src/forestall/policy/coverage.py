@@ -11,7 +11,7 @@ import msgspec
 
 from forestall.policy.arguments import ArgumentError
 from forestall.policy.evaluator import evaluate
-from forestall.policy.label_views import actors_of, views_of
+from forestall.policy.label_views import variants_of, views_of
 from forestall.policy.request import Request
 from forestall.policy.rule_conditions import CompiledClause, rule_clauses
 from forestall.policy.rules import PolicyTest
@@ -107,7 +107,7 @@ def _only_failures(
     number."""
     found: set[tuple[str, int]] = set()
     for labels in views_of(snapshot, request).views:
-        for asked in actors_of(snapshot, request):
+        for asked in variants_of(snapshot, request).requests:
             for rule_id, compiled in clauses.items():
                 failed: list[int] = []
                 for number, each in enumerate(compiled):

@@ -1,18 +1,21 @@
 """Decide one request against one snapshot. No clock, no store, no network lives here.
 
 Rule 1: the same inputs give the same decision. Rule 2: an error denies; it never skips a rule. Rule
-3: inside a rule list the first matching rule speaks; across lists, layers, actors and label views
-the strictest decision stands, constraints intersect, and terms of approval add up.
+3: inside a rule list the first matching rule speaks, and before it each that rests on a claim;
+across lists, layers, actors and label views the strictest decision stands, constraints intersect,
+and terms of approval add up.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from forestall.errors import ForestallError
 from forestall.facts.derive import LabelView
 from forestall.policy.approval import demands_of
+from forestall.policy.claims import attested_views, claim_conflicts
 from forestall.policy.constraints import intersect
-from forestall.policy.label_views import actors_of, views_of
+from forestall.policy.label_views import variants_of, views_of
 from forestall.policy.request import Request, looked_into
 from forestall.policy.rule_conditions import said_clauses
 from forestall.policy.rules import (
@@ -47,34 +50,25 @@ def evaluate(
         views, conflicts = views_of(snapshot, request)
         if snapshot.reads.insides and (len(views) > 1 or snapshot.reads.contents):
             request = looked_into(request)
-        actors = actors_of(snapshot, request)
+        variants, differences = variants_of(snapshot, request)
+        asked = attested_views(variants)
+        on_claims: list[Rule] = []
         verdicts = [
-            (_speakers(snapshot.layers, each, labels, now, lifted), labels)
-            for each in actors
+            _verdict(snapshot.layers, each, labels, now, lifted, on_claims)
+            for each in asked
             for labels in views
         ]
-        if len(verdicts) == 1:  # the common case, decided without _combine
-            speakers, labels = verdicts[0]
+        if len(verdicts) == 1 and not on_claims:  # the common case, decided without _combine
+            speakers, labels, settled = verdicts[0]
             if not speakers:
                 return _by_default(snapshot, labels, (), conflicts)
-            if len(speakers) == 1 and speakers[0].match.content is None:
+            if settled and len(speakers) == 1:
                 return _by_rule(snapshot, speakers[0], labels, speakers, conflicts)
     except Exception as error:  # noqa: BLE001 - whatever fails here must deny, never skip
         return rule_error(snapshot, error)
-    if len(actors) > 1:
-        conflicts = (*conflicts, _actor_conflict(request))
-    return _combine(snapshot, verdicts, conflicts)
-
-
-def _actor_conflict(request: Request) -> LabelConflict:
-    """The client claims another actor than its credential proves; reported beside conflicts of
-    labels."""
-    return LabelConflict(
-        label="actor_id",
-        origin="claimed",
-        value=request.actor_id,
-        trusted_value=request.principal,
-    )
+    if on_claims:
+        conflicts = (*conflicts, *claim_conflicts(on_claims, asked))
+    return _combine(snapshot, verdicts, (*conflicts, *differences))
 
 
 def rule_error(snapshot: Snapshot, error: Exception) -> Decision:
@@ -96,40 +90,57 @@ def rule_error(snapshot: Snapshot, error: Exception) -> Decision:
     )
 
 
-def _speakers(
+class _ViewVerdict(NamedTuple):
+    """What the rules say under one actor and label view. `settled`: an ordinary rule speaks,
+    whatever the client claims, so the default decision does not count."""
+
+    rules: list[Rule]
+    labels: LabelView
+    settled: bool
+
+
+def _verdict(
     layers: tuple[Layer, ...],
     request: Request,
     labels: LabelView,
     now: datetime,
     lifted: frozenset[str],
-) -> list[Rule]:
-    """The first matching rule of each rule list, for the lists that have one, in the order of
-    layers."""
-    return [
-        rule
-        for layer in layers
-        for rules in layer.lists
-        if (rule := rules.speaker(request, labels, now, lifted)) is not None
-    ]
+    on_claims: list[Rule],
+) -> _ViewVerdict:
+    """The rules that speak, list by list, in the order of the layers. Those that rest on a claim
+    are appended to `on_claims` too."""
+    speaking: list[Rule] = []
+    settled = False
+    for layer in layers:
+        for rules in layer.lists:
+            before = len(on_claims)
+            rule = rules.speaker(request, labels, now, lifted, on_claims)
+            if len(on_claims) > before:
+                speaking += on_claims[before:]
+            if rule is not None:
+                speaking.append(rule)
+                # An input rule tightens what ordinary rules decide and never stands in for them.
+                settled = settled or rule.match.content is None
+    return _ViewVerdict(speaking, labels, settled)
 
 
 def _combine(
     snapshot: Snapshot,
-    verdicts: list[tuple[list[Rule], LabelView]],
+    verdicts: list[_ViewVerdict],
     conflicts: tuple[LabelConflict, ...],
 ) -> Decision:
     """The strictest decision over all actors and label views.
 
-    Where no ordinary rule speaks under some view, the default decision competes too. Among equally
+    Where no ordinary rule settles some view, the default decision competes too. Among equally
     strict ones a rule goes before the default, because a rule gives a reason; then the first one
     decides.
     """
     deciding: Rule | None = None
-    deciding_labels = verdicts[0][1]
+    deciding_labels = verdicts[0].labels
     default_labels: LabelView | None = None
     speakers: dict[str, Rule] = {}
-    for rules, labels in verdicts:
-        if default_labels is None and _all_of_content(rules):
+    for rules, labels, settled in verdicts:
+        if default_labels is None and not settled:
             default_labels = labels
         for rule in rules:
             speakers[rule.id] = rule
@@ -142,15 +153,6 @@ def _combine(
         return _by_default(snapshot, labels, tuple(speakers), conflicts)
     ranked = sorted(speakers.values(), key=lambda each: -each.effect.strictness)
     return _by_rule(snapshot, deciding, deciding_labels, ranked, conflicts)
-
-
-def _all_of_content(rules: Sequence[Rule]) -> bool:
-    """Whether all of these rules are input rules.
-
-    An input rule tightens what ordinary rules decide and never stands in for an allow. So without
-    an ordinary rule the default decision counts as well.
-    """
-    return all(rule.match.content is not None for rule in rules)
 
 
 def _by_rule(

@@ -13,9 +13,10 @@ from forestall.facts.derive import LabelView
 from forestall.limits import EXPLAINED_RULES_MAX
 from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError
+from forestall.policy.claims import attested_views, exceptions
 from forestall.policy.evaluator import evaluate
 from forestall.policy.explanation import ExplainedRule, Explanation
-from forestall.policy.label_views import actors_of, views_of
+from forestall.policy.label_views import unread_places, variants_of, views_of
 from forestall.policy.request import Request, looked_into
 from forestall.policy.rule_conditions import CompiledClause, rule_clauses
 from forestall.policy.rules import Clause, Decision, Rule
@@ -33,16 +34,21 @@ def explain(
     other tenant, and what that tenant is not allowed.
     """
     decision = evaluate(snapshot, request, now=now)
-    try:
-        views, _ = views_of(snapshot, request)
-    except Exception:  # noqa: BLE001 - the decision is a rule error and says why
-        views = ()
-    actors = actors_of(snapshot, looked_into(request))
+    if decision.code == "rule_error":
+        return Explanation(
+            decision=decision,
+            rules=(),
+            views=(),
+            default_decision=snapshot.default,
+            default_used=False,
+            unread=(),
+        )
+    views, _ = views_of(snapshot, request)
+    variants = attested_views(variants_of(snapshot, looked_into(request)).requests)
     explained = [
-        _nearest(layer.name, rule, actors, views, decision, now)
+        _nearest(layer.name, rule, variants, views, decision, now)
         for layer in snapshot.layers
         for rule in layer.rules
-        if views
     ]
     if own_only:
         explained = [one for one in explained if not _is_of_others(one)]
@@ -59,6 +65,7 @@ def explain(
         views=views,
         default_decision=snapshot.default,
         default_used=decision.code == "default",
+        unread=unread_places(snapshot, request),
     )
 
 
@@ -69,17 +76,18 @@ def _is_of_others(rule: ExplainedRule) -> bool:
 def _nearest(
     layer: str,
     rule: Rule,
-    actors: tuple[Request, ...],
+    variants: tuple[Request, ...],
     views: tuple[LabelView, ...],
     decision: Decision,
     now: datetime,
 ) -> ExplainedRule:
-    """The rule under the actor and label view in which the fewest of its clauses failed."""
+    """The rule under the variant and label view in which the fewest of its clauses failed."""
     clauses = rule_clauses(rule)
     return min(
         (
-            _explained(layer, rule, clauses, request, labels, decision, now)
-            for request in actors
+            _explained(layer, rule, clauses, request, exception_of, labels, decision, now)
+            for request in variants
+            for exception_of in exceptions(rule, request)
             for labels in views
         ),
         key=lambda one: len(one.failed),
@@ -91,17 +99,19 @@ def _explained(
     rule: Rule,
     clauses: tuple[CompiledClause, ...],
     request: Request,
+    exception_of: Request,
     labels: LabelView,
     decision: Decision,
     now: datetime,
 ) -> ExplainedRule:
-    """The clauses of a rule on one request under one label view. A clause that cannot be evaluated
-    failed."""
+    """The clauses of a rule on one request under one label view, `unless` on `exception_of`. A
+    clause that cannot be evaluated failed."""
     held: list[Clause] = []
     failed: list[Clause] = []
     for clause, holds, found in clauses:
         try:
-            passed, has = holds(request, labels, now), tuple(found(request, labels, now))
+            subject = exception_of if clause.field == "unless" else request
+            passed, has = holds(subject, labels, now), tuple(found(subject, labels, now))
         except (ArgumentError, CalendarError) as error:
             passed, has = False, (str(error),)
         except Exception as error:  # noqa: BLE001 - as in evaluate: only the type is shown

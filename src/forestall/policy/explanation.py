@@ -5,7 +5,7 @@ Values only, so that code which merely writes them as JSON loads no evaluator.
 
 import msgspec
 
-from forestall.facts.derive import LabelView
+from forestall.facts.derive import LabelView, PayloadKind
 from forestall.policy.rules import Clause, Decision, Effect
 
 
@@ -28,6 +28,13 @@ class ExplainedRule(msgspec.Struct, frozen=True, kw_only=True):
     failed: tuple[Clause, ...]
 
 
+class UnreadPlace(msgspec.Struct, frozen=True):
+    """A place of the payload with a text that no derivation of the kind reads."""
+
+    place: str
+    kind: PayloadKind
+
+
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """A decision and the rules that came nearest to it, nearest first. `default_used`: no rule
     decided."""
@@ -37,3 +44,4 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     views: tuple[LabelView, ...]  # every label view that was decided under
     default_decision: Effect
     default_used: bool
+    unread: tuple[UnreadPlace, ...]  # places of the payload with a text that counts as unknown

@@ -27,7 +27,8 @@ class MatchField(NamedTuple):
     """One field of `match`.
 
     `wanted` gives the patterns of a rule, `values` the values of a request. `attribute` is the path
-    of the attribute for a field that reads one text; empty for a list.
+    of the attribute for a field that reads one text; empty for a list. `claimed` says that the
+    client fills the field in and nothing but the policy depends on it (`claims`).
     """
 
     name: str
@@ -35,9 +36,10 @@ class MatchField(NamedTuple):
     wanted: Callable[[Match], tuple[str, ...]]
     values: Callable[[Request], Sequence[str]]
     attribute: str = ""
+    claimed: bool = False
 
 
-def _about(name: str, kind: FieldKind, attribute: str) -> MatchField:
+def _about(name: str, kind: FieldKind, attribute: str, *, claimed: bool = False) -> MatchField:
     """A field that reads one text; an empty text is an absent fact."""
     value_of: Callable[[Request], str] = attrgetter(attribute)
 
@@ -45,25 +47,25 @@ def _about(name: str, kind: FieldKind, attribute: str) -> MatchField:
         value = value_of(request)
         return (value,) if value else ()
 
-    return MatchField(name, kind, attrgetter(name), values, attribute)
+    return MatchField(name, kind, attrgetter(name), values, attribute, claimed)
 
 
-def _list(name: str, kind: FieldKind) -> MatchField:
+def _list(name: str, kind: FieldKind, *, claimed: bool = False) -> MatchField:
     """A field that reads a list; the list has the same name in the match and in the request."""
-    return MatchField(name, kind, attrgetter(name), attrgetter(name))
+    return MatchField(name, kind, attrgetter(name), attrgetter(name), claimed=claimed)
 
 
 FIELDS: tuple[MatchField, ...] = (
     _about("topics", FieldKind.GLOB, "topic"),
     _about("tenants", FieldKind.GLOB, "tenant"),
     _about("capabilities", FieldKind.GLOB, "capability"),
-    _about("pack_ids", FieldKind.GLOB, "pack_id"),
+    _about("pack_ids", FieldKind.GLOB, "pack_id", claimed=True),
     _about("actor_ids", FieldKind.GLOB, "actor_id"),
     _about("agents", FieldKind.GLOB, "agent"),
-    _about("actor_types", FieldKind.WORD, "actor_type"),
+    _about("actor_types", FieldKind.WORD, "actor_type", claimed=True),
     _about("agent_risk_tiers", FieldKind.WORD, "agent_risk_tier"),
     _list("agent_data_classes", FieldKind.WORD),
-    _list("risk_tags", FieldKind.WORD),
+    _list("risk_tags", FieldKind.WORD, claimed=True),
     _list("requires", FieldKind.ALL_WORDS),
     _about("mcp.servers", FieldKind.GLOB, "mcp.server"),
     _about("mcp.tools", FieldKind.GLOB, "mcp.tool"),

@@ -6,15 +6,16 @@ a claim, or any single part of a payload, can tighten a decision and never loose
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from forestall.facts.derive import LabelView, derive
 from forestall.facts.origin import Origin
 from forestall.limits import VIEWS_MAX
+from forestall.policy.explanation import UnreadPlace
 from forestall.policy.read_set import ReadSet
-from forestall.policy.request import Request
+from forestall.policy.request import Request, payload_parts
 from forestall.policy.rules import LabelConflict
 from forestall.policy.snapshot import Snapshot
 
@@ -77,29 +78,78 @@ def _only(labels: LabelView, read: frozenset[str]) -> LabelView:
     return {name: value for name, value in labels.items() if name in read}
 
 
-def actors_of(
-    snapshot: Snapshot, request: Request, reads: ReadSet | None = None
-) -> tuple[Request, ...]:
-    """The request under each actor: the proven principal, and the actor that the client claims
-    instead.
+class RequestVariants(NamedTuple):
+    """The requests to decide in place of one (never empty), and what they differ in."""
 
-    Only one request results when both agree, when nobody proved anything, or when no rule reads
-    actors.
+    requests: tuple[Request, ...]
+    conflicts: tuple[LabelConflict, ...]
+
+
+def variants_of(
+    snapshot: Snapshot, request: Request, reads: ReadSet | None = None
+) -> RequestVariants:
+    """The request under each actor, and with each document that can be its arguments.
+
+    An actor is the proven principal, and the one that the client claims instead. A document is
+    `args`, and `args` with the members of the context over them: what is sent in two places is
+    decided under both. Only one request results where no rule reads the difference.
     """
+    reads = reads or snapshot.reads
+    requests: tuple[Request, ...] = (request,)
+    conflicts: list[LabelConflict] = []
     proven = request.principal
-    if not proven or request.actor_id == proven or not (reads or snapshot.reads).actors:
-        return (request,)
-    by_proven = replace(request, actor_id=proven)
-    return (by_proven, request) if request.actor_id else (by_proven,)
+    if proven and request.actor_id != proven and reads.actors:
+        by_proven = replace(request, actor_id=proven)
+        requests = (by_proven, request) if request.actor_id else (by_proven,)
+        if request.actor_id:
+            conflicts.append(_claimed("actor_id", request.actor_id, proven))
+    if reads.arguments and request.args is not None and request.payload:
+        context = request.payload.get("context")
+        if isinstance(context, reads.arguments):
+            places: list[str] = []
+            over = _overlaid(request.args, context, places)
+            requests += tuple(replace(each, arguments=over) for each in requests)
+            if places:
+                conflicts.append(_claimed("args", "context", "args"))
+    return RequestVariants(requests, tuple(conflicts))
+
+
+def _claimed(label: str, value: str, trusted_value: str) -> LabelConflict:
+    """A difference that is no label's, reported beside conflicts of labels. For arguments it names
+    the two places: the values may be secrets."""
+    return LabelConflict(label=label, origin="claimed", value=value, trusted_value=trusted_value)
+
+
+def _overlaid(under: Any, over: Any, conflicts: list[str], name: str = "") -> Any:
+    """Two documents as one: objects are united, and elsewhere `over` stands. Adds the name of a
+    member to `conflicts` where both have a value and not the same one."""
+    if isinstance(under, dict) and isinstance(over, dict):
+        both = {
+            key: _overlaid(under[key], value, conflicts, key) if key in under else value
+            for key, value in over.items()
+        }
+        return {**under, **both}
+    # `1 == True` in Python, and not in JSON.
+    if type(under) is not type(over) or under != over or isinstance(over, list):
+        conflicts.append(name)
+    return over
 
 
 def _derived_views(reads: ReadSet, request: Request) -> tuple[LabelView, ...] | None:
     """The label views of every derivation that applies to the topic; None when none applies."""
-    derivations = reads.derivations_of(request.topic)
-    if not derivations:
+    readings = reads.readings_of(request.topic)
+    if not readings:
         return None
+    parts = payload_parts(request)
+    return tuple(view for each in readings for view in derive(each, parts, reads.labels))
+
+
+def unread_places(snapshot: Snapshot, request: Request) -> tuple[UnreadPlace, ...]:
+    """The places with unread texts, in the order of the payload. Raises TooMuchToDeriveError."""
+    readings = snapshot.reads.readings_of(request.topic)
+    parts = payload_parts(request) if readings else ()
     return tuple(
-        view for each in derivations for view in derive(each, request.payload, reads.labels)
+        UnreadPlace(place, each.kind) for each in readings for place in each.texts_of(parts).unread
     )
 
 

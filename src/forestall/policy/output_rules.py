@@ -1,7 +1,8 @@
 """Output rules: which of them match a result. Pure; the scan of the result happened before.
 
-Inside a layer the first rule whose every condition holds speaks; `output_verdict` combines those
-that speak. A rule is tested on the job under every label view, as at the gates.
+Inside a layer the first rule whose every condition holds speaks, and beside it each that rests on a
+claim; `output_verdict` combines those that speak. A rule is tested on the job under every label
+view, as at the gates.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,11 +11,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from forestall.facts.derive import Derivation
 from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError
+from forestall.policy.claims import ClaimCheck, claim_check, unclaimed_exception
 from forestall.policy.fields import Labels
-from forestall.policy.globs import Matcher, compile_globs
+from forestall.policy.globs import compile_globs
 from forestall.policy.read_set import ReadSet
 from forestall.policy.request import Request
 from forestall.policy.rule_conditions import Test, compile_clauses
@@ -69,6 +70,7 @@ class _CompiledOutputRule(NamedTuple):
     rule: OutputRule
     of_job: tuple[Test, ...]
     of_result: Callable[[OutputFacts], bool]
+    of_claims: ClaimCheck | None
 
 
 class OutputRules:
@@ -77,9 +79,7 @@ class OutputRules:
 
     __slots__ = ("_layers", "classes", "own_words", "reads")
 
-    def __init__(
-        self, policies: Sequence[Policy], derivations: Sequence[tuple[Matcher, Derivation]]
-    ) -> None:
+    def __init__(self, policies: Sequence[Policy]) -> None:
         self._layers = [
             [_compiled(rule) for rule in policy.output_rules]
             for policy in policies
@@ -91,7 +91,7 @@ class OutputRules:
         self.own_words = tuple(
             words for rule_id, content in contents for words in _own_words(rule_id, content)
         )
-        self.reads = ReadSet(policies, derivations, of_output=True)
+        self.reads = ReadSet(policies, of_output=True)
 
     def __bool__(self) -> bool:
         return bool(self._layers)
@@ -103,21 +103,47 @@ class OutputRules:
 
     def speakers(
         self, request: Request, labels: Labels, facts: OutputFacts, now: datetime
-    ) -> list[OutputRule]:
-        """The first rule of each layer whose every condition holds under this label view.
+    ) -> list[list[OutputRule]]:
+        """The rules that speak under this label view: the first rule of each layer whose every
+        condition holds whatever the client claims, and for each rule that rests on a claim the
+        same list with that rule in the place of its layer's (`claims`).
 
         Raises OutputRuleError when a condition that is reached cannot be evaluated.
         """
-        speaking = []
-        for layer in self._layers:
-            for rule, of_job, of_result in layer:
-                try:
-                    if of_result(facts) and all(test(request, labels, now) for test in of_job):
-                        speaking.append(rule)
-                        break
-                except (ArgumentError, CalendarError) as cause:
-                    raise OutputRuleError(f"output rule `{rule.id}`: {cause}") from cause
-        return speaking
+        settled: list[OutputRule | None] = []
+        on_claims: list[tuple[int, OutputRule]] = []
+        for number, layer in enumerate(self._layers):
+            rule, resting = _first(layer, request, labels, facts, now)
+            settled.append(rule)
+            on_claims += [(number, each) for each in resting]
+        lists = [settled]
+        for number, each in on_claims:
+            lists.append([*settled[:number], each, *settled[number + 1 :]])
+        return [[rule for rule in rules if rule is not None] for rules in lists]
+
+
+def _first(
+    layer: Sequence[_CompiledOutputRule],
+    request: Request,
+    labels: Labels,
+    facts: OutputFacts,
+    now: datetime,
+) -> tuple[OutputRule | None, list[OutputRule]]:
+    """The rule of a layer that speaks whatever the client claims, and those before it that rest on
+    a claim."""
+    resting: list[OutputRule] = []
+    for rule, of_job, of_result, of_claims in layer:
+        try:
+            if not of_result(facts) or not all(test(request, labels, now) for test in of_job):
+                continue
+            speaks = True if of_claims is None else of_claims.speaks(request, labels, now)
+        except (ArgumentError, CalendarError) as cause:
+            raise OutputRuleError(f"output rule `{rule.id}`: {cause}") from cause
+        if speaks:
+            return rule, resting
+        if speaks is not None:
+            resting.append(rule)
+    return None, resting
 
 
 def _own_words(rule_id: str, content: ContentMatch) -> list[OwnWords]:
@@ -131,9 +157,9 @@ def _own_words(rule_id: str, content: ContentMatch) -> list[OwnWords]:
 
 def _compiled(rule: OutputRule) -> _CompiledOutputRule:
     tests = [each.holds for each in compile_clauses(_of_job(rule.match))]
-    if rule.unless is not None:
-        tests.append(_unless(rule.unless))
-    return _CompiledOutputRule(rule, tuple(tests), _of_result(rule))
+    if (unless := unclaimed_exception(rule).unless) is not None:
+        tests.append(_unless(unless))
+    return _CompiledOutputRule(rule, tuple(tests), _of_result(rule), claim_check(rule))
 
 
 def _of_job(match: Match) -> Match:

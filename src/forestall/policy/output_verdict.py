@@ -17,7 +17,8 @@ from forestall.output.detectors import DETECTORS
 from forestall.output.detectors.configured import internal_host, source_path
 from forestall.output.detectors.named import NAMED_ENTITY
 from forestall.output.findings import Detector, Finding, Kind, Scan
-from forestall.policy.label_views import actors_of, views_of
+from forestall.policy.claims import attested_views
+from forestall.policy.label_views import variants_of, views_of
 from forestall.policy.output_rules import (
     OutputFacts,
     OutputRuleError,
@@ -176,15 +177,17 @@ def _withheld(code: str, reason: str) -> OutputRuling:
 def _spoken(
     snapshot: Snapshot, request: Request, facts: OutputFacts, now: datetime
 ) -> list[list[OutputRule]]:
-    """The output rules that speak, for each actor and each label view."""
+    """The output rules that speak, for each actor, each label view and each claim."""
     rules = snapshot.output
     if not rules:
         return [[]]
     views = views_of(snapshot, request, rules.reads).views
+    variants = variants_of(snapshot, looked_into(request), rules.reads).requests
     return [
-        rules.speakers(actor, labels, facts, now)
-        for actor in actors_of(snapshot, looked_into(request), rules.reads)
+        speaking
+        for actor in attested_views(variants)
         for labels in views
+        for speaking in rules.speakers(actor, labels, facts, now)
     ]
 
 

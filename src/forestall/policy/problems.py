@@ -30,13 +30,20 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 WARNING_CODES = {
-    "never_matches": "No request (for an output rule: no result) can match the rule.",
     "shadowed": "An earlier rule of the same file matches whatever the rule matches.",
-    "allow_on_claim": "The rule allows because of something that the client merely says.",
+    "allow_on_claim": "What the rule allows rests on something that the client merely says.",
     "dodgeable": "A client that leaves something out gets a looser decision.",
     "unused_label_trust": "No rule reads the label that the file says whom to believe about.",
     "unused_derive": "Nothing reads what the entry derives.",
     "remediation_denied": "A remediation leads to a denied request.",
+    "rule_removed": "A rule that tightened is gone.",
+    "rule_loosened": "A rule asks for less than before.",
+    "rule_shrank": "A rule that tightens may match less than before.",
+    "rule_hidden": "A rule that tightens now stands behind a looser one.",
+    "rule_added": "A rule that does not deny is new.",
+    "rule_widened": "A rule that does not deny may match more than before.",
+    "default_loosened": "The decision where no rule speaks is looser than before.",
+    "fact_weakened": "A fact that rules read is believed or found in another way than before.",
 }
 
 

@@ -4,31 +4,34 @@ The cache key and the derivation of labels rest on it: a fact outside the read s
 at.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 
-from forestall.facts.derive import Derivation
-from forestall.limits import GLOB_MEMO_ENTRIES_MAX
+from forestall.facts.derive import PayloadReading
+from forestall.policy.derivations import Derivations
 from forestall.policy.fields import FIELDS
-from forestall.policy.globs import Matcher
 from forestall.policy.request import Request
 from forestall.policy.rules import Match, Policy
+
+_FIRST_ITEM = re.compile(r"\$\[[^'\"]")  # the first step of such a path names an item of a list
 
 
 class ReadSet:
     """The facts that the rules of some policies read.
 
     `labels`: names of labels. `actors`: whether a rule reads who acts. `time`, `delegation`:
-    whether a rule reads these. `insides`: whether a rule looks into payloads; `contents`: whether
-    one reads all of a payload. `attributes` gives the values of the other fields, always in the
-    same order.
+    whether a rule reads these. `arguments`: the types of documents into which a condition on
+    arguments leads. `insides`: whether a rule looks into payloads; `contents`: whether one reads
+    all of a payload. `attributes` gives the values of the other fields, always in the same
+    order.
     """
 
     __slots__ = (
         "_derivations",
-        "_derivations_memo",
         "actors",
+        "arguments",
         "attributes",
         "contents",
         "delegation",
@@ -37,61 +40,51 @@ class ReadSet:
         "time",
     )
 
-    def __init__(
-        self,
-        policies: Sequence[Policy],
-        derivations: Sequence[tuple[Matcher, Derivation]],
-        *,
-        of_output: bool = False,
-    ) -> None:
-        matches = list(_output_matches(policies) if of_output else _matches(policies))
+    def __init__(self, policies: Sequence[Policy], *, of_output: bool = False) -> None:
+        matches_of = _output_matches if of_output else _matches
+        matches = [match for policy in policies for match in matches_of(policy)]
         self.labels = frozenset(name for match in matches for name in match.label_names)
         self.time = any(match.time is not None for match in matches)
         self.delegation = any(match.delegation is not None for match in matches)
         self.actors = any(match.actor_ids for match in matches)
-        # A derivation matters only when a rule reads a label that it derives.
-        self._derivations = tuple(derivations)
-        self._derivations_memo: dict[str, tuple[Derivation, ...]] = {}
+        self._derivations = Derivations(policies, matches_of)
         self.contents = any(match.content is not None for match in matches)
-        self.insides = self.contents or any(
-            match.args or match.secrets_present is not None for match in matches
-        )
+        paths = [condition.path for match in matches for condition in match.args]
+        in_lists = any(_FIRST_ITEM.match(path) for path in paths)
+        in_objects = any(not _FIRST_ITEM.match(path) for path in paths)
+        self.arguments = (dict,) * in_objects + (list,) * in_lists
+        secrets = any(match.secrets_present is not None for match in matches)
+        self.insides = self.contents or bool(paths) or secrets
         names = ["topic"]
         for field in FIELDS:
             name = field.attribute or field.name
             if name not in names and any(field.wanted(match) for match in matches):
                 names.append(name)
+            if field.claimed and "attested" not in names and name in names:
+                names.append("attested")
         if self.actors:
             names.append("principal")
         self.attributes: Callable[[Request], Any] = attrgetter(*names)
 
     def payload_of(self, topic: str) -> bool:
         """Whether the payload of a request on this topic can change a decision."""
-        return self.insides or bool(self.derivations_of(topic))
+        return self.insides or bool(self.readings_of(topic))
 
-    def derivations_of(self, topic: str) -> tuple[Derivation, ...]:
-        """The derivations that apply to a topic, remembered within bounds."""
-        known = self._derivations_memo.get(topic)
-        if known is None:
-            if len(self._derivations_memo) >= GLOB_MEMO_ENTRIES_MAX:
-                self._derivations_memo.clear()  # clients choose the topics: forget all, never grow
-            known = self._derivations_memo[topic] = tuple(
-                derivation for matches, derivation in self._derivations if matches(topic)
-            )
-        return known
+    def readings_of(self, topic: str) -> tuple[PayloadReading, ...]:
+        """How the derivers read the payload of a request on this topic, one reading for each
+        kind."""
+        return self._derivations.readings_of(topic)
 
 
-def _matches(policies: Sequence[Policy]) -> Iterator[Match]:
-    for policy in policies:
-        for rule in (*policy.rules, *policy.input_rules):
-            yield rule.match
-            if rule.unless is not None:
-                yield rule.unless
+def _matches(policy: Policy) -> Iterator[Match]:
+    for rule in (*policy.rules, *policy.input_rules):
+        yield rule.match
+        if rule.unless is not None:
+            yield rule.unless
 
 
-def _output_matches(policies: Sequence[Policy]) -> Iterator[Match]:
-    for policy in policies:
-        for rule in policy.output_rules:
-            yield rule.match
-            if rule.unless is not None:
-                yield rule.unless
+def _output_matches(policy: Policy) -> Iterator[Match]:
+    for rule in policy.output_rules:
+        yield rule.match
+        if rule.unless is not None:
+            yield rule.unless

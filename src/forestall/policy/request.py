@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from forestall.facts.payload import NAME_ROOTS, Part, is_name
+
 _T = TypeVar("_T")
 
 
@@ -16,6 +18,9 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tool: str = ""
     resource: str = ""
     action: str = ""
+
+
+_NO_CALL = ToolCall()
 
 
 class Delegation(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,8 +37,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     Labels come from three origins: `labels` are claims of the client, `credential_labels` are bound
     to the credential, `server_labels` are facts of the plane. `payload` is {"prompt": text,
-    "context": JSON value}; labels are derived from it. An empty text or list is an absent fact.
-    Raises TypeError when a field is of the wrong type.
+    "context": JSON value}. Labels are derived from `payload_parts`. An empty text or list is an
+    absent fact. Raises TypeError when a field is of the wrong type.
     """
 
     topic: str
@@ -47,21 +52,27 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     agent_risk_tier: str = ""
     agent_data_classes: tuple[str, ...] = ()
     mcp: ToolCall = ToolCall()
-    args: Any = None  # arguments of a tool call; without them `args` looks at payload.context
+    args: Any = None  # arguments of a tool call
     delegation: Delegation | None = None
     risk_tags: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     labels: Mapping[str, str] = {}
     credential_labels: Mapping[str, str] = {}
     server_labels: Mapping[str, str] = {}
+    # Values of `pack_id`, `actor_type` and `risk_tags` for which someone other than the client
+    # vouches, by the name of the field. What is not here is a claim (`claims`).
+    attested: Mapping[str, tuple[str, ...]] = {}
     payload: Mapping[str, Any] | None = None
+    # Not a fact: the document that `args` conditions look at, if it is not `args` itself.
+    arguments: Any = msgspec.UNSET
     # Not a fact: results of looking into the payload, kept while this request is decided so that
     # the next label view does not look again. `looked_into` creates the memory.
     memo: dict[Any, Any] | None = None
 
     def __post_init__(self) -> None:
         # A caller of the library may pass lists. A bare text would become a list of its letters.
-        for name in ("risk_tags", "requires", "agent_data_classes"):
+        for name in ("risk_tags", "requires", "tags", "agent_data_classes"):
             value = getattr(self, name)
             if type(value) is not tuple:
                 if isinstance(value, str):
@@ -69,6 +80,35 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
                 msgspec.structs.force_setattr(self, name, tuple(value))
         if type(self.topic) is not str or type(self.tenant) is not str:
             raise TypeError("`topic` and `tenant` are texts")
+
+
+def payload_parts(request: Request) -> list[Part]:
+    """The payload of a request by its roots: all that a worker or the tool of a caller receives and
+    could run (`facts/payload.py`). Names of one word, which rules match as such, are left out where
+    no derivation can read them."""
+    parts: list[Part] = list(request.payload.items()) if request.payload else []
+    if request.args is not None:
+        parts.append(("args", request.args))
+    if request.mcp != _NO_CALL:
+        call = request.mcp
+        names = {"server": call.server, "tool": call.tool, "verb": call.action}
+        parts.append(("action", {**names, "target_resource": call.resource}))
+    if request.labels:
+        labels = {
+            name: value
+            for name, value in request.labels.items()
+            if value and not (is_name(name) and is_name(value))
+        }
+        if labels:
+            parts.append(("labels", labels))
+    for root in NAME_ROOTS[1:]:
+        value = getattr(request, root)
+        if not value or (root == "actor_id" and value == request.principal):
+            continue
+        words = (value,) if isinstance(value, str) else value
+        if not all(map(is_name, words)):
+            parts.append((root, value))
+    return parts
 
 
 def looked_into(request: Request) -> Request:

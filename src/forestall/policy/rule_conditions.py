@@ -210,14 +210,20 @@ def _argument_clause(condition: ArgCondition) -> CompiledClause:
     said = _said_comparison(condition.operator, condition.operand)
 
     def document(request: Request) -> Any:
+        if request.arguments is not msgspec.UNSET:
+            return request.arguments
         if request.args is not None:
             return request.args
         return None if request.payload is None else request.payload.get("context")
 
+    def holds(request: Request) -> bool:
+        given = document(request)
+        return remembered(request, (test, id(given)), lambda one: test(given))
+
     # `found` stays empty: arguments may hold secrets.
     return CompiledClause(
         Clause(field=f"args.{condition.path}", wanted=(said,)),
-        lambda request, labels, now: remembered(request, test, lambda one: test(document(one))),
+        lambda request, labels, now: holds(request),
         lambda request, labels, now: (),
     )
 

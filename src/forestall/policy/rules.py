@@ -357,7 +357,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     priority: int = 0
     default_decision: Effect | None = None  # None: the file says nothing, which means deny
     label_trust: Mapping[str, Origin] = {}
-    derivations: tuple[Derivation, ...] | None = None  # None: the defaults of facts/derive.py
+    derivations: tuple[Derivation, ...] = ()  # beside the defaults of facts/derive.py
+    danger_no_default_derivations: bool = False  # the defaults derive nothing for these rules
     # topics whose submitter runs the job itself; no worker is offered it
     caller_topics: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
@@ -366,7 +367,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     detect: Detect = Detect()
     tests: tuple[PolicyTest, ...] = ()
     output_tests: tuple[OutputTest, ...] = ()
-    # By ("label", name), ("derive", number) or ("remediation", rule id, id). For messages only.
+    # By ("label", name), ("used label", name), ("derive", number) or ("remediation", rule id, id).
+    # For messages only.
     places: Mapping[tuple[str, ...], Place] = {}
 
 

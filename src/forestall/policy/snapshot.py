@@ -4,7 +4,7 @@
 it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 import msgspec
@@ -14,8 +14,9 @@ from forestall.facts.derive import DEFAULT_DERIVATIONS, DERIVED_LABELS, Derivati
 from forestall.facts.origin import Origin
 from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError, zone_rules_version
+from forestall.policy.claims import claim_check, unclaimed_exception
 from forestall.policy.fields import Labels
-from forestall.policy.globs import Matcher, compile_globs, remembering
+from forestall.policy.globs import compile_globs
 from forestall.policy.index import LayerIndex
 from forestall.policy.output_rules import OutputRules
 from forestall.policy.read_set import ReadSet
@@ -53,36 +54,58 @@ def _rule_error(
 
 
 class RuleList:
-    """Rules in their written order. The first rule whose every clause holds speaks for the list."""
+    """Rules in their written order. The first rule whose every clause holds speaks for the list,
+    and before it, without hiding it, each rule that holds because of a claim."""
 
-    __slots__ = ("_residual", "index", "rules")
+    __slots__ = ("_claims", "_residual", "index", "rules")
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(rules)
         self.index = LayerIndex([rule.match for rule in rules])
+        self._claims = {
+            number: check
+            for number, rule in enumerate(rules)
+            if (check := claim_check(rule)) is not None
+        }
         self._residual = {
-            number: tests for number, rule in enumerate(rules) if (tests := residual_tests(rule))
+            number: tests
+            for number, rule in enumerate(rules)
+            if (tests := residual_tests(unclaimed_exception(rule)))
         }
 
     def speaker(
-        self, request: Request, labels: Labels, now: datetime, lifted: frozenset[str]
+        self,
+        request: Request,
+        labels: Labels,
+        now: datetime,
+        lifted: frozenset[str],
+        on_claims: list[Rule],
     ) -> Rule | None:
-        """The first rule whose every clause holds under this label view; None when there is none.
+        """The first rule whose every clause holds under this label view, whatever the client
+        claims; None when there is none. Rules before it that rest on a claim are appended to
+        `on_claims`: they speak beside it (`claims`).
 
         A throttle rule named by `lifted` does not speak. Raises RuleError when a clause that is
         reached cannot be evaluated.
         """
         for number in self.index.candidates(request, labels):
             tests = self._residual.get(number)
+            check = self._claims.get(number)
             rule = self.rules[number]
-            if tests is not None:
+            speaks: bool | None = True
+            if tests is not None or check is not None:
                 try:
-                    if not all(holds(request, labels, now) for holds in tests):
+                    if tests and not all(holds(request, labels, now) for holds in tests):
                         continue
+                    if check is not None:
+                        speaks = check.speaks(request, labels, now)
                 except (ArgumentError, CalendarError) as cause:
                     raise _rule_error(rule, request, labels, now, cause) from cause
-            if rule.throttle is None or rule.id not in lifted:
+            if speaks is None or (rule.throttle is not None and rule.id in lifted):
+                continue
+            if speaks:
                 return rule
+            on_claims.append(rule)
         return None
 
 
@@ -116,7 +139,6 @@ class Snapshot:
     __slots__ = (
         "_caller_topics",
         "default",
-        "derivations",
         "detect",
         "digest",
         "label_trust",
@@ -132,15 +154,11 @@ class Snapshot:
         self.layers = tuple(Layer(policy) for policy in policies)
         self.default = _combined_default(policies)
         self.label_trust = _combined_trust(policies)
-        self.derivations = tuple(
-            (remembering(_topics_of(derivation)), derivation)
-            for derivation in _combined_derivations(policies)
-        )
         self._caller_topics = compile_globs(
             [glob for policy in policies for glob in policy.caller_topics]
         )
-        self.reads = ReadSet(policies, self.derivations)
-        self.output = OutputRules(policies, self.derivations)
+        self.reads = ReadSet(policies)
+        self.output = OutputRules(policies)
         self.detect = _combined_detect(policies)
         self.digest = _snapshot_digest(self)
         self.said: dict[str, tuple[Clause, ...]] = {}  # filled by evaluate, one entry for each rule
@@ -150,15 +168,24 @@ class Snapshot:
         """The number of rules over all layers, without output rules."""
         return sum(len(layer.rules) for layer in self.layers)
 
+    @property
+    def without_default_derivations(self) -> tuple[str, ...]:
+        """The names of the files for whose rules the default derivations derive nothing."""
+        return tuple(
+            policy.name for policy in self.policies if policy.danger_no_default_derivations
+        )
+
+    def all_derivations(self) -> Iterator[tuple[str, Derivation]]:
+        """Every derivation in force, with the name of its file; empty for the default ones."""
+        if len(self.without_default_derivations) < len(self.policies):
+            yield from (("", derivation) for derivation in DEFAULT_DERIVATIONS)
+        for policy in self.policies:
+            yield from ((policy.name, derivation) for derivation in policy.derivations)
+
     def is_run_by_caller(self, topic: str) -> bool:
         """Whether the submitter of a job on this topic runs it itself; no worker is offered such a
         job."""
         return self._caller_topics(topic)
-
-
-def _topics_of(derivation: Derivation) -> Matcher:
-    matches, others = compile_globs(derivation.topics), frozenset(derivation.except_topics)
-    return lambda topic: topic not in others and matches(topic)
 
 
 def _combined_default(policies: Sequence[Policy]) -> Effect:
@@ -185,14 +212,6 @@ def _combined_trust(policies: Sequence[Policy]) -> dict[str, Origin]:
     return trust
 
 
-def _combined_derivations(policies: Sequence[Policy]) -> tuple[Derivation, ...]:
-    """The derivations of all files together; the default derivations when no file has any."""
-    said = [policy.derivations for policy in policies if policy.derivations is not None]
-    if not said:
-        return DEFAULT_DERIVATIONS
-    return tuple(derivation for derivations in said for derivation in derivations)
-
-
 def _combined_detect(policies: Sequence[Policy]) -> Detect:
     """Internal hosts and source paths of all files together."""
     return Detect(
@@ -215,7 +234,8 @@ class _DigestedContent(msgspec.Struct, frozen=True, kw_only=True):
     default: str
     layers: tuple[tuple[str, bool, int, tuple[Rule, ...], tuple[Rule, ...]], ...]
     label_trust: tuple[tuple[str, int], ...]
-    derivations: tuple[Derivation, ...]
+    # of each layer: its derivations, and whether the default ones derive nothing for its rules
+    derivations: tuple[tuple[tuple[Derivation, ...], bool], ...]
     caller_topics: tuple[str, ...]
     output_rules: tuple[tuple[OutputRule, ...], ...]  # in the order of the layers
     detect: Detect
@@ -260,7 +280,10 @@ def _snapshot_digest(snapshot: Snapshot) -> str:
         label_trust=tuple(
             sorted((label, int(origin)) for label, origin in snapshot.label_trust.items())
         ),
-        derivations=tuple(derivation for _, derivation in snapshot.derivations),
+        derivations=tuple(
+            (policy.derivations, policy.danger_no_default_derivations)
+            for policy in snapshot.policies
+        ),
         caller_topics=tuple(
             sorted({glob for policy in snapshot.policies for glob in policy.caller_topics})
         ),

@@ -5,9 +5,14 @@ in it, so at most twice the limit can pass in any interval as long as a window. 
 this process alone and begin anew with it.
 """
 
+from collections.abc import Mapping
+
+from forestall.facts.origin import Origin
 from forestall.limits import THROTTLE_COUNTERS_MAX
 from forestall.policy.request import Request
 from forestall.policy.rules import Decision, Throttle
+
+_NO_DEMAND: Mapping[str, Origin] = {}
 
 
 class ThrottleCounters:
@@ -20,16 +25,25 @@ class ThrottleCounters:
         self._counters: dict[tuple[str, ...], tuple[int, int, int]] = {}
 
     def admits(
-        self, decision: Decision, request: Request, *, now_us: int, count: bool = True
+        self,
+        decision: Decision,
+        request: Request,
+        *,
+        now_us: int,
+        trust: Mapping[str, Origin] = _NO_DEMAND,
+        count: bool = True,
     ) -> bool:
         """Whether the rule of a throttle decision is lifted, since its limit is not reached.
+
+        `trust` is the label trust of the snapshot that decided: a label counts apart by a value
+        that it trusts. A label that is not there believes everybody.
 
         With `count` an action that is admitted is counted. A rule without a limit admits none.
         """
         throttle = decision.throttle
         if throttle is None:
             return False
-        name = (decision.rule_id, *_key(throttle, request))
+        name = (decision.rule_id, *_key(throttle, request, trust))
         began_us, window_us, seen = self._counters.get(name, (now_us, 0, 0))
         if now_us - began_us >= window_us:
             began_us, seen = now_us, 0
@@ -53,15 +67,28 @@ class ThrottleCounters:
         return len(self._counters) < THROTTLE_COUNTERS_MAX
 
 
-def _key(throttle: Throttle, request: Request) -> tuple[str, ...]:
+def _key(throttle: Throttle, request: Request, trust: Mapping[str, Origin]) -> tuple[str, ...]:
     """The values by which a rule counts apart. A missing value is a value too: an agent that leaves
     a label out gets no counter of its own, but shares one with all requests without that label."""
     parts = []
     for name in throttle.key:
         if name.startswith("labels."):
-            parts.append(request.labels.get(name.removeprefix("labels."), ""))
+            parts.append(_label(name.removeprefix("labels."), request, trust))
         elif name == "actor_id":
             parts.append(request.principal or request.actor_id)
         else:
             parts.append(str(getattr(request, name)))
     return tuple(parts)
+
+
+def _label(name: str, request: Request, trust: Mapping[str, Origin]) -> str:
+    """The value from the strongest origin that has one, if the label trusts that origin."""
+    wanted = trust.get(name, Origin.CLAIMED)
+    for origin, labels in (
+        (Origin.SERVER, request.server_labels),
+        (Origin.CREDENTIAL, request.credential_labels),
+        (Origin.CLAIMED, request.labels),
+    ):
+        if name in labels:
+            return labels[name] if origin >= wanted else ""
+    return ""

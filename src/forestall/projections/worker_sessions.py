@@ -42,6 +42,7 @@ class WorkerSession:
         granted = compile_globs(grant.capabilities)
         self.capabilities = frozenset(name for name in capabilities if granted(name))
         self.max_parallel = max_parallel
+        self.reserved = 0  # places for jobs that are being dispatched to the worker this moment
         self.registered_at_us = self.last_seen_us = now_us
         self.work = asyncio.Event()  # a job that the worker can serve may be queued
         self.notice = asyncio.Event()  # the worker lost a lease: cancelled, timed out, expired

@@ -7,14 +7,16 @@ from pathlib import Path
 
 from forestall.errors import ForestallError, UnavailableError
 from forestall.limits import POLICY_BYTES_MAX, POLICY_FILES_MAX
+from forestall.server.policy_watch import FileState, FileStates
 from forestall.server.settings import Settings
 
 _SUFFIXES = (".yaml", ".yml")
 STORE_FILE = "forestall.db"
 _LOCK_FILE = "server.lock"
 
+_TAIL_BYTES = 64  # of a file, in which its last line is looked for
+
 PolicyFiles = list[tuple[str, bytes]]
-Signature = tuple[tuple[str, int, int, int], ...]
 
 
 class DataDirInUseError(UnavailableError):
@@ -78,12 +80,22 @@ def write_starter_policy(settings: Settings) -> bool:
 
 
 def policy_paths(path: Path) -> list[Path]:
-    """The policy files: the one named, or every YAML file of the directory, by name."""
+    """The policy files: the one named, or every YAML file of the directory, by name.
+
+    A name that begins with a dot is no policy: editors, version control and Kubernetes keep their
+    own files under such names. Raises FileAccessError, OSError.
+    """
     if not path.is_dir():
         return [path]
-    paths = sorted(each for each in path.iterdir() if each.suffix in _SUFFIXES)
+    paths = sorted(
+        each
+        for each in path.iterdir()
+        if each.suffix in _SUFFIXES and not each.name.startswith(".")
+    )
     if not paths:
-        raise FileAccessError(f"there is no .yaml file in the policy directory {path}")
+        raise FileAccessError(
+            f"there is no .yaml file in the policy directory {path} (hidden files do not count)"
+        )
     if len(paths) > POLICY_FILES_MAX:
         raise FileAccessError(f"{path} holds {len(paths)} policies; {POLICY_FILES_MAX} are allowed")
     return paths
@@ -94,22 +106,51 @@ def read_policy_files(path: Path) -> PolicyFiles:
     try:
         return [(str(each), _bounded(each)) for each in policy_paths(path)]
     except FileNotFoundError as cause:
-        raise FileAccessError(f"there is no policy at {path}") from cause
+        place = cause.filename or path
+        raise FileAccessError(f"there is no policy at {place}") from cause
     except OSError as cause:
         raise FileAccessError(f"cannot read the policy {path}: {cause.strerror}") from cause
 
 
 def _bounded(path: Path) -> bytes:
     """The file's content, up to one byte more than allowed: enough for the policy reader to refuse
-    it, without reading all of a huge file."""
+    it, without reading all of a huge file. Raises FileAccessError for what is no file: a pipe would
+    be waited for without an end."""
+    if path.exists() and not path.is_file():
+        raise FileAccessError(f"{path} is no file, so it is no policy; give it another name")
     with path.open("rb") as file:
         return file.read(POLICY_BYTES_MAX + 1)
 
 
-def policy_signature(path: Path) -> Signature:
-    """A value that changes whenever a policy file changes; empty while a file cannot be read."""
+def policy_states(path: Path, seen: FileStates) -> FileStates:
+    """The state of every policy file, by its path; of no file while they cannot be listed. A file
+    that looks as it did in `seen` is not opened again."""
+    states: dict[str, FileState] = {}
     try:
-        stats = [(str(each), each.stat()) for each in policy_paths(path)]
+        for each in policy_paths(path):
+            stat = each.stat()
+            state = FileState(
+                modified_ns=stat.st_mtime_ns,
+                changed_ns=stat.st_ctime_ns,
+                size_bytes=stat.st_size,
+                inode=stat.st_ino,
+                target=str(each.resolve()),
+            )
+            earlier = seen.get(str(each))
+            if earlier is not None and earlier._replace(ends=False) == state:
+                states[str(each)] = earlier
+            else:
+                states[str(each)] = state._replace(ends=_ends(each))
     except (OSError, FileAccessError):
-        return ()
-    return tuple((name, stat.st_mtime_ns, stat.st_size, stat.st_ino) for name, stat in stats)
+        return {}
+    return states
+
+
+def _ends(path: Path) -> bool:
+    """Whether the last line of a file is `...`, the end of a YAML document."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _TAIL_BYTES))
+        return file.read(_TAIL_BYTES).rstrip().rpartition(b"\n")[2] == b"..."

@@ -2,6 +2,9 @@
 
 import asyncio
 import logging
+import time
+from collections.abc import Collection
+from typing import Protocol
 
 from forestall.control.expire import tick
 from forestall.control.plane import Plane
@@ -10,7 +13,9 @@ from forestall.control.purge import purge
 from forestall.control.records import SYSTEM_ACTOR
 from forestall.errors import ForestallError, UnavailableError
 from forestall.policy.problems import PolicyError
-from forestall.server.files import policy_signature, read_policy_files
+from forestall.server.files import PolicyFiles, policy_states, read_policy_files
+from forestall.server.finished_writes import FinishedWrites
+from forestall.server.policy_watch import PolicyWatch, Waiting
 from forestall.server.settings import Settings
 
 POLICY_POLL_SECONDS = 0.5
@@ -21,20 +26,76 @@ _WORK = logging.getLogger("forestall.work")
 _LOG = logging.getLogger("forestall.policy")
 
 
-async def follow_policy(plane: Plane, settings: Settings, reload: asyncio.Event) -> None:
-    """Publish changed policy files, for ever. A broken file is logged and recorded; the policy in
-    force stays."""
-    taken = seen = policy_signature(settings.policy)
+class PolicyTelemetry(Protocol):
+    """Where it is counted that a changed policy file is waited for."""
+
+    def policy_waiting(self, waits: bool) -> None:
+        """A changed file is waited for, or no longer."""
+
+
+async def follow_policy(
+    plane: Plane, settings: Settings, reload: asyncio.Event, telemetry: PolicyTelemetry
+) -> None:
+    """Publish changed policy files when they are complete (`policy_watch`), or when `reload` is
+    set, for ever. A broken file is logged and recorded; the policy in force stays."""
+    follower = PolicyFollower(settings)
     while True:
         forced = await _wait(reload, POLICY_POLL_SECONDS)
-        now = policy_signature(settings.policy)
-        # A file that still changes may be half written, and half a policy can be a policy.
-        settled, seen = now == seen, now
-        if forced or (settled and now != taken):
-            taken = now
-            if not await _reload(plane, settings):
-                taken = ()  # equals no signature, so the next look tries again
-                await asyncio.sleep(POLICY_RETRY_SECONDS)
+        found = await asyncio.to_thread(follower.look)
+        telemetry.policy_waiting(isinstance(found, Waiting))
+        if not forced and found is not True:
+            continue
+        if not await _reload(plane, follower):
+            await asyncio.sleep(POLICY_RETRY_SECONDS)
+
+
+class PolicyFollower:
+    """What is known of the policy files of a server between two looks."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._path = settings.policy
+        folder = self._path if self._path.is_dir() else self._path.parent
+        self._folder, self._writes = folder, FinishedWrites(folder)
+        self._states = policy_states(self._path, {})
+        self._watch = PolicyWatch(self._states, settle_s=settings.policy_settle_seconds)
+        self._told = ""
+
+    def look(self) -> Waiting | bool:
+        """See `PolicyWatch.look`. A file that is waited for is logged once."""
+        self._writes.look()
+        self._states = policy_states(self._path, self._states)
+        found = self._watch.look(
+            self._states,
+            at_s=time.monotonic(),
+            renamed=self._paths(self._writes.renamed),
+            being_written=self._paths(self._writes.being_written),
+        )
+        if not isinstance(found, Waiting):
+            self._told = ""
+        elif found.name != self._told:
+            self._told = found.name
+            _LOG.info(
+                "%s changed in place; it is taken up when nobody has written to it for %d seconds,"
+                " at once when it is renamed into place or ends with the line `...`, or on SIGHUP",
+                found.name,
+                round(found.seconds),
+            )
+        return found
+
+    def read(self) -> PolicyFiles | None:
+        """The content of the files; None when one of them changed while they were read, and the
+        next look has to see it. Raises FileAccessError."""
+        before = self._states
+        files = read_policy_files(self._path)
+        self._states = policy_states(self._path, before)
+        return files if self._states == before else None
+
+    def take(self) -> None:
+        """What was read is taken up, whether it was good or not."""
+        self._watch.take(self._states)
+
+    def _paths(self, names: Collection[str]) -> frozenset[str]:
+        return frozenset(str(self._folder / name) for name in names)
 
 
 async def keep_time(plane: Plane) -> None:
@@ -75,11 +136,14 @@ async def _wait(event: asyncio.Event, seconds: float) -> bool:
     return True
 
 
-async def _reload(plane: Plane, settings: Settings) -> bool:
-    """Publish the policy files. False: the store was not available, so it must be tried again."""
+async def _reload(plane: Plane, follower: PolicyFollower) -> bool:
+    """Publish the policy files. False: the store was not available or a file changed meanwhile, so
+    it must be tried again."""
     before = plane.snapshot.digest if plane.snapshot is not None else ""
     try:
-        files = await asyncio.to_thread(read_policy_files, settings.policy)
+        files = await asyncio.to_thread(follower.read)
+        if files is None:
+            return True  # the next look waits for what changed
         snapshot = await publish(plane, files, actor=SYSTEM_ACTOR)
         if snapshot.digest != before:
             _LOG.info("policy %s in force: %d rules", snapshot.digest[:12], snapshot.rule_count)
@@ -97,6 +161,7 @@ async def _reload(plane: Plane, settings: Settings) -> bool:
         if isinstance(error, UnavailableError):
             return False
         await _record_refusal(plane, error)
+    follower.take()
     return True
 
 

@@ -108,6 +108,11 @@ class Metrics:
         self._refused = Counter(
             "forestall_policy_refused", "Changed policies not taken", registry=self.registry
         )
+        self._policy_waiting = Gauge(
+            "forestall_policy_waiting",
+            "1 while a changed policy file is not taken up yet, because it may be half written",
+            registry=self.registry,
+        )
         unverified = Gauge(
             "forestall_policy_unverified",
             "1 while the policy in force carries no verified signature",
@@ -251,6 +256,10 @@ class Metrics:
     def policy_refused(self) -> None:
         """See `Telemetry.policy_refused`."""
         self._refused.inc()
+
+    def policy_waiting(self, waits: bool) -> None:
+        """See `PolicyTelemetry.policy_waiting`."""
+        self._policy_waiting.set(waits)
 
     # -- the HTTP server --
 

@@ -15,6 +15,8 @@ from forestall.jobs.webhook import Reach
 from forestall.limits import (
     LEASE_SECONDS,
     LEASE_SECONDS_MAX,
+    POLICY_SETTLE_SECONDS,
+    POLICY_SETTLE_SECONDS_MAX,
     RATE_PER_SECOND_MAX,
     SEALED_DAYS,
     SEALED_DAYS_MAX,
@@ -26,6 +28,7 @@ DEFAULTS: Mapping[str, str] = {
     "metrics_listen": "127.0.0.1:9090",
     "data_dir": "forestall-data",
     "policy": "",  # empty: the starter policy inside the data directory
+    "policy_settle_seconds": str(POLICY_SETTLE_SECONDS),
     "rate_limit": "10000",
     "tenant_rate_limit": "20000",
     "lease_seconds": str(LEASE_SECONDS),
@@ -39,6 +42,7 @@ _NUMBERS = (
     "tenant_rate_limit",
     "lease_seconds",
     "sealed_days",
+    "policy_settle_seconds",
 )  # may stand without quotes in the file
 _PACKAGE = re.compile("[A-Za-z][A-Za-z0-9_]{0,99}")
 BOOTSTRAP_KEY_VARIABLE = "FORESTALL_BOOTSTRAP_KEY"
@@ -72,6 +76,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_listen: Address
     data_dir: Path
     policy: Path
+    policy_settle_seconds: int = POLICY_SETTLE_SECONDS
     rate_limit: int | None = None  # requests a second of one key; None: no limit
     tenant_rate_limit: int | None = None
     lease_seconds: int = LEASE_SECONDS
@@ -116,6 +121,7 @@ def read_settings(
         policy=Path(values["policy"]).absolute()
         if values["policy"]
         else starter_policy_path(data_dir),
+        policy_settle_seconds=parse_settle(values["policy_settle_seconds"]),
         rate_limit=parse_rate(values["rate_limit"], "rate_limit"),
         tenant_rate_limit=parse_rate(values["tenant_rate_limit"], "tenant_rate_limit"),
         lease_seconds=parse_lease(values["lease_seconds"]),
@@ -166,6 +172,18 @@ def parse_lease(text: str) -> int:
     if not 1 <= seconds <= LEASE_SECONDS_MAX:
         raise SettingsError(
             f"`lease_seconds` is 1 to {LEASE_SECONDS_MAX} seconds, not `{text[:32]}`"
+        )
+    return seconds
+
+
+def parse_settle(text: str) -> int:
+    """For how many seconds a policy file that was changed in place must rest before it is read.
+    Raises SettingsError."""
+    seconds = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
+    if not 1 <= seconds <= POLICY_SETTLE_SECONDS_MAX:
+        raise SettingsError(
+            f"`policy_settle_seconds` is 1 to {POLICY_SETTLE_SECONDS_MAX} seconds, not"
+            f" `{text[:32]}`"
         )
     return seconds
 

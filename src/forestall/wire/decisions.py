@@ -1,12 +1,14 @@
 """Answers to policy checks, and decision records → JSON objects."""
 
+import re
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from forestall.facts.derive import PayloadKind
 from forestall.jobs.job import DecisionRecord, Stage
-from forestall.policy.explanation import ExplainedRule, Explanation
+from forestall.policy.explanation import ExplainedRule, Explanation, UnreadPlace
 from forestall.policy.request import Request
 from forestall.policy.rules import Clause, Decision, Effect, LabelConflict
 from forestall.wire.compat import (
@@ -106,6 +108,15 @@ class CacheUse(WireObject, frozen=True):
     hit: bool
 
 
+class UnreadPlaceObject(WireObject, frozen=True):
+    """A place of the payload with a text that counts as unknown, and the two keys of a `derive`
+    entry under either of which a policy declares it."""
+
+    place: str
+    kind: PayloadKind
+    declare_under: list[str]
+
+
 class ExplainObject(WireObject, frozen=True):
     """The `explain` block."""
 
@@ -114,6 +125,7 @@ class ExplainObject(WireObject, frozen=True):
     rules: list[ExplainedRuleObject]
     default_decision: DecisionWord
     default_used: bool
+    unread: list[UnreadPlaceObject]
     cache: CacheUse
 
 
@@ -203,8 +215,16 @@ def explain_object(explanation: Explanation, request: Request) -> dict[str, Any]
         "rules": [_explained_rule(rule) for rule in explanation.rules],
         "default_decision": DECISION_WORD[explanation.default_decision],
         "default_used": explanation.default_used,
+        "unread": [_unread_place(each) for each in explanation.unread],
         "cache": {"hit": False},
     }
+
+
+def _unread_place(unread: UnreadPlace) -> dict[str, Any]:
+    # A field lies in one of these; the other parts of a payload can only be ignored.
+    readable = re.match(r"(prompt|context|args|action)\b", unread.place) is not None
+    keys = ["fields", "ignore"] if readable else ["ignore"]
+    return {"place": unread.place, "kind": unread.kind.value, "declare_under": keys}
 
 
 def _explained_rule(rule: ExplainedRule) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import msgspec
 from forestall.errors import ForbiddenError, InvalidRequestError, LimitExceededError
 from forestall.jobs.job import OWN_KEY_PREFIX, Budget, Priority, Submission
 from forestall.limits import (
+    DURATION_MS_MAX,
     IDEMPOTENCY_KEY_CHARS_MAX,
     INTEGER_MAX,
     LABEL_KEY_CHARS_MAX,
@@ -122,8 +123,10 @@ def decode_submission(body: bytes, *, tenant: str, header_key: str = "") -> Subm
     """The submission in the body of POST /jobs. Raises InvalidRequestError or a subclass,
     TenantAccessError."""
     asked = _decode(body)
-    if not asked.prompt:
-        raise InvalidRequestError("`prompt` is required and must not be empty")
+    if not asked.prompt and not asked.args and not (asked.action and asked.action.args):
+        raise InvalidRequestError(
+            "`prompt` is required and must not be empty, unless `args` say what to do"
+        )
     return _submission(asked, topic=asked.topic or DEFAULT_TOPIC, tenant=tenant, key=header_key)
 
 
@@ -317,8 +320,16 @@ def _budget(asked: SubmissionBody) -> Budget:
         max_total_tokens=_count(
             asked.max_total_tokens, nested.max_total_tokens, "max_total_tokens"
         ),
-        deadline_ms=_count(asked.deadline_ms, nested.deadline_ms, "deadline_ms"),
+        deadline_ms=_deadline(_count(asked.deadline_ms, nested.deadline_ms, "deadline_ms")),
     )
+
+
+def _deadline(number: int | None) -> int | None:
+    if number is not None and number > DURATION_MS_MAX:
+        raise InvalidRequestError(
+            f"`deadline_ms` is in milliseconds and at most a year, {DURATION_MS_MAX}"
+        )
+    return number
 
 
 def _count(first: int | None, second: int | None, field: str) -> int | None:

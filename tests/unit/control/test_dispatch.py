@@ -9,7 +9,10 @@ from forestall.control.verify import verify_log
 from forestall.identity.credentials import WorkerGrant
 from forestall.identity.roles import Role
 from forestall.limits import HOLD_SECONDS_MAX, LEASE_SECONDS
-from tests.asgi import POLICY, Door, assert_coded
+from forestall.ports.change import Change, Receipt
+from forestall.store.memory import MemoryStore
+from tests.asgi import POLICY, Door, assert_coded, opened
+from tests.http_samples import Reply
 from tests.workers_under_test import (
     JOBS,
     WORKERS,
@@ -223,6 +226,30 @@ def test_no_more_than_it_can_run(door: Door) -> None:
     assert narrow.lease(5) == []
     narrow.answer(given[0])
     assert len(narrow.lease(5)) == 1
+
+
+class SlowStore(MemoryStore):
+    """Commits as a disk does: others go on meanwhile."""
+
+    async def commit(self, change: Change) -> Receipt:
+        """See `Store.commit`."""
+        await asyncio.sleep(0)
+        return await super().commit(change)
+
+
+def test_requests_of_one_worker_at_once_take_no_more_than_it_can_run() -> None:
+    with opened(SlowStore()) as door:
+        narrow = Worker(door, "narrow", parallel=3)
+        for _ in range(12):
+            submit(door)
+
+        async def at_once() -> list[Reply]:
+            path, body = "/api/v1/workers/narrow/lease", {"limit": 3}
+            asks = (door.ask_async("POST", path, body, key=narrow.token) for _ in range(4))
+            return list(await asyncio.gather(*asks))
+
+        replies = door.run(at_once())
+        assert sum(len(reply.json["jobs"]) for reply in replies) == 3
 
 
 def test_at_most_so_many_run_at_once_under_a_rule(door: Door, worker: Worker) -> None:

@@ -16,9 +16,10 @@ from forestall.facts.derive import (
     SHELL_TOPICS,
     Derivation,
     PayloadKind,
-    TooMuchToDeriveError,
     derive,
+    reading_of,
 )
+from forestall.facts.payload import TooMuchToDeriveError
 from forestall.policy import Effect, Request, compile_policy, evaluate, load_policy
 
 DATA = Path(forestall.facts.__path__[0]) / "data" / "words"
@@ -32,16 +33,17 @@ MANY: dict[PayloadKind, str] = {
 }
 
 
-def of(kind: PayloadKind, **more: Any) -> Derivation:
-    return Derivation(kind=kind, topics=("*",), fields=FIELDS_OF_KIND[kind], **more)
-
-
-def views(kind: PayloadKind, payload: Any, **more: str) -> list[dict[str, str]]:
-    return [dict(view) for view in derive(of(kind, **more), payload)]
+def views(kind: PayloadKind, payload: Any, workspace: str = "/workspace") -> list[dict[str, str]]:
+    derivation = Derivation(
+        kind=kind, topics=("*",), fields=FIELDS_OF_KIND[kind], workspace=workspace
+    )
+    return [dict(view) for view in derive(reading_of(derivation), payload.items())]
 
 
 @pytest.mark.parametrize("kind", list(PayloadKind))
-@pytest.mark.parametrize("payload", [None, {}, {"prompt": " "}, {"prompt": 1}, {"context": []}, 7])
+@pytest.mark.parametrize(
+    "payload", [{}, {"prompt": " "}, {"prompt": 1}, {"context": []}, {"context": 7}]
+)
 def test_nothing_to_read_is_unknown(kind: PayloadKind, payload: Any) -> None:
     (view,) = views(kind, payload)
     assert set(view) == set(LABELS_OF_KIND[kind])

@@ -1,20 +1,24 @@
 """What one payload may cost: the texts of a payload share the bounds of one text."""
 
+from typing import Any
+
 import pytest
 
 from forestall.facts.derive import (
     FIELDS_OF_KIND,
     Derivation,
     PayloadKind,
-    TooMuchToDeriveError,
     derive,
+    reading_of,
 )
+from forestall.facts.payload import TooMuchToDeriveError
 from forestall.facts.sql.statements import TOKENS_MAX, ParsedSql, statements_in
 from forestall.limits import PARSED_CHARS_MAX
 
 
-def _derivation(kind: PayloadKind) -> Derivation:
-    return Derivation(kind=kind, topics=("*",), fields=FIELDS_OF_KIND[kind])
+def _views(kind: PayloadKind, payload: Any) -> object:
+    derivation = Derivation(kind=kind, topics=("*",), fields=FIELDS_OF_KIND[kind])
+    return derive(reading_of(derivation), payload.items())
 
 
 @pytest.mark.parametrize(
@@ -25,13 +29,13 @@ def test_many_long_texts_are_too_much(kind: PayloadKind, field: str) -> None:
     texts = [f"select {number} + " + "a + " * 2_000 + "1" for number in range(40)]
     assert sum(map(len, texts)) > PARSED_CHARS_MAX
     with pytest.raises(TooMuchToDeriveError):
-        derive(_derivation(kind), {"prompt": "", "context": {field: texts}})
+        _views(kind, {"prompt": "", "context": {field: texts}})
 
 
 def test_one_text_twice_is_one_text() -> None:
     text = "select " + "a + " * 15_000 + "1"
     payload = {"prompt": text, "context": {"query": text, "queries": [text] * 9}}
-    assert derive(_derivation(PayloadKind.SQL), payload)
+    assert _views(PayloadKind.SQL, payload)
 
 
 def test_queries_share_the_tokens_of_a_payload() -> None:

@@ -96,7 +96,8 @@ def test_no_field_of_the_payload_is_overlooked(field: str) -> None:
     inner: dict[str, Any] = payload
     for name in path:
         inner = inner.setdefault(name, {})
-    inner[last] = "rm -rf /"
+    name, items, _ = last.partition("[*]")
+    inner[name] = ["ls", "rm -rf /"] if items else "rm -rf /"
     decision = decide(PERMISSIVE, topic="job.exec.shell", payload=payload)
     assert decision.rule_id == "deny-destructive-exec"
 

@@ -158,6 +158,20 @@ def test_an_idempotency_key_belongs_to_its_tenant(door: Door) -> None:
     assert reply.json["job_id"] != first.json["job_id"]
 
 
+def test_an_idempotency_key_belongs_to_its_principal(door: Door) -> None:
+    """Another agent of the tenant learns nothing by trying a key, and takes none by using it."""
+    first = keyed(door, ALLOWED, "header")
+    other = door.key(Role.AGENT, name="other")
+    tried = door.submit(DENIED, key=other, headers={"Idempotency-Key": "k-1"})
+    assert tried.status == 403
+    assert "idempotent_replay" not in tried.json
+    assert tried.json["job_id"] != first.json["job_id"]
+    assert keyed(door, ALLOWED, "header").json["job_id"] == first.json["job_id"]
+    second = door.key(Role.AGENT, name="second-key", principal="other")
+    repeated = door.submit(DENIED, key=second, headers={"Idempotency-Key": "k-1"})
+    assert repeated.json["idempotent_replay"] is True
+
+
 def test_twenty_submits_at_once_with_one_key_make_one_job(door: Door) -> None:
     """The precondition is checked in the commit, so the losers get the winner's answer."""
 

@@ -180,8 +180,13 @@ PAST_LIMIT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # at the limit
     "empty label name": ({"labels": {"k": ""}}, {"labels": {"": "v"}}),
     "budget from 0": ({"max_total_tokens": 0}, {"max_total_tokens": -1}),
     "nested budget": (
-        {"budget": {"deadline_ms": limits.INTEGER_MAX}},
-        {"budget": {"deadline_ms": -1}},
+        {"budget": {"deadline_ms": limits.DURATION_MS_MAX}},
+        {"budget": {"deadline_ms": limits.DURATION_MS_MAX + 1}},
+    ),
+    "deadline": ({"deadline_ms": 1}, {"deadline_ms": limits.INTEGER_MAX}),
+    "nested tokens": (
+        {"budget": {"max_total_tokens": limits.INTEGER_MAX}},
+        {"budget": {"max_total_tokens": -1}},
     ),
     "idempotency key": (
         {"idempotency_key": "k" * limits.IDEMPOTENCY_KEY_CHARS_MAX},

@@ -16,6 +16,7 @@ from forestall.server.signing import load_signer
 from forestall.store import schema
 from forestall.store.sqlite import SqliteStore
 
+BEFORE_SCOPED_KEYS = 6
 BEFORE_ENTRIES = (
     5  # the last version in which keys, snapshots and originals had tables of their own
 )
@@ -55,6 +56,26 @@ def old_database(path: Path, keys: list[ApiKey]) -> None:
     )
     connection.execute("INSERT INTO outputs VALUES ('acme', 'j2', 21, X'5b5d', NULL, NULL, NULL)")
     connection.close()
+
+
+def test_an_idempotency_key_becomes_that_of_its_principal(tmp_path: Path) -> None:
+    """Also where the new name of one key is the old name of another."""
+    path = tmp_path / "forestall.db"
+    connection = sqlite3.connect(path, isolation_level=None)
+    schema.migrate(connection, schema.migrations()[:BEFORE_SCOPED_KEYS])
+    names = {"j1": ("ci", "once"), "j2": ("x", "ci once"), "j3": ("op", "forestall:retry:j1")}
+    for job_id, (principal, key) in names.items():
+        body = msgspec.json.encode({"id": job_id, "principal": principal})
+        connection.execute(
+            "INSERT INTO jobs (tenant, job_id, trace_id, state, topic, updated_at_us, body)"
+            " VALUES ('acme', ?, 't', 'PENDING', 'job.a', 1, ?)",
+            (job_id, body),
+        )
+        connection.execute("INSERT INTO idempotency VALUES ('acme', ?, 'd', ?)", (key, job_id))
+    schema.migrate(connection, schema.migrations())
+    rows = connection.execute("SELECT key, job_id FROM idempotency ORDER BY job_id").fetchall()
+    connection.close()
+    assert rows == [("ci once", "j1"), ("x ci once", "j2"), ("forestall:retry:j1", "j3")]
 
 
 def test_keys_policies_and_originals_become_entries(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from forestall.policy.language.cordum_hints import (
     PEER_MCP_KEYS,
 )
 from forestall.policy.language.document import Mapping, Node, Scalar, Sequence, plain_value
+from forestall.policy.language.literals import LITERAL_KEY, glob_of_literal, value_problem
 from forestall.policy.language.reader import Reader
 from forestall.policy.problems import did_you_mean
 from forestall.policy.rules import (
@@ -149,6 +150,8 @@ def _read_labels(reader: Reader, match: Mapping) -> tuple[tuple[str, tuple[str, 
     if section is None:
         return ()
     pairs = [(name, reader.globs(section, name, one_allowed=True)) for name in section.entries]
+    for name, globs in pairs:
+        _require_values(reader, section, name, globs)
     return tuple(sorted((name, globs) for name, globs in pairs if globs))
 
 
@@ -165,6 +168,18 @@ def _read_commands(reader: Reader, match: Mapping) -> tuple[str, ...]:
         except CommandPatternError as cause:
             reader.problem(match.entries["commands"][1], f"`{text[:_SHOWN_CHARS]}` {cause}")
     return tuple(patterns)
+
+
+def _require_values(reader: Reader, section: Mapping, label: str, globs: tuple[str, ...]) -> None:
+    """Note a problem for each value that a derived label never has."""
+    key, node = section.entries[label]
+    reader.note_label(key, label)
+    items = node.items if isinstance(node, Sequence) else [node] * len(globs)
+    places = items if len(items) == len(globs) else [node] * len(globs)
+    for place, glob in zip(places, globs, strict=True):
+        message, hint = value_problem(label, glob)
+        if message:
+            reader.problem(place, message, hint)
 
 
 def _read_mcp(reader: Reader, match: Mapping) -> McpMatch:
@@ -274,14 +289,14 @@ def read_payload_content(reader: Reader, match: Mapping) -> ContentMatch:
             "an input rule says nothing of the content",
             "one of " + ", ".join(CONTENT_KEYS) + "; without any it belongs under `rules`",
         )
-    patterns = reader.words(match, "patterns")
+    patterns = reader.words(match, "patterns", any_text=True)
     for text in patterns:
         try:
             compile_pattern(text)
         except ArgumentError as cause:
             reader.problem(match.entries["patterns"][1], f"`{text[:60]}`: {cause}")
     return _content_match(
-        reader, match, PAYLOAD_DETECTORS, reader.words(match, "keywords"), patterns
+        reader, match, PAYLOAD_DETECTORS, reader.words(match, "keywords", any_text=True), patterns
     )
 
 
@@ -289,7 +304,7 @@ def read_result_content(reader: Reader, match: Mapping) -> ContentMatch | None:
     """The content criteria of an output rule on the result; None without any."""
     if not set(CONTENT_KEYS) & match.entries.keys():
         return None
-    patterns = reader.words(match, "patterns")
+    patterns = reader.words(match, "patterns", any_text=True)
     for text in patterns:
         try:
             holds_of_nothing = compile_pattern(text).search("") is not None
@@ -302,7 +317,7 @@ def read_result_content(reader: Reader, match: Mapping) -> ContentMatch | None:
                 f"`{text[:60]}` holds of the empty text, hence of everything",
                 "leave it out, or write what it should find",
             )
-    keywords = reader.words(match, "keywords")
+    keywords = reader.words(match, "keywords", any_text=True)
     if any(not word.strip() for word in keywords):
         reader.problem(match.entries["keywords"][1], "a keyword without any character")
     return _content_match(reader, match, DETECTOR_CLASSES, keywords, patterns)
@@ -334,13 +349,20 @@ def _content_match(
 
 def _operand(reader: Reader, node: Node, operator: Operator) -> Any:
     """The operand of a comparison. A quoted word is a text; a plain word is read as YAML 1.2 reads
-    it."""
+    it; `{literal: text}` is that text."""
     if operator is Operator.COUNT and isinstance(node, Scalar):
         return (Comparison(operator=Operator.EQ, operand=plain_value(node)),)
     if operator is Operator.NOT or operator in QUANTIFIERS:
         return tuple(one for _, one in _comparisons(reader, node, f"`{operator}`"))
+    if operator is Operator.MATCHES:
+        return node.text if isinstance(node, Scalar) else plain_value(node)
+    if isinstance(node, Mapping) and LITERAL_KEY in node.entries:
+        text = reader.literal(node) or ""
+        return glob_of_literal(text) if operator is Operator.GLOB else text
+    reader.require_no_operator(node)
     if operator in (Operator.IN, Operator.GLOB) and isinstance(node, Sequence):
-        return tuple(_operand(reader, item, Operator.EQ) for item in node.items)
-    if operator in (Operator.GLOB, Operator.MATCHES) and isinstance(node, Scalar):
+        inner = Operator.GLOB if operator is Operator.GLOB else Operator.EQ
+        return tuple(_operand(reader, item, inner) for item in node.items)
+    if operator is Operator.GLOB and isinstance(node, Scalar):
         return node.text
     return plain_value(node)

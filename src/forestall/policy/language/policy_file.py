@@ -8,6 +8,7 @@ from pathlib import Path
 
 from forestall.facts.derive import FIELDS_OF_KIND, Derivation, PayloadKind
 from forestall.facts.origin import ORIGIN_BY_NAME, Origin
+from forestall.facts.payload import PlaceError, parse_place
 from forestall.limits import (
     GLOB_CHARS_MAX,
     POLICY_TESTS_MAX,
@@ -47,6 +48,7 @@ _TOP_KEYS = (
     "default_decision",
     "labels",
     "derive",
+    "danger_no_default_derivations",
     "topics",
     "rules",
     "input_rules",
@@ -68,7 +70,7 @@ _RULE_KEYS = (
     "severity",
 )
 _SAYS_SOMETHING = {"rules", "input_rules", "output_rules", "default_decision"}
-_DERIVE_KEYS = ("kind", "topics", "fields", "dialect", "workspace")
+_DERIVE_KEYS = ("kind", "topics", "fields", "ignore", "dialect", "workspace")
 _INPUT_EFFECTS = (Effect.DENY, Effect.REQUIRE_APPROVAL)  # an input rule can tighten, never allow
 _TEST_REQUEST_KEYS = (
     "topic",
@@ -145,6 +147,7 @@ def _read_policy(reader: Reader, root: Node | None) -> Policy | None:
         default_decision=_read_default(reader, top),
         label_trust=_read_label_trust(reader, top),
         derivations=_read_derivations(reader, top),
+        danger_no_default_derivations=reader.boolean(top, "danger_no_default_derivations") or False,
         caller_topics=_read_caller_topics(reader, top),
         rules=_read_rules(reader, top, "rules", first_line),
         input_rules=_read_rules(reader, top, "input_rules", first_line),
@@ -205,16 +208,19 @@ def _read_caller_topics(reader: Reader, top: Mapping) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _read_derivations(reader: Reader, top: Mapping) -> tuple[Derivation, ...] | None:
+def _read_derivations(reader: Reader, top: Mapping) -> tuple[Derivation, ...]:
     node = reader.child(top, "derive")
     if node is None:
-        return None
+        return ()
     derivations: list[Derivation] = []
     for entry in reader.mappings(node, "`derive`"):
         reader.known_keys(entry, _DERIVE_KEYS, "a `derive` entry")
         kind = reader.word(entry, "kind", tuple(PayloadKind))
         topics = reader.globs(entry, "topics")
-        fields = reader.words(entry, "fields")
+        fields = _read_places(reader, entry, "fields")
+        ignore = _read_places(reader, entry, "ignore")
+        for place in set(fields) & set(ignore):
+            reader.problem(entry.entries["ignore"][0], f"`{place}` is under `fields` too")
         workspace = reader.text(entry, "workspace") or "/workspace"
         for key, owner in (("dialect", PayloadKind.SQL), ("workspace", PayloadKind.PATH)):
             if key in entry.entries and kind is not None and kind != owner:
@@ -230,11 +236,24 @@ def _read_derivations(reader: Reader, top: Mapping) -> tuple[Derivation, ...] | 
                     kind=PayloadKind(kind),
                     topics=topics,
                     fields=fields or FIELDS_OF_KIND[PayloadKind(kind)],
+                    ignore=ignore,
                     dialect=reader.text(entry, "dialect") or "",
                     workspace=workspace,
                 )
             )
     return tuple(derivations)
+
+
+def _read_places(reader: Reader, entry: Mapping, key: str) -> tuple[str, ...]:
+    """The places of a payload under `fields` or `ignore` that can be."""
+
+    def require(node: Node, place: str) -> None:
+        try:
+            parse_place(place, of_ignore=key == "ignore")
+        except PlaceError as error:
+            reader.problem(node, f"`{place[:80]}` in `{key}` names no place: {error}")
+
+    return reader.words(entry, key, require=require)
 
 
 def _read_rules(

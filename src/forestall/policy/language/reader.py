@@ -6,11 +6,12 @@ raises all problems at the end, so an absent value never becomes a policy.
 
 import collections.abc
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from forestall.limits import LIST_ITEMS_PER_FIELD_MAX, NAME_CHARS_MAX, POLICY_PROBLEMS_MAX
 from forestall.policy.globs import GlobError, glob_pattern
 from forestall.policy.language.document import Lines, Mapping, Node, Scalar, Sequence
+from forestall.policy.language.literals import LITERAL_KEY, glob_of_literal, operator_hint
 from forestall.policy.problems import PolicyError, Problem, did_you_mean
 from forestall.policy.rules import Place
 
@@ -36,6 +37,11 @@ class Reader:
             length=node.length,
             excerpt=self._lines.line(node.line),
         )
+
+    def note_label(self, node: Node, label: str) -> None:
+        """Note where a match names a label for the first time."""
+        if ("used label", label) not in self.places:
+            self.note_place(node, "used label", label)
 
     def problem(self, node: Node | None, message: str, hint: str = "") -> None:
         """Note a problem at a node (None: at the top of the file)."""
@@ -180,9 +186,25 @@ class Reader:
             self.problem(node, f"`{key}` is `true` or `false`")
         return value
 
-    def words(self, mapping: Mapping, key: str, *, empty_allowed: bool = False) -> tuple[str, ...]:
-        """A list of texts; the empty tuple without one."""
-        return tuple(item.text for item in self._scalars(mapping, key, empty_allowed=empty_allowed))
+    def words(
+        self,
+        mapping: Mapping,
+        key: str,
+        *,
+        empty_allowed: bool = False,
+        any_text: bool = False,
+        require: Callable[[Node, str], None] | None = None,
+    ) -> tuple[str, ...]:
+        """A list of texts, each looked at by `require`; the empty tuple without one. With
+        `any_text` a text may look like an operator: it is content to look for, or a pattern."""
+        items = self._scalars(mapping, key, empty_allowed=empty_allowed)
+        texts = [self.literal(item) if isinstance(item, Mapping) else item.text for item in items]
+        for item, text in zip(items, texts, strict=True):
+            if not any_text:
+                self.require_no_operator(item)
+            if require is not None and text is not None:
+                require(item, text)
+        return tuple(text for text in texts if text is not None)
 
     def text_map(self, mapping: Mapping, key: str) -> dict[str, str]:
         """A mapping of texts to texts."""
@@ -195,10 +217,30 @@ class Reader:
 
     def globs(self, mapping: Mapping, key: str, *, one_allowed: bool = False) -> tuple[str, ...]:
         """A list of well-formed globs; with `one_allowed` also one glob without the list."""
-        items = self._scalars(mapping, key, one_allowed=one_allowed)
-        for item in items:
-            self.require_glob(item, item.text)
-        return tuple(item.text for item in items)
+        globs: list[str] = []
+        for item in self._scalars(mapping, key, one_allowed=one_allowed):
+            if isinstance(item, Mapping):
+                text = self.literal(item)
+                glob = None if text is None else glob_of_literal(text)
+            else:
+                glob = item.text
+                self.require_no_operator(item)
+            if glob is not None:
+                self.require_glob(item, glob)
+                globs.append(glob)
+        return tuple(globs)
+
+    def literal(self, node: Mapping) -> str | None:
+        """The text of `{literal: text}`: exactly that text, whatever it looks like."""
+        self.known_keys(node, (LITERAL_KEY,), "a literal")
+        return self.text(node, LITERAL_KEY)
+
+    def require_no_operator(self, node: Node) -> None:
+        """Note a problem for a text that looks like an operator of another language."""
+        hint = operator_hint(node.text) if isinstance(node, Scalar) else ""
+        if hint and isinstance(node, Scalar):
+            shown = node.text[:_SHOWN_CHARS]
+            self.problem(node, f"`{shown}` would be taken as that text, not as an operator", hint)
 
     def require_glob(self, node: Node, text: str) -> None:
         """Note a problem unless the text is a well-formed glob."""
@@ -209,11 +251,13 @@ class Reader:
 
     def _scalars(
         self, mapping: Mapping, key: str, *, one_allowed: bool = False, empty_allowed: bool = False
-    ) -> list[Scalar]:
+    ) -> list[Scalar | Mapping]:
+        """The texts under a key, each a scalar or a mapping with the key `literal`."""
         node = self.child(mapping, key)
         if node is None:
             return []
-        if isinstance(node, Scalar) and one_allowed:
+        if one_allowed and (isinstance(node, Scalar) or _is_literal(node)):
+            assert isinstance(node, (Scalar, Mapping))
             return [node]
         if not isinstance(node, Sequence):
             self.problem(node, f"`{key}` is a list of texts, not {_shape(node)}", "write [a, b]")
@@ -226,13 +270,19 @@ class Reader:
                 f"`{key}` has {len(node.items)} entries; {LIST_ITEMS_PER_FIELD_MAX} are allowed",
             )
             return []
-        scalars = []
+        scalars: list[Scalar | Mapping] = []
         for item in node.items:
-            if isinstance(item, Scalar) and not item.is_null:
+            if isinstance(item, Scalar) and item.is_null:
+                self.problem(item, f"an entry of `{key}` is a text, not {_shape(item)}")
+            elif isinstance(item, Scalar) or (isinstance(item, Mapping) and _is_literal(item)):
                 scalars.append(item)
             else:
                 self.problem(item, f"an entry of `{key}` is a text, not {_shape(item)}")
         return scalars
+
+
+def _is_literal(node: Node) -> bool:
+    return isinstance(node, Mapping) and LITERAL_KEY in node.entries
 
 
 def _shape(node: Node) -> str:

@@ -32,7 +32,8 @@ _BUDGET_KEYS = ("max_runtime_ms", "max_retries", "max_artifact_bytes", "max_conc
 _SANDBOX_LISTS = ("network_allowlist", "fs_read_only", "fs_read_write")
 _TOOLCHAIN_LISTS = ("allowed_tools", "allowed_commands")
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_THROTTLE_KEYS = ("tenant", "topic", "capability", "actor_id", "agent", "pack_id")
+_THROTTLE_KEYS = ("tenant", "topic", "capability", "actor_id", "agent")
+_CLAIMED_KEYS = ("pack_id", "actor_type", "risk_tags")
 _DIFF_NUMBERS = ("max_files", "max_lines")
 _REMEDIATION_KEYS = (
     "id",
@@ -160,7 +161,13 @@ def read_throttle(reader: Reader, entry: Mapping) -> Throttle | None:
     window_ms = _duration_ms(reader, block, "window")
     key = reader.words(block, "key") or ("tenant",)
     for word in key:
-        if word not in _THROTTLE_KEYS and not word.startswith("labels."):
+        if word in _CLAIMED_KEYS:
+            reader.problem(
+                block.entries["key"][1],
+                f"`{word}` is what the client says, so each new word would get a new counter",
+                "count by " + ", ".join(_THROTTLE_KEYS) + " or a label that a credential gives",
+            )
+        elif word not in _THROTTLE_KEYS and not word.startswith("labels."):
             reader.problem(
                 block.entries["key"][1],
                 f"nothing is counted by `{word}`",

@@ -6,6 +6,7 @@ output rule may see any topic, or none.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 from typing import Any
 
 from forestall.policy.arguments import (
@@ -38,9 +39,10 @@ _REASONED = frozenset(
 )
 
 
-def contradiction(rule: Rule | OutputRule) -> str:
-    """Why no request (or result) can match the rule; empty when that is not proven."""
-    of_job = isinstance(rule, Rule)
+def contradiction(rule: Rule | OutputRule, *, wire: bool = True) -> str:
+    """Why no request (or result) can match the rule; empty when that is not proven. Without `wire`
+    a job may have any topic, as a program that embeds the evaluator gives it."""
+    of_job = wire and isinstance(rule, Rule)
     topics = rule.match.topics
     if topics and not any(can_match(glob, topic=of_job) for glob in topics):
         return "no topic fits " + " or ".join(f"`{glob}`" for glob in topics)
@@ -221,6 +223,9 @@ def _argument_conflict(conditions: Sequence[ArgCondition]) -> str:
             return f"`{path}` would have to be one value and hold others"
         if len({_kind(each) for each in present} - {""}) > 1:
             return f"`{path}` would have to be of two types"
+        globs = [each.operand for each in present if each.operator is Operator.GLOB]
+        if any(globs_disjoint([one], [other]) for one, other in combinations(globs, 2)):
+            return f"no text at `{path}` fits all its globs"
         if allowed_values(present) == []:
             return f"no value of `{path}` fits all its conditions"
         low, high = bounds(present)

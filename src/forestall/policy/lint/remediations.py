@@ -197,7 +197,7 @@ def _remedied(snapshot: Snapshot, request: Request, remediation: Remediation) ->
     """The request after the rewrite of the remediation."""
     topic = remediation.replacement_topic or request.topic
     gone = {*remediation.remove_labels, *remediation.add_labels}
-    if not any(matches(topic) for matches, _ in snapshot.derivations):
+    if not snapshot.reads.readings_of(topic):
         gone |= DERIVED_LABELS
     labels = {name: value for name, value in request.labels.items() if name not in gone}
     server = {name: value for name, value in request.server_labels.items() if name not in gone}

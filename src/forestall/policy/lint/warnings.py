@@ -10,10 +10,11 @@ from itertools import islice
 import msgspec
 
 from forestall.facts.derive import DERIVED_LABELS
+from forestall.policy.claims import claim_check, claimed_in
 from forestall.policy.evaluator import evaluate
 from forestall.policy.index import LayerIndex
 from forestall.policy.lint.globs import can_match
-from forestall.policy.lint.implication import contradiction, rule_covers
+from forestall.policy.lint.implication import rule_covers
 from forestall.policy.lint.remediations import Remedies, who_said
 from forestall.policy.lint.witness import Sample, fields_sample, sample_of
 from forestall.policy.problems import PolicyWarning
@@ -82,7 +83,13 @@ def _about_output_rule(
 
 
 def _warning(
-    code: str, policy: Policy, rule: Rule | OutputRule, message: str, hint: str = ""
+    code: str,
+    policy: Policy,
+    rule: Rule | OutputRule,
+    message: str,
+    hint: str = "",
+    *,
+    error: bool = False,
 ) -> PolicyWarning:
     kind = "rule" if isinstance(rule, Rule) else "output rule"
     return PolicyWarning(
@@ -92,6 +99,7 @@ def _warning(
         rule_id=rule.id,
         message=f"{kind} `{rule.id}` {message}",
         hint=hint,
+        error=error,
     )
 
 
@@ -105,11 +113,11 @@ def _silent(
     index: LayerIndex,
     number: int,
 ) -> PolicyWarning | None:
-    """Why a rule of a list never speaks; None when that is not proven."""
+    """The earlier rule that hides a rule of a list; None when none is proven to.
+
+    A rule that tightens and is hidden by a looser one never protects anybody: an error (ADR 0026).
+    """
     rule = rules[number]
-    why = contradiction(rule)
-    if why:
-        return _warning("never_matches", policy, rule, f"never matches: {why}")
     shadow = _shadow(snapshot, rules, index, number)
     if shadow is None:
         return None
@@ -120,7 +128,12 @@ def _silent(
         f"never speaks: rule `{shadow.id}` on line {shadow.line} matches first whatever"
         " this one matches",
         "put it before that rule, or leave it out",
+        error=_strictness(shadow) < _strictness(rule),
     )
+
+
+def _strictness(rule: Rule | OutputRule) -> int:
+    return rule.effect.strictness if isinstance(rule, Rule) else rule.verdict.strictness
 
 
 def _shadow(
@@ -138,9 +151,9 @@ def _shadow(
         if earlier >= number:
             return None
         other = rules[earlier]
-        # A throttle rule is silent below its limit.
+        # A throttle rule is silent below its limit, and a rule on a claim hides no other.
         throttled = isinstance(other, Rule) and other.throttle is not None
-        if not throttled and rule_covers(other, rule):
+        if not throttled and claim_check(other) is None and rule_covers(other, rule):
             return other
     return None
 
@@ -152,6 +165,17 @@ def _on_claim(
     snapshot: Snapshot, policy: Policy, rule: Rule | OutputRule
 ) -> Iterator[PolicyWarning]:
     if not _allows(rule):
+        return
+    claims = [f"`{field.name}`" for field in claimed_in(rule.match)]
+    if claims:
+        yield _warning(
+            "allow_on_claim",
+            policy,
+            rule,
+            f"allows nothing by itself: {' and '.join(claims)} is what the client says, and a claim"
+            " never loosens",
+            "match what it cannot choose, or register the topic with its pack and risk tags",
+        )
         return
     labels = _claimed_labels(snapshot, rule.match)
     if labels:
@@ -268,7 +292,7 @@ def _unused(snapshot: Snapshot, policy: Policy) -> Iterator[PolicyWarning]:
                 rule_id="",
                 message=f"no rule reads the label `{label}`, whose trust is said under `labels`",
             )
-    for number, derivation in enumerate(policy.derivations or ()):
+    for number, derivation in enumerate(policy.derivations):
         topics = derivation.topics
         if not any(can_match(glob, topic=True) for glob in topics):
             why = "no topic fits " + " or ".join(f"`{glob}`" for glob in topics)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forestall.policy import Policy, Request, compile_policy, load_policy
+from forestall.policy import Policy, PolicyError, Request, compile_policy, load_policy
+from forestall.policy.compile import assemble
 from forestall.policy.evaluator import evaluate
 from forestall.policy.globs import GlobError, compile_globs, glob_pattern
 from forestall.policy.lint.globs import can_match, example, globs_cover, globs_disjoint
@@ -23,7 +24,14 @@ def warnings(text: str) -> list[tuple[str, str]]:
 
 
 def found(text: str) -> tuple[PolicyWarning, ...]:
-    return analyse(compile_policy(load_policy(text.encode(), source="p.yaml")))
+    return analyse(compile_policy(load_policy(text.encode(), source="p.yaml"), wire=True))
+
+
+def refusal(text: str) -> str:
+    """Why a policy is not compiled."""
+    with pytest.raises(PolicyError) as caught:
+        found(text)
+    return caught.value.render()
 
 
 def rules(*lines: str) -> str:
@@ -58,8 +66,8 @@ SOMETIMES = {
 
 
 @pytest.mark.parametrize("match", NEVER.values(), ids=NEVER)
-def test_never_matches(match: str) -> None:
-    assert warnings(rules(f"id: a, decision: deny, match: {{{match}}}")) == [("never_matches", "a")]
+def test_a_rule_that_never_matches_is_refused(match: str) -> None:
+    assert "rule `a` never matches" in refusal(rules(f"id: a, decision: deny, match: {{{match}}}"))
 
 
 @pytest.mark.parametrize("match", SOMETIMES.values(), ids=SOMETIMES)
@@ -203,7 +211,7 @@ rules:
   - {id: deny, decision: deny, match: {topics: ["job.bad.*"]}}
   - id: offer
     decision: deny
-    match: {topics: [job.x], labels: {command_class: destructive}}
+    match: {topics: [job.exec.x], labels: {command_class: destructive}}
     remediations: [{id: r, replacement_topic: TOPIC}]
 """
 
@@ -272,10 +280,9 @@ def test_what_is_called_silent_never_speaks(
     layers: list[Policy], asked: list[tuple[Request, str]], now: datetime
 ) -> None:
     """Sound: a rule that never matches or is shadowed decides no request whatever."""
-    snapshot = compile_policy(layers)
-    silent = {
-        each.rule_id for each in analyse(snapshot) if each.code in ("never_matches", "shadowed")
-    }
+    snapshot = assemble(layers)
+    silent = {each.rule_id for each in analyse(snapshot) if each.code == "shadowed"}
+    silent |= {rule.id for layer in snapshot.layers for rule in layer.rules if contradiction(rule)}
     for request, topic in asked:
         decision = evaluate(snapshot, msgspec.structs.replace(request, topic=topic), now=now)
         assert not silent & set(decision.matched_rules)

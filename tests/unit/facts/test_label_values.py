@@ -1,0 +1,33 @@
+"""The table of closed value sets and the enums of the derivers agree."""
+
+from enum import StrEnum
+
+import pytest
+
+from forestall.facts.cluster.commands import ClusterClass
+from forestall.facts.derive import DERIVED_LABELS
+from forestall.facts.file_paths import PathClass
+from forestall.facts.label_values import CLOSED_VALUES
+from forestall.facts.shell.program_entry import CommandClass
+from forestall.facts.sql.statements import SqlClass
+from forestall.facts.urls import HostKind
+
+ENUMS = {
+    "command_class": CommandClass,
+    "sql_class": SqlClass,
+    "url_host_kind": HostKind,
+    "path_class": PathClass,
+    "cluster_class": ClusterClass,
+}
+
+
+@pytest.mark.parametrize(("label", "enum"), ENUMS.items(), ids=ENUMS)
+def test_the_values_are_those_of_the_deriver(label: str, enum: type[StrEnum]) -> None:
+    assert set(CLOSED_VALUES[label]) == {one.value for one in enum}
+
+
+def test_every_closed_label_is_derived_and_compared() -> None:
+    assert CLOSED_VALUES.keys() <= DERIVED_LABELS
+    assert CLOSED_VALUES.keys() == ENUMS.keys()
+    closed = {name for name in DERIVED_LABELS if name.endswith(("_class", "_kind", "_scope"))}
+    assert closed <= CLOSED_VALUES.keys()
