@@ -100,14 +100,15 @@ class CommandDetail(NamedTuple):
         # READ means that it only looks, so it never stands beside another class.
         kinds = (kinds - READ) or READ
         places = _NOWHERE
-        if self.places:
-            root = plain_path(self.workspace) if self.workspace.startswith("/") else "/"
+        root = plain_path(self.workspace) if self.workspace.startswith("/") else "/"
+        if self.places and root != "/":
             places = places_of(program, paths, kinds, context.here, root)
-        has_words = self.words and bool(program or args)  # redirections of a group have none
+        elif self.places:  # without a workspace, nothing is inside
+            places = frozenset({UNKNOWN_PLACE})
         return Command(
             program=program,
             classes=kinds,
-            words=command_text(program, args, kinds) if has_words else "",
+            words=command_text(program, args, kinds) if self.words else "",
             places=places,
         )
 

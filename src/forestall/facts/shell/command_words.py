@@ -170,7 +170,7 @@ class CommandPattern:
         words = text.split(" ")
         doubtful = words[0] == UNRESOLVED
         if doubtful:
-            del words[0]
+            words = words[1:] or [UNRESOLVED]
         pattern = self._in_order if doubtful else self._arranged
         unresolved = UNRESOLVED in words
         left, short = self._without_options(words)

@@ -8,6 +8,8 @@ resolved or known is reported as `unknown`; this module refuses to call such a t
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from forestall.facts.shell import variables as naming
 from forestall.facts.shell.command_facts import Command, CommandContext, CommandDetail, calls_itself
 from forestall.facts.shell.directories import (
@@ -137,7 +139,7 @@ class _ShellReader:
         context = CommandContext(ANYWHERE if self._moved else self._here, targets)
         found = self._detail.command("", kinds, (), context)
         if kinds or (targets and (self._detail.places or found.classes != READ)):
-            self.found.setdefault(found)
+            self.found.setdefault(msgspec.structs.replace(found, words=""))
 
     def suspect(self, program: str, kinds: Classes) -> None:
         """Report a command that was only guessed at."""
@@ -431,6 +433,8 @@ class _ShellReader:
             self._here = ANYWHERE
         self._follow(effects, depth, chain)
         self._here = here
+        if self._detail.words and runs_others and UNKNOWN <= effects.classes:
+            self._doubt()  # what it runs is not all known: any words
         if runs_others and command in self.found:
             del self.found[command]
             self.found.setdefault(self._detail.running(command, self._words[inner:]))

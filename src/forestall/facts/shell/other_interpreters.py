@@ -25,10 +25,13 @@ _ESCAPED: Final = re.compile(  # a backslash escapes nothing in cmd and PowerShe
     r"\\(?:[&|<>]|\$\(|[;(]\s*[A-Za-z]|\n\s*[\w.~/$])"
 )
 _BARE: Final = re.compile(
-    r"\bsort\s[^\n]*\s/[oO][utpUTP]{0,5}(?=\s)"  # cmd's `sort a /o b` writes b
-    r"|[@?*+!=]\(|\(\(\s*[A-Za-z_]\w*(?:[-.]\w|\s*[)|;&]|\s+(?:-?\w|['\"$]))|\[\[[^\]]*\(|\bin\s+\(|;;\s*\("  # PowerShell
-    r"|\b[A-Za-z]:\\"  # would run what stands in these brackets; a path of Windows
+    r"\b[A-Za-z]:\\"  # a path of Windows
+    # PowerShell would run what stands in these brackets.
+    r"|\(\(\s*[A-Za-z_]\w*(?:[-.]\w|\s*[)|;&]|\s+(?:-?\w|['\"$]))"
+    r"|[@?*+!=]\(|\[\[[^\]\n]{0,200}\(|\bin\s+\(|;;\s*\("
 )
+_SORT: Final = re.compile(r"\bsort\s")
+_OUTPUT_SWITCH: Final = re.compile(r"\s/o[utp]{0,5}\s", re.IGNORECASE)
 _ANYWHERE: Final = re.compile(
     r"(?<!\w)[A-Za-z]:\\|\\\\[\w.-]+\\\w"  # paths of Windows
     r"|<\#|@['\"]\n|(?<!\S)--%"  # a comment, a text over lines, and raw words of PowerShell
@@ -39,7 +42,7 @@ _CMD_VARIABLE: Final = re.compile(r"%(\w+)(?::[^%\n]*)?%")
 _PYTHON_PREFIX: Final = re.compile(r"(?<![\w$])(?:[fF][rR]?|[rR][fF])$")
 _TYPED_QUOTE: Final = re.compile("[\u2018-\u201f]")  # quotes to PowerShell only
 _COMMAND: Final = re.compile(
-    r"(?:^|[&|;(){}\n`$<>])[\s@]*([A-Za-z][\w-]*)(?:\.exe|\.com)?(?=(\s+\S|[/\\])|[\s.;&|)}]|$)"
+    r"(?:^|[&|;(){}\n`$<>])[ \t\r@]*([A-Za-z][\w-]*)(?:\.exe|\.com)?(?=(\s+\S|[/\\])|[\s.;&|)}]|$)"
 )
 _PLAIN: Final = re.compile(r"[\w ./=:,+-]*", re.ASCII)
 
@@ -50,6 +53,8 @@ def other_readings(text: str) -> Iterator[tuple[str, Classes]]:
         return
     bare = _INERT.sub(" ", text)
     odd = bool(_BARE.search(bare) or _ANYWHERE.search(text) or _has_cmd_variable(text))
+    sort = _SORT.search(bare)  # cmd's `sort a /o b` writes b
+    odd = odd or (sort is not None and _OUTPUT_SWITCH.search(bare, sort.end() - 1) is not None)
     odd = odd or bool(_TYPED_QUOTE.search(text) and _SEPARATOR.search(text))
     turned = False  # whether quotes open and close elsewhere for another interpreter
     for match in _INERT.finditer(text):

@@ -61,6 +61,7 @@ _PATTERN_OPTIONS: Final = frozenset(("-e", "-f", "--regexp", "--file", "--expres
 _LOCAL: Final = WORDS.set("families_that_work_on_files")
 _REMOTE: Final = WORDS.set("families_that_work_elsewhere")
 _HANDLES_FILES: Final = frozenset(("files", "text"))
+_PATH_STARTS: Final = ("/", "~", "./", "../")
 _LOOKS: Final = frozenset((CommandClass.READ, CommandClass.SECRET))
 _SCOPES: Final = {
     PathClass.WORKSPACE: CommandScope.WORKSPACE,
@@ -77,7 +78,6 @@ def path_words(name: str, args: Sequence[Arg], *, runs_others: bool) -> list[Arg
     searches = entry is not None and entry.handler == "find"
     if name in _TAKES_TEXT or (runs_others and not searches):
         return []
-    explicit = _family(name) in _REMOTE
     effect = entry.effect if entry is not None else None
     skips = name in _TAKES_PATTERN and not any(arg.text in _PATTERN_OPTIONS for arg in args)
     found: list[Arg] = []
@@ -91,8 +91,6 @@ def path_words(name: str, args: Sequence[Arg], *, runs_others: bool) -> list[Arg
             skips = False
         elif subcommand is not None:
             effect = subcommand
-        elif explicit and not text.startswith(("/", "~", "./", "../", "@")):
-            continue
         elif (path := _path_in(text, is_option=is_option)) or not (arg.literal or is_option):
             found.append(Arg(path, arg.literal, arg.flaggable, wildcards=arg.wildcards))
     return found
@@ -107,8 +105,8 @@ def _path_in(text: str, *, is_option: bool) -> str:
     if _SCHEME.match(text):
         return text[len("file://") :] if text.lower().startswith("file://") else ""
     named = _NAMED.match(text)
-    if named is not None and text[named.end()] in "/~.":
-        return text[named.end() :]
+    if named is not None and text[named.end()] in "/~.@":
+        text = text[named.end() :]
     return text[1:] if text.startswith("@") else text
 
 
@@ -141,6 +139,8 @@ def places_of(
     changes = not kinds <= _LOOKS
     found: set[Place] = set()
     remote = _family(name) in _REMOTE
+    if remote:  # its other words name things elsewhere
+        words = [word for word in words if word.text.startswith(_PATH_STARTS)]
     for word in (words or ([] if remote else [Arg(".")])) if here else ():
         for path, certain in _resolved(word, here):
             if path not in _HARMLESS:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from forestall.facts.derive import DERIVED_LABELS, LABELS_OF_KIND, Derivation
 from forestall.facts.origin import Origin
+from forestall.policy.field_tests import labels_read
 from forestall.policy.lint.globs import globs_disjoint
 from forestall.policy.lint.implication import contradiction
 from forestall.policy.problems import Problem
@@ -95,14 +96,14 @@ class _Check:
     def _label_problems(
         self, policy: Policy, rule: Rule | OutputRule, match: Match, topics: Sequence[str]
     ) -> Iterator[Problem]:
-        for label, _ in match.labels:
+        for label in labels_read(match):
             if label not in DERIVED_LABELS:
                 hint = self._misspelling(label, listed=True)
                 if hint:
                     place = policy.places.get(("used label", label)) or _place(rule)
                     yield _at(policy, place, f"rule `{rule.id}` reads the label `{label}`", hint)
         # A label that a file lists may come from a credential, the server or a claim.
-        derived = [n for n in match.label_names if n in DERIVED_LABELS and n not in self._listed]
+        derived = [n for n in labels_read(match) if n in DERIVED_LABELS and n not in self._listed]
         for label in derived:
             if not self._is_derived(label, tuple(topics), match.topics):
                 shown = [f"`{glob}`" for glob in (*topics, *match.topics)[:_TOPICS_SHOWN_MAX]]
@@ -112,7 +113,8 @@ class _Check:
                     f"never matches: nothing derives the label `{label}` on"
                     f" {' or '.join(dict.fromkeys(shown)) or 'any topic'}",
                     "say what the payload is:"
-                    f" derive: [{{kind: {_KINDS_OF_LABEL[label][0]}, topics: […]}}], or name topics whose payloads are parsed",
+                    f" derive: [{{kind: {_KINDS_OF_LABEL[label][0]}, topics: […]}}],"
+                    " or name topics whose payloads are parsed",
                 )
                 return
         kinds = sorted({_KINDS_OF_LABEL[label][0] for label in derived})

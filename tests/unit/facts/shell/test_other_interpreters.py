@@ -1,4 +1,4 @@
-"""Texts that only read in bash and act in cmd, PowerShell or Python; and honest texts beside them."""
+"""Texts that only read in bash and act in cmd, PowerShell or Python, and honest texts beside."""
 
 import pytest
 
