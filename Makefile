@@ -91,7 +91,7 @@ $(VENV)/schemathesis/made: $(VENV)/made tests/schemathesis/requirements.txt
 	@$(VENV)/schemathesis/bin/python -m pip --disable-pip-version-check install --quiet -r tests/schemathesis/requirements.txt
 	@touch $@
 
-names: $(VENV)/names/made ## spaCy and a pipeline of it, for tests/unit/output/test_names.py
+names: $(VENV)/names/made ## spaCy and a pipeline of it, for the two test files that need one
 
 # In an environment of their own: the extra is off by default, and 800 MB.
 $(VENV)/names/made: $(VENV)/made requirements.lock tests/names/requirements.txt

@@ -316,7 +316,9 @@ def _errors() -> str:
 
 
 def _match_fields() -> str:
-    return ", ".join(_code(field.name) for field in msgspec.structs.fields(Match)) + ".\n"
+    names = [field.name for field in msgspec.structs.fields(Match)]
+    names.remove("tests")  # they are written in the other fields
+    return ", ".join(map(_code, names)) + ".\n"
 
 
 def _decisions() -> str:

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -39,6 +40,7 @@ from forestall.policy.rules import (
     Comparison,
     ContentMatch,
     DelegationMatch,
+    FieldTest,
     Match,
     McpMatch,
     Operator,
@@ -57,6 +59,17 @@ DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Labels = Mapping[str, str]
 NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 NOTHING = object()
+SINGULAR = {
+    "tenants": "tenant",
+    "topics": "topic",
+    "capabilities": "capability",
+    "actor_ids": "actor_id",
+    "agents": "agent",
+    "servers": "server",
+    "tools": "tool",
+    "resources": "resource",
+    "actions": "action",
+}
 
 
 class WrongTypeError(Exception):
@@ -165,7 +178,14 @@ def all_variants(policies: Sequence[Policy], request: Request) -> list[Request]:
     named = request.actor_id or proven
     requests = [msgspec.structs.replace(request, actor_id=actor) for actor in (proven, named)]
     context = (request.payload or {}).get("context")
-    leads = any(starts_in(condition.path, context) for condition in conditions_of(policies))
+    paths = [condition.path for condition in conditions_of(policies)]
+    paths += [
+        rule.throttle.sum
+        for policy in policies
+        for rule in policy.rules
+        if rule.throttle is not None and rule.throttle.sum
+    ]
+    leads = any(starts_in(path, context) for path in paths)
     if request.args is None or not leads:
         return requests
     # What is sent in two places: the arguments alone, and with the context over them.
@@ -276,6 +296,10 @@ def speakers(
         excepted = rule.unless is not None and matches(rule.unless, request, labels, now)
         if excepted and rule.unless is not None and matches(rule.unless, sober, labels, now):
             continue
+        if rule.throttle is not None and rule.throttle.sum:
+            amount = value_at(rule.throttle.sum, arguments(request))
+            if type_name(amount) != "number" or not 0 <= amount < float("inf"):
+                raise WrongTypeError
         if rule.throttle is not None and rule.id in lifted:  # without a limit it speaks always
             continue
         speaking.append(rule)
@@ -303,6 +327,7 @@ def matches(match: Match, request: Request, labels: Labels, now: datetime) -> bo
             label in labels and any(glob_matches(glob, labels[label]) for glob in globs)
             for label, globs in match.labels
         )
+        and all(test_holds(test, request, labels) for test in match.tests)
         and secrets_field(match.secrets_present, request)
         and (match.time is None or time_field(match.time, now))
         and (match.delegation is None or delegation_field(match.delegation, request))
@@ -346,6 +371,26 @@ def mcp_field(match: McpMatch, request: Request) -> bool:
     )
 
 
+def test_holds(test: FieldTest, request: Request, labels: Labels) -> bool:
+    """A condition on one fact: it is there, and differs from all globs or compares by size."""
+    section, _, name = test.field.rpartition(".")
+    if section == "labels":
+        facts = [labels[name]] if name in labels else []
+    else:
+        of = request.mcp if section == "mcp" else request
+        facts = [value] if (value := getattr(of, SINGULAR.get(name, name))) else []
+    if not facts:
+        return False
+    if test.operator is Operator.NOT:
+        return not any(glob_matches(glob, facts[0]) for glob in test.operand)
+    if not re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", facts[0]):
+        raise WrongTypeError
+    number = Decimal(facts[0])
+    return truth(
+        compared(test.operator, test.operand, float(number) if number % 1 else int(number))
+    )
+
+
 def secrets_field(wanted: bool | None, request: Request) -> bool:
     """Open, or whether the payload or the arguments spell `secret://` anywhere."""
     if wanted is None:
@@ -383,10 +428,8 @@ def delegation_field(match: DelegationMatch, request: Request) -> bool:
 
 
 def argument_holds(condition: ArgCondition, request: Request) -> bool:
-    """One condition on the arguments, or on the context of a request that has none."""
-    document = request.args if request.arguments is msgspec.UNSET else request.arguments
-    if document is None and request.payload is not None:
-        document = request.payload.get("context")
+    """One condition on the arguments."""
+    document = arguments(request)
     list_path, star, rest = condition.path.partition("[*]")
     value = document if list_path == "$" else value_at(list_path, document)
     if condition.operator is Operator.EXISTS:
@@ -401,6 +444,15 @@ def argument_holds(condition: ArgCondition, request: Request) -> bool:
             raise WrongTypeError
         nodes = [value_at("$" + part[3:], each) for node in nodes for each in node]
     return truth(quantified(condition, nodes))
+
+
+def arguments(request: Request) -> Any:
+    """The arguments, or the context of a request that has none."""
+    if request.arguments is not msgspec.UNSET:
+        return request.arguments
+    if request.args is not None:
+        return request.args
+    return None if request.payload is None else request.payload.get("context")
 
 
 def quantified(condition: ArgCondition, nodes: list[Any]) -> bool | None:

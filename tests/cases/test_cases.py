@@ -26,7 +26,7 @@ from forestall.policy.explainer import explain
 from forestall.policy.output_verdict import SWITCHED_ON_BY
 from forestall.policy.problems import PolicyError
 from forestall.server.files import read_policy_files
-from forestall.wire.decisions import check_answer, explain_object
+from forestall.wire.decisions import check_object, explain_object
 from forestall.wire.submissions import decode_check
 
 HERE = Path(__file__).parent
@@ -202,9 +202,9 @@ def _answer(snapshot: Any, body: Mapping[str, Any]) -> Answer:
     submission, _ = decode_check(msgspec.json.encode(body), tenant="default")
     request = submission.request(tenant="default", principal="")
     explanation = explain(snapshot, request, now=instant(NOON_US))
-    answer = check_answer(explanation.decision, job_id="", job_hash="", at_us=NOON_US)
+    answer = check_object(explanation.decision, job_id="", job_hash="", at_us=NOON_US)
     words = msgspec.json.encode((answer, explain_object(explanation, request))).decode()
-    return Answer(answer["decision"].lower(), answer["rule_id"], words)
+    return Answer(answer.decision.lower(), answer.rule_id, words)
 
 
 # --- outputs.jsonl

@@ -8,6 +8,7 @@ import base64
 import json
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,10 @@ def exchanges() -> Mapping[str, Exchange]:
             json.dumps(script.found).replace(digest, "(digest)")
         )
         return found
+
+
+def _has_event(opened: streams.Opened) -> bool:
+    return bool(opened.events())
 
 
 class _Script:
@@ -284,8 +289,7 @@ class _Script:
         ):
             path = f"{path}?from={start}"
             opened = streams.opened(self.door, path)
-            # Bound now: the lambda is asked again while the loop goes on.
-            opened.until(lambda one=opened: bool(one.events()), "no event")  # type: ignore[misc]
+            opened.until(partial(_has_event, opened), "no event")
             first = opened.body.partition(b"\n\n")[0] + b"\n\n"
             self.keep(operation, path, None, Reply(opened.status, {}, first))
             opened.hang_up()

@@ -235,7 +235,10 @@ VERBS: dict[str, Callable[[World], Coroutine[Any, Any, None]]] = {
     "undelivered": lambda world: world.return_it(),
     "crash": lambda world: world.crash(),
     **{
-        f"policy {name}": (lambda world, name=name: world.activating(name))  # type: ignore[misc]
+        f"policy {name}": (
+            # mypy infers no type for a parameter with a default
+            lambda world, name=name: world.activating(name)  # type: ignore[misc]  # see above
+        )
         for name in POLICIES
     },
 }

@@ -23,6 +23,7 @@ from forestall.policy.rules import (
     Constraints,
     ContentMatch,
     DelegationMatch,
+    FieldTest,
     Match,
     McpMatch,
     Operator,
@@ -78,8 +79,13 @@ some_words = st.lists(words, max_size=3, unique=True).map(tuple)
 a_few_words = st.lists(words, min_size=1, max_size=2, unique=True).map(tuple)
 some_globs = st.lists(st.sampled_from(GLOBS), min_size=1, max_size=2, unique=True).map(tuple)
 _label_values = words | st.just("destructive")
+_NUMBER_TEXTS = ["0", "5", "-1", "5.0", "0.1", "1e3", " 5", "", "\u0665", "nan", "5" * 15, "5" * 16]
 labels: st.SearchStrategy[dict[str, str]] = st.just({}) | st.fixed_dictionaries(
-    {"env": _label_values}, optional=dict.fromkeys(LABEL_NAMES[1:], _label_values)
+    {"env": _label_values},
+    optional={
+        **dict.fromkeys(LABEL_NAMES[1:], _label_values),
+        "cost": st.sampled_from(_NUMBER_TEXTS),
+    },
 )
 _label_globs = st.lists(
     st.sampled_from(["*", *GLOBS, "destructive", "unknown", "read"]),
@@ -165,6 +171,24 @@ def arg_conditions(draw: st.DrawFn) -> ArgCondition:
     return ArgCondition(path=path, operator=operator, operand=draw(_operands(operator)))
 
 
+_SIZES = [Operator.LT, Operator.LE, Operator.GT, Operator.GE]
+_TESTED_FIELDS = ["topics", "tenants", "capabilities", "actor_ids", "agents", "mcp.tools"]
+field_tests = st.lists(
+    st.builds(
+        lambda field, globs: FieldTest(field=field, operator=Operator.NOT, operand=globs),
+        st.sampled_from([*_TESTED_FIELDS, "labels.env", "labels.x", "labels.command_class"]),
+        some_globs,
+    )
+    | st.builds(
+        lambda field, operator, number: FieldTest(field=field, operator=operator, operand=number),
+        st.sampled_from(["labels.cost", "labels.env"]),
+        st.sampled_from(_SIZES),
+        numbers,
+    ),
+    min_size=1,
+    max_size=2,
+).map(tuple)
+
 time_matches = st.builds(
     TimeMatch,
     days=st.lists(st.sampled_from(DAYS), max_size=4, unique=True).map(tuple),
@@ -214,6 +238,7 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "risk_tags": a_few_words,
     "requires": a_few_words,
     "labels": label_globs,
+    "tests": field_tests,
     "mcp": mcp_matches,
     "secrets_present": st.booleans(),
     "time": time_matches,
@@ -224,7 +249,12 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
 _CHOICES = st.lists(st.sampled_from(list(_FIELDS)), min_size=1, max_size=2, unique=True) | st.lists(
     st.sampled_from(list(_FIELDS)), max_size=5, unique=True
 )
-_THROTTLES = st.none() | st.just(Throttle(limit=1, window_ms=1_000, key=("tenant",)))
+_THROTTLES = st.none() | st.sampled_from(
+    [
+        Throttle(limit=1, window_ms=1_000, key=("tenant",)),
+        Throttle(limit=1, window_ms=1_000, key=("tenant",), sum="$.a"),
+    ]
+)
 
 
 ROLES = ["release", "security", "owner"]

@@ -2,6 +2,7 @@
 
 import asyncio
 from random import Random
+from typing import Any
 
 import msgspec
 
@@ -18,7 +19,7 @@ from forestall.jobs.job import Budget, Job, JobState, Priority, Submission
 from forestall.jobs.lifecycle import TERMINAL
 from tests.sim.doors import read, resolve
 from tests.sim.policies import SAFE, TOPICS, compiled, policy_text
-from tests.sim.world import Client, NoAnswerError, Process, World, short
+from tests.sim.world import Client, NoAnswerError, Process, Send, World, short
 
 _TRIES = 12
 
@@ -136,12 +137,12 @@ class Agent:
     def _look_around(self) -> None:
         self.mine = [job_id for tenant, job_id in self.world.checks.jobs if tenant == self.tenant]
 
-    async def _ask(self, what: str, send: object) -> object:
+    async def _ask(self, what: str, send: Send[Any] | None) -> object:
         """Ask once; whatever is wrong with it is in the trace."""
         if send is None:
             return None
         try:
-            return await self.world.call(self.name, what, send)  # type: ignore[arg-type]
+            return await self.world.call(self.name, what, send)
         except (NoAnswerError, ForestallError):
             return None
 

@@ -59,8 +59,8 @@ def _conditions(context: Mapping[str, Any], width: int) -> Iterator[str]:
 
 
 def _asked(context: Mapping[str, Any], width: int) -> Iterator[str]:
-    asked, runs = context["approval"], context["will_run"]
-    yield f"approval {plain(asked['job_id'])}: {plain(asked['approval_status'])}"
+    approval, runs = context["approval"], context["will_run"]
+    yield f"approval {plain(approval['job_id'])}: {plain(approval['approval_status'])}"
     rows: list[tuple[str, str]] = [
         ("topic", runs["topic"]),
         ("capability", runs["capability"] or "none"),
@@ -77,10 +77,10 @@ def _asked(context: Mapping[str, Any], width: int) -> Iterator[str]:
             if runs["actor_id"] not in ("", runs["principal"])
             else []
         ),
-        ("rule", asked["policy_rule_id"] or "none (the default)"),
-        ("why", asked["policy_reason"]),
-        ("who approves", "; ".join(map(_demand, asked["demands"]))),
-        *(("voted", _vote(vote)) for vote in asked["votes"]),
+        ("rule", approval["policy_rule_id"] or "none (the default)"),
+        ("why", approval["policy_reason"]),
+        ("who approves", "; ".join(map(_demand, approval["demands"]))),
+        *(("voted", _vote(vote)) for vote in approval["votes"]),
         ("time left", _duration(context["time_remaining_ms"] // 1_000)),
         ("policy", context["policy_snapshot"]),
         ("job hash", context["job_hash"]),
@@ -134,8 +134,8 @@ def _demand(demand: Mapping[str, Any]) -> str:
 
 
 def _vote(vote: Mapping[str, Any]) -> str:
-    said = "; ".join(text for text in (vote["reason"], vote["note"]) if text)
-    return f"{vote['principal']}: {vote['decision']}" + (f" ({said})" if said else "")
+    reasons = "; ".join(text for text in (vote["reason"], vote["note"]) if text)
+    return f"{vote['principal']}: {vote['decision']}" + (f" ({reasons})" if reasons else "")
 
 
 def _duration(seconds: int) -> str:

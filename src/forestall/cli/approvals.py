@@ -9,20 +9,21 @@ import shutil
 import sys
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
 
 import click
 
 from forestall.cli.approval_view import plain, rendered
-from forestall.cli.options import client_for, limit_option, server_options
+from forestall.cli.options import limit_option, segment, with_client
 from forestall.cli.output import (
     EXIT_CHECK_FAILED,
     EXIT_HELD,
     harmless_json,
     json_option,
+    print_items,
     print_json,
     shown,
 )
+from forestall.client.plane import PlaneClient
 
 _APPROVALS = "/api/v1/approvals"
 _WIDTH_WITHOUT_TERMINAL = 100
@@ -44,61 +45,49 @@ def approvals() -> None:
 )
 @click.option("--topic", default="", help="Only jobs of exactly this topic.")
 @limit_option
-@server_options
+@with_client
 @json_option
-def list_(
-    status: str, topic: str, limit: int, url: str, api_key: str, tenant: str, as_json: bool
-) -> None:
+def list_(status: str, topic: str, limit: int, client: PlaneClient, as_json: bool) -> None:
     """List approvals, the last asked first."""
-    client = client_for(url, api_key, tenant)
     items = client.items(
         _APPROVALS, {"status": "" if status == "all" else status, "topic": topic}, limit=limit
     )
-    if as_json:
-        print_json({"items": items})
-        return
-    for item in items:
-        line = "  ".join(
-            (
-                item["job_id"],
-                f"{item['approval_status']:11}",
-                item["created_at"][:19],
-                item["topic"],
-                f"by {item['submitted_by']}",
-                item["policy_rule_id"],
-            )
-        )
-        click.echo(f"{shown(line)}: {plain(item['policy_reason'])}")
-    if not items:
-        click.echo("no approvals", err=True)
+    print_items(items, _line, nothing="no approvals", as_json=as_json)
+
+
+def _line(item: dict[str, Any]) -> str:
+    head = (
+        f"{item['job_id']}  {item['approval_status']:11}  {item['created_at'][:19]}"
+        f"  {item['topic']}  by {item['submitted_by']}  {item['policy_rule_id']}"
+    )
+    return f"{shown(head)}: {plain(item['policy_reason'])}"
 
 
 @approvals.command()
 @click.argument("job_id")
-@server_options
+@with_client
 @json_option
-def show(job_id: str, url: str, api_key: str, tenant: str, as_json: bool) -> None:
+def show(job_id: str, client: PlaneClient, as_json: bool) -> None:
     """Show exactly what would run, why it awaits approval, and its job hash."""
-    context = client_for(url, api_key, tenant).get(f"{_path(job_id)}/context")
-    if as_json:
-        print_json(context)
-        return
-    click.echo(rendered(context, width=_width()))
+    _show(client, job_id, as_json=as_json)
 
 
 @approvals.command("open")
 @click.argument("link")
-@server_options
+@with_client
 @json_option
-def open_(link: str, url: str, api_key: str, tenant: str, as_json: bool) -> None:
+def open_(link: str, client: PlaneClient, as_json: bool) -> None:
     """Open the link of a message, which works once, and show what it leads to."""
-    client = client_for(url, api_key, tenant)
     answer = client.post(f"{_APPROVALS}/open", {"token": link.rpartition("#")[2]})
-    context = client.get(f"{_path(answer['job_id'])}/context")
+    _show(client, answer["job_id"], as_json=as_json)
+
+
+def _show(client: PlaneClient, job_id: str, *, as_json: bool) -> None:
+    context = client.get(f"{_path(job_id)}/context")
     if as_json:
         print_json(context)
-        return
-    click.echo(rendered(context, width=_width()))
+    else:
+        click.echo(rendered(context, width=_width()))
 
 
 @approvals.command()
@@ -107,7 +96,7 @@ def open_(link: str, url: str, api_key: str, tenant: str, as_json: bool) -> None
 @click.option("--yes", is_flag=True, help="Do not ask (for scripts); needs --job-hash.")
 @click.option("--reason", default="", help="Why; goes into the record.")
 @click.option("--note", default="", help="A note beside it.")
-@server_options
+@with_client
 @json_option
 def approve(
     job_id: str,
@@ -115,9 +104,7 @@ def approve(
     yes: bool,
     reason: str,
     note: str,
-    url: str,
-    api_key: str,
-    tenant: str,
+    client: PlaneClient,
     as_json: bool,
 ) -> None:
     """Show what would run, ask, and approve exactly that.
@@ -129,7 +116,6 @@ def approve(
         raise click.UsageError("--yes needs --job-hash: say what it is that you approve")
     if not yes and not sys.stdin.isatty():
         raise click.UsageError("there is no terminal to ask on; use --yes with --job-hash")
-    client = client_for(url, api_key, tenant)
     context = client.get(f"{_path(job_id)}/context")
     click.echo(rendered(context, width=_width()), err=as_json or yes)
     if job_hash and job_hash != context["job_hash"]:
@@ -141,26 +127,23 @@ def approve(
     if not yes and not click.confirm("\nApprove exactly this?", err=as_json):
         click.echo("not approved", err=True)
         raise click.exceptions.Exit(EXIT_CHECK_FAILED)
-    said = {
+    vote = {
         "job_hash": context["job_hash"],
         "policy_snapshot": context["policy_snapshot"],
         "reason": reason,
         "note": note,
     }
-    _tell(client.post(f"{_path(job_id)}/approve", said), as_json=as_json)
+    _tell(client.post(f"{_path(job_id)}/approve", vote), as_json=as_json)
 
 
 @approvals.command()
 @click.argument("job_id")
 @click.option("--reason", required=True, help="Why; the requester reads it.")
 @click.option("--note", default="", help="A note beside it.")
-@server_options
+@with_client
 @json_option
-def reject(
-    job_id: str, reason: str, note: str, url: str, api_key: str, tenant: str, as_json: bool
-) -> None:
+def reject(job_id: str, reason: str, note: str, client: PlaneClient, as_json: bool) -> None:
     """Reject a job that awaits approval; one no is enough. It ends DENIED."""
-    client = client_for(url, api_key, tenant)
     _tell(client.post(f"{_path(job_id)}/reject", {"reason": reason, "note": note}), as_json=as_json)
 
 
@@ -176,14 +159,13 @@ def _tell(answer: dict[str, Any], *, as_json: bool) -> None:
 @approvals.command()
 @click.argument("job_id")
 @click.option("--apply", is_flag=True, help="Ask again; without it, only look.")
-@server_options
+@with_client
 @json_option
-def repair(job_id: str, apply: bool, url: str, api_key: str, tenant: str, as_json: bool) -> None:
+def repair(job_id: str, apply: bool, client: PlaneClient, as_json: bool) -> None:
     """Ask again for a job that policy or facts have drifted away from.
 
     The gate decides anew, under the policy in force. Exit code 3: there is nothing to mend.
     """
-    client = client_for(url, api_key, tenant)
     answer = client.post(f"{_path(job_id)}/repair", {"apply": apply})
     if as_json:
         print_json(answer)
@@ -196,13 +178,12 @@ def repair(job_id: str, apply: bool, url: str, api_key: str, tenant: str, as_jso
 
 
 @approvals.command()
-@server_options
+@with_client
 @click.option("--json", "as_json", is_flag=True, help="Print each event as one line of JSON.")
-def watch(url: str, api_key: str, tenant: str, as_json: bool) -> None:
+def watch(client: PlaneClient, as_json: bool) -> None:
     """Print what is asked and what became of it, until Ctrl-C; survives lost connections."""
     from forestall.client.stream import follow
 
-    client = client_for(url, api_key, tenant)
     events = follow(client, "/api/v1/stream", tell=lambda text: click.echo(shown(text), err=True))
     for event in events:
         line = _watched(json.loads(event.data))
@@ -215,11 +196,10 @@ def watch(url: str, api_key: str, tenant: str, as_json: bool) -> None:
 @click.option(
     "--by", type=click.Choice(["rule", "approver", "topic", "agent"]), help="One line for each."
 )
-@server_options
+@with_client
 @json_option
-def stats(window: str, by: str | None, url: str, api_key: str, tenant: str, as_json: bool) -> None:
+def stats(window: str, by: str | None, client: PlaneClient, as_json: bool) -> None:
     """How approvals went: how many, how often yes, how long people took."""
-    client = client_for(url, api_key, tenant)
     query = {"window": window, "group_by": by or ""}
     answer = client.get("/api/v1/governance/approvals/analytics", query)
     if as_json:
@@ -290,4 +270,4 @@ def _width() -> int:
 
 
 def _path(job_id: str) -> str:
-    return f"{_APPROVALS}/{quote(job_id, safe='')}"
+    return f"{_APPROVALS}/{segment(job_id)}"

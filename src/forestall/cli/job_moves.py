@@ -1,12 +1,12 @@
 """`forestall jobs cancel|remediate|wait`, and what is printed of a submission."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 import click
 
-from forestall.cli.options import client_for, server_options
+from forestall.cli.options import segment, with_client
 from forestall.cli.output import (
     DECISION_EXIT,
     EXIT_CHECK_FAILED,
@@ -25,8 +25,21 @@ _WAIT_SECONDS = 20.0  # of one request; a connection that is silent for 30 s cou
 _POLL_SECONDS = 1.0
 
 
-def show_submitted(answer: dict[str, Any], *, as_json: bool) -> None:
-    """Print the outcome of a submission, and exit with the code of its decision."""
+def submit_to(
+    client: PlaneClient,
+    path: str,
+    body: dict[str, Any],
+    headers: Mapping[str, str] | None = None,
+    *,
+    as_json: bool,
+) -> None:
+    """Submit a job, print the outcome, and exit with the code of its decision."""
+    try:
+        answer = client.post(path, body, headers)
+    except PlaneRefusedError as refused:
+        if "job_id" not in refused.body:
+            raise
+        answer = refused.body
     if as_json:
         print_json(answer)
     else:
@@ -42,11 +55,11 @@ def show_submitted(answer: dict[str, Any], *, as_json: bool) -> None:
 
 @click.command()
 @click.argument("job_id")
-@server_options
+@with_client
 @json_option
-def cancel(job_id: str, url: str, api_key: str, tenant: str, as_json: bool) -> None:
+def cancel(job_id: str, client: PlaneClient, as_json: bool) -> None:
     """Cancel a job; a worker that runs it is told to stop. Exit code 1: it had ended before."""
-    answer = client_for(url, api_key, tenant).post(f"{_path(job_id)}/cancel", {})
+    answer = client.post(f"{_path(job_id)}/cancel", {})
     if as_json:
         print_json(answer)
     else:
@@ -60,20 +73,12 @@ def cancel(job_id: str, url: str, api_key: str, tenant: str, as_json: bool) -> N
 @click.option(
     "--remediation", default="", help="Which one, by its id; needed where several are offered."
 )
-@server_options
+@with_client
 @json_option
-def remediate(
-    job_id: str, remediation: str, url: str, api_key: str, tenant: str, as_json: bool
-) -> None:
+def remediate(job_id: str, remediation: str, client: PlaneClient, as_json: bool) -> None:
     """Submit a denied job as an offered remediation rewrites it. Exit codes as of `submit`."""
-    client = client_for(url, api_key, tenant)
-    try:
-        answer = client.post(f"{_path(job_id)}/remediate", {"remediation_id": remediation})
-    except PlaneRefusedError as refused:
-        if "job_id" not in refused.body:
-            raise
-        answer = refused.body
-    show_submitted(answer, as_json=as_json)
+    body = {"remediation_id": remediation}
+    submit_to(client, f"{_path(job_id)}/remediate", body, as_json=as_json)
 
 
 @click.command()
@@ -81,17 +86,14 @@ def remediate(
 @click.option(
     "--timeout", type=click.FloatRange(min=0), help="Wait at most so many seconds; else for ever."
 )
-@server_options
+@with_client
 @json_option
-def wait(
-    job_id: str, timeout: float | None, url: str, api_key: str, tenant: str, as_json: bool
-) -> None:
+def wait(job_id: str, timeout: float | None, client: PlaneClient, as_json: bool) -> None:
     """Wait until a job ends, and print its result.
 
     Exit code 0: it succeeded; 1: it failed, timed out, or was cancelled or quarantined; 4: denied;
     5: after the timeout a person still had to approve it; 6: after the timeout it had not ended.
     """
-    client = client_for(url, api_key, tenant)
     until = time.monotonic() + timeout if timeout is not None else None
     job = client.get(_path(job_id))
     while job["state"] not in _ENDED:
@@ -129,4 +131,4 @@ def _when_changed(client: PlaneClient, job: dict[str, Any], seconds: float) -> d
 
 
 def _path(job_id: str) -> str:
-    return f"/api/v1/jobs/{quote(job_id, safe='')}"
+    return f"/api/v1/jobs/{segment(job_id)}"

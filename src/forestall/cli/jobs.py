@@ -6,21 +6,22 @@ from typing import Any
 
 import click
 
-from forestall.cli.job_moves import cancel, remediate, show_submitted, wait
+from forestall.cli.job_moves import cancel, remediate, submit_to, wait
 from forestall.cli.options import (
     action_body,
     action_options,
-    client_for,
     limit_option,
-    server_options,
+    segment,
+    with_client,
 )
 from forestall.cli.output import (
     harmless_json,
     json_option,
+    print_items,
     print_json,
     shown,
 )
-from forestall.client.plane import PlaneRefusedError
+from forestall.client.plane import PlaneClient
 
 
 @click.group()
@@ -36,32 +37,22 @@ for _command in (cancel, remediate, wait):
 @action_options
 @click.option("--priority", type=click.Choice(["critical", "interactive", "batch"]))
 @click.option("--idempotency-key", help="Repeating a submission with this key repeats its answer.")
-@server_options
+@with_client
 @json_option
-def submit(
-    url: str, api_key: str, tenant: str, idempotency_key: str | None, as_json: bool, **action: Any
-) -> None:
+def submit(client: PlaneClient, idempotency_key: str | None, as_json: bool, **action: Any) -> None:
     """Ask for a job. Exit code 0: accepted; 4: denied; 5: awaits approval."""
-    client = client_for(url, api_key, tenant)
     headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-    try:
-        answer = client.post("/api/v1/jobs", action_body(**action), headers)
-    except PlaneRefusedError as refused:
-        if "job_id" not in refused.body:
-            raise
-        answer = refused.body
-    show_submitted(answer, as_json=as_json)
+    submit_to(client, "/api/v1/jobs", action_body(**action), headers, as_json=as_json)
 
 
 @jobs.command()
 @click.argument("job_id")
-@server_options
+@with_client
 @json_option
-def get(job_id: str, url: str, api_key: str, tenant: str, as_json: bool) -> None:
+def get(job_id: str, client: PlaneClient, as_json: bool) -> None:
     """Show one job and the decisions on it."""
-    client = client_for(url, api_key, tenant)
-    job = client.get(f"/api/v1/jobs/{_segment(job_id)}")
-    decisions = client.get(f"/api/v1/jobs/{_segment(job_id)}/decisions")
+    job = client.get(f"/api/v1/jobs/{segment(job_id)}")
+    decisions = client.get(f"/api/v1/jobs/{segment(job_id)}/decisions")
     if as_json:
         print_json({**job, "decisions": decisions})
         return
@@ -98,24 +89,19 @@ _SHOWN_FIELDS = (
 @click.option("--state", default="", help="Only jobs in this state.")
 @click.option("--topic", default="", help="Only jobs of exactly this topic.")
 @limit_option
-@server_options
+@with_client
 @json_option
-def list_(
-    state: str, topic: str, limit: int, url: str, api_key: str, tenant: str, as_json: bool
-) -> None:
+def list_(state: str, topic: str, limit: int, client: PlaneClient, as_json: bool) -> None:
     """List jobs, newest change first."""
-    client = client_for(url, api_key, tenant)
     items = client.items("/api/v1/jobs", {"state": state, "topic": topic}, limit=limit)
-    if as_json:
-        print_json({"items": items})
-        return
-    for job in items:
-        click.echo(
-            f"{job['id']}  {job['state']:17} {job['updated_at'][:19]}  {job['topic']}"
-            f"  {job['safety_rule_id']}"
-        )
-    if not items:
-        click.echo("no jobs", err=True)
+    print_items(items, _line, nothing="no jobs", as_json=as_json)
+
+
+def _line(job: dict[str, Any]) -> str:
+    return (
+        f"{job['id']}  {job['state']:17} {job['updated_at'][:19]}  {job['topic']}"
+        f"  {job['safety_rule_id']}"
+    )
 
 
 @jobs.command()
@@ -127,16 +113,13 @@ def list_(
     help="Begin at this position of the log; 0: with the first record. Without it: now, or with a"
     " JOB_ID at the beginning of the job.",
 )
-@server_options
+@with_client
 @click.option("--json", "as_json", is_flag=True, help="Print each event as one line of JSON.")
-def watch(
-    job_id: str | None, start: int | None, url: str, api_key: str, tenant: str, as_json: bool
-) -> None:
+def watch(job_id: str | None, start: int | None, client: PlaneClient, as_json: bool) -> None:
     """Print what happens, or what happens to one job, until Ctrl-C; survives lost connections."""
     from forestall.client.stream import follow
 
-    client = client_for(url, api_key, tenant)
-    path = f"/api/v1/jobs/{_segment(job_id)}/stream" if job_id else "/api/v1/stream"
+    path = f"/api/v1/jobs/{segment(job_id)}/stream" if job_id else "/api/v1/stream"
     first = "0" if job_id and start is None else "" if start is None else str(start)
     for event in follow(client, path, start=first, tell=lambda text: click.echo(text, err=True)):
         click.echo(harmless_json(event.data) if as_json else _event_line(json.loads(event.data)))
@@ -157,9 +140,3 @@ def _event_line(event: dict[str, Any]) -> str:
         parts.append(f"by {data['rule_id']}")
     why = data.get("failure_reason") or data.get("reason")
     return shown("  ".join(parts) + (f": {why}" if why else ""))
-
-
-def _segment(text: str) -> str:
-    from urllib.parse import quote
-
-    return quote(text, safe="")

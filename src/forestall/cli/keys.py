@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 import click
+import msgspec
 
 from forestall.cli.options import client_for, server_options
 from forestall.cli.output import json_option, print_json
@@ -133,15 +134,15 @@ def _on_data(data_dir: Path, act: Callable[["Plane"], Awaitable[T]]) -> T:
         raise click.UsageError(f"there is no {STORE_FILE} in {data_dir}")
 
     async def run() -> T:
-        held = DataDir(data_dir)
+        locked = DataDir(data_dir)
         try:
-            plane = await open_plane(held, NoTelemetry())
+            plane = await open_plane(locked, NoTelemetry())
             try:
                 return await act(plane)
             finally:
                 await plane.store.close()
         finally:
-            held.close()
+            locked.close()
 
     return asyncio.run(run())
 
@@ -159,7 +160,7 @@ async def _create_local(
     from forestall.identity.credentials import NewKey
     from forestall.wire.keys import key_object
 
-    wanted = NewKey(
+    new_key = NewKey(
         tenant=tenant or "default",
         name=name,
         role=Role(role),
@@ -167,15 +168,16 @@ async def _create_local(
         expires_at_us=expires_at_us,
         groups=groups,
     )
-    key, secret = await create_key(plane, wanted, actor=_ACTOR)
-    return {"key": key_object(key), "secret": secret}
+    key, secret = await create_key(plane, new_key, actor=_ACTOR)
+    return {"key": msgspec.to_builtins(key_object(key)), "secret": secret}
 
 
 async def _list_local(plane: "Plane", tenant: str) -> dict[str, Any]:
     from forestall.control.keys import list_keys
     from forestall.wire.keys import key_object
 
-    return {"items": [key_object(key) for key in list_keys(plane, tenant or "default")]}
+    keys = list_keys(plane, tenant or "default")
+    return {"items": msgspec.to_builtins([key_object(key) for key in keys])}
 
 
 async def _revoke_local(plane: "Plane", tenant: str, key_id: str) -> None:

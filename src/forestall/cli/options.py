@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
 
 import click
 
@@ -50,6 +52,21 @@ def server_options(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+def with_client(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of the server, and give the command a `client` for that server instead."""
+
+    @functools.wraps(command)
+    def connected(*, url: str, api_key: str, tenant: str, **options: Any) -> Any:
+        return command(client=client_for(url, api_key, tenant), **options)
+
+    return server_options(connected)
+
+
+def segment(text: str) -> str:
+    """A text as one segment of a path."""
+    return quote(text, safe="")
 
 
 def limit_option(command: F) -> F:

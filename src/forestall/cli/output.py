@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -30,6 +31,23 @@ def print_json(value: Any) -> None:
     Control characters are escaped, which changes no value.
     """
     click.echo(harmless_json(json.dumps(value, indent=2, ensure_ascii=not _is_utf8())))
+
+
+def print_items(
+    items: list[dict[str, Any]],
+    line: Callable[[dict[str, Any]], str],
+    *,
+    nothing: str,
+    as_json: bool,
+) -> None:
+    """Print a list: one line for each item, or `nothing` on stderr where it is empty."""
+    if as_json:
+        print_json({"items": items})
+        return
+    for item in items:
+        click.echo(line(item))
+    if not items:
+        click.echo(nothing, err=True)
 
 
 def harmless_json(text: str) -> str:

@@ -328,17 +328,13 @@ def _load(paths: tuple[Path, ...]) -> tuple[list[Policy], Snapshot | None, list[
 
 
 def _read(paths: tuple[Path, ...]) -> tuple[list[Policy], list[Problem]]:
-    from forestall.policy.language.policy_file import load_policy
+    from forestall.policy.language.policy_file import load_policies
     from forestall.policy.problems import PolicyError
 
-    policies: list[Policy] = []
-    problems: list[Problem] = []
-    for path in _files(paths):
-        try:
-            policies.append(load_policy(_bytes(path), source=str(path)))
-        except PolicyError as error:
-            problems.extend(error.problems)
-    return policies, problems
+    try:
+        return load_policies([(str(path), _bytes(path)) for path in _files(paths)]), []
+    except PolicyError as error:
+        return [], list(error.problems)
 
 
 def _load_cases(paths: tuple[Path, ...]) -> tuple[list[CaseFile], list[Problem]]:

@@ -135,9 +135,9 @@ def junit_xml(outcomes: Sequence[TestOutcome]) -> str:
             if each.passed:
                 lines.append(f"{case}/>")
             else:
-                said = f"wanted {each.wanted}, got {each.got}"
+                message = f"wanted {each.wanted}, got {each.got}"
                 lines.append(f"{case}>")
-                lines.append(f"      <failure message={_xml(said)}/>")
+                lines.append(f"      <failure message={_xml(message)}/>")
                 lines.append("    </testcase>")
         lines.append("  </testsuite>")
     return "\n".join([*lines, "</testsuites>", ""])

@@ -1,13 +1,13 @@
 """`forestall quarantine list|show|release|confirm`: results that are withheld."""
 
 from typing import Any
-from urllib.parse import quote
 
 import click
 
 from forestall.cli.approval_view import plain
-from forestall.cli.options import client_for, limit_option, server_options
-from forestall.cli.output import json_option, print_json, shown
+from forestall.cli.options import limit_option, segment, with_client
+from forestall.cli.output import json_option, print_items, print_json, shown
+from forestall.client.plane import PlaneClient
 
 _LIST = "/api/v1/quarantine"
 
@@ -21,53 +21,43 @@ def quarantine() -> None:
 @click.option("--topic", default="", help="Only jobs of exactly this topic.")
 @click.option("--all", "resolved_too", is_flag=True, help="Discarded ones, too.")
 @limit_option
-@server_options
+@with_client
 @json_option
-def list_(
-    topic: str, resolved_too: bool, limit: int, url: str, api_key: str, tenant: str, as_json: bool
-) -> None:
+def list_(topic: str, resolved_too: bool, limit: int, client: PlaneClient, as_json: bool) -> None:
     """List withheld results, the newest first."""
-    client = client_for(url, api_key, tenant)
     query = {"topic": topic, "include_resolved": "true" if resolved_too else ""}
     items = client.items(_LIST, query, limit=limit)
-    if as_json:
-        print_json({"items": items})
-        return
-    for item in items:
-        head = "  ".join(
-            (
-                item["job_id"],
-                item["checked_at"][:19],
-                item["topic"],
-                f"by {item['principal']}",
-                item["rule_id"] or item["code"],
-            )
-        )
-        click.echo(f"{shown(head)}: {plain(item['reason'])}{_counts(item['counts'])}")
-    if not items:
-        click.echo("nothing is withheld", err=True)
+    print_items(items, _line, nothing="nothing is withheld", as_json=as_json)
+
+
+def _line(item: dict[str, Any]) -> str:
+    head = (
+        f"{item['job_id']}  {item['checked_at'][:19]}  {item['topic']}"
+        f"  by {item['principal']}  {item['rule_id'] or item['code']}"
+    )
+    return f"{shown(head)}: {plain(item['reason'])}{_counts(item['counts'])}"
 
 
 def _counts(counts: dict[str, int]) -> str:
-    said = ", ".join(f"{kind} x{count}" for kind, count in counts.items())
-    return f" ({plain(said)})" if said else ""
+    parts = ", ".join(f"{kind} x{count}" for kind, count in counts.items())
+    return f" ({plain(parts)})" if parts else ""
 
 
 @quarantine.command()
 @click.argument("job_id")
-@server_options
+@with_client
 @json_option
-def show(job_id: str, url: str, api_key: str, tenant: str, as_json: bool) -> None:
+def show(job_id: str, client: PlaneClient, as_json: bool) -> None:
     """Show what the check of a result found, masked, and what stands round it."""
-    seen = client_for(url, api_key, tenant).get(_path(job_id))
+    result = client.get(_path(job_id))
     if as_json:
-        print_json(seen)
+        print_json(result)
         return
-    click.echo(shown(f"{seen['job_id']}  {seen['state']}  {seen['output_decision']}"))
+    click.echo(shown(f"{result['job_id']}  {result['state']}  {result['output_decision']}"))
     for name in ("code", "rule_id", "reason", "size_bytes", "checked_at", "resolved_by"):
-        if seen.get(name):
-            click.echo(f"  {name}: {plain(str(seen[name]))}")
-    for finding in seen["findings"]:
+        if result.get(name):
+            click.echo(f"  {name}: {plain(str(result[name]))}")
+    for finding in result["findings"]:
         place = f"{finding['start']}-{finding['end']}"
         head = f"  {finding['kind']}  at {place}  {finding['masked']}"
         click.echo(
@@ -75,7 +65,7 @@ def show(job_id: str, url: str, api_key: str, tenant: str, as_json: bool) -> Non
         )
         if finding.get("context"):
             click.echo(f"      {plain(finding['context'])}")
-    if seen["state"] == "OUTPUT_QUARANTINED" and not seen["original_kept"]:
+    if result["state"] == "OUTPUT_QUARANTINED" and not result["original_kept"]:
         click.echo("  the original is gone; it cannot be released")
 
 
@@ -83,25 +73,23 @@ def show(job_id: str, url: str, api_key: str, tenant: str, as_json: bool) -> Non
 @click.argument("job_id")
 @click.option("--reason", required=True, help="Why; goes into the record.")
 @click.option("--redacted", is_flag=True, help="Without what was found, and keep the rest sealed.")
-@server_options
+@with_client
 @json_option
-def release(
-    job_id: str, reason: str, redacted: bool, url: str, api_key: str, tenant: str, as_json: bool
-) -> None:
+def release(job_id: str, reason: str, redacted: bool, client: PlaneClient, as_json: bool) -> None:
     """Make a withheld result readable. Exit code 3: you asked for the job, or it is not there."""
-    said = {"reason": reason, "mode": "redacted" if redacted else "original"}
-    answer = client_for(url, api_key, tenant).post(f"{_path(job_id)}/release", said)
+    body = {"reason": reason, "mode": "redacted" if redacted else "original"}
+    answer = client.post(f"{_path(job_id)}/release", body)
     _tell(answer, as_json=as_json)
 
 
 @quarantine.command()
 @click.argument("job_id")
 @click.option("--reason", required=True, help="Why; goes into the record.")
-@server_options
+@with_client
 @json_option
-def confirm(job_id: str, reason: str, url: str, api_key: str, tenant: str, as_json: bool) -> None:
+def confirm(job_id: str, reason: str, client: PlaneClient, as_json: bool) -> None:
     """Discard a withheld result for ever; the job stays withheld."""
-    answer = client_for(url, api_key, tenant).post(f"{_path(job_id)}/confirm", {"reason": reason})
+    answer = client.post(f"{_path(job_id)}/confirm", {"reason": reason})
     _tell(answer, as_json=as_json)
 
 
@@ -109,9 +97,9 @@ def _tell(answer: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(answer)
     else:
-        said = f"{answer['job_id']}  {answer['output_decision']}  (job {answer['state']})"
-        click.echo(shown(said))
+        line = f"{answer['job_id']}  {answer['output_decision']}  (job {answer['state']})"
+        click.echo(shown(line))
 
 
 def _path(job_id: str) -> str:
-    return f"/api/v1/jobs/{quote(job_id, safe='')}/output"
+    return f"/api/v1/jobs/{segment(job_id)}/output"

@@ -38,30 +38,34 @@ def scan(path: Path, classes: tuple[str, ...], names_model: str, as_copy: bool) 
     from forestall.wire.output import finding_object
 
     names = load_names(parse_package(names_model))
-    known = [*DETECTORS, *(each.name for each in names)]
-    unknown = sorted(set(classes) - set(known))
+    classes_known = [*DETECTORS, *(each.name for each in names)]
+    unknown = sorted(set(classes) - set(classes_known))
     if unknown:
         hint = "; it needs --names-model" if unknown[0] in SWITCHED_ON_BY else ""
-        raise click.UsageError(f"unknown class {unknown[0]}; known are {', '.join(known)}{hint}")
+        raise click.UsageError(
+            f"unknown class {unknown[0]}; known are {', '.join(classes_known)}{hint}"
+        )
     content = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     brought = {each.name: each for each in names}
-    wanted = [brought[name] if name in brought else DETECTORS[name] for name in classes or known]
-    seen = scan_content(content, detectors=wanted)
+    detectors = [
+        brought[name] if name in brought else DETECTORS[name] for name in classes or classes_known
+    ]
+    report = scan_content(content, detectors=detectors)
     if as_copy:
-        if not seen.complete:
-            click.echo(_unread(seen.reasons), err=True)
+        if not report.complete:
+            click.echo(_unread(report.reasons), err=True)
             raise click.exceptions.Exit(EXIT_CHECK_FAILED)
-        copy = clean_copy(content, seen.findings, detectors=wanted)
+        copy = clean_copy(content, report.findings, detectors=detectors)
         if copy is None:
             click.echo("no clean copy can be made of this content", err=True)
             raise click.exceptions.Exit(EXIT_CHECK_FAILED)
         sys.stdout.buffer.write(copy)
     else:
-        for finding in seen.findings:
+        for finding in report.findings:
             click.echo(msgspec.json.encode(finding_object(finding)).decode())
-        if not seen.complete:
-            click.echo(_unread(seen.reasons), err=True)
-    if seen.findings or not seen.complete:
+        if not report.complete:
+            click.echo(_unread(report.reasons), err=True)
+    if report.findings or not report.complete:
         raise click.exceptions.Exit(EXIT_CHECK_FAILED)
 
 

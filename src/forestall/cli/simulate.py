@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
+from msgspec import UNSET
 
 from forestall.cli.options import action_body, action_options, client_for, encoded, server_options
 from forestall.cli.output import EXIT_CHECK_FAILED, json_option, print_json, shown
@@ -82,7 +84,7 @@ def _offline(verb: str, path: Path, body: bytes, tenant: str) -> dict[str, Any]:
     from forestall.policy.explainer import explain as explain_policy
     from forestall.policy.output_verdict import SWITCHED_ON_BY
     from forestall.server.files import read_policy_files
-    from forestall.wire.decisions import check_answer, explain_object
+    from forestall.wire.decisions import check_object, explain_object
     from forestall.wire.submissions import decode_check
 
     # No result is scanned here, so no server setting has to be on.
@@ -91,15 +93,15 @@ def _offline(verb: str, path: Path, body: bytes, tenant: str) -> dict[str, Any]:
     request = submission.request(tenant=tenant, principal="")
     now_us = time.time_ns() // 1000
     explanation = explain_policy(snapshot, request, now=instant(now_us))
-    answer = check_answer(
+    answer = check_object(
         explanation.decision,
         job_id=job_id,
         job_hash=job_hash(submission, tenant=tenant, principal=""),
         at_us=now_us,
+        explain=explain_object(explanation, request) if verb == "explain" else UNSET,
     )
-    if verb == "explain":
-        answer["explain"] = explain_object(explanation, request)
-    return answer
+    plain: dict[str, Any] = msgspec.to_builtins(answer)
+    return plain
 
 
 def _print_decision(answer: dict[str, Any]) -> None:
@@ -144,9 +146,9 @@ def _print_rules(explained: dict[str, Any]) -> None:
 
 
 def _clause(clause: dict[str, Any]) -> str:
-    wanted = " or ".join(clause["wanted"])
+    values = " or ".join(clause["wanted"])
     found = ", ".join(clause["found"]) or "nothing"
-    return shown(f"{clause['field']}: wants {wanted}; has {found}")
+    return shown(f"{clause['field']}: wants {values}; has {found}")
 
 
 def _require(answer: dict[str, Any], expect: str | None) -> None:

@@ -2,12 +2,12 @@
 take."""
 
 from typing import Any
-from urllib.parse import quote
 
 import click
 
-from forestall.cli.options import client_for, server_options
-from forestall.cli.output import json_option, print_json
+from forestall.cli.options import segment, with_client
+from forestall.cli.output import json_option, print_items, print_json
+from forestall.client.plane import PlaneClient
 
 _CREDENTIALS = "/api/v1/workers/credentials"
 
@@ -36,7 +36,7 @@ def workers() -> None:
     help="It may claim these for jobs that require them; repeatable.",
 )
 @click.option("--expires-in-days", type=click.IntRange(1, 3650), help="Its token ends by itself.")
-@server_options
+@with_client
 @json_option
 def create(
     name: str,
@@ -44,9 +44,7 @@ def create(
     pools: tuple[str, ...],
     capabilities: tuple[str, ...],
     expires_in_days: int | None,
-    url: str,
-    api_key: str,
-    tenant: str,
+    client: PlaneClient,
     as_json: bool,
 ) -> None:
     """Make a worker. Its token is printed once; made again, the earlier token ends."""
@@ -58,7 +56,7 @@ def create(
     }
     if expires_in_days is not None:
         body["expires_in_seconds"] = expires_in_days * 86_400
-    answer = client_for(url, api_key, tenant).post(_CREDENTIALS, body)
+    answer = client.post(_CREDENTIALS, body)
     if as_json:
         print_json(answer)
         return
@@ -70,26 +68,20 @@ def create(
 
 
 @workers.command("list")
-@server_options
+@with_client
 @json_option
-def list_(url: str, api_key: str, tenant: str, as_json: bool) -> None:
+def list_(client: PlaneClient, as_json: bool) -> None:
     """List workers, and which of them are there now."""
-    client = client_for(url, api_key, tenant)
     items = client.get(_CREDENTIALS)["items"]
     sessions = {item["worker_id"]: item for item in client.get("/api/v1/workers")["items"]}
-    if as_json:
-        print_json(
-            {"items": [{**item, "session": sessions.get(item["worker_id"])} for item in items]}
-        )
-        return
-    for item in items:
-        ends = f"  ends {item['expires_at'][:10]}" if item["expires_at"] else ""
-        click.echo(
-            f"{item['worker_id']:20}  {_presence(sessions.get(item['worker_id'])):20}"
-            f"  {', '.join(item['allowed_topics'])}{ends}"
-        )
-    if not items:
-        click.echo("no workers", err=True)
+    items = [{**item, "session": sessions.get(item["worker_id"])} for item in items]
+    print_items(items, _line, nothing="no workers", as_json=as_json)
+
+
+def _line(item: dict[str, Any]) -> str:
+    ends = f"  ends {item['expires_at'][:10]}" if item["expires_at"] else ""
+    topics = ", ".join(item["allowed_topics"])
+    return f"{item['worker_id']:20}  {_presence(item['session']):20}  {topics}{ends}"
 
 
 def _presence(session: dict[str, Any] | None) -> str:
@@ -100,11 +92,11 @@ def _presence(session: dict[str, Any] | None) -> str:
 
 @workers.command()
 @click.argument("name")
-@server_options
+@with_client
 @json_option
-def revoke(name: str, url: str, api_key: str, tenant: str, as_json: bool) -> None:
+def revoke(name: str, client: PlaneClient, as_json: bool) -> None:
     """End a worker's token at once: it gets nothing more, and its answers are refused."""
-    client_for(url, api_key, tenant).delete(f"{_CREDENTIALS}/{quote(name, safe='')}")
+    client.delete(f"{_CREDENTIALS}/{segment(name)}")
     if as_json:
         print_json({"revoked": name})
     else:

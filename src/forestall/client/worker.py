@@ -99,7 +99,7 @@ class Worker:
             raise InvalidRequestError("`max_jobs` is 1 or more")
         self.id = worker_id
         self.parallel = parallel
-        wanted = msgspec.json.encode(
+        registration = msgspec.json.encode(
             {
                 "topics": list(topics),
                 "capabilities": list(capabilities),
@@ -116,7 +116,7 @@ class Worker:
         self._errands: set[asyncio.Task[None]] = set()
         self._fatal: Exception | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._link = PlaneConnection(url, token, worker_id, wanted)
+        self._link = PlaneConnection(url, token, worker_id, registration)
         self._beats = Beats(self._link)
         self._runs = self._beats.runs
         self._roomy = asyncio.Event()

@@ -99,8 +99,8 @@ class Answers:
 def _apart(reply: HttpResponse, count: int) -> list[HttpResponse]:
     """The single responses inside one response. Raises NoAnswerError when their number differs."""
     try:
-        told = _told(reply.body).results
-        replies = [HttpResponse(_status(raw).status, reply.headers, bytes(raw)) for raw in told]
+        results = _told(reply.body).results
+        replies = [HttpResponse(_status(raw).status, reply.headers, bytes(raw)) for raw in results]
     except msgspec.DecodeError as cause:
         raise NoAnswerError("the control plane's answer cannot be read") from cause
     if len(replies) != count:

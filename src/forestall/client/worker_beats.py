@@ -67,7 +67,7 @@ class Beats:
                 await self._beat(news, wait_ms=0)
 
     async def _beat(self, runs: list[Run], *, wait_ms: int) -> None:
-        said = {run: run.job.said if run.job is not None else ("", 0) for run in runs}
+        progress = {run: run.job.said if run.job is not None else ("", 0) for run in runs}
         leases = [
             {
                 "job_id": run.given.job_id,
@@ -76,12 +76,12 @@ class Beats:
                 "progress": message,
                 "percent": percent,
             }
-            for run, (message, percent) in said.items()
+            for run, (message, percent) in progress.items()
         ]
         body = msgspec.json.encode({"leases": leases, "wait_ms": wait_ms})
         reply = await self._link.ask("heartbeat", body, wait_ms=wait_ms, to_the_end=True)
         assert reply is not None
-        for run, words in said.items():
+        for run, words in progress.items():
             run.reported = words
         for lost in _BEATEN.decode(reply.body).lost:
             # Of two attempts of one job, the earlier one lost its lease.

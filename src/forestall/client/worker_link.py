@@ -62,11 +62,11 @@ class BackOff:
 class PlaneConnection:
     """The connection of one worker to its control plane. For one event loop."""
 
-    def __init__(self, url: str, token: str, worker_id: str, wanted: bytes) -> None:
+    def __init__(self, url: str, token: str, worker_id: str, registration: bytes) -> None:
         """`wanted` is the body of the registration. Raises InvalidRequestError."""
         self._http = _client_for(url, token)
         self._id = worker_id
-        self._wanted = wanted
+        self._wanted = registration
         self._known: PlaneSession | None = None
         self._registering = asyncio.Lock()
         self.stopping = asyncio.Event()
@@ -94,7 +94,7 @@ class PlaneConnection:
         `to_the_end`: keep trying even while the worker stops. Raises WorkerRefusedError,
         TicketKeysError.
         """
-        back_off, said = BackOff(), False
+        back_off, warned = BackOff(), False
         path, seconds = self.path(verb), wait_ms / 1_000 + _ANSWER_SECONDS
         while True:
             before, least = self._known, 0.0
@@ -106,7 +106,7 @@ class PlaneConnection:
                 if reply.status == 200:
                     if verb == "register":
                         self._registered(reply)
-                    elif said:
+                    elif warned:
                         _LOG.info("the control plane answers again")
                     return reply
                 if reply.code == "worker_not_registered" and verb != "register":
@@ -116,9 +116,9 @@ class PlaneConnection:
                     raise refused(reply)
                 least = reply.retry_after_s
                 problem = f"the control plane answered {reply.status} {reply.code}"
-            if not said:
+            if not warned:
                 _LOG.warning("%s; trying again", problem)
-                said = True
+                warned = True
             if self.stopping.is_set() and not to_the_end:
                 return None
             await self._pause(back_off.seconds(least), to_the_end=to_the_end)

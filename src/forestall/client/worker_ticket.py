@@ -17,6 +17,7 @@ from forestall.errors import ForbiddenError, InvalidRequestError
 from forestall.jobs.job import Budget, Job, JobState, Payload, Priority, stored_job_hash
 from forestall.jobs.ticket import Ticket, TicketError, verify_ticket
 from forestall.policy.request import ToolCall
+from forestall.structs import copied
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -208,35 +209,22 @@ def checked(
 
 
 def _job(given: DeliveredJob) -> Job:
-    return Job(
+    return copied(
+        Job,
+        given,
         id=given.job_id,
-        trace_id=given.trace_id,
-        tenant=given.tenant,
-        principal=given.principal,
         state=JobState.DISPATCHED,
-        topic=given.topic,
         job_hash="",
         created_at_us=0,
         updated_at_us=0,
-        mcp=given.mcp,
-        capability=given.capability,
-        pack_id=given.pack_id,
-        actor_id=given.actor_id,
-        actor_type=given.actor_type,
-        priority=given.priority,
-        risk_tags=given.risk_tags,
-        requires=given.requires,
-        tags=given.tags,
-        labels=given.labels,
-        budget=given.budget,
-        idempotent=given.idempotent,
-        max_retries=given.max_retries,
+        attempt=0,
+        deadline_at_us=0,
     )
 
 
 def _for_handler(given: DeliveredJob, ticket: Ticket, payload: bytes) -> worker_job.WorkerJob:
     try:
-        asked = _payload(payload)
+        contents = _payload(payload)
     except msgspec.DecodeError as cause:
         raise TicketError("the payload cannot be read") from cause
     constraints: dict[str, Any] = msgspec.to_builtins(ticket.constraints) or {}
@@ -245,29 +233,14 @@ def _for_handler(given: DeliveredJob, ticket: Ticket, payload: bytes) -> worker_
         # Counted from the plane's own instant of dispatch, so that the two clocks need not agree.
         left_us = given.deadline_at_us - ticket.issued_at_us
         ends_at = time.monotonic() + left_us / 1_000_000
-    return worker_job.WorkerJob(
+    return copied(
+        worker_job.WorkerJob,
+        given,
+        contents,
         id=given.job_id,
-        attempt=given.attempt,
-        tenant=given.tenant,
-        trace_id=given.trace_id,
-        topic=given.topic,
-        capability=given.capability,
-        pack_id=given.pack_id,
-        principal=given.principal,
-        actor_id=given.actor_id,
-        actor_type=given.actor_type,
         priority=given.priority.value,
-        prompt=asked.prompt,
-        context=asked.context,
-        args=asked.args,
         payload=payload,
-        labels=given.labels,
-        requires=given.requires,
-        risk_tags=given.risk_tags,
-        tags=given.tags,
         mcp=msgspec.to_builtins(given.mcp),
         constraints=constraints,
-        idempotent=given.idempotent,
-        job_hash=given.job_hash,
         ends_at=ends_at,
     )

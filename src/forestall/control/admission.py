@@ -49,14 +49,14 @@ def admitted(plane: Plane, tenant: str, submission: Submission) -> Submission:
     topics = plane.registry.topics(tenant)
     if not topics:
         return submission
-    known = topics.get(submission.topic)
-    if known is None:
+    entry = topics.get(submission.topic)
+    if entry is None:
         raise _unknown(sorted(topics))
-    topic = known.value
+    topic = entry.value
     if topic.status is TopicStatus.DISABLED:
         raise TopicDisabledError("topic is disabled")
     if topic.input_schema_id:
-        _require_fit(plane, tenant, known, submission)
+        _require_fit(plane, tenant, entry, submission)
     requires = _with(submission.requires, topic.requires)
     risk_tags = _with(submission.risk_tags, topic.risk_tags)
     if requires is submission.requires and risk_tags is submission.risk_tags:
@@ -64,9 +64,9 @@ def admitted(plane: Plane, tenant: str, submission: Submission) -> Submission:
     return msgspec.structs.replace(submission, requires=requires, risk_tags=risk_tags)
 
 
-def _with(said: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
-    missing = tuple(word for word in known if word not in said)
-    return said + missing if missing else said
+def _with(words: tuple[str, ...], added: tuple[str, ...]) -> tuple[str, ...]:
+    missing = tuple(word for word in added if word not in words)
+    return words + missing if missing else words
 
 
 def _unknown(names: list[str]) -> UnknownTopicError:
@@ -81,9 +81,9 @@ def _unknown(names: list[str]) -> UnknownTopicError:
 
 
 def _require_fit(
-    plane: Plane, tenant: str, known: DecodedEntry[Topic], submission: Submission
+    plane: Plane, tenant: str, entry: DecodedEntry[Topic], submission: Submission
 ) -> None:
-    schema_id = known.value.input_schema_id
+    schema_id = entry.value.input_schema_id
     schema = plane.registry.schemas(tenant).get(schema_id)
     if schema is None or schema.value.compiled is None:
         raise SchemaUnavailableError(f"the input schema `{schema_id}` of the topic cannot be used")

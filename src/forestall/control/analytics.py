@@ -13,13 +13,13 @@ async def approval_analytics(
     plane: Plane, subject: Subject, *, since_us: int, until_us: int, group_by: GroupBy | None
 ) -> ApprovalAnalytics:
     """The statistics of approvals asked for from `since_us` on and before `until_us` (µs, UTC)."""
-    wanted = JobFilter(tenant=subject.tenant, asked=True)
+    job_filter = JobFilter(tenant=subject.tenant, asked=True)
     found: list[Job] = []
     # Pages run from the last asked to the first, so the cursor is where the window ends.
     after: JobCursor | None = JobCursor(until_us, "")
     truncated = False
     while after is not None:
-        jobs, after = await list_jobs(plane, wanted, limit=PAGE_ITEMS_MAX, after=after)
+        jobs, after = await list_jobs(plane, job_filter, limit=PAGE_ITEMS_MAX, after=after)
         inside = [job for job in jobs if job.asked_at_us >= since_us]
         found += inside
         if len(inside) < len(jobs):

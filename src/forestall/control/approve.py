@@ -14,7 +14,8 @@ from forestall.control.gate import PayloadInfo, ended_votes, rehearse, submitter
 from forestall.control.moves import commit_move, move_of
 from forestall.control.plane import Plane
 from forestall.control.read import JobNotFoundError
-from forestall.control.records import SALT_BYTES, SYSTEM_ACTOR, approval_refused
+from forestall.control.records import SYSTEM_ACTOR
+from forestall.control.refusals import commit_refusal
 from forestall.control.second_person import makers_of, requester_reason
 from forestall.errors import ConflictError, ForbiddenError, ForestallError
 from forestall.identity.credentials import Subject
@@ -30,7 +31,6 @@ from forestall.jobs.lifecycle import Event
 from forestall.jobs.transitions import expired
 from forestall.jobs.votes import after_drift, after_vote, asked_approval
 from forestall.policy.rules import Effect
-from forestall.ports.change import Change
 from forestall.ports.store import JobView, PreconditionFailedError
 
 APPROVAL_REJECTED, APPROVAL_EXPIRED = "approval_rejected", "approval_expired"
@@ -132,7 +132,14 @@ async def _vote(
             _require_eligible(plane, view.job, subject, ended, approves=approves)
             _require_shown(plane, view.job, request, approves=approves)
         except ForestallError as refusal:
-            await _record_refusal(plane, view.job, subject, refusal, approves=approves)
+            await commit_refusal(
+                plane,
+                subject,
+                "approval.refused",
+                refusal.code,
+                what="approve" if approves else "reject",
+                job=view.job,
+            )
             raise
         try:
             return VoteResult(
@@ -186,11 +193,11 @@ def _require_eligible(
         not each.roles or not set(each.roles).isdisjoint(subject.roles) for each in demands.each
     ):
         return
-    wanted = sorted({role for each in demands.each for role in each.roles})
+    demanded = sorted({role for each in demands.each for role in each.roles})
     raise NotEligibleError(
         f"the rule `{asked_approval(job).rule_id}` wants approvers with one of these roles:"
-        f" {', '.join(wanted)}",
-        details={"roles": ", ".join(wanted)},
+        f" {', '.join(demanded)}",
+        details={"roles": ", ".join(demanded)},
     )
 
 
@@ -233,8 +240,8 @@ def _require_shown(plane: Plane, job: Job, request: VoteRequest, *, approves: bo
         )
 
 
-def _same(sent: str, wanted: str) -> bool:
-    return hmac.compare_digest(sent.encode("utf-8", "replace"), wanted.encode())
+def _same(sent: str, bound: str) -> bool:
+    return hmac.compare_digest(sent.encode("utf-8", "replace"), bound.encode())
 
 
 async def _resolve(
@@ -300,26 +307,9 @@ async def drift_of(plane: Plane, view: JobView) -> tuple[str, ...]:
     if submitter_ended(plane, job, now_us=plane.clock.now_us()):
         found.append("requester: the credential that asked is revoked or has expired")
     job_hash = stored_job_hash(job, view.payload)
-    asked = PayloadInfo(len(view.payload), job.key_id)
-    decision = await rehearse(plane, stored_request(job, view.payload), asked=asked)
+    payload = PayloadInfo(len(view.payload), job.key_id)
+    decision = await rehearse(plane, stored_request(job, view.payload), payload=payload)
     if decision.decision is not Effect.REQUIRE_APPROVAL:
         found.append(f"decision: require_approval became {decision.decision}")
     found += drift(approval, terms_of(decision, job_hash))
     return tuple(found)
-
-
-async def _record_refusal(
-    plane: Plane, job: Job, subject: Subject, refusal: ForestallError, *, approves: bool
-) -> None:
-    what = "approve" if approves else "reject"
-    plane.telemetry.refused(what, refusal.code)
-    record = approval_refused(
-        job,
-        refusal.code,
-        what=what,
-        actor=subject.principal,
-        at_us=plane.clock.now_us(),
-        salt=plane.random.token(SALT_BYTES),
-    )
-    # commit
-    await plane.commit(Change(records=(record,)))

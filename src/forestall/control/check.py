@@ -3,14 +3,17 @@
 Unlike simulate this is a gate: the answer binds, so it is durable before it is given.
 """
 
+from typing import NamedTuple
+
 import msgspec
 
 from forestall.control.admission import admitted
 from forestall.control.gate import PayloadInfo, count, decide
 from forestall.control.plane import Plane
-from forestall.control.records import SALT_BYTES, action_checked
+from forestall.control.records import action_checked
 from forestall.identity.credentials import Subject
 from forestall.jobs.job import Stage, Submission, decision_record, job_hash
+from forestall.policy.request import Request
 from forestall.policy.rules import Decision
 from forestall.ports.change import Change
 
@@ -23,22 +26,34 @@ class CheckResult(msgspec.Struct, frozen=True):
     at_us: int
 
 
+class AdmittedAction(NamedTuple):
+    """An action that the registry admits, as a gate decides it."""
+
+    request: Request
+    job_hash: str
+    payload: PayloadInfo
+
+
+def admitted_action(plane: Plane, subject: Subject, submission: Submission) -> AdmittedAction:
+    """The action of a submission that is decided and not queued. Raises what `admitted` raises."""
+    submission = admitted(plane, subject.tenant, submission)
+    who = {"tenant": subject.tenant, "principal": subject.principal}
+    payload = PayloadInfo(len(submission.payload), subject.key_id)
+    return AdmittedAction(submission.request(**who), job_hash(submission, **who), payload)
+
+
 async def check(plane: Plane, subject: Subject, submission: Submission) -> CheckResult:
     """Decide one action and make its record durable. Raises PolicyUnavailableError,
     InspectionBusyError, StoreUnavailableError, and what `admitted` raises."""
     # load
-    submission = admitted(plane, subject.tenant, submission)
-    now_us = plane.clock.now_us()
-    request = submission.request(tenant=subject.tenant, principal=subject.principal)
-    hash_text = job_hash(submission, tenant=subject.tenant, principal=subject.principal)
-    asked = PayloadInfo(len(submission.payload), subject.key_id)
+    action = admitted_action(plane, subject, submission)
+    request, now_us = action.request, plane.clock.now_us()
     # decide
-    gated = await decide(plane, request, stage=Stage.CHECK, now_us=now_us, asked=asked)
+    gated = await decide(plane, request, stage=Stage.CHECK, now_us=now_us, payload=action.payload)
     decision = gated.decision
-    record = decision_record(decision, stage=Stage.CHECK, job_hash=hash_text, now_us=now_us)
-    salt = plane.random.token(SALT_BYTES)
+    record = decision_record(decision, stage=Stage.CHECK, job_hash=action.job_hash, now_us=now_us)
     # commit
-    await plane.commit(Change(records=(action_checked(request, record, subject, salt),)))
+    await plane.commit(Change(records=(action_checked(plane, request, record, subject),)))
     # announce
     count(plane, decision, request, stage=Stage.CHECK)
-    return CheckResult(decision, hash_text, now_us)
+    return CheckResult(decision, action.job_hash, now_us)

@@ -12,7 +12,7 @@ import msgspec
 
 from forestall.control.gate import vouched
 from forestall.control.plane import Plane, instant
-from forestall.control.records import SALT_BYTES, output_checked
+from forestall.control.records import SALT_BYTES, output_data, record_of
 from forestall.errors import UnavailableError
 from forestall.identity.credentials import Subject
 from forestall.jobs.checked_output import CheckedContent
@@ -94,12 +94,7 @@ async def check_result(plane: Plane, job: Job, result: bytes) -> CheckedResult:
 
 def _original(job: Job, check: OutputCheck, sealed: Sealed) -> RegistryEntry:
     return entry_after(
-        None,
-        tenant=job.tenant,
-        kind=EntryKind.ORIGINAL,
-        name=job.id,
-        value=sealed,
-        now_us=check.checked_at_us,
+        None, job.tenant, EntryKind.ORIGINAL, job.id, sealed, now_us=check.checked_at_us
     )
 
 
@@ -113,12 +108,13 @@ async def check_content(
     # decide
     looked, duration_us = await look(plane, snapshot, request, content, is_json=is_json)
     check = _check(plane, snapshot, looked, content, duration_us)
-    record = output_checked(
-        check,
-        request,
-        subject,
-        size_bytes=len(content),
-        salt=plane.random.token(SALT_BYTES),
+    record = record_of(
+        plane,
+        "output.checked",
+        at_us=check.checked_at_us,
+        tenant=request.tenant,
+        actor=subject.principal,
+        data={**output_data(check), "topic": request.topic, "key_id": subject.key_id},
     )
     # commit
     await plane.commit(Change(records=(record,)))
@@ -245,28 +241,28 @@ def _look(
     try:
         detectors = detectors_for(snapshot, level, switched_on)
         budget = ScanBudget(findings_max=SCAN_FINDINGS_MAX, expired=expired)
-        seen = scan(content, detectors=detectors, key=key, budget=budget)
+        report = scan(content, detectors=detectors, key=key, budget=budget)
         ruling = judge(
             snapshot,
             request,
-            seen,
+            report,
             content_type=_content_type(content, is_json=is_json),
             now=instant(now_us),
             redaction_level=level,
             switched_on=switched_on,
         )
         if ruling.verdict is Verdict.QUARANTINE:
-            return ScanResult(ruling=ruling, released=None, findings=seen.findings)
+            return ScanResult(ruling=ruling, released=None, findings=report.findings)
         if ruling.verdict is Verdict.ALLOW:
-            return ScanResult(ruling=ruling, released=content, findings=seen.findings)
+            return ScanResult(ruling=ruling, released=content, findings=report.findings)
         copy = clean_copy(
             content, ruling.remove, detectors=detectors, budget=budget, is_json=is_json
         )
         if copy is None:
             return _nothing(
-                "redaction_failed", "no copy could be made that is clean", seen.findings
+                "redaction_failed", "no copy could be made that is clean", report.findings
             )
-        return ScanResult(ruling=ruling, released=copy, findings=seen.findings)
+        return ScanResult(ruling=ruling, released=copy, findings=report.findings)
     except Exception as error:  # noqa: BLE001 - whatever fails here must quarantine, never pass
         # Name the type alone: the message of the exception may hold part of the result.
         return _nothing("scan_failed", f"the result could not be looked at: {type(error).__name__}")

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from forestall.audit.record import Value
 from forestall.control.check_output import (
     OUTPUT_QUARANTINED,
     CheckedResult,
@@ -22,7 +23,8 @@ from forestall.control.check_output import (
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
 from forestall.control.read import JobNotFoundError
-from forestall.control.records import SALT_BYTES, answer_refused, output_data
+from forestall.control.records import output_data
+from forestall.control.refusals import commit_refusal
 from forestall.errors import ConflictError, ForbiddenError
 from forestall.identity.credentials import Subject, holder_name
 from forestall.jobs.attempts import may_retry, retry_delay_us
@@ -31,7 +33,7 @@ from forestall.jobs.lifecycle import HELD_BY_WORKER, Event
 from forestall.jobs.worker import WorkerAnswer
 from forestall.limits import RESULT_BYTES_MAX
 from forestall.policy.snapshot import Snapshot
-from forestall.ports.change import Change, Put, PutEntry, PutOutput
+from forestall.ports.change import Put, PutEntry, PutOutput
 from forestall.ports.store import PreconditionFailedError
 from forestall.projections.policy_in_force import is_of_policy
 
@@ -130,10 +132,10 @@ async def require_lease(
     """The job leased to the worker under this lease. `what` names the request in the record of a
     refusal. Raises as `complete`."""
     # load
-    held = plane.leases.get(subject.tenant, job_id)
+    leased = plane.leases.get(subject.tenant, job_id)
     # decide
-    if held is not None and _is_theirs(held.job, subject, lease_id):
-        return held.job
+    if leased is not None and _is_theirs(leased.job, subject, lease_id):
+        return leased.job
     return await _require_stored(plane, subject, job_id, lease_id, what=what)
 
 
@@ -182,19 +184,12 @@ async def record_refusal(
 ) -> None:
     """Record and count that a worker was refused. `what` names the request; `named` is the text
     that stood in it for a job or a worker, when there is no such job."""
-    # load and decide: the caller did
-    plane.telemetry.refused(what, code)
-    record = answer_refused(
-        job,
-        code,
-        what=what,
-        subject=subject,
-        named=named if _is_name(plane, subject, named) else _NO_NAME,
-        at_us=plane.clock.now_us(),
-        salt=plane.random.token(SALT_BYTES),
-    )
-    # commit, and announce
-    await plane.commit(Change(records=(record,)))
+    data: dict[str, Value] = {"key_id": subject.key_id}
+    if job is not None:
+        data["attempt"] = job.attempt
+    else:
+        data["named"] = named if _is_name(plane, subject, named) else _NO_NAME
+    await commit_refusal(plane, subject, "worker.refused", code, what=what, job=job, **data)
 
 
 _NO_NAME = "(the name of nothing here)"
@@ -204,16 +199,16 @@ _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 def _is_name(plane: Plane, subject: Subject, text: str) -> bool:
     """Whether a text may stand in a record: an id, or the name of a registered worker. Any other
     text may hold a secret, and people read the log."""
-    known = _ID.fullmatch(text) is not None
-    return known or not text or plane.workers.get(subject.tenant, text) is not None
+    is_id = _ID.fullmatch(text) is not None
+    return is_id or not text or plane.workers.get(subject.tenant, text) is not None
 
 
 def _keep_lease(plane: Plane, job: Job) -> None:
     """Renew the lease of a job whose answer came: the worker must not lose the job while the server
     scans its answer."""
-    held = plane.leases.get(job.tenant, job.id)
-    if held is not None:
-        plane.leases.renew(held, expires_at_us=plane.clock.now_us() + plane.lease_us)
+    leased = plane.leases.get(job.tenant, job.id)
+    if leased is not None:
+        plane.leases.renew(leased, expires_at_us=plane.clock.now_us() + plane.lease_us)
 
 
 def _result_bytes_max(job: Job) -> int:

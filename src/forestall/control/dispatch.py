@@ -48,6 +48,7 @@ from forestall.policy.rules import Decision
 from forestall.ports.change import Precondition
 from forestall.ports.store import JobView, PreconditionFailedError
 from forestall.projections.worker_sessions import WorkerSession
+from forestall.structs import copied
 
 OUTAGE_RETRY_US = 5_000_000
 
@@ -116,8 +117,8 @@ async def _standing(
 
 def _is_held(plane: Plane, job: Job) -> bool:
     """Whether the job is leased as it was dispatched: nothing has moved it since."""
-    held = plane.leases.get(job.tenant, job.id)
-    return held is not None and held.job.revision == job.revision
+    leased = plane.leases.get(job.tenant, job.id)
+    return leased is not None and leased.job.revision == job.revision
 
 
 def _stands(plane: Plane, job: Job) -> bool:
@@ -160,8 +161,8 @@ async def dispatch_one(plane: Plane, taker: str, entry: QueueEntry) -> Dispatche
         return None
     except UnavailableError as error:
         now_us = plane.clock.now_us()
-        held = entry._replace(not_before_us=now_us + OUTAGE_RETRY_US)
-        plane.queue.add(held, now_us=now_us)
+        later = entry._replace(not_before_us=now_us + OUTAGE_RETRY_US)
+        plane.queue.add(later, now_us=now_us)
         if isinstance(error, (PolicyUnavailableError, InspectionBusyError)):
             return None
         raise
@@ -192,7 +193,7 @@ async def _decide_one(
         request,
         stage=Stage.DISPATCH,
         now_us=now_us,
-        asked=PayloadInfo(len(view.payload), job.key_id),
+        payload=PayloadInfo(len(view.payload), job.key_id),
         passed=job.throttles_passed,
     )
     decision = tightened_by(plane, view, gated.decision, now_us=now_us)
@@ -292,18 +293,14 @@ def _with_ticket(
 ) -> DispatchedJob:
     assert job.lease is not None
     expires_at_us = now_us + plane.lease_us
-    ticket = Ticket(
+    ticket = copied(
+        Ticket,
+        job,
+        record,
         job_id=job.id,
-        tenant=job.tenant,
-        topic=job.topic,
-        job_hash=job.job_hash,
-        attempt=job.attempt,
         worker=job.lease.worker,
-        snapshot=record.snapshot,
         decision=record.decision.value,
-        rule_id=record.rule_id,
         issued_at_us=now_us,
         expires_at_us=expires_at_us,
-        constraints=record.constraints,
     )
     return DispatchedJob(job, payload, plane.signer.ticket(ticket), expires_at_us)

@@ -124,11 +124,13 @@ async def _settle_entry(plane: Plane, key: EntryKey, position: int) -> None:
         digest = digest_in(entry)
         if plane.policy.staged(digest) is None:
             plane.policy.stage(await compiled_policy(plane, digest))
-    known = plane.policy.entry if kind == EntryKind.POLICY_IN_FORCE else None
+    before = plane.policy.entry if kind == EntryKind.POLICY_IN_FORCE else None
     if not take_up_entry(plane.projections, key, entry, position):
         # A later change of the entry was taken up first; whether it is the last, reading tells.
         plane.projections.entry_doubts.add(key)
-    elif known is not None and entry is not None and entry != known and plane.snapshot is not None:
+    elif (
+        before is not None and entry is not None and entry != before and plane.snapshot is not None
+    ):
         plane.telemetry.policy_loaded(plane.snapshot, entry.updated_at_us)
 
 
@@ -136,10 +138,10 @@ async def _settle_kind(plane: Plane, kind: EntryKind) -> None:
     """Read and take up every entry of a kind whose records do not name their entry."""
     position = await plane.store.log_end() - 1
     entries = {entry.key: entry for entry in await plane.store.entries(kind)}
-    gone = [
+    absent = [
         (tenant, kind.value, name)
         for (tenant, name), _ in plane.webhooks.links()
         if (tenant, kind.value, name) not in entries
     ]
-    for key in [*entries, *gone]:
+    for key in [*entries, *absent]:
         take_up_entry(plane.projections, key, entries.get(key), position)

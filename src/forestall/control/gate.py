@@ -118,7 +118,7 @@ async def decide(
     *,
     stage: Stage,
     now_us: int,
-    asked: PayloadInfo,
+    payload: PayloadInfo,
     passed: tuple[str, ...] = (),
 ) -> GateResult:
     """The decision of a gate. Raises PolicyUnavailableError when no policy is in force, and
@@ -130,7 +130,7 @@ async def decide(
     """
     try:
         return await _decide(
-            plane, request, now_us=now_us, asked=asked, counting=True, passed=passed
+            plane, request, now_us=now_us, payload=payload, counting=True, passed=passed
         )
     except UnavailableError:
         plane.telemetry.unavailable(stage.value, request.topic)
@@ -142,7 +142,7 @@ async def _decide(
     request: Request,
     *,
     now_us: int,
-    asked: PayloadInfo,
+    payload: PayloadInfo,
     counting: bool,
     passed: tuple[str, ...] = (),
 ) -> GateResult:
@@ -152,7 +152,7 @@ async def _decide(
     while True:
         snapshot = snapshot_in_force(plane)
         decision = await _evaluated(
-            plane, snapshot, request, now_us=now_us, lifted=lifted, asked=asked
+            plane, snapshot, request, now_us=now_us, lifted=lifted, payload=payload
         )
         if plane.snapshot is not snapshot:
             continue  # another policy came into force while a thread evaluated
@@ -170,17 +170,19 @@ async def _evaluated(
     *,
     now_us: int,
     lifted: frozenset[str],
-    asked: PayloadInfo,
+    payload: PayloadInfo,
 ) -> Decision:
     now = instant(now_us)
-    if asked.size_bytes <= INSPECT_INLINE_BYTES_MAX or not snapshot.reads.payload_of(request.topic):
+    if payload.size_bytes <= INSPECT_INLINE_BYTES_MAX or not snapshot.reads.payload_of(
+        request.topic
+    ):
         return plane.cache.evaluate(snapshot, request, now=now, now_us=now_us, lifted=lifted)
     key = cache_key(snapshot, request, now_us=now_us, lifted=lifted)
-    known = plane.cache.get(key, now_us=now_us)
-    if known is not None:
-        return known
+    cached = plane.cache.get(key, now_us=now_us)
+    if cached is not None:
+        return cached
     decision = await plane.inspections.run(
-        lambda: evaluate(snapshot, request, now=now, lifted=lifted), key_id=asked.key_id
+        lambda: evaluate(snapshot, request, now=now, lifted=lifted), key_id=payload.key_id
     )
     plane.cache.keep(key, decision, now_us=now_us)
     return decision
@@ -226,19 +228,21 @@ def count(plane: Plane, decision: Decision, request: Request, *, stage: Stage) -
     plane.telemetry.decided(stage.value, decision.decision.value, request.topic, decision.code)
 
 
-async def rehearse(plane: Plane, request: Request, *, asked: PayloadInfo) -> Decision:
+async def rehearse(plane: Plane, request: Request, *, payload: PayloadInfo) -> Decision:
     """The decision that a gate would give; counts and records nothing (simulate, control 10)."""
     now_us = plane.clock.now_us()
-    return (await _decide(plane, request, now_us=now_us, asked=asked, counting=False)).decision
+    return (await _decide(plane, request, now_us=now_us, payload=payload, counting=False)).decision
 
 
-async def rehearse_explained(plane: Plane, request: Request, *, asked: PayloadInfo) -> Explanation:
+async def rehearse_explained(
+    plane: Plane, request: Request, *, payload: PayloadInfo
+) -> Explanation:
     """The decision with its reasons, from the same evaluator. Every throttle limit counts as
     reached, so that the explanation shows the throttle rules that match."""
     snapshot, now = snapshot_in_force(plane), instant(plane.clock.now_us())
     request = vouched(plane, request)
-    if asked.size_bytes <= INSPECT_INLINE_BYTES_MAX:
+    if payload.size_bytes <= INSPECT_INLINE_BYTES_MAX:
         return explain(snapshot, request, now=now, own_only=True)
     return await plane.inspections.run(
-        lambda: explain(snapshot, request, now=now, own_only=True), key_id=asked.key_id
+        lambda: explain(snapshot, request, now=now, own_only=True), key_id=payload.key_id
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from forestall.control.plane import Plane, uuid_text
-from forestall.control.records import SALT_BYTES, key_created, key_revoked
+from forestall.control.records import SALT_BYTES, record_of
 from forestall.errors import ConflictError, InvalidRequestError, NotFoundError, UnauthorizedError
 from forestall.identity.credentials import (
     PREFIX_CHARS,
@@ -45,7 +45,7 @@ class KeyInvalidError(InvalidRequestError):
 
 
 async def create_key(
-    plane: Plane, wanted: NewKey, *, actor: str, secret: str | None = None
+    plane: Plane, new_key: NewKey, *, actor: str, secret: str | None = None
 ) -> tuple[ApiKey, str]:
     """Make a key. Returns the key as stored, and its text, which cannot be read again.
 
@@ -54,27 +54,27 @@ async def create_key(
     """
     now_us = plane.clock.now_us()
     # load and decide
-    _require_wanted(wanted, plane.keys.of_tenant(wanted.tenant), now_us)
+    _require_wanted(new_key, plane.keys.of_tenant(new_key.tenant), now_us)
     chance = plane.random.token(32 + 10 + SALT_BYTES)
     text = secret if secret is not None else key_text(chance[:32])
     key = ApiKey(
         id=f"key-{uuid_text(now_us, chance[32:42])}",
-        tenant=wanted.tenant,
-        name=wanted.name,
-        role=wanted.role,
-        principal=wanted.principal or wanted.name,
+        tenant=new_key.tenant,
+        name=new_key.name,
+        role=new_key.role,
+        principal=new_key.principal or new_key.name,
         # Show fewer characters of a text that a person chose: it may be easier to guess.
         prefix=text[: PREFIX_CHARS if secret is None else 4],
         hash=key_hash(text),
         created_at_us=now_us,
-        expires_at_us=wanted.expires_at_us,
+        expires_at_us=new_key.expires_at_us,
         created_by=actor,
-        groups=wanted.groups,
-        worker=wanted.worker,
+        groups=new_key.groups,
+        worker=new_key.worker,
     )
     # commit
     try:
-        await plane.commit(_creation(key, actor, chance[42:]))
+        await plane.commit(_creation(plane, key, actor, chance[42:]))
     except PreconditionFailedError as cause:
         raise KeyNameTakenError(
             f"a key named `{key.name}` exists already; revoke it or choose another name"
@@ -83,40 +83,46 @@ async def create_key(
     return key, text
 
 
-def _creation(key: ApiKey, actor: str, salt: bytes) -> Change:
+def _creation(plane: Plane, key: ApiKey, actor: str, salt: bytes) -> Change:
     """The key, and the entry that takes its name until the key is revoked, so that no two unrevoked
     keys of a tenant share a name."""
     made_at_us = key.created_at_us
-    entry = entry_after(
-        None, tenant=key.tenant, kind=EntryKind.KEY, name=key.id, value=key, now_us=made_at_us
-    )
-    name = entry_after(
-        None,
+    entry = entry_after(None, key.tenant, EntryKind.KEY, key.id, key, now_us=made_at_us)
+    name = entry_after(None, key.tenant, EntryKind.KEY_NAME, key.name, key.id, now_us=made_at_us)
+    record = record_of(
+        plane,
+        "key.created",
+        at_us=made_at_us,
         tenant=key.tenant,
-        kind=EntryKind.KEY_NAME,
-        name=key.name,
-        value=key.id,
-        now_us=made_at_us,
+        actor=actor,
+        salt=salt,
+        data={
+            "key_id": key.id,
+            "name": key.name,
+            "role": key.role.value,
+            "principal": key.principal,
+            "expires_at_us": key.expires_at_us,
+        },
     )
-    return Change(puts=(PutEntry(entry), PutEntry(name)), records=(key_created(key, actor, salt),))
+    return Change(puts=(PutEntry(entry), PutEntry(name)), records=(record,))
 
 
-def _require_wanted(wanted: NewKey, keys: Sequence[ApiKey], now_us: int) -> None:
+def _require_wanted(new_key: NewKey, keys: Sequence[ApiKey], now_us: int) -> None:
     try:
-        require_name(wanted.tenant, "tenant")
-        require_name(wanted.name, "key name")
-        if wanted.principal:
-            require_name(wanted.principal, "principal")
-        for group in wanted.groups:
+        require_name(new_key.tenant, "tenant")
+        require_name(new_key.name, "key name")
+        if new_key.principal:
+            require_name(new_key.principal, "principal")
+        for group in new_key.groups:
             require_name(group, "group")
     except InvalidRequestError as cause:
         raise KeyInvalidError(cause.message) from cause
-    if (wanted.role is Role.WORKER) != (wanted.worker is not None):
+    if (new_key.role is Role.WORKER) != (new_key.worker is not None):
         raise KeyInvalidError(
             "a worker's key is made with `workers create` (POST /api/v1/workers/credentials), which"
             " says what the worker may be offered"
         )
-    if wanted.expires_at_us is not None and wanted.expires_at_us <= now_us:
+    if new_key.expires_at_us is not None and new_key.expires_at_us <= now_us:
         raise KeyInvalidError("the expiry is in the past")
     if len(keys) >= KEYS_PER_TENANT_MAX:
         raise KeyInvalidError(f"a tenant has at most {KEYS_PER_TENANT_MAX} keys")
@@ -150,17 +156,19 @@ async def end_key(plane: Plane, key: ApiKey, *, actor: str) -> ApiKey:
     now_us = plane.clock.now_us()
     revoked = msgspec.structs.replace(key, revoked_at_us=now_us)
     entry = entry_after(
-        plane.keys.entry(key.id),
-        tenant=key.tenant,
-        kind=EntryKind.KEY,
-        name=key.id,
-        value=revoked,
-        now_us=now_us,
+        plane.keys.entry(key.id), key.tenant, EntryKind.KEY, key.id, revoked, now_us=now_us
     )
     puts: list[Put] = [PutEntry(entry)]
     if name is not None and msgspec.json.decode(name.body) == key.id:
         puts.append(DropEntry(name))
-    record = key_revoked(revoked, actor, now_us, plane.random.token(SALT_BYTES))
+    record = record_of(
+        plane,
+        "key.revoked",
+        at_us=now_us,
+        tenant=key.tenant,
+        actor=actor,
+        data={"key_id": key.id, "name": key.name},
+    )
     # commit
     await plane.commit(Change(puts=tuple(puts), records=(record,)))
     # announce

@@ -11,7 +11,7 @@ import msgspec
 
 from forestall.audit.record import Value
 from forestall.control.plane import Plane
-from forestall.control.records import SALT_BYTES, job_moved
+from forestall.control.records import job_moved
 from forestall.jobs.approval import settled
 from forestall.jobs.job import DecisionRecord, Job
 from forestall.jobs.lifecycle import TERMINAL, Event, after
@@ -92,12 +92,12 @@ async def commit_move(plane: Plane, move: Move, *, now_us: int, first: bool = Fa
     """
     job = moved(move, now_us=now_us)
     record = job_moved(
+        plane,
         job,
         move.job.state,
         move.event,
         actor=move.actor,
         at_us=now_us,
-        salt=plane.random.token(SALT_BYTES),
         decision=move.decision,
         data=move.data,
     )

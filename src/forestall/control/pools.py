@@ -53,10 +53,10 @@ def read_pool(plane: Plane, tenant: str, name: str) -> PoolLoad:
 
 
 def _known(plane: Plane, tenant: str, name: str) -> DecodedEntry[Pool]:
-    known = plane.registry.pools(tenant).get(name)
-    if known is None:
+    entry = plane.registry.pools(tenant).get(name)
+    if entry is None:
         raise PoolNotFoundError(f"there is no pool `{name[:80]}`")
-    return known
+    return entry
 
 
 def _load(plane: Plane, tenant: str, pool: Pool) -> PoolLoad:
@@ -105,8 +105,8 @@ async def change_pool(
     """Change the given fields of a pool. Raises PoolNotFoundError, PoolInvalidError,
     PoolVersionError."""
     # load
-    known = _known(plane, subject.tenant, name)
-    pool = known.value
+    entry = _known(plane, subject.tenant, name)
+    pool = entry.value
     # decide
     if status is PoolStatus.DRAINING and pool.status is not PoolStatus.DRAINING:
         raise PoolInvalidError("a pool is drained by POST /api/v1/pools/{name}/drain")
@@ -117,7 +117,7 @@ async def change_pool(
         status=status or pool.status,
         drained_at_us=0 if status else pool.drained_at_us,
     )
-    return await _change(plane, subject, known, pool)
+    return await _change(plane, subject, entry, pool)
 
 
 async def drain_pool(plane: Plane, subject: Subject, name: str, *, seconds: int) -> Pool:
@@ -126,13 +126,13 @@ async def drain_pool(plane: Plane, subject: Subject, name: str, *, seconds: int)
     if not 0 <= seconds <= DRAIN_SECONDS_MAX:
         raise PoolInvalidError(f"`timeout_seconds` is 0 to {DRAIN_SECONDS_MAX}")
     # load
-    known = _known(plane, subject.tenant, name)
+    entry = _known(plane, subject.tenant, name)
     # decide
     until_us = plane.clock.now_us() + seconds * 1_000_000
     drained = msgspec.structs.replace(
-        known.value, status=PoolStatus.DRAINING, drained_at_us=until_us
+        entry.value, status=PoolStatus.DRAINING, drained_at_us=until_us
     )
-    return await _change(plane, subject, known, drained)
+    return await _change(plane, subject, entry, drained)
 
 
 async def end_pool(plane: Plane, subject: Subject, name: str, *, force: bool) -> PoolLoad | None:
@@ -142,9 +142,9 @@ async def end_pool(plane: Plane, subject: Subject, name: str, *, force: bool) ->
     With `force` a pool in use is removed too: its topics keep naming it, and their jobs stay queued
     until there is a pool of that name again.
     """
-    known = _known(plane, subject.tenant, name)
+    entry = _known(plane, subject.tenant, name)
     # load
-    load = _load(plane, subject.tenant, known.value)
+    load = _load(plane, subject.tenant, entry.value)
     # decide
     if (load.topics or load.workers) and not force:
         return load
@@ -155,7 +155,7 @@ async def end_pool(plane: Plane, subject: Subject, name: str, *, force: bool) ->
     }
     # commit, and announce: workers are routed anew as the entry is taken up
     try:
-        await drop_entry(plane, known, actor=subject.principal, data=data)
+        await drop_entry(plane, entry, actor=subject.principal, data=data)
     except PreconditionFailedError as cause:
         raise _changed(name) from cause
     return None
@@ -163,14 +163,14 @@ async def end_pool(plane: Plane, subject: Subject, name: str, *, force: bool) ->
 
 def queued_jobs(plane: Plane, tenant: str, topics: Sequence[str]) -> int:
     """How many jobs of these topics wait."""
-    wanted = frozenset(topics)
-    return sum(each.lane.tenant == tenant and each.lane.topic in wanted for each in plane.queue)
+    names = frozenset(topics)
+    return sum(each.lane.tenant == tenant and each.lane.topic in names for each in plane.queue)
 
 
-async def _change(plane: Plane, subject: Subject, known: DecodedEntry[Pool], pool: Pool) -> Pool:
+async def _change(plane: Plane, subject: Subject, entry: DecodedEntry[Pool], pool: Pool) -> Pool:
     _require_valid(pool)
     try:
-        await _put(plane, subject, known, pool)
+        await _put(plane, subject, entry, pool)
     except PreconditionFailedError as cause:
         raise _changed(pool.name) from cause
     return pool
@@ -187,12 +187,12 @@ def _require_valid(pool: Pool) -> None:
 
 
 async def _put(
-    plane: Plane, subject: Subject, known: DecodedEntry[Pool] | None, pool: Pool
+    plane: Plane, subject: Subject, entry: DecodedEntry[Pool] | None, pool: Pool
 ) -> None:
     # commit, and announce: workers are routed anew as the entry is taken up
     await put_entry(
         plane,
-        known,
+        entry,
         tenant=subject.tenant,
         kind=EntryKind.POOL,
         name=pool.name,

@@ -11,15 +11,10 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from forestall.control.plane import Plane
-from forestall.control.records import (
-    SALT_BYTES,
-    policy_activated,
-    policy_kept,
-    policy_refused,
-)
+from forestall.control.records import SYSTEM_ACTOR, policy_data, record_of
 from forestall.errors import ForestallError, NotFoundError, UnavailableError
 from forestall.policy.compile import Snapshot, compile_policy
-from forestall.policy.language.policy_file import load_policy
+from forestall.policy.language.policy_file import load_policies
 from forestall.policy.output_verdict import (
     CONFIGURED_BY,
     SWITCHED_ON_BY,
@@ -27,7 +22,6 @@ from forestall.policy.output_verdict import (
     missing_classes,
 )
 from forestall.policy.problems import PolicyError, Problem
-from forestall.policy.rules import Policy
 from forestall.ports.change import Change, PutEntry
 from forestall.ports.entries import (
     IN_FORCE,
@@ -66,16 +60,7 @@ def compile_files(
 
     `switched_on` are the classes of findings that the settings brought beside the built-in ones.
     """
-    policies: list[Policy] = []
-    problems: list[Problem] = []
-    for source, content in files:
-        try:
-            policies.append(load_policy(content, source=source))
-        except PolicyError as error:
-            problems.extend(error.problems)
-    if problems:
-        raise PolicyError(problems)
-    snapshot = compile_policy(policies, wire=True)
+    snapshot = compile_policy(load_policies(files), wire=True)
     _require_enforceable(snapshot, switched_on)
     # The tables of what this policy looks for are read now: one that cannot be read stops the
     # start, not every result, and the first result waits for none.
@@ -130,15 +115,16 @@ async def keep_policy(plane: Plane, files: Sequence[tuple[str, bytes]], *, actor
         kept_by=actor,
     )
     entry = entry_after(
-        None,
-        tenant=PLATFORM_TENANT,
-        kind=EntryKind.POLICY,
-        name=snapshot.digest,
-        value=content,
-        now_us=now_us,
+        None, PLATFORM_TENANT, EntryKind.POLICY, snapshot.digest, content, now_us=now_us
     )
-    salt = plane.random.token(SALT_BYTES)
-    record = policy_kept(snapshot, PLATFORM_TENANT, actor, now_us, salt)
+    record = record_of(
+        plane,
+        "policy.kept",
+        at_us=now_us,
+        tenant=PLATFORM_TENANT,
+        actor=actor,
+        data=policy_data(snapshot),
+    )
     # commit
     with contextlib.suppress(PreconditionFailedError):  # another publisher has just kept it
         await plane.commit(Change(puts=(PutEntry(entry),), records=(record,)))
@@ -232,12 +218,7 @@ def _activation(
     plane: Plane, snapshot: Snapshot, before: RegistryEntry | None, *, actor: str, now_us: int
 ) -> Change:
     in_force = entry_after(
-        before,
-        tenant=PLATFORM_TENANT,
-        kind=EntryKind.POLICY_IN_FORCE,
-        name=IN_FORCE,
-        value=snapshot.digest,
-        now_us=now_us,
+        before, PLATFORM_TENANT, EntryKind.POLICY_IN_FORCE, IN_FORCE, snapshot.digest, now_us=now_us
     )
     activation = Activation(
         digest=snapshot.digest,
@@ -248,15 +229,21 @@ def _activation(
     )
     history = entry_after(
         None,
-        tenant=PLATFORM_TENANT,
-        kind=EntryKind.ACTIVATION,
-        name=activation_name(in_force.revision),
-        value=activation,
+        PLATFORM_TENANT,
+        EntryKind.ACTIVATION,
+        activation_name(in_force.revision),
+        activation,
         now_us=now_us,
     )
     digest_before = digest_in(before) if before is not None else ""
-    salt = plane.random.token(SALT_BYTES)
-    record = policy_activated(snapshot, digest_before, PLATFORM_TENANT, actor, now_us, salt)
+    record = record_of(
+        plane,
+        "policy.activated",
+        at_us=now_us,
+        tenant=PLATFORM_TENANT,
+        actor=actor,
+        data={**policy_data(snapshot), "snapshot_before": digest_before},
+    )
     return Change(puts=(PutEntry(in_force), PutEntry(history)), records=(record,))
 
 
@@ -264,12 +251,12 @@ async def refuse(plane: Plane, error: ForestallError) -> None:
     """Record that a changed policy was refused; the policy in force stays."""
     # load and decide: the caller did
     plane.telemetry.policy_refused()
-    record = policy_refused(
-        error.message,
-        plane.policy.digest,
-        PLATFORM_TENANT,
-        plane.clock.now_us(),
-        plane.random.token(SALT_BYTES),
+    record = record_of(
+        plane,
+        "policy.refused",
+        tenant=PLATFORM_TENANT,
+        actor=SYSTEM_ACTOR,
+        data={"problem": error.message, "snapshot": plane.policy.digest},
     )
     # commit, and announce
     await plane.commit(Change(records=(record,)))

@@ -3,7 +3,7 @@
 import asyncio
 
 from forestall.control.plane import Plane
-from forestall.control.records import SALT_BYTES, original_purged
+from forestall.control.records import SYSTEM_ACTOR, record_of
 from forestall.limits import PURGED_AT_ONCE_MAX
 from forestall.ports.change import Change, DropEntry
 from forestall.ports.entries import EntryKind, EntryName
@@ -28,8 +28,14 @@ async def _remove(plane: Plane, name: EntryName) -> None:
     if kept is None:
         return  # a person has released or discarded it meanwhile
     # decide
-    now_us, salt = plane.clock.now_us(), plane.random.token(SALT_BYTES)
-    record = original_purged(name, at_us=now_us, salt=salt)
+    record = record_of(
+        plane,
+        "output.purged",
+        tenant=name.tenant,
+        actor=SYSTEM_ACTOR,
+        job_id=name.name,
+        data={"checked_at_us": name.updated_at_us},
+    )
     # commit, and announce: the original is read from the store
     try:
         await plane.commit(Change(records=(record,), puts=(DropEntry(kept),)))

@@ -18,7 +18,8 @@ from forestall.control.check_output import (
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
 from forestall.control.read import read_job
-from forestall.control.records import SALT_BYTES, output_refused
+from forestall.control.records import SALT_BYTES
+from forestall.control.refusals import commit_refusal
 from forestall.control.second_person import requester_reason
 from forestall.errors import ConflictError, ForbiddenError, ForestallError, InvalidRequestError
 from forestall.identity.credentials import Subject, holder_name
@@ -28,7 +29,7 @@ from forestall.jobs.lifecycle import Event
 from forestall.limits import APPROVAL_NOTE_CHARS_MAX, CONTEXT_CHARS, FINDINGS_KEPT_MAX
 from forestall.output.clean import redacted
 from forestall.output.findings import Finding
-from forestall.ports.change import Change, DropEntry, EntryUnchanged, OutputEntry
+from forestall.ports.change import DropEntry, EntryUnchanged, OutputEntry
 from forestall.ports.entries import EntryKind, RegistryEntry, Sealed
 from forestall.ports.output import SealError
 from forestall.ports.store import PreconditionFailedError
@@ -314,14 +315,6 @@ async def _commit(plane: Plane, move: Move, subject: Subject, *, what: str) -> J
 async def _record_refusal(
     plane: Plane, job: Job, subject: Subject, refusal: ForestallError, *, what: str
 ) -> None:
-    plane.telemetry.refused(what, refusal.code)
-    record = output_refused(
-        job,
-        refusal.code,
-        what=what,
-        subject=subject,
-        at_us=plane.clock.now_us(),
-        salt=plane.random.token(SALT_BYTES),
+    await commit_refusal(
+        plane, subject, "output.refused", refusal.code, what=what, job=job, key_id=subject.key_id
     )
-    # commit
-    await plane.commit(Change(records=(record,)))

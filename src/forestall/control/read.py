@@ -38,17 +38,17 @@ async def read_decisions(
 
 
 async def list_jobs(
-    plane: Plane, wanted: JobFilter, *, limit: int, after: JobCursor | None
+    plane: Plane, job_filter: JobFilter, *, limit: int, after: JobCursor | None
 ) -> tuple[Sequence[Job], JobCursor | None]:
     """A page of jobs, newest change first, and the cursor of the next page (None at the end)."""
     limit = max(1, min(limit, PAGE_ITEMS_MAX))
-    jobs = await plane.store.jobs(wanted, limit=limit + 1, after=after)
+    jobs = await plane.store.jobs(job_filter, limit=limit + 1, after=after)
     page = jobs[:limit]
     more = len(jobs) > limit
     if not more:
         return page, None
     last = page[-1]
-    return page, JobCursor(listed_at_us(last, wanted), last.id)
+    return page, JobCursor(listed_at_us(last, job_filter), last.id)
 
 
 async def list_activations(plane: Plane, *, limit: int) -> list[Activation]:

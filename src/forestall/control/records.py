@@ -1,21 +1,44 @@
-"""Build the audit record of each event. Values only; commits nothing.
+"""Build audit records. Values only; commits nothing.
 
-The records of topics, pools, schemas and webhooks are built beside their verbs. `audit/kinds.py`
-lists every kind with its fields, and the page for auditors is made from that list.
+A record that one verb alone writes is built in that verb, with `record_of`. `audit/kinds.py` lists
+every kind with its fields, and the page for auditors is made from that list.
 """
 
 from collections.abc import Mapping
 
 from forestall.audit.record import Record, Value
-from forestall.identity.credentials import ApiKey, Subject
+from forestall.control.plane import Plane
+from forestall.identity.credentials import Subject
 from forestall.jobs.job import DecisionRecord, Job, JobState, OutputCheck
 from forestall.jobs.lifecycle import Event
 from forestall.policy.compile import Snapshot
 from forestall.policy.request import Request
-from forestall.ports.entries import EntryName
 
 SYSTEM_ACTOR = "system"
 SALT_BYTES = 16
+
+
+def record_of(
+    plane: Plane,
+    kind: str,
+    *,
+    tenant: str,
+    actor: str,
+    data: Mapping[str, Value],
+    at_us: int | None = None,
+    job_id: str = "",
+    salt: bytes | None = None,
+) -> Record:
+    """The record of an event. `at_us`: None for now; `salt`: None for a fresh one."""
+    return Record(
+        kind=kind,
+        at_us=plane.clock.now_us() if at_us is None else at_us,
+        tenant=tenant,
+        actor=actor,
+        salt=(plane.random.token(SALT_BYTES) if salt is None else salt).hex(),
+        job_id=job_id,
+        data=data,
+    )
 
 
 def _decided(decision: DecisionRecord, topic: str) -> dict[str, Value]:
@@ -38,40 +61,46 @@ def _decided(decision: DecisionRecord, topic: str) -> dict[str, Value]:
 
 
 def job_submitted(
-    job: Job, decision: DecisionRecord, subject: Subject, salt: bytes, *, blind_retry_of: str = ""
+    plane: Plane,
+    job: Job,
+    decision: DecisionRecord,
+    subject: Subject,
+    *,
+    salt: bytes,
+    blind_retry_of: str = "",
 ) -> Record:
     """A job was born, in the state that the submit gate gave it."""
-    more: dict[str, Value] = {}
+    data = {
+        **_decided(decision, job.topic),
+        "state": job.state.value,
+        "capability": job.capability,
+        "key_id": subject.key_id,
+    }
     if job.lineage is not None:
-        more["parent_job_id"] = job.lineage.parent_job_id
-        more["remediation_id"] = job.lineage.remediation_id
+        data["parent_job_id"] = job.lineage.parent_job_id
+        data["remediation_id"] = job.lineage.remediation_id
     if blind_retry_of:
-        more["blind_retry_of"] = blind_retry_of
-    return Record(
-        kind="job.submitted",
+        data["blind_retry_of"] = blind_retry_of
+    return record_of(
+        plane,
+        "job.submitted",
         at_us=decision.decided_at_us,
         tenant=job.tenant,
         actor=subject.principal,
-        salt=salt.hex(),
         job_id=job.id,
-        data={
-            **_decided(decision, job.topic),
-            "state": job.state.value,
-            "capability": job.capability,
-            "key_id": subject.key_id,
-            **more,
-        },
+        salt=salt,
+        data=data,
     )
 
 
 def job_moved(
+    plane: Plane,
     job: Job,
     before: JobState,
     event: Event,
     *,
     actor: str,
     at_us: int,
-    salt: bytes,
     decision: DecisionRecord | None,
     data: Mapping[str, Value],
 ) -> Record:
@@ -81,12 +110,12 @@ def job_moved(
         ended = {"failure_code": job.failure_code, "failure_reason": job.failure_reason}
     if job.result_digest:
         ended |= {"result_digest": job.result_digest, "result_bytes": job.result_bytes}
-    return Record(
-        kind=f"job.{event.value}",
+    return record_of(
+        plane,
+        f"job.{event.value}",
         at_us=at_us,
         tenant=job.tenant,
         actor=actor,
-        salt=salt.hex(),
         job_id=job.id,
         data={
             **(_decided(decision, job.topic) if decision is not None else {}),
@@ -117,187 +146,34 @@ def output_data(check: OutputCheck) -> dict[str, Value]:
     }
 
 
-def answer_refused(
-    job: Job | None,
-    code: str,
-    *,
-    what: str,
-    subject: Subject,
-    named: str,
-    at_us: int,
-    salt: bytes,
-) -> Record:
-    """A request of a worker was refused; nothing was changed.
-
-    `job` is None when the request named no job of the tenant, or another worker; `named` is the
-    name in it then.
-    """
-    of_job: dict[str, Value] = {"named": named}
-    if job is not None:
-        of_job = {"state": job.state.value, "attempt": job.attempt}
-    return Record(
-        kind="worker.refused",
-        at_us=at_us,
-        tenant=subject.tenant,
-        actor=subject.principal,
-        salt=salt.hex(),
-        job_id=job.id if job is not None else "",
-        data={"what": what, "code": code, "key_id": subject.key_id, **of_job},
-    )
-
-
-def approval_refused(
-    job: Job, code: str, *, what: str, actor: str, at_us: int, salt: bytes
-) -> Record:
-    """A vote was refused: the subject may not vote, or there is nothing like it to decide."""
-    return Record(
-        kind="approval.refused",
-        at_us=at_us,
-        tenant=job.tenant,
-        actor=actor,
-        salt=salt.hex(),
-        job_id=job.id,
-        data={"what": what, "code": code, "state": job.state.value},
-    )
-
-
-def output_refused(
-    job: Job, code: str, *, what: str, subject: Subject, at_us: int, salt: bytes
-) -> Record:
-    """A release or discard was refused: the subject may not, or the original is not there."""
-    return Record(
-        kind="output.refused",
-        at_us=at_us,
-        tenant=job.tenant,
-        actor=subject.principal,
-        salt=salt.hex(),
-        job_id=job.id,
-        data={"what": what, "code": code, "state": job.state.value, "key_id": subject.key_id},
-    )
-
-
-def original_purged(name: EntryName, *, at_us: int, salt: bytes) -> Record:
-    """A sealed original was removed after its time."""
-    return Record(
-        kind="output.purged",
-        at_us=at_us,
-        tenant=name.tenant,
-        actor=SYSTEM_ACTOR,
-        salt=salt.hex(),
-        job_id=name.name,
-        data={"checked_at_us": name.updated_at_us},
-    )
-
-
-def output_checked(
-    check: OutputCheck, request: Request, subject: Subject, *, size_bytes: int, salt: bytes
-) -> Record:
-    """A content was checked for a caller that releases or withholds it itself."""
-    return Record(
-        kind="output.checked",
-        at_us=check.checked_at_us,
-        tenant=request.tenant,
-        actor=subject.principal,
-        salt=salt.hex(),
-        data={
-            **output_data(check),
-            "original_bytes": size_bytes,
-            "topic": request.topic,
-            "key_id": subject.key_id,
-        },
-    )
+def policy_data(snapshot: Snapshot) -> dict[str, Value]:
+    """The fields of a record that describe a policy."""
+    return {
+        "snapshot": snapshot.digest,
+        "rules": snapshot.rule_count,
+        "bundles": tuple(policy.name for policy in snapshot.policies),
+    }
 
 
 def action_checked(
-    request: Request, decision: DecisionRecord, subject: Subject, salt: bytes
+    plane: Plane,
+    request: Request,
+    decision: DecisionRecord,
+    subject: Subject,
+    *,
+    salt: bytes | None = None,
 ) -> Record:
     """An action was decided for a caller that enforces the decision, or throttled at submit."""
-    return Record(
-        kind="action.checked",
+    return record_of(
+        plane,
+        "action.checked",
         at_us=decision.decided_at_us,
         tenant=request.tenant,
         actor=subject.principal,
-        salt=salt.hex(),
+        salt=salt,
         data={
             **_decided(decision, request.topic),
             "capability": request.capability,
             "key_id": subject.key_id,
         },
-    )
-
-
-def key_created(key: ApiKey, actor: str, salt: bytes) -> Record:
-    """An API key was created; the record holds neither its hash nor its text."""
-    return Record(
-        kind="key.created",
-        at_us=key.created_at_us,
-        tenant=key.tenant,
-        actor=actor,
-        salt=salt.hex(),
-        data={
-            "key_id": key.id,
-            "name": key.name,
-            "role": key.role.value,
-            "principal": key.principal,
-            "expires_at_us": key.expires_at_us,
-        },
-    )
-
-
-def key_revoked(key: ApiKey, actor: str, at_us: int, salt: bytes) -> Record:
-    """An API key was revoked."""
-    return Record(
-        kind="key.revoked",
-        at_us=at_us,
-        tenant=key.tenant,
-        actor=actor,
-        salt=salt.hex(),
-        data={"key_id": key.id, "name": key.name},
-    )
-
-
-def policy_kept(snapshot: Snapshot, tenant: str, actor: str, at_us: int, salt: bytes) -> Record:
-    """The content of a policy was stored under its digest, which brings nothing into force."""
-    return Record(
-        kind="policy.kept",
-        at_us=at_us,
-        tenant=tenant,
-        actor=actor,
-        salt=salt.hex(),
-        data={
-            "snapshot": snapshot.digest,
-            "rules": snapshot.rule_count,
-            "bundles": tuple(policy.name for policy in snapshot.policies),
-        },
-    )
-
-
-def policy_activated(
-    snapshot: Snapshot, before: str, tenant: str, actor: str, at_us: int, salt: bytes
-) -> Record:
-    """A snapshot came into force."""
-    return Record(
-        kind="policy.activated",
-        at_us=at_us,
-        tenant=tenant,
-        actor=actor,
-        salt=salt.hex(),
-        data={
-            "snapshot": snapshot.digest,
-            "snapshot_before": before,
-            "rules": snapshot.rule_count,
-            "bundles": tuple(policy.name for policy in snapshot.policies),
-        },
-    )
-
-
-def policy_refused(problem: str, in_force: str, tenant: str, at_us: int, salt: bytes) -> Record:
-    """A changed policy was refused; the policy in force stayed."""
-    return Record(
-        kind="policy.refused",
-        at_us=at_us,
-        tenant=tenant,
-        actor=SYSTEM_ACTOR,
-        salt=salt.hex(),
-        data={"problem": problem, "snapshot": in_force},
     )

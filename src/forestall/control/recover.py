@@ -57,9 +57,9 @@ async def sweep(plane: Plane) -> None:
 def _known(plane: Plane, job: Job) -> bool:
     """Whether memory has this state of the job, or a newer one. False for a job that a dispatch
     has picked and not committed yet; reading such a job again does no harm."""
-    held = plane.leases.get(job.tenant, job.id)
-    if held is not None:
-        return held.job.revision >= job.revision
+    leased = plane.leases.get(job.tenant, job.id)
+    if leased is not None:
+        return leased.job.revision >= job.revision
     if job.state in WAITING:
         return plane.queue.get(job.tenant, job.id) is not None
     return job.state not in HELD_BY_WORKER
@@ -86,8 +86,8 @@ def _believe(plane: Plane, job: Job) -> None:
     """Take up a job as it was read. A job that memory has in the queue already keeps its turn: to
     take it up again would put it at the end of its lane."""
     entry = plane.queue.get(job.tenant, job.id)
-    held = plane.leases.get(job.tenant, job.id)
-    waits = job.state in WAITING and entry is not None and held is None
+    leased = plane.leases.get(job.tenant, job.id)
+    waits = job.state in WAITING and entry is not None and leased is None
     if waits and entry is not None and job.not_before_us <= entry.not_before_us:
         return
     follow_job(plane.projections, job, now_us=plane.clock.now_us(), whole=True)

@@ -1,18 +1,18 @@
-"""Commit a topic, a pool or a schema, or its removal, with its record.
+"""Commit registry entries, or their removal, with their record.
 
-The verbs (topics.py, pools.py, schemas.py) judge the request; nothing is decided here.
+The verbs (topics.py, pools.py, schemas.py, webhooks.py) judge the request; nothing is decided here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
 
-from forestall.audit.record import Record, Value
+from forestall.audit.record import Value
 from forestall.control.plane import Plane
-from forestall.control.records import SALT_BYTES
+from forestall.control.records import record_of
 from forestall.errors import ConflictError
-from forestall.ports.change import Change, DropEntry, Precondition, PutEntry
+from forestall.ports.change import Change, DropEntry, Precondition, Put, PutEntry
 from forestall.ports.entries import EntryKind, RegistryEntry, entry_after
 from forestall.projections.registry import DecodedEntry
 
@@ -25,9 +25,32 @@ class RegistryFullError(ConflictError):
     code, http_status = "registry_full", 409
 
 
+async def commit_entries(
+    plane: Plane,
+    kind: str,
+    tenant: str,
+    actor: str,
+    data: Mapping[str, Value],
+    *,
+    puts: Sequence[RegistryEntry] = (),
+    drops: Sequence[RegistryEntry] = (),
+    at_us: int | None = None,
+    job_id: str = "",
+    expect: tuple[Precondition, ...] = (),
+) -> None:
+    """Commit entries and removals of entries with one record of this kind; see `record_of`. Raises
+    PreconditionFailedError."""
+    record = record_of(
+        plane, kind, tenant=tenant, actor=actor, at_us=at_us, job_id=job_id, data=data
+    )
+    changes: tuple[Put, ...] = (*map(PutEntry, puts), *map(DropEntry, drops))
+    # commit
+    await plane.commit(Change(expect=expect, puts=changes, records=(record,)))
+
+
 async def put_entry(
     plane: Plane,
-    known: DecodedEntry[T] | None,
+    current: DecodedEntry[T] | None,
     *,
     tenant: str,
     kind: EntryKind,
@@ -38,43 +61,34 @@ async def put_entry(
     expect: tuple[Precondition, ...] = (),
 ) -> None:
     """Commit an entry with its record. Raises PreconditionFailedError."""
-    now_us = plane.clock.now_us()
-    before = known.entry if known is not None else None
-    entry = entry_after(before, tenant=tenant, kind=kind, name=name, value=body, now_us=now_us)
-    record = _record(plane, entry, "changed" if known else "created", actor, now_us, data)
-    await plane.commit(Change(expect=expect, puts=(PutEntry(entry),), records=(record,)))
-
-
-async def drop_entry(
-    plane: Plane, known: DecodedEntry[T], *, actor: str, data: dict[str, Value] | None = None
-) -> None:
-    """Commit the removal of an entry with its record. Raises PreconditionFailedError."""
-    entry, now_us = known.entry, plane.clock.now_us()
-    record = _record(plane, entry, "removed", actor, now_us, data or {})
-    await plane.commit(Change(puts=(DropEntry(entry),), records=(record,)))
-
-
-def _record(
-    plane: Plane,
-    entry: RegistryEntry,
-    what: str,
-    actor: str,
-    now_us: int,
-    data: dict[str, Value],
-) -> Record:
-    return Record(
-        kind=f"{entry.kind}.{what}",
+    before, now_us = current.entry if current is not None else None, plane.clock.now_us()
+    entry = entry_after(before, tenant, kind, name, body, now_us=now_us)
+    what = "changed" if current else "created"
+    data = {"name": name, "revision": entry.revision, **data}
+    await commit_entries(
+        plane,
+        f"{kind}.{what}",
+        tenant,
+        actor,
+        data,
+        puts=(entry,),
         at_us=now_us,
-        tenant=entry.tenant,
-        actor=actor,
-        salt=plane.random.token(SALT_BYTES).hex(),
-        data={"name": entry.name, "revision": entry.revision, **data},
+        expect=expect,
     )
 
 
-def require_room(known: Mapping[str, object], name: str, most: int, what: str) -> None:
+async def drop_entry(
+    plane: Plane, current: DecodedEntry[T], *, actor: str, data: dict[str, Value] | None = None
+) -> None:
+    """Commit the removal of an entry with its record. Raises PreconditionFailedError."""
+    entry = current.entry
+    data = {"name": entry.name, "revision": entry.revision, **(data or {})}
+    await commit_entries(plane, f"{entry.kind}.removed", entry.tenant, actor, data, drops=(entry,))
+
+
+def require_room(names: Mapping[str, object], name: str, most: int, what: str) -> None:
     """Raises RegistryFullError when `name` is new and `known` has `most` names already."""
-    if name not in known and len(known) >= most:
+    if name not in names and len(names) >= most:
         raise RegistryFullError(f"a tenant has at most {most} {what}; remove one first")
 
 

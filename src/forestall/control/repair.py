@@ -54,7 +54,7 @@ async def ask_again(plane: Plane, subject: Subject, job_id: str) -> RepairPlan:
         stored_request(job, view.payload),
         stage=Stage.DISPATCH,
         now_us=now_us,
-        asked=PayloadInfo(len(view.payload), subject.key_id),
+        payload=PayloadInfo(len(view.payload), subject.key_id),
         passed=job.throttles_passed,
     )
     decision = tightened_by(plane, view, gated.decision, now_us=now_us)

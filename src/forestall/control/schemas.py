@@ -64,17 +64,17 @@ async def put_schema(plane: Plane, subject: Subject, schema_id: str, schema: Any
 async def end_schema(plane: Plane, subject: Subject, schema_id: str) -> None:
     """Remove a schema that no topic names. Raises SchemaNotFoundError, SchemaInUseError."""
     # load
-    known = _known(plane, subject.tenant, schema_id)
+    entry = _known(plane, subject.tenant, schema_id)
     # decide
     for topic in plane.registry.topics(subject.tenant).values():
         if schema_id in (topic.value.input_schema_id, topic.value.output_schema_id):
             raise SchemaInUseError(f"the topic `{topic.value.name}` names this schema")
     # commit, and announce
-    await drop_entry(plane, known, actor=subject.principal)
+    await drop_entry(plane, entry, actor=subject.principal)
 
 
 def _known(plane: Plane, tenant: str, schema_id: str) -> DecodedEntry[SchemaText]:
-    known = plane.registry.schemas(tenant).get(schema_id)
-    if known is None:
+    entry = plane.registry.schemas(tenant).get(schema_id)
+    if entry is None:
         raise SchemaNotFoundError(f"there is no schema `{schema_id[:80]}`")
-    return known
+    return entry

@@ -7,6 +7,7 @@ its record.
 
 import msgspec
 
+from forestall.audit.record import Record
 from forestall.control.admission import admitted
 from forestall.control.gate import PayloadInfo, count, decide
 from forestall.control.plane import Plane, uuid_text
@@ -42,6 +43,7 @@ from forestall.ports.change import (
     PutJob,
 )
 from forestall.ports.store import PreconditionFailedError
+from forestall.structs import copied
 
 BACK_PRESSURE_RETRY_AFTER_S = 5
 
@@ -83,34 +85,32 @@ async def submit(
     made), ThrottledError, QueueFullError, IdempotencyConflictError, StoreUnavailableError, and what
     `admitted` raises; in each case nothing was queued.
     """
-    asked = hash_text = job_hash(submission, tenant=subject.tenant, principal=subject.principal)
+    who = {"tenant": subject.tenant, "principal": subject.principal}
+    request_digest = hash_text = job_hash(submission, **who)
     key = submission.idempotency_key
     if key:
         # load
-        earlier = await _earlier_answer(plane, subject, key, asked)
+        earlier = await _earlier_answer(plane, subject, key, request_digest)
         if earlier is not None:
             return earlier
-    known = admitted(plane, subject.tenant, submission)
-    if known is not submission:
+    admitted_submission = admitted(plane, subject.tenant, submission)
+    if admitted_submission is not submission:
         # The idempotency key stands for the request as sent. The job also holds what its topic
         # adds, so the hash of the job is another one than the digest of the request.
-        submission = known
-        hash_text = job_hash(submission, tenant=subject.tenant, principal=subject.principal)
+        submission = admitted_submission
+        hash_text = job_hash(submission, **who)
     _require_room(plane, subject.tenant, submission)
     now_us = plane.clock.now_us()
-    request = submission.request(tenant=subject.tenant, principal=subject.principal)
+    request = submission.request(**who)
+    payload = PayloadInfo(len(submission.payload), subject.key_id)
     # decide
     decision, passed = await decide(
-        plane,
-        request,
-        stage=Stage.SUBMIT,
-        now_us=now_us,
-        asked=PayloadInfo(len(submission.payload), subject.key_id),
+        plane, request, stage=Stage.SUBMIT, now_us=now_us, payload=payload
     )
     record = decision_record(decision, stage=Stage.SUBMIT, job_hash=hash_text, now_us=now_us)
     chance = plane.random.token(20 + SALT_BYTES)
     if decision.decision is Effect.THROTTLE:
-        throttled = action_checked(request, record, subject, chance[20:])
+        throttled = action_checked(plane, request, record, subject, salt=chance[20:])
         # commit
         await plane.commit(Change(records=(throttled,)))
         # announce
@@ -121,20 +121,21 @@ async def submit(
             retry_after_s=retry_after_s(decision),
         )
     job = _born(submission, subject, record, chance[:20], lineage, passed)
-    born = at_birth(decision, job_hash=hash_text, requester=job.principal, now_us=now_us)
-    job = msgspec.structs.replace(job, **born)
+    state = at_birth(decision, job_hash=hash_text, requester=job.principal, now_us=now_us)
+    job = msgspec.structs.replace(job, **state)
     tried = (job.tenant, job.principal, payload_digest(submission.payload))
-    blind_retry_of = ""
-    if lineage is None:
-        blind_retry_of = plane.blind_retries.earlier(tried, now_us=now_us)
-    change = _birth(job, submission, asked, record, subject, chance[20:], blind_retry_of)
+    blind_retry_of = "" if lineage else plane.blind_retries.earlier(tried, now_us=now_us)
+    birth_record = job_submitted(
+        plane, job, record, subject, salt=chance[20:], blind_retry_of=blind_retry_of
+    )
+    change = _birth(job, submission, request_digest, record, birth_record)
     # commit
     try:
         await plane.commit(change)
     except PreconditionFailedError as cause:
         if not isinstance(cause.failed, IdempotencyKeyAbsent):
             raise
-        earlier = await _earlier_answer(plane, subject, key, asked)
+        earlier = await _earlier_answer(plane, subject, key, request_digest)
         if earlier is None:  # the job of the other submission cannot be read: the caller may retry
             raise
         return earlier
@@ -168,31 +169,17 @@ def _born(
 ) -> Job:
     now_us = decision.decided_at_us
     deadline_ms = submission.budget.deadline_ms
-    return Job(
+    return copied(
+        Job,
+        submission,
+        subject,
         id=uuid_text(now_us, chance[:10]),
         trace_id=lineage.trace_id if lineage else uuid_text(now_us, chance[10:]),
-        tenant=subject.tenant,
-        principal=subject.principal,
         state=JobState.PENDING,  # `at_birth` replaces it by the state that the decision leads to
-        topic=submission.topic,
         job_hash=decision.job_hash,
         created_at_us=now_us,
         updated_at_us=now_us,
-        mcp=submission.mcp,
-        capability=submission.capability,
-        pack_id=submission.pack_id,
         actor_id=submission.actor_id or subject.principal,
-        actor_type=submission.actor_type,
-        priority=submission.priority,
-        risk_tags=submission.risk_tags,
-        requires=submission.requires,
-        tags=submission.tags,
-        labels=submission.labels,
-        budget=submission.budget,
-        idempotency_key=submission.idempotency_key,
-        idempotent=submission.idempotent,
-        max_retries=submission.max_retries,
-        key_id=subject.key_id,
         lineage=lineage,
         deadline_at_us=now_us + deadline_ms * 1_000 if deadline_ms else 0,
         throttles_passed=passed,
@@ -203,11 +190,9 @@ def _born(
 def _birth(
     job: Job,
     submission: Submission,
-    asked: str,
+    request_digest: str,
     decision: DecisionRecord,
-    subject: Subject,
-    salt: bytes,
-    blind_retry_of: str,
+    record: Record,
 ) -> Change:
     expect: list[Precondition] = [JobAbsent(job.tenant, job.id)]
     puts: list[Put] = [PutJob(job=job, payload=submission.payload, decision=decision)]
@@ -219,7 +204,7 @@ def _birth(
                 IdempotencyEntry(
                     tenant=job.tenant,
                     key=key,
-                    request_digest=asked,
+                    request_digest=request_digest,
                     job_id=job.id,
                 )
             )
@@ -227,7 +212,7 @@ def _birth(
     return Change(
         expect=tuple(expect),
         puts=tuple(puts),
-        records=(job_submitted(job, decision, subject, salt, blind_retry_of=blind_retry_of),),
+        records=(record,),
     )
 
 

@@ -22,7 +22,7 @@ class TopicNotFoundError(NotFoundError):
 
 def list_topics(plane: Plane, tenant: str) -> list[tuple[Topic, int]]:
     """The topics of a tenant by name, each with the workers that serve it now."""
-    found = [known.value for known in plane.registry.topics(tenant).values()]
+    found = [entry.value for entry in plane.registry.topics(tenant).values()]
     found.sort(key=lambda topic: topic.name)
     return [(topic, active_workers(plane, tenant, topic.name)) for topic in found]
 
@@ -46,11 +46,11 @@ async def declare_topic(plane: Plane, subject: Subject, topic: Topic) -> bool:
     if problem:
         raise TopicInvalidError(problem)
     require_room(topics, topic.name, TOPICS_PER_TENANT_MAX, "topics")
-    known = topics.get(topic.name)
+    current = topics.get(topic.name)
     # commit, and announce: workers are routed anew as the entry is taken up
     await put_entry(
         plane,
-        known,
+        current,
         tenant=subject.tenant,
         kind=EntryKind.TOPIC,
         name=topic.name,
@@ -59,7 +59,7 @@ async def declare_topic(plane: Plane, subject: Subject, topic: Topic) -> bool:
         data=fields(topic),
         expect=_named(plane, subject.tenant, topic),
     )
-    return known is None
+    return current is None
 
 
 def _named(plane: Plane, tenant: str, topic: Topic) -> tuple[Precondition, ...]:
@@ -87,22 +87,22 @@ async def route_topic(plane: Plane, subject: Subject, pool: str, name: str, *, t
     """Route a topic to a pool (`to`), or back to every worker. Raises as `declare_topic`, and
     TopicNotFoundError."""
     # load and decide; `declare_topic` has the rest
-    known = plane.registry.topics(subject.tenant).get(name)
-    if known is None or (not to and known.value.pool != pool):
+    current = plane.registry.topics(subject.tenant).get(name)
+    if current is None or (not to and current.value.pool != pool):
         raise TopicNotFoundError(
-            f"there is no topic `{name[:80]}`" if known is None else "the pool does not serve it"
+            f"there is no topic `{name[:80]}`" if current is None else "the pool does not serve it"
         )
-    wanted = pool if to else ""
-    await declare_topic(plane, subject, msgspec.structs.replace(known.value, pool=wanted))
+    new_pool = pool if to else ""
+    await declare_topic(plane, subject, msgspec.structs.replace(current.value, pool=new_pool))
 
 
 async def end_topic(plane: Plane, subject: Subject, name: str) -> None:
     """Remove a topic; its queued jobs stay queued. Raises TopicNotFoundError."""
     # load
-    known = plane.registry.topics(subject.tenant).get(name)
+    current = plane.registry.topics(subject.tenant).get(name)
     # decide
-    if known is None:
+    if current is None:
         raise TopicNotFoundError(f"there is no topic `{name[:80]}`")
     left = len(plane.registry.topics(subject.tenant)) - 1
     # commit, and announce: workers are routed anew as the entry is taken up
-    await drop_entry(plane, known, actor=subject.principal, data={"topics_left": left})
+    await drop_entry(plane, current, actor=subject.principal, data={"topics_left": left})

@@ -49,7 +49,7 @@ async def verify_log(store: Store, *, progress: Callable[[int], None] | None = N
     """Read the whole log, then compare every job with the state that its records give it.
     `progress` is called with the number of records read. Raises StoreUnavailableError."""
     problems: list[str] = []
-    told: dict[tuple[str, str], _JobHistory] = {}
+    histories: dict[tuple[str, str], _JobHistory] = {}
     records = 0
     head = GENESIS
 
@@ -60,37 +60,37 @@ async def verify_log(store: Store, *, progress: Callable[[int], None] | None = N
     try:
         async for link in _verified(store):
             records, head = link.position + 1, link.link
-            note(_take_in(told, link.position, _DECODE(link.record)))
+            note(_take_in(histories, link.position, _DECODE(link.record)))
             if progress is not None and records % AUDIT_PAGE_RECORDS_MAX == 0:
                 progress(records)
-        for job in told.values():
+        for job in histories.values():
             note(await _compare(store, job))
     except ChainError as error:
         problems.append(error.message)
     except msgspec.DecodeError:
         problems.append(f"the record at position {records} cannot be read")
     stored = await store.job_count()
-    if stored != len(told) and not problems:
-        problems.append(f"the store holds {stored} jobs, but the log tells of {len(told)}")
+    if stored != len(histories) and not problems:
+        problems.append(f"the store holds {stored} jobs, but the log tells of {len(histories)}")
     return LogReport(
         records=records,
-        jobs=len(told),
+        jobs=len(histories),
         head=head.hex() if records else "",
         problems=tuple(problems),
     )
 
 
-def _take_in(told: dict[tuple[str, str], _JobHistory], position: int, record: Record) -> str:
+def _take_in(histories: dict[tuple[str, str], _JobHistory], position: int, record: Record) -> str:
     """Apply a record to the state of its job. Returns what is wrong with the record, or empty."""
     name = (record.tenant, record.job_id)
     if record.kind == "job.submitted":
-        if name in told:
+        if name in histories:
             return f"position {position}: the job `{record.job_id}` is born twice"
-        told[name] = _JobHistory(position, record, str(record.data.get("state")))
+        histories[name] = _JobHistory(position, record, str(record.data.get("state")))
         return ""
     if record.kind not in _MOVES:
         return ""
-    job = told.get(name)
+    job = histories.get(name)
     if job is None:
         return f"position {position}: the job `{record.job_id}` moves before it is born"
     data = record.data
@@ -118,9 +118,9 @@ async def _verified(store: Store) -> AsyncIterator[ChainLink]:
         position, previous = last.position + 1, last.link
 
 
-async def _compare(store: Store, told: _JobHistory) -> str:
+async def _compare(store: Store, history: _JobHistory) -> str:
     """The difference between a stored job and its records; empty when they agree."""
-    position, record = told.position, told.birth
+    position, record = history.position, history.birth
     view = await store.job(record.tenant, record.job_id)
     if view is None:
         return f"position {position}: the job `{record.job_id}` is not in the store"
@@ -136,7 +136,7 @@ async def _compare(store: Store, told: _JobHistory) -> str:
         return f"position {position}: the job `{record.job_id}` shows another decision than its own"
     if not birth.job_hash == view.job.job_hash == stored_job_hash(view.job, view.payload):
         return f"position {position}: the job `{record.job_id}` is not the one that was decided"
-    if (view.job.state.value, view.job.revision) != (told.state, told.revision):
+    if (view.job.state.value, view.job.revision) != (history.state, history.revision):
         return f"position {position}: no record explains the state of job `{record.job_id}`"
     return await _compare_result(store, view.job)
 

@@ -3,13 +3,12 @@
 Each verb is one commit with its record. No record holds a URL, a secret or a token.
 """
 
-from collections.abc import Sequence
-
 import msgspec
 
-from forestall.audit.record import Record, Value
+from forestall.audit.record import Value
 from forestall.control.plane import Plane
-from forestall.control.records import SALT_BYTES, SYSTEM_ACTOR
+from forestall.control.records import SYSTEM_ACTOR
+from forestall.control.registry_entries import commit_entries
 from forestall.errors import ConflictError, NotFoundError
 from forestall.identity.credentials import Subject
 from forestall.jobs.webhook import (
@@ -22,14 +21,7 @@ from forestall.jobs.webhook import (
     token_hash,
 )
 from forestall.limits import LINKS_MAX, WEBHOOKS_MAX, WEBHOOKS_PER_TENANT_MAX
-from forestall.ports.change import (
-    Change,
-    DropEntry,
-    EntryUnchanged,
-    Precondition,
-    Put,
-    PutEntry,
-)
+from forestall.ports.change import EntryUnchanged
 from forestall.ports.entries import EntryKind, RegistryEntry, entry_after
 from forestall.ports.store import PreconditionFailedError
 
@@ -61,7 +53,7 @@ def secret_of(plane: Plane, tenant: str, hook: Webhook) -> str:
 
 
 async def declare_webhook(
-    plane: Plane, subject: Subject, wanted: Webhook, *, rotate: bool = False
+    plane: Plane, subject: Subject, declared: Webhook, *, rotate: bool = False
 ) -> DeclaredWebhook:
     """Create or replace a webhook. A new one is sent events from now on; `rotate` gives an existing
     one a new secret.
@@ -69,23 +61,23 @@ async def declare_webhook(
     Raises WebhookInvalidError, WebhooksFullError, PreconditionFailedError.
     """
     # load
-    name = (subject.tenant, wanted.name)
-    known, mark = plane.webhooks.webhook(*name), plane.webhooks.mark(*name)
+    name = (subject.tenant, declared.name)
+    current, mark = plane.webhooks.webhook(*name), plane.webhooks.mark(*name)
     # decide
-    problem = problem_of_webhook(wanted, plane.webhooks.reach)
+    problem = problem_of_webhook(declared, plane.webhooks.reach)
     if problem:
         raise WebhookInvalidError(problem)
-    if known is None:
+    if current is None:
         mine = len(plane.webhooks.of_tenant(subject.tenant))
         if mine >= WEBHOOKS_PER_TENANT_MAX or len(plane.webhooks) >= WEBHOOKS_MAX:
             raise WebhooksFullError(
                 f"a tenant has at most {WEBHOOKS_PER_TENANT_MAX} webhooks and a server"
                 f" {WEBHOOKS_MAX}; end one first"
             )
-    fresh = known is None or rotate
-    salt = plane.random.token(16).hex() if fresh or known is None else known.value.salt
-    hook = msgspec.structs.replace(wanted, salt=salt)
-    before = known.entry if known is not None else None
+    fresh = current is None or rotate
+    salt = plane.random.token(16).hex() if fresh or current is None else current.value.salt
+    hook = msgspec.structs.replace(declared, salt=salt)
+    before = current.entry if current is not None else None
     entries = [_entry(plane, before, subject.tenant, EntryKind.WEBHOOK, hook.name, hook)]
     if mark is None:
         start = DeliveryMark(name=hook.name, position=await plane.store.log_end())
@@ -99,14 +91,20 @@ async def declare_webhook(
         "format": hook.format.value,
         "new_secret": fresh,
     }
-    what = "webhook.created" if known is None else "webhook.changed"
     # commit
-    await _commit(plane, subject.tenant, what, subject.principal, data, puts=entries)
+    await commit_entries(
+        plane,
+        "webhook.created" if current is None else "webhook.changed",
+        subject.tenant,
+        subject.principal,
+        data,
+        puts=entries,
+    )
     # announce: the secret is in this answer only
     secret = secret_of(plane, subject.tenant, hook) if fresh else ""
-    told = plane.webhooks.mark(*name)
-    assert told is not None, "a webhook and its mark are declared together"
-    return DeclaredWebhook(hook, told.value, known is None, secret)
+    new_mark = plane.webhooks.mark(*name)
+    assert new_mark is not None, "a webhook and its mark are declared together"
+    return DeclaredWebhook(hook, new_mark.value, current is None, secret)
 
 
 async def end_webhook(plane: Plane, subject: Subject, name: str) -> None:
@@ -114,17 +112,17 @@ async def end_webhook(plane: Plane, subject: Subject, name: str) -> None:
     WebhookNotFoundError."""
     for attempt in range(_TRIES):
         # load
-        known = plane.webhooks.webhook(subject.tenant, name)
-        if known is None:
+        current = plane.webhooks.webhook(subject.tenant, name)
+        if current is None:
             raise WebhookNotFoundError(f"there is no webhook `{name[:80]}`")
         # decide
         mark = plane.webhooks.mark(subject.tenant, name)
-        drops = [known.entry, *([mark.entry] if mark is not None else [])]
-        data: dict[str, Value] = {"name": name, "host": known.value.host}
+        drops = [current.entry, *([mark.entry] if mark is not None else [])]
+        data: dict[str, Value] = {"name": name, "host": current.value.host}
         # commit, and announce: the deliverer sees that the webhook is gone
         try:
-            await _commit(
-                plane, subject.tenant, "webhook.removed", subject.principal, data, drops=drops
+            await commit_entries(
+                plane, "webhook.removed", subject.tenant, subject.principal, data, drops=drops
             )
         except PreconditionFailedError:
             if attempt == _TRIES - 1:
@@ -156,10 +154,10 @@ async def note(
     unchanged = EntryUnchanged(tenant, EntryKind.WEBHOOK, mark.name, hook.entry.revision)
     # commit, and announce
     try:
-        await _commit(
+        await commit_entries(
             plane,
-            tenant,
             f"webhook.{what}",
+            tenant,
             SYSTEM_ACTOR,
             about,
             puts=[entry],
@@ -179,8 +177,8 @@ async def make_link(plane: Plane, tenant: str, link: ApprovalLink) -> str:
     entry = _entry(plane, None, tenant, EntryKind.APPROVAL_LINK, token_hash(token), link)
     data: dict[str, Value] = {"webhook": link.webhook, "expires_at_us": link.expires_at_us}
     # commit, and announce: the token goes into one message; only its hash is stored
-    await _commit(
-        plane, tenant, "link.created", SYSTEM_ACTOR, data, puts=[entry], job_id=link.job_id
+    await commit_entries(
+        plane, "link.created", tenant, SYSTEM_ACTOR, data, puts=[entry], job_id=link.job_id
     )
     return token
 
@@ -188,21 +186,21 @@ async def make_link(plane: Plane, tenant: str, link: ApprovalLink) -> str:
 async def open_link(plane: Plane, subject: Subject, token: str) -> str:
     """The id of the job that a link leads to; this spends the link. Raises LinkNotFoundError."""
     # load
-    known = plane.webhooks.link(subject.tenant, token_hash(token))
+    link = plane.webhooks.link(subject.tenant, token_hash(token))
     # decide
-    if known is None or plane.clock.now_us() >= known.value.expires_at_us:
+    if link is None or plane.clock.now_us() >= link.value.expires_at_us:
         raise LinkNotFoundError("this link was used, has expired, or never was; list approvals")
-    data: dict[str, Value] = {"webhook": known.value.webhook, "key_id": subject.key_id}
-    job_id = known.value.job_id
+    data: dict[str, Value] = {"webhook": link.value.webhook, "key_id": subject.key_id}
+    job_id = link.value.job_id
     # commit, and announce
     try:
-        await _commit(
+        await commit_entries(
             plane,
-            subject.tenant,
             "link.opened",
+            subject.tenant,
             subject.principal,
             data,
-            drops=[known.entry],
+            drops=[link.entry],
             job_id=job_id,
         )
     except PreconditionFailedError as cause:
@@ -215,15 +213,15 @@ async def sweep_links(plane: Plane) -> int:
     # load and decide
     now_us = plane.clock.now_us()
     over: dict[str, list[RegistryEntry]] = {}
-    for (tenant, _), known in plane.webhooks.links():
-        if now_us >= known.value.expires_at_us:
+    for (tenant, _), link in plane.webhooks.links():
+        if now_us >= link.value.expires_at_us:
             of_tenant = over.setdefault(tenant, [])
             if len(of_tenant) < _SWEPT_AT_ONCE:
-                of_tenant.append(known.entry)
+                of_tenant.append(link.entry)
     for tenant, drops in over.items():
         data: dict[str, Value] = {"links": len(drops)}
         # commit, and announce
-        await _commit(plane, tenant, "link.expired", SYSTEM_ACTOR, data, drops=drops)
+        await commit_entries(plane, "link.expired", tenant, SYSTEM_ACTOR, data, drops=drops)
     return sum(map(len, over.values()))
 
 
@@ -236,30 +234,4 @@ def _entry(
     value: msgspec.Struct,
 ) -> RegistryEntry:
     now_us = plane.clock.now_us()
-    return entry_after(before, tenant=tenant, kind=kind, name=name, value=value, now_us=now_us)
-
-
-async def _commit(
-    plane: Plane,
-    tenant: str,
-    kind: str,
-    actor: str,
-    data: dict[str, Value],
-    *,
-    puts: Sequence[RegistryEntry] = (),
-    drops: Sequence[RegistryEntry] = (),
-    job_id: str = "",
-    expect: tuple[Precondition, ...] = (),
-) -> None:
-    record = Record(
-        kind=kind,
-        at_us=plane.clock.now_us(),
-        tenant=tenant,
-        actor=actor,
-        salt=plane.random.token(SALT_BYTES).hex(),
-        job_id=job_id,
-        data=data,
-    )
-    changes: tuple[Put, ...] = (*map(PutEntry, puts), *map(DropEntry, drops))
-    # commit
-    await plane.commit(Change(expect=expect, puts=changes, records=(record,)))
+    return entry_after(before, tenant, kind, name, value, now_us=now_us)

@@ -51,7 +51,7 @@ async def issue_worker(
     before = _credential(plane, tenant, grant.worker_id)
     if before is not None:
         await _revoke(plane, before, actor=actor)
-    wanted = NewKey(
+    new_key = NewKey(
         tenant=tenant,
         name=_key_name(grant.worker_id),
         role=Role.WORKER,
@@ -59,7 +59,7 @@ async def issue_worker(
         expires_at_us=expires_at_us,
         worker=grant,
     )
-    key, token = await create_key(plane, wanted, actor=actor)
+    key, token = await create_key(plane, new_key, actor=actor)
     return IssuedCredential(key, token, before is not None)
 
 

@@ -43,26 +43,26 @@ class WorkerUnknownError(ConflictError):
     code, http_status = "worker_not_registered", 409
 
 
-def register(plane: Plane, subject: Subject, worker_id: str, wanted: WorkerOffer) -> WorkerSession:
+def register(plane: Plane, subject: Subject, worker_id: str, offer: WorkerOffer) -> WorkerSession:
     """Open the session of a worker; it replaces an earlier session of the same worker. Raises
     NotThisWorkerError, InvalidRequestError, LimitExceededError."""
     grant = _grant(subject, worker_id)
-    if not 1 <= wanted.max_parallel <= WORKER_PARALLEL_MAX:
+    if not 1 <= offer.max_parallel <= WORKER_PARALLEL_MAX:
         raise InvalidRequestError(f"`max_parallel` is 1 to {WORKER_PARALLEL_MAX}")
-    known = plane.workers.get(subject.tenant, grant.worker_id)
-    if known is None and plane.workers.count(subject.tenant) >= WORKERS_PER_TENANT_MAX:
+    current = plane.workers.get(subject.tenant, grant.worker_id)
+    if current is None and plane.workers.count(subject.tenant) >= WORKERS_PER_TENANT_MAX:
         raise LimitExceededError(f"a tenant has at most {WORKERS_PER_TENANT_MAX} workers")
     try:
-        compile_globs(wanted.topics)
+        compile_globs(offer.topics)
     except GlobError as cause:
         raise InvalidRequestError(f"`topics`: {cause}") from cause
     session = WorkerSession(
         subject.tenant,
         grant,
         key_id=subject.key_id,
-        topics=wanted.topics,
-        capabilities=wanted.capabilities,
-        max_parallel=wanted.max_parallel,
+        topics=offer.topics,
+        capabilities=offer.capabilities,
+        max_parallel=offer.max_parallel,
         now_us=plane.clock.now_us(),
     )
     plane.workers.add(session)
@@ -120,39 +120,44 @@ async def beat(plane: Plane, session: WorkerSession, beats: Sequence[Heartbeat])
     the key of its submitter, or of a person whose approval it runs under, has ended."""
     lost: list[LeaseLost] = []
     begun: list[Job] = []
-    told: list[tuple[LeasedJob, str]] = []
+    progress_texts: list[tuple[LeasedJob, str]] = []
     now_us = plane.clock.now_us()
-    for said in beats:
-        held = plane.leases.get(session.tenant, said.job_id)
-        lease = held.job.lease if held is not None else None
-        if held is None or lease is None or lease.worker != session.id or lease.id != said.lease_id:
-            lost.append(await _lost(plane, session, said))
+    for report in beats:
+        leased = plane.leases.get(session.tenant, report.job_id)
+        lease = leased.job.lease if leased is not None else None
+        if (
+            leased is None
+            or lease is None
+            or lease.worker != session.id
+            or lease.id != report.lease_id
+        ):
+            lost.append(await _lost(plane, session, report))
             continue
-        if code := withdrawal(plane, held.job, now_us=now_us):
-            lost.append(await _stopped(plane, held.job, code, now_us=now_us))
+        if code := withdrawal(plane, leased.job, now_us=now_us):
+            lost.append(await _stopped(plane, leased.job, code, now_us=now_us))
             continue
-        plane.leases.renew(held, expires_at_us=now_us + plane.lease_us)
-        held.percent = said.percent
-        if said.progress != held.said:
-            told.append((held, said.progress))
-        if said.started and held.job.state is JobState.DISPATCHED:
-            begun.append(held.job)
+        plane.leases.renew(leased, expires_at_us=now_us + plane.lease_us)
+        leased.percent = report.percent
+        if report.progress != leased.said:
+            progress_texts.append((leased, report.progress))
+        if report.started and leased.job.state is JobState.DISPATCHED:
+            begun.append(leased.job)
     await asyncio.gather(*(_started(plane, job, now_us=now_us) for job in begun))
-    await _show_progress(plane, told)
+    await _show_progress(plane, progress_texts)
     return lost
 
 
-async def _show_progress(plane: Plane, told: Sequence[tuple[LeasedJob, str]]) -> None:
+async def _show_progress(plane: Plane, progress_texts: Sequence[tuple[LeasedJob, str]]) -> None:
     """Scan reported progress, and show what may be read of it. Until the scan is done, none of it
     is shown."""
-    for held, text in told:
-        held.said, held.progress = text, ""
+    for leased, text in progress_texts:
+        leased.said, leased.progress = text, ""
         try:
-            (clean,) = await clean_texts(plane, held.job, (text,))
+            (clean,) = await clean_texts(plane, leased.job, (text,))
         except UnavailableError:
-            clean, held.said = "", ""  # forget the text, so that the next heartbeat is scanned
-        if held.said == text:  # else a later heartbeat has reported another text meanwhile
-            held.progress = clean
+            clean, leased.said = "", ""  # forget the text, so that the next heartbeat is scanned
+        if leased.said == text:  # else a later heartbeat has reported another text meanwhile
+            leased.progress = clean
 
 
 async def renew(plane: Plane, subject: Subject, job_id: str, lease_id: str) -> tuple[Job, int]:
@@ -166,9 +171,9 @@ async def renew(plane: Plane, subject: Subject, job_id: str, lease_id: str) -> t
             f"stop this job: {stopped.reason}", details={"state": stopped.state}
         )
     expires_at_us = now_us + plane.lease_us
-    held = plane.leases.get(job.tenant, job.id)
-    if held is not None:
-        plane.leases.renew(held, expires_at_us=expires_at_us)
+    leased = plane.leases.get(job.tenant, job.id)
+    if leased is not None:
+        plane.leases.renew(leased, expires_at_us=expires_at_us)
     if job.state is JobState.DISPATCHED:
         job = await _started(plane, job, now_us=now_us)
     return job, expires_at_us
@@ -184,14 +189,14 @@ async def _stopped(plane: Plane, job: Job, code: str, *, now_us: int) -> LeaseLo
     return LeaseLost(job.id, job.state.value, job.failure_reason)
 
 
-async def _lost(plane: Plane, session: WorkerSession, said: Heartbeat) -> LeaseLost:
+async def _lost(plane: Plane, session: WorkerSession, report: Heartbeat) -> LeaseLost:
     """Why the worker must stop a job. A job never leased to it looks like one that is not there."""
-    view = await plane.store.job(session.tenant, said.job_id)
+    view = await plane.store.job(session.tenant, report.job_id)
     lease = view.job.lease if view is not None else None
-    if view is None or lease is None or (lease.worker, lease.id) != (session.id, said.lease_id):
-        return LeaseLost(said.job_id, "UNKNOWN", "this worker does not hold the job")
+    if view is None or lease is None or (lease.worker, lease.id) != (session.id, report.lease_id):
+        return LeaseLost(report.job_id, "UNKNOWN", "this worker does not hold the job")
     return LeaseLost(
-        said.job_id, view.job.state.value, view.job.failure_reason or "the lease ended"
+        report.job_id, view.job.state.value, view.job.failure_reason or "the lease ended"
     )
 
 

@@ -115,18 +115,18 @@ def converted_texts(reader: Reader, block: Mapping, match: Block, notes: Notes) 
 def _labels(reader: Reader, block: Mapping, match: Block, notes: Notes) -> None:
     if "labels" not in block.entries:
         return
-    wanted: Block = {}
+    globs: Block = {}
     for name, value in reader.text_map(block, "labels").items():
         if value:
-            wanted[name] = literal_glob(value)
+            globs[name] = literal_glob(value)
         else:
             reader.problem(
                 block.entries["labels"][0],
                 f"the empty value of label `{name}` also matched requests without the label",
                 'say what is meant, such as unless: {labels: {x: "*"}}',
             )
-    if wanted:
-        match["labels"] = wanted
+    if globs:
+        match["labels"] = globs
     else:
         notes.add(block.entries["labels"][0], "`labels` names nothing and is left out")
 
@@ -144,11 +144,11 @@ def _allowlist(reader: Reader, block: Mapping, match: Block, unless: Block, note
         return
     (label,) = lists.entries
     values = list(reader.words(lists, label))
-    wanted = match.setdefault("labels", {})
-    if label in wanted or not all(values):
+    labels = match.setdefault("labels", {})
+    if label in labels or not all(values):
         reader.problem(key, f"`label_allowlist` and `labels` both speak of `{label}`, or of ``")
         return
-    wanted[label] = "*"
+    labels[label] = "*"
     if values:
         unless["labels"] = {label: [literal_glob(value) for value in values]}
     notes.add(
@@ -221,15 +221,15 @@ def _delegation(reader: Reader, block: Mapping, match: Block) -> None:
             "`require_issuer` looked at the root of the chain only",
             "`issuers` lists who may have issued any link",
         )
-    wanted: Block = {}
+    delegation: Block = {}
     if "max_depth" in given.entries:
-        wanted["max_depth"] = reader.integer(given, "max_depth", minimum=0, maximum=_DEPTH_MAX)
+        delegation["max_depth"] = reader.integer(given, "max_depth", minimum=0, maximum=_DEPTH_MAX)
     for key in ("issuers", "required_scope"):
         if key in given.entries:
-            wanted[key] = list(reader.words(given, key))
+            delegation[key] = list(reader.words(given, key))
     if "forbid_delegated" in given.entries:
-        wanted["forbid_delegated"] = reader.boolean(given, "forbid_delegated")
-    match["delegation"] = wanted
+        delegation["forbid_delegated"] = reader.boolean(given, "forbid_delegated")
+    match["delegation"] = delegation
 
 
 def _predicate(reader: Reader, block: Mapping, match: Block, unless: Block, notes: Notes) -> None:
@@ -238,20 +238,20 @@ def _predicate(reader: Reader, block: Mapping, match: Block, unless: Block, note
         return
     key, node = block.entries["predicate"]
     depth, scope = _DEPTH.fullmatch(text), _SCOPE.fullmatch(text)
-    wanted: Block = {}
+    delegation: Block = {}
     exception: Block = {}
     if scope is not None:
-        wanted = {"required_scope": [scope[2]]}
+        delegation = {"required_scope": [scope[2]]}
     elif depth is not None:
-        wanted, exception = _depth(depth[1], int(depth[2]))
-    if not wanted or "delegation" in match or (exception and unless):
+        delegation, exception = _depth(depth[1], int(depth[2]))
+    if not delegation or "delegation" in match or (exception and unless):
         reader.problem(
             node,
             f"the predicate `{text[:60]}` is not converted",
             "write it as `delegation` {max_depth, issuers, required_scope, forbid_delegated}",
         )
         return
-    match["delegation"] = wanted
+    match["delegation"] = delegation
     if exception:
         unless["delegation"] = exception
     notes.add(key, f"was the predicate `{text}`")

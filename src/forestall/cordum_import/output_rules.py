@@ -52,12 +52,12 @@ def _switched_off(reader: Reader, top: Mapping, notes: Notes, count: int) -> boo
     block = reader.mapping(node, "`output_policy`")
     if block is not None:
         reader.known_keys(block, ("enabled", "fail_mode"), "`output_policy`")
-    said = plain_value(block) if block is not None and block.entries else {}
-    if said.get("enabled") is False and ("fail_mode" in said or not count):
+    settings = plain_value(block) if block is not None and block.entries else {}
+    if settings.get("enabled") is False and ("fail_mode" in settings or not count):
         left = f"; the {count} output rules that it switched off are left out" if count else ""
         notes.add(key, f"`output_policy` was switched off and is left out{left}")
         return True
-    if count and said.get("enabled") is not True and said:
+    if count and settings.get("enabled") is not True and settings:
         notes.add(key, "CHECK THIS: were the output rules in force? Here they are")
     notes.add(
         key,

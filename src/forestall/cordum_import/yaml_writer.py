@@ -43,8 +43,10 @@ class Notes:
 
     def add(self, node: Node, text: str) -> None:
         """Add a comment about a place in the source."""
-        said = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
-        self.lines.append(f"line {node.line}: {said}")
+        visible = "".join(
+            char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text
+        )
+        self.lines.append(f"line {node.line}: {visible}")
 
 
 def yaml_flow(value: Any) -> str:

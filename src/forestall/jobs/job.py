@@ -20,6 +20,7 @@ from forestall.policy.rules import (
     Remediation,
     Verdict,
 )
+from forestall.structs import copied
 
 
 class JobState(StrEnum):
@@ -261,48 +262,15 @@ def stored_request(job: Job, payload: bytes) -> Request:
 
 def stored_submission(job: Job, payload: bytes) -> Submission:
     """The submission of a stored job, rebuilt from the store. It has the same job hash."""
-    asked = _decode_payload(payload)
-    return Submission(
-        topic=job.topic,
-        payload=payload,
-        prompt=asked.prompt,
-        context=asked.context,
-        args=asked.args,
-        mcp=job.mcp,
-        capability=job.capability,
-        pack_id=job.pack_id,
-        actor_id=job.actor_id,
-        actor_type=job.actor_type,
-        priority=job.priority,
-        risk_tags=job.risk_tags,
-        requires=job.requires,
-        tags=job.tags,
-        labels=job.labels,
-        budget=job.budget,
-        idempotent=job.idempotent,
-        max_retries=job.max_retries,
-    )
+    # The key of the request is not repeated: another request has a key of its own, or none.
+    return copied(Submission, job, _decode_payload(payload), payload=payload, idempotency_key="")
 
 
 def decision_record(
     decision: Decision, *, stage: Stage, job_hash: str, now_us: int
 ) -> DecisionRecord:
     """The part of a decision that is stored."""
-    return DecisionRecord(
-        stage=stage,
-        decided_at_us=now_us,
-        decision=decision.decision,
-        code=decision.code,
-        reason=decision.reason,
-        snapshot=decision.snapshot,
-        job_hash=job_hash,
-        rule_id=decision.rule_id,
-        matched_rules=decision.matched_rules,
-        facts=decision.facts,
-        conflicts=decision.conflicts,
-        constraints=decision.constraints,
-        remediations=decision.remediations,
-    )
+    return copied(DecisionRecord, decision, stage=stage, decided_at_us=now_us, job_hash=job_hash)
 
 
 def payload_digest(payload: bytes) -> str:

@@ -94,9 +94,9 @@ class _Document:
                 raise SchemaShapeError("a schema is an object, true or false", place)
             self._nodes.append(_SchemaNode(place, 0, 1, [], [], [], [], []))
             return len(self._nodes) - 1
-        known = self._known.get(id(schema))
-        if known is not None:
-            return known
+        earlier = self._known.get(id(schema))
+        if earlier is not None:
+            return earlier
         if len(self._nodes) >= SCHEMA_NODES_MAX:
             raise SchemaShapeError(f"more than {SCHEMA_NODES_MAX} schemas in one", place)
         if depth > SCHEMA_DEPTH_MAX:

@@ -214,9 +214,9 @@ def verify_signature(secret: str, body: bytes, header: str, *, now_s: int) -> bo
     if len(times) != 1 or not times[0].isascii() or not times[0].isdecimal():
         return False
     at_s = int(times[0][:16])
-    wanted = signature(secret, body, at_s).partition("v1=")[2].encode()
+    expected = signature(secret, body, at_s).partition("v1=")[2].encode()
     good = any(
-        hmac.compare_digest(value.encode("utf-8", "replace"), wanted)
+        hmac.compare_digest(value.encode("utf-8", "replace"), expected)
         for name, value in pairs
         if name == "v1"
     )

@@ -8,6 +8,7 @@ past `gt: 5`. An element that cannot be compared counts as unknown: the conditio
 only where the other elements settle it, whatever that element is.
 """
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from enum import Enum
@@ -33,6 +34,7 @@ Steps = tuple[Step, ...]
 Check = Callable[[Any], bool]
 ORDERED = frozenset({Operator.LT, Operator.LE, Operator.GT, Operator.GE})
 QUANTIFIERS = frozenset({Operator.EVERY, Operator.ANY, Operator.NONE, Operator.COUNT})
+MILLION = 1_000_000  # amounts are added up in millionths, as whole numbers
 _STEP = (
     r"\.([A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)"
     r"|\[(0|-?[1-9][0-9]{0,8}|\*)\]"
@@ -144,6 +146,39 @@ def _elements_test(path: str, steps: Steps, condition: ArgCondition) -> Check:
     return holds
 
 
+def compile_amount(path: str) -> Callable[[Any], int]:
+    """The amount at a path of a document, in millionths, rounded up; of the elements of a list,
+    their sum.
+
+    Raises ArgumentError for a text that is no path. The function raises it for an amount that
+    cannot be added up: it is missing, no number, negative, or not finite.
+    """
+    steps = parse_path(path)
+    first = steps.index(EACH) if EACH in steps else len(steps)
+    to_list, inside = steps[:first], steps[first:]
+
+    def amount(document: Any) -> int:
+        try:
+            whole = _at(document, to_list)
+            return sum(map(_millionths, _elements(path, whole, inside)))
+        except _TypeMismatchError as mismatch:
+            raise ArgumentError(f"`{path}` {mismatch}") from mismatch
+
+    return amount
+
+
+def _millionths(value: Any) -> int:
+    number = _require(value, "number")
+    if not 0 <= number < math.inf:
+        raise _TypeMismatchError("is negative or not finite where the rule adds up amounts")
+    if isinstance(number, int):
+        return number * MILLION
+    from fractions import Fraction  # imported here: few policies add up fractions
+
+    # `repr` gives the decimal fraction that was written: 0.1 is 100,000 millionths and no more.
+    return math.ceil(Fraction(repr(number)) * MILLION)
+
+
 def _elements(path: str, whole: Any, steps: Steps) -> list[Any]:
     """The nodes at the rest of a path, which begins with `[*]`. An element without such a place
     gives a missing node."""
@@ -169,7 +204,7 @@ def _quantifier(operator: Operator, operand: Any) -> Callable[[list[Any]], bool]
 
         def count(elements: list[Any]) -> bool:
             if any(element is _MISSING for element in elements):
-                raise _TypeMismatchError("lacks this place, so nothing is counted")
+                raise _TypeMismatchError("is missing, so nothing is counted")
             return check(len(elements))
 
         return count
@@ -316,7 +351,7 @@ def _kind(value: Any) -> str:
 def _require(value: Any, kind: str) -> Any:
     """The value, which is of this kind. Raises _TypeMismatchError for any other."""
     if value is _MISSING:
-        raise _TypeMismatchError(f"lacks this place where the rule wants {kind}")
+        raise _TypeMismatchError(f"is missing where the rule wants {kind}")
     found = "object" if isinstance(value, dict) else "list" if isinstance(value, list) else None
     found = found or _kind(value)
     if found != kind:

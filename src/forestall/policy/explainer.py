@@ -108,15 +108,16 @@ def _explained(
     clause that cannot be evaluated failed."""
     held: list[Clause] = []
     failed: list[Clause] = []
-    for clause, holds, found in clauses:
+    for each in clauses:
         try:
-            subject = exception_of if clause.field == "unless" else request
-            passed, has = holds(subject, labels, now), tuple(found(subject, labels, now))
+            subject = exception_of if each.clause.field == "unless" else request
+            passed = each.holds(subject, labels, now)
+            has = tuple(each.found(subject, labels, now))
         except (ArgumentError, CalendarError) as error:
             passed, has = False, (str(error),)
         except Exception as error:  # noqa: BLE001 - as in evaluate: only the type is shown
             passed, has = False, (type(error).__name__,)
-        (held if passed else failed).append(msgspec.structs.replace(clause, found=has))
+        (held if passed else failed).append(msgspec.structs.replace(each.clause, found=has))
     return ExplainedRule(
         rule_id=rule.id,
         layer=layer,

@@ -15,7 +15,7 @@ from forestall.facts.origin import Origin
 from forestall.limits import VIEWS_MAX
 from forestall.policy.explanation import UnreadPlace
 from forestall.policy.read_set import ReadSet
-from forestall.policy.request import Request, payload_parts
+from forestall.policy.request import Request, arguments_of, payload_parts
 from forestall.policy.rules import LabelConflict
 from forestall.policy.snapshot import Snapshot
 
@@ -103,8 +103,8 @@ def variants_of(
         requests = (by_proven, request) if request.actor_id else (by_proven,)
         if request.actor_id:
             conflicts.append(_claimed("actor_id", request.actor_id, proven))
-    if reads.arguments and request.args is not None and request.payload:
-        context = request.payload.get("context")
+    if reads.arguments:
+        context = _second_place(request)
         if isinstance(context, reads.arguments):
             places: list[str] = []
             over = _overlaid(request.args, context, places)
@@ -112,6 +112,21 @@ def variants_of(
             if places:
                 conflicts.append(_claimed("args", "context", "args"))
     return RequestVariants(requests, tuple(conflicts))
+
+
+def _second_place(request: Request) -> Any:
+    """The context where it stands beside `args`; else None."""
+    if request.args is None or not request.payload:
+        return None
+    return request.payload.get("context")
+
+
+def argument_documents(request: Request) -> tuple[Any, ...]:
+    """Each document that can be the arguments of a request (never empty); see `variants_of`."""
+    context = _second_place(request)
+    if not isinstance(context, dict | list):
+        return (arguments_of(request),)
+    return (request.args, _overlaid(request.args, context, []))
 
 
 def _claimed(label: str, value: str, trusted_value: str) -> LabelConflict:

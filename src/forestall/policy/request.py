@@ -111,6 +111,15 @@ def payload_parts(request: Request) -> list[Part]:
     return parts
 
 
+def arguments_of(request: Request) -> Any:
+    """The document that conditions on arguments look at."""
+    if request.arguments is not msgspec.UNSET:
+        return request.arguments
+    if request.args is not None:
+        return request.args
+    return None if request.payload is None else request.payload.get("context")
+
+
 def looked_into(request: Request) -> Request:
     """The request with an empty memory for what is found in its payload.
 

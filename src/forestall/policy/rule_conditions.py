@@ -2,7 +2,8 @@
 
 The index finds the same rules sooner; explain calls these functions directly. Their order is part
 of the meaning, because a clause that cannot be evaluated is not reached when an earlier one fails:
-fields, labels, secrets, time, delegation, commands, arguments, content, and `unless` last.
+fields, labels, tests of both, secrets, time, delegation, commands, arguments, content, `unless`
+last.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,19 +12,21 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from forestall.policy.arguments import ArgumentError, compile_condition
+from forestall.policy.arguments import ArgumentError, compile_amount, compile_condition
 from forestall.policy.calendar import compile_time
 from forestall.policy.content import compile_content
+from forestall.policy.field_tests import compile_field_test, values_of
 from forestall.policy.fields import FIELDS, FieldKind, Labels, MatchField
 from forestall.policy.globs import Matcher, compile_globs
 from forestall.policy.index import LABEL_COLUMNS, is_settled
-from forestall.policy.request import Request, remembered
+from forestall.policy.request import Request, arguments_of, remembered
 from forestall.policy.rules import (
     ArgCondition,
     Clause,
     Comparison,
     ContentMatch,
     DelegationMatch,
+    FieldTest,
     Match,
     Operator,
     OutputRule,
@@ -37,17 +40,23 @@ Finder = Callable[[Request, Labels, datetime], Sequence[str]]
 
 
 class CompiledClause(NamedTuple):
-    """One condition of a rule: its words, its test, and what the request has in its field."""
+    """One condition of a rule: its words, its test, and what the request has in its field.
+
+    `in_index` says whether the index may settle the condition: of a field or label, not of a test
+    of one.
+    """
 
     clause: Clause
     holds: Test
     found: Finder
+    in_index: bool = True
 
 
 def compile_clauses(match: Match) -> tuple[CompiledClause, ...]:
     """The clauses of a match in their order. The match holds when all of them do."""
     clauses = [_field_clause(field, wanted) for field in FIELDS if (wanted := field.wanted(match))]
     clauses.extend(_label_clause(label, globs) for label, globs in match.labels)
+    clauses.extend(_test_clause(test) for test in match.tests)
     if match.secrets_present is not None:
         clauses.append(_secrets_clause(match.secrets_present))
     if match.time is not None:
@@ -63,9 +72,14 @@ def compile_clauses(match: Match) -> tuple[CompiledClause, ...]:
 
 
 def rule_clauses(rule: Rule) -> tuple[CompiledClause, ...]:
-    """The clauses of a rule: those of its match, then one that holds when `unless` does not."""
+    """The clauses of a rule: those of its match, then one that holds when `unless` does not, then
+    one that holds when the amount that its throttle adds up is there."""
     clauses = compile_clauses(rule.match)
-    return (*clauses, _unless_clause(rule.unless)) if rule.unless is not None else clauses
+    if rule.unless is not None:
+        clauses = (*clauses, _unless_clause(rule.unless))
+    if rule.throttle is not None and rule.throttle.sum:
+        clauses = (*clauses, _amount_clause(rule.throttle.sum))
+    return clauses
 
 
 def said_clauses(rule: Rule) -> tuple[Clause, ...]:
@@ -78,8 +92,10 @@ def residual_tests(rule: Rule) -> tuple[Test, ...]:
     match = rule.match
     settled = (
         rule.unless is None
+        and (rule.throttle is None or not rule.throttle.sum)
         and len(match.requires) < 2
         and len(match.labels) <= LABEL_COLUMNS
+        and not match.tests
         and match.secrets_present is None
         and match.time is None
         and match.delegation is None
@@ -90,7 +106,9 @@ def residual_tests(rule: Rule) -> tuple[Test, ...]:
     if settled:
         return ()
     return tuple(
-        each.holds for each in rule_clauses(rule) if not is_settled(each.clause.field, match)
+        each.holds
+        for each in rule_clauses(rule)
+        if not (each.in_index and is_settled(each.clause.field, match))
     )
 
 
@@ -124,6 +142,21 @@ def _label_clause(label: str, globs: tuple[str, ...]) -> CompiledClause:
         return () if value is None else (value,)
 
     return CompiledClause(Clause(field=f"labels.{label}", wanted=globs), holds, found)
+
+
+def _test_clause(test: FieldTest) -> CompiledClause:
+    check = compile_field_test(test)
+    wanted = (
+        tuple(f"not {glob}" for glob in test.operand)
+        if test.operator is Operator.NOT
+        else (said_comparison(test.operator, test.operand),)
+    )
+    return CompiledClause(
+        Clause(field=test.field, wanted=wanted),
+        lambda request, labels, now: check(request, labels),
+        lambda request, labels, now: values_of(test, request, labels),
+        in_index=False,
+    )
 
 
 def _secrets_clause(wanted: bool) -> CompiledClause:
@@ -207,17 +240,10 @@ def _commands_clause(patterns: tuple[str, ...]) -> CompiledClause:
 
 def _argument_clause(condition: ArgCondition) -> CompiledClause:
     test = compile_condition(condition)
-    said = _said_comparison(condition.operator, condition.operand)
-
-    def document(request: Request) -> Any:
-        if request.arguments is not msgspec.UNSET:
-            return request.arguments
-        if request.args is not None:
-            return request.args
-        return None if request.payload is None else request.payload.get("context")
+    said = said_comparison(condition.operator, condition.operand)
 
     def holds(request: Request) -> bool:
-        given = document(request)
+        given = arguments_of(request)
         return remembered(request, (test, id(given)), lambda one: test(given))
 
     # `found` stays empty: arguments may hold secrets.
@@ -228,10 +254,22 @@ def _argument_clause(condition: ArgCondition) -> CompiledClause:
     )
 
 
-def _said_comparison(operator: Operator, operand: Any) -> str:
+def _amount_clause(path: str) -> CompiledClause:
+    """Holds whenever the amount can be added up. One that cannot would not be counted, so it is a
+    rule error."""
+    amount = compile_amount(path)
+    return CompiledClause(
+        Clause(field="throttle.sum", wanted=(f"an amount at {path}",)),
+        lambda request, labels, now: amount(arguments_of(request)) >= 0,
+        lambda request, labels, now: (),
+        in_index=False,
+    )
+
+
+def said_comparison(operator: Operator, operand: Any) -> str:
     """A comparison in words, such as `every glob '*@example.com'`."""
     if isinstance(operand, tuple) and isinstance(operand[0], Comparison):
-        inner = " and ".join(_said_comparison(each.operator, each.operand) for each in operand)
+        inner = " and ".join(said_comparison(each.operator, each.operand) for each in operand)
         return f"{operator} {inner}"
     return f"{operator} {operand!r}"
 

@@ -152,6 +152,15 @@ class ArgCondition(msgspec.Struct, frozen=True, kw_only=True):
     operand: Any
 
 
+class FieldTest(msgspec.Struct, frozen=True, kw_only=True):
+    """One condition on the field of a match (`topics`, `mcp.tools`) or on a label (`labels.env`):
+    `not` with a tuple of globs, or a comparison by size with a number."""
+
+    field: str
+    operator: Operator
+    operand: Any
+
+
 class TimeMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Days and hours at which a rule applies, in a time zone. Empty days or hours mean all of
     them."""
@@ -201,25 +210,22 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     labels: tuple[tuple[str, tuple[str, ...]], ...] = ()
     commands: tuple[str, ...] = ()  # patterns over the words of one command
     mcp: McpMatch = McpMatch()
+    tests: tuple[FieldTest, ...] = ()
     secrets_present: bool | None = None
     time: TimeMatch | None = None
     delegation: DelegationMatch | None = None
     args: tuple[ArgCondition, ...] = ()
     content: ContentMatch | None = None  # in input and output rules only
 
-    @property
-    def label_names(self) -> tuple[str, ...]:
-        """The labels that the match reads."""
-        names = tuple(name for name, _ in self.labels)
-        return (*names, "command_words") if self.commands else names
 
+class Throttle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A limit on how often a matching action may happen, or on the sum of a number over them. The
+    rule speaks only past the limit."""
 
-class Throttle(msgspec.Struct, frozen=True, kw_only=True):
-    """A limit on how often a matching action may happen. The rule speaks only past the limit."""
-
-    limit: int  # actions in one window
+    limit: int  # actions in one window, or the sum of their numbers
     window_ms: int
     key: tuple[str, ...]  # what has a counter of its own: tenant, topic, actor_id, labels.x, …
+    sum: str = ""  # the path of the number in the arguments; empty: actions are counted
 
 
 class ApprovalTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -356,6 +362,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     invariants: bool = False
     priority: int = 0
     default_decision: Effect | None = None  # None: the file says nothing, which means deny
+    # whether the file only defines names for the others: then its silence on the default is no deny
+    only_names: bool = False
     label_trust: Mapping[str, Origin] = {}
     derivations: tuple[Derivation, ...] = ()  # beside the defaults of facts/derive.py
     danger_no_default_derivations: bool = False  # the defaults derive nothing for these rules

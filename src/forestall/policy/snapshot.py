@@ -192,9 +192,9 @@ def _combined_default(policies: Sequence[Policy]) -> Effect:
     """Allow only when every ordinary file says so and no invariants file says deny.
 
     A file without a default means deny, so adding a file can tighten the default and never loosen
-    it.
+    it. A file that only defines names says nothing of it.
     """
-    ordinary = [policy for policy in policies if not policy.invariants]
+    ordinary = [policy for policy in policies if not policy.invariants and not policy.only_names]
     allowed = bool(ordinary) and all(p.default_decision is Effect.ALLOW for p in ordinary)
     forbidden = any(p.invariants and p.default_decision is Effect.DENY for p in policies)
     return Effect.ALLOW if allowed and not forbidden else Effect.DENY

@@ -103,11 +103,11 @@ class Activation(msgspec.Struct, frozen=True, kw_only=True):
 
 def entry_after(
     before: RegistryEntry | None,
-    *,
     tenant: str,
     kind: EntryKind,
     name: str,
     value: object,
+    *,
     now_us: int,
 ) -> RegistryEntry:
     """The entry with a new value: at revision 1, or at one more than before. `value` is encoded as

@@ -81,9 +81,13 @@ class Leases:
         only its worker renews it."""
         assert job.lease is not None, "a dispatched job has a lease"
         name = (job.tenant, job.id)
-        held = self._held.get(name)
-        if held is not None and held.job.lease is not None and held.job.lease.id == job.lease.id:
-            held.job = job
+        leased = self._held.get(name)
+        if (
+            leased is not None
+            and leased.job.lease is not None
+            and leased.job.lease.id == job.lease.id
+        ):
+            leased.job = job
             return
         self.drop(*name)
         self._held[name] = LeasedJob(job, expires_at_us)
@@ -94,26 +98,26 @@ class Leases:
 
     def drop(self, tenant: str, job_id: str) -> LeasedJob | None:
         """Forget the lease of a job that is leased no more, and return it; None: there was none."""
-        held = self._held.pop((tenant, job_id), None)
-        if held is None:
+        leased = self._held.pop((tenant, job_id), None)
+        if leased is None:
             return None
-        assert held.job.lease is not None
-        worker = (tenant, held.job.lease.worker)
+        assert leased.job.lease is not None
+        worker = (tenant, leased.job.lease.worker)
         self._of_worker[worker].discard((tenant, job_id))
         if not self._of_worker[worker]:
             del self._of_worker[worker]
-        self.release((tenant, held.job.lease.rule_id))
-        return held
+        self.release((tenant, leased.job.lease.rule_id))
+        return leased
 
-    def renew(self, held: LeasedJob, *, expires_at_us: int) -> None:
+    def renew(self, leased: LeasedJob, *, expires_at_us: int) -> None:
         """Extend a lease after a heartbeat. A clock that was set back never shortens a lease."""
-        held.expires_at_us = max(held.expires_at_us, expires_at_us)
+        leased.expires_at_us = max(leased.expires_at_us, expires_at_us)
 
     def forget_progress(self) -> None:
         """Forget every reported progress: it was scanned under a policy that has ended. The next
         heartbeat reports it again."""
-        for held in self._held.values():
-            held.said = held.progress = ""
+        for leased in self._held.values():
+            leased.said = leased.progress = ""
 
     def count_of_worker(self, worker: WorkerName) -> int:
         """The number of jobs leased to a worker."""
@@ -127,26 +131,26 @@ class Leases:
     def under_way(self, tenant: str, job_id: str) -> Iterator[None]:
         """For as long as the store is asked about a job: its answers may come in any order, so
         `is_newest` remembers the newest revision until the last of them has come."""
-        asked = self._under_way.setdefault((tenant, job_id), [0, -1])
-        asked[0] += 1
+        questions = self._under_way.setdefault((tenant, job_id), [0, -1])
+        questions[0] += 1
         try:
             yield
         finally:
-            asked[0] -= 1
-            if not asked[0]:
+            questions[0] -= 1
+            if not questions[0]:
                 del self._under_way[tenant, job_id]
 
     def is_newest(self, job: Job) -> bool:
         """Whether no newer revision of the job was taken up. Asked before this one is taken up;
         remembers it while questions about the job are in flight."""
-        held = self._held.get((job.tenant, job.id))
-        if held is not None and held.job.revision > job.revision:
+        leased = self._held.get((job.tenant, job.id))
+        if leased is not None and leased.job.revision > job.revision:
             return False
-        asked = self._under_way.get((job.tenant, job.id))
-        if asked is None:
+        questions = self._under_way.get((job.tenant, job.id))
+        if questions is None:
             return True
-        newest = job.revision >= asked[1]
-        asked[1] = max(asked[1], job.revision)
+        newest = job.revision >= questions[1]
+        questions[1] = max(questions[1], job.revision)
         return newest
 
     # Concurrency slots, for `max_concurrent_jobs`. A dispatch reserves its slot before its commit,
@@ -202,23 +206,23 @@ class Leases:
         found: dict[Name, LeasedJob] = {}
         while self._ends and self._ends[0][0] <= now_us:
             _, tenant, job_id = heapq.heappop(self._ends)
-            held = self._held.get((tenant, job_id))
-            if held is None:
+            leased = self._held.get((tenant, job_id))
+            if leased is None:
                 continue
-            if self.over(held, now_us):
-                found[tenant, job_id] = held
+            if self.over(leased, now_us):
+                found[tenant, job_id] = leased
                 # The move that ends the lease may fail; then the lease is found again.
                 self._watch((tenant, job_id), now_us + _AGAIN_US)
             else:
-                self._watch((tenant, job_id), held.expires_at_us)
+                self._watch((tenant, job_id), leased.expires_at_us)
         return list(found.values())
 
-    def over(self, held: LeasedJob, now_us: int) -> bool:
+    def over(self, leased: LeasedJob, now_us: int) -> bool:
         """Whether this very lease is still the job's, and has expired or used up its run time."""
-        lease = held.job.lease
-        if lease is None or self._held.get((held.job.tenant, held.job.id)) is not held:
+        lease = leased.job.lease
+        if lease is None or self._held.get((leased.job.tenant, leased.job.id)) is not leased:
             return False
-        return held.expires_at_us <= now_us or 0 < lease.runs_until_us <= now_us
+        return leased.expires_at_us <= now_us or 0 < lease.runs_until_us <= now_us
 
     def due_us(self) -> int | None:
         """The instant (µs, UTC) at which `ended` should be called next; None: nothing is leased."""

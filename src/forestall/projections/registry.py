@@ -63,14 +63,14 @@ class Registry:
         pool is gone or not active: its jobs stay queued.
         """
         topics = self.topics(tenant)
-        known = topics.get(topic)
-        if known is None:
+        entry = topics.get(topic)
+        if entry is None:
             return CLOSED_POOL if topics else ""
-        if known.value.status is TopicStatus.DISABLED:
+        if entry.value.status is TopicStatus.DISABLED:
             return CLOSED_POOL
-        if not known.value.pool:
+        if not entry.value.pool:
             return ""
-        pool = self.pools(tenant).get(known.value.pool)
+        pool = self.pools(tenant).get(entry.value.pool)
         if pool is None or pool.value.status is not PoolStatus.ACTIVE:
             return CLOSED_POOL
         return pool.value.name

@@ -1,5 +1,9 @@
 """Counters of throttle rules. Bounded: past the bound a new counter is over its limit.
 
+A counter counts actions, or adds up the amounts that a rule with `sum` finds in their arguments, in
+millionths and rounded up. An amount that cannot be added up never lowers a counter and is never
+admitted; the evaluator has denied such an action before.
+
 There is one counter for each rule and each key of the rule. Its window begins with the first action
 in it, so at most twice the limit can pass in any interval as long as a window. Counters are kept in
 this process alone and begin anew with it.
@@ -9,6 +13,8 @@ from collections.abc import Mapping
 
 from forestall.facts.origin import Origin
 from forestall.limits import THROTTLE_COUNTERS_MAX
+from forestall.policy.arguments import MILLION, ArgumentError, compile_amount
+from forestall.policy.label_views import argument_documents
 from forestall.policy.request import Request
 from forestall.policy.rules import Decision, Throttle
 
@@ -17,7 +23,7 @@ _NO_DEMAND: Mapping[str, Origin] = {}
 
 class ThrottleCounters:
     """Counters by rule and key. Each holds the instant at which its window began (µs, UTC), the
-    length of the window (µs), and the number of actions in it."""
+    length of the window (µs), and the number of actions in it, or the sum of their amounts."""
 
     __slots__ = ("_counters",)
 
@@ -43,17 +49,22 @@ class ThrottleCounters:
         throttle = decision.throttle
         if throttle is None:
             return False
-        name = (decision.rule_id, *_key(throttle, request, trust))
-        began_us, window_us, seen = self._counters.get(name, (now_us, 0, 0))
+        # A rule that adds up and one that counts, of one id in two policies, share no counter.
+        name = (decision.rule_id, throttle.sum, *_key(throttle, request, trust))
+        began_us, window_us, used = self._counters.get(name, (now_us, 0, 0))
         if now_us - began_us >= window_us:
-            began_us, seen = now_us, 0
-        if seen >= throttle.limit:
+            began_us, used = now_us, 0
+        limit: int = throttle.limit
+        amount: int | None = 1
+        if throttle.sum:
+            limit, amount = throttle.limit * MILLION, _amount(throttle.sum, request)
+        if amount is None or used + amount > limit:
             return False
         if not count:
             return True
         if name not in self._counters and not self._has_room(now_us):
             return False
-        self._counters[name] = (began_us, throttle.window_ms * 1_000, seen + 1)
+        self._counters[name] = (began_us, throttle.window_ms * 1_000, used + amount)
         return True
 
     def _has_room(self, now_us: int) -> bool:
@@ -65,6 +76,16 @@ class ThrottleCounters:
             if now_us - counter[0] < counter[1]
         }
         return len(self._counters) < THROTTLE_COUNTERS_MAX
+
+
+def _amount(path: str, request: Request) -> int | None:
+    """The amount of an action in millionths; None for one that cannot be added up. Where arguments
+    are sent in two places, the larger amount."""
+    amount = compile_amount(path)
+    try:
+        return max(amount(document) for document in argument_documents(request))
+    except ArgumentError:
+        return None
 
 
 def _key(throttle: Throttle, request: Request, trust: Mapping[str, Origin]) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ class Webhooks:
 
     def of_tenant(self, tenant: str) -> list[Webhook]:
         """The webhooks of a tenant by name."""
-        return [known.value for name, known in sorted(self._webhooks.items()) if name[0] == tenant]
+        return [entry.value for name, entry in sorted(self._webhooks.items()) if name[0] == tenant]
 
     def webhook(self, tenant: str, name: str) -> DecodedEntry[Webhook] | None:
         """A webhook by its name."""

@@ -72,12 +72,12 @@ class WorkerSession:
 
     def serves(self, lane: Lane, pool_of: PoolOf) -> bool:
         """Whether the worker may be offered jobs of a lane, and asked for their topic."""
-        known = self._known.get(lane)
-        if known is None:
+        is_served = self._known.get(lane)
+        if is_served is None:
             if len(self._known) >= GLOB_MEMO_ENTRIES_MAX:
                 self._known.clear()
-            known = self._known[lane] = self._serves(lane, pool_of)
-        return known
+            is_served = self._known[lane] = self._serves(lane, pool_of)
+        return is_served
 
     def _serves(self, lane: Lane, pool_of: PoolOf) -> bool:
         if lane.tenant != self.tenant or not self._may(lane.topic):

@@ -6,6 +6,7 @@ from functools import cache
 from urllib.parse import urlencode
 
 import msgspec
+from msgspec import UNSET
 
 from forestall.control.cancel import cancel
 from forestall.control.dead_letters import BlindRetryError, dismiss, retry
@@ -18,7 +19,7 @@ from forestall.control.submit import SubmitResult, submit
 from forestall.errors import InvalidRequestError, NotFoundError, UnavailableError
 from forestall.identity.roles import Permission
 from forestall.limits import DECISIONS_PER_JOB_PAGE_MAX, PAGE_ITEMS_MAX
-from forestall.ports.store import JobCursor, JobFilter
+from forestall.ports.store import JobFilter
 from forestall.server.api_approvals import ENDPOINTS as APPROVAL_ENDPOINTS
 from forestall.server.api_output import ENDPOINTS as OUTPUT_ENDPOINTS
 from forestall.server.api_policy import ENDPOINTS as POLICY_ENDPOINTS
@@ -27,7 +28,7 @@ from forestall.server.api_webhooks import ENDPOINTS as WEBHOOK_ENDPOINTS
 from forestall.server.api_work import ENDPOINTS as WORK_ENDPOINTS
 from forestall.server.endpoints import Answer, Call, EndpointTable
 from forestall.server.openapi import document
-from forestall.server.query import instant_us, limit_of, state_of
+from forestall.server.query import instant_us, limit_of, page_of, state_of
 from forestall.server.stream import open_stream
 from forestall.server.waits import read_when_changed
 from forestall.wire.compat import remediation_objects
@@ -44,18 +45,15 @@ from forestall.wire.jobs import (
     RetryBody,
     SubmittedObject,
     dead_letter,
-    decode_cursor,
-    decode_remediate,
-    decode_retry,
-    encode_cursor,
     job_object,
     job_summary,
-    submitted_answer,
+    submitted_object,
 )
 from forestall.wire.keys import KeyObject, NewKeyBody, NewKeyObject, decode_new_key, key_object
 from forestall.wire.objects import ItemList, Page
 from forestall.wire.service import HealthObject, OpenApiObject, ProbeObject
 from forestall.wire.stream import EventObject
+from forestall.wire.strict_json import decode_struct
 from forestall.wire.submissions import (
     TENANT_ACCESS_DENIED,
     SubmissionBody,
@@ -73,7 +71,8 @@ class TraceNotFoundError(NotFoundError):
 
 
 def _submitted(submitted: SubmitResult) -> Answer:
-    status, body = submitted_answer(submitted.job, submitted.decision, replayed=submitted.replayed)
+    body = submitted_object(submitted.job, submitted.decision, replayed=submitted.replayed)
+    status = 403 if isinstance(body, DeniedObject) else 200
     return Answer(status, body, ((b"x-trace-id", submitted.job.trace_id.encode()),))
 
 
@@ -124,7 +123,7 @@ async def _list_jobs(plane: Plane, call: Call) -> Answer:
     query = call.query
     if any(query.get(name, call.who.tenant) != call.who.tenant for name in _TENANT_FIELDS):
         raise TenantAccessError(TENANT_ACCESS_DENIED)
-    wanted = JobFilter(
+    job_filter = JobFilter(
         tenant=call.who.tenant,
         state=state_of(query.get("state") or query.get("status")),
         topic=query.get("topic", ""),
@@ -132,14 +131,11 @@ async def _list_jobs(plane: Plane, call: Call) -> Answer:
         updated_after_us=instant_us(query, "updated_after"),
         updated_before_us=instant_us(query, "updated_before"),
     )
-    cursor = query.get("cursor")
-    after = JobCursor(*decode_cursor(cursor)) if cursor else None
-    jobs, following = await list_jobs(plane, wanted, limit=limit_of(query), after=after)
-    body = {"items": [job_summary(job) for job in jobs], "next_cursor": ""}
-    if following is None:
+    jobs, cursor = await page_of(plane, call, job_filter)
+    body = Page([job_summary(job) for job in jobs], cursor)
+    if not cursor:
         return Answer(200, body)
-    body["next_cursor"] = encode_cursor(following.updated_at_us, following.job_id)
-    link = urlencode({**query, "cursor": body["next_cursor"]})
+    link = urlencode({**query, "cursor": cursor})
     return Answer(200, body, ((b"link", f'</api/v1/jobs?{link}>; rel="next"'.encode()),))
 
 
@@ -150,8 +146,8 @@ async def _read_job(plane: Plane, call: Call) -> Answer:
     """Read one job; `wait_ms` waits for a change."""
     view = await read_when_changed(plane, call)
     result = await plane.store.result(view.job.tenant, view.job.id)
-    held = plane.leases.get(view.job.tenant, view.job.id)
-    progress = (held.progress, held.percent) if held is not None else ("", 0)
+    leased = plane.leases.get(view.job.tenant, view.job.id)
+    progress = (leased.progress, leased.percent) if leased is not None else ("", 0)
     found = await plane.store.output(view.job.tenant, view.job.id) if view.job.output else None
     return Answer(200, job_object(view.job, view.payload, result, progress, found))
 
@@ -171,22 +167,22 @@ async def _read_decisions(plane: Plane, call: Call) -> Answer:
 async def _cancel_job(plane: Plane, call: Call) -> Answer:
     """Cancel a job."""
     job, cancelled = await cancel(plane, call.who, call.params[0])
-    body = {"id": job.id, "job_id": job.id, "state": job.state.value}
-    return Answer(200, body if cancelled else {**body, "reason": "job already terminal"})
+    reason = UNSET if cancelled else "job already terminal"
+    return Answer(200, CancelledObject(job.id, job.id, job.state, reason))
 
 
 @_TABLE.row("POST", _JOBS + "/{job_id}/remediate", P.JOBS_WRITE, _SUBMITTED, RemediateBody)
 async def _remediate_job(plane: Plane, call: Call) -> Answer:
     """Submit a denied job as an offered remediation rewrites it."""
-    remediation_id = decode_remediate(call.body)
+    remediation_id = decode_struct(call.body, RemediateBody).remediation_id
     return _submitted(await remediate(plane, call.who, call.params[0], remediation_id))
 
 
 @_TABLE.row("GET", "/api/v1/traces/{trace_id}", P.JOBS_READ, {200: list[JobSummaryObject]})
 async def _read_trace(plane: Plane, call: Call) -> Answer:
     """The jobs of one trace."""
-    wanted = JobFilter(tenant=call.who.tenant, trace_id=call.params[0])
-    jobs, _ = await list_jobs(plane, wanted, limit=PAGE_ITEMS_MAX, after=None)
+    job_filter = JobFilter(tenant=call.who.tenant, trace_id=call.params[0])
+    jobs, _ = await list_jobs(plane, job_filter, limit=PAGE_ITEMS_MAX, after=None)
     if not jobs:
         raise TraceNotFoundError("no job of your tenant has this trace id")
     return Answer(200, [job_summary(job) for job in jobs])
@@ -199,7 +195,7 @@ async def _list_dead_letters(plane: Plane, call: Call) -> Answer:
     Answers with a bare array, since published clients read one; `/dlq/page` has a cursor.
     """
     page = await _page_dead_letters(plane, call)
-    return Answer(200, page.body["items"])
+    return Answer(200, page.body.items)
 
 
 @_TABLE.row(
@@ -207,12 +203,9 @@ async def _list_dead_letters(plane: Plane, call: Call) -> Answer:
 )
 async def _page_dead_letters(plane: Plane, call: Call) -> Answer:
     """Dead letters in pages."""
-    cursor = call.query.get("cursor")
-    wanted = JobFilter(tenant=call.who.tenant, dead=True, topic=call.query.get("topic", ""))
-    after = JobCursor(*decode_cursor(cursor)) if cursor else None
-    jobs, following = await list_jobs(plane, wanted, limit=limit_of(call.query), after=after)
-    more = encode_cursor(following.updated_at_us, following.job_id) if following else ""
-    return Answer(200, {"items": [dead_letter(job) for job in jobs], "next_cursor": more})
+    job_filter = JobFilter(tenant=call.who.tenant, dead=True, topic=call.query.get("topic", ""))
+    jobs, cursor = await page_of(plane, call, job_filter)
+    return Answer(200, Page([dead_letter(job) for job in jobs], cursor))
 
 
 @_TABLE.row(
@@ -220,13 +213,12 @@ async def _page_dead_letters(plane: Plane, call: Call) -> Answer:
 )
 async def _retry_dead_letter(plane: Plane, call: Call) -> Answer:
     """Submit a dead letter again, through the submit gate."""
-    force = decode_retry(call.body)
+    force = decode_struct(call.body, RetryBody).force
     try:
         return _submitted(await retry(plane, call.who, call.params[0], force=force))
     except BlindRetryError as error:
-        body = error_object(error, "")
-        del body["request_id"]
-        return Answer(409, {**body, "remediations": remediation_objects(error.remediations)})
+        remediations = remediation_objects(error.remediations)
+        return Answer(409, BlindRetryObject.of(error_object(error), remediations=remediations))
 
 
 @_TABLE.row("DELETE", _DLQ + "/{job_id}", P.JOBS_WRITE, {204: None})
@@ -242,16 +234,16 @@ _TABLE += POLICY_ENDPOINTS
 @_TABLE.row("POST", _KEYS, P.KEYS_WRITE, {201: NewKeyObject}, NewKeyBody)
 async def _create_key(plane: Plane, call: Call) -> Answer:
     """Create an API key."""
-    wanted = decode_new_key(call.body, tenant=call.who.tenant)
-    key, secret = await create_key(plane, wanted, actor=call.who.principal)
-    return Answer(201, {"key": key_object(key), "secret": secret})
+    new_key = decode_new_key(call.body, tenant=call.who.tenant)
+    key, secret = await create_key(plane, new_key, actor=call.who.principal)
+    return Answer(201, NewKeyObject(key_object(key), secret))
 
 
 @_TABLE.row("GET", _KEYS, P.KEYS_READ, {200: ItemList[KeyObject]})
 async def _list_keys(plane: Plane, call: Call) -> Answer:
     """List API keys."""
     keys = list_keys(plane, call.who.tenant)
-    return Answer(200, {"items": [key_object(key) for key in keys]})
+    return Answer(200, ItemList([key_object(key) for key in keys]))
 
 
 @_TABLE.row("DELETE", _KEYS + "/{key_id}", P.KEYS_WRITE, {204: None})
@@ -284,8 +276,9 @@ async def _health(plane: Plane, call: Call) -> Answer:
 
     Public, so it says only whether the plane can decide.
     """
-    healthy = plane.snapshot is not None
-    return Answer(200 if healthy else 503, {"status": "healthy" if healthy else "unhealthy"})
+    if plane.snapshot is None:
+        return Answer(503, HealthObject("unhealthy"))
+    return Answer(200, HealthObject("healthy"))
 
 
 @_TABLE.row("GET", "/healthz", None, _PROBE)
@@ -298,8 +291,8 @@ async def _ready(plane: Plane, call: Call) -> Answer:
         if plane.commits_fail():
             raise UnavailableError("the store takes no commits")
     except Exception:  # noqa: BLE001 - whatever failed, no traffic must be sent here
-        return Answer(503, {"status": "degraded", "checks": {"policy_and_store": "failing"}})
-    return Answer(200, {"status": "ok", "checks": {"policy": "ok", "store": "ok"}})
+        return Answer(503, ProbeObject("degraded", {"policy_and_store": "failing"}))
+    return Answer(200, ProbeObject("ok", {"policy": "ok", "store": "ok"}))
 
 
 _TABLE.row("GET", "/readyz", None, _PROBE, summary="Send traffic here?")(_ready)
@@ -308,7 +301,7 @@ _TABLE.row("GET", "/readyz", None, _PROBE, summary="Send traffic here?")(_ready)
 @_TABLE.row("GET", "/livez", None, {200: ProbeObject})
 async def _alive(plane: Plane, call: Call) -> Answer:
     """Is the process alive?"""
-    return Answer(200, {"status": "ok", "checks": {}})
+    return Answer(200, ProbeObject("ok", {}))
 
 
 @_TABLE.row("GET", "/openapi.json", None, {200: OpenApiObject})

@@ -10,12 +10,12 @@ from forestall.control.worker_protocol import renew
 from forestall.errors import InvalidRequestError
 from forestall.identity.roles import Permission
 from forestall.jobs.approval import ApprovalStatus
-from forestall.jobs.job import Job, JobState
+from forestall.jobs.job import JobState
 from forestall.jobs.votes import asked_approval
-from forestall.ports.store import JobCursor, JobFilter
+from forestall.ports.store import JobFilter
 from forestall.server.api_work import answer_for_job
 from forestall.server.endpoints import Answer, Call, EndpointTable
-from forestall.server.query import instant_us, limit_of
+from forestall.server.query import instant_us, limit_of, page_of
 from forestall.wire.analytics import AnalyticsObject, analytics_object, parse_group_by, parse_window
 from forestall.wire.approvals import (
     ApprovalContextObject,
@@ -26,20 +26,19 @@ from forestall.wire.approvals import (
     RepairObject,
     approval_object,
     context_object,
-    decided_answer,
+    decided_object,
     decode_decide,
-    decode_repair,
     repair_object,
 )
-from forestall.wire.jobs import decode_cursor, encode_cursor
 from forestall.wire.objects import Page
+from forestall.wire.strict_json import decode_struct
 from forestall.wire.work import (
     CompletedObject,
     DispatchedObject,
     RenewedObject,
     ResultBody,
     ReturnBody,
-    decode_return,
+    decode_lease_id,
     dispatched_object,
 )
 
@@ -51,10 +50,6 @@ def _status(text: str) -> ApprovalStatus | None:
         return ApprovalStatus(text.lower())
     except ValueError:
         raise InvalidRequestError("`status` is one of " + ", ".join(ApprovalStatus)) from None
-
-
-def _is_wanted(job: Job, status: ApprovalStatus | None) -> bool:
-    return status is None or asked_approval(job).status is status
 
 
 P = Permission
@@ -75,19 +70,20 @@ async def _list(plane: Plane, call: Call) -> Answer:
     query = call.query
     status = _status(query.get("status", ""))
     pending = status is ApprovalStatus.PENDING or query.get("include_resolved") == "false"
-    wanted = JobFilter(
+    job_filter = JobFilter(
         tenant=call.who.tenant,
         asked=True,
         state=JobState.APPROVAL_REQUIRED if pending else None,
         topic=query.get("topic", ""),
     )
-    cursor = query.get("cursor")
-    after = JobCursor(*decode_cursor(cursor)) if cursor else None
-    jobs, following = await list_jobs(plane, wanted, limit=limit_of(query), after=after)
+    jobs, cursor = await page_of(plane, call, job_filter)
     now_us = plane.clock.now_us()
-    items = [approval_object(job, now_us=now_us) for job in jobs if _is_wanted(job, status)]
-    more = encode_cursor(following.updated_at_us, following.job_id) if following else ""
-    return Answer(200, {"items": items, "next_cursor": more})
+    items = [
+        approval_object(job, now_us=now_us)
+        for job in jobs
+        if status is None or asked_approval(job).status is status
+    ]
+    return Answer(200, Page(items, cursor))
 
 
 @_TABLE.row("GET", _APPROVALS + "/{job_id}", P.JOBS_READ, {200: ApprovalObject})
@@ -117,7 +113,7 @@ async def _context(plane: Plane, call: Call) -> Answer:
 async def _approve(plane: Plane, call: Call) -> Answer:
     """Approve a job that awaits approval."""
     resolved = await approve(plane, call.who, call.params[0], decode_decide(call.body))
-    return Answer(200, decided_answer(resolved.job, repeated=resolved.repeated))
+    return Answer(200, decided_object(resolved.job, repeated=resolved.repeated))
 
 
 @_TABLE.row(
@@ -126,13 +122,13 @@ async def _approve(plane: Plane, call: Call) -> Answer:
 async def _reject(plane: Plane, call: Call) -> Answer:
     """Reject a job that awaits approval."""
     resolved = await reject(plane, call.who, call.params[0], decode_decide(call.body))
-    return Answer(200, decided_answer(resolved.job, repeated=resolved.repeated))
+    return Answer(200, decided_object(resolved.job, repeated=resolved.repeated))
 
 
 @_TABLE.row("POST", _APPROVALS + "/{job_id}/repair", P.JOBS_WRITE, {200: RepairObject}, RepairBody)
 async def _repair(plane: Plane, call: Call) -> Answer:
     """Ask again after the policy or the job has drifted."""
-    apply = decode_repair(call.body)
+    apply = bool(decode_struct(call.body, RepairBody).apply)
     verb = ask_again if apply else plan
     done = await verb(plane, call.who, call.params[0])
     return Answer(200, repair_object(done.job, done.drift, apply=apply, applied=done.applied))
@@ -168,9 +164,9 @@ async def _claim(plane: Plane, call: Call) -> Answer:
 @_TABLE.row("POST", "/api/v1/jobs/{job_id}/renew", P.JOBS_WRITE, {200: RenewedObject}, ReturnBody)
 async def _renew(plane: Plane, call: Call) -> Answer:
     """Renew the lease of a job that one claimed."""
-    job, expires_at_us = await renew(plane, call.who, call.params[0], decode_return(call.body))
-    body = {"job_id": job.id, "state": job.state.value, "lease_expires_at_us": expires_at_us}
-    return Answer(200, body)
+    lease_id = decode_lease_id(call.body)
+    job, expires_at_us = await renew(plane, call.who, call.params[0], lease_id)
+    return Answer(200, RenewedObject(job.id, job.state, expires_at_us))
 
 
 _TABLE.row(

@@ -3,14 +3,12 @@
 from forestall.control.check_output import check_content
 from forestall.control.plane import Plane
 from forestall.control.quarantine import confirm, inspect, release
-from forestall.control.read import list_jobs
 from forestall.identity.roles import Permission
 from forestall.jobs.job import JobState
 from forestall.limits import FINDINGS_KEPT_MAX
-from forestall.ports.store import JobCursor, JobFilter
+from forestall.ports.store import JobFilter
 from forestall.server.endpoints import Answer, Call, EndpointTable
-from forestall.server.query import limit_of
-from forestall.wire.jobs import decode_cursor, encode_cursor
+from forestall.server.query import page_of
 from forestall.wire.objects import ItemList, Page
 from forestall.wire.output import (
     CheckBody,
@@ -23,15 +21,14 @@ from forestall.wire.output import (
     ReleasedObject,
     WithheldObject,
     checked_object,
-    decode_confirm,
     decode_content,
-    decode_release,
     inspected_object,
-    released_answer,
+    released_object,
     rule_objects,
     stats_object,
     withheld_object,
 )
+from forestall.wire.strict_json import decode_struct
 
 P = Permission
 _OUTPUT = "/api/v1/jobs/{job_id}/output"
@@ -51,22 +48,19 @@ async def _list(plane: Plane, call: Call) -> Answer:
     Lists discarded results only with `include_resolved=true`; without it a page may be shorter
     than its limit.
     """
-    wanted = JobFilter(
+    job_filter = JobFilter(
         tenant=call.who.tenant,
         state=JobState.OUTPUT_QUARANTINED,
         topic=call.query.get("topic", ""),
     )
-    cursor = call.query.get("cursor")
-    after = JobCursor(*decode_cursor(cursor)) if cursor else None
-    jobs, following = await list_jobs(plane, wanted, limit=limit_of(call.query), after=after)
+    jobs, cursor = await page_of(plane, call, job_filter)
     resolved_too = call.query.get("include_resolved") == "true"
     items = [
         withheld_object(job)
         for job in jobs
         if job.output is not None and (resolved_too or not job.output.resolution)
     ]
-    more = encode_cursor(following.updated_at_us, following.job_id) if following else ""
-    return Answer(200, {"items": items, "next_cursor": more})
+    return Answer(200, Page(items, cursor))
 
 
 @_TABLE.row("GET", _OUTPUT, P.JOBS_READ, {200: InspectedObject})
@@ -81,16 +75,17 @@ async def _inspect(plane: Plane, call: Call) -> Answer:
 @_TABLE.row("POST", _OUTPUT + "/release", P.OUTPUT_RELEASE, {200: ReleasedObject}, ReleaseBody)
 async def _release(plane: Plane, call: Call) -> Answer:
     """Make a withheld result readable; nothing runs again."""
-    reason, mode = decode_release(call.body)
-    job = await release(plane, call.who, call.params[0], reason=reason, mode=mode)
-    return Answer(200, released_answer(job))
+    body = decode_struct(call.body, ReleaseBody)
+    job = await release(plane, call.who, call.params[0], reason=body.reason, mode=body.mode)
+    return Answer(200, released_object(job))
 
 
 @_TABLE.row("POST", _OUTPUT + "/confirm", P.OUTPUT_RELEASE, {200: ReleasedObject}, ConfirmBody)
 async def _confirm(plane: Plane, call: Call) -> Answer:
     """Discard a withheld result."""
-    job = await confirm(plane, call.who, call.params[0], reason=decode_confirm(call.body))
-    return Answer(200, released_answer(job))
+    reason = decode_struct(call.body, ConfirmBody).reason
+    job = await confirm(plane, call.who, call.params[0], reason=reason)
+    return Answer(200, released_object(job))
 
 
 @_TABLE.row("POST", "/api/v1/output/check", P.POLICY_CHECK, {200: CheckedObject}, CheckBody)
@@ -107,7 +102,7 @@ async def _check(plane: Plane, call: Call) -> Answer:
 async def _rules(plane: Plane, call: Call) -> Answer:
     """The output rules in force."""
     policies = plane.snapshot.policies if plane.snapshot is not None else ()
-    return Answer(200, {"items": rule_objects(policies, tenant=call.who.tenant)})
+    return Answer(200, ItemList(rule_objects(policies, tenant=call.who.tenant)))
 
 
 @_TABLE.row("GET", "/api/v1/policy/output/stats", P.POLICY_READ, {200: OutputStatsObject})

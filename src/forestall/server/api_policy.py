@@ -1,5 +1,7 @@
 """The part of the API about policy: decide, rehearse, explain, and what was in force."""
 
+from msgspec import UNSET, UnsetType
+
 from forestall.control.check import CheckResult, check
 from forestall.control.plane import Plane
 from forestall.control.publish import kept_policy
@@ -11,7 +13,13 @@ from forestall.limits import ACTIVATIONS_SEARCHED_MAX
 from forestall.ports.entries import PLATFORM_TENANT
 from forestall.server.endpoints import Answer, Call, EndpointTable
 from forestall.server.query import limit_of
-from forestall.wire.decisions import CheckObject, ExplainedCheckObject, check_answer, explain_object
+from forestall.wire.decisions import (
+    CheckObject,
+    ExplainedCheckObject,
+    ExplainObject,
+    check_object,
+    explain_object,
+)
 from forestall.wire.policy import (
     ActivationObject,
     KeptPolicyObject,
@@ -21,9 +29,15 @@ from forestall.wire.policy import (
 from forestall.wire.submissions import SubmissionBody, decode_check
 
 
-def _check_body(checked: CheckResult, job_id: str) -> dict[str, object]:
-    return check_answer(
-        checked.decision, job_id=job_id, job_hash=checked.job_hash, at_us=checked.at_us
+def _check_object(
+    checked: CheckResult, job_id: str, explain: ExplainObject | UnsetType = UNSET
+) -> CheckObject:
+    return check_object(
+        checked.decision,
+        job_id=job_id,
+        job_hash=checked.job_hash,
+        at_us=checked.at_us,
+        explain=explain,
     )
 
 
@@ -36,14 +50,14 @@ _TABLE = EndpointTable()
 async def _evaluate(plane: Plane, call: Call) -> Answer:
     """Decide an action that the caller itself enforces; leaves a record."""
     submission, job_id = decode_check(call.body, tenant=call.who.tenant)
-    return Answer(200, _check_body(await check(plane, call.who, submission), job_id))
+    return Answer(200, _check_object(await check(plane, call.who, submission), job_id))
 
 
 @_TABLE.row("POST", _POLICY + "/simulate", P.POLICY_READ, {200: CheckObject}, SubmissionBody)
 async def _simulate(plane: Plane, call: Call) -> Answer:
     """What the submit gate would decide; leaves no trace."""
     submission, job_id = decode_check(call.body, tenant=call.who.tenant)
-    return Answer(200, _check_body(await simulate(plane, call.who, submission), job_id))
+    return Answer(200, _check_object(await simulate(plane, call.who, submission), job_id))
 
 
 @_TABLE.row(
@@ -54,9 +68,7 @@ async def _explain(plane: Plane, call: Call) -> Answer:
     submission, job_id = decode_check(call.body, tenant=call.who.tenant)
     checked, explanation = await explain(plane, call.who, submission)
     request = submission.request(tenant=call.who.tenant, principal=call.who.principal)
-    return Answer(
-        200, {**_check_body(checked, job_id), "explain": explain_object(explanation, request)}
-    )
+    return Answer(200, _check_object(checked, job_id, explain_object(explanation, request)))
 
 
 @_TABLE.row(

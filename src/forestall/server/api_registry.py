@@ -61,7 +61,7 @@ async def _list_topics(plane: Plane, call: Call) -> Answer:
     """List the declared topics."""
     found = list_topics(plane, call.who.tenant)
     items = [topic_object(topic, workers) for topic, workers in found]
-    return Answer(200, {"items": items, "registry_empty": not items})
+    return Answer(200, TopicListObject(items, registry_empty=not items))
 
 
 @_TABLE.row("POST", _TOPICS, _WRITE, {200: TopicObject, 201: TopicObject}, TopicBody)
@@ -83,9 +83,8 @@ async def _end_topic(plane: Plane, call: Call) -> Answer:
 @_TABLE.row("GET", _POOLS, _READ, {200: ItemList[PoolSummaryObject]})
 async def _list_pools(plane: Plane, call: Call) -> Answer:
     """List the pools of workers."""
-    return Answer(
-        200, {"items": [pool_summary(each) for each in list_pools(plane, call.who.tenant)]}
-    )
+    pools = list_pools(plane, call.who.tenant)
+    return Answer(200, ItemList([pool_summary(each) for each in pools]))
 
 
 @_TABLE.row("GET", _POOL, _READ, {200: PoolObject})
@@ -163,14 +162,14 @@ async def _route_away(plane: Plane, call: Call) -> Answer:
 @_TABLE.row("GET", _SCHEMAS, _READ, {200: SchemaListObject})
 async def _list_schemas(plane: Plane, call: Call) -> Answer:
     """List the input schemas."""
-    return Answer(200, {"schemas": list_schemas(plane, call.who.tenant)})
+    return Answer(200, SchemaListObject(list_schemas(plane, call.who.tenant)))
 
 
 @_TABLE.row("GET", _SCHEMAS + "/{id}", _READ, {200: SchemaObject})
 async def _read_schema(plane: Plane, call: Call) -> Answer:
     """Read one input schema."""
     schema_id = call.params[0]
-    return Answer(200, {"id": schema_id, "schema": read_schema(plane, call.who.tenant, schema_id)})
+    return Answer(200, SchemaObject(schema_id, read_schema(plane, call.who.tenant, schema_id)))
 
 
 @_TABLE.row("POST", _SCHEMAS, _WRITE, {204: None}, SchemaBody)

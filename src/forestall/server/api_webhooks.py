@@ -1,5 +1,7 @@
 """The API of webhooks: declare, list and remove them, and open the approval links they send."""
 
+from msgspec import UNSET
+
 from forestall.control.plane import Plane
 from forestall.control.webhooks import declare_webhook, end_webhook, open_link
 from forestall.identity.roles import Permission
@@ -10,7 +12,6 @@ from forestall.wire.webhooks import (
     OpenLinkBody,
     WebhookBody,
     WebhookObject,
-    declared_object,
     decode_open,
     decode_webhook,
     webhook_object,
@@ -30,15 +31,16 @@ async def _list(plane: Plane, call: Call) -> Answer:
         mark = plane.webhooks.mark(tenant, hook.name)
         if mark is not None:  # else memory has followed the removal of the mark alone so far
             items.append(webhook_object(hook, mark.value))
-    return Answer(200, {"items": items})
+    return Answer(200, ItemList(items))
 
 
 @_TABLE.row("POST", _WEBHOOKS, P.WEBHOOKS, {200: WebhookObject, 201: WebhookObject}, WebhookBody)
 async def _declare(plane: Plane, call: Call) -> Answer:
     """Declare a webhook, or change one; its secret is shown once."""
-    wanted, rotate = decode_webhook(call.body)
-    declared = await declare_webhook(plane, call.who, wanted, rotate=rotate)
-    return Answer(201 if declared.new else 200, declared_object(declared))
+    webhook, rotate = decode_webhook(call.body)
+    declared = await declare_webhook(plane, call.who, webhook, rotate=rotate)
+    body = webhook_object(declared.webhook, declared.mark, secret=declared.secret or UNSET)
+    return Answer(201 if declared.new else 200, body)
 
 
 @_TABLE.row("DELETE", _WEBHOOKS + "/{name}", P.WEBHOOKS, {204: None})
@@ -52,7 +54,7 @@ async def _end(plane: Plane, call: Call) -> Answer:
 async def _open(plane: Plane, call: Call) -> Answer:
     """The job that a message's link leads to; a link works once."""
     job_id = await open_link(plane, call.who, decode_open(call.body))
-    return Answer(200, {"job_id": job_id})
+    return Answer(200, OpenedLinkObject(job_id))
 
 
 ENDPOINTS = tuple(_TABLE)

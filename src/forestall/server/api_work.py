@@ -26,6 +26,7 @@ from forestall.wire.errors import error_object
 from forestall.wire.jobs import JobSummaryObject, job_summary
 from forestall.wire.objects import ItemList
 from forestall.wire.work import (
+    AnsweredItemObject,
     AnsweredObject,
     CompletedObject,
     CredentialBody,
@@ -34,6 +35,7 @@ from forestall.wire.work import (
     HeartbeatObject,
     LeaseBody,
     LeasedObject,
+    LostObject,
     RegisterBody,
     RegisteredObject,
     ResultBody,
@@ -47,12 +49,11 @@ from forestall.wire.work import (
     decode_credential,
     decode_heartbeat,
     decode_lease,
+    decode_lease_id,
     decode_register,
     decode_result,
     decode_results,
-    decode_return,
     dispatched_object,
-    lost_object,
     registered_object,
     worker_object,
 )
@@ -65,7 +66,11 @@ class WorkerNotFoundError(NotFoundError):
 
 
 async def _take(
-    plane: Plane, session: WorkerSession, limit: int, seconds: float, gone: asyncio.Future[None]
+    plane: Plane,
+    session: WorkerSession,
+    limit: int,
+    seconds: float,
+    disconnect: asyncio.Future[None],
 ) -> list[DispatchedJob]:
     """Jobs for a worker: at once when there are any, else when some are queued. Empty when the time
     is over, the client is gone, or the session was replaced."""
@@ -74,17 +79,17 @@ async def _take(
     while True:
         given = await dispatch(plane, session, limit=limit)
         left = until - loop.time()
-        if given or left <= 0 or gone.done() or plane.workers.closed:
+        if given or left <= 0 or disconnect.done() or plane.workers.closed:
             return given
-        await _unless_gone(wait_for_work(plane, session, seconds=left), gone)
+        await _unless_gone(wait_for_work(plane, session, seconds=left), disconnect)
         if plane.workers.get(*session.name) is not session:
             return []  # the worker registered again, or its credential was revoked
 
 
-async def _unless_gone(waiting: Awaitable[None], gone: asyncio.Future[None]) -> None:
+async def _unless_gone(waiting: Awaitable[None], disconnect: asyncio.Future[None]) -> None:
     task = asyncio.ensure_future(waiting)
     try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, disconnect}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         if not task.done():
             task.cancel()
@@ -104,7 +109,7 @@ def _session(plane: Plane, call: Call) -> WorkerSession:
     return session
 
 
-def _worker_object(plane: Plane, session: WorkerSession) -> dict[str, object]:
+def _worker_object(plane: Plane, session: WorkerSession) -> WorkerObject:
     active = plane.leases.count_of_worker(session.name)
     now_us = plane.clock.now_us()
     return worker_object(session.status(), active=active, now_us=now_us, lease_us=plane.lease_us)
@@ -129,7 +134,7 @@ async def _issue(plane: Plane, call: Call) -> Answer:
     issued = await issue_worker(
         plane, call.who.tenant, grant, actor=call.who.principal, expires_at_us=expires_at_us
     )
-    body = {**credential_object(issued.key), "token": issued.token}
+    body = credential_object(issued.key, token=issued.token)
     return Answer(200 if issued.rotated else 201, body)
 
 
@@ -137,7 +142,7 @@ async def _issue(plane: Plane, call: Call) -> Answer:
 async def _credentials(plane: Plane, call: Call) -> Answer:
     """List the credentials of workers."""
     keys = list_workers(plane, call.who.tenant)
-    return Answer(200, {"items": [credential_object(key) for key in keys]})
+    return Answer(200, ItemList([credential_object(key) for key in keys]))
 
 
 @_TABLE.row("DELETE", _WORKERS + "/credentials/{worker_id}", P.WORKERS_WRITE, {204: None})
@@ -151,7 +156,7 @@ async def _revoke(plane: Plane, call: Call) -> Answer:
 async def _workers(plane: Plane, call: Call) -> Answer:
     """List the workers that are there now."""
     sessions = [session for session in plane.workers if session.tenant == call.who.tenant]
-    return Answer(200, {"items": [_worker_object(plane, session) for session in sessions]})
+    return Answer(200, ItemList([_worker_object(plane, session) for session in sessions]))
 
 
 @_TABLE.row("GET", _WORKERS + "/{worker_id}", P.WORKERS_READ, {200: WorkerObject})
@@ -165,8 +170,8 @@ async def _worker(plane: Plane, call: Call) -> Answer:
 )
 async def _jobs_of_worker(plane: Plane, call: Call) -> Answer:
     """List the jobs that a worker holds."""
-    held = plane.leases.of_worker((call.who.tenant, call.params[0]))
-    return Answer(200, {"items": [job_summary(item.job) for item in held]})
+    leased = plane.leases.of_worker((call.who.tenant, call.params[0]))
+    return Answer(200, ItemList([job_summary(item.job) for item in leased]))
 
 
 @_TABLE.row(
@@ -176,7 +181,7 @@ async def _revoke_session(plane: Plane, call: Call) -> Answer:
     """Forget a worker's session; it may register again while its credential lasts."""
     session = _session(plane, call)
     plane.workers.drop(session.tenant, session.id)
-    return Answer(200, {"worker_id": session.id, "tenant": session.tenant, "revoked": True})
+    return Answer(200, SessionRevokedObject(session.id, session.tenant, revoked=True))
 
 
 @_TABLE.row(
@@ -196,15 +201,15 @@ async def _lease(plane: Plane, call: Call) -> Answer:
     await require_itself(plane, call.who, call.params[0], what="lease")
     session = session_of(plane, call.who, call.params[0])
     limit, seconds = decode_lease(call.body)
-    gone = asyncio.ensure_future(call.gone())
+    disconnect = asyncio.ensure_future(call.gone())
     try:
-        given = await _take(plane, session, limit, seconds, gone)
-        if given and gone.done():
+        given = await _take(plane, session, limit, seconds, disconnect)
+        if given and disconnect.done():
             await give_back(plane, given)
             given = []
     finally:
-        gone.cancel()
-    return Answer(200, {"jobs": [dispatched_object(item) for item in given]})
+        disconnect.cancel()
+    return Answer(200, LeasedObject([dispatched_object(item) for item in given]))
 
 
 @_TABLE.row(
@@ -218,13 +223,13 @@ async def _heartbeat(plane: Plane, call: Call) -> Answer:
     session.notice.clear()
     lost = await beat(plane, session, beats)
     if not lost and seconds > 0 and not plane.workers.closed:
-        gone = asyncio.ensure_future(call.gone())
+        disconnect = asyncio.ensure_future(call.gone())
         try:
-            await _unless_gone(_notice(session, seconds), gone)
+            await _unless_gone(_notice(session, seconds), disconnect)
         finally:
-            gone.cancel()
+            disconnect.cancel()
         lost = await beat(plane, session, beats)
-    return Answer(200, {"lost": [lost_object(item) for item in lost]})
+    return Answer(200, HeartbeatObject([LostObject.of(item) for item in lost]))
 
 
 @_TABLE.row("POST", "/api/v1/jobs/{job_id}/result", P.WORK, {200: CompletedObject}, ResultBody)
@@ -246,23 +251,25 @@ async def _answer_for_jobs(plane: Plane, call: Call) -> Answer:
     sync of the disk.
     """
     session_of(plane, call.who, call.params[0])
-    said = decode_results(call.body)
+    answers = decode_results(call.body)
 
-    async def answer(job_id: str, lease_id: str, answer: WorkerAnswer) -> dict[str, object]:
+    async def answer(job_id: str, lease_id: str, answer: WorkerAnswer) -> AnsweredItemObject:
         try:
             job = await complete(plane, call.who, job_id, lease_id, answer)
         except ForestallError as error:
-            return {"job_id": job_id, **error_object(error, "")}
-        return {"status": 200, **completed_object(job)}
+            return AnsweredItemObject.of(error_object(error), job_id=job_id)
+        return AnsweredItemObject.of(completed_object(job), status=200)
 
-    return Answer(200, {"results": await asyncio.gather(*(answer(*each) for each in said))})
+    items = await asyncio.gather(*(answer(*each) for each in answers))
+    return Answer(200, AnsweredObject(items))
 
 
 @_TABLE.row("POST", "/api/v1/jobs/{job_id}/return", P.WORK, {200: ReturnedObject}, ReturnBody)
 async def _return(plane: Plane, call: Call) -> Answer:
     """Give back a job that was not begun."""
-    job = await hand_back(plane, call.who, call.params[0], decode_return(call.body))
-    return Answer(200, {"job_id": job.id, "state": job.state.value})
+    lease_id = decode_lease_id(call.body)
+    job = await hand_back(plane, call.who, call.params[0], lease_id)
+    return Answer(200, ReturnedObject(job.id, job.state))
 
 
 ENDPOINTS = tuple(_TABLE)

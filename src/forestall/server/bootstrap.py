@@ -168,11 +168,13 @@ async def _first_key(plane: Plane, bootstrap_key: str) -> str | None:
     if bootstrap_key:
         digest = key_hash(bootstrap_key)
         if plane.keys.by_hash(digest) is None:
-            wanted = NewKey(tenant=PLATFORM_TENANT, name=f"bootstrap-{digest[:8]}", role=Role.ADMIN)
-            await create_key(plane, wanted, actor=SYSTEM_ACTOR, secret=bootstrap_key)
+            new_key = NewKey(
+                tenant=PLATFORM_TENANT, name=f"bootstrap-{digest[:8]}", role=Role.ADMIN
+            )
+            await create_key(plane, new_key, actor=SYSTEM_ACTOR, secret=bootstrap_key)
         return None
     if len(plane.keys):
         return None
-    wanted = NewKey(tenant=PLATFORM_TENANT, name=FIRST_KEY_NAME, role=Role.ADMIN)
-    _, text = await create_key(plane, wanted, actor=SYSTEM_ACTOR)
+    new_key = NewKey(tenant=PLATFORM_TENANT, name=FIRST_KEY_NAME, role=Role.ADMIN)
+    _, text = await create_key(plane, new_key, actor=SYSTEM_ACTOR)
     return text

@@ -105,13 +105,13 @@ class Deliverer:
         changed one."""
         declared = dict(self._plane.webhooks)
         for name, (body, task) in list(self._tasks.items()):
-            known = declared.get(name)
-            if known is None or known.entry.body != body or task.done():
+            webhook = declared.get(name)
+            if webhook is None or webhook.entry.body != body or task.done():
                 await self._end(name)
-        for name, known in declared.items():
+        for name, webhook in declared.items():
             if name not in self._tasks:
                 task = asyncio.create_task(self._tell(name))
-                self._tasks[name] = (known.entry.body, task)
+                self._tasks[name] = (webhook.entry.body, task)
 
     async def _end(self, name: Name) -> None:
         _, task = self._tasks.pop(name)
@@ -159,11 +159,11 @@ class Deliverer:
             return position, True
         for entry in page.entries:
             event = event_of(entry)
-            known = plane.webhooks.webhook(*name)
-            if known is None:
+            webhook = plane.webhooks.webhook(*name)
+            if webhook is None:
                 raise WebhookNotFoundError("the webhook was ended")
-            if event is not None and event in known.value.events:
-                await self._deliver(tenant, known.value, event, entry)
+            if event is not None and event in webhook.value.events:
+                await self._deliver(tenant, webhook.value, event, entry)
         mark = self._mark(name)
         if page.end - mark.position > WEBHOOK_RECORDS_PER_MARK_MAX:
             moved = msgspec.structs.replace(mark, position=page.end)
@@ -195,10 +195,10 @@ class Deliverer:
         await self._stored(lambda: note(plane, tenant, after, what, {**about}, job_id=entry.job_id))
 
     def _mark(self, name: Name) -> DeliveryMark:
-        known = self._plane.webhooks.mark(*name)
-        if known is None:
+        mark = self._plane.webhooks.mark(*name)
+        if mark is None:
             raise WebhookNotFoundError("the webhook was ended")
-        return known.value
+        return mark.value
 
     async def _try(
         self, tenant: str, hook: Webhook, event: WebhookEvent, entry: LogEntry, body: bytes

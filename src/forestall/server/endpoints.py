@@ -30,7 +30,8 @@ class Answer(NamedTuple):
     """The answer of a handler."""
 
     status: int
-    body: Any  # a JSON value, or a StreamingBody
+    # a WireObject, a list of them, or a StreamingBody; from 400 on it has a field `request_id`
+    body: Any
     headers: Headers = ()  # beside those that every answer carries
 
 

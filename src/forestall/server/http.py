@@ -163,16 +163,18 @@ class Gateway:
             error = self._bounded(error, scope)
             if error.http_status >= 500:
                 self._log_failure(error, method, pattern)
-            answer = _refusal(error, request_id, route)
+            answer = _refusal(error, route)
         except Exception:  # noqa: BLE001 - nothing runs and the client gets 500
             # The client learns nothing of it; the operator finds the traceback by the request id.
             _LOG.exception("unforeseen error in %s %s (request %s)", method, pattern, request_id)
-            answer = _refusal(InternalError("internal error"), request_id, route)
+            answer = _refusal(InternalError("internal error"), route)
         if not isinstance(answer.body, StreamingBody):
             deny = _denying(send) if websocket else send
             await _send(deny, answer, request_id, head_only=method == "HEAD")
-        known = method if method in _COUNTED_METHODS else "OTHER"
-        self._metrics.answered(known, pattern, answer.status, time.perf_counter() - started)
+        counted_method = method if method in _COUNTED_METHODS else "OTHER"
+        self._metrics.answered(
+            counted_method, pattern, answer.status, time.perf_counter() - started
+        )
         if isinstance(answer.body, StreamingBody):
             opening = (*_FIXED_HEADERS, (b"x-request-id", request_id.encode()), *answer.headers)
             await answer.body.run(scope, receive, send, opening)
@@ -245,10 +247,10 @@ class Gateway:
         segments = path.split("/")
         for candidate in self._patterns.get(_shape(segments), ()):
             params = []
-            for wanted, given in zip(candidate.segments, segments, strict=True):
-                if wanted.startswith("{"):
-                    params.append(given)
-                elif wanted != given:
+            for expected, segment in zip(candidate.segments, segments, strict=True):
+                if expected.startswith("{"):
+                    params.append(segment)
+                elif expected != segment:
                     break
             else:
                 return candidate, tuple(params)
@@ -262,12 +264,12 @@ def _shape(segments: Sequence[str]) -> tuple[int, str]:
 
 def _repeated(headers: Headers) -> str:
     """The name of a header that may be sent once and was sent twice; empty when there is none."""
-    seen = set()
+    names = set()
     for name, _ in headers:
-        if name in seen:
+        if name in names:
             return name.decode("latin-1")
         if name in _SINGLE_HEADERS:
-            seen.add(name)
+            names.add(name)
     return ""
 
 
@@ -383,7 +385,7 @@ def _query(raw: bytes) -> dict[str, str]:
     return query
 
 
-def _refusal(error: ForestallError, request_id: str, route: _Route | None) -> Answer:
+def _refusal(error: ForestallError, route: _Route | None) -> Answer:
     headers = []
     retry_after_s = error.retry_after_s
     if retry_after_s is None and error.http_status == 503:
@@ -398,7 +400,7 @@ def _refusal(error: ForestallError, request_id: str, route: _Route | None) -> An
         headers.append((b"www-authenticate", b"Bearer"))
     if error.http_status == 426:
         headers += [(b"upgrade", b"websocket"), (b"connection", b"upgrade")]
-    return Answer(error.http_status, error_object(error, request_id), headers)
+    return Answer(error.http_status, error_object(error), headers)
 
 
 def _denying(send: Send) -> Send:
@@ -413,10 +415,11 @@ def _denying(send: Send) -> Send:
 async def _send(send: Send, answer: Answer, request_id: str, *, head_only: bool) -> None:
     headers = [*_FIXED_HEADERS, (b"x-request-id", request_id.encode()), *answer.headers]
     body = b""
-    if answer.status >= 400 and isinstance(answer.body, dict):
-        answer.body.setdefault("request_id", request_id)
     if answer.status != 204:  # a 204 has neither body nor length (RFC 9110, 8.6)
-        body = _ENCODER.encode(answer.body)
+        value = answer.body
+        if answer.status >= 400:
+            value = msgspec.structs.replace(value, request_id=request_id)
+        body = _ENCODER.encode(value)
         headers.append((b"content-type", b"application/json"))
         headers.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})

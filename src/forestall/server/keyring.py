@@ -63,10 +63,10 @@ class Keyring:
         """Read the file again when it has changed. A missing file leaves the known keys; a broken
         one raises FileAccessError."""
         with self._lock:
-            seen = _signature(self._path)
-            if seen != self._seen and seen is not None:
+            signature = _signature(self._path)
+            if signature != self._seen and signature is not None:
                 self._take(_read(self._path))
-                self._seen = seen
+                self._seen = signature
 
     def seal(self, plain: bytes, *, bound_to: bytes) -> Sealed:
         """See `Sealer.seal`. Random nonces of 96 bits are safe for 2^32 originals under one key."""
@@ -92,8 +92,8 @@ class Keyring:
 
     def correlation_key(self, tenant: str) -> bytes:
         """See `Sealer.correlation_key`."""
-        said = _CORRELATION_DOMAIN + tenant.encode()
-        return hmac.new(self._correlation, said, hashlib.sha256).digest()
+        message = _CORRELATION_DOMAIN + tenant.encode()
+        return hmac.new(self._correlation, message, hashlib.sha256).digest()
 
 
 def load_keyring(folder: Path) -> Keyring:

@@ -56,38 +56,26 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         # Control 6 of the guide. There is no open fail mode, so it stays 0.
-        Counter(
-            "cordum_input_fail_open",
-            "Jobs let through while no decision could be had",
-            registry=self.registry,
-        )
+        self._counter("cordum_input_fail_open", "Jobs let through while no decision could be had")
         self._declare_output()
-        self._decisions = Counter(
-            "forestall_decisions",
-            "Decisions of the gates",
-            ("stage", "decision", "code", "topic"),
-            registry=self.registry,
+        self._decisions = self._counter(
+            "forestall_decisions", "Decisions of the gates", "stage", "decision", "code", "topic"
         )
-        self._unavailable = Counter(
+        self._unavailable = self._counter(
             "forestall_policy_unavailable",
             "Requests refused because no decision could be had",
-            ("stage",),
-            registry=self.registry,
+            "stage",
         )
-        self._commit_failures = Counter(
+        self._commit_failures = self._counter(
             "forestall_commit_failures",
             "Changes that the store could not make durable; nothing of them was kept",
-            ("code",),
-            registry=self.registry,
+            "code",
         )
         for stage in ("submit", "dispatch", "check"):
             self._unavailable.labels(stage)
         self._declare_work()
-        self._requests = Counter(
-            "forestall_http_requests",
-            "HTTP requests answered",
-            ("method", "route", "status"),
-            registry=self.registry,
+        self._requests = self._counter(
+            "forestall_http_requests", "HTTP requests answered", "method", "route", "status"
         )
         self._seconds = Histogram(
             "forestall_http_request_seconds",
@@ -105,9 +93,7 @@ class Metrics:
         self._rules = Gauge(
             "forestall_policy_rules", "Rules in the snapshot in force", registry=self.registry
         )
-        self._refused = Counter(
-            "forestall_policy_refused", "Changed policies not taken", registry=self.registry
-        )
+        self._refused = self._counter("forestall_policy_refused", "Changed policies not taken")
         self._policy_waiting = Gauge(
             "forestall_policy_waiting",
             "1 while a changed policy file is not taken up yet, because it may be half written",
@@ -124,23 +110,24 @@ class Metrics:
         self._event_children: dict[tuple[str, str], Counter] = {}
         self._request_children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
     def _declare_limited(self) -> None:
         self._declare_webhooks()
-        self._limited = Counter(
+        self._limited = self._counter(
             "forestall_rate_limited",
             "Requests refused because a key, a tenant or an address made too many",
-            ("scope",),
-            registry=self.registry,
+            "scope",
         )
         for scope in ("key", "tenant", "address"):
             self._limited.labels(scope)
 
     def _declare_webhooks(self) -> None:
-        self._told = Counter(
+        self._told = self._counter(
             "forestall_webhook_messages",
             "Messages to webhooks: delivered, tried and failed, or given up",
-            ("outcome",),
-            registry=self.registry,
+            "outcome",
         )
         for outcome in ("delivered", "failed", "dead_lettered"):
             self._told.labels(outcome)
@@ -148,7 +135,7 @@ class Metrics:
     def _declare_output(self) -> None:
         """Control 7 of the guide; the names are its own."""
         self._output_counts = {
-            name: Counter(f"cordum_output_policy_{name}", text, registry=self.registry)
+            name: self._counter(f"cordum_output_policy_{name}", text)
             for name, text in (
                 ("checked", "Results checked before release"),
                 ("quarantined", "Results withheld by the output check"),
@@ -170,17 +157,14 @@ class Metrics:
         )
 
     def _declare_work(self) -> None:
-        self._events = Counter(
-            "forestall_job_events",
-            "What happened to jobs after their submit",
-            ("event", "code"),
-            registry=self.registry,
+        self._events = self._counter(
+            "forestall_job_events", "What happened to jobs after their submit", "event", "code"
         )
-        self._refusals = Counter(
+        self._refusals = self._counter(
             "forestall_refused",
             "Answers of workers that were refused, and blind retries",
-            ("what", "code"),
-            registry=self.registry,
+            "what",
+            "code",
         )
         self._queue_wait = Histogram(
             "forestall_queue_wait_seconds",
@@ -337,10 +321,10 @@ class _TopicNames:
         self._known: dict[str, str] = {}
 
     def name(self, topic: str) -> str:
-        known = self._known.get(topic)
-        if known is None:
+        label = self._known.get(topic)
+        if label is None:
             if len(self._known) >= METRIC_TOPICS_MAX * 10:
                 self._known.clear()  # clients choose topics, so bound the memory by forgetting
-            known = next((glob for glob, matches in self._globs if matches(topic)), OTHER_TOPIC)
-            self._known[topic] = known
-        return known
+            label = next((glob for glob, matches in self._globs if matches(topic)), OTHER_TOPIC)
+            self._known[topic] = label
+        return label

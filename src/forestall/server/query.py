@@ -1,10 +1,19 @@
-"""Fields of a query string → values. Raises InvalidRequestError, which names the field."""
+"""Fields of a query string → values, and the page of jobs that they ask for.
 
+What cannot be read raises InvalidRequestError, which names the field.
+"""
+
+from collections.abc import Sequence
 from datetime import datetime
 
+from forestall.control.plane import Plane
+from forestall.control.read import list_jobs
 from forestall.errors import InvalidRequestError
-from forestall.jobs.job import JobState
+from forestall.jobs.job import Job, JobState
 from forestall.limits import PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX
+from forestall.ports.store import JobCursor, JobFilter
+from forestall.server.endpoints import Call
+from forestall.wire.jobs import decode_cursor, encode_cursor
 
 
 def limit_of(query: dict[str, str]) -> int:
@@ -13,6 +22,14 @@ def limit_of(query: dict[str, str]) -> int:
     if text and (not text.isdecimal() or len(text) > 9 or int(text) == 0):
         raise InvalidRequestError(f"`limit` is a whole number from 1 to {PAGE_ITEMS_MAX}")
     return min(int(text), PAGE_ITEMS_MAX) if text else PAGE_ITEMS_DEFAULT
+
+
+async def page_of(plane: Plane, call: Call, job_filter: JobFilter) -> tuple[Sequence[Job], str]:
+    """The jobs of the page that the query asks for, and the cursor of the next page."""
+    cursor = call.query.get("cursor")
+    after = JobCursor(*decode_cursor(cursor)) if cursor else None
+    jobs, following = await list_jobs(plane, job_filter, limit=limit_of(call.query), after=after)
+    return jobs, encode_cursor(following.updated_at_us, following.job_id) if following else ""
 
 
 def state_of(text: str | None) -> JobState | None:

@@ -142,8 +142,8 @@ def _from_file(path: Path) -> dict[str, str]:
         raise SettingsError(f"{path}: cannot be read as TOML: {cause}") from cause
     for name, value in table.items():
         if name not in DEFAULTS:
-            known = ", ".join(DEFAULTS)
-            raise SettingsError(f"{path}: unknown setting `{name}`; known are {known}")
+            names = ", ".join(DEFAULTS)
+            raise SettingsError(f"{path}: unknown setting `{name}`; known are {names}")
         if name in _NUMBERS and type(value) is int:
             table[name] = str(value)
         elif not isinstance(value, str):

@@ -35,15 +35,15 @@ async def read_when_changed(plane: Plane, call: Call) -> JobView:
     state = state or view.job.state
     if not wait_ms or view.job.state is not state or state in TERMINAL:
         return view
-    gone = asyncio.ensure_future(call.gone())
+    disconnect = asyncio.ensure_future(call.gone())
     try:
         with plane.announcer.listen(call.who, job_id) as listener:
-            gone.add_done_callback(lambda _: listener.wake())
-            await _wait(plane, call, listener, gone, state=state, seconds=wait_ms / 1_000)
+            disconnect.add_done_callback(lambda _: listener.wake())
+            await _wait(plane, call, listener, disconnect, state=state, seconds=wait_ms / 1_000)
     finally:
-        gone.cancel()
+        disconnect.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await gone
+            await disconnect
     return await read_job(plane, call.who, job_id)
 
 
@@ -51,14 +51,14 @@ async def _wait(
     plane: Plane,
     call: Call,
     listener: LogListener,
-    gone: "asyncio.Future[None]",
+    disconnect: "asyncio.Future[None]",
     *,
     state: JobState,
     seconds: float,
 ) -> None:
     clock = asyncio.get_running_loop().time
     until = clock() + seconds
-    while not gone.done() and not plane.announcer.stopping:
+    while not disconnect.done() and not plane.announcer.stopping:
         if not still_valid(plane, call.who):
             raise UnauthorizedError("unauthorized: the key was revoked or has expired")
         # Read the job after listening began, so that no change falls between the two.

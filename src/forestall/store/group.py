@@ -174,29 +174,31 @@ def _first_failed(
     connection: sqlite3.Connection, expect: Sequence[Precondition], gathered: _PendingBirths
 ) -> Precondition | None:
     """The first precondition that does not hold now; None when all hold."""
-    return next((wanted for wanted in expect if not _holds(connection, wanted, gathered)), None)
+    return next((each for each in expect if not _holds(connection, each, gathered)), None)
 
 
-def _holds(connection: sqlite3.Connection, wanted: Precondition, gathered: _PendingBirths) -> bool:
+def _holds(
+    connection: sqlite3.Connection, condition: Precondition, gathered: _PendingBirths
+) -> bool:
     sql = blocks("write.sql")
-    if isinstance(wanted, JobAbsent):
-        pair = (wanted.tenant, wanted.job_id)
+    if isinstance(condition, JobAbsent):
+        pair = (condition.tenant, condition.job_id)
         return pair not in gathered.jobs and not _found(connection, sql["job_present"], pair)
-    if isinstance(wanted, JobUnmoved):
-        pair = (wanted.tenant, wanted.job_id)
+    if isinstance(condition, JobUnmoved):
+        pair = (condition.tenant, condition.job_id)
         if pair in gathered.jobs:
             gathered.insert(connection)
-        row = (*pair, wanted.state.value, wanted.revision)
+        row = (*pair, condition.state.value, condition.revision)
         return _found(connection, sql["job_unmoved"], row)
-    if isinstance(wanted, EntryUnchanged):
-        return _revision(connection, wanted) == wanted.revision
-    pair = (wanted.tenant, wanted.key)
+    if isinstance(condition, EntryUnchanged):
+        return _revision(connection, condition) == condition.revision
+    pair = (condition.tenant, condition.key)
     return pair not in gathered.keys and not _found(connection, sql["idempotency_present"], pair)
 
 
-def _revision(connection: sqlite3.Connection, wanted: EntryUnchanged) -> int:
+def _revision(connection: sqlite3.Connection, condition: EntryUnchanged) -> int:
     """The revision of an entry; 0 when there is none."""
-    name = (wanted.tenant, wanted.kind, wanted.name)
+    name = (condition.tenant, condition.kind, condition.name)
     try:
         rows = connection.execute(blocks("write.sql")["entry_revision"], name).fetchall()
     except UnicodeEncodeError:  # a lone surrogate has no encoding, so no entry has this name

@@ -66,9 +66,9 @@ class MemoryStore:
         leaves = [leaf_of(record.canonical()) for record in change.records]
         if self._closed:
             raise StoreUnavailableError("the store is closed; nothing was changed")
-        for wanted in required(change):
-            if not self._holds(wanted):
-                raise PreconditionFailedError(wanted)
+        for condition in required(change):
+            if not self._holds(condition):
+                raise PreconditionFailedError(condition)
         for apply in applied:
             apply(self)
         receipt = Receipt(self._head.position)
@@ -76,17 +76,20 @@ class MemoryStore:
         self._log += links
         return receipt
 
-    def _holds(self, wanted: Precondition) -> bool:
-        if isinstance(wanted, JobAbsent):
-            return (wanted.tenant, wanted.job_id) not in self._jobs
-        if isinstance(wanted, JobUnmoved):
-            body = self._jobs.get((wanted.tenant, wanted.job_id))
+    def _holds(self, condition: Precondition) -> bool:
+        if isinstance(condition, JobAbsent):
+            return (condition.tenant, condition.job_id) not in self._jobs
+        if isinstance(condition, JobUnmoved):
+            body = self._jobs.get((condition.tenant, condition.job_id))
             job = _decode(body) if body is not None else None
-            return job is not None and (job.state, job.revision) == (wanted.state, wanted.revision)
-        if isinstance(wanted, EntryUnchanged):
-            entry = self._registry.get((wanted.tenant, wanted.kind, wanted.name))
-            return (entry.revision if entry is not None else 0) == wanted.revision
-        return (wanted.tenant, wanted.key) not in self._idempotency
+            return job is not None and (job.state, job.revision) == (
+                condition.state,
+                condition.revision,
+            )
+        if isinstance(condition, EntryUnchanged):
+            entry = self._registry.get((condition.tenant, condition.kind, condition.name))
+            return (entry.revision if entry is not None else 0) == condition.revision
+        return (condition.tenant, condition.key) not in self._idempotency
 
     async def job(self, tenant: str, job_id: str) -> JobView | None:
         """See `Store.job`."""
@@ -95,7 +98,7 @@ class MemoryStore:
         return JobView(_decode(body), self._payloads[tenant, job_id]) if body is not None else None
 
     async def jobs(
-        self, wanted: JobFilter, *, limit: int, after: JobCursor | None = None
+        self, job_filter: JobFilter, *, limit: int, after: JobCursor | None = None
     ) -> Sequence[Job]:
         """See `Store.jobs`."""
         self._require_open()
@@ -103,12 +106,12 @@ class MemoryStore:
         found = [
             job
             for (tenant, _), body in self._jobs.items()
-            if tenant == wanted.tenant and _wanted(job := _decode(body), wanted)
+            if tenant == job_filter.tenant and _wanted(job := _decode(body), job_filter)
         ]
-        found.sort(key=lambda job: (listed_at_us(job, wanted), job.id), reverse=True)
+        found.sort(key=lambda job: (listed_at_us(job, job_filter), job.id), reverse=True)
         if after is not None:
             end = (after.updated_at_us, after.job_id)
-            found = [job for job in found if (listed_at_us(job, wanted), job.id) < end]
+            found = [job for job in found if (listed_at_us(job, job_filter), job.id) < end]
         return found[: max(0, limit)]
 
     async def open_jobs(self, *, after: OpenCursor, limit: int) -> Sequence[Job]:
@@ -258,8 +261,8 @@ def _application(put: Put) -> Callable[[MemoryStore], None]:
         "".join(given.key).encode()
         return lambda store: store._put_entry(given)
     if isinstance(put, DropEntry):
-        gone = put.entry
-        return lambda store: store._drop_entry(gone)
+        dropped = put.entry
+        return lambda store: store._drop_entry(dropped)
     entry = put.entry
     msgspec.json.encode(entry)
     return lambda store: store._put_idempotency(entry)
@@ -270,14 +273,14 @@ def _is_of(link: ChainLink, tenant: str, job_id: str) -> bool:
     return record["tenant"] == tenant and job_id in ("", record["job_id"])
 
 
-def _wanted(job: Job, wanted: JobFilter) -> bool:
-    since, until = wanted.updated_after_us, wanted.updated_before_us
+def _wanted(job: Job, job_filter: JobFilter) -> bool:
+    since, until = job_filter.updated_after_us, job_filter.updated_before_us
     return (
-        (not wanted.dead or job.dead_at_us > 0)
-        and (not wanted.asked or job.asked_at_us > 0)
-        and (wanted.state is None or job.state is wanted.state)
-        and (not wanted.topic or job.topic == wanted.topic)
-        and (not wanted.trace_id or job.trace_id == wanted.trace_id)
+        (not job_filter.dead or job.dead_at_us > 0)
+        and (not job_filter.asked or job.asked_at_us > 0)
+        and (job_filter.state is None or job.state is job_filter.state)
+        and (not job_filter.topic or job.topic == job_filter.topic)
+        and (not job_filter.trace_id or job.trace_id == job_filter.trace_id)
         and (since is None or job.updated_at_us > since)
         and (until is None or job.updated_at_us < until)
     )

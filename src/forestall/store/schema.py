@@ -169,29 +169,31 @@ def _not_usable(path: Path, cause: sqlite3.Error) -> StoreUnavailableError:
     return StoreUnavailableError(f"cannot use the database `{path}`: {cause}", retry_after_s=1)
 
 
-def pending(connection: sqlite3.Connection, known: Sequence[Migration]) -> list[Migration]:
+def pending(
+    connection: sqlite3.Connection, migrations_known: Sequence[Migration]
+) -> list[Migration]:
     """The migrations that are not applied yet. Raises SchemaTooNewError and SchemaChangedError."""
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema").fetchall()}
     if "schema_migrations" not in tables:
-        return list(known)
+        return list(migrations_known)
     applied = connection.execute(blocks("schema.sql")["applied_migrations"]).fetchall()
     for number, (version, name, sha256) in enumerate(applied):
-        if number >= len(known):
+        if number >= len(migrations_known):
             raise SchemaTooNewError(
                 f"a newer Forestall has migrated this database (migration `{name}`); upgrade"
                 " Forestall to open it"
             )
-        if (version, sha256) != (known[number].version, known[number].sha256):
+        if (version, sha256) != (migrations_known[number].version, migrations_known[number].sha256):
             raise SchemaChangedError(
                 f"migration {version} (`{name}`) was applied with another text than this version"
                 " of Forestall carries; use the release that made the database"
             )
-    return list(known[len(applied) :])
+    return list(migrations_known[len(applied) :])
 
 
-def migrate(connection: sqlite3.Connection, known: Sequence[Migration]) -> None:
+def migrate(connection: sqlite3.Connection, migrations_known: Sequence[Migration]) -> None:
     """Apply every missing migration in one transaction. Two processes may call this at once."""
-    if not pending(connection, known):
+    if not pending(connection, migrations_known):
         return
     connection.create_function(
         "base64", 1, lambda value: base64.b64encode(value).decode(), deterministic=True
@@ -199,7 +201,9 @@ def migrate(connection: sqlite3.Connection, known: Sequence[Migration]) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.execute(blocks("schema.sql")["create_schema_migrations"])
-        for step in pending(connection, known):  # another process may have migrated meanwhile
+        for step in pending(
+            connection, migrations_known
+        ):  # another process may have migrated meanwhile
             for statement in _statements(step.text):
                 connection.execute(statement)
             row = (step.version, step.name, step.sha256)

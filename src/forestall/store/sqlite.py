@@ -100,26 +100,26 @@ class SqliteStore:
         return JobView(_job(rows[0][0]), rows[0][1]) if rows else None
 
     async def jobs(
-        self, wanted: JobFilter, *, limit: int, after: JobCursor | None = None
+        self, job_filter: JobFilter, *, limit: int, after: JobCursor | None = None
     ) -> Sequence[Job]:
         """See `Store.jobs`."""
         block = "jobs"
-        if wanted.dead:
+        if job_filter.dead:
             block = "jobs_dead"
-        elif wanted.asked:
-            waits = wanted.state is JobState.APPROVAL_REQUIRED
+        elif job_filter.asked:
+            waits = job_filter.state is JobState.APPROVAL_REQUIRED
             block = "jobs_asked_open" if waits else "jobs_asked"
-        elif wanted.trace_id:
+        elif job_filter.trace_id:
             block = "jobs_of_trace"
-        elif wanted.state is not None:
+        elif job_filter.state is not None:
             block = "jobs_in_state"
         row = {
-            "tenant": wanted.tenant,
-            "state": wanted.state.value if wanted.state is not None else "",
-            "topic": wanted.topic,
-            "trace_id": wanted.trace_id,
-            "after_us": _integer(wanted.updated_after_us, _INTEGER_MIN),
-            "before_us": _integer(wanted.updated_before_us, _INTEGER_MAX),
+            "tenant": job_filter.tenant,
+            "state": job_filter.state.value if job_filter.state is not None else "",
+            "topic": job_filter.topic,
+            "trace_id": job_filter.trace_id,
+            "after_us": _integer(job_filter.updated_after_us, _INTEGER_MIN),
+            "before_us": _integer(job_filter.updated_before_us, _INTEGER_MAX),
             "cursor_us": _integer(after.updated_at_us if after else None, _INTEGER_MAX),
             "cursor_id": after.job_id if after is not None else "",
             "limit": _limit(limit),

@@ -95,50 +95,48 @@ def parse_group_by(text: str) -> GroupBy | None:
 
 def analytics_object(
     found: ApprovalAnalytics, group_by: GroupBy | None, *, limit: int
-) -> dict[str, Any]:
+) -> AnalyticsObject:
     """The body of the answer, with at most `limit` groups: those with the most approvals."""
-    body: dict[str, Any] = {
-        "window": {"since": iso_time(found.since_us), "until": iso_time(found.until_us)},
-        "summary": _tally_object(found.whole),
-        "truncated": found.truncated,
-    }
+    groups: dict[str, Any] = {}
     if group_by is not None:
-        body["group_by"] = group_by.value
         ordered = sorted(found.groups.items(), key=lambda item: (-item[1].total, item[0]))
-        body["groups"] = [_group_object(name, one) for name, one in ordered[:limit]]
-        body["groups_left_off"] = max(0, len(ordered) - limit)
-    return body
+        groups = {
+            "group_by": group_by,
+            "groups": [_group_object(name, one) for name, one in ordered[:limit]],
+            "groups_left_off": max(0, len(ordered) - limit),
+        }
+    return AnalyticsObject(
+        window=WindowObject(since=iso_time(found.since_us), until=iso_time(found.until_us)),
+        summary=_tally_object(found.whole),
+        truncated=found.truncated,
+        **groups,
+    )
 
 
-def _group_object(name: str, one: Tally) -> dict[str, Any]:
-    body = _tally_object(one)
+def _group_object(name: str, one: Tally) -> GroupTallyObject:
+    tally = _tally_object(one)
     # The same numbers again, under the names that published clients read in a group.
-    again = {
-        "label": name,
-        "auto_count": body["auto_resolved"],
-        "manual_count": body["manual_resolved"],
-        "avg_ttar_seconds": body["avg_time_to_approve_seconds"],
-        "p90_seconds": body["p90"],
-    }
-    return {"key": name, **body, **again}
+    return GroupTallyObject.of(
+        tally,
+        key=name,
+        label=name,
+        auto_count=tally.auto_resolved,
+        manual_count=tally.manual_resolved,
+        avg_ttar_seconds=tally.avg_time_to_approve_seconds,
+        p90_seconds=tally.p90,
+    )
 
 
-def _tally_object(one: Tally) -> dict[str, Any]:
-    return {
-        "total": one.total,
-        "approved": one.approved,
-        "rejected": one.rejected,
-        "expired": one.expired,
-        "pending": one.pending,
-        "invalidated": one.invalidated,
-        "cancelled": one.cancelled,
-        "auto_resolved": one.expired + one.invalidated + one.cancelled,
-        "manual_resolved": one.decided,
-        "approve_rate": one.approve_rate,
-        "avg_time_to_approve_seconds": _seconds(average(one.approved_after_us)),
-        **{f"p{part}": _seconds(percentile(one.approved_after_us, part)) for part in (50, 90, 99)},
-        "avg_time_to_decide_seconds": _seconds(average(one.decided_after_us)),
-    }
+def _tally_object(one: Tally) -> TallyObject:
+    waits = {f"p{part}": _seconds(percentile(one.approved_after_us, part)) for part in (50, 90, 99)}
+    return TallyObject.of(
+        one,
+        auto_resolved=one.expired + one.invalidated + one.cancelled,
+        manual_resolved=one.decided,
+        avg_time_to_approve_seconds=_seconds(average(one.approved_after_us)),
+        avg_time_to_decide_seconds=_seconds(average(one.decided_after_us)),
+        **waits,
+    )
 
 
 def _seconds(value_us: float | None) -> float | None:

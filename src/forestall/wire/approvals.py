@@ -11,11 +11,16 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from forestall.errors import InvalidRequestError
-from forestall.jobs.approval import Approval, ApprovalStatus, VoteRequest
+from forestall.jobs.approval import Approval, ApprovalStatus, Vote, VoteRequest
 from forestall.jobs.job import Budget, Job, JobState, Priority
 from forestall.limits import APPROVAL_NOTE_CHARS_MAX
 from forestall.policy.request import ToolCall
-from forestall.wire.compat import ConstraintsObject, constraints_object, iso_time
+from forestall.wire.compat import (
+    ConstraintsObject,
+    constraints_object,
+    iso_time,
+    iso_time_or_none,
+)
 from forestall.wire.jobs import JobSummaryObject, job_summary
 from forestall.wire.objects import WireObject
 from forestall.wire.strict_json import decode_struct
@@ -257,24 +262,19 @@ class RepairObject(WireObject, frozen=True):
 
 def decode_decide(body: bytes) -> VoteRequest:
     """The vote in a body. Raises InvalidRequestError."""
-    asked = decode_struct(body, DecideBody)
+    request = decode_struct(body, DecideBody)
     for name in ("reason", "note", "comment"):
-        text = getattr(asked, name) or ""
+        text = getattr(request, name) or ""
         if len(text) > APPROVAL_NOTE_CHARS_MAX:
             raise InvalidRequestError(
                 f"`{name}` is longer than {APPROVAL_NOTE_CHARS_MAX} characters"
             )
     return VoteRequest(
-        job_hash=asked.job_hash or "",
-        policy_snapshot=asked.policy_snapshot or "",
-        reason=asked.reason or "",
-        note=asked.note or asked.comment or "",
+        job_hash=request.job_hash or "",
+        policy_snapshot=request.policy_snapshot or "",
+        reason=request.reason or "",
+        note=request.note or request.comment or "",
     )
-
-
-def decode_repair(body: bytes) -> bool:
-    """Whether the repair is to be applied; False only reports what it would change."""
-    return bool(decode_struct(body, RepairBody).apply)
 
 
 def status_word(status: ApprovalStatus) -> str:
@@ -282,161 +282,133 @@ def status_word(status: ApprovalStatus) -> str:
     return _STATUS.get(status, status.value)
 
 
-def approval_object(job: Job, *, now_us: int) -> dict[str, Any]:
+def approval_object(job: Job, *, now_us: int) -> ApprovalObject:
     """One entry of the list of approvals, with the flat fields that published clients read."""
     approval = _approval(job)
-    pending = job.state is JobState.APPROVAL_REQUIRED
-    status = status_word(approval.status)
-    return {
-        "job": job_summary(job),
-        "decision": _SAID.get(approval.status, "REJECTED"),
-        "policy_decision": "REQUIRE_APPROVAL",
-        "policy_snapshot": approval.snapshot,
-        "policy_rule_id": approval.rule_id,
-        "policy_reason": approval.reason,
-        "constraints": constraints_object(approval.constraints),
-        "job_hash": approval.job_hash,
-        "approval_required": pending,
-        "approval_ref": job.id,
-        "approval_status": status,
-        "approval_actionability": _actionability(job, approval, now_us=now_us),
-        "approval_revision": job.revision,
-        "approval_decision": _DECIDED.get(approval.status, ""),
-        "submitted_by": approval.requester,
-        "resolved_by": approval.resolved_by,
-        "resolved_comment": _last(approval, "note"),
-        "resolution": _last(approval, "reason"),
-        "resolved_at": iso_time(approval.resolved_at_us) if approval.resolved_at_us else "",
-        "demands": demands_object(approval),
-        "votes": [_vote_object(vote) for vote in approval.votes],
-        "drift": list(approval.drift),
-        "decision_summary": {
-            "source": "job",
-            "completeness": "full",
-            "title": job.topic,
-            "subject": job.topic,
-            "why": approval.reason,
-            "next_effect": _next_effect(job, approval),
-        },
-        "job_id": job.id,
-        "topic": job.topic,
-        "tenant_id": job.tenant,
-        "capability": job.capability,
-        "risk_tags": list(job.risk_tags),
-        "reason": approval.reason,
-        "created_at": iso_time(approval.asked_at_us),
-        "requested_at": iso_time(approval.asked_at_us),
-        "decided_at": iso_time(approval.resolved_at_us) if approval.resolved_at_us else None,
-        "decided_by": approval.resolved_by,
-        "expires_at": iso_time(approval.expires_at_us),
-    }
+    asked_at, resolved_at = (
+        iso_time(approval.asked_at_us),
+        iso_time_or_none(approval.resolved_at_us),
+    )
+    return ApprovalObject.of(
+        approval,
+        job,
+        job=job_summary(job),
+        decision=_SAID.get(approval.status, "REJECTED"),
+        policy_decision="REQUIRE_APPROVAL",
+        policy_snapshot=approval.snapshot,
+        policy_rule_id=approval.rule_id,
+        policy_reason=approval.reason,
+        constraints=constraints_object(approval.constraints),
+        approval_required=job.state is JobState.APPROVAL_REQUIRED,
+        approval_ref=job.id,
+        approval_status=status_word(approval.status),
+        approval_actionability=_actionability(job, approval, now_us=now_us),
+        approval_revision=job.revision,
+        approval_decision=_DECIDED.get(approval.status, ""),
+        submitted_by=approval.requester,
+        resolved_comment=_last(approval, "note"),
+        resolution=_last(approval, "reason"),
+        resolved_at=resolved_at,
+        demands=demands_object(approval),
+        votes=[_vote_object(vote) for vote in approval.votes],
+        decision_summary=DecisionSummaryObject(
+            source="job",
+            completeness="full",
+            title=job.topic,
+            subject=job.topic,
+            why=approval.reason,
+            next_effect=_next_effect(job, approval),
+        ),
+        job_id=job.id,
+        tenant_id=job.tenant,
+        created_at=asked_at,
+        requested_at=asked_at,
+        decided_at=resolved_at or None,
+        decided_by=approval.resolved_by,
+        expires_at=iso_time(approval.expires_at_us),
+    )
 
 
 def context_object(
     job: Job, payload: bytes, *, drift: Sequence[str], prior: Sequence[Job], now_us: int
-) -> dict[str, Any]:
+) -> ApprovalContextObject:
     """Everything that will run, and why it awaits approval.
 
     `job_input` is the stored payload itself; `job_hash` is to be sent back with the vote.
     """
     approval = _approval(job)
-    return {
-        "approval": approval_object(job, now_us=now_us),
-        "job_hash": approval.job_hash,
-        "policy_snapshot": approval.snapshot,
-        "will_run": {
-            "topic": job.topic,
-            "capability": job.capability,
-            "pack_id": job.pack_id,
-            "principal": job.principal,
-            "actor_id": job.actor_id,
-            "actor_type": job.actor_type,
-            "priority": job.priority.value,
-            "requires": list(job.requires),
-            "risk_tags": list(job.risk_tags),
-            "tags": list(job.tags),
-            "labels": dict(job.labels),
-            "tool_call": msgspec.to_builtins(job.mcp),
-            "budget": msgspec.to_builtins(job.budget),
-            "idempotent": job.idempotent,
-            "max_retries": job.max_retries,
-        },
-        "job_input": msgspec.Raw(payload),
-        "constraints": constraints_object(approval.constraints),
-        "facts": dict(job.submit_decision.facts) if job.submit_decision else {},
-        "drift": list(drift),
-        "time_remaining_ms": max(0, approval.expires_at_us - now_us) // 1_000,
-        "policy_snapshot_summary": {
-            "policy_version": approval.snapshot,
-            "matched_rule": {
-                "id": approval.rule_id,
-                "description": approval.reason,
-                "decision": "require_approval",
-            },
-        },
-        "blast_radius": {"systems": [], "namespaces": [], "resources": [], "scope_description": ""},
-        "rollback_hint": "",
-        "prior_approvals": [_prior_object(each) for each in prior if each.id != job.id],
-    }
+    rule = MatchedRuleObject(approval.rule_id, approval.reason, "require_approval")
+    return ApprovalContextObject(
+        approval=approval_object(job, now_us=now_us),
+        job_hash=approval.job_hash,
+        policy_snapshot=approval.snapshot,
+        will_run=WillRunObject.of(job, tool_call=job.mcp),
+        job_input=msgspec.Raw(payload),
+        constraints=constraints_object(approval.constraints),
+        facts=dict(job.submit_decision.facts) if job.submit_decision else {},
+        drift=list(drift),
+        time_remaining_ms=max(0, approval.expires_at_us - now_us) // 1_000,
+        policy_snapshot_summary=SnapshotSummaryObject(approval.snapshot, rule),
+        blast_radius=BlastRadiusObject([], [], [], ""),
+        rollback_hint="",
+        prior_approvals=[_prior_object(each) for each in prior if each.id != job.id],
+    )
 
 
-def decided_answer(job: Job, *, repeated: bool) -> dict[str, Any]:
+def decided_object(job: Job, *, repeated: bool) -> DecidedObject:
     """The body of the answer to approve and reject."""
     approval = _approval(job)
     rejected = approval.status is ApprovalStatus.REJECTED
-    body = {
-        "job_id": job.id,
-        "trace_id": job.trace_id,
-        "state": job.state.value,
-        "job_hash": approval.job_hash,
-        "policy_snapshot": approval.snapshot,
-        "approval_status": status_word(approval.status),
-        "approval_revision": job.revision,
-        "votes": len(approval.votes),
-        "demands": demands_object(approval),
-    }
-    who, when = ("rejected_by", "rejected_at") if rejected else ("approved_by", "approved_at")
-    body[who] = approval.resolved_by
-    body[when] = iso_time(approval.resolved_at_us) if approval.resolved_at_us else ""
+    status = status_word(approval.status)
     if repeated:
-        body["status"] = "already_rejected" if rejected else "already_approved"
+        status = "already_rejected" if rejected else "already_approved"
     elif approval.status is ApprovalStatus.PENDING:
-        body["status"] = "more_approvals_needed"
-    else:
-        body["status"] = status_word(approval.status)
-    return body
+        status = "more_approvals_needed"
+    who, when = ("rejected_by", "rejected_at") if rejected else ("approved_by", "approved_at")
+    resolved = {who: approval.resolved_by, when: iso_time_or_none(approval.resolved_at_us)}
+    return DecidedObject.of(
+        job,
+        job_id=job.id,
+        job_hash=approval.job_hash,
+        policy_snapshot=approval.snapshot,
+        approval_status=status_word(approval.status),
+        approval_revision=job.revision,
+        votes=len(approval.votes),
+        demands=demands_object(approval),
+        status=status,
+        **resolved,
+    )
 
 
-def repair_object(job: Job, drift: Sequence[str], *, apply: bool, applied: bool) -> dict[str, Any]:
+def repair_object(job: Job, drift: Sequence[str], *, apply: bool, applied: bool) -> RepairObject:
     """The body of the answer to repair: what it would change, or did."""
     approval = _approval(job)
-    kind = "none" if not drift else "invalidate_stale_snapshot"
-    return {
-        "job_id": job.id,
-        "apply": apply,
-        "applied": applied,
-        "repairable": bool(drift) and not applied,
-        "state": job.state.value,
-        "trace_id": job.trace_id,
-        "approval": {"status": status_word(approval.status), "drift": list(approval.drift)},
-        "plan": {
-            "job_id": job.id,
-            "kind": kind,
-            "repairable": bool(drift),
-            "reason": "; ".join(drift),
-            "current_state": job.state.value,
-            "topic": job.topic,
-            "request_hash": job.job_hash,
-        },
-        "drift": list(drift),
-    }
+    plan = RepairPlanObject.of(
+        job,
+        job_id=job.id,
+        kind="none" if not drift else "invalidate_stale_snapshot",
+        repairable=bool(drift),
+        reason="; ".join(drift),
+        current_state=job.state,
+        request_hash=job.job_hash,
+    )
+    return RepairObject.of(
+        job,
+        job_id=job.id,
+        apply=apply,
+        applied=applied,
+        repairable=bool(drift) and not applied,
+        approval=RepairStateObject.of(approval, status=status_word(approval.status)),
+        plan=plan,
+        drift=list(drift),
+    )
 
 
-def demands_object(approval: Approval) -> list[dict[str, Any]]:
+def demands_object(approval: Approval) -> list[DemandObject]:
     """Who must approve; any one approver where no rule sets terms."""
     if approval.demands is None:
-        return [{"roles": [], "quorum": 1}]
-    return [{"roles": list(each.roles), "quorum": each.quorum} for each in approval.demands.each]
+        return [DemandObject(roles=[], quorum=1)]
+    return [DemandObject.of(each) for each in approval.demands.each]
 
 
 def _approval(job: Job) -> Approval:
@@ -462,26 +434,19 @@ def _last(approval: Approval, field: str) -> str:
     return next((text for vote in reversed(approval.votes) if (text := getattr(vote, field))), "")
 
 
-def _vote_object(vote: Any) -> dict[str, Any]:
-    return {
-        "principal": vote.principal,
-        "roles": list(vote.roles),
-        "decision": "approve" if vote.approves else "reject",
-        "at": iso_time(vote.at_us),
-        "saw_hash": vote.saw_hash,
-        "reason": vote.reason,
-        "note": vote.note,
-    }
+def _vote_object(vote: Vote) -> VoteObject:
+    decision = "approve" if vote.approves else "reject"
+    return VoteObject.of(vote, decision=decision, at=iso_time(vote.at_us))
 
 
-def _prior_object(job: Job) -> dict[str, Any]:
+def _prior_object(job: Job) -> PriorApprovalObject:
     approval = _approval(job)
-    return {
-        "job_id": job.id,
-        "topic": job.topic,
-        "tenant": job.tenant,
-        "decision": _DECIDED.get(approval.status, ""),
-        "resolved_by": approval.resolved_by,
-        "resolved_at": approval.resolved_at_us,  # published clients read an integer here
-        "was_approved": _DECIDED.get(approval.status) == "approve",
-    }
+    decision = _DECIDED.get(approval.status, "")
+    return PriorApprovalObject.of(
+        job,
+        job_id=job.id,
+        decision=decision,
+        resolved_by=approval.resolved_by,
+        resolved_at=approval.resolved_at_us,  # published clients read an integer here
+        was_approved=decision == "approve",
+    )

@@ -112,29 +112,31 @@ def iso_time(at_us: int) -> str:
     return (_EPOCH + timedelta(microseconds=at_us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def constraints_object(constraints: Constraints | None) -> dict[str, Any] | None:
+def iso_time_or_none(at_us: int | None) -> str:
+    """As `iso_time`; empty where there is no such instant."""
+    return iso_time(at_us) if at_us else ""
+
+
+def constraints_object(constraints: Constraints | None) -> ConstraintsObject | None:
     """Constraints in snake_case; each group that binds something also in camelCase."""
     if constraints is None:
         return None
     plain: dict[str, Any] = msgspec.to_builtins(constraints)
-    return {**plain, **_camel_keys(plain)}
+    return msgspec.convert({**plain, **_camel_keys(plain)}, ConstraintsObject)
 
 
-def remediation_objects(remediations: tuple[Remediation, ...]) -> list[dict[str, Any]]:
+def remediation_objects(remediations: tuple[Remediation, ...]) -> list[RemediationObject]:
     """Remediations with every field present, in both spellings. Never null."""
-    objects = []
-    for remediation in remediations:
-        plain: dict[str, Any] = {
-            "id": remediation.id,
-            "title": remediation.title,
-            "summary": remediation.summary,
-            "replacement_topic": remediation.replacement_topic,
-            "replacement_capability": remediation.replacement_capability,
-            "add_labels": dict(remediation.add_labels),
-            "remove_labels": list(remediation.remove_labels),
-        }
-        objects.append({**plain, **{_camel(key): value for key, value in plain.items()}})
-    return objects
+    return [
+        RemediationObject.of(
+            each,
+            replacement_topic_camel=each.replacement_topic,
+            replacement_capability_camel=each.replacement_capability,
+            add_labels_camel=each.add_labels,
+            remove_labels_camel=each.remove_labels,
+        )
+        for each in remediations
+    ]
 
 
 def _camel_keys(value: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from forestall.facts.derive import PayloadKind
 from forestall.jobs.job import DecisionRecord, Stage
 from forestall.policy.explanation import ExplainedRule, Explanation, UnreadPlace
 from forestall.policy.request import Request
-from forestall.policy.rules import Clause, Decision, Effect, LabelConflict
+from forestall.policy.rules import Decision, Effect, LabelConflict
 from forestall.wire.compat import (
     DECISION_TYPE,
     DECISION_WORD,
@@ -157,36 +157,40 @@ class DecisionObject(WireObject, frozen=True):
     evaluated_at: str
 
 
-def check_answer(decision: Decision, *, job_id: str, job_hash: str, at_us: int) -> dict[str, Any]:
-    """The body of the answer to evaluate and simulate."""
-    held = decision.decision is Effect.REQUIRE_APPROVAL
-    reference = job_id if held else ""
-    return {
-        "decision": DECISION_WORD[decision.decision],
-        "decision_type": DECISION_TYPE[decision.decision],
-        "code": decision.code,
-        "reason": decision.reason,
-        "ruleId": decision.rule_id,
-        "rule_id": decision.rule_id,
-        "matched_rules": list(decision.matched_rules),
-        "policySnapshot": decision.snapshot,
-        "policy_snapshot": decision.snapshot,
-        "approvalRequired": held,
-        "approval_required": held,
-        "approvalRef": reference,
-        "approval_ref": reference,
-        "redactedContextPtr": "",
-        "constraints": constraints_object(decision.constraints),
-        "remediations": remediation_objects(decision.remediations),
-        "throttle_duration_seconds": _throttle_seconds(decision),
-        "job_hash": job_hash,
-        "evaluated_at": iso_time(at_us),
-        "facts": dict(decision.facts),
-        "label_conflicts": [msgspec.to_builtins(item) for item in decision.conflicts],
-        "clauses": [
-            {"field": clause.field, "wanted": list(clause.wanted)} for clause in decision.clauses
-        ],
-    }
+def check_object(
+    decision: Decision,
+    *,
+    job_id: str,
+    job_hash: str,
+    at_us: int,
+    explain: ExplainObject | UnsetType = UNSET,
+) -> CheckObject:
+    """The body of the answer to evaluate and simulate, and with `explain` to explain."""
+    awaits_approval = decision.decision is Effect.REQUIRE_APPROVAL
+    reference = job_id if awaits_approval else ""
+    fields = {} if explain is UNSET else {"explain": explain}
+    return (ExplainedCheckObject if fields else CheckObject).of(
+        decision,
+        decision=DECISION_WORD[decision.decision],
+        decision_type=DECISION_TYPE[decision.decision],
+        rule_id_camel=decision.rule_id,
+        policy_snapshot_camel=decision.snapshot,
+        policy_snapshot=decision.snapshot,
+        approval_required_camel=awaits_approval,
+        approval_required=awaits_approval,
+        approval_ref_camel=reference,
+        approval_ref=reference,
+        redacted_context_ptr="",
+        constraints=constraints_object(decision.constraints),
+        remediations=remediation_objects(decision.remediations),
+        throttle_duration_seconds=_throttle_seconds(decision),
+        job_hash=job_hash,
+        evaluated_at=iso_time(at_us),
+        facts=dict(decision.facts),
+        label_conflicts=decision.conflicts,
+        clauses=[WantedClause.of(clause) for clause in decision.clauses],
+        **fields,
+    )
 
 
 def _throttle_seconds(decision: Decision) -> int:
@@ -197,82 +201,57 @@ def _throttle_seconds(decision: Decision) -> int:
     return max(1, -(-decision.throttle.window_ms // 1_000))
 
 
-def explain_object(explanation: Explanation, request: Request) -> dict[str, Any]:
+def explain_object(explanation: Explanation, request: Request) -> ExplainObject:
     """The `explain` block of an answer."""
-    return {
-        "effective_input": {
-            "topic": request.topic,
-            "tenant": request.tenant,
-            "capability": request.capability,
-            "risk_tags": list(request.risk_tags),
-            "requires": list(request.requires),
-            "labels": dict(explanation.decision.facts),
-            "actor_id": request.actor_id,
-            "actor_type": request.actor_type,
-            "pack_id": request.pack_id,
-        },
-        "views": [dict(view) for view in explanation.views],
-        "rules": [_explained_rule(rule) for rule in explanation.rules],
-        "default_decision": DECISION_WORD[explanation.default_decision],
-        "default_used": explanation.default_used,
-        "unread": [_unread_place(each) for each in explanation.unread],
-        "cache": {"hit": False},
-    }
+    return ExplainObject.of(
+        explanation,
+        effective_input=EffectiveInput.of(request, labels=dict(explanation.decision.facts)),
+        views=[dict(view) for view in explanation.views],
+        rules=[_explained_rule(rule) for rule in explanation.rules],
+        default_decision=DECISION_WORD[explanation.default_decision],
+        unread=[_unread_place(each) for each in explanation.unread],
+        cache=CacheUse(hit=False),
+    )
 
 
-def _unread_place(unread: UnreadPlace) -> dict[str, Any]:
+def _unread_place(unread: UnreadPlace) -> UnreadPlaceObject:
     # A field lies in one of these; the other parts of a payload can only be ignored.
     readable = re.match(r"(prompt|context|args|action)\b", unread.place) is not None
     keys = ["fields", "ignore"] if readable else ["ignore"]
-    return {"place": unread.place, "kind": unread.kind.value, "declare_under": keys}
+    return UnreadPlaceObject.of(unread, declare_under=keys)
 
 
-def _explained_rule(rule: ExplainedRule) -> dict[str, Any]:
-    entry: dict[str, Any] = {
-        "rule_id": rule.rule_id,
-        "bundle_id": rule.layer,
-        "decision": DECISION_WORD[rule.effect],
-        "matched": rule.matched,
-        "spoke": rule.spoke,
-        "line": rule.line,
-        "owner": rule.owner,
-        "severity": rule.severity,
-        "held": [_clause(clause) for clause in rule.held],
-        "failed": [_clause(clause) for clause in rule.failed],
-    }
+def _explained_rule(rule: ExplainedRule) -> ExplainedRuleObject:
+    first: dict[str, Any] = {}
     if rule.failed:
-        first = rule.failed[0]
-        entry["failed_on"] = first.field
-        entry["expected"] = list(first.wanted)
-        entry["actual"] = list(first.found)
-    return entry
+        clause = rule.failed[0]
+        first = {"failed_on": clause.field, "expected": clause.wanted, "actual": clause.found}
+    return ExplainedRuleObject.of(
+        rule,
+        bundle_id=rule.layer,
+        decision=DECISION_WORD[rule.effect],
+        held=[ClauseObject.of(clause) for clause in rule.held],
+        failed=[ClauseObject.of(clause) for clause in rule.failed],
+        **first,
+    )
 
 
-def _clause(clause: Clause) -> dict[str, Any]:
-    return {"field": clause.field, "wanted": list(clause.wanted), "found": list(clause.found)}
-
-
-def decision_object(record: DecisionRecord, *, job_id: str) -> dict[str, Any]:
+def decision_object(record: DecisionRecord, *, job_id: str) -> DecisionObject:
     """One decision on a job. `action` and `evaluated_at` are the names that the peer's SDK
     reads."""
-    held = record.decision is Effect.REQUIRE_APPROVAL
+    awaits_approval = record.decision is Effect.REQUIRE_APPROVAL
     word = DECISION_WORD[record.decision]
-    return {
-        "stage": record.stage.value,
-        "decision": word,
-        "action": word,
-        "code": record.code,
-        "reason": record.reason,
-        "rule_id": record.rule_id,
-        "matched_rules": list(record.matched_rules),
-        "policy_snapshot": record.snapshot,
-        "approval_required": held,
-        "approval_ref": job_id if held else "",
-        "job_hash": record.job_hash,
-        "constraints": constraints_object(record.constraints),
-        "remediations": remediation_objects(record.remediations),
-        "facts": dict(record.facts),
-        "label_conflicts": [msgspec.to_builtins(item) for item in record.conflicts],
-        "checked_at": record.decided_at_us,
-        "evaluated_at": iso_time(record.decided_at_us),
-    }
+    return DecisionObject.of(
+        record,
+        decision=word,
+        action=word,
+        policy_snapshot=record.snapshot,
+        approval_required=awaits_approval,
+        approval_ref=job_id if awaits_approval else "",
+        constraints=constraints_object(record.constraints),
+        remediations=remediation_objects(record.remediations),
+        facts=dict(record.facts),
+        label_conflicts=record.conflicts,
+        checked_at=record.decided_at_us,
+        evaluated_at=iso_time(record.decided_at_us),
+    )

@@ -1,7 +1,5 @@
 """Errors → the flat body that published clients read. The cause of an error stays inside."""
 
-from typing import Any
-
 from msgspec import UNSET, UnsetType
 
 from forestall.errors import Detail, ForestallError, LimitExceededError
@@ -35,19 +33,17 @@ class ErrorObject(WireObject, frozen=True):
     topics: list[str] | UnsetType = UNSET
 
 
-def error_object(error: ForestallError, request_id: str) -> dict[str, Any]:
-    """The body of an error: `error` is a text, and `details` are flat."""
-    body: dict[str, Any] = {
-        "error": error.message,
-        "code": error.code,
-        "status": error.http_status,
-        "message": error.message,
-        "request_id": request_id,
-    }
-    if error.details:
-        body["details"] = error.details
-    if isinstance(error, LimitExceededError):
-        body.update(error.details)  # clients read `limit`, `current` and `allowed` at the top level
-    for name, value in error.told.items():
-        body.setdefault(name, value)
-    return body
+def error_object(error: ForestallError) -> ErrorObject:
+    """The body of an error: `error` is a text, and `details` are flat. The gateway adds the id of
+    the request."""
+    # Clients read `limit`, `current` and `allowed` at the top level.
+    limits = error.details if isinstance(error, LimitExceededError) else {}
+    return ErrorObject.of(
+        error,
+        error=error.message,
+        message=error.message,
+        status=error.http_status,
+        request_id="",
+        details=error.details or UNSET,
+        **{**error.told, **limits},
+    )

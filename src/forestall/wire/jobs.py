@@ -22,12 +22,18 @@ from forestall.wire.compat import (
     RemediationObject,
     constraints_object,
     iso_time,
+    iso_time_or_none,
     remediation_objects,
 )
 from forestall.wire.errors import ErrorObject
 from forestall.wire.objects import WireObject
 from forestall.wire.output import SafetyObject, safety_object
-from forestall.wire.strict_json import decode_struct
+
+# Fields that published clients read, and of which the plane knows nothing.
+_NEVER_SET = (
+    *("context_ptr", "result_ptr", "agent_id", "agent_name", "agent_risk_tier"),
+    *("workflow_id", "run_id", "step_id"),
+)
 
 
 class InvalidCursorError(InvalidRequestError):
@@ -171,85 +177,73 @@ class JobObject(JobSummaryObject, frozen=True, kw_only=True):
     output_safety: SafetyObject | UnsetType = UNSET
 
 
-def submitted_answer(
+def submitted_object(
     job: Job, decision: DecisionRecord, *, replayed: bool
-) -> tuple[int, dict[str, Any]]:
-    """Status and body of the answer to POST /jobs; a replay gets the original ones."""
-    body: dict[str, Any] = {
+) -> SubmittedObject | DeniedObject:
+    """The body of the answer to POST /jobs; a replay gets the original one."""
+    fields: dict[str, Any] = {
         "job_id": job.id,
-        "trace_id": job.trace_id,
-        "state": job.state.value,
+        "state": job.state,
         "decision": DECISION_WORD[decision.decision],
-        "rule_id": decision.rule_id,
-        "reason": decision.reason,
         "policy_snapshot": decision.snapshot,
-        "job_hash": decision.job_hash,
+        "idempotent_replay": replayed or UNSET,
     }
-    if replayed:
-        body["idempotent_replay"] = True
     if decision.decision is Effect.DENY:
         reason = decision.reason or "denied by policy"
-        body.update(
+        return DeniedObject.of(
+            decision,
+            job,
+            **fields,
             error=reason,
             message=reason,
             code="policy_denied",
             status=403,
             remediations=remediation_objects(decision.remediations),
+            request_id="",
         )
-        return 403, body
-    body["constraints"] = constraints_object(decision.constraints)
+    status = "accepted"
     if decision.decision is Effect.REQUIRE_APPROVAL:
-        body.update(status="approval_required", approval_required=True, approval_ref=job.id)
-    else:
-        body["status"] = "accepted"
-    return 200, body
+        status = "approval_required"
+        fields |= {"approval_required": True, "approval_ref": job.id}
+    return SubmittedObject.of(
+        decision, job, **fields, constraints=constraints_object(decision.constraints), status=status
+    )
 
 
-def job_summary(job: Job) -> dict[str, Any]:
+def job_summary(job: Job) -> JobSummaryObject:
     """One entry of a list of jobs."""
-    decision = job.submit_decision
+    return JobSummaryObject.of(job, **_summary(job))
+
+
+def _summary(job: Job) -> dict[str, Any]:
+    """The fields of a summary that have another name or form in a job."""
+    decision, lineage = job.submit_decision, job.lineage
     return {
-        "id": job.id,
         "job_id": job.id,
-        "trace_id": job.trace_id,
-        "state": job.state.value,
-        "topic": job.topic,
-        "tenant": job.tenant,
         "tenant_id": job.tenant,
-        "principal": job.principal,
-        "actor_id": job.actor_id,
-        "actor_type": job.actor_type,
-        "capability": job.capability,
-        "risk_tags": list(job.risk_tags),
-        "requires": list(job.requires),
-        "pack_id": job.pack_id,
-        "priority": job.priority.value,
-        "idempotency_key": job.idempotency_key,
         "attempts": job.attempt,
         "worker_id": job.lease.worker if job.lease else "",
-        "parent_job_id": job.lineage.parent_job_id if job.lineage else "",
-        "remediation_id": job.lineage.remediation_id if job.lineage else "",
+        "parent_job_id": lineage.parent_job_id if lineage else "",
+        "remediation_id": lineage.remediation_id if lineage else "",
         "safety_decision": DECISION_WORD[decision.decision] if decision else "",
         "safety_reason": decision.reason if decision else "",
         "safety_rule_id": decision.rule_id if decision else "",
         "safety_snapshot": decision.snapshot if decision else "",
-        "failure_code": job.failure_code,
-        "failure_reason": job.failure_reason,
         "created_at": iso_time(job.created_at_us),
         "updated_at": iso_time(job.updated_at_us),
     }
 
 
-def dead_letter(job: Job) -> dict[str, Any]:
+def dead_letter(job: Job) -> DeadLetterObject:
     """One entry of the list of dead letters."""
-    return {
-        **job_summary(job),
-        "status": f"JOB_STATUS_{job.state.value}",
-        "reason": job.failure_reason,
-        "reason_code": job.failure_code,
-        "last_state": job.state.value,
-        "created_at": iso_time(job.dead_at_us),
-    }
+    return DeadLetterObject.of(
+        job_summary(job),
+        status=f"JOB_STATUS_{job.state.value}",
+        reason=job.failure_reason,
+        reason_code=job.failure_code,
+        last_state=job.state,
+        created_at=iso_time(job.dead_at_us),
+    )
 
 
 def job_object(
@@ -258,41 +252,30 @@ def job_object(
     result: bytes | None = None,
     progress: tuple[str, int] = ("", 0),
     found: OutputEntry | None = None,
-) -> dict[str, Any]:
+) -> JobObject:
     """One whole job, without its lease id: knowing that id proves the right to answer for the
     job."""
     decision = job.submit_decision
-    held = job.state is JobState.APPROVAL_REQUIRED
-    return {
-        **job_summary(job),
-        "labels": dict(job.labels),
-        "tags": list(job.tags),
-        "context_ptr": "",
-        "context": msgspec.Raw(payload),
-        "result_ptr": "",
-        "result": msgspec.Raw(result) if result is not None else None,
-        "result_digest": job.result_digest,
-        "progress": {"message": progress[0], "percent": progress[1]},
-        "idempotent": job.idempotent,
-        "not_before": iso_time(job.not_before_us) if job.not_before_us else "",
-        "deadline_at": iso_time(job.deadline_at_us) if job.deadline_at_us else "",
-        "error_message": job.failure_reason,
-        "error_code": job.failure_code,
-        "error_status": job.state.value if job.failure_code else "",
-        "safety_constraints": constraints_object(decision.constraints if decision else None),
-        "safety_remediations": remediation_objects(decision.remediations if decision else ()),
-        "safety_job_hash": job.job_hash,
-        "job_hash": job.job_hash,
-        "approval_required": held,
-        "approval_ref": job.id if held else "",
-        "agent_id": "",
-        "agent_name": "",
-        "agent_risk_tier": "",
-        "workflow_id": "",
-        "run_id": "",
-        "step_id": "",
+    awaits_approval = job.state is JobState.APPROVAL_REQUIRED
+    return JobObject.of(
+        job,
+        **_summary(job),
+        **dict.fromkeys(_NEVER_SET, ""),
+        context=msgspec.Raw(payload),
+        result=msgspec.Raw(result) if result is not None else None,
+        progress=ProgressObject(*progress),
+        not_before=iso_time_or_none(job.not_before_us),
+        deadline_at=iso_time_or_none(job.deadline_at_us),
+        error_message=job.failure_reason,
+        error_code=job.failure_code,
+        error_status=job.state.value if job.failure_code else "",
+        safety_constraints=constraints_object(decision.constraints if decision else None),
+        safety_remediations=remediation_objects(decision.remediations if decision else ()),
+        safety_job_hash=job.job_hash,
+        approval_required=awaits_approval,
+        approval_ref=job.id if awaits_approval else "",
         **_output(job, found),
-    }
+    )
 
 
 def _output(job: Job, found: OutputEntry | None) -> dict[str, Any]:
@@ -317,16 +300,6 @@ class RetryBody(msgspec.Struct, frozen=True):
     """The body of POST /dlq/{job_id}/retry."""
 
     force: bool = False
-
-
-def decode_remediate(body: bytes) -> str:
-    """The id of the chosen remediation; empty: the only one."""
-    return decode_struct(body, RemediateBody).remediation_id
-
-
-def decode_retry(body: bytes) -> bool:
-    """Whether a job that policy denied may be submitted again."""
-    return decode_struct(body, RetryBody).force
 
 
 def encode_cursor(updated_at_us: int, job_id: str) -> str:

@@ -1,7 +1,6 @@
 """API keys ↔ JSON, in camelCase as published clients read it."""
 
 from datetime import datetime
-from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -62,31 +61,31 @@ def decode_new_key(body: bytes, *, tenant: str) -> NewKey:
     """The request for a new key. Raises KeyRequestError."""
     value = decode_json(body)
     try:
-        asked = msgspec.convert(value, NewKeyBody)
+        request = msgspec.convert(value, NewKeyBody)
     except msgspec.ValidationError as cause:
         raise KeyRequestError(f"the key request is malformed: {cause}") from cause
-    if not asked.name:
+    if not request.name:
         raise KeyRequestError("`name` is required: it says whose key this is")
-    groups = tuple(dict.fromkeys(asked.groups or ()))
+    groups = tuple(dict.fromkeys(request.groups or ()))
     if len(groups) > TAGS_MAX:
         raise KeyRequestError(f"`groups` has more than {TAGS_MAX} entries")
     return NewKey(
         tenant=tenant,
-        name=asked.name,
-        role=_role(asked.role, asked.scopes or []),
-        principal=asked.principal_id or "",
-        expires_at_us=_instant_us(asked.expires_at or asked.expires_at_snake),
+        name=request.name,
+        role=_role(request.role, request.scopes or []),
+        principal=request.principal_id or "",
+        expires_at_us=_instant_us(request.expires_at or request.expires_at_snake),
         groups=groups,
     )
 
 
 def _role(word: str | None, scopes: list[str]) -> Role:
     """The requested role. A request without a role is refused: omission grants nothing."""
-    wanted = [word] if word else scopes
-    if len(wanted) != 1 or wanted[0] not in set(Role):
+    words = [word] if word else scopes
+    if len(words) != 1 or words[0] not in set(Role):
         names = ", ".join(f"`{role}`" for role in Role)
         raise KeyRequestError(f"`role` is required: one of {names}")
-    return Role(wanted[0])
+    return Role(words[0])
 
 
 def _instant_us(text: str | None) -> int | None:
@@ -106,20 +105,15 @@ def _instant_us(text: str | None) -> int | None:
     return at_us
 
 
-def key_object(key: ApiKey) -> dict[str, Any]:
+def key_object(key: ApiKey) -> KeyObject:
     """A key without its text and hash."""
-    body: dict[str, Any] = {
-        "id": key.id,
-        "name": key.name,
-        "prefix": key.prefix,
-        "tenant": key.tenant,
-        "role": key.role.value,
-        "principal_id": key.principal,
-        "scopes": [key.role.value],
-        "groups": list(key.groups),
-        "createdAt": iso_time(key.created_at_us),
-        "created_at": iso_time(key.created_at_us),
-    }
-    if key.expires_at_us is not None:
-        body["expiresAt"] = body["expires_at"] = iso_time(key.expires_at_us)
-    return body
+    expires_at = UNSET if key.expires_at_us is None else iso_time(key.expires_at_us)
+    return KeyObject.of(
+        key,
+        principal_id=key.principal,
+        scopes=[key.role],
+        created_at_camel=iso_time(key.created_at_us),
+        created_at=iso_time(key.created_at_us),
+        expires_at_camel=expires_at,
+        expires_at=expires_at,
+    )

@@ -1,18 +1,25 @@
 """What every Struct of an answer is made from. No Struct of one endpoint stands here.
 
-The handlers build dicts, which cost less than Structs; these Structs say what is in the dicts. They
-are what `GET /openapi.json` publishes, and every answer in the tests is compared with its Struct.
+A handler answers with such a Struct: what is declared is what is encoded. `GET /openapi.json`
+publishes the Structs, and every answer in the tests is compared with its own.
 """
 
-from typing import Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import msgspec
+
+from forestall.structs import copied
 
 T = TypeVar("T")
 
 
 class WireObject(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The base: a field that the Struct does not name is an error of ours."""
+
+    @classmethod
+    def of(cls, *sources: object, **fields: Any) -> Self:
+        """The object with these fields, and the others from the sources; see `copied`."""
+        return copied(cls, *sources, **fields)
 
 
 class ItemList(WireObject, Generic[T], frozen=True):

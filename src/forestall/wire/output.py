@@ -14,7 +14,7 @@ from forestall.output.findings import Finding
 from forestall.policy.globs import compile_globs
 from forestall.policy.request import Request
 from forestall.policy.rules import Match, OutputRule, Policy, Verdict
-from forestall.wire.compat import iso_time
+from forestall.wire.compat import iso_time, iso_time_or_none
 from forestall.wire.objects import WireObject
 from forestall.wire.strict_json import decode_struct
 
@@ -197,174 +197,134 @@ class OutputStatsObject(WireObject, frozen=True):
     last_check_at: str | UnsetType = UNSET
 
 
-def decode_release(body: bytes) -> tuple[str, str]:
-    """The reason and the mode of a release."""
-    asked = decode_struct(body, ReleaseBody)
-    return asked.reason, asked.mode
-
-
-def decode_confirm(body: bytes) -> str:
-    """The reason of a discard."""
-    return decode_struct(body, ConfirmBody).reason
-
-
 def decode_content(body: bytes, *, tenant: str, principal: str) -> tuple[Request, bytes, bool]:
     """What the content belongs to, its bytes, and whether the bytes are JSON."""
-    asked = decode_struct(body, CheckBody)
-    if (asked.content is None) == (asked.result is msgspec.UNSET):
+    content = decode_struct(body, CheckBody)
+    if (content.content is None) == (content.result is msgspec.UNSET):
         raise InvalidRequestError("send either `content`, a text, or `result`, any JSON value")
-    if len(asked.topic) > TOPIC_CHARS_MAX or len(asked.capability) > NAME_CHARS_MAX:
+    if len(content.topic) > TOPIC_CHARS_MAX or len(content.capability) > NAME_CHARS_MAX:
         raise InvalidRequestError("`topic` or `capability` is too long")
     request = Request(
-        topic=asked.topic,
+        topic=content.topic,
         tenant=tenant,
-        capability=asked.capability,
+        capability=content.capability,
         actor_id=principal,
         principal=principal,
-        labels=asked.labels,
+        labels=content.labels,
     )
-    if asked.content is not None:
-        return request, asked.content.encode(), False
-    return request, msgspec.json.encode(asked.result), True
+    if content.content is not None:
+        return request, content.content.encode(), False
+    return request, msgspec.json.encode(content.result), True
 
 
-def finding_object(finding: Finding, context: str = "") -> dict[str, Any]:
+def finding_object(finding: Finding, context: str = "") -> FindingObject:
     """One finding in our words and the peer's, without the text that was found."""
-    shown = {
-        "kind": finding.kind,
-        "detector": finding.detector,
-        "start": finding.start,
-        "end": finding.end,
-        "start_byte": finding.start_byte,
-        "end_byte": finding.end_byte,
-        "confidence": round(finding.confidence, 4),
-        "masked": finding.masked,
-        "correlation": finding.correlation,
-        "seen_in": list(finding.seen_in),
-        "type": finding.kind,
-        "severity": "",
-        "detail": finding.masked,
-        "scanner": finding.detector,
-        "matched_pattern": finding.kind,
-        "offset": finding.start,
-        "length": finding.end - finding.start,
-    }
-    return {**shown, "context": context} if context else shown
+    return FindingObject.of(
+        finding,
+        confidence=round(finding.confidence, 4),
+        type=finding.kind,
+        severity="",
+        detail=finding.masked,
+        scanner=finding.detector,
+        matched_pattern=finding.kind,
+        offset=finding.start,
+        length=finding.end - finding.start,
+        context=context or UNSET,
+    )
 
 
-def safety_object(check: OutputCheck, findings: Iterable[Finding] = ()) -> dict[str, Any]:
+def safety_object(check: OutputCheck, findings: Iterable[Finding] = ()) -> SafetyObject:
     """The `output_safety` block of a job."""
-    return {
-        "decision": check.verdict.value.upper(),
-        "verdict": check.verdict.value,
-        "code": check.code,
-        "reason": check.reason,
-        "rule_id": check.rule_id,
-        "policy_snapshot": check.snapshot,
-        "findings": [finding_object(each) for each in findings],
-        "counts": dict(check.kinds),
-        "redacted_ptr": "",
-        "original_ptr": "",
-        "checked_at": check.checked_at_us,
-        "check_duration_ms": check.duration_us // 1_000,
-        "phase": "sync",
-    }
+    return SafetyObject.of(
+        check,
+        decision=check.verdict.value.upper(),
+        policy_snapshot=check.snapshot,
+        findings=[finding_object(each) for each in findings],
+        counts=dict(check.kinds),
+        redacted_ptr="",
+        original_ptr="",
+        checked_at=check.checked_at_us,
+        check_duration_ms=check.duration_us // 1_000,
+        phase="sync",
+    )
 
 
-def released_answer(job: Job) -> dict[str, Any]:
+def released_object(job: Job) -> ReleasedObject:
     """The body of the answer to a release or a discard."""
     check = job.output
     assert check is not None
-    return {
-        "job_id": job.id,
-        "state": job.state.value,
-        "output_decision": check.resolution.upper(),
-        "released_by": check.resolved_by,
-        "released_at": iso_time(check.resolved_at_us),
-        "reason": check.resolution_reason,
-    }
+    return ReleasedObject(
+        job_id=job.id,
+        state=job.state,
+        output_decision=check.resolution.upper(),
+        released_by=check.resolved_by,
+        released_at=iso_time(check.resolved_at_us),
+        reason=check.resolution_reason,
+    )
 
 
-def withheld_object(job: Job) -> dict[str, Any]:
+def withheld_object(job: Job) -> WithheldObject:
     """One entry of the list of withheld results."""
     check = job.output
     assert check is not None
-    return {
-        "job_id": job.id,
-        "id": job.id,
-        "topic": job.topic,
-        "tenant": job.tenant,
-        "state": job.state.value,
-        "principal": job.principal,
-        "worker_id": job.lease.worker if job.lease else "",
-        "verdict": check.verdict.value,
-        "code": check.code,
-        "rule_id": check.rule_id,
-        "reason": check.reason,
-        "counts": dict(check.kinds),
-        "size_bytes": check.original_bytes,
-        "checked_at": iso_time(check.checked_at_us),
-        "resolution": check.resolution,
-        "resolved_by": check.resolved_by,
-    }
+    return WithheldObject.of(
+        job,
+        check,
+        job_id=job.id,
+        worker_id=job.lease.worker if job.lease else "",
+        counts=dict(check.kinds),
+        size_bytes=check.original_bytes,
+        checked_at=iso_time(check.checked_at_us),
+    )
 
 
-def inspected_object(seen: QuarantinePreview) -> dict[str, Any]:
+def inspected_object(preview: QuarantinePreview) -> InspectedObject:
     """The check of one job's result. The result itself is included only once it is released."""
-    job, check = seen.job, seen.job.output
+    job, check = preview.job, preview.job.output
     withheld = job.state is JobState.OUTPUT_QUARANTINED
-    body: dict[str, Any] = {
-        "job_id": job.id,
-        "state": job.state.value,
-        "output_decision": check.verdict.value.upper() if check else "",
-        "verdict": check.verdict.value if check else "",
-        "findings": [finding_object(each.finding, each.context) for each in seen.findings],
-        "original_kept": seen.sealed,
-        "result": None if withheld or seen.result is None else msgspec.Raw(seen.result),
-        "result_digest": job.result_digest,
-    }
+    result = None if withheld or preview.result is None else msgspec.Raw(preview.result)
+    fields: dict[str, Any] = {"output_decision": "", "verdict": ""}
     if check is not None:
-        body |= {
-            "code": check.code,
-            "rule_id": check.rule_id,
-            "reason": check.reason,
+        fields = {
+            "output_decision": check.verdict.value.upper(),
             "policy_snapshot": check.snapshot,
             "counts": dict(check.kinds),
             "size_bytes": check.original_bytes,
-            "original_digest": check.original_digest,
             "checked_at": iso_time(check.checked_at_us),
-            "resolution": check.resolution,
-            "resolved_by": check.resolved_by,
-            "resolved_at": iso_time(check.resolved_at_us) if check.resolved_at_us else "",
-            "resolution_reason": check.resolution_reason,
+            "resolved_at": iso_time_or_none(check.resolved_at_us),
         }
-    return body
+    return InspectedObject.of(
+        *((check,) if check is not None else ()),
+        job_id=job.id,
+        state=job.state,
+        findings=[finding_object(each.finding, each.context) for each in preview.findings],
+        original_kept=preview.sealed,
+        result=result,
+        result_digest=job.result_digest,
+        **fields,
+    )
 
 
-def checked_object(checked: CheckedContent, *, is_json: bool, limit: int) -> dict[str, Any]:
+def checked_object(checked: CheckedContent, *, is_json: bool, limit: int) -> CheckedObject:
     """The body of the answer to POST /output/check. `content` and `result` hold what may be
     released."""
     check, released = checked.check, checked.released
-    body: dict[str, Any] = {
-        "verdict": check.verdict.value,
-        "decision": check.verdict.value.upper(),
-        "code": check.code,
-        "rule_id": check.rule_id,
-        "reason": check.reason,
-        "policy_snapshot": check.snapshot,
-        "counts": dict(check.kinds),
-        "findings": [finding_object(each) for each in checked.findings[:limit]],
-        "findings_total": len(checked.findings),
-        "checked_at": iso_time(check.checked_at_us),
-    }
-    if is_json:
-        body["result"] = msgspec.Raw(released) if released is not None else None
-    else:
-        body["content"] = released.decode() if released is not None else None
-    return body
+    body: Any = None
+    if released is not None:
+        body = msgspec.Raw(released) if is_json else released.decode()
+    return CheckedObject.of(
+        check,
+        decision=check.verdict.value.upper(),
+        policy_snapshot=check.snapshot,
+        counts=dict(check.kinds),
+        findings=[finding_object(each) for each in checked.findings[:limit]],
+        findings_total=len(checked.findings),
+        checked_at=iso_time(check.checked_at_us),
+        **{"result" if is_json else "content": body},
+    )
 
 
-def rule_objects(policies: Sequence[Policy], *, tenant: str) -> list[dict[str, Any]]:
+def rule_objects(policies: Sequence[Policy], *, tenant: str) -> list[OutputRuleObject]:
     """Every output rule in force that is not only for other tenants, in the order of the layers."""
     return [
         _rule_object(policy, rule)
@@ -374,36 +334,31 @@ def rule_objects(policies: Sequence[Policy], *, tenant: str) -> list[dict[str, A
     ]
 
 
-def stats_object(counts: OutputCounts, *, last_us: int, since_us: int) -> dict[str, Any]:
-    """The verdicts on the results of a day. `since` says when counting began."""
-    stats: dict[str, Any] = {
-        "total_checks_24h": counts.total,
-        "allowed_24h": counts.allowed,
-        "redacted_24h": counts.redacted,
-        "quarantined_24h": counts.quarantined,
-        "avg_latency_ms": round(counts.spent_us / max(1, counts.total) / 1_000, 3),
-        "since": iso_time(since_us),
-    }
-    if last_us:
-        stats["last_check_at"] = iso_time(last_us)
-    return stats
-
-
-def _rule_object(policy: Policy, rule: OutputRule) -> dict[str, Any]:
+def _rule_object(policy: Policy, rule: OutputRule) -> OutputRuleObject:
     content = rule.match.content
-    return {
-        "id": rule.id,
-        "description": rule.reason,
-        "topics": list(rule.match.topics),
-        "scanners": list(content.detectors) if content else [],
-        "detectors": list(content.detectors) if content else [],
-        "patterns": list(content.patterns) if content else [],
-        "decision": rule.verdict.value,
-        "severity": rule.severity,
-        "owner": rule.owner,
-        "reason": rule.reason,
-        "enabled": True,
-        "match": msgspec.to_builtins(rule.match),
-        "unless": msgspec.to_builtins(rule.unless) if rule.unless is not None else {},
-        "source": {"fragment_id": policy.name, "tier": "global", "line": rule.line},
-    }
+    detectors = content.detectors if content else ()
+    return OutputRuleObject.of(
+        rule,
+        description=rule.reason,
+        topics=rule.match.topics,
+        scanners=detectors,
+        detectors=detectors,
+        patterns=content.patterns if content else (),
+        decision=rule.verdict,
+        enabled=True,
+        unless=rule.unless if rule.unless is not None else {},
+        source=RuleSource(fragment_id=policy.name, tier="global", line=rule.line),
+    )
+
+
+def stats_object(counts: OutputCounts, *, last_us: int, since_us: int) -> OutputStatsObject:
+    """The verdicts on the results of a day. `since` says when counting began."""
+    return OutputStatsObject(
+        total_checks_24h=counts.total,
+        allowed_24h=counts.allowed,
+        redacted_24h=counts.redacted,
+        quarantined_24h=counts.quarantined,
+        avg_latency_ms=round(counts.spent_us / max(1, counts.total) / 1_000, 3),
+        since=iso_time(since_us),
+        last_check_at=iso_time(last_us) if last_us else UNSET,
+    )

@@ -3,7 +3,6 @@ policy."""
 
 from collections.abc import Sequence
 from pathlib import PurePath
-from typing import Any
 
 from forestall.ports.entries import Activation, KeptPolicy
 from forestall.wire.compat import iso_time
@@ -48,17 +47,16 @@ class KeptPolicyObject(WireObject, frozen=True):
     files: list[PolicyFileObject]
 
 
-def activation_object(activation: Activation, *, in_force: bool) -> dict[str, Any]:
+def activation_object(activation: Activation, *, in_force: bool) -> ActivationObject:
     """One row of the history of policies in force."""
-    return {
-        "id": activation.digest,
-        "digest": activation.digest,
-        "created_at": iso_time(activation.activated_at_us),
-        "rule_count": activation.rule_count,
-        "bundle_ids": list(activation.names),
-        "in_force": in_force,
-        "activated_by": activation.actor,
-    }
+    return ActivationObject.of(
+        activation,
+        id=activation.digest,
+        created_at=iso_time(activation.activated_at_us),
+        bundle_ids=activation.names,
+        in_force=in_force,
+        activated_by=activation.actor,
+    )
 
 
 def kept_policy_object(
@@ -68,22 +66,19 @@ def kept_policy_object(
     *,
     kept_at_us: int,
     in_force: bool,
-) -> dict[str, Any]:
+) -> KeptPolicyObject:
     """The content of a policy, and its activations, newest first.
 
     Files are named without their folders: where a policy lies on a server is not for clients.
     """
-    return {
-        "id": digest,
-        "digest": digest,
-        "created_at": iso_time(kept_at_us),
-        "created_by": kept.kept_by,
-        "in_force": in_force,
-        "activations": [
-            {"activated_at": iso_time(each.activated_at_us), "activated_by": each.actor}
-            for each in activations
+    return KeptPolicyObject(
+        id=digest,
+        digest=digest,
+        created_at=iso_time(kept_at_us),
+        created_by=kept.kept_by,
+        in_force=in_force,
+        activations=[
+            ActivatedObject(iso_time(each.activated_at_us), each.actor) for each in activations
         ],
-        "files": [
-            {"name": PurePath(file.source).name, "content": file.text} for file in kept.files
-        ],
-    }
+        files=[PolicyFileObject(PurePath(file.source).name, file.text) for file in kept.files],
+    )

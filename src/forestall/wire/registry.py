@@ -140,97 +140,79 @@ def _read(body: bytes, kind: type[B], error: type[InvalidRequestError]) -> B:
 
 def decode_topic(body: bytes) -> Topic:
     """The topic in a body. Raises TopicInvalidError."""
-    asked = _read(body, TopicBody, TopicInvalidError)
-    if asked.status is not None and asked.status not in set(TopicStatus):
+    request = _read(body, TopicBody, TopicInvalidError)
+    if request.status is not None and request.status not in set(TopicStatus):
         raise TopicInvalidError("`status` is active, deprecated or disabled")
     return Topic(
-        name=asked.name or "",
-        pool=asked.pool or "",
-        input_schema_id=asked.input_schema_id or "",
-        output_schema_id=asked.output_schema_id or "",
-        pack_id=asked.pack_id or "",
-        requires=tuple(asked.requires or ()),
-        risk_tags=tuple(asked.risk_tags or ()),
-        status=TopicStatus(asked.status or "active"),
+        name=request.name or "",
+        pool=request.pool or "",
+        input_schema_id=request.input_schema_id or "",
+        output_schema_id=request.output_schema_id or "",
+        pack_id=request.pack_id or "",
+        requires=tuple(request.requires or ()),
+        risk_tags=tuple(request.risk_tags or ()),
+        status=TopicStatus(request.status or "active"),
     )
 
 
 def decode_pool(body: bytes, name: str) -> Pool:
     """The pool in a body. Raises PoolInvalidError."""
-    asked = _read(body, PoolBody, PoolInvalidError)
+    request = _read(body, PoolBody, PoolInvalidError)
     return Pool(
-        name=name, requires=tuple(asked.requires or ()), description=asked.description or ""
+        name=name, requires=tuple(request.requires or ()), description=request.description or ""
     )
 
 
 def decode_pool_change(body: bytes) -> tuple[tuple[str, ...] | None, str | None, PoolStatus | None]:
     """The fields to change: requirements, description, status. Raises PoolInvalidError."""
-    asked = _read(body, PoolChangeBody, PoolInvalidError)
-    if asked.status is not None and asked.status not in set(PoolStatus):
+    request = _read(body, PoolChangeBody, PoolInvalidError)
+    if request.status is not None and request.status not in set(PoolStatus):
         raise PoolInvalidError("`status` is active or inactive")
     return (
-        None if asked.requires is None else tuple(asked.requires),
-        asked.description,
-        None if asked.status is None else PoolStatus(asked.status),
+        None if request.requires is None else tuple(request.requires),
+        request.description,
+        None if request.status is None else PoolStatus(request.status),
     )
 
 
 def decode_drain(body: bytes) -> int:
     """Seconds until the drained pool becomes inactive. Raises PoolInvalidError."""
-    asked = _read(body, DrainBody, PoolInvalidError)
-    return DRAIN_SECONDS_DEFAULT if asked.timeout_seconds is None else asked.timeout_seconds
+    request = _read(body, DrainBody, PoolInvalidError)
+    return DRAIN_SECONDS_DEFAULT if request.timeout_seconds is None else request.timeout_seconds
 
 
 def decode_schema(body: bytes) -> tuple[str, Any]:
     """The id and the schema. Raises SchemaInvalidError."""
-    asked = _read(body, SchemaBody, SchemaInvalidError)
-    if not asked.id or asked.schema is None:
+    request = _read(body, SchemaBody, SchemaInvalidError)
+    if not request.id or request.schema is None:
         raise SchemaInvalidError("`id` and `schema` are required")
-    return asked.id, asked.schema
+    return request.id, request.schema
 
 
-def topic_object(topic: Topic, active_workers: int) -> dict[str, Any]:
+def topic_object(topic: Topic, active_workers: int) -> TopicObject:
     """One topic."""
-    return {
-        "name": topic.name,
-        "pool": topic.pool,
-        "input_schema_id": topic.input_schema_id,
-        "output_schema_id": topic.output_schema_id,
-        "pack_id": topic.pack_id,
-        "requires": list(topic.requires),
-        "risk_tags": list(topic.risk_tags),
-        "status": topic.status.value,
-        "active_worker_count": active_workers,
-    }
+    return TopicObject.of(topic, active_worker_count=active_workers)
 
 
-def pool_summary(load: PoolLoad) -> dict[str, Any]:
+def pool_summary(load: PoolLoad) -> PoolSummaryObject:
     """One pool of a list."""
-    return {
-        "name": load.pool.name,
-        "status": load.status.value,
-        "workers": len(load.workers),
-        "active_jobs": load.active_jobs,
-        "capacity": load.capacity,
-        "utilization": load.active_jobs / load.capacity if load.capacity else 0.0,
-    }
+    return PoolSummaryObject.of(
+        load,
+        name=load.pool.name,
+        workers=len(load.workers),
+        utilization=_utilization(load),
+    )
 
 
-def pool_object(load: PoolLoad) -> dict[str, Any]:
+def pool_object(load: PoolLoad) -> PoolObject:
     """One pool."""
-    return {
-        **pool_summary(load),
-        **pool_declared(load.pool, load.status),
-        "topics": list(load.topics),
-        "workers": list(load.workers),
-    }
+    return PoolObject.of(load, load.pool, utilization=_utilization(load))
 
 
-def pool_declared(pool: Pool, status: PoolStatus) -> dict[str, Any]:
+def _utilization(load: PoolLoad) -> float:
+    return load.active_jobs / load.capacity if load.capacity else 0.0
+
+
+def pool_declared(pool: Pool, status: PoolStatus) -> PoolDeclaredObject:
     """A pool as it was declared."""
-    return {
-        "name": pool.name,
-        "status": status.value,
-        "requires": list(pool.requires),
-        "description": pool.description,
-    }
+    return PoolDeclaredObject.of(pool, status=status)

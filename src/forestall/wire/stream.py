@@ -72,41 +72,31 @@ class _Facts(msgspec.Struct, frozen=True):
 _facts = msgspec.json.Decoder(_Facts).decode
 
 
-def event_object(entry: LogEntry) -> dict[str, Any]:
+def event_object(entry: LogEntry) -> EventObject:
     """One record without its salt, with its position and the name of the event."""
-    event = {
-        "position": entry.position,
-        "event": entry.visibility.event,
-        "kind": entry.kind,
-        "at_us": entry.at_us,
-        "tenant": entry.tenant,
-        "actor": entry.actor,
-        "job_id": entry.job_id,
-        "data": entry.data,
-    }
-    if entry.kind.startswith("job."):
-        event |= _packet(entry)
-    return event
+    packet = _packet(entry) if entry.kind.startswith("job.") else {}
+    return EventObject.of(entry, event=entry.visibility.event, **packet)
 
 
 def _packet(entry: LogEntry) -> dict[str, Any]:
     """The peer's packet about a job: exactly one of jobRequest, jobProgress and jobResult."""
     facts = _facts(entry.data)
     packet: dict[str, Any] = {
-        "senderId": _SENDER,
-        "createdAt": iso_time(entry.at_us),
-        "protocolVersion": 1,
+        "sender_id": _SENDER,
+        "created_at": iso_time(entry.at_us),
+        "protocol_version": 1,
     }
-    about = {"jobId": entry.job_id}
     if facts.state in TERMINAL:
-        about["status"] = f"JOB_STATUS_{facts.state}"
         why = facts.failure_reason or facts.reason
-        if why and facts.state != JobState.SUCCEEDED:
-            about["errorMessage"] = why
-        return {**packet, "jobResult": about}
+        result = PacketObject(
+            entry.job_id,
+            status=f"JOB_STATUS_{facts.state}",
+            error_message=why if why and facts.state != JobState.SUCCEEDED else UNSET,
+        )
+        return {**packet, "job_result": result}
     if entry.kind == "job.submitted":
-        return {**packet, "jobRequest": {**about, "topic": facts.topic}}
-    return {**packet, "jobProgress": {**about, "message": facts.state}}
+        return {**packet, "job_request": PacketObject(entry.job_id, topic=facts.topic)}
+    return {**packet, "job_progress": PacketObject(entry.job_id, message=facts.state)}
 
 
 def event_texts(entries: Iterable[LogEntry]) -> tuple[str, ...]:

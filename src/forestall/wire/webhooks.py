@@ -9,7 +9,6 @@ from msgspec import UNSET, UnsetType
 from forestall.errors import InvalidRequestError
 from forestall.jobs.job import Job, JobState
 from forestall.jobs.webhook import (
-    DeclaredWebhook,
     DeliveryMark,
     Format,
     Webhook,
@@ -85,35 +84,35 @@ class _MoveData(msgspec.Struct, frozen=True):
 
 def decode_webhook(body: bytes) -> tuple[Webhook, bool]:
     """The webhook in a body, and whether it gets a new secret. Raises WebhookInvalidError."""
-    asked: WebhookBody = _convert(body, WebhookBody)
+    request: WebhookBody = _convert(body, WebhookBody)
     try:
         events = (
-            tuple(dict.fromkeys(map(WebhookEvent, asked.events)))
-            if asked.events
+            tuple(dict.fromkeys(map(WebhookEvent, request.events)))
+            if request.events
             else tuple(WebhookEvent)
         )
-        kind = Format(asked.format or Format.JSON)
+        kind = Format(request.format or Format.JSON)
     except ValueError as cause:
         raise WebhookInvalidError(
             f"`events` are of {', '.join(WebhookEvent)}; `format` is json or slack"
         ) from cause
     hook = Webhook(
-        name=asked.name or "",
-        url=asked.url or "",
+        name=request.name or "",
+        url=request.url or "",
         salt="",
         events=events,
         format=kind,
-        link_base=(asked.link_base or "").rstrip("/"),
+        link_base=(request.link_base or "").rstrip("/"),
     )
-    return hook, bool(asked.rotate_secret)
+    return hook, bool(request.rotate_secret)
 
 
 def decode_open(body: bytes) -> str:
     """The token of a link to an approval."""
-    asked: OpenLinkBody = _convert(body, OpenLinkBody)
-    if not asked.token:
+    request: OpenLinkBody = _convert(body, OpenLinkBody)
+    if not request.token:
         raise InvalidRequestError("`token` is required: what stands after `#` in the link")
-    return asked.token
+    return request.token
 
 
 def _convert(body: bytes, kind: type[Any]) -> Any:
@@ -123,25 +122,13 @@ def _convert(body: bytes, kind: type[Any]) -> Any:
         raise WebhookInvalidError(f"the body is malformed: {cause}") from cause
 
 
-def webhook_object(hook: Webhook, mark: DeliveryMark) -> dict[str, Any]:
+def webhook_object(
+    hook: Webhook, mark: DeliveryMark, *, secret: str | UnsetType = UNSET
+) -> WebhookObject:
     """One webhook. Its URL may be a secret (Slack's is), so only the host is included."""
-    return {
-        "name": hook.name,
-        "host": hook.host,
-        "events": list(hook.events),
-        "format": hook.format.value,
-        "link_base": hook.link_base,
-        "position": mark.position,
-        "delivered": mark.delivered,
-        "dead_letters": mark.dead,
-        "last_problem": mark.problem,
-    }
-
-
-def declared_object(declared: DeclaredWebhook) -> dict[str, Any]:
-    """The answer to a declaration; the only place that includes a new secret."""
-    body = webhook_object(declared.webhook, declared.mark)
-    return {**body, "secret": declared.secret} if declared.secret else body
+    return WebhookObject.of(
+        hook, mark, dead_letters=mark.dead, last_problem=mark.problem, secret=secret
+    )
 
 
 def event_of(entry: LogEntry) -> WebhookEvent | None:
@@ -197,8 +184,8 @@ def message(hook: Webhook, event: WebhookEvent, entry: LogEntry, job: Job, link:
 def _quoted(text: str) -> str:
     """The text as code, in which Slack reads neither a mention nor a link, and which cannot imitate
     a line of ours."""
-    seen = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
-    seen = seen[:_TEXT_CHARS_MAX].replace("`", "'")
+    visible = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    visible = visible[:_TEXT_CHARS_MAX].replace("`", "'")
     for char, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
-        seen = seen.replace(char, entity)
-    return f"`{seen}`"
+        visible = visible.replace(char, entity)
+    return f"`{visible}`"

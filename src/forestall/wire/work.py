@@ -11,7 +11,6 @@ from forestall.jobs.job import Budget, Job, JobState, Priority
 from forestall.jobs.worker import (
     DispatchedJob,
     Heartbeat,
-    LeaseLost,
     WorkerAnswer,
     WorkerOffer,
     WorkerStatus,
@@ -26,7 +25,12 @@ from forestall.limits import (
     WORKER_PARALLEL_MAX,
 )
 from forestall.policy.request import ToolCall
-from forestall.wire.compat import ConstraintsObject, constraints_object, iso_time
+from forestall.wire.compat import (
+    ConstraintsObject,
+    constraints_object,
+    iso_time,
+    iso_time_or_none,
+)
 from forestall.wire.objects import WireObject
 from forestall.wire.strict_json import decode_struct
 
@@ -266,40 +270,40 @@ class SessionRevokedObject(WireObject, frozen=True):
 
 def decode_register(body: bytes) -> WorkerOffer:
     """The offer of a worker at its registration."""
-    asked = decode_struct(body, RegisterBody)
-    _bound(asked.max_parallel, "max_parallel", 1, WORKER_PARALLEL_MAX)
+    request = decode_struct(body, RegisterBody)
+    _bound(request.max_parallel, "max_parallel", 1, WORKER_PARALLEL_MAX)
     return WorkerOffer(
-        topics=_names(asked.topics, "topics"),
-        capabilities=_names(asked.capabilities, "capabilities"),
-        max_parallel=asked.max_parallel,
+        topics=_names(request.topics, "topics"),
+        capabilities=_names(request.capabilities, "capabilities"),
+        max_parallel=request.max_parallel,
     )
 
 
 def decode_lease(body: bytes) -> tuple[int, float]:
     """The number of jobs wanted, and the seconds that the worker will wait for the first one."""
-    asked = decode_struct(body, LeaseBody)
-    _bound(asked.limit, "limit", 1, LEASE_JOBS_MAX)
-    return asked.limit, _wait_seconds(asked.wait_ms)
+    request = decode_struct(body, LeaseBody)
+    _bound(request.limit, "limit", 1, LEASE_JOBS_MAX)
+    return request.limit, _wait_seconds(request.wait_ms)
 
 
 def decode_heartbeat(body: bytes) -> tuple[list[Heartbeat], float]:
     """The report on each leased job, and the seconds that the worker will wait for a job to be
     lost."""
-    asked = decode_struct(body, HeartbeatBody)
-    _bound(len(asked.leases), "leases", 0, WORKER_PARALLEL_MAX)
+    request = decode_struct(body, HeartbeatBody)
+    _bound(len(request.leases), "leases", 0, WORKER_PARALLEL_MAX)
     beats = []
-    for said in asked.leases:
-        _bound(said.percent, "percent", 0, 100)
+    for report in request.leases:
+        _bound(report.percent, "percent", 0, 100)
         beats.append(
             Heartbeat(
-                job_id=_text(said.job_id, "job_id"),
-                lease_id=_text(said.lease_id, "lease_id"),
-                started=said.started,
-                progress=_cut(said.progress, PROGRESS_CHARS_MAX),
-                percent=said.percent,
+                job_id=_text(report.job_id, "job_id"),
+                lease_id=_text(report.lease_id, "lease_id"),
+                started=report.started,
+                progress=_cut(report.progress, PROGRESS_CHARS_MAX),
+                percent=report.percent,
             )
         )
-    return beats, _wait_seconds(asked.wait_ms)
+    return beats, _wait_seconds(request.wait_ms)
 
 
 def decode_result(body: bytes) -> tuple[str, WorkerAnswer]:
@@ -309,26 +313,26 @@ def decode_result(body: bytes) -> tuple[str, WorkerAnswer]:
 
 def decode_results(body: bytes) -> list[tuple[str, str, WorkerAnswer]]:
     """Several answers: job, lease, and the outcome of the attempt."""
-    asked = decode_struct(body, ResultsBody).results
-    _bound(len(asked), "results", 1, LEASE_JOBS_MAX)
-    if len({each.job_id for each in asked}) < len(asked):
+    results = decode_struct(body, ResultsBody).results
+    _bound(len(results), "results", 1, LEASE_JOBS_MAX)
+    if len({each.job_id for each in results}) < len(results):
         raise InvalidRequestError("`results` answers twice for one job")
-    return [(_text(each.job_id, "job_id"), *_answer(each.answer)) for each in asked]
+    return [(_text(each.job_id, "job_id"), *_answer(each.answer)) for each in results]
 
 
-def _answer(asked: ResultBody) -> tuple[str, WorkerAnswer]:
-    lease_id = _text(asked.lease_id, "lease_id")
-    if asked.status == "succeeded":
-        if asked.error is not None:
+def _answer(result: ResultBody) -> tuple[str, WorkerAnswer]:
+    lease_id = _text(result.lease_id, "lease_id")
+    if result.status == "succeeded":
+        if result.error is not None:
             raise InvalidRequestError("`error` goes with status `failed`")
-        return lease_id, WorkerAnswer(result=msgspec.json.encode(asked.result))
-    if asked.status != "failed":
+        return lease_id, WorkerAnswer(result=msgspec.json.encode(result.result))
+    if result.status != "failed":
         raise InvalidRequestError("`status` is `succeeded` or `failed`")
-    error = asked.error or ErrorBody()
+    error = result.error or ErrorBody()
     return lease_id, WorkerAnswer(
         error_code=_text(error.code, "error.code") or "worker_failed",
         error_message=_cut(error.message, ERROR_CHARS_MAX),
-        retryable=asked.retryable,
+        retryable=result.retryable,
     )
 
 
@@ -344,127 +348,100 @@ def _cut(text: str, chars_max: int) -> str:
     return (words[0] if len(words) > 1 else "") + _CUT
 
 
-def decode_return(body: bytes) -> str:
-    """The id of the lease that the worker gives back."""
+def decode_lease_id(body: bytes) -> str:
+    """The id of the lease that a worker gives back or renews."""
     return _text(decode_struct(body, ReturnBody).lease_id, "lease_id")
 
 
 def decode_credential(body: bytes) -> tuple[WorkerGrant, int | None]:
     """The grant of a worker's credential, and the seconds until the credential expires."""
-    asked = decode_struct(body, CredentialBody)
+    request = decode_struct(body, CredentialBody)
     grant = WorkerGrant(
-        worker_id=asked.worker_id,
-        topics=_names(asked.allowed_topics, "allowed_topics"),
-        pools=_names(asked.allowed_pools, "allowed_pools"),
-        capabilities=_names(asked.allowed_capabilities, "allowed_capabilities"),
+        worker_id=request.worker_id,
+        topics=_names(request.allowed_topics, "allowed_topics"),
+        pools=_names(request.allowed_pools, "allowed_pools"),
+        capabilities=_names(request.allowed_capabilities, "allowed_capabilities"),
     )
-    if asked.expires_in_seconds is not None:
-        _bound(asked.expires_in_seconds, "expires_in_seconds", 1, 10 * 366 * 86_400)
-    return grant, asked.expires_in_seconds
+    if request.expires_in_seconds is not None:
+        _bound(request.expires_in_seconds, "expires_in_seconds", 1, 10 * 366 * 86_400)
+    return grant, request.expires_in_seconds
 
 
-def registered_object(worker: WorkerStatus, ticket_key: str, *, lease_us: int) -> dict[str, Any]:
+def registered_object(worker: WorkerStatus, ticket_key: str, *, lease_us: int) -> RegisteredObject:
     """The body of the answer to a registration."""
-    return {
-        "worker_id": worker.id,
-        "tenant": worker.tenant,
-        "max_parallel": worker.max_parallel,
-        "topics": list(worker.topics or worker.grant.topics),
-        "capabilities": sorted(worker.capabilities),
-        "lease_ms": lease_us // 1_000,
-        "heartbeat_ms": lease_us // 1_000 // HEARTBEATS_PER_LEASE,
-        "wait_ms_max": LEASE_WAIT_SECONDS_MAX * 1_000,
-        "ticket_keys": [ticket_key],
-    }
+    return RegisteredObject.of(
+        worker,
+        worker_id=worker.id,
+        topics=worker.topics or worker.grant.topics,
+        capabilities=sorted(worker.capabilities),
+        lease_ms=lease_us // 1_000,
+        heartbeat_ms=lease_us // 1_000 // HEARTBEATS_PER_LEASE,
+        wait_ms_max=LEASE_WAIT_SECONDS_MAX * 1_000,
+        ticket_keys=[ticket_key],
+    )
 
 
-def dispatched_object(given: DispatchedJob) -> dict[str, Any]:
+def dispatched_object(given: DispatchedJob) -> DispatchedObject:
     """A job as delivered to its worker: every field that the job hash covers, and the ticket."""
     job = given.job
     assert job.lease is not None
-    return {
-        "job_id": job.id,
-        "lease_id": job.lease.id,
-        "ticket": given.ticket,
-        "attempt": job.attempt,
-        "lease_expires_at_us": given.expires_at_us,
-        "deadline_at_us": _first(job.deadline_at_us, job.lease.runs_until_us),
-        "trace_id": job.trace_id,
-        "tenant": job.tenant,
-        "principal": job.principal,
-        "actor_id": job.actor_id,
-        "actor_type": job.actor_type,
-        "topic": job.topic,
-        "capability": job.capability,
-        "pack_id": job.pack_id,
-        "priority": job.priority.value,
-        "requires": list(job.requires),
-        "risk_tags": list(job.risk_tags),
-        "tags": list(job.tags),
-        "labels": dict(job.labels),
-        "mcp": msgspec.to_builtins(job.mcp),
-        "budget": msgspec.to_builtins(job.budget),
-        "idempotent": job.idempotent,
-        "max_retries": job.max_retries,
-        "job_hash": job.job_hash,
-        "constraints": constraints_object(job.lease.constraints),
+    ends_us = (job.deadline_at_us, job.lease.runs_until_us)
+    return DispatchedObject.of(
+        job,
+        job_id=job.id,
+        lease_id=job.lease.id,
+        ticket=given.ticket,
+        lease_expires_at_us=given.expires_at_us,
+        deadline_at_us=min((at_us for at_us in ends_us if at_us), default=0),
+        constraints=constraints_object(job.lease.constraints),
         # As text: the job hash covers the digest of these bytes, so none may be rewritten.
-        "payload": given.payload.decode(),
-    }
+        payload=given.payload.decode(),
+    )
 
 
-def _first(*instants_us: int) -> int:
-    return min((at_us for at_us in instants_us if at_us), default=0)
-
-
-def completed_object(job: Job) -> dict[str, Any]:
+def completed_object(job: Job) -> CompletedObject:
     """The body of the answer to a result that was taken."""
-    return {"job_id": job.id, "state": job.state.value, "code": job.failure_code}
+    return CompletedObject(job_id=job.id, state=job.state, code=job.failure_code)
 
 
-def lost_object(lost: LeaseLost) -> dict[str, str]:
-    """A job that the worker must stop."""
-    return {"job_id": lost.job_id, "state": lost.state, "reason": lost.reason}
-
-
-def credential_object(key: ApiKey) -> dict[str, Any]:
-    """The credential of a worker without its text."""
+def credential_object(key: ApiKey, *, token: str | UnsetType = UNSET) -> CredentialObject:
+    """The credential of a worker; its text only where it was just issued."""
     grant = key.worker
     assert grant is not None
-    return {
-        "worker_id": grant.worker_id,
-        "tenant_id": key.tenant,
-        "key_id": key.id,
-        "allowed_topics": list(grant.topics),
-        "allowed_pools": list(grant.pools),
-        "allowed_capabilities": list(grant.capabilities),
-        "created_by": key.created_by,
-        "created_at": iso_time(key.created_at_us),
-        "expires_at": iso_time(key.expires_at_us) if key.expires_at_us else "",
-        "revoked_at": iso_time(key.revoked_at_us) if key.revoked_at_us else "",
-    }
+    return CredentialObject.of(
+        grant,
+        key,
+        tenant_id=key.tenant,
+        key_id=key.id,
+        allowed_topics=grant.topics,
+        allowed_pools=grant.pools,
+        allowed_capabilities=grant.capabilities,
+        created_at=iso_time(key.created_at_us),
+        expires_at=iso_time_or_none(key.expires_at_us),
+        revoked_at=iso_time_or_none(key.revoked_at_us),
+        token=token,
+    )
 
 
-def worker_object(
-    worker: WorkerStatus, *, active: int, now_us: int, lease_us: int
-) -> dict[str, Any]:
+def worker_object(worker: WorkerStatus, *, active: int, now_us: int, lease_us: int) -> WorkerObject:
     """One worker that is registered now."""
     age_us = max(0, now_us - worker.last_seen_us)
-    return {
-        "worker_id": worker.id,
-        "pool": worker.grant.pools[0] if worker.grant.pools else "",
-        "pools": list(worker.grant.pools),
-        "topics": list(worker.topics or worker.grant.topics),
-        "capabilities": sorted(worker.capabilities),
-        "active_jobs": active,
-        "max_parallel_jobs": worker.max_parallel,
-        "last_heartbeat_at": iso_time(worker.last_seen_us),
-        "last_heartbeat": iso_time(worker.last_seen_us),
-        "heartbeat_age_seconds": age_us // 1_000_000,
-        "session_state": "active",
-        "session_valid": True,
-        "online": age_us < max(lease_us, 2 * LEASE_WAIT_SECONDS_MAX * 1_000_000),
-    }
+    return WorkerObject.of(
+        worker,
+        worker_id=worker.id,
+        pool=worker.grant.pools[0] if worker.grant.pools else "",
+        pools=worker.grant.pools,
+        topics=worker.topics or worker.grant.topics,
+        capabilities=sorted(worker.capabilities),
+        active_jobs=active,
+        max_parallel_jobs=worker.max_parallel,
+        last_heartbeat_at=iso_time(worker.last_seen_us),
+        last_heartbeat=iso_time(worker.last_seen_us),
+        heartbeat_age_seconds=age_us // 1_000_000,
+        session_state="active",
+        session_valid=True,
+        online=age_us < max(lease_us, 2 * LEASE_WAIT_SECONDS_MAX * 1_000_000),
+    )
 
 
 def _bound(number: int, field: str, least: int, most: int) -> None:

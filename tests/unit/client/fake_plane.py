@@ -80,7 +80,7 @@ def delivered(
     job = msgspec.structs.replace(job, job_hash=stored_job_hash(job, payload))
     text = sign_ticket(ticket_for(job, **(says or {})), key)
     given = dispatched_object(DispatchedJob(job, payload, text, now_us() + 30_000_000))
-    return {**given, **changed}
+    return {**msgspec.to_builtins(given), **changed}
 
 
 class FakePlane:

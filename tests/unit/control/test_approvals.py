@@ -353,7 +353,7 @@ def test_after_a_restart_everything_still_binds(case: Case) -> None:
     case.vote(case.ann)
     door = case.door
     plane = door.plane
-    plane.queue.__init__()  # type: ignore[misc]
+    plane.queue.__init__()  # type: ignore[misc]  # empty again
     plane.deadlines.clear()
     door.run(recover(plane))
     assert case.runs()

@@ -85,7 +85,7 @@ def test_a_policy_tightened_meanwhile_stops_the_queued_job_and_says_why(
     decision = door.ask("GET", f"{JOBS}/{job_id}/decisions").json[0]
     assert (decision["stage"], decision["decision"]) == ("dispatch", "DENY")
     assert decision["rule_id"] == "no-more-demos"
-    assert decision["policy_snapshot"] == door.plane.snapshot.digest  # type: ignore[union-attr]
+    assert decision["policy_snapshot"] == door.plane.policy.digest
     assert kinds(door, job_id)[-1] == "job.denied"
     (letter,) = door.ask("GET", "/api/v1/dlq").json
     assert (letter["job_id"], letter["reason_code"]) == (job_id, "policy_denied")
@@ -165,6 +165,27 @@ def test_a_throttle_counts_a_job_once_over_both_gates(door: Door, worker: Worker
     submit(door)
     submit(door)
     assert door.ask("POST", JOBS, {"topic": "job.demo.read", "prompt": "x"}).status == 429
+    assert len(worker.lease()) == 2
+
+
+def test_a_budget_is_spent_once_and_not_dodged(door: Door, worker: Worker) -> None:
+    """An amount that cannot be added up is denied; the answer names rule, path and type."""
+    enforce(
+        door,
+        "name: n\nrules:\n"
+        "  - {id: day, decision: throttle, match: {topics: ['*']},"
+        " throttle: {limit: 100, window: 1d, key: [actor_id], sum: $.amount}}\n"
+        "  - {id: ok, decision: allow, match: {topics: ['*']}}\n",
+    )
+    submit(door, context={"amount": 60})
+    submit(door, context={"amount": 40})
+    over = {"topic": "job.demo.read", "prompt": "x", "context": {"amount": 0.01}}
+    assert door.ask("POST", JOBS, over).status == 429
+    for amount in (-1, "1", None, [1]):
+        body = {"topic": "job.demo.read", "prompt": "x", "context": {"amount": amount}}
+        answer = door.ask("POST", JOBS, body)
+        assert answer.status == 403
+        assert "rule `day` could not be evaluated: `$.amount` is" in str(answer.json)
     assert len(worker.lease()) == 2
 
 

@@ -17,7 +17,7 @@ from zipfile import ZipFile
 import msgspec
 import pytest
 import yaml
-from flit_core.wheel import make_wheel_in  # type: ignore[import-untyped]
+from flit_core.wheel import make_wheel_in  # type: ignore[import-untyped]  # ships no types
 
 import forestall.facts
 from forestall.data_tables import DataFileError
@@ -197,7 +197,7 @@ BROKEN = [
     (f"a:\n  value_options: [{{x: y}}]\n  {GOOD}", "t.yaml:2: `a.value_options.0`: expected `str`"),
     (f"a:\n  subcommands: {{b: {{examples: {{}}}}}}\n  {GOOD}", "`a.subcommands.b.examples`: the"),
     (f"a:\n  handler: evil\n  {GOOD}", "t.yaml:2: `a.handler`: invalid enum value 'evil'"),
-    (f"a:\n  help: maybe\n  {GOOD}", "t.yaml:2: `a.help`: expected `bool`, got `str`"),
+    (f"a:\n  help: maybe\n  {GOOD}", "t.yaml:2: `a.help`: expected `bool | null`, got `str`"),
     (f"a:\n  extra_words: {{above: one, add: read}}\n  {GOOD}", "`a.extra_words.above`: expected"),
     (f"a: &x\n  {GOOD}", "t.yaml:1: anchors, aliases and tags: not allowed"),
     (f"a: !!map\n  {GOOD}", "t.yaml:1: anchors, aliases and tags: not allowed"),

@@ -39,9 +39,9 @@ def a_key(text: str = "fk_secret", **fields: Any) -> ApiKey:
     )
 
 
-def a_subject(role: Role = Role.AGENT, **fields: object) -> Subject:
-    made = {"tenant": "acme", "principal": "agents/ci", "role": role, "key_id": "key-1"}
-    return Subject(**{**made, **fields})  # type: ignore[arg-type]
+def a_subject(role: Role = Role.AGENT, **fields: Any) -> Subject:
+    made: dict[str, Any] = {"tenant": "acme", "principal": "agents/ci", "key_id": "key-1"}
+    return Subject(role=role, **{**made, **fields})
 
 
 def test_a_key_carries_every_random_bit_and_is_stored_as_a_hash() -> None:

@@ -29,6 +29,48 @@ def test_past_the_limit_the_rule_speaks_until_the_window_ends() -> None:
     assert at == [True, True, False, False, True]
 
 
+def spends(limit: int, *amounts: Any) -> list[bool]:
+    counters = ThrottleCounters()
+    throttle = Throttle(limit=limit, window_ms=1_000, key=("tenant",), sum="$.amount")
+    decision = Decision(decision=Effect.THROTTLE, code="rule", rule_id="t", throttle=throttle)
+    return [
+        counters.admits(decision, asked(args={"amount": amount}), now_us=0) for amount in amounts
+    ]
+
+
+def test_a_budget_is_spent_by_amounts() -> None:
+    assert spends(10, 4, 5, 2, 1, 1, 0) == [True, True, False, True, False, True]
+    assert spends(1, *[0.1] * 11) == [True] * 10 + [False]
+    assert spends(10**15, 10**15, 1e-7, 10**400, 1e300) == [True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    "amount", [-5, -0.0001, float("nan"), float("inf"), -float("inf"), "5", True, None, [5], {}]
+)
+def test_no_amount_lowers_or_dodges_a_budget(amount: Any) -> None:
+    assert spends(10, 10, amount, 1) == [True, False, False]
+    assert spends(10, amount) == [False]
+
+
+def test_amounts_too_small_to_count_are_counted() -> None:
+    assert spends(1, *[1e-12] * 3, 1) == [True, True, True, False]
+
+
+def test_a_budget_adds_up_the_elements_of_a_list() -> None:
+    counters = ThrottleCounters()
+    throttle = Throttle(limit=10, window_ms=1_000, key=("tenant",), sum="$.items[*].price")
+    decision = Decision(decision=Effect.THROTTLE, code="rule", rule_id="t", throttle=throttle)
+
+    def admits(*prices: Any) -> bool:
+        items = [{"price": price} for price in prices]
+        return counters.admits(decision, asked(args={"items": items}), now_us=0)
+
+    assert admits(3, 4)
+    assert not admits(20, -17)
+    assert not admits(2, 2)
+    assert admits(3)
+
+
 def test_a_rule_without_a_limit_throttles_always() -> None:
     always = Decision(decision=Effect.THROTTLE, code="rule", rule_id="t")
     assert not ThrottleCounters().admits(always, asked(), now_us=0)

@@ -46,7 +46,7 @@ class House:
         self.door.plane.output = OutputMeans(ScanThreads(), load_keyring(folder))
         self.said: list[tuple[str, bytes]] = []
         self._ask = self.door.ask_async
-        self.door.ask_async = self._heard  # type: ignore[method-assign]
+        self.door.ask_async = self._heard  # type: ignore[method-assign]  # keeps answers
         self.worker = Worker(self.door, topics=["*"])
 
     async def _heard(self, method: str, path: str, *given: Any, **more: Any) -> Any:

@@ -277,11 +277,11 @@ def test_a_crash_after_the_message_repeats_it_under_the_same_id() -> None:
             await send(*args)
             store.failure = OSError("gone")
 
-        post.receiver.send = then_fail  # type: ignore[method-assign,assignment]
+        post.receiver.send = then_fail  # type: ignore[method-assign,assignment]  # one fault
         post.until(lambda: post.receiver.got)
         post.stop()
         store.failure = None
-        post.receiver.send = send  # type: ignore[method-assign]
+        post.receiver.send = send  # type: ignore[method-assign]  # as before
         door.reload()
         post.start()
         post.until(lambda: post.noted() == 1)

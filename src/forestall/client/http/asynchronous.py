@@ -5,20 +5,17 @@ It decides nothing: `steps` does. Cancelling a request closes its connection.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from forestall.client.http.message import HttpRequest, HttpResponse
-from forestall.client.http.origin import HttpOrigin
-from forestall.client.http.retry import RetryPolicy
 from forestall.client.http.sockets import has_news
 from forestall.client.http.steps import (
     Action,
     Connect,
-    HttpSteps,
-    OpenExchange,
+    Face,
+    OpenStream,
     Receive,
-    Secure,
     Send,
     Steps,
 )
@@ -31,20 +28,14 @@ _BUFFER_BYTES_MAX = 256 * 1024  # received and not yet read; beyond it the serve
 T = TypeVar("T")
 
 
-class AsyncHttpClient:
+class AsyncHttpClient(Face):
     """Requests to one origin. Close it, or use it as a context manager."""
-
-    def __init__(self, origin: HttpOrigin, **options: Any) -> None:
-        """`options`: see HttpSteps. Raises InvalidRequestError."""
-        self._steps = HttpSteps(origin, **options)
-        self.origin = origin
 
     async def request(
         self,
         request: HttpRequest,
         *,
         seconds: float | None = None,
-        retry: RetryPolicy | None = None,
         body_bytes_max: int = HTTP_RESPONSE_BYTES_MAX,
     ) -> HttpResponse:
         """The whole response to a request; see HttpSteps.fetch.
@@ -52,7 +43,7 @@ class AsyncHttpClient:
         Raises NoAnswerError, InvalidRequestError.
         """
         return await _carry_out(
-            self._steps.fetch(request, seconds=seconds, retry=retry, body_bytes_max=body_bytes_max)
+            self._steps.fetch(request, seconds=seconds, body_bytes_max=body_bytes_max)
         )
 
     @contextlib.asynccontextmanager
@@ -66,35 +57,15 @@ class AsyncHttpClient:
         finally:
             stream.close()
 
-    def close(self) -> None:
-        """Close the idle connections."""
-        self._steps.close()
 
-    def __enter__(self) -> "AsyncHttpClient":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class AsyncHttpStream:
+class AsyncHttpStream(OpenStream):
     """A response whose body is read piece by piece."""
-
-    def __init__(self, steps: HttpSteps, opened: OpenExchange) -> None:
-        self._steps, self._opened = steps, opened
-        self._ended = False
-        self.status: int = opened.exchange.status
-        self.headers: Mapping[str, str] = opened.exchange.headers
 
     async def read(self) -> bytes:
         """The next piece of the body; b"" at its end. Raises NoAnswerError."""
         piece = b"" if self._ended else await _carry_out(self._steps.receive(self._opened))
         self._ended = not piece
         return piece
-
-    def close(self) -> None:
-        """Close the connection, or keep it when the response is whole and allows it."""
-        self._steps.release(self._opened)
 
 
 class _Connection(asyncio.Protocol):
@@ -225,13 +196,10 @@ async def _perform(action: Action) -> object:
                 _Connection, action.host, action.port
             )
         return connection
-    if isinstance(action, Secure):
-        connection = _connection_of(action.transport)
-        async with asyncio.timeout(action.seconds):
-            await connection.secure(action.context, action.server_name)
-        return connection
-    await asyncio.sleep(action.seconds)
-    return None
+    connection = _connection_of(action.transport)
+    async with asyncio.timeout(action.seconds):
+        await connection.secure(action.context, action.server_name)
+    return connection
 
 
 def _connection_of(transport: object) -> _Connection:

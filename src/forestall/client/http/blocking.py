@@ -6,20 +6,19 @@ It decides nothing: `steps` does. Requests in several threads do not disturb eac
 import contextlib
 import socket
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import TypeVar
 
 from forestall.client.http.message import HttpRequest, HttpResponse
-from forestall.client.http.origin import HttpOrigin
-from forestall.client.http.retry import RetryPolicy
 from forestall.client.http.sockets import has_news
 from forestall.client.http.steps import (
     Action,
     Connect,
+    Face,
     HttpSteps,
     OpenExchange,
+    OpenStream,
     Receive,
-    Secure,
     Send,
     Steps,
 )
@@ -29,20 +28,14 @@ _RECEIVE_BYTES = 64 * 1024
 T = TypeVar("T")
 
 
-class HttpClient:
+class HttpClient(Face):
     """Requests to one origin. Close it, or use it as a context manager."""
-
-    def __init__(self, origin: HttpOrigin, **options: Any) -> None:
-        """`options`: see HttpSteps. Raises InvalidRequestError."""
-        self._steps = HttpSteps(origin, **options)
-        self.origin = origin
 
     def request(
         self,
         request: HttpRequest,
         *,
         seconds: float | None = None,
-        retry: RetryPolicy | None = None,
         body_bytes_max: int = HTTP_RESPONSE_BYTES_MAX,
     ) -> HttpResponse:
         """The whole response to a request; see HttpSteps.fetch.
@@ -50,7 +43,7 @@ class HttpClient:
         Raises NoAnswerError, InvalidRequestError.
         """
         return _carry_out(
-            self._steps.fetch(request, seconds=seconds, retry=retry, body_bytes_max=body_bytes_max)
+            self._steps.fetch(request, seconds=seconds, body_bytes_max=body_bytes_max)
         )
 
     @contextlib.contextmanager
@@ -64,26 +57,13 @@ class HttpClient:
         finally:
             stream.close()
 
-    def close(self) -> None:
-        """Close the idle connections."""
-        self._steps.close()
 
-    def __enter__(self) -> "HttpClient":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class HttpStream:
+class HttpStream(OpenStream):
     """A response whose body is read piece by piece."""
 
     def __init__(self, steps: HttpSteps, opened: OpenExchange) -> None:
-        self._steps, self._opened = steps, opened
+        super().__init__(steps, opened)
         self._buffer = bytearray()
-        self._ended = False
-        self.status: int = opened.exchange.status
-        self.headers: Mapping[str, str] = opened.exchange.headers
 
     def read(self) -> bytes:
         """The next piece of the body; b"" at its end. Raises NoAnswerError."""
@@ -121,10 +101,6 @@ class HttpStream:
         line = bytes(self._buffer[:size])
         del self._buffer[:size]
         return line
-
-    def close(self) -> None:
-        """Close the connection, or keep it when the response is whole and allows it."""
-        self._steps.release(self._opened)
 
 
 class _Socket:
@@ -168,11 +144,8 @@ def _perform(action: Action) -> object:
         return _socket_of(action.transport, action.seconds).recv(_RECEIVE_BYTES)
     if isinstance(action, Connect):
         return _Socket(_connected(action))
-    if isinstance(action, Secure):
-        plain = _socket_of(action.transport, action.seconds)
-        return _Socket(action.context.wrap_socket(plain, server_hostname=action.server_name))
-    time.sleep(action.seconds)
-    return None
+    plain = _socket_of(action.transport, action.seconds)
+    return _Socket(action.context.wrap_socket(plain, server_hostname=action.server_name))
 
 
 def _socket_of(transport: object, seconds: float) -> socket.socket:

@@ -39,8 +39,8 @@ def parse_origin(url: str) -> HttpOrigin:
         raise ValueError("something stands between an address and its port")
     if not host.isascii():
         host = host.encode("idna").decode()  # raises UnicodeError, which is a ValueError
-    known = _IPV6 if ":" in host else _NAME
-    if len(host) > _NAME_CHARS_MAX or not known.fullmatch(host):
+    pattern = _IPV6 if ":" in host else _NAME
+    if len(host) > _NAME_CHARS_MAX or not pattern.fullmatch(host):
         raise ValueError("not the name or the address of a host")
     port = DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
     if port == 0:

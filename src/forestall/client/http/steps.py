@@ -1,6 +1,6 @@
 """The course of a request, from connecting to the last byte, written once for both faces.
 
-A face carries out what these generators yield (connect, send, receive, wait) and passes results
+A face carries out what these generators yield (connect, secure, send, receive) and passes results
 and OSErrors back in. Everything that decides lives here: which connection is used, what may be
 sent again, every time bound. Redirects are never followed.
 
@@ -12,7 +12,7 @@ request may be repeated or none of its bytes had left.
 
 import time
 from collections.abc import Callable, Generator, Mapping
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeVar
 
 from forestall.client.http.exchange import Exchange
 from forestall.client.http.message import (
@@ -24,7 +24,6 @@ from forestall.client.http.message import (
 )
 from forestall.client.http.origin import HttpOrigin
 from forestall.client.http.proxy import NO_PROXIES, Proxy, ProxySettings
-from forestall.client.http.retry import RetryPolicy
 from forestall.limits import (
     HEAD_BYTES_MAX,
     HTTP_IDLE_CONNECTIONS_MAX,
@@ -82,13 +81,7 @@ class Receive(NamedTuple):
     seconds: float
 
 
-class Wait(NamedTuple):
-    """Let time pass."""
-
-    seconds: float
-
-
-Action = Connect | Secure | Send | Receive | Wait
+Action = Connect | Secure | Send | Receive
 Steps = Generator[Action, object, T]
 
 
@@ -142,7 +135,6 @@ class HttpSteps:
         request: HttpRequest,
         *,
         seconds: float | None = None,
-        retry: RetryPolicy | None = None,
         body_bytes_max: int = HTTP_RESPONSE_BYTES_MAX,
     ) -> Steps[HttpResponse]:
         """The whole response. `seconds` replaces `Timeouts.whole`.
@@ -150,24 +142,7 @@ class HttpSteps:
         Raises NoAnswerError, and InvalidRequestError when the request cannot be sent as it is.
         """
         deadline = self._deadline(self._timeouts.whole if seconds is None else seconds)
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                response = yield from self._once(request, deadline, body_bytes_max)
-            except NoAnswerError as error:
-                wait = retry and retry.wait_after_error(
-                    error, attempt, repeatable=request.repeatable
-                )
-                if wait is None or not deadline.allows(wait):
-                    raise
-            else:
-                wait = retry and retry.wait_after_answer(
-                    response, attempt, repeatable=request.repeatable
-                )
-                if wait is None or not deadline.allows(wait):
-                    return response
-            yield Wait(wait)
+        return (yield from self._once(request, deadline, body_bytes_max))
 
     def open(self, request: HttpRequest) -> Steps[OpenExchange]:
         """The response as soon as its head has arrived. Raises as `fetch` does.
@@ -384,6 +359,39 @@ class HttpSteps:
         return NoAnswerError(message, nothing_sent=nothing_sent)
 
 
+class Face:
+    """What both clients share. Close it, or use it as a context manager."""
+
+    def __init__(self, origin: HttpOrigin, **options: Any) -> None:
+        """`options`: see HttpSteps. Raises InvalidRequestError."""
+        self._steps = HttpSteps(origin, **options)
+        self.origin = origin
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self._steps.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class OpenStream:
+    """What the streams of both clients share: a response whose body is read piece by piece."""
+
+    def __init__(self, steps: HttpSteps, opened: OpenExchange) -> None:
+        self._steps, self._opened = steps, opened
+        self._ended = False
+        self.status: int = opened.exchange.status
+        self.headers: Mapping[str, str] = opened.exchange.headers
+
+    def close(self) -> None:
+        """Close the connection, or keep it when the response is whole and allows it."""
+        self._steps.release(self._opened)
+
+
 class _Deadline:
     """A bound on the time of a whole exchange."""
 
@@ -397,10 +405,6 @@ class _Deadline:
         if self._ends_at is None:
             return seconds
         return max(0.001, min(seconds, self._ends_at - self._clock()))
-
-    def allows(self, seconds: float) -> bool:
-        """Whether so many seconds are left."""
-        return self._ends_at is None or self._clock() + seconds < self._ends_at
 
     def bound_met(self, seconds: float) -> float:
         """The bound that was exceeded: the whole time, or that of one action."""

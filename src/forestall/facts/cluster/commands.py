@@ -35,6 +35,7 @@ class ClusterClass(StrEnum):
     READ = "read"
     SECRET = "secret"  # noqa: S105 - the name of a class
     WRITE = "write"
+    BUILD = "build"
     NETWORK = "network"
     PRIVILEGED = "privileged"
     DESTRUCTIVE = "destructive"
@@ -60,7 +61,7 @@ class VerbFact(msgspec.Struct, frozen=True, kw_only=True):
 _READ: Final = classes("r")
 _UNKNOWN: Final = classes("u")
 _SECRET: Final = classes("s")
-_DANGER: Final = "duspnwr"
+_DANGER: Final = "duspnbwr"
 _DRY_VERBS: Final = frozenset(("create", "apply", "delete", "patch", "scale", "label", "annotate"))
 _REMOTE: Final = ("git+", "http:", "https:", "file:", "git@", "ssh:", "git:", "github:", ".", "/")
 

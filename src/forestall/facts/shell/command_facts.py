@@ -41,6 +41,7 @@ _DANGER: Final = (
     CommandClass.SECRET,
     CommandClass.PRIVILEGED,
     CommandClass.NETWORK,
+    CommandClass.BUILD,
     CommandClass.WRITE,
     CommandClass.READ,
 )

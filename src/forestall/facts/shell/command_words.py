@@ -28,7 +28,6 @@ ABBREVIATED_CHARS_MIN: Final = 3  # `--f` may be short for `--force`
 JOINED_CHARS_MAX: Final = 6  # of `-xzvf`; a longer word is one option of a program such as find
 _GAPS: Final = re.compile(r"\s")
 _JOINED: Final = re.compile(r"-[A-Za-z]{2,}")
-_CLOUD_VALUE_OPTIONS: Final = WORDS.set("cloud_value_options")
 
 
 class CommandUnresolvedError(ValueError):
@@ -87,7 +86,6 @@ def _arranged(name: str, words: Sequence[str]) -> _Arranged:
     joins = True
     if entry is not None:
         joins = entry.handler != "find"
-        valued |= _CLOUD_VALUE_OPTIONS if entry.handler == "cloud" else frozenset()
         valued |= entry.wrapper.value_options if entry.wrapper is not None else frozenset()
     found = _Arranged([name], [])
     takes_value = False
@@ -99,7 +97,8 @@ def _arranged(name: str, words: Sequence[str]) -> _Arranged:
             found.words.extend((word, *(_hidden(rest) for rest in words[at + 1 :])))
             break
         elif word.startswith("-") and len(word) > 1:
-            options, takes_value = _separate(word, valued) if joins else ([word], False)
+            whole = not joins or (effect is not None and word in effect.plain_options)
+            options, takes_value = ([word], False) if whole else _separate(word, valued)
             found.options.extend(options)
         else:
             found.words.append(word)

@@ -96,8 +96,7 @@ class _ShellReader:
         self._targets: tuple[Arg, ...] = ()
         self._words: list[str] = []  # of each command, as often as it stands in the text
         self.found: dict[Command, None] = {}
-        self._steps = 0
-        self._bytes = 0
+        self._steps = self._bytes = 0
         self._data: dict[str, None] = {}
         self._read_data: set[str] = set()
         self._runs_data = False
@@ -129,13 +128,12 @@ class _ShellReader:
         self, program: str, kinds: Classes, args: Sequence[Arg] = (), *, runs_others: bool = False
     ) -> Command:
         context = CommandContext(self._here, self._targets, runs_others)
-        command = self._detail.command(program, kinds, args, context)
-        self.found.setdefault(command)
+        self.found.setdefault(command := self._detail.command(program, kinds, args, context))
         self._words.append(command.words)
         return command
 
     def _add_redirections(self, kinds: Classes, targets: tuple[Arg, ...]) -> None:
-        """Add the redirections of a loop or a group, which belong to no single command."""
+        # Those of a loop or a group belong to no single command.
         context = CommandContext(ANYWHERE if self._moved else self._here, targets)
         found = self._detail.command("", kinds, (), context)
         if kinds or (targets and (self._detail.places or found.classes != READ)):
@@ -268,7 +266,7 @@ class _ShellReader:
         elif kind in ("declaration_command", "unset_command"):
             self._declaration(node, words, extra, depth)
         elif kind == "variable_assignment":
-            self._assigned(assignment_text(node, words), depth)
+            self._assigned(assignment_text(node, words), depth, exported=item.owner != 0)
         elif kind == "heredoc_redirect":
             self._here_document(node, depth)
         elif kind == "herestring_redirect":
@@ -350,13 +348,13 @@ class _ShellReader:
         if any(kind.startswith("@") for kind in kinds):
             self._doubt()
 
-    def _assigned(self, text: str, depth: int) -> None:
-        """NAME=value: some names choose what the next command is."""
+    def _assigned(self, text: str, depth: int, *, exported: bool = True) -> None:
+        """NAME=value: most names may choose what the next command is."""
         name, _, value = text.partition("=")
         self._armed(value, depth)
-        if naming.is_risky(name) and not naming.is_harmless(name, value):
+        if naming.is_risky(name, value, exported=exported):
             self._doubt()
-            self.read(value, depth + 1)
+            self.read(naming.value_text(value), depth + 1)
 
     def _armed(self, text: str, depth: int) -> None:
         """Quoted text that bash would still expand if it reached arithmetic, a test or a name."""
@@ -422,34 +420,29 @@ class _ShellReader:
             return
         kinds = effects.classes | extra | (NOTHING if trusted else UNKNOWN)
         if naming.names_matter(name):
-            kinds |= self._naming(args, depth)
+            kinds |= self._naming(name, args, depth)
         runs_others = bool(effects.argvs or effects.texts)
         command = self._add(name, kinds, args, runs_others=runs_others)
         for text in naming.shown(name, [arg.text for arg in args]):
             self._remember(text)
         here, self._targets, inner = self._here, (), len(self._words)
-        self._here = inner_directories(name, args, effects.argvs, self._here)
-        if self._moved and name in ("trap", "alias"):
-            self._here = ANYWHERE
+        self._here = inner_directories(name, args, effects.argvs, here, moved=self._moved)
         self._follow(effects, depth, chain)
         self._here = here
-        if self._detail.words and runs_others and UNKNOWN <= effects.classes:
+        if self._detail.words and runs_others and effects.classes >= UNKNOWN:
             self._doubt()  # what it runs is not all known: any words
         if runs_others and command in self.found:
             del self.found[command]
             self.found.setdefault(self._detail.running(command, self._words[inner:]))
 
-    def _naming(self, args: Sequence[Arg], depth: int) -> Classes:
+    def _naming(self, program: str, args: Sequence[Arg], depth: int) -> Classes:
         """Words of builtins that set variables by name."""
-        kinds: Classes = NOTHING
+        exported = naming.exports(program, args)
         for arg in args:
             self._armed(arg.text, depth)
-            name = arg.text.partition("=")[0]
             if "=" in arg.text:
-                self._assigned(arg.text, depth)
-            elif naming.is_risky(name) or arg.text.startswith("-n"):
-                kinds |= UNKNOWN
-        return kinds
+                self._assigned(arg.text, depth, exported=exported)
+        return UNKNOWN if naming.risky_words(program, args) else NOTHING
 
     def _follow(self, effects: ProgramEffects, depth: int, chain: int) -> None:
         """Judge what a command would run."""

@@ -24,15 +24,24 @@ DIRECTORIES_MAX: Final = 4  # followed at once; more are not known
 _CHANGES: Final = frozenset(("cd", "pushd", "popd", "chdir"))
 _MENTIONED: Final = re.compile(r"\b(?:cd|pushd|popd|chdir)\b")
 _RUNS_HERE: Final = frozenset(("eval", "source", ".", "trap", "alias", "command", "builtin"))
+_RUNS_LATER: Final = frozenset(("trap", "alias"))
 _RUNS_A_FILE: Final = frozenset(("source", "."))
 _QUOTES: Final = {ord(char): None for char in "'\"\\\n"}
 _STAYING: Final = WORDS.meanings("wrappers_that_stay", list[str])
 
 
 def inner_directories(
-    name: str, args: Sequence[Arg], inner: Sequence[Sequence[Arg]], here: Directories
+    name: str,
+    args: Sequence[Arg],
+    inner: Sequence[Sequence[Arg]],
+    here: Directories,
+    *,
+    moved: bool,
 ) -> Directories:
-    """Where the commands run that a command runs; `inner` are those that its last words are."""
+    """Where the commands run that a command runs; `inner` are those that its last words are, and
+    `moved` says that the text changes the directory somewhere."""
+    if moved and name in _RUNS_LATER:
+        return ANYWHERE
     moving = _STAYING.get(name)
     if moving is None:
         return ELSEWHERE

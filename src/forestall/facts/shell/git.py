@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
+import msgspec
+
 from forestall.facts.shell.program_entry import (
     DESTRUCTIVE,
     NOTHING,
@@ -20,6 +22,7 @@ from forestall.facts.shell.program_entry import (
     classes,
     classes_of,
     names,
+    only_looks,
 )
 from forestall.facts.shell.program_table import effect_of
 from forestall.facts.shell.words import WORDS
@@ -103,6 +106,8 @@ def _git_config(args: Args) -> ProgramEffects:
     words = [args[index].text for index in at]
     if words[:1] in (["get"], ["list"]):
         return ProgramEffects(classes=READ)
+    if words[:1] == ["edit"]:
+        return ProgramEffects(classes=WRITE | UNKNOWN)
     words = words[1:] if words[:1] == ["set"] else words
     if len(words) < 2 and not found & {"--unset", "--unset-all", "--remove-section", "-e"}:
         return ProgramEffects(classes=READ)
@@ -111,6 +116,17 @@ def _git_config(args: Args) -> ProgramEffects:
 
 
 def _git_sub(name: str, args: Args) -> ProgramEffects:
+    """What a subcommand does; where it only looks, an option that is not listed is `unknown`."""
+    found = _git_effects(name, args)
+    listed = effect_of("git").subcommands.get(name)
+    if found.classes != READ or listed is None:
+        return found
+    return msgspec.structs.replace(
+        found, classes=(classes_of(only_looks(listed), args) - READ) or READ
+    )
+
+
+def _git_effects(name: str, args: Args) -> ProgramEffects:
     found = options(args)
     if name == "config":
         return _git_config(args)
@@ -120,11 +136,8 @@ def _git_sub(name: str, args: Args) -> ProgramEffects:
         return ProgramEffects(classes=_git_checkout(args))
     if name == "push":
         return ProgramEffects(classes=_git_push(args))
-    if name == "rm":
-        return ProgramEffects(classes=WRITE if "--cached" in found else DESTRUCTIVE)
-    if name == "clean":
-        dry = found & {"-n", "--dry-run"}
-        return ProgramEffects(classes=READ if dry else DESTRUCTIVE)
+    if name == "rm" and "--cached" in found:
+        return ProgramEffects(classes=WRITE)
     if name == "restore":
         index_only = found & {"-S", "--staged"} and not found & {"-W", "--worktree"}
         return ProgramEffects(classes=WRITE if index_only else DESTRUCTIVE)
@@ -141,7 +154,7 @@ def _git_sub(name: str, args: Args) -> ProgramEffects:
     if name == "tag":
         own = classes_of(effect_of("git").subcommands["tag"], args)
         lists = found & {"-l", "--list", "-n", "--contains"} or not positionals(args)
-        return ProgramEffects(classes=READ if lists and own == WRITE else own)
+        return ProgramEffects(classes=READ if lists and own - READ == WRITE else own)
     known = effect_of("git").subcommands.get(name)
     return ProgramEffects(classes=classes_of(known, args) if known else UNKNOWN)
 

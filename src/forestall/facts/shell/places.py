@@ -114,10 +114,14 @@ def holds_secret(name: str, words: Iterable[Arg], here: Directories) -> bool:
     """Whether one of the words names a file of secrets, and the program may show what is in it."""
     if name in _SHOWS_NAMES:
         return False
+    family = _family(name)
+    resources = family in _REMOTE and family != "network"
     around = tuple(directory or "/" for directory in here) or ("/",)
     for word in words:
-        if " " in word.text and _family(name) not in _HANDLES_FILES:
+        if " " in word.text and family not in _HANDLES_FILES:
             continue  # a message
+        if resources and "." not in word.text and not word.text.startswith(_PATH_STARTS):
+            continue  # the name of a thing elsewhere
         if any(_is_secret(path, word.wildcards) for path, _ in _resolved(word, around)):
             return True
     return False

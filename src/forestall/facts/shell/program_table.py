@@ -14,13 +14,18 @@ import msgspec
 from forestall.facts.data_files import EntryTable
 from forestall.facts.shell.program_entry import (
     NOTHING,
+    READ,
+    UNKNOWN,
+    WORDS_ANY,
     Classes,
     ClassesSpec,
+    CommandClass,
     ProgramEffect,
     ProgramEntry,
     ProgramSpec,
     SubcommandSpec,
     class_set,
+    option_names,
 )
 
 FAMILIES: Final = (
@@ -89,12 +94,16 @@ def _built(name: str) -> ProgramEntry:
     spec = _followed(own, name)
     if spec.does is None and not spec.handler and spec.wrapper is None:
         raise PROGRAMS.error(name, "needs `does`, `same_as`, `wrapper` or `handler`")
+    effect = _effect(spec, name) if spec.does is not None else None
     return ProgramEntry(
-        effect=_effect(spec, name) if spec.does is not None else None,
+        effect=effect,
         wrapper=spec.wrapper,
         writes=spec.writes,
         handler=spec.handler,
-        help=spec.help,
+        help=(effect is None or CommandClass.UNKNOWN not in effect.classes)
+        if spec.help is None
+        else spec.help,
+        short_help=spec.short_help,
         any_case=spec.any_case,
         dotted_names=spec.dotted_names,
     )
@@ -109,7 +118,8 @@ def _followed(spec: _SpecT, name: str, steps: int = 0) -> _SpecT:
     program_name, *subcommands = spec.same_as.split(" ")
     base: ClassesSpec | SubcommandSpec | None = PROGRAMS.get(program_name)
     for word in subcommands:
-        base = base.subcommands.get(word) if isinstance(base, SubcommandSpec) else None
+        below = base.subcommands if isinstance(base, SubcommandSpec) else {}
+        base = next((sub for names, sub in below.items() if word in names.split(" ")), None)
     if not isinstance(base, SubcommandSpec):
         raise PROGRAMS.error(
             name.split(" ")[0], f"`{name}` is the same as `{spec.same_as}`, which has no entry"
@@ -129,22 +139,36 @@ def _effect(spec: SubcommandSpec, name: str) -> ProgramEffect:
     spec = _followed(spec, name)
     if spec.does is None:
         raise PROGRAMS.error(name.split(" ")[0], f"`{name}` needs `does` or `same_as`")
-    extra = spec.extra_words
-    return ProgramEffect(
-        classes=class_set(spec.does),
-        options={option: class_set(kinds) for option, kinds in spec.options.items()},
-        value_options=frozenset(spec.value_options),
-        subcommands={
-            word: _effect(sub, f"{name} {word}")
+    kinds = class_set(spec.does)
+    subcommands: dict[str, ProgramEffect] = {}
+    for words, sub in spec.subcommands.items():
+        below = (
+            _effect(sub, f"{name} {words}")
             if isinstance(sub, SubcommandSpec)
             else _plain_effect(class_set(sub))
-            for word, sub in spec.subcommands.items()
-        },
-        words_max=extra.above if extra is not None else 1 << 30,
-        extra=class_set(extra.add) if extra is not None else NOTHING,
+        )
+        subcommands.update(dict.fromkeys(words.split(" "), below))
+    closed = kinds == READ or any(sub.closed for sub in subcommands.values())
+    words_max = WORDS_ANY if spec.words == "any" or not closed else spec.words
+    extra = spec.extra_words
+    return ProgramEffect(
+        classes=kinds,
+        options={option: class_set(kinds) for option, kinds in spec.options.items()},
+        value_options=option_names(spec.value_options),
+        plain_options=option_names(spec.plain_options) | option_names(spec.looking_options),
+        url_classes=class_set(spec.url_words) if spec.url_words is not None else NOTHING,
+        looking_options=option_names(spec.looking_options),
+        options_anywhere=spec.options_anywhere,
+        subcommands=subcommands,
+        words_max=extra.above if extra is not None else words_max,
+        extra=class_set(extra.add) if extra is not None else UNKNOWN,
+        closed=closed,
     )
 
 
 @cache
 def _plain_effect(kinds: Classes) -> ProgramEffect:
-    return ProgramEffect(classes=kinds)
+    closed = kinds == READ
+    return ProgramEffect(
+        classes=kinds, words_max=0 if closed else WORDS_ANY, extra=UNKNOWN, closed=closed
+    )

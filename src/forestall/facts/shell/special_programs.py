@@ -19,12 +19,14 @@ from forestall.facts.shell.program_entry import (
     READ,
     UNKNOWN,
     Arg,
-    Classes,
     CommandClass,
     ProgramEffect,
+    ProgramEntry,
     WritesSpec,
     classes,
     classes_of,
+    is_option,
+    only_looks,
     takes_next,
 )
 from forestall.facts.shell.program_table import effect_of, program, program_of_any_case
@@ -71,7 +73,7 @@ def _sed_script(text: str) -> bool:
 
 
 def _sed(_: str, args: Args) -> ProgramEffects:
-    own: Classes = NOTHING
+    own = classes_of(effect_of("sed"), args) - READ
     scripts: list[Arg] = []
     found = options(args)
     valued = frozenset(("-e", "-f", "--expression", "--file", "-l", "--line-length"))
@@ -83,7 +85,7 @@ def _sed(_: str, args: Args) -> ProgramEffects:
     if not scripts:
         at = positionals(args, "-l --line-length -f --file")
         scripts = [args[index] for index in at[:1]]
-    if any(option.startswith(("--in", "-i")) for option in found):
+    if any(option.startswith(("--i", "-i")) for option in found):
         own |= WRITE.union(*(written(arg.text) for arg in args if not arg.text.startswith("-")))
     if found & {"-f"} or any(option.startswith("--fi") for option in found):
         own |= UNKNOWN
@@ -102,26 +104,12 @@ _AWK_LITERAL: Final = re.compile(
 
 
 def _awk(_: str, args: Args) -> ProgramEffects:
-    at = positionals(args, "-F -v --field-separator --assign")
-    found = options(args)
+    entry = effect_of("awk")
+    at = positionals(args, entry.value_options)
     script = args[at[0]] if at else Arg("", literal=False)
     text = script.text.replace("||", " ")
-    own = unsure([script]) | doubt(args[: at[0] if at else len(args)])
-    named = {option for option in found if option not in ("-F", "-v") and not _awk_value(args)}
-    if named & {
-        "-f",
-        "-i",
-        "-l",
-        "-E",
-        "-e",
-        "--file",
-        "--include",
-        "--load",
-        "--exec",
-        "--source",
-        "--inplace",
-    }:
-        own |= UNKNOWN
+    before = args[: at[0] if at else len(args)]
+    own = unsure([script]) | doubt(before) | (classes_of(entry, before) - READ)
     bare = _AWK_LITERAL.sub(lambda found: (found["before"] or "") + '""', text)
     blurred = any(char in bare for char in "/#\\") and any(char in text for char in "|>")
     if blurred or "|" in bare or _AWK_RUNS.search(text):
@@ -129,12 +117,6 @@ def _awk(_: str, args: Args) -> ProgramEffects:
     if _AWK_WRITES.search(bare):
         own |= WRITE | UNKNOWN
     return ProgramEffects(classes=own or READ, code=(script.text,) if own else ())
-
-
-def _awk_value(args: Args) -> bool:
-    """Whether every option word is -F or -v, so that cluster letters mean nothing."""
-    words = [arg.text for arg in args if arg.text.startswith("-") and len(arg.text) > 1]
-    return all(word.startswith(("-F", "-v")) for word in words)
 
 
 # --- files and devices ---
@@ -203,31 +185,36 @@ def _init(_: str, args: Args) -> ProgramEffects:
 
 
 def _date(_: str, args: Args) -> ProgramEffects:
-    sets = any(option.startswith(("-s", "--s")) for option in options(args))
-    at = positionals(args, "-d -f -r -s -v --date --file --reference")
-    sets = sets or any(not args[index].text.startswith("+") for index in at)
-    return ProgramEffects(classes=(PRIVILEGED if sets else NOTHING) | doubt(args) or READ)
+    entry = effect_of("date")
+    at = positionals(args, entry.value_options)
+    sets = any(not args[index].text.startswith("+") for index in at)
+    own = classes_of(entry, [arg for arg in args if not arg.text.startswith("+")]) - READ
+    return ProgramEffects(classes=(PRIVILEGED if sets else NOTHING) | own | doubt(args) or READ)
 
 
 _IP_CHANGES: Final = WORDS.set("ip_changing_verbs")
+_IP_LOOKS: Final = WORDS.words("ip_looking_verbs")
 
 
 def _ip(_: str, args: Args) -> ProgramEffects:
-    words = [arg.text for arg in args]
-    own = doubt(args)
+    """ip OBJECT VERB: both may be shortened, so a verb that is not known to look is `unknown`."""
+    entry = effect_of("ip")
+    at = positionals(args, entry.value_options)
+    words = [args[index].text for index in at]
+    own = doubt(args) | (classes_of(entry, args) - READ)
     if set(words[1:]) & _IP_CHANGES:
         own |= PRIVILEGED
-    if options(args) & {"-b", "-batch", "--batch"} or "-B" in words:
-        own |= UNKNOWN
-    if "exec" in words and any(word.startswith("net") or word == "vrf" for word in words):
-        start = words.index("exec") + 2
-        return ProgramEffects(classes=own | PRIVILEGED, argvs=(tuple(args[start:]),))
-    return ProgramEffects(classes=own or READ)
+    elif len(words) > 1 and not any(verb.startswith(words[1]) for verb in _IP_LOOKS):
+        own |= PRIVILEGED | UNKNOWN
+    inside = words[:1] and (words[0].startswith("net") or words[0] == "vrf")
+    if inside and len(words) > 3 and "exec".startswith(words[1]):
+        return ProgramEffects(classes=own | PRIVILEGED, argvs=(tuple(args[at[3] :]),))
+    return ProgramEffects(classes=own or READ, suspects=tuple(args) if own else ())
 
 
 def _crontab(_: str, args: Args) -> ProgramEffects:
     found = options(args)
-    if found == {"-l"}:
+    if found == {"-l"} and len(args) == 1:
         return ProgramEffects(classes=READ)
     lost = DESTRUCTIVE if "-r" in found else NOTHING
     return ProgramEffects(classes=PRIVILEGED | lost, runs_data=True)
@@ -247,43 +234,20 @@ def _tar(_: str, args: Args) -> ProgramEffects:
     )
     if CommandClass.UNKNOWN in own:
         texts += tuple(arg.text for arg in args if " " in arg.text and arg.text[:2] != "--")
-    if own == WRITE and found & {"-t", "--list"} and not found & {"-x", "-c", "-r", "-u"}:
-        own = READ
+    if own == WRITE and found & {"-t", "--list"} and not found & {"-x", "-c", "-r", "-u", "-A"}:
+        # A name with a colon is a file of another machine.
+        own = NETWORK if any(":" in arg.text for arg in args) else READ
+        own |= classes_of(only_looks(effect_of("tar")), args) - READ
     return ProgramEffects(classes=own, texts=tuple(filter(None, texts)))
 
 
 # --- tools with verbs ---
 
 
-_LOSES: Final = tuple(WORDS.words("cloud_losing_verbs"))
-_LOOKS: Final = tuple(WORDS.words("cloud_looking_verbs"))
-_CLOUD_VALUE_OPTIONS: Final = WORDS.set("cloud_value_options")
-
-
 def _cloud(program: str, args: Args) -> ProgramEffects:
-    """aws, gcloud, az...: the verb is among the first words that are not options."""
-    at = positionals(args, _CLOUD_VALUE_OPTIONS)[:6]
-    depth = 2 if program == "aws" else 6
-    words = [args[index].text for index in at[:depth]]
-    joined = program in ("aws", "aliyun", "oci")  # their verbs are `delete-table` and such
-    lost = any(
-        word.rpartition(":")[2] == verb or (word.startswith(f"{verb}-") and joined)
-        for word in words
-        for verb in _LOSES
-    )
-    looks = any(word in _LOOKS or word.startswith(tuple(f"{v}-" for v in _LOOKS)) for word in words)
-    own = doubt(args[: at[-1] + 1] if at else args)
-    if any(arg.text in ("--delete", "--delete-unmatched-destination-objects") for arg in args):
-        lost = True
-    if words[:2] == ["s3api", "get-object"] or not looks or "set" in words:
-        own |= classes("nw")
-    if any(word in ("ssh", "run-command", "send-command", "execute", "invoke") for word in words):
-        return ProgramEffects(classes=own | UNKNOWN, suspects=tuple(args), runs_data=True)
-    if lost:
-        own = own - READ | DESTRUCTIVE
-    if not words:
-        own = own | (READ if all(arg.literal for arg in args) else UNKNOWN) - classes("nw")
-    return ProgramEffects(classes=own or READ)
+    from forestall.facts.shell.clouds import cloud  # its word lists are long, and rarely needed
+
+    return cloud(program, args)
 
 
 def _hadoop(_: str, args: Args) -> ProgramEffects:
@@ -297,7 +261,10 @@ def _container(program: str, args: Args) -> ProgramEffects:
     own = classes_of(known, args)
     at = positionals(args, known.value_options)
     subs = [args[index].text for index in at[:2]]
-    sub = next((name for name in subs if name in ("exec", "run", "debug", "create")), "")
+    running = (
+        {"exec", "run", "debug"} if program in ("kubectl", "oc") else {"exec", "run", "create"}
+    )
+    sub = next((name for name in subs if name in running), "")
     if not sub:
         return ProgramEffects(classes=own)
     rest = args[[arg.text for arg in args].index(sub) + 1 :]
@@ -359,11 +326,6 @@ def _pager(program: str, args: Args) -> ProgramEffects:
     return ProgramEffects(classes=own | (UNKNOWN if starts else NOTHING), texts=texts)
 
 
-def _history(_: str, args: Args) -> ProgramEffects:
-    changes = options(args) & {"-c", "-d", "-a", "-n", "-r", "-w", "-s"}
-    return ProgramEffects(classes=WRITE if changes else READ)
-
-
 def _at(_: str, args: Args) -> ProgramEffects:
     return ProgramEffects(classes=UNKNOWN, runs_data=True)
 
@@ -381,7 +343,6 @@ HANDLERS: Final[Mapping[str, Callable[[str, Args], ProgramEffects]]] = {
     "format": _format,
     "git": git,
     "hadoop": _hadoop,
-    "history": _history,
     "init": _init,
     "ip": _ip,
     "kill": _kill,
@@ -429,8 +390,7 @@ def program_effects(name: str, args: Args) -> ProgramEffects | None:
     if entry is None:
         return _of_another_name(name, args)
     effect = entry.effect
-    asks = len(args) == 1 and args[0].literal and args[0].text in ("--help", "--version")
-    if asks and entry.help and effect is not None and CommandClass.UNKNOWN not in effect.classes:
+    if _asks_for_help(entry, args):
         return ProgramEffects(classes=READ)
     if entry.handler:
         return HANDLERS[entry.handler](name, args)
@@ -440,6 +400,25 @@ def program_effects(name: str, args: Args) -> ProgramEffects | None:
         return _writes(entry.writes, effect, args)
     assert effect is not None, "an entry without `does` has a handler or a wrapper"
     return _by_table(effect, args)
+
+
+def _asks_for_help(entry: ProgramEntry, args: Args) -> bool:
+    """Whether the words only ask the program, or one of its subcommands, what it is."""
+    effect = entry.effect
+    words = [arg.text for arg in args if arg.literal]
+    if not words or len(words) < len(args) or not entry.help:
+        return False
+    if words[0] == "help" and effect is not None and effect.subcommands:
+        return not any(is_option(word) for word in words)
+    if words == ["--version"]:
+        return True
+    if words[-1] != "--help" and (words[-1] != "-h" or not entry.short_help):
+        return False
+    for word in words[:-1]:
+        effect = effect.subcommands.get(word) if effect is not None else None
+        if effect is None:
+            return False
+    return True
 
 
 def _of_another_name(name: str, args: Args) -> ProgramEffects | None:

@@ -6,6 +6,7 @@ says so. This module refuses to run an expansion: what it cannot know stays a ho
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 MAX_GUESSES: Final = 6  # values tried for one word; more would multiply the work for nothing new
 MAX_VALUE_CHARS: Final = 2_048  # of a variable: `y=$x$x; z=$y$y; ...` doubles at every step
 MAX_PIECES: Final = 256  # of a word that is only a guess
+HOLE: Final = "\x7f"  # ends an assignment whose value is only a guess
 MAX_DEPTH: Final = 12  # quotes inside expansions inside quotes; real words need three or four
 
 # Characters that are active only when unquoted are moved to a private range while quoted.
@@ -31,6 +33,8 @@ _ANSI: Final = re.compile(
     r"|(?P<octal>[0-7]{1,3})|c(?P<control>.)|(?P<other>.))",
     re.DOTALL,
 )
+_VARIABLE: Final = re.compile(r'"?\$(?:\{(?=\w+\}))?([A-Za-z_]\w*)\}?(?=/|"?$)')
+_BARE_NAME: Final = re.compile(r"(?:(?<![$\w])(?<!\$\{)|(?<=\$\{)(?=\w+:?=))[A-Za-z_]\w*")
 _ANSI_NAMES: Final = {
     "a": "\a", "b": "\b", "e": "\x1b", "E": "\x1b", "f": "\f", "n": "\n", "r": "\r", "t": "\t",
     "v": "\v",
@@ -45,6 +49,7 @@ class Word(msgspec.Struct, frozen=True):
     splits: bool = False  # may become several words, or none
     tilde: bool = False
     open_start: bool = False  # nothing literal at the start keeps it from becoming an option
+    environment: bool = False  # the value of a variable that the text itself never sets
     wildcards: bool = False  # all of it is known but for what its wildcards match
 
     def args(self, pick: int) -> list[Arg]:
@@ -55,7 +60,7 @@ class Word(msgspec.Struct, frozen=True):
         flaggable = self.splits or self.open_start
         parts = (text.split() or [""]) if self.splits else [text]
         return [
-            Arg(part, literal=False, flaggable=flaggable, wildcards=self.wildcards)
+            Arg(part, False, flaggable, self.splits, self.environment, self.wildcards)
             for part in parts
         ]
 
@@ -175,8 +180,19 @@ class WordReader:
             splits=splits,
             tilde=lead == "~",
             open_start=not known and lead in ("", "-", "+"),
+            environment=len(nodes) == 1 and self._is_from_outside(_text(nodes[0])),
             wildcards=wildcards,
         )
+
+    def _is_from_outside(self, word: str) -> bool:
+        """Whether the word is one variable, or begins with one, that nothing in the text sets."""
+        found = _VARIABLE.match(word)
+        return found is not None and found[1] not in self._bare_names
+
+    @cached_property
+    def _bare_names(self) -> frozenset[str]:
+        """Every name that stands somewhere without its `$`: there it may get a value."""
+        return frozenset(_BARE_NAME.findall(self._source.decode("utf-8", "replace")))
 
     def _pieces(self, node: "Node", depth: int) -> Iterator[_WordPiece]:
         kind = node.type
@@ -262,7 +278,7 @@ def _has_class(text: str) -> bool:
 
 
 def assignment_text(node: "Node", words: WordReader) -> str:
-    """`NAME=value` of an assignment node, with the likeliest value."""
+    """`NAME=value` of an assignment node, with the likeliest value; HOLE where it is not sure."""
     name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
-    expanded = words.word(value).guesses[0] if value is not None else ""
-    return f"{text_of(name) if name else ''}={expanded}"
+    word = words.word(value) if value is not None else Word(("",))
+    return f"{text_of(name) if name else ''}={word.guesses[0]}{'' if word.literal else HOLE}"

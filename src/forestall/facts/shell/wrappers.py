@@ -22,9 +22,13 @@ from forestall.facts.shell.program_entry import (
     WrapperSpec,
     class_set,
     classes,
+    classes_of,
+    is_option,
     names,
+    option_effect,
     takes_next,
 )
+from forestall.facts.shell.program_table import effect_of
 from forestall.facts.shell.program_table import program as program_entry
 from forestall.facts.shell.words import WORDS
 from forestall.facts.shell.write_targets import written
@@ -109,6 +113,16 @@ def options(args: Args) -> set[str]:
     return found
 
 
+def _own_classes(wrapper: WrapperSpec, word: str) -> Classes:
+    """The classes that an option of the wrapper itself adds; one in a cluster counts, too."""
+    added = NOTHING
+    for option, kinds in wrapper.options.items():
+        inside = option[1:] in word and not option.startswith("--")
+        if word.partition("=")[0] == option or (word[:2] != "--" and inside):
+            added |= class_set(kinds)
+    return added
+
+
 def _option_kind(wrapper: WrapperSpec, word: str) -> tuple[str, str]:
     """(`text`, its start), (`valued`, ""), (`plain`, "") or (`unknown`, "")."""
     name, equals, value = word.partition("=")
@@ -144,6 +158,7 @@ def wrapped(program: str, wrapper: WrapperSpec, args: Args) -> ProgramEffects:
             at += 1
         elif word in wrapper.plain_options or (word.startswith("-") and len(word) > 1):
             kind, value = _option_kind(wrapper, word)
+            added |= _own_classes(wrapper, word)
             unsure_option = unsure_option or kind == "unknown"
             if kind == "text":
                 taken = args[at : at + 1] if value else args[at + 1 : at + 2]
@@ -174,6 +189,11 @@ def wrapped(program: str, wrapper: WrapperSpec, args: Args) -> ProgramEffects:
     )
 
 
+_SHELL_OPTIONS: Final = frozenset(
+    ("--norc", "--noprofile", "--posix", "--login", "--verbose", "--noediting")
+)
+
+
 def _shell(program: str, args: Args) -> ProgramEffects:
     """sh and its family, with -c, a script, or standard input."""
     if len(args) == 1 and args[0].text in ("--version", "--help") and args[0].literal:
@@ -185,7 +205,7 @@ def _shell(program: str, args: Args) -> ProgramEffects:
         if word in ("--", "-"):
             at += 1
             break
-        if word in ("--rcfile", "--init-file"):
+        if word.startswith("--") and word not in _SHELL_OPTIONS:
             own |= UNKNOWN
         short = word[1:] if not word.startswith("--") else ""
         takes_text = takes_text or "c" in short or word.startswith("--c")
@@ -199,51 +219,84 @@ def _shell(program: str, args: Args) -> ProgramEffects:
     return ProgramEffects(classes=own | UNKNOWN, runs_data=True, suspects=rest)
 
 
-def _evaluated(_: str, args: Args) -> ProgramEffects:
+def _evaluated(program: str, args: Args) -> ProgramEffects:
     """eval, watch: the words joined are shell text."""
-    at = positionals(args, "-n --interval")
-    words = args[at[0] :] if at else ()
-    return ProgramEffects(classes=unsure(words) or READ, texts=(join(words),) if words else ())
+    entry = effect_of(program)
+    at = positionals(args, entry.value_options)
+    start = at[0] if at else len(args)
+    own = classes_of(entry, args[:start]) - READ if entry.closed else NOTHING
+    words = args[start:]
+    own |= unsure(words)
+    return ProgramEffects(classes=own or READ, texts=(join(words),) if words else ())
 
 
-def _trap(_: str, args: Args) -> ProgramEffects:
+def _trap(program: str, args: Args) -> ProgramEffects:
     at = positionals(args)
     words = [args[index] for index in at[:1]]
     if len(at) < 2 or join(words) in ("", "-"):
-        return ProgramEffects(classes=unsure(words) or READ)
+        return ProgramEffects(classes=unsure(words) or classes_of(effect_of(program), args))
     return ProgramEffects(classes=unsure(words) or classes("w"), texts=(join(words),))
 
 
-def _alias(_: str, args: Args) -> ProgramEffects:
+def _alias(program: str, args: Args) -> ProgramEffects:
     pairs = [arg.text.partition("=") for arg in args if "=" in arg.text]
     return ProgramEffects(
-        classes=unsure(args) or (classes("w") if pairs else READ),
+        classes=unsure(args) or (classes("w") if pairs else classes_of(effect_of(program), args)),
         texts=tuple(value for _, _, value in pairs),
         defines=tuple(name for name, _, _ in pairs),
     )
 
 
+_EXEC: Final = frozenset(("-exec", "-execdir", "-ok", "-okdir"))
+_FD_EXEC: Final = re.compile(r"--exec(?:-batch)?(?:=.*)?|-[A-Za-z0-9]*[xX]", re.DOTALL)
+
+
 def _find(program: str, args: Args) -> ProgramEffects:
     """find, fd: run commands, delete, and write lists."""
+    if program.startswith("fd"):
+        return _fd(program, args)
+    entry = effect_of(program)
     added: Classes = NOTHING
     argvs: list[tuple[Arg, ...]] = []
     at = 0
     while at < len(args):
-        word = args[at].text
+        arg, word = args[at], args[at].text
+        first = at == 0  # where to look: `find $DIR -name x`
         at += 1
-        if word in ("-exec", "-execdir", "-ok", "-okdir", "-x", "-X", "--exec", "--exec-batch"):
-            if word.lower() in ("-x", "--exec", "--exec-batch") and program == "find":
-                continue
+        if word in _EXEC:
             end = next((i for i in range(at, len(args)) if args[i].text in (";", "+")), len(args))
             argvs.append(tuple(_filled(arg, "{") for arg in args[at:end]))
             at = end + 1
         elif word == "-delete":
             added |= DESTRUCTIVE
-        elif word.startswith("-f") and word[1:] in ("fprint", "fprintf", "fprint0", "fls"):
+        elif word in ("-fprint", "-fprintf", "-fprint0", "-fls"):
             added |= written(join(args[at : at + 1])) or READ
-        elif args[at - 1].flaggable:
+            at += 2 if word == "-fprintf" else 1
+        elif arg.flaggable and not (first and arg.environment):
             added |= UNKNOWN
-    return ProgramEffects(classes=added or READ, argvs=tuple(argvs))
+        elif is_option(word):
+            found = option_effect((entry,), word)
+            added |= found.classes
+            if found.takes_next:
+                added |= UNKNOWN if args[at : at + 1] and args[at].splits else NOTHING
+                at += 1
+    return ProgramEffects(classes=(added - READ) or READ, argvs=tuple(argvs))
+
+
+def _fd(program: str, args: Args) -> ProgramEffects:
+    """fd: an option that runs something takes the rest of the words for its command."""
+    entry = effect_of(program)
+    skip = False
+    for at, arg in enumerate(args):
+        if not skip and _FD_EXEC.fullmatch(arg.text):
+            value = arg.text.partition("=")[2]
+            command = ((Arg(value),) if value else ()) + tuple(args[at + 1 :])
+            return ProgramEffects(
+                classes=(classes_of(entry, args[: at + 1]) - READ) or READ,
+                argvs=(tuple(_filled(word, "{") for word in command),),
+            )
+        skip = not skip and is_option(arg.text) and option_effect((entry,), arg.text).takes_next
+    return ProgramEffects(classes=classes_of(entry, args))
 
 
 def _filled(arg: Arg, mark: str) -> Arg:
@@ -255,25 +308,18 @@ def _filled(arg: Arg, mark: str) -> Arg:
 
 
 def _xargs(_: str, args: Args) -> ProgramEffects:
+    entry = effect_of("xargs")
     at, mark = 0, ""
-    added: Classes = NOTHING
-    valued = names(
-        "-I -n -L -P -s -d -E -a -J -R -S --max-args --max-procs --delimiter "
-        "--arg-file --max-chars --max-lines --eof --process-slot-var"
-    )
-    plain = "0rtpxoie"
     while at < len(args) and args[at].text.startswith("-"):
         word = args[at].text
         if word.startswith(("-I", "-J", "-i", "--replace")):
             value = word.partition("=")[2] if word.startswith("--") else word[2:]
             follows = join(args[at + 1 : at + 2]) if word in ("-I", "-J") else "{}"
             mark = value or follows
-        elif not takes_next(valued, word) and not word.startswith("--"):
-            known = word[:2] in valued or all(letter in plain for letter in word[1:])
-            added |= NOTHING if known else UNKNOWN
-        at += 2 if takes_next(valued, word) else 1
+        at += 2 if is_option(word) and option_effect((entry,), word).takes_next else 1
         if word == "--":
             break
+    added = classes_of(entry, args[:at]) - READ
     words = args[at:] or [Arg("echo")]
     command = tuple(_filled(arg, mark) for arg in words) if mark else (*words, ANYTHING)
     hidden = not command[0].literal or any(" " in arg.text and not arg.literal for arg in command)
@@ -327,7 +373,9 @@ def _ssh(_: str, args: Args) -> ProgramEffects:
 def _interpreter(program: str, args: Args) -> ProgramEffects:
     """python -c, perl -e...: code in a language that is not followed."""
     words = [arg.text for arg in args]
-    if len(args) == 1 and words[0] in ("--version", "-V", "-v", "--help", "-h"):
+    # `python -v` reads a program from its input.
+    asks = ("--version", "-V", "--help", "-h", *(() if "py" in program else ("-v",)))
+    if len(args) == 1 and words[0] in asks:
         return ProgramEffects(classes=READ if args[0].literal else UNKNOWN)
     return ProgramEffects(classes=UNKNOWN, code=tuple(words), loss=_CODE_LOSS, runs_data=True)
 

@@ -41,8 +41,16 @@ _FAMILIES: Final = {
     **dict.fromkeys(("tsql", "fabric"), (TSQL,)),
     "oracle": (ORACLE,),
     "sqlite": (SQLITE,),
-}
+    **dict.fromkeys(
+        ("bigquery", "snowflake", "spark", "spark2", "databricks", "hive", "trino", "presto",
+         "athena", "clickhouse"),
+        (POSTGRES, MYSQL, ORACLE, BACKSLASHED),
+    ),
+}  # fmt: skip
 _MARK: Final = re.compile(r"['\"`\[\\#]|--|/\*|\*/(?!\*)|\$(?:[^\W\d]\w*)?\$")
+_DASHES: Final = re.compile("-+")
+_DASH_LINE: Final = re.compile(r"-{3,}(?:[ \t][^\n]*)?(?:\n|\Z)")
+_STATEMENT_END: Final = re.compile(r"\s*(?:;|\Z)")
 _COMMENT_EDGE: Final = re.compile(r"/\*|\*/")
 _VERSION: Final = re.compile(r"M?!\d{0,6}")
 _PLAIN_QUOTED: Final = re.compile(r"[\w .$-]*", re.ASCII)
@@ -126,15 +134,19 @@ def _read(text: str, flavour: Flavour) -> SqlReading:
     bare: list[str] = []
     at = 0
     sound = True
+    begun = False  # whether the statement at hand has a word
 
     def plain(piece: str) -> None:
+        nonlocal begun
         first, *others = piece.split(";")
         clean.append(first)
         bare.append(first)
+        begun = begun or bool(first.strip())
         for other in others:
             end()
             clean.append(other)
             bare.append(other)
+            begun = bool(other.strip())
 
     def end() -> None:
         shown = " ".join("".join(bare).split())
@@ -145,8 +157,9 @@ def _read(text: str, flavour: Flavour) -> SqlReading:
 
     while (mark := _MARK.search(text, at)) is not None:
         start = mark.start()
-        after, shown, ended = _one(text, mark, flavour)
         plain(text[at:start])
+        after, shown, ended = _one(text, mark, flavour, begun=begun)
+        begun = begun or bool(shown.strip())
         if shown in (LITERAL, NAME):
             bare[-1] = _PREFIX.sub("", bare[-1])
             clean.append(text[start:after])
@@ -170,13 +183,20 @@ def bare_words(slices: Iterable[str]) -> list[str]:
     return found
 
 
-def _one(text: str, mark: re.Match[str], flavour: Flavour) -> tuple[int, str, bool]:
-    """Where the thing that starts here ends, what it is to be shown as, and whether it is sound."""
+def _one(text: str, mark: re.Match[str], flavour: Flavour, *, begun: bool) -> tuple[int, str, bool]:
+    """Where the thing that starts here ends, what it is to be shown as, and whether it is sound.
+
+    `begun` says whether the statement has a word before it.
+    """
     kind, start, after = mark[0], mark.start(), mark.end()
     if kind == "--":
         following = text[after : after + 1]
-        if flavour.spaced_dashes and following and not following.isspace():
-            return after, "--", True
+        spaced = not following or following.isspace() or not flavour.spaced_dashes
+        if not spaced and not _is_dash_line(text, start, begun=begun):
+            if following != "-":
+                return after, "--", True
+            end = _DASHES.match(text, start).end()  # type: ignore[union-attr]  # two stand here
+            return end, text[start:end], False  # nobody means three signs in a row
         return _line_end(text, after), " ", True
     if kind == "#":
         return (_line_end(text, after), " ", True) if flavour.hashes else (after, "#", True)
@@ -196,6 +216,18 @@ def _one(text: str, mark: re.Match[str], flavour: Flavour) -> tuple[int, str, bo
     if kind == "'":
         return _string(text, start, flavour)
     return _name(text, start, flavour)
+
+
+def _is_dash_line(text: str, start: int, *, begun: bool) -> bool:
+    """Whether a line of dashes stands before a statement, or after its end.
+
+    Where `--` needs a blank behind it, the line is minus signs and a comment, which no statement
+    begins or ends with: the database refuses there what runs as the same statement elsewhere.
+    """
+    line = _DASH_LINE.match(text, start)
+    if line is None:
+        return False
+    return not begun or _STATEMENT_END.match(text, line.end()) is not None
 
 
 def _line_end(text: str, at: int) -> int:

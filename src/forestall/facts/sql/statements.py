@@ -11,12 +11,24 @@ settings. READ never stands beside another class.
 
 import re
 from collections.abc import Iterable, Iterator
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from forestall.facts.sql import keywords as known
+from forestall.facts.sql.by_words import by_keyword, is_plain, refined, stray_verbs
+from forestall.facts.sql.classes import (
+    DESTRUCTIVE,
+    NOTHING,
+    READ,
+    UNKNOWN,
+    Classes,
+    SqlClass,
+    classes,
+    named,
+    tidy,
+)
+from forestall.facts.sql.parse_bounds import LINKS_MAX, is_within_bounds
 from forestall.facts.sql.preprocess import (
     LITERAL,
     Part,
@@ -25,32 +37,29 @@ from forestall.facts.sql.preprocess import (
     readings,
     rough_words,
 )
-from forestall.facts.sql.tables import CHANGES, name_parts, tables_of, target_of
+from forestall.facts.sql.tables import (
+    CHANGES,
+    NAME_CHAIN,
+    TABLES_MAX,
+    name_parts,
+    names_in,
+    tables_of,
+    tables_of_definition,
+    target_of,
+)
 from forestall.facts.sql.where import narrows
 
 if TYPE_CHECKING:
     from sqlglot import exp
     from sqlglot.dialects.dialect import Dialect
 
+__all__ = ["TABLES_MAX", "SqlClass", "SqlStatement", "statements_in"]
+
 TEXT_BYTES_MAX: Final = 64 * 1024  # no honest query is longer, and every parse stays quick
 STATEMENTS_MAX: Final = 64  # statements reported; each one costs a decision
-TABLES_MAX: Final = 16  # tables reported for one statement; honest joins need ten
-NESTING_MAX: Final = 64  # open brackets at once; the parser recurses into each
 NODES_PER_WORD: Final = 12  # tree nodes the parser may make for one token; honest text needs three
-TOKENS_MAX: Final = 8_000  # parsed for one payload; a bulk load is longer, and is unknown
+TOKENS_MAX: Final = 6_000  # parsed for one payload; a bulk load is longer, and is unknown
 EXPLAIN_MAX: Final = 3  # EXPLAIN inside EXPLAIN
-
-
-class SqlClass(StrEnum):
-    """The kinds of effect a statement can have."""
-
-    READ = "read"
-    WRITE = "write"
-    SCHEMA = "schema"
-    PRIVILEGE = "privilege"
-    DESTRUCTIVE = "destructive"
-    TRANSACTION = "transaction"
-    UNKNOWN = "unknown"
 
 
 class SqlStatement(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,26 +75,12 @@ class SqlStatement(msgspec.Struct, frozen=True, kw_only=True):
     has_where: bool = False
 
 
-Classes = frozenset[SqlClass]
-_KIND_OF_LETTER: Final = {kind.value[0]: kind for kind in SqlClass}
 _DANGER: Final = "dupswtr"  # the worst first
 
 
-def _classes(letters: str) -> Classes:
-    return frozenset(_KIND_OF_LETTER[letter] for letter in letters)
-
-
-def _named(kinds: Iterable[str]) -> Classes:
-    return frozenset(map(SqlClass, kinds))
-
-
-_NOTHING: Final = _classes("")
-_READ: Final = _classes("r")
-_UNKNOWN: Final = _classes("u")
-_DESTRUCTIVE: Final = _classes("d")
 _ZERO_MATCHES: Final = frozenset(("", "mysql", "doris", "starrocks", "singlestore"))
-_BY_HINT: Final = {word: _named(kinds) for word, kinds in known.HINTS.items()}
-_UNKNOWN_STATEMENT: Final = SqlStatement(statement="", classes=_UNKNOWN)
+_BY_HINT: Final = {word: named(kinds) for word, kinds in known.HINTS.items()}
+_UNKNOWN_STATEMENT: Final = SqlStatement(statement="", classes=UNKNOWN)
 
 _EXPLAIN: Final = re.compile(
     r"\s*(?P<word>explain|desc|describe)\b\s*(?P<options>(?:(?:query\s+plan(?:\s+for)?|plan\s+for"
@@ -93,14 +88,13 @@ _EXPLAIN: Final = re.compile(
     r"(?P<rest>.*)",
     re.IGNORECASE | re.DOTALL,
 )
-_PRAGMA: Final = re.compile(
-    rf"pragma (?:\w+\.)?(\w+)(?: ?\( ?[\w{LITERAL}\x01.]+ ?\))?", re.IGNORECASE
+_DESCRIBED: Final = re.compile(
+    rf"\s*(?:(?:table|view|schema|database)\s+)?(?:{NAME_CHAIN.pattern})\s*", re.IGNORECASE
 )
+_WITH_DATA: Final = re.compile(r"\bwith\s+(?:no\s+)?data\s*$", re.IGNORECASE)
 _COPY: Final = re.compile(rf"(.*)\b(from|to)\b\s*(?:\b(\w+)\b|({LITERAL})?)", re.IGNORECASE)
-_CHAIN: Final = re.compile(r"[^\W\d][\w$]*(?:\s*\.\s*[^\W\d][\w$]*)*")
-_WORD_AND_BRACKET: Final = re.compile(r"(\w+)\s*(\(?)")
+_COLUMN_PLACES: Final = frozenset(("Column", "Alias", "ColumnDef"))
 _PLAIN_NAME: Final = re.compile(r"[\w $#-]*")
-_DROP_QUOTES: Final = {ord(char): None for char in '"`[]'}
 _NAMES: Final = {
     "TruncateTable": "truncate", "MultitableInserts": "insert", "Union": "select",
     "Except": "select", "Intersect": "select", "Subquery": "select", "Values": "select",
@@ -140,17 +134,37 @@ def statements_in(
     sure = (
         chosen is not None and len(read) == 1 and read[0].sound and not has_strange_characters(text)
     )
-    if not sure or not found or any(one.classes >= _UNKNOWN for one in found):
-        found.setdefault(SqlStatement(statement="", classes=_hinted(text)))
+    if not sure or not found or any(one.classes >= UNKNOWN for one in found):
+        whole = sure and len(reader.roots) == len(read[0].parts)
+        hints = _hinted(text, reader.roots if whole else ())
+        found.setdefault(SqlStatement(statement="", classes=hints))
     if len(found) <= STATEMENTS_MAX:
         return tuple(found)
     kept = sorted(found, key=lambda one: min(_DANGER.index(kind.value[0]) for kind in one.classes))
     return (*kept[: STATEMENTS_MAX - 1], SqlStatement(statement="", classes=_hinted(text)))
 
 
-def _hinted(text: str) -> Classes:
-    """UNKNOWN, and what words anywhere in the text hint at."""
-    return _UNKNOWN.union(*(_BY_HINT.get(word, _NOTHING) for word in rough_words(text)))
+def _hinted(text: str, roots: Iterable["exp.Expr"] = ()) -> Classes:
+    """UNKNOWN, and what words anywhere in the text hint at.
+
+    `roots` are the trees of the text, if all of it was parsed: the name of a column hints at
+    nothing.
+    """
+    words = rough_words(text) - _column_words(roots)
+    return UNKNOWN.union(*(_BY_HINT.get(word, NOTHING) for word in words))
+
+
+def _column_words(roots: Iterable["exp.Expr"]) -> set[str]:
+    """The words that stand in names of columns and nowhere else."""
+    columns: list[str] = []
+    others: list[str] = []
+    for node in (node for root in roots for node in root.walk()):
+        name = node.args.get("this")
+        if isinstance(name, str):
+            parent = type(node.parent).__name__
+            is_column = type(node).__name__ == "Identifier" and parent in _COLUMN_PLACES
+            (columns if is_column else others).append(name)
+    return rough_words(" ".join(columns)) - rough_words(" ".join(others))
 
 
 def _dialect(name: str) -> "Dialect | None":
@@ -164,7 +178,10 @@ def _dialect(name: str) -> "Dialect | None":
     if name and not re.fullmatch(r"[a-z][a-z0-9]{0,20}", name):
         return None
     try:
-        return Dialect.get_or_raise(name)
+        dialect = Dialect.get_or_raise(name)
+        # Else the parser would walk the whole chain for each of its indices, to renumber them.
+        dialect.INDEX_OFFSET = 0
+        return dialect
     except ValueError:
         return None
 
@@ -176,6 +193,7 @@ class _StatementReader:
         self._dialect = dialect
         self._zero_matches = zero_matches
         self._spent = parsed
+        self.roots: list[exp.Expr] = []  # of the statements in which every verb has its place
 
     def statements(self, part: Part, depth: int = 0) -> Iterator[SqlStatement]:
         """The statement, and those inside it."""
@@ -191,12 +209,12 @@ class _StatementReader:
         elif first == "copy":
             yield from self._copied(part, words, depth)
         else:
-            kinds = _by_keyword(first, words, part.bare)
-            tables = _chains(part.clean) if kinds - _classes("rt") else ()
+            kinds = by_keyword(first, words, part.bare)
+            tables = names_in(part.clean) if kinds - classes("rt") else ()
             if len(tables) == TABLES_MAX:
-                kinds |= _UNKNOWN
+                kinds |= UNKNOWN
             yield SqlStatement(
-                statement=first if kinds != _UNKNOWN or first in known.STATEMENTS else "",
+                statement=first if kinds != UNKNOWN or first in known.STATEMENTS else "",
                 classes=kinds,
                 tables=tables,
             )
@@ -206,75 +224,84 @@ class _StatementReader:
         shape = _EXPLAIN.fullmatch(part.clean)
         bare = _EXPLAIN.fullmatch(part.bare)
         if shape is None or bare is None or depth > EXPLAIN_MAX:
-            yield SqlStatement(statement="explain", classes=_UNKNOWN)
+            yield SqlStatement(statement="explain", classes=UNKNOWN)
             return
         rest = Part(shape["rest"], bare["rest"])
         inner_first = next(iter(rest.words()), "")
-        if inner_first not in known.PARSED and inner_first not in ("explain", "copy", "execute"):
-            plain = _CHAIN.fullmatch(bare["rest"].strip()) is not None
-            kinds = _READ if plain else _UNKNOWN
-            yield SqlStatement(statement="explain", classes=kinds, tables=_chains(shape["rest"], 0))
+        plain = _DESCRIBED.fullmatch(bare["rest"]) is not None
+        follows = inner_first in known.PARSED or inner_first in ("explain", "copy", "execute")
+        if (plain and first != "explain") or not follows:
+            kinds = READ if plain else UNKNOWN
+            yield SqlStatement(
+                statement="explain", classes=kinds, tables=names_in(shape["rest"], 0)
+            )
             return
         runs = "analy" in shape["options"].lower()
         inner = list(self.statements(rest, depth + 1))
-        if runs or first != "explain" or any(one.classes >= _UNKNOWN for one in inner):
+        if runs or first != "explain" or any(one.classes >= UNKNOWN for one in inner):
             yield from inner
         tables = tuple(dict.fromkeys(name for one in inner for name in one.tables))[:TABLES_MAX]
-        yield SqlStatement(statement="explain", classes=_READ, tables=tables)
+        yield SqlStatement(statement="explain", classes=READ, tables=tables)
 
     def _copied(self, part: Part, words: list[str], depth: int) -> Iterator[SqlStatement]:
         """COPY: rows to or from the client, a file of the server, or a program."""
         shape = _COPY.match(part.bare)
-        kinds: Classes = _UNKNOWN
+        kinds: Classes = UNKNOWN
         if shape is not None:
             place = (shape[3] or "").lower()
-            kinds = _classes("w" if shape[2].lower() == "from" else "r")
+            kinds = classes("w" if shape[2].lower() == "from" else "r")
             if place not in ("stdin", "stdout"):
-                kinds = _classes("wp" if shape[4] else "wpu")
+                kinds = classes("wp" if shape[4] else "wpu")
         if "program" in words or "into" in words:
-            kinds |= _classes("wpu")
+            kinds |= classes("wpu")
         if words.count("from") + words.count("to") > 1 and "(" not in part.bare[:6]:
-            kinds |= _UNKNOWN
+            kinds |= UNKNOWN
         source = part.bare[4:].lstrip()
         if source.startswith("("):
             inner = Part(_bracketed(part.clean), _bracketed(part.bare))
             yield from self.statements(inner, depth + 1)
-            yield SqlStatement(statement="copy", classes=_tidy(kinds))
+            yield SqlStatement(statement="copy", classes=tidy(kinds))
             return
-        tables = _chains(part.clean)[:1]
-        yield SqlStatement(statement="copy", classes=_tidy(kinds), tables=tables)
+        tables = names_in(part.clean)[:1]
+        yield SqlStatement(statement="copy", classes=tidy(kinds), tables=tables)
 
     def _parsed(self, part: Part, first: str, words: list[str]) -> Iterator[SqlStatement]:
+        if first == "create":  # the parser knows this end only in some dialects
+            part = Part(*(_WITH_DATA.sub("", text) for text in part))
         root = self._parse(part, first)
-        least, roots = _named(known.PARSED[first]), known.PARSED_ROOTS[first]
+        least, roots = named(known.PARSED[first]), known.PARSED_ROOTS[first]
         if root is None or type(root).__name__ not in roots:
-            kinds = least | _refined(first, words) | _UNKNOWN
+            plain = is_plain(first, part.bare)
+            kinds = least | refined(first, words, part.bare) | (NOTHING if plain else UNKNOWN)
             if first in ("update", "delete", "merge"):
-                kinds |= _DESTRUCTIVE
+                kinds |= DESTRUCTIVE
             yield SqlStatement(
                 statement=first if first != "with" else "",
-                classes=_tidy(kinds),
-                tables=_chains(part.clean),
+                classes=tidy(kinds),
+                tables=tables_of_definition(part.clean) if plain else names_in(part.clean),
                 has_where="where" in words,
             )
             return
         name = _NAMES.get(type(root).__name__, type(root).__name__.lower())
         inner = [node for node in root.walk() if node is not root and _is_change(node)]
-        own = least | _refined(first, words) | self._changed(root)
+        own = least | refined(first, words, part.bare) | self._changed(root)
         for node in inner:
             statement = self._inner(node)
             own |= statement.classes
             yield statement
-        allowed = {str(one).lower() for node in inner for one in (type(node).__name__,)} | {name}
-        own |= _stray_verbs(part.bare, first, allowed)
+        allowed = {type(node).__name__.lower() for node in inner} | {name}
+        stray = stray_verbs(part.bare, first, allowed)
+        own |= stray
+        if not stray:
+            self.roots.append(root)
         for node in root.walk():
             own |= _node_classes(node)
         tables = tables_of(root)
         if len(tables) > TABLES_MAX or any(_is_strange(table) for table in tables):
-            own |= _UNKNOWN
+            own |= UNKNOWN
         yield SqlStatement(
             statement="replace" if first == "replace" else name,
-            classes=_tidy(own),
+            classes=tidy(own),
             tables=tables[:TABLES_MAX],
             has_where=root.args.get("where") is not None,
         )
@@ -282,15 +309,14 @@ class _StatementReader:
     def _inner(self, node: "exp.Expr") -> SqlStatement:
         return SqlStatement(
             statement=type(node).__name__.lower(),
-            classes=_classes("w") | self._changed(node),
+            classes=classes("w") | self._changed(node),
             tables=tables_of(node)[:TABLES_MAX],
             has_where=node.args.get("where") is not None,
         )
 
     def _parse(self, part: Part, first: str) -> "exp.Expr | None":
         """The tree of one statement; None unless the parser reads it as we did."""
-        crowded = self._spent.tokens > TOKENS_MAX or _nesting(part.bare) > NESTING_MAX
-        if self._dialect is None or crowded:
+        if self._dialect is None or self._spent.tokens > TOKENS_MAX:
             return None
         text = part.clean
         if first == "replace":
@@ -304,7 +330,10 @@ class _StatementReader:
             self._spent.tokens += len(tokens)
             if self._spent.tokens > TOKENS_MAX:
                 return None
-            seen = bare_words(text[token.start : token.end + 1] for token in tokens)
+            slices = [text[token.start : token.end + 1] for token in tokens]
+            if not is_within_bounds(slices):
+                return None
+            seen = bare_words(slices)
             words = Part(text, part.bare).words()
             if seen[1:] != words[1:] or not seen:
                 return None
@@ -321,93 +350,33 @@ class _StatementReader:
         kind = type(node).__name__
         if kind == "Insert":
             other = node.args.get("is_function") or node.args.get("source")
-            taken = _DESTRUCTIVE if node.args.get("overwrite") else _NOTHING
-            return _classes("w") | taken | (_UNKNOWN if other else _NOTHING)
+            taken = DESTRUCTIVE if node.args.get("overwrite") else NOTHING
+            return classes("w") | taken | (UNKNOWN if other else NOTHING)
         if kind == "Merge":
-            thens = [str(when.args.get("then")).upper() for when in _whens(node)]
-            by_source = any(when.args.get("source") for when in _whens(node))
-            lost = any(then.startswith("DELETE") for then in thens) or by_source
-            return _classes("wd" if lost else "w")
+            whens = [one for one in node.walk() if type(one).__name__ == "When"]
+            thens = [when.args.get("then") for when in whens]
+            by_source = any(when.args.get("source") for when in whens)
+            lost = by_source or any(
+                type(then).__name__ == "Delete" or str(then.name).upper().startswith("DELETE")
+                for then in thens
+                if then is not None
+            )
+            return classes("wd" if lost else "w")
         if kind not in ("Update", "Delete"):
-            return _NOTHING
+            return NOTHING
         where = node.args.get("where")
         if where is None or not narrows(where.this, target_of(node, self._zero_matches)):
-            return _classes("wd")
-        return _classes("w")
-
-
-def _by_keyword(first: str, words: list[str], bare: str) -> Classes:
-    """The classes of a statement that is known by its words alone."""
-    if first in ("begin", "start", "commit", "rollback", "end", "abort", "savepoint", "release"):
-        named = 1 if {"to", "savepoint", "release"} & set(words) else 0
-        strange = [word for word in words if word not in known.TRANSACTION_WORDS]
-        plain = len(strange) <= named and "(" not in bare and not known.VERBS & set(strange)
-        return _classes("t") if plain else _UNKNOWN
-    if first == "set":
-        if known.PRIVILEGED_SETTINGS & set(words):
-            return _classes("pu")
-        name = next((w for w in words[1:] if w not in ("session", "local")), "")
-        plain = name in known.PLAIN_SETTINGS and not set("(,;@") & set(bare)
-        return _classes("t") if plain and not known.VERBS & set(words) else _UNKNOWN
-    if first == "pragma":
-        shape = _PRAGMA.fullmatch(bare)
-        reads = shape is not None and shape[1].lower() in known.READING_PRAGMAS
-        return _READ if reads else _UNKNOWN
-    if first == "vacuum":
-        return _classes("wu" if "into" in words else "s")
-    if first == "reset" and {"master", "binary", "slave", "replica"} & set(words):
-        return _classes("dpu")
-    kinds = _named(known.STATEMENTS.get(first, ("unknown",)))
-    verbs = known.VERBS & set(words[1:])
-    if verbs - ({"create"} if first == "show" else set()):
-        kinds |= _UNKNOWN
-    return _tidy(kinds)
-
-
-def _refined(first: str, words: list[str]) -> Classes:
-    """What the words of a definition add to its first word."""
-    rest = set(words[1:])
-    kinds: Classes = _NOTHING
-    if first in ("create", "drop", "alter", "comment"):
-        if known.PRIVILEGE_OBJECTS & set(words[1:8]):
-            kinds |= _classes("p")
-        if first == "create" and known.CODE_OBJECTS & set(words[1:8]):
-            kinds |= _UNKNOWN
-        if first == "create" and "table" in words[1:6] and "replace" in words[1:4]:
-            kinds |= _DESTRUCTIVE
-    if first == "create" and {"as", "select"} <= rest:
-        kinds |= _classes("w") if "table" in words[1:8] else _NOTHING
-    if first == "alter":
-        kinds |= _DESTRUCTIVE if known.ALTER_LOSSES & rest else _NOTHING
-        kinds |= _classes("p") if known.PRIVILEGE_OBJECTS & rest else _NOTHING
-    if first == "drop" and "owned" in words[1:2]:
-        kinds |= _classes("p")
-    return kinds
-
-
-def _stray_verbs(bare: str, first: str, allowed: Iterable[str]) -> Classes:
-    """UNKNOWN if a word stands here that could start another statement without a semicolon."""
-    fine = known.INNER_VERBS.get(first, frozenset()) | set(allowed)
-    before = ""
-    for match in _WORD_AND_BRACKET.finditer(bare):
-        word = match[1].lower()
-        if word in known.VERBS and word not in fine:
-            locks = word == "update" and before in ("for", "key", "do")
-            cascades = before == "on" and first in ("create", "alter")
-            calls = match[2] and word in ("replace", "insert", "truncate")
-            if not (locks or calls or (cascades and word in ("update", "delete"))):
-                return _UNKNOWN
-        before = word
-    return _NOTHING
+            return classes("wd")
+        return classes("w")
 
 
 def _node_classes(node: "exp.Expr") -> Classes:
     """What one node of the tree adds to the statement that holds it."""
     kind = type(node).__name__
     if kind in ("Into", "Lock", "NextValueFor"):
-        return _classes("w")
+        return classes("w")
     if kind in known.OUTSIDE_NODES:
-        return _classes("pu") if kind in ("ReadCSV", "ReadParquet", "QueryTransform") else _UNKNOWN
+        return classes("pu") if kind in ("ReadCSV", "ReadParquet", "QueryTransform") else UNKNOWN
     if kind in ("Anonymous", "AnonymousAggFunc", "ParameterizedAgg", "CombinedAggFunc",
                 "CombinedParameterizedAgg"):  # fmt: skip
         return _function(node)
@@ -415,27 +384,38 @@ def _node_classes(node: "exp.Expr") -> Classes:
         name = ".".join(name_parts(node))
         secret = {name, name.rpartition(".")[2]} & known.SECRET_TABLES
         strange = type(node.args.get("this")).__name__ in ("Var", "Literal", "Parameter")
-        return _classes("p" if secret else "u" if strange else "")
-    return _NOTHING
+        return classes("p" if secret else "u" if strange else "")
+    return NOTHING
 
 
 def _function(node: "exp.Expr") -> Classes:
     name = str(node.args.get("this") or "").strip('"`[]').lower()
     parent = node.parent
     if parent is not None and type(parent).__name__ == "Dot":
-        schema = str(parent.args.get("this")).strip('"`[]').lower()
+        schema = _first_name(parent.this)
         if name in known.RISKY_FUNCTIONS or name.startswith(known.RISKY_BEGINNINGS):
-            return _classes("pu")
-        if schema != "pg_catalog":
+            return classes("pu")
+        if schema != "pg_catalog" or type(parent.this).__name__ == "Dot":
             risky = schema.startswith(known.RISKY_BEGINNINGS)
-            return _classes("pu" if risky else "u")
+            return classes("pu" if risky else "u")
     if name in known.PURE_FUNCTIONS:
-        return _NOTHING
+        return NOTHING
     if name in known.WRITING_FUNCTIONS:
-        return _classes("w")
+        return classes("w")
     if name in known.RISKY_FUNCTIONS or name.startswith(known.RISKY_BEGINNINGS):
-        return _classes("pu")
-    return _UNKNOWN
+        return classes("pu")
+    return UNKNOWN
+
+
+def _first_name(node: "exp.Expr") -> str:
+    """The first part of a dotted name."""
+    for _ in range(LINKS_MAX):
+        if type(node).__name__ != "Dot":
+            break
+        node = node.this
+    if type(node).__name__ == "Column":
+        node = node.args.get("catalog") or node.args.get("db") or node.args.get("table") or node
+    return str(node.name).lower()
 
 
 def _is_change(node: "exp.Expr") -> bool:
@@ -445,37 +425,10 @@ def _is_change(node: "exp.Expr") -> bool:
     return node.parent is None or type(node.parent).__name__ != "When"
 
 
-def _whens(node: "exp.Expr") -> list["exp.Expr"]:
-    return [one for one in node.walk() if type(one).__name__ == "When"]
-
-
 def _is_strange(table: str) -> bool:
     """Whether a table's name may stand for a file, an address or another server."""
     return any(not _PLAIN_NAME.fullmatch(part) for part in table.split("."))
 
 
-def _chains(clean: str, skip: int = 1) -> tuple[str, ...]:
-    """Every dotted name in a text that was not parsed: more than its tables, never fewer."""
-    found = _CHAIN.findall(clean.translate(_DROP_QUOTES))
-    names = dict.fromkeys("".join(name.split()).lower() for name in found[skip:])
-    return tuple(name for name in names if name not in known.NO_TABLES)[:TABLES_MAX]
-
-
-def _nesting(bare: str) -> int:
-    depth = deepest = 0
-    for char in bare:
-        if char in "([{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif char in ")]}":
-            depth -= 1
-    return deepest
-
-
 def _bracketed(text: str) -> str:
     return text[text.find("(") + 1 : text.rfind(")")]
-
-
-def _tidy(kinds: Classes) -> Classes:
-    """READ means that it only looks, so it never stands beside another class."""
-    return (kinds - _READ) or _READ

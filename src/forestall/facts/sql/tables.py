@@ -4,8 +4,10 @@ A name that a WITH clause defines is no table while that clause is in force, and
 everywhere else. It refuses to guess what a view, a synonym or a search path would make of a name.
 """
 
+import re
 from typing import TYPE_CHECKING, Final, Literal
 
+from forestall.facts.sql import keywords as known
 from forestall.facts.sql.where import Target
 
 if TYPE_CHECKING:
@@ -13,6 +15,12 @@ if TYPE_CHECKING:
 
 ANCESTORS_MAX: Final = 200  # nodes above a table that are searched for a WITH clause
 CHANGES: Final = ("Insert", "Update", "Delete", "Merge")
+TABLES_MAX: Final = 48  # tables reported for one statement; honest joins need ten
+NAME_CHAIN: Final = re.compile(r"[^\W\d][\w$]*(?:\s*\.\s*[^\W\d][\w$]*)*")
+_BEFORE_TABLE: Final = re.compile(
+    rf"\b(?:{'|'.join(sorted(known.BEFORE_TABLES))})\s+(?={NAME_CHAIN.pattern})", re.IGNORECASE
+)
+_DROP_QUOTES: Final = {ord(char): None for char in '"`[]'}
 
 
 def tables_of(root: "exp.Expr") -> tuple[str, ...]:
@@ -88,3 +96,20 @@ def _own_tables(node: "exp.Expr") -> list["exp.Expr"]:
     inside = ("Select", "Union", "With")
     walked = node.walk(prune=lambda one: type(one).__name__ in inside)
     return [one for one in walked if type(one).__name__ == "Table"]
+
+
+def names_in(clean: str, skip: int = 1) -> tuple[str, ...]:
+    """Every dotted name in a text that was not parsed: more than its tables, never fewer."""
+    return _tables(NAME_CHAIN.findall(clean.translate(_DROP_QUOTES))[skip:])
+
+
+def tables_of_definition(clean: str) -> tuple[str, ...]:
+    """The tables of a plain definition that was not parsed: they stand only after some words."""
+    text = clean.translate(_DROP_QUOTES)
+    starts = [match.end() for match in _BEFORE_TABLE.finditer(text)]
+    return _tables([match[0] for at in starts if (match := NAME_CHAIN.match(text, at))])
+
+
+def _tables(chains: list[str]) -> tuple[str, ...]:
+    names = dict.fromkeys("".join(name.split()).lower() for name in chains)
+    return tuple(name for name in names if name not in known.NO_TABLES)[:TABLES_MAX]

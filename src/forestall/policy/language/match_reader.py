@@ -21,7 +21,9 @@ from forestall.policy.language.cordum_hints import (
     PEER_MCP_KEYS,
 )
 from forestall.policy.language.document import Mapping, Node, Scalar, Sequence, plain_value
+from forestall.policy.language.field_tests_reader import SPELLINGS, take_field_tests
 from forestall.policy.language.literals import LITERAL_KEY, glob_of_literal, value_problem
+from forestall.policy.language.named_lists import expand
 from forestall.policy.language.reader import Reader
 from forestall.policy.problems import did_you_mean
 from forestall.policy.rules import (
@@ -68,7 +70,6 @@ _MCP_KEYS = ("servers", "tools", "resources", "actions")
 _TIME_KEYS = ("days", "hours", "timezone")
 _DELEGATION_KEYS = ("max_depth", "issuers", "required_scope", "forbid_delegated")
 _ACTOR_TYPES = ("human", "service")
-_SPELLINGS = {"gte": Operator.GE, "lte": Operator.LE}  # other words for the same comparisons
 _SHOWN_CHARS = 80  # characters of a text that a message shows
 _NOTHING: collections.abc.Mapping[str, str] = {}
 _ELSEWHERE = dict.fromkeys(
@@ -102,6 +103,8 @@ def read_match(
     if not match.entries:
         reader.problem(node, f"an empty `{key}`", _EVERYTHING if key == "match" else "leave it out")
         return None
+    expand(reader, match)
+    tests = take_field_tests(reader, match)
     globs = {field: reader.globs(match, field) for field in _GLOB_FIELDS}
     words = {field: reader.words(match, field) for field in _WORD_FIELDS}
     for word in words["actor_types"]:
@@ -117,6 +120,7 @@ def read_match(
         labels=_read_labels(reader, match),
         commands=_read_commands(reader, match),
         mcp=_read_mcp(reader, match),
+        tests=tests,
         secrets_present=reader.boolean(match, "secrets_present"),
         time=_read_time(reader, match),
         delegation=_read_delegation(reader, match),
@@ -269,11 +273,11 @@ def _comparisons(reader: Reader, node: Node, what: str) -> Iterator[tuple[Node, 
     compared = reader.mapping(node, what)
     if compared is None:
         return
-    reader.known_keys(compared, (*Operator, *_SPELLINGS), what)
+    reader.known_keys(compared, (*Operator, *SPELLINGS), what)
     if not compared.entries:
         reader.problem(node, f"{what} compares with nothing")
     for word, (_, operand) in compared.entries.items():
-        operator = _SPELLINGS.get(word) or word
+        operator = SPELLINGS.get(word) or word
         if operator in set(Operator):
             value = _operand(reader, operand, Operator(operator))
             noted = value == () and not isinstance(operand, Sequence)

@@ -4,6 +4,7 @@ The reader continues after a mistake, so that one run shows all of them. `_TOP_K
 and the like list the keys that are allowed; any other key is an error with the closest known key.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from forestall.facts.derive import FIELDS_OF_KIND, Derivation, PayloadKind
@@ -24,6 +25,7 @@ from forestall.policy.language.document import (
     plain_value,
 )
 from forestall.policy.language.match_reader import read_match, read_payload_content
+from forestall.policy.language.named_lists import require_read, shared_lists
 from forestall.policy.language.output_reader import (
     SEVERITIES,
     note_id,
@@ -38,6 +40,7 @@ from forestall.policy.language.terms_reader import (
     read_remediations,
     read_throttle,
 )
+from forestall.policy.problems import PolicyError
 from forestall.policy.rules import Effect, OutputTest, Policy, PolicyTest, Rule
 
 _TOP_KEYS = (
@@ -50,6 +53,7 @@ _TOP_KEYS = (
     "derive",
     "danger_no_default_derivations",
     "topics",
+    "lists",
     "rules",
     "input_rules",
     "output_rules",
@@ -70,6 +74,7 @@ _RULE_KEYS = (
     "severity",
 )
 _SAYS_SOMETHING = {"rules", "input_rules", "output_rules", "default_decision"}
+_ONLY_NAMES = {"version", "name", "lists", "tests"}  # keys of a file that is no layer
 _DERIVE_KEYS = ("kind", "topics", "fields", "ignore", "dialect", "workspace")
 _INPUT_EFFECTS = (Effect.DENY, Effect.REQUIRE_APPROVAL)  # an input rule can tighten, never allow
 _TEST_REQUEST_KEYS = (
@@ -106,13 +111,33 @@ def load_policy(text_or_path: str | bytes | Path, *, source: str = "") -> Policy
     if isinstance(text_or_path, Path):
         return load_policy(text_or_path.read_bytes(), source=source or str(text_or_path))
     data = text_or_path.encode() if isinstance(text_or_path, str) else text_or_path
-    with no_collection():
-        root, lines = parse_document(data, source or "<policy>")
-        reader = Reader(source or "<policy>", lines)
-        policy = _read_policy(reader, root)
-        reader.raise_problems()
-    assert policy is not None
+    [policy] = load_policies([(source or "<policy>", data)])
     return policy
+
+
+def load_policies(files: Sequence[tuple[str, bytes]]) -> list[Policy]:
+    """Read the (source, text) pairs of one bundle; a named list of one file counts in all.
+
+    Raises PolicyError with every mistake found in any of them.
+    """
+    policies: list[Policy] = []
+    with no_collection():
+        lists, problems = shared_lists(files)
+        for source, data in files:
+            try:
+                root, lines = parse_document(data, source)
+                reader = Reader(source, lines)
+                reader.lists = lists
+                policy = _read_policy(reader, root)
+                reader.raise_problems()
+            except PolicyError as error:
+                problems.extend(error.problems)
+            else:
+                assert policy is not None
+                policies.append(policy)
+    if problems:
+        raise PolicyError(problems)
+    return policies
 
 
 def _is_text(text: str) -> bool:
@@ -135,7 +160,9 @@ def _read_policy(reader: Reader, root: Node | None) -> Policy | None:
             top.entries["layer"][1], f"unknown layer `{layer}`", "did you mean `invariants`?"
         )
     name = reader.text(top, "name") or layer or Path(reader.source).stem
-    if not _SAYS_SOMETHING & top.entries.keys():
+    require_read(reader, top)
+    only_names = "lists" in top.entries and top.entries.keys() <= _ONLY_NAMES
+    if not only_names and not _SAYS_SOMETHING & top.entries.keys():
         reader.problem(top, "there are no `rules`", "an empty policy denies everything: say so")
     first_line: dict[str, int] = {}
     tests = read_tests(reader, top)
@@ -145,6 +172,7 @@ def _read_policy(reader: Reader, root: Node | None) -> Policy | None:
         invariants=layer == "invariants",
         priority=reader.integer(top, "priority", minimum=-1_000_000, maximum=1_000_000) or 0,
         default_decision=_read_default(reader, top),
+        only_names=only_names,
         label_trust=_read_label_trust(reader, top),
         derivations=_read_derivations(reader, top),
         danger_no_default_derivations=reader.boolean(top, "danger_no_default_derivations") or False,

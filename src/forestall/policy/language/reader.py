@@ -15,6 +15,7 @@ from forestall.policy.language.literals import LITERAL_KEY, glob_of_literal, ope
 from forestall.policy.problems import PolicyError, Problem, did_you_mean
 from forestall.policy.rules import Place
 
+NamedLists = collections.abc.Mapping[str, tuple[Scalar, ...]]
 _NOTHING: collections.abc.Mapping[str, str] = {}
 _SHOWN_CHARS = 80  # characters of a text that a message shows
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
@@ -28,6 +29,8 @@ class Reader:
         self._lines = lines
         self._problems: list[Problem] = []
         self.places: dict[tuple[str, ...], Place] = {}
+        self.lists: NamedLists = {}  # of all files that are read together
+        self.list_entries_copied = 0
 
     def note_place(self, node: Node, *key: str) -> None:
         """Note the place of an entry, for a check that sees more files than this one."""

@@ -11,7 +11,9 @@ from forestall.limits import (
     REASON_CHARS_MAX,
     REMEDIATIONS_PER_RULE_MAX,
     THROTTLE_LIMIT_MAX,
+    THROTTLE_SUM_MAX,
 )
+from forestall.policy.arguments import ArgumentError, compile_amount
 from forestall.policy.language.document import Mapping
 from forestall.policy.language.reader import Reader
 from forestall.policy.problems import did_you_mean
@@ -150,14 +152,22 @@ def read_remediations(
 
 
 def read_throttle(reader: Reader, entry: Mapping) -> Throttle | None:
-    """The `throttle` of a rule {limit, window, key}: the rule speaks past `limit` actions in
-    `window`."""
+    """The `throttle` of a rule {limit, window, key, sum}: the rule speaks past `limit` actions in
+    `window`, or where the sum of the amounts at the path `sum` would pass `limit`."""
     node = reader.child(entry, "throttle")
     block = reader.mapping(node, "`throttle`") if node is not None else None
     if block is None:
         return None
-    reader.known_keys(block, ("limit", "window", "key"), "`throttle`")
-    limit = reader.integer(block, "limit", minimum=1, maximum=THROTTLE_LIMIT_MAX)
+    reader.known_keys(block, ("limit", "window", "key", "sum"), "`throttle`")
+    path = reader.text(block, "sum") or ""
+    if path:
+        try:
+            compile_amount(path)
+        except ArgumentError as cause:
+            reader.problem(block.entries["sum"][1], f"`sum`: {cause}")
+    limit = reader.integer(
+        block, "limit", minimum=1, maximum=THROTTLE_SUM_MAX if path else THROTTLE_LIMIT_MAX
+    )
     window_ms = _duration_ms(reader, block, "window")
     key = reader.words(block, "key") or ("tenant",)
     for word in key:
@@ -177,7 +187,7 @@ def read_throttle(reader: Reader, entry: Mapping) -> Throttle | None:
         if not {"limit", "window"} <= block.entries.keys():
             reader.problem(block, "`throttle` needs a `limit` and a `window`")
         return None
-    return Throttle(limit=limit, window_ms=window_ms, key=key)
+    return Throttle(limit=limit, window_ms=window_ms, key=key, sum=path)
 
 
 def read_approval(reader: Reader, entry: Mapping) -> ApprovalTerms | None:

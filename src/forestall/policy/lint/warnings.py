@@ -12,6 +12,7 @@ import msgspec
 from forestall.facts.derive import DERIVED_LABELS
 from forestall.policy.claims import claim_check, claimed_in
 from forestall.policy.evaluator import evaluate
+from forestall.policy.field_tests import labels_read
 from forestall.policy.index import LayerIndex
 from forestall.policy.lint.globs import can_match
 from forestall.policy.lint.implication import rule_covers
@@ -320,7 +321,7 @@ def _labels_read(snapshot: Snapshot) -> set[str]:
     for layer in snapshot.layers:
         for rule in layer.rules:
             for match in (rule.match, rule.unless):
-                read |= set(match.label_names) if match is not None else set()
+                read |= set(labels_read(match)) if match is not None else set()
             if rule.throttle is not None:
                 read |= {key.removeprefix("labels.") for key in rule.throttle.key}
     return read

@@ -14,7 +14,6 @@ import pytest
 
 from forestall.client.http.message import HttpRequest, NoAnswerError, Timeouts
 from forestall.client.http.proxy import ProxySettings
-from forestall.client.http.retry import RetryPolicy
 from forestall.errors import InvalidRequestError
 from tests.certificates import client_context, server_context
 from tests.unit.client.http.faces import (
@@ -34,7 +33,6 @@ BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
 GET = HttpRequest("GET", "/a?b=c")
 POST = HttpRequest("POST", "/a", {}, b"body")
 SHORT = Timeouts(connect=0.2, idle=0.2, whole=5)
-AT_ONCE = RetryPolicy(tries=3, wait_first=0.01)
 
 
 @pytest.fixture(params=[BlockingFace, AsyncFace, UvloopFace], ids=["blocking", "async", "uvloop"])
@@ -90,7 +88,7 @@ def test_a_redirect_is_a_response_and_is_not_followed(make: MakeFace, status: in
     with serving(answering(OK)) as other:
         answer = b"HTTP/1.1 %d x\r\nLocation: http://127.0.0.1:%d/\r\nContent-Length: 0\r\n\r\n"
         with serving(answering(answer % (status, other.port))) as server:
-            response = make(server).request(GET, retry=AT_ONCE)
+            response = make(server).request(GET)
             assert (response.status, other.connections, len(server.heads)) == (status, 0, 1)
 
 
@@ -340,48 +338,13 @@ def test_who_falls_silent_on_a_kept_connection_is_not_asked_again(make: MakeFace
         assert (len(server.heads), server.connections) == (2, 1)
 
 
-# -- sent again because the caller says so --
+# -- what is not sent again --
 
 
-def test_nothing_is_sent_again_without_a_policy(make: MakeFace) -> None:
+def test_a_response_is_final_whatever_its_status(make: MakeFace) -> None:
     with serving(answering(BUSY)) as server:
         assert make(server).request(GET).status == 503
         assert len(server.heads) == 1
-
-
-def test_a_policy_sends_again_what_may_repeat(make: MakeFace) -> None:
-    with serving(answering(BUSY, b"", OK)) as server:
-        assert make(server).request(GET, retry=AT_ONCE).status == 200
-        assert len(server.heads) == 3
-    with serving(answering(BUSY)) as server:
-        assert make(server).request(GET, retry=AT_ONCE).status == 503
-        assert len(server.heads) == 3
-        assert make(server).request(POST, retry=AT_ONCE).status == 503
-        assert len(server.heads) == 4, "a POST is sent once"
-
-
-def test_retry_after_is_kept_to(make: MakeFace) -> None:
-    asked = BUSY.replace(b"\r\n\r\n", b"\r\nRetry-After: %d\r\n\r\n")
-    with serving(answering(asked % 1, OK)) as server:
-        began = time.monotonic()
-        assert make(server).request(GET, retry=AT_ONCE).status == 200
-        assert time.monotonic() - began >= 1
-    with serving(answering(asked % 31, OK)) as server:
-        assert make(server).request(GET, retry=AT_ONCE).status == 503, "longer than we wait"
-    with serving(answering(asked % 20, OK)) as server:
-        assert make(server).request(GET, retry=AT_ONCE, seconds=5).status == 503, "no time left"
-
-
-def test_what_never_left_may_be_sent_again(make: MakeFace) -> None:
-    """Nobody listens at first; the POST that waits for that is received once."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    began = time.monotonic()
-    policy = RetryPolicy(tries=3, wait_first=0.1)
-    assert refused(
-        lambda: make(f"http://127.0.0.1:{port}").request(POST, retry=policy)
-    ).nothing_sent
-    assert time.monotonic() - began >= 0.05 + 0.1
 
 
 # -- streams --
