@@ -168,7 +168,7 @@ def _derived_views(reads: ReadSet, request: Request) -> tuple[LabelView, ...] | 
     if not readings:
         return None
     parts = payload_parts(request)
-    return tuple(view for each in readings for view in derive(each, parts))
+    return tuple(view for each in readings for view in derive(each, parts, reads.labels))
 
 
 def unread_places(snapshot: Snapshot, request: Request) -> tuple[UnreadPlace, ...]:

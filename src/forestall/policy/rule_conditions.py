@@ -2,7 +2,8 @@
 
 The index finds the same rules sooner; explain calls these functions directly. Their order is part
 of the meaning, because a clause that cannot be evaluated is not reached when an earlier one fails:
-fields, labels, tests of both, secrets, time, delegation, arguments, content, `unless` last.
+fields, labels, tests of both, secrets, time, delegation, commands, arguments, content, `unless`
+last.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from forestall.policy.arguments import compile_amount, compile_condition
+from forestall.policy.arguments import ArgumentError, compile_amount, compile_condition
 from forestall.policy.calendar import compile_time
 from forestall.policy.content import compile_content
 from forestall.policy.field_tests import compile_field_test, values_of
@@ -62,6 +63,8 @@ def compile_clauses(match: Match) -> tuple[CompiledClause, ...]:
         clauses.append(_time_clause(match.time))
     if match.delegation is not None:
         clauses.append(_delegation_clause(match.delegation))
+    if match.commands:
+        clauses.append(_commands_clause(match.commands))
     clauses.extend(_argument_clause(condition) for condition in match.args)
     if match.content is not None:
         clauses.append(_content_clause(match.content))
@@ -97,6 +100,7 @@ def residual_tests(rule: Rule) -> tuple[Test, ...]:
         and match.secrets_present is None
         and match.time is None
         and match.delegation is None
+        and not match.commands
         and not match.args
         and match.content is None
     )
@@ -209,6 +213,30 @@ def _all_issued_by(wanted: tuple[str, ...], issuers: tuple[str, ...]) -> bool:
     """Whether every link of the chain was issued by a trusted issuer. An empty chain proves
     nothing."""
     return bool(issuers) and set(issuers) <= set(wanted)
+
+
+def _commands_clause(patterns: tuple[str, ...]) -> CompiledClause:
+    # Imported here: few rules name commands, and the pattern reads the table of programs.
+    from forestall.facts.shell.command_words import (
+        CommandPattern,
+        CommandUnresolvedError,
+        any_holds,
+    )
+
+    compiled = [CommandPattern(pattern) for pattern in patterns]
+
+    def holds(request: Request, labels: Labels, now: datetime) -> bool:
+        words = labels.get("command_words", "")
+        try:
+            return any_holds(compiled, words)
+        except CommandUnresolvedError as cause:
+            raise ArgumentError(str(cause)) from cause
+
+    return CompiledClause(
+        Clause(field="commands", wanted=patterns),
+        holds,
+        lambda request, labels, now: tuple(filter(None, (labels.get("command_words"),))),
+    )
 
 
 def _argument_clause(condition: ArgCondition) -> CompiledClause:

@@ -217,6 +217,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     risk_tags: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     labels: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    commands: tuple[str, ...] = ()  # patterns over the words of one command
     mcp: McpMatch = McpMatch()
     tests: tuple[FieldTest, ...] = ()
     secrets_present: bool | None = None
@@ -227,9 +228,12 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """The labels that the match reads, by globs and by tests, each once."""
-        tested = [test.label for test in self.tests if test.label]
-        return tuple(dict.fromkeys([*(name for name, _ in self.labels), *tested]))
+        """The labels that the match reads, each once: by globs, by tests, or as the words of a
+        command."""
+        names = [name for name, _ in self.labels]
+        names += [test.label for test in self.tests if test.label]
+        names += ["command_words"] if self.commands else []
+        return tuple(dict.fromkeys(names))
 
 
 class Throttle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -115,9 +115,11 @@ def test_each_kind_reads_the_arguments() -> None:
 
 
 def test_places_of_unread_texts_are_named_and_bounded() -> None:
-    parts = {"context": {"env": {"A": "x"}, "steps": [{"run": "a"}, {"run": "b"}], "a b": "x"}}
+    parts: dict[str, Any] = {
+        "context": {"env": {"A": "x"}, "steps": [{"run": "a"}, {"run": "b"}], "a b": "x"}
+    }
     assert unread("prompt", **parts) == ("context.env.A", "context.steps[*].run", "context")
-    many = {"context": {f"n{number}": "x" for number in range(500)}}
+    many: dict[str, Any] = {"context": {f"n{number}": "x" for number in range(500)}}
     assert len(unread("prompt", **many)) == UNREAD_SHOWN_MAX
 
 

@@ -50,6 +50,7 @@ MATCH_KEYS = (
     *_GLOB_FIELDS,
     *_WORD_FIELDS,
     "labels",
+    "commands",
     "mcp",
     "secrets_present",
     "time",
@@ -118,6 +119,7 @@ def read_match(
         **globs,
         **words,
         labels=_read_labels(reader, match),
+        commands=_read_commands(reader, match),
         mcp=_read_mcp(reader, match),
         tests=tests,
         secrets_present=reader.boolean(match, "secrets_present"),
@@ -156,6 +158,21 @@ def _read_labels(reader: Reader, match: Mapping) -> tuple[tuple[str, tuple[str, 
     for name, globs in pairs:
         _require_values(reader, section, name, globs)
     return tuple(sorted((name, globs) for name, globs in pairs if globs))
+
+
+def _read_commands(reader: Reader, match: Mapping) -> tuple[str, ...]:
+    if "commands" not in match.entries:
+        return ()
+    # Imported here: few rules name commands, and a pattern reads the table of programs.
+    from forestall.facts.shell.command_words import CommandPattern, CommandPatternError
+
+    patterns = reader.words(match, "commands")
+    for text in patterns:
+        try:
+            CommandPattern(text)
+        except CommandPatternError as cause:
+            reader.problem(match.entries["commands"][1], f"`{text[:_SHOWN_CHARS]}` {cause}")
+    return tuple(patterns)
 
 
 def _require_values(reader: Reader, section: Mapping, label: str, globs: tuple[str, ...]) -> None:
