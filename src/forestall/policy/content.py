@@ -12,8 +12,9 @@ from forestall.facts.payload_texts import folded, has_traversal, texts_of
 from forestall.policy.arguments import compile_pattern
 from forestall.policy.finding_names import class_of, is_named
 from forestall.policy.globs import compile_globs
+from forestall.policy.own_detectors import detector_of
 from forestall.policy.request import Request, remembered
-from forestall.policy.rules import ContentMatch
+from forestall.policy.rules import ContentMatch, OwnDetector
 
 # The classes of results that also apply to payloads, and path traversal, which is no such class.
 TRAVERSAL = "path_traversal"
@@ -38,8 +39,9 @@ def compile_content(match: ContentMatch) -> Callable[[Request], bool]:
     if match.patterns:
         patterns = [compile_pattern(text) for text in match.patterns]
         tests.append(lambda request, texts: any(p.search(text) for p in patterns for text in texts))
-    if match.detectors:
-        tests.append(_any_detector(match.detectors))
+    if match.detector_names:
+        looks = [_finds_own(own) for own in match.own_detectors]
+        tests.append(_any_detector(match.detectors, looks))
 
     def holds(request: Request) -> bool:
         texts = remembered(request, texts_of, _texts)
@@ -56,8 +58,11 @@ def _folded_texts(request: Request) -> list[str]:
     return [folded(each).casefold() for each in remembered(request, texts_of, _texts)]
 
 
-def _any_detector(names: Sequence[str]) -> Callable[[Request, list[str]], bool]:
-    looks = [_finds(name for name in names if name != TRAVERSAL)] if {*names} - {TRAVERSAL} else []
+def _any_detector(
+    names: Sequence[str], looks: list[Callable[[Request], bool]]
+) -> Callable[[Request, list[str]], bool]:
+    if {*names} - {TRAVERSAL}:
+        looks = [*looks, _finds(name for name in names if name != TRAVERSAL)]
     traversal = TRAVERSAL in names
 
     def holds(request: Request, texts: list[str]) -> bool:
@@ -98,6 +103,20 @@ def _finds(names: Iterable[str]) -> Callable[[Request], bool]:
         return bool(seen.findings) or not seen.complete
 
     return lambda request: remembered(request, wanted, look)
+
+
+def _finds_own(own: OwnDetector) -> Callable[[Request], bool]:
+    """The same of a detector that the policy defines."""
+    from forestall.output.findings import ScanBudget
+    from forestall.output.scan import scan
+
+    detectors, budget = (detector_of(own),), ScanBudget(findings_max=1)
+
+    def look(request: Request) -> bool:
+        seen = scan(remembered(request, _as_json, _as_json), detectors=detectors, budget=budget)
+        return bool(seen.findings) or not seen.complete
+
+    return lambda request: remembered(request, own, look)
 
 
 def _as_json(request: Request) -> bytes:

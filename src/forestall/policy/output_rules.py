@@ -64,7 +64,7 @@ def named_detectors(rule: OutputRule) -> tuple[str, ...]:
     content = rule.match.content
     if content is None:
         return ()
-    return (*content.detectors, *(own.detector for own in _own_words(rule.id, content)))
+    return (*content.detector_names, *(own.detector for own in _own_words(rule.id, content)))
 
 
 class _CompiledOutputRule(NamedTuple):
@@ -76,9 +76,10 @@ class _CompiledOutputRule(NamedTuple):
 
 class OutputRules:
     """The compiled output rules of all layers. `reads` is their read set; `classes` are the
-    detector classes that they name; `own_words` their keywords and patterns."""
+    detector classes that they name; `own_detectors` the detectors of the policies that they name;
+    `own_words` their keywords and patterns."""
 
-    __slots__ = ("_layers", "classes", "own_words", "reads")
+    __slots__ = ("_layers", "classes", "own_detectors", "own_words", "reads")
 
     def __init__(self, policies: Sequence[Policy]) -> None:
         self._layers = [
@@ -90,6 +91,9 @@ class OutputRules:
         contents = [(rule.id, rule.match.content) for rule in rules if rule.match.content]
         self.classes = frozenset(
             class_of(name) for _, content in contents for name in content.detectors
+        )
+        self.own_detectors = tuple(
+            dict.fromkeys(own for _, content in contents for own in content.own_detectors)
         )
         self.own_words = tuple(
             words for rule_id, content in contents for words in _own_words(rule_id, content)
@@ -189,8 +193,8 @@ def _of_result(rule: OutputRule) -> Callable[[OutputFacts], bool]:
     if content.content_types:
         wanted = compile_globs(content.content_types)
         tests.append(lambda facts: wanted(facts.content_type))
-    if content.detectors:
-        classes = frozenset(content.detectors)
+    if content.detector_names:
+        classes = frozenset(content.detector_names)
         tests.append(lambda facts: not classes.isdisjoint(facts.found))
     tests += [_has_found(own.detector) for own in _own_words(rule.id, content)]
     return lambda facts: all(test(facts) for test in tests)

@@ -26,8 +26,9 @@ from forestall.policy.output_rules import (
     OwnWords,
     named_detectors,
 )
+from forestall.policy.own_detectors import detector_of
 from forestall.policy.request import Request, looked_into
-from forestall.policy.rules import Detect, OutputRule, Verdict
+from forestall.policy.rules import Detect, OutputRule, OwnDetector, Verdict
 from forestall.policy.snapshot import Snapshot
 
 CONFIGURED_BY = {"internal_host": "internal_hosts", "source_path": "source_paths"}
@@ -69,7 +70,11 @@ def detectors_for(
         ALWAYS_REMOVED | snapshot.output.classes | _at_level(redaction_level, _names(switched_on))
     )
     return _detectors(
-        tuple(sorted(wanted)), snapshot.output.own_words, snapshot.detect, switched_on
+        tuple(sorted(wanted)),
+        snapshot.output.own_detectors,
+        snapshot.output.own_words,
+        snapshot.detect,
+        switched_on,
     )
 
 
@@ -85,6 +90,7 @@ def _at_level(redaction_level: str, switched_on: frozenset[str]) -> frozenset[st
 @lru_cache(maxsize=_DETECTOR_SETS_KEPT)
 def _detectors(
     classes: tuple[str, ...],
+    own_detectors: tuple[OwnDetector, ...],
     own_words: tuple[OwnWords, ...],
     detect: Detect,
     switched_on: tuple[Detector, ...],
@@ -93,7 +99,8 @@ def _detectors(
     brought = {**_configured(detect), **{each.name: each for each in switched_on}}
     wanted = (brought.get(name) or DETECTORS.get(name) for name in classes)
     known = tuple(each for each in wanted if each is not None)
-    return (*known, *(_own_detector(words) for words in own_words))
+    defined = map(detector_of, own_detectors)
+    return (*known, *defined, *(_own_detector(words) for words in own_words))
 
 
 @lru_cache(maxsize=_DETECTOR_SETS_KEPT)

@@ -284,11 +284,11 @@ def said_of_result(rule: OutputRule) -> tuple[Clause, ...]:
     """The clauses of an output rule in words."""
     content, match = rule.match.content, msgspec.structs.replace(rule.match, content=None)
     clauses = [each.clause for each in compile_clauses(match)]
-    clauses += [
-        Clause(field=name, wanted=wanted)
-        for name in ("detectors", "keywords", "patterns", "content_types")
-        if (wanted := getattr(content, name, ()))
-    ]
+    criteria = {
+        "detectors": getattr(content, "detector_names", ()),
+        **{name: getattr(content, name, ()) for name in ("keywords", "patterns", "content_types")},
+    }
+    clauses += [Clause(field=name, wanted=wanted) for name, wanted in criteria.items() if wanted]
     if content is not None and content.size_gt is not None:
         clauses.append(Clause(field="size_gt", wanted=(str(content.size_gt),)))
     if rule.unless is not None:
@@ -298,7 +298,7 @@ def said_of_result(rule: OutputRule) -> tuple[Clause, ...]:
 
 def _content_clause(match: ContentMatch) -> CompiledClause:
     test = compile_content(match)
-    wanted = [*match.detectors, *match.content_types]
+    wanted = [*match.detector_names, *match.content_types]
     wanted += [f"keyword {word}" for word in match.keywords]
     wanted += [f"pattern {text}" for text in match.patterns]
     if match.size_gt is not None:

@@ -190,6 +190,18 @@ class DelegationMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     forbid_delegated: bool = False  # the request must not be delegated
 
 
+class OwnDetector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A detector that a policy file defines. `match` and `no_match` are its examples: texts in
+    which it must find something, and in which it must find nothing."""
+
+    name: str
+    pattern: str
+    keywords: tuple[str, ...] = ()
+    validator: str = ""
+    match: tuple[str, ...] = ()
+    no_match: tuple[str, ...] = ()
+
+
 class ContentMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Content criteria on a payload or a result. A criterion holds when any of its entries does;
     all criteria that are given must hold. `size_gt` is in bytes of JSON."""
@@ -199,6 +211,12 @@ class ContentMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     patterns: tuple[str, ...] = ()
     content_types: tuple[str, ...] = ()
     size_gt: int | None = None
+    own_detectors: tuple[OwnDetector, ...] = ()  # beside `detectors`: without their examples
+
+    @property
+    def detector_names(self) -> tuple[str, ...]:
+        """The names of all detectors, of which one must find something."""
+        return (*self.detectors, *(own.name for own in self.own_detectors))
 
 
 class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -397,6 +415,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     input_rules: tuple[Rule, ...] = ()  # rules whose match may look at the content of a payload
     output_rules: tuple[OutputRule, ...] = ()
     detect: Detect = Detect()
+    detectors: tuple[OwnDetector, ...] = ()
     tests: tuple[PolicyTest, ...] = ()
     output_tests: tuple[OutputTest, ...] = ()
     # By ("label", name), ("used label", name), ("derive", number) or ("remediation", rule id, id).

@@ -1,7 +1,7 @@
 """Run the test cases beside rules (control 10) and in files of cases. Reads no clock and no
 network."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,11 +11,14 @@ from forestall.policy.evaluator import evaluate
 from forestall.policy.language.document import Sequence, parse_document
 from forestall.policy.language.reader import Reader
 from forestall.policy.language.tests_reader import read_tests
+from forestall.policy.own_detectors import failed_example
 from forestall.policy.request import Delegation, Request, ToolCall
 from forestall.policy.rules import Decision, Effect, OutputTest, PolicyTest, Verdict
 from forestall.policy.snapshot import Snapshot
 
 CASES_AT = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)  # when a case is decided that has no `now`
+
+_SHOWN_CHARS = 60  # of an example, in the name of its outcome
 
 
 class TestOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +114,7 @@ def run_tests(
                 got=foreign or _said(decision.decision.value, decision.rule_id),
             )
         )
+    outcomes.extend(_detector_outcomes(snapshot))
     for source, case in output_cases_of(snapshot, files):
         verdict, rule_id = judge(snapshot, case) if judge is not None else ("not judged", "")
         outcomes.append(
@@ -124,6 +128,24 @@ def run_tests(
             )
         )
     return outcomes
+
+
+def _detector_outcomes(snapshot: Snapshot) -> Iterator[TestOutcome]:
+    """One outcome for each example of each detector that a policy defines."""
+    for policy in snapshot.policies:
+        for own in policy.detectors:
+            for examples, is_match in ((own.match, True), (own.no_match, False)):
+                for example in examples:
+                    wrong = failed_example(own, example, is_match=is_match)
+                    wanted = "a finding" if is_match else "no finding"
+                    yield TestOutcome(
+                        name=f"detector {own.name}: {example[:_SHOWN_CHARS]}",
+                        source=policy.source,
+                        line=1,
+                        passed=not wrong,
+                        wanted=wanted,
+                        got=wrong or wanted,
+                    )
 
 
 def decision_on(snapshot: Snapshot, test: PolicyTest) -> Decision:

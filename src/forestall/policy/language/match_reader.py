@@ -5,6 +5,8 @@ import collections.abc
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
+import msgspec
+
 from forestall.limits import ARG_CONDITIONS_MAX, INTEGER_MAX
 from forestall.policy.arguments import (
     QUANTIFIERS,
@@ -336,7 +338,8 @@ def _content_match(
     patterns: tuple[str, ...],
 ) -> ContentMatch:
     detectors = reader.words(match, "detectors")
-    known_names = {*known, *_named_kinds(detectors, known)}
+    own = reader.own_detectors
+    known_names = {*known, *own, *_named_kinds(detectors, known)}
     for name in detectors:
         if name not in known_names:
             reader.problem(
@@ -345,7 +348,12 @@ def _content_match(
                 did_you_mean(name, tuple(known_names)),
             )
     return ContentMatch(
-        detectors=tuple(name for name in detectors if name in known_names),
+        detectors=tuple(name for name in detectors if name in known_names and name not in own),
+        own_detectors=tuple(
+            msgspec.structs.replace(own[name], match=(), no_match=())
+            for name in detectors
+            if name in own
+        ),
         keywords=keywords,
         patterns=patterns,
         content_types=reader.globs(match, "content_types"),

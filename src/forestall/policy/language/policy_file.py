@@ -4,8 +4,10 @@ The reader continues after a mistake, so that one run shows all of them. `_TOP_K
 and the like list the keys that are allowed; any other key is an error with the closest known key.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from forestall.facts.derive import FIELDS_OF_KIND, Derivation, PayloadKind
 from forestall.facts.origin import ORIGIN_BY_NAME, Origin
@@ -15,6 +17,7 @@ from forestall.limits import (
     RULES_PER_FILE_MAX,
 )
 from forestall.policy.language.cordum_hints import PEER_DECISIONS, PEER_RULE_KEYS, PEER_TOP_KEYS
+from forestall.policy.language.detectors_reader import read_own_detectors
 from forestall.policy.language.document import (
     Mapping,
     Node,
@@ -37,8 +40,8 @@ from forestall.policy.language.terms_reader import (
     read_throttle,
 )
 from forestall.policy.language.tests_reader import read_tests
-from forestall.policy.problems import PolicyError
-from forestall.policy.rules import Effect, OutputTest, Policy, PolicyTest, Rule
+from forestall.policy.problems import PolicyError, Problem
+from forestall.policy.rules import Effect, OutputTest, OwnDetector, Policy, PolicyTest, Rule
 
 _TOP_KEYS = (
     "version",
@@ -55,6 +58,7 @@ _TOP_KEYS = (
     "input_rules",
     "output_rules",
     "detect",
+    "detectors",
     "tests",
 )
 _RULE_KEYS = (
@@ -112,9 +116,27 @@ def load_policies(files: Sequence[tuple[str, bytes]]) -> list[Policy]:
             else:
                 assert policy is not None
                 policies.append(policy)
+    problems.extend(_detector_clashes(policies))
     if problems:
         raise PolicyError(problems)
     return policies
+
+
+def _detector_clashes(policies: Sequence[Policy]) -> Iterator[Problem]:
+    """A problem for each detector that two files define differently: findings carry its name."""
+    first: dict[str, tuple[OwnDetector, str]] = {}
+    for policy in policies:
+        for own in policy.detectors:
+            bare = replace(own, match=(), no_match=())
+            known, source = first.setdefault(own.name, (bare, policy.source))
+            if known != bare:
+                yield Problem(
+                    source=policy.source,
+                    line=1,
+                    column=1,
+                    message=f"the detector `{own.name}` is another one in another file",
+                    hint=f"the other is in {source}; give one of them another name",
+                )
 
 
 def _is_text(text: str) -> bool:
@@ -142,6 +164,8 @@ def _read_policy(reader: Reader, root: Node | None) -> Policy | None:
     if not only_names and not _SAYS_SOMETHING & top.entries.keys():
         reader.problem(top, "there are no `rules`", "an empty policy denies everything: say so")
     first_line: dict[str, int] = {}
+    detectors = read_own_detectors(reader, top)
+    reader.own_detectors = {own.name: own for own in detectors}
     tests = read_tests(reader, top)
     return Policy(
         name=name,
@@ -158,6 +182,7 @@ def _read_policy(reader: Reader, root: Node | None) -> Policy | None:
         input_rules=_read_rules(reader, top, "input_rules", first_line),
         output_rules=read_output_rules(reader, top, first_line),
         detect=read_detect(reader, top),
+        detectors=detectors,
         tests=tuple(test for test in tests if isinstance(test, PolicyTest)),
         output_tests=tuple(test for test in tests if isinstance(test, OutputTest)),
         places=reader.places,

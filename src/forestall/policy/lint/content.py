@@ -27,8 +27,11 @@ def content_covers(wider: ContentMatch | None, narrower: ContentMatch | None) ->
         narrower = ContentMatch()
     return (
         (
-            not wider.detectors
-            or (bool(narrower.detectors) and names_cover(wider.detectors, narrower.detectors))
+            not wider.detector_names
+            or (
+                bool(narrower.detector_names)
+                and names_cover(wider.detector_names, narrower.detector_names)
+            )
         )
         and _entries_cover(wider.keywords, narrower.keywords)
         and _entries_cover(wider.patterns, narrower.patterns)
