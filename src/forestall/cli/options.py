@@ -28,9 +28,9 @@ def names_model_option(command: F) -> F:
     return click.option(
         "--names-model",
         envvar="FORESTALL_NAMES_MODEL",
-        metavar="PACKAGE",
+        metavar="PACKAGE|DIR",
         default="",
-        help="Look for names too, with this installed spaCy pipeline (FORESTALL_NAMES_MODEL).",
+        help="Look for names too, with this spaCy pipeline (FORESTALL_NAMES_MODEL).",
     )(command)
 
 

@@ -234,9 +234,9 @@ def _judge_of(names_model: str) -> Judge:
 
     from forestall.policy.output_cases import judge_case
     from forestall.server.names import load_names
-    from forestall.server.settings import parse_package
+    from forestall.server.settings import parse_names_model
 
-    return partial(judge_case, switched_on=load_names(parse_package(names_model)))
+    return partial(judge_case, switched_on=load_names(parse_names_model(names_model)))
 
 
 @policy.command()

@@ -131,7 +131,7 @@ def read_settings(
         approvals_need_hash=parse_approvals(values["approvals"]),
         sealed_days=parse_days(values["sealed_days"]),
         webhooks=parse_reach(values["webhooks"]),
-        names_model=parse_package(values["names_model"]),
+        names_model=parse_names_model(values["names_model"]),
         bootstrap_key=environment.get(BOOTSTRAP_KEY_VARIABLE, ""),
     )
 
@@ -229,13 +229,14 @@ def parse_reach(text: str) -> Reach:
     return Reach(text)
 
 
-def parse_package(text: str) -> str:
-    """The package of a pipeline that finds names; empty for none. Raises SettingsError, also for a
-    path, from which spaCy would load any code that lies there."""
-    if text and _PACKAGE.fullmatch(text) is None:
+def parse_names_model(text: str) -> str:
+    """The package or the directory of a pipeline that finds names; empty for none. What has a
+    separator of folders is a directory. Raises SettingsError."""
+    is_directory = ("/" in text or "\\" in text) and text.isprintable()
+    if text and not is_directory and _PACKAGE.fullmatch(text) is None:
         raise SettingsError(
-            f"`names_model` is the name of an installed package, such as en_core_web_sm,"
-            f" not `{text[:32]}`"
+            f"`names_model` is the name of an installed package, such as en_core_web_sm, or a"
+            f" directory, such as /srv/models/names, not `{text[:32]}`"
         )
     return text
 
