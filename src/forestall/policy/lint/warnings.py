@@ -12,6 +12,7 @@ import msgspec
 from forestall.facts.derive import DERIVED_LABELS
 from forestall.policy.claims import attestation_check, claimed_in
 from forestall.policy.evaluator import evaluate
+from forestall.policy.field_tests import labels_read
 from forestall.policy.index import LayerIndex
 from forestall.policy.lint.globs import can_match
 from forestall.policy.lint.implication import rule_covers
@@ -201,7 +202,8 @@ def _allows(rule: Rule | OutputRule) -> bool:
 
 def _claimed_labels(snapshot: Snapshot, match: Match) -> list[str]:
     """Labels of a match that clients may claim, where no file says that this is intended."""
-    return [name for name, _ in match.labels if name not in snapshot.label_trust]
+    read = dict.fromkeys(labels_read(match))
+    return [name for name in read if name not in snapshot.label_trust]
 
 
 def _listed(labels: list[str]) -> str:
@@ -309,7 +311,7 @@ def _labels_read(snapshot: Snapshot) -> set[str]:
     for layer in snapshot.layers:
         for rule in layer.rules:
             for match in (rule.match, rule.unless):
-                read |= {name for name, _ in match.labels} if match is not None else set()
+                read |= set(labels_read(match)) if match is not None else set()
             if rule.throttle is not None:
                 read |= {key.removeprefix("labels.") for key in rule.throttle.key}
     return read
