@@ -127,6 +127,7 @@ def test_a_trust_that_no_deriver_meets() -> None:
         ("time: {days: [mon]}", "time: {days: [mon, tue]}"),
         ('labels: {env: {not: "*"}}', ""),
         ('topics: {not: ["job.*", "*"]}', ""),
+        ('labels: {env: {in: [prod], not: ["p*"]}}', ""),
         ("labels: {command_class: {gt: 5}}", ""),
         ('args: {$.a: {glob: "x*"}, "$[\'a\']": {glob: "y*"}}', ""),
     ],
