@@ -1,9 +1,9 @@
 """How many everyday commands a policy holds that allows only reading, by program.
 
 The rows are labelled commands of a file that is not part of the project: {text, topic, want}. No
-result keeps their texts. `want` lists the acceptable classes; a row passes if its classes lie in it,
-`read` and `public` and such aside. A row whose `want` begins with `read` should be allowed. A row
-that wants no reading and is called `read` all the same is the failure that matters.
+result keeps their texts. `want` lists the acceptable classes; a row passes if its classes lie in
+it, `read` and `public` and such aside. A row whose `want` begins with `read` should be allowed. A
+row that wants no reading and is called `read` all the same is the failure that matters.
 """
 
 from collections.abc import Iterator

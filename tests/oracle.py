@@ -31,6 +31,7 @@ from forestall.facts.derive import (
 from forestall.facts.origin import Origin
 from forestall.facts.payload import DeclaredPlaces, Places
 from forestall.facts.payload_texts import has_traversal
+from forestall.facts.shell.command_words import CommandPattern, CommandUnresolvedError
 from forestall.output.detectors import DETECTORS
 from forestall.output.scan import scan
 from forestall.policy import Effect, Policy, Request
@@ -332,9 +333,24 @@ def matches(match: Match, request: Request, labels: Labels, now: datetime) -> bo
         and secrets_field(match.secrets_present, request)
         and (match.time is None or time_field(match.time, now))
         and (match.delegation is None or delegation_field(match.delegation, request))
+        and (not match.commands or commands_field(match.commands, labels))
         and all(argument_holds(condition, request) for condition in match.args)
         and (match.content is None or content_field(match.content, request))
     )
+
+
+def commands_field(patterns: Sequence[str], labels: Labels) -> bool:
+    """Whether a pattern certainly matches the words of the command."""
+    undecided = False
+    for pattern in patterns:
+        try:
+            if CommandPattern(pattern).holds(labels.get("command_words", "")):
+                return True
+        except CommandUnresolvedError:
+            undecided = True
+    if undecided:
+        raise WrongTypeError
+    return False
 
 
 def word_field(words: Sequence[str], value: str) -> bool:

@@ -64,8 +64,10 @@ OWN_DERIVATIONS = (
         ignore=("prompt", "context.a", "args.b[*]", "labels.x"),
     ),
 )
-LABEL_NAMES = ["env", "team", "x", "y", "command_class", "command_program"]
-SHELL = ["rm -rf /", "ls", "ls | sudo rm x", "$X", "curl a | sh", "", "cat a; mv a b"]
+LABEL_NAMES = ["env", "team", "x", "y", "command_class", "command_program", "command_scope"]
+SHELL = ["rm -rf /", "ls", "ls | sudo rm x", "$X", "curl a | sh", "", "cat a; mv a b", "git $X",
+         "cd /; rm -rf b", "git -C a push --force", "timeout 5 git push"]  # fmt: skip
+COMMANDS = ["git push *", "git push --force *", "rm *", "ls", "*", "git *"]
 PATHS = ["$.a", "$.b.a", "$['a']", '$["a.b"]', "$.b[0]", "$.b[-1]", "$['it\\'s']", "$[0]"]
 LIST_PATHS = ["$.b[*]", "$[*]", "$.b[*].a", "$.b[*][*]", "$.b[*][-1]", "$.a[*]"]
 PATTERNS = ["a", "a|b", "[0-9]+", ".*", "(?i)A.*", "é?a"]

@@ -10,6 +10,7 @@ import msgspec
 
 from forestall.facts.payload_texts import folded, has_traversal, texts_of
 from forestall.policy.arguments import compile_pattern
+from forestall.policy.finding_names import class_of, is_named
 from forestall.policy.globs import compile_globs
 from forestall.policy.request import Request, remembered
 from forestall.policy.rules import ContentMatch
@@ -78,11 +79,18 @@ def _finds(names: Iterable[str]) -> Callable[[Request], bool]:
     """
     # Imported here: few policies name a class, and the detector tables take long to load.
     from forestall.output.detectors import DETECTORS
-    from forestall.output.findings import ScanBudget
+    from forestall.output.findings import Detector, ScanBudget
     from forestall.output.scan import scan
 
     wanted = tuple(sorted(names))
-    detectors = tuple(DETECTORS[name] for name in wanted)
+    classes = sorted({class_of(name) for name in wanted})
+    detectors: tuple[Detector, ...] = ()
+    for name in classes:
+        whole = DETECTORS[name]
+        # A detector of the named kinds alone looks for nothing else.
+        kinds = tuple(kind for kind in whole.kinds if is_named(wanted, name, kind.name))
+        one = whole if len(kinds) == len(whole.kinds) else Detector(name=name, kinds=kinds)
+        detectors = (*detectors, one)
     budget = ScanBudget(findings_max=1)  # one finding is enough: the next one ends the scan
 
     def look(request: Request) -> bool:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from forestall.facts.derive import LabelView, derive
 from forestall.facts.origin import Origin
 from forestall.limits import VIEWS_MAX
+from forestall.policy.arguments import compile_amount, parse_path
 from forestall.policy.explanation import UnreadPlace
 from forestall.policy.read_set import ReadSet
 from forestall.policy.request import Request, arguments_of, payload_parts
@@ -121,19 +122,23 @@ def variants_of(
     return RequestVariants(requests, tuple(conflicts))
 
 
+def largest_amount(path: str, request: Request) -> int:
+    """The largest amount at a path of the documents that can be the arguments of a request, in
+    millionths. Raises ArgumentError where one of them has no amount."""
+    amount = compile_amount(path)
+    documents = [arguments_of(request)]
+    kind = dict if isinstance(parse_path(path)[0], str) else list
+    context = _second_place(request)
+    if isinstance(context, kind):
+        documents.append(_overlaid(request.args, context, []))
+    return max(map(amount, documents))
+
+
 def _second_place(request: Request) -> Any:
     """The context where it stands beside `args`; else None."""
     if request.args is None or not request.payload:
         return None
     return request.payload.get("context")
-
-
-def argument_documents(request: Request) -> tuple[Any, ...]:
-    """Each document that can be the arguments of a request (never empty); see `variants_of`."""
-    context = _second_place(request)
-    if not isinstance(context, dict | list):
-        return (arguments_of(request),)
-    return (request.args, _overlaid(request.args, context, []))
 
 
 def _claimed(label: str, value: str, trusted_value: str) -> LabelConflict:
@@ -163,7 +168,7 @@ def _derived_views(reads: ReadSet, request: Request) -> tuple[LabelView, ...] | 
     if not readings:
         return None
     parts = payload_parts(request)
-    return tuple(view for each in readings for view in derive(each, parts))
+    return tuple(view for each in readings for view in derive(each, parts, reads.labels))
 
 
 def unread_places(snapshot: Snapshot, request: Request) -> tuple[UnreadPlace, ...]:

@@ -15,6 +15,7 @@ from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError
 from forestall.policy.claims import AttestationCheck, attestation_check, unclaimed_exception
 from forestall.policy.fields import Labels
+from forestall.policy.finding_names import class_of
 from forestall.policy.globs import compile_globs
 from forestall.policy.read_set import ReadSet
 from forestall.policy.request import Request
@@ -23,8 +24,8 @@ from forestall.policy.rules import ContentMatch, Match, OutputRule, Policy
 
 
 class OutputFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """The facts about a result: names of the detectors that found something, content type, size in
-    bytes.
+    """The facts about a result: names of the detectors that found something and of the kinds that
+    they found, content type, size in bytes.
 
     The keywords and patterns of a rule count as detectors too, named by `keywords_of` and
     `patterns_of`.
@@ -87,7 +88,9 @@ class OutputRules:
         ]
         rules = [each.rule for layer in self._layers for each in layer]
         contents = [(rule.id, rule.match.content) for rule in rules if rule.match.content]
-        self.classes = frozenset(name for _, content in contents for name in content.detectors)
+        self.classes = frozenset(
+            class_of(name) for _, content in contents for name in content.detectors
+        )
         self.own_words = tuple(
             words for rule_id, content in contents for words in _own_words(rule_id, content)
         )

@@ -5,7 +5,7 @@ whatever a rule allows. Where no rule speaks the default verdict removes secrets
 here.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -18,6 +18,7 @@ from forestall.output.detectors.configured import internal_host, source_path
 from forestall.output.detectors.named import NAMED_ENTITY
 from forestall.output.findings import Detector, Finding, Kind, Scan
 from forestall.policy.claims import attested_views
+from forestall.policy.finding_names import is_named, kind_name
 from forestall.policy.label_views import variants_of, views_of
 from forestall.policy.output_rules import (
     OutputFacts,
@@ -157,7 +158,11 @@ def judge(
     if missing := sorted((snapshot.output.classes | at_level) - there):
         return _withheld("detector_missing", f"no detector for {', '.join(missing)}")
     facts = OutputFacts(
-        found=frozenset(finding.detector for finding in scan.findings),
+        found=frozenset(
+            name
+            for finding in scan.findings
+            for name in (finding.detector, kind_name(finding.detector, finding.kind))
+        ),
         content_type=content_type,
         size_bytes=scan.size_bytes,
     )
@@ -210,11 +215,11 @@ def _ruling(
             reason=first.reason or f"withheld by the output rule `{first.id}`",
             matched_rules=matched,
         )
-    removed = [_removed_by(rules) for rules in spoken]
+    removals = [_removal(rules) for rules in spoken]
     by_rules = {
         number
         for number, finding in enumerate(scan.findings)
-        if any(which is None or finding.detector in which for which in removed)
+        if any(removes(finding) for removes in removals)
     }
     remove = tuple(
         finding
@@ -246,26 +251,27 @@ def _ruling(
     )
 
 
-def _removed_by(rules: Sequence[OutputRule]) -> frozenset[str] | None:
-    """The detectors whose findings are removed where these rules speak; None: all detectors.
+def _removal(rules: Sequence[OutputRule]) -> Callable[[Finding], bool]:
+    """Whether a finding is removed where these rules speak.
 
     Secrets are removed unless every rule that speaks allows them. A rule that names detectors (or
     keywords, or patterns) is about their findings; a rule that names none is about every finding.
     """
-    redacting = [rule for rule in rules if rule.verdict is Verdict.REDACT]
-    if redacting:
-        named = [named_detectors(rule) for rule in redacting]
-        return _union(named) | ALWAYS_REMOVED if all(named) else None
+    named = [named_detectors(rule) for rule in rules if rule.verdict is Verdict.REDACT]
+    if named:
+        return lambda finding: (
+            finding.detector in ALWAYS_REMOVED
+            or any(not names or _is_about(names, finding) for names in named)
+        )
     spared = [named_detectors(rule) for rule in rules]
-    return frozenset(
-        name
-        for name in ALWAYS_REMOVED
-        if not spared or any(names and name not in names for names in spared)
+    return lambda finding: (
+        finding.detector in ALWAYS_REMOVED
+        and (not spared or any(names and not _is_about(names, finding) for names in spared))
     )
 
 
-def _union(lists: Iterable[tuple[str, ...]]) -> frozenset[str]:
-    return frozenset(name for names in lists for name in names)
+def _is_about(names: Sequence[str], finding: Finding) -> bool:
+    return is_named(names, finding.detector, finding.kind)
 
 
 def content_type_of(result: Any) -> str:

@@ -53,17 +53,17 @@ class PolicyFollower:
     """What is known of the policy files of a server between two looks."""
 
     def __init__(self, settings: Settings) -> None:
-        self._path = settings.policy
+        self._path, self._below = settings.policy, settings.policy_subdirectories
         folder = self._path if self._path.is_dir() else self._path.parent
         self._folder, self._writes = folder, FinishedWrites(folder)
-        self._states = policy_states(self._path, {})
+        self._states = policy_states(self._path, {}, subdirectories=self._below)
         self._watch = PolicyWatch(self._states, settle_s=settings.policy_settle_seconds)
         self._told = ""
 
     def look(self) -> AwaitedFile | bool:
         """See `PolicyWatch.look`. A file that is waited for is logged once."""
         self._writes.look()
-        self._states = policy_states(self._path, self._states)
+        self._states = policy_states(self._path, self._states, subdirectories=self._below)
         found = self._watch.look(
             self._states,
             at_s=time.monotonic(),
@@ -86,8 +86,8 @@ class PolicyFollower:
         """The content of the files; None when one of them changed while they were read, and the
         next look has to see it. Raises FileAccessError."""
         before = self._states
-        files = read_policy_files(self._path)
-        self._states = policy_states(self._path, before)
+        files = read_policy_files(self._path, subdirectories=self._below)
+        self._states = policy_states(self._path, before, subdirectories=self._below)
         return files if self._states == before else None
 
     def take(self) -> None:

@@ -100,6 +100,11 @@ class Metrics:
         self._rules = Gauge(
             "forestall_policy_rules", "Rules in the snapshot in force", registry=self.registry
         )
+        self._without_defaults = Gauge(
+            "forestall_policy_without_default_derivations",
+            "Files of the snapshot in force for whose rules no default derivation applies",
+            registry=self.registry,
+        )
         self._refused = self._counter("forestall_policy_refused", "Changed policies not taken")
         self._policy_waiting = Gauge(
             "forestall_policy_waiting",
@@ -238,6 +243,7 @@ class Metrics:
         """See `Telemetry.policy_loaded`. The topics that the snapshot names become label values."""
         self._loaded_at.set(at_us / 1_000_000)
         self._rules.set(snapshot.rule_count)
+        self._without_defaults.set(len(snapshot.without_default_derivations))
         self._topics = _TopicNames(snapshot)
 
     def policy_refused(self) -> None:

@@ -28,6 +28,7 @@ DEFAULTS: Mapping[str, str] = {
     "metrics_listen": "127.0.0.1:9090",
     "data_dir": "forestall-data",
     "policy": "",  # empty: the starter policy inside the data directory
+    "policy_subdirectories": "no",
     "policy_settle_seconds": str(POLICY_SETTLE_SECONDS),
     "rate_limit": "10000",
     "tenant_rate_limit": "20000",
@@ -76,6 +77,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_listen: Address
     data_dir: Path
     policy: Path
+    policy_subdirectories: bool = False
     policy_settle_seconds: int = POLICY_SETTLE_SECONDS
     rate_limit: int | None = None  # requests a second of one key; None: no limit
     tenant_rate_limit: int | None = None
@@ -121,6 +123,7 @@ def read_settings(
         policy=Path(values["policy"]).absolute()
         if values["policy"]
         else starter_policy_path(data_dir),
+        policy_subdirectories=parse_subdirectories(values["policy_subdirectories"]),
         policy_settle_seconds=parse_settle(values["policy_settle_seconds"]),
         rate_limit=parse_rate(values["rate_limit"], "rate_limit"),
         tenant_rate_limit=parse_rate(values["tenant_rate_limit"], "tenant_rate_limit"),
@@ -174,6 +177,16 @@ def parse_lease(text: str) -> int:
             f"`lease_seconds` is 1 to {LEASE_SECONDS_MAX} seconds, not `{text[:32]}`"
         )
     return seconds
+
+
+def parse_subdirectories(text: str) -> bool:
+    """Whether the policy directory goes on below its subdirectories. Raises SettingsError."""
+    if text not in ("yes", "no"):
+        raise SettingsError(
+            "`policy_subdirectories` is `yes` (policy files in subdirectories count too) or `no`,"
+            f" not `{text[:32]}`"
+        )
+    return text == "yes"
 
 
 def parse_settle(text: str) -> int:

@@ -17,7 +17,7 @@ from forestall.facts.shell.program_entry import (
 )
 from forestall.facts.shell.program_table import effect_of
 from forestall.facts.shell.words import WORDS
-from forestall.facts.shell.wrappers import ProgramEffects, doubt, positionals
+from forestall.facts.shell.wrappers import ProgramEffects, doubt, positionals, unsure
 
 Args = Sequence[Arg]
 
@@ -42,6 +42,8 @@ def cloud(program: str, args: Args) -> ProgramEffects:
     )
     own = doubt(args[: at[-1] + 1] if at else args)
     own |= classes_of(entry, args) - READ
+    if unsure(args):
+        own |= classes("n")  # the name of a bucket of theirs carries what was read here
     if verb == "help":
         return ProgramEffects(classes=own or READ)
     if any(arg.text in ("--delete", "--delete-unmatched-destination-objects") for arg in args):

@@ -19,7 +19,6 @@ from forestall.policy.arguments import (
     parse_path,
 )
 from forestall.policy.calendar import DAYS, MINUTES_PER_DAY
-from forestall.policy.field_tests import label_of
 from forestall.policy.fields import FIELDS, FieldKind, MatchField
 from forestall.policy.lint.content import content_conflict, content_covers
 from forestall.policy.lint.globs import can_match, globs_cover, globs_disjoint
@@ -39,7 +38,7 @@ _ONE_TEXT = frozenset({"actor_types", "agent_risk_tiers"})
 _PLAIN_TOPIC = re.compile(r"\*|job(?:\.[A-Za-z0-9_-]+)*(?:\.\*|\.[A-Za-z0-9_-]+\*?)")
 _REASONED = frozenset(
     {field.name.partition(".")[0] for field in FIELDS}
-    | {"labels", "tests", "secrets_present", "time", "delegation", "args", "content"}
+    | {"labels", "commands", "tests", "secrets_present", "time", "delegation", "args", "content"}
 )
 
 
@@ -95,6 +94,7 @@ def covers(wider: Match, narrower: Match, *, of_job: bool = True) -> bool:
             for name in _unreasoned()
         )
         and all(_test_implied(test, narrower) for test in wider.tests)
+        and _commands_cover(wider.commands, narrower.commands)
         and _labels_cover(wider, narrower)
         and all(_field_covers(field, wider, narrower, of_job) for field in reversed(FIELDS))
     )
@@ -141,6 +141,11 @@ def _field_disjoint(field: MatchField, one: Match, other: Match, of_job: bool) -
     return field.name in _ONE_TEXT and not set(ours) & set(theirs)
 
 
+def _commands_cover(wider: Sequence[str], narrower: Sequence[str]) -> bool:
+    """Patterns over the words of a command are compared as written."""
+    return not wider or (bool(narrower) and set(narrower) <= set(wider))
+
+
 def _test_implied(wanted: FieldTest, given: Match) -> bool:
     """Whether a test holds, or cannot be evaluated, wherever the match holds."""
     if wanted in given.tests:
@@ -155,9 +160,8 @@ def _test_implied(wanted: FieldTest, given: Match) -> bool:
 
 def _patterns(match: Match, test: FieldTest) -> tuple[str, ...]:
     """The globs that a match has for the field or label of a test, of which one must match."""
-    label = label_of(test)
-    if label:
-        return dict(match.labels).get(label, ())
+    if test.label:
+        return dict(match.labels).get(test.label, ())
     return next(field.wanted(match) for field in FIELDS if field.name == test.field)
 
 

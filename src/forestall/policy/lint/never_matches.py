@@ -13,7 +13,6 @@ from forestall.facts.derive import DERIVED_LABELS, LABELS_OF_KIND, Derivation
 from forestall.facts.label_values import CLOSED_VALUES
 from forestall.facts.origin import Origin
 from forestall.policy.arguments import ORDERED
-from forestall.policy.field_tests import label_of, labels_read
 from forestall.policy.lint.globs import globs_disjoint
 from forestall.policy.lint.implication import contradiction
 from forestall.policy.problems import Problem
@@ -59,7 +58,7 @@ class _Check:
             yield _problem(policy, rule, f"never matches: {why}")
         topics = rule.match.topics
         for test in rule.match.tests:
-            label = label_of(test)
+            label = test.label
             if test.operator in ORDERED and label in CLOSED_VALUES:
                 yield _problem(policy, rule, f"never matches: `{label}` is a word and no number")
         yield from self._label_problems(policy, rule, rule.match, topics)
@@ -98,14 +97,14 @@ class _Check:
     def _label_problems(
         self, policy: Policy, rule: Rule | OutputRule, match: Match, topics: Sequence[str]
     ) -> Iterator[Problem]:
-        for label in labels_read(match):
+        for label in match.label_names:
             if label not in DERIVED_LABELS:
                 hint = self._misspelling(label, listed=True)
                 if hint:
                     place = policy.places.get(("used label", label)) or _place(rule)
                     yield _at(policy, place, f"rule `{rule.id}` reads the label `{label}`", hint)
         # A label that a file lists may come from a credential, the server or a claim.
-        derived = [n for n in labels_read(match) if n in DERIVED_LABELS and n not in self._listed]
+        derived = [n for n in match.label_names if n in DERIVED_LABELS and n not in self._listed]
         for label in derived:
             if not self._is_derived(label, tuple(topics), match.topics):
                 shown = [f"`{glob}`" for glob in (*topics, *match.topics)[:_TOPICS_SHOWN_MAX]]

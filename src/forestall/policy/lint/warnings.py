@@ -12,7 +12,6 @@ import msgspec
 from forestall.facts.derive import DERIVED_LABELS
 from forestall.policy.claims import attestation_check, claimed_in
 from forestall.policy.evaluator import evaluate
-from forestall.policy.field_tests import labels_read
 from forestall.policy.index import LayerIndex
 from forestall.policy.lint.globs import can_match
 from forestall.policy.lint.implication import rule_covers
@@ -202,8 +201,7 @@ def _allows(rule: Rule | OutputRule) -> bool:
 
 def _claimed_labels(snapshot: Snapshot, match: Match) -> list[str]:
     """Labels of a match that clients may claim, where no file says that this is intended."""
-    read = dict.fromkeys(labels_read(match))
-    return [name for name in read if name not in snapshot.label_trust]
+    return [name for name in match.label_names if name not in snapshot.label_trust]
 
 
 def _listed(labels: list[str]) -> str:
@@ -222,7 +220,7 @@ def _dodges(
     if evaluate(snapshot, sample.request, now=now).decision.strictness < rule.effect.strictness:
         return
     dodges: list[tuple[str, Request]] = []
-    for label, _ in rule.match.labels:
+    for label in rule.match.label_names:
         if label not in snapshot.label_trust:
             fewer = {k: v for k, v in sample.request.labels.items() if k != label}
             dodges.append((f"label `{label}`", _changed(sample.request, labels=fewer)))
@@ -311,7 +309,7 @@ def _labels_read(snapshot: Snapshot) -> set[str]:
     for layer in snapshot.layers:
         for rule in layer.rules:
             for match in (rule.match, rule.unless):
-                read |= set(labels_read(match)) if match is not None else set()
+                read |= set(match.label_names) if match is not None else set()
             if rule.throttle is not None:
                 read |= {key.removeprefix("labels.") for key in rule.throttle.key}
     return read
