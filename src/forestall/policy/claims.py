@@ -50,7 +50,7 @@ from msgspec.structs import replace
 
 from forestall.policy.fields import FIELDS, Labels, MatchField
 from forestall.policy.request import Request
-from forestall.policy.rule_conditions import CompiledClause, compile_clauses, rule_clauses
+from forestall.policy.rule_conditions import compile_clauses
 from forestall.policy.rules import LabelConflict, Match, OutputRule, Rule
 
 RuleT = TypeVar("RuleT", Rule, OutputRule)
@@ -104,7 +104,7 @@ def _with_attested(request: Request) -> Iterator[Request]:
 class AttestationCheck:
     """Whether one rule, of which all conditions but a claimed `unless` hold, speaks."""
 
-    __slots__ = ("_amount", "_match", "_unless")
+    __slots__ = ("_match", "_unless")
 
     def __init__(self, rule: Rule | OutputRule) -> None:
         fields = claimed_in(rule.match)
@@ -112,23 +112,15 @@ class AttestationCheck:
         self._match = compile_clauses(Match(**claimed))
         own = rule.unless if claimed_in(rule.unless) else None
         self._unless = compile_clauses(own) if own is not None else ()
-        self._amount: tuple[CompiledClause, ...] = ()
-        if own is not None and isinstance(rule, Rule):
-            self._amount = rule_clauses(replace(rule, match=Match(), unless=None))
 
     def speaks(self, request: Request, labels: Labels, now: datetime) -> bool | None:
         """True: whatever the client says. False: because of a claim, so it hides no other rule.
         None: it does not speak. Raises ArgumentError, CalendarError."""
         unless = self._unless
-        on_claim = bool(unless) and all(each.holds(request, labels, now) for each in unless)
-        if on_claim:
+        if unless and all(each.holds(request, labels, now) for each in unless):
             proven = without_claims(request)
-            if all(each.holds(proven, labels, now) for each in unless):
-                return None
-        if not all(each.holds(request, labels, now) for each in self._amount):
-            return None
-        if on_claim:
-            return False
+            excepted = all(each.holds(proven, labels, now) for each in unless)
+            return None if excepted else False
         if not self._match:
             return True
         if not request.attested:
@@ -143,13 +135,8 @@ def attestation_check(rule: Rule | OutputRule) -> AttestationCheck | None:
 
 
 def unclaimed_exception(rule: RuleT) -> RuleT:
-    """The rule without an `unless` that reads a claim, and without what is tested after it: its
-    `AttestationCheck` tests these."""
-    if not claimed_in(rule.unless):
-        return rule
-    if isinstance(rule, Rule):
-        return replace(rule, unless=None, throttle=None)
-    return replace(rule, unless=None)
+    """The rule without an `unless` that reads a claim: its `AttestationCheck` tests that one."""
+    return replace(rule, unless=None) if claimed_in(rule.unless) else rule
 
 
 def exceptions(rule: Rule, request: Request) -> tuple[Request, ...]:
