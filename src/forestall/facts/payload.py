@@ -361,12 +361,15 @@ class _Walk:
         if line and any(isinstance(item, str) for item in items):
             self.texts[_line(line)] = None
         self._left -= len(line)
+        if self._left < 0:
+            raise TooMuchToDeriveError
+        # What is read at a list is read in the lists in it, unless its items are read as such.
+        in_lists = inner if any(node.read & _PARSED for node in inner) else (*nodes, *inner)
         for item in items:
             if isinstance(item, Mapping):
                 self.visit(item, inner, covered, place, depth - 1)
-            elif not line or isinstance(item, (list, tuple)):
-                # What is read at a list is read at its items, and in the lists in it.
-                self.visit(item, (*nodes, *inner), covered, place, depth - 1)
+            elif not line or not isinstance(item, (str, int, float)):
+                self.visit(item, in_lists, covered, place, depth - 1)
             elif isinstance(item, str):
                 self._word(item, inner, marks, place, alone=len(line) == 1)
 

@@ -82,8 +82,9 @@ class DecisionCache:
 
 def _payload(reads: ReadSet, request: Request) -> Any:
     """What the decision depends on of the payload: all of it where labels are derived from it."""
-    derived = payload_parts(request) if reads.readings_of(request.topic) else None
-    return derived, (request.payload, request.args) if reads.insides else None
+    if reads.readings_of(request.topic):
+        return payload_parts(request), request.payload is None
+    return (request.payload, request.args) if reads.insides else None
 
 
 def cache_key(

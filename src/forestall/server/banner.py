@@ -1,5 +1,6 @@
 """The text that a start prints: addresses and files, the first key, and three commands to paste."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from forestall import __version__
@@ -26,7 +27,7 @@ def banner(settings: Settings, started: StartedPlane, *, api: Address, metrics: 
         *([f"  names    {settings.names_model}"] if settings.names_model else []),
         f"  docs     {_DOCS if _DOCS.is_dir() else 'forestall --help'}",
         "",
-        *_warnings(settings),
+        *_warnings(settings, snapshot.without_default_derivations),
     ]
     if started.first_key is not None:
         lines += [
@@ -43,8 +44,11 @@ def banner(settings: Settings, started: StartedPlane, *, api: Address, metrics: 
     return "\n".join(lines)
 
 
-def _warnings(settings: Settings) -> list[str]:
+def _warnings(settings: Settings, without_defaults: Sequence[str] = ()) -> list[str]:
     lines = ["warning: the policy is unsigned; whoever can write the file decides what runs", ""]
+    if without_defaults:
+        names = ", ".join(without_defaults)
+        lines.insert(0, f"danger: no default derivations for the rules of {names}")
     for address, what in ((settings.listen, "API"), (settings.metrics_listen, "metrics")):
         if not address.is_loopback:
             lines.insert(

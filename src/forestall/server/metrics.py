@@ -85,6 +85,13 @@ class Metrics:
             registry=self.registry,
         )
         self._declare_limited()
+        self._declare_policy()
+        self._topics = _TopicNames()
+        self._children: dict[tuple[str, ...], Counter] = {}
+        self._event_children: dict[tuple[str, str], Counter] = {}
+        self._request_children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def _declare_policy(self) -> None:
         self._loaded_at = Gauge(
             "forestall_policy_loaded_timestamp_seconds",
             "When the snapshot in force came into force",
@@ -92,6 +99,11 @@ class Metrics:
         )
         self._rules = Gauge(
             "forestall_policy_rules", "Rules in the snapshot in force", registry=self.registry
+        )
+        self._without_defaults = Gauge(
+            "forestall_policy_without_default_derivations",
+            "Files of the snapshot in force for whose rules no default derivation applies",
+            registry=self.registry,
         )
         self._refused = self._counter("forestall_policy_refused", "Changed policies not taken")
         self._policy_waiting = Gauge(
@@ -105,10 +117,6 @@ class Metrics:
             registry=self.registry,
         )
         unverified.set(1)
-        self._topics = _TopicNames()
-        self._children: dict[tuple[str, ...], Counter] = {}
-        self._event_children: dict[tuple[str, str], Counter] = {}
-        self._request_children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)
@@ -235,6 +243,7 @@ class Metrics:
         """See `Telemetry.policy_loaded`. The topics that the snapshot names become label values."""
         self._loaded_at.set(at_us / 1_000_000)
         self._rules.set(snapshot.rule_count)
+        self._without_defaults.set(len(snapshot.without_default_derivations))
         self._topics = _TopicNames(snapshot)
 
     def policy_refused(self) -> None:

@@ -18,6 +18,7 @@ class CommandClass(StrEnum):
     """The kinds of effect a command can have."""
 
     READ = "read"
+    SECRET = "secret"  # noqa: S105 - the name of a class: it shows or changes credentials
     WRITE = "write"
     BUILD = "build"
     NETWORK = "network"
@@ -95,7 +96,7 @@ class Arg(msgspec.Struct, frozen=True):
     """One word handed to a program.
 
     A word that is not literal holds the best guess. `flaggable` says it may turn out to be an
-    option, a subcommand or several words.
+    option, a subcommand or several words; `wildcards` that it is known but for what they match.
     """
 
     text: str
@@ -103,6 +104,7 @@ class Arg(msgspec.Struct, frozen=True):
     flaggable: bool = False
     splits: bool = False  # it may be several words, or none
     environment: bool = False  # the value of a variable that the text itself never sets
+    wildcards: bool = False
 
 
 # -- the schema: what a data file may hold --
