@@ -11,8 +11,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from forestall.facts.derive import UNRESOLVED
 from forestall.facts.file_paths import plain_path
-from forestall.facts.shell.command_words import RUNS, UNRESOLVED, command_text, shows_secret
+from forestall.facts.shell.command_words import RUNS, command_text, shows_secret
 from forestall.facts.shell.directories import ANYWHERE, Directories
 from forestall.facts.shell.places import (
     UNKNOWN_PLACE,
@@ -33,6 +34,8 @@ from forestall.facts.shell.program_entry import (
 
 COMMANDS_MAX: Final = 64  # distinct commands reported; each one costs a decision
 DETAILED_COMMANDS_MAX: Final = 256  # the same, where commands are told apart by words or places
+INNER_MAX: Final = 8  # commands that are named beside the one that runs them
+_RUNS: Final = f" {RUNS} "
 _SECRET: Final = classes("s")
 _NOWHERE: Final[frozenset[Place]] = frozenset()
 _DANGER: Final = (
@@ -118,7 +121,8 @@ class CommandDetail(NamedTuple):
         one of these by its words speaks of the first command, too."""
         if not self.words or command.classes != READ:
             return command
-        words = f" {RUNS} ".join((command.words, *dict.fromkeys(filter(None, inner))))
+        others = dict.fromkeys(one for words in inner if words for one in words.split(_RUNS))
+        words = _RUNS.join((command.words, *list(others)[:INNER_MAX]))
         return msgspec.structs.replace(command, words=words)
 
     def reported(self, found: Collection[Command]) -> tuple[Command, ...]:
