@@ -34,6 +34,8 @@ from forestall.facts.shell.program_entry import (
 
 COMMANDS_MAX: Final = 64  # distinct commands reported; each one costs a decision
 DETAILED_COMMANDS_MAX: Final = 256  # the same, where commands are told apart by words or places
+INNER_MAX: Final = 8  # commands that are named beside the one that runs them
+_RUNS: Final = f" {RUNS} "
 _SECRET: Final = classes("s")
 _NOWHERE: Final[frozenset[Place]] = frozenset()
 _DANGER: Final = (
@@ -119,7 +121,8 @@ class CommandDetail(NamedTuple):
         one of these by its words speaks of the first command, too."""
         if not self.words or command.classes != READ:
             return command
-        words = f" {RUNS} ".join((command.words, *dict.fromkeys(filter(None, inner))))
+        others = dict.fromkeys(one for words in inner if words for one in words.split(_RUNS))
+        words = _RUNS.join((command.words, *list(others)[:INNER_MAX]))
         return msgspec.structs.replace(command, words=words)
 
     def reported(self, found: Collection[Command]) -> tuple[Command, ...]:
