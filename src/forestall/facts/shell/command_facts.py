@@ -17,7 +17,7 @@ from forestall.facts.shell.command_words import RUNS, command_text, shows_secret
 from forestall.facts.shell.directories import ANYWHERE, Directories
 from forestall.facts.shell.places import (
     UNKNOWN_PLACE,
-    Place,
+    CommandPlace,
     holds_secret,
     path_words,
     places_of,
@@ -37,7 +37,7 @@ DETAILED_COMMANDS_MAX: Final = 256  # the same, where commands are told apart by
 INNER_MAX: Final = 8  # commands that are named beside the one that runs them
 _RUNS: Final = f" {RUNS} "
 _SECRET: Final = classes("s")
-_NOWHERE: Final[frozenset[Place]] = frozenset()
+_NOWHERE: Final[frozenset[CommandPlace]] = frozenset()
 _DANGER: Final = (
     CommandClass.DESTRUCTIVE,
     CommandClass.UNKNOWN,
@@ -59,7 +59,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     program: str
     classes: frozenset[CommandClass]
     words: str = ""
-    places: frozenset[Place] = _NOWHERE
+    places: frozenset[CommandPlace] = _NOWHERE
 
     def label_places(self, labels: frozenset[str]) -> list[dict[str, str]]:
         """The labels of each place, as far as they are among these; one without any if none is."""
