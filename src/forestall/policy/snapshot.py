@@ -100,23 +100,33 @@ class RuleList:
             check = claims.get(number) if claims else None
             rule = self.rules[number]
             speaks: bool | None = True
-            amount = self._amounts.get(number)
-            if tests is not None or check is not None or amount is not None:
+            if tests is not None or check is not None:
                 try:
                     if tests and not all(holds(request, labels, now) for holds in tests):
                         continue
                     if check is not None:
                         speaks = check.speaks(request, labels, now)
-                    if amount is not None and speaks is not None:
-                        amount(request, labels, now)
                 except (ArgumentError, CalendarError) as cause:
                     raise _rule_error(rule, request, labels, now, cause) from cause
-            if speaks is None or (rule.throttle is not None and rule.id in lifted):
+            if speaks is None:
                 continue
+            if rule.throttle is not None:
+                self._require_amount(number, request, labels, now)
+                if rule.id in lifted:
+                    continue
             if speaks:
                 return rule
             on_claims.append(rule)
         return None
+
+    def _require_amount(self, number: int, request: Request, labels: Labels, now: datetime) -> None:
+        """Raises RuleError when the rule adds up amounts and the one of this request cannot be."""
+        amount = self._amounts.get(number)
+        if amount is not None:
+            try:
+                amount(request, labels, now)
+            except ArgumentError as cause:
+                raise _rule_error(self.rules[number], request, labels, now, cause) from cause
 
 
 class Layer:
