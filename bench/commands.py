@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 
-from forestall.facts.cluster.commands import verbs_in
 from forestall.facts.shell.commands import commands_in
 
 _NO_EFFECT = frozenset(("read", "public", "workspace", "transaction"))
@@ -35,11 +34,12 @@ def run(data: Path) -> dict[str, Any]:
 
 
 def judged(data: Path) -> Iterator[dict[str, Any]]:
-    """Every row, with what the room of its topic finds in it."""
+    """Every row of shell commands, with what is found in it."""
     for line in data.read_bytes().splitlines():
         row = msgspec.json.decode(line)
-        facts_in = verbs_in if row["topic"].startswith("job.k8s.") else commands_in
-        classes = {str(kind) for one in facts_in(row["text"]) for kind in one.classes}
+        if not row["topic"].startswith("job.exec"):
+            continue
+        classes = {str(kind) for one in commands_in(row["text"]) for kind in one.classes}
         reads = row["want"][0] == "read"
         yield {
             "text": row["text"],
