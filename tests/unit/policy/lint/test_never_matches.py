@@ -140,3 +140,16 @@ def test_a_rule_that_contradicts_itself(match: str, unless: str) -> None:
 def test_a_program_may_give_any_topic() -> None:
     """Without the wire no grammar binds a topic, so nothing is proven of `mail`."""
     compile_policy(load_policy(deny("topics: [mail]").encode()))
+
+
+def test_two_files_mean_the_same_by_a_detector() -> None:
+    """Rules name findings by their detector, so a file must not change what another one means."""
+    text = """\
+name: NAME
+detectors: [{name: ours, pattern: "AB-[0-9]+", examples: {match: [AB-1], no_match: [AB]}}]
+output_rules: [{id: NAME, decision: quarantine, match: {detectors: [ours]}}]
+"""
+    one, other = text.replace("NAME", "a"), text.replace("NAME", "b")
+    assert refusal(one, other) == ""
+    said = refusal(one, other.replace("AB", "CD"))
+    assert "the detector `ours` finds other things than in another file" in said
