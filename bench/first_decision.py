@@ -24,10 +24,15 @@ _PROGRAM = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
 import forestall.policy.language.policy_file
-from forestall.facts.derive import DEFAULT_DERIVATIONS, derive
-rule = next(each for each in DEFAULT_DERIVATIONS if each.kind == sys.argv[2])
+from forestall.facts import derive as facts
+derivation = next(each for each in facts.DEFAULT_DERIVATIONS if each.kind == sys.argv[2])
+prompt = {"prompt": sys.argv[3]}
+if hasattr(facts, "reading_of"):
+    arguments = facts.reading_of(derivation), prompt.items()
+else:  # an older source tree
+    arguments = derivation, prompt
 began = time.process_time()
-derive(rule, {"prompt": sys.argv[3]})
+facts.derive(*arguments)
 print(time.process_time() - began)
 """
 HERE = Path(__file__).parents[1] / "src"

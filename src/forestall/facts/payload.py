@@ -163,7 +163,7 @@ class DeclaredPlaces(NamedTuple):
     ignore: tuple[str, ...] = ()
 
 
-class _Node:
+class _PlaceNode:
     """A place in the tree of all places that are read or ignored. `read` holds for the value at
     the place, `covered` for all that is inside it too."""
 
@@ -171,10 +171,10 @@ class _Node:
 
     def __init__(self) -> None:
         self.read = self.covered = 0
-        self.folded: dict[str, _Node] = {}
-        self.exact: dict[str, _Node] = {}
-        self.any_member: _Node | None = None
-        self.item: _Node | None = None
+        self.folded: dict[str, _PlaceNode] = {}
+        self.exact: dict[str, _PlaceNode] = {}
+        self.any_member: _PlaceNode | None = None
+        self.item: _PlaceNode | None = None
 
     @property
     def is_leaf(self) -> bool:
@@ -182,19 +182,19 @@ class _Node:
         deeper = self.folded or self.exact or self.any_member or self.item
         return not self.read and not deeper
 
-    def at(self, step: str | _Any, *, exactly: bool) -> "_Node":
+    def at(self, step: str | _Any, *, exactly: bool) -> "_PlaceNode":
         """The node one step further, made when it is not there."""
         if step is _Any.ITEM:
-            self.item = self.item or _Node()
+            self.item = self.item or _PlaceNode()
             return self.item
         if step is _Any.MEMBER:
-            self.any_member = self.any_member or _Node()
+            self.any_member = self.any_member or _PlaceNode()
             return self.any_member
         if exactly:
-            return self.exact.setdefault(step, _Node())
-        return self.folded.setdefault(_folded(step), _Node())
+            return self.exact.setdefault(step, _PlaceNode())
+        return self.folded.setdefault(_folded(step), _PlaceNode())
 
-    def member(self, name: str, folded: str) -> "Iterator[_Node]":
+    def member(self, name: str, folded: str) -> "Iterator[_PlaceNode]":
         """The nodes that a member of this name leads to."""
         if folded in self.folded:
             yield self.folded[folded]
@@ -215,7 +215,7 @@ class Places:
 
     def __init__(self, files: Sequence[DeclaredPlaces]) -> None:
         """Raises PlaceError for a path that cannot be."""
-        self._root = _Node()
+        self._root = _PlaceNode()
         self._declared = 0  # the bits of all files: a place with all of them is declared
         for number, file in enumerate(files):
             bit = 2 << number
@@ -225,7 +225,7 @@ class Places:
             for text in file.ignore:
                 self._node(parse_place(text, of_ignore=True), exactly=True).covered |= bit
 
-    def _node(self, steps: Steps, *, exactly: bool) -> _Node:
+    def _node(self, steps: Steps, *, exactly: bool) -> _PlaceNode:
         node = self._root
         for step in steps:
             node = node.at(step, exactly=exactly)
@@ -268,7 +268,7 @@ class _Walk:
         self.unread: dict[str, None] = {}
 
     def visit(
-        self, value: Any, nodes: tuple[_Node, ...], covered: int, path: _Path, depth: int
+        self, value: Any, nodes: tuple[_PlaceNode, ...], covered: int, path: _Path, depth: int
     ) -> None:
         """Look at a value that the places `nodes` lead to, inside what `covered` says."""
         self._left -= 1
@@ -303,7 +303,7 @@ class _Walk:
     def _object(
         self,
         value: Mapping[Any, Any],
-        nodes: tuple[_Node, ...],
+        nodes: tuple[_PlaceNode, ...],
         covered: int,
         path: _Path,
         depth: int,
@@ -327,7 +327,7 @@ class _Walk:
                 children = ()
             self.visit(inner, children, inside, (path, name), depth - 1)
 
-    def _pairs(self, value: Mapping[Any, Any], nodes: tuple[_Node, ...]) -> Collection[str]:
+    def _pairs(self, value: Mapping[Any, Any], nodes: tuple[_PlaceNode, ...]) -> Collection[str]:
         """Read a program and its arguments in two members as one command line as well. Returns the
         names of the members that are arguments of one."""
         programs, arguments = [], {}
@@ -349,7 +349,7 @@ class _Walk:
     def _list(
         self,
         items: Sequence[Any],
-        nodes: tuple[_Node, ...],
+        nodes: tuple[_PlaceNode, ...],
         covered: int,
         marks: int,
         path: _Path,
@@ -374,7 +374,7 @@ class _Walk:
                 self._word(item, inner, marks, place, alone=len(line) == 1)
 
     def _word(
-        self, word: str, inner: tuple[_Node, ...], marks: int, place: _Path, *, alone: bool
+        self, word: str, inner: tuple[_PlaceNode, ...], marks: int, place: _Path, *, alone: bool
     ) -> None:
         """A word of a command line. The list may also be a list of commands, so what the word does
         by itself counts too, when it can be a command with arguments."""

@@ -115,21 +115,23 @@ def test_each_kind_reads_the_arguments() -> None:
 
 
 def test_places_of_unread_texts_are_named_and_bounded() -> None:
-    parts: dict[str, Any] = {
-        "context": {"env": {"A": "x"}, "steps": [{"run": "a"}, {"run": "b"}], "a b": "x"}
-    }
-    assert unread("prompt", **parts) == ("context.env.A", "context.steps[*].run", "context")
-    many: dict[str, Any] = {"context": {f"n{number}": "x" for number in range(500)}}
-    assert len(unread("prompt", **many)) == UNREAD_SHOWN_MAX
+    steps = [{"run": "a"}, {"run": "b"}]
+    context = {"env": {"A": "x"}, "steps": steps, "a b": "x"}
+    assert unread("prompt", context=context) == ("context.env.A", "context.steps[*].run", "context")
+    many = {f"n{number}": "x" for number in range(500)}
+    assert len(unread("prompt", context=many)) == UNREAD_SHOWN_MAX
 
 
 def test_ignore_is_exact_and_covers_what_is_inside() -> None:
-    parts = {"context": {"note": {"a b": ["x", {"y": "z"}]}, "Note": "x", "steps": [{"id": "1"}]}}
+    note = {"a b": ["x", {"y": "z"}]}
+    context = {"note": note, "Note": "x", "steps": [{"id": "1"}]}
     ignore = ("context.note", "context.steps[*].id")
-    assert unread("prompt", ignore=ignore, **parts) == ("context.Note",)
-    inner = unread("prompt", ignore=("context['Note']", "context.*.id", "context.note"), **parts)
+    assert unread("prompt", ignore=ignore, context=context) == ("context.Note",)
+    inner = unread(
+        "prompt", ignore=("context['Note']", "context.*.id", "context.note"), context=context
+    )
     assert inner == ("context.steps[*].id",)
-    assert unread("prompt", ignore=("context",), **parts) == ()
+    assert unread("prompt", ignore=("context",), context=context) == ()
     assert unread(ignore=("labels.note",), labels={"note": "a b", "x": "c d"}) == ("labels.x",)
 
 

@@ -17,7 +17,7 @@ from forestall.facts.shell.command_words import RUNS, command_text, shows_secret
 from forestall.facts.shell.directories import ANYWHERE, Directories
 from forestall.facts.shell.places import (
     UNKNOWN_PLACE,
-    Place,
+    CommandPlace,
     holds_secret,
     path_words,
     places_of,
@@ -34,8 +34,10 @@ from forestall.facts.shell.program_entry import (
 
 COMMANDS_MAX: Final = 64  # distinct commands reported; each one costs a decision
 DETAILED_COMMANDS_MAX: Final = 256  # the same, where commands are told apart by words or places
+INNER_MAX: Final = 8  # commands that are named beside the one that runs them
+_RUNS: Final = f" {RUNS} "
 _SECRET: Final = classes("s")
-_NOWHERE: Final[frozenset[Place]] = frozenset()
+_NOWHERE: Final[frozenset[CommandPlace]] = frozenset()
 _DANGER: Final = (
     CommandClass.DESTRUCTIVE,
     CommandClass.UNKNOWN,
@@ -57,7 +59,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     program: str
     classes: frozenset[CommandClass]
     words: str = ""
-    places: frozenset[Place] = _NOWHERE
+    places: frozenset[CommandPlace] = _NOWHERE
 
     def label_places(self, labels: frozenset[str]) -> list[dict[str, str]]:
         """The labels of each place, as far as they are among these; one without any if none is."""
@@ -119,7 +121,8 @@ class CommandDetail(NamedTuple):
         one of these by its words speaks of the first command, too."""
         if not self.words or command.classes != READ:
             return command
-        words = f" {RUNS} ".join((command.words, *dict.fromkeys(filter(None, inner))))
+        others = dict.fromkeys(one for words in inner if words for one in words.split(_RUNS))
+        words = _RUNS.join((command.words, *list(others)[:INNER_MAX]))
         return msgspec.structs.replace(command, words=words)
 
     def reported(self, found: Collection[Command]) -> tuple[Command, ...]:

@@ -40,7 +40,7 @@ class CommandUnresolvedError(ValueError):
         )
 
 
-class _Arranged(NamedTuple):
+class _WordOrder(NamedTuple):
     words: list[str]  # the program and its words, options aside
     options: list[str]  # each before its value, where that is a word of its own
 
@@ -78,7 +78,7 @@ def _in_order(name: str, words: Sequence[str]) -> list[str]:
     return found
 
 
-def _arranged(name: str, words: Sequence[str]) -> _Arranged:
+def _arranged(name: str, words: Sequence[str]) -> _WordOrder:
     """Words, options and values apart, by what the program table says of the program."""
     entry = program(name)
     effect = entry.effect if entry is not None else None
@@ -87,7 +87,7 @@ def _arranged(name: str, words: Sequence[str]) -> _Arranged:
     if entry is not None:
         joins = entry.handler != "find"
         valued |= entry.wrapper.value_options if entry.wrapper is not None else frozenset()
-    found = _Arranged([name], [])
+    found = _WordOrder([name], [])
     takes_value = False
     for at, word in enumerate(words):
         if takes_value:

@@ -38,15 +38,15 @@ class CommandScope(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class CommandPlace(msgspec.Struct, frozen=True, kw_only=True):
     """One path that a command names, absolute and normalised ("" if unknown), and its scope."""
 
     path: str = ""
     scope: CommandScope
 
 
-UNKNOWN_PLACE: Final = Place(scope=CommandScope.UNKNOWN)
-_OUTSIDE: Final = Place(scope=CommandScope.OUTSIDE)
+UNKNOWN_PLACE: Final = CommandPlace(scope=CommandScope.UNKNOWN)
+_OUTSIDE: Final = CommandPlace(scope=CommandScope.OUTSIDE)
 _ROOT_OF_TREE: Final = re.compile(r"/[/*]*")
 _WILDCARDS: Final = frozenset("*?[")
 _MAY_CLIMB: Final = re.compile(r"\.[.*?\[].*|[*?\[]*\[.*|\.\.")  # `.*` may become `..`
@@ -137,11 +137,11 @@ def _is_secret(path: str, wildcards: bool) -> bool:
 
 def places_of(
     name: str, words: Sequence[Arg], kinds: Classes, here: Directories, root: str
-) -> frozenset[Place]:
+) -> frozenset[CommandPlace]:
     """Every place that a command acts on; never empty. `here` are the directories that it may run
     in, `root` is the workspace."""
     changes = not kinds <= _LOOKS
-    found: set[Place] = set()
+    found: set[CommandPlace] = set()
     remote = _family(name) in _REMOTE
     if remote:  # its other words name things elsewhere
         words = [word for word in words if word.text.startswith(_PATH_STARTS)]
@@ -169,7 +169,7 @@ def _family(name: str) -> str:
     return PROGRAMS.file_of(name).removesuffix(".yaml")
 
 
-def _places(path: str, root: str, *, certain: bool, changes: bool) -> Iterator[Place]:
+def _places(path: str, root: str, *, certain: bool, changes: bool) -> Iterator[CommandPlace]:
     if not path:
         yield UNKNOWN_PLACE
         return
@@ -179,13 +179,13 @@ def _places(path: str, root: str, *, certain: bool, changes: bool) -> Iterator[P
         if PathClass.WORKSPACE in fact.classes:
             return
     if _ROOT_OF_TREE.fullmatch(fact.path):
-        yield Place(path=fact.path, scope=CommandScope.ROOT)
-        yield Place(path=fact.path, scope=CommandScope.SYSTEM)
+        yield CommandPlace(path=fact.path, scope=CommandScope.ROOT)
+        yield CommandPlace(path=fact.path, scope=CommandScope.SYSTEM)
         return
     for kind in fact.classes & _SCOPES.keys():
-        yield Place(path=fact.path, scope=_SCOPES[kind])
+        yield CommandPlace(path=fact.path, scope=_SCOPES[kind])
     if changes and PathClass.RUNS_LATER in fact.classes:
-        yield Place(path=fact.path, scope=CommandScope.RUNS_LATER)
+        yield CommandPlace(path=fact.path, scope=CommandScope.RUNS_LATER)
 
 
 def _resolved(word: Arg, here: Directories) -> Iterator[tuple[str, bool]]:

@@ -77,7 +77,7 @@ MATCHES = {
     ],
     "wrappers": [
         ("git push *", "sudo git push", "yes"),
-        ("git push *", "env A=b timeout 5 nice git push", "yes"),
+        ("git push *", "env LANG=C timeout 5 nice git push", "yes"),
         ("git push *", "sh -c 'git push'", "yes"),
         ("git push *", "bash -lc \"cd x && git push origin\"", "yes"),
         ("git push *", "echo main | xargs git push origin", "?"),
