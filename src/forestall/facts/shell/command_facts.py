@@ -103,18 +103,22 @@ class CommandDetail(NamedTuple):
             kinds |= _SECRET
         # READ means that it only looks, so it never stands beside another class.
         kinds = (kinds - READ) or READ
-        places = _NOWHERE
-        root = plain_path(self.workspace) if self.workspace.startswith("/") else "/"
-        if self.places and root != "/":
-            places = places_of(program, paths, kinds, context.here, root)
-        elif self.places:  # without a workspace, nothing is inside
-            places = frozenset({UNKNOWN_PLACE})
+        if not self.words and not self.places:
+            return Command(program=program, classes=kinds)
         return Command(
             program=program,
             classes=kinds,
             words=command_text(program, args, kinds) if self.words else "",
-            places=places,
+            places=self._places(program, paths, kinds, context) if self.places else _NOWHERE,
         )
+
+    def _places(
+        self, program: str, paths: Sequence[Arg], kinds: Classes, context: "CommandContext"
+    ) -> frozenset[Place]:
+        root = plain_path(self.workspace) if self.workspace.startswith("/") else "/"
+        if root == "/":  # without a workspace, nothing is inside
+            return frozenset({UNKNOWN_PLACE})
+        return places_of(program, paths, kinds, context.here, root)
 
     def running(self, command: Command, inner: Sequence[str]) -> Command:
         """A command that does nothing but run others, whose words `inner` are: a rule that names

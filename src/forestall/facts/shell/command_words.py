@@ -26,6 +26,7 @@ WORDS_MAX: Final = 64  # words that are kept; the others are UNRESOLVED together
 WORD_CHARS_MAX: Final = 256  # a longer word is UNRESOLVED
 ABBREVIATED_CHARS_MIN: Final = 3  # `--f` may be short for `--force`
 JOINED_CHARS_MAX: Final = 6  # of `-xzvf`; a longer word is one option of a program such as find
+_WILDCARD: Final = re.compile(r"[*?]|\[.*?\]")
 _GAPS: Final = re.compile(r"\s")
 _JOINED: Final = re.compile(r"-[A-Za-z]{2,}")
 
@@ -301,7 +302,12 @@ def _past_stars(states: set[int], pattern: Sequence[_Word]) -> set[int]:
 
 def shows_secret(name: str, args: Sequence[Arg], kinds: Classes) -> bool:
     """Whether the command is one of those that print credentials, by its words alone."""
-    patterns = _secret_commands().get(name)
+    listed = _secret_commands().get(name)
+    if not listed:
+        return False
+    texts = " ".join([arg.text for arg in args if arg.literal])
+    resolved = all(arg.literal for arg in args)
+    patterns = [pattern for key, pattern in listed if key in texts or not resolved]
     if not patterns:
         return False
     try:
@@ -311,11 +317,14 @@ def shows_secret(name: str, args: Sequence[Arg], kinds: Classes) -> bool:
 
 
 @cache
-def _secret_commands() -> Mapping[str, tuple[CommandPattern, ...]]:
-    """The patterns of the word list, by the program that each one names."""
-    found: dict[str, list[CommandPattern]] = {}
+def _secret_commands() -> Mapping[str, tuple[tuple[str, CommandPattern], ...]]:
+    """The patterns of the word list, by the program that each one names, each behind a text that
+    every command holds that it matches."""
+    found: dict[str, list[tuple[str, CommandPattern]]] = {}
     for text in WORDS.words("secret_commands"):
         names, _, words = text.partition(" ")
+        plain = [word for word in words.split() if not _is_option(word)]
+        key = max((piece for word in plain for piece in _WILDCARD.split(word)), key=len, default="")
         for name in names.split("|"):
-            found.setdefault(name, []).append(CommandPattern(f"{name} {words}"))
+            found.setdefault(name, []).append((key, CommandPattern(f"{name} {words}")))
     return {name: tuple(patterns) for name, patterns in found.items()}

@@ -64,7 +64,6 @@ PARSED_BYTES_MAX: Final = 2 * TEXT_BYTES_MAX  # inner texts parsed for one text,
 DATA_MAX: Final = 64  # literal texts remembered that a later command may run
 VALUES_MAX: Final = 8  # constants remembered for one variable
 LOOKAHEAD: Final = 16  # words considered after a suspect program name
-
 _NO_DETAIL: Final = CommandDetail()
 
 
@@ -92,14 +91,13 @@ class _ShellReader:
     def __init__(self, detail: CommandDetail) -> None:
         self._detail = detail
         self._here: Directories = (detail.workspace,)
-        self._moved = False
         self._targets: tuple[Arg, ...] = ()
         self._words: list[str] = []  # of each command, as often as it stands in the text
         self.found: dict[Command, None] = {}
         self._steps = self._bytes = 0
         self._data: dict[str, None] = {}
         self._read_data: set[str] = set()
-        self._runs_data = False
+        self._moved = self._runs_data = False
         self._loss: list[Callable[[str], object]] = []
         self._values: dict[str, list[str]] = {}
         self._defined: set[str] = set()
@@ -133,10 +131,9 @@ class _ShellReader:
         return command
 
     def _add_redirections(self, kinds: Classes, targets: tuple[Arg, ...]) -> None:
-        # Those of a loop or a group belong to no single command.
         context = CommandContext(ANYWHERE if self._moved else self._here, targets)
         found = self._detail.command("", kinds, (), context)
-        if kinds or (targets and (self._detail.places or found.classes != READ)):
+        if kinds or self._detail.words or self._detail.places or found.classes != READ:
             self.found.setdefault(msgspec.structs.replace(found, words=""))
 
     def suspect(self, program: str, kinds: Classes) -> None:
@@ -205,7 +202,8 @@ class _ShellReader:
                 # The grammar lets a redirection swallow the words that follow its target.
                 rest = item.node.children_by_field_name("destination")[1:]
                 strays.setdefault(item.owner, []).extend(rest)
-        self._add_redirections(owned.get(0, NOTHING), tuple(targets.get(0, ())))
+        if 0 in owned:
+            self._add_redirections(owned[0], tuple(targets[0]))
         self._line([words.word(stray) for stray in strays.pop(0, [])], depth, NOTHING)
         for item in items:
             item.strays = strays.get(item.node.id, [])
@@ -421,6 +419,8 @@ class _ShellReader:
         kinds = effects.classes | extra | (NOTHING if trusted else UNKNOWN)
         if naming.names_matter(name):
             kinds |= self._naming(name, args, depth)
+        if self._targets and self._detail.words:  # no pattern over the words may allow what they do
+            self._add_redirections(extra, self._targets)
         runs_others = bool(effects.argvs or effects.texts)
         command = self._add(name, kinds, args, runs_others=runs_others)
         for text in naming.shown(name, [arg.text for arg in args]):

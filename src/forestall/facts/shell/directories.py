@@ -23,6 +23,7 @@ ELSEWHERE: Final[Directories] = ()
 DIRECTORIES_MAX: Final = 4  # followed at once; more are not known
 _CHANGES: Final = frozenset(("cd", "pushd", "popd", "chdir"))
 _MENTIONED: Final = re.compile(r"\b(?:cd|pushd|popd|chdir)\b")
+_MAY_MOVE: Final = re.compile(rb"cd|popd|pushd|chdir|source|[$`]|(?:^|[\s;&|(])\.\s")
 _RUNS_HERE: Final = frozenset(("eval", "source", ".", "trap", "alias", "command", "builtin"))
 _RUNS_LATER: Final = frozenset(("trap", "alias"))
 _RUNS_A_FILE: Final = frozenset(("source", "."))
@@ -59,6 +60,8 @@ def directories_of(
 ) -> dict[int, Directories]:
     """The directories that each command may run in, by the node's id; empty when all run here."""
     found: dict[int, Directories] = {}
+    if not words.finds(_MAY_MOVE):
+        return found
     commands = [item for item in items if item.node.type == "command"]
     moving = {item.node.id: item for item in commands if _may_move(item.node)}
     if not moving:

@@ -92,7 +92,8 @@ def path_words(name: str, args: Sequence[Arg], *, runs_others: bool) -> list[Arg
         elif subcommand is not None:
             effect = subcommand
         elif (path := _path_in(text, is_option=is_option)) or not (arg.literal or is_option):
-            found.append(Arg(path, arg.literal, arg.flaggable, wildcards=arg.wildcards))
+            same = path == text
+            found.append(arg if same else Arg(path, arg.literal, wildcards=arg.wildcards))
     return found
 
 
@@ -122,13 +123,17 @@ def holds_secret(name: str, words: Iterable[Arg], here: Directories) -> bool:
             continue  # a message
         if resources and "." not in word.text and not word.text.startswith(_PATH_STARTS):
             continue  # the name of a thing elsewhere
-        if any(_is_secret(path, word.wildcards) for path, _ in _resolved(word, around)):
+        if _is_secret(word, around):
             return True
     return False
 
 
 @lru_cache(maxsize=_REMEMBERED_MAX)
-def _is_secret(path: str, wildcards: bool) -> bool:
+def _is_secret(word: Arg, around: Directories) -> bool:
+    return any(_leads_to_secret(path, word.wildcards) for path, _ in _resolved(word, around))
+
+
+def _leads_to_secret(path: str, wildcards: bool) -> bool:
     if PathClass.SECRET in fact_of(path, "/").classes:
         return True
     parts = path.split("/") if wildcards else ()
@@ -158,12 +163,14 @@ def places_of(
     return frozenset(found or {UNKNOWN_PLACE})
 
 
+@lru_cache(maxsize=_REMEMBERED_MAX)
 def _works_on_files(name: str) -> bool:
     entry = program(name)
     searches = entry is not None and entry.handler == "find"
     return searches or not name or _family(name) in _LOCAL
 
 
+@lru_cache(maxsize=_REMEMBERED_MAX)
 def _family(name: str) -> str:
     """The file of the program table that a program stands in, without its ending."""
     return PROGRAMS.file_of(name).removesuffix(".yaml")

@@ -159,6 +159,10 @@ class WordReader:
         """Whether the text that is read holds another text."""
         return text in self._source
 
+    def finds(self, pattern: "re.Pattern[bytes]") -> bool:
+        """Whether a pattern is found in the text that is read, its quotes and escapes aside."""
+        return pattern.search(self._source.translate(None, b"'\"\\")) is not None
+
     def word(self, *nodes: "Node") -> Word:
         """The word these adjoining nodes make."""
         pieces = [piece for node in nodes for piece in self._pieces(node, 0)]
