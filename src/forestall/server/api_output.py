@@ -56,10 +56,9 @@ async def _list(plane: Plane, call: Call) -> Answer:
 
 
 async def _inspect(plane: Plane, call: Call) -> Answer:
-    context = call.who.may(Permission.OUTPUT_RELEASE)
-    return Answer(
-        200, inspected_object(await inspect(plane, call.who, call.params[0], context=context))
-    )
+    for_reviewer = call.who.may(Permission.OUTPUT_RELEASE)
+    seen = await inspect(plane, call.who, call.params[0], context=for_reviewer)
+    return Answer(200, inspected_object(seen, for_reviewer=for_reviewer))
 
 
 async def _release(plane: Plane, call: Call) -> Answer:

@@ -228,8 +228,14 @@ def decode_content(body: bytes, *, tenant: str, principal: str) -> tuple[Request
     return request, msgspec.json.encode(asked.result), True
 
 
-def finding_object(finding: Finding, context: str = "") -> dict[str, Any]:
-    """One finding in our words and the peer's, without the text that was found."""
+def finding_object(
+    finding: Finding, context: str = "", *, for_reviewer: bool = False
+) -> dict[str, Any]:
+    """One finding in our words and the peer's, without the text that was found.
+
+    Only a reviewer sees the correlation: beside a mask it tells whoever may guess whether a guess
+    is right, and a check of a content is a guess.
+    """
     shown = {
         "kind": finding.kind,
         "detector": finding.detector,
@@ -239,7 +245,7 @@ def finding_object(finding: Finding, context: str = "") -> dict[str, Any]:
         "end_byte": finding.end_byte,
         "confidence": round(finding.confidence, 4),
         "masked": finding.masked,
-        "correlation": finding.correlation,
+        "correlation": finding.correlation if for_reviewer else "",
         "seen_in": list(finding.seen_in),
         "type": finding.kind,
         "severity": "",
@@ -309,7 +315,7 @@ def withheld_object(job: Job) -> dict[str, Any]:
     }
 
 
-def inspected_object(seen: QuarantinePreview) -> dict[str, Any]:
+def inspected_object(seen: QuarantinePreview, *, for_reviewer: bool) -> dict[str, Any]:
     """The check of one job's result. The result itself is included only once it is released."""
     job, check = seen.job, seen.job.output
     withheld = job.state is JobState.OUTPUT_QUARANTINED
@@ -318,7 +324,10 @@ def inspected_object(seen: QuarantinePreview) -> dict[str, Any]:
         "state": job.state.value,
         "output_decision": check.verdict.value.upper() if check else "",
         "verdict": check.verdict.value if check else "",
-        "findings": [finding_object(each.finding, each.context) for each in seen.findings],
+        "findings": [
+            finding_object(each.finding, each.context, for_reviewer=for_reviewer)
+            for each in seen.findings
+        ],
         "original_kept": seen.sealed,
         "result": None if withheld or seen.result is None else msgspec.Raw(seen.result),
         "result_digest": job.result_digest,
