@@ -87,18 +87,16 @@ class Candidate:
 
     @property
     def span(self) -> tuple[int, int]:
-        """Where the value stands: group 1 if there is one and it took part, or else all."""
-        return self._spans[1] if len(self._spans) > 1 and self._spans[1][0] >= 0 else self._spans[0]
+        """Where the value stands: the first group that took part, or else all."""
+        for span in self._spans[1:]:
+            if span[0] >= 0:
+                return span
+        return self._spans[0]
 
     @property
     def matched(self) -> str:
         """All of the match."""
         return self._text(*self._spans[0])
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """All groups; empty text for one that took no part."""
-        return tuple(self._text(*span) if span[0] >= 0 else "" for span in self._spans[1:])
 
     @property
     def before(self) -> str:

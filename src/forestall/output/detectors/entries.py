@@ -26,7 +26,8 @@ class DetectorEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """One pattern of one kind of finding. Entries may share a kind if `variant` tells them apart.
 
     `pattern` is RE2; `(?&name)` in it stands for a definition of the file. The value that was found
-    is its first group, or else all of the match. `form` says what is put round the pattern.
+    is the first group that took part, or else all of the match. `form` says what is put round the
+    pattern.
     """
 
     kind: str
