@@ -24,4 +24,4 @@ def test_only_a_reviewer_sees_whether_two_values_are_equal(
 ) -> None:
     """The mask shows four digits. An agent that may check its guesses, and learns which of them is
     equal to what was withheld, needs 36 of them for the rest."""
-    assert finding_object(FINDING, for_reviewer=for_reviewer)["correlation"] == correlation
+    assert finding_object(FINDING, for_reviewer=for_reviewer).correlation == correlation

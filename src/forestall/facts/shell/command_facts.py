@@ -114,7 +114,7 @@ class CommandDetail(NamedTuple):
 
     def _places(
         self, program: str, paths: Sequence[Arg], kinds: Classes, context: "CommandContext"
-    ) -> frozenset[Place]:
+    ) -> frozenset[CommandPlace]:
         root = plain_path(self.workspace) if self.workspace.startswith("/") else "/"
         if root == "/":  # without a workspace, nothing is inside
             return frozenset({UNKNOWN_PLACE})
