@@ -705,7 +705,10 @@ def labels_in_rules(policies: Sequence[Policy]) -> set[str]:
         for match in (rule.match, rule.unless)
         if match is not None
     ]
-    return {name for match in matches_read for name, _ in match.labels}
+    names = {name for match in matches_read for name, _ in match.labels}
+    tested = {test.field for match in matches_read for test in match.tests}
+    names |= {field.removeprefix("labels.") for field in tested if field.startswith("labels.")}
+    return names | {"command_words" for match in matches_read if match.commands}
 
 
 def trust_of(policies: Sequence[Policy]) -> dict[str, Origin]:
