@@ -1,9 +1,9 @@
 """How many everyday commands a policy holds that allows only reading, by program.
 
-The rows are labelled commands of a file that is not part of the project: {text, topic, want}. No
-result keeps their texts. `want` lists the acceptable classes; a row passes if its classes lie in it,
-`read` and `public` and such aside. A row whose `want` begins with `read` should be allowed. A row
-that wants no reading and is called `read` all the same is the failure that matters.
+The rows are labelled commands of a file that is not part of the project, and no result keeps their
+texts: {text, topic, want}. `want` lists the acceptable classes. A row passes if its classes lie in
+`want`, `read` and `public` and such aside. A row whose `want` begins with `read` should be allowed.
+A row that wants no reading and is called `read` all the same is the failure that matters.
 """
 
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from forestall.facts.cluster.commands import verbs_in
 from forestall.facts.shell.commands import commands_in
 
 _NO_EFFECT = frozenset(("read", "public", "workspace", "transaction"))
@@ -34,12 +35,11 @@ def run(data: Path) -> dict[str, Any]:
 
 
 def judged(data: Path) -> Iterator[dict[str, Any]]:
-    """Every row of shell commands, with what is found in it."""
+    """Every row, with what the room of its topic finds in it."""
     for line in data.read_bytes().splitlines():
         row = msgspec.json.decode(line)
-        if not row["topic"].startswith("job.exec"):
-            continue
-        classes = {str(kind) for one in commands_in(row["text"]) for kind in one.classes}
+        facts_in = verbs_in if row["topic"].startswith("job.k8s.") else commands_in
+        classes = {str(kind) for one in facts_in(row["text"]) for kind in one.classes}
         reads = row["want"][0] == "read"
         yield {
             "text": row["text"],

@@ -6,6 +6,7 @@ compiled globs, no combination helpers. Fast, cached and oracle must agree.
 
 import itertools
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -30,6 +31,7 @@ from forestall.facts.derive import (
 from forestall.facts.origin import Origin
 from forestall.facts.payload import DeclaredPlaces, Places
 from forestall.facts.payload_texts import has_traversal
+from forestall.facts.shell.command_words import CommandPattern, CommandUnresolvedError
 from forestall.output.detectors import DETECTORS
 from forestall.output.scan import scan
 from forestall.policy import Effect, Policy, Request
@@ -58,6 +60,7 @@ DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Labels = Mapping[str, str]
 NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 NOTHING = object()
+VIEWS_AT_MOST = 1_024
 SINGULAR = {
     "tenants": "tenant",
     "topics": "topic",
@@ -330,9 +333,24 @@ def matches(match: Match, request: Request, labels: Labels, now: datetime) -> bo
         and secrets_field(match.secrets_present, request)
         and (match.time is None or time_field(match.time, now))
         and (match.delegation is None or delegation_field(match.delegation, request))
+        and (not match.commands or commands_field(match.commands, labels))
         and all(argument_holds(condition, request) for condition in match.args)
         and (match.content is None or content_field(match.content, request))
     )
+
+
+def commands_field(patterns: Sequence[str], labels: Labels) -> bool:
+    """Whether a pattern certainly matches the words of the command."""
+    undecided = False
+    for pattern in patterns:
+        try:
+            if CommandPattern(pattern).holds(labels.get("command_words", "")):
+                return True
+        except CommandUnresolvedError:
+            undecided = True
+    if undecided:
+        raise WrongTypeError
+    return False
 
 
 def word_field(words: Sequence[str], value: str) -> bool:
@@ -623,20 +641,20 @@ def in_class(body: str, char: str) -> bool:
 
 
 def all_views(policies: Sequence[Policy], request: Request) -> list[dict[str, str]]:
-    """Every label assignment: per derived view the trusted one, and one a disagreeing origin."""
-    trust: dict[str, Origin] = {}
-    for policy in policies:
-        for label, origin in policy.label_trust.items():
-            trust[label] = max(trust.get(label, Origin.CLAIMED), origin)
-    for label in DERIVED_LABELS:
-        trust.setdefault(label, Origin.DERIVED)
+    """Every label assignment of the labels that rules read: for each derived view the trusted one,
+    one for each origin, and every mixture of trusted and weaker values."""
+    read = labels_in_rules(policies)
+    trust = trust_of(policies)
     views: list[dict[str, str]] = []
     for derived in derived_views(policies, request):
         sources = [
-            (Origin.SERVER, request.server_labels),
-            (Origin.CREDENTIAL, request.credential_labels),
-            (Origin.DERIVED, derived),
-            (Origin.CLAIMED, request.labels),
+            (origin, {label: value for label, value in labels.items() if label in read})
+            for origin, labels in (
+                (Origin.SERVER, request.server_labels),
+                (Origin.CREDENTIAL, request.credential_labels),
+                (Origin.DERIVED, derived),
+                (Origin.CLAIMED, request.labels),
+            )
         ]
         trusted: dict[str, str] = {}
         for origin, labels in sources:  # strongest first: the first to speak is believed
@@ -646,7 +664,62 @@ def all_views(policies: Sequence[Policy], request: Request) -> list[dict[str, st
         views.append(trusted)
         for _, labels in sources[1:]:
             views.append({**trusted, **labels})
+        views.extend(mixtures(trusted, [labels for _, labels in sources[1:]]))
+    distinct = {tuple(sorted(view.items())) for view in views}
+    if len(distinct) > VIEWS_AT_MOST:
+        raise WrongTypeError  # too many to decide one by one, which denies
     return views
+
+
+def mixtures(trusted: Labels, weaker: Sequence[Labels]) -> list[dict[str, str]]:
+    """Each label with its trusted value, or with one that a weaker origin gives instead."""
+    names = sorted({name for labels in weaker for name in labels})
+    choices = [
+        [
+            None,
+            *(
+                labels[name]
+                for labels in weaker
+                if labels.get(name, NOTHING) not in (trusted.get(name, NOTHING), NOTHING)
+            ),
+        ]
+        for name in names
+    ]
+    if math.prod(map(len, choices)) > VIEWS_AT_MOST:
+        raise WrongTypeError
+    return [
+        {
+            **trusted,
+            **{name: value for name, value in zip(names, chosen, strict=True) if value is not None},
+        }
+        for chosen in itertools.product(*choices)
+    ]
+
+
+def labels_in_rules(policies: Sequence[Policy]) -> set[str]:
+    """Every label that a rule names."""
+    matches_read = [
+        match
+        for policy in policies
+        for rule in (*policy.rules, *policy.input_rules)
+        for match in (rule.match, rule.unless)
+        if match is not None
+    ]
+    names = {name for match in matches_read for name, _ in match.labels}
+    tested = {test.field for match in matches_read for test in match.tests}
+    names |= {field.removeprefix("labels.") for field in tested if field.startswith("labels.")}
+    return names | {"command_words" for match in matches_read if match.commands}
+
+
+def trust_of(policies: Sequence[Policy]) -> dict[str, Origin]:
+    """The strongest demand of any file; each demands `derived` of derived labels it does not
+    list."""
+    trust: dict[str, Origin] = {}
+    for policy in policies:
+        demands = {**dict.fromkeys(DERIVED_LABELS, Origin.DERIVED), **policy.label_trust}
+        for label, origin in demands.items():
+            trust[label] = max(trust.get(label, Origin.CLAIMED), origin)
+    return trust
 
 
 def derived_views(policies: Sequence[Policy], request: Request) -> list[Labels]:

@@ -221,7 +221,7 @@ def _value(next_event: Any, source: DataText) -> Any:
                 raise _reference_error(event, source)
             if key is None and type(parent) is dict:
                 if value in parent:
-                    raise source.error(event.start_mark.line, f"`{value}` is written twice")
+                    raise source.error(_line(event), f"`{value}` is written twice")
                 key = value
                 continue
             if event.implicit[0]:  # not in quotes
@@ -257,22 +257,21 @@ def _container(event: Any, depth: int, is_key: bool, source: DataText) -> Any:
     if event.anchor or event.tag is not None:
         raise _reference_error(event, source)
     if is_key:
-        raise source.error(event.start_mark.line, "a key is a word")
+        raise source.error(_line(event), "a key is a word")
     if depth > TABLE_DEPTH_MAX:
-        raise source.error(event.start_mark.line, "it is nested too deep")
+        raise source.error(_line(event), "it is nested too deep")
     return _CONTAINERS[type(event)]()
 
 
 def _refuse_structure(event: Any, root: list[Any], source: DataText) -> None:
     if type(event) is yaml.AliasEvent:
         raise _reference_error(event, source)
-    line = event.start_mark.line
     if type(event) is yaml.DocumentStartEvent and root:
-        raise source.error(line, "a data file holds one document")
+        raise source.error(_line(event), "a data file holds one document")
 
 
 def _reference_error(event: Any, source: DataText) -> DataFileError:
-    return source.error(event.start_mark.line, "anchors, aliases and tags: not allowed")
+    return source.error(_line(event), "anchors, aliases and tags: not allowed")
 
 
 def _refuse_repeats(items: list[Any], end: Any, source: DataText) -> None:
@@ -294,5 +293,8 @@ def _line_of(text: str, path: Keys) -> int:
             place, node = found
         elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
             place = node = node.value[step]
-    mark: Any = place.start_mark
-    return int(mark.line)
+    return _line(place)
+
+
+def _line(node_or_event: Any) -> int:
+    return int(node_or_event.start_mark.line)

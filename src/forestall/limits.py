@@ -41,6 +41,7 @@ POLICY_PROBLEMS_SHOWN_MAX = 50  # a person mends a screenful at a time
 RULES_PER_FILE_MAX = 10_000  # compile stays inside a second (bench/evaluate.py)
 OUTPUT_RULES_PER_FILE_MAX = 500  # their words are looked for in every result
 LIST_ITEMS_PER_FIELD_MAX = 1_000  # a longer list wants a label or a tag, not a rule
+OWN_DETECTORS_MAX = 200  # of one file: each may look at every payload and result
 LIST_ENTRIES_COPIED_MAX = 500_000  # that references to named lists put into one file: about 1 s
 GLOB_CHARS_MAX = 512
 REASON_CHARS_MAX = 1_024

@@ -218,3 +218,44 @@ def test_check_imports_no_more_than_it_needs() -> None:
         "forestall.cli.simulate",
     )
     assert [each for each in needless if each in modules] == []
+
+
+def test_a_policy_that_does_not_load_still_writes_junit(policy: str) -> None:
+    """A build that reads only this file must not take it for success."""
+    Path(policy).write_text("rules:\n  - {id: a, decision: dney, match: {topics: [b]}}\n")
+    assert run("test", policy, "--junit", "out.xml").exit_code != 0
+    root = ET.parse("out.xml").getroot()
+    assert root.get("errors") == "1"
+    (case,) = root.iter("testcase")
+    (error,) = case
+    assert "unknown decision `dney`" in str(error.get("message"))
+    assert (case.get("file"), case.get("line")) == (policy, "2")
+
+
+def test_subdirectories_count_when_told_so(policy: str) -> None:
+    for name in ("p/a.yaml", "p/deep/er/b.yaml", "p/.hidden/c.yaml", "p/deep/.d.yaml"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        rule = f"{{id: {Path(name).stem[-1]}, decision: deny, match: {{topics: [job.a]}}}}"
+        Path(name).write_text(f"rules:\n  - {rule}\n")
+    Path("p/deep/link").symlink_to(Path("p").absolute())
+    assert "1 rules in a," in run("check", "p").output
+    assert "2 rules in a, b," in run("check", "p", "--subdirectories").output
+
+
+def test_simulate_takes_arguments_and_a_tool_call(policy: str) -> None:
+    Path(policy).write_text(
+        "rules:\n"
+        "  - {id: mail, decision: allow, match: {topics: [job.mail.send], mcp: {tools: [send]},"
+        " args: {'$.to[*]': {every: {glob: '*@our.example'}}}}}\n"
+    )
+    asked = ["--policy", policy, "--topic", "job.mail.send", "--mcp", "tool=send"]
+
+    def answer(verb: str, *more: str) -> str:
+        return CliRunner().invoke(cli, [verb, *asked, *more]).output
+
+    assert "ALLOW by rule mail" in answer("simulate", "--args", '{"to": ["a@our.example"]}')
+    assert "DENY by default" in answer("simulate", "--args", '{"to": ["a@else.example"]}')
+    wrong = answer("explain", "--args", '{"to": "a@our.example"}')
+    assert "rule `mail` could not be evaluated: `$.to[*]` is of type text" in wrong
+    assert " - mail" in wrong
+    assert "is no part of a tool call" in answer("simulate", "--mcp", "tol=x")

@@ -27,9 +27,11 @@ from forestall.policy.rules import (
     Match,
     McpMatch,
     Operator,
+    OutputRule,
     Rule,
     Throttle,
     TimeMatch,
+    Verdict,
 )
 
 # How many random cases the agreement of evaluate and oracle is tried on; the others take a tenth.
@@ -62,8 +64,10 @@ OWN_DERIVATIONS = (
         ignore=("prompt", "context.a", "args.b[*]", "labels.x"),
     ),
 )
-LABEL_NAMES = ["env", "team", "x", "y", "command_class", "command_program"]
-SHELL = ["rm -rf /", "ls", "ls | sudo rm x", "$X", "curl a | sh", "", "cat a; mv a b"]
+LABEL_NAMES = ["env", "team", "x", "y", "command_class", "command_program", "command_scope"]
+SHELL = ["rm -rf /", "ls", "ls | sudo rm x", "$X", "curl a | sh", "", "cat a; mv a b", "git $X",
+         "cd /; rm -rf b", "git -C a push --force", "timeout 5 git push"]  # fmt: skip
+COMMANDS = ["git push *", "git push --force *", "rm *", "ls", "*", "git *"]
 PATHS = ["$.a", "$.b.a", "$['a']", '$["a.b"]', "$.b[0]", "$.b[-1]", "$['it\\'s']", "$[0]"]
 LIST_PATHS = ["$.b[*]", "$[*]", "$.b[*].a", "$.b[*][*]", "$.b[*][-1]", "$.a[*]"]
 PATTERNS = ["a", "a|b", "[0-9]+", ".*", "(?i)A.*", "é?a"]
@@ -336,6 +340,20 @@ def policies(draw: st.DrawFn) -> list[Policy]:
         )
         for number in range(draw(st.integers(1, 3)))
     ]
+
+
+@st.composite
+def output_rules(draw: st.DrawFn, rule_id: str) -> tuple[OutputRule, ...]:
+    """A few output rules on the job alone."""
+    return tuple(
+        OutputRule(
+            id=f"{rule_id}.{number}",
+            verdict=draw(st.sampled_from(Verdict)),
+            match=draw(matches()),
+            unless=draw(st.none() | st.none() | matches()),
+        )
+        for number in range(draw(st.integers(0, 4)))
+    )
 
 
 def limited_throttles(layers: list[Policy]) -> list[str]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from forestall.client.plane import PlaneClient
 
 F = TypeVar("F", bound=Callable[..., Any])
+_SUBDIRECTORIES = "forestall.subdirectories"
+_CALL_PARTS = {"server": "server", "tool": "tool", "resource": "target_resource", "action": "verb"}
 DEFAULT_URL = "http://127.0.0.1:8081"
 
 
@@ -26,9 +28,9 @@ def names_model_option(command: F) -> F:
     return click.option(
         "--names-model",
         envvar="FORESTALL_NAMES_MODEL",
-        metavar="PACKAGE",
+        metavar="PACKAGE|DIR",
         default="",
-        help="Look for names too, with this installed spaCy pipeline (FORESTALL_NAMES_MODEL).",
+        help="Look for names too, with this spaCy pipeline (FORESTALL_NAMES_MODEL).",
     )(command)
 
 
@@ -52,6 +54,26 @@ def server_options(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+def subdirectories_option(command: F) -> F:
+    """Add --subdirectories; `with_subdirectories` says whether it was given."""
+
+    def keep(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+        context.meta[_SUBDIRECTORIES] = value
+
+    return click.option(
+        "--subdirectories",
+        is_flag=True,
+        expose_value=False,
+        callback=keep,
+        help="Policy files in subdirectories of a directory count too; hidden ones never do.",
+    )(command)
+
+
+def with_subdirectories() -> bool:
+    """Whether the running command was given --subdirectories."""
+    return bool(click.get_current_context().meta.get(_SUBDIRECTORIES))
 
 
 def with_client(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -109,6 +131,14 @@ def action_options(command: F) -> F:
             "--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label; repeatable."
         ),
         click.option("--capability", help="What is to be done, such as infra.write."),
+        click.option(
+            "--mcp",
+            "call",
+            multiple=True,
+            metavar="PART=VALUE",
+            help="A part of a tool call: server, tool, resource or action; repeatable.",
+        ),
+        click.option("--args", "args", help="Arguments as JSON; - reads standard input."),
         click.option("--context", help="Context as JSON; - reads standard input."),
         click.option("--prompt", help="The payload text, such as a command line."),
         click.option("--topic", help="Where it is routed, such as job.deploy.apply."),
@@ -125,7 +155,13 @@ def action_options(command: F) -> F:
 
 
 def action_body(
-    *, request_file: str | None, context: str | None, labels: tuple[str, ...], **fields: Any
+    *,
+    request_file: str | None,
+    context: str | None,
+    args: str | None,
+    call: tuple[str, ...],
+    labels: tuple[str, ...],
+    **fields: Any,
 ) -> dict[str, Any]:
     """The request body that the options describe. Raises click.UsageError."""
     body: dict[str, Any] = {}
@@ -134,8 +170,14 @@ def action_body(
         if not isinstance(value, dict):
             raise click.UsageError(f"{request_file} does not hold a JSON object")
         body.update(value)
-    if context is not None:
-        body["context"] = decode_json(_read("-") if context == "-" else context.encode())
+    for name, text in (("context", context), ("args", args)):
+        if text is not None:
+            body[name] = decode_json(_read("-") if text == "-" else text.encode())
+    if call:
+        given = {} if body.get("action") is None else body["action"]
+        if not isinstance(given, dict):
+            raise click.UsageError("`action` of the request is not a mapping")
+        body["action"] = {**given, **dict(_call_part(part) for part in call)}
     if labels:
         given = {} if body.get("labels") is None else body["labels"]
         if not isinstance(given, dict):
@@ -147,6 +189,13 @@ def action_body(
     if "topic" not in body:
         raise click.UsageError("say what is asked: --topic job.… (or --request FILE)")
     return body
+
+
+def _call_part(text: str) -> tuple[str, str]:
+    name, value = _pair(text)
+    if name not in _CALL_PARTS:
+        raise click.UsageError(f"`{name}` is no part of a tool call: " + ", ".join(_CALL_PARTS))
+    return _CALL_PARTS[name], value
 
 
 def _read(name: str) -> bytes:

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from forestall.cli.options import names_model_option
+from forestall.cli.options import (
+    F,
+    names_model_option,
+    subdirectories_option,
+    with_subdirectories,
+)
 from forestall.cli.output import EXIT_CHECK_FAILED, json_option, print_json
 
 # Each command imports what it needs when it runs: imports are most of the time of a short command.
@@ -19,9 +24,16 @@ if TYPE_CHECKING:
     from forestall.policy.snapshot import Snapshot
     from forestall.policy.testing import CaseFile, Judge, TestOutcome
 
-_paths = click.argument(
+_paths_argument = click.argument(
     "paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
 )
+
+
+def _paths(command: F) -> F:
+    """Add the paths of the policy files, and --subdirectories."""
+    return _paths_argument(subdirectories_option(command))
+
+
 _sarif_option = click.option(
     "--sarif",
     "sarif_path",
@@ -170,6 +182,7 @@ def test(
         outcome_results,
         print_coverage,
         problem_results,
+        problems_junit_xml,
     )
     from forestall.policy.coverage import measure
     from forestall.policy.problems import PolicyError
@@ -179,6 +192,8 @@ def test(
     files, case_problems = _load_cases(case_paths)
     problems.extend(case_problems)
     if snapshot is None or problems:
+        if junit_path is not None:
+            _write(junit_path, problems_junit_xml(problems))
         if sarif_path is not None:
             _write_sarif(sarif_path, list(problem_results(problems)))
         raise PolicyError(problems)
@@ -219,9 +234,9 @@ def _judge_of(names_model: str) -> Judge:
 
     from forestall.policy.output_cases import judge_case
     from forestall.server.names import load_names
-    from forestall.server.settings import parse_package
+    from forestall.server.settings import parse_names_model
 
-    return partial(judge_case, switched_on=load_names(parse_package(names_model)))
+    return partial(judge_case, switched_on=load_names(parse_names_model(names_model)))
 
 
 @policy.command()
@@ -361,7 +376,8 @@ def _bytes(path: Path) -> bytes:
 def _files(paths: tuple[Path, ...]) -> list[Path]:
     from forestall.server.files import FileAccessError, policy_paths
 
+    below = with_subdirectories()
     try:
-        return [each for path in paths for each in policy_paths(path)]
+        return [each for path in paths for each in policy_paths(path, subdirectories=below)]
     except FileAccessError as cause:
         raise click.UsageError(cause.message) from cause

@@ -143,6 +143,32 @@ def junit_xml(outcomes: Sequence[TestOutcome]) -> str:
     return "\n".join([*lines, "</testsuites>", ""])
 
 
+def problems_junit_xml(problems: Sequence[Problem]) -> str:
+    """Policies that do not load as JUnit XML: one error for each mistake, so that a build which
+    reads only this file fails."""
+    lines = [
+        '<?xml version="1.0" encoding="UTF-8"?>',
+        f'<testsuites name="forestall policy" tests="{len(problems)}" errors="{len(problems)}">',
+    ]
+    for source in dict.fromkeys(each.source for each in problems):
+        suite = [each for each in problems if each.source == source]
+        lines.append(
+            f'  <testsuite name={_xml(source)} tests="{len(suite)}" failures="0"'
+            f' errors="{len(suite)}" skipped="0">'
+        )
+        for each in suite:
+            name = f"line {each.line}: the policy loads"
+            said = f"{each.message} ({each.hint})" if each.hint else each.message
+            lines.append(
+                f"    <testcase name={_xml(name)} classname={_xml(source)}"
+                f' file={_xml(source)} line="{each.line}">'
+            )
+            lines.append(f"      <error message={_xml(said)}/>")
+            lines.append("    </testcase>")
+        lines.append("  </testsuite>")
+    return "\n".join([*lines, "</testsuites>", ""])
+
+
 def _xml(text: str) -> str:
     """A quoted XML attribute. Characters that XML cannot represent are replaced."""
     return f'"{html.escape(re.sub(_NOT_XML, chr(0xFFFD), text))}"'

@@ -34,10 +34,10 @@ def scan(path: Path, classes: tuple[str, ...], names_model: str, as_copy: bool) 
     from forestall.output.scan import scan as scan_content
     from forestall.policy.output_verdict import SWITCHED_ON_BY
     from forestall.server.names import load_names
-    from forestall.server.settings import parse_package
+    from forestall.server.settings import parse_names_model
     from forestall.wire.output import finding_object
 
-    names = load_names(parse_package(names_model))
+    names = load_names(parse_names_model(names_model))
     classes_known = [*DETECTORS, *(each.name for each in names)]
     unknown = sorted(set(classes) - set(classes_known))
     if unknown:

@@ -12,6 +12,11 @@ import click
 @click.option("--data-dir", metavar="DIR", help="Where everything is kept [forestall-data].")
 @click.option("--policy", metavar="PATH", help="Policy file or directory [DIR/policy.yaml].")
 @click.option(
+    "--policy-subdirectories",
+    metavar="yes|no",
+    help="yes: policy files in subdirectories of a directory count too [no].",
+)
+@click.option(
     "--policy-settle-seconds",
     metavar="N",
     help="A policy file written in place is read when it rested so long [10].",
@@ -44,6 +49,7 @@ def serve(
     metrics_listen: str | None,
     data_dir: str | None,
     policy: str | None,
+    policy_subdirectories: str | None,
     policy_settle_seconds: str | None,
     rate_limit: str | None,
     tenant_rate_limit: str | None,
@@ -67,6 +73,7 @@ def serve(
         "metrics_listen": metrics_listen,
         "data_dir": data_dir,
         "policy": policy,
+        "policy_subdirectories": policy_subdirectories,
         "policy_settle_seconds": policy_settle_seconds,
         "rate_limit": rate_limit,
         "tenant_rate_limit": tenant_rate_limit,

@@ -8,7 +8,15 @@ import click
 import msgspec
 from msgspec import UNSET
 
-from forestall.cli.options import action_body, action_options, client_for, encoded, server_options
+from forestall.cli.options import (
+    action_body,
+    action_options,
+    client_for,
+    encoded,
+    server_options,
+    subdirectories_option,
+    with_subdirectories,
+)
 from forestall.cli.output import EXIT_CHECK_FAILED, json_option, print_json, shown
 
 _policy_option = click.option(
@@ -31,6 +39,7 @@ _expect_option = click.option(
 @click.command()
 @action_options
 @_policy_option
+@subdirectories_option
 @_expect_option
 @server_options
 @json_option
@@ -51,6 +60,7 @@ def simulate(expect: str | None, as_json: bool, **options: Any) -> None:
 @click.command()
 @action_options
 @_policy_option
+@subdirectories_option
 @_expect_option
 @server_options
 @json_option
@@ -88,7 +98,8 @@ def _offline(verb: str, path: Path, body: bytes, tenant: str) -> dict[str, Any]:
     from forestall.wire.submissions import decode_check
 
     # No result is scanned here, so no server setting has to be on.
-    snapshot = compile_files(read_policy_files(path), switched_on=SWITCHED_ON_BY.keys())
+    files = read_policy_files(path, subdirectories=with_subdirectories())
+    snapshot = compile_files(files, switched_on=SWITCHED_ON_BY.keys())
     submission, job_id = decode_check(body, tenant=tenant)
     request = submission.request(tenant=tenant, principal="")
     now_us = time.time_ns() // 1000

@@ -255,8 +255,14 @@ def _look(
             return ScanResult(ruling=ruling, released=None, findings=report.findings)
         if ruling.verdict is Verdict.ALLOW:
             return ScanResult(ruling=ruling, released=content, findings=report.findings)
+        gone = {id(finding) for finding in ruling.remove}
         copy = clean_copy(
-            content, ruling.remove, detectors=detectors, budget=budget, is_json=is_json
+            content,
+            ruling.remove,
+            detectors=detectors,
+            left=[finding for finding in report.findings if id(finding) not in gone],
+            budget=budget,
+            is_json=is_json,
         )
         if copy is None:
             return _nothing(

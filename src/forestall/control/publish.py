@@ -14,6 +14,7 @@ from forestall.control.plane import Plane
 from forestall.control.records import SYSTEM_ACTOR, policy_data, record_of
 from forestall.errors import ForestallError, NotFoundError, UnavailableError
 from forestall.policy.compile import Snapshot, compile_policy
+from forestall.policy.finding_names import class_of
 from forestall.policy.language.policy_file import load_policies
 from forestall.policy.output_verdict import (
     CONFIGURED_BY,
@@ -82,7 +83,7 @@ def _require_enforceable(snapshot: Snapshot, switched_on: Collection[str]) -> No
         for policy in snapshot.policies
         for rule in policy.output_rules
         if rule.match.content is not None
-        for name in rule.match.content.detectors
+        for name in map(class_of, rule.match.content.detectors)
         if name in missing
     ]
     if problems:

@@ -85,6 +85,10 @@ class EntryTable(Generic[_T]):
             found = self._entries[name] = _entry(name, source, self._kind)
         return found
 
+    def file_of(self, name: str) -> str:
+        """The file that the entry of a name stands in; "" when there is none."""
+        return self._starts[name][0] if name in self.names() else ""
+
     def error(self, name: str, message: str) -> DataFileError:
         """An error in the entry of a name, with its place."""
         return self._source(*self._starts[name]).error(0, message)

@@ -24,6 +24,7 @@ from forestall.limits import FACTS_PER_TEXT_MAX, PARSED_CHARS_MAX, VIEWS_MAX
 
 LabelView = Mapping[str, str]
 UNKNOWN = "unknown"
+UNRESOLVED = "\u2026"  # in `command_words`: any words, because reading cannot tell which
 _T = TypeVar("_T")
 
 
@@ -70,7 +71,14 @@ class PayloadReading(NamedTuple):
         return self.places.texts_of(parts, of_commands=self.kind in _COMMANDS)
 
 
-_COMMAND_LABELS = ("command_class", "command_program")
+# The last three are worked out only for a rule that reads them: they tell many commands apart.
+_COMMAND_LABELS = (
+    "command_class",
+    "command_program",
+    "command_path",
+    "command_scope",
+    "command_words",
+)
 # Kinds of programs in a language that no deriver follows: never `read`.
 LANGUAGES = (PayloadKind.PYTHON, PayloadKind.POWERSHELL, PayloadKind.CMD, PayloadKind.CODE)
 
@@ -151,9 +159,12 @@ DEFAULT_DERIVATIONS = tuple(
 )
 
 
-def derive(reading: PayloadReading, parts: Iterable[Part]) -> tuple[LabelView, ...]:
+def derive(
+    reading: PayloadReading, parts: Iterable[Part], labels: frozenset[str] = DERIVED_LABELS
+) -> tuple[LabelView, ...]:
     """The label views of a payload; never empty. `parts` are its roots with their values, such as
-    ("prompt", text); an unread text among them adds a view of class `unknown`.
+    ("prompt", text); an unread text among them adds a view of class `unknown`. `labels` are those
+    that rules read; some others may be left out.
 
     Raises TooMuchToDeriveError past FACTS_PER_TEXT_MAX things in a text, VIEWS_MAX views,
     PARSED_CHARS_MAX characters in several texts, or the bounds of a payload, and nothing else.
@@ -166,36 +177,61 @@ def derive(reading: PayloadReading, parts: Iterable[Part]) -> tuple[LabelView, .
     views: dict[tuple[tuple[str, str], ...], LabelView] = {}
     # Without a text there is nothing to parse, and no parser to import for it.
     for derivation in reading.parsed_as if texts else ():
-        for view in _DERIVERS[reading.kind](texts, derivation):
-            views[tuple(view.items())] = view
-    if len(views) > VIEWS_MAX:
-        raise TooMuchToDeriveError
+        for view in _DERIVERS[reading.kind](texts, derivation, labels):
+            views.setdefault(tuple(view.items()), view)
+            if len(views) > VIEWS_MAX:
+                raise TooMuchToDeriveError
     if views and not found.unread:
         return tuple(views.values())
-    labels = LABELS_OF_KIND[reading.kind]
-    nothing = {label: UNKNOWN if label.endswith(("_class", "_kind")) else "" for label in labels}
-    return (*views.values(), nothing)
+    return (*views.values(), _nothing(reading.kind))
 
 
-def _shell_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView]:
-    from forestall.facts.shell.commands import commands_in
+def _nothing(kind: PayloadKind) -> LabelView:
+    """The label view of a payload of which nothing is known."""
+    view = {
+        label: UNKNOWN if label.endswith(("_class", "_kind", "_scope")) else ""
+        for label in LABELS_OF_KIND[kind]
+    }
+    return {**view, "command_words": UNRESOLVED} if "command_words" in view else view
 
+
+def _shell_views(
+    texts: list[str], derivation: Derivation, labels: frozenset[str]
+) -> Iterator[LabelView]:
+    from forestall.facts.shell.commands import CommandDetail, commands_in
+
+    detail = CommandDetail(
+        workspace=derivation.workspace,
+        words="command_words" in labels,
+        places=not labels.isdisjoint(("command_path", "command_scope")),
+    )
     for text in texts:
-        for command in _bounded(commands_in(text)):
+        for command in _bounded(commands_in(text, detail), detail.commands_max):
+            words = {"command_words": command.words} if detail.words else {}
             for kind in sorted(command.classes):
-                yield {"command_class": kind.value, "command_program": command.program}
+                view = {"command_class": kind.value, "command_program": command.program, **words}
+                for place in command.label_places(labels):
+                    yield {**view, **place}
 
 
-def _code_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView]:
+def _code_views(
+    texts: list[str], derivation: Derivation, labels: frozenset[str]
+) -> Iterator[LabelView]:
     from forestall.facts.other_languages import programs_in
 
     for text in texts:
         for program in programs_in(text, derivation.kind.value):
             for kind in sorted(program.classes):
-                yield {"command_class": kind.value, "command_program": program.program}
+                yield {
+                    **_nothing(derivation.kind),
+                    "command_class": kind.value,
+                    "command_program": program.program,
+                }
 
 
-def _sql_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView]:
+def _sql_views(
+    texts: list[str], derivation: Derivation, labels: frozenset[str]
+) -> Iterator[LabelView]:
     from forestall.facts.sql.statements import TABLES_MAX, ParsedSql, statements_in
 
     parsed = ParsedSql()
@@ -212,7 +248,9 @@ def _sql_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView]:
                     }
 
 
-def _url_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView]:
+def _url_views(
+    texts: list[str], derivation: Derivation, labels: frozenset[str]
+) -> Iterator[LabelView]:
     from forestall.facts.urls import urls_in
 
     for text in texts:
@@ -224,7 +262,9 @@ def _url_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView]:
             }
 
 
-def _path_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView]:
+def _path_views(
+    texts: list[str], derivation: Derivation, labels: frozenset[str]
+) -> Iterator[LabelView]:
     from forestall.facts.file_paths import paths_in
 
     for one in _bounded(paths_in(texts, workspace=derivation.workspace)) if texts else ():
@@ -232,7 +272,9 @@ def _path_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView]
             yield {"path": one.path, "path_class": kind.value}
 
 
-def _cluster_views(texts: list[str], derivation: Derivation) -> Iterator[LabelView]:
+def _cluster_views(
+    texts: list[str], derivation: Derivation, labels: frozenset[str]
+) -> Iterator[LabelView]:
     from forestall.facts.cluster.commands import verbs_in
 
     for text in texts:
@@ -247,7 +289,9 @@ def _cluster_views(texts: list[str], derivation: Derivation) -> Iterator[LabelVi
                 }
 
 
-_DERIVERS: Mapping[PayloadKind, Callable[[list[str], Derivation], Iterable[LabelView]]] = {
+_DERIVERS: Mapping[
+    PayloadKind, Callable[[list[str], Derivation, frozenset[str]], Iterable[LabelView]]
+] = {
     PayloadKind.SHELL: _shell_views,
     PayloadKind.SQL: _sql_views,
     PayloadKind.URL: _url_views,
@@ -257,8 +301,8 @@ _DERIVERS: Mapping[PayloadKind, Callable[[list[str], Derivation], Iterable[Label
 }
 
 
-def _bounded(facts: tuple[_T, ...]) -> tuple[_T, ...]:
+def _bounded(facts: tuple[_T, ...], facts_max: int = FACTS_PER_TEXT_MAX) -> tuple[_T, ...]:
     """A parser that reached its bound may have left something out."""
-    if len(facts) >= FACTS_PER_TEXT_MAX:
+    if len(facts) >= facts_max:
         raise TooMuchToDeriveError
     return facts

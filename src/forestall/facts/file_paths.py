@@ -9,6 +9,7 @@ lead out of it, and only the worker can refuse to follow it. What cannot be reso
 `unknown`; this module refuses to call such a path `workspace`.
 """
 
+import fnmatch
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -124,7 +125,7 @@ def paths_in(values: Sequence[str], *, workspace: str = "/workspace") -> tuple[P
     Relative paths start at the workspace, an absolute path other than `/`; without one, every path
     is unknown.
     """
-    root = _plain(workspace) if workspace.startswith("/") else "/"
+    root = plain_path(workspace) if workspace.startswith("/") else "/"
     found: dict[PathFact, None] = {}
     chars = 0
     for value in values[: PATHS_MAX * 4]:
@@ -152,7 +153,7 @@ def _facts(value: str, root: str) -> Iterator[PathFact]:
     forms, sure = _readings(value)
     for form in forms:
         path, certain = _resolved(form, root)
-        classes = _classes_of(path, root)
+        classes = classes_of(path, root)
         if not (certain and sure):
             classes = (classes - {PathClass.WORKSPACE}) | {PathClass.UNKNOWN}
         yield PathFact(path=path, classes=classes)
@@ -215,10 +216,10 @@ def _resolved(text: str, root: str) -> tuple[str, bool]:
     drive = _DRIVE.match(text)
     if drive is not None:
         tail = text[drive.end() :].replace("\\", "/")
-        return f"{drive[1].lower()}:{_plain(tail)}", tail.startswith("/")
+        return f"{drive[1].lower()}:{plain_path(tail)}", tail.startswith("/")
     if text.startswith(("\\\\", "//")) and text[2:3] not in ("/", "\\", "", "."):
         certain = certain and "\\" not in text and not _is_replaced(text)
-        return _plain(text.replace("\\", "/")), certain
+        return plain_path(text.replace("\\", "/")), certain
     if "\\" in text:
         text = text.replace("\\", "/")  # a separator to some programs; a plain character to others
         certain = False
@@ -238,6 +239,18 @@ def _resolved(text: str, root: str) -> tuple[str, bool]:
     return path, certain and straight
 
 
+def fact_of(path: str, root: str) -> PathFact:
+    """Where an absolute path leads whose every character counts as it stands, as in a shell command
+    whose words are resolved. `root` is the workspace, in its plain form."""
+    if len(path) > PATH_CHARS_MAX or path.count("/") > PARTS_MAX:
+        return _UNKNOWN
+    plain, straight = _walked(path, root)
+    classes = classes_of(plain, root)
+    if not straight or _PROCESS_ROOT.match(plain):
+        classes = (classes - {PathClass.WORKSPACE}) | {PathClass.UNKNOWN}
+    return PathFact(path=plain, classes=classes)
+
+
 def _is_replaced(text: str) -> bool:
     """Whether a program may read something else in the place of a part of the path."""
     if _VARIABLE.search(text) or _SHORT_NAME.search(text):
@@ -246,7 +259,7 @@ def _is_replaced(text: str) -> bool:
     return _PERHAPS_REPLACED.search(text) is not None and ".." in text.split("/")
 
 
-def _plain(path: str) -> str:
+def plain_path(path: str) -> str:
     """An absolute path without empty, `.` and `..` parts."""
     return _walked(path, "/")[0]
 
@@ -269,8 +282,8 @@ def _walked(path: str, root: str) -> tuple[str, bool]:
     return "/" + "/".join(parts), straight
 
 
-def _classes_of(path: str, root: str) -> frozenset[PathClass]:
-    """Where a normalised path leads."""
+def classes_of(path: str, root: str) -> frozenset[PathClass]:
+    """Where a normalised absolute path leads, for a workspace that begins at `root`."""
     found: set[PathClass] = set()
     inside = path == root or path.startswith(root.rstrip("/") + "/")
     if _is_secret(path):
@@ -313,6 +326,15 @@ def _runs_later(path: str) -> bool:
         or name.endswith(_RUN_ENDINGS)
         or any(directory in f"{folded}/" for directory in _RUN_DIRECTORIES)
     )
+
+
+def may_be_secret(name: str) -> bool:
+    """Whether a name with wildcards may become that of a secret. A name that begins with `*` may
+    become any name, and counts as none: `*` leaves files out whose name begins with a dot."""
+    if name.startswith("*"):
+        return False
+    matches = re.compile(fnmatch.translate(name.casefold())).match
+    return any(map(matches, (*_SECRET_NAMES, *_SECRET_BEGINNINGS, *_SECRET_DIRECTORIES)))
 
 
 def _is_secret(path: str) -> bool:

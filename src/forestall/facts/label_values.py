@@ -9,7 +9,17 @@ class, and a new label with a closed set, is added here too.
 from collections.abc import Mapping
 
 CLOSED_VALUES: Mapping[str, tuple[str, ...]] = {
-    "command_class": ("read", "write", "network", "privileged", "destructive", "unknown"),
+    "command_class": (
+        "read",
+        "secret",
+        "write",
+        "build",
+        "network",
+        "privileged",
+        "destructive",
+        "unknown",
+    ),
+    "command_scope": ("workspace", "runs_later", "outside", "system", "root", "unknown"),
     "sql_class": (
         "read",
         "write",
@@ -20,6 +30,15 @@ CLOSED_VALUES: Mapping[str, tuple[str, ...]] = {
         "unknown",
     ),
     "url_host_kind": ("public", "private", "loopback", "link_local", "metadata", "unknown"),
-    "path_class": ("workspace", "outside", "system", "secret", "unknown"),
-    "cluster_class": ("read", "write", "network", "privileged", "destructive", "unknown"),
+    "path_class": ("workspace", "outside", "system", "secret", "runs_later", "unknown"),
+    "cluster_class": (
+        "read",
+        "secret",
+        "write",
+        "build",
+        "network",
+        "privileged",
+        "destructive",
+        "unknown",
+    ),
 }

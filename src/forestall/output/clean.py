@@ -30,15 +30,21 @@ def clean_copy(
     remove: Sequence[Finding],
     *,
     detectors: Sequence[Detector],
+    left: Sequence[Finding] = (),
     budget: ScanBudget | None = None,
     is_json: bool | None = None,
 ) -> bytes | None:
     """The content without these findings; None when something is left of what had to go.
 
+    `left` are findings that may stay, because a rule names other kinds only: what has their kind is
+    no matter, unless the kind has to go as well.
+
     A copy is looked at as the original was. Of a changed text a reader may think otherwise: what
     only a reader sees in the copy goes as well, and the next copy is looked at.
     """
     removed = {finding.detector for finding in remove}
+    may_stay = {(one.detector, one.kind) for one in left}
+    may_stay -= {(one.detector, one.kind) for one in remove}
     wanted = [each for each in detectors if each.name in removed]
     readers = {each.name for each in wanted if each.reader is not None}
     for _ in range(REDACTIONS_MAX):
@@ -48,9 +54,10 @@ def clean_copy(
         again = scan(copy, detectors=wanted, budget=budget or ScanBudget())
         if not again.complete:
             return None
-        if not again.findings:
+        remove = [one for one in again.findings if (one.detector, one.kind) not in may_stay]
+        if not remove:
             return copy
-        if any(finding.detector not in readers for finding in again.findings):
+        if any(finding.detector not in readers for finding in remove):
             return None
-        content, remove = copy, again.findings
+        content = copy
     return None

@@ -4,6 +4,7 @@ One Aho-Corasick pass over all keywords says where each pattern has to look; pat
 at a time. The cost is linear in the text. Knows nothing of blocks, encodings or characters.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -19,6 +20,8 @@ _WIDER_BYTES = 4_096  # how much farther a match that meets the end of its windo
 _ENGINES_KEPT = 64
 _STRETCH_BYTES = 4_096  # looked through for all keywords behind the first of them
 _DENSE_BYTES = 4_096  # with a keyword of its own that often, a pattern is tried on all of it first
+_MARK_BEGINS = b"[REDACTED:"
+_MARK = re.compile(rb"\[REDACTED:[a-z0-9_ ]{1,64}(?:#[0-9]{1,9})?\]")
 
 
 class Hit(NamedTuple):
@@ -67,6 +70,8 @@ class Engine:
 
     def hits(self, data: bytes, expired: Callable[[], bool]) -> Iterator[Hit]:
         """Every accepted match, kind by kind. Stops where it stands once the time has expired."""
+        if _MARK_BEGINS in data:  # a mark of what was redacted is no name and no value
+            data = _MARK.sub(lambda found: b"*" * len(found[0]), data)
         for group, found in self._occurrences(data).items():
             dense = sum(len(ends) for ends, _, _ in found) * _DENSE_BYTES > len(data)
             windows: list[list[int]] = []
@@ -75,6 +80,9 @@ class Engine:
                     return
                 if dense and self._pattern(number)[0].search(data) is None:
                     continue  # it matches nowhere, so in no window
+                if self._kinds[number][0].structure is not None:
+                    yield from self._structures(number, data)
+                    continue
                 windows = windows or _windows(found, len(data))
                 for low, high in windows:
                     yield from self._search(number, data, low, high)
@@ -108,6 +116,19 @@ class Engine:
             pattern = _compiled(self._kinds[number][0])
             compiled = self._patterns[number] = pattern, range(pattern.groups + 1)
         return compiled
+
+    def _structures(self, number: int, data: bytes) -> Iterator[Hit]:
+        """The values in each structure whose anchor the pattern finds. What one structure took is
+        not read again, so that many anchors cost no more than the text."""
+        kind, detector = self._kinds[number]
+        assert kind.structure is not None
+        low = 0
+        while (match := self._pattern(number)[0].search(data, low)) is not None:
+            start, end = match.span()
+            stop, places = kind.structure(data, start, end, low)
+            for first, last, confidence, cut in places:
+                yield Hit(first, last, confidence, kind, detector, data[first:last], cut)
+            low = max(stop, end, start + 1)
 
     def _search(self, number: int, data: bytes, low: int, high: int) -> Iterator[Hit]:
         kind, detector = self._kinds[number]

@@ -87,18 +87,16 @@ class Candidate:
 
     @property
     def span(self) -> tuple[int, int]:
-        """Where the value stands: group 1 if there is one and it took part, or else all."""
-        return self._spans[1] if len(self._spans) > 1 and self._spans[1][0] >= 0 else self._spans[0]
+        """Where the value stands: the first group that took part, or else all."""
+        for span in self._spans[1:]:
+            if span[0] >= 0:
+                return span
+        return self._spans[0]
 
     @property
     def matched(self) -> str:
         """All of the match."""
         return self._text(*self._spans[0])
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """All groups; empty text for one that took no part."""
-        return tuple(self._text(*span) if span[0] >= 0 else "" for span in self._spans[1:])
 
     @property
     def before(self) -> str:
@@ -119,6 +117,21 @@ class Candidate:
 Check = Callable[[Candidate], float | None]
 
 
+class ValuePlace(NamedTuple):
+    """A value inside of a structure: bytes of the text, how sure, and whether it may go on behind
+    the reach of a match."""
+
+    start: int
+    end: int
+    confidence: float
+    cut: bool = False
+
+
+# Of the text, where the anchor stands, and where the structure in front of it has ended: where this
+# structure ends, and the values in it.
+StructureReader = Callable[[bytes, int, int, int], tuple[int, list[ValuePlace]]]
+
+
 class Kind(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One kind of finding.
 
@@ -127,8 +140,9 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     and a match has to stand in there. Without keywords it runs over everything: dear, for few.
     `check` refuses (None) or gives the confidence; without one it is `confidence`.
     `shown` first characters belong to the format, not to the secret, and may stand in the mask, as
-    may `shown_end` last ones; or `mask` makes the whole masked form. A kind without a pattern is
-    for a reader to find.
+    may `shown_end` last ones; or `mask` makes the whole masked form. With `structure` the pattern
+    finds an anchor, and the function reads the values round it. A kind without a pattern is for a
+    reader to find.
     """
 
     name: str
@@ -139,6 +153,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     after: int = 512
     confidence: float = 0.9
     check: Check | None = None
+    structure: StructureReader | None = None
     shown: int = 0
     shown_end: int = 0
     mask: Callable[[str], str] | None = None
@@ -151,8 +166,12 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 def are_keywords(words: tuple[str, ...]) -> bool:
-    """Whether all of the words are lower case, and long enough not to be everywhere."""
-    return words == tuple(map(str.lower, words)) and min(map(len, words), default=2) >= 2
+    """Whether the words are lower case in ASCII, and long enough not to be everywhere.
+
+    A scan folds the case of ASCII only, so a word of another script may be there in each case."""
+    return all(word.encode().lower() == word.encode() for word in words) and (
+        min(map(len, words), default=2) >= 2
+    )
 
 
 class Sighting(NamedTuple):

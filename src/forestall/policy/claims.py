@@ -101,7 +101,7 @@ def _with_attested(request: Request) -> Iterator[Request]:
             yield replace(base, **claims, attested=rest) if names else base
 
 
-class ClaimCheck:
+class AttestationCheck:
     """Whether one rule, of which all conditions but a claimed `unless` hold, speaks."""
 
     __slots__ = ("_match", "_unless")
@@ -129,13 +129,13 @@ class ClaimCheck:
         return all(each.holds(proven, labels, now) for each in self._match)
 
 
-def claim_check(rule: Rule | OutputRule) -> ClaimCheck | None:
+def attestation_check(rule: Rule | OutputRule) -> AttestationCheck | None:
     """The check of a rule that reads a claim; None for any other rule."""
-    return ClaimCheck(rule) if claimed_in(rule.match) or claimed_in(rule.unless) else None
+    return AttestationCheck(rule) if claimed_in(rule.match) or claimed_in(rule.unless) else None
 
 
 def unclaimed_exception(rule: RuleT) -> RuleT:
-    """The rule without an `unless` that reads a claim: its `ClaimCheck` tests that one."""
+    """The rule without an `unless` that reads a claim: its `AttestationCheck` tests that one."""
     return replace(rule, unless=None) if claimed_in(rule.unless) else rule
 
 

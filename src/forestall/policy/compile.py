@@ -5,11 +5,13 @@ into tests · digest everything that can change a decision · refuse a rule that
 matches · refuse a remediation that leads to a denied request.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+from msgspec.structs import replace
 
 from forestall.policy.lint.never_matches import never_matching
 from forestall.policy.problems import PolicyError, Problem
-from forestall.policy.rules import OutputRule, Policy, Rule
+from forestall.policy.rules import OutputRule, OwnDetector, Policy, Rule
 from forestall.policy.snapshot import ENGINE_VERSION, Layer, RuleError, RuleList, Snapshot
 
 __all__ = [
@@ -88,5 +90,24 @@ def _reject_clashes(policies: Sequence[Policy]) -> None:
                     )
                 )
             seen_rules.setdefault(rule.id, f"{policy.source}:{rule.line}")
+    problems.extend(_detector_clashes(policies))
     if problems:
         raise PolicyError(problems)
+
+
+def _detector_clashes(policies: Sequence[Policy]) -> Iterator[Problem]:
+    """Own detectors of one name that find different things. Rules name a finding by the name of
+    its detector, so one file would decide what a rule of another file matches."""
+    seen: dict[str, tuple[OwnDetector, str]] = {}
+    for policy in policies:
+        for own in policy.detectors:
+            finds = replace(own, match=(), no_match=())  # its examples decide nothing
+            first, source = seen.setdefault(own.name, (finds, policy.source))
+            if first != finds:
+                yield Problem(
+                    source=policy.source,
+                    line=1,
+                    column=1,
+                    message=f"the detector `{own.name}` finds other things than in another file",
+                    hint=f"the other is in {source}; give one of them another name",
+                )

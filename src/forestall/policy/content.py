@@ -10,9 +10,11 @@ import msgspec
 
 from forestall.facts.payload_texts import folded, has_traversal, texts_of
 from forestall.policy.arguments import compile_pattern
+from forestall.policy.finding_names import class_of, is_named
 from forestall.policy.globs import compile_globs
+from forestall.policy.own_detectors import detector_of
 from forestall.policy.request import Request, remembered
-from forestall.policy.rules import ContentMatch
+from forestall.policy.rules import ContentMatch, OwnDetector
 
 # The classes of results that also apply to payloads, and path traversal, which is no such class.
 TRAVERSAL = "path_traversal"
@@ -37,8 +39,9 @@ def compile_content(match: ContentMatch) -> Callable[[Request], bool]:
     if match.patterns:
         patterns = [compile_pattern(text) for text in match.patterns]
         tests.append(lambda request, texts: any(p.search(text) for p in patterns for text in texts))
-    if match.detectors:
-        tests.append(_any_detector(match.detectors))
+    if match.detector_names:
+        looks = [_finds_own(own) for own in match.own_detectors]
+        tests.append(_any_detector(match.detectors, looks))
 
     def holds(request: Request) -> bool:
         texts = remembered(request, texts_of, _texts)
@@ -55,8 +58,11 @@ def _folded_texts(request: Request) -> list[str]:
     return [folded(each).casefold() for each in remembered(request, texts_of, _texts)]
 
 
-def _any_detector(names: Sequence[str]) -> Callable[[Request, list[str]], bool]:
-    looks = [_finds(name for name in names if name != TRAVERSAL)] if {*names} - {TRAVERSAL} else []
+def _any_detector(
+    names: Sequence[str], looks: list[Callable[[Request], bool]]
+) -> Callable[[Request, list[str]], bool]:
+    if {*names} - {TRAVERSAL}:
+        looks = [*looks, _finds(name for name in names if name != TRAVERSAL)]
     traversal = TRAVERSAL in names
 
     def holds(request: Request, texts: list[str]) -> bool:
@@ -78,11 +84,18 @@ def _finds(names: Iterable[str]) -> Callable[[Request], bool]:
     """
     # Imported here: few policies name a class, and the detector tables take long to load.
     from forestall.output.detectors import DETECTORS
-    from forestall.output.findings import ScanBudget
+    from forestall.output.findings import Detector, ScanBudget
     from forestall.output.scan import scan
 
     wanted = tuple(sorted(names))
-    detectors = tuple(DETECTORS[name] for name in wanted)
+    classes = sorted({class_of(name) for name in wanted})
+    detectors: tuple[Detector, ...] = ()
+    for name in classes:
+        whole = DETECTORS[name]
+        # A detector of the named kinds alone looks for nothing else.
+        kinds = tuple(kind for kind in whole.kinds if is_named(wanted, name, kind.name))
+        one = whole if len(kinds) == len(whole.kinds) else Detector(name=name, kinds=kinds)
+        detectors = (*detectors, one)
     budget = ScanBudget(findings_max=1)  # one finding is enough: the next one ends the scan
 
     def look(request: Request) -> bool:
@@ -90,6 +103,20 @@ def _finds(names: Iterable[str]) -> Callable[[Request], bool]:
         return bool(seen.findings) or not seen.complete
 
     return lambda request: remembered(request, wanted, look)
+
+
+def _finds_own(own: OwnDetector) -> Callable[[Request], bool]:
+    """The same of a detector that the policy defines."""
+    from forestall.output.findings import ScanBudget
+    from forestall.output.scan import scan
+
+    detectors, budget = (detector_of(own),), ScanBudget(findings_max=1)
+
+    def look(request: Request) -> bool:
+        seen = scan(remembered(request, _as_json, _as_json), detectors=detectors, budget=budget)
+        return bool(seen.findings) or not seen.complete
+
+    return lambda request: remembered(request, own, look)
 
 
 def _as_json(request: Request) -> bytes:

@@ -10,13 +10,11 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from forestall.policy.arguments import ArgumentError
-from forestall.policy.evaluator import evaluate
 from forestall.policy.label_views import variants_of, views_of
-from forestall.policy.request import Request
 from forestall.policy.rule_conditions import CompiledClause, rule_clauses
 from forestall.policy.rules import PolicyTest
 from forestall.policy.snapshot import Snapshot
-from forestall.policy.testing import CASES_AT, request_of
+from forestall.policy.testing import CASES_AT, decision_on, request_of
 
 
 class ClauseCoverage(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,13 +67,12 @@ def measure(snapshot: Snapshot, tests: Sequence[PolicyTest]) -> Coverage:
     decisions: Counter[str] = Counter()
     default_used = 0
     for test in tests:
-        request = request_of(test.request)
-        decision = evaluate(snapshot, request, now=CASES_AT)
+        decision = decision_on(snapshot, test)
         decisions[decision.decision.value] += 1
         default_used += decision.code == "default"
         spoke.update(decision.matched_rules)
         if decision.code != "rule_error":
-            decided |= _only_failures(snapshot, request, clauses)
+            decided |= _only_failures(snapshot, test, clauses)
     return Coverage(
         rules=tuple(
             RuleCoverage(
@@ -101,10 +98,11 @@ def measure(snapshot: Snapshot, tests: Sequence[PolicyTest]) -> Coverage:
 
 
 def _only_failures(
-    snapshot: Snapshot, request: Request, clauses: Mapping[str, tuple[CompiledClause, ...]]
+    snapshot: Snapshot, test: PolicyTest, clauses: Mapping[str, tuple[CompiledClause, ...]]
 ) -> set[tuple[str, int]]:
-    """The clauses that alone keep their rule from matching, as pairs of rule id and clause
+    """The clauses that alone keep their rule from matching a case, as pairs of rule id and clause
     number."""
+    request, now = request_of(test.request), test.now or CASES_AT
     found: set[tuple[str, int]] = set()
     for labels in views_of(snapshot, request).views:
         for asked in variants_of(snapshot, request).requests:
@@ -112,7 +110,7 @@ def _only_failures(
                 failed: list[int] = []
                 for number, each in enumerate(compiled):
                     try:
-                        if not each.holds(asked, labels, CASES_AT):
+                        if not each.holds(asked, labels, now):
                             failed.append(number)
                     except ArgumentError:
                         # counted twice: it proves nothing about the other clauses

@@ -31,7 +31,6 @@ from forestall.facts.derive import (
 )
 from forestall.facts.payload import DeclaredPlaces, Places
 from forestall.limits import GLOB_MEMO_ENTRIES_MAX
-from forestall.policy.field_tests import labels_read
 from forestall.policy.globs import Matcher, compile_globs
 from forestall.policy.rules import Match, Policy
 
@@ -139,7 +138,7 @@ def _kinds_read(matches: Iterable[Match]) -> dict[PayloadKind, Matcher]:
     """The kinds of which the rules of a file read a label, each with the topics of those rules."""
     topics: dict[PayloadKind, dict[str, None]] = {}
     for match in matches:
-        for name in labels_read(match):
+        for name in match.label_names:
             for kind in _KINDS_OF_LABEL.get(name, ()):
                 topics.setdefault(kind, {}).update(dict.fromkeys(match.topics or ("*",)))
     return {

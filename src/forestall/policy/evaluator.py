@@ -8,7 +8,6 @@ and terms of approval add up.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
 
 from forestall.errors import ForestallError
 from forestall.facts.derive import LabelView
@@ -90,13 +89,9 @@ def rule_error(snapshot: Snapshot, error: Exception) -> Decision:
     )
 
 
-class _ViewVerdict(NamedTuple):
-    """What the rules say under one actor and label view. `settled`: an ordinary rule speaks,
-    whatever the client claims, so the default decision does not count."""
-
-    rules: list[Rule]
-    labels: LabelView
-    settled: bool
+# The rules that speak under one variant and label view, that view, and whether an ordinary rule
+# among them speaks whatever the client claims: then the default decision does not count.
+_Speakers = tuple[list[Rule], LabelView, bool]
 
 
 def _verdict(
@@ -106,7 +101,7 @@ def _verdict(
     now: datetime,
     lifted: frozenset[str],
     on_claims: list[Rule],
-) -> _ViewVerdict:
+) -> _Speakers:
     """The rules that speak, list by list, in the order of the layers. Those that rest on a claim
     are appended to `on_claims` too."""
     speaking: list[Rule] = []
@@ -121,12 +116,12 @@ def _verdict(
                 speaking.append(rule)
                 # An input rule tightens what ordinary rules decide and never stands in for them.
                 settled = settled or rule.match.content is None
-    return _ViewVerdict(speaking, labels, settled)
+    return speaking, labels, settled
 
 
 def _combine(
     snapshot: Snapshot,
-    verdicts: list[_ViewVerdict],
+    verdicts: list[_Speakers],
     conflicts: tuple[LabelConflict, ...],
 ) -> Decision:
     """The strictest decision over all actors and label views.
@@ -136,7 +131,7 @@ def _combine(
     decides.
     """
     deciding: Rule | None = None
-    deciding_labels = verdicts[0].labels
+    deciding_labels = verdicts[0][1]
     default_labels: LabelView | None = None
     speakers: dict[str, Rule] = {}
     for rules, labels, settled in verdicts:

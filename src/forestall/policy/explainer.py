@@ -15,7 +15,7 @@ from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError
 from forestall.policy.claims import attested_views, exceptions
 from forestall.policy.evaluator import evaluate
-from forestall.policy.explanation import ExplainedRule, Explanation
+from forestall.policy.explanation import ExplainedRule, Explanation, UnreadPlace
 from forestall.policy.label_views import unread_places, variants_of, views_of
 from forestall.policy.request import Request, looked_into
 from forestall.policy.rule_conditions import CompiledClause, rule_clauses
@@ -34,21 +34,19 @@ def explain(
     other tenant, and what that tenant is not allowed.
     """
     decision = evaluate(snapshot, request, now=now)
-    if decision.code == "rule_error":
-        return Explanation(
-            decision=decision,
-            rules=(),
-            views=(),
-            default_decision=snapshot.default,
-            default_used=False,
-            unread=(),
-        )
-    views, _ = views_of(snapshot, request)
+    views: tuple[LabelView, ...] = ()
+    unread: tuple[UnreadPlace, ...] = ()
+    try:
+        views, _ = views_of(snapshot, request)
+        unread = unread_places(snapshot, request)
+    except Exception:  # noqa: BLE001 - the decision is the rule error of this, and says so
+        views = ()
     variants = attested_views(variants_of(snapshot, looked_into(request)).requests)
     explained = [
         _nearest(layer.name, rule, variants, views, decision, now)
         for layer in snapshot.layers
         for rule in layer.rules
+        if views
     ]
     if own_only:
         explained = [one for one in explained if not _is_of_others(one)]
@@ -65,7 +63,7 @@ def explain(
         views=views,
         default_decision=snapshot.default,
         default_used=decision.code == "default",
-        unread=unread_places(snapshot, request),
+        unread=unread,
     )
 
 

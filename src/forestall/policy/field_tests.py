@@ -6,35 +6,23 @@ number; a text that is no such number cannot be compared, which is a rule error.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from forestall.policy.arguments import ArgumentError, number_check
 from forestall.policy.fields import FIELDS, Labels
 from forestall.policy.globs import compile_globs
 from forestall.policy.request import Request
-from forestall.policy.rules import FieldTest, Match, Operator
+from forestall.policy.rules import FieldTest, Operator
 
-LABEL_PREFIX = "labels."
 _VALUES = {field.name: field.values for field in FIELDS}
 # Few digits, so that a fraction is exact enough and a whole number is exact.
 _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII)
 FieldCheck = Callable[[Request, Labels], bool]
 
 
-def label_of(test: FieldTest) -> str:
-    """The label that a test reads; empty for a test of a field."""
-    return test.field.removeprefix(LABEL_PREFIX) if test.field.startswith(LABEL_PREFIX) else ""
-
-
-def labels_read(match: Match) -> Iterator[str]:
-    """The labels that a match reads, by globs or by tests."""
-    yield from (name for name, _ in match.labels)
-    yield from filter(None, map(label_of, match.tests))
-
-
 def values_of(test: FieldTest, request: Request, labels: Labels) -> Sequence[str]:
     """What the request has in the field or label of a test; empty when the fact is absent."""
-    label = label_of(test)
+    label = test.label
     if not label:
         return _VALUES[test.field](request)
     value = labels.get(label)

@@ -1,11 +1,14 @@
 """The label views of a request: every label assignment under which it is decided (ADR 0004).
 
 A label trusts some origins. A weaker origin with another value does not replace the trusted value:
-it adds a label view. The request is decided under every view and the strictest decision stands, so
-a claim, or any single part of a payload, can tighten a decision and never loosen it.
+it adds label views, one for each mixture of trusted and weaker values. The request is decided under
+every view and the strictest decision stands, so a claim, or any single part of a payload, can
+tighten a decision and never loosen it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from math import prod
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -13,6 +16,7 @@ from msgspec.structs import replace
 from forestall.facts.derive import LabelView, derive
 from forestall.facts.origin import Origin
 from forestall.limits import VIEWS_MAX
+from forestall.policy.arguments import compile_amount, parse_path
 from forestall.policy.explanation import UnreadPlace
 from forestall.policy.read_set import ReadSet
 from forestall.policy.request import Request, arguments_of, payload_parts
@@ -63,11 +67,15 @@ def views_of(snapshot: Snapshot, request: Request, reads: ReadSet | None = None)
         }
         trusted = _trusted_labels(sources, snapshot.label_trust)
         _add(views, trusted)
+        differing: list[LabelConflict] = []
         for origin in (Origin.CREDENTIAL, Origin.DERIVED, Origin.CLAIMED):
             weaker = _disagreements(sources[origin], trusted, origin)
             if weaker:
-                conflicts.update(dict.fromkeys(weaker))
+                differing += weaker
                 _add(views, {**trusted, **{item.label: item.value for item in weaker}})
+        conflicts.update(dict.fromkeys(differing))
+        for labels in _mixtures(trusted, differing):
+            _add(views, labels)
     return LabelViews(tuple(views.values()), tuple(conflicts))
 
 
@@ -114,19 +122,23 @@ def variants_of(
     return RequestVariants(requests, tuple(conflicts))
 
 
+def largest_amount(path: str, request: Request) -> int:
+    """The largest amount at a path of the documents that can be the arguments of a request, in
+    millionths. Raises ArgumentError where one of them has no amount."""
+    amount = compile_amount(path)
+    documents = [arguments_of(request)]
+    kind = dict if isinstance(parse_path(path)[0], str) else list
+    context = _second_place(request)
+    if isinstance(context, kind):
+        documents.append(_overlaid(request.args, context, []))
+    return max(map(amount, documents))
+
+
 def _second_place(request: Request) -> Any:
     """The context where it stands beside `args`; else None."""
     if request.args is None or not request.payload:
         return None
     return request.payload.get("context")
-
-
-def argument_documents(request: Request) -> tuple[Any, ...]:
-    """Each document that can be the arguments of a request (never empty); see `variants_of`."""
-    context = _second_place(request)
-    if not isinstance(context, dict | list):
-        return (arguments_of(request),)
-    return (request.args, _overlaid(request.args, context, []))
 
 
 def _claimed(label: str, value: str, trusted_value: str) -> LabelConflict:
@@ -156,7 +168,7 @@ def _derived_views(reads: ReadSet, request: Request) -> tuple[LabelView, ...] | 
     if not readings:
         return None
     parts = payload_parts(request)
-    return tuple(view for each in readings for view in derive(each, parts))
+    return tuple(view for each in readings for view in derive(each, parts, reads.labels))
 
 
 def unread_places(snapshot: Snapshot, request: Request) -> tuple[UnreadPlace, ...]:
@@ -195,6 +207,25 @@ def _disagreements(
         for label, value in source.items()
         if trusted.get(label) != value
     ]
+
+
+def _mixtures(trusted: LabelView, differing: Sequence[LabelConflict]) -> Iterator[LabelView]:
+    """Every assignment in which each label has its trusted value or one of a weaker origin.
+
+    One view for each origin is not enough: of two claims the first may hide the rule that the
+    second would meet, and with both in one view nobody sees it. Raises TooManyViewsError.
+    """
+    values: dict[str, list[str]] = {}
+    for item in differing:
+        values.setdefault(item.label, []).append(item.value)
+    if len(values) < 2:  # then the view of each origin is all there is
+        return
+    if prod(len(each) + 1 for each in values.values()) > _VIEWS_DECIDED_MAX:
+        raise TooManyViewsError
+    names = sorted(values)
+    for chosen in product(*((None, *values[name]) for name in names)):
+        weaker = zip(names, chosen, strict=True)
+        yield {**trusted, **{name: value for name, value in weaker if value is not None}}
 
 
 def _add(views: dict[tuple[tuple[str, str], ...], LabelView], labels: LabelView) -> None:

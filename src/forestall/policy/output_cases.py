@@ -21,7 +21,7 @@ def judge_case(
         request_of(case.request),
         scan(content, detectors=detectors_for(snapshot, switched_on=switched_on)),
         content_type=content_type_of(case.result),
-        now=CASES_AT,
+        now=case.now or CASES_AT,
         switched_on=switched_on,
     )
     return ruling.verdict, ruling.rule_id

@@ -13,8 +13,9 @@ import msgspec
 
 from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError
-from forestall.policy.claims import ClaimCheck, claim_check, unclaimed_exception
+from forestall.policy.claims import AttestationCheck, attestation_check, unclaimed_exception
 from forestall.policy.fields import Labels
+from forestall.policy.finding_names import class_of
 from forestall.policy.globs import compile_globs
 from forestall.policy.read_set import ReadSet
 from forestall.policy.request import Request
@@ -23,8 +24,8 @@ from forestall.policy.rules import ContentMatch, Match, OutputRule, Policy
 
 
 class OutputFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """The facts about a result: names of the detectors that found something, content type, size in
-    bytes.
+    """The facts about a result: names of the detectors that found something and of the kinds that
+    they found, content type, size in bytes.
 
     The keywords and patterns of a rule count as detectors too, named by `keywords_of` and
     `patterns_of`.
@@ -63,21 +64,22 @@ def named_detectors(rule: OutputRule) -> tuple[str, ...]:
     content = rule.match.content
     if content is None:
         return ()
-    return (*content.detectors, *(own.detector for own in _own_words(rule.id, content)))
+    return (*content.detector_names, *(own.detector for own in _own_words(rule.id, content)))
 
 
 class _CompiledOutputRule(NamedTuple):
     rule: OutputRule
     of_job: tuple[Test, ...]
     of_result: Callable[[OutputFacts], bool]
-    of_claims: ClaimCheck | None
+    of_claims: AttestationCheck | None
 
 
 class OutputRules:
     """The compiled output rules of all layers. `reads` is their read set; `classes` are the
-    detector classes that they name; `own_words` their keywords and patterns."""
+    detector classes that they name; `own_detectors` the detectors of the policies that they name;
+    `own_words` their keywords and patterns."""
 
-    __slots__ = ("_layers", "classes", "own_words", "reads")
+    __slots__ = ("_layers", "classes", "own_detectors", "own_words", "reads")
 
     def __init__(self, policies: Sequence[Policy]) -> None:
         self._layers = [
@@ -87,7 +89,12 @@ class OutputRules:
         ]
         rules = [each.rule for layer in self._layers for each in layer]
         contents = [(rule.id, rule.match.content) for rule in rules if rule.match.content]
-        self.classes = frozenset(name for _, content in contents for name in content.detectors)
+        self.classes = frozenset(
+            class_of(name) for _, content in contents for name in content.detectors
+        )
+        self.own_detectors = tuple(
+            dict.fromkeys(own for _, content in contents for own in content.own_detectors)
+        )
         self.own_words = tuple(
             words for rule_id, content in contents for words in _own_words(rule_id, content)
         )
@@ -159,7 +166,7 @@ def _compiled(rule: OutputRule) -> _CompiledOutputRule:
     tests = [each.holds for each in compile_clauses(_of_job(rule.match))]
     if (unless := unclaimed_exception(rule).unless) is not None:
         tests.append(_unless(unless))
-    return _CompiledOutputRule(rule, tuple(tests), _of_result(rule), claim_check(rule))
+    return _CompiledOutputRule(rule, tuple(tests), _of_result(rule), attestation_check(rule))
 
 
 def _of_job(match: Match) -> Match:
@@ -186,8 +193,8 @@ def _of_result(rule: OutputRule) -> Callable[[OutputFacts], bool]:
     if content.content_types:
         wanted = compile_globs(content.content_types)
         tests.append(lambda facts: wanted(facts.content_type))
-    if content.detectors:
-        classes = frozenset(content.detectors)
+    if content.detector_names:
+        classes = frozenset(content.detector_names)
         tests.append(lambda facts: not classes.isdisjoint(facts.found))
     tests += [_has_found(own.detector) for own in _own_words(rule.id, content)]
     return lambda facts: all(test(facts) for test in tests)

@@ -5,7 +5,7 @@ whatever a rule allows. Where no rule speaks the default verdict removes secrets
 here.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -18,6 +18,7 @@ from forestall.output.detectors.configured import internal_host, source_path
 from forestall.output.detectors.named import NAMED_ENTITY
 from forestall.output.findings import Detector, Finding, Kind, Scan
 from forestall.policy.claims import attested_views
+from forestall.policy.finding_names import is_named, kind_name
 from forestall.policy.label_views import variants_of, views_of
 from forestall.policy.output_rules import (
     OutputFacts,
@@ -25,8 +26,9 @@ from forestall.policy.output_rules import (
     OwnWords,
     named_detectors,
 )
+from forestall.policy.own_detectors import detector_of
 from forestall.policy.request import Request, looked_into
-from forestall.policy.rules import Detect, OutputRule, Verdict
+from forestall.policy.rules import Detect, OutputRule, OwnDetector, Verdict
 from forestall.policy.snapshot import Snapshot
 
 CONFIGURED_BY = {"internal_host": "internal_hosts", "source_path": "source_paths"}
@@ -68,7 +70,11 @@ def detectors_for(
         ALWAYS_REMOVED | snapshot.output.classes | _at_level(redaction_level, _names(switched_on))
     )
     return _detectors(
-        tuple(sorted(wanted)), snapshot.output.own_words, snapshot.detect, switched_on
+        tuple(sorted(wanted)),
+        snapshot.output.own_detectors,
+        snapshot.output.own_words,
+        snapshot.detect,
+        switched_on,
     )
 
 
@@ -84,6 +90,7 @@ def _at_level(redaction_level: str, switched_on: frozenset[str]) -> frozenset[st
 @lru_cache(maxsize=_DETECTOR_SETS_KEPT)
 def _detectors(
     classes: tuple[str, ...],
+    own_detectors: tuple[OwnDetector, ...],
     own_words: tuple[OwnWords, ...],
     detect: Detect,
     switched_on: tuple[Detector, ...],
@@ -92,7 +99,8 @@ def _detectors(
     brought = {**_configured(detect), **{each.name: each for each in switched_on}}
     wanted = (brought.get(name) or DETECTORS.get(name) for name in classes)
     known = tuple(each for each in wanted if each is not None)
-    return (*known, *(_own_detector(words) for words in own_words))
+    defined = map(detector_of, own_detectors)
+    return (*known, *defined, *(_own_detector(words) for words in own_words))
 
 
 @lru_cache(maxsize=_DETECTOR_SETS_KEPT)
@@ -157,7 +165,11 @@ def judge(
     if missing := sorted((snapshot.output.classes | at_level) - there):
         return _withheld("detector_missing", f"no detector for {', '.join(missing)}")
     facts = OutputFacts(
-        found=frozenset(finding.detector for finding in scan.findings),
+        found=frozenset(
+            name
+            for finding in scan.findings
+            for name in (finding.detector, kind_name(finding.detector, finding.kind))
+        ),
         content_type=content_type,
         size_bytes=scan.size_bytes,
     )
@@ -210,11 +222,11 @@ def _ruling(
             reason=first.reason or f"withheld by the output rule `{first.id}`",
             matched_rules=matched,
         )
-    removed = [_removed_by(rules) for rules in spoken]
+    removals = [_removal(rules) for rules in spoken]
     by_rules = {
         number
         for number, finding in enumerate(scan.findings)
-        if any(which is None or finding.detector in which for which in removed)
+        if any(removes(finding) for removes in removals)
     }
     remove = tuple(
         finding
@@ -246,26 +258,27 @@ def _ruling(
     )
 
 
-def _removed_by(rules: Sequence[OutputRule]) -> frozenset[str] | None:
-    """The detectors whose findings are removed where these rules speak; None: all detectors.
+def _removal(rules: Sequence[OutputRule]) -> Callable[[Finding], bool]:
+    """Whether a finding is removed where these rules speak.
 
     Secrets are removed unless every rule that speaks allows them. A rule that names detectors (or
     keywords, or patterns) is about their findings; a rule that names none is about every finding.
     """
-    redacting = [rule for rule in rules if rule.verdict is Verdict.REDACT]
-    if redacting:
-        named = [named_detectors(rule) for rule in redacting]
-        return _union(named) | ALWAYS_REMOVED if all(named) else None
+    named = [named_detectors(rule) for rule in rules if rule.verdict is Verdict.REDACT]
+    if named:
+        return lambda finding: (
+            finding.detector in ALWAYS_REMOVED
+            or any(not names or _is_about(names, finding) for names in named)
+        )
     spared = [named_detectors(rule) for rule in rules]
-    return frozenset(
-        name
-        for name in ALWAYS_REMOVED
-        if not spared or any(names and name not in names for names in spared)
+    return lambda finding: (
+        finding.detector in ALWAYS_REMOVED
+        and (not spared or any(names and not _is_about(names, finding) for names in spared))
     )
 
 
-def _union(lists: Iterable[tuple[str, ...]]) -> frozenset[str]:
-    return frozenset(name for names in lists for name in names)
+def _is_about(names: Sequence[str], finding: Finding) -> bool:
+    return is_named(names, finding.detector, finding.kind)
 
 
 def content_type_of(result: Any) -> str:

@@ -11,7 +11,6 @@ from typing import Any
 
 from forestall.facts.derive import PayloadReading
 from forestall.policy.derivations import Derivations
-from forestall.policy.field_tests import labels_read
 from forestall.policy.fields import FIELDS
 from forestall.policy.request import Request
 from forestall.policy.rules import Match, Policy
@@ -44,9 +43,8 @@ class ReadSet:
     def __init__(self, policies: Sequence[Policy], *, of_output: bool = False) -> None:
         matches_of = _output_matches if of_output else _matches
         matches = [match for policy in policies for match in matches_of(policy)]
-        tests = [test for match in matches for test in match.tests]
-        tested_fields = {test.field for test in tests}
-        self.labels = frozenset(name for match in matches for name in labels_read(match))
+        tested_fields = {test.field for match in matches for test in match.tests}
+        self.labels = frozenset(name for match in matches for name in match.label_names)
         self.time = any(match.time is not None for match in matches)
         self.delegation = any(match.delegation is not None for match in matches)
         self.actors = "actor_ids" in tested_fields or any(match.actor_ids for match in matches)
@@ -54,7 +52,7 @@ class ReadSet:
         self.contents = any(match.content is not None for match in matches)
         paths = [condition.path for match in matches for condition in match.args]
         if not of_output:
-            paths += _amounts(policies)
+            paths.extend(_summed_paths(policies))
         in_lists = any(_FIRST_ITEM.match(path) for path in paths)
         in_objects = any(not _FIRST_ITEM.match(path) for path in paths)
         self.arguments = (dict,) * in_objects + (list,) * in_lists
@@ -82,17 +80,19 @@ class ReadSet:
         return self._derivations.readings_of(topic)
 
 
+def _summed_paths(policies: Sequence[Policy]) -> Iterator[str]:
+    """The paths of the amounts that throttle rules add up."""
+    for policy in policies:
+        for rule in policy.rules:
+            if rule.throttle is not None and rule.throttle.sum:
+                yield rule.throttle.sum
+
+
 def _matches(policy: Policy) -> Iterator[Match]:
     for rule in (*policy.rules, *policy.input_rules):
         yield rule.match
         if rule.unless is not None:
             yield rule.unless
-
-
-def _amounts(policies: Sequence[Policy]) -> list[str]:
-    """The paths of the amounts that throttle rules add up."""
-    throttles = (rule.throttle for policy in policies for rule in policy.rules)
-    return [throttle.sum for throttle in throttles if throttle is not None and throttle.sum]
 
 
 def _output_matches(policy: Policy) -> Iterator[Match]:

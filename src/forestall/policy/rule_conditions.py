@@ -2,7 +2,8 @@
 
 The index finds the same rules sooner; explain calls these functions directly. Their order is part
 of the meaning, because a clause that cannot be evaluated is not reached when an earlier one fails:
-fields, labels, tests of both, secrets, time, delegation, arguments, content, `unless` last.
+fields, labels, tests of both, secrets, time, delegation, commands, arguments, content, `unless`
+last.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from forestall.policy.arguments import compile_amount, compile_condition
+from forestall.policy.arguments import ArgumentError, compile_amount, compile_condition
 from forestall.policy.calendar import compile_time
 from forestall.policy.content import compile_content
 from forestall.policy.field_tests import compile_field_test, values_of
@@ -62,6 +63,8 @@ def compile_clauses(match: Match) -> tuple[CompiledClause, ...]:
         clauses.append(_time_clause(match.time))
     if match.delegation is not None:
         clauses.append(_delegation_clause(match.delegation))
+    if match.commands:
+        clauses.append(_commands_clause(match.commands))
     clauses.extend(_argument_clause(condition) for condition in match.args)
     if match.content is not None:
         clauses.append(_content_clause(match.content))
@@ -71,12 +74,14 @@ def compile_clauses(match: Match) -> tuple[CompiledClause, ...]:
 def rule_clauses(rule: Rule) -> tuple[CompiledClause, ...]:
     """The clauses of a rule: those of its match, then one that holds when `unless` does not, then
     one that holds when the amount that its throttle adds up is there."""
+    amount = amount_test(rule)
+    clauses = _clauses_without_amount(rule)
+    return clauses if amount is None else (*clauses, amount)
+
+
+def _clauses_without_amount(rule: Rule) -> tuple[CompiledClause, ...]:
     clauses = compile_clauses(rule.match)
-    if rule.unless is not None:
-        clauses = (*clauses, _unless_clause(rule.unless))
-    if rule.throttle is not None and rule.throttle.sum:
-        clauses = (*clauses, _amount_clause(rule.throttle.sum))
-    return clauses
+    return (*clauses, _unless_clause(rule.unless)) if rule.unless is not None else clauses
 
 
 def said_clauses(rule: Rule) -> tuple[Clause, ...]:
@@ -89,13 +94,13 @@ def residual_tests(rule: Rule) -> tuple[Test, ...]:
     match = rule.match
     settled = (
         rule.unless is None
-        and (rule.throttle is None or not rule.throttle.sum)
         and len(match.requires) < 2
         and len(match.labels) <= LABEL_COLUMNS
         and not match.tests
         and match.secrets_present is None
         and match.time is None
         and match.delegation is None
+        and not match.commands
         and not match.args
         and match.content is None
     )
@@ -103,7 +108,7 @@ def residual_tests(rule: Rule) -> tuple[Test, ...]:
         return ()
     return tuple(
         each.holds
-        for each in rule_clauses(rule)
+        for each in _clauses_without_amount(rule)
         if not (each.in_index and is_settled(each.clause.field, match))
     )
 
@@ -210,6 +215,30 @@ def _all_issued_by(wanted: tuple[str, ...], issuers: tuple[str, ...]) -> bool:
     return bool(issuers) and set(issuers) <= set(wanted)
 
 
+def _commands_clause(patterns: tuple[str, ...]) -> CompiledClause:
+    # Imported here: few rules name commands, and the pattern reads the table of programs.
+    from forestall.facts.shell.command_words import (
+        CommandPattern,
+        CommandUnresolvedError,
+        any_holds,
+    )
+
+    compiled = [CommandPattern(pattern) for pattern in patterns]
+
+    def holds(request: Request, labels: Labels, now: datetime) -> bool:
+        words = labels.get("command_words", "")
+        try:
+            return any_holds(compiled, words)
+        except CommandUnresolvedError as cause:
+            raise ArgumentError(str(cause)) from cause
+
+    return CompiledClause(
+        Clause(field="commands", wanted=patterns),
+        holds,
+        lambda request, labels, now: tuple(filter(None, (labels.get("command_words"),))),
+    )
+
+
 def _argument_clause(condition: ArgCondition) -> CompiledClause:
     test = compile_condition(condition)
     said = said_comparison(condition.operator, condition.operand)
@@ -226,15 +255,20 @@ def _argument_clause(condition: ArgCondition) -> CompiledClause:
     )
 
 
-def _amount_clause(path: str) -> CompiledClause:
-    """Holds whenever the amount can be added up. One that cannot would not be counted, so it is a
-    rule error."""
+def amount_test(rule: Rule) -> CompiledClause | None:
+    """The clause of a throttle rule that adds up amounts; None for any other rule.
+
+    It holds whenever the amount can be added up. One that cannot would not be counted, so its test
+    raises ArgumentError.
+    """
+    if rule.throttle is None or not rule.throttle.sum:
+        return None
+    path = rule.throttle.sum
     amount = compile_amount(path)
     return CompiledClause(
         Clause(field="throttle.sum", wanted=(f"an amount at {path}",)),
         lambda request, labels, now: amount(arguments_of(request)) >= 0,
         lambda request, labels, now: (),
-        in_index=False,
     )
 
 
@@ -250,11 +284,11 @@ def said_of_result(rule: OutputRule) -> tuple[Clause, ...]:
     """The clauses of an output rule in words."""
     content, match = rule.match.content, msgspec.structs.replace(rule.match, content=None)
     clauses = [each.clause for each in compile_clauses(match)]
-    clauses += [
-        Clause(field=name, wanted=wanted)
-        for name in ("detectors", "keywords", "patterns", "content_types")
-        if (wanted := getattr(content, name, ()))
-    ]
+    criteria = {
+        "detectors": getattr(content, "detector_names", ()),
+        **{name: getattr(content, name, ()) for name in ("keywords", "patterns", "content_types")},
+    }
+    clauses += [Clause(field=name, wanted=wanted) for name, wanted in criteria.items() if wanted]
     if content is not None and content.size_gt is not None:
         clauses.append(Clause(field="size_gt", wanted=(str(content.size_gt),)))
     if rule.unless is not None:
@@ -264,7 +298,7 @@ def said_of_result(rule: OutputRule) -> tuple[Clause, ...]:
 
 def _content_clause(match: ContentMatch) -> CompiledClause:
     test = compile_content(match)
-    wanted = [*match.detectors, *match.content_types]
+    wanted = [*match.detector_names, *match.content_types]
     wanted += [f"keyword {word}" for word in match.keywords]
     wanted += [f"pattern {text}" for text in match.patterns]
     if match.size_gt is not None:

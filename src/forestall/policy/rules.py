@@ -5,6 +5,7 @@ decides.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -152,6 +153,9 @@ class ArgCondition(msgspec.Struct, frozen=True, kw_only=True):
     operand: Any
 
 
+LABEL_PREFIX = "labels."  # before the name of a label, where fields and labels stand together
+
+
 class FieldTest(msgspec.Struct, frozen=True, kw_only=True):
     """One condition on the field of a match (`topics`, `mcp.tools`) or on a label (`labels.env`):
     `not` with a tuple of globs, or a comparison by size with a number."""
@@ -159,6 +163,11 @@ class FieldTest(msgspec.Struct, frozen=True, kw_only=True):
     field: str
     operator: Operator
     operand: Any
+
+    @property
+    def label(self) -> str:
+        """The label that the test reads; empty for a test of a field."""
+        return self.field.removeprefix(LABEL_PREFIX) if self.field.startswith(LABEL_PREFIX) else ""
 
 
 class TimeMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -181,6 +190,18 @@ class DelegationMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     forbid_delegated: bool = False  # the request must not be delegated
 
 
+class OwnDetector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A detector that a policy file defines. `match` and `no_match` are its examples: texts in
+    which it must find something, and in which it must find nothing."""
+
+    name: str
+    pattern: str
+    keywords: tuple[str, ...] = ()
+    validator: str = ""
+    match: tuple[str, ...] = ()
+    no_match: tuple[str, ...] = ()
+
+
 class ContentMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Content criteria on a payload or a result. A criterion holds when any of its entries does;
     all criteria that are given must hold. `size_gt` is in bytes of JSON."""
@@ -190,6 +211,12 @@ class ContentMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     patterns: tuple[str, ...] = ()
     content_types: tuple[str, ...] = ()
     size_gt: int | None = None
+    own_detectors: tuple[OwnDetector, ...] = ()  # beside `detectors`: without their examples
+
+    @property
+    def detector_names(self) -> tuple[str, ...]:
+        """The names of all detectors, of which one must find something."""
+        return (*self.detectors, *(own.name for own in self.own_detectors))
 
 
 class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -208,6 +235,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     risk_tags: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     labels: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    commands: tuple[str, ...] = ()  # patterns over the words of one command
     mcp: McpMatch = McpMatch()
     tests: tuple[FieldTest, ...] = ()
     secrets_present: bool | None = None
@@ -215,6 +243,15 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     delegation: DelegationMatch | None = None
     args: tuple[ArgCondition, ...] = ()
     content: ContentMatch | None = None  # in input and output rules only
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels that the match reads, each once: by globs, by tests, or as the words of a
+        command."""
+        names = [name for name, _ in self.labels]
+        names += [test.label for test in self.tests if test.label]
+        names += ["command_words"] if self.commands else []
+        return tuple(dict.fromkeys(names))
 
 
 class Throttle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -320,7 +357,9 @@ class Detect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class PolicyTest(msgspec.Struct, frozen=True, kw_only=True):
     """A test case that the author wrote beside the rules: a request and the expected decision.
 
-    `rule_id` is the rule that must decide; None where any may.
+    `rule_id` is the rule that must decide; None where any may. `now` is the instant of the decision
+    (None: the usual one), `lifted` are the throttle rules whose limit is not reached. With
+    `exactly` an expected `allow` is not met by an allow with constraints.
     """
 
     name: str
@@ -328,6 +367,9 @@ class PolicyTest(msgspec.Struct, frozen=True, kw_only=True):
     decision: Effect
     rule_id: str | None
     line: int
+    now: datetime | None = None
+    lifted: tuple[str, ...] = ()
+    exactly: bool = False
 
 
 class OutputTest(msgspec.Struct, frozen=True, kw_only=True):
@@ -339,6 +381,7 @@ class OutputTest(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     rule_id: str | None
     line: int
+    now: datetime | None = None
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -372,6 +415,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     input_rules: tuple[Rule, ...] = ()  # rules whose match may look at the content of a payload
     output_rules: tuple[OutputRule, ...] = ()
     detect: Detect = Detect()
+    detectors: tuple[OwnDetector, ...] = ()
     tests: tuple[PolicyTest, ...] = ()
     output_tests: tuple[OutputTest, ...] = ()
     # By ("label", name), ("used label", name), ("derive", number) or ("remediation", rule id, id).

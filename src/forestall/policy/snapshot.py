@@ -14,14 +14,15 @@ from forestall.facts.derive import DEFAULT_DERIVATIONS, DERIVED_LABELS, Derivati
 from forestall.facts.origin import Origin
 from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError, zone_rules_version
-from forestall.policy.claims import claim_check, unclaimed_exception
+from forestall.policy.claims import attestation_check, unclaimed_exception
 from forestall.policy.fields import Labels
+from forestall.policy.finding_names import class_of
 from forestall.policy.globs import compile_globs
 from forestall.policy.index import LayerIndex
 from forestall.policy.output_rules import OutputRules
 from forestall.policy.read_set import ReadSet
 from forestall.policy.request import Request
-from forestall.policy.rule_conditions import residual_tests, rule_clauses
+from forestall.policy.rule_conditions import amount_test, residual_tests, rule_clauses
 from forestall.policy.rules import Clause, Detect, Effect, OutputRule, Policy, Rule
 
 # To be raised whenever the same policy and request may lead to another decision than before: the
@@ -57,7 +58,7 @@ class RuleList:
     """Rules in their written order. The first rule whose every clause holds speaks for the list,
     and before it, without hiding it, each rule that holds because of a claim."""
 
-    __slots__ = ("_claims", "_residual", "index", "rules")
+    __slots__ = ("_amounts", "_claims", "_residual", "index", "rules")
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(rules)
@@ -65,12 +66,17 @@ class RuleList:
         self._claims = {
             number: check
             for number, rule in enumerate(rules)
-            if (check := claim_check(rule)) is not None
+            if (check := attestation_check(rule)) is not None
         }
         self._residual = {
             number: tests
             for number, rule in enumerate(rules)
             if (tests := residual_tests(unclaimed_exception(rule)))
+        }
+        self._amounts = {
+            number: clause.holds
+            for number, rule in enumerate(rules)
+            if (clause := amount_test(rule)) is not None
         }
 
     def speaker(
@@ -88,9 +94,10 @@ class RuleList:
         A throttle rule named by `lifted` does not speak. Raises RuleError when a clause that is
         reached cannot be evaluated.
         """
+        claims = self._claims
         for number in self.index.candidates(request, labels):
             tests = self._residual.get(number)
-            check = self._claims.get(number)
+            check = claims.get(number) if claims else None
             rule = self.rules[number]
             speaks: bool | None = True
             if tests is not None or check is not None:
@@ -101,12 +108,25 @@ class RuleList:
                         speaks = check.speaks(request, labels, now)
                 except (ArgumentError, CalendarError) as cause:
                     raise _rule_error(rule, request, labels, now, cause) from cause
-            if speaks is None or (rule.throttle is not None and rule.id in lifted):
+            if speaks is None:
                 continue
+            if rule.throttle is not None:
+                self._require_amount(number, request, labels, now)
+                if rule.id in lifted:
+                    continue
             if speaks:
                 return rule
             on_claims.append(rule)
         return None
+
+    def _require_amount(self, number: int, request: Request, labels: Labels, now: datetime) -> None:
+        """Raises RuleError when the rule adds up amounts and the one of this request cannot be."""
+        amount = self._amounts.get(number)
+        if amount is not None:
+            try:
+                amount(request, labels, now)
+            except ArgumentError as cause:
+                raise _rule_error(self.rules[number], request, labels, now, cause) from cause
 
 
 class Layer:
@@ -201,14 +221,16 @@ def _combined_default(policies: Sequence[Policy]) -> Effect:
 
 
 def _combined_trust(policies: Sequence[Policy]) -> dict[str, Origin]:
-    """For each label the strongest origin that any file demands. Labels that a deriver sets demand
-    the origin `derived`, unless a file names them."""
+    """For each label the strongest origin that any file demands. A file demands the origin
+    `derived` of the labels that a deriver sets, unless it lists them: listing one in a file lowers
+    nothing for the rules of another."""
     trust: dict[str, Origin] = {}
     for policy in policies:
         for label, origin in policy.label_trust.items():
             trust[label] = max(origin, trust.get(label, Origin.CLAIMED))
     for label in DERIVED_LABELS:
-        trust.setdefault(label, Origin.DERIVED)
+        if not policies or any(label not in policy.label_trust for policy in policies):
+            trust[label] = max(Origin.DERIVED, trust.get(label, Origin.CLAIMED))
     return trust
 
 
@@ -249,7 +271,8 @@ def _named_detectors(snapshot: Snapshot) -> tuple[tuple[str, str], ...]:
     from forestall.output.detectors import DETECTORS, data_digest
 
     rules = [rule for policy in snapshot.policies for rule in policy.input_rules]
-    named = {name for rule in rules if rule.match.content for name in rule.match.content.detectors}
+    contents = [rule.match.content for rule in rules if rule.match.content is not None]
+    named = {class_of(name) for content in contents for name in content.detectors}
     return tuple(
         (name, data_digest(name))
         for name in sorted(named | snapshot.output.classes)

@@ -1,7 +1,7 @@
 """Run the test cases beside rules (control 10) and in files of cases. Reads no clock and no
 network."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,13 +9,16 @@ import msgspec
 
 from forestall.policy.evaluator import evaluate
 from forestall.policy.language.document import Sequence, parse_document
-from forestall.policy.language.policy_file import read_tests
 from forestall.policy.language.reader import Reader
-from forestall.policy.request import Request, ToolCall
-from forestall.policy.rules import OutputTest, PolicyTest, Verdict
+from forestall.policy.language.tests_reader import read_tests
+from forestall.policy.own_detectors import failed_example
+from forestall.policy.request import Delegation, Request, ToolCall
+from forestall.policy.rules import Decision, Effect, OutputTest, PolicyTest, Verdict
 from forestall.policy.snapshot import Snapshot
 
-CASES_AT = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)  # every case is decided at this instant
+CASES_AT = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)  # when a case is decided that has no `now`
+
+_SHOWN_CHARS = 60  # of an example, in the name of its outcome
 
 
 class TestOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,8 +97,13 @@ def run_tests(
     files = tuple(files)
     outcomes = []
     for source, test in cases_of(snapshot, files):
-        decision = evaluate(snapshot, request_of(test.request), now=CASES_AT)
-        passed = decision.decision is test.decision and test.rule_id in (None, decision.rule_id)
+        decision = decision_on(snapshot, test)
+        foreign = _not_liftable(snapshot, test)
+        passed = (
+            decision.decision in _accepted(test)
+            and test.rule_id in (None, decision.rule_id)
+            and not foreign
+        )
         outcomes.append(
             TestOutcome(
                 name=test.name,
@@ -103,9 +111,10 @@ def run_tests(
                 line=test.line,
                 passed=passed,
                 wanted=_said(test.decision.value, test.rule_id),
-                got=_said(decision.decision.value, decision.rule_id),
+                got=foreign or _said(decision.decision.value, decision.rule_id),
             )
         )
+    outcomes.extend(_detector_outcomes(snapshot))
     for source, case in output_cases_of(snapshot, files):
         verdict, rule_id = judge(snapshot, case) if judge is not None else ("not judged", "")
         outcomes.append(
@@ -121,11 +130,59 @@ def run_tests(
     return outcomes
 
 
+def _detector_outcomes(snapshot: Snapshot) -> Iterator[TestOutcome]:
+    """One outcome for each example of each detector that a policy defines."""
+    for policy in snapshot.policies:
+        for own in policy.detectors:
+            for examples, is_match in ((own.match, True), (own.no_match, False)):
+                for example in examples:
+                    wrong = failed_example(own, example, is_match=is_match)
+                    wanted = "a finding" if is_match else "no finding"
+                    yield TestOutcome(
+                        name=f"detector {own.name}: {example[:_SHOWN_CHARS]}",
+                        source=policy.source,
+                        line=1,
+                        passed=not wrong,
+                        wanted=wanted,
+                        got=wrong or wanted,
+                    )
+
+
+def decision_on(snapshot: Snapshot, test: PolicyTest) -> Decision:
+    """The decision on a case: at its instant, with its throttle rules inside their limits."""
+    return evaluate(
+        snapshot,
+        request_of(test.request),
+        now=test.now or CASES_AT,
+        lifted=frozenset(test.lifted),
+    )
+
+
+def _accepted(test: PolicyTest) -> tuple[Effect, ...]:
+    """The decisions that a case accepts: whoever wants an allow seldom means one without any
+    constraint."""
+    if test.decision is Effect.ALLOW and not test.exactly:
+        return (Effect.ALLOW, Effect.ALLOW_WITH_CONSTRAINTS)
+    return (test.decision,)
+
+
+def _not_liftable(snapshot: Snapshot, test: PolicyTest) -> str:
+    """What is wrong with `lifted`: a name that no gate would ever lift; empty otherwise."""
+    if not test.lifted:
+        return ""
+    rules = [rule for layer in snapshot.layers for rule in layer.rules]
+    limited = {rule.id for rule in rules if rule.throttle is not None}
+    foreign = [name for name in test.lifted if name not in limited]
+    return f"no throttle rule with a limit is named `{foreign[0]}`" if foreign else ""
+
+
 def request_of(case: Mapping[str, Any]) -> Request:
     """The request of a case; `prompt` and `context` are its payload."""
     fields = {key: value for key, value in case.items() if key not in ("prompt", "context")}
     if "mcp" in fields:
         fields["mcp"] = ToolCall(**fields["mcp"])
+    if "delegation" in fields:
+        fields["delegation"] = Delegation(**fields["delegation"])
     return Request(
         **fields,
         payload={"prompt": case.get("prompt", ""), "context": case.get("context")},

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 
 from forestall.facts.origin import Origin
 from forestall.limits import THROTTLE_COUNTERS_MAX
-from forestall.policy.arguments import MILLION, ArgumentError, compile_amount
-from forestall.policy.label_views import argument_documents
+from forestall.policy.arguments import MILLION, ArgumentError
+from forestall.policy.label_views import largest_amount
 from forestall.policy.request import Request
 from forestall.policy.rules import Decision, Throttle
 
@@ -81,9 +81,8 @@ class ThrottleCounters:
 def _amount(path: str, request: Request) -> int | None:
     """The amount of an action in millionths; None for one that cannot be added up. Where arguments
     are sent in two places, the larger amount."""
-    amount = compile_amount(path)
     try:
-        return max(amount(document) for document in argument_documents(request))
+        return largest_amount(path, request)
     except ArgumentError:
         return None
 

@@ -66,10 +66,9 @@ async def _list(plane: Plane, call: Call) -> Answer:
 @_TABLE.row("GET", _OUTPUT, P.JOBS_READ, {200: InspectedObject})
 async def _inspect(plane: Plane, call: Call) -> Answer:
     """What the check of a result found."""
-    context = call.who.may(Permission.OUTPUT_RELEASE)
-    return Answer(
-        200, inspected_object(await inspect(plane, call.who, call.params[0], context=context))
-    )
+    for_reviewer = call.who.may(Permission.OUTPUT_RELEASE)
+    preview = await inspect(plane, call.who, call.params[0], context=for_reviewer)
+    return Answer(200, inspected_object(preview, for_reviewer=for_reviewer))
 
 
 @_TABLE.row("POST", _OUTPUT + "/release", P.OUTPUT_RELEASE, {200: ReleasedObject}, ReleaseBody)

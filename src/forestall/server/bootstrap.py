@@ -22,7 +22,7 @@ from forestall.output.findings import Detector
 from forestall.ports.entries import PLATFORM_TENANT
 from forestall.ports.output import OutputMeans
 from forestall.ports.runtime import Telemetry
-from forestall.server.files import DataDir, read_policy_files, write_starter_policy
+from forestall.server.files import DataDir, policy_files_of, write_starter_policy
 from forestall.server.keyring import load_keyring
 from forestall.server.names import load_names
 from forestall.server.scanning import InspectionThreads, ScanThreads
@@ -132,11 +132,11 @@ async def start(settings: Settings, telemetry: Telemetry) -> StartedPlane:
     if settings.policy.exists() or not settings.policy_is_starter:
         names = [each.name for each in switched_on]
         # A broken policy stops the start before a data directory is made.
-        compile_files(read_policy_files(settings.policy), switched_on=names)
+        compile_files(policy_files_of(settings), switched_on=names)
     data_dir = DataDir(settings.data_dir)
     try:
         starter_written = write_starter_policy(settings)
-        files = read_policy_files(settings.policy)
+        files = policy_files_of(settings)
         plane = await open_plane(
             data_dir,
             telemetry,

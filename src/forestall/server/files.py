@@ -2,7 +2,9 @@
 
 import fcntl
 import os
+from collections.abc import Iterator
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 
 from forestall.errors import ForestallError, UnavailableError
@@ -79,32 +81,43 @@ def write_starter_policy(settings: Settings) -> bool:
     return True
 
 
-def policy_paths(path: Path) -> list[Path]:
-    """The policy files: the one named, or every YAML file of the directory, by name.
+def policy_paths(path: Path, *, subdirectories: bool = False) -> list[Path]:
+    """The policy files: the one named, or every YAML file of the directory, by name; with
+    `subdirectories` also those below it, but for directories that are links.
 
     A name that begins with a dot is no policy: editors, version control and Kubernetes keep their
     own files under such names. Raises FileAccessError, OSError.
     """
     if not path.is_dir():
         return [path]
-    paths = sorted(
-        each
-        for each in path.iterdir()
-        if each.suffix in _SUFFIXES and not each.name.startswith(".")
-    )
+    paths = sorted(islice(_policies_in(path, subdirectories), POLICY_FILES_MAX + 1))
     if not paths:
         raise FileAccessError(
             f"there is no .yaml file in the policy directory {path} (hidden files do not count)"
         )
     if len(paths) > POLICY_FILES_MAX:
-        raise FileAccessError(f"{path} holds {len(paths)} policies; {POLICY_FILES_MAX} are allowed")
+        raise FileAccessError(f"{path} holds more than {POLICY_FILES_MAX} policies")
     return paths
 
 
-def read_policy_files(path: Path) -> PolicyFiles:
+def _policies_in(folder: Path, subdirectories: bool) -> Iterator[Path]:
+    """The YAML files of a directory that are not hidden. A directory that is a link is not gone
+    into: it could lead back."""
+    for each in folder.iterdir():
+        if each.name.startswith("."):
+            continue
+        if subdirectories and each.is_dir():
+            if not each.is_symlink():
+                yield from _policies_in(each, subdirectories)
+        elif each.suffix in _SUFFIXES:
+            yield each
+
+
+def read_policy_files(path: Path, *, subdirectories: bool = False) -> PolicyFiles:
     """(name, content) of every policy file. Raises FileAccessError."""
     try:
-        return [(str(each), _bounded(each)) for each in policy_paths(path)]
+        paths = policy_paths(path, subdirectories=subdirectories)
+        return [(str(each), _bounded(each)) for each in paths]
     except FileNotFoundError as cause:
         place = cause.filename or path
         raise FileAccessError(f"there is no policy at {place}") from cause
@@ -112,22 +125,27 @@ def read_policy_files(path: Path) -> PolicyFiles:
         raise FileAccessError(f"cannot read the policy {path}: {cause.strerror}") from cause
 
 
+def policy_files_of(settings: Settings) -> PolicyFiles:
+    """(name, content) of every policy file of a server. Raises FileAccessError."""
+    return read_policy_files(settings.policy, subdirectories=settings.policy_subdirectories)
+
+
 def _bounded(path: Path) -> bytes:
     """The file's content, up to one byte more than allowed: enough for the policy reader to refuse
     it, without reading all of a huge file. Raises FileAccessError for what is no file: a pipe would
     be waited for without an end."""
     if path.exists() and not path.is_file():
-        raise FileAccessError(f"{path} is no file, so it is no policy; give it another name")
+        raise FileAccessError(f"cannot read the policy {path}: it is no file; give it another name")
     with path.open("rb") as file:
         return file.read(POLICY_BYTES_MAX + 1)
 
 
-def policy_states(path: Path, seen: FileStates) -> FileStates:
+def policy_states(path: Path, seen: FileStates, *, subdirectories: bool = False) -> FileStates:
     """The state of every policy file, by its path; of no file while they cannot be listed. A file
     that looks as it did in `seen` is not opened again."""
     states: dict[str, FileState] = {}
     try:
-        for each in policy_paths(path):
+        for each in policy_paths(path, subdirectories=subdirectories):
             stat = each.stat()
             state = FileState(
                 modified_ns=stat.st_mtime_ns,

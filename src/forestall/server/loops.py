@@ -15,7 +15,7 @@ from forestall.errors import ForestallError, UnavailableError
 from forestall.policy.problems import PolicyError
 from forestall.server.files import PolicyFiles, policy_states, read_policy_files
 from forestall.server.finished_writes import FinishedWrites
-from forestall.server.policy_watch import PolicyWatch, Waiting
+from forestall.server.policy_watch import AwaitedFile, PolicyWatch
 from forestall.server.settings import Settings
 
 POLICY_POLL_SECONDS = 0.5
@@ -42,7 +42,7 @@ async def follow_policy(
     while True:
         forced = await _wait(reload, POLICY_POLL_SECONDS)
         found = await asyncio.to_thread(follower.look)
-        telemetry.policy_waiting(isinstance(found, Waiting))
+        telemetry.policy_waiting(isinstance(found, AwaitedFile))
         if not forced and found is not True:
             continue
         if not await _reload(plane, follower):
@@ -53,24 +53,24 @@ class PolicyFollower:
     """What is known of the policy files of a server between two looks."""
 
     def __init__(self, settings: Settings) -> None:
-        self._path = settings.policy
+        self._path, self._below = settings.policy, settings.policy_subdirectories
         folder = self._path if self._path.is_dir() else self._path.parent
         self._folder, self._writes = folder, FinishedWrites(folder)
-        self._states = policy_states(self._path, {})
+        self._states = policy_states(self._path, {}, subdirectories=self._below)
         self._watch = PolicyWatch(self._states, settle_s=settings.policy_settle_seconds)
         self._told = ""
 
-    def look(self) -> Waiting | bool:
+    def look(self) -> AwaitedFile | bool:
         """See `PolicyWatch.look`. A file that is waited for is logged once."""
         self._writes.look()
-        self._states = policy_states(self._path, self._states)
+        self._states = policy_states(self._path, self._states, subdirectories=self._below)
         found = self._watch.look(
             self._states,
             at_s=time.monotonic(),
             renamed=self._paths(self._writes.renamed),
             being_written=self._paths(self._writes.being_written),
         )
-        if not isinstance(found, Waiting):
+        if not isinstance(found, AwaitedFile):
             self._told = ""
         elif found.name != self._told:
             self._told = found.name
@@ -86,8 +86,8 @@ class PolicyFollower:
         """The content of the files; None when one of them changed while they were read, and the
         next look has to see it. Raises FileAccessError."""
         before = self._states
-        files = read_policy_files(self._path)
-        self._states = policy_states(self._path, before)
+        files = read_policy_files(self._path, subdirectories=self._below)
+        self._states = policy_states(self._path, before, subdirectories=self._below)
         return files if self._states == before else None
 
     def take(self) -> None:

@@ -85,6 +85,13 @@ class Metrics:
             registry=self.registry,
         )
         self._declare_limited()
+        self._declare_policy()
+        self._topics = _TopicNames()
+        self._children: dict[tuple[str, ...], Counter] = {}
+        self._event_children: dict[tuple[str, str], Counter] = {}
+        self._request_children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def _declare_policy(self) -> None:
         self._loaded_at = Gauge(
             "forestall_policy_loaded_timestamp_seconds",
             "When the snapshot in force came into force",
@@ -110,10 +117,6 @@ class Metrics:
             registry=self.registry,
         )
         unverified.set(1)
-        self._topics = _TopicNames()
-        self._children: dict[tuple[str, ...], Counter] = {}
-        self._event_children: dict[tuple[str, str], Counter] = {}
-        self._request_children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)

@@ -1,17 +1,20 @@
 """Names in results, by a spaCy pipeline that the operator installed: an adapter, off by default.
 
-Only the setting `names_model` names a pipeline, and no policy can: loading one imports a package. A
-pipeline that cannot be used stops the start. Nothing is fetched from a network.
+Only the setting `names_model` names a pipeline, and no policy can: loading one imports a package or
+reads a directory. A pipeline that cannot be used stops the start. Nothing is fetched from a
+network.
 """
 
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from forestall.output.detectors.named import ORGANISATION, PERSON, PLACE, named_entity
 from forestall.output.findings import Detector, Reader, Sighting
 from forestall.server.settings import SettingsError
 
+_PIPELINE_FILE = "config.cfg"
 _CONFIDENCE = 0.6  # pipelines give none; on text unlike their training text it is low
 _RULE_FREE = frozenset({"ner", "beam_ner"})  # need no component but the one whose output they read
 _VECTORS = frozenset({"doc.tensor", "doc._.trf_data"})  # the outputs that such a component reads
@@ -42,12 +45,19 @@ _KINDS: Mapping[str, str] = {word: kind for kind, words in _WORDS.items() for wo
 
 
 def load_names(package: str) -> tuple[Detector, ...]:
-    """The detector `named_entity` over an installed pipeline; none for empty text.
+    """The detector `named_entity` over an installed pipeline or one in a directory; none for empty
+    text.
 
     Raises SettingsError, saying what to install.
     """
     if not package:
         return ()
+    is_directory = "/" in package or "\\" in package
+    if is_directory and not (Path(package) / _PIPELINE_FILE).is_file():
+        raise SettingsError(
+            f"`names_model`: `{package}` holds no `{_PIPELINE_FILE}`: name the directory that"
+            " `nlp.to_disk` wrote, or leave the setting empty"
+        )
     try:
         import spacy
     except ImportError as cause:
@@ -55,13 +65,14 @@ def load_names(package: str) -> tuple[Detector, ...]:
             f"`names_model` is `{package}`, and spaCy is not installed here:"
             " pip install 'forestall[names]', or leave the setting empty"
         ) from cause
-    if not spacy.util.is_package(package):
+    if not is_directory and not spacy.util.is_package(package):
         raise SettingsError(
             f"`names_model` is `{package}`, and no such package is installed here: install that"
             " spaCy pipeline beside forestall, or leave the setting empty"
         )
     try:
-        pipeline = spacy.load(package)
+        # A path, so that spaCy reads files and imports nothing by that name.
+        pipeline = spacy.load(Path(package) if is_directory else package)
         reader = reader_of(pipeline)
     except Exception as cause:  # a broken package may raise anything
         raise SettingsError(f"`names_model`: `{package}` cannot be used: {cause}") from cause

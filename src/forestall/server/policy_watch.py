@@ -33,7 +33,7 @@ class FileState(NamedTuple):
 FileStates = Mapping[str, FileState]
 
 
-class Waiting(NamedTuple):
+class AwaitedFile(NamedTuple):
     """The file that is waited for, and for how many seconds if nobody writes to it any more."""
 
     name: str
@@ -56,7 +56,7 @@ class PolicyWatch:
         at_s: float,
         renamed: Collection[str] = (),
         being_written: Collection[str] = (),
-    ) -> Waiting | bool:
+    ) -> AwaitedFile | bool:
         """Whether something changed and all of it is complete; or the file that is waited for.
 
         `renamed` are files that were last changed by a rename into their place, `being_written`
@@ -65,7 +65,7 @@ class PolicyWatch:
         names = {*states, *self._taken}
         changed = [name for name in names if states.get(name) != self._taken.get(name)]
         self._since = {name: self._since[name] for name in changed if name in self._since}
-        waiting: list[Waiting] = []
+        waiting: list[AwaitedFile] = []
         for name in changed:
             state = states.get(name)
             if name not in self._since or self._since[name][0] != state:
@@ -75,7 +75,7 @@ class PolicyWatch:
             settle_s = self._settle_s if state is not None else POLICY_GONE_SECONDS
             left = settle_s - (at_s - self._since[name][1])
             if left > 0 or name in being_written:
-                waiting.append(Waiting(name, max(left, 0.0)))
+                waiting.append(AwaitedFile(name, max(left, 0.0)))
         if waiting:
             return max(waiting, key=lambda each: (each.seconds, each.name))
         return bool(changed)

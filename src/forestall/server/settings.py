@@ -28,6 +28,7 @@ DEFAULTS: Mapping[str, str] = {
     "metrics_listen": "127.0.0.1:9090",
     "data_dir": "forestall-data",
     "policy": "",  # empty: the starter policy inside the data directory
+    "policy_subdirectories": "no",
     "policy_settle_seconds": str(POLICY_SETTLE_SECONDS),
     "rate_limit": "10000",
     "tenant_rate_limit": "20000",
@@ -76,6 +77,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_listen: Address
     data_dir: Path
     policy: Path
+    policy_subdirectories: bool = False
     policy_settle_seconds: int = POLICY_SETTLE_SECONDS
     rate_limit: int | None = None  # requests a second of one key; None: no limit
     tenant_rate_limit: int | None = None
@@ -121,6 +123,7 @@ def read_settings(
         policy=Path(values["policy"]).absolute()
         if values["policy"]
         else starter_policy_path(data_dir),
+        policy_subdirectories=parse_subdirectories(values["policy_subdirectories"]),
         policy_settle_seconds=parse_settle(values["policy_settle_seconds"]),
         rate_limit=parse_rate(values["rate_limit"], "rate_limit"),
         tenant_rate_limit=parse_rate(values["tenant_rate_limit"], "tenant_rate_limit"),
@@ -128,7 +131,7 @@ def read_settings(
         approvals_need_hash=parse_approvals(values["approvals"]),
         sealed_days=parse_days(values["sealed_days"]),
         webhooks=parse_reach(values["webhooks"]),
-        names_model=parse_package(values["names_model"]),
+        names_model=parse_names_model(values["names_model"]),
         bootstrap_key=environment.get(BOOTSTRAP_KEY_VARIABLE, ""),
     )
 
@@ -176,6 +179,16 @@ def parse_lease(text: str) -> int:
     return seconds
 
 
+def parse_subdirectories(text: str) -> bool:
+    """Whether the policy directory goes on below its subdirectories. Raises SettingsError."""
+    if text not in ("yes", "no"):
+        raise SettingsError(
+            "`policy_subdirectories` is `yes` (policy files in subdirectories count too) or `no`,"
+            f" not `{text[:32]}`"
+        )
+    return text == "yes"
+
+
 def parse_settle(text: str) -> int:
     """For how many seconds a policy file that was changed in place must rest before it is read.
     Raises SettingsError."""
@@ -216,13 +229,14 @@ def parse_reach(text: str) -> Reach:
     return Reach(text)
 
 
-def parse_package(text: str) -> str:
-    """The package of a pipeline that finds names; empty for none. Raises SettingsError, also for a
-    path, from which spaCy would load any code that lies there."""
-    if text and _PACKAGE.fullmatch(text) is None:
+def parse_names_model(text: str) -> str:
+    """The package or the directory of a pipeline that finds names; empty for none. What has a
+    separator of folders is a directory. Raises SettingsError."""
+    is_directory = ("/" in text or "\\" in text) and text.isprintable()
+    if text and not is_directory and _PACKAGE.fullmatch(text) is None:
         raise SettingsError(
-            f"`names_model` is the name of an installed package, such as en_core_web_sm,"
-            f" not `{text[:32]}`"
+            f"`names_model` is the name of an installed package, such as en_core_web_sm, or a"
+            f" directory, such as /srv/models/names, not `{text[:32]}`"
         )
     return text
 

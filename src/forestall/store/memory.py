@@ -5,7 +5,8 @@ Jobs and decisions are stored encoded, so that no caller can change a committed 
 inside it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -25,6 +26,7 @@ from forestall.ports.change import (
     Precondition,
     Put,
     PutEntry,
+    PutIdempotency,
     PutJob,
     PutOutput,
     Receipt,
@@ -62,15 +64,22 @@ class MemoryStore:
     async def commit(self, change: Change) -> Receipt:
         """See `Store.commit`."""
         require_lawful(change)
-        applied = _applied(change)  # everything that may raise comes before the first write
+        try:
+            # Everything that may raise comes before the first write.
+            writes = [write for put in change.puts for write in self._writes(put)]
+        except UnicodeEncodeError as cause:  # a lone surrogate has no encoding in UTF-8
+            raise InvalidRequestError("a text of the change is not valid Unicode") from cause
         leaves = [leaf_of(record.canonical()) for record in change.records]
         if self._closed:
             raise StoreUnavailableError("the store is closed; nothing was changed")
         for condition in required(change):
             if not self._holds(condition):
                 raise PreconditionFailedError(condition)
-        for apply in applied:
-            apply(self)
+        for table, name, value in writes:
+            if value is None:
+                del table[name]
+            else:
+                table[name] = value
         receipt = Receipt(self._head.position)
         links, self._head = append(self._head, leaves)
         self._log += links
@@ -203,69 +212,40 @@ class MemoryStore:
         """See `Store.close`."""
         self._closed = True
 
+    def _writes(self, put: Put) -> list[tuple[dict[Any, Any], tuple[str, ...], Any]]:
+        """The writes of a put: table, name and encoded value; None removes. Raises
+        UnicodeEncodeError for a text that is not valid Unicode."""
+        if isinstance(put, PutJob | MoveJob):
+            name = (put.job.tenant, put.job.id)
+            writes: list[tuple[dict[Any, Any], tuple[str, ...], Any]] = [
+                (self._jobs, name, msgspec.json.encode(put.job))
+            ]
+            if put.decision is not None:
+                earlier = self._decisions.get(name, [])
+                decisions = [*earlier, msgspec.json.encode(put.decision)]
+                writes.append((self._decisions, name, decisions))
+            if isinstance(put, PutJob):
+                writes.append((self._payloads, name, put.payload))
+            elif put.result is not None:
+                writes.append((self._results, name, put.result))
+            return writes
+        table, key, entry = self._of_entry(put)
+        "".join(key).encode()
+        return [(table, key, None if isinstance(put, DropEntry) else entry)]
+
+    def _of_entry(
+        self, put: PutEntry | DropEntry | PutOutput | PutIdempotency
+    ) -> tuple[dict[Any, Any], tuple[str, ...], Any]:
+        if isinstance(put, PutOutput):
+            return self._outputs, (put.entry.tenant, put.entry.job_id), put.entry
+        if isinstance(put, PutIdempotency):
+            msgspec.json.encode(put.entry)
+            return self._idempotency, (put.entry.tenant, put.entry.key), put.entry
+        return self._registry, put.entry.key, put.entry
+
     def _require_open(self) -> None:
         if self._closed:
             raise StoreUnavailableError("the store is closed")
-
-    def _put_job(self, job: Job, body: bytes, payload: bytes, decision: bytes) -> None:
-        self._jobs[job.tenant, job.id] = body
-        self._payloads[job.tenant, job.id] = payload
-        self._decisions[job.tenant, job.id] = [decision]
-
-    def _move_job(
-        self, job: Job, body: bytes, decision: bytes | None, result: bytes | None
-    ) -> None:
-        self._jobs[job.tenant, job.id] = body
-        if decision is not None:
-            self._decisions[job.tenant, job.id].append(decision)
-        if result is not None:
-            self._results[job.tenant, job.id] = result
-
-    def _put_output(self, entry: OutputEntry) -> None:
-        self._outputs[entry.tenant, entry.job_id] = entry
-
-    def _put_entry(self, entry: RegistryEntry) -> None:
-        self._registry[entry.tenant, entry.kind, entry.name] = entry
-
-    def _drop_entry(self, entry: RegistryEntry) -> None:
-        del self._registry[entry.tenant, entry.kind, entry.name]
-
-    def _put_idempotency(self, entry: IdempotencyEntry) -> None:
-        self._idempotency[entry.tenant, entry.key] = entry
-
-
-def _applied(change: Change) -> list[Callable[[MemoryStore], None]]:
-    """The write of each put, with its values encoded already, so that no write can raise."""
-    try:
-        return [_application(put) for put in change.puts]
-    except UnicodeEncodeError as cause:  # a lone surrogate has no encoding in UTF-8
-        raise InvalidRequestError("a text of the change is not valid Unicode") from cause
-
-
-def _application(put: Put) -> Callable[[MemoryStore], None]:
-    if isinstance(put, PutJob):
-        job, payload = put.job, put.payload
-        body, decision = msgspec.json.encode(job), msgspec.json.encode(put.decision)
-        return lambda store: store._put_job(job, body, payload, decision)
-    if isinstance(put, MoveJob):
-        moved, result = put.job, put.result
-        after = msgspec.json.encode(moved)
-        decided = msgspec.json.encode(put.decision) if put.decision is not None else None
-        return lambda store: store._move_job(moved, after, decided, result)
-    if isinstance(put, PutOutput):
-        found = put.entry
-        "".join((found.tenant, found.job_id)).encode()
-        return lambda store: store._put_output(found)
-    if isinstance(put, PutEntry):
-        given = put.entry
-        "".join(given.key).encode()
-        return lambda store: store._put_entry(given)
-    if isinstance(put, DropEntry):
-        dropped = put.entry
-        return lambda store: store._drop_entry(dropped)
-    entry = put.entry
-    msgspec.json.encode(entry)
-    return lambda store: store._put_idempotency(entry)
 
 
 def _is_of(link: ChainLink, tenant: str, job_id: str) -> bool:

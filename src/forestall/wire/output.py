@@ -217,11 +217,18 @@ def decode_content(body: bytes, *, tenant: str, principal: str) -> tuple[Request
     return request, msgspec.json.encode(content.result), True
 
 
-def finding_object(finding: Finding, context: str = "") -> FindingObject:
-    """One finding in our words and the peer's, without the text that was found."""
+def finding_object(
+    finding: Finding, context: str = "", *, for_reviewer: bool = False
+) -> FindingObject:
+    """One finding in our words and the peer's, without the text that was found.
+
+    Only a reviewer sees the correlation: beside a mask it tells whoever may guess whether a guess
+    is right, and a check of a content is a guess.
+    """
     return FindingObject.of(
         finding,
         confidence=round(finding.confidence, 4),
+        correlation=finding.correlation if for_reviewer else "",
         type=finding.kind,
         severity="",
         detail=finding.masked,
@@ -278,7 +285,7 @@ def withheld_object(job: Job) -> WithheldObject:
     )
 
 
-def inspected_object(preview: QuarantinePreview) -> InspectedObject:
+def inspected_object(preview: QuarantinePreview, *, for_reviewer: bool) -> InspectedObject:
     """The check of one job's result. The result itself is included only once it is released."""
     job, check = preview.job, preview.job.output
     withheld = job.state is JobState.OUTPUT_QUARANTINED
@@ -297,7 +304,10 @@ def inspected_object(preview: QuarantinePreview) -> InspectedObject:
         *((check,) if check is not None else ()),
         job_id=job.id,
         state=job.state,
-        findings=[finding_object(each.finding, each.context) for each in preview.findings],
+        findings=[
+            finding_object(each.finding, each.context, for_reviewer=for_reviewer)
+            for each in preview.findings
+        ],
         original_kept=preview.sealed,
         result=result,
         result_digest=job.result_digest,

@@ -3,11 +3,10 @@
 Otherwise a topic with a misspelled `requires` would require nothing.
 """
 
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
-from forestall.errors import InvalidRequestError
 from forestall.jobs.registry import (
     Pool,
     PoolInvalidError,
@@ -20,9 +19,7 @@ from forestall.jobs.registry import (
 from forestall.jobs.schemas import SchemaInvalidError
 from forestall.limits import DRAIN_SECONDS_DEFAULT
 from forestall.wire.objects import WireObject
-from forestall.wire.strict_json import decode_json
-
-B = TypeVar("B", bound=msgspec.Struct)
+from forestall.wire.strict_json import decode_struct
 
 
 class TopicBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -130,17 +127,9 @@ class SchemaObject(WireObject, frozen=True):
     schema: Any
 
 
-def _read(body: bytes, kind: type[B], error: type[InvalidRequestError]) -> B:
-    value = decode_json(body) if body else {}
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as cause:
-        raise error(f"the request is malformed: {cause}") from cause
-
-
 def decode_topic(body: bytes) -> Topic:
     """The topic in a body. Raises TopicInvalidError."""
-    request = _read(body, TopicBody, TopicInvalidError)
+    request = decode_struct(body, TopicBody, TopicInvalidError)
     if request.status is not None and request.status not in set(TopicStatus):
         raise TopicInvalidError("`status` is active, deprecated or disabled")
     return Topic(
@@ -157,7 +146,7 @@ def decode_topic(body: bytes) -> Topic:
 
 def decode_pool(body: bytes, name: str) -> Pool:
     """The pool in a body. Raises PoolInvalidError."""
-    request = _read(body, PoolBody, PoolInvalidError)
+    request = decode_struct(body, PoolBody, PoolInvalidError)
     return Pool(
         name=name, requires=tuple(request.requires or ()), description=request.description or ""
     )
@@ -165,7 +154,7 @@ def decode_pool(body: bytes, name: str) -> Pool:
 
 def decode_pool_change(body: bytes) -> tuple[tuple[str, ...] | None, str | None, PoolStatus | None]:
     """The fields to change: requirements, description, status. Raises PoolInvalidError."""
-    request = _read(body, PoolChangeBody, PoolInvalidError)
+    request = decode_struct(body, PoolChangeBody, PoolInvalidError)
     if request.status is not None and request.status not in set(PoolStatus):
         raise PoolInvalidError("`status` is active or inactive")
     return (
@@ -177,13 +166,13 @@ def decode_pool_change(body: bytes) -> tuple[tuple[str, ...] | None, str | None,
 
 def decode_drain(body: bytes) -> int:
     """Seconds until the drained pool becomes inactive. Raises PoolInvalidError."""
-    request = _read(body, DrainBody, PoolInvalidError)
+    request = decode_struct(body, DrainBody, PoolInvalidError)
     return DRAIN_SECONDS_DEFAULT if request.timeout_seconds is None else request.timeout_seconds
 
 
 def decode_schema(body: bytes) -> tuple[str, Any]:
     """The id and the schema. Raises SchemaInvalidError."""
-    request = _read(body, SchemaBody, SchemaInvalidError)
+    request = decode_struct(body, SchemaBody, SchemaInvalidError)
     if not request.id or request.schema is None:
         raise SchemaInvalidError("`id` and `schema` are required")
     return request.id, request.schema

@@ -61,15 +61,17 @@ _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _PLAIN_NAME = re.compile(r"[a-zA-Z_]{1,40}")
 
 
-def decode_struct(body: bytes, kind: type[_Kind]) -> _Kind:
+def decode_struct(
+    body: bytes, kind: type[_Kind], error: type[InvalidRequestError] = InvalidRequestError
+) -> _Kind:
     """The body as a Struct; an empty body reads as `{}`.
 
-    Raises InvalidRequestError, which names the field and its type, never the value.
+    Raises `error`, which names the field and its type, never the value.
     """
     try:
         return msgspec.convert(decode_json(body or b"{}"), kind)
     except msgspec.ValidationError as cause:
-        raise InvalidRequestError(readable(cause)) from cause
+        raise error(readable(cause)) from cause
 
 
 def readable(cause: msgspec.ValidationError) -> str:

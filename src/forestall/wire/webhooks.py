@@ -1,8 +1,6 @@
 """Webhooks ↔ JSON, and the messages that they receive. No message contains any of a job's
 payload."""
 
-from typing import Any
-
 import msgspec
 from msgspec import UNSET, UnsetType
 
@@ -18,7 +16,7 @@ from forestall.jobs.webhook import (
 from forestall.ports.log_entry import LogEntry
 from forestall.wire.compat import iso_time
 from forestall.wire.objects import WireObject
-from forestall.wire.strict_json import decode_json
+from forestall.wire.strict_json import decode_struct
 
 _EVENTS = {
     "job.approval_demanded": WebhookEvent.ASKED,
@@ -84,7 +82,7 @@ class _MoveData(msgspec.Struct, frozen=True):
 
 def decode_webhook(body: bytes) -> tuple[Webhook, bool]:
     """The webhook in a body, and whether it gets a new secret. Raises WebhookInvalidError."""
-    request: WebhookBody = _convert(body, WebhookBody)
+    request = decode_struct(body, WebhookBody, WebhookInvalidError)
     try:
         events = (
             tuple(dict.fromkeys(map(WebhookEvent, request.events)))
@@ -109,17 +107,10 @@ def decode_webhook(body: bytes) -> tuple[Webhook, bool]:
 
 def decode_open(body: bytes) -> str:
     """The token of a link to an approval."""
-    request: OpenLinkBody = _convert(body, OpenLinkBody)
+    request = decode_struct(body, OpenLinkBody, WebhookInvalidError)
     if not request.token:
         raise InvalidRequestError("`token` is required: what stands after `#` in the link")
     return request.token
-
-
-def _convert(body: bytes, kind: type[Any]) -> Any:
-    try:
-        return msgspec.convert(decode_json(body or b"{}"), kind)
-    except msgspec.ValidationError as cause:
-        raise WebhookInvalidError(f"the body is malformed: {cause}") from cause
 
 
 def webhook_object(

@@ -21,7 +21,7 @@ _COMPUTED = {  # the kinds that are no text where the record is made
     "f'{kind}.{what}'": {
         f"{kind}.{what}" for kind in _REGISTRY_KINDS for what in ("created", "changed")
     },
-    "'webhook.created' if known is None else 'webhook.changed'": {
+    "'webhook.created' if current is None else 'webhook.changed'": {
         "webhook.created",
         "webhook.changed",
     },

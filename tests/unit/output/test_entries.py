@@ -67,7 +67,7 @@ def test_what_is_no_example_is_not(kind: Kind, example: str) -> None:
 
 def test_there_are_as_many_as_there_were() -> None:
     """A file that is left out of the list is a gap that no other test sees."""
-    assert [len(DETECTORS[name].kinds) for name in FILES] == [304, 58, 80]
+    assert [len(DETECTORS[name].kinds) for name in FILES] == [314, 58, 80]
     assert len(ENTRIES) == sum(len(each.kinds) for each in DETECTORS.values()) - 2
 
 

@@ -163,3 +163,14 @@ def test_half_a_character_is_no_way_round() -> None:
 
 def test_every_detector_of_payloads_is_there() -> None:
     assert {*PAYLOAD_DETECTORS} - {TRAVERSAL} <= DETECTORS.keys()
+
+
+def test_a_criterion_can_name_one_kind_of_a_class() -> None:
+    mails = "detectors: [personal_data.email]"
+    assert decide(mails, {"prompt": "to ann@mail.example.org"}).rule_id == "i"
+    assert decide(mails, {"prompt": "card 4111 1111 1111 1111"}).rule_id == "a"
+    cards = "detectors: [personal_data.payment_card, path_traversal]"
+    assert decide(cards, {"prompt": "card 4111 1111 1111 1111"}).rule_id == "i"
+    for name in ("personal_data.emial", "path_traversal.x", "internal_host.x", "email"):
+        with pytest.raises(PolicyError, match="unknown detector"):
+            decide(f"detectors: [{name}]", None)

@@ -6,11 +6,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from forestall.output.clean import clean_copy
 from forestall.output.findings import ScanBudget
 from forestall.output.scan import scan
 from forestall.policy.compile import compile_policy
 from forestall.policy.language.policy_file import load_policy
 from forestall.policy.output_verdict import OutputRuling, content_type_of, detectors_for, judge
+from forestall.policy.problems import PolicyError
 from forestall.policy.request import Request
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -136,3 +138,40 @@ def test_the_patterns_of_a_snapshot_are_compiled_once() -> None:
     """The same rules give the very same detectors."""
     one, other = (compile_policy(load_policy(f"output_rules:\n{CUT}".encode())) for _ in "ab")
     assert all(a is b for a, b in zip(detectors_for(one), detectors_for(other), strict=True))
+
+
+MAIL, CARD = "ann@mail.example.org", "4111 1111 1111 1111"
+KIND = "  - {id: mails, decision: %s, match: {detectors: [personal_data.email]}}\n"
+
+
+def test_a_rule_can_name_one_kind_of_a_class() -> None:
+    text = f"{MAIL} pays with card {CARD}"
+    ruling = ruled(KIND % "redact", result=text)
+    assert [finding.kind for finding in ruling.remove] == ["email"]
+    assert ruled(KIND % "quarantine", result=f"card {CARD}").verdict.value == "allow"
+    assert ruled(KIND % "quarantine", result=text).verdict.value == "quarantine"
+
+
+def test_what_is_left_of_another_kind_is_no_reason_to_withhold() -> None:
+    snapshot = compile_policy(load_policy(f"output_rules:\n{KIND % 'redact'}".encode()))
+    text = f"{MAIL} pays with card {CARD}".encode()
+    detectors = detectors_for(snapshot)
+    seen = scan(text, detectors=detectors)
+    remove = [finding for finding in seen.findings if finding.kind == "email"]
+    left = [finding for finding in seen.findings if finding.kind != "email"]
+    copy = clean_copy(text, remove, detectors=detectors, left=left)
+    assert copy is not None
+    assert MAIL.encode() not in copy
+    assert CARD.encode() in copy
+    assert clean_copy(text, remove, detectors=detectors) is None
+
+
+def test_an_allow_of_one_kind_of_secret_spares_no_other() -> None:
+    spare = "  - {id: spare, decision: allow, match: {detectors: [secret.github_oauth_token]}}\n"
+    assert ruled(spare, result=SECRET).verdict.value == "redact"
+
+
+@pytest.mark.parametrize("name", ["personal_data.emial", "personal_data.", "mail.email", "email"])
+def test_an_unknown_kind_is_refused(name: str) -> None:
+    with pytest.raises(PolicyError, match=f"unknown detector `{name}`"):
+        load_policy(f"output_rules:\n{KIND % 'redact'}".replace("personal_data.email", name))

@@ -71,6 +71,15 @@ def test_a_budget_adds_up_the_elements_of_a_list() -> None:
     assert admits(3)
 
 
+def test_an_amount_in_two_places_counts_by_the_larger_one() -> None:
+    counters = ThrottleCounters()
+    throttle = Throttle(limit=10, window_ms=1_000, key=("tenant",), sum="$.amount")
+    decision = Decision(decision=Effect.THROTTLE, code="rule", rule_id="t", throttle=throttle)
+    both = asked(args={"amount": 1}, payload={"prompt": "", "context": {"amount": 9}})
+    assert counters.admits(decision, both, now_us=0)
+    assert not counters.admits(decision, asked(args={"amount": 2}), now_us=0)
+
+
 def test_a_rule_without_a_limit_throttles_always() -> None:
     always = Decision(decision=Effect.THROTTLE, code="rule", rule_id="t")
     assert not ThrottleCounters().admits(always, asked(), now_us=0)

@@ -7,7 +7,7 @@ import pytest
 
 from forestall.server.files import FileAccessError, policy_paths, policy_states, read_policy_files
 from forestall.server.finished_writes import FinishedWrites
-from forestall.server.policy_watch import FileState, PolicyWatch, Waiting
+from forestall.server.policy_watch import AwaitedFile, FileState, PolicyWatch
 
 SETTLE = 10.0
 OLD = FileState(modified_ns=1, changed_ns=1, size_bytes=9, inode=7, target="/p/a.yaml")
@@ -29,7 +29,7 @@ def test_a_writer_that_pauses_is_waited_for(pause_s: float) -> None:
     looks = watch()
     times = [number / 10 for number in range(int(pause_s * 10))]
     assert all(looks.look({"a": HALF}, at_s=at_s) is not True for at_s in times)
-    assert looks.look({"a": WHOLE}, at_s=pause_s) == Waiting("a", SETTLE)
+    assert looks.look({"a": WHOLE}, at_s=pause_s) == AwaitedFile("a", SETTLE)
     assert looks.look({"a": WHOLE}, at_s=pause_s + SETTLE - 0.1) is not True
     assert looks.look({"a": WHOLE}, at_s=pause_s + SETTLE + 0.1) is True
     looks.take({"a": WHOLE})
@@ -39,7 +39,7 @@ def test_a_writer_that_pauses_is_waited_for(pause_s: float) -> None:
 def test_what_is_open_for_writing_is_waited_for_without_an_end() -> None:
     looks = watch()
     looks.look({"a": HALF}, at_s=0.0, being_written={"a"})
-    assert looks.look({"a": HALF}, at_s=999.0, being_written={"a"}) == Waiting("a", 0.0)
+    assert looks.look({"a": HALF}, at_s=999.0, being_written={"a"}) == AwaitedFile("a", 0.0)
 
 
 def test_a_file_renamed_into_place_is_complete() -> None:
@@ -49,7 +49,7 @@ def test_a_file_renamed_into_place_is_complete() -> None:
 
 def test_one_file_that_is_not_complete_holds_up_the_others() -> None:
     changed = {"a": HALF, "b": WHOLE}
-    assert watch().look(changed, at_s=0.0, renamed={"b"}) == Waiting("a", SETTLE)
+    assert watch().look(changed, at_s=0.0, renamed={"b"}) == AwaitedFile("a", SETTLE)
 
 
 def test_a_final_marker_is_enough_once_the_writer_is_done() -> None:
@@ -66,8 +66,8 @@ def test_a_folder_that_kubernetes_turned() -> None:
 def test_a_file_that_is_gone_is_waited_for_a_moment() -> None:
     """An editor moves the old file aside before it writes the new one."""
     looks = watch(a=OLD, b=OLD)
-    assert looks.look({"b": OLD}, at_s=0.0) == Waiting("a", 2.0)
-    assert looks.look({"a": HALF, "b": OLD}, at_s=0.1) == Waiting("a", SETTLE)
+    assert looks.look({"b": OLD}, at_s=0.0) == AwaitedFile("a", 2.0)
+    assert looks.look({"a": HALF, "b": OLD}, at_s=0.1) == AwaitedFile("a", SETTLE)
     looks = watch(a=OLD, b=OLD)
     looks.look({"b": OLD}, at_s=0.0)
     assert looks.look({"b": OLD}, at_s=2.0) is True
@@ -77,7 +77,7 @@ def test_a_change_that_was_taken_back_is_none() -> None:
     looks = watch()
     looks.look({"a": HALF}, at_s=0.0)
     assert looks.look({"a": OLD}, at_s=1.0) is False
-    assert looks.look({"a": HALF}, at_s=50.0) == Waiting("a", SETTLE)
+    assert looks.look({"a": HALF}, at_s=50.0) == AwaitedFile("a", SETTLE)
 
 
 # -- the disk --

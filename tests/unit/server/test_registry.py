@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from forestall.control.publish import publish
 from forestall.identity.credentials import WorkerGrant
 from forestall.identity.roles import PERMISSIONS, Permission, Role
 from forestall.jobs.schedule import Lane
@@ -325,6 +326,20 @@ def test_unknown_and_disabled_topics_are_refused_by_every_verb(door: Door) -> No
     topic(door, "job.demo.t01", 200, status="deprecated")
     assert submit(door, "job.demo.t01").status == 200
     assert door.trace()[0] == before[0] + 1
+
+
+def test_what_a_topic_says_is_no_claim(door: Door) -> None:
+    """The plane vouches for the pack and the risk tags of a registered topic, and for no others."""
+    topic(door, "job.demo.mine", pack_id="ops", risk_tags=["low"])
+    topic(door, "job.demo.other")
+    for rule in ("risk_tags: [low]", "pack_ids: [ops]"):
+        text = f'rules: [{{id: a, decision: allow, match: {{topics: ["job.demo.*"], {rule}}}}}]\n'
+        door.run(publish(door.plane, [("wire.yaml", text.encode())], actor="test"))
+        for name, status in (("job.demo.mine", 200), ("job.demo.other", 403)):
+            body = {"topic": name, "prompt": "hi", "risk_tags": ["low"], "pack_id": "ops"}
+            assert door.ask("POST", "/api/v1/jobs", body).status == status
+            simulated = door.simulate(body).json["decision"]
+            assert simulated == ("ALLOW" if status == 200 else "DENY")
 
 
 @pytest.mark.parametrize(("field", "word"), [("risk_tags", "pii"), ("requires", "gpu")])

@@ -25,7 +25,7 @@ from forestall.ports.output import OutputMeans
 from forestall.server.keyring import load_keyring
 from forestall.server.names import load_names, reader_of
 from forestall.server.scanning import ScanThreads
-from forestall.server.settings import SettingsError, parse_package, read_settings
+from forestall.server.settings import SettingsError, parse_names_model, read_settings
 from tests.asgi import POLICY, Door
 from tests.workers_under_test import Worker, submit
 
@@ -138,10 +138,21 @@ def test_the_setting_names_a_package(tmp_path: Path) -> None:
     assert given.names_model == "en_core_web_sm"
 
 
-@pytest.mark.parametrize("text", ["./pipeline", "/srv/model", "a b", "a-b", "a.b", "_x", "é"])
-def test_a_path_is_refused(text: str) -> None:
+@pytest.mark.parametrize("text", ["./pipeline", "/srv/model", "models/en", "C:\\\\models"])
+def test_a_directory_is_taken(text: str) -> None:
+    assert parse_names_model(text) == text
+
+
+@pytest.mark.parametrize("path", ["missing", "."])
+def test_a_directory_without_a_pipeline_stops_the_start(path: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"holds no `config\.cfg`"):
+        load_names(f"{tmp_path}/{path}")
+
+
+@pytest.mark.parametrize("text", ["a b", "a-b", "a.b", "_x", "é", "/srv/\n", "/srv/\x1b[2J"])
+def test_what_is_no_package_and_no_directory_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="installed package"):
-        parse_package(text)
+        parse_names_model(text)
 
 
 class Pipeline:

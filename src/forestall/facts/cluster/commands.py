@@ -14,6 +14,7 @@ import msgspec
 
 from forestall.facts.cluster import tools as known
 from forestall.facts.cluster.tools import Tool, Words, scan, tool_name
+from forestall.facts.shell.command_words import shows_secret
 from forestall.facts.shell.commands import TEXT_BYTES_MAX, commands_in
 from forestall.facts.shell.preprocess import ascii_only, is_dense, variants, without_bodies
 from forestall.facts.shell.program_entry import NOTHING, Arg, Classes, classes
@@ -32,6 +33,7 @@ class ClusterClass(StrEnum):
     """The kinds of effect such a command can have; the names are the shell room's."""
 
     READ = "read"
+    SECRET = "secret"  # noqa: S105 - the name of a class
     WRITE = "write"
     BUILD = "build"
     NETWORK = "network"
@@ -58,7 +60,8 @@ class VerbFact(msgspec.Struct, frozen=True, kw_only=True):
 
 _READ: Final = classes("r")
 _UNKNOWN: Final = classes("u")
-_DANGER: Final = "dupnbwr"
+_SECRET: Final = classes("s")
+_DANGER: Final = "duspnbwr"
 _DRY_VERBS: Final = frozenset(("create", "apply", "delete", "patch", "scale", "label", "annotate"))
 _REMOTE: Final = ("git+", "http:", "https:", "file:", "git@", "ssh:", "git:", "github:", ".", "/")
 
@@ -149,6 +152,7 @@ class _ClusterReader:
         tool = tool_name(program)
         if tool:
             own = effects.classes if effects is not None else NOTHING
+            own |= _SECRET if shows_secret(program, rest, own) else NOTHING
             kinds = own if effects is not None else _UNKNOWN
             self.seen[program] = self.seen.get(program, NOTHING) | kinds
             self.facts.extend(_read_tool(tool, known.tool(program), rest, own))

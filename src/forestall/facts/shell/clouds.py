@@ -17,7 +17,7 @@ from forestall.facts.shell.program_entry import (
 )
 from forestall.facts.shell.program_table import effect_of
 from forestall.facts.shell.words import WORDS
-from forestall.facts.shell.wrappers import ProgramEffects, doubt, positionals
+from forestall.facts.shell.wrappers import ProgramEffects, doubt, positionals, unsure
 
 Args = Sequence[Arg]
 
@@ -27,6 +27,7 @@ _LOOKS_JOINED: Final = tuple(f"{verb}-" for verb in _LOOKS)
 _DOES_MORE: Final = WORDS.set("cloud_verbs_that_do_more")
 _RUNS: Final = WORDS.set("cloud_running_verbs")
 _GCLOUD_GROUPS: Final = WORDS.set("gcloud_groups")
+_GCLOUD_FIRST_GROUPS: Final = WORDS.set("gcloud_first_groups")
 
 
 def cloud(program: str, args: Args) -> ProgramEffects:
@@ -42,11 +43,15 @@ def cloud(program: str, args: Args) -> ProgramEffects:
     )
     own = doubt(args[: at[-1] + 1] if at else args)
     own |= classes_of(entry, args) - READ
+    if unsure(args):
+        own |= classes("n")  # the name of a bucket of theirs carries what was read here
     if verb == "help":
         return ProgramEffects(classes=own or READ)
     if any(arg.text in ("--delete", "--delete-unmatched-destination-objects") for arg in args):
         lost = True
     looks = verb in _LOOKS or verb.startswith(_LOOKS_JOINED)
+    if program == "az" and "secret" in words and verb in ("show", "download"):
+        own |= UNKNOWN
     if not looks or verb in _DOES_MORE:
         own |= classes("nw")
     if any(word in _RUNS for word in words):
@@ -62,7 +67,9 @@ def _cloud_verb(program: str, args: Args, at: Sequence[int]) -> str:
     """The word that says what is done. Without certainty it is no verb that looks."""
     words = [args[index].text for index in at]
     if program == "gcloud":
-        return next((word for word in words if word not in _GCLOUD_GROUPS), "")
+        words = words[1:] if words[:1] in (["alpha"], ["beta"]) else words
+        first = next((n for n in (2, 1) if " ".join(words[:n]) in _GCLOUD_FIRST_GROUPS), 0)
+        return next((word for word in words[first:] if word not in _GCLOUD_GROUPS), "")
     if program == "aws":
         asks = words[-1:] == ["help"] and len(args) == len(words) < 4
         return "help" if asks else "".join(words[1:2])

@@ -11,9 +11,16 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from forestall.facts.shell import variables as naming
+from forestall.facts.shell.command_facts import Command, CommandContext, CommandDetail, calls_itself
+from forestall.facts.shell.directories import (
+    ANYWHERE,
+    Directories,
+    directories_of,
+    inner_directories,
+)
 from forestall.facts.shell.other_interpreters import other_readings
+from forestall.facts.shell.places import redirect_targets
 from forestall.facts.shell.preprocess import (
-    STAND_IN,
     ascii_only,
     backticks,
     is_dense,
@@ -47,53 +54,33 @@ from forestall.facts.shell.write_targets import written
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-__all__ = ["Command", "CommandClass", "commands_in"]
+__all__ = ["Command", "CommandClass", "CommandDetail", "commands_in"]
 
 TEXT_BYTES_MAX: Final = 64 * 1024  # no honest command is longer, and every parse stays quick
 DEPTH_MAX: Final = 8  # shell text inside shell text; honest wrapping needs three
-COMMANDS_MAX: Final = 64  # distinct commands reported; each one costs a decision
 CHAIN_MAX: Final = 48  # `env nice env nice ...`: wrappers around one command
 STEPS_MAX: Final = 20_000  # words judged for one text, so that work stays linear in its length
 PARSED_BYTES_MAX: Final = 2 * TEXT_BYTES_MAX  # inner texts parsed for one text, together
 DATA_MAX: Final = 64  # literal texts remembered that a later command may run
 VALUES_MAX: Final = 8  # constants remembered for one variable
 LOOKAHEAD: Final = 16  # words considered after a suspect program name
-
-_DANGER: Final = (
-    CommandClass.DESTRUCTIVE,
-    CommandClass.UNKNOWN,
-    CommandClass.PRIVILEGED,
-    CommandClass.NETWORK,
-    CommandClass.BUILD,
-    CommandClass.WRITE,
-    CommandClass.READ,
-)
+_NO_DETAIL: Final = CommandDetail()
 
 
-class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """One command: its program ("" when that cannot be known) and what it may do."""
-
-    program: str
-    classes: frozenset[CommandClass]
-
-
-_UNKNOWN_COMMAND: Final = Command(program="", classes=UNKNOWN)
-
-
-def commands_in(text: str) -> tuple[Command, ...]:
+def commands_in(text: str, detail: CommandDetail = _NO_DETAIL) -> tuple[Command, ...]:
     """Every command that `text` could run, in source order, without duplicates; never empty."""
     if len(text) > TEXT_BYTES_MAX or len(text.encode("utf-8", "replace")) > TEXT_BYTES_MAX:
-        return (_UNKNOWN_COMMAND,)
-    reader = _ShellReader()
+        return (detail.doubtful(),)
+    reader = _ShellReader(detail)
     reader.read(text, 0)
     for program, kinds in other_readings(text):
-        reader.add(program, kinds)
+        reader.suspect(program, kinds)
     return reader.result()
 
 
 def suspects_in(text: str) -> tuple[Command, ...]:
     """Destructive commands that stand anywhere in a text of another language; it may be empty."""
-    reader = _ShellReader()
+    reader = _ShellReader(_NO_DETAIL)
     reader.rough(text)
     return tuple(reader.found)
 
@@ -101,13 +88,16 @@ def suspects_in(text: str) -> tuple[Command, ...]:
 class _ShellReader:
     """Collects the commands of one text and of every text inside it."""
 
-    def __init__(self) -> None:
+    def __init__(self, detail: CommandDetail) -> None:
+        self._detail = detail
+        self._here: Directories = (detail.workspace,)
+        self._targets: tuple[Arg, ...] = ()
+        self._words: list[str] = []  # of each command, as often as it stands in the text
         self.found: dict[Command, None] = {}
-        self._steps = 0
-        self._bytes = 0
+        self._steps = self._bytes = 0
         self._data: dict[str, None] = {}
         self._read_data: set[str] = set()
-        self._runs_data = False
+        self._moved = self._runs_data = False
         self._loss: list[Callable[[str], object]] = []
         self._values: dict[str, list[str]] = {}
         self._defined: set[str] = set()
@@ -118,8 +108,9 @@ class _ShellReader:
     def result(self) -> tuple[Command, ...]:
         """What was found, after following the data that a command may run."""
         for name in self._calls:
-            if self._calls_itself(name):
-                self.add(name, classes("d"))
+            if calls_itself(self._calls, name):
+                self.suspect(name, classes("d"))
+        self._here = ANYWHERE if self._moved else (self._detail.workspace,)
         for round_of in range(3):
             fresh = [text for text in self._data if text not in self._read_data]
             if not self._runs_data or not fresh:
@@ -128,35 +119,29 @@ class _ShellReader:
             for text in fresh:
                 self.read(text, round_of + 1)
         if any(lost(text) for lost in self._loss for text in self._data):
-            self.add("", classes("ud"))
-        found = list(self.found) or [_UNKNOWN_COMMAND]
-        if len(found) <= COMMANDS_MAX:
-            return tuple(found)
-        ranked = sorted(found, key=lambda one: min(_DANGER.index(kind) for kind in one.classes))
-        kept = set(ranked[: COMMANDS_MAX - 1]) - {_UNKNOWN_COMMAND}
-        return (*(one for one in found if one in kept), _UNKNOWN_COMMAND)
+            self.suspect("", classes("ud"))
+        return self._detail.reported(self.found)
 
-    def add(self, program: str, kinds: Classes) -> None:
-        """Report a program and its classes."""
-        if STAND_IN in program:
-            program, kinds = "", kinds | UNKNOWN
-        # READ means that it only looks, so it never stands beside another class.
-        self.found.setdefault(Command(program=program, classes=(kinds - READ) or READ))
+    def _add(
+        self, program: str, kinds: Classes, args: Sequence[Arg] = (), *, runs_others: bool = False
+    ) -> Command:
+        context = CommandContext(self._here, self._targets, runs_others)
+        self.found.setdefault(command := self._detail.command(program, kinds, args, context))
+        self._words.append(command.words)
+        return command
+
+    def _add_redirections(self, kinds: Classes, targets: tuple[Arg, ...]) -> None:
+        context = CommandContext(ANYWHERE if self._moved else self._here, targets)
+        found = self._detail.command("", kinds, (), context)
+        if kinds or self._detail.words or self._detail.places or found.classes != READ:
+            self.found.setdefault(msgspec.structs.replace(found, words=""))
+
+    def suspect(self, program: str, kinds: Classes) -> None:
+        """Report a command that was only guessed at."""
+        self.found.setdefault(self._detail.doubtful(program, kinds))
 
     def _doubt(self) -> None:
-        self.found.setdefault(_UNKNOWN_COMMAND)
-
-    def _calls_itself(self, name: str) -> bool:
-        seen: set[str] = set()
-        pending = list(self._calls[name])
-        while pending:
-            called = pending.pop()
-            if called == name:
-                return True
-            if called not in seen:
-                seen.add(called)
-                pending.extend(self._calls.get(called, ()))
-        return False
+        self.found.setdefault(self._detail.doubtful())
 
     def _remember(self, text: str) -> None:
         if text.strip() and len(self._data) < DATA_MAX:
@@ -182,9 +167,11 @@ class _ShellReader:
         if is_strange(text.replace("\r\n", "\n")):
             self._doubt()
         text = ascii_only(text)
+        here = self._here
         for variant in dict.fromkeys(variants(text)):
             self._bytes += len(variant)
             self._parse(variant, depth)
+            self._here = here
 
     def _parse(self, text: str, depth: int) -> None:
         short, bodies = without_bodies(text)
@@ -202,20 +189,26 @@ class _ShellReader:
         words = WordReader(source, self._values)
         for item in items:
             self._note_values(item.node, words)
+        places = directories_of(items, words, self._here)
+        self._moved = self._moved or bool(places)
+        targets: dict[int, list[Arg]] = {}
         owned: dict[int, Classes] = {}
         strays: dict[int, list[Node]] = {}
         for item in items:
             if item.node.type == "file_redirect":
                 effect = self._redirect(item.node, words)
                 owned[item.owner] = owned.get(item.owner, NOTHING) | effect
+                targets.setdefault(item.owner, []).extend(redirect_targets(item.node, words))
                 # The grammar lets a redirection swallow the words that follow its target.
                 rest = item.node.children_by_field_name("destination")[1:]
                 strays.setdefault(item.owner, []).extend(rest)
-        if owned.get(0):
-            self.add("", owned[0])
+        if 0 in owned:
+            self._add_redirections(owned[0], tuple(targets[0]))
         self._line([words.word(stray) for stray in strays.pop(0, [])], depth, NOTHING)
         for item in items:
             item.strays = strays.get(item.node.id, [])
+            self._here = places.get(item.node.id, self._here)
+            self._targets = tuple(targets.get(item.node.id, ()))
             self._read_node(item, words, owned.get(item.node.id, NOTHING), depth)
         if not sound:
             self._doubt()
@@ -283,7 +276,7 @@ class _ShellReader:
             self._backticked(text_of(node)[1:-1], depth)
         elif kind in ("test_command", "arithmetic_expansion", "subscript"):
             if kind == "test_command":
-                self.add("test", READ)
+                self._add("test", READ)
             if "'" in text_of(node):
                 self._armed(text_of(node), depth)
 
@@ -406,7 +399,7 @@ class _ShellReader:
         """Judge one command, word by word, and everything it runs."""
         if not words or not words[0].text:
             if extra or words:
-                self.add("", extra | UNKNOWN)
+                self._add("", extra | UNKNOWN, words)
             self._suspects(words[1:], depth)
             return
         if chain > CHAIN_MAX or not self._spend(len(words)):
@@ -421,15 +414,26 @@ class _ShellReader:
             self._suspects(args, depth)
         if effects is None:
             self._runs_data = True
-            self.add(name if words[0].literal else "", UNKNOWN | extra)
+            self._add(name if words[0].literal else "", UNKNOWN | extra, args)
             return
         kinds = effects.classes | extra | (NOTHING if trusted else UNKNOWN)
         if naming.names_matter(name):
             kinds |= self._naming(name, args, depth)
-        self.add(name, kinds)
+        if self._targets and self._detail.words:  # no pattern over the words may allow what they do
+            self._add_redirections(extra, self._targets)
+        runs_others = bool(effects.argvs or effects.texts)
+        command = self._add(name, kinds, args, runs_others=runs_others)
         for text in naming.shown(name, [arg.text for arg in args]):
             self._remember(text)
+        here, self._targets, inner = self._here, (), len(self._words)
+        self._here = inner_directories(name, args, effects.argvs, here, moved=self._moved)
         self._follow(effects, depth, chain)
+        self._here = here
+        if self._detail.words and runs_others and effects.classes >= UNKNOWN:
+            self._doubt()  # what it runs is not all known: any words
+        if runs_others and command in self.found:
+            del self.found[command]
+            self.found.setdefault(self._detail.running(command, self._words[inner:]))
 
     def _naming(self, program: str, args: Sequence[Arg], depth: int) -> Classes:
         """Words of builtins that set variables by name."""
@@ -454,7 +458,7 @@ class _ShellReader:
             self._assigned(text, depth)
         for code in effects.code:
             if effects.loss is not None and effects.loss.search(code):
-                self.add("", classes("ud"))
+                self.suspect("", classes("ud"))
             self.rough(code)
         self._suspects(effects.suspects, depth)
         self._defined.update(effects.defines)
@@ -484,7 +488,7 @@ class _ShellReader:
             if effects is None:
                 continue
             if CommandClass.DESTRUCTIVE in effects.classes:
-                self.add(name, effects.classes)
+                self.suspect(name, effects.classes)
             if is_shell(name) or name == "eval":
                 for text in effects.texts:
                     self.read(text, depth + 1)

@@ -18,6 +18,7 @@ class CommandClass(StrEnum):
     """The kinds of effect a command can have."""
 
     READ = "read"
+    SECRET = "secret"  # noqa: S105 - the name of a class: it shows or changes credentials
     WRITE = "write"
     BUILD = "build"
     NETWORK = "network"
@@ -95,7 +96,7 @@ class Arg(msgspec.Struct, frozen=True):
     """One word handed to a program.
 
     A word that is not literal holds the best guess. `flaggable` says it may turn out to be an
-    option, a subcommand or several words.
+    option, a subcommand or several words; `wildcards` that it is known but for what they match.
     """
 
     text: str
@@ -103,6 +104,7 @@ class Arg(msgspec.Struct, frozen=True):
     flaggable: bool = False
     splits: bool = False  # it may be several words, or none
     environment: bool = False  # the value of a variable that the text itself never sets
+    wildcards: bool = False
 
 
 # -- the schema: what a data file may hold --
@@ -160,7 +162,7 @@ class SubcommandSpec(_Spec, frozen=True, kw_only=True):
     plain_options: OptionNames = ()
     looking_options: OptionNames = ()
     options_anywhere: bool = False
-    url_words: ClassesSpec | None = None
+    words_with: dict[str, ClassesSpec] = {}
     words: Annotated[int, msgspec.Meta(ge=0)] | Literal["any"] = 0
     extra_words: ExtraWordsSpec | None = None
     subcommands: dict[str, "ClassesSpec | SubcommandSpec"] = {}
@@ -189,7 +191,7 @@ class ProgramEffect(msgspec.Struct, frozen=True, kw_only=True):
     options: Mapping[str, Classes] = {}
     value_options: frozenset[str] = frozenset()  # their value is the next word, unless joined
     plain_options: frozenset[str] = frozenset()  # they add nothing; `-x?`: may have a joined value
-    url_classes: Classes = NOTHING  # what a word with `://`, or one that is not sure, adds
+    marks: Mapping[str, Classes] = {}  # what a word adds that holds one, or that is not sure
     looking_options: frozenset[str] = frozenset()  # with one of these it only looks
     options_anywhere: bool = False  # these options may stand after a subcommand, too
     subcommands: Mapping[str, "ProgramEffect"] = {}
@@ -328,8 +330,8 @@ def classes_of(
     skip = False
     options_end = False
     for index, arg in enumerate(args):
-        if entry.url_classes and ("://" in arg.text or not arg.literal):
-            added |= entry.url_classes
+        for mark, kinds in entry.marks.items():
+            added |= kinds if mark in arg.text or not arg.literal else NOTHING
         if skip:
             skip = False
             added |= UNKNOWN if arg.flaggable and entry.subcommands else NOTHING

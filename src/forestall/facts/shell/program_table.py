@@ -13,7 +13,6 @@ import msgspec
 
 from forestall.facts.data_files import EntryTable
 from forestall.facts.shell.program_entry import (
-    NOTHING,
     READ,
     UNKNOWN,
     WORDS_ANY,
@@ -156,7 +155,7 @@ def _effect(spec: SubcommandSpec, name: str) -> ProgramEffect:
         options={option: class_set(kinds) for option, kinds in spec.options.items()},
         value_options=option_names(spec.value_options),
         plain_options=option_names(spec.plain_options) | option_names(spec.looking_options),
-        url_classes=class_set(spec.url_words) if spec.url_words is not None else NOTHING,
+        marks={mark: class_set(kinds) for mark, kinds in spec.words_with.items()},
         looking_options=option_names(spec.looking_options),
         options_anywhere=spec.options_anywhere,
         subcommands=subcommands,

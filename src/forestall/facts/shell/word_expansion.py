@@ -50,6 +50,7 @@ class Word(msgspec.Struct, frozen=True):
     tilde: bool = False
     open_start: bool = False  # nothing literal at the start keeps it from becoming an option
     environment: bool = False  # the value of a variable that the text itself never sets
+    wildcards: bool = False  # all of it is known but for what its wildcards match
 
     def args(self, pick: int) -> list[Arg]:
         """The words this becomes with one of its guesses."""
@@ -58,7 +59,10 @@ class Word(msgspec.Struct, frozen=True):
             return [Arg(text)]
         flaggable = self.splits or self.open_start
         parts = (text.split() or [""]) if self.splits else [text]
-        return [Arg(part, False, flaggable, self.splits, self.environment) for part in parts]
+        return [
+            Arg(part, False, flaggable, self.splits, self.environment, self.wildcards)
+            for part in parts
+        ]
 
 
 class _WordPiece(msgspec.Struct, frozen=True):
@@ -151,6 +155,14 @@ class WordReader:
         self._source = source
         self._values = values
 
+    def mentions(self, text: bytes) -> bool:
+        """Whether the text that is read holds another text."""
+        return text in self._source
+
+    def finds(self, pattern: "re.Pattern[bytes]") -> bool:
+        """Whether a pattern is found in the text that is read, its quotes and escapes aside."""
+        return pattern.search(self._source.translate(None, b"'\"\\")) is not None
+
     def word(self, *nodes: "Node") -> Word:
         """The word these adjoining nodes make."""
         pieces = [piece for node in nodes for piece in self._pieces(node, 0)]
@@ -162,8 +174,9 @@ class WordReader:
         if any("{" in guess and ("," in guess or ".." in guess) for guess in guesses):
             guesses = tuple(" ".join(_braces(guess)) for guess in guesses)
             known, splits = False, True
+        wildcards = False
         if any("*" in guess or "?" in guess or _has_class(guess) for guess in guesses):
-            known = False
+            wildcards, known = known, False
             lead = "" if lead in ("*", "?", "[") else lead
         return Word(
             guesses=tuple(guess.translate(_UNGUARD) for guess in guesses),
@@ -172,6 +185,7 @@ class WordReader:
             tilde=lead == "~",
             open_start=not known and lead in ("", "-", "+"),
             environment=len(nodes) == 1 and self._is_from_outside(_text(nodes[0])),
+            wildcards=wildcards,
         )
 
     def _is_from_outside(self, word: str) -> bool:

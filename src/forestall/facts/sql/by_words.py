@@ -66,19 +66,20 @@ def by_keyword(first: str, words: list[str], bare: str) -> Classes:
 
 def refined(first: str, words: list[str], bare: str) -> Classes:
     """What the words of a definition add to its first word."""
+    if first not in ("create", "drop", "alter", "comment"):
+        return NOTHING
     tokens = [sign for sign in _TOKEN.findall(bare.lower()) if sign not in "[]"]
     rest = {word for before, word in pairwise(tokens) if before not in known.BEFORE_NAMES}
     kinds: Classes = NOTHING
-    if first in ("create", "drop", "alter", "comment"):
-        # The kind of the object, and options; not its name, its columns or its query.
-        head = takewhile(lambda sign: sign not in ("(", "as"), _without_names(tokens[1:]))
-        kind_words = set([word for word in head if word.isidentifier()][:7])
-        if known.PRIVILEGE_OBJECTS & kind_words:
-            kinds |= classes("p")
-        if first == "create" and known.CODE_OBJECTS & kind_words:
-            kinds |= UNKNOWN
-        if first == "create" and "table" in words[1:6] and "replace" in words[1:4]:
-            kinds |= DESTRUCTIVE
+    # The kind of the object, and options; not its name, its columns or its query.
+    head = takewhile(lambda sign: sign not in ("(", "as"), _without_names(tokens[1:]))
+    kind_words = set([word for word in head if word.isidentifier()][:7])
+    if known.PRIVILEGE_OBJECTS & kind_words:
+        kinds |= classes("p")
+    if first == "create" and known.CODE_OBJECTS & kind_words:
+        kinds |= UNKNOWN
+    if first == "create" and "table" in words[1:6] and "replace" in words[1:4]:
+        kinds |= DESTRUCTIVE
     if first == "create" and {"as", "select"} <= set(words):
         kinds |= classes("w") if "table" in words[1:8] else NOTHING
     if first == "alter":

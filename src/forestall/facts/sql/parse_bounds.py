@@ -5,7 +5,7 @@ or walk all that stands before the link, so that its time grows with the square 
 are counted in one pass over the tokens. This module refuses to guess how long a parse takes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 NESTING_MAX: Final = 32  # open brackets at once; honest queries need ten
@@ -18,8 +18,11 @@ _CLOSERS: Final = frozenset(")]}")
 _LINKS: Final = frozenset((".", "::", ":", "->", "->>", "#>", "#>>", "?", "?.", ":>", "::?", ".:"))
 
 
-def is_within_bounds(tokens: Iterable[str]) -> bool:
+def is_within_bounds(tokens: Sequence[str]) -> bool:
     """Whether the parser may see these tokens, given as they are written."""
+    text = "".join(tokens)
+    if sum(map(text.count, "([{.:>?")) <= PIPES_MAX:
+        return True  # too few brackets and operators for any bound; most queries end here
     links = [0]  # in the chain at hand, for each bracket that is open
     after_operand = False  # whether a bracket that opens here would be a link
     after_link = True

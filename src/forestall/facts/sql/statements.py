@@ -290,7 +290,8 @@ class _StatementReader:
             own |= statement.classes
             yield statement
         allowed = {type(node).__name__.lower() for node in inner} | {name}
-        stray = stray_verbs(part.bare, first, allowed)
+        verbs = not known.VERBS.isdisjoint(words[1:])
+        stray = stray_verbs(part.bare, first, allowed) if verbs else NOTHING
         own |= stray
         if not stray:
             self.roots.append(root)

@@ -12,7 +12,7 @@ from typing import Any
 import re2
 
 from forestall.output.detectors.expressions import Expression
-from forestall.output.findings import Candidate
+from forestall.output.findings import Candidate, are_keywords
 
 _BEFORE_CHARS, _AFTER_CHARS = 64, 24
 _ALONE_CHARS = 5  # shorter words count only where no letter touches them
@@ -49,12 +49,18 @@ def words(listed: str) -> Words:
 def keywords(listed: str) -> tuple[str, ...]:
     """The same words as keywords of a kind. A short one comes with what may stand behind it, so
     that `tin` does not make the scan look at every `testing`."""
-    forms = dict.fromkeys(
-        form
-        for word in listed.lower().split("|")
-        for form in (_with_ends(word) if _short(word) else (_ascii_of(word),))
-    )
+    forms = dict.fromkeys(form for word in listed.lower().split("|") for form in _forms(word))
     return tuple(forms)
+
+
+def _forms(word: str) -> tuple[str, ...]:
+    if _short(word):
+        return _with_ends(word)
+    ascii_part = _ascii_of(word)
+    # The scan folds the case of ASCII only; of another script each case is looked for.
+    if ascii_part.isascii():
+        return (ascii_part,)
+    return tuple(form for form in (word, word.capitalize(), word.upper()) if are_keywords((form,)))
 
 
 def _with_ends(word: str) -> tuple[str, ...]:

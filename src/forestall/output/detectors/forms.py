@@ -12,7 +12,9 @@ from forestall.output.detectors.entries import DetectorEntry, Form
 REFERENCE = "(?&"  # what a reference to a definition begins with
 _REFERENCE = re.compile(r"\(\?&(\w+)\)")
 _NAME_END = r"[\w.-]*"
-_ASSIGNED = r"[\"'`\]]{0,2}(?:\s{0,4}(?:=>|:=|->|[:=,(>])\s{0,4}|\s{1,3})(?:bearer |[\"'`]){0,2}"
+_ASSIGNED = (
+    r"[\"'`\]]{0,2}(?:\s{0,4}(?:=>|:=|->|[:=,(>])[ \t]{0,4}|[ \t]{1,3})(?:bearer |[\"'`]){0,2}"
+)
 
 
 class PatternReach(NamedTuple):

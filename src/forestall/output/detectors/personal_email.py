@@ -16,7 +16,9 @@ _NO_TOPS = (
     *("gz", "service", "socket", "target", "timer", "mount", "device", "slice", "scope"),
     *("localhost", "localdomain", "beta", "alpha", "rc", "snapshot"),
 )
-_PRIVATE_TOPS = frozenset(("local", "internal", "lan", "corp", "home", "intranet"))
+_PRIVATE_TOPS = frozenset(("internal", "corp", "intranet"))
+# Of machines that announce themselves on their own network: what stands in front is a process.
+_MACHINE_TOPS = frozenset(("local", "lan", "home"))
 _CONNECTION = Expression(r"://[^\s/@]{0,64}$|\b(?:ssh|scp|sftp|rsync|mosh|git clone)\s[^\n]{0,40}$")
 _ALGORITHMS = frozenset(("openssh.com", "libssh.org"))  # they name ciphers so
 _TECHNICAL = frozenset(("git", "noreply", "no-reply", "donotreply", "do-not-reply", "root"))
@@ -39,6 +41,8 @@ def _address(found: Candidate) -> float | None:
     if _CONNECTION.search(found.before) or (user == "git" and found.after[:1] in (":", "/")):
         return None
     if found.after[:1] == "(" or found.before[-1:] == "@":  # a call, a scope of packages
+        return None
+    if top in _MACHINE_TOPS or (top in _PRIVATE_TOPS and user.isdigit()):
         return None
     if top in _PRIVATE_TOPS:  # a machine's prompt looks the same
         return None if found.after[:1] in (":", "]") else 0.6

@@ -1,4 +1,5 @@
-"""Validators of addresses of machines on the network. Those of private ranges are less sure.
+"""Validators of addresses of machines on the network. One of a private range needs a word that
+names it.
 
 Addresses reserved for documentation count: labels call them addresses. What names no machine does
 not: unspecified, loopback, masks, multicast. Versions and section numbers look alike; what stands
@@ -20,6 +21,7 @@ _VERSION = Expression(
     re.IGNORECASE,
 )
 _DECIMAL_AFTER = Expression(r"^[\s,-]{0,2}\d*\.\d+(?:\.\d+)?(?:[^.\d]|$)")
+_PORT = Expression(r"^(?::|[ ,]{1,2}port[ =])\d{2,5}\b")
 _V6_CHARS_MIN = 6  # shorter ones are loopback, or a name in a program
 _SMALL = 20  # octets below are as in a version; one above may be too
 
@@ -48,7 +50,12 @@ def _v4(found: Candidate, network: Words) -> float | None:
     if _DECIMAL_AFTER.match(after) is not None:
         return None
     private = first == 10 or octets[:2] == [192, 168] or (first == 172 and 16 <= octets[1] < 32)
-    return (0.6 if private or octets[:2] == [169, 254] else 0.8) + (0.15 if named else 0.0)
+    if not private and octets[:2] != [169, 254]:
+        return 0.95 if named else 0.8
+    # An address of a private network tells nobody apart outside of it, and logs are full of
+    # sockets: only one that a word names, without a port, is somebody's.
+    socket = _PORT.match(after) is not None or found.before[-1:] == "/"
+    return 0.75 if named and not socket else None
 
 
 def _v6(found: Candidate, network: Words) -> float | None:

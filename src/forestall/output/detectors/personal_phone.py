@@ -29,6 +29,11 @@ _DATE = Expression(
 _NO_TRUNK = Expression(
     r"\d{3}[- .]\d{2}[- .]\d{4}|\d{5}-\d{4}|\d{4} \d{4} \d{4}|(?!(?:\d\d\.){4}\d\d$)[\d.]+\.[\d.]+"
 )
+# A day and a time of a log without marks: 081110 120247.
+_DAY_AND_TIME = Expression(
+    r"(?:\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])|(?:0[1-9]|[12]\d|3[01])(?:0[1-9]|1[0-2])\d\d)"
+    r"[ ./-]{1,3}(?:[01]\d|2[0-3])[ .:-]?[0-5]\d(?:[ .:-]?[0-5]\d)?(?:[ .-]\d{1,6})*"
+)
 _DECIMAL = Expression(r"\d+\.\d+")
 _AMERICAN_FORM = Expression(r"(?:1[-. ])?(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}(?!\d)")
 _EXTENSION_END = Expression(r"(?<=\d),? ?(?:x|ext\.?|#) ?\d{1,6}$")
@@ -129,6 +134,8 @@ def _trunk(found: Candidate, lists: _Lists) -> float | None:
     if not 9 <= len(digits) <= 12 or _refused(found) or not plans.national(digits):
         return None
     if _NO_TRUNK.fullmatch(found.value) is not None:
+        return None
+    if _DAY_AND_TIME.fullmatch(found.value) is not None and not lists.phone(in_front(found)[-24:]):
         return None
     if near(found, lists.phone) or near(found, lists.call):
         return 0.9

@@ -21,7 +21,39 @@ _is_no_name_of_a_secret = holder(
     r"|primary_?key|foreign|keyword|keyboard|monkey|hockey|turkey|keyframe|keypress|tokenize"
     r"|token_?type|max_?token|hotkey|key_?code|sort_?key|cache_?key|partition|author\b|authors"
     r"|authority|authentic|sessionid$"
+    # What goes on with a list, or makes a request count once, opens nothing; nor does what finds
+    # an object, a row or a text.
+    r"|(?:^|[^a-z0-9]|(?-i:[a-z][NPCISRDMO]))(?:next|page|next[_-]?page|paging|pagination"
+    r"|continue|continuation|cursor|client|client_?request|idempotency|start|starting|resume|sync"
+    r"|scroll|delta|skip|marker|watch|change|offset|etag|ack|receipt|task|dedup\w*)[_. -]?tokens?$"
+    r"|(?:^|[^a-z0-9])(?:s3|object|file|blob|bucket|storage|row|partition|range|group|map|lookup"
+    r"|translation|i18n|message|issue|project|routing|dedup\w*|idempotency|sort|order)[_. -]?keys?$"
+    r"|auth\w{0,8}[_-]?(?:fail(?:ed|ures?)?|errors?|success|result|state|method|mode|reason)$"
 )
+# What stands behind `=` is a value: of `Name=private-ip,Values=10.0.0.1` no part is a secret.
+_ASSIGNED_NAME = Expression(r"=[\"']?[\w.-]*$")
+_LIST_SEPARATOR = Expression(r"[\"'`\]]{0,2}\s{0,6},")
+_FILE = Expression(
+    r"^[\w@.+-]*[A-Za-z_][\w@.+-]*\.(?:ova|ovf|vmdk|qcow2|iso|img|zip|t?gz|tar|bz2|xz|zst|7z|rar"
+    r"|json|csv|tsv|parquet|avro|orc|log|txt|md|xml|ya?ml|html?|pdf|docx?|xlsx?|pptx?|png|jpe?g"
+    r"|gif|svg|mp[34]|sql|db|bak|dump|jar|war|whl|deb|rpm|exe|dll|so"
+    r"|py|js|ts|go|rs|java|c|h|sh|conf|ini|toml|crt"
+    r"|pem|pub|bin|dat)$"
+)
+_FOLDERS = Expression(r"^[a-z][a-z_-]{2,}/[\w./=-]+$")
+_is_session = holder(
+    r"sess|\bs?sid\b|sid$|auth|token|jwt|[cx]srf|remember|login|secret|credential|identity|ticket"
+)
+_SPACES_ONLY = Expression(r"[\w.\"'`\]-][ \t]{1,3}[\"'`]{0,2}$")
+_names_a_secret = holder(r"key|token|secret|pass|pw|auth|cred|\bid\b|_id\b|sid\b|bearer|login|hook")
+_PAIR_NAME = Expression(
+    r"(?i)(?:\b(?:name|key|variable|field|label|property|setting|param|parameter|option|title)"
+    r"|\B(?:Key|Name))[\"']?\s{0,2}[:=>]\s{0,2}[\"']?([\w .-]{1,80})"
+)
+_is_password = holder(r"pass|pwd|\bpw|[_-]pw")
+_WORD_BEGINS = Expression(r"[\w.-]*(?: [\w.-]+)?")
+_ID_CHARACTERS = Expression(r"[A-Za-z0-9+/_-]*$")
+_ID_CHARS_MIN = 20
 _CODE = Expression(
     r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\(?|[A-Za-z_]\w*\(.*|[A-Za-z_]\w*\[.*|&&|\|\||=>|[-=]>|::"
 )
@@ -29,8 +61,13 @@ _BACKWARDS = Expression(r"[\w.-]{0,40}")
 _NAME = Expression(r"(\w[\w .-]*)\W*$")
 _PATHLIKE = Expression(r"^(?:\.{0,2}/|[A-Za-z]:\\|https?:|file:|~/)|/[\w.-]+/[\w.-]+\.\w{1,5}$")
 _LOOKED_AT_CHARS = 192
+_FIELD = Expression(r"[a-z][a-z_]{0,15}=")  # another name, with its value
+_is_secret_word = holder(r"key|token|secret|pass|pw|cred")
 _UUID = Expression(r"^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
-_VERSION = Expression(r"^v?[0-9]+(?:\.[0-9]+){1,3}\b|^[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_VERSION = Expression(
+    r"^v?[0-9]+(?:\.[0-9]+){1,3}\b|^[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"|^[A-Za-z][A-Za-z-]{1,20}-[0-9]+(?:\.[0-9]+){1,3}(?:-[a-z-]+)?$"  # also of a licence
+)
 
 
 def _code(value: str) -> bool:
@@ -49,11 +86,77 @@ def _name(found: Candidate) -> str:
 def _refused(found: Candidate) -> bool:
     value = found.value[:_LOOKED_AT_CHARS]
     return (
-        placeholder(value)
+        _is_no_value(value)
         or _is_no_name_of_a_secret(_name(found).rstrip(" .-_"))
+        or _is_no_name(found)
+    )
+
+
+def _is_no_value(value: str) -> bool:
+    """Something that stands for a secret, a path, a version."""
+    return (
+        placeholder(value)
         or _PATHLIKE.search(value) is not None
         or _VERSION.search(value) is not None
     )
+
+
+def _is_object(value: str) -> bool:
+    """The name of a file, or of an object in folders: what a key finds, and no key."""
+    return _FILE.match(value) is not None or _FOLDERS.match(value) is not None
+
+
+def _is_no_name(found: Candidate) -> bool:
+    """Letters that are part of a digest or of an id, or a value of which a list goes on."""
+    front = found.matched[: found.matched.find(found.value)]
+    name = _WORD_BEGINS.match(front)
+    name_end = name.end() if name is not None else 0
+    before = found.before
+    if _LIST_SEPARATOR.match(front, name_end) and _ASSIGNED_NAME.search(before + front[:name_end]):
+        return True
+    run = _ID_CHARACTERS.search(before)
+    whole = (run[0] if run is not None else "") + front[:name_end]
+    return len(whole) >= _ID_CHARS_MIN and random(whole, length_min=_ID_CHARS_MIN)
+
+
+def assigned_to_name(check: Check | None, confidence: float) -> Check:
+    """The check of a value behind a name: the name is a whole word, and the value is assigned to
+    it. Where only spaces part them, the name has to say that it names a secret."""
+
+    def check_name(found: Candidate) -> float | None:
+        front = found.matched.partition(found.value)[0]
+        before = found.before[-1:]
+        if before.isalnum() and not (before.islower() and front[:1].isupper()):
+            return None
+        if _SPACES_ONLY.search(front) and not _names_a_secret(front):
+            return None
+        return confidence if check is None else check(found)
+
+    return check_name
+
+
+def named_password(value: str) -> float | None:
+    """How sure it is that a value which is named a password is one."""
+    if len(value) < 5 or _is_no_value(value) or " " in value or _CODE.match(value):
+        return None
+    mixed = any(map(str.isdigit, value)) or not value.replace("_", "").replace("-", "").isalpha()
+    return 0.75 if mixed or not wordlike(value) else None
+
+
+def named_secret(value: str) -> float | None:
+    """How sure it is that a value which is named a secret is one: it has to look drawn."""
+    if len(value) < 8 or _is_no_value(value) or _is_object(value) or _code(value):
+        return None
+    if _UUID.match(value):
+        return 0.6
+    return 0.75 if random(value, length_min=8) else None
+
+
+def cookie_value(name: str, value: str) -> float | None:
+    """How sure it is that a cookie is that of a session."""
+    if not _is_session(name) or placeholder(value):
+        return None
+    return 0.75 if _UUID.match(value) or random(value, length_min=12) else None
 
 
 def _password_quoted(found: Candidate) -> float | None:
@@ -88,7 +191,7 @@ def _named_value(given: ValidatorInput) -> Check:
     def check(found: Candidate) -> float | None:
         value = found.value.strip(".")
         # Most values behind a name are short: ask that before anything dearer.
-        if len(value) < length_min or _refused(found) or _code(value):
+        if len(value) < length_min or _refused(found) or _is_object(value) or _code(value):
             return None
         if _UUID.match(value):
             return sure - 0.1
@@ -100,7 +203,10 @@ def _named_value(given: ValidatorInput) -> Check:
 def _apart(found: Candidate) -> float | None:
     """Only spaces between: it has to be random beyond doubt."""
     value = found.value
-    if len(value) < 16 or _refused(found) or _CODE.match(value):
+    if len(value) < 16 or _refused(found) or _is_object(value) or _CODE.match(value):
+        return None
+    field = _FIELD.match(value)
+    if field is not None and not _is_secret_word(field[0]):
         return None
     if not random(value, length_min=16):
         return None
@@ -118,10 +224,22 @@ def _spoken_password(found: Candidate) -> float | None:
     return 0.6 if digits and _password_bare(found) is not None else None
 
 
+def _paired_value(found: Candidate) -> float | None:
+    """The value of a pair that names a secret in another of its fields."""
+    named = _PAIR_NAME.search(found.matched)
+    name = named[1] if named is not None else ""
+    if _is_no_name_of_a_secret(name.rstrip(" .-_")):
+        return None
+    if _is_password(name):
+        return named_password(found.value)
+    return named_secret(found.value)
+
+
 VALIDATORS: dict[str, Validator] = {
     "quoted_password": own_confidence(_password_quoted),
     "bare_password": own_confidence(_password_bare),
     "spoken_password": own_confidence(_spoken_password),
     "named_value": _named_value,
+    "paired_value": own_confidence(_paired_value),
     "value_apart": own_confidence(_apart),
 }

@@ -11,6 +11,20 @@ from forestall.output.findings import Candidate
 
 _FROM_URL = str.maketrans("-_", "+/")
 _BASE64 = Expression(r"[A-Za-z0-9+/=\s\\nr]{24,}")
+_PORT_AND_PATH = Expression(r"[0-9]{1,5}/|/")
+# Words behind an option in a sentence: `pass it with --password from your vault`.
+_SENTENCE_WORDS = frozenset(
+    (
+        *("argument", "arguments", "been", "command", "config", "does", "each", "else", "empty"),
+        *("field", "file", "flag", "flags", "from", "given", "have", "here", "input", "instead"),
+        *("into", "just", "like", "line", "means", "must", "need", "needs", "never", "only"),
+        *("option", "options", "over", "parameter", "please", "prompt", "prompted", "same"),
+        *("should", "since", "stdin", "that", "them", "then", "there", "they", "this", "those"),
+        *("through", "twice", "unless", "until", "used", "uses", "using", "value", "values"),
+        *("variable", "were", "what", "when", "where", "whether", "which", "while", "will", "with"),
+        *("without", "would", "your"),
+    )
+)
 _PLAIN_WORDS = frozenset({"password", "passwd", "pass", "pwd", "pw", "secret", "user", "token"})
 
 
@@ -41,11 +55,19 @@ def _in_url(found: Candidate) -> bool:
     return not (any(mark in value for mark in "{}<>$()[]") or value.startswith(("%", ":", "*")))
 
 
+def _in_url_with_slash(found: Candidate) -> bool:
+    """Not what begins with the number of a port and a path."""
+    return _PORT_AND_PATH.match(found.value) is None and _in_url(found)
+
+
 def _password(found: Candidate) -> bool:
     """A password of a command line: anything but a variable, a file or a word for one."""
     value = found.value.strip("\"'`")
     return not (
-        len(value) < 4 or placeholder(value) or value.startswith(("-", "/", "$", "@", "%", "<"))
+        len(value) < 4
+        or placeholder(value)
+        or value.startswith(("-", "/", "$", "@", "%", "<", "file:", "env:", "fd:"))
+        or value.strip(".,:;()[]").lower() in _SENTENCE_WORDS
     )
 
 
@@ -73,6 +95,7 @@ VALIDATORS: dict[str, Validator] = {
     "private_key_block": entry_confidence(_pem),
     "json_web_token": entry_confidence(_jwt),
     "url_password": entry_confidence(_in_url),
+    "url_password_with_slash": entry_confidence(_in_url_with_slash),
     "typed_password": entry_confidence(_password),
     "command_line_secret": own_confidence(_flag),
     "basic_credentials": entry_confidence(_basic),

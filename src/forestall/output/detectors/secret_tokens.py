@@ -3,8 +3,9 @@
 import binascii
 
 from forestall.output.detectors.checks import random
+from forestall.output.detectors.expressions import Expression
 from forestall.output.detectors.validation import Validator, entry_confidence, own_confidence
-from forestall.output.findings import Candidate
+from forestall.output.findings import Candidate, Check
 
 
 def _aws_id(found: Candidate) -> float | None:
@@ -35,6 +36,29 @@ def _discord(found: Candidate) -> float | None:
 def _telegram(found: Candidate) -> float | None:
     body = found.value.split(":")[1]
     return (0.95 if body.startswith("AA") else 0.75) if random(body) else None
+
+
+# A digest in base64, with the mark in front of it: of go.sum, of npm, of an image.
+_DIGEST_BEFORE = Expression(r"(?:\bh1:|\bsha(?:1|256|384|512)[-:=])([A-Za-z0-9+/]*)$")
+_DIGEST_AFTER = Expression(r"[A-Za-z0-9+/]*={0,2}")
+_DIGEST_CHARS = frozenset((28, 44, 64, 88))  # of 20, 32, 48 and 64 bytes
+
+
+def outside_of_digest(check: Check | None, confidence: float) -> Check:
+    """The check of a token, of which a part of a digest is none."""
+
+    def check_place(found: Candidate) -> float | None:
+        front = found.matched.partition(found.value)[0]
+        before = _DIGEST_BEFORE.search(found.before + front)
+        if before is not None:
+            behind = found.matched[len(front) + len(found.value) :] + found.after
+            rest = _DIGEST_AFTER.match(behind)
+            after = rest[0] if rest is not None else ""
+            if len(before[1]) + len(found.value) + len(after) in _DIGEST_CHARS:
+                return None
+        return confidence if check is None else check(found)
+
+    return check_place
 
 
 VALIDATORS: dict[str, Validator] = {

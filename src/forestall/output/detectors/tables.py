@@ -7,7 +7,7 @@ file of the package so; a scan does not check again what is installed.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import re2
@@ -26,11 +26,19 @@ from forestall.output.detectors.entries import (
     as_tuple,
 )
 from forestall.output.detectors.forms import REACHES, REFERENCE, in_form, references, resolved
+from forestall.output.detectors.secret_names import assigned_to_name
+from forestall.output.detectors.secret_structures import STRUCTURES
+from forestall.output.detectors.secret_tokens import outside_of_digest
 from forestall.output.detectors.validation import ValidatorInput
 from forestall.output.detectors.validators import VALIDATORS
 from forestall.output.findings import REACH_BYTES_MAX, Check, Kind, are_keywords
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+# What the form of an entry asks of the place of a value, beside its validator.
+_IN_PLACE: Mapping[str, Callable[[Check | None, float], Check]] = {
+    "assigned": assigned_to_name,
+    "token": outside_of_digest,
+}
 
 
 def kinds_of(table: DataTable[EntryFile]) -> tuple[Kind, ...]:
@@ -56,6 +64,7 @@ def kinds_of(table: DataTable[EntryFile]) -> tuple[Kind, ...]:
                 after=reach.after if entry.bytes_after is None else entry.bytes_after,
                 confidence=entry.confidence,
                 check=_check(table, entry, given, here),
+                structure=STRUCTURES[entry.structure] if entry.structure else None,
                 shown=entry.shown,
                 shown_end=entry.shown_end,
             )
@@ -144,6 +153,9 @@ def _refuse_entry(table: DataTable[Any], entry: DetectorEntry, here: Keys) -> No
     if entry.validator and entry.validator not in VALIDATORS:
         hint = _perhaps(entry.validator, VALIDATORS)
         raise table.error(f"there is no `{entry.validator}`{hint}", *here, "validator")
+    if entry.structure and entry.structure not in STRUCTURES:
+        hint = _perhaps(entry.structure, STRUCTURES)
+        raise table.error(f"there is no `{entry.structure}`{hint}", *here, "structure")
     words = as_tuple(entry.keywords)
     if not are_keywords(words):
         place, word = next(each for each in enumerate(words) if not are_keywords(each[1:]))
@@ -191,10 +203,12 @@ def _keywords(table: DataTable[EntryFile], entry: DetectorEntry, here: Keys) -> 
 def _check(
     table: DataTable[EntryFile], entry: DetectorEntry, given: ValidatorInput, here: Keys
 ) -> Check | None:
+    in_place = _IN_PLACE.get(entry.form)
     if not entry.validator:
-        return None
+        return in_place(None, entry.confidence) if in_place is not None else None
     try:
-        return VALIDATORS[entry.validator](given)
+        check = VALIDATORS[entry.validator](given)
+        return in_place(check, entry.confidence) if in_place is not None else check
     except KeyError as cause:
         needs = f"`{entry.validator}` needs the list of words `{cause.args[0]}`"
         raise table.error(needs, *here, "validator") from cause

@@ -9,11 +9,11 @@ what is meant when the fact is left out.
 from collections.abc import Iterator
 
 from forestall.policy.arguments import ORDERED, ArgumentError
-from forestall.policy.field_tests import LABEL_PREFIX, compile_field_test
+from forestall.policy.field_tests import compile_field_test
 from forestall.policy.language.document import Mapping, Node, Scalar, plain_value
-from forestall.policy.language.literals import value_problem
+from forestall.policy.language.literals import LITERAL_KEY, value_problem
 from forestall.policy.language.reader import Reader
-from forestall.policy.rules import FieldTest, Operator
+from forestall.policy.rules import LABEL_PREFIX, FieldTest, Operator
 
 SPELLINGS = {"gte": Operator.GE, "lte": Operator.LE}  # other words for the same comparisons
 _NEGATED_FIELDS = ("tenants", "topics", "capabilities", "actor_ids", "agents")
@@ -32,6 +32,8 @@ def take_field_tests(reader: Reader, match: Mapping) -> tuple[FieldTest, ...]:
         if not isinstance(node, Mapping) or not node.entries:
             continue
         for name in tuple(node.entries):
+            if section == "labels":
+                reader.note_label(node.entries[name][0], name)
             tests.extend(_taken(reader, node, name, f"{section}.{name}", keys))
         if not node.entries:
             del match.entries[section]
@@ -43,7 +45,7 @@ def _taken(
 ) -> Iterator[FieldTest]:
     """The tests under one key of a match; the globs under `in` take the place of the mapping."""
     key_node, node = parent.entries.get(key, (None, None))
-    if key_node is None or not isinstance(node, Mapping) or "literal" in node.entries:
+    if key_node is None or not isinstance(node, Mapping) or LITERAL_KEY in node.entries:
         return
     reader.known_keys(node, keys, f"`{field}`")
     if not node.entries:

@@ -13,8 +13,11 @@ from forestall.policy.problems import did_you_mean
 
 LITERAL_KEY = "literal"
 
-_UNLESS = "write what is excepted under `unless`"
-_NUMBERS = "numbers are compared under `args`, such as `args: {$.amount: {gt: 100}}`"
+_UNLESS = "write what is excepted under `unless`, or as `{not: [a]}`"
+_NUMBERS = (
+    "numbers are compared in a label as `{gt: 100}`, and under `args`, such as"
+    " `args: {$.amount: {gt: 100}}`"
+)
 _PATTERN = (
     "this is a glob: `*` stands for any run of characters; a regular expression stands under"
     " `args`, as `matches`"

@@ -5,6 +5,8 @@ import collections.abc
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
+import msgspec
+
 from forestall.limits import ARG_CONDITIONS_MAX, INTEGER_MAX
 from forestall.policy.arguments import (
     QUANTIFIERS,
@@ -15,6 +17,7 @@ from forestall.policy.arguments import (
 )
 from forestall.policy.calendar import DAYS, CalendarError, parse_hours, zone
 from forestall.policy.content import PAYLOAD_DETECTORS
+from forestall.policy.finding_names import class_of, kinds_of
 from forestall.policy.language.cordum_hints import (
     PEER_DELEGATION_KEYS,
     PEER_MATCH_KEYS,
@@ -49,6 +52,7 @@ MATCH_KEYS = (
     *_GLOB_FIELDS,
     *_WORD_FIELDS,
     "labels",
+    "commands",
     "mcp",
     "secrets_present",
     "time",
@@ -117,6 +121,7 @@ def read_match(
         **globs,
         **words,
         labels=_read_labels(reader, match),
+        commands=_read_commands(reader, match),
         mcp=_read_mcp(reader, match),
         tests=tests,
         secrets_present=reader.boolean(match, "secrets_present"),
@@ -155,6 +160,21 @@ def _read_labels(reader: Reader, match: Mapping) -> tuple[tuple[str, tuple[str, 
     for name, globs in pairs:
         _require_values(reader, section, name, globs)
     return tuple(sorted((name, globs) for name, globs in pairs if globs))
+
+
+def _read_commands(reader: Reader, match: Mapping) -> tuple[str, ...]:
+    if "commands" not in match.entries:
+        return ()
+    # Imported here: few rules name commands, and a pattern reads the table of programs.
+    from forestall.facts.shell.command_words import CommandPattern, CommandPatternError
+
+    patterns = reader.words(match, "commands")
+    for text in patterns:
+        try:
+            CommandPattern(text)
+        except CommandPatternError as cause:
+            reader.problem(match.entries["commands"][1], f"`{text[:_SHOWN_CHARS]}` {cause}")
+    return tuple(patterns)
 
 
 def _require_values(reader: Reader, section: Mapping, label: str, globs: tuple[str, ...]) -> None:
@@ -318,20 +338,34 @@ def _content_match(
     patterns: tuple[str, ...],
 ) -> ContentMatch:
     detectors = reader.words(match, "detectors")
+    own = reader.own_detectors
+    known_names = {*known, *own, *_named_kinds(detectors, known)}
     for name in detectors:
-        if name not in known:
+        if name not in known_names:
             reader.problem(
                 match.entries["detectors"][1],
                 f"unknown detector `{name}`",
-                did_you_mean(name, tuple(known)),
+                did_you_mean(name, tuple(known_names)),
             )
     return ContentMatch(
-        detectors=tuple(name for name in detectors if name in known),
+        detectors=tuple(name for name in detectors if name in known_names and name not in own),
+        own_detectors=tuple(
+            msgspec.structs.replace(own[name], match=(), no_match=())
+            for name in detectors
+            if name in own
+        ),
         keywords=keywords,
         patterns=patterns,
         content_types=reader.globs(match, "content_types"),
         size_gt=reader.integer(match, "size_gt", minimum=0, maximum=INTEGER_MAX),
     )
+
+
+def _named_kinds(detectors: tuple[str, ...], known: Collection[str]) -> Iterator[str]:
+    """The kinds of the classes of which a criterion names single kinds."""
+    classes = {class_of(name) for name in detectors if name not in known}
+    for name in sorted(classes.intersection(known)):
+        yield from kinds_of(name)
 
 
 def _operand(reader: Reader, node: Node, operator: Operator) -> Any:

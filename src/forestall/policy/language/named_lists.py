@@ -13,6 +13,7 @@ from typing import NamedTuple
 from forestall.limits import LIST_ENTRIES_COPIED_MAX, LIST_ITEMS_PER_FIELD_MAX
 from forestall.policy.language import document
 from forestall.policy.language.document import Mapping, Node, Scalar, parse_document
+from forestall.policy.language.literals import LITERAL_KEY
 from forestall.policy.language.reader import NamedLists, Reader
 from forestall.policy.problems import PolicyError, Problem, did_you_mean
 
@@ -134,7 +135,7 @@ def _expand_operands(reader: Reader, condition: Node) -> None:
 
 
 def _expand_in(reader: Reader, parent: Mapping, key: str, key_node: Scalar, node: Node) -> None:
-    if key == "literal":
+    if key == LITERAL_KEY:
         return
     if isinstance(node, Scalar) and _is_reference(node, key):
         listed = document.Sequence(node.line, node.column)

@@ -7,6 +7,7 @@ its content criteria are about the result.
 
 import ipaddress
 import re
+from datetime import datetime
 
 from forestall.limits import LIST_ITEMS_PER_FIELD_MAX, OUTPUT_RULES_PER_FILE_MAX, REASON_CHARS_MAX
 from forestall.policy.language.cordum_hints import PEER_RULE_KEYS, PEER_VERDICTS
@@ -119,12 +120,21 @@ _REFUSED = {"internal_hosts": _no_host, "source_paths": _no_folder}
 
 
 def read_output_want(
-    reader: Reader, entry: Mapping, want: Mapping, request: dict[str, object], *, name: str
+    reader: Reader,
+    entry: Mapping,
+    want: Mapping,
+    request: dict[str, object],
+    *,
+    name: str,
+    now: datetime | None,
 ) -> OutputTest | None:
     """The test case about a result: its expected verdict and rule."""
     if "decision" in want.entries:
         reader.problem(want.entries["decision"][0], "a case with a `result` wants a `verdict`")
         return None
+    for mapping, key in ((want, "exactly"), (entry, "lifted")):
+        if key in mapping.entries:
+            reader.problem(mapping.entries[key][0], f"`{key}` is not for a case with a `result`")
     word = reader.word(want, "verdict", tuple(Verdict))
     rule_id = reader.text(want, "rule_id")
     if word is None or "topic" not in request:
@@ -135,6 +145,7 @@ def read_output_want(
     return OutputTest(
         name=name,
         request=request,
+        now=now,
         result=plain_value(result),
         verdict=Verdict(word),
         rule_id=rule_id,

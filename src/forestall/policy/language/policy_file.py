@@ -4,25 +4,25 @@ The reader continues after a mistake, so that one run shows all of them. `_TOP_K
 and the like list the keys that are allowed; any other key is an error with the closest known key.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from forestall.facts.derive import FIELDS_OF_KIND, Derivation, PayloadKind
 from forestall.facts.origin import ORIGIN_BY_NAME, Origin
 from forestall.facts.payload import PlaceError, parse_place
 from forestall.limits import (
-    GLOB_CHARS_MAX,
-    POLICY_TESTS_MAX,
     REASON_CHARS_MAX,
     RULES_PER_FILE_MAX,
 )
 from forestall.policy.language.cordum_hints import PEER_DECISIONS, PEER_RULE_KEYS, PEER_TOP_KEYS
+from forestall.policy.language.detectors_reader import read_own_detectors
 from forestall.policy.language.document import (
     Mapping,
     Node,
     no_collection,
     parse_document,
-    plain_value,
 )
 from forestall.policy.language.match_reader import read_match, read_payload_content
 from forestall.policy.language.named_lists import require_read, shared_lists
@@ -31,7 +31,6 @@ from forestall.policy.language.output_reader import (
     note_id,
     read_detect,
     read_output_rules,
-    read_output_want,
 )
 from forestall.policy.language.reader import Reader
 from forestall.policy.language.terms_reader import (
@@ -40,8 +39,9 @@ from forestall.policy.language.terms_reader import (
     read_remediations,
     read_throttle,
 )
-from forestall.policy.problems import PolicyError
-from forestall.policy.rules import Effect, OutputTest, Policy, PolicyTest, Rule
+from forestall.policy.language.tests_reader import read_tests
+from forestall.policy.problems import PolicyError, Problem
+from forestall.policy.rules import Effect, OutputTest, OwnDetector, Policy, PolicyTest, Rule
 
 _TOP_KEYS = (
     "version",
@@ -58,6 +58,7 @@ _TOP_KEYS = (
     "input_rules",
     "output_rules",
     "detect",
+    "detectors",
     "tests",
 )
 _RULE_KEYS = (
@@ -77,26 +78,6 @@ _SAYS_SOMETHING = {"rules", "input_rules", "output_rules", "default_decision"}
 _ONLY_NAMES = {"version", "name", "lists", "tests"}  # keys of a file that is no layer
 _DERIVE_KEYS = ("kind", "topics", "fields", "ignore", "dialect", "workspace")
 _INPUT_EFFECTS = (Effect.DENY, Effect.REQUIRE_APPROVAL)  # an input rule can tighten, never allow
-_TEST_REQUEST_KEYS = (
-    "topic",
-    "tenant",
-    "capability",
-    "pack_id",
-    "actor_id",
-    "actor_type",
-    "agent",
-    "agent_risk_tier",
-    "agent_data_classes",
-    "risk_tags",
-    "requires",
-    "labels",
-    "credential_labels",
-    "mcp",
-    "args",
-    "prompt",
-    "context",
-)
-_TEST_MCP_KEYS = ("server", "tool", "resource", "action")
 
 
 def load_policy(text_or_path: str | bytes | Path, *, source: str = "") -> Policy:
@@ -135,9 +116,27 @@ def load_policies(files: Sequence[tuple[str, bytes]]) -> list[Policy]:
             else:
                 assert policy is not None
                 policies.append(policy)
+    problems.extend(_detector_clashes(policies))
     if problems:
         raise PolicyError(problems)
     return policies
+
+
+def _detector_clashes(policies: Sequence[Policy]) -> Iterator[Problem]:
+    """A problem for each detector that two files define differently: findings carry its name."""
+    first: dict[str, tuple[OwnDetector, str]] = {}
+    for policy in policies:
+        for own in policy.detectors:
+            bare = replace(own, match=(), no_match=())
+            known, source = first.setdefault(own.name, (bare, policy.source))
+            if known != bare:
+                yield Problem(
+                    source=policy.source,
+                    line=1,
+                    column=1,
+                    message=f"the detector `{own.name}` is another one in another file",
+                    hint=f"the other is in {source}; give one of them another name",
+                )
 
 
 def _is_text(text: str) -> bool:
@@ -165,6 +164,8 @@ def _read_policy(reader: Reader, root: Node | None) -> Policy | None:
     if not only_names and not _SAYS_SOMETHING & top.entries.keys():
         reader.problem(top, "there are no `rules`", "an empty policy denies everything: say so")
     first_line: dict[str, int] = {}
+    detectors = read_own_detectors(reader, top)
+    reader.own_detectors = {own.name: own for own in detectors}
     tests = read_tests(reader, top)
     return Policy(
         name=name,
@@ -181,6 +182,7 @@ def _read_policy(reader: Reader, root: Node | None) -> Policy | None:
         input_rules=_read_rules(reader, top, "input_rules", first_line),
         output_rules=read_output_rules(reader, top, first_line),
         detect=read_detect(reader, top),
+        detectors=detectors,
         tests=tuple(test for test in tests if isinstance(test, PolicyTest)),
         output_tests=tuple(test for test in tests if isinstance(test, OutputTest)),
         places=reader.places,
@@ -345,68 +347,3 @@ def _read_rule(reader: Reader, entry: Mapping, *, of_content: bool) -> Rule | No
         severity=severity,
         line=entry.line,
     )
-
-
-def read_tests(reader: Reader, top: Mapping) -> tuple[PolicyTest | OutputTest, ...]:
-    """The test cases under `tests` of a policy or of a file of cases."""
-    node = reader.child(top, "tests")
-    if node is None:
-        return ()
-    tests = []
-    for entry in reader.mappings(node, "`tests`", most=POLICY_TESTS_MAX):
-        test = _read_test(reader, entry)
-        if test is not None:
-            tests.append(test)
-    return tuple(tests)
-
-
-def _read_test(reader: Reader, entry: Mapping) -> PolicyTest | OutputTest | None:
-    reader.known_keys(entry, ("name", "request", "result", "want"), "a test")
-    name = reader.text(entry, "name", most=GLOB_CHARS_MAX) or f"line {entry.line}"
-    request_node, want_node = reader.child(entry, "request"), reader.child(entry, "want")
-    if request_node is None or want_node is None:
-        reader.problem(entry, "a test needs a `request` and a `want`")
-        return None
-    request = reader.mapping(request_node, "`request`")
-    want = reader.mapping(want_node, "`want`")
-    if request is None or want is None:
-        return None
-    reader.known_keys(request, _TEST_REQUEST_KEYS, "a test's `request`")
-    reader.known_keys(want, ("decision", "verdict", "rule_id"), "a test's `want`")
-    if "result" in entry.entries:
-        return read_output_want(reader, entry, want, _test_request(reader, request), name=name)
-    if "verdict" in want.entries:
-        reader.problem(want.entries["verdict"][0], "a verdict is one on a `result`, which is none")
-        return None
-    decision = reader.word(want, "decision", tuple(Effect))
-    rule_id = reader.text(want, "rule_id")
-    topic = reader.text(request, "topic")
-    if decision is None or topic is None:
-        if "decision" not in want.entries or "topic" not in request.entries:
-            reader.problem(entry, "a test needs `request.topic` and `want.decision`")
-        return None
-    return PolicyTest(
-        name=name,
-        request=_test_request(reader, request),
-        decision=Effect(decision),
-        rule_id=rule_id,
-        line=entry.line,
-    )
-
-
-def _test_request(reader: Reader, request: Mapping) -> dict[str, object]:
-    values: dict[str, object] = {}
-    for field, (_, value) in request.entries.items():
-        if field in ("risk_tags", "requires", "agent_data_classes"):
-            values[field] = list(reader.words(request, field))
-        elif field in ("labels", "credential_labels"):
-            values[field] = reader.text_map(request, field)
-        elif field == "mcp":
-            values[field] = call = reader.text_map(request, field)
-            for part in call.keys() - set(_TEST_MCP_KEYS):
-                reader.problem(value, f"unknown part `{part[:80]}` of a tool call in a test")
-        elif field in ("args", "context"):
-            values[field] = plain_value(value)
-        else:
-            values[field] = reader.text(request, field, most=None) or ""
-    return values

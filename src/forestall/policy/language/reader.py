@@ -13,7 +13,7 @@ from forestall.policy.globs import GlobError, glob_pattern
 from forestall.policy.language.document import Lines, Mapping, Node, Scalar, Sequence
 from forestall.policy.language.literals import LITERAL_KEY, glob_of_literal, operator_hint
 from forestall.policy.problems import PolicyError, Problem, did_you_mean
-from forestall.policy.rules import Place
+from forestall.policy.rules import OwnDetector, Place
 
 NamedLists = collections.abc.Mapping[str, tuple[Scalar, ...]]
 _NOTHING: collections.abc.Mapping[str, str] = {}
@@ -31,6 +31,7 @@ class Reader:
         self.places: dict[tuple[str, ...], Place] = {}
         self.lists: NamedLists = {}  # of all files that are read together
         self.list_entries_copied = 0
+        self.own_detectors: collections.abc.Mapping[str, OwnDetector] = {}  # of this file, by name
 
     def note_place(self, node: Node, *key: str) -> None:
         """Note the place of an entry, for a check that sees more files than this one."""

@@ -6,6 +6,7 @@ Keywords and patterns are compared as written, never by what they might match.
 from collections.abc import Sequence
 
 from forestall.policy.content import CONTENT_TYPES
+from forestall.policy.finding_names import names_cover
 from forestall.policy.globs import compile_globs
 from forestall.policy.rules import ContentMatch
 
@@ -25,7 +26,13 @@ def content_covers(wider: ContentMatch | None, narrower: ContentMatch | None) ->
     if narrower is None:
         narrower = ContentMatch()
     return (
-        _entries_cover(wider.detectors, narrower.detectors)
+        (
+            not wider.detector_names
+            or (
+                bool(narrower.detector_names)
+                and names_cover(wider.detector_names, narrower.detector_names)
+            )
+        )
         and _entries_cover(wider.keywords, narrower.keywords)
         and _entries_cover(wider.patterns, narrower.patterns)
         and _types(narrower.content_types) <= _types(wider.content_types)

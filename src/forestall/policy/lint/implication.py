@@ -5,6 +5,7 @@ because a rule is tested on a request under one of each. A job has a topic of th
 output rule may see any topic, or none.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any
@@ -24,6 +25,7 @@ from forestall.policy.lint.globs import can_match, globs_cover, globs_disjoint
 from forestall.policy.rules import (
     ArgCondition,
     DelegationMatch,
+    FieldTest,
     Match,
     Operator,
     OutputRule,
@@ -33,9 +35,10 @@ from forestall.policy.rules import (
 
 # words of which a request has exactly one
 _ONE_TEXT = frozenset({"actor_types", "agent_risk_tiers"})
+_PLAIN_TOPIC = re.compile(r"\*|job(?:\.[A-Za-z0-9_-]+)*(?:\.\*|\.[A-Za-z0-9_-]+\*?)")
 _REASONED = frozenset(
     {field.name.partition(".")[0] for field in FIELDS}
-    | {"labels", "secrets_present", "time", "delegation", "args", "content"}
+    | {"labels", "commands", "tests", "secrets_present", "time", "delegation", "args", "content"}
 )
 
 
@@ -44,14 +47,25 @@ def contradiction(rule: Rule | OutputRule, *, wire: bool = True) -> str:
     a job may have any topic, as a program that embeds the evaluator gives it."""
     of_job = wire and isinstance(rule, Rule)
     topics = rule.match.topics
-    if topics and not any(can_match(glob, topic=of_job) for glob in topics):
+    if topics and not any(_fits_some_topic(glob, of_job) for glob in topics):
         return "no topic fits " + " or ".join(f"`{glob}`" for glob in topics)
+    for test in rule.match.tests:
+        given = _patterns(rule.match, test) or ("*",)
+        if test.operator is Operator.NOT and globs_cover(test.operand, given):
+            return f"`not` leaves no value of `{test.field}`"
     conflict = _argument_conflict(rule.match.args) or content_conflict(rule.match.content)
     if conflict:
         return conflict
     if rule.unless is not None and covers(rule.unless, rule.match, of_job=of_job):
         return "its `unless` holds whenever its `match` does"
     return ""
+
+
+def _fits_some_topic(glob: str, of_job: bool) -> bool:
+    """False only when it is proven that the glob matches no topic. Most globs need no search."""
+    if not of_job and "[" not in glob:
+        return True
+    return _PLAIN_TOPIC.fullmatch(glob) is not None or can_match(glob, topic=of_job)
 
 
 def rule_covers(wider: Rule | OutputRule, narrower: Rule | OutputRule) -> bool:
@@ -79,6 +93,8 @@ def covers(wider: Match, narrower: Match, *, of_job: bool = True) -> bool:
             getattr(wider, name) in (getattr(Match(), name), getattr(narrower, name))
             for name in _unreasoned()
         )
+        and all(_test_implied(test, narrower) for test in wider.tests)
+        and _commands_cover(wider.commands, narrower.commands)
         and _labels_cover(wider, narrower)
         and all(_field_covers(field, wider, narrower, of_job) for field in reversed(FIELDS))
     )
@@ -123,6 +139,30 @@ def _field_disjoint(field: MatchField, one: Match, other: Match, of_job: bool) -
     if field.kind is FieldKind.GLOB:
         return globs_disjoint(ours, theirs, topic=of_job and field.name == "topics")
     return field.name in _ONE_TEXT and not set(ours) & set(theirs)
+
+
+def _commands_cover(wider: Sequence[str], narrower: Sequence[str]) -> bool:
+    """Patterns over the words of a command are compared as written."""
+    return not wider or (bool(narrower) and set(narrower) <= set(wider))
+
+
+def _test_implied(wanted: FieldTest, given: Match) -> bool:
+    """Whether a test holds, or cannot be evaluated, wherever the match holds."""
+    if wanted in given.tests:
+        return True
+    patterns = _patterns(given, wanted)
+    return (
+        wanted.operator is Operator.NOT
+        and bool(patterns)
+        and globs_disjoint(patterns, wanted.operand)
+    )
+
+
+def _patterns(match: Match, test: FieldTest) -> tuple[str, ...]:
+    """The globs that a match has for the field or label of a test, of which one must match."""
+    if test.label:
+        return dict(match.labels).get(test.label, ())
+    return next(field.wanted(match) for field in FIELDS if field.name == test.field)
 
 
 def _labels_cover(wider: Match, narrower: Match) -> bool:
@@ -223,8 +263,8 @@ def _argument_conflict(conditions: Sequence[ArgCondition]) -> str:
             return f"`{path}` would have to be one value and hold others"
         if len({_kind(each) for each in present} - {""}) > 1:
             return f"`{path}` would have to be of two types"
-        globs = [each.operand for each in present if each.operator is Operator.GLOB]
-        if any(globs_disjoint([one], [other]) for one, other in combinations(globs, 2)):
+        globs = [globs_of(each) for each in present if each.operator is Operator.GLOB]
+        if any(globs_disjoint(one, other) for one, other in combinations(globs, 2)):
             return f"no text at `{path}` fits all its globs"
         if allowed_values(present) == []:
             return f"no value of `{path}` fits all its conditions"

@@ -10,18 +10,15 @@ credentials is not proven.
 from collections.abc import Iterator, Sequence
 
 from forestall.facts.derive import DERIVED_LABELS, LABELS_OF_KIND, Derivation
+from forestall.facts.label_values import CLOSED_VALUES
 from forestall.facts.origin import Origin
-from forestall.policy.field_tests import labels_read
+from forestall.policy.arguments import ORDERED
 from forestall.policy.lint.globs import globs_disjoint
 from forestall.policy.lint.implication import contradiction
 from forestall.policy.problems import Problem
 from forestall.policy.rules import Match, OutputRule, Place, Policy, Rule, Throttle
 from forestall.policy.snapshot import Snapshot
 
-_KINDS_OF_LABEL = {
-    label: tuple(kind for kind, labels in LABELS_OF_KIND.items() if label in labels)
-    for label in DERIVED_LABELS
-}
 _CLOSE_LENGTH_MIN = 8  # a shorter label is close to too many others
 _CLOSE = 0.85  # least similarity of two names for one to be a misspelling, from 0 to 1
 _TOPICS_SHOWN_MAX = 5
@@ -51,7 +48,7 @@ class _Check:
         self._wire = wire
         self._derivations = [derivation for _, derivation in snapshot.all_derivations()]
         self._listed = {label for policy in snapshot.policies for label in policy.label_trust}
-        self._derived_here: dict[tuple[str, tuple[str, ...]], bool] = {}
+        self._derived_here: dict[tuple[tuple[str, ...], tuple[str, ...]], bool] = {}
         self._meant: dict[str, str] = {}
 
     def problems(self, policy: Policy, rule: Rule | OutputRule) -> Iterator[Problem]:
@@ -60,6 +57,10 @@ class _Check:
         if why:
             yield _problem(policy, rule, f"never matches: {why}")
         topics = rule.match.topics
+        for test in rule.match.tests:
+            label = test.label
+            if test.operator in ORDERED and label in CLOSED_VALUES:
+                yield _problem(policy, rule, f"never matches: `{label}` is a word and no number")
         yield from self._label_problems(policy, rule, rule.match, topics)
         if rule.unless is not None:
             yield from self._label_problems(policy, rule, rule.unless, topics)
@@ -96,14 +97,14 @@ class _Check:
     def _label_problems(
         self, policy: Policy, rule: Rule | OutputRule, match: Match, topics: Sequence[str]
     ) -> Iterator[Problem]:
-        for label in labels_read(match):
+        for label in match.label_names:
             if label not in DERIVED_LABELS:
                 hint = self._misspelling(label, listed=True)
                 if hint:
                     place = policy.places.get(("used label", label)) or _place(rule)
                     yield _at(policy, place, f"rule `{rule.id}` reads the label `{label}`", hint)
         # A label that a file lists may come from a credential, the server or a claim.
-        derived = [n for n in labels_read(match) if n in DERIVED_LABELS and n not in self._listed]
+        derived = [n for n in match.label_names if n in DERIVED_LABELS and n not in self._listed]
         for label in derived:
             if not self._is_derived(label, tuple(topics), match.topics):
                 shown = [f"`{glob}`" for glob in (*topics, *match.topics)[:_TOPICS_SHOWN_MAX]]
@@ -112,13 +113,13 @@ class _Check:
                     rule,
                     f"never matches: nothing derives the label `{label}` on"
                     f" {' or '.join(dict.fromkeys(shown)) or 'any topic'}",
-                    "say what the payload is:"
-                    f" derive: [{{kind: {_KINDS_OF_LABEL[label][0]}, topics: […]}}],"
-                    " or name topics whose payloads are parsed",
+                    "say what the payload is: derive: [{kind: "
+                    f"{' or '.join(_kinds_of(label))}, topics: […]}}], or name topics whose"
+                    " payloads are parsed",
                 )
                 return
-        kinds = sorted({_KINDS_OF_LABEL[label][0] for label in derived})
-        if len(kinds) > 1:
+        if derived and not any(set(derived) <= set(labels) for labels in LABELS_OF_KIND.values()):
+            kinds = sorted({_kinds_of(label)[0] for label in derived})
             yield _problem(
                 policy,
                 rule,
@@ -132,13 +133,13 @@ class _Check:
         return any(
             self._meets(derivation, topics) and self._meets(derivation, also)
             for derivation in self._derivations
-            if derivation.kind in _KINDS_OF_LABEL[label]
+            if label in LABELS_OF_KIND[derivation.kind]
         )
 
     def _meets(self, derivation: Derivation, topics: tuple[str, ...]) -> bool:
         if not topics:
             return True
-        key = (" ".join(derivation.topics), topics)
+        key = (derivation.topics, topics)
         found = self._derived_here.get(key)
         if found is None:
             apart = globs_disjoint(topics, derivation.topics, topic=self._wire)
@@ -156,6 +157,11 @@ class _Check:
         if not meant:
             return ""
         return f"did you mean `{meant}`? A label of your own is listed under `labels`"
+
+
+def _kinds_of(label: str) -> list[str]:
+    """The kinds of payload that give a label, in the order in which they are declared."""
+    return [kind.value for kind, labels in LABELS_OF_KIND.items() if label in labels]
 
 
 def _meant(label: str) -> str:

@@ -10,7 +10,7 @@ from itertools import islice
 import msgspec
 
 from forestall.facts.derive import DERIVED_LABELS
-from forestall.policy.claims import claim_check, claimed_in
+from forestall.policy.claims import attestation_check, claimed_in
 from forestall.policy.evaluator import evaluate
 from forestall.policy.index import LayerIndex
 from forestall.policy.lint.globs import can_match
@@ -88,8 +88,6 @@ def _warning(
     rule: Rule | OutputRule,
     message: str,
     hint: str = "",
-    *,
-    error: bool = False,
 ) -> PolicyWarning:
     kind = "rule" if isinstance(rule, Rule) else "output rule"
     return PolicyWarning(
@@ -99,7 +97,6 @@ def _warning(
         rule_id=rule.id,
         message=f"{kind} `{rule.id}` {message}",
         hint=hint,
-        error=error,
     )
 
 
@@ -113,10 +110,7 @@ def _silent(
     index: LayerIndex,
     number: int,
 ) -> PolicyWarning | None:
-    """The earlier rule that hides a rule of a list; None when none is proven to.
-
-    A rule that tightens and is hidden by a looser one never protects anybody: an error (ADR 0026).
-    """
+    """The earlier rule that hides a rule of a list; None when none is proven to."""
     rule = rules[number]
     shadow = _shadow(snapshot, rules, index, number)
     if shadow is None:
@@ -128,12 +122,7 @@ def _silent(
         f"never speaks: rule `{shadow.id}` on line {shadow.line} matches first whatever"
         " this one matches",
         "put it before that rule, or leave it out",
-        error=_strictness(shadow) < _strictness(rule),
     )
-
-
-def _strictness(rule: Rule | OutputRule) -> int:
-    return rule.effect.strictness if isinstance(rule, Rule) else rule.verdict.strictness
 
 
 def _shadow(
@@ -153,7 +142,7 @@ def _shadow(
         other = rules[earlier]
         # A throttle rule is silent below its limit, and a rule on a claim hides no other.
         throttled = isinstance(other, Rule) and other.throttle is not None
-        if not throttled and claim_check(other) is None and rule_covers(other, rule):
+        if not throttled and attestation_check(other) is None and rule_covers(other, rule):
             return other
     return None
 
@@ -212,7 +201,7 @@ def _allows(rule: Rule | OutputRule) -> bool:
 
 def _claimed_labels(snapshot: Snapshot, match: Match) -> list[str]:
     """Labels of a match that clients may claim, where no file says that this is intended."""
-    return [name for name, _ in match.labels if name not in snapshot.label_trust]
+    return [name for name in match.label_names if name not in snapshot.label_trust]
 
 
 def _listed(labels: list[str]) -> str:
@@ -231,7 +220,7 @@ def _dodges(
     if evaluate(snapshot, sample.request, now=now).decision.strictness < rule.effect.strictness:
         return
     dodges: list[tuple[str, Request]] = []
-    for label, _ in rule.match.labels:
+    for label in rule.match.label_names:
         if label not in snapshot.label_trust:
             fewer = {k: v for k, v in sample.request.labels.items() if k != label}
             dodges.append((f"label `{label}`", _changed(sample.request, labels=fewer)))
@@ -320,7 +309,7 @@ def _labels_read(snapshot: Snapshot) -> set[str]:
     for layer in snapshot.layers:
         for rule in layer.rules:
             for match in (rule.match, rule.unless):
-                read |= {name for name, _ in match.labels} if match is not None else set()
+                read |= set(match.label_names) if match is not None else set()
             if rule.throttle is not None:
                 read |= {key.removeprefix("labels.") for key in rule.throttle.key}
     return read

@@ -56,8 +56,8 @@ _COMPARED_PARTS = frozenset(
 )
 
 
-class _Place(NamedTuple):
-    """One rule, the list in which it stands, and its number there."""
+class _RulePosition(NamedTuple):
+    """One rule, the list in which it stands, and its position there."""
 
     policy: Policy
     rules: Sequence[Rule | OutputRule]
@@ -80,14 +80,14 @@ def weakened(old: Snapshot, new: Snapshot) -> tuple[PolicyWarning, ...]:
     return tuple(sorted(found, key=lambda each: (each.source, each.line, each.code)))
 
 
-def _places(snapshot: Snapshot) -> dict[str, _Place]:
-    found: dict[str, _Place] = {}
+def _places(snapshot: Snapshot) -> dict[str, _RulePosition]:
+    found: dict[str, _RulePosition] = {}
     for policy in snapshot.policies:
         lists: list[Sequence[Rule | OutputRule]]
         lists = [policy.rules, policy.input_rules, policy.output_rules]
         for rules in lists:
             for number, rule in enumerate(rules):
-                found[rule.id] = _Place(policy, rules, number)
+                found[rule.id] = _RulePosition(policy, rules, number)
     return found
 
 
@@ -105,9 +105,9 @@ def _word(rule: Rule | OutputRule) -> str:
 def _about_old(
     old: Snapshot,
     new: Snapshot,
-    was: _Place,
-    now: _Place | None,
-    before: Mapping[str, _Place],
+    was: _RulePosition,
+    now: _RulePosition | None,
+    before: Mapping[str, _RulePosition],
 ) -> Iterator[PolicyWarning]:
     """What a rule that tightened no longer does."""
     rule = was.rule
@@ -137,9 +137,9 @@ def _about_old(
 def _about_new(
     old: Snapshot,
     new: Snapshot,
-    now: _Place,
-    was: _Place | None,
-    before: Mapping[str, _Place],
+    now: _RulePosition,
+    was: _RulePosition | None,
+    before: Mapping[str, _RulePosition],
 ) -> Iterator[PolicyWarning]:
     """What a rule that does not deny lets through, beyond what it did."""
     rule = now.rule
@@ -158,7 +158,7 @@ def _about_new(
         yield _warning("rule_widened", now, said, _witness(old, new, rule, new))
 
 
-def _looser_before(place: _Place) -> Iterator[Rule | OutputRule]:
+def _looser_before(place: _RulePosition) -> Iterator[Rule | OutputRule]:
     """The rules before one in its list that are looser and may match the same."""
     rule = place.rule
     of_job = isinstance(rule, Rule)
@@ -169,7 +169,7 @@ def _looser_before(place: _Place) -> Iterator[Rule | OutputRule]:
 
 
 def _was_before(
-    other: Rule | OutputRule, rule: Rule | OutputRule, before: Mapping[str, _Place]
+    other: Rule | OutputRule, rule: Rule | OutputRule, before: Mapping[str, _RulePosition]
 ) -> bool:
     """Whether the other rule stood before this one already, and matches no more than it did."""
     was, was_other = before[rule.id], before.get(other.id)
@@ -182,7 +182,7 @@ def _was_before(
     )
 
 
-def _terms(was: _Place, now: _Place) -> Iterator[PolicyWarning]:
+def _terms(was: _RulePosition, now: _RulePosition) -> Iterator[PolicyWarning]:
     """Constraints, terms of approval and limits that bind less than before."""
     before, after = was.rule, now.rule
     if not isinstance(before, Rule) or not isinstance(after, Rule):
@@ -333,7 +333,7 @@ def _said(decision: Decision) -> str:
     return f"{decision.decision.value} {who}"
 
 
-def _warning(code: str, place: _Place, message: str, hint: str) -> PolicyWarning:
+def _warning(code: str, place: _RulePosition, message: str, hint: str) -> PolicyWarning:
     rule = place.rule
     kind = "rule" if isinstance(rule, Rule) else "output rule"
     return PolicyWarning(

@@ -2,8 +2,8 @@
 
 import pytest
 
+from forestall.facts.shell.command_facts import COMMANDS_MAX
 from forestall.facts.shell.commands import (
-    COMMANDS_MAX,
     TEXT_BYTES_MAX,
     Command,
     CommandClass,
@@ -43,7 +43,7 @@ CASES: dict[str, list[tuple[str, str]]] = {
         ("kubectl get pods -n prod", "=r"),
         ("kubectl -n prod logs web-0", "=r"),
         ("docker ps -a", "=r"),
-        ("terraform output", "=r"),
+        ("terraform workspace list", "=r"),
         ("helm -n x list", "=r"),
         ("aws --region eu-west-1 ec2 describe-instances", "=r"),
         ("gcloud compute instances list", "=r"),
@@ -68,7 +68,7 @@ CASES: dict[str, list[tuple[str, str]]] = {
         ("date +%s", "=r"),
         ("hostname", "=r"),
         ("ip addr show", "=r"),
-        ("env", "=r"),
+        ("env", "=s"),
         ("rm --help", "=r"),
         ("rm --version", "=r"),
         ("python3 --version", "=r"),

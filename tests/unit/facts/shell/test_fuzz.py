@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forestall.facts.shell.commands import COMMANDS_MAX, CommandClass, commands_in
+from forestall.facts.shell.command_facts import COMMANDS_MAX
+from forestall.facts.shell.commands import CommandClass, commands_in
 from forestall.facts.shell.program_table import PROGRAMS
 
 

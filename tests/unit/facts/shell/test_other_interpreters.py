@@ -99,4 +99,4 @@ def test_honest_texts_stay_read(text: str) -> None:
 
 def test_more_words_than_are_looked_up_are_unknown() -> None:
     found = list(other_readings("echo '" + ";a b" * (WORDS_MAX + 2) + "'"))
-    assert ("", {CommandClass.UNKNOWN}) in found
+    assert ("", frozenset({CommandClass.UNKNOWN})) in found

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from forestall.facts.derive import FIELDS_OF_KIND, Derivation, PayloadKind, derive, reading_of
+from forestall.facts.sql.statements import TABLES_MAX, statements_in
 
 ORDINARY = [
     tuple(line.split("|", 2))
@@ -25,12 +25,10 @@ group by l_returnflag;
 
 
 def letters(text: str, dialect: str) -> str:
-    """The first letters of the classes, in order. Raises TooMuchToDeriveError."""
-    fields = FIELDS_OF_KIND[PayloadKind.SQL]
-    rule = Derivation(kind=PayloadKind.SQL, topics=("*",), fields=fields, dialect=dialect)
-    return "".join(
-        sorted({view["sql_class"][0] for view in derive(reading_of(rule), [("prompt", text)])})
-    )
+    """The first letters of the classes, in order."""
+    found = statements_in(text, dialect=dialect)
+    assert all(len(one.tables) < TABLES_MAX for one in found), "more than is decided one by one"
+    return "".join(sorted({kind.value[0] for one in found for kind in one.classes}))
 
 
 @pytest.mark.parametrize(("dialect", "wanted", "text"), ORDINARY)

@@ -160,7 +160,7 @@ def test_what_not_and_numbers_refuse(match: str, message: str) -> None:
 
 
 def test_a_label_that_only_a_test_reads_is_derived_and_cached_apart() -> None:
-    text = rule("topics: [job.exec.a], labels: {command_class: {not: [destructive, unknown]}}")
-    shell = {"topic": "job.exec.a"}
+    text = rule("topics: [job.exec.shell], labels: {command_class: {not: [destructive, unknown]}}")
+    shell = {"topic": "job.exec.shell"}
     assert decide(text, payload={"prompt": "ls"}, **shell).rule_id == "r"
     assert decide(text, payload={"prompt": "ls; rm -rf /"}, **shell).rule_id == ""

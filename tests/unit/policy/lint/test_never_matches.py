@@ -68,6 +68,13 @@ def test_an_exception_that_never_holds_is_refused_too() -> None:
     assert "nothing derives" in refusal(allow.replace("U", apart))
 
 
+def test_a_label_that_must_not_have_a_value_is_held_to_the_same() -> None:
+    assert "nothing derives" in refusal(
+        deny("topics: [job.deploy.a], labels: {command_class: {not: read}}")
+    )
+    assert "did you mean `command_class`?" in refusal(deny("labels: {comand_class: {not: read}}"))
+
+
 def test_output_rules_are_held_to_the_same() -> None:
     text = "output_rules: [{id: o, decision: redact, match: {topics: [job.a], L}}]\n"
     assert "output rule `o` never matches" in refusal(text.replace("L", DESTRUCTIVE))
@@ -118,6 +125,10 @@ def test_a_trust_that_no_deriver_meets() -> None:
         ("topics: [job.a], risk_tags: [x]", "risk_tags: [x, y]"),
         ("labels: {env: prod}", 'labels: {env: "p*"}'),
         ("time: {days: [mon]}", "time: {days: [mon, tue]}"),
+        ('labels: {env: {not: "*"}}', ""),
+        ('topics: {not: ["job.*", "*"]}', ""),
+        ('labels: {env: {in: [prod], not: ["p*"]}}', ""),
+        ("labels: {command_class: {gt: 5}}", ""),
         ('args: {$.a: {glob: "x*"}, "$[\'a\']": {glob: "y*"}}', ""),
     ],
 )
@@ -129,3 +140,16 @@ def test_a_rule_that_contradicts_itself(match: str, unless: str) -> None:
 def test_a_program_may_give_any_topic() -> None:
     """Without the wire no grammar binds a topic, so nothing is proven of `mail`."""
     compile_policy(load_policy(deny("topics: [mail]").encode()))
+
+
+def test_two_files_mean_the_same_by_a_detector() -> None:
+    """Rules name findings by their detector, so a file must not change what another one means."""
+    text = """\
+name: NAME
+detectors: [{name: ours, pattern: "AB-[0-9]+", examples: {match: [AB-1], no_match: [AB]}}]
+output_rules: [{id: NAME, decision: quarantine, match: {detectors: [ours]}}]
+"""
+    one, other = text.replace("NAME", "a"), text.replace("NAME", "b")
+    assert refusal(one, other) == ""
+    said = refusal(one, other.replace("AB", "CD"))
+    assert "the detector `ours` finds other things than in another file" in said

@@ -1,0 +1,102 @@
+"""`commands` in rules: what matches, what may match and thus denies, and what does not load."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from forestall.policy import Decision, Effect, Request, compile_policy, evaluate, load_policy
+from forestall.policy.problems import PolicyError
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+AGENT = """
+rules:
+  - id: force
+    decision: require_approval
+    match: {topics: ["job.exec.*"], commands: ["git push --force *", "git push -f *"]}
+  - id: free
+    decision: allow
+    match: {topics: ["job.exec.*"], commands: ["git status *", "git push *"]}
+  - id: inside
+    decision: require_approval
+    match: {topics: ["job.exec.*"], labels: {command_class: destructive, command_scope: workspace}}
+  - id: read
+    decision: allow
+    match: {topics: ["job.exec.*"], labels: {command_class: read}}
+"""
+
+
+def decide(text: str, policy: str = AGENT) -> Decision:
+    request = Request(topic="job.exec.shell", payload={"prompt": text, "context": None})
+    return evaluate(compile_policy(load_policy(policy)), request, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "effect", "rule"),
+    [
+        ("git status", Effect.ALLOW, "free"),
+        ("/usr/bin/git 'status' -s", Effect.ALLOW, "free"),
+        ("timeout 5 git status", Effect.ALLOW, "free"),
+        ("git push origin", Effect.ALLOW, "free"),
+        ("git push origin --force", Effect.REQUIRE_APPROVAL, "force"),
+        ("git -C sub push -f", Effect.REQUIRE_APPROVAL, "force"),
+        ("git status && git push -f", Effect.REQUIRE_APPROVAL, "force"),
+        ("rm -rf build", Effect.REQUIRE_APPROVAL, "inside"),
+        ("cd src && rm -rf build", Effect.REQUIRE_APPROVAL, "inside"),
+        ("rm " + " ".join(f"f{n}" for n in range(60)), Effect.REQUIRE_APPROVAL, "inside"),
+        ("ls *.py", Effect.ALLOW, "read"),
+        ("rm -rf /", Effect.DENY, ""),
+        ("cd /; rm -rf build", Effect.DENY, ""),
+        ("rm -rf $X", Effect.DENY, ""),
+        ("rm a.txt /tmp/b.txt", Effect.DENY, ""),
+        ("git status; rm -rf ~", Effect.DENY, ""),
+        ("sudo git status", Effect.DENY, ""),
+        ("cat .env", Effect.DENY, ""),
+        ("git status > .git/hooks/pre-commit", Effect.DENY, ""),
+        ("git status >> a.txt", Effect.DENY, ""),
+        ("git status < ~/.ssh/id_rsa", Effect.DENY, ""),
+        ("git status 2>/dev/null", Effect.ALLOW, "free"),
+        ("git push -f > log", Effect.DENY, ""),
+        ("PATH=/tmp git status", Effect.DENY, ""),
+    ],
+)
+def test_a_coding_agent(text: str, effect: Effect, rule: str) -> None:
+    decision = decide(text)
+    assert (decision.decision, decision.rule_id) == (effect, rule)
+
+
+@pytest.mark.parametrize("text", ["git $X", "$X push", "git --no-such x push", "git push --forc"])
+def test_what_may_match_denies_and_says_why(text: str) -> None:
+    decision = decide(text)
+    assert (decision.decision, decision.code) == (Effect.DENY, "rule_error")
+    assert "`commands`" in decision.errors[0]
+
+
+def test_an_exception_by_words_is_no_way_around() -> None:
+    policy = """
+default_decision: allow
+rules:
+  - id: no-push
+    decision: deny
+    match: {topics: ["job.exec.*"], commands: ["git *"]}
+    unless: {commands: ["git status *"]}
+"""
+    assert decide("git status", policy).decision is Effect.ALLOW
+    assert decide("git push", policy).decision is Effect.DENY
+    assert decide("git $X", policy).decision is Effect.DENY
+
+
+@pytest.mark.parametrize(
+    "pattern", ["git push; ls", "/usr/bin/git push", "git 'push'", "$X", "-x", "A=b git push"]
+)
+def test_what_is_no_pattern_does_not_load(pattern: str) -> None:
+    with pytest.raises(PolicyError) as error:
+        load_policy(f'rules: [{{id: a, decision: deny, match: {{commands: ["{pattern}"]}}}}]')
+    assert error.value.problems
+
+
+def test_commands_on_a_topic_whose_payloads_are_no_commands() -> None:
+    policy = load_policy(
+        'rules: [{id: a, decision: deny, match: {topics: ["job.mail.*"], commands: ["git push"]}}]'
+    )
+    with pytest.raises(PolicyError, match="command_words"):
+        compile_policy(policy)
