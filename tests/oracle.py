@@ -665,6 +665,24 @@ def all_views(policies: Sequence[Policy], request: Request) -> list[dict[str, st
     return views
 
 
+def labels_of(match: Match) -> list[str]:
+    """The labels that a match reads: by globs, by tests, or as the words of a command."""
+    labels = [label for label, _ in match.labels]
+    labels += [
+        test.field.removeprefix("labels.")
+        for test in match.tests
+        if test.field.startswith("labels.")
+    ]
+    return [*labels, "command_words"] if match.commands else labels
+
+
+def read_anywhere(policies: Sequence[Policy]) -> frozenset[str]:
+    """The labels that any rule of any file reads."""
+    rules = [rule for policy in policies for rule in (*policy.rules, *policy.input_rules)]
+    matches = [match for rule in rules for match in (rule.match, rule.unless) if match is not None]
+    return frozenset(label for match in matches for label in labels_of(match))
+
+
 def derived_views(policies: Sequence[Policy], request: Request) -> list[Labels]:
     """What the derivers say of the payload; one empty view when none applies."""
     views: list[Labels] = []
@@ -681,7 +699,7 @@ def derived_views(policies: Sequence[Policy], request: Request) -> list[Labels]:
         ]
         for derivation in [d for file in files for d in parsed_as(file)]:
             reading = PayloadReading(kind, Places(declared), (derivation,))
-            views.extend(derive(reading, parts_of(request)))
+            views.extend(derive(reading, parts_of(request), read_anywhere(policies)))
     return views or [{}]
 
 
@@ -726,7 +744,7 @@ def reads_kind(policy: Policy, kind: PayloadKind, topic: str) -> bool:
     ]
     return any(
         glob_field(match.topics, topic)
-        and any(label in LABELS_OF_KIND[kind] for label, _ in match.labels)
+        and any(label in LABELS_OF_KIND[kind] for label in labels_of(match))
         for match in matches
     )
 

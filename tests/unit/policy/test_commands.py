@@ -1,4 +1,4 @@
-"""`commands` in rules: what matches, what may match and therefore denies, and what does not load."""
+"""`commands` in rules: what matches, what may match and so denies, and what does not load."""
 
 from datetime import UTC, datetime
 
