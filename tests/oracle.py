@@ -643,7 +643,7 @@ def in_class(body: str, char: str) -> bool:
 def all_views(policies: Sequence[Policy], request: Request) -> list[dict[str, str]]:
     """Every label assignment of the labels that rules read: for each derived view the trusted one,
     one for each origin, and every mixture of trusted and weaker values."""
-    read = labels_in_rules(policies)
+    read = read_anywhere(policies)
     trust = trust_of(policies)
     views: list[dict[str, str]] = []
     for derived in derived_views(policies, request):
@@ -696,21 +696,6 @@ def mixtures(trusted: Labels, weaker: Sequence[Labels]) -> list[dict[str, str]]:
     ]
 
 
-def labels_in_rules(policies: Sequence[Policy]) -> set[str]:
-    """Every label that a rule names."""
-    matches_read = [
-        match
-        for policy in policies
-        for rule in (*policy.rules, *policy.input_rules)
-        for match in (rule.match, rule.unless)
-        if match is not None
-    ]
-    names = {name for match in matches_read for name, _ in match.labels}
-    tested = {test.field for match in matches_read for test in match.tests}
-    names |= {field.removeprefix("labels.") for field in tested if field.startswith("labels.")}
-    return names | {"command_words" for match in matches_read if match.commands}
-
-
 def trust_of(policies: Sequence[Policy]) -> dict[str, Origin]:
     """The strongest demand of any file; each demands `derived` of derived labels it does not
     list."""
@@ -720,6 +705,24 @@ def trust_of(policies: Sequence[Policy]) -> dict[str, Origin]:
         for label, origin in demands.items():
             trust[label] = max(trust.get(label, Origin.CLAIMED), origin)
     return trust
+
+
+def labels_of(match: Match) -> list[str]:
+    """The labels that a match reads: by globs, by tests, or as the words of a command."""
+    labels = [label for label, _ in match.labels]
+    labels += [
+        test.field.removeprefix("labels.")
+        for test in match.tests
+        if test.field.startswith("labels.")
+    ]
+    return [*labels, "command_words"] if match.commands else labels
+
+
+def read_anywhere(policies: Sequence[Policy]) -> frozenset[str]:
+    """The labels that any rule of any file reads."""
+    rules = [rule for policy in policies for rule in (*policy.rules, *policy.input_rules)]
+    matches = [match for rule in rules for match in (rule.match, rule.unless) if match is not None]
+    return frozenset(label for match in matches for label in labels_of(match))
 
 
 def derived_views(policies: Sequence[Policy], request: Request) -> list[Labels]:
@@ -738,7 +741,7 @@ def derived_views(policies: Sequence[Policy], request: Request) -> list[Labels]:
         ]
         for derivation in [d for file in files for d in parsed_as(file)]:
             reading = PayloadReading(kind, Places(declared), (derivation,))
-            views.extend(derive(reading, parts_of(request)))
+            views.extend(derive(reading, parts_of(request), read_anywhere(policies)))
     return views or [{}]
 
 
@@ -783,7 +786,7 @@ def reads_kind(policy: Policy, kind: PayloadKind, topic: str) -> bool:
     ]
     return any(
         glob_field(match.topics, topic)
-        and any(label in LABELS_OF_KIND[kind] for label, _ in match.labels)
+        and any(label in LABELS_OF_KIND[kind] for label in labels_of(match))
         for match in matches
     )
 

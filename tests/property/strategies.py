@@ -240,6 +240,7 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "risk_tags": a_few_words,
     "requires": a_few_words,
     "labels": label_globs,
+    "commands": st.lists(st.sampled_from(COMMANDS), min_size=1, max_size=2, unique=True).map(tuple),
     "tests": field_tests,
     "mcp": mcp_matches,
     "secrets_present": st.booleans(),
