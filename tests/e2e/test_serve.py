@@ -316,7 +316,7 @@ def test_a_half_written_policy_is_waited_for(tmp_path: Path) -> None:
         name="three", decision="deny"
     ).removeprefix("rules:\n")
     begin = ALLOW_DEMO.format(name="two", decision="allow")
-    settle = ("--policy-settle-seconds", "1")
+    settle = ("--policy-settle-seconds", "4")  # long enough for a slow machine to see it
     with serving(tmp_path / "data", "--policy", str(policy), *settle) as server:
         waiting = "forestall_policy_waiting"
         with policy.open("w") as file:

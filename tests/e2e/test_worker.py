@@ -93,7 +93,9 @@ def test_a_policy_that_was_tightened_stops_the_queued_job_and_says_why(tmp_path:
     policy.write_text("default_decision: allow\n")
     with serving(tmp_path / "data", "--policy", str(policy)) as server:
         job_id = server.submit({"topic": "job.exec.shell", "prompt": "rm -rf /"}).json["job_id"]
-        policy.write_text(GUIDE_RULES)
+        changed = tmp_path / "changed.yaml"
+        changed.write_text(GUIDE_RULES)
+        changed.replace(policy)  # a file that is written in place is waited for
         poll(lambda: "in force: 2 rules" in server.log, "the new policy")
         with working(server, tmp_path, "plain") as worker:
             found = until(server, job_id, "DENIED")

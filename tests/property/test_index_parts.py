@@ -78,7 +78,11 @@ def test_candidates_come_in_order_and_none_is_missing(
     tags: list[str],
     labels: dict[str, str],
 ) -> None:
-    request = Request(topic=topic, capability=capability, risk_tags=tuple(tags), labels=labels)
+    # Somebody vouches for the tags: the index knows nothing of claims.
+    proven = {"risk_tags": tuple(tags)}
+    request = Request(
+        topic=topic, capability=capability, risk_tags=tuple(tags), labels=labels, attested=proven
+    )
     found = list(index.LayerIndex(matches).candidates(request, labels))
     alone = [
         number

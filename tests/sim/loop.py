@@ -23,12 +23,12 @@ class _NoSockets:
 
     def __init__(self, loop: "SimLoop") -> None:
         self._loop = loop
-        self._turns = 0
+        self.turns = 0
 
     def select(self, timeout: float | None) -> list[object]:
         """No socket ever has an event."""
-        self._turns += 1
-        if self._turns > TURNS_MAX:
+        self.turns += 1
+        if self.turns > TURNS_MAX:
             raise DeadlockError(f"no end after {TURNS_MAX} turns of the loop")
         if timeout is None:
             raise DeadlockError("everybody waits for somebody else")
@@ -54,6 +54,10 @@ class SimLoop(asyncio.BaseEventLoop):
         """Let time pass while nobody has anything to do; a turn of the loop takes time too."""
         self._now_s += max(TURN_S, seconds)
 
+    def allow_turns(self) -> None:
+        """Count the turns of the loop from 0 again."""
+        self._selector.turns = 0
+
     def _note(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self.unhandled.append(f"{context.get('message')}: {context.get('exception')!r}")
 
@@ -77,6 +81,7 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         if loop.unhandled:
             raise AssertionError(f"errors that nobody looked at: {loop.unhandled[:3]}")
     finally:
+        loop.allow_turns()  # a run that did not come to an end is ended here
         for _ in range(50):  # a task may need several turns to end
             for task in sorted(asyncio.all_tasks(loop), key=asyncio.Task.get_name):
                 task.cancel()
