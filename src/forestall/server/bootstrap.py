@@ -24,6 +24,7 @@ from forestall.ports.output import OutputMeans
 from forestall.ports.runtime import Telemetry
 from forestall.server.files import DataDir, policy_files_of, write_starter_policy
 from forestall.server.keyring import load_keyring
+from forestall.server.loops import PolicyFollower
 from forestall.server.names import load_names
 from forestall.server.scanning import InspectionThreads, ScanThreads
 from forestall.server.settings import Settings
@@ -84,6 +85,7 @@ class StartedPlane:
     data_dir: DataDir
     first_key: str | None  # text of a generated admin key: printed once, stored nowhere
     starter_written: bool  # whether this start wrote the starter policy
+    follower: PolicyFollower  # of the policy files, from before they were read
 
     async def close(self) -> None:
         """Finish accepted commits, and unlock the data directory."""
@@ -136,6 +138,8 @@ async def start(settings: Settings, telemetry: Telemetry) -> StartedPlane:
     data_dir = DataDir(settings.data_dir)
     try:
         starter_written = write_starter_policy(settings)
+        # Made before the files are read, so that it sees every change since.
+        follower = PolicyFollower(settings)
         files = policy_files_of(settings)
         plane = await open_plane(
             data_dir,
@@ -156,7 +160,7 @@ async def start(settings: Settings, telemetry: Telemetry) -> StartedPlane:
     except BaseException:
         data_dir.close()
         raise
-    return StartedPlane(plane, data_dir, first_key, starter_written)
+    return StartedPlane(plane, data_dir, first_key, starter_written, follower)
 
 
 async def _first_key(plane: Plane, bootstrap_key: str) -> str | None:

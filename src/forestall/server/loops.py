@@ -34,11 +34,10 @@ class PolicyTelemetry(Protocol):
 
 
 async def follow_policy(
-    plane: Plane, settings: Settings, reload: asyncio.Event, telemetry: PolicyTelemetry
+    plane: Plane, follower: "PolicyFollower", reload: asyncio.Event, telemetry: PolicyTelemetry
 ) -> None:
     """Publish changed policy files when they are complete (`policy_watch`), or when `reload` is
     set, for ever. A broken file is logged and recorded; the policy in force stays."""
-    follower = PolicyFollower(settings)
     while True:
         forced = await _wait(reload, POLICY_POLL_SECONDS)
         found = await asyncio.to_thread(follower.look)

@@ -130,7 +130,7 @@ async def _run(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, number)
     beside = [
-        asyncio.create_task(follow_policy(plane, settings, reload, metrics)),
+        asyncio.create_task(follow_policy(plane, started.follower, reload, metrics)),
         asyncio.create_task(keep_time(plane)),
         asyncio.create_task(keep_nothing_too_long(plane)),
         asyncio.create_task(tell_webhooks(plane, metrics)),
