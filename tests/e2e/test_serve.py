@@ -1,5 +1,6 @@
 """How the server starts, what it leaves on disk, how it takes up policies and how it stops."""
 
+import asyncio
 import contextlib
 import os
 import re
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from forestall.server.bootstrap import NoTelemetry, start
+from forestall.server.settings import read_settings
 from tests.e2e.harness import KEY, Server, StartFailedError, environment, forestall, poll, serving
 from tests.http_samples import ALLOWED_JOB, DENIED_JOB, HELD_JOB
 
@@ -332,6 +335,24 @@ def test_a_half_written_policy_is_waited_for(tmp_path: Path) -> None:
             file.write("# a comment, and the end of the document\n...\n")
         put(policy, ALLOW_DEMO.format(name="four", decision="allow"))
         poll(lambda: decided(server) == "four", "a renamed file is taken up")
+
+
+def test_a_policy_that_changes_during_the_start_is_taken_up(tmp_path: Path) -> None:
+    """The files are followed from before they are read, so no change falls between."""
+    policy = tmp_path / "policy.yaml"
+    put(policy, ALLOW_DEMO.format(name="one", decision="allow"))
+    options = {"data_dir": str(tmp_path / "data"), "policy": str(policy)}
+
+    async def look() -> None:
+        started = await start(read_settings(options, {}, tmp_path), NoTelemetry())
+        try:
+            assert started.follower.look() is False
+            put(policy, ALLOW_DEMO.format(name="two", decision="deny"))
+            assert started.follower.look() is True
+        finally:
+            await started.close()
+
+    asyncio.run(look())
 
 
 def test_sighup_reads_the_policy_again(tmp_path: Path) -> None:
