@@ -1,6 +1,5 @@
 """Cases from use, attacks and public reports: a small input, and the answer that is wanted of it.
 
 `payloads.jsonl` asks the fact readers and the scan, `policies.jsonl` asks a whole policy, and
-`outputs.jsonl` says which characters of a realistic output are secret. `open/` names the cases that
-do not pass yet, one file for each owner of the work; a case that passes must not be named there.
+`outputs.jsonl` says which characters of a realistic output are secret.
 """

@@ -1,4 +1,4 @@
-"""Every case gives the answer that is wanted of it, or is named in `open/` and still fails.
+"""Every case gives the answer that is wanted of it.
 
 The variable FORESTALL_CASES names a folder with more cases, in the same three files.
 """
@@ -80,28 +80,11 @@ def _rows(path: Path) -> list[Any]:
 
 
 CASES = tuple(cases())
-OPEN = {
-    name
-    for path in sorted((HERE / "open").glob("*.txt"))
-    for name in path.read_text().splitlines()
-    if name
-}
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_case(case: Case, tmp_path: Path) -> None:
-    if case.name not in OPEN:
-        case.require(tmp_path)
-        return
-    try:
-        case.require(tmp_path)
-    except AssertionError:
-        pytest.xfail("named in tests/cases/open")
-    pytest.fail(f"{case.name} passes: take it out of tests/cases/open")
-
-
-def test_open_names_only_cases() -> None:
-    assert {case.name for case in CASES} >= OPEN
+    case.require(tmp_path)
 
 
 # --- payloads.jsonl
