@@ -3,6 +3,7 @@
 And one person with many keys stays one person.
 """
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,9 +11,11 @@ import pytest
 
 from forestall.control.verify import verify_log
 from forestall.identity.roles import Role
-from tests.asgi import Door, assert_coded
+from tests.asgi import Door, assert_coded, opened
+from tests.http_samples import Reply
 from tests.unit.control.test_approvals import APPROVALS, TWO, Case
-from tests.workers_under_test import JOBS, Worker, job, pass_time, submit
+from tests.unit.control.test_dispatch import SlowStore
+from tests.workers_under_test import JOBS, WORKERS, Worker, job, kinds, pass_time, submit
 
 KEYS = "/api/v1/auth/keys"
 
@@ -99,6 +102,42 @@ def test_a_running_job_stops_when_its_submitter_ends(door: Door, how: str) -> No
     assert (lost["job_id"], lost["state"]) == (given["job_id"], "CANCELLED")
     assert job(door, given["job_id"])["failure_code"] == f"submitter_{how}"
     assert_coded(worker.answer(given), 409, "already_completed")
+
+
+def test_heartbeats_at_once_stop_a_job_once_and_replayed_ones_stay_stopped() -> None:
+    with opened(SlowStore()) as door:
+        agent = door.key(Role.AGENT, name="short")
+        door.ask("POST", JOBS, {"topic": "job.demo.read", "prompt": "status"}, key=agent)
+        worker = Worker(door)
+        (given,) = worker.lease()
+        revoke(door, "short")
+        beat = {"leases": [{"job_id": given["job_id"], "lease_id": given["lease_id"]}]}
+        answer = {"lease_id": given["lease_id"], "status": "succeeded", "result": "late"}
+
+        async def at_once() -> list[Reply]:
+            path, result = f"{WORKERS}/w1/heartbeat", f"{JOBS}/{given['job_id']}/result"
+            asks = [door.ask_async("POST", path, beat, key=worker.token) for _ in range(4)]
+            asks.append(door.ask_async("POST", result, answer, key=worker.token))
+            return list(await asyncio.gather(*asks))
+
+        replies = door.run(at_once())
+        assert [reply.status for reply in replies[:4]] == [200] * 4
+        ends = ("job.cancelled", "job.succeeded")
+        ended = [kind for kind in kinds(door, given["job_id"]) if kind in ends]
+        assert len(ended) == 1
+        assert [lost["job_id"] for lost in worker.beat(given)] == [given["job_id"]]
+        assert kinds(door, given["job_id"]).count(ended[0]) == 1
+
+
+def test_a_key_of_one_name_in_another_tenant_made_nothing_here(door: Door) -> None:
+    """`boss` of the other tenant makes a key there; who asked here is another `boss`."""
+    case = Case(door)
+    boss = door.key(Role.ADMIN, name="boss")
+    there = door.key(Role.ADMIN, "other", name="boss")
+    key_made_by(door, there, Role.APPROVER, "ann")
+    asked = door.ask("POST", JOBS, {"topic": "job.deploy.x", "prompt": "x"}, key=boss).json
+    case.job_id = asked["job_id"]
+    assert case.vote(case.ann).json["state"] == "PENDING"
 
 
 def test_a_running_job_stops_when_its_approver_is_revoked(case: Case) -> None:

@@ -150,6 +150,22 @@ def test_a_limit_that_is_no_limit_stops_the_start(name: str, text: str, tmp_path
     assert len(caught.value.message) < 200
 
 
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "1e3", "99" * 3000, "٣", "ten"])
+def test_a_wait_for_a_policy_file_is_a_number_of_seconds(text: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings({"policy_settle_seconds": text}, {}, tmp_path)
+    assert "`policy_settle_seconds` is 1 to" in caught.value.message
+    assert len(caught.value.message) < 200
+
+
+@pytest.mark.parametrize("text", ["true", "YES", "1", "y" * 9_000])
+def test_subdirectories_are_yes_or_no(text: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings({"policy_subdirectories": text}, {}, tmp_path)
+    assert "`policy_subdirectories` is `yes`" in caught.value.message
+    assert len(caught.value.message) < 200
+
+
 def test_off_is_said_aloud_and_numbers_need_no_quotes(tmp_path: Path) -> None:
     (tmp_path / "forestall.toml").write_text("rate_limit = 50\n")
     assert read_settings({}, {}, tmp_path).rate_limit == 50
