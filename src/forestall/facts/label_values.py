@@ -8,17 +8,18 @@ class, and a new label with a closed set, is added here too.
 
 from collections.abc import Mapping
 
+_COMMAND_CLASSES = (
+    "read",
+    "secret",
+    "write",
+    "build",
+    "network",
+    "privileged",
+    "destructive",
+    "unknown",
+)
 CLOSED_VALUES: Mapping[str, tuple[str, ...]] = {
-    "command_class": (
-        "read",
-        "secret",
-        "write",
-        "build",
-        "network",
-        "privileged",
-        "destructive",
-        "unknown",
-    ),
+    "command_class": _COMMAND_CLASSES,
     "command_scope": ("workspace", "runs_later", "outside", "system", "root", "unknown"),
     "sql_class": (
         "read",
@@ -31,14 +32,5 @@ CLOSED_VALUES: Mapping[str, tuple[str, ...]] = {
     ),
     "url_host_kind": ("public", "private", "loopback", "link_local", "metadata", "unknown"),
     "path_class": ("workspace", "outside", "system", "secret", "runs_later", "unknown"),
-    "cluster_class": (
-        "read",
-        "secret",
-        "write",
-        "build",
-        "network",
-        "privileged",
-        "destructive",
-        "unknown",
-    ),
+    "cluster_class": _COMMAND_CLASSES,
 }

@@ -61,10 +61,11 @@ def test_policy_test_tries_the_examples() -> None:
 
 def test_two_files_share_a_name_only_with_one_meaning() -> None:
     other = ORDER + "output_rules: [{id: o, decision: redact, match: {detectors: [club_card]}}]\n"
-    load_policies([("a", (ORDER + RULES).encode()), ("b", other.encode())])
+    compile_policy(load_policies([("a", (ORDER + RULES).encode()), ("b", other.encode())]))
     changed = other.replace("{16}", "{15}")
-    with pytest.raises(PolicyError, match="`club_card` is another one in another file"):
-        load_policies([("a", (ORDER + RULES).encode()), ("b", changed.encode())])
+    policies = load_policies([("a", (ORDER + RULES).encode()), ("b", changed.encode())])
+    with pytest.raises(PolicyError, match="`club_card` finds other things than in another file"):
+        compile_policy(policies)
 
 
 EXAMPLES = "examples: {match: [a], no_match: [b]}"

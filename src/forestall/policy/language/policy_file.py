@@ -4,10 +4,8 @@ The reader continues after a mistake, so that one run shows all of them. `_TOP_K
 and the like list the keys that are allowed; any other key is an error with the closest known key.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-from msgspec.structs import replace
 
 from forestall.facts.derive import FIELDS_OF_KIND, Derivation, PayloadKind
 from forestall.facts.origin import ORIGIN_BY_NAME, Origin
@@ -40,8 +38,8 @@ from forestall.policy.language.terms_reader import (
     read_throttle,
 )
 from forestall.policy.language.tests_reader import read_tests
-from forestall.policy.problems import PolicyError, Problem
-from forestall.policy.rules import Effect, OutputTest, OwnDetector, Policy, PolicyTest, Rule
+from forestall.policy.problems import PolicyError
+from forestall.policy.rules import Effect, OutputTest, Policy, PolicyTest, Rule
 
 _TOP_KEYS = (
     "version",
@@ -116,27 +114,9 @@ def load_policies(files: Sequence[tuple[str, bytes]]) -> list[Policy]:
             else:
                 assert policy is not None
                 policies.append(policy)
-    problems.extend(_detector_clashes(policies))
     if problems:
         raise PolicyError(problems)
     return policies
-
-
-def _detector_clashes(policies: Sequence[Policy]) -> Iterator[Problem]:
-    """A problem for each detector that two files define differently: findings carry its name."""
-    first: dict[str, tuple[OwnDetector, str]] = {}
-    for policy in policies:
-        for own in policy.detectors:
-            bare = replace(own, match=(), no_match=())
-            known, source = first.setdefault(own.name, (bare, policy.source))
-            if known != bare:
-                yield Problem(
-                    source=policy.source,
-                    line=1,
-                    column=1,
-                    message=f"the detector `{own.name}` is another one in another file",
-                    hint=f"the other is in {source}; give one of them another name",
-                )
 
 
 def _is_text(text: str) -> bool:
