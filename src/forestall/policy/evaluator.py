@@ -49,8 +49,11 @@ def evaluate(
         views, conflicts = views_of(snapshot, request)
         if snapshot.reads.insides and (len(views) > 1 or snapshot.reads.contents):
             request = looked_into(request)
-        variants, differences = variants_of(snapshot, request)
-        asked = attested_views(variants)
+        variants: tuple[Request, ...] = (request,)
+        differences: tuple[LabelConflict, ...] = ()
+        if snapshot.reads.actors or snapshot.reads.arguments:
+            variants, differences = variants_of(snapshot, request)
+        asked = attested_views(variants) if request.attested else variants
         on_claims: list[Rule] = []
         verdicts = [
             _verdict(snapshot.layers, each, labels, now, lifted, on_claims)

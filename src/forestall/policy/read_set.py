@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 
-from forestall.facts.derive import PayloadReading
 from forestall.policy.derivations import Derivations
 from forestall.policy.fields import FIELDS
 from forestall.policy.request import Request
@@ -25,11 +24,11 @@ class ReadSet:
     whether a rule reads these. `arguments`: the types of documents into which a condition on
     arguments leads. `insides`: whether a rule looks into payloads; `contents`: whether one reads
     all of a payload. `attributes` gives the values of the other fields, always in the same
-    order.
+    order. `readings_of` says how the derivers read the payload of a request on a topic, one
+    reading for each kind.
     """
 
     __slots__ = (
-        "_derivations",
         "actors",
         "arguments",
         "attributes",
@@ -37,6 +36,7 @@ class ReadSet:
         "delegation",
         "insides",
         "labels",
+        "readings_of",
         "time",
     )
 
@@ -48,7 +48,7 @@ class ReadSet:
         self.time = any(match.time is not None for match in matches)
         self.delegation = any(match.delegation is not None for match in matches)
         self.actors = "actor_ids" in tested_fields or any(match.actor_ids for match in matches)
-        self._derivations = Derivations(policies, matches_of)
+        self.readings_of = Derivations(policies, matches_of).readings_of
         self.contents = any(match.content is not None for match in matches)
         paths = [condition.path for match in matches for condition in match.args]
         if not of_output:
@@ -73,11 +73,6 @@ class ReadSet:
     def payload_of(self, topic: str) -> bool:
         """Whether the payload of a request on this topic can change a decision."""
         return self.insides or bool(self.readings_of(topic))
-
-    def readings_of(self, topic: str) -> tuple[PayloadReading, ...]:
-        """How the derivers read the payload of a request on this topic, one reading for each
-        kind."""
-        return self._derivations.readings_of(topic)
 
 
 def _summed_paths(policies: Sequence[Policy]) -> Iterator[str]:
