@@ -54,6 +54,7 @@ _SYSTEM_ROOTS: Final = frozenset(map(str.casefold, _WORDS.words("system_roots"))
 _SYSTEM_VAR: Final = _WORDS.set("system_directories_of_var")
 _HARMLESS_DEVICES: Final = _WORDS.set("harmless_devices")
 _SECRET_DIRECTORIES: Final = _WORDS.set("secret_directories")
+_IN_SECRET_DIRECTORY: Final = re.compile(f"/(?:{'|'.join(map(re.escape, _SECRET_DIRECTORIES))})/")
 _SECRET_NAMES: Final = _WORDS.set("secret_names")
 _SECRET_ENDINGS: Final = tuple(_WORDS.words("secret_endings"))
 _SECRET_BEGINNINGS: Final = tuple(_WORDS.words("secret_beginnings"))
@@ -76,8 +77,8 @@ _RUN_NAMES: Final = frozenset(
     name if name.isupper() else name.casefold() for name in _WORDS.words("run_names")
 )
 _RUN_ENDINGS: Final = tuple(map(str.casefold, _WORDS.words("run_endings")))
-_RUN_DIRECTORIES: Final = tuple(
-    f"/{directory.casefold()}/" for directory in _WORDS.words("run_directories")
+_IN_RUN_DIRECTORY: Final = re.compile(
+    f"/(?:{'|'.join(map(re.escape, map(str.casefold, _WORDS.words('run_directories'))))})/"
 )
 _REPOSITORY: Final = re.compile(
     r".*/\.git(?:/(?:.*/)?(?:hooks(?:/.*)?|config|config\.worktree|commondir|gitdir))?"
@@ -162,7 +163,8 @@ def _facts(value: str, root: str) -> Iterator[PathFact]:
 def _readings(value: str) -> tuple[list[str], bool]:
     """The ways to read a path, and whether the list is complete."""
     sure = True
-    if _OVERLONG.search(value) or any(_is_strange(char) for char in value):
+    plain_ascii = value.isascii() and value.isprintable()  # as most are: no character is strange
+    if _OVERLONG.search(value) or not (plain_ascii or not any(map(_is_strange, value))):
         sure = False
     forms = [value]
     text = value
@@ -324,7 +326,7 @@ def _runs_later(path: str) -> bool:
     return (
         not _RUN_NAMES.isdisjoint((name, path.rpartition("/")[2]))
         or name.endswith(_RUN_ENDINGS)
-        or any(directory in f"{folded}/" for directory in _RUN_DIRECTORIES)
+        or _IN_RUN_DIRECTORY.search(f"{folded}/") is not None
     )
 
 
@@ -342,7 +344,7 @@ def _is_secret(path: str) -> bool:
     name = folded.rpartition("/")[2]
     bare = _BACKUPS.sub("", name) or name
     around = f"{folded}/"
-    if any(f"/{directory}/" in around for directory in _SECRET_DIRECTORIES):
+    if _IN_SECRET_DIRECTORY.search(around):
         return True
     if _PROCESS_SECRETS.match(folded) or _KUBE.search(folded):
         return True
