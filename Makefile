@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 limit   = -o timeout=$(1) -o faulthandler_timeout=$(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev serve test check check-all format lock bench bench-policy bench-detect cases drill-kill drill-leak sim model clients names clean
+.PHONY: help install install-dev serve test check check-all format lock bench bench-policy bench-detect cases drill-kill drill-leak sim model mutants clients names clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,6 +55,9 @@ model: install-dev ## everything that can happen to a job that awaits approval, 
 
 cases: install-dev ## small inputs with the wanted answer, one line each (FORESTALL_CASES= a folder with more)
 	$(BIN)/pytest -n auto -rA -q tests/cases
+
+mutants: install-dev ## small sabotages of the source, each of which a test must notice; long (MUTANT= JOBS= SINCE=)
+	$(BIN)/python -m tests.mutants $(if $(MUTANT),--mutant '$(MUTANT)') $(if $(SINCE),--since '$(SINCE)') $(if $(JOBS),--jobs $(JOBS))
 
 drill-kill: install-dev ## kill -9 server and workers under load, 200 times; count what was lost or ran twice
 	FORESTALL_KILLS=$${FORESTALL_KILLS:-200} $(BIN)/pytest -n 0 -rA $(call limit,1800) tests/e2e/test_kill.py tests/e2e/test_kill_matrix.py

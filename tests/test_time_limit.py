@@ -25,9 +25,9 @@ def test_after():
 def test_a_test_that_hangs_fails_by_name_and_the_rest_runs(tmp_path: Path) -> None:
     file = tmp_path / "test_hanging.py"
     file.write_text(HANGING)
+    settings = ("-c", str(ROOT / "pyproject.toml"), "-p", "no:xdist", "-o", "timeout=0.3")
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "-p", "no:xdist"]
-        + ["-o", "timeout=0.3", str(file)],
+        [sys.executable, "-m", "pytest", *settings, str(file)],
         cwd=tmp_path,
         env={**os.environ, "COLUMNS": "300"},
         capture_output=True,
