@@ -76,6 +76,7 @@ async def check_result(
             result,
             level=_level(job),
             is_json=True,
+            job_id=job.id,
         )
     ruling = looked.ruling
     withheld = ruling.verdict is not Verdict.ALLOW
@@ -195,16 +196,18 @@ async def look(
     *,
     level: str = "",
     is_json: bool = False,
+    job_id: str = "",
 ) -> tuple[ScanResult, int]:
     """Scan and judge a content under a snapshot; the ruling, and how long it took (µs), the wait
-    for a thread included. `level` is the redaction level of the lease.
+    for a thread included. `level` is the redaction level of the lease. Findings are correlated
+    within the result of the job `job_id`; without one not at all.
 
     Raises ScannerBusyError.
     """
     began_us = plane.clock.now_us()
     if snapshot is None:
         return _nothing("policy_unavailable", "no policy is in force"), 0
-    key = plane.output.correlation_key(request.tenant)
+    key = plane.output.correlation_key(request.tenant, job_id) if job_id else b""
     in_force, switched_on = snapshot, plane.output.switched_on
 
     def work(expired: Callable[[], bool]) -> ScanResult:
