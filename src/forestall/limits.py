@@ -110,6 +110,7 @@ LEASE_WAIT_SECONDS_MAX = 30  # how long a worker may wait for work in one reques
 WORKERS_PER_TENANT_MAX = 10_000
 WORKER_PARALLEL_MAX = 1_024
 RESULT_BYTES_MAX = 1024 * 1024
+REPORT_MARKS_MAX = 8_192  # quotes, commas, brackets of a report that is not valid: about 20 ms
 ERROR_CHARS_MAX = 4_096  # of what a worker says went wrong
 PROGRESS_CHARS_MAX = 1_024
 RETRIES_DEFAULT = 3  # after the first attempt, and only where a retry is safe

@@ -62,7 +62,7 @@ def scan(path: Path, classes: tuple[str, ...], names_model: str, as_copy: bool) 
         sys.stdout.buffer.write(copy)
     else:
         for finding in report.findings:
-            click.echo(msgspec.json.encode(finding_object(finding)).decode())
+            click.echo(msgspec.json.encode(finding_object(finding, for_reviewer=True)).decode())
         if not report.complete:
             click.echo(_unread(report.reasons), err=True)
     if report.findings or not report.complete:
