@@ -187,3 +187,6 @@ LINKS_MAX = 50_000  # tokens that are still good: about 25 MB; past it messages 
 
 # -- metrics --
 METRIC_TOPICS_MAX = 200  # distinct topic label values; the rest is counted as `other`
+
+# -- the command line --
+LINE_CHARS_MAX = 4_000  # of one line on a terminal: a text of an agent may not push the rest away

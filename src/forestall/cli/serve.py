@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from forestall.cli.output import print_lines
+
 
 @click.command()
 @click.option("--listen", metavar="HOST:PORT", help="API address [127.0.0.1:8081].")
@@ -83,4 +85,4 @@ def serve(
         "sealed_days": sealed_days,
         "names_model": names_model,
     }
-    run(read_settings(flags, os.environ, Path.cwd()), click.echo)
+    run(read_settings(flags, os.environ, Path.cwd()), print_lines)

@@ -14,6 +14,7 @@ import uvicorn
 import uvloop
 from prometheus_client import start_http_server
 
+from forestall.client.logs import log_to_stderr
 from forestall.errors import UnavailableError
 from forestall.limits import (
     WEBSOCKET_MESSAGE_BYTES_MAX,
@@ -51,9 +52,7 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
 
     Raises ForestallError when it cannot start; then nothing is left behind.
     """
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
-    )
+    log_to_stderr(logging.INFO)
     _raise_file_limit()
     sys.setswitchinterval(_SWITCH_SECONDS)
     uvloop.run(_serve(settings, say))
