@@ -26,6 +26,7 @@ from forestall.server.banner import banner
 from forestall.server.bootstrap import StartedPlane, start
 from forestall.server.deliver import tell_webhooks
 from forestall.server.garbage import collect_rarely, settle
+from forestall.server.host_names import HostNames
 from forestall.server.http import Gateway
 from forestall.server.loops import follow_policy, keep_nothing_too_long, keep_time
 from forestall.server.metrics import Metrics
@@ -94,7 +95,8 @@ async def _run(
     plane = started.plane
     metrics.watch(plane.cache, plane.queue, plane.leases, plane.workers, plane.announcer)
     rates = Rates(per_key=settings.rate_limit, per_tenant=settings.tenant_rate_limit)
-    gateway = Gateway(started.plane, ENDPOINTS, metrics, rates)
+    names = HostNames(settings.public_names, is_loopback=settings.listen.is_loopback)
+    gateway = Gateway(started.plane, ENDPOINTS, metrics, rates, names)
     server = _Server(
         uvicorn.Config(
             gateway,
