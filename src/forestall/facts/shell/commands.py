@@ -406,8 +406,8 @@ class _ShellReader:
             return
         name, trusted = base_name(words[0].text)
         args = words[1:]
-        if self._detail.words and not trusted:
-            self.found.setdefault(self._detail.by_path(name, words))
+        if not trusted:
+            self.found.setdefault(self._detail.by_path(words))
         effects = program_effects(name, args)
         if name in self._defined or effects is None or not words[0].literal:
             trusted = False
