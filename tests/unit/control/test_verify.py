@@ -1,4 +1,4 @@
-"""`verify_log` over a store that somebody changed: each field and each neighbour is a difference."""
+"""`verify_log` over a store that somebody changed: each field, each record is a difference."""
 
 import json
 from collections.abc import Callable, Iterator
