@@ -20,6 +20,7 @@ from tests.mutants.mutant import PACKAGE, ROOT, Mutant, MutantError
 MUTANT_SECONDS_MAX = 120  # a mutant that makes its tests hang is noticed by this limit
 HONEST_SECONDS_MAX = 3_600
 _TEST_SECONDS_MAX = 60
+_NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 _PASSED, _FAILED, _INTERRUPTED = 0, 1, 2  # exit codes of pytest; 2: a module does not import
 _FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
@@ -53,17 +54,18 @@ class Runner:
 
     def __init__(self, folder: Path) -> None:
         self._package = folder / PACKAGE.name
-        shutil.copytree(PACKAGE, self._package)
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(PACKAGE, self._package, ignore=ignored)
         self._environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name != _NO_BYTECODE},
             "PYTHONPATH": str(folder),
-            # The copy brings the compiled modules along; that of a patched one is removed, and
-            # none is written, so no run can meet the bytecode of another mutant.
-            "PYTHONDONTWRITEBYTECODE": "1",
+            # Compiled modules are kept, those of tests and libraries too: most of a run is imports.
+            "PYTHONPYCACHEPREFIX": str(folder.parent / "compiled"),
         }
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._stopped = False
+        self._written = 0
 
     def without_mutant(self, tests: Sequence[str]) -> TestRun:
         """Run the tests as they are. Raises MutantError when Python would import something else
@@ -79,9 +81,7 @@ class Runner:
         file = self._package / mutant.path
         honest = file.read_text(encoding="utf-8")
         began = time.monotonic()
-        file.write_text(mutant.applied(honest), encoding="utf-8")
-        for compiled in (file.parent / "__pycache__").glob(f"{file.stem}.*"):
-            compiled.unlink()
+        self._write(file, mutant.applied(honest))
         try:
             # One path after the other: the first one mostly notices, and collects little.
             for test in mutant.tests:
@@ -89,8 +89,16 @@ class Runner:
                 if not ran.passed:
                     break
         finally:
-            file.write_text(honest, encoding="utf-8")
+            self._write(file, honest)
         return _outcome(mutant, ran, time.monotonic() - began)
+
+    def _write(self, file: Path, text: str) -> None:
+        """Write a file of the copy, with a time that no earlier version of it had: a compiled
+        module is used when time and size of its source are the same, and they might be."""
+        file.write_text(text, encoding="utf-8")
+        self._written += 1
+        at = int(time.time()) - 10_000_000 + self._written
+        os.utime(file, (at, at))
 
     def stop(self) -> None:
         """End the running process with everything that it started; start no other."""
