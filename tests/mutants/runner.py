@@ -25,10 +25,8 @@ _PASSED, _FAILED, _INTERRUPTED = 0, 1, 2  # exit codes of pytest; 2: a module do
 _FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
 
-class TestRun(NamedTuple):
+class PytestRun(NamedTuple):
     """How a run of pytest ended; `code` is None when it ran into the time limit."""
-
-    __test__ = False
 
     code: int | None
     output: str
@@ -67,7 +65,7 @@ class Runner:
         self._stopped = False
         self._written = 0
 
-    def without_mutant(self, tests: Sequence[str]) -> TestRun:
+    def without_mutant(self, tests: Sequence[str]) -> PytestRun:
         """Run the tests as they are. Raises MutantError when Python would import something else
         than the copy."""
         code = "import forestall; print(forestall.__file__)"
@@ -107,11 +105,11 @@ class Runner:
             if self._process is not None:
                 _kill(self._process)
 
-    def _pytest(self, tests: Sequence[str], seconds_max: float) -> TestRun:
+    def _pytest(self, tests: Sequence[str], seconds_max: float) -> PytestRun:
         command = [sys.executable, "-m", "pytest", "-x", "-n", "0", "--tb=short"]
         return self._ended([*command, "-o", f"timeout={_TEST_SECONDS_MAX}", *tests], seconds_max)
 
-    def _ended(self, command: Sequence[str], seconds_max: float) -> TestRun:
+    def _ended(self, command: Sequence[str], seconds_max: float) -> PytestRun:
         with self._lock:
             if self._stopped:
                 raise KeyboardInterrupt
@@ -127,10 +125,10 @@ class Runner:
             )
         try:
             output = process.communicate(timeout=seconds_max)[0]
-            return TestRun(process.returncode, output)
+            return PytestRun(process.returncode, output)
         except subprocess.TimeoutExpired:
             _kill(process)
-            return TestRun(None, process.communicate()[0])
+            return PytestRun(None, process.communicate()[0])
         finally:
             with self._lock:
                 _kill(process)
@@ -172,7 +170,7 @@ class Runners:
             self._free.put(runner)
 
 
-def _outcome(mutant: Mutant, ran: TestRun, seconds: float) -> Outcome:
+def _outcome(mutant: Mutant, ran: PytestRun, seconds: float) -> Outcome:
     if ran.code is None:
         return Outcome(mutant, True, seconds, f"(nothing ended within {MUTANT_SECONDS_MAX} s)")
     caught = ran.code in (_FAILED, _INTERRUPTED)
