@@ -17,6 +17,7 @@ from forestall.errors import UnavailableError
 from forestall.identity.credentials import Subject
 from forestall.jobs.checked_output import CheckedContent
 from forestall.jobs.job import Job, OutputCheck, original_digest, stored_request
+from forestall.jobs.worker import RESULT_PROBLEMS
 from forestall.limits import FINDINGS_KEPT_MAX, SCAN_FINDINGS_MAX
 from forestall.output.clean import clean_copy
 from forestall.output.findings import Detector, Finding, ScanBudget
@@ -55,31 +56,38 @@ class ScanResult(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()  # of the original
 
 
-async def check_result(plane: Plane, job: Job, result: bytes) -> CheckedResult:
+async def check_result(
+    plane: Plane, job: Job, result: bytes, *, problem: str = ""
+) -> CheckedResult:
     """The verdict on the result of a job, and the copy that may be read. Commits nothing.
 
-    `result` is JSON. Raises ScannerBusyError, StoreUnavailableError; there is no verdict then.
+    `result` is JSON. With a `problem`, a key of RESULT_PROBLEMS, it is withheld unread, and may be
+    empty. Raises ScannerBusyError, StoreUnavailableError; there is no verdict then.
     """
     salt = plane.random.token(SALT_BYTES)
     snapshot = plane.snapshot
-    looked, duration_us = await look(
-        plane,
-        snapshot,
-        await output_request(plane, snapshot, job),
-        result,
-        level=_level(job),
-        is_json=True,
-    )
+    if problem:
+        looked, duration_us = _nothing(problem, RESULT_PROBLEMS[problem]), 0
+    else:
+        looked, duration_us = await look(
+            plane,
+            snapshot,
+            await output_request(plane, snapshot, job),
+            result,
+            level=_level(job),
+            is_json=True,
+            job_id=job.id,
+        )
     ruling = looked.ruling
     withheld = ruling.verdict is not Verdict.ALLOW
     check = msgspec.structs.replace(
         _check(plane, snapshot, looked, result, duration_us),
-        original_digest=original_digest(salt, result) if withheld else "",
+        original_digest=original_digest(salt, result) if withheld and result else "",
     )
     entry = original = None
     if withheld or looked.findings:
         entry = output_entry(job, check, looked.findings)
-    if withheld:
+    if withheld and result:
         sealed = plane.output.seal(salt + result, bound_to=bound_to(job))
         original = _original(job, check, sealed) if sealed is not None else None
     return CheckedResult(
@@ -188,16 +196,18 @@ async def look(
     *,
     level: str = "",
     is_json: bool = False,
+    job_id: str = "",
 ) -> tuple[ScanResult, int]:
     """Scan and judge a content under a snapshot; the ruling, and how long it took (µs), the wait
-    for a thread included. `level` is the redaction level of the lease.
+    for a thread included. `level` is the redaction level of the lease. Findings are correlated
+    within the result of the job `job_id`; without one not at all.
 
     Raises ScannerBusyError.
     """
     began_us = plane.clock.now_us()
     if snapshot is None:
         return _nothing("policy_unavailable", "no policy is in force"), 0
-    key = plane.output.correlation_key(request.tenant)
+    key = plane.output.correlation_key(request.tenant, job_id) if job_id else b""
     in_force, switched_on = snapshot, plane.output.switched_on
 
     def work(expired: Callable[[], bool]) -> ScanResult:

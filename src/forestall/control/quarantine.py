@@ -257,7 +257,9 @@ def _opened(plane: Plane, job: Job, kept: RegistryEntry) -> tuple[bytes, bytes]:
 
 async def _look_again(plane: Plane, job: Job, original: bytes) -> ScanResult:
     request = await output_request(plane, plane.snapshot, job)
-    looked, _ = await look(plane, plane.snapshot, request, original, level="strict", is_json=True)
+    looked, _ = await look(
+        plane, plane.snapshot, request, original, level="strict", is_json=True, job_id=job.id
+    )
     return looked
 
 

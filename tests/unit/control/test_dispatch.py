@@ -395,7 +395,7 @@ def test_after_a_cancel(door: Door, worker: Worker) -> None:
     refused(door, given["job_id"], "CANCELLED")
 
 
-def test_a_result_that_is_too_large_fails_the_job(door: Door, worker: Worker) -> None:
+def test_a_result_that_is_too_large_is_withheld_and_not_kept(door: Door, worker: Worker) -> None:
     enforce(
         door,
         "name: n\nrules:\n  - {id: few, decision: allow_with_constraints, match: {topics: ['*']},"
@@ -406,8 +406,9 @@ def test_a_result_that_is_too_large_fails_the_job(door: Door, worker: Worker) ->
     small, large = worker.lease()
     assert worker.answer(small, result="x" * 98).json["state"] == "SUCCEEDED"
     reply = worker.answer(large, result="x" * 99).json
-    assert (reply["state"], reply["code"]) == ("FAILED", "result_too_large")
-    assert job(door, large["job_id"])["result"] is None
+    assert (reply["state"], reply["code"]) == ("OUTPUT_QUARANTINED", "output_quarantined")
+    found = job(door, large["job_id"])
+    assert (found["result"], found["output_safety"]["code"]) == (None, "result_too_large")
     verified(door)
 
 

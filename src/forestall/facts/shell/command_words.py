@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from forestall.facts.derive import UNRESOLVED  # read as ASCII, no shell text can forge it
 from forestall.facts.shell.program_entry import UNKNOWN, Arg, Classes, ProgramEffect
+from forestall.facts.shell.program_name import base_name
 from forestall.facts.shell.program_table import program
 from forestall.facts.shell.words import WORDS
 from forestall.limits import GLOB_CHARS_MAX
@@ -56,6 +57,15 @@ def command_text(name: str, args: Sequence[Arg], kinds: Classes) -> str:
         return " ".join((UNRESOLVED, name, *_in_order(name, words)))
     found = _arranged(name, words)
     return " ".join((*found.words, *found.options))
+
+
+def text_by_path(words: Sequence[Arg]) -> str:
+    """The spelling of a command by the path of its program, as the path is written."""
+    path, *rest = [_word(arg) for arg in words[: WORDS_MAX + 1]]
+    found = _arranged(path, rest)
+    return " ".join(
+        (*found.words, *found.options, *([UNRESOLVED] if words[WORDS_MAX + 1 :] else ()))
+    )
 
 
 def _word(arg: Arg) -> str:
@@ -234,7 +244,8 @@ def _refuse(text: str, words: Sequence[str]) -> None:
         )
     if not text.replace(BLANK, "").isascii():
         raise CommandPatternError("holds a character that is not ASCII; write `?` for it")
-    if "/" in words[0] or words[0].startswith("-") or "=" in words[0]:
+    path = "/" in words[0] and not base_name(words[0])[1]
+    if words[0].startswith("-") or "=" in words[0] or ("/" in words[0] and not path):
         raise CommandPatternError(f"begins with `{words[0]}`; write the name of the program alone")
 
 
