@@ -20,14 +20,13 @@ from tests.mutants.mutant import PACKAGE, ROOT, Mutant, MutantError
 MUTANT_SECONDS_MAX = 120  # a mutant that makes its tests hang is noticed by this limit
 HONEST_SECONDS_MAX = 3_600
 _TEST_SECONDS_MAX = 60
+_NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 _PASSED, _FAILED, _INTERRUPTED = 0, 1, 2  # exit codes of pytest; 2: a module does not import
 _FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
 
-class TestRun(NamedTuple):
+class PytestRun(NamedTuple):
     """How a run of pytest ended; `code` is None when it ran into the time limit."""
-
-    __test__ = False
 
     code: int | None
     output: str
@@ -53,19 +52,20 @@ class Runner:
 
     def __init__(self, folder: Path) -> None:
         self._package = folder / PACKAGE.name
-        shutil.copytree(PACKAGE, self._package)
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(PACKAGE, self._package, ignore=ignored)
         self._environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name != _NO_BYTECODE},
             "PYTHONPATH": str(folder),
-            # The copy brings the compiled modules along; that of a patched one is removed, and
-            # none is written, so no run can meet the bytecode of another mutant.
-            "PYTHONDONTWRITEBYTECODE": "1",
+            # Compiled modules are kept, those of tests and libraries too: most of a run is imports.
+            "PYTHONPYCACHEPREFIX": str(folder.parent / "compiled"),
         }
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._stopped = False
+        self._written = 0
 
-    def without_mutant(self, tests: Sequence[str]) -> TestRun:
+    def without_mutant(self, tests: Sequence[str]) -> PytestRun:
         """Run the tests as they are. Raises MutantError when Python would import something else
         than the copy."""
         code = "import forestall; print(forestall.__file__)"
@@ -79,14 +79,24 @@ class Runner:
         file = self._package / mutant.path
         honest = file.read_text(encoding="utf-8")
         began = time.monotonic()
-        file.write_text(mutant.applied(honest), encoding="utf-8")
-        for compiled in (file.parent / "__pycache__").glob(f"{file.stem}.*"):
-            compiled.unlink()
+        self._write(file, mutant.applied(honest))
         try:
-            ran = self._pytest(mutant.tests, MUTANT_SECONDS_MAX)
+            # One path after the other: the first one mostly notices, and collects little.
+            for test in mutant.tests:
+                ran = self._pytest((test,), MUTANT_SECONDS_MAX)
+                if not ran.passed:
+                    break
         finally:
-            file.write_text(honest, encoding="utf-8")
+            self._write(file, honest)
         return _outcome(mutant, ran, time.monotonic() - began)
+
+    def _write(self, file: Path, text: str) -> None:
+        """Write a file of the copy, with a time that no earlier version of it had: a compiled
+        module is used when time and size of its source are the same, and they might be."""
+        file.write_text(text, encoding="utf-8")
+        self._written += 1
+        at = int(time.time()) - 10_000_000 + self._written
+        os.utime(file, (at, at))
 
     def stop(self) -> None:
         """End the running process with everything that it started; start no other."""
@@ -95,11 +105,11 @@ class Runner:
             if self._process is not None:
                 _kill(self._process)
 
-    def _pytest(self, tests: Sequence[str], seconds_max: float) -> TestRun:
+    def _pytest(self, tests: Sequence[str], seconds_max: float) -> PytestRun:
         command = [sys.executable, "-m", "pytest", "-x", "-n", "0", "--tb=short"]
         return self._ended([*command, "-o", f"timeout={_TEST_SECONDS_MAX}", *tests], seconds_max)
 
-    def _ended(self, command: Sequence[str], seconds_max: float) -> TestRun:
+    def _ended(self, command: Sequence[str], seconds_max: float) -> PytestRun:
         with self._lock:
             if self._stopped:
                 raise KeyboardInterrupt
@@ -115,10 +125,10 @@ class Runner:
             )
         try:
             output = process.communicate(timeout=seconds_max)[0]
-            return TestRun(process.returncode, output)
+            return PytestRun(process.returncode, output)
         except subprocess.TimeoutExpired:
             _kill(process)
-            return TestRun(None, process.communicate()[0])
+            return PytestRun(None, process.communicate()[0])
         finally:
             with self._lock:
                 _kill(process)
@@ -160,7 +170,7 @@ class Runners:
             self._free.put(runner)
 
 
-def _outcome(mutant: Mutant, ran: TestRun, seconds: float) -> Outcome:
+def _outcome(mutant: Mutant, ran: PytestRun, seconds: float) -> Outcome:
     if ran.code is None:
         return Outcome(mutant, True, seconds, f"(nothing ended within {MUTANT_SECONDS_MAX} s)")
     caught = ran.code in (_FAILED, _INTERRUPTED)

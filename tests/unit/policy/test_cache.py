@@ -143,8 +143,10 @@ def test_who_says_a_label_is_in_the_key() -> None:
         '  - {id: a, decision: allow, match: {topics: ["job.a"], labels: {env: dev}}}\n'
     )
     places = ("labels", "credential_labels", "server_labels")
-    requests = [Request(topic="job.a", **{place: {"env": "dev"}}) for place in places]
-    requests += [Request(topic="job.a", **{place: {"other": "dev"}}) for place in places]
+    facts: list[dict[str, Any]] = [
+        {place: {name: "dev"}} for place in places for name in ("env", "other")
+    ]
+    requests = [Request(topic="job.a", **each) for each in facts]
     keys = {cache_key(snapshot, each, now_us=0, lifted=NONE) for each in requests}
     assert len(keys) == 6
 
