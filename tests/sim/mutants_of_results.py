@@ -43,7 +43,7 @@ def _failed_scan_passes() -> Patch:
     return mock.patch.object(check_output, "look", passes)
 
 
-async def _as_said(plane: Plane, job: Job, texts: Any) -> list[str]:
+async def _as_said(plane: Plane, job: Job, texts: Any, after: Any = ()) -> list[str]:
     return list(texts)
 
 

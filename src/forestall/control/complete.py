@@ -31,7 +31,7 @@ from forestall.jobs.attempts import may_retry, retry_delay_us
 from forestall.jobs.job import Job, result_digest
 from forestall.jobs.lifecycle import HELD_BY_WORKER, Event
 from forestall.jobs.worker import RESULT_TOO_LARGE, WorkerAnswer
-from forestall.limits import RESULT_BYTES_MAX
+from forestall.limits import AUDIT_PAGE_RECORDS_MAX, FAILURES_JOINED_MAX, RESULT_BYTES_MAX
 from forestall.policy.snapshot import Snapshot
 from forestall.ports.change import Put, PutEntry, PutOutput
 from forestall.ports.store import PreconditionFailedError
@@ -119,12 +119,37 @@ class _CleanedAnswer(msgspec.Struct, frozen=True):
 
 async def _cleaned(plane: Plane, job: Job, answer: WorkerAnswer) -> _CleanedAnswer:
     snapshot = plane.snapshot
-    code, message = await clean_texts(plane, job, (answer.error_code, answer.error_message))
+    texts = (answer.error_code, answer.error_message)
+    after = await _shown_before(plane, job)
+    code, message = await clean_texts(plane, job, texts, after=after)
     same = code == answer.error_code
     clean = msgspec.structs.replace(
         answer, error_code=code if same else WORKER_FAILED, error_message=message
     )
     return _CleanedAnswer(clean, snapshot)
+
+
+async def _shown_before(plane: Plane, job: Job) -> list[str]:
+    """What people have seen of the last failures of this job, and of the progress of this attempt.
+    Raises StoreUnavailableError."""
+    shown: list[str] = []
+    if job.attempt > 1:
+        links = await plane.store.links(
+            start=0, limit=AUDIT_PAGE_RECORDS_MAX, tenant=job.tenant, job_id=job.id
+        )
+        records = (msgspec.json.decode(link.record, type=_FailureRecord) for link in links)
+        texts = dict.fromkeys(each.data.failure_reason for each in records)
+        shown = list(texts)[-FAILURES_JOINED_MAX:]
+    leased = plane.leases.get(job.tenant, job.id)
+    return [*shown, leased.earlier] if leased is not None else shown
+
+
+class _FailureData(msgspec.Struct, frozen=True):
+    failure_reason: str = ""
+
+
+class _FailureRecord(msgspec.Struct, frozen=True):
+    data: _FailureData = _FailureData()
 
 
 async def require_lease(
