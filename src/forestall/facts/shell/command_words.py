@@ -313,7 +313,7 @@ def _past_stars(states: set[int], pattern: Sequence[_Word]) -> set[int]:
 
 def shows_secret(name: str, args: Sequence[Arg], kinds: Classes) -> bool:
     """Whether the command is one of those that print credentials, by its words alone."""
-    listed = _secret_commands().get(name)
+    listed = _patterns("secret_commands").get(name)
     if not listed:
         return False
     texts = " ".join([arg.text for arg in args if arg.literal])
@@ -321,18 +321,22 @@ def shows_secret(name: str, args: Sequence[Arg], kinds: Classes) -> bool:
     patterns = [pattern for key, pattern in listed if key in texts or not resolved]
     if not patterns:
         return False
+    text = command_text(name, args, kinds)
     try:
-        return any_holds(patterns, command_text(name, args, kinds))
+        if not any_holds(patterns, text):
+            return False
+        harmless = _patterns("harmless_forms_of_secret_commands").get(name, ())
+        return not (resolved and any_holds([pattern for _, pattern in harmless], text))
     except CommandUnresolvedError:
         return True
 
 
 @cache
-def _secret_commands() -> Mapping[str, tuple[tuple[str, CommandPattern], ...]]:
-    """The patterns of the word list, by the program that each one names, each behind a text that
+def _patterns(word_list: str) -> Mapping[str, tuple[tuple[str, CommandPattern], ...]]:
+    """The patterns of a word list, by the program that each one names, each behind a text that
     every command holds that it matches."""
     found: dict[str, list[tuple[str, CommandPattern]]] = {}
-    for text in WORDS.words("secret_commands"):
+    for text in WORDS.words(word_list):
         names, _, words = text.partition(" ")
         plain = [word for word in words.split() if not _is_option(word)]
         key = max((piece for word in plain for piece in _WILDCARD.split(word)), key=len, default="")
