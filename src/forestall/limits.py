@@ -4,6 +4,7 @@
 BODY_BYTES_MAX = 2 * 1024 * 1024  # the peer's limit, so that its clients meet the same edge
 HEAD_BYTES_MAX = 64 * 1024  # nobody has proven who they are while we read a head
 HEAD_FIELDS_MAX = 100
+PUBLIC_NAMES_MAX = 32  # of one server; more is a mistake in the setting
 HEAD_SECONDS_MAX = 15  # from the first byte, or from the connection, to the end of the head
 BODY_READ_SECONDS_MAX = 15  # a client that drips bytes may not hold a connection for ever
 JSON_DEPTH_MAX = 64  # far above any real payload, far below the parser's own recursion limit
@@ -42,6 +43,13 @@ RULES_PER_FILE_MAX = 10_000  # compile stays inside a second (bench/evaluate.py)
 OUTPUT_RULES_PER_FILE_MAX = 500  # their words are looked for in every result
 LIST_ITEMS_PER_FIELD_MAX = 1_000  # a longer list wants a label or a tag, not a rule
 OWN_DETECTORS_MAX = 200  # of one file: each may look at every payload and result
+OWN_PROGRAMS_MAX = 500  # of one file; the built-in table has about 1,000
+OWN_PROGRAM_CHARS_MAX = 64 * 1024  # of one entry as JSON; the largest built-in one has half of that
+OWN_PROGRAM_EXAMPLES_MAX = 2_000  # of one file: parsed at every load, in about half a second
+OWN_PROGRAM_EXAMPLE_CHARS_MAX = 1_024  # of one example
+OWN_PROGRAM_COMMANDS_MAX = 20_000  # programs and subcommands of one file, with `same_as` followed
+OWN_PROGRAM_SAME_AS_MAX = 100  # that one program follows
+OWN_PROGRAM_OPTIONS_MAX = 200  # of one command with an effect: each word is compared with them
 LIST_ENTRIES_COPIED_MAX = 500_000  # that references to named lists put into one file: about 1 s
 GLOB_CHARS_MAX = 512
 REASON_CHARS_MAX = 1_024
@@ -110,8 +118,11 @@ LEASE_WAIT_SECONDS_MAX = 30  # how long a worker may wait for work in one reques
 WORKERS_PER_TENANT_MAX = 10_000
 WORKER_PARALLEL_MAX = 1_024
 RESULT_BYTES_MAX = 1024 * 1024
+REPORT_MARKS_MAX = 8_192  # quotes, commas, brackets of a report that is not valid: about 20 ms
 ERROR_CHARS_MAX = 4_096  # of what a worker says went wrong
 PROGRESS_CHARS_MAX = 1_024
+FAILURES_JOINED_MAX = 4  # of earlier attempts: a secret may begin in one and end in the next
+EARLIER_CHARS_MAX = 1_024  # of earlier progress: a secret may begin there and end in the next
 RETRIES_DEFAULT = 3  # after the first attempt, and only where a retry is safe
 RETRIES_MAX = 100
 RETRY_SECONDS_FIRST, RETRY_SECONDS_MAX = 1, 300
@@ -188,3 +199,6 @@ LINKS_MAX = 50_000  # tokens that are still good: about 25 MB; past it messages 
 
 # -- metrics --
 METRIC_TOPICS_MAX = 200  # distinct topic label values; the rest is counted as `other`
+
+# -- the command line --
+LINE_CHARS_MAX = 4_000  # of one line on a terminal: a text of an agent may not push the rest away

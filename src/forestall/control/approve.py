@@ -11,6 +11,7 @@ from collections.abc import Collection
 
 import msgspec
 
+from forestall.control.check_output import clean_texts
 from forestall.control.gate import ended_votes
 from forestall.control.moves import commit_move, move_of
 from forestall.control.plane import Plane
@@ -288,6 +289,10 @@ async def _resolve(
         transition = after_drift(job, found, now_us=now_us)
         refusal = _stale(found)
     else:
+        # Taken before the next await: the policy that the gate has just decided under.
+        expect = _bound_to(plane, job) if approves else ()
+        reason, note = await clean_texts(plane, job, (request.reason, request.note))
+        request = msgspec.structs.replace(request, reason=reason, note=note)
         vote = _vote_of(plane, subject, request, approves=approves, now_us=now_us)
         transition = after_vote(
             job,
@@ -295,7 +300,6 @@ async def _resolve(
             ended_votes=ended_votes(plane, job, now_us=now_us),
             by_caller=plane.is_run_by_caller(job.topic),
         )
-        expect = _bound_to(plane, job) if approves else ()
     actor = SYSTEM_ACTOR if transition.event is Event.EXPIRED else subject.principal
     # commit
     move = move_of(job, transition, actor=actor, expect=expect)
