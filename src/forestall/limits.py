@@ -165,6 +165,7 @@ SCHEMA_VIOLATIONS_MAX = 20
 
 # -- approvals --
 APPROVAL_HOURS_DEFAULT = 24  # where no rule gives a `ttl`
+REDECIDED_AT_ONCE = 64  # stale approvals in one batch: their commits share one sync of the disk
 APPROVAL_NOTE_CHARS_MAX = 2_000  # of a reason or a note
 ANALYTICS_APPROVALS_MAX = 10_000  # looked at for one answer, the newest: about half a second
 ANALYTICS_DAYS_DEFAULT = 7

@@ -28,7 +28,12 @@ from forestall.server.deliver import tell_webhooks
 from forestall.server.garbage import collect_rarely, settle
 from forestall.server.host_names import HostNames
 from forestall.server.http import Gateway
-from forestall.server.loops import follow_policy, keep_nothing_too_long, keep_time
+from forestall.server.loops import (
+    follow_policy,
+    keep_approvals_current,
+    keep_nothing_too_long,
+    keep_time,
+)
 from forestall.server.metrics import Metrics
 from forestall.server.protocol import BoundedHttpProtocol, BoundedWebSocketProtocol
 from forestall.server.rates import Rates
@@ -133,6 +138,7 @@ async def _run(
     beside = [
         asyncio.create_task(follow_policy(plane, started.follower, reload, metrics)),
         asyncio.create_task(keep_time(plane)),
+        asyncio.create_task(keep_approvals_current(plane)),
         asyncio.create_task(keep_nothing_too_long(plane)),
         asyncio.create_task(tell_webhooks(plane, metrics)),
         asyncio.create_task(collect_rarely()),
