@@ -63,9 +63,9 @@ def _line(item: dict[str, Any]) -> str:
         f"  {item['topic']}  by {item['submitted_by']}  {item['policy_rule_id']}"
     )
     line = f"{head}: {item['policy_reason']}"
-    return (
-        f"{line} (asked again, first at {item['first_asked_at'][:19]}: {again})" if again else line
-    )
+    if again:
+        line += f"  (asked again, first on {item['first_asked_at'][:19]}: {again})"
+    return line
 
 
 @approvals.command()

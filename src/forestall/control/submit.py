@@ -139,6 +139,20 @@ async def submit(
     )
     change = _birth(job, submission.payload, entry, record, birth_record)
     # commit
+    earlier = await _commit_once(plane, subject, key, request_digest, change)
+    if earlier is not None:
+        return earlier
+    # announce
+    count(plane, decision, request, stage=Stage.SUBMIT)
+    if blind_retry_of:
+        plane.telemetry.refused("submit", "blind_retry")
+    return SubmitResult(job, record)
+
+
+async def _commit_once(
+    plane: Plane, subject: Subject, key: str, request_digest: str, change: Change
+) -> SubmitResult | None:
+    """Commit the birth of a job, unless a submission with the same key was first: its answer."""
     try:
         await plane.commit(change)
     except PreconditionFailedError as cause:
@@ -148,11 +162,7 @@ async def submit(
         if earlier is None:  # the job of the other submission cannot be read: the caller may retry
             raise
         return earlier
-    # announce
-    count(plane, decision, request, stage=Stage.SUBMIT)
-    if blind_retry_of:
-        plane.telemetry.refused("submit", "blind_retry")
-    return SubmitResult(job, record)
+    return None
 
 
 def _throttled(decision: Decision) -> ThrottledError:
