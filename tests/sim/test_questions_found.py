@@ -10,6 +10,7 @@ from unittest import mock
 import pytest
 
 from forestall.control import approve
+from forestall.control.check_output import clean_texts
 from forestall.control.publish import publish
 from tests.asgi import Door, opened
 from tests.sim.mutants_of_questions import RARE_MUTANTS
@@ -45,13 +46,12 @@ def _is_shared_although_nobody_asked(door: Door) -> bool:
 def _counts_although_the_policy_changed(door: Door) -> bool:
     """A policy comes into force while the reason of a vote is scanned, after the gate decided."""
     case = Case(door)
-    real = approve.clean_texts
 
     async def overtaken(*given: Any) -> Any:
         files = [("changed.yaml", TWO.encode())]
         if door.plane.snapshot is not None and len(door.plane.snapshot.policies[0].rules) == 2:
             await publish(door.plane, files, actor="test")
-        return await real(*given)
+        return await clean_texts(*given)
 
     with mock.patch.object(approve, "clean_texts", overtaken):
         door.ask("POST", f"{APPROVALS}/{case.job_id}/approve", {"reason": "x"}, key=case.ann)
