@@ -37,7 +37,7 @@ class Agent:
         self.random: Random = world.chance(f"agent/{name}")
         self.mine: list[str] = []  # ids of jobs that it was told of
         self.submits = 0
-        self.last: Submission | None = None  # what it asked for last
+        self.waits: Submission | None = None  # what it asked for last, if people are asked about it
 
     async def live(self) -> None:
         """Act until the chaos ends."""
@@ -60,12 +60,12 @@ class Agent:
         self.submits += 1
         key = f"{self.name}-{self.submits}" if random.random() < 0.8 else ""
         submission = _submission(random, key, self.submits)
-        if self.last is not None and random.random() < 0.2:  # the same again, as another request
-            wish = self.last.share_approval if random.random() < 0.7 else random.random() < 0.5
+        if self.waits is not None and random.random() < 0.7:  # the same again, as another request
+            wish = self.waits.share_approval or random.random() < 0.7
             submission = msgspec.structs.replace(
-                self.last, idempotency_key=key, share_approval=wish
+                self.waits, idempotency_key=key, share_approval=wish
             )
-        self.last = submission
+        self.waits = None
 
         async def send(process: Process, client: Client) -> SubmitResult:
             return await submit(process.plane, authenticate(process.plane, self.key), submission)
@@ -81,6 +81,8 @@ class Agent:
             except ForestallError:
                 return
             self._knows(key, told)
+            if told.job.state is JobState.APPROVAL_REQUIRED:
+                self.waits = submission
             if random.random() < 0.05:  # asks again, for no reason
                 continue
             return

@@ -37,7 +37,8 @@ def _registry_unbound() -> Patch:
 def _registry_change_unseen() -> Patch:
     """Entries are bound, and nobody compares them."""
     rooms = (approvals, dispatch, redecide, catch_up)
-    return _all(*(mock.patch.object(room, "registry_drift", return_value=()) for room in rooms))
+    unseen = [mock.patch.object(room, "registry_drift", return_value=()) for room in rooms]
+    return _all(*unseen, mock.patch.object(approve, "_bound_to", return_value=()))
 
 
 def _any_question_stays() -> Patch:

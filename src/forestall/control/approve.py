@@ -289,6 +289,8 @@ async def _resolve(
         transition = after_drift(job, found, now_us=now_us)
         refusal = _stale(found)
     else:
+        # Taken before the next await: the policy that the gate has just decided under.
+        expect = _bound_to(plane, job) if approves else ()
         reason, note = await clean_texts(plane, job, (request.reason, request.note))
         request = msgspec.structs.replace(request, reason=reason, note=note)
         vote = _vote_of(plane, subject, request, approves=approves, now_us=now_us)
@@ -298,7 +300,6 @@ async def _resolve(
             ended_votes=ended_votes(plane, job, now_us=now_us),
             by_caller=plane.is_run_by_caller(job.topic),
         )
-        expect = _bound_to(plane, job) if approves else ()
     actor = SYSTEM_ACTOR if transition.event is Event.EXPIRED else subject.principal
     # commit
     move = move_of(job, transition, actor=actor, expect=expect)

@@ -136,9 +136,9 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     job_hash: str
     demands: ApprovalDemands | None
     constraints: Constraints | None
-    registry: tuple[RegistryBinding, ...]
-    rules: str
-    facts: str
+    registry: tuple[RegistryBinding, ...] = ()
+    rules: str = ""
+    facts: str = ""
 
 
 def terms_of(decision: Decision, job_hash: str, grounds: Grounds) -> Terms:
