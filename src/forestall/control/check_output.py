@@ -17,7 +17,7 @@ from forestall.errors import UnavailableError
 from forestall.identity.credentials import Subject
 from forestall.jobs.checked_output import CheckedContent
 from forestall.jobs.job import Job, OutputCheck, original_digest, stored_request
-from forestall.limits import FINDINGS_KEPT_MAX, SCAN_FINDINGS_MAX
+from forestall.limits import FINDINGS_KEPT_MAX, SCAN_DECODED_BYTES_MAX, SCAN_FINDINGS_MAX
 from forestall.output.clean import clean_copy
 from forestall.output.findings import Detector, Finding, ScanBudget
 from forestall.output.scan import scan
@@ -240,7 +240,11 @@ def _look(
     """Scan, judge, and make the copy. Total: every failure quarantines."""
     try:
         detectors = detectors_for(snapshot, level, switched_on)
-        budget = ScanBudget(findings_max=SCAN_FINDINGS_MAX, expired=expired)
+        budget = ScanBudget(
+            findings_max=SCAN_FINDINGS_MAX,
+            decoded_bytes_max=SCAN_DECODED_BYTES_MAX,
+            expired=expired,
+        )
         report = scan(content, detectors=detectors, key=key, budget=budget)
         ruling = judge(
             snapshot,
