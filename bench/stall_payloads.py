@@ -55,6 +55,10 @@ def _many(item: bytes) -> bytes:
     return b"[" + b",".join([item] * (BODY // (len(item) + 1))) + b"]"
 
 
+def _few(item: bytes, count: int) -> bytes:
+    return b"[" + b",".join([item] * count) + b"]"
+
+
 def _text(topic: bytes, text: str) -> Callable[[int], bytes]:
     return _context(json.dumps(text).encode(), topic)
 
@@ -189,5 +193,12 @@ PAYLOADS = (
     ),
     Payload("bad keys", _JOBS, _fixed({}), key="", connections=16),
     Payload("half a head", "half", _nothing, connections=300),
+    Payload("objects inside the bound", _JOBS, _context(_few(b'{"a":1}', 99_000))),
+    Payload("arrays inside the bound", _JOBS, _context(_few(b"[]", 99_000))),
+    Payload(
+        "objects inside the bound, checked",
+        f"{_POLICY}/evaluate",
+        _context(_few(b'{"a":1}', 99_000)),
+    ),
     Payload("metrics, half open", "metrics", _nothing, connections=100),
 )

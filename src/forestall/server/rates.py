@@ -164,10 +164,14 @@ class Rates:
     def spent(self, payer: Payer, seconds: float, now: int) -> None:
         """Count what a request has cost in processor time. It may leave a debt, for which later
         requests that cost something wait."""
-        units = int(seconds / COST_SECONDS)
-        for (_, buckets), name in zip(self._cost, (payer.key_id, payer.tenant), strict=True):
-            debt_at_most = now + buckets.depth + COST_DEBT_SECONDS_MAX * SECOND_NS
-            buckets.put(name, min(debt_at_most, buckets.after(name, now, units)), now)
+        (_, keys), (_, tenants) = self._cost
+        debt_at_most = now + keys.depth + COST_DEBT_SECONDS_MAX * SECOND_NS
+        room = (debt_at_most - keys.after(payer.key_id, now, 0)) // keys.interval
+        # What is beyond the greatest debt of a key is not its tenant's either: one key alone may
+        # not use up what all keys of its tenant share.
+        units = min(int(seconds / COST_SECONDS), max(0, room))
+        for buckets, name in ((keys, payer.key_id), (tenants, payer.tenant)):
+            buckets.put(name, buckets.after(name, now, units), now)
 
     def failed(self, address: str, now: int) -> None:
         """Count one request with a bad credential. Raises RateLimitedError past the bound.
