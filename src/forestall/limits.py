@@ -4,6 +4,7 @@
 BODY_BYTES_MAX = 2 * 1024 * 1024  # the peer's limit, so that its clients meet the same edge
 HEAD_BYTES_MAX = 64 * 1024  # nobody has proven who they are while we read a head
 HEAD_FIELDS_MAX = 100
+PUBLIC_NAMES_MAX = 32  # of one server; more is a mistake in the setting
 HEAD_SECONDS_MAX = 15  # from the first byte, or from the connection, to the end of the head
 BODY_READ_SECONDS_MAX = 15  # a client that drips bytes may not hold a connection for ever
 JSON_DEPTH_MAX = 64  # far above any real payload, far below the parser's own recursion limit
@@ -139,8 +140,11 @@ WORKER_PARALLEL_MAX = 1_024
 WORKER_WILDCARDS_MAX = 100  # in all names of one list of a worker: each costs some 50 µs to compile
 WORKER_WAITS_MAX = 16  # requests of one worker that wait for work or for a notice at once
 RESULT_BYTES_MAX = 1024 * 1024
+REPORT_MARKS_MAX = 8_192  # quotes, commas, brackets of a report that is not valid: about 20 ms
 ERROR_CHARS_MAX = 4_096  # of what a worker says went wrong
 PROGRESS_CHARS_MAX = 1_024
+FAILURES_JOINED_MAX = 4  # of earlier attempts: a secret may begin in one and end in the next
+EARLIER_CHARS_MAX = 1_024  # of earlier progress: a secret may begin there and end in the next
 RETRIES_DEFAULT = 3  # after the first attempt, and only where a retry is safe
 RETRIES_MAX = 100
 RETRY_SECONDS_FIRST, RETRY_SECONDS_MAX = 1, 300
@@ -227,3 +231,6 @@ CONNECTIONS_PER_ADDRESS_MAX = 16_384  # of one network; behind a proxy all clien
 METRIC_CONNECTIONS_MAX = 16  # open at once, each with a thread; the oldest is closed for a new one
 METRIC_SECONDS_MAX = 10  # from a connection to the end of its answer
 METRIC_TOPICS_MAX = 200  # distinct topic label values; the rest is counted as `other`
+
+# -- the command line --
+LINE_CHARS_MAX = 4_000  # of one line on a terminal: a text of an agent may not push the rest away

@@ -6,7 +6,7 @@ import click
 
 from forestall.cli.job_moves import submit_to
 from forestall.cli.options import limit_option, segment, with_client
-from forestall.cli.output import json_option, print_items, print_json, shown
+from forestall.cli.output import json_option, print_items, print_json, print_line
 from forestall.client.plane import PlaneClient
 
 _PATH = "/api/v1/dlq"
@@ -31,7 +31,7 @@ def list_(topic: str, limit: int, client: PlaneClient, as_json: bool) -> None:
 def _line(job: dict[str, Any]) -> str:
     return (
         f"{job['id']}  {job['state']:9} {job['created_at'][:19]}  {job['topic']}"
-        f"  {job['reason_code']}: {shown(job['reason'])}"
+        f"  {job['reason_code']}: {job['reason']}"
     )
 
 
@@ -55,4 +55,4 @@ def dismiss(job_id: str, client: PlaneClient, as_json: bool) -> None:
     if as_json:
         print_json({"dismissed": job_id})
     else:
-        click.echo(f"dismissed {job_id}")
+        print_line(f"dismissed {job_id}")

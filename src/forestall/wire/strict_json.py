@@ -109,14 +109,24 @@ def _require_few_containers(body: bytes) -> None:
     them, no other thread runs. Brackets inside of texts are told apart only where they decide."""
     if body.count(b"[") + body.count(b"{") <= JSON_CONTAINERS_MAX:
         return
-    outside = body.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2]
-    if sum(part.count(b"[") + part.count(b"{") for part in outside) > JSON_CONTAINERS_MAX:
-        raise MalformedJsonError(
-            f"invalid json: more than {JSON_CONTAINERS_MAX} objects and arrays; send fewer, or send"
-            " them as a text"
-        )
+    count = start = 0
+    inside = False  # of a text, at the start of a piece
+    while start < len(body):
+        end = start + _PIECE_BYTES
+        while body[end - 1 : end] == b"\\":  # an escape stays in one piece
+            end += 1
+        piece = body[start:end].replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
+        count += sum(part.count(b"[") + part.count(b"{") for part in piece[inside::2])
+        if count > JSON_CONTAINERS_MAX:
+            raise MalformedJsonError(
+                f"invalid json: more than {JSON_CONTAINERS_MAX} objects and arrays; send fewer, or"
+                " send them as a text"
+            )
+        inside ^= len(piece) % 2 == 0
+        start = end
 
 
+_PIECE_BYTES = 32 * 1024  # looked at in one step
 _TOO_DEEP = f"invalid json: nested deeper than {JSON_DEPTH_MAX} levels"
 
 
