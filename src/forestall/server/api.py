@@ -103,7 +103,9 @@ async def _submit_job(plane: Plane, call: Call) -> Answer:
     if key and other and key != other:
         raise InvalidRequestError("Idempotency-Key and X-Idempotency-Key differ; send one of them")
     key = key or other
-    submission = decode_submission(call.body, tenant=call.who.tenant, header_key=key)
+    submission = await call.decoded(
+        lambda body: decode_submission(body, tenant=call.who.tenant, header_key=key)
+    )
     return _submitted(await submit(plane, call.who, submission))
 
 
@@ -179,7 +181,9 @@ async def _cancel_job(plane: Plane, call: Call) -> Answer:
 @_TABLE.row("POST", _JOBS + "/{job_id}/remediate", P.JOBS_WRITE, _SUBMITTED, RemediateBody)
 async def _remediate_job(plane: Plane, call: Call) -> Answer:
     """Submit a denied job as an offered remediation rewrites it."""
-    remediation_id = decode_struct(call.body, RemediateBody).remediation_id
+    remediation_id = (
+        await call.decoded(lambda body: decode_struct(body, RemediateBody))
+    ).remediation_id
     return _submitted(await remediate(plane, call.who, call.params[0], remediation_id))
 
 
@@ -218,7 +222,7 @@ async def _page_dead_letters(plane: Plane, call: Call) -> Answer:
 )
 async def _retry_dead_letter(plane: Plane, call: Call) -> Answer:
     """Submit a dead letter again, through the submit gate."""
-    force = decode_struct(call.body, RetryBody).force
+    force = (await call.decoded(lambda body: decode_struct(body, RetryBody))).force
     try:
         return _submitted(await retry(plane, call.who, call.params[0], force=force))
     except BlindRetryError as error:
@@ -239,7 +243,7 @@ _TABLE += POLICY_ENDPOINTS
 @_TABLE.row("POST", _KEYS, P.KEYS_WRITE, {201: NewKeyObject}, NewKeyBody)
 async def _create_key(plane: Plane, call: Call) -> Answer:
     """Create an API key."""
-    new_key = decode_new_key(call.body, tenant=call.who.tenant)
+    new_key = await call.decoded(lambda body: decode_new_key(body, tenant=call.who.tenant))
     key, secret = await create_key(plane, new_key, actor=call.who.principal)
     return Answer(201, NewKeyObject(key_object(key), secret))
 

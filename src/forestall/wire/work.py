@@ -25,6 +25,7 @@ from forestall.limits import (
     NAME_CHARS_MAX,
     PROGRESS_CHARS_MAX,
     WORKER_PARALLEL_MAX,
+    WORKER_WILDCARDS_MAX,
 )
 from forestall.policy.request import ToolCall
 from forestall.wire.compat import (
@@ -284,7 +285,7 @@ def decode_register(body: bytes) -> WorkerOffer:
     request = decode_struct(body, RegisterBody)
     _bound(request.max_parallel, "max_parallel", 1, WORKER_PARALLEL_MAX)
     return WorkerOffer(
-        topics=_names(request.topics, "topics"),
+        topics=_globs(request.topics, "topics"),
         capabilities=_names(request.capabilities, "capabilities"),
         max_parallel=request.max_parallel,
     )
@@ -368,9 +369,9 @@ def decode_credential(body: bytes) -> tuple[WorkerGrant, int | None]:
     request = decode_struct(body, CredentialBody)
     grant = WorkerGrant(
         worker_id=request.worker_id,
-        topics=_names(request.allowed_topics, "allowed_topics"),
+        topics=_globs(request.allowed_topics, "allowed_topics"),
         pools=_names(request.allowed_pools, "allowed_pools"),
-        capabilities=_names(request.allowed_capabilities, "allowed_capabilities"),
+        capabilities=_globs(request.allowed_capabilities, "allowed_capabilities"),
     )
     if request.expires_in_seconds is not None:
         _bound(request.expires_in_seconds, "expires_in_seconds", 1, 10 * 366 * 86_400)
@@ -474,3 +475,14 @@ def _names(names: list[str], field: str) -> tuple[str, ...]:
     if len(names) > LIST_ITEMS_PER_FIELD_MAX:
         raise InvalidRequestError(f"`{field}` has more than {LIST_ITEMS_PER_FIELD_MAX} entries")
     return tuple(dict.fromkeys(_text(name, field) for name in names))
+
+
+def _globs(names: list[str], field: str) -> tuple[str, ...]:
+    """As `_names`, of names that may hold wildcards: each is compiled, and tried on each topic."""
+    globs = _names(names, field)
+    if sum(glob.count(wildcard) for glob in globs for wildcard in "*?[") > WORKER_WILDCARDS_MAX:
+        raise InvalidRequestError(
+            f"`{field}` holds more than {WORKER_WILDCARDS_MAX} wildcards in all; write fewer,"
+            " wider ones"
+        )
+    return globs

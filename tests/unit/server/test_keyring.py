@@ -86,7 +86,8 @@ def test_a_scan_that_takes_too_long_is_given_up() -> None:
 
 
 def test_too_many_that_wait_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forestall.server.scanning.SCANS_WAITING_MAX", 1)
+    for name in ("MAX", "PER_TENANT_MAX", "PER_KEY_MAX"):
+        monkeypatch.setattr(f"forestall.server.scanning.SCANS_WAITING_{name}", 1)
     go = threading.Event()
 
     async def run() -> None:
