@@ -19,6 +19,7 @@ from forestall.cli.output import (
     EXIT_HELD,
     harmless_json,
     json_option,
+    print_answer,
     print_items,
     print_json,
     shown,
@@ -84,10 +85,7 @@ def open_(link: str, client: PlaneClient, as_json: bool) -> None:
 
 def _show(client: PlaneClient, job_id: str, *, as_json: bool) -> None:
     context = client.get(f"{_path(job_id)}/context")
-    if as_json:
-        print_json(context)
-    else:
-        click.echo(rendered(context, width=_width()))
+    print_answer(context, rendered(context, width=_width()), as_json=as_json)
 
 
 @approvals.command()
@@ -148,10 +146,8 @@ def reject(job_id: str, reason: str, note: str, client: PlaneClient, as_json: bo
 
 
 def _tell(answer: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json(answer)
-    else:
-        click.echo(shown(f"{answer['job_id']}  {answer['status']}  (job {answer['state']})"))
+    line = f"{answer['job_id']}  {answer['status']}  (job {answer['state']})"
+    print_answer(answer, shown(line), as_json=as_json)
     if answer["status"] == "more_approvals_needed":
         raise click.exceptions.Exit(EXIT_HELD)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from forestall.cli.output import json_option, print_json
+from forestall.cli.output import json_option, print_answer, print_json
 
 _data_dir = click.option(
     "--data-dir",
@@ -47,7 +47,4 @@ def rotate(data_dir: Path, as_json: bool) -> None:
     from forestall.server.keyring import rotate as add_key
 
     name = add_key(data_dir)
-    if as_json:
-        print_json({"id": name})
-    else:
-        click.echo(f"sealing with {name} from now on")
+    print_answer({"id": name}, f"sealing with {name} from now on", as_json=as_json)

@@ -33,6 +33,14 @@ def print_json(value: Any) -> None:
     click.echo(harmless_json(json.dumps(value, indent=2, ensure_ascii=not _is_utf8())))
 
 
+def print_answer(answer: Any, text: str, *, as_json: bool) -> None:
+    """Print an answer as JSON, or the text that says the same to a person."""
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(text)
+
+
 def print_items(
     items: list[dict[str, Any]],
     line: Callable[[dict[str, Any]], str],

@@ -6,7 +6,7 @@ import click
 
 from forestall.cli.approval_view import plain
 from forestall.cli.options import limit_option, segment, with_client
-from forestall.cli.output import json_option, print_items, print_json, shown
+from forestall.cli.output import json_option, print_answer, print_items, print_json, shown
 from forestall.client.plane import PlaneClient
 
 _LIST = "/api/v1/quarantine"
@@ -94,11 +94,8 @@ def confirm(job_id: str, reason: str, client: PlaneClient, as_json: bool) -> Non
 
 
 def _tell(answer: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json(answer)
-    else:
-        line = f"{answer['job_id']}  {answer['output_decision']}  (job {answer['state']})"
-        click.echo(shown(line))
+    line = f"{answer['job_id']}  {answer['output_decision']}  (job {answer['state']})"
+    print_answer(answer, shown(line), as_json=as_json)
 
 
 def _path(job_id: str) -> str:
