@@ -4,6 +4,7 @@
 BODY_BYTES_MAX = 2 * 1024 * 1024  # the peer's limit, so that its clients meet the same edge
 HEAD_BYTES_MAX = 64 * 1024  # nobody has proven who they are while we read a head
 HEAD_FIELDS_MAX = 100
+PUBLIC_NAMES_MAX = 32  # of one server; more is a mistake in the setting
 HEAD_SECONDS_MAX = 15  # from the first byte, or from the connection, to the end of the head
 BODY_READ_SECONDS_MAX = 15  # a client that drips bytes may not hold a connection for ever
 JSON_DEPTH_MAX = 64  # far above any real payload, far below the parser's own recursion limit
@@ -110,8 +111,11 @@ LEASE_WAIT_SECONDS_MAX = 30  # how long a worker may wait for work in one reques
 WORKERS_PER_TENANT_MAX = 10_000
 WORKER_PARALLEL_MAX = 1_024
 RESULT_BYTES_MAX = 1024 * 1024
+REPORT_MARKS_MAX = 8_192  # quotes, commas, brackets of a report that is not valid: about 20 ms
 ERROR_CHARS_MAX = 4_096  # of what a worker says went wrong
 PROGRESS_CHARS_MAX = 1_024
+FAILURES_JOINED_MAX = 4  # of earlier attempts: a secret may begin in one and end in the next
+EARLIER_CHARS_MAX = 1_024  # of earlier progress: a secret may begin there and end in the next
 RETRIES_DEFAULT = 3  # after the first attempt, and only where a retry is safe
 RETRIES_MAX = 100
 RETRY_SECONDS_FIRST, RETRY_SECONDS_MAX = 1, 300
@@ -187,3 +191,6 @@ LINKS_MAX = 50_000  # tokens that are still good: about 25 MB; past it messages 
 
 # -- metrics --
 METRIC_TOPICS_MAX = 200  # distinct topic label values; the rest is counted as `other`
+
+# -- the command line --
+LINE_CHARS_MAX = 4_000  # of one line on a terminal: a text of an agent may not push the rest away

@@ -6,7 +6,7 @@ import click
 
 from forestall.cli.job_moves import submit_to
 from forestall.cli.options import limit_option, segment, with_client
-from forestall.cli.output import json_option, print_answer, print_items, shown
+from forestall.cli.output import json_option, print_answer, print_items
 from forestall.client.plane import PlaneClient
 
 _PATH = "/api/v1/dlq"
@@ -31,7 +31,7 @@ def list_(topic: str, limit: int, client: PlaneClient, as_json: bool) -> None:
 def _line(job: dict[str, Any]) -> str:
     return (
         f"{job['id']}  {job['state']:9} {job['created_at'][:19]}  {job['topic']}"
-        f"  {job['reason_code']}: {shown(job['reason'])}"
+        f"  {job['reason_code']}: {job['reason']}"
     )
 
 

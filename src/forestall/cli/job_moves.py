@@ -16,7 +16,7 @@ from forestall.cli.output import (
     json_option,
     print_answer,
     print_json,
-    shown,
+    print_line,
 )
 from forestall.client.plane import PlaneClient, PlaneRefusedError
 
@@ -45,12 +45,12 @@ def submit_to(
         print_json(answer)
     else:
         by = f" by rule {answer['rule_id']}" if answer["rule_id"] else " by default"
-        click.echo(f"{answer['decision']}{by}")
+        print_line(f"{answer['decision']}{by}")
         if answer["reason"]:
-            click.echo(f"  reason  {shown(answer['reason'])}")
-        click.echo(f"  job     {answer['job_id']}  ({answer['state']})")
+            print_line(f"  reason  {answer['reason']}")
+        print_line(f"  job     {answer['job_id']}  ({answer['state']})")
         for remediation in answer.get("remediations", []):
-            click.echo(f"  remedy  {remediation['id']}: {shown(remediation['title'])}")
+            print_line(f"  remedy  {remediation['id']}: {remediation['title']}")
     raise click.exceptions.Exit(DECISION_EXIT.get(answer["decision"], 0))
 
 
@@ -102,8 +102,8 @@ def wait(job_id: str, timeout: float | None, client: PlaneClient, as_json: bool)
     if as_json:
         print_json(job)
     else:
-        why = f"  {job['failure_code']}: {shown(job['failure_reason'])}"
-        click.echo(f"{job['id']}  {job['state']}{why if job['failure_code'] else ''}", err=True)
+        why = f"  {job['failure_code']}: {job['failure_reason']}"
+        print_line(f"{job['id']}  {job['state']}{why if job['failure_code'] else ''}", err=True)
         if job["state"] == "SUCCEEDED":
             print_json(job["result"])
     state = job["state"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from forestall.cli.output import json_option, print_answer, print_json
+from forestall.cli.output import json_option, print_answer, print_json, print_line
 
 _data_dir = click.option(
     "--data-dir",
@@ -36,7 +36,7 @@ def list_(data_dir: Path, as_json: bool) -> None:
         print_json({"items": keys})
         return
     for key in keys:
-        click.echo(f"{key['id']}  {key['created_at'][:19]}")
+        print_line(f"{key['id']}  {key['created_at'][:19]}")
 
 
 @keyring.command()

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from forestall.cli.options import client_for, server_options
-from forestall.cli.output import json_option, print_answer, print_json
+from forestall.cli.output import json_option, print_answer, print_json, print_line
 from forestall.identity.roles import Role
 
 if TYPE_CHECKING:
@@ -83,9 +83,9 @@ def create(
         print_json(answer)
         return
     key = answer["key"]
-    click.echo(f"{key['name']} ({key['role']}, tenant {key['tenant']}), id {key['id']}", err=True)
-    click.echo("the key, shown this once:", err=True)
-    click.echo(answer["secret"])
+    print_line(f"{key['name']} ({key['role']}, tenant {key['tenant']}), id {key['id']}", err=True)
+    print_line("the key, shown this once:", err=True)
+    print_line(answer["secret"])
 
 
 @keys.command("list")
@@ -103,7 +103,7 @@ def list_(data_dir: Path | None, url: str, api_key: str, tenant: str, as_json: b
         return
     for key in answer["items"]:
         ends = f"  ends {key['expires_at'][:10]}" if "expires_at" in key else ""
-        click.echo(f"{key['id']}  {key['prefix']:11}  {key['role']:9} {key['name']}{ends}")
+        print_line(f"{key['id']}  {key['prefix']:11}  {key['role']:9} {key['name']}{ends}")
 
 
 @keys.command()

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from forestall.cli.options import segment, with_client
-from forestall.cli.output import json_option, print_answer, print_items, print_json
+from forestall.cli.output import json_option, print_answer, print_items, print_json, print_line
 from forestall.client.plane import PlaneClient
 
 _CREDENTIALS = "/api/v1/workers/credentials"
@@ -61,10 +61,10 @@ def create(
         print_json(answer)
         return
     topics_said = ", ".join(answer["allowed_topics"])
-    click.echo(f"worker {answer['worker_id']} (tenant {answer['tenant_id']})", err=True)
-    click.echo(f"  topics {topics_said}", err=True)
-    click.echo("the token, shown this once:", err=True)
-    click.echo(answer["token"])
+    print_line(f"worker {answer['worker_id']} (tenant {answer['tenant_id']})", err=True)
+    print_line(f"  topics {topics_said}", err=True)
+    print_line("the token, shown this once:", err=True)
+    print_line(answer["token"])
 
 
 @workers.command("list")

@@ -10,6 +10,7 @@ from collections.abc import Collection
 
 import msgspec
 
+from forestall.control.check_output import clean_texts
 from forestall.control.gate import PayloadInfo, ended_votes, rehearse, submitter_ended
 from forestall.control.moves import commit_move, move_of
 from forestall.control.plane import Plane
@@ -267,6 +268,8 @@ async def _resolve(
             details={"drift": "; ".join(found)},
         )
     else:
+        reason, note = await clean_texts(plane, job, (request.reason, request.note))
+        request = msgspec.structs.replace(request, reason=reason, note=note)
         vote = _vote_of(plane, subject, request, approves=approves, now_us=now_us)
         transition = after_vote(
             job,

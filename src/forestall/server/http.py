@@ -30,6 +30,7 @@ from forestall.errors import (
 from forestall.identity.credentials import Subject
 from forestall.limits import BODY_BYTES_MAX, BODY_READ_SECONDS_MAX, QUERY_FIELDS_MAX
 from forestall.server.endpoints import (
+    FIXED_HEADERS,
     Answer,
     Call,
     Endpoint,
@@ -38,6 +39,7 @@ from forestall.server.endpoints import (
     Send,
     StreamingBody,
 )
+from forestall.server.host_names import HostNames
 from forestall.server.metrics import Metrics
 from forestall.server.rates import RateLimitedError, Rates
 from forestall.wire.errors import error_object
@@ -61,18 +63,12 @@ _SINGLE_HEADERS = frozenset(
         b"idempotency-key",
         b"last-event-id",
         b"origin",
+        b"transfer-encoding",
         b"x-api-key",
         b"x-cordum-tenant",
         b"x-idempotency-key",
         b"x-tenant-id",
     }
-)
-_FIXED_HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"cache-control", b"no-store"),
 )
 
 
@@ -119,10 +115,12 @@ class Gateway:
         endpoints: Sequence[Endpoint],
         metrics: Metrics,
         rates: Rates | None = None,
+        host_names: HostNames | None = None,
     ) -> None:
         self._plane = plane
         self._metrics = metrics
         self._rates = rates or Rates()
+        self._host_names = host_names or HostNames()
         self._exact: dict[str, _Route] = {}
         self._patterns: dict[tuple[int, str], list[_Route]] = {}
         self._logged_at: dict[str, float] = {}
@@ -176,7 +174,7 @@ class Gateway:
             counted_method, pattern, answer.status, time.perf_counter() - started
         )
         if isinstance(answer.body, StreamingBody):
-            opening = (*_FIXED_HEADERS, (b"x-request-id", request_id.encode()), *answer.headers)
+            opening = (*FIXED_HEADERS, (b"x-request-id", request_id.encode()), *answer.headers)
             await answer.body.run(scope, receive, send, opening)
 
     def _bounded(self, error: ForestallError, scope: dict[str, Any]) -> ForestallError:
@@ -210,9 +208,12 @@ class Gateway:
         route: _Route | None,
         params: tuple[str, ...],
     ) -> Answer:
+        endpoint = route and route.by_method.get("GET" if method == "HEAD" else method)
+        # What is public says nothing of this server, and a probe may use any name.
+        if endpoint is None or endpoint.permission is not None:
+            self._host_names.require(method, headers.get(b"host"), headers.get(b"origin"))
         if route is None:
             raise RouteNotFoundError("no such endpoint; the API begins at /api/v1")
-        endpoint = route.by_method.get("GET" if method == "HEAD" else method)
         if endpoint is None:
             raise MethodNotAllowedError(f"this path does not take {method[:16]}")
         subject = None
@@ -413,7 +414,7 @@ def _denying(send: Send) -> Send:
 
 
 async def _send(send: Send, answer: Answer, request_id: str, *, head_only: bool) -> None:
-    headers = [*_FIXED_HEADERS, (b"x-request-id", request_id.encode()), *answer.headers]
+    headers = [*FIXED_HEADERS, (b"x-request-id", request_id.encode()), *answer.headers]
     body = b""
     if answer.status != 204:  # a 204 has neither body nor length (RFC 9110, 8.6)
         value = answer.body

@@ -14,6 +14,7 @@ import uvicorn
 import uvloop
 from prometheus_client import start_http_server
 
+from forestall.client.logs import log_to_stderr
 from forestall.errors import UnavailableError
 from forestall.limits import (
     WEBSOCKET_MESSAGE_BYTES_MAX,
@@ -25,6 +26,7 @@ from forestall.server.banner import banner
 from forestall.server.bootstrap import StartedPlane, start
 from forestall.server.deliver import tell_webhooks
 from forestall.server.garbage import collect_rarely, settle
+from forestall.server.host_names import HostNames
 from forestall.server.http import Gateway
 from forestall.server.loops import follow_policy, keep_nothing_too_long, keep_time
 from forestall.server.metrics import Metrics
@@ -51,9 +53,7 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
 
     Raises ForestallError when it cannot start; then nothing is left behind.
     """
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
-    )
+    log_to_stderr(logging.INFO)
     _raise_file_limit()
     sys.setswitchinterval(_SWITCH_SECONDS)
     uvloop.run(_serve(settings, say))
@@ -95,7 +95,8 @@ async def _run(
     plane = started.plane
     metrics.watch(plane.cache, plane.queue, plane.leases, plane.workers, plane.announcer)
     rates = Rates(per_key=settings.rate_limit, per_tenant=settings.tenant_rate_limit)
-    gateway = Gateway(started.plane, ENDPOINTS, metrics, rates)
+    names = HostNames(settings.public_names, is_loopback=settings.listen.is_loopback)
+    gateway = Gateway(started.plane, ENDPOINTS, metrics, rates, names)
     server = _Server(
         uvicorn.Config(
             gateway,

@@ -17,6 +17,7 @@ from forestall.limits import (
     LEASE_SECONDS_MAX,
     POLICY_SETTLE_SECONDS,
     POLICY_SETTLE_SECONDS_MAX,
+    PUBLIC_NAMES_MAX,
     RATE_PER_SECOND_MAX,
     SEALED_DAYS,
     SEALED_DAYS_MAX,
@@ -37,6 +38,7 @@ DEFAULTS: Mapping[str, str] = {
     "sealed_days": str(SEALED_DAYS),
     "webhooks": Reach.PUBLIC.value,
     "names_model": "",  # empty: names are not looked for
+    "public_names": "",  # empty: none but those of this machine
 }
 _NUMBERS = (
     "rate_limit",
@@ -46,6 +48,7 @@ _NUMBERS = (
     "policy_settle_seconds",
 )  # may stand without quotes in the file
 _PACKAGE = re.compile("[A-Za-z][A-Za-z0-9_]{0,99}")
+_PUBLIC_NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\]")
 BOOTSTRAP_KEY_VARIABLE = "FORESTALL_BOOTSTRAP_KEY"
 
 
@@ -86,6 +89,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sealed_days: int = SEALED_DAYS
     webhooks: Reach = Reach.PUBLIC
     names_model: str = ""
+    public_names: tuple[str, ...] = ()
     bootstrap_key: str = ""
 
     @property
@@ -139,6 +143,7 @@ def read_settings(
         sealed_days=_parse_number(values["sealed_days"], "sealed_days", SEALED_DAYS_MAX, "days"),
         webhooks=parse_reach(values["webhooks"]),
         names_model=parse_names_model(values["names_model"]),
+        public_names=parse_public_names(values["public_names"]),
         bootstrap_key=environment.get(BOOTSTRAP_KEY_VARIABLE, ""),
     )
 
@@ -228,6 +233,18 @@ def parse_names_model(text: str) -> str:
             f" directory, such as /srv/models/names, not `{text[:32]}`"
         )
     return text
+
+
+def parse_public_names(text: str) -> tuple[str, ...]:
+    """The names and addresses, without ports, by which clients reach this server. Raises
+    SettingsError."""
+    names = tuple(name.strip().lower() for name in text.split(",")) if text else ()
+    if len(names) > PUBLIC_NAMES_MAX or not all(map(_PUBLIC_NAME.fullmatch, names)):
+        raise SettingsError(
+            f"`public_names` is at most {PUBLIC_NAMES_MAX} names without scheme and port, separated"
+            f" by commas, such as plane.example.org, not `{text[:64]}`"
+        )
+    return names
 
 
 def parse_address(text: str, name: str) -> Address:

@@ -350,6 +350,10 @@ def _idempotency_key(header: str, body: str | None) -> str:
         raise InvalidRequestError(
             "the Idempotency-Key header and `idempotency_key` differ; send one of them"
         )
+    if not header.isascii():  # two readers may decode its bytes as two texts
+        raise InvalidRequestError(
+            "the Idempotency-Key header holds ASCII only; send another text as `idempotency_key`"
+        )
     key = header or body or ""
     if len(key) > IDEMPOTENCY_KEY_CHARS_MAX:
         raise InvalidRequestError(

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forestall.cli.approval_view import plain, rendered
+from forestall.cli.approval_view import rendered
 from forestall.cli.output import print_json
 from forestall.limits import RETRIES_DEFAULT
+from forestall.visible import visible
 
 HASH = "b71e" * 16
 ESC, RLO, CSI, BEL = "\x1b", "\u202e", "\x9b", "\x07"
@@ -141,7 +142,7 @@ def assert_harmless(lines: list[str], width: int) -> None:
 
 def test_what_is_hidden_is_named() -> None:
     """The approver sees that something was there, and what."""
-    assert plain(f"a{ESC}[1m{RLO}b") == "a<U+001B>[1m<U+202E>b"
+    assert visible(f"a{ESC}[1m{RLO}b") == "a<U+001B>[1m<U+202E>b"
     shown = rendered(context(ATTACKS["invisible"]), width=100)
     assert "<U+200B>" in shown
     assert "would hide or reorder" in shown
