@@ -117,6 +117,15 @@ class UnreadPlaceObject(WireObject, frozen=True):
     declare_under: list[str]
 
 
+class OwnProgramObject(WireObject, frozen=True):
+    """An own program that the payload runs, the policy that describes it, and those whose rules
+    know it."""
+
+    program: str
+    described_by: str
+    used_by: list[str]
+
+
 class ExplainObject(WireObject, frozen=True):
     """The `explain` block."""
 
@@ -126,6 +135,7 @@ class ExplainObject(WireObject, frozen=True):
     default_decision: DecisionWord
     default_used: bool
     unread: list[UnreadPlaceObject]
+    own_programs: list[OwnProgramObject]
     cache: CacheUse
 
 
@@ -210,6 +220,7 @@ def explain_object(explanation: Explanation, request: Request) -> ExplainObject:
         rules=[_explained_rule(rule) for rule in explanation.rules],
         default_decision=DECISION_WORD[explanation.default_decision],
         unread=[_unread_place(each) for each in explanation.unread],
+        own_programs=[OwnProgramObject.of(each) for each in explanation.own_programs],
         cache=CacheUse(hit=False),
     )
 

@@ -37,6 +37,7 @@ from forestall.facts.shell.program_entry import (
     CommandClass,
     classes,
 )
+from forestall.facts.shell.program_table import BUILT_IN, ProgramTable
 
 COMMANDS_MAX: Final = 64  # distinct commands reported; each one costs a decision
 DETAILED_COMMANDS_MAX: Final = 256  # the same, where commands are told apart by words or places
@@ -82,6 +83,7 @@ class CommandDetail(NamedTuple):
     workspace: str = "/workspace"
     words: bool = False
     places: bool = False
+    programs: ProgramTable = BUILT_IN
 
     @property
     def commands_max(self) -> int:
@@ -103,7 +105,7 @@ class CommandDetail(NamedTuple):
         """A command whose words are known as far as `args` are."""
         if STAND_IN in program:
             program, kinds = "", kinds | UNKNOWN
-        paths = path_words(program, args, runs_others=context.runs_others)
+        paths = path_words(program, args, runs_others=context.runs_others, programs=self.programs)
         paths.extend(context.targets)
         if holds_secret(program, paths, context.here) or shows_secret(program, args, kinds):
             kinds |= _SECRET
@@ -114,7 +116,7 @@ class CommandDetail(NamedTuple):
         return Command(
             program=program,
             classes=kinds,
-            words=command_text(program, args, kinds) if self.words else "",
+            words=command_text(program, args, kinds, self.programs) if self.words else "",
             places=self._places(program, paths, kinds, context) if self.places else _NOWHERE,
         )
 

@@ -122,6 +122,7 @@ def read_match(
         **words,
         labels=_read_labels(reader, match),
         commands=_read_commands(reader, match),
+        own_programs=(),  # `join_programs` adds those that the commands name
         mcp=_read_mcp(reader, match),
         tests=tests,
         secrets_present=reader.boolean(match, "secrets_present"),
