@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from forestall.cli.options import client_for, server_options
-from forestall.cli.output import json_option, print_json, print_line
+from forestall.cli.output import json_option, print_answer, print_json, print_line
 from forestall.identity.roles import Role
 
 if TYPE_CHECKING:
@@ -119,10 +119,7 @@ def revoke(
         client_for(url, api_key, tenant).delete(f"{_PATH}/{quote(key_id, safe='')}")
     else:
         _on_data(data_dir, lambda plane: _revoke_local(plane, tenant, key_id))
-    if as_json:
-        print_json({"revoked": key_id})
-    else:
-        print_line(f"revoked {key_id}")
+    print_answer({"revoked": key_id}, f"revoked {key_id}", as_json=as_json)
 
 
 def _on_data(data_dir: Path, act: Callable[["Plane"], Awaitable[T]]) -> T:
