@@ -28,7 +28,12 @@ from forestall.server.deliver import tell_webhooks
 from forestall.server.garbage import collect_rarely, settle
 from forestall.server.host_names import HostNames
 from forestall.server.http import Gateway
-from forestall.server.loops import follow_policy, keep_nothing_too_long, keep_time
+from forestall.server.loops import (
+    follow_policy,
+    keep_nothing_too_long,
+    keep_remembered,
+    keep_time,
+)
 from forestall.server.metrics import Metrics
 from forestall.server.protocol import BoundedHttpProtocol, BoundedWebSocketProtocol
 from forestall.server.rates import Rates
@@ -136,6 +141,7 @@ async def _run(
         asyncio.create_task(keep_nothing_too_long(plane)),
         asyncio.create_task(tell_webhooks(plane, metrics)),
         asyncio.create_task(collect_rarely()),
+        asyncio.create_task(keep_remembered(plane, settings.data_dir)),
     ]
     settle()
     host, port = listener.getsockname()[:2]
