@@ -94,6 +94,8 @@ INSPECTIONS_WAITING_MAX = 256  # of all keys; past it 503
 EXPLAINED_RULES_MAX = 20  # nearest rules shown when none or few apply
 
 # -- store and log --
+INSTANT_US_MAX = 253_402_300_799_000_000  # the end of 9999: no later date can be written
+REMEMBER_SECONDS = 60  # how much of the last uses of keys, and of time, a crash may forget
 COMMIT_GROUP_MAX = 256  # changes in one transaction; measured: more adds latency, not rate
 COMMIT_GAP_US = (
     1_500  # between transactions under load: a change in fours costs half of one in twos

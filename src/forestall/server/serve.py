@@ -31,6 +31,7 @@ from forestall.server.loops import (
     follow_policy,
     keep_approvals_current,
     keep_nothing_too_long,
+    keep_remembered,
     keep_time,
 )
 from forestall.server.metrics import Metrics
@@ -142,6 +143,7 @@ async def _run(
         asyncio.create_task(keep_nothing_too_long(plane)),
         asyncio.create_task(tell_webhooks(plane, metrics)),
         asyncio.create_task(collect_rarely()),
+        asyncio.create_task(keep_remembered(plane, settings.data_dir)),
     ]
     settle()
     host, port = listener.getsockname()[:2]

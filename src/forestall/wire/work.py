@@ -239,7 +239,9 @@ class ReturnedObject(WireObject, frozen=True):
 
 
 class CredentialObject(WireObject, frozen=True):
-    """A worker's credential. `token` is there once: in the answer that issued it."""
+    """A worker's credential. `token` is there once: in the answer that issued it. Published clients
+    read a time wherever they find a text, so `expires_at` and `revoked_at` are left out where there
+    is none."""
 
     worker_id: str
     tenant_id: str
@@ -249,8 +251,8 @@ class CredentialObject(WireObject, frozen=True):
     allowed_capabilities: list[str]
     created_by: str
     created_at: str
-    expires_at: str
-    revoked_at: str
+    expires_at: str | UnsetType = UNSET
+    revoked_at: str | UnsetType = UNSET
     token: str | UnsetType = UNSET
 
 
@@ -428,8 +430,8 @@ def credential_object(key: ApiKey, *, token: str | UnsetType = UNSET) -> Credent
         allowed_pools=grant.pools,
         allowed_capabilities=grant.capabilities,
         created_at=iso_time(key.created_at_us),
-        expires_at=iso_time_or_none(key.expires_at_us),
-        revoked_at=iso_time_or_none(key.revoked_at_us),
+        expires_at=iso_time_or_none(key.expires_at_us) or UNSET,
+        revoked_at=iso_time_or_none(key.revoked_at_us) or UNSET,
         token=token,
     )
 
