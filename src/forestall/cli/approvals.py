@@ -18,6 +18,7 @@ from forestall.cli.output import (
     EXIT_CHECK_FAILED,
     EXIT_HELD,
     json_option,
+    print_answer,
     print_items,
     print_json,
     print_json_line,
@@ -153,10 +154,9 @@ def reject(job_id: str, reason: str, note: str, client: PlaneClient, as_json: bo
 
 
 def _tell(answer: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json(answer)
-    else:
-        print_line(f"{answer['job_id']}  {answer['status']}  (job {answer['state']})")
+    print_answer(
+        answer, f"{answer['job_id']}  {answer['status']}  (job {answer['state']})", as_json=as_json
+    )
     if answer["status"] == "more_approvals_needed":
         raise click.exceptions.Exit(EXIT_HELD)
 

@@ -14,6 +14,7 @@ from forestall.cli.output import (
     EXIT_HELD,
     EXIT_TIMEOUT,
     json_option,
+    print_answer,
     print_json,
     print_line,
 )
@@ -60,11 +61,8 @@ def submit_to(
 def cancel(job_id: str, client: PlaneClient, as_json: bool) -> None:
     """Cancel a job; a worker that runs it is told to stop. Exit code 1: it had ended before."""
     answer = client.post(f"{_path(job_id)}/cancel", {})
-    if as_json:
-        print_json(answer)
-    else:
-        ended = "  (it had ended before)" if "reason" in answer else ""
-        print_line(f"{answer['id']}  {answer['state']}{ended}")
+    ended = "  (it had ended before)" if "reason" in answer else ""
+    print_answer(answer, f"{answer['id']}  {answer['state']}{ended}", as_json=as_json)
     raise click.exceptions.Exit(EXIT_CHECK_FAILED if "reason" in answer else 0)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from forestall.cli.output import json_option, print_json, print_line
+from forestall.cli.output import json_option, print_answer, print_json, print_line
 
 _data_dir = click.option(
     "--data-dir",
@@ -47,7 +47,4 @@ def rotate(data_dir: Path, as_json: bool) -> None:
     from forestall.server.keyring import rotate as add_key
 
     name = add_key(data_dir)
-    if as_json:
-        print_json({"id": name})
-    else:
-        print_line(f"sealing with {name} from now on")
+    print_answer({"id": name}, f"sealing with {name} from now on", as_json=as_json)

@@ -71,6 +71,14 @@ def print_json_line(text: str, *, err: bool = False) -> None:
     click.echo(visible_json(text.replace("\n", "")), err=err)
 
 
+def print_answer(answer: Any, line: str, *, as_json: bool) -> None:
+    """Print an answer as JSON, or the one line that says the same to a person."""
+    if as_json:
+        print_json(answer)
+    else:
+        print_line(line)
+
+
 def print_items(
     items: list[dict[str, Any]],
     line: Callable[[dict[str, Any]], str],

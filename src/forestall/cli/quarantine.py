@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from forestall.cli.options import limit_option, segment, with_client
-from forestall.cli.output import json_option, print_items, print_json, print_line
+from forestall.cli.output import json_option, print_answer, print_items, print_json, print_line
 from forestall.client.plane import PlaneClient
 
 _LIST = "/api/v1/quarantine"
@@ -91,11 +91,8 @@ def confirm(job_id: str, reason: str, client: PlaneClient, as_json: bool) -> Non
 
 
 def _tell(answer: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json(answer)
-    else:
-        line = f"{answer['job_id']}  {answer['output_decision']}  (job {answer['state']})"
-        print_line(line)
+    line = f"{answer['job_id']}  {answer['output_decision']}  (job {answer['state']})"
+    print_answer(answer, line, as_json=as_json)
 
 
 def _path(job_id: str) -> str:

@@ -56,6 +56,7 @@ import msgspec
 
 from forestall.control.plane import Plane, instant
 from forestall.errors import UnavailableError
+from forestall.identity.shares import Payer
 from forestall.jobs.approval import Grounds
 from forestall.jobs.job import Job, Stage, stored_job_hash
 from forestall.jobs.transitions import ended_submitter, tightened, withdrawn
@@ -191,7 +192,8 @@ async def _evaluated(
     if cached is not None:
         return cached
     decision = await plane.inspections.run(
-        lambda: evaluate(snapshot, request, now=now, lifted=lifted), key_id=payload.key_id
+        lambda: evaluate(snapshot, request, now=now, lifted=lifted),
+        payer=Payer(request.tenant, payload.key_id),
     )
     plane.cache.keep(key, decision, now_us=now_us)
     return decision
@@ -258,5 +260,6 @@ async def rehearse_explained(
     if payload.size_bytes <= INSPECT_INLINE_BYTES_MAX:
         return explain(snapshot, request, now=now, own_only=True)
     return await plane.inspections.run(
-        lambda: explain(snapshot, request, now=now, own_only=True), key_id=payload.key_id
+        lambda: explain(snapshot, request, now=now, own_only=True),
+        payer=Payer(request.tenant, payload.key_id),
     )

@@ -49,6 +49,7 @@ class Plane:
         "deadlines",
         "inspections",
         "is_activating",
+        "key_uses",
         "keys",
         "leases",
         "open_approvals",
@@ -60,6 +61,7 @@ class Plane:
         "random",
         "registry",
         "signer",
+        "started_us",
         "store",
         "tail",
         "telemetry",
@@ -87,6 +89,7 @@ class Plane:
         # The ports.
         self.store = store
         self.clock = clock
+        self.started_us = clock.now_us()
         self.random = random
         self.telemetry = telemetry
         self.signer = signer
@@ -96,13 +99,14 @@ class Plane:
         state = Projections(
             lease_us=lease_seconds * 1_000_000,
             webhook_reach=webhook_reach,
-            now_us=clock.now_us(),
+            now_us=self.started_us,
         )
         self.projections = state
         self.announcer = state.announcer
         self.blind_retries = state.blind_retries
         self.cache = state.cache
         self.deadlines = state.deadlines
+        self.key_uses = state.key_uses
         self.keys = state.keys
         self.leases = state.leases
         self.open_approvals = state.open_approvals

@@ -32,7 +32,12 @@ from forestall.jobs.job import (
 )
 from forestall.jobs.schedule import Lane
 from forestall.jobs.transitions import at_birth
-from forestall.limits import QUEUE_LANES_PER_TENANT_MAX, QUEUED_JOBS_PER_TENANT_MAX
+from forestall.limits import (
+    QUEUE_LANES_PER_KEY_MAX,
+    QUEUE_LANES_PER_TENANT_MAX,
+    QUEUED_JOBS_PER_KEY_MAX,
+    QUEUED_JOBS_PER_TENANT_MAX,
+)
 from forestall.policy.rules import Decision, Effect
 from forestall.ports.change import (
     Change,
@@ -63,7 +68,8 @@ class ThrottledError(ForestallError):
 
 
 class QueueFullError(ForestallError):
-    """Too many jobs of this tenant, or too many lanes of them, are queued. Try again later."""
+    """Too many jobs of this key or this tenant, or too many lanes of them, are queued. Try again
+    later."""
 
     code, http_status = "BACKPRESSURE", 429
 
@@ -103,7 +109,7 @@ async def submit(
         # adds, so the hash of the job is another one than the digest of the request.
         submission = admitted_submission
         hash_text = job_hash(submission, **who)
-    _require_room(plane, subject.tenant, submission)
+    _require_room(plane, subject, submission)
     now_us = plane.clock.now_us()
     request = submission.request(**who)
     payload = PayloadInfo(len(submission.payload), subject.key_id)
@@ -173,17 +179,34 @@ def _throttled(decision: Decision) -> ThrottledError:
     )
 
 
-def _require_room(plane: Plane, tenant: str, submission: Submission) -> None:
-    queue = plane.queue
+def _require_room(plane: Plane, subject: Subject, submission: Submission) -> None:
+    """Require a place in the queue. A key has a share of its tenant's jobs and lanes, so that it
+    alone is refused when it has filled that. Raises QueueFullError."""
+    queue, tenant, key_id = plane.queue, subject.tenant, subject.key_id
     lane = Lane(tenant, submission.topic, submission.capability, tuple(sorted(submission.requires)))
-    if queue.count(tenant) >= QUEUED_JOBS_PER_TENANT_MAX or (
-        queue.lane_count(tenant) >= QUEUE_LANES_PER_TENANT_MAX and not queue.has_lane(lane)
+    jobs, jobs_of_key = queue.count(tenant), queue.count_of_key(tenant, key_id)
+    if jobs_of_key >= QUEUED_JOBS_PER_KEY_MAX or jobs >= QUEUED_JOBS_PER_TENANT_MAX:
+        whose = "this API key" if jobs < QUEUED_JOBS_PER_TENANT_MAX else "this tenant"
+        raise _queue_full(f"too many jobs of {whose} wait for workers", queued=jobs)
+    if queue.has_lane(lane):
+        return
+    lanes_of_key = queue.lane_count_of_key(tenant, key_id)
+    if lanes_of_key >= QUEUE_LANES_PER_KEY_MAX or (
+        queue.lane_count(tenant) >= QUEUE_LANES_PER_TENANT_MAX
     ):
-        raise QueueFullError(
-            "too many jobs of this tenant wait for workers; nothing was queued, try again later",
-            details={"queued": queue.count(tenant)},
-            retry_after_s=BACK_PRESSURE_RETRY_AFTER_S,
+        whose = "this API key" if lanes_of_key >= QUEUE_LANES_PER_KEY_MAX else "this tenant"
+        raise _queue_full(
+            f"jobs of {whose} wait with too many different topics, capabilities or requirements",
+            queued=jobs,
         )
+
+
+def _queue_full(what: str, *, queued: int) -> QueueFullError:
+    return QueueFullError(
+        f"{what}; nothing was queued, try again later",
+        details={"queued": queued},
+        retry_after_s=BACK_PRESSURE_RETRY_AFTER_S,
+    )
 
 
 def _born(

@@ -38,6 +38,9 @@ class Role(StrEnum):
     WORKER = "worker"  # goes with a grant that says which jobs may be offered
 
 
+LEAST_ROLE = Role.VIEWER  # of a key for which no role was asked
+
+
 _READ = frozenset(
     {
         Permission.JOBS_READ,

@@ -133,7 +133,7 @@ async def _context(plane: Plane, call: Call) -> Answer:
 )
 async def _approve(plane: Plane, call: Call) -> Answer:
     """Approve a job that awaits approval."""
-    resolved = await approve(plane, call.who, call.params[0], decode_decide(call.body))
+    resolved = await approve(plane, call.who, call.params[0], await call.decoded(decode_decide))
     return Answer(200, decided_object(resolved.job, repeated=resolved.repeated))
 
 
@@ -142,7 +142,7 @@ async def _approve(plane: Plane, call: Call) -> Answer:
 )
 async def _reject(plane: Plane, call: Call) -> Answer:
     """Reject a job that awaits approval."""
-    resolved = await reject(plane, call.who, call.params[0], decode_decide(call.body))
+    resolved = await reject(plane, call.who, call.params[0], await call.decoded(decode_decide))
     return Answer(200, decided_object(resolved.job, repeated=resolved.repeated))
 
 
@@ -151,7 +151,7 @@ async def _reject(plane: Plane, call: Call) -> Answer:
 )
 async def _repair(plane: Plane, call: Call) -> Answer:
     """Ask again after the policy or the job has drifted."""
-    apply = bool(decode_struct(call.body, RepairBody).apply)
+    apply = bool((await call.decoded(lambda body: decode_struct(body, RepairBody))).apply)
     verb = ask_again if apply else plan
     done = await verb(plane, call.who, call.params[0])
     return Answer(200, repair_object(done.job, done.drift, apply=apply, applied=done.applied))
@@ -187,7 +187,7 @@ async def _claim(plane: Plane, call: Call) -> Answer:
 @_TABLE.row("POST", "/api/v1/jobs/{job_id}/renew", P.JOBS_WRITE, {200: RenewedObject}, ReturnBody)
 async def _renew(plane: Plane, call: Call) -> Answer:
     """Renew the lease of a job that one claimed."""
-    lease_id = decode_lease_id(call.body)
+    lease_id = await call.decoded(decode_lease_id)
     job, expires_at_us = await renew(plane, call.who, call.params[0], lease_id)
     return Answer(200, RenewedObject(job.id, job.state, expires_at_us))
 

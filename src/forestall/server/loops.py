@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Collection
+from pathlib import Path
 from typing import Protocol
 
 from forestall.control.expire import tick
@@ -13,10 +14,12 @@ from forestall.control.purge import purge
 from forestall.control.records import SYSTEM_ACTOR
 from forestall.control.redecide import redecide_stale
 from forestall.errors import ForestallError, UnavailableError
+from forestall.limits import REMEMBER_SECONDS
 from forestall.policy.problems import PolicyError
 from forestall.server.files import PolicyFiles, policy_states, read_policy_files
 from forestall.server.finished_writes import FinishedWrites
 from forestall.server.policy_watch import AwaitedFile, PolicyWatch
+from forestall.server.remembered import Remembered, write_remembered
 from forestall.server.settings import Settings
 
 POLICY_POLL_SECONDS = 0.5
@@ -143,6 +146,18 @@ async def keep_nothing_too_long(plane: Plane) -> None:
         except Exception:  # noqa: BLE001 - the next round tries again
             _WORK.exception("unforeseen error while purging sealed originals")
         await asyncio.sleep(PURGE_SECONDS)
+
+
+async def keep_remembered(plane: Plane, folder: Path) -> None:
+    """Write down the time and the last uses of keys now and then, for ever."""
+    while True:
+        await asyncio.sleep(REMEMBER_SECONDS)
+        await asyncio.to_thread(write_remembered, folder, remembered_of(plane))
+
+
+def remembered_of(plane: Plane) -> Remembered:
+    """What the next run wants to know of this one."""
+    return Remembered(latest_us=plane.clock.now_us(), key_uses=plane.key_uses.all())
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> bool:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 import uvloop
-from prometheus_client import start_http_server
 
 from forestall.client.logs import log_to_stderr
 from forestall.errors import UnavailableError
@@ -32,9 +31,11 @@ from forestall.server.loops import (
     follow_policy,
     keep_approvals_current,
     keep_nothing_too_long,
+    keep_remembered,
     keep_time,
 )
 from forestall.server.metrics import Metrics
+from forestall.server.metrics_door import MetricsDoor
 from forestall.server.protocol import BoundedHttpProtocol, BoundedWebSocketProtocol
 from forestall.server.rates import Rates
 from forestall.server.settings import Address, Settings
@@ -142,6 +143,7 @@ async def _run(
         asyncio.create_task(keep_nothing_too_long(plane)),
         asyncio.create_task(tell_webhooks(plane, metrics)),
         asyncio.create_task(collect_rarely()),
+        asyncio.create_task(keep_remembered(plane, settings.data_dir)),
     ]
     settle()
     host, port = listener.getsockname()[:2]
@@ -165,20 +167,15 @@ def _listen(address: Address) -> socket.socket:
 
 @contextlib.contextmanager
 def _metrics_door(address: Address, metrics: Metrics) -> Iterator[Address]:
-    """Serve the metrics from a thread of their own, so that a busy event loop can be observed.
-    Yields their address."""
+    """Serve the metrics. Yields their address."""
     try:
-        server, thread = start_http_server(
-            address.port, addr=address.host, registry=metrics.registry
-        )
+        door = MetricsDoor(address.host, address.port, metrics.registry)
     except (OSError, OverflowError) as cause:
         raise _cannot_listen(address, "--metrics-listen", cause) from cause
     try:
-        yield Address(address.host, server.server_port)
+        yield Address(address.host, door.port)
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        door.close()
 
 
 def _cannot_listen(address: Address, flag: str, cause: Exception) -> ListenError:
