@@ -347,7 +347,7 @@ def test_a_body_of_100_mb_is_refused_before_it_is_read(server: Server) -> None:
     lease = server.ask("POST", "/api/v1/workers/huge/lease", {"limit": 64}, key=token).json
     given = next(each for each in lease["jobs"] if each["job_id"] == job_id)
     head = (
-        f"POST /api/v1/jobs/{job_id}/result HTTP/1.1\r\nHost: x\r\nX-API-Key: {token}\r\n"
+        f"POST /api/v1/jobs/{job_id}/result HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {token}\r\n"
         "Content-Type: application/json\r\nContent-Length: 100000000\r\n\r\n"
     )
     reply = first_answer(server, head.encode() + b'{"lease_id":"' + b"x" * 2_000_000)
