@@ -145,11 +145,10 @@ def _print_unread(unread: list[dict[str, Any]]) -> None:
 def _print_own_programs(programs: list[dict[str, Any]]) -> None:
     for each in programs:
         users = ", ".join(each["used_by"])
-        click.echo(
-            shown(
-                f"\nown program {each['program']}: described in {each['described_by']}, counts for"
-                f" the rules of {users}; to the others it is unknown"
-            )
+        print_line()
+        print_line(
+            f"own program {each['program']}: described in {each['described_by']}, counts for"
+            f" the rules of {users}; to the others it is unknown"
         )
 
 
