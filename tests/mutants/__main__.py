@@ -1,8 +1,9 @@
 """`make mutants`: apply each mutant to a copy of the source, run its tests, and name survivors.
 
-The checkout is never changed: every runner has a copy in a temporary folder, which stands first on
-PYTHONPATH. Exit 0 when every mutant was caught, 1 when one survived or a test fails without a
-mutant, 2 for wrong arguments, 130 after Ctrl-C. Ctrl-C leaves neither files nor processes behind.
+Most mutants are tried in forks of a process that has collected their tests; what no fork notices is
+tried again in a process of its own, over a copy of the source that stands first on PYTHONPATH. The
+checkout is never changed. Exit 0 when every mutant was caught, 1 when one survived or a test fails
+without a mutant, 2 for wrong arguments, 130 after Ctrl-C, which leaves neither files nor processes.
 """
 
 import argparse
@@ -12,11 +13,13 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.mutants.mutant import ROOT, Mutant, MutantError, every_mutant
-from tests.mutants.runner import Outcome, Runner, Runners
+from tests.mutants.runner import HonestFailureError, Outcome, Runner, Runners
+
+_OUTSIDE = ("tests/e2e", "tests/test_")  # tests of processes and of the source: no fork helps there
 
 
 def main() -> int:
@@ -38,7 +41,7 @@ def main() -> int:
         runners = Runners([Runner(Path(folder) / str(n)) for n in range(max(1, args.jobs))])
         try:
             return _run(runners, chosen)
-        except MutantError as error:
+        except (HonestFailureError, MutantError) as error:
             print(error, file=sys.stderr)
             return 1
         except KeyboardInterrupt:
@@ -57,17 +60,48 @@ def _changed_since(revision: str) -> set[str]:
 
 
 def _run(runners: Runners, chosen: Sequence[Mutant]) -> int:
-    tests = sorted({test for mutant in chosen for test in mutant.tests})
-    print(f"{len(chosen)} mutants; {len(tests)} test paths, first without a mutant", flush=True)
-    honest = runners.first.without_mutant(tests)
-    if not honest.passed:
-        print(f"{honest.output}\na test fails without a mutant: mend it first", file=sys.stderr)
-        return 1
+    print(f"{len(chosen)} mutants", flush=True)
     outcomes: list[Outcome] = []
-    for outcome in runners.run(chosen):
+
+    def note(outcome: Outcome) -> None:
         outcomes.append(outcome)
         print(_line(outcome, len(outcomes), len(chosen)), flush=True)
+
+    left = _in_forks(runners, dict(enumerate(chosen)), note)
+    tests = sorted({test for mutant in left for test in mutant.tests})
+    if tests:
+        print(f"{len(left)} mutants, each in a process of its own", flush=True)
+        honest = runners.first.without_mutant(tests)
+        if not honest.passed:
+            raise HonestFailureError(f"{honest.output}\na test fails without a mutant")
+    for outcome in runners.each(Runner.run, left):
+        note(outcome)
     return _summary(outcomes)
+
+
+def _in_forks(
+    runners: Runners, mutants: dict[int, Mutant], note: Callable[[Outcome], None]
+) -> list[Mutant]:
+    """Run the tests of each path once for all mutants that name it, the first path of each mutant
+    first. Returns the mutants that nothing noticed so, and those that cannot be tried so."""
+    stage, left = 0, dict(mutants)
+    while by_path := _by_path(left, stage):
+        for forks in runners.each(lambda runner, one: runner.forks(*one), by_path.items()):
+            for fork in forks:
+                if fork.passed is False:
+                    mutant = left.pop(fork.number)
+                    note(Outcome(mutant, True, fork.seconds, fork.noticed_by))
+        stage += 1
+    return list(left.values())
+
+
+def _by_path(mutants: dict[int, Mutant], stage: int) -> dict[str, dict[int, Mutant]]:
+    """The mutants by the path of their tests that this stage runs."""
+    found: dict[str, dict[int, Mutant]] = {}
+    for number, mutant in mutants.items():
+        if stage < len(mutant.tests) and not mutant.tests[stage].startswith(_OUTSIDE):
+            found.setdefault(mutant.tests[stage], {})[number] = mutant
+    return found
 
 
 def _line(outcome: Outcome, done: int, total: int) -> str:

@@ -8,21 +8,34 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+import msgspec
+
+from tests.mutants.host import FOUND, PLAN, Fork, Plan
 from tests.mutants.mutant import PACKAGE, ROOT, Mutant, MutantError
 
 MUTANT_SECONDS_MAX = 120  # a mutant that makes its tests hang is noticed by this limit
 HONEST_SECONDS_MAX = 3_600
 _TEST_SECONDS_MAX = 60
 _NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
+_PYTEST = (sys.executable, "-m", "pytest", "-x", "-o", f"timeout={_TEST_SECONDS_MAX}")
+_NOTHING: Mapping[str, str] = {}
 _PASSED, _FAILED, _INTERRUPTED = 0, 1, 2  # exit codes of pytest; 2: a module does not import
 _FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class HonestFailureError(Exception):
+    """Tests that are to notice mutants do not pass without any."""
 
 
 class PytestRun(NamedTuple):
@@ -51,6 +64,7 @@ class Runner:
     """A copy of the source, and one process at a time that tests it."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._package = folder / PACKAGE.name
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(PACKAGE, self._package, ignore=ignored)
@@ -105,18 +119,34 @@ class Runner:
             if self._process is not None:
                 _kill(self._process)
 
-    def _pytest(self, tests: Sequence[str], seconds_max: float) -> PytestRun:
-        command = [sys.executable, "-m", "pytest", "-x", "-n", "0", "--tb=short"]
-        return self._ended([*command, "-o", f"timeout={_TEST_SECONDS_MAX}", *tests], seconds_max)
+    def forks(self, test: str, mutants: Mapping[int, Mutant]) -> list[Fork]:
+        """Run the tests of one path in a fork for each mutant, after one without any. Raises
+        HonestFailureError when they do not pass there."""
+        plan = Plan(dict(mutants), MUTANT_SECONDS_MAX)
+        found = self._folder / "found"
+        found.write_text("", encoding="utf-8")
+        given = {PLAN: msgspec.json.encode(plan).decode(), FOUND: str(found)}
+        command = (*_PYTEST, "-p", "no:xdist", "-p", "tests.mutants.host", test)
+        ran = self._ended(command, (len(mutants) + 10) * MUTANT_SECONDS_MAX, given)
+        lines = found.read_text(encoding="utf-8").splitlines()
+        forks = [msgspec.json.decode(line, type=Fork) for line in lines]
+        if not forks or not forks[0].passed:
+            raise HonestFailureError(f"{ran.output}\n{test}: a test fails without a mutant")
+        return forks[1:]
 
-    def _ended(self, command: Sequence[str], seconds_max: float) -> PytestRun:
+    def _pytest(self, tests: Sequence[str], seconds_max: float) -> PytestRun:
+        return self._ended((*_PYTEST, "-n", "0", "--tb=short", *tests), seconds_max)
+
+    def _ended(
+        self, command: Sequence[str], seconds_max: float, given: Mapping[str, str] = _NOTHING
+    ) -> PytestRun:
         with self._lock:
             if self._stopped:
                 raise KeyboardInterrupt
             process = self._process = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env=self._environment,
+                env={**self._environment, **given},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -145,10 +175,18 @@ class Runners:
         for runner in runners:
             self._free.put(runner)
 
-    def run(self, mutants: Sequence[Mutant]) -> Iterator[Outcome]:
-        """The outcomes, in the order in which they come."""
+    def each(self, work: Callable[[Runner, T], R], things: Iterable[T]) -> Iterator[R]:
+        """Do some work for each thing; the results, in the order in which they come."""
+
+        def one(thing: T) -> R:
+            runner = self._free.get()
+            try:
+                return work(runner, thing)
+            finally:
+                self._free.put(runner)
+
         with ThreadPoolExecutor(len(self._runners)) as pool:
-            runs = [pool.submit(self._one, mutant) for mutant in mutants]
+            runs = [pool.submit(one, thing) for thing in things]
             try:
                 for run in as_completed(runs):
                     yield run.result()
@@ -161,13 +199,6 @@ class Runners:
         """End every process."""
         for runner in self._runners:
             runner.stop()
-
-    def _one(self, mutant: Mutant) -> Outcome:
-        runner = self._free.get()
-        try:
-            return runner.run(mutant)
-        finally:
-            self._free.put(runner)
 
 
 def _outcome(mutant: Mutant, ran: PytestRun, seconds: float) -> Outcome:

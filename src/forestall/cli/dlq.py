@@ -37,7 +37,9 @@ def _line(job: dict[str, Any]) -> str:
 
 @dlq.command()
 @click.argument("job_id")
-@click.option("--force", is_flag=True, help="Also a job that the policy denied.")
+@click.option(
+    "--force", is_flag=True, help="Also a job that was denied or whose result is withheld."
+)
 @with_client
 @json_option
 def retry(job_id: str, force: bool, client: PlaneClient, as_json: bool) -> None:

@@ -79,7 +79,7 @@ def list_(client: PlaneClient, as_json: bool) -> None:
 
 
 def _line(item: dict[str, Any]) -> str:
-    ends = f"  ends {item['expires_at'][:10]}" if item["expires_at"] else ""
+    ends = f"  ends {item['expires_at'][:10]}" if item.get("expires_at") else ""
     topics = ", ".join(item["allowed_topics"])
     return f"{item['worker_id']:20}  {_presence(item['session']):20}  {topics}{ends}"
 

@@ -19,7 +19,7 @@ from forestall.identity.credentials import Subject
 from forestall.jobs.checked_output import CheckedContent
 from forestall.jobs.job import Job, OutputCheck, original_digest, stored_request
 from forestall.jobs.worker import RESULT_PROBLEMS
-from forestall.limits import FINDINGS_KEPT_MAX, SCAN_FINDINGS_MAX
+from forestall.limits import FINDINGS_KEPT_MAX, SCAN_DECODED_BYTES_MAX, SCAN_FINDINGS_MAX
 from forestall.output.clean import clean_copy
 from forestall.output.detectors import DETECTORS
 from forestall.output.findings import Detector, Finding, ScanBudget
@@ -204,7 +204,7 @@ async def _may_stand_together(
     in_force, switched_on, now_us = snapshot, plane.output.switched_on, plane.clock.now_us()
 
     def work(expired: Callable[[], bool]) -> bool:
-        budget = ScanBudget(findings_max=SCAN_FINDINGS_MAX, expired=expired)
+        budget = _budget(expired)
         return all(
             _may_be_joined(
                 in_force,
@@ -344,7 +344,7 @@ def _look(
     """Scan, judge, and make the copy. Total: every failure quarantines."""
     try:
         detectors = detectors_for(snapshot, level, switched_on)
-        budget = ScanBudget(findings_max=SCAN_FINDINGS_MAX, expired=expired)
+        budget = _budget(expired)
         report = scan(content, detectors=detectors, key=key, budget=budget)
         ruling = judge(
             snapshot,
@@ -388,6 +388,12 @@ def _look(
     except Exception as error:  # noqa: BLE001 - whatever fails here must quarantine, never pass
         # Name the type alone: the message of the exception may hold part of the result.
         return _nothing("scan_failed", f"the result could not be looked at: {type(error).__name__}")
+
+
+def _budget(expired: Callable[[], bool]) -> ScanBudget:
+    return ScanBudget(
+        findings_max=SCAN_FINDINGS_MAX, decoded_bytes_max=SCAN_DECODED_BYTES_MAX, expired=expired
+    )
 
 
 def _content_type(content: bytes, *, is_json: bool) -> str:

@@ -32,12 +32,12 @@ def joined_findings(
     """The scan of the texts of each group joined with `glue`, all of them and each two neighbours
     (a third one may hide where a secret ends); its findings are those that no text
     of the group holds alone, at places of no use. None when no two texts touch."""
-    windows = [
-        window
-        for group in ([part for part in each if part] for each in groups)
-        for parts in (group, *(pairwise(group) if len(group) > 2 else ()))
-        for window in _windows(parts, glue)
-    ]
+    windows: list[list[str]] = []
+    for group in groups:
+        parts = [part for part in group if part]
+        windows += _windows(parts, glue)
+        if len(parts) > 2:
+            windows += filter(None, (_window(*two, glue) for two in pairwise(parts)))
     if not windows:
         return None
     joined = scan("\n\n".join(map(glue.join, windows)), detectors=detectors, budget=budget)
@@ -81,28 +81,25 @@ def _windows(parts: Sequence[str], glue: str) -> list[list[str]]:
     for border in borders:
         if border < end:
             continue  # it stands in the window of an earlier border
-        left, right = _run_before(text, border), _run_behind(text, border)
-        if not left or not right or left + right + len(glue) < _RUN_CHARS_MIN:
-            continue
-        start, end = max(0, border - left - _CONTEXT_CHARS), border + right
-        inside = borders[bisect_right(borders, start) : bisect_left(borders, end)]
-        windows.append([text[low:high] for low, high in pairwise([start, *inside, end])])
+        low, high = max(0, border - _REACH_CHARS), border + _REACH_CHARS
+        window = _window(text[low:border], text[border:high], glue)
+        if window is not None:
+            start, end = border - len(window[0]), border + len(window[1])
+            inside = borders[bisect_right(borders, start) : bisect_left(borders, end)]
+            windows.append([text[low:high] for low, high in pairwise([start, *inside, end])])
     return windows
 
 
-def _run_before(text: str, place: int) -> int:
-    """How many characters in front of a place hold no white space."""
-    near = text[max(0, place - _REACH_CHARS) : place]
-    return len(near) - max((near.rfind(space) for space in _SPACES), default=-1) - 1
-
-
-def _run_behind(text: str, place: int) -> int:
-    """How many characters behind a place hold no white space."""
-    near = text[place : place + _REACH_CHARS]
-    return min((at for space in _SPACES if (at := near.find(space)) >= 0), default=len(near))
-
-
-_SPACES = " \n\t\r"
+def _window(before: str, behind: str, glue: str) -> list[str] | None:
+    """The characters round the place where two texts touch; None when there is too little of them,
+    or white space."""
+    if before[-1].isspace() or behind[0].isspace():
+        return None
+    left = before[-_REACH_CHARS:].rsplit(None, 1)[-1]
+    right = behind[:_REACH_CHARS].split(None, 1)[0]
+    if len(left) + len(right) + len(glue) < _RUN_CHARS_MIN:
+        return None
+    return [before[-len(left) - _CONTEXT_CHARS :], right]
 
 
 def texts_of(content: bytes) -> list[list[str]]:

@@ -103,7 +103,7 @@ class Keyring:
 def load_keyring(folder: Path) -> Keyring:
     """The keyring of a data directory; made when it is missing. Raises FileAccessError."""
     with _locked(folder):
-        if not (folder / KEYRING_FILE).exists():
+        if not os.path.lexists(folder / KEYRING_FILE):  # a link that leads nowhere is no new start
             content = _Content(
                 correlation=base64.b64encode(os.urandom(_KEY_BYTES)).decode(), keys=(_new_key(),)
             )
@@ -149,8 +149,11 @@ def _read(path: Path) -> _Content:
         secrets = [base64.b64decode(each.key, validate=True) for each in content.keys]
         secrets.append(base64.b64decode(content.correlation, validate=True))
     except OSError as cause:
-        raise FileAccessError(f"cannot read the keyring {path}: {cause.strerror}") from cause
-    except (msgspec.MsgspecError, ValueError) as cause:
+        raise FileAccessError(
+            f"cannot read the keyring {path}: {cause.strerror}; it has to be a file that the user"
+            " of the server can read: give it back to that user, or put it back from a copy"
+        ) from cause
+    except (msgspec.MsgspecError, ValueError, RecursionError) as cause:
         raise FileAccessError(f"{path} is not a keyring; put it back from a copy") from cause
     if not content.keys or any(len(secret) != _KEY_BYTES for secret in secrets):
         raise FileAccessError(f"{path} is not a keyring; put it back from a copy")

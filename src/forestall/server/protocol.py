@@ -1,14 +1,16 @@
 """HTTP/1.1 and WebSocket as uvicorn speaks them, with bounds on what a connection may cost.
 
-Bounded are the length of a head, its number of fields, the seconds that it takes to arrive, and the
-seconds for which a client reads nothing. Past a bound the connection is closed. What two readers
-could take for two different requests is refused, with a coded error: a target that is no path, a
-request without Host, framing that the parser does not accept. Trailer fields are dropped: nothing
-that comes after the body may count as a header.
+Bounded are the number of connections, in all and from one network, and of each the length of a
+head, its number of fields, the seconds that it takes to arrive, and the seconds for which a client
+reads nothing. Past a bound the connection is closed. What two readers could take for two different
+requests is refused, with a coded error: a target that is no path, a request without Host, framing
+that the parser does not accept. Trailer fields are dropped: nothing that comes after the body may
+count as a header.
 """
 
 import asyncio
 import os
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -17,6 +19,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from forestall.errors import ForestallError, InvalidRequestError
 from forestall.limits import (
+    CONNECTIONS_MAX,
+    CONNECTIONS_PER_ADDRESS_MAX,
     HEAD_BYTES_MAX,
     HEAD_FIELDS_MAX,
     HEAD_SECONDS_MAX,
@@ -24,9 +28,39 @@ from forestall.limits import (
     WRITE_STALL_SECONDS_MAX,
 )
 from forestall.server.endpoints import FIXED_HEADERS
+from forestall.server.rates import network_of
 from forestall.wire.errors import error_object
 
 STREAMING = "forestall.stream"  # in `scope["state"]`: an answer that a stop of the server may cut
+
+
+class Connections:
+    """The number of open connections, in all and of each network (`rates.network_of`)."""
+
+    def __init__(self) -> None:
+        self._of_network: Counter[str] = Counter()
+        self._total = 0
+
+    def open(self, network: str) -> bool:
+        """Count one more; False, and nothing is counted, when that would be too many."""
+        if (
+            self._total >= CONNECTIONS_MAX
+            or self._of_network[network] >= CONNECTIONS_PER_ADDRESS_MAX
+        ):
+            return False
+        self._total += 1
+        self._of_network[network] += 1
+        return True
+
+    def close(self, network: str) -> None:
+        """Count one less."""
+        self._total -= 1
+        self._of_network[network] -= 1
+        if not self._of_network[network]:
+            del self._of_network[network]
+
+
+CONNECTIONS = Connections()  # of this process, whose files they are
 
 
 class MalformedHttpError(InvalidRequestError):
@@ -62,12 +96,28 @@ def _refused(error: ForestallError) -> bytes:
     return b"\r\n".join([*head, b"", body])
 
 
-class _WriteStallLimit(asyncio.Protocol):
-    """Closes the connection of a client that does not read the bytes sent to it."""
+class _BoundedConnection(asyncio.Protocol):
+    """Counts the connection, and closes that of a client that does not read the bytes sent to
+    it."""
 
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
     _stall_timer: asyncio.TimerHandle | None = None
+    _counted_as: str | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        address = transport.get_extra_info("peername")
+        network = network_of(address[0] if isinstance(address, tuple) else "")
+        if CONNECTIONS.open(network):
+            self._counted_as = network
+        else:
+            transport.abort()
+
+    def _uncount(self) -> None:
+        if self._counted_as is not None:
+            CONNECTIONS.close(self._counted_as)
+            self._counted_as = None
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -79,6 +129,7 @@ class _WriteStallLimit(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_stall_timer()
+        self._uncount()
         super().connection_lost(exc)
 
     def _stop_stall_timer(self) -> None:
@@ -92,7 +143,7 @@ class _WriteStallLimit(asyncio.Protocol):
         self.loop.call_later(STREAM_STOP_SECONDS_MAX, self.transport.abort)
 
 
-class BoundedHttpProtocol(_WriteStallLimit, HttpToolsProtocol):
+class BoundedHttpProtocol(_BoundedConnection, HttpToolsProtocol):
     """One connection."""
 
     _reading_head = False
@@ -169,6 +220,10 @@ class BoundedHttpProtocol(_WriteStallLimit, HttpToolsProtocol):
         self._stop_timer()
         super().connection_lost(exc)
 
+    def handle_websocket_upgrade(self) -> None:
+        self._uncount()  # the protocol that takes over counts the connection
+        super().handle_websocket_upgrade()
+
     def shutdown(self) -> None:
         super().shutdown()
         if self.cycle is not None and STREAMING in self.cycle.scope["state"]:
@@ -193,7 +248,7 @@ class BoundedHttpProtocol(_WriteStallLimit, HttpToolsProtocol):
             self.send_400_response("")
 
 
-class BoundedWebSocketProtocol(_WriteStallLimit, WebSocketsSansIOProtocol):
+class BoundedWebSocketProtocol(_BoundedConnection, WebSocketsSansIOProtocol):
     """One connection after its upgrade. Its head has passed the bounds above."""
 
     def data_received(self, data: bytes) -> None:

@@ -25,6 +25,7 @@ from forestall.limits import (
     NAME_CHARS_MAX,
     PROGRESS_CHARS_MAX,
     WORKER_PARALLEL_MAX,
+    WORKER_WILDCARDS_MAX,
 )
 from forestall.policy.request import ToolCall
 from forestall.wire.compat import (
@@ -238,7 +239,9 @@ class ReturnedObject(WireObject, frozen=True):
 
 
 class CredentialObject(WireObject, frozen=True):
-    """A worker's credential. `token` is there once: in the answer that issued it."""
+    """A worker's credential. `token` is there once: in the answer that issued it. Published clients
+    read a time wherever they find a text, so `expires_at` and `revoked_at` are left out where there
+    is none."""
 
     worker_id: str
     tenant_id: str
@@ -248,8 +251,8 @@ class CredentialObject(WireObject, frozen=True):
     allowed_capabilities: list[str]
     created_by: str
     created_at: str
-    expires_at: str
-    revoked_at: str
+    expires_at: str | UnsetType = UNSET
+    revoked_at: str | UnsetType = UNSET
     token: str | UnsetType = UNSET
 
 
@@ -284,7 +287,7 @@ def decode_register(body: bytes) -> WorkerOffer:
     request = decode_struct(body, RegisterBody)
     _bound(request.max_parallel, "max_parallel", 1, WORKER_PARALLEL_MAX)
     return WorkerOffer(
-        topics=_names(request.topics, "topics"),
+        topics=_globs(request.topics, "topics"),
         capabilities=_names(request.capabilities, "capabilities"),
         max_parallel=request.max_parallel,
     )
@@ -368,9 +371,9 @@ def decode_credential(body: bytes) -> tuple[WorkerGrant, int | None]:
     request = decode_struct(body, CredentialBody)
     grant = WorkerGrant(
         worker_id=request.worker_id,
-        topics=_names(request.allowed_topics, "allowed_topics"),
+        topics=_globs(request.allowed_topics, "allowed_topics"),
         pools=_names(request.allowed_pools, "allowed_pools"),
-        capabilities=_names(request.allowed_capabilities, "allowed_capabilities"),
+        capabilities=_globs(request.allowed_capabilities, "allowed_capabilities"),
     )
     if request.expires_in_seconds is not None:
         _bound(request.expires_in_seconds, "expires_in_seconds", 1, 10 * 366 * 86_400)
@@ -427,8 +430,8 @@ def credential_object(key: ApiKey, *, token: str | UnsetType = UNSET) -> Credent
         allowed_pools=grant.pools,
         allowed_capabilities=grant.capabilities,
         created_at=iso_time(key.created_at_us),
-        expires_at=iso_time_or_none(key.expires_at_us),
-        revoked_at=iso_time_or_none(key.revoked_at_us),
+        expires_at=iso_time_or_none(key.expires_at_us) or UNSET,
+        revoked_at=iso_time_or_none(key.revoked_at_us) or UNSET,
         token=token,
     )
 
@@ -474,3 +477,14 @@ def _names(names: list[str], field: str) -> tuple[str, ...]:
     if len(names) > LIST_ITEMS_PER_FIELD_MAX:
         raise InvalidRequestError(f"`{field}` has more than {LIST_ITEMS_PER_FIELD_MAX} entries")
     return tuple(dict.fromkeys(_text(name, field) for name in names))
+
+
+def _globs(names: list[str], field: str) -> tuple[str, ...]:
+    """As `_names`, of names that may hold wildcards: each is compiled, and tried on each topic."""
+    globs = _names(names, field)
+    if sum(glob.count(wildcard) for glob in globs for wildcard in "*?[") > WORKER_WILDCARDS_MAX:
+        raise InvalidRequestError(
+            f"`{field}` holds more than {WORKER_WILDCARDS_MAX} wildcards in all; write fewer,"
+            " wider ones"
+        )
+    return globs

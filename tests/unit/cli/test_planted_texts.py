@@ -6,6 +6,7 @@ commands run in process, against the door; between them stands a client that ope
 
 import ast
 import json
+import re
 import sys
 import types
 import unicodedata
@@ -206,6 +207,7 @@ LISTS = [
     ("dlq", "list", "--limit", "500"),
     ("quarantine", "list", "--all"),
     ("keys", "list"),
+    ("keys", "list", "--all"),
     ("workers", "list"),
     ("simulate", "--topic", EVIL, "--prompt", EVIL),
     ("explain", "--topic", "job.exec.x", "--prompt", EVIL, "--label", f"command_class={EVIL}"),
@@ -275,3 +277,4 @@ def assert_harmless(output: str) -> None:
         assert char == " " or unicodedata.category(char)[0] in "LMNPS", hex(ord(char))
         assert char not in "\u115f\u1160\u3164\uffa0\u2800\ufe0f\ufe00\U000e0100\u034f\u180b"
     assert not any(line.startswith("APPROVED") for line in output.split("\n"))
+    assert not re.search(r"\bNone\b", output), "a value that is not there is left out"

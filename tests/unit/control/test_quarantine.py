@@ -164,6 +164,20 @@ def test_a_retry_is_no_release(house: House) -> None:
     assert house.worker.lease() == []
 
 
+def test_whoever_asked_may_not_run_a_withheld_job_twice(house: House) -> None:
+    """`force` needs the same permission here as for a job that was denied."""
+    agent = house.key(Role.AGENT, name="agent")
+    asked = {"topic": "job.demo.read", "prompt": "status"}
+    job_id = house.submit(asked, key=agent).json["job_id"]
+    (leased,) = house.worker.lease()
+    house.worker.answer(leased, result={"token": CANARY})
+    path = f"/api/v1/dlq/{job_id}/retry"
+    assert_coded(house.ask("POST", path, {}, key=agent), 409, "retry_withheld")
+    assert_coded(house.ask("POST", path, {"force": True}, key=agent), 403, "forbidden")
+    assert house.worker.lease() == []
+    assert house.ask("POST", path, {"force": True}).status == 200
+
+
 # -- how it ends --
 
 

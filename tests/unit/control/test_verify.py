@@ -120,6 +120,9 @@ TAMPERS: dict[str, Tamper] = {
     "a job that no record tells of": lambda b: b.store._jobs.update(
         {("default", "another"): b.store._jobs["default", b.waits]}
     ),
+    "a job under another name": lambda b: b.store._jobs.update(
+        {("default", "another"): b.store._jobs.pop(("default", b.waits))}
+    ),
     "a job of another tenant": lambda b: b.store._jobs.update(
         {("other", b.waits): b.store._jobs["default", b.waits]}
     ),

@@ -32,6 +32,9 @@ TERMS = Terms(
     job_hash="7" * 64,
     demands=DEMANDS,
     constraints=BOUND,
+    registry=(),
+    rules="4" * 64,
+    facts="3" * 64,
 )
 
 

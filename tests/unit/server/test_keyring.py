@@ -64,6 +64,21 @@ def test_a_broken_file_stops_the_start(tmp_path: Path, content: bytes) -> None:
     assert (tmp_path / KEYRING_FILE).read_bytes() == content
 
 
+@pytest.mark.parametrize("kind", ["a directory", "a link to nothing", "a loop of links"])
+def test_a_file_that_cannot_be_read_says_what_to_do(tmp_path: Path, kind: str) -> None:
+    """And nothing new is written in its place: what is sealed needs the old keys."""
+    path = tmp_path / KEYRING_FILE
+    if kind == "a directory":
+        path.mkdir()
+    else:
+        path.symlink_to(path if kind == "a loop of links" else tmp_path / "nowhere")
+    for use in (load_keyring, listed, rotate):
+        with pytest.raises(FileAccessError, match="put it back from a copy"):
+            use(tmp_path)
+    assert path.is_dir() or path.is_symlink()
+    assert not (tmp_path / "nowhere").exists()
+
+
 def test_a_scan_that_takes_too_long_is_given_up() -> None:
     """The loop goes on meanwhile, and the thread stops when it is asked to."""
     stopped = threading.Event()
@@ -86,7 +101,8 @@ def test_a_scan_that_takes_too_long_is_given_up() -> None:
 
 
 def test_too_many_that_wait_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forestall.server.scanning.SCANS_WAITING_MAX", 1)
+    for name in ("MAX", "PER_TENANT_MAX", "PER_KEY_MAX"):
+        monkeypatch.setattr(f"forestall.server.scanning.SCANS_WAITING_{name}", 1)
     go = threading.Event()
 
     async def run() -> None:

@@ -33,7 +33,6 @@ from forestall.facts.shell.program_table import (
     BUILT_IN,
     ProgramTable,
     effect_of,
-    is_built_in,
     program,
     program_of_any_case,
 )
@@ -470,18 +469,6 @@ def _asks_for_help(entry: ProgramEntry, args: Args) -> bool:
         if effect is None:
             return False
     return True
-
-
-def leads_to_built_in(name: str) -> bool:
-    """Whether a name is one of a built-in program, in whatever case, or leads to one."""
-    folded = name.lower()
-    plain = program(folded.rstrip("0123456789.-"))
-    dotted = program(folded.partition(".")[0])
-    return (
-        is_built_in(folded)
-        or (plain is not None and plain.handler in ("shell", "interpreter"))
-        or (dotted is not None and dotted.dotted_names)
-    )
 
 
 def _of_another_name(name: str, args: Args) -> ProgramEffects | None:
