@@ -105,10 +105,10 @@ def _printable(text: str) -> str:
     return "".join(char if is_visible(char) else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, vocabulary: Iterable[str]) -> str:
     """A hint that names the closest known word, or lists all known words."""
     from difflib import get_close_matches  # imported here: only a mistake needs it
 
-    names = sorted(known)
+    names = sorted(vocabulary)
     close = get_close_matches(word[:_WORD_CHARS_MAX], names, n=1, cutoff=0.6)
     return f"did you mean `{close[0]}`?" if close else "known here: " + ", ".join(names)

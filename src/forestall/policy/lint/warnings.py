@@ -15,7 +15,7 @@ from forestall.policy.evaluator import evaluate
 from forestall.policy.index import LayerIndex
 from forestall.policy.lint.globs import can_match
 from forestall.policy.lint.implication import rule_covers
-from forestall.policy.lint.remediations import Remedies, who_said
+from forestall.policy.lint.remediations import Remedies, speaker_in_words
 from forestall.policy.lint.witness import Sample, fields_sample, sample_of
 from forestall.policy.problems import PolicyWarning
 from forestall.policy.request import Request
@@ -238,7 +238,7 @@ def _dodges(
                 "dodgeable",
                 policy,
                 rule,
-                f"does not hold a client that leaves out {what}: {who_said(got)}",
+                f"does not hold a client that leaves out {what}: {speaker_in_words(got)}",
                 "let no looser rule match without it, or match what the client cannot leave out",
             )
 
@@ -262,7 +262,7 @@ def _remediations(
             line=_line(policy, "remediation", rule.id, denial.remediation.id),
             rule_id=rule.id,
             message=f"rule `{rule.id}` offers the remediation `{denial.remediation.id}`, which is"
-            f" denied too: {who_said(denial.decision)}",
+            f" denied too: {speaker_in_words(denial.decision)}",
             hint="offer what a rule allows"
             if denial.always
             else "at least for some requests of this rule",
