@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 
-from forestall.limits import GLOB_CHARS_MAX, GLOB_MEMO_ENTRIES_MAX
+from forestall.limits import GLOB_CHARS_MAX
 
 Matcher = Callable[[str], bool]
 _GLOBS_KEPT = 4_096  # expressions; the entries of a few named lists
@@ -106,21 +106,6 @@ def _compiled(globs: tuple[str, ...]) -> Matcher:
     if not matchers:
         return literals.__contains__
     return lambda value: value in literals or any(matches(value) for matches in matchers)
-
-
-def remembering(matches: Matcher) -> Matcher:
-    """The same matcher with its answers remembered, within bounds."""
-    memo: dict[str, bool] = {}
-
-    def recall(value: str) -> bool:
-        known = memo.get(value)
-        if known is None:
-            if len(memo) >= GLOB_MEMO_ENTRIES_MAX:
-                memo.clear()  # clients choose the values: forget all rather than grow
-            known = memo[value] = matches(value)
-        return known
-
-    return recall
 
 
 _Group = Sequence[tuple[str, Matcher | None]]

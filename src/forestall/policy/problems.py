@@ -9,6 +9,7 @@ import msgspec
 
 from forestall.errors import ForestallError
 from forestall.limits import POLICY_PROBLEMS_SHOWN_MAX
+from forestall.visible import is_visible
 
 _LINE_SHOWN_CHARS_MAX = 160
 _WORD_CHARS_MAX = 80  # a longer word is no typing error
@@ -99,9 +100,9 @@ def _rendered(problem: Problem) -> str:
 
 
 def _printable(text: str) -> str:
-    """The text with control characters replaced, so that a policy file cannot command a
-    terminal."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    """The text with one mark for each character that is not visible: a policy file cannot command
+    a terminal, and the marker under a line stays under its place."""
+    return "".join(char if is_visible(char) else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -166,6 +166,7 @@ class Snapshot:
     """
 
     __slots__ = (
+        "_approval_texts",
         "_caller_topics",
         "default",
         "detect",
@@ -191,6 +192,7 @@ class Snapshot:
         self.detect = _combined_detect(policies)
         self.digest = _snapshot_digest(self)
         self.said: dict[str, tuple[Clause, ...]] = {}  # filled by evaluate, one entry for each rule
+        self._approval_texts: dict[str, str] | None = None
 
     @property
     def rule_count(self) -> int:
@@ -210,6 +212,22 @@ class Snapshot:
             yield from (("", derivation) for derivation in DEFAULT_DERIVATIONS)
         for policy in self.policies:
             yield from ((policy.name, derivation) for derivation in policy.derivations)
+
+    def approval_text(self, rule_ids: Iterable[str]) -> str:
+        """SHA-256 (hex) over the text of those of these rules that require an approval. Equal under
+        two snapshots: the rules that ask a person read the same in both. Lines are left out."""
+        if (
+            self._approval_texts is None
+        ):  # few snapshots hold a job, so the first that does makes it
+            self._approval_texts = {
+                rule.id: digest("rule", canonical_struct(msgspec.structs.replace(rule, line=0)))
+                for layer in self.layers
+                for rule in layer.rules
+                if rule.effect is Effect.REQUIRE_APPROVAL
+            }
+        texts = self._approval_texts
+        found = sorted(texts[rule_id] for rule_id in set(rule_ids) if rule_id in texts)
+        return digest("rules", "\n".join(found).encode())
 
     def is_run_by_caller(self, topic: str) -> bool:
         """Whether the submitter of a job on this topic runs it itself; no worker is offered such a

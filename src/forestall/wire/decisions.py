@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from forestall.facts.derive import PayloadKind
 from forestall.jobs.job import DecisionRecord, Stage
+from forestall.jobs.registry import RegistryBinding
 from forestall.policy.explanation import ExplainedRule, Explanation, UnreadPlace
 from forestall.policy.request import Request
 from forestall.policy.rules import Decision, Effect, LabelConflict
@@ -146,7 +147,7 @@ class ExplainedCheckObject(CheckObject, frozen=True):
 
 
 class DecisionObject(WireObject, frozen=True):
-    """One decision of a job."""
+    """One decision of a job. `registry` holds the registry entries that it rests on."""
 
     stage: Stage
     decision: DecisionWord
@@ -163,6 +164,7 @@ class DecisionObject(WireObject, frozen=True):
     remediations: list[RemediationObject]
     facts: dict[str, str]
     label_conflicts: list[LabelConflict]
+    registry: list[RegistryBinding]
     checked_at: int
     evaluated_at: str
 
@@ -263,6 +265,7 @@ def decision_object(record: DecisionRecord, *, job_id: str) -> DecisionObject:
         remediations=remediation_objects(record.remediations),
         facts=dict(record.facts),
         label_conflicts=record.conflicts,
+        registry=list(record.registry),
         checked_at=record.decided_at_us,
         evaluated_at=iso_time(record.decided_at_us),
     )

@@ -203,14 +203,17 @@ def _read_tool(tool: str, spec: Tool, args: Sequence[Arg], own: Classes) -> Iter
             kinds |= added
     if not words or not words[0].literal or not read.sure_words:
         asks = not args or all(arg.text in ("--version", "--help", "-h") for arg in args)
-        harmless = asks and not own - _READ
+        looks = own == _READ and not words and all(arg.literal for arg in args)
+        harmless = looks or (asks and not own - _READ)
         yield _fact(tool, _READ if harmless else kinds | _UNKNOWN, namespace=namespace)
+    elif own == _READ and args[-1].text in ("--help", "-h"):
+        yield _fact(tool, kinds, namespace=namespace)
     elif spec.read_as == "kubectl":
-        yield from _kubectl(spec, read, kinds)
+        yield from _kubectl(spec, read, kinds, looks=own == _READ)
     elif spec.read_as in ("cloud", "forge"):
-        yield _cloud(tool, read, kinds, namespace)
+        yield _cloud(tool, read, kinds, namespace, looks=own == _READ)
     else:
-        yield _plain(tool, spec, read, kinds, namespace)
+        yield _plain(tool, spec, read, kinds, namespace, looks=own == _READ)
 
 
 def _shortens(spec: Tool, option: str, name: str) -> bool:
@@ -231,13 +234,17 @@ def _verb(spec: Tool, words: Sequence[Arg]) -> tuple[str, int]:
     return (first, 1) if first in spec.verbs else ("", 0)
 
 
-def _plain(tool: str, spec: Tool, read: Words, kinds: Classes, namespace: str) -> VerbFact:
-    """helm, terraform, docker, git, package managers."""
+def _plain(
+    tool: str, spec: Tool, read: Words, kinds: Classes, namespace: str, *, looks: bool
+) -> VerbFact:
+    """helm, terraform, docker, git, package managers. `looks`: the shell room, which knows more
+    subcommands and all options, is sure that the command only reads; the verb is then a name."""
     words = read.words
     verb, taken = _verb(spec, words)
     if not verb or read.sure_words < taken:
-        return _fact(tool, kinds | _UNKNOWN, namespace=namespace)
-    own = spec.verbs[verb]
+        sure = looks and read.sure_words >= taken
+        return _fact(tool, kinds if sure else kinds | _UNKNOWN, namespace=namespace)
+    own = _READ if looks else spec.verbs[verb]
     rest = [word.text for word in words[taken:]]
     kinds = (kinds - _READ) | own if kinds - _READ else own
     if spec.read_as == "packages" and any(
@@ -255,13 +262,14 @@ def _plain(tool: str, spec: Tool, read: Words, kinds: Classes, namespace: str) -
     return _fact(tool, kinds, verb, resource, namespace)
 
 
-def _kubectl(spec: Tool, read: Words, kinds: Classes) -> Iterator[VerbFact]:
+def _kubectl(spec: Tool, read: Words, kinds: Classes, *, looks: bool) -> Iterator[VerbFact]:
     tool, words, options = "kubectl", read.words, read.options
     verb, taken = _verb(spec, words)
     spaces = [value for name in ("-n", "--namespace") for value in options.get(name, ())]
     namespace = "*" if {"-A", "--all-namespaces"} & set(options) else (spaces or [""])[-1]
     if not verb or read.sure_words < taken:
-        yield _fact(tool, kinds | _UNKNOWN, namespace=namespace)
+        sure = looks and read.sure_words >= taken
+        yield _fact(tool, kinds if sure else kinds | _UNKNOWN, namespace=namespace)
         return
     sure = read.sure_words > len(words) and not read.open and "-f" not in options
     sure = sure and not {"--filename", "-k", "--kustomize", "--kubeconfig", "-s"} & set(options)
@@ -296,21 +304,22 @@ def _kubectl(spec: Tool, read: Words, kinds: Classes) -> Iterator[VerbFact]:
         yield _fact(tool, kinds | extra, verb, resource, namespace)
 
 
-def _cloud(tool: str, read: Words, kinds: Classes, namespace: str) -> VerbFact:
-    """aws, gcloud, az...: the verb is the first word that does something."""
+def _cloud(tool: str, read: Words, kinds: Classes, namespace: str, *, looks: bool) -> VerbFact:
+    """aws, gcloud, az...: the verb is the first word that does something. `looks`: the shell room
+    is sure that the command only reads."""
     texts = [word.text.lower() if word.literal else "" for word in read.words[:7]]
     if tool == "aws":
         place = 1 if len(texts) > 1 else None
     else:
         place = next((at for at, text in enumerate(texts) if _doing(text)), None)
     if place is None or "" in texts[: place + 1] or read.sure_words <= place:
-        return _fact(tool, kinds | _UNKNOWN, namespace=namespace)
+        sure = looks and place is None and "" not in texts
+        return _fact(tool, kinds if sure else kinds | _UNKNOWN, namespace=namespace)
     verb = texts[place]
     resource = " ".join(text for text in texts[:place] if text not in ("alpha", "beta"))
     if not place:
         resource = texts[1] if len(texts) > 1 and read.sure_words > 1 else ""
-    own = _doing(verb)
-    own = own or _UNKNOWN
+    own = _READ if looks else _doing(verb) or _UNKNOWN
     if set(texts[: place + 1]) & known.GUARDED_SERVICES or verb in known.SECRET_TELLING_VERBS:
         own |= classes("p")
     if any(part in verb for part in ("policy", "password", "credential", "token", "acl", "secret")):

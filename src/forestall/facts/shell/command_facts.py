@@ -13,7 +13,13 @@ import msgspec
 
 from forestall.facts.derive import UNRESOLVED
 from forestall.facts.file_paths import plain_path
-from forestall.facts.shell.command_words import RUNS, command_text, shows_secret
+from forestall.facts.shell.command_words import (
+    RUNS,
+    WORD_CHARS_MAX,
+    command_text,
+    shows_secret,
+    text_by_path,
+)
 from forestall.facts.shell.directories import ANYWHERE, Directories
 from forestall.facts.shell.places import (
     UNKNOWN_PLACE,
@@ -113,6 +119,18 @@ class CommandDetail(NamedTuple):
             words=command_text(program, args, kinds, self.programs) if self.words else "",
             places=self._places(program, paths, kinds, context) if self.places else _NOWHERE,
         )
+
+    def by_path(self, words: Sequence[Arg]) -> Command:
+        """A program that its path names, and not its name alone: `./git` need not be git.
+
+        It stands beside the command by name, so that a rule that allows must match both, and a rule
+        that denies is dodged by neither.
+        """
+        path = words[0]
+        found = self.doubtful(
+            path.text if path.literal and len(path.text) <= WORD_CHARS_MAX else ""
+        )
+        return msgspec.structs.replace(found, words=text_by_path(words)) if self.words else found
 
     def _places(
         self, program: str, paths: Sequence[Arg], kinds: Classes, context: "CommandContext"

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from forestall.facts.derive import UNRESOLVED  # read as ASCII, no shell text can forge it
 from forestall.facts.shell.program_entry import UNKNOWN, Arg, Classes, ProgramEffect
+from forestall.facts.shell.program_name import base_name
 from forestall.facts.shell.program_table import BUILT_IN, ProgramTable
 from forestall.facts.shell.words import WORDS
 from forestall.limits import GLOB_CHARS_MAX
@@ -58,6 +59,15 @@ def command_text(
         return " ".join((UNRESOLVED, name, *_in_order(name, words)))
     found = _arranged(name, words, programs)
     return " ".join((*found.words, *found.options))
+
+
+def text_by_path(words: Sequence[Arg]) -> str:
+    """The spelling of a command by the path of its program, as the path is written."""
+    path, *rest = [_word(arg) for arg in words[: WORDS_MAX + 1]]
+    found = _arranged(path, rest, BUILT_IN)
+    return " ".join(
+        (*found.words, *found.options, *([UNRESOLVED] if words[WORDS_MAX + 1 :] else ()))
+    )
 
 
 def _word(arg: Arg) -> str:
@@ -236,7 +246,8 @@ def _refuse(text: str, words: Sequence[str]) -> None:
         )
     if not text.replace(BLANK, "").isascii():
         raise CommandPatternError("holds a character that is not ASCII; write `?` for it")
-    if "/" in words[0] or words[0].startswith("-") or "=" in words[0]:
+    path = "/" in words[0] and not base_name(words[0])[1]
+    if words[0].startswith("-") or "=" in words[0] or ("/" in words[0] and not path):
         raise CommandPatternError(f"begins with `{words[0]}`; write the name of the program alone")
 
 
@@ -304,7 +315,7 @@ def _past_stars(states: set[int], pattern: Sequence[_Word]) -> set[int]:
 
 def shows_secret(name: str, args: Sequence[Arg], kinds: Classes) -> bool:
     """Whether the command is one of those that print credentials, by its words alone."""
-    listed = _secret_commands().get(name)
+    listed = _patterns("secret_commands").get(name)
     if not listed:
         return False
     texts = " ".join([arg.text for arg in args if arg.literal])
@@ -312,18 +323,22 @@ def shows_secret(name: str, args: Sequence[Arg], kinds: Classes) -> bool:
     patterns = [pattern for key, pattern in listed if key in texts or not resolved]
     if not patterns:
         return False
+    text = command_text(name, args, kinds)
     try:
-        return any_holds(patterns, command_text(name, args, kinds))
+        if not any_holds(patterns, text):
+            return False
+        harmless = _patterns("harmless_forms_of_secret_commands").get(name, ())
+        return not (resolved and any_holds([pattern for _, pattern in harmless], text))
     except CommandUnresolvedError:
         return True
 
 
 @cache
-def _secret_commands() -> Mapping[str, tuple[tuple[str, CommandPattern], ...]]:
-    """The patterns of the word list, by the program that each one names, each behind a text that
+def _patterns(word_list: str) -> Mapping[str, tuple[tuple[str, CommandPattern], ...]]:
+    """The patterns of a word list, by the program that each one names, each behind a text that
     every command holds that it matches."""
     found: dict[str, list[tuple[str, CommandPattern]]] = {}
-    for text in WORDS.words("secret_commands"):
+    for text in WORDS.words(word_list):
         names, _, words = text.partition(" ")
         plain = [word for word in words.split() if not _is_option(word)]
         key = max((piece for word in plain for piece in _WILDCARD.split(word)), key=len, default="")

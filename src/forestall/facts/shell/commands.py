@@ -239,10 +239,9 @@ class _ShellReader:
 
     def _redirect(self, node: "Node", words: WordReader) -> Classes:
         """What a redirection does to its target."""
-        targets = node.children_by_field_name("destination")
         operator = next((c.type for c in node.children if not c.is_named), "")
         kinds: Classes = NOTHING
-        for target in targets[:1]:
+        for target in node.children_by_field_name("destination")[:1]:
             word = words.word(target)
             # `<>` opens for both, and the grammar stumbles over it.
             reads = operator in ("<", "<&", "<&-") and "<>" not in text_of(node)
@@ -381,9 +380,8 @@ class _ShellReader:
         if not line[0].literal:
             self._doubt()
             self._runs_data = True
-            for values in self._values.values():
-                for value in values:
-                    self._remember(value)
+            for value in [value for values in self._values.values() for value in values]:
+                self._remember(value)
         if line[0].tilde:
             self._doubt()
         tries: dict[tuple[Arg, ...], None] = {}
@@ -408,6 +406,8 @@ class _ShellReader:
             return
         name, trusted = base_name(words[0].text)
         args = words[1:]
+        if not trusted:
+            self.found.setdefault(self._detail.by_path(words))
         effects = program_effects(name, args, self._detail.programs)
         if name in self._defined or effects is None or not words[0].literal:
             trusted = False

@@ -21,8 +21,7 @@ from forestall.facts.shell.program_entry import (
     ProgramEntry,
     ProgramSpec,
 )
-from forestall.facts.shell.program_table import PROGRAMS, ProgramTable, entry_of
-from forestall.facts.shell.special_programs import leads_to_built_in
+from forestall.facts.shell.program_table import PROGRAMS, ProgramTable, entry_of, leads_to_built_in
 from forestall.limits import (
     OWN_PROGRAM_COMMANDS_MAX,
     OWN_PROGRAM_OPTIONS_MAX,

@@ -350,6 +350,8 @@ def classes_of(
                 return added | _any_subcommand(entry, args[index:])
         if arg.text == "--":
             options_end = True
+        elif arg.text in entry.subcommands and is_option(arg.text) and not options_end:
+            return added | classes_of(entry.subcommands[arg.text], args[index + 1 :], above)
         elif not options_end and is_option(arg.text) and (arg.text[0] == "-" or entry.closed):
             found = option_effect(scopes, arg.text)
             added |= found.classes

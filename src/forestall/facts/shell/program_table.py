@@ -81,6 +81,18 @@ def is_built_in(name: str) -> bool:
     return name in _by_folded_name()
 
 
+def leads_to_built_in(name: str) -> bool:
+    """Whether a name is one of a built-in program, in whatever case, or leads to one."""
+    folded = name.lower()
+    plain = program(folded.rstrip("0123456789.-"))
+    dotted = program(folded.partition(".")[0])
+    return (
+        is_built_in(folded)
+        or (plain is not None and plain.handler in ("shell", "interpreter"))
+        or (dotted is not None and dotted.dotted_names)
+    )
+
+
 def effect_of(name: str) -> ProgramEffect:
     """What a program of the table does. Raises KeyError when the table does not say."""
     entry = program(name)

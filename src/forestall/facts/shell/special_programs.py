@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from forestall.facts.shell import wrappers
+from forestall.facts.shell import database_clients, wrappers
 from forestall.facts.shell.git import git
 from forestall.facts.shell.program_entry import (
     DESTRUCTIVE,
@@ -33,7 +33,6 @@ from forestall.facts.shell.program_table import (
     BUILT_IN,
     ProgramTable,
     effect_of,
-    is_built_in,
     program,
     program_of_any_case,
 )
@@ -105,6 +104,11 @@ def _sed(_: str, args: Args) -> ProgramEffects:
 
 _AWK_RUNS: Final = re.compile(r"system|getline|@|\bclose\b")
 _AWK_WRITES: Final = re.compile(r"print[^;}]*>")
+# After an operand awk takes `/` for a division, so no text can begin there that hides a `>`.
+_AWK_DIVISION: Final = re.compile(
+    r"((?<![\w$])(?!(?:print|printf|return|in|getline|exit|delete|do|else|case|next)\b)"
+    r"\$?\w+|\])[ \t]*/"
+)
 _AWK_LITERAL: Final = re.compile(
     r'"(?:[^"\\]|\\.)*"|(?P<before>(?:^|[;{}(!~&|,\n])\s*)/(?:[^/\\\n]|\\.)+/'
 )
@@ -118,7 +122,8 @@ def _awk(_: str, args: Args) -> ProgramEffects:
     before = args[: at[0] if at else len(args)]
     own = unsure([script]) | doubt(before) | (classes_of(entry, before) - READ)
     bare = _AWK_LITERAL.sub(lambda found: (found["before"] or "") + '""', text)
-    blurred = any(char in bare for char in "/#\\") and any(char in text for char in "|>")
+    undivided = _AWK_DIVISION.sub(r"\1 ", bare)
+    blurred = any(char in undivided for char in "/#\\") and any(char in text for char in "|>")
     if blurred or "|" in bare or _AWK_RUNS.search(text):
         own |= UNKNOWN
     if _AWK_WRITES.search(bare):
@@ -272,7 +277,7 @@ def _container(program: str, args: Args) -> ProgramEffects:
         {"exec", "run", "debug"} if program in ("kubectl", "oc") else {"exec", "run", "create"}
     )
     sub = next((name for name in subs if name in running), "")
-    if not sub:
+    if not sub or own == READ:
         return ProgramEffects(classes=own)
     rest = args[[arg.text for arg in args].index(sub) + 1 :]
     if program in ("kubectl", "oc"):
@@ -324,8 +329,11 @@ def _editor(_: str, args: Args) -> ProgramEffects:
     return ProgramEffects(classes=UNKNOWN, texts=texts, code=tuple(arg.text for arg in args))
 
 
+_PAGER_PLACE: Final = re.compile(r"\+(?:[FGg]|\d+)")  # where to begin
+
+
 def _pager(program: str, args: Args) -> ProgramEffects:
-    starts = [arg for arg in args if arg.text.startswith("+")]
+    starts = [arg for arg in args if arg.text[:1] == "+" and not _PAGER_PLACE.fullmatch(arg.text)]
     texts = tuple(arg.text.partition("!")[2] for arg in starts if "!" in arg.text)
     own = classes_of(effect_of(program), args)
     if program == "man" and CommandClass.UNKNOWN in own:
@@ -344,6 +352,7 @@ HANDLERS: Final[Mapping[str, Callable[[str, Args], ProgramEffects]]] = {
     "cloud": _cloud,
     "container": _container,
     "crontab": _crontab,
+    "database": database_clients.database,
     "date": _date,
     "dd": _dd,
     "editor": _editor,
@@ -355,6 +364,7 @@ HANDLERS: Final[Mapping[str, Callable[[str, Args], ProgramEffects]]] = {
     "kill": _kill,
     "modes": _modes,
     "pager": _pager,
+    "redis": database_clients.redis,
     "rmdir": _rmdir,
     "sed": _sed,
     "tar": _tar,
@@ -459,18 +469,6 @@ def _asks_for_help(entry: ProgramEntry, args: Args) -> bool:
         if effect is None:
             return False
     return True
-
-
-def leads_to_built_in(name: str) -> bool:
-    """Whether a name is one of a built-in program, in whatever case, or leads to one."""
-    folded = name.lower()
-    plain = program(folded.rstrip("0123456789.-"))
-    dotted = program(folded.partition(".")[0])
-    return (
-        is_built_in(folded)
-        or (plain is not None and plain.handler in ("shell", "interpreter"))
-        or (dotted is not None and dotted.dotted_names)
-    )
 
 
 def _of_another_name(name: str, args: Args) -> ProgramEffects | None:

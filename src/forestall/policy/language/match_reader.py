@@ -142,8 +142,7 @@ def _section(
 ) -> Mapping | None:
     """A mapping inside a match, which must constrain something: an empty one would hold of every
     request."""
-    node = reader.child(match, key)
-    section = reader.mapping(node, f"`{key}`") if node is not None else None
+    section = reader.section(match, key)
     if section is None:
         return None
     if known is not None:

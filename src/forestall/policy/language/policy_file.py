@@ -236,11 +236,8 @@ def _read_caller_topics(reader: Reader, top: Mapping) -> tuple[str, ...]:
 
 
 def _read_derivations(reader: Reader, top: Mapping) -> tuple[Derivation, ...]:
-    node = reader.child(top, "derive")
-    if node is None:
-        return ()
     derivations: list[Derivation] = []
-    for entry in reader.mappings(node, "`derive`"):
+    for entry in reader.mappings(top, "derive"):
         reader.known_keys(entry, _DERIVE_KEYS, "a `derive` entry")
         kind = reader.word(entry, "kind", tuple(PayloadKind))
         topics = reader.globs(entry, "topics")
@@ -286,11 +283,8 @@ def _read_places(reader: Reader, entry: Mapping, key: str) -> tuple[str, ...]:
 def _read_rules(
     reader: Reader, top: Mapping, key: str, first_line: dict[str, int]
 ) -> tuple[Rule, ...]:
-    node = reader.child(top, key)
-    if node is None:
-        return ()
     rules: list[Rule] = []
-    for entry in reader.mappings(node, f"`{key}`", most=RULES_PER_FILE_MAX):
+    for entry in reader.mappings(top, key, most=RULES_PER_FILE_MAX):
         rule = _read_rule(reader, entry, of_content=key == "input_rules")
         if rule is None:
             continue
