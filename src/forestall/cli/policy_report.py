@@ -326,8 +326,13 @@ def _output_rule_object(rule: OutputRule) -> dict[str, Any]:
 
 def print_snapshot(snapshot: Snapshot) -> None:
     """Print a compiled snapshot in words: its rules in the order in which they decide."""
+    from forestall.policy.lint.warnings import analyse  # slow to load
+
     click.echo(f"snapshot  {snapshot.digest}")
     click.echo(f"default   {snapshot.default.value}")
+    for warning in analyse(snapshot):
+        if warning.code == "unknown_allowed":
+            click.echo(shown(f"danger    {warning.message}"))
     for label, origin in _trust(snapshot).items():
         click.echo(shown(f"label     {label}: {origin}"))
     for file, derivation in snapshot.all_derivations():

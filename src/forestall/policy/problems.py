@@ -34,6 +34,7 @@ WARNING_CODES = {
     "allow_on_claim": "What the rule allows rests on something that the client merely says.",
     "dodgeable": "A client that leaves something out gets a looser decision.",
     "unused_label_trust": "No rule reads the label that the file says whom to believe about.",
+    "unknown_allowed": "A text that nobody could read is allowed by the default.",
     "unused_derive": "Nothing reads what the entry derives.",
     "remediation_denied": "A remediation leads to a denied request.",
     "rule_removed": "A rule that tightened is gone.",
