@@ -1,8 +1,9 @@
 """Run the benches and keep their results as JSON in bench/results.
 
 python -m bench [approvals] [derive] [detect] [evaluate] [field] [first_decision] [gateway]
-                [imports] [startup] [work]
+                [imports] [stalls] [startup] [work]
 python -m bench derive --against DIR
+python -m bench stalls --against DIR
 python -m bench submit-path --against DIR [--rounds N]
 python -m bench commands --data FILE
 """
@@ -25,6 +26,7 @@ from bench import (
     first_decision,
     gateway,
     imports,
+    stalls,
     startup,
     submit_path,
     work,
@@ -40,6 +42,7 @@ BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
     "first_decision": first_decision.run,
     "gateway": gateway.run,
     "imports": imports.run,
+    "stalls": stalls.run,
     "startup": startup.run,
     "work": work.run,
 }
@@ -60,6 +63,7 @@ def main() -> None:
     if options.data is not None:
         benches[COMMANDS] = lambda: commands.run(options.data)
     if options.against is not None:
+        benches["stalls"] = lambda: stalls.run(options.against)
         benches["derive"] = lambda: derive.run(options.against)
         benches[SUBMIT_PATH] = lambda: submit_path.run(options.against, options.rounds)
     names = options.names or list(BENCHES)

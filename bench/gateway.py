@@ -66,7 +66,7 @@ async def _verb(verb: str, running: Running) -> dict[str, Any]:
 def request_bytes(verb: str) -> bytes:
     body = BODIES[verb]
     head = (
-        f"POST {PATHS.get(verb, f'/api/v1/policy/{verb}')} HTTP/1.1\r\nHost: bench\r\n"
+        f"POST {PATHS.get(verb, f'/api/v1/policy/{verb}')} HTTP/1.1\r\nHost: localhost\r\n"
         f"X-API-Key: {KEY}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body

@@ -19,6 +19,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from forestall import limits
 from forestall.cli import output
 from forestall.cli.main import cli
 from forestall.identity.roles import PERMISSIONS, Permission, Role
@@ -417,7 +418,8 @@ def test_commands_in_the_documentation_exist(shown: Shown) -> None:
 def test_offline_commands_print_what_is_shown(
     shown: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Run beside the starter policy, where the README's reader would have it."""
+    """Run beside the starter policy and the examples, where the README's reader has them."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     (tmp_path / "forestall-data").mkdir()
     (tmp_path / "forestall-data" / "policy.yaml").write_bytes(STARTER.read_bytes())
     monkeypatch.chdir(tmp_path)
@@ -473,3 +475,14 @@ def test_every_word_of_the_glossary_is_one_that_the_code_uses() -> None:
         if not re.search("[ _.]?".join(map(re.escape, word.split())), source)
     ]
     assert not unused
+
+
+def test_the_table_of_shares_names_every_share_and_no_other() -> None:
+    """Who may take how much: each limit of a key, a tenant, a principal, an address or a worker."""
+    page = (REFERENCE / "limits.md").read_text(encoding="utf-8")
+    table = page.partition("## Who may take how much")[2]
+    named = set(re.findall(r"`([A-Z][A-Z0-9_]+)`", table)) - {"BACKPRESSURE"}
+    assert named <= vars(limits).keys()
+    share = re.compile("_PER_(?:KEY|TENANT|PRINCIPAL|ADDRESS)")
+    shares = {name for name in vars(limits) if share.search(name)}
+    assert shares <= named, shares - named

@@ -22,7 +22,7 @@ MIB = 1024 * 1024
 
 def post(server: Server, *headers: str, body: bytes = b"", path: str = "/api/v1/jobs") -> bytes:
     """A raw POST with our key; the caller says how its length is told."""
-    lines = [f"POST {path} HTTP/1.1", "Host: x", f"X-API-Key: {server.key}", *headers]
+    lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"X-API-Key: {server.key}", *headers]
     if not any(line.lower().startswith("content-type") for line in headers):
         lines.append("Content-Type: application/json")
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
@@ -151,14 +151,14 @@ def test_ambiguous_framing_is_refused(
         b"\r\n\r\n\r\n",
         b"GET\r\n\r\n",
         b"GET / HTTP/9.9\r\n\r\n",
-        b"GET /\x00 HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET http://evil.example/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"GET * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /\x00 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /\xff\xfe HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET http://evil.example/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"GET * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"CONNECT x:1 HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-        b"GET /api/v1/jobs?topic=\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /api/v1/jobs?topic=\xff HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"GET /health HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
     ],
     ids=lambda data: repr(data[:40]),
@@ -235,8 +235,10 @@ def test_http_1_0_and_keep_alive_are_served(server: Server) -> None:
     """Old and frugal clients; two requests in one packet are answered in order."""
     old = parse_reply(server.raw(b"GET /livez HTTP/1.0\r\n\r\n"))
     assert (old.status, old.json["status"]) == (200, "ok")
-    one = b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Request-Id: first\r\n\r\n"
-    two = b"GET /nowhere HTTP/1.1\r\nHost: x\r\nX-Request-Id: second\r\nConnection: close\r\n\r\n"
+    one = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: first\r\n\r\n"
+    two = (
+        b"GET /nowhere HTTP/1.1\r\nHost: [::1]\r\nX-Request-Id: second\r\nConnection: close\r\n\r\n"
+    )
     raw = server.raw(one + two)
     assert raw.index(b"first") < raw.index(b"second")
     assert (raw.count(b"HTTP/1.1 200"), raw.count(b"HTTP/1.1 404")) == (1, 1)
@@ -267,6 +269,6 @@ def test_two_hundred_silent_connections_do_not_stop_the_others(server: Server) -
             silent = socket.create_connection(("127.0.0.1", server.port))
             held.enter_context(silent)
             if number % 2:
-                silent.sendall(b"POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\n")
+                silent.sendall(b"POST /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\n")
         reply = poll(lambda: server.submit(ALLOWED_JOB), "an answer beside silent connections")
         assert reply.status == 200

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from forestall import __version__
 from tests.e2e.harness import Server, environment, poll, serving
 
 ROOT = Path(__file__).parents[2]
@@ -122,3 +123,16 @@ def test_a_call_that_nobody_answers_never_runs(cast: Cast) -> None:
     said = cast.said(call)
     assert (said["error"], said["ran"]) == ("CordumTimeoutError", 0)
     assert cast.server.ask("POST", f"/api/v1/jobs/{job_id}/cancel").status == 200
+
+
+def test_strict_models_read_keys_credentials_statistics_and_status(cast: Cast) -> None:
+    """A key without a role, a credential without an end, statistics before the first check."""
+    told = cast.said(cast.start(cast.server.key, "keys_flow.py"))
+    assert told["made"] == [201, True]
+    assert told["issued"] == [201, True]
+    assert [one[0] for one in told["credentials"]] == ["sdk-worker"]
+    assert (told["ended"], told["revoked"], told["health"]) == (204, 204, 200)
+    assert told["keys"].keys() >= {"sdk", "agent", "ann"}
+    assert told["status"][2:] == [0, {"version": __version__}]
+    assert told["stats"][0] == 0
+    assert told["dlq"] == []

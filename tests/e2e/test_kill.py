@@ -43,7 +43,7 @@ class Wire:
         """Status and JSON of one answer. Raises one of LOST when it does not come whole."""
         data = b"" if body is None else json.dumps(body).encode()
         head = (
-            f"{method} {path} HTTP/1.1\r\nHost: x\r\nX-API-Key: {self._key}\r\n"
+            f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {self._key}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
         )
         self._writer.write(head.encode() + data)

@@ -380,7 +380,7 @@ def test_a_stop_is_clean_and_quick(tmp_path: Path, number: signal.Signals) -> No
         job_id = server.submit(ALLOWED_JOB).json["job_id"]
         for _ in range(5):
             idle = held.enter_context(socket.create_connection(("127.0.0.1", server.port)))
-            idle.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            idle.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert idle.recv(65_536).startswith(b"HTTP/1.1 200")
         started = time.monotonic()
         code = server.stop(number)

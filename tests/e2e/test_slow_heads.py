@@ -21,7 +21,11 @@ main()
 
 @pytest.mark.parametrize(
     "said",
-    [b"", b"GET /livez HTTP/1.1\r\nHost: x\r\n", b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\nGET"],
+    [
+        b"",
+        b"GET /livez HTTP/1.1\r\nHost: x\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\nGET",
+    ],
 )
 def test_an_unfinished_head_ends_the_connection(said: bytes, tmp_path: Path) -> None:
     command = [sys.executable, "-c", STARTER, "serve", "--listen", "127.0.0.1:0"]
@@ -36,7 +40,7 @@ def test_an_unfinished_head_ends_the_connection(said: bytes, tmp_path: Path) -> 
             received = b""
             while chunk := connection.recv(65536):
                 received += chunk
-        assert received.endswith(b"too long or too slow.")
+        assert b"http_head_limit" in received
         assert (b"200 OK" in received) == said.endswith(b"GET")
     finally:
         process.terminate()

@@ -241,7 +241,7 @@ def test_too_large_a_message_ends_the_connection(server: Server) -> None:
 
 
 _UPGRADE = (
-    f"Host: x\r\nX-API-Key: {KEY}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    f"Host: localhost\r\nX-API-Key: {KEY}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 )
 
@@ -249,7 +249,10 @@ _UPGRADE = (
 @pytest.mark.parametrize(
     ("head", "status"),
     [
-        (f"GET {STREAM} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n", 400),
+        (
+            f"GET {STREAM} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
+            400,
+        ),
         (f"GET {STREAM} HTTP/1.1\r\n{_UPGRADE}".replace("Version: 13", "Version: 7"), 400),
         (f"GET {STREAM} HTTP/1.1\r\n{_UPGRADE}".replace("dGhl", "!!!!"), 400),
         (f"GET {STREAM} HTTP/1.1\r\n{_UPGRADE}X-Long: {'x' * 9_000}\r\n", 0),
@@ -301,7 +304,11 @@ def _silent(server: Server, *, upgrade: bool) -> socket.socket:
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     client.connect(("127.0.0.1", server.port))
-    ask = _UPGRADE if upgrade else f"Host: x\r\nX-API-Key: {KEY}\r\nAccept: text/event-stream\r\n"
+    ask = (
+        _UPGRADE
+        if upgrade
+        else f"Host: localhost\r\nX-API-Key: {KEY}\r\nAccept: text/event-stream\r\n"
+    )
     client.sendall(f"GET {STREAM}?from=0 HTTP/1.1\r\n{ask}\r\n".encode())
     return client
 

@@ -10,20 +10,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from forestall.limits import RETRIES_DEFAULT
+from forestall.visible import is_visible, visible
 
 _NAME_COLUMNS = 15
 _BAR, _ON = "  | ", "  : "  # mark of a line of a text, and mark of its continuation
-# Letters, by their category, that a terminal shows as nothing.
-_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
-
-
-def plain(text: str) -> str:
-    """One line in which hidden, moving and reordering characters are shown as code points."""
-    return "".join(char if _is_seen(char) else f"<U+{ord(char):04X}>" for char in text)
-
-
-def _is_seen(char: str) -> bool:
-    return char.isprintable() and char not in _BLANK
 
 
 def rendered(context: Mapping[str, Any], *, width: int) -> str:
@@ -60,7 +50,7 @@ def _conditions(context: Mapping[str, Any], width: int) -> Iterator[str]:
 
 def _asked(context: Mapping[str, Any], width: int) -> Iterator[str]:
     approval, runs = context["approval"], context["will_run"]
-    yield f"approval {plain(approval['job_id'])}: {plain(approval['approval_status'])}"
+    yield f"approval {visible(approval['job_id'])}: {visible(approval['approval_status'])}"
     rows: list[tuple[str, str]] = [
         ("topic", runs["topic"]),
         ("capability", runs["capability"] or "none"),
@@ -79,8 +69,14 @@ def _asked(context: Mapping[str, Any], width: int) -> Iterator[str]:
         ),
         ("rule", approval["policy_rule_id"] or "none (the default)"),
         ("why", approval["policy_reason"]),
+        *(
+            ("rests on", f"{each['kind']} {each['name']}, revision {each['revision']}")
+            for each in context["registry"]
+        ),
         ("who approves", "; ".join(map(_demand, approval["demands"]))),
         *(("voted", _vote(vote)) for vote in approval["votes"]),
+        *(("asked again", change) for change in approval["changes"]),
+        *([("first asked", approval["first_asked_at"])] if approval["changes"] else []),
         ("time left", _duration(context["time_remaining_ms"] // 1_000)),
         ("policy", context["policy_snapshot"]),
         ("job hash", context["job_hash"]),
@@ -97,7 +93,7 @@ def _retries(runs: Mapping[str, Any]) -> str:
 
 def _warnings(context: Mapping[str, Any], width: int) -> Iterator[str]:
     texts = list(_texts({**context, "drift": []}))
-    hidden = sum(not _is_seen(char) and char != "\n" for text in texts for char in text)
+    hidden = sum(not is_visible(char) and char != "\n" for text in texts for char in text)
     if hidden:
         yield from _row(
             "!", f"{hidden} characters that would hide or reorder text stand as <U+…>", width
@@ -152,13 +148,13 @@ def _duration(seconds: int) -> str:
 def _row(name: str, text: str, width: int) -> Iterator[str]:
     first = f"  {name}".ljust(_NAME_COLUMNS)
     on = _ON.rjust(_NAME_COLUMNS)
-    for number, part in enumerate(_parts(plain(text), width - _NAME_COLUMNS)):
+    for number, part in enumerate(_parts(visible(text), width - _NAME_COLUMNS)):
         yield (on if number else first) + part
 
 
 def _block(text: str, width: int) -> Iterator[str]:
     for line in text.split("\n"):
-        for number, part in enumerate(_parts(plain(line), width - len(_BAR))):
+        for number, part in enumerate(_parts(visible(line), width - len(_BAR))):
             yield (_ON if number else _BAR) + part
 
 

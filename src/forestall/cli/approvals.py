@@ -12,16 +12,18 @@ from typing import Any
 
 import click
 
-from forestall.cli.approval_view import plain, rendered
+from forestall.cli.approval_view import rendered
 from forestall.cli.options import limit_option, segment, with_client
 from forestall.cli.output import (
     EXIT_CHECK_FAILED,
     EXIT_HELD,
-    harmless_json,
     json_option,
+    print_answer,
     print_items,
     print_json,
-    shown,
+    print_json_line,
+    print_line,
+    print_lines,
 )
 from forestall.client.plane import PlaneClient
 
@@ -56,11 +58,15 @@ def list_(status: str, topic: str, limit: int, client: PlaneClient, as_json: boo
 
 
 def _line(item: dict[str, Any]) -> str:
+    again = "; ".join(item["changes"])
     head = (
         f"{item['job_id']}  {item['approval_status']:11}  {item['created_at'][:19]}"
         f"  {item['topic']}  by {item['submitted_by']}  {item['policy_rule_id']}"
     )
-    return f"{shown(head)}: {plain(item['policy_reason'])}"
+    line = f"{head}: {item['policy_reason']}"
+    if again:
+        line += f"  (asked again, first on {item['first_asked_at'][:19]}: {again})"
+    return line
 
 
 @approvals.command()
@@ -87,7 +93,7 @@ def _show(client: PlaneClient, job_id: str, *, as_json: bool) -> None:
     if as_json:
         print_json(context)
     else:
-        click.echo(rendered(context, width=_width()))
+        print_lines(rendered(context, width=_width()))
 
 
 @approvals.command()
@@ -117,15 +123,15 @@ def approve(
     if not yes and not sys.stdin.isatty():
         raise click.UsageError("there is no terminal to ask on; use --yes with --job-hash")
     context = client.get(f"{_path(job_id)}/context")
-    click.echo(rendered(context, width=_width()), err=as_json or yes)
+    print_lines(rendered(context, width=_width()), err=as_json or yes)
     if job_hash and job_hash != context["job_hash"]:
-        click.echo("not approved: the job hash is not the one that you gave", err=True)
+        print_line("not approved: the job hash is not the one that you gave", err=True)
         raise click.exceptions.Exit(EXIT_CHECK_FAILED)
     if context["drift"]:
-        click.echo("not approved: see what changed; ask again with `approvals repair`", err=True)
+        print_line("not approved: see what changed; ask again with `approvals repair`", err=True)
         raise click.exceptions.Exit(EXIT_CHECK_FAILED)
     if not yes and not click.confirm("\nApprove exactly this?", err=as_json):
-        click.echo("not approved", err=True)
+        print_line("not approved", err=True)
         raise click.exceptions.Exit(EXIT_CHECK_FAILED)
     vote = {
         "job_hash": context["job_hash"],
@@ -148,10 +154,9 @@ def reject(job_id: str, reason: str, note: str, client: PlaneClient, as_json: bo
 
 
 def _tell(answer: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json(answer)
-    else:
-        click.echo(shown(f"{answer['job_id']}  {answer['status']}  (job {answer['state']})"))
+    print_answer(
+        answer, f"{answer['job_id']}  {answer['status']}  (job {answer['state']})", as_json=as_json
+    )
     if answer["status"] == "more_approvals_needed":
         raise click.exceptions.Exit(EXIT_HELD)
 
@@ -162,19 +167,20 @@ def _tell(answer: dict[str, Any], *, as_json: bool) -> None:
 @with_client
 @json_option
 def repair(job_id: str, apply: bool, client: PlaneClient, as_json: bool) -> None:
-    """Ask again for a job that policy or facts have drifted away from.
+    """Ask again for a job that facts have drifted away from; who may approve may do so, too.
 
-    The gate decides anew, under the policy in force. Exit code 3: there is nothing to mend.
+    The gate decides anew. After a change of the policy or the registry the server does so by
+    itself. Exit code 3: there is nothing to mend.
     """
     answer = client.post(f"{_path(job_id)}/repair", {"apply": apply})
     if as_json:
         print_json(answer)
         return
-    click.echo(shown(f"{answer['job_id']}  {answer['state']}"))
+    print_line(f"{answer['job_id']}  {answer['state']}")
     for drift in answer["drift"]:
-        click.echo(f"  changed  {plain(drift)}")
+        print_line(f"  changed  {drift}")
     if not apply and answer["repairable"]:
-        click.echo("  nothing was done; --apply asks again")
+        print_line("  nothing was done; --apply asks again")
 
 
 @approvals.command()
@@ -184,11 +190,14 @@ def watch(client: PlaneClient, as_json: bool) -> None:
     """Print what is asked and what became of it, until Ctrl-C; survives lost connections."""
     from forestall.client.stream import follow
 
-    events = follow(client, "/api/v1/stream", tell=lambda text: click.echo(shown(text), err=True))
+    events = follow(client, "/api/v1/stream", tell=lambda text: print_line(text, err=True))
     for event in events:
         line = _watched(json.loads(event.data))
         if line:
-            click.echo(harmless_json(event.data) if as_json else line)
+            if as_json:
+                print_json_line(event.data)
+            else:
+                print_line(line)
 
 
 @approvals.command()
@@ -208,13 +217,13 @@ def stats(window: str, by: str | None, client: PlaneClient, as_json: bool) -> No
     for name, one in (("all", answer["summary"]), *_groups(answer)):
         rate = f"{one['approve_rate']:.0%}" if one["approve_rate"] is not None else "-"
         waits = "  ".join(f"{part} {_time(one[part])}" for part in ("p50", "p90", "p99"))
-        click.echo(
+        print_line(
             f"{one['total']:>7} asked  {one['approved']:>7} approved ({rate})"
             f"  {one['rejected']:>6} rejected  {one['expired']:>6} expired"
-            f"  {one['pending']:>6} pending  {waits}  {plain(name)}"
+            f"  {one['pending']:>6} pending  {waits}  {name}"
         )
     if answer["truncated"]:
-        click.echo(f"only the newest {answer['summary']['total']} were looked at", err=True)
+        print_line(f"only the newest {answer['summary']['total']} were looked at", err=True)
 
 
 def _groups(answer: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -236,6 +245,7 @@ _OUTCOMES = {
     "job.invalidated": "INVALIDATED",
     "job.cleared": "CLEARED",
     "job.approval_demanded": "ASKED",
+    "job.rebound": "REBOUND",
     "approval.refused": "REFUSED",
 }
 _HELD = "APPROVAL_REQUIRED"
@@ -259,8 +269,8 @@ def _watched(event: dict[str, Any]) -> str:
         or data.get("reason")
         or data.get("code")
     )
-    head = "  ".join((at, f"{word:11}", *(plain(str(one)) for one in about if one)))
-    return head + (f": {plain(str(why))}" if why else "")
+    head = "  ".join((at, f"{word:11}", *(str(one) for one in about if one)))
+    return head + (f": {why}" if why else "")
 
 
 def _width() -> int:

@@ -9,7 +9,13 @@ from pathlib import Path
 import click
 import msgspec
 
-from forestall.cli.output import EXIT_CHECK_FAILED, json_option, print_json, shown
+from forestall.cli.output import (
+    EXIT_CHECK_FAILED,
+    json_option,
+    print_json,
+    print_line,
+    print_progress,
+)
 
 
 @click.group()
@@ -49,13 +55,13 @@ def verify(data_dir: Path | None, as_json: bool) -> None:
         if as_json:
             print_json({"ok": report.ok, **msgspec.to_builtins(report)})
         elif report.ok:
-            click.echo(
+            print_line(
                 f"ok: {report.records} records verified, {report.jobs} jobs match their records,"
                 f" head {report.head[:16] or 'none'}"
             )
         else:
             for problem in report.problems:
-                click.echo(f"BROKEN: {shown(problem)}", err=True)
+                print_line(f"BROKEN: {problem}", err=True)
         if not report.ok:
             raise click.exceptions.Exit(EXIT_CHECK_FAILED)
 
@@ -63,4 +69,4 @@ def verify(data_dir: Path | None, as_json: bool) -> None:
 
 
 def _progress(records: int) -> None:
-    click.echo(f"\r{records} records", nl=False, err=True)
+    print_progress(f"{records} records")

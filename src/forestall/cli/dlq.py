@@ -6,7 +6,7 @@ import click
 
 from forestall.cli.job_moves import submit_to
 from forestall.cli.options import limit_option, segment, with_client
-from forestall.cli.output import json_option, print_items, print_json, shown
+from forestall.cli.output import json_option, print_answer, print_items
 from forestall.client.plane import PlaneClient
 
 _PATH = "/api/v1/dlq"
@@ -31,13 +31,15 @@ def list_(topic: str, limit: int, client: PlaneClient, as_json: bool) -> None:
 def _line(job: dict[str, Any]) -> str:
     return (
         f"{job['id']}  {job['state']:9} {job['created_at'][:19]}  {job['topic']}"
-        f"  {job['reason_code']}: {shown(job['reason'])}"
+        f"  {job['reason_code']}: {job['reason']}"
     )
 
 
 @dlq.command()
 @click.argument("job_id")
-@click.option("--force", is_flag=True, help="Also a job that the policy denied.")
+@click.option(
+    "--force", is_flag=True, help="Also a job that was denied or whose result is withheld."
+)
 @with_client
 @json_option
 def retry(job_id: str, force: bool, client: PlaneClient, as_json: bool) -> None:
@@ -52,7 +54,4 @@ def retry(job_id: str, force: bool, client: PlaneClient, as_json: bool) -> None:
 def dismiss(job_id: str, client: PlaneClient, as_json: bool) -> None:
     """Take the job off the dead letters; it stays as it ended."""
     client.delete(f"{_PATH}/{segment(job_id)}")
-    if as_json:
-        print_json({"dismissed": job_id})
-    else:
-        click.echo(f"dismissed {job_id}")
+    print_answer({"dismissed": job_id}, f"dismissed {job_id}", as_json=as_json)

@@ -14,8 +14,9 @@ from forestall.cli.output import (
     EXIT_HELD,
     EXIT_TIMEOUT,
     json_option,
+    print_answer,
     print_json,
-    shown,
+    print_line,
 )
 from forestall.client.plane import PlaneClient, PlaneRefusedError
 
@@ -44,12 +45,12 @@ def submit_to(
         print_json(answer)
     else:
         by = f" by rule {answer['rule_id']}" if answer["rule_id"] else " by default"
-        click.echo(f"{answer['decision']}{by}")
+        print_line(f"{answer['decision']}{by}")
         if answer["reason"]:
-            click.echo(f"  reason  {shown(answer['reason'])}")
-        click.echo(f"  job     {answer['job_id']}  ({answer['state']})")
+            print_line(f"  reason  {answer['reason']}")
+        print_line(f"  job     {answer['job_id']}  ({answer['state']})")
         for remediation in answer.get("remediations", []):
-            click.echo(f"  remedy  {remediation['id']}: {shown(remediation['title'])}")
+            print_line(f"  remedy  {remediation['id']}: {remediation['title']}")
     raise click.exceptions.Exit(DECISION_EXIT.get(answer["decision"], 0))
 
 
@@ -60,11 +61,8 @@ def submit_to(
 def cancel(job_id: str, client: PlaneClient, as_json: bool) -> None:
     """Cancel a job; a worker that runs it is told to stop. Exit code 1: it had ended before."""
     answer = client.post(f"{_path(job_id)}/cancel", {})
-    if as_json:
-        print_json(answer)
-    else:
-        ended = "  (it had ended before)" if "reason" in answer else ""
-        click.echo(f"{answer['id']}  {answer['state']}{ended}")
+    ended = "  (it had ended before)" if "reason" in answer else ""
+    print_answer(answer, f"{answer['id']}  {answer['state']}{ended}", as_json=as_json)
     raise click.exceptions.Exit(EXIT_CHECK_FAILED if "reason" in answer else 0)
 
 
@@ -104,8 +102,8 @@ def wait(job_id: str, timeout: float | None, client: PlaneClient, as_json: bool)
     if as_json:
         print_json(job)
     else:
-        why = f"  {job['failure_code']}: {shown(job['failure_reason'])}"
-        click.echo(f"{job['id']}  {job['state']}{why if job['failure_code'] else ''}", err=True)
+        why = f"  {job['failure_code']}: {job['failure_reason']}"
+        print_line(f"{job['id']}  {job['state']}{why if job['failure_code'] else ''}", err=True)
         if job["state"] == "SUCCEEDED":
             print_json(job["result"])
     state = job["state"]

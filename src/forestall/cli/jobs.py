@@ -15,11 +15,11 @@ from forestall.cli.options import (
     with_client,
 )
 from forestall.cli.output import (
-    harmless_json,
     json_option,
     print_items,
     print_json,
-    shown,
+    print_json_line,
+    print_line,
 )
 from forestall.client.plane import PlaneClient
 
@@ -56,19 +56,19 @@ def get(job_id: str, client: PlaneClient, as_json: bool) -> None:
     if as_json:
         print_json({**job, "decisions": decisions})
         return
-    click.echo(f"{job['id']}  {job['state']}")
+    print_line(f"{job['id']}  {job['state']}")
     for name in _SHOWN_FIELDS:
         if job[name]:
-            click.echo(f"  {name:15} {shown(str(job[name]))}")
+            print_line(f"  {name:15} {job[name]}")
     if job["result"] is not None:
-        click.echo(f"  {'result':15} {shown(json.dumps(job['result']))[:2_000]}")
+        print_line(f"  {'result':15} {json.dumps(job['result'])[:2_000]}")
     for name, value in job["labels"].items():
-        click.echo(f"  label           {shown(name)}={shown(value)}")
+        print_line(f"  label           {name}={value}")
     for decision in decisions:
         by = decision["rule_id"] or "default"
-        click.echo(
+        print_line(
             f"  {decision['stage']:8} {decision['decision']} by {by}"
-            f" at {decision['evaluated_at']}: {shown(decision['reason'])}"
+            f" at {decision['evaluated_at']}: {decision['reason']}"
         )
 
 
@@ -121,8 +121,11 @@ def watch(job_id: str | None, start: int | None, client: PlaneClient, as_json: b
 
     path = f"/api/v1/jobs/{segment(job_id)}/stream" if job_id else "/api/v1/stream"
     first = "0" if job_id and start is None else "" if start is None else str(start)
-    for event in follow(client, path, start=first, tell=lambda text: click.echo(text, err=True)):
-        click.echo(harmless_json(event.data) if as_json else _event_line(json.loads(event.data)))
+    for event in follow(client, path, start=first, tell=lambda text: print_line(text, err=True)):
+        if as_json:
+            print_json_line(event.data)
+        else:
+            print_line(_event_line(json.loads(event.data)))
 
 
 def _event_line(event: dict[str, Any]) -> str:
@@ -139,4 +142,4 @@ def _event_line(event: dict[str, Any]) -> str:
     if data.get("rule_id"):
         parts.append(f"by {data['rule_id']}")
     why = data.get("failure_reason") or data.get("reason")
-    return shown("  ".join(parts) + (f": {why}" if why else ""))
+    return "  ".join(parts) + (f": {why}" if why else "")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from forestall.cli.output import json_option, print_json
+from forestall.cli.output import json_option, print_answer, print_json, print_line
 
 _data_dir = click.option(
     "--data-dir",
@@ -36,7 +36,7 @@ def list_(data_dir: Path, as_json: bool) -> None:
         print_json({"items": keys})
         return
     for key in keys:
-        click.echo(f"{key['id']}  {key['created_at'][:19]}")
+        print_line(f"{key['id']}  {key['created_at'][:19]}")
 
 
 @keyring.command()
@@ -47,7 +47,4 @@ def rotate(data_dir: Path, as_json: bool) -> None:
     from forestall.server.keyring import rotate as add_key
 
     name = add_key(data_dir)
-    if as_json:
-        print_json({"id": name})
-    else:
-        click.echo(f"sealing with {name} from now on")
+    print_answer({"id": name}, f"sealing with {name} from now on", as_json=as_json)

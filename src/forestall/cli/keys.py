@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from forestall.cli.options import client_for, server_options
-from forestall.cli.output import json_option, print_json
+from forestall.cli.output import json_option, print_answer, print_items, print_json, print_line
 from forestall.identity.roles import Role
 
 if TYPE_CHECKING:
@@ -83,27 +83,41 @@ def create(
         print_json(answer)
         return
     key = answer["key"]
-    click.echo(f"{key['name']} ({key['role']}, tenant {key['tenant']}), id {key['id']}", err=True)
-    click.echo("the key, shown this once:", err=True)
-    click.echo(answer["secret"])
+    print_line(f"{key['name']} ({key['role']}, tenant {key['tenant']}), id {key['id']}", err=True)
+    print_line("the key, shown this once:", err=True)
+    print_line(answer["secret"])
 
 
 @keys.command("list")
+@click.option("--all", "revoked_too", is_flag=True, help="Revoked ones, too.")
 @_data_dir_option
 @server_options
 @json_option
-def list_(data_dir: Path | None, url: str, api_key: str, tenant: str, as_json: bool) -> None:
-    """List the keys of a tenant that are not revoked."""
+def list_(
+    revoked_too: bool, data_dir: Path | None, url: str, api_key: str, tenant: str, as_json: bool
+) -> None:
+    """List the keys of a tenant, oldest first; a last use may be a minute out of date after a
+    crash."""
     if data_dir is None:
-        answer = client_for(url, api_key, tenant).get(_PATH)
+        query = {"include_revoked": "true"} if revoked_too else {}
+        answer = client_for(url, api_key, tenant).get(_PATH, query)
     else:
-        answer = _on_data(data_dir, lambda plane: _list_local(plane, tenant))
-    if as_json:
-        print_json(answer)
-        return
-    for key in answer["items"]:
-        ends = f"  ends {key['expires_at'][:10]}" if "expires_at" in key else ""
-        click.echo(f"{key['id']}  {key['prefix']:11}  {key['role']:9} {key['name']}{ends}")
+        answer = _on_data(data_dir, lambda plane: _list_local(plane, tenant, revoked_too))
+    print_items(answer["items"], _line, nothing="no keys", as_json=as_json)
+
+
+def _line(key: dict[str, Any]) -> str:
+    # A server older than this command names neither state nor maker.
+    state, maker = key.get("state", ""), key.get("created_by", "")
+    parts = [
+        f"{key['id']}  {key['prefix']:11}  {key['role']:8}  {state:7}  {key['name']}",
+        f"as {key['principal_id']}",
+        *([f"made by {maker}"] if maker else []),
+        f"ends {key['expires_at'][:16]}" if "expires_at" in key else "never ends",
+        f"used {key['last_used'][:16]}" if "last_used" in key else "never used",
+        *([f"revoked {key['revoked_at'][:16]}"] if "revoked_at" in key else []),
+    ]
+    return "  ".join(parts)
 
 
 @keys.command()
@@ -119,10 +133,7 @@ def revoke(
         client_for(url, api_key, tenant).delete(f"{_PATH}/{quote(key_id, safe='')}")
     else:
         _on_data(data_dir, lambda plane: _revoke_local(plane, tenant, key_id))
-    if as_json:
-        print_json({"revoked": key_id})
-    else:
-        click.echo(f"revoked {key_id}")
+    print_answer({"revoked": key_id}, f"revoked {key_id}", as_json=as_json)
 
 
 def _on_data(data_dir: Path, act: Callable[["Plane"], Awaitable[T]]) -> T:
@@ -169,15 +180,18 @@ async def _create_local(
         groups=groups,
     )
     key, secret = await create_key(plane, new_key, actor=_ACTOR)
-    return {"key": msgspec.to_builtins(key_object(key)), "secret": secret}
+    made = key_object(key, now_us=key.created_at_us)
+    return {"key": msgspec.to_builtins(made), "secret": secret}
 
 
-async def _list_local(plane: "Plane", tenant: str) -> dict[str, Any]:
+async def _list_local(plane: "Plane", tenant: str, revoked_too: bool) -> dict[str, Any]:
     from forestall.control.keys import list_keys
     from forestall.wire.keys import key_object
 
-    keys = list_keys(plane, tenant or "default")
-    return {"items": msgspec.to_builtins([key_object(key) for key in keys])}
+    keys = list_keys(plane, tenant or "default", revoked_too=revoked_too)
+    now_us, uses = plane.clock.now_us(), plane.key_uses
+    items = [key_object(key, now_us=now_us, used_us=uses.last_us(key.id)) for key in keys]
+    return {"items": msgspec.to_builtins(items)}
 
 
 async def _revoke_local(plane: "Plane", tenant: str, key_id: str) -> None:

@@ -1,4 +1,8 @@
-"""Output of every command: JSON on request, one sentence for an error, an exit code."""
+"""Output of every command: JSON on request, one sentence for an error, an exit code.
+
+The only module of the command line that writes to a terminal: it passes no character on that a
+terminal would obey, hide or reorder.
+"""
 
 import json
 import sys
@@ -8,6 +12,7 @@ from typing import Any
 import click
 
 from forestall.errors import ForestallError, InvalidRequestError, UnavailableError
+from forestall.visible import is_visible, visible_line
 
 EXIT_CHECK_FAILED = 1
 EXIT_USAGE = 2
@@ -24,13 +29,54 @@ DECISION_EXIT = {"DENY": EXIT_DENIED, "THROTTLE": EXIT_DENIED, "REQUIRE_APPROVAL
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+def print_line(text: str = "", *, err: bool = False) -> None:
+    """Print exactly one line, on stderr with `err`. The only way of a text to the terminal.
+
+    Whoever wrote a part of the text can neither command the terminal, nor hide a part, nor begin a
+    line of their own. A longer text than LINE_CHARS_MAX is cut, and the line says so.
+    """
+    click.echo(visible_line(text), err=err)
+
+
+def print_lines(text: str, *, err: bool = False) -> None:
+    """Print a text of several lines, which hold no line break of somebody else."""
+    for line in text.removesuffix("\n").split("\n"):
+        print_line(line, err=err)
+
+
+def print_progress(text: str) -> None:
+    """Write over the line of progress on stderr."""
+    click.echo(f"\r{visible_line(text)}", nl=False, err=True)
+
+
+def print_content(content: bytes) -> None:
+    """Write a document for a file or another program, byte for byte; on a terminal as lines."""
+    if sys.stdout.isatty():
+        print_lines(content.decode("utf-8", "backslashreplace"))
+    else:
+        sys.stdout.buffer.write(content)
+
+
 def print_json(value: Any) -> None:
     """Print one JSON value, indented. Other characters than ASCII stay, if the terminal can show
     them.
 
-    Control characters are escaped, which changes no value.
+    Characters that are not visible are escaped, which changes no value.
     """
-    click.echo(harmless_json(json.dumps(value, indent=2, ensure_ascii=not _is_utf8())))
+    click.echo(visible_json(json.dumps(value, indent=2, ensure_ascii=not _is_utf8())))
+
+
+def print_json_line(text: str, *, err: bool = False) -> None:
+    """Print one JSON text as one line, with escapes as in `print_json`."""
+    click.echo(visible_json(text.replace("\n", "")), err=err)
+
+
+def print_answer(answer: Any, line: str, *, as_json: bool) -> None:
+    """Print an answer as JSON, or the one line that says the same to a person."""
+    if as_json:
+        print_json(answer)
+    else:
+        print_line(line)
 
 
 def print_items(
@@ -45,16 +91,17 @@ def print_items(
         print_json({"items": items})
         return
     for item in items:
-        click.echo(line(item))
+        print_line(line(item))
     if not items:
-        click.echo(nothing, err=True)
+        print_line(nothing, err=True)
 
 
-def harmless_json(text: str) -> str:
-    """JSON text with control characters as escapes, so that a terminal obeys none of them."""
-    if text.replace("\n", "").isprintable():
+def visible_json(text: str) -> str:
+    """JSON text in which characters that are not visible stand as escapes. Line breaks between
+    values stay."""
+    if text.isascii() and text.replace("\n", "").isprintable():
         return text
-    return "".join(char if char.isprintable() or char == "\n" else _escaped(char) for char in text)
+    return "".join(char if is_visible(char) or char == "\n" else _escaped(char) for char in text)
 
 
 def _escaped(char: str) -> str:
@@ -75,11 +122,11 @@ def fail(error: ForestallError) -> int:
         body: dict[str, Any] = {"error": error.message, "code": error.code}
         if isinstance(error, PlaneRefusedError):
             body = error.body
-        click.echo(json.dumps(body), err=True)
+        print_json_line(json.dumps(body), err=True)
     else:
         if isinstance(error, PolicyError):
-            click.echo(error.render(), err=True)
-        click.echo(f"error: {shown(error.message)}", err=True)
+            print_lines(error.render(), err=True)
+        print_line(f"error: {error.message}", err=True)
     if isinstance(error, PlaneRefusedError) and error.body.get("code") == "throttled":
         return EXIT_DENIED
     if isinstance(error, (PlaneRefusedError, UnavailableError)) or error.code in _OF_WORKERS:
@@ -90,11 +137,11 @@ def fail(error: ForestallError) -> int:
 def show_usage(error: click.ClickException) -> None:
     """Print what was wrong with the command line."""
     if "--json" in sys.argv:
-        click.echo(json.dumps({"error": error.format_message(), "code": "usage"}), err=True)
-    else:
-        error.show()
-
-
-def shown(text: str) -> str:
-    """One line of a foreign text, without control characters for the terminal."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+        body = {"error": error.format_message(), "code": "usage"}
+        print_json_line(json.dumps(body), err=True)
+        return
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        print_lines(error.ctx.get_usage(), err=True)
+        print_line(f"Try '{error.ctx.command_path} --help' for help.", err=True)
+        print_line(err=True)
+    print_lines(f"Error: {error.format_message()}".expandtabs(4), err=True)

@@ -14,7 +14,14 @@ from forestall.cli.options import (
     subdirectories_option,
     with_subdirectories,
 )
-from forestall.cli.output import EXIT_CHECK_FAILED, json_option, print_json
+from forestall.cli.output import (
+    EXIT_CHECK_FAILED,
+    json_option,
+    print_content,
+    print_json,
+    print_line,
+    print_lines,
+)
 
 # Each command imports what it needs when it runs: imports are most of the time of a short command.
 if TYPE_CHECKING:
@@ -118,18 +125,18 @@ def check(
             told["weaker"] = [warning_object(each) for each in weaker]
         print_json(told)
     elif snapshot is None:
-        click.echo(PolicyError(problems).render(), err=True)
-        click.echo(f"{len(problems)} problem(s)", err=True)
+        print_lines(PolicyError(problems).render(), err=True)
+        print_line(f"{len(problems)} problem(s)", err=True)
     else:
         print_warnings(warnings)
         if old_paths:
             print_weaker(weaker)
         if errors:
-            click.echo(f"{errors} problem(s)", err=True)
+            print_line(f"{errors} problem(s)", err=True)
         else:
             names = ", ".join(policy.name for policy in policies)
             digest = snapshot.digest[:12]
-            click.echo(f"ok: {snapshot.rule_count} rules in {names}, snapshot {digest}")
+            print_line(f"ok: {snapshot.rule_count} rules in {names}, snapshot {digest}")
     if snapshot is None or errors or (strict and (warnings or weaker)):
         raise click.exceptions.Exit(EXIT_CHECK_FAILED)
 
@@ -218,13 +225,13 @@ def test(
         _print_outcomes(outcomes)
         if outcomes:
             print_coverage(coverage, in_full=in_full or min_coverage is not None)
-        click.echo(f"{len(outcomes) - len(failed)} passed, {len(failed)} failed")
+        print_line(f"{len(outcomes) - len(failed)} passed, {len(failed)} failed")
         if not outcomes:
             names = ", ".join(policy.source for policy in policies)
-            click.echo(f"there are no `tests` in {names}", err=True)
+            print_line(f"there are no `tests` in {names}", err=True)
     short = min_coverage is not None and coverage.percent < min_coverage
     if short:
-        click.echo(f"coverage is below {min_coverage:.4g}%", err=True)
+        print_line(f"coverage is below {min_coverage:.4g}%", err=True)
     if failed or not outcomes or short:
         raise click.exceptions.Exit(EXIT_CHECK_FAILED)
 
@@ -276,7 +283,7 @@ def convert(path: Path, out_path: Path | None) -> None:
 
     text = converted_policy(_bytes(path), source=str(path))
     if out_path is None:
-        click.echo(text, nl=False)
+        print_content(text.encode())
     else:
         _write(out_path, text)
 
@@ -298,10 +305,10 @@ def _offline_explain() -> click.Command:
 
 def _print_outcomes(outcomes: list[TestOutcome]) -> None:
     for outcome in outcomes:
-        click.echo(f"{'ok    ' if outcome.passed else 'FAILED'} {outcome.name}")
+        print_line(f"{'ok    ' if outcome.passed else 'FAILED'} {outcome.name}")
         if not outcome.passed:
-            click.echo(f"       wanted {outcome.wanted}, got {outcome.got}")
-            click.echo(f"       {outcome.source}:{outcome.line}")
+            print_line(f"       wanted {outcome.wanted}, got {outcome.got}")
+            print_line(f"       {outcome.source}:{outcome.line}")
 
 
 def _write(path: Path, text: str) -> None:

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
-import click
 import msgspec
 
 from forestall import __version__
-from forestall.cli.output import shown
+from forestall.cli.output import print_line
 from forestall.policy.problems import WARNING_CODES, PolicyWarning, Problem
 from forestall.policy.rule_conditions import said_clauses, said_of_result
 from forestall.policy.rules import Clause, OutputRule, Rule
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from forestall.policy.testing import TestOutcome
 
 _NOT_XML = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"  # slow to compile
+_ENTRY_SHOWN_CHARS = 200  # of an own program
 _RULES = {
     "policy_invalid": "The policy cannot be loaded as written.",
     "test_failed": "A case is decided otherwise than it wants.",
@@ -55,19 +55,19 @@ def print_warnings(warnings: Iterable[PolicyWarning]) -> None:
     for each in warnings:
         word = "error" if each.error else "warning"
         text = f"{each.source}:{each.line}: {word}: {each.message} [{each.code}]"
-        click.echo(shown(text), err=True)
+        print_line(text, err=True)
         if each.hint:
-            click.echo(shown(f"      = {each.hint}"), err=True)
+            print_line(f"      = {each.hint}", err=True)
 
 
 def print_weaker(weaker: Sequence[PolicyWarning]) -> None:
     """Print what a change makes weaker, one line for each rule, and the request that shows it."""
     if not weaker:
-        click.echo("nothing gets weaker: every decision is proven to be at least as strict")
+        print_line("nothing gets weaker: every decision is proven to be at least as strict")
     for each in weaker:
-        click.echo(shown(f"{each.source}:{each.line}: weaker: {each.message} [{each.code}]"))
+        print_line(f"{each.source}:{each.line}: weaker: {each.message} [{each.code}]")
         if each.hint:
-            click.echo(shown(f"      = {each.hint}"))
+            print_line(f"      = {each.hint}")
 
 
 # -- tests --
@@ -95,16 +95,16 @@ def print_coverage(coverage: Coverage, *, in_full: bool) -> None:
     """Print the rules that no case exercises; `in_full` adds clauses and decisions."""
     silent = [rule for rule in coverage.rules if not rule.spoke]
     for rule in silent:
-        click.echo(shown(f"never exercised: {rule.rule_id} ({rule.source}:{rule.line})"))
+        print_line(f"never exercised: {rule.rule_id} ({rule.source}:{rule.line})")
     if in_full:
         for rule in coverage.rules:
             undecided = _undecided(rule)
             if undecided:
-                click.echo(shown(f"never decisive: {rule.rule_id}: {', '.join(undecided)}"))
+                print_line(f"never decisive: {rule.rule_id}: {', '.join(undecided)}")
         decisions = ", ".join(f"{word} {count}" for word, count in coverage.decisions.items())
-        click.echo(f"decisions: {decisions or 'none'}; by default {coverage.default_used}")
+        print_line(f"decisions: {decisions or 'none'}; by default {coverage.default_used}")
     if silent or in_full:
-        click.echo(
+        print_line(
             f"coverage: {coverage.exercised} of {len(coverage.rules)} rules"
             f" ({coverage.percent:.4g}%)"
         )
@@ -296,6 +296,8 @@ def snapshot_object(snapshot: Snapshot) -> dict[str, Any]:
                 "source": policy.source,
                 "invariants": policy.invariants,
                 "priority": policy.priority,
+                "programs": [own.name for own in policy.programs],
+                "use_programs": list(policy.programs_of),
                 "rules": [_rule_object(rule) for rule in layer.rules],
                 "output_rules": [_output_rule_object(rule) for rule in policy.output_rules],
             }
@@ -328,36 +330,38 @@ def print_snapshot(snapshot: Snapshot) -> None:
     """Print a compiled snapshot in words: its rules in the order in which they decide."""
     from forestall.policy.lint.warnings import analyse  # slow to load
 
-    click.echo(f"snapshot  {snapshot.digest}")
-    click.echo(f"default   {snapshot.default.value}")
+    print_line(f"snapshot  {snapshot.digest}")
+    print_line(f"default   {snapshot.default.value}")
     for warning in analyse(snapshot):
         if warning.code == "unknown_allowed":
-            click.echo(shown(f"danger    {warning.message}"))
+            print_line(f"danger    {warning.message}")
     for label, origin in _trust(snapshot).items():
-        click.echo(shown(f"label     {label}: {origin}"))
+        print_line(f"label     {label}: {origin}")
     for file, derivation in snapshot.all_derivations():
         topics, fields = ", ".join(derivation.topics), ", ".join(derivation.fields)
         ignore = "".join(f", ignoring {place}" for place in derivation.ignore)
         if derivation.except_topics:
             topics += " except " + ", ".join(derivation.except_topics)
         by = f" (layer {file})" if file else ""
-        click.echo(
-            shown(f"derive    {derivation.kind.value} on {topics} from {fields}{ignore}{by}")
-        )
+        print_line(f"derive    {derivation.kind.value} on {topics} from {fields}{ignore}{by}")
     for file in snapshot.without_default_derivations:
-        click.echo(shown(f"danger    no default derivations for the rules of layer {file}"))
+        print_line(f"danger    no default derivations for the rules of layer {file}")
     for policy, layer in zip(snapshot.policies, snapshot.layers, strict=True):
         kind = "invariants" if policy.invariants else f"priority {policy.priority}"
-        click.echo()
-        click.echo(shown(f"layer {policy.name} ({kind}) {policy.source}"))
+        print_line()
+        print_line(f"layer {policy.name} ({kind}) {policy.source}")
+        for own in policy.programs:
+            print_line(f"  program  {own.name}: {own.entry[:_ENTRY_SHOWN_CHARS]}")
+        for name in policy.programs_of:
+            print_line(f"  programs of {name}")
         for rule in layer.rules:
             for line in _rule_lines(rule):
-                click.echo(shown(line))
+                print_line(line)
         if policy.output_rules:
-            click.echo("  of results:")
+            print_line("  of results:")
         for each in policy.output_rules:
             for line in _output_rule_lines(each):
-                click.echo(shown(line))
+                print_line(line)
 
 
 def _rule_lines(rule: Rule) -> Iterator[str]:

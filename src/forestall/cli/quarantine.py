@@ -4,9 +4,8 @@ from typing import Any
 
 import click
 
-from forestall.cli.approval_view import plain
 from forestall.cli.options import limit_option, segment, with_client
-from forestall.cli.output import json_option, print_items, print_json, shown
+from forestall.cli.output import json_option, print_answer, print_items, print_json, print_line
 from forestall.client.plane import PlaneClient
 
 _LIST = "/api/v1/quarantine"
@@ -35,12 +34,12 @@ def _line(item: dict[str, Any]) -> str:
         f"{item['job_id']}  {item['checked_at'][:19]}  {item['topic']}"
         f"  by {item['principal']}  {item['rule_id'] or item['code']}"
     )
-    return f"{shown(head)}: {plain(item['reason'])}{_counts(item['counts'])}"
+    return f"{head}: {item['reason']}{_counts(item['counts'])}"
 
 
 def _counts(counts: dict[str, int]) -> str:
     parts = ", ".join(f"{kind} x{count}" for kind, count in counts.items())
-    return f" ({plain(parts)})" if parts else ""
+    return f" ({parts})" if parts else ""
 
 
 @quarantine.command()
@@ -53,20 +52,18 @@ def show(job_id: str, client: PlaneClient, as_json: bool) -> None:
     if as_json:
         print_json(result)
         return
-    click.echo(shown(f"{result['job_id']}  {result['state']}  {result['output_decision']}"))
+    print_line(f"{result['job_id']}  {result['state']}  {result['output_decision']}")
     for name in ("code", "rule_id", "reason", "size_bytes", "checked_at", "resolved_by"):
         if result.get(name):
-            click.echo(f"  {name}: {plain(str(result[name]))}")
+            print_line(f"  {name}: {result[name]}")
     for finding in result["findings"]:
         place = f"{finding['start']}-{finding['end']}"
         head = f"  {finding['kind']}  at {place}  {finding['masked']}"
-        click.echo(
-            shown(head) + (f"  in {'/'.join(finding['seen_in'])}" * bool(finding["seen_in"]))
-        )
+        print_line(head + (f"  in {'/'.join(finding['seen_in'])}" * bool(finding["seen_in"])))
         if finding.get("context"):
-            click.echo(f"      {plain(finding['context'])}")
+            print_line(f"      {finding['context']}")
     if result["state"] == "OUTPUT_QUARANTINED" and not result["original_kept"]:
-        click.echo("  the original is gone; it cannot be released")
+        print_line("  the original is gone; it cannot be released")
 
 
 @quarantine.command()
@@ -94,11 +91,8 @@ def confirm(job_id: str, reason: str, client: PlaneClient, as_json: bool) -> Non
 
 
 def _tell(answer: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json(answer)
-    else:
-        line = f"{answer['job_id']}  {answer['output_decision']}  (job {answer['state']})"
-        click.echo(shown(line))
+    line = f"{answer['job_id']}  {answer['output_decision']}  (job {answer['state']})"
+    print_answer(answer, line, as_json=as_json)
 
 
 def _path(job_id: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from forestall.cli.options import names_model_option
-from forestall.cli.output import EXIT_CHECK_FAILED
+from forestall.cli.output import EXIT_CHECK_FAILED, print_content, print_json_line, print_line
 
 _CLASSES_HELP = "Only this class of findings; repeatable. Without it: all that are built in."
 
@@ -53,18 +53,20 @@ def scan(path: Path, classes: tuple[str, ...], names_model: str, as_copy: bool) 
     report = scan_content(content, detectors=detectors)
     if as_copy:
         if not report.complete:
-            click.echo(_unread(report.reasons), err=True)
+            print_line(_unread(report.reasons), err=True)
             raise click.exceptions.Exit(EXIT_CHECK_FAILED)
         copy = clean_copy(content, report.findings, detectors=detectors)
         if copy is None:
-            click.echo("no clean copy can be made of this content", err=True)
+            print_line("no clean copy can be made of this content", err=True)
             raise click.exceptions.Exit(EXIT_CHECK_FAILED)
-        sys.stdout.buffer.write(copy)
+        print_content(copy)
     else:
         for finding in report.findings:
-            click.echo(msgspec.json.encode(finding_object(finding)).decode())
+            print_json_line(
+                msgspec.json.encode(finding_object(finding, for_reviewer=True)).decode()
+            )
         if not report.complete:
-            click.echo(_unread(report.reasons), err=True)
+            print_line(_unread(report.reasons), err=True)
     if report.findings or not report.complete:
         raise click.exceptions.Exit(EXIT_CHECK_FAILED)
 

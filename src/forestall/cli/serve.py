@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from forestall.cli.output import print_lines
+
 
 @click.command()
 @click.option("--listen", metavar="HOST:PORT", help="API address [127.0.0.1:8081].")
@@ -44,6 +46,11 @@ import click
     metavar="PACKAGE",
     help="Look for names in results with this installed spaCy pipeline [off].",
 )
+@click.option(
+    "--public-names",
+    metavar="NAME,…",
+    help="Names under which clients reach the server, such as that of a proxy before it [none].",
+)
 def serve(
     listen: str | None,
     metrics_listen: str | None,
@@ -58,6 +65,7 @@ def serve(
     webhooks: str | None,
     sealed_days: str | None,
     names_model: str | None,
+    public_names: str | None,
 ) -> None:
     """Run the control plane until Ctrl-C.
 
@@ -82,5 +90,6 @@ def serve(
         "webhooks": webhooks,
         "sealed_days": sealed_days,
         "names_model": names_model,
+        "public_names": public_names,
     }
-    run(read_settings(flags, os.environ, Path.cwd()), click.echo)
+    run(read_settings(flags, os.environ, Path.cwd()), print_lines)

@@ -17,7 +17,7 @@ from forestall.cli.options import (
     subdirectories_option,
     with_subdirectories,
 )
-from forestall.cli.output import EXIT_CHECK_FAILED, json_option, print_json, shown
+from forestall.cli.output import EXIT_CHECK_FAILED, json_option, print_json, print_line
 
 _policy_option = click.option(
     "--policy",
@@ -72,6 +72,7 @@ def explain(expect: str | None, as_json: bool, **options: Any) -> None:
     else:
         _print_decision(answer)
         _print_unread(answer["explain"].get("unread", []))
+        _print_own_programs(answer["explain"].get("own_programs", []))
         _print_rules(answer["explain"])
     _require(answer, expect)
 
@@ -117,52 +118,63 @@ def _offline(verb: str, path: Path, body: bytes, tenant: str) -> dict[str, Any]:
 
 def _print_decision(answer: dict[str, Any]) -> None:
     by = f" by rule {answer['rule_id']}" if answer["rule_id"] else " by default"
-    click.echo(f"{answer['decision']}{by}")
+    print_line(f"{answer['decision']}{by}")
     if answer["reason"]:
-        click.echo(f"  reason    {shown(answer['reason'])}")
+        print_line(f"  reason    {answer['reason']}")
     for clause in answer["clauses"]:
-        click.echo(shown(f"  held      {clause['field']}: {' or '.join(clause['wanted'])}"))
+        print_line(f"  held      {clause['field']}: {' or '.join(clause['wanted'])}")
     for conflict in answer["label_conflicts"]:
-        click.echo(
-            f"  conflict  label {shown(conflict['label'])}: {conflict['origin']} says"
-            f" `{shown(conflict['value'])}`, trusted is `{shown(str(conflict['trusted_value']))}`"
+        print_line(
+            f"  conflict  label {conflict['label']}: {conflict['origin']} says"
+            f" `{conflict['value']}`, trusted is `{conflict['trusted_value']}`"
         )
     for remediation in answer["remediations"]:
-        click.echo(f"  remedy    {remediation['id']}: {shown(remediation['title'])}")
+        print_line(f"  remedy    {remediation['id']}: {remediation['title']}")
 
 
 def _print_unread(unread: list[dict[str, Any]]) -> None:
     if unread:
-        click.echo("\nunread texts, which make the class unknown:")
+        print_line()
+        print_line("unread texts, which make the class unknown:")
     for each in unread:
         meaning = {"fields": "to have it read", "ignore": "if nobody runs it"}
         ways = " or ".join(f"`{key}` ({meaning[key]})" for key in each["declare_under"])
-        click.echo(
-            shown(f"   {each['place']}: list it in `derive`, kind {each['kind']}, under {ways}")
+        print_line(f"   {each['place']}: list it in `derive`, kind {each['kind']}, under {ways}")
+
+
+def _print_own_programs(programs: list[dict[str, Any]]) -> None:
+    for each in programs:
+        users = ", ".join(each["used_by"])
+        print_line()
+        print_line(
+            f"own program {each['program']}: described in {each['described_by']}, counts for"
+            f" the rules of {users}; to the others it is unknown"
         )
 
 
 def _print_rules(explained: dict[str, Any]) -> None:
-    click.echo("\nrules, nearest first:")
+    print_line()
+    print_line("rules, nearest first:")
     for rule in explained["rules"]:
         mark = "+" if rule["spoke"] else "=" if rule["matched"] else "-"
-        click.echo(f" {mark} {rule['rule_id']} ({rule['decision']}, line {rule['line']})")
+        print_line(f" {mark} {rule['rule_id']} ({rule['decision']}, line {rule['line']})")
         for clause in rule["held"]:
-            click.echo(f"     held    {_clause(clause)}")
+            print_line(f"     held    {_clause(clause)}")
         for clause in rule["failed"]:
-            click.echo(f"     failed  {_clause(clause)}")
+            print_line(f"     failed  {_clause(clause)}")
     if not explained["rules"]:
-        click.echo("   (none)")
-    click.echo("\n+ decided or took part   = matched, but an earlier rule spoke   - did not match")
+        print_line("   (none)")
+    print_line()
+    print_line("+ decided or took part   = matched, but an earlier rule spoke   - did not match")
 
 
 def _clause(clause: dict[str, Any]) -> str:
     values = " or ".join(clause["wanted"])
     found = ", ".join(clause["found"]) or "nothing"
-    return shown(f"{clause['field']}: wants {values}; has {found}")
+    return f"{clause['field']}: wants {values}; has {found}"
 
 
 def _require(answer: dict[str, Any], expect: str | None) -> None:
     if expect is not None and answer["decision"] != expect.upper():
-        click.echo(f"expected {expect.upper()}, got {answer['decision']}", err=True)
+        print_line(f"expected {expect.upper()}, got {answer['decision']}", err=True)
         raise click.exceptions.Exit(EXIT_CHECK_FAILED)

@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 from forestall.cli.options import DEFAULT_URL
+from forestall.cli.output import print_line
+from forestall.client.logs import log_to_stderr
 
 
 @click.group()
@@ -93,18 +95,14 @@ def run(
         raise click.UsageError(
             "no token: set FORESTALL_WORKER_TOKEN (`forestall workers create` prints one)"
         )
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(message)s",
-    )
+    log_to_stderr(logging.DEBUG if verbose else logging.INFO)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     handler = load_function(target)
     tally = Worker(url, token, max_jobs=1 if once else max_jobs, **options).run(
         handler, loop_factory=_loop_factory()
     )
     parts = (f"{number} {name}" for name, number in tally._asdict().items() if number)
-    click.echo("ended: " + (", ".join(parts) or "no jobs"), err=True)
+    print_line("ended: " + (", ".join(parts) or "no jobs"), err=True)
 
 
 def load_function(target: str) -> Callable[..., Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from forestall.cli.options import segment, with_client
-from forestall.cli.output import json_option, print_items, print_json
+from forestall.cli.output import json_option, print_answer, print_items, print_json, print_line
 from forestall.client.plane import PlaneClient
 
 _CREDENTIALS = "/api/v1/workers/credentials"
@@ -61,10 +61,10 @@ def create(
         print_json(answer)
         return
     topics_said = ", ".join(answer["allowed_topics"])
-    click.echo(f"worker {answer['worker_id']} (tenant {answer['tenant_id']})", err=True)
-    click.echo(f"  topics {topics_said}", err=True)
-    click.echo("the token, shown this once:", err=True)
-    click.echo(answer["token"])
+    print_line(f"worker {answer['worker_id']} (tenant {answer['tenant_id']})", err=True)
+    print_line(f"  topics {topics_said}", err=True)
+    print_line("the token, shown this once:", err=True)
+    print_line(answer["token"])
 
 
 @workers.command("list")
@@ -79,7 +79,7 @@ def list_(client: PlaneClient, as_json: bool) -> None:
 
 
 def _line(item: dict[str, Any]) -> str:
-    ends = f"  ends {item['expires_at'][:10]}" if item["expires_at"] else ""
+    ends = f"  ends {item['expires_at'][:10]}" if item.get("expires_at") else ""
     topics = ", ".join(item["allowed_topics"])
     return f"{item['worker_id']:20}  {_presence(item['session']):20}  {topics}{ends}"
 
@@ -97,7 +97,4 @@ def _presence(session: dict[str, Any] | None) -> str:
 def revoke(name: str, client: PlaneClient, as_json: bool) -> None:
     """End a worker's token at once: it gets nothing more, and its answers are refused."""
     client.delete(f"{_CREDENTIALS}/{segment(name)}")
-    if as_json:
-        print_json({"revoked": name})
-    else:
-        click.echo(f"revoked {name}")
+    print_answer({"revoked": name}, f"revoked {name}", as_json=as_json)

@@ -119,6 +119,7 @@ class Checker:
         self._texts = tuple(keys)
         self._raw_keys = _raw_keys(keys)
         self._keys: list[Ed25519PublicKey] | None = None  # made at the first ticket
+        self._latest_us = 0
         self._seen: dict[tuple[str, int], int] = {}  # attempt → when its ticket expires (µs, UTC)
 
     def pin(self, named: Sequence[str]) -> None:
@@ -145,6 +146,8 @@ class Checker:
         """
         if self._keys is None:
             self._keys = _public_keys(self._raw_keys)
+        # A clock that was set back would bring a ticket back whose attempt was forgotten.
+        now_us = self._latest_us = max(now_us, self._latest_us)
         try:
             job, ticket = checked(
                 given, self._keys, worker_id=self._worker_id, tenant=tenant, now_us=now_us

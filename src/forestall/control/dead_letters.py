@@ -44,12 +44,15 @@ class WithheldRetryError(ConflictError):
     code, http_status = "retry_withheld", 409
 
 
+_FORCED = (JobState.DENIED, JobState.OUTPUT_QUARANTINED)  # retried only with `force`
+
+
 async def retry(
     plane: Plane, subject: Subject, job_id: str, *, force: bool = False
 ) -> SubmitResult:
     """Submit a dead letter again, unchanged, and dismiss it. Raises as `submit` does, and
     DeadLetterNotFoundError, ForbiddenError, BlindRetryError and WithheldRetryError. `force`
-    overrides the last two; for a denied job it needs `jobs.control`."""
+    overrides the last two and needs `jobs.control` there."""
     # load
     view = await read_job(plane, subject, job_id)
     job = view.job
@@ -57,15 +60,12 @@ async def retry(
     require_control(subject, job)
     if not job.dead_at_us:
         raise _not_there(job_id)
-    if job.state is JobState.DENIED:
-        if not force:
-            raise BlindRetryError(
-                "the policy denied this job; take a remediation, or retry with `force` once the"
-                " policy has changed",
-                await offered_remediations(plane, job),
-            )
-        if not subject.may(Permission.JOBS_CONTROL):
-            raise ForbiddenError("`force` needs `jobs.control`")
+    if job.state is JobState.DENIED and not force:
+        raise BlindRetryError(
+            "the policy denied this job; take a remediation, or retry with `force` once the policy"
+            " has changed",
+            await offered_remediations(plane, job),
+        )
     # One idempotency key for all subjects, so that a dead letter is retried once.
     key = f"{OWN_KEY_PREFIX}retry:{job.id}"
     if job.state is JobState.OUTPUT_QUARANTINED and not force:
@@ -73,6 +73,8 @@ async def retry(
             "the job has run, and a retry runs it again; release or discard its result"
             " (`/jobs/{id}/output`), or retry with `force`"
         )
+    if job.state in _FORCED and not subject.may(Permission.JOBS_CONTROL):
+        raise ForbiddenError("`force` needs `jobs.control`")
     submission = msgspec.structs.replace(stored_submission(job, view.payload), idempotency_key=key)
     try:
         submitted = await submit(plane, subject, submission, child_of(job))

@@ -128,9 +128,10 @@ def _require_wanted(new_key: NewKey, keys: Sequence[ApiKey], now_us: int) -> Non
         raise KeyInvalidError(f"a tenant has at most {KEYS_PER_TENANT_MAX} keys")
 
 
-def list_keys(plane: Plane, tenant: str) -> list[ApiKey]:
-    """The keys of one tenant that are not revoked, oldest first."""
-    return [key for key in plane.keys.of_tenant(tenant) if key.revoked_at_us is None]
+def list_keys(plane: Plane, tenant: str, *, revoked_too: bool = False) -> list[ApiKey]:
+    """The keys of one tenant, expired ones too, oldest first."""
+    keys = plane.keys.of_tenant(tenant)
+    return [key for key in keys if revoked_too or key.revoked_at_us is None]
 
 
 async def revoke_key(plane: Plane, tenant: str, key_id: str, *, actor: str) -> ApiKey:
@@ -180,7 +181,12 @@ def authenticate(plane: Plane, text: str | None) -> Subject:
     expired and revoked keys."""
     if text and len(text) <= API_KEY_CHARS_MAX:
         key = plane.keys.by_hash(key_hash(text))
-        if key is not None and key_matches(key, text) and key.usable(plane.clock.now_us()):
+        if (
+            key is not None
+            and key_matches(key, text)
+            and key.usable(now_us := plane.clock.now_us())
+        ):
+            plane.key_uses.note(key.id, now_us)
             return Subject(
                 tenant=key.tenant,
                 principal=key.principal,

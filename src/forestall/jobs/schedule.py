@@ -9,7 +9,7 @@ is a projection of the store, rebuilt at start: losing an entry costs time, neve
 import heapq
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from forestall.jobs.job import Job, Priority
 
@@ -37,6 +37,7 @@ class QueueEntry(NamedTuple):
     priority: Priority
     since_us: int
     not_before_us: int
+    key_id: str = ""  # of the submitter, whose share of the queue it takes from
 
 
 Serves = Callable[[Lane], bool]
@@ -45,18 +46,20 @@ Serves = Callable[[Lane], bool]
 def entry_of(job: Job) -> QueueEntry:
     """The queue entry of a waiting job."""
     lane = Lane(job.tenant, job.topic, job.capability, tuple(sorted(job.requires)))
-    return QueueEntry(lane, job.id, job.priority, job.created_at_us, job.not_before_us)
+    return QueueEntry(lane, job.id, job.priority, job.created_at_us, job.not_before_us, job.key_id)
 
 
 class _Line:
     """The lanes of one tenant. A priority that was idle gets no credit for its idle time."""
 
-    __slots__ = ("_lined", "_passes", "lanes", "served")
+    __slots__ = ("_lined", "_openers", "_passes", "lanes", "lanes_of_key", "served")
 
     def __init__(self, served: int) -> None:
         # picks so far; a new tenant starts at the lowest count of the waiting ones
         self.served = served
         self.lanes: dict[Lane, dict[Priority, deque[QueueEntry]]] = {}
+        self.lanes_of_key: dict[str, int] = {}  # lanes by the key whose job came first in each
+        self._openers: dict[Lane, str] = {}
         self._passes = dict.fromkeys(Priority, 0)
         self._lined = dict.fromkeys(Priority, 0)
 
@@ -68,6 +71,9 @@ class _Line:
             busy = [self._passes[other] for other in Priority if self._lined[other]]
             self._passes[priority] = max(self._passes[priority], min(busy, default=0))
         self._lined[priority] += 1
+        if entry.lane not in self.lanes:
+            self._openers[entry.lane] = key = entry.key_id
+            self.lanes_of_key[key] = self.lanes_of_key.get(key, 0) + 1
         entries = self.lanes.setdefault(entry.lane, {}).setdefault(priority, deque())
         if first:
             entries.appendleft(entry)
@@ -128,6 +134,7 @@ class _Line:
             del by_priority[priority]
             if not by_priority:
                 del self.lanes[lane]
+                _count_down(self.lanes_of_key, self._openers.pop(lane))
 
 
 class Queue:
@@ -139,6 +146,7 @@ class Queue:
         self._later: list[tuple[int, int, QueueEntry]] = []
         self._parked: dict[Hashable, deque[QueueEntry]] = {}
         self._counts: dict[str, int] = {}
+        self._counts_of_key: dict[tuple[str, str], int] = {}
         self._number = 0
         self._taken_out = 0  # removals since the last sweep
 
@@ -149,10 +157,19 @@ class Queue:
         """The number of waiting jobs of a tenant."""
         return self._counts.get(tenant, 0)
 
+    def count_of_key(self, tenant: str, key_id: str) -> int:
+        """The number of waiting jobs that came with a key."""
+        return self._counts_of_key.get((tenant, key_id), 0)
+
     def lane_count(self, tenant: str) -> int:
         """The number of lanes of a tenant. The cost of a pick grows with it."""
         line = self._lines.get(tenant)
         return len(line.lanes) if line is not None else 0
+
+    def lane_count_of_key(self, tenant: str, key_id: str) -> int:
+        """The number of lanes of a tenant in which a job of this key came first."""
+        line = self._lines.get(tenant)
+        return line.lanes_of_key.get(key_id, 0) if line is not None else 0
 
     def has_lane(self, lane: Lane) -> bool:
         """Whether a job of this lane is in line."""
@@ -170,9 +187,7 @@ class Queue:
         """Add a job; a job that is queued already is moved. `first`: in front of its lane, because
         it had reached the front before."""
         self.remove(entry.lane.tenant, entry.job_id)
-        tenant = entry.lane.tenant
-        self._entries[tenant, entry.job_id] = entry
-        self._counts[tenant] = self._counts.get(tenant, 0) + 1
+        self._enter(entry)
         if entry.not_before_us > now_us:
             self._number += 1
             heapq.heappush(self._later, (entry.not_before_us, self._number, entry))
@@ -182,12 +197,10 @@ class Queue:
     def remove(self, tenant: str, job_id: str) -> None:
         """Remove a job, whether in line, throttled or parked. Does nothing when the job is not
         queued."""
-        if self._entries.pop((tenant, job_id), None) is not None:
-            left = self._counts[tenant] - 1
-            if left:
-                self._counts[tenant] = left
-            else:
-                del self._counts[tenant]
+        entry = self._entries.pop((tenant, job_id), None)
+        if entry is not None:
+            _count_down(self._counts, tenant)
+            _count_down(self._counts_of_key, (tenant, entry.key_id))
             self._taken_out += 1
             if self._taken_out > len(self._entries) + _SWEEP_EVERY:
                 self._sweep()
@@ -195,10 +208,9 @@ class Queue:
     def park(self, entry: QueueEntry, key: Hashable) -> None:
         """Park a picked job until `unpark(key)`: a bound on concurrent jobs leaves no room for it
         now."""
-        tenant = entry.lane.tenant
-        self.remove(tenant, entry.job_id)  # the job may have been queued again since the pick
-        self._entries[tenant, entry.job_id] = entry
-        self._counts[tenant] = self._counts.get(tenant, 0) + 1
+        # The job may have been queued again since the pick.
+        self.remove(entry.lane.tenant, entry.job_id)
+        self._enter(entry)
         self._parked.setdefault(key, deque()).append(entry)
 
     def unpark(self, key: Hashable) -> bool:
@@ -266,6 +278,13 @@ class Queue:
             if not kept:
                 del self._parked[key]
 
+    def _enter(self, entry: QueueEntry) -> None:
+        tenant = entry.lane.tenant
+        of_key = (tenant, entry.key_id)
+        self._entries[tenant, entry.job_id] = entry
+        self._counts[tenant] = self._counts.get(tenant, 0) + 1
+        self._counts_of_key[of_key] = self._counts_of_key.get(of_key, 0) + 1
+
     def _waits(self, entry: QueueEntry) -> bool:
         return self._entries.get((entry.lane.tenant, entry.job_id)) is entry
 
@@ -275,3 +294,13 @@ class Queue:
             served = min((line.served for line in self._lines.values()), default=0)
             line = self._lines[entry.lane.tenant] = _Line(served)
         line.add(entry, first=first)
+
+
+_Name = TypeVar("_Name", bound=Hashable)
+
+
+def _count_down(counts: dict[_Name, int], name: _Name) -> None:
+    """One less; a name with none is forgotten."""
+    counts[name] -= 1
+    if not counts[name]:
+        del counts[name]

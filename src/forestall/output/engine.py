@@ -20,6 +20,7 @@ _WIDER_BYTES = 4_096  # how much farther a match that meets the end of its windo
 _ENGINES_KEPT = 64
 _STRETCH_BYTES = 4_096  # looked through for all keywords behind the first of them
 _DENSE_BYTES = 4_096  # with a keyword of its own that often, a pattern is tried on all of it first
+_TRIES = 256  # matches, or windows, between two looks at the time: some milliseconds
 _MARK_BEGINS = b"[REDACTED:"
 _MARK = re.compile(rb"\[REDACTED:[a-z0-9_ ]{1,64}(?:#[0-9]{1,9})?\]")
 
@@ -81,15 +82,17 @@ class Engine:
                 if dense and self._pattern(number)[0].search(data) is None:
                     continue  # it matches nowhere, so in no window
                 if self._kinds[number][0].structure is not None:
-                    yield from self._structures(number, data)
+                    yield from self._structures(number, data, expired)
                     continue
                 windows = windows or _windows(found, len(data))
-                for low, high in windows:
-                    yield from self._search(number, data, low, high)
+                for place, (low, high) in enumerate(windows):
+                    if place % _TRIES == _TRIES - 1 and expired():
+                        return
+                    yield from self._search(number, data, low, high, expired)
         for number in self._everywhere:
             if expired():
                 return
-            yield from self._search(number, data, 0, len(data))
+            yield from self._search(number, data, 0, len(data), expired)
 
     def _occurrences(self, data: bytes) -> dict[int, list[_Found]]:
         """Where the keywords of each group of kinds end, and how far to look round each."""
@@ -117,23 +120,32 @@ class Engine:
             compiled = self._patterns[number] = pattern, range(pattern.groups + 1)
         return compiled
 
-    def _structures(self, number: int, data: bytes) -> Iterator[Hit]:
+    def _structures(self, number: int, data: bytes, expired: Callable[[], bool]) -> Iterator[Hit]:
         """The values in each structure whose anchor the pattern finds. What one structure took is
         not read again, so that many anchors cost no more than the text."""
         kind, detector = self._kinds[number]
         assert kind.structure is not None
-        low = 0
+        low = tried = 0
         while (match := self._pattern(number)[0].search(data, low)) is not None:
+            tried += 1
+            if tried % _TRIES == 0 and expired():
+                return
             start, end = match.span()
             stop, places = kind.structure(data, start, end, low)
             for first, last, confidence, cut in places:
                 yield Hit(first, last, confidence, kind, detector, data[first:last], cut)
             low = max(stop, end, start + 1)
 
-    def _search(self, number: int, data: bytes, low: int, high: int) -> Iterator[Hit]:
+    def _search(
+        self, number: int, data: bytes, low: int, high: int, expired: Callable[[], bool]
+    ) -> Iterator[Hit]:
         kind, detector = self._kinds[number]
         pattern, groups = self._pattern(number)
+        tried = 0
         while low < high:
+            tried += 1
+            if tried % _TRIES == 0 and expired():
+                return
             match = pattern.search(data, low, high)
             if match is None:
                 return

@@ -8,7 +8,7 @@ in the regular expression), which finds a match whenever one exists.
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from forestall.limits import GLOB_CHARS_MAX, GLOB_MEMO_ENTRIES_MAX
+from forestall.limits import GLOB_CHARS_MAX
 
 Matcher = Callable[[str], bool]
 
@@ -96,21 +96,6 @@ def compile_globs(globs: Sequence[str]) -> Matcher:
     if not matchers:
         return literals.__contains__
     return lambda value: value in literals or any(matches(value) for matches in matchers)
-
-
-def remembering(matches: Matcher) -> Matcher:
-    """The same matcher with its answers remembered, within bounds."""
-    memo: dict[str, bool] = {}
-
-    def recall(value: str) -> bool:
-        known = memo.get(value)
-        if known is None:
-            if len(memo) >= GLOB_MEMO_ENTRIES_MAX:
-                memo.clear()  # clients choose the values: forget all rather than grow
-            known = memo[value] = matches(value)
-        return known
-
-    return recall
 
 
 _Group = Sequence[tuple[str, Matcher | None]]

@@ -9,6 +9,7 @@ import msgspec
 
 from forestall.errors import ForestallError
 from forestall.limits import POLICY_PROBLEMS_SHOWN_MAX
+from forestall.visible import is_visible
 
 _LINE_SHOWN_CHARS_MAX = 160
 _WORD_CHARS_MAX = 80  # a longer word is no typing error
@@ -36,6 +37,7 @@ WARNING_CODES = {
     "unused_label_trust": "No rule reads the label that the file says whom to believe about.",
     "unknown_allowed": "A text that nobody could read is allowed by the default.",
     "unused_derive": "Nothing reads what the entry derives.",
+    "unshared_programs": "Another file judges the same commands without the own programs.",
     "remediation_denied": "A remediation leads to a denied request.",
     "rule_removed": "A rule that tightened is gone.",
     "rule_loosened": "A rule asks for less than before.",
@@ -45,6 +47,7 @@ WARNING_CODES = {
     "rule_widened": "A rule that does not deny may match more than before.",
     "default_loosened": "The decision where no rule speaks is looser than before.",
     "fact_weakened": "A fact that rules read is believed or found in another way than before.",
+    "program_loosened": "A command loses a class by a change of own programs.",
 }
 
 
@@ -98,9 +101,9 @@ def _rendered(problem: Problem) -> str:
 
 
 def _printable(text: str) -> str:
-    """The text with control characters replaced, so that a policy file cannot command a
-    terminal."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    """The text with one mark for each character that is not visible: a policy file cannot command
+    a terminal, and the marker under a line stays under its place."""
+    return "".join(char if is_visible(char) else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

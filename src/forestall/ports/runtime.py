@@ -10,7 +10,8 @@ class Clock(Protocol):
     """The only source of the present instant."""
 
     def now_us(self) -> int:
-        """Microseconds since the Unix epoch, UTC."""
+        """Microseconds since the Unix epoch, UTC; never less than any earlier answer, so that what
+        has expired stays expired."""
         ...
 
 

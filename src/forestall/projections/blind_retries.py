@@ -6,28 +6,47 @@ perhaps with fewer labels. A blind retry is recorded and counted; it changes no 
 
 from collections import OrderedDict
 
-from forestall.limits import BLIND_RETRY_ENTRIES_MAX, BLIND_RETRY_SECONDS
+from forestall.limits import (
+    BLIND_RETRY_ENTRIES_MAX,
+    BLIND_RETRY_ENTRIES_PER_PRINCIPAL_MAX,
+    BLIND_RETRY_SECONDS,
+)
 
 _Name = tuple[str, str, str]  # tenant, principal, digest of the payload
+_Denial = tuple[int, str]  # its instant (µs, UTC), and the id of the job
 
 
 class BlindRetries:
     """The latest denials by tenant, principal and payload digest. Bounded in time and number: the
-    oldest are forgotten first."""
+    oldest are forgotten first, of a principal with many its own oldest."""
 
     def __init__(self) -> None:
-        self._denied: OrderedDict[_Name, tuple[int, str]] = OrderedDict()
+        self._denied: OrderedDict[tuple[str, str], OrderedDict[str, _Denial]] = OrderedDict()
+        self._count = 0
 
     def denied(self, name: _Name, job_id: str, *, now_us: int) -> None:
         """Remember a denial."""
-        self._denied[name] = (now_us, job_id)
-        self._denied.move_to_end(name)
-        if len(self._denied) > BLIND_RETRY_ENTRIES_MAX:
-            self._denied.popitem(last=False)
+        tenant, principal, payload = name
+        mine = self._denied.setdefault((tenant, principal), OrderedDict())
+        self._denied.move_to_end((tenant, principal))
+        self._count += payload not in mine
+        mine[payload] = (now_us, job_id)
+        mine.move_to_end(payload)
+        if len(mine) > BLIND_RETRY_ENTRIES_PER_PRINCIPAL_MAX:
+            mine.popitem(last=False)
+            self._count -= 1
+        if self._count > BLIND_RETRY_ENTRIES_MAX:
+            longest_silent = next(iter(self._denied))
+            self._denied[longest_silent].popitem(last=False)
+            self._count -= 1
+            if not self._denied[longest_silent]:
+                del self._denied[longest_silent]
 
     def earlier(self, name: _Name, *, now_us: int) -> str:
         """The id of the job that was denied with this payload lately; empty when there is none."""
-        found = self._denied.get(name)
+        tenant, principal, payload = name
+        mine = self._denied.get((tenant, principal))
+        found = mine.get(payload) if mine is not None else None
         if found is None or now_us - found[0] > BLIND_RETRY_SECONDS * 1_000_000:
             return ""
         return found[1]

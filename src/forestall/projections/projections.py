@@ -11,10 +11,12 @@ from forestall.policy.cache import DecisionCache
 from forestall.projections.blind_retries import BlindRetries
 from forestall.projections.deadlines import Deadlines
 from forestall.projections.doubts import EntryDoubts
+from forestall.projections.key_uses import KeyUses
 from forestall.projections.keys import Keys
 from forestall.projections.leases import Leases
 from forestall.projections.log_listeners import LogListeners
 from forestall.projections.log_positions import LogPositions
+from forestall.projections.open_approvals import OpenApprovals
 from forestall.projections.output_stats import OutputStats
 from forestall.projections.policy_in_force import PolicyInForce
 from forestall.projections.registry import Registry
@@ -32,9 +34,11 @@ class Projections:
         "cache",
         "deadlines",
         "entry_doubts",
+        "key_uses",
         "keys",
         "lease_us",
         "leases",
+        "open_approvals",
         "output_stats",
         "policy",
         "positions",
@@ -52,6 +56,7 @@ class Projections:
         self.queue = Queue()
         self.leases = Leases()
         self.deadlines = Deadlines()
+        self.open_approvals = OpenApprovals()
         self.registry = Registry()
         self.webhooks = Webhooks(webhook_reach)
         self.keys = Keys()
@@ -59,11 +64,13 @@ class Projections:
         self.blind_retries = BlindRetries()
         self.output_stats = OutputStats(now_us)
         self.announcer = LogListeners()
-        # Of this process alone: its workers, the counters of its gates, and its cached decisions.
+        # Of this process alone: its workers, the counters of its gates, the last uses of
+        # keys, and its cached decisions.
         self.workers = WorkerSessions(
             lambda tenant, topic: self.registry.pool_of(tenant, topic), self.is_run_by_caller
         )
         self.throttles = ThrottleCounters()
+        self.key_uses = KeyUses()
         self.cache = DecisionCache(
             entries_max=DECISION_CACHE_ENTRIES_MAX, ttl_ms=DECISION_CACHE_TTL_MS
         )

@@ -1,4 +1,5 @@
-"""Counters of throttle rules. Bounded: past the bound a new counter is over its limit.
+"""Counters of throttle rules. Bounded: past the bound a new counter is over its limit. A principal
+and a tenant have bounds of their own, so that whoever asks under ever new keys meets his own bound.
 
 A counter counts actions, or adds up the amounts that a rule with `sum` finds in their arguments, in
 millionths and rounded up. An amount that cannot be added up never lowers a counter and is never
@@ -9,26 +10,31 @@ in it, so at most twice the limit can pass in any interval as long as a window. 
 this process alone and begin anew with it.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 
 from forestall.facts.origin import Origin
-from forestall.limits import THROTTLE_COUNTERS_MAX
+from forestall.limits import (
+    THROTTLE_COUNTERS_MAX,
+    THROTTLE_COUNTERS_PER_PRINCIPAL_MAX,
+    THROTTLE_COUNTERS_PER_TENANT_MAX,
+)
 from forestall.policy.arguments import MILLION, ArgumentError
 from forestall.policy.label_views import largest_amount
 from forestall.policy.request import Request
 from forestall.policy.rules import Decision, Throttle
 
+_SWEEP_EVERY_US = 1_000_000
 _NO_DEMAND: Mapping[str, Origin] = {}
 
 
 class ThrottleCounters:
-    """Counters by rule and key. Each holds the instant at which its window began (µs, UTC), the
-    length of the window (µs), and the number of actions in it, or the sum of their amounts."""
+    """Counters of each tenant by rule and key."""
 
-    __slots__ = ("_counters",)
+    __slots__ = ("_of_tenant",)
 
     def __init__(self) -> None:
-        self._counters: dict[tuple[str, ...], tuple[int, int, int]] = {}
+        self._of_tenant: dict[str, _TenantCounters] = {}
 
     def admits(
         self,
@@ -51,7 +57,8 @@ class ThrottleCounters:
             return False
         # A rule that adds up and one that counts, of one id in two policies, share no counter.
         name = (decision.rule_id, throttle.sum, *_key(throttle, request, trust))
-        began_us, window_us, used = self._counters.get(name, (now_us, 0, 0))
+        mine = self._of_tenant.get(request.tenant) or _TenantCounters()
+        began_us, window_us, used, opener = mine.counters.get(name, (now_us, 0, 0, ""))
         if now_us - began_us >= window_us:
             began_us, used = now_us, 0
         limit: int = throttle.limit
@@ -62,20 +69,64 @@ class ThrottleCounters:
             return False
         if not count:
             return True
-        if name not in self._counters and not self._has_room(now_us):
-            return False
-        self._counters[name] = (began_us, throttle.window_ms * 1_000, used + amount)
+        if name not in mine.counters:
+            opener = request.principal or request.actor_id
+            if not self._has_room(mine, opener, now_us):
+                return False
+            self._of_tenant[request.tenant] = mine
+            mine.of_principal[opener] = mine.of_principal.get(opener, 0) + 1
+        mine.counters[name] = (began_us, throttle.window_ms * 1_000, used + amount, opener)
         return True
 
-    def _has_room(self, now_us: int) -> bool:
-        if len(self._counters) < THROTTLE_COUNTERS_MAX:
+    def _has_room(self, mine: "_TenantCounters", principal: str, now_us: int) -> bool:
+        """Whether a principal may have one more counter, after those that ended are forgotten."""
+        if mine.is_full(principal):
+            mine.sweep(now_us)
+            if mine.is_full(principal):
+                return False
+        if self._total() < THROTTLE_COUNTERS_MAX:
             return True
-        self._counters = {
+        for tenant, counters in list(self._of_tenant.items()):
+            counters.sweep(now_us)
+            if not counters.counters:
+                del self._of_tenant[tenant]
+        return self._total() < THROTTLE_COUNTERS_MAX
+
+    def _total(self) -> int:
+        return sum(len(each.counters) for each in self._of_tenant.values())
+
+
+class _TenantCounters:
+    """The counters of one tenant. Each holds the instant at which its window began (µs, UTC), the
+    length of the window (µs), the number of actions in it or the sum of their amounts, and the
+    principal whose action was the first."""
+
+    __slots__ = ("_swept_us", "counters", "of_principal")
+
+    def __init__(self) -> None:
+        self.counters: dict[tuple[str, ...], tuple[int, int, int, str]] = {}
+        self.of_principal: dict[str, int] = {}
+        self._swept_us: int | None = None
+
+    def is_full(self, principal: str) -> bool:
+        """Whether this principal may have no further counter, by its own bound or the tenant's."""
+        return (
+            self.of_principal.get(principal, 0) >= THROTTLE_COUNTERS_PER_PRINCIPAL_MAX
+            or len(self.counters) >= THROTTLE_COUNTERS_PER_TENANT_MAX
+        )
+
+    def sweep(self, now_us: int) -> None:
+        """Forget counters whose window has ended; at most once in _SWEEP_EVERY_US, since whoever
+        fills the table causes it."""
+        if self._swept_us is not None and 0 <= now_us - self._swept_us < _SWEEP_EVERY_US:
+            return
+        self._swept_us = now_us
+        self.counters = {
             name: counter
-            for name, counter in self._counters.items()
+            for name, counter in self.counters.items()
             if now_us - counter[0] < counter[1]
         }
-        return len(self._counters) < THROTTLE_COUNTERS_MAX
+        self.of_principal = dict(Counter(opener for *_, opener in self.counters.values()))
 
 
 def _amount(path: str, request: Request) -> int | None:

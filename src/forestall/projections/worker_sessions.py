@@ -4,15 +4,24 @@ Kept in memory of this process alone: after a restart every worker registers ane
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator
 
+from forestall.errors import ForestallError
 from forestall.identity.credentials import WorkerGrant
 from forestall.jobs.schedule import Lane
 from forestall.jobs.worker import WorkerStatus
-from forestall.limits import GLOB_MEMO_ENTRIES_MAX
+from forestall.limits import GLOB_MEMO_ENTRIES_MAX, WORKER_WAITS_MAX
 from forestall.policy.globs import compile_globs
 
 PoolOf = Callable[[str, str], str]  # tenant, topic → pool; empty when any pool will do
+
+
+class TooManyWaitsError(ForestallError):
+    """As many requests of this worker wait for work or for a notice as may wait. Nothing was
+    handed over; ask again when one of them has been answered."""
+
+    code, http_status = "too_many_waits", 429
 
 
 class WorkerSession:
@@ -46,9 +55,26 @@ class WorkerSession:
         self.registered_at_us = self.last_seen_us = now_us
         self.work = asyncio.Event()  # a job that the worker can serve may be queued
         self.notice = asyncio.Event()  # the worker lost a lease: cancelled, timed out, expired
+        self._waits = 0
         self._may = compile_globs(grant.topics)
         self._wants = compile_globs(topics) if topics else None
         self._known: dict[Lane, bool] = {}
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """For as long as one request of the worker waits. Raises TooManyWaitsError when too many
+        do."""
+        if self._waits >= WORKER_WAITS_MAX:
+            raise TooManyWaitsError(
+                f"{WORKER_WAITS_MAX} requests of this worker wait already; end one first",
+                details={"limit": WORKER_WAITS_MAX},
+                retry_after_s=1,
+            )
+        self._waits += 1
+        try:
+            yield
+        finally:
+            self._waits -= 1
 
     @property
     def name(self) -> tuple[str, str]:

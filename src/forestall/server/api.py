@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import msgspec
 from msgspec import UNSET
 
+from forestall import __version__
 from forestall.control.cancel import cancel
 from forestall.control.dead_letters import BlindRetryError, dismiss, retry
 from forestall.control.gate import PolicyUnavailableError
@@ -31,7 +32,7 @@ from forestall.server.openapi import document
 from forestall.server.query import instant_us, limit_of, page_of, state_of
 from forestall.server.stream import open_stream
 from forestall.server.waits import read_when_changed
-from forestall.wire.compat import remediation_objects
+from forestall.wire.compat import iso_time, remediation_objects
 from forestall.wire.decisions import DecisionObject, decision_object
 from forestall.wire.errors import error_object
 from forestall.wire.jobs import (
@@ -51,7 +52,15 @@ from forestall.wire.jobs import (
 )
 from forestall.wire.keys import KeyObject, NewKeyBody, NewKeyObject, decode_new_key, key_object
 from forestall.wire.objects import ItemList, Page
-from forestall.wire.service import HealthObject, OpenApiObject, ProbeObject
+from forestall.wire.service import (
+    BrokerObject,
+    BuildObject,
+    HealthObject,
+    OpenApiObject,
+    ProbeObject,
+    StatusObject,
+    StorageObject,
+)
 from forestall.wire.stream import EventObject
 from forestall.wire.strict_json import decode_struct
 from forestall.wire.submissions import (
@@ -71,7 +80,12 @@ class TraceNotFoundError(NotFoundError):
 
 
 def _submitted(submitted: SubmitResult) -> Answer:
-    body = submitted_object(submitted.job, submitted.decision, replayed=submitted.replayed)
+    body = submitted_object(
+        submitted.job,
+        submitted.decision,
+        replayed=submitted.replayed,
+        shared=submitted.shared,
+    )
     status = 403 if isinstance(body, DeniedObject) else 200
     return Answer(status, body, ((b"x-trace-id", submitted.job.trace_id.encode()),))
 
@@ -98,7 +112,9 @@ async def _submit_job(plane: Plane, call: Call) -> Answer:
     if key and other and key != other:
         raise InvalidRequestError("Idempotency-Key and X-Idempotency-Key differ; send one of them")
     key = key or other
-    submission = decode_submission(call.body, tenant=call.who.tenant, header_key=key)
+    submission = await call.decoded(
+        lambda body: decode_submission(body, tenant=call.who.tenant, header_key=key)
+    )
     return _submitted(await submit(plane, call.who, submission))
 
 
@@ -174,7 +190,9 @@ async def _cancel_job(plane: Plane, call: Call) -> Answer:
 @_TABLE.row("POST", _JOBS + "/{job_id}/remediate", P.JOBS_WRITE, _SUBMITTED, RemediateBody)
 async def _remediate_job(plane: Plane, call: Call) -> Answer:
     """Submit a denied job as an offered remediation rewrites it."""
-    remediation_id = decode_struct(call.body, RemediateBody).remediation_id
+    remediation_id = (
+        await call.decoded(lambda body: decode_struct(body, RemediateBody))
+    ).remediation_id
     return _submitted(await remediate(plane, call.who, call.params[0], remediation_id))
 
 
@@ -213,7 +231,7 @@ async def _page_dead_letters(plane: Plane, call: Call) -> Answer:
 )
 async def _retry_dead_letter(plane: Plane, call: Call) -> Answer:
     """Submit a dead letter again, through the submit gate."""
-    force = decode_struct(call.body, RetryBody).force
+    force = (await call.decoded(lambda body: decode_struct(body, RetryBody))).force
     try:
         return _submitted(await retry(plane, call.who, call.params[0], force=force))
     except BlindRetryError as error:
@@ -234,16 +252,24 @@ _TABLE += POLICY_ENDPOINTS
 @_TABLE.row("POST", _KEYS, P.KEYS_WRITE, {201: NewKeyObject}, NewKeyBody)
 async def _create_key(plane: Plane, call: Call) -> Answer:
     """Create an API key."""
-    new_key = decode_new_key(call.body, tenant=call.who.tenant)
+    new_key = await call.decoded(lambda body: decode_new_key(body, tenant=call.who.tenant))
     key, secret = await create_key(plane, new_key, actor=call.who.principal)
-    return Answer(201, NewKeyObject(key_object(key), secret))
+    return Answer(201, NewKeyObject(key_object(key, now_us=key.created_at_us), secret))
 
 
-@_TABLE.row("GET", _KEYS, P.KEYS_READ, {200: ItemList[KeyObject]})
+@_TABLE.row("GET", _KEYS, P.KEYS_READ, {200: ItemList[KeyObject]}, query=("include_revoked",))
 async def _list_keys(plane: Plane, call: Call) -> Answer:
-    """List API keys."""
-    keys = list_keys(plane, call.who.tenant)
-    return Answer(200, ItemList([key_object(key) for key in keys]))
+    """List API keys.
+
+    Lists revoked ones only with `include_revoked=true`.
+    """
+    revoked_too = call.query.get("include_revoked") == "true"
+    keys, uses = list_keys(plane, call.who.tenant, revoked_too=revoked_too), plane.key_uses
+    now_us = uses.last_us(call.who.key_id) or 0  # when the key of this request was looked at
+    return Answer(
+        200,
+        ItemList([key_object(key, now_us=now_us, used_us=uses.last_us(key.id)) for key in keys]),
+    )
 
 
 @_TABLE.row("DELETE", _KEYS + "/{key_id}", P.KEYS_WRITE, {204: None})
@@ -279,6 +305,22 @@ async def _health(plane: Plane, call: Call) -> Answer:
     if plane.snapshot is None:
         return Answer(503, HealthObject("unhealthy"))
     return Answer(200, HealthObject("healthy"))
+
+
+@_TABLE.row("GET", "/api/v1/status", P.JOBS_READ, {200: StatusObject})
+async def _read_status(plane: Plane, call: Call) -> Answer:
+    """Version, time and state of the server."""
+    now_us, snapshot = plane.clock.now_us(), plane.snapshot
+    body = StatusObject(
+        time=iso_time(now_us),
+        uptime_seconds=(now_us - plane.started_us) // 1_000_000,
+        build=BuildObject(__version__),
+        nats=BrokerObject(True, "embedded"),
+        redis=StorageObject(not plane.commits_fail(), "embedded"),
+        workers=plane.workers.count(call.who.tenant),
+        policy_snapshot=snapshot.digest if snapshot is not None else "",
+    )
+    return Answer(200, body)
 
 
 @_TABLE.row("GET", "/healthz", None, _PROBE)

@@ -74,7 +74,7 @@ async def _inspect(plane: Plane, call: Call) -> Answer:
 @_TABLE.row("POST", _OUTPUT + "/release", P.OUTPUT_RELEASE, {200: ReleasedObject}, ReleaseBody)
 async def _release(plane: Plane, call: Call) -> Answer:
     """Make a withheld result readable; nothing runs again."""
-    body = decode_struct(call.body, ReleaseBody)
+    body = await call.decoded(lambda body: decode_struct(body, ReleaseBody))
     job = await release(plane, call.who, call.params[0], reason=body.reason, mode=body.mode)
     return Answer(200, released_object(job))
 
@@ -82,16 +82,18 @@ async def _release(plane: Plane, call: Call) -> Answer:
 @_TABLE.row("POST", _OUTPUT + "/confirm", P.OUTPUT_RELEASE, {200: ReleasedObject}, ConfirmBody)
 async def _confirm(plane: Plane, call: Call) -> Answer:
     """Discard a withheld result."""
-    reason = decode_struct(call.body, ConfirmBody).reason
+    reason = (await call.decoded(lambda body: decode_struct(body, ConfirmBody))).reason
     job = await confirm(plane, call.who, call.params[0], reason=reason)
     return Answer(200, released_object(job))
 
 
-@_TABLE.row("POST", "/api/v1/output/check", P.POLICY_CHECK, {200: CheckedObject}, CheckBody)
+@_TABLE.row(
+    "POST", "/api/v1/output/check", P.POLICY_CHECK, {200: CheckedObject}, CheckBody, stops=True
+)
 async def _check(plane: Plane, call: Call) -> Answer:
     """Look at a content that the caller itself releases; leaves a record without it."""
-    request, content, is_json = decode_content(
-        call.body, tenant=call.who.tenant, principal=call.who.principal
+    request, content, is_json = await call.decoded(
+        lambda body: decode_content(body, tenant=call.who.tenant, principal=call.who.principal)
     )
     checked = await check_content(plane, call.who, request, content, is_json=is_json)
     return Answer(200, checked_object(checked, is_json=is_json, limit=FINDINGS_KEPT_MAX))

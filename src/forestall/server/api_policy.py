@@ -9,6 +9,7 @@ from forestall.control.read import list_activations
 from forestall.control.simulate import explain, simulate
 from forestall.errors import ForbiddenError
 from forestall.identity.roles import Permission
+from forestall.jobs.job import Submission
 from forestall.limits import ACTIVATIONS_SEARCHED_MAX
 from forestall.ports.entries import PLATFORM_TENANT
 from forestall.server.endpoints import Answer, Call, EndpointTable
@@ -41,31 +42,44 @@ def _check_object(
     )
 
 
+async def _decoded(call: Call) -> tuple[Submission, str]:
+    return await call.decoded(lambda body: decode_check(body, tenant=call.who.tenant))
+
+
 P = Permission
 _POLICY = "/api/v1/policy"
 _TABLE = EndpointTable()
 
 
-@_TABLE.row("POST", _POLICY + "/evaluate", P.POLICY_CHECK, {200: CheckObject}, SubmissionBody)
+@_TABLE.row(
+    "POST", _POLICY + "/evaluate", P.POLICY_CHECK, {200: CheckObject}, SubmissionBody, stops=True
+)
 async def _evaluate(plane: Plane, call: Call) -> Answer:
     """Decide an action that the caller itself enforces; leaves a record."""
-    submission, job_id = decode_check(call.body, tenant=call.who.tenant)
+    submission, job_id = await _decoded(call)
     return Answer(200, _check_object(await check(plane, call.who, submission), job_id))
 
 
-@_TABLE.row("POST", _POLICY + "/simulate", P.POLICY_READ, {200: CheckObject}, SubmissionBody)
+@_TABLE.row(
+    "POST", _POLICY + "/simulate", P.POLICY_READ, {200: CheckObject}, SubmissionBody, stops=True
+)
 async def _simulate(plane: Plane, call: Call) -> Answer:
     """What the submit gate would decide; leaves no trace."""
-    submission, job_id = decode_check(call.body, tenant=call.who.tenant)
+    submission, job_id = await _decoded(call)
     return Answer(200, _check_object(await simulate(plane, call.who, submission), job_id))
 
 
 @_TABLE.row(
-    "POST", _POLICY + "/explain", P.POLICY_READ, {200: ExplainedCheckObject}, SubmissionBody
+    "POST",
+    _POLICY + "/explain",
+    P.POLICY_READ,
+    {200: ExplainedCheckObject},
+    SubmissionBody,
+    stops=True,
 )
 async def _explain(plane: Plane, call: Call) -> Answer:
     """The same, with what held and what failed; leaves no trace."""
-    submission, job_id = decode_check(call.body, tenant=call.who.tenant)
+    submission, job_id = await _decoded(call)
     checked, explanation = await explain(plane, call.who, submission)
     request = submission.request(tenant=call.who.tenant, principal=call.who.principal)
     return Answer(200, _check_object(checked, job_id, explain_object(explanation, request)))

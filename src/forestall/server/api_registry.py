@@ -67,7 +67,7 @@ async def _list_topics(plane: Plane, call: Call) -> Answer:
 @_TABLE.row("POST", _TOPICS, _WRITE, {200: TopicObject, 201: TopicObject}, TopicBody)
 async def _declare_topic(plane: Plane, call: Call) -> Answer:
     """Declare a topic."""
-    topic = decode_topic(call.body)
+    topic = await call.decoded(decode_topic)
     new = await declare_topic(plane, call.who, topic)
     workers = active_workers(plane, call.who.tenant, topic.name)
     return Answer(201 if new else 200, topic_object(topic, workers))
@@ -96,14 +96,16 @@ async def _read_pool(plane: Plane, call: Call) -> Answer:
 @_TABLE.row("PUT", _POOL, _WRITE, {201: PoolDeclaredObject}, PoolBody)
 async def _create_pool(plane: Plane, call: Call) -> Answer:
     """Create a pool."""
-    pool = await create_pool(plane, call.who, decode_pool(call.body, call.params[0]))
+    pool = await create_pool(
+        plane, call.who, await call.decoded(lambda body: decode_pool(body, call.params[0]))
+    )
     return Answer(201, pool_declared(pool, pool.status))
 
 
 @_TABLE.row("PATCH", _POOL, _WRITE, {200: PoolDeclaredObject}, PoolChangeBody)
 async def _change_pool(plane: Plane, call: Call) -> Answer:
     """Change a pool."""
-    requires, description, status = decode_pool_change(call.body)
+    requires, description, status = await call.decoded(decode_pool_change)
     pool = await change_pool(
         plane,
         call.who,
@@ -139,7 +141,9 @@ async def _end_pool(plane: Plane, call: Call) -> Answer:
 @_TABLE.row("POST", _POOL + "/drain", _WRITE, {200: PoolDeclaredObject}, DrainBody)
 async def _drain_pool(plane: Plane, call: Call) -> Answer:
     """Give the workers of a pool nothing new."""
-    pool = await drain_pool(plane, call.who, call.params[0], seconds=decode_drain(call.body))
+    pool = await drain_pool(
+        plane, call.who, call.params[0], seconds=await call.decoded(decode_drain)
+    )
     return Answer(200, pool_declared(pool, pool.status_at(plane.clock.now_us())))
 
 
@@ -175,7 +179,7 @@ async def _read_schema(plane: Plane, call: Call) -> Answer:
 @_TABLE.row("POST", _SCHEMAS, _WRITE, {204: None}, SchemaBody)
 async def _put_schema(plane: Plane, call: Call) -> Answer:
     """Add an input schema."""
-    await put_schema(plane, call.who, *decode_schema(call.body))
+    await put_schema(plane, call.who, *await call.decoded(decode_schema))
     return Answer(204, None)
 
 

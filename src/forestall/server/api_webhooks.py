@@ -37,7 +37,7 @@ async def _list(plane: Plane, call: Call) -> Answer:
 @_TABLE.row("POST", _WEBHOOKS, P.WEBHOOKS, {200: WebhookObject, 201: WebhookObject}, WebhookBody)
 async def _declare(plane: Plane, call: Call) -> Answer:
     """Declare a webhook, or change one; its secret is shown once."""
-    webhook, rotate = decode_webhook(call.body)
+    webhook, rotate = await call.decoded(decode_webhook)
     declared = await declare_webhook(plane, call.who, webhook, rotate=rotate)
     body = webhook_object(declared.webhook, declared.mark, secret=declared.secret or UNSET)
     return Answer(201 if declared.new else 200, body)
@@ -53,7 +53,7 @@ async def _end(plane: Plane, call: Call) -> Answer:
 @_TABLE.row("POST", "/api/v1/approvals/open", P.JOBS_APPROVE, {200: OpenedLinkObject}, OpenLinkBody)
 async def _open(plane: Plane, call: Call) -> Answer:
     """The job that a message's link leads to; a link works once."""
-    job_id = await open_link(plane, call.who, decode_open(call.body))
+    job_id = await open_link(plane, call.who, await call.decoded(decode_open))
     return Answer(200, OpenedLinkObject(job_id))
 
 

@@ -13,6 +13,7 @@ from forestall.control.worker_protocol import (
     give_back,
     hand_back,
     register,
+    require_clean_offer,
     require_itself,
     session_of,
     wait_for_work,
@@ -129,7 +130,7 @@ _TABLE = EndpointTable()
 )
 async def _issue(plane: Plane, call: Call) -> Answer:
     """Issue or rotate the credential of a worker."""
-    grant, seconds = decode_credential(call.body)
+    grant, seconds = await call.decoded(decode_credential)
     expires_at_us = plane.clock.now_us() + seconds * 1_000_000 if seconds is not None else None
     issued = await issue_worker(
         plane, call.who.tenant, grant, actor=call.who.principal, expires_at_us=expires_at_us
@@ -190,7 +191,9 @@ async def _revoke_session(plane: Plane, call: Call) -> Answer:
 async def _register(plane: Plane, call: Call) -> Answer:
     """A worker says what it can do."""
     await require_itself(plane, call.who, call.params[0], what="register")
-    session = register(plane, call.who, call.params[0], decode_register(call.body))
+    offer = await call.decoded(decode_register)
+    await require_clean_offer(plane, call.who, offer)
+    session = register(plane, call.who, call.params[0], offer)
     key = plane.signer.public_key
     return Answer(200, registered_object(session.status(), key, lease_us=plane.lease_us))
 
@@ -200,15 +203,16 @@ async def _lease(plane: Plane, call: Call) -> Answer:
     """Take jobs, waiting for the first if wanted."""
     await require_itself(plane, call.who, call.params[0], what="lease")
     session = session_of(plane, call.who, call.params[0])
-    limit, seconds = decode_lease(call.body)
-    disconnect = asyncio.ensure_future(call.gone())
-    try:
-        given = await _take(plane, session, limit, seconds, disconnect)
-        if given and disconnect.done():
-            await give_back(plane, given)
-            given = []
-    finally:
-        disconnect.cancel()
+    limit, seconds = await call.decoded(decode_lease)
+    with session.waiting():
+        disconnect = asyncio.ensure_future(call.gone())
+        try:
+            given = await _take(plane, session, limit, seconds, disconnect)
+            if given and disconnect.done():
+                await give_back(plane, given)
+                given = []
+        finally:
+            disconnect.cancel()
     return Answer(200, LeasedObject([dispatched_object(item) for item in given]))
 
 
@@ -219,15 +223,16 @@ async def _heartbeat(plane: Plane, call: Call) -> Answer:
     """Renew leases; learn which jobs to stop."""
     await require_itself(plane, call.who, call.params[0], what="heartbeat")
     session = session_of(plane, call.who, call.params[0])
-    beats, seconds = decode_heartbeat(call.body)
+    beats, seconds = await call.decoded(decode_heartbeat)
     session.notice.clear()
     lost = await beat(plane, session, beats)
     if not lost and seconds > 0 and not plane.workers.closed:
-        disconnect = asyncio.ensure_future(call.gone())
-        try:
-            await _unless_gone(_notice(session, seconds), disconnect)
-        finally:
-            disconnect.cancel()
+        with session.waiting():
+            disconnect = asyncio.ensure_future(call.gone())
+            try:
+                await _unless_gone(_notice(session, seconds), disconnect)
+            finally:
+                disconnect.cancel()
         lost = await beat(plane, session, beats)
     return Answer(200, HeartbeatObject([LostObject.of(item) for item in lost]))
 
@@ -238,7 +243,7 @@ async def answer_for_job(plane: Plane, call: Call) -> Answer:
 
     Take the answer of a worker, or of a caller that claimed the job.
     """
-    lease_id, answer = decode_result(call.body)
+    lease_id, answer = await call.decoded(decode_result)
     job = await complete(plane, call.who, call.params[0], lease_id, answer)
     return Answer(200, completed_object(job))
 
@@ -251,7 +256,7 @@ async def _answer_for_jobs(plane: Plane, call: Call) -> Answer:
     sync of the disk.
     """
     session_of(plane, call.who, call.params[0])
-    answers = decode_results(call.body)
+    answers = await call.decoded(decode_results)
 
     async def answer(job_id: str, lease_id: str, answer: WorkerAnswer) -> AnsweredItemObject:
         try:
@@ -267,7 +272,7 @@ async def _answer_for_jobs(plane: Plane, call: Call) -> Answer:
 @_TABLE.row("POST", "/api/v1/jobs/{job_id}/return", P.WORK, {200: ReturnedObject}, ReturnBody)
 async def _return(plane: Plane, call: Call) -> Answer:
     """Give back a job that was not begun."""
-    lease_id = decode_lease_id(call.body)
+    lease_id = await call.decoded(decode_lease_id)
     job = await hand_back(plane, call.who, call.params[0], lease_id)
     return Answer(200, ReturnedObject(job.id, job.state))
 

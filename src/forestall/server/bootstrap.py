@@ -4,9 +4,11 @@ Refuses to start without a policy that compiles.
 """
 
 import os
-import time
 from dataclasses import dataclass
 
+import msgspec
+
+from forestall.audit.record import Record
 from forestall.control.follow_log import load_entries
 from forestall.control.keys import create_key
 from forestall.control.offload import Inspections
@@ -22,24 +24,19 @@ from forestall.output.findings import Detector
 from forestall.ports.entries import PLATFORM_TENANT
 from forestall.ports.output import OutputMeans
 from forestall.ports.runtime import Telemetry
+from forestall.ports.store import Store
+from forestall.server.clock import ForwardClock
 from forestall.server.files import DataDir, policy_files_of, write_starter_policy
 from forestall.server.keyring import load_keyring
-from forestall.server.loops import PolicyFollower
+from forestall.server.loops import PolicyFollower, remembered_of
 from forestall.server.names import load_names
+from forestall.server.remembered import read_remembered, write_remembered
 from forestall.server.scanning import InspectionThreads, ScanThreads
 from forestall.server.settings import Settings
 from forestall.server.signing import load_signer
 from forestall.store.sqlite import SqliteStore
 
 FIRST_KEY_NAME = "admin"
-
-
-class SystemClock:
-    """The machine's clock."""
-
-    def now_us(self) -> int:
-        """Microseconds since the Unix epoch, UTC."""
-        return time.time_ns() // 1000
 
 
 class SystemRandom:
@@ -88,8 +85,10 @@ class StartedPlane:
     follower: PolicyFollower  # of the policy files, from before they were read
 
     async def close(self) -> None:
-        """Finish accepted commits, and unlock the data directory."""
+        """Finish accepted commits, remember what the next start wants to know, and unlock the data
+        directory."""
         await self.plane.store.close()
+        write_remembered(self.data_dir.path, remembered_of(self.plane))
         self.data_dir.close()
 
 
@@ -108,9 +107,12 @@ async def open_plane(
     signer = load_signer(data_dir.path)
     keyring = load_keyring(data_dir.path)
     store = SqliteStore.open(data_dir.store_file)
+    remembered = read_remembered(data_dir.path)
+    clock = ForwardClock()
+    clock.not_before(max(remembered.latest_us, await _last_recorded_us(store)))
     plane = Plane(
         store=store,
-        clock=SystemClock(),
+        clock=clock,
         random=SystemRandom(),
         telemetry=telemetry,
         signer=signer,
@@ -122,8 +124,16 @@ async def open_plane(
         ),
         inspections=Inspections(InspectionThreads()),
     )
+    plane.key_uses.take(remembered.key_uses)
     await load_entries(plane)
     return plane
+
+
+async def _last_recorded_us(store: Store) -> int:
+    """The instant of the last record of the log; 0 for an empty log."""
+    end = await store.log_end()
+    links = await store.links(start=end - 1, limit=1) if end else ()
+    return msgspec.json.decode(links[0].record, type=Record).at_us if links else 0
 
 
 async def start(settings: Settings, telemetry: Telemetry) -> StartedPlane:

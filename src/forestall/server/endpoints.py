@@ -2,17 +2,26 @@
 
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from forestall.control.plane import Plane
 from forestall.identity.credentials import Subject
 from forestall.identity.roles import Permission
+from forestall.limits import DECODE_INLINE_BYTES_MAX
 
+T = TypeVar("T")
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
+FIXED_HEADERS: Headers = (  # of every answer
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+)
 
 
 class StreamingBody:
@@ -35,6 +44,14 @@ class Answer(NamedTuple):
     headers: Headers = ()  # beside those that every answer carries
 
 
+class Decoding(Protocol):
+    """Reads bodies beside the event loop."""
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run `work`, and return or raise what it does. Raises ShareTakenError."""
+        ...
+
+
 class Call(NamedTuple):
     """One request, as a handler sees it."""
 
@@ -46,11 +63,21 @@ class Call(NamedTuple):
     receive: Receive
     websocket: bool = False
     key_in_subprotocol: bool = False  # a page must set it itself; a browser or proxy adds headers
+    decoding: Decoding | None = None  # threads to read a long body in; None: it is read at once
 
     async def gone(self) -> None:
         """Return when the client closes the connection. For handlers that wait."""
         while (await self.receive())["type"] != "http.disconnect":
             pass
+
+    async def decoded(self, decode: Callable[[bytes], T]) -> T:
+        """What `decode` makes of the body; of a long body in a thread, so that nobody else waits.
+
+        Raises what `decode` raises, and ShareTakenError.
+        """
+        if len(self.body) <= DECODE_INLINE_BYTES_MAX or self.decoding is None:
+            return decode(self.body)
+        return await self.decoding.run(lambda: decode(self.body))
 
     @property
     def who(self) -> Subject:
@@ -78,6 +105,7 @@ class Endpoint(NamedTuple):
     request: type[msgspec.Struct] | None = None
     query: tuple[str, ...] = ()  # the fields of the query string that mean something
     streams: bool = False  # the answer is a stream of events, each with such a body
+    stops: bool = False  # the answer is all that it gives, so it ends when the client has gone
 
 
 class EndpointTable(list[Endpoint]):
@@ -93,6 +121,7 @@ class EndpointTable(list[Endpoint]):
         *,
         query: tuple[str, ...] = (),
         streams: bool = False,
+        stops: bool = False,
         summary: str = "",
     ) -> Callable[[Handler], Handler]:
         """Enter the decorated handler under these fields of `Endpoint`; its summary is the first
@@ -102,7 +131,16 @@ class EndpointTable(list[Endpoint]):
             text = summary or (handler.__doc__ or "").partition("\n")[0].removesuffix(".")
             self.append(
                 Endpoint(
-                    method, path, permission, handler, text, responses, request, query, streams
+                    method,
+                    path,
+                    permission,
+                    handler,
+                    text,
+                    responses,
+                    request,
+                    query,
+                    streams,
+                    stops,
                 )
             )
             return handler

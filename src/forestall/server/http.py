@@ -9,9 +9,8 @@ import asyncio
 import logging
 import re
 import time
-import types
-from collections.abc import Awaitable, Generator, Sequence
-from typing import Any, NamedTuple, cast
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -23,13 +22,29 @@ from forestall.errors import (
     ForestallError,
     InternalError,
     InvalidRequestError,
-    LimitExceededError,
     NotFoundError,
     UnauthorizedError,
 )
 from forestall.identity.credentials import Subject
-from forestall.limits import BODY_BYTES_MAX, BODY_READ_SECONDS_MAX, QUERY_FIELDS_MAX
+from forestall.identity.shares import Payer, Shares, payer_of
+from forestall.limits import (
+    INSPECT_INLINE_BYTES_MAX,
+    LONG_BODIES_BYTES_MAX,
+    LONG_BODIES_BYTES_PER_KEY_MAX,
+    LONG_BODIES_BYTES_PER_TENANT_MAX,
+    QUERY_FIELDS_MAX,
+    REQUESTS_MAX,
+    REQUESTS_PER_KEY_MAX,
+    REQUESTS_PER_TENANT_MAX,
+)
+from forestall.server.bodies import (
+    ClientGoneError,
+    cost_of,
+    long_bytes,
+    read_body,
+)
 from forestall.server.endpoints import (
+    FIXED_HEADERS,
     Answer,
     Call,
     Endpoint,
@@ -38,8 +53,11 @@ from forestall.server.endpoints import (
     Send,
     StreamingBody,
 )
+from forestall.server.host_names import HostNames
 from forestall.server.metrics import Metrics
 from forestall.server.rates import RateLimitedError, Rates
+from forestall.server.scanning import DecodeThreads
+from forestall.server.turns import COST, PAYER
 from forestall.wire.errors import error_object
 from forestall.wire.stream import subprotocol_key
 from forestall.wire.submissions import TENANT_ACCESS_DENIED, TenantAccessError
@@ -47,7 +65,6 @@ from forestall.wire.submissions import TENANT_ACCESS_DENIED, TenantAccessError
 _LOG = logging.getLogger("forestall.http")
 _ENCODER = msgspec.json.Encoder()
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_JSON_TYPE = re.compile(rb"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;\s*charset=\"?utf-8\"?\s*)?")
 _LOG_EVERY_SECONDS = 60
 _COUNTED_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"})
 _RETRY_AFTER_S = 5  # for an outage of unknown length
@@ -61,18 +78,12 @@ _SINGLE_HEADERS = frozenset(
         b"idempotency-key",
         b"last-event-id",
         b"origin",
+        b"transfer-encoding",
         b"x-api-key",
         b"x-cordum-tenant",
         b"x-idempotency-key",
         b"x-tenant-id",
     }
-)
-_FIXED_HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"cache-control", b"no-store"),
 )
 
 
@@ -86,22 +97,6 @@ class MethodNotAllowedError(ForestallError):
     """The path exists, but not with this method; the Allow header names those that do."""
 
     code, http_status = "method_not_allowed", 405
-
-
-class MediaTypeError(ForestallError):
-    """The body is not declared as JSON."""
-
-    code, http_status = "unsupported_media_type", 415
-
-
-class BodyTimeoutError(ForestallError):
-    """The body did not arrive in time."""
-
-    code, http_status = "body_timeout", 408
-
-
-class ClientGoneError(Exception):
-    """The client closed the connection before it had sent its whole request: nothing to answer."""
 
 
 class _Route(NamedTuple):
@@ -119,10 +114,25 @@ class Gateway:
         endpoints: Sequence[Endpoint],
         metrics: Metrics,
         rates: Rates | None = None,
+        host_names: HostNames | None = None,
     ) -> None:
         self._plane = plane
         self._metrics = metrics
         self._rates = rates or Rates()
+        self._host_names = host_names or HostNames()
+        self._decoding = DecodeThreads()
+        self._requests = Shares(
+            "requests",
+            per_key=REQUESTS_PER_KEY_MAX,
+            per_tenant=REQUESTS_PER_TENANT_MAX,
+            total=REQUESTS_MAX,
+        )
+        self._long_bodies = Shares(
+            "bytes of long bodies",
+            per_key=LONG_BODIES_BYTES_PER_KEY_MAX,
+            per_tenant=LONG_BODIES_BYTES_PER_TENANT_MAX,
+            total=LONG_BODIES_BYTES_MAX,
+        )
         self._exact: dict[str, _Route] = {}
         self._patterns: dict[tuple[int, str], list[_Route]] = {}
         self._logged_at: dict[str, float] = {}
@@ -176,7 +186,7 @@ class Gateway:
             counted_method, pattern, answer.status, time.perf_counter() - started
         )
         if isinstance(answer.body, StreamingBody):
-            opening = (*_FIXED_HEADERS, (b"x-request-id", request_id.encode()), *answer.headers)
+            opening = (*FIXED_HEADERS, (b"x-request-id", request_id.encode()), *answer.headers)
             await answer.body.run(scope, receive, send, opening)
 
     def _bounded(self, error: ForestallError, scope: dict[str, Any]) -> ForestallError:
@@ -210,9 +220,12 @@ class Gateway:
         route: _Route | None,
         params: tuple[str, ...],
     ) -> Answer:
+        endpoint = route and route.by_method.get("GET" if method == "HEAD" else method)
+        # What is public says nothing of this server, and a probe may use any name.
+        if endpoint is None or endpoint.permission is not None:
+            self._host_names.require(method, headers.get(b"host"), headers.get(b"origin"))
         if route is None:
             raise RouteNotFoundError("no such endpoint; the API begins at /api/v1")
-        endpoint = route.by_method.get("GET" if method == "HEAD" else method)
         if endpoint is None:
             raise MethodNotAllowedError(f"this path does not take {method[:16]}")
         subject = None
@@ -232,13 +245,49 @@ class Gateway:
                     f"the role `{subject.role}` may not do this; it needs `{endpoint.permission}`",
                     details={"required": endpoint.permission.value, "role": subject.role.value},
                 )
-        body = b"" if websocket else await _read_body(receive, headers)
-        query = _query(scope["query_string"])
-        answer = await endpoint.handler(
-            self._plane,
-            Call(subject, params, query, headers, body, receive, websocket, key_in_subprotocol),
+        call = Call(
+            subject=subject,
+            params=params,
+            query=_query(scope["query_string"]),
+            headers=headers,
+            body=b"",
+            receive=receive,
+            websocket=websocket,
+            key_in_subprotocol=key_in_subprotocol,
+            decoding=self._decoding,
         )
+        answer = await self._within_shares(endpoint, call)
         return answer._replace(headers=(*answer.headers, *standing)) if standing else answer
+
+    async def _within_shares(self, endpoint: Endpoint, call: Call) -> Answer:
+        """Read the body and call the handler, while the request counts towards what its key and its
+        tenant may have in progress. Raises ShareTakenError, RateLimitedError, ClientGoneError."""
+        payer = payer_of(call.subject)
+        PAYER.set(payer)
+        COST.set(self._spent)
+        self._requests.take(payer)
+        reserved = 0
+        try:
+            if not call.websocket:
+                size = long_bytes(call.headers)
+                self._long_bodies.take(payer, size)
+                reserved = size
+                body = await read_body(call.receive, call.headers)
+                if units := cost_of(body):
+                    self._rates.charge(payer, units, time.monotonic_ns())
+                call = call._replace(body=body)
+            answering = endpoint.handler(self._plane, call)
+            if endpoint.stops and len(call.body) > INSPECT_INLINE_BYTES_MAX:
+                return await _while_there(asyncio.ensure_future(answering), call)
+            return await answering
+        finally:
+            self._requests.give(payer)
+            if reserved:
+                self._long_bodies.give(payer, reserved)
+
+    def _spent(self, payer: Payer, seconds: float) -> None:
+        """Charge what the work of a request took in a thread."""
+        self._rates.spent(payer, seconds, time.monotonic_ns())
 
     def _find(self, path: str) -> tuple[_Route | None, tuple[str, ...]]:
         route = self._exact.get(path)
@@ -255,6 +304,23 @@ class Gateway:
             else:
                 return candidate, tuple(params)
         return None, ()
+
+
+async def _while_there(answering: "asyncio.Future[Answer]", call: Call) -> Answer:
+    """The answer; its making is cancelled when the client closes the connection. Raises
+    ClientGoneError then."""
+    disconnect = asyncio.ensure_future(call.gone())
+    try:
+        both: tuple[asyncio.Future[Any], ...] = (answering, disconnect)
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done():
+            raise ClientGoneError
+        return answering.result()
+    finally:
+        disconnect.cancel()
+        if not answering.done():
+            answering.cancel()
+            await asyncio.wait({answering})
 
 
 def _shape(segments: Sequence[str]) -> tuple[int, str]:
@@ -287,84 +353,6 @@ def _require_tenant(subject: Subject, headers: dict[bytes, bytes]) -> None:
         named = headers.get(name)
         if named and named.decode("latin-1") != subject.tenant:
             raise TenantAccessError(TENANT_ACCESS_DENIED)
-
-
-async def _read_body(receive: Receive, headers: dict[bytes, bytes]) -> bytes:
-    length = headers.get(b"content-length", b"0")
-    if length.isdigit() and int(length) > BODY_BYTES_MAX:
-        raise _body_too_large(int(length))
-    body = await _whole_body(receive)
-    if len(body) > BODY_BYTES_MAX:
-        raise _body_too_large(len(body))
-    kind = headers.get(b"content-type")
-    if body and kind is not None and not _JSON_TYPE.fullmatch(kind.lower()):
-        raise MediaTypeError("send the body as Content-Type: application/json (UTF-8)")
-    return body
-
-
-async def _whole_body(receive: Receive) -> bytes:
-    """The body. Most arrive with their head; only for another one is a timer made."""
-    begun = receive().__await__()
-    try:
-        waits_for = next(begun)
-    except StopIteration as at_once:
-        message = at_once.value
-        if message["type"] == "http.request" and not message.get("more_body"):
-            return cast(bytes, message.get("body", b""))
-        return await _slow_body(_ready(message), receive)
-    return await _slow_body(_resumed(begun, waits_for), receive)
-
-
-async def _slow_body(first: Awaitable[dict[str, Any]], receive: Receive) -> bytes:
-    """A body that arrives after its head or in parts. Raises BodyTimeoutError, ClientGoneError,
-    LimitExceededError."""
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(BODY_READ_SECONDS_MAX):
-            message = await first
-            while True:
-                if message["type"] == "http.disconnect":
-                    raise ClientGoneError
-                chunks.append(message.get("body", b""))
-                size += len(chunks[-1])
-                if size > BODY_BYTES_MAX:
-                    raise _body_too_large(size)
-                if not message.get("more_body"):
-                    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-                message = await receive()
-    except TimeoutError as cause:
-        raise BodyTimeoutError(
-            f"the body did not arrive within {BODY_READ_SECONDS_MAX} seconds"
-        ) from cause
-
-
-async def _ready(message: dict[str, Any]) -> dict[str, Any]:
-    return message
-
-
-@types.coroutine
-def _resumed(
-    begun: Generator[Any, Any, dict[str, Any]], waits_for: Any
-) -> Generator[Any, Any, dict[str, Any]]:
-    """Await the rest of an awaitable that `_whole_body` has driven up to its first wait."""
-    try:
-        while True:
-            try:
-                yield waits_for
-            except BaseException as thrown:  # noqa: BLE001 - the awaitable handles it or raises it
-                waits_for = begun.throw(thrown)
-            else:
-                waits_for = next(begun)
-    except StopIteration as end:
-        return cast(dict[str, Any], end.value)
-
-
-def _body_too_large(size: int) -> LimitExceededError:
-    return LimitExceededError(
-        f"the body is larger than {BODY_BYTES_MAX} bytes",
-        details={"limit": "max_body_bytes", "current": size, "allowed": BODY_BYTES_MAX},
-    )
 
 
 def _query(raw: bytes) -> dict[str, str]:
@@ -413,7 +401,7 @@ def _denying(send: Send) -> Send:
 
 
 async def _send(send: Send, answer: Answer, request_id: str, *, head_only: bool) -> None:
-    headers = [*_FIXED_HEADERS, (b"x-request-id", request_id.encode()), *answer.headers]
+    headers = [*FIXED_HEADERS, (b"x-request-id", request_id.encode()), *answer.headers]
     body = b""
     if answer.status != 204:  # a 204 has neither body nor length (RFC 9110, 8.6)
         value = answer.body

@@ -26,7 +26,7 @@ from forestall.server.files import FileAccessError
 KEYRING_FILE = "keyring.json"
 _LOCK_FILE = "keyring.lock"
 _KEY_BYTES, _NONCE_BYTES, _ID_BYTES = 32, 12, 6
-_CORRELATION_DOMAIN = b"forestall.correlation.v1\0"
+_CORRELATION_DOMAIN = b"forestall.correlation.v2\0"
 
 
 class SealingKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +40,7 @@ class SealingKey(msgspec.Struct, frozen=True, kw_only=True):
 class _Content(msgspec.Struct, frozen=True, kw_only=True):
     """The content of the file."""
 
-    correlation: str  # base64 of the key from which every tenant's correlation key is derived
+    correlation: str  # base64 of the key from which every job's correlation key is derived
     keys: tuple[SealingKey, ...]  # from the oldest to the newest, which seals
 
 
@@ -90,16 +90,20 @@ class Keyring:
                 "the sealed original is not the one that was sealed for this job"
             ) from cause
 
-    def correlation_key(self, tenant: str) -> bytes:
+    def correlation_key(self, tenant: str, job_id: str) -> bytes:
         """See `Sealer.correlation_key`."""
-        message = _CORRELATION_DOMAIN + tenant.encode()
+        message = _CORRELATION_DOMAIN + b"%d\0%b\0%b" % (
+            len(tenant.encode()),
+            tenant.encode(),
+            job_id.encode(),
+        )
         return hmac.new(self._correlation, message, hashlib.sha256).digest()
 
 
 def load_keyring(folder: Path) -> Keyring:
     """The keyring of a data directory; made when it is missing. Raises FileAccessError."""
     with _locked(folder):
-        if not (folder / KEYRING_FILE).exists():
+        if not os.path.lexists(folder / KEYRING_FILE):  # a link that leads nowhere is no new start
             content = _Content(
                 correlation=base64.b64encode(os.urandom(_KEY_BYTES)).decode(), keys=(_new_key(),)
             )
@@ -145,8 +149,11 @@ def _read(path: Path) -> _Content:
         secrets = [base64.b64decode(each.key, validate=True) for each in content.keys]
         secrets.append(base64.b64decode(content.correlation, validate=True))
     except OSError as cause:
-        raise FileAccessError(f"cannot read the keyring {path}: {cause.strerror}") from cause
-    except (msgspec.MsgspecError, ValueError) as cause:
+        raise FileAccessError(
+            f"cannot read the keyring {path}: {cause.strerror}; it has to be a file that the user"
+            " of the server can read: give it back to that user, or put it back from a copy"
+        ) from cause
+    except (msgspec.MsgspecError, ValueError, RecursionError) as cause:
         raise FileAccessError(f"{path} is not a keyring; put it back from a copy") from cause
     if not content.keys or any(len(secret) != _KEY_BYTES for secret in secrets):
         raise FileAccessError(f"{path} is not a keyring; put it back from a copy")

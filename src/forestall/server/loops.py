@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Collection
+from pathlib import Path
 from typing import Protocol
 
 from forestall.control.expire import tick
@@ -11,17 +12,21 @@ from forestall.control.plane import Plane
 from forestall.control.publish import publish, refuse
 from forestall.control.purge import purge
 from forestall.control.records import SYSTEM_ACTOR
+from forestall.control.redecide import redecide_stale
 from forestall.errors import ForestallError, UnavailableError
+from forestall.limits import REMEMBER_SECONDS
 from forestall.policy.problems import PolicyError
 from forestall.server.files import PolicyFiles, policy_states, read_policy_files
 from forestall.server.finished_writes import FinishedWrites
 from forestall.server.policy_watch import AwaitedFile, PolicyWatch
+from forestall.server.remembered import Remembered, write_remembered
 from forestall.server.settings import Settings
 
 POLICY_POLL_SECONDS = 0.5
 POLICY_RETRY_SECONDS = 2  # when the store could not commit a changed policy
 PURGE_SECONDS = 60.0  # often enough: an original is kept for days
 TICK_SECONDS = 0.1  # how late a lease may end or a throttled job may be offered
+REDECIDE_PAUSE_SECONDS = 0.005  # between two batches, in which others have their turn
 _WORK = logging.getLogger("forestall.work")
 _LOG = logging.getLogger("forestall.policy")
 
@@ -113,6 +118,23 @@ async def keep_time(plane: Plane) -> None:
             _WORK.exception("unforeseen error while keeping time")
 
 
+async def keep_approvals_current(plane: Plane) -> None:
+    """Decide approvals again that a change of policy, registry or keys made stale, for ever."""
+    failing = False
+    while True:
+        count = 0
+        try:
+            count = await redecide_stale(plane)
+            failing = False
+        except ForestallError as error:
+            if not failing:
+                _WORK.error("approvals are not decided again: %s", error.message)
+            failing = True  # they stay stale, so the next round decides them
+        except Exception:  # noqa: BLE001 - one failed round must not end the later ones
+            _WORK.exception("unforeseen error while deciding approvals again")
+        await asyncio.sleep(REDECIDE_PAUSE_SECONDS if count else TICK_SECONDS)
+
+
 async def keep_nothing_too_long(plane: Plane) -> None:
     """Purge sealed originals that are past their time, for ever."""
     while True:
@@ -124,6 +146,18 @@ async def keep_nothing_too_long(plane: Plane) -> None:
         except Exception:  # noqa: BLE001 - the next round tries again
             _WORK.exception("unforeseen error while purging sealed originals")
         await asyncio.sleep(PURGE_SECONDS)
+
+
+async def keep_remembered(plane: Plane, folder: Path) -> None:
+    """Write down the time and the last uses of keys now and then, for ever."""
+    while True:
+        await asyncio.sleep(REMEMBER_SECONDS)
+        await asyncio.to_thread(write_remembered, folder, remembered_of(plane))
+
+
+def remembered_of(plane: Plane) -> Remembered:
+    """What the next run wants to know of this one."""
+    return Remembered(latest_us=plane.clock.now_us(), key_uses=plane.key_uses.all())
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> bool:

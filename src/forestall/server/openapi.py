@@ -27,6 +27,7 @@ _QUERY: Mapping[str, tuple[str, str]] = {
     "from": ("integer", "the position of the log after which the stream begins"),
     "group_by": ("string", "rule, approver, topic, agent, or overall for no groups"),
     "include_resolved": ("boolean", "whether those that were resolved are listed too"),
+    "include_revoked": ("boolean", "whether revoked keys are listed too"),
     "last_event_id": ("integer", "as the header Last-Event-ID, for clients that cannot send it"),
     "limit": ("integer", f"the most items of a page; more than {PAGE_ITEMS_MAX} count as that"),
     "org_id": ("string", _OWN_TENANT),

@@ -1,36 +1,123 @@
 """HTTP/1.1 and WebSocket as uvicorn speaks them, with bounds on what a connection may cost.
 
-Bounded are the length of a head, its number of fields, the seconds that it takes to arrive, and the
-seconds for which a client reads nothing. Past a bound the connection is closed.
+Bounded are the number of connections, in all and from one network, and of each the length of a
+head, its number of fields, the seconds that it takes to arrive, and the seconds for which a client
+reads nothing. Past a bound the connection is closed. What two readers could take for two different
+requests is refused, with a coded error: a target that is no path, a request without Host, framing
+that the parser does not accept. Trailer fields are dropped: nothing that comes after the body may
+count as a header.
 """
 
 import asyncio
+import os
+from collections import Counter
 from typing import Any
 
+import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from forestall.errors import ForestallError, InvalidRequestError
 from forestall.limits import (
+    CONNECTIONS_MAX,
+    CONNECTIONS_PER_ADDRESS_MAX,
     HEAD_BYTES_MAX,
     HEAD_FIELDS_MAX,
     HEAD_SECONDS_MAX,
     STREAM_STOP_SECONDS_MAX,
     WRITE_STALL_SECONDS_MAX,
 )
+from forestall.server.endpoints import FIXED_HEADERS
+from forestall.server.rates import network_of
+from forestall.wire.errors import error_object
 
 STREAMING = "forestall.stream"  # in `scope["state"]`: an answer that a stop of the server may cut
 
 
-class HeadTooLargeError(ValueError):
-    """The head of a request passes a bound; the parser turns this into a 400."""
+class Connections:
+    """The number of open connections, in all and of each network (`rates.network_of`)."""
+
+    def __init__(self) -> None:
+        self._of_network: Counter[str] = Counter()
+        self._total = 0
+
+    def open(self, network: str) -> bool:
+        """Count one more; False, and nothing is counted, when that would be too many."""
+        if (
+            self._total >= CONNECTIONS_MAX
+            or self._of_network[network] >= CONNECTIONS_PER_ADDRESS_MAX
+        ):
+            return False
+        self._total += 1
+        self._of_network[network] += 1
+        return True
+
+    def close(self, network: str) -> None:
+        """Count one less."""
+        self._total -= 1
+        self._of_network[network] -= 1
+        if not self._of_network[network]:
+            del self._of_network[network]
 
 
-class _WriteStallLimit(asyncio.Protocol):
-    """Closes the connection of a client that does not read the bytes sent to it."""
+CONNECTIONS = Connections()  # of this process, whose files they are
+
+
+class MalformedHttpError(InvalidRequestError):
+    """The bytes are no HTTP/1.1 request that has one meaning; the connection is closed."""
+
+    code, http_status = "http_malformed", 400
+
+
+class HeadLimitError(InvalidRequestError):
+    """The head of a request passes a bound: its length, its number of fields, or its time."""
+
+    code, http_status = "http_head_limit", 400
+
+
+_HEAD_BOUNDS = (
+    f"the head of a request has at most {HEAD_BYTES_MAX} bytes and {HEAD_FIELDS_MAX} fields, and"
+    f" arrives within {HEAD_SECONDS_MAX} seconds"
+)
+
+
+def _refused(error: ForestallError) -> bytes:
+    """The whole answer of a connection on which no request could be read."""
+    request_id = os.urandom(8).hex()
+    body = msgspec.json.encode(msgspec.structs.replace(error_object(error), request_id=request_id))
+    head = [
+        b"HTTP/1.1 %d Bad Request" % error.http_status,
+        *(name + b": " + value for name, value in FIXED_HEADERS),
+        b"x-request-id: " + request_id.encode(),
+        b"content-type: application/json",
+        b"content-length: %d" % len(body),
+        b"connection: close",
+    ]
+    return b"\r\n".join([*head, b"", body])
+
+
+class _BoundedConnection(asyncio.Protocol):
+    """Counts the connection, and closes that of a client that does not read the bytes sent to
+    it."""
 
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
     _stall_timer: asyncio.TimerHandle | None = None
+    _counted_as: str | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        address = transport.get_extra_info("peername")
+        network = network_of(address[0] if isinstance(address, tuple) else "")
+        if CONNECTIONS.open(network):
+            self._counted_as = network
+        else:
+            transport.abort()
+
+    def _uncount(self) -> None:
+        if self._counted_as is not None:
+            CONNECTIONS.close(self._counted_as)
+            self._counted_as = None
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -42,6 +129,7 @@ class _WriteStallLimit(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_stall_timer()
+        self._uncount()
         super().connection_lost(exc)
 
     def _stop_stall_timer(self) -> None:
@@ -55,13 +143,15 @@ class _WriteStallLimit(asyncio.Protocol):
         self.loop.call_later(STREAM_STOP_SECONDS_MAX, self.transport.abort)
 
 
-class BoundedHttpProtocol(_WriteStallLimit, HttpToolsProtocol):
+class BoundedHttpProtocol(_BoundedConnection, HttpToolsProtocol):
     """One connection."""
 
     _reading_head = False
     _head_bytes = 0
-    _head_size = 0
+    _head_size = 0  # of all fields, trailers among them
+    _head_fields = 0
     _head_timer: asyncio.TimerHandle | None = None
+    _refusal: ForestallError | None = None  # why a callback of the parser stopped it
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -82,23 +172,57 @@ class BoundedHttpProtocol(_WriteStallLimit, HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._reading_head = True
-        self._head_size = 0
+        self._head_size = self._head_fields = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._head_size += len(name) + len(value)
-        if self._head_size > HEAD_BYTES_MAX or len(self.headers) >= HEAD_FIELDS_MAX:
-            raise HeadTooLargeError
-        super().on_header(name, value)
+        self._head_fields += 1
+        if self._head_size > HEAD_BYTES_MAX or self._head_fields > HEAD_FIELDS_MAX:
+            raise self._because(HeadLimitError(_HEAD_BOUNDS))
+        if self._reading_head:  # else a trailer, which the list of headers would take in
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._reading_head = False
         self._head_bytes = 0
         self._stop_timer()
+        if not self.url.startswith(b"/"):
+            raise self._because(
+                MalformedHttpError("the target of a request is a path, such as /api/v1/jobs")
+            )
+        version = self.parser.get_http_version()
+        if version not in ("1.0", "1.1"):
+            raise self._because(MalformedHttpError("this server speaks HTTP/1.1 and HTTP/1.0"))
+        if version == "1.1" and not any(name == b"host" for name, _ in self.headers):
+            raise self._because(MalformedHttpError("a request of HTTP/1.1 names its `Host`"))
         super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what the parser did not accept. uvicorn would answer in plain text."""
+        error = self._refusal or MalformedHttpError(
+            "the request is not HTTP/1.1 that has one meaning: look at its first line, its header"
+            " fields and how the length of its body is given"
+        )
+        self._refusal = None
+        cycle = self.cycle
+        if cycle is not None and cycle.response_started and not cycle.response_complete:
+            # An answer is under way: a second one may not stand in the middle of it.
+            self.transport.abort()
+            return
+        self.transport.write(_refused(error))
+        self.transport.close()
+
+    def _because(self, error: ForestallError) -> ForestallError:
+        self._refusal = error
+        return error
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self) -> None:
+        self._uncount()  # the protocol that takes over counts the connection
+        super().handle_websocket_upgrade()
 
     def shutdown(self) -> None:
         super().shutdown()
@@ -120,10 +244,11 @@ class BoundedHttpProtocol(_WriteStallLimit, HttpToolsProtocol):
     def _refuse_head(self) -> None:
         self._head_timer = None
         if not self.transport.is_closing():
-            self.send_400_response("The head of the request is too long or too slow.")
+            self._refusal = HeadLimitError(_HEAD_BOUNDS)
+            self.send_400_response("")
 
 
-class BoundedWebSocketProtocol(_WriteStallLimit, WebSocketsSansIOProtocol):
+class BoundedWebSocketProtocol(_BoundedConnection, WebSocketsSansIOProtocol):
     """One connection after its upgrade. Its head has passed the bounds above."""
 
     def data_received(self, data: bytes) -> None:

@@ -9,9 +9,16 @@ goes back makes a bucket look emptier, so it never adds a token.
 from ipaddress import IPv6Address, ip_address
 
 from forestall.errors import ForestallError
+from forestall.identity.shares import Payer
 from forestall.limits import (
     AUTH_FAILURES_BURST,
     AUTH_FAILURES_PER_SECOND,
+    COST_DEBT_SECONDS_MAX,
+    COST_PER_KEY_BURST,
+    COST_PER_KEY_SECOND,
+    COST_PER_TENANT_BURST,
+    COST_PER_TENANT_SECOND,
+    COST_SECONDS,
     IPV6_NETWORK_BITS,
     RATE_BUCKETS_MAX,
     RATE_PER_SECOND_MAX,
@@ -22,6 +29,10 @@ _SWEEP_EVERY_NS = SECOND_NS  # between two sweeps of a full table, whose cost a 
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
+_TOO_MANY = "rate limited: too many requests; slow down and try again"
+_COSTS_TOO_MUCH = "rate limited: this needs more bytes or work than is left; slow down, send less"
+
+
 class RateLimitedError(ForestallError):
     """Too many requests of this key, of this tenant, or with bad keys from this address.
 
@@ -30,9 +41,11 @@ class RateLimitedError(ForestallError):
 
     code, http_status = "rate_limited", 429
 
-    def __init__(self, scope: str, retry_after_s: int, headers: Headers = ()) -> None:
+    def __init__(
+        self, scope: str, retry_after_s: int, headers: Headers = (), text: str = _TOO_MANY
+    ) -> None:
         super().__init__(
-            "rate limited: too many requests; slow down and try again",
+            text,
             details={"scope": scope},
             retry_after_s=retry_after_s,
         )
@@ -60,11 +73,11 @@ class Buckets:
     def __len__(self) -> int:
         return len(self._full_at)
 
-    def after(self, name: str, now: int) -> int:
-        """The instant at which a bucket would be full again if a token were taken now. Takes
+    def after(self, name: str, now: int, tokens: int = 1) -> int:
+        """The instant at which a bucket would be full again if tokens were taken now. Takes
         none."""
         full_at = self._full_at.get(name, 0)
-        return (full_at if full_at > now else now) + self.interval
+        return (full_at if full_at > now else now) + self.interval * tokens
 
     def put(self, name: str, full_at: int, now: int) -> bool:
         """Take the token that `after` computed. False: the table is full, and the name is new."""
@@ -95,12 +108,16 @@ class Rates:
     """The rate limits of HTTP requests. `per_key` and `per_tenant` are requests a second; None: no
     limit."""
 
-    __slots__ = ("_addresses", "_keys", "_policy", "_tenants")
+    __slots__ = ("_addresses", "_cost", "_keys", "_policy", "_tenants")
 
     def __init__(self, *, per_key: int | None = None, per_tenant: int | None = None) -> None:
         self._keys = Buckets(per_key) if per_key is not None else None
         self._tenants = Buckets(per_tenant) if per_tenant is not None else None
         self._addresses = Buckets(AUTH_FAILURES_PER_SECOND, AUTH_FAILURES_BURST)
+        self._cost = (
+            ("key", Buckets(COST_PER_KEY_SECOND, COST_PER_KEY_BURST)),
+            ("tenant", Buckets(COST_PER_TENANT_SECOND, COST_PER_TENANT_BURST)),
+        )
         named = (("key", self._keys), ("tenant", self._tenants))
         policy = ", ".join(f'"{scope}";q={b.burst};w=1' for scope, b in named if b is not None)
         self._policy = (b"ratelimit-policy", policy.encode())
@@ -130,13 +147,39 @@ class Rates:
             return self._standing("tenant", tenants, tenant_full_at, now)
         return ()
 
+    def charge(self, payer: Payer, units: int, now: int) -> None:
+        """Count what a request will cost, in cost units. A refused request costs nothing. Raises
+        RateLimitedError."""
+        found = []
+        for (scope, buckets), name in zip(self._cost, (payer.key_id, payer.tenant), strict=True):
+            full_at = buckets.after(name, now, units)
+            wait = full_at - now - buckets.depth
+            if wait > 0:
+                raise RateLimitedError(scope, -(-wait // SECOND_NS), text=_COSTS_TOO_MUCH)
+            found.append((scope, buckets, name, full_at))
+        for scope, buckets, name, full_at in found:
+            if not buckets.put(name, full_at, now):
+                raise RateLimitedError(scope, 1, text=_COSTS_TOO_MUCH)
+
+    def spent(self, payer: Payer, seconds: float, now: int) -> None:
+        """Count what a request has cost in processor time. It may leave a debt, for which later
+        requests that cost something wait."""
+        (_, keys), (_, tenants) = self._cost
+        debt_at_most = now + keys.depth + COST_DEBT_SECONDS_MAX * SECOND_NS
+        room = (debt_at_most - keys.after(payer.key_id, now, 0)) // keys.interval
+        # What is beyond the greatest debt of a key is not its tenant's either: one key alone may
+        # not use up what all keys of its tenant share.
+        units = min(int(seconds / COST_SECONDS), max(0, room))
+        for buckets, name in ((keys, payer.key_id), (tenants, payer.tenant)):
+            buckets.put(name, buckets.after(name, now, units), now)
+
     def failed(self, address: str, now: int) -> None:
         """Count one request with a bad credential. Raises RateLimitedError past the bound.
 
         A valid key from the same address is not limited by it: behind a proxy all clients share
         one address.
         """
-        if not self._addresses.take(_network(address), now):
+        if not self._addresses.take(network_of(address), now):
             raise RateLimitedError("address", 1)
 
     def _refusal(self, scope: str, buckets: Buckets, full_at: int, now: int) -> RateLimitedError:
@@ -153,7 +196,7 @@ class Rates:
         return (self._policy, (b"ratelimit", left.encode()))
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """The name under which a client is counted: its IPv4 address, or its IPv6 network, inside which
     a client may take as many addresses as it likes. A text that is no address is its own name."""
     try:

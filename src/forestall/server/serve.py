@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 import uvloop
-from prometheus_client import start_http_server
 
+from forestall.client.logs import log_to_stderr
 from forestall.errors import UnavailableError
 from forestall.limits import (
     WEBSOCKET_MESSAGE_BYTES_MAX,
@@ -25,9 +25,17 @@ from forestall.server.banner import banner
 from forestall.server.bootstrap import StartedPlane, start
 from forestall.server.deliver import tell_webhooks
 from forestall.server.garbage import collect_rarely, settle
+from forestall.server.host_names import HostNames
 from forestall.server.http import Gateway
-from forestall.server.loops import follow_policy, keep_nothing_too_long, keep_time
+from forestall.server.loops import (
+    follow_policy,
+    keep_approvals_current,
+    keep_nothing_too_long,
+    keep_remembered,
+    keep_time,
+)
 from forestall.server.metrics import Metrics
+from forestall.server.metrics_door import MetricsDoor
 from forestall.server.protocol import BoundedHttpProtocol, BoundedWebSocketProtocol
 from forestall.server.rates import Rates
 from forestall.server.settings import Address, Settings
@@ -51,9 +59,7 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
 
     Raises ForestallError when it cannot start; then nothing is left behind.
     """
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
-    )
+    log_to_stderr(logging.INFO)
     _raise_file_limit()
     sys.setswitchinterval(_SWITCH_SECONDS)
     uvloop.run(_serve(settings, say))
@@ -95,7 +101,8 @@ async def _run(
     plane = started.plane
     metrics.watch(plane.cache, plane.queue, plane.leases, plane.workers, plane.announcer)
     rates = Rates(per_key=settings.rate_limit, per_tenant=settings.tenant_rate_limit)
-    gateway = Gateway(started.plane, ENDPOINTS, metrics, rates)
+    names = HostNames(settings.public_names, is_loopback=settings.listen.is_loopback)
+    gateway = Gateway(started.plane, ENDPOINTS, metrics, rates, names)
     server = _Server(
         uvicorn.Config(
             gateway,
@@ -132,9 +139,11 @@ async def _run(
     beside = [
         asyncio.create_task(follow_policy(plane, started.follower, reload, metrics)),
         asyncio.create_task(keep_time(plane)),
+        asyncio.create_task(keep_approvals_current(plane)),
         asyncio.create_task(keep_nothing_too_long(plane)),
         asyncio.create_task(tell_webhooks(plane, metrics)),
         asyncio.create_task(collect_rarely()),
+        asyncio.create_task(keep_remembered(plane, settings.data_dir)),
     ]
     settle()
     host, port = listener.getsockname()[:2]
@@ -158,20 +167,15 @@ def _listen(address: Address) -> socket.socket:
 
 @contextlib.contextmanager
 def _metrics_door(address: Address, metrics: Metrics) -> Iterator[Address]:
-    """Serve the metrics from a thread of their own, so that a busy event loop can be observed.
-    Yields their address."""
+    """Serve the metrics. Yields their address."""
     try:
-        server, thread = start_http_server(
-            address.port, addr=address.host, registry=metrics.registry
-        )
+        door = MetricsDoor(address.host, address.port, metrics.registry)
     except (OSError, OverflowError) as cause:
         raise _cannot_listen(address, "--metrics-listen", cause) from cause
     try:
-        yield Address(address.host, server.server_port)
+        yield Address(address.host, door.port)
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        door.close()
 
 
 def _cannot_listen(address: Address, flag: str, cause: Exception) -> ListenError:

@@ -17,6 +17,7 @@ from forestall.limits import (
     LEASE_SECONDS_MAX,
     POLICY_SETTLE_SECONDS,
     POLICY_SETTLE_SECONDS_MAX,
+    PUBLIC_NAMES_MAX,
     RATE_PER_SECOND_MAX,
     SEALED_DAYS,
     SEALED_DAYS_MAX,
@@ -37,6 +38,7 @@ DEFAULTS: Mapping[str, str] = {
     "sealed_days": str(SEALED_DAYS),
     "webhooks": Reach.PUBLIC.value,
     "names_model": "",  # empty: names are not looked for
+    "public_names": "",  # empty: none but those of this machine
 }
 _NUMBERS = (
     "rate_limit",
@@ -46,6 +48,7 @@ _NUMBERS = (
     "policy_settle_seconds",
 )  # may stand without quotes in the file
 _PACKAGE = re.compile("[A-Za-z][A-Za-z0-9_]{0,99}")
+_PUBLIC_NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\]")
 BOOTSTRAP_KEY_VARIABLE = "FORESTALL_BOOTSTRAP_KEY"
 
 
@@ -86,6 +89,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sealed_days: int = SEALED_DAYS
     webhooks: Reach = Reach.PUBLIC
     names_model: str = ""
+    public_names: tuple[str, ...] = ()
     bootstrap_key: str = ""
 
     @property
@@ -124,14 +128,22 @@ def read_settings(
         if values["policy"]
         else starter_policy_path(data_dir),
         policy_subdirectories=parse_subdirectories(values["policy_subdirectories"]),
-        policy_settle_seconds=parse_settle(values["policy_settle_seconds"]),
+        policy_settle_seconds=_parse_number(
+            values["policy_settle_seconds"],
+            "policy_settle_seconds",
+            POLICY_SETTLE_SECONDS_MAX,
+            "seconds",
+        ),
         rate_limit=parse_rate(values["rate_limit"], "rate_limit"),
         tenant_rate_limit=parse_rate(values["tenant_rate_limit"], "tenant_rate_limit"),
-        lease_seconds=parse_lease(values["lease_seconds"]),
+        lease_seconds=_parse_number(
+            values["lease_seconds"], "lease_seconds", LEASE_SECONDS_MAX, "seconds"
+        ),
         approvals_need_hash=parse_approvals(values["approvals"]),
-        sealed_days=parse_days(values["sealed_days"]),
+        sealed_days=_parse_number(values["sealed_days"], "sealed_days", SEALED_DAYS_MAX, "days"),
         webhooks=parse_reach(values["webhooks"]),
         names_model=parse_names_model(values["names_model"]),
+        public_names=parse_public_names(values["public_names"]),
         bootstrap_key=environment.get(BOOTSTRAP_KEY_VARIABLE, ""),
     )
 
@@ -159,7 +171,7 @@ def parse_rate(text: str, name: str) -> int | None:
     no request would be answered."""
     if text == "off":
         return None
-    rate = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
+    rate = _number_of(text)
     if not 1 <= rate <= RATE_PER_SECOND_MAX:
         raise SettingsError(
             f"`{name}` is 1 to {RATE_PER_SECOND_MAX} requests a second, or `off` for no limit;"
@@ -168,15 +180,17 @@ def parse_rate(text: str, name: str) -> int | None:
     return rate
 
 
-def parse_lease(text: str) -> int:
-    """The term of a lease in seconds: a worker silent for longer loses its jobs. Raises
-    SettingsError."""
-    seconds = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
-    if not 1 <= seconds <= LEASE_SECONDS_MAX:
-        raise SettingsError(
-            f"`lease_seconds` is 1 to {LEASE_SECONDS_MAX} seconds, not `{text[:32]}`"
-        )
-    return seconds
+def _parse_number(text: str, name: str, most: int, unit: str) -> int:
+    """A whole number from 1 to `most`. Raises SettingsError."""
+    number = _number_of(text)
+    if not 1 <= number <= most:
+        raise SettingsError(f"`{name}` is 1 to {most} {unit}, not `{text[:32]}`")
+    return number
+
+
+def _number_of(text: str) -> int:
+    """The number that the digits of a text are; 0, which no setting takes, for any other text."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
 
 
 def parse_subdirectories(text: str) -> bool:
@@ -187,26 +201,6 @@ def parse_subdirectories(text: str) -> bool:
             f" not `{text[:32]}`"
         )
     return text == "yes"
-
-
-def parse_settle(text: str) -> int:
-    """For how many seconds a policy file that was changed in place must rest before it is read.
-    Raises SettingsError."""
-    seconds = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
-    if not 1 <= seconds <= POLICY_SETTLE_SECONDS_MAX:
-        raise SettingsError(
-            f"`policy_settle_seconds` is 1 to {POLICY_SETTLE_SECONDS_MAX} seconds, not"
-            f" `{text[:32]}`"
-        )
-    return seconds
-
-
-def parse_days(text: str) -> int:
-    """For how many days an unreleased original is kept. Raises SettingsError."""
-    days = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
-    if not 1 <= days <= SEALED_DAYS_MAX:
-        raise SettingsError(f"`sealed_days` is 1 to {SEALED_DAYS_MAX} days, not `{text[:32]}`")
-    return days
 
 
 def parse_approvals(text: str) -> bool:
@@ -239,6 +233,18 @@ def parse_names_model(text: str) -> str:
             f" directory, such as /srv/models/names, not `{text[:32]}`"
         )
     return text
+
+
+def parse_public_names(text: str) -> tuple[str, ...]:
+    """The names and addresses, without ports, by which clients reach this server. Raises
+    SettingsError."""
+    names = tuple(name.strip().lower() for name in text.split(",")) if text else ()
+    if len(names) > PUBLIC_NAMES_MAX or not all(map(_PUBLIC_NAME.fullmatch, names)):
+        raise SettingsError(
+            f"`public_names` is at most {PUBLIC_NAMES_MAX} names without scheme and port, separated"
+            f" by commas, such as plane.example.org, not `{text[:64]}`"
+        )
+    return names
 
 
 def parse_address(text: str, name: str) -> Address:

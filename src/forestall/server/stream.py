@@ -10,17 +10,17 @@ import contextlib
 from abc import abstractmethod
 from enum import Enum
 from typing import Any
-from urllib.parse import urlsplit
 
 from forestall.control.keys import still_valid
 from forestall.control.plane import Plane
 from forestall.control.read import read_job
-from forestall.errors import ForbiddenError, ForestallError
+from forestall.errors import ForestallError
 from forestall.identity.credentials import Subject
 from forestall.limits import STREAM_HEARTBEAT_SECONDS
 from forestall.projections.log_listeners import LogListener
 from forestall.projections.log_reader import LogPage
 from forestall.server.endpoints import Answer, Call, Headers, Receive, Send, StreamingBody
+from forestall.server.host_names import OriginDeniedError, is_same_site
 from forestall.server.protocol import STREAMING
 from forestall.wire.stream import (
     SUBPROTOCOL,
@@ -40,12 +40,6 @@ class UpgradeRequiredError(ForestallError):
     """This path answers with server-sent events or a WebSocket; the request asked for neither."""
 
     code, http_status = "upgrade_required", 426
-
-
-class OriginDeniedError(ForbiddenError):
-    """A page of another site opened a stream without the key in the WebSocket sub-protocol."""
-
-    code, http_status = "origin_denied", 403
 
 
 class _StreamEnd(Enum):
@@ -86,10 +80,10 @@ def _wants_events(accept: str) -> bool:
 def _require_own_page(call: Call) -> None:
     """Refuse a page of another site whose credential is in a header: a browser or a proxy may have
     added that without the user's knowledge."""
-    origin = call.header(b"origin")
+    origin = call.headers.get(b"origin")
     if not origin or call.key_in_subprotocol:
         return
-    if urlsplit(origin).netloc.lower() != call.header(b"host").lower():
+    if not is_same_site(origin, call.headers.get(b"host", b"")):
         raise OriginDeniedError("a page of another site may not open a stream with this credential")
 
 

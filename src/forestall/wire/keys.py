@@ -1,17 +1,20 @@
 """API keys ↔ JSON, in camelCase as published clients read it."""
 
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from forestall.errors import InvalidRequestError
 from forestall.identity.credentials import ApiKey, NewKey
-from forestall.identity.roles import Role
+from forestall.identity.roles import LEAST_ROLE, Role
 from forestall.limits import TAGS_MAX
 from forestall.wire.compat import iso_time
 from forestall.wire.objects import WireObject
 from forestall.wire.strict_json import decode_json
+
+KeyState = Literal["active", "expired", "revoked"]
 
 
 class NewKeyBody(msgspec.Struct, frozen=True):
@@ -28,7 +31,7 @@ class NewKeyBody(msgspec.Struct, frozen=True):
 
 
 class KeyObject(WireObject, frozen=True, kw_only=True):
-    """A key without its text or hash."""
+    """A key without its text or hash. A field without a value is left out: no expiry, no use."""
 
     id: str
     name: str
@@ -42,6 +45,11 @@ class KeyObject(WireObject, frozen=True, kw_only=True):
     created_at: str
     expires_at_camel: str | UnsetType = msgspec.field(default=UNSET, name="expiresAt")
     expires_at: str | UnsetType = UNSET
+    state: KeyState
+    created_by: str
+    last_used_camel: str | UnsetType = msgspec.field(default=UNSET, name="lastUsed")
+    last_used: str | UnsetType = UNSET
+    revoked_at: str | UnsetType = UNSET
 
 
 class NewKeyObject(WireObject, frozen=True):
@@ -80,11 +88,11 @@ def decode_new_key(body: bytes, *, tenant: str) -> NewKey:
 
 
 def _role(word: str | None, scopes: list[str]) -> Role:
-    """The requested role. A request without a role is refused: omission grants nothing."""
-    words = [word] if word else scopes
+    """The requested role; the least one where the request names neither role nor scope."""
+    words = [word] if word else scopes or [LEAST_ROLE.value]
     if len(words) != 1 or words[0] not in set(Role):
         names = ", ".join(f"`{role}`" for role in Role)
-        raise KeyRequestError(f"`role` is required: one of {names}")
+        raise KeyRequestError(f"name one `role`: {names}; without one the key is a `{LEAST_ROLE}`")
     return Role(words[0])
 
 
@@ -105,9 +113,9 @@ def _instant_us(text: str | None) -> int | None:
     return at_us
 
 
-def key_object(key: ApiKey) -> KeyObject:
-    """A key without its text and hash."""
-    expires_at = UNSET if key.expires_at_us is None else iso_time(key.expires_at_us)
+def key_object(key: ApiKey, *, now_us: int, used_us: int | None = None) -> KeyObject:
+    """A key without its text and hash. `used_us`: when it was last used, if a use is known."""
+    expires_at, used_at = _time(key.expires_at_us), _time(used_us)
     return KeyObject.of(
         key,
         principal_id=key.principal,
@@ -116,4 +124,18 @@ def key_object(key: ApiKey) -> KeyObject:
         created_at=iso_time(key.created_at_us),
         expires_at_camel=expires_at,
         expires_at=expires_at,
+        state=_state(key, now_us),
+        last_used_camel=used_at,
+        last_used=used_at,
+        revoked_at=_time(key.revoked_at_us),
     )
+
+
+def _state(key: ApiKey, now_us: int) -> KeyState:
+    if key.revoked_at_us is not None:
+        return "revoked"
+    return "active" if key.usable(now_us) else "expired"
+
+
+def _time(at_us: int | None) -> str | UnsetType:
+    return UNSET if at_us is None else iso_time(at_us)

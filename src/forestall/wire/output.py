@@ -186,7 +186,8 @@ class OutputRuleObject(WireObject, frozen=True):
 
 
 class OutputStatsObject(WireObject, frozen=True):
-    """What became of the results of a day; `since` says when counting began."""
+    """What became of the results of a day; `since` says when counting began. `last_check_at` is the
+    same instant until something was checked: published clients want a time there."""
 
     total_checks_24h: int
     allowed_24h: int
@@ -194,7 +195,7 @@ class OutputStatsObject(WireObject, frozen=True):
     quarantined_24h: int
     avg_latency_ms: float
     since: str
-    last_check_at: str | UnsetType = UNSET
+    last_check_at: str
 
 
 def decode_content(body: bytes, *, tenant: str, principal: str) -> tuple[Request, bytes, bool]:
@@ -217,21 +218,26 @@ def decode_content(body: bytes, *, tenant: str, principal: str) -> tuple[Request
     return request, msgspec.json.encode(content.result), True
 
 
+_MASK = "*" * 8
+
+
 def finding_object(
     finding: Finding, context: str = "", *, for_reviewer: bool = False
 ) -> FindingObject:
     """One finding in our words and the peer's, without the text that was found.
 
-    Only a reviewer sees the correlation: beside a mask it tells whoever may guess whether a guess
-    is right, and a check of a content is a guess.
+    Only a reviewer sees the correlation, and characters of the value in its mask. To whoever may
+    guess, the one tells whether a guess is right, and the other leaves few guesses to make.
     """
+    mask = finding.masked if for_reviewer else _MASK
     return FindingObject.of(
         finding,
         confidence=round(finding.confidence, 4),
+        masked=mask,
         correlation=finding.correlation if for_reviewer else "",
         type=finding.kind,
         severity="",
-        detail=finding.masked,
+        detail=mask,
         scanner=finding.detector,
         matched_pattern=finding.kind,
         offset=finding.start,
@@ -370,5 +376,5 @@ def stats_object(counts: OutputCounts, *, last_us: int, since_us: int) -> Output
         quarantined_24h=counts.quarantined,
         avg_latency_ms=round(counts.spent_us / max(1, counts.total) / 1_000, 3),
         since=iso_time(since_us),
-        last_check_at=iso_time(last_us) if last_us else UNSET,
+        last_check_at=iso_time(last_us or since_us),
     )

@@ -30,3 +30,36 @@ class OpenApiObject(WireObject, frozen=True):
     tags: list[dict[str, str]]
     paths: dict[str, Any]
     components: dict[str, Any]
+
+
+class BuildObject(WireObject, frozen=True):
+    """Which version answers."""
+
+    version: str
+
+
+class BrokerObject(WireObject, frozen=True):
+    """How jobs get to workers: inside this process."""
+
+    connected: bool
+    status: str
+
+
+class StorageObject(WireObject, frozen=True):
+    """How the store is: inside this process. Not `ok` while it takes no commits."""
+
+    ok: bool
+    status: str
+
+
+class StatusObject(WireObject, frozen=True):
+    """What the server is and how it is. `nats` and `redis` are what published clients call the
+    broker and the store; `workers` counts those of the caller's tenant."""
+
+    time: str
+    uptime_seconds: int
+    build: BuildObject
+    nats: BrokerObject
+    redis: StorageObject
+    workers: int
+    policy_snapshot: str

@@ -1,10 +1,10 @@
 """Bytes → JSON value, refusing what two readers could read differently. Knows no field.
 
 Beyond RFC 8259 the reader refuses duplicate keys, NaN, integers beyond ±(2^53-1), numbers too large
-for a double, NUL and lone surrogates in any text, and nesting past a bound. There are two readers:
-a slow one that can say what is wrong (`decode_json`), and a quick one (`QuickDecoder`) that accepts
-only texts which the slow one provably accepts with the same value, and leaves every other text to
-it (ADR 0021).
+for a double, NUL and lone surrogates in any text, nesting past a bound, and too many objects and
+arrays. There are two readers: a slow one that can say what is wrong (`decode_json`), and a quick
+one (`QuickDecoder`) that accepts only texts which the slow one provably accepts with the same
+value, and leaves every other text to it (ADR 0021).
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from forestall.errors import InvalidRequestError
-from forestall.limits import INTEGER_MAX, JSON_DEPTH_MAX
+from forestall.limits import INTEGER_MAX, JSON_CONTAINERS_MAX, JSON_DEPTH_MAX
 
 _Kind = TypeVar("_Kind")
 
@@ -86,6 +86,7 @@ def readable(cause: msgspec.ValidationError) -> str:
 
 def decode_json(body: bytes) -> Any:
     """The value of a JSON text. Raises MalformedJsonError; never any other error."""
+    _require_few_containers(body)
     try:
         text = body.decode()
         value = _DECODER.decode(text)
@@ -103,6 +104,29 @@ def decode_json(body: bytes) -> Any:
     return value
 
 
+def _require_few_containers(body: bytes) -> None:
+    """Refuse a text with more objects and arrays than JSON_CONTAINERS_MAX: while the parser makes
+    them, no other thread runs. Brackets inside of texts are told apart only where they decide."""
+    if body.count(b"[") + body.count(b"{") <= JSON_CONTAINERS_MAX:
+        return
+    count = start = 0
+    inside = False  # of a text, at the start of a piece
+    while start < len(body):
+        end = start + _PIECE_BYTES
+        while body[end - 1 : end] == b"\\":  # an escape stays in one piece
+            end += 1
+        piece = body[start:end].replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
+        count += sum(part.count(b"[") + part.count(b"{") for part in piece[inside::2])
+        if count > JSON_CONTAINERS_MAX:
+            raise MalformedJsonError(
+                f"invalid json: more than {JSON_CONTAINERS_MAX} objects and arrays; send fewer, or"
+                " send them as a text"
+            )
+        inside ^= len(piece) % 2 == 0
+        start = end
+
+
+_PIECE_BYTES = 32 * 1024  # looked at in one step
 _TOO_DEEP = f"invalid json: nested deeper than {JSON_DEPTH_MAX} levels"
 
 

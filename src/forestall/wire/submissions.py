@@ -87,6 +87,7 @@ class SubmissionBody(msgspec.Struct, frozen=True, omit_defaults=True):
     """Every field of POST /jobs and of the policy checks that we read.
 
     `deadline_ms` counts from the submission; `job_id` is read in policy checks only.
+    `share_approval`: while an identical request with this wish awaits approval, join it.
     """
 
     topic: str | None = None
@@ -115,6 +116,7 @@ class SubmissionBody(msgspec.Struct, frozen=True, omit_defaults=True):
     deadline_ms: int | None = None
     idempotent: bool | None = None
     max_retries: int | None = None
+    share_approval: bool | None = None
     budget: BudgetBody | None = None
     meta: Meta | None = None
 
@@ -206,6 +208,7 @@ def _submission(asked: SubmissionBody, *, topic: str, tenant: str, key: str) -> 
         budget=_budget(asked),
         idempotent=bool(asked.idempotent),
         max_retries=_retries(asked.max_retries),
+        share_approval=bool(asked.share_approval),
         idempotency_key=_idempotency_key(key, body_key),
     )
 
@@ -349,6 +352,10 @@ def _idempotency_key(header: str, body: str | None) -> str:
     if header and body and header != body:
         raise InvalidRequestError(
             "the Idempotency-Key header and `idempotency_key` differ; send one of them"
+        )
+    if not header.isascii():  # two readers may decode its bytes as two texts
+        raise InvalidRequestError(
+            "the Idempotency-Key header holds ASCII only; send another text as `idempotency_key`"
         )
     key = header or body or ""
     if len(key) > IDEMPOTENCY_KEY_CHARS_MAX:

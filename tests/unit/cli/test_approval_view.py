@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forestall.cli.approval_view import plain, rendered
+from forestall.cli.approval_view import rendered
 from forestall.cli.output import print_json
 from forestall.limits import RETRIES_DEFAULT
+from forestall.visible import visible
 
 HASH = "b71e" * 16
 ESC, RLO, CSI, BEL = "\x1b", "\u202e", "\x9b", "\x07"
@@ -56,6 +57,8 @@ def context(text: str = "roll out") -> dict[str, Any]:
             "approval_actionability": "actionable",
             "policy_rule_id": "ask",
             "policy_reason": text,
+            "changes": [text],
+            "first_asked_at": "2026-01-01T00:00:00Z",
             "demands": [{"roles": ["security"], "quorum": 2}],
             "votes": [
                 {
@@ -93,6 +96,7 @@ def context(text: str = "roll out") -> dict[str, Any]:
         "constraints": {"budgets": {"max_runtime_ms": 60_000}, "note": text},
         "facts": {text: text},
         "drift": [],
+        "registry": [{"kind": "topic", "name": text, "revision": 2}],
         "time_remaining_ms": 3_600_000,
         "prior_approvals": [],
     }
@@ -141,7 +145,7 @@ def assert_harmless(lines: list[str], width: int) -> None:
 
 def test_what_is_hidden_is_named() -> None:
     """The approver sees that something was there, and what."""
-    assert plain(f"a{ESC}[1m{RLO}b") == "a<U+001B>[1m<U+202E>b"
+    assert visible(f"a{ESC}[1m{RLO}b") == "a<U+001B>[1m<U+202E>b"
     shown = rendered(context(ATTACKS["invisible"]), width=100)
     assert "<U+200B>" in shown
     assert "would hide or reorder" in shown

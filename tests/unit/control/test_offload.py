@@ -10,6 +10,7 @@ import pytest
 from forestall.control.offload import InspectionBusyError, Inspections
 from forestall.control.publish import publish
 from forestall.identity.roles import Role
+from forestall.identity.shares import Payer
 from forestall.limits import INSPECT_INLINE_BYTES_MAX, INSPECTIONS_PER_KEY_MAX
 from tests.asgi import Door, opened
 from tests.workers_under_test import Worker, pass_time
@@ -98,15 +99,15 @@ def test_a_caller_that_goes_away_frees_no_thread() -> None:
         executor = HeldExecutor()
         inspections = Inspections(executor)
         for _ in range(INSPECTIONS_PER_KEY_MAX):
-            gone = asyncio.ensure_future(inspections.run(lambda: 1, key_id="k"))
+            gone = asyncio.ensure_future(inspections.run(lambda: 1, payer=Payer("t", "k")))
             await executor.begun(1)
             gone.cancel()
             await asyncio.wait([gone])
         with pytest.raises(InspectionBusyError):
-            await inspections.run(lambda: 1, key_id="k")
+            await inspections.run(lambda: 1, payer=Payer("t", "k"))
         executor.go.set()
         await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})
-        assert await inspections.run(lambda: 1, key_id="k") == 1
+        assert await inspections.run(lambda: 1, payer=Payer("t", "k")) == 1
 
     asyncio.run(scene())
 

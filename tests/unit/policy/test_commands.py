@@ -57,11 +57,41 @@ def decide(text: str, policy: str = AGENT) -> Decision:
         ("git status 2>/dev/null", Effect.ALLOW, "free"),
         ("git push -f > log", Effect.DENY, ""),
         ("PATH=/tmp git status", Effect.DENY, ""),
+        ("./git status", Effect.DENY, ""),
+        ("/tmp/git status", Effect.DENY, ""),
+        ("xargs ./git status", Effect.DENY, ""),
+        ("bash -c './git status'", Effect.DENY, ""),
+        ("~/bin/git status", Effect.DENY, ""),
+        ("/usr/bin/../../tmp/git status", Effect.DENY, ""),
+        ("./git push --force", Effect.DENY, ""),
     ],
 )
 def test_a_coding_agent(text: str, effect: Effect, rule: str) -> None:
     decision = decide(text)
     assert (decision.decision, decision.rule_id) == (effect, rule)
+
+
+@pytest.mark.parametrize(
+    ("text", "effect"),
+    [
+        ("./gradlew build", Effect.ALLOW),
+        ("timeout 9 ./gradlew build --info", Effect.ALLOW),
+        ("gradlew build", Effect.ALLOW),
+        ("/tmp/gradlew build", Effect.DENY),
+        ("./sub/../gradlew build", Effect.DENY),
+        ("./gradlew\\ build x", Effect.DENY),
+    ],
+)
+def test_a_program_behind_a_path_is_allowed_by_name_and_by_path(text: str, effect: Effect) -> None:
+    allowed = """
+rules:
+  - id: build
+    decision: allow
+    match: {topics: ["job.exec.*"], commands: ["gradlew build *", "./gradlew build *"]}
+"""
+    assert decide(text, allowed).decision is effect
+    by_path_alone = allowed.replace('"gradlew build *", ', "")
+    assert decide(text, by_path_alone).decision is Effect.DENY
 
 
 @pytest.mark.parametrize("text", ["git $X", "$X push", "git --no-such x push", "git push --forc"])

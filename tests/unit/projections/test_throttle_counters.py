@@ -116,3 +116,30 @@ def test_full_of_counters_means_over_the_limit(monkeypatch: pytest.MonkeyPatch) 
     assert not counters.admits(decision, asked(topic="job.c"), now_us=0)
     assert counters.admits(decision, asked(topic="job.a"), now_us=0)
     assert counters.admits(decision, asked(topic="job.c"), now_us=1_000_000)
+
+
+def test_a_principal_that_asks_under_ever_new_keys_meets_its_own_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Others of its tenant have counters still, and other tenants too."""
+    monkeypatch.setattr(throttles, "THROTTLE_COUNTERS_PER_PRINCIPAL_MAX", 2)
+    monkeypatch.setattr(throttles, "THROTTLE_COUNTERS_PER_TENANT_MAX", 3)
+    counters, decision = ThrottleCounters(), throttled(5, 1_000, "topic", "tenant")
+
+    def admits(principal: str, topic: str, tenant: str = "one", now_us: int = 0) -> bool:
+        request = asked(principal=principal, topic=f"job.{topic}", tenant=tenant)
+        return counters.admits(decision, request, now_us=now_us)
+
+    assert [admits("hostile", topic) for topic in "abcda"] == [True, True, False, False, True]
+    assert [admits("neighbour", topic) for topic in "xy"] == [True, False], "the tenant is full"
+    assert admits("stranger", "x", "two")
+    assert admits("hostile", "c", now_us=1_000_000), "windows have ended"
+
+
+def test_a_full_table_is_swept_once_a_second_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttles, "THROTTLE_COUNTERS_PER_PRINCIPAL_MAX", 1)
+    counters, decision = ThrottleCounters(), throttled(5, 1, "topic")
+    seen = [
+        counters.admits(decision, asked(topic=f"job.{n}"), now_us=n * 100_000) for n in range(25)
+    ]
+    assert [number for number, admitted in enumerate(seen) if admitted] == [0, 1, 11, 21]

@@ -422,3 +422,11 @@ def test_any_header_value_is_answered(shared: Door, name: str, value: bytes) -> 
     pairs = [*key, (name.encode(), value)]
     reply = shared.ask("POST", JOBS, ALLOWED_JOB, key="", headers=pairs)
     assert 200 <= reply.status < 500, (reply.status, reply.body)
+
+
+@pytest.mark.parametrize(
+    "query", ["state=pending&state=denied", "tenant=default&tenant=other", "limit=1&limit=1"]
+)
+def test_a_query_names_a_field_once(shared: Door, query: str) -> None:
+    """A proxy in front may read the first one and this server the last."""
+    assert_coded(shared.ask("GET", f"/api/v1/jobs?{query}"), 400)

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from forestall import limits
-from forestall.server import http
+from forestall.server import bodies
 from forestall.server.api import ENDPOINTS
 from tests.asgi import Door, Message, assert_coded, refused
 from tests.http_samples import ALLOWED_JOB, Reply
@@ -89,7 +89,7 @@ def test_a_silent_client_is_sent_away(
     shared: Door, first: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client that drips or sends nothing may not hold a connection for ever: 408."""
-    monkeypatch.setattr(http, "BODY_READ_SECONDS_MAX", 0.05)
+    monkeypatch.setattr(bodies, "BODY_READ_SECONDS_MAX", 0.05)
     pairs = [(b"x-api-key", shared.admin.encode()), (b"content-length", b"99")]
     messages: list[Message] = [{"type": "http.request", "body": first, "more_body": True}]
 

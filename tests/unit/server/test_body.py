@@ -8,9 +8,9 @@ import pytest
 
 from forestall.errors import LimitExceededError
 from forestall.limits import BODY_BYTES_MAX
-from forestall.server import http
+from forestall.server import bodies
+from forestall.server.bodies import BodyTimeoutError, ClientGoneError
 from forestall.server.endpoints import Receive
-from forestall.server.http import BodyTimeoutError, ClientGoneError
 
 Message = dict[str, Any]
 
@@ -43,7 +43,7 @@ def _parts(*parts: bytes) -> list[Message]:
 @pytest.mark.parametrize("turns", [0, 1, 3])
 @pytest.mark.parametrize("parts", [(b"",), (b"{}",), (b"{", b"}"), (b"", b"{", b"", b"}")])
 def test_the_body_is_whole_however_it_comes(turns: int, parts: tuple[bytes, ...]) -> None:
-    body = asyncio.run(http._whole_body(_receive(_parts(*parts), turns=turns)))
+    body = asyncio.run(bodies._whole_body(_receive(_parts(*parts), turns=turns)))
     assert body == b"".join(parts)
 
 
@@ -54,9 +54,9 @@ def test_a_body_that_is_there_makes_no_timer(monkeypatch: pytest.MonkeyPatch) ->
         raise AssertionError("a timer was made")
 
     monkeypatch.setattr(asyncio, "timeout", no_timer)
-    assert asyncio.run(http._whole_body(_receive(_parts(b"{}")))) == b"{}"
+    assert asyncio.run(bodies._whole_body(_receive(_parts(b"{}")))) == b"{}"
     with pytest.raises(AssertionError, match="a timer was made"):
-        asyncio.run(http._whole_body(_receive(_parts(b"{}"), turns=1)))
+        asyncio.run(bodies._whole_body(_receive(_parts(b"{}"), turns=1)))
 
 
 @pytest.mark.parametrize("turns", [0, 2])
@@ -64,26 +64,26 @@ def test_a_client_that_hangs_up_is_gone(turns: int) -> None:
     for messages in ([], _parts(b"{", b"")[:1]):
         receive = _receive([*messages, {"type": "http.disconnect"}], turns=turns)
         with pytest.raises(ClientGoneError):
-            asyncio.run(http._whole_body(receive))
+            asyncio.run(bodies._whole_body(receive))
 
 
 @pytest.mark.parametrize("messages", [[], _parts(b"{", b"")[:1]], ids=["nothing", "half"])
 def test_the_timer_covers_all_of_a_slow_body(
     messages: list[Message], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http, "BODY_READ_SECONDS_MAX", 0.02)
+    monkeypatch.setattr(bodies, "BODY_READ_SECONDS_MAX", 0.02)
     with pytest.raises(BodyTimeoutError):
-        asyncio.run(http._whole_body(_receive(messages, turns=1, silent=True)))
+        asyncio.run(bodies._whole_body(_receive(messages, turns=1, silent=True)))
     drip = _parts(*[b"x"] * 1_000)
     with pytest.raises(BodyTimeoutError):
-        asyncio.run(http._whole_body(_receive(drip, turns=2)))
+        asyncio.run(bodies._whole_body(_receive(drip, turns=2)))
 
 
 def test_cancelling_a_wait_for_the_body_is_cancelling() -> None:
     """The server stops: the wait ends as cancelled, and is no timeout."""
 
     async def cancel() -> None:
-        task = asyncio.ensure_future(http._whole_body(_receive([], silent=True)))
+        task = asyncio.ensure_future(bodies._whole_body(_receive([], silent=True)))
         await asyncio.sleep(0.01)
         task.cancel()
         await task
@@ -97,4 +97,4 @@ def test_a_body_past_the_bound_is_refused_before_its_end(turns: int) -> None:
     parts = _parts(*[b"x" * 65_536] * (BODY_BYTES_MAX // 65_536 + 1), b"never read")[:-1]
     receive = _receive(parts, turns=turns, silent=True)
     with pytest.raises(LimitExceededError):
-        asyncio.run(http._whole_body(receive))
+        asyncio.run(bodies._whole_body(receive))

@@ -45,12 +45,14 @@ def test_equal_bytes_are_sealed_differently(tmp_path: Path) -> None:
 
 def test_a_rotation_is_taken_up_and_the_correlation_stays(tmp_path: Path) -> None:
     ring = load_keyring(tmp_path)
-    before, key = ring.seal(b"a", bound_to=b"j"), ring.correlation_key("t")
+    before, key = ring.seal(b"a", bound_to=b"j"), ring.correlation_key("t", "j")
     name = rotate(tmp_path)
     after = ring.seal(b"b", bound_to=b"j")
     assert (after.key_id, len(listed(tmp_path))) == (name, 2)
     assert ring.open(before, bound_to=b"j") == b"a"
-    assert ring.correlation_key("t") == key != ring.correlation_key("u")
+    assert ring.correlation_key("t", "j") == key
+    others = [("u", "j"), ("t", "k"), ("t\x00j", ""), ("", "t\x00j")]
+    assert len({key, *(ring.correlation_key(*other) for other in others)}) == 5
     assert load_keyring(tmp_path).open(after, bound_to=b"j") == b"b"
 
 
@@ -60,6 +62,21 @@ def test_a_broken_file_stops_the_start(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(FileAccessError):
         load_keyring(tmp_path)
     assert (tmp_path / KEYRING_FILE).read_bytes() == content
+
+
+@pytest.mark.parametrize("kind", ["a directory", "a link to nothing", "a loop of links"])
+def test_a_file_that_cannot_be_read_says_what_to_do(tmp_path: Path, kind: str) -> None:
+    """And nothing new is written in its place: what is sealed needs the old keys."""
+    path = tmp_path / KEYRING_FILE
+    if kind == "a directory":
+        path.mkdir()
+    else:
+        path.symlink_to(path if kind == "a loop of links" else tmp_path / "nowhere")
+    for use in (load_keyring, listed, rotate):
+        with pytest.raises(FileAccessError, match="put it back from a copy"):
+            use(tmp_path)
+    assert path.is_dir() or path.is_symlink()
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_a_scan_that_takes_too_long_is_given_up() -> None:
@@ -84,7 +101,8 @@ def test_a_scan_that_takes_too_long_is_given_up() -> None:
 
 
 def test_too_many_that_wait_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forestall.server.scanning.SCANS_WAITING_MAX", 1)
+    for name in ("MAX", "PER_TENANT_MAX", "PER_KEY_MAX"):
+        monkeypatch.setattr(f"forestall.server.scanning.SCANS_WAITING_{name}", 1)
     go = threading.Event()
 
     async def run() -> None:

@@ -16,7 +16,8 @@ output_rules:
 
 def test_a_day_of_results() -> None:
     with opened(policy=POLICY + RULES) as door:
-        assert "last_check_at" not in door.ask("GET", STATS).json
+        before = door.ask("GET", STATS).json
+        assert before["last_check_at"] == before["since"]
         worker = Worker(door)
         for topic, result in (
             ("job.demo.read", "fine"),

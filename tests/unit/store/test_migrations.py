@@ -11,7 +11,8 @@ from forestall.control.plane import Plane
 from forestall.identity.credentials import ApiKey
 from forestall.identity.roles import Role
 from forestall.ports.entries import IN_FORCE, PLATFORM_TENANT, Activation, EntryKind, Sealed
-from forestall.server.bootstrap import NoTelemetry, SystemClock, SystemRandom
+from forestall.server.bootstrap import NoTelemetry, SystemRandom
+from forestall.server.clock import ForwardClock
 from forestall.server.signing import load_signer
 from forestall.store import schema
 from forestall.store.sqlite import SqliteStore
@@ -88,7 +89,7 @@ def test_keys_policies_and_originals_become_entries(tmp_path: Path) -> None:
         try:
             plane = Plane(
                 store=store,
-                clock=SystemClock(),
+                clock=ForwardClock(),
                 random=SystemRandom(),
                 telemetry=NoTelemetry(),
                 signer=load_signer(tmp_path),

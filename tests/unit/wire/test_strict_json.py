@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from forestall.errors import InvalidRequestError
 from forestall.limits import INTEGER_MAX, JSON_DEPTH_MAX
+from forestall.wire import strict_json
 from forestall.wire.strict_json import MalformedJsonError, decode_json
 
 REFUSED = {
@@ -61,3 +62,17 @@ def test_any_bytes_give_a_value_or_our_error(data: bytes) -> None:
         decode_json(data)
     except InvalidRequestError:
         return
+
+
+@pytest.mark.parametrize("pad", range(0, 40, 3))
+def test_brackets_in_texts_count_as_none_wherever_a_piece_ends(
+    pad: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pieces of a few bytes end inside of texts, escapes and runs of backslashes."""
+    monkeypatch.setattr(strict_json, "JSON_CONTAINERS_MAX", 4)
+    monkeypatch.setattr(strict_json, "_PIECE_BYTES", 7)
+    value = [" " * pad, '[{"\\', "\\\\[", {"a[": ['{\\"']}, "\\" * 9 + '"[[']
+    body = json.dumps(value).encode()
+    assert decode_json(body) == value
+    with pytest.raises(MalformedJsonError, match="objects and arrays"):
+        decode_json(json.dumps([*value, [], []]).encode())

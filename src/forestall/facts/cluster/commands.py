@@ -15,9 +15,10 @@ import msgspec
 from forestall.facts.cluster import tools as known
 from forestall.facts.cluster.tools import Tool, Words, scan, tool_name
 from forestall.facts.shell.command_words import shows_secret
-from forestall.facts.shell.commands import TEXT_BYTES_MAX, commands_in
+from forestall.facts.shell.commands import TEXT_BYTES_MAX, CommandDetail, commands_in
 from forestall.facts.shell.preprocess import ascii_only, is_dense, variants, without_bodies
 from forestall.facts.shell.program_entry import NOTHING, Arg, Classes, classes
+from forestall.facts.shell.program_table import BUILT_IN, ProgramTable
 from forestall.facts.shell.special_programs import program_effects
 from forestall.facts.shell.syntax_tree import grouped, parser, walk
 from forestall.facts.shell.word_expansion import WordReader
@@ -83,14 +84,14 @@ def _fact(
 _UNKNOWN_FACT: Final = _fact("", _UNKNOWN)
 
 
-def verbs_in(text: str) -> tuple[VerbFact, ...]:
+def verbs_in(text: str, programs: ProgramTable = BUILT_IN) -> tuple[VerbFact, ...]:
     """Every command that `text` could run, without duplicates; never empty."""
     if len(text) > TEXT_BYTES_MAX or len(text.encode("utf-8", "replace")) > TEXT_BYTES_MAX:
         return (_UNKNOWN_FACT,)
-    reader = _ClusterReader()
+    reader = _ClusterReader(programs)
     reader.read(text, 0)
     found = dict.fromkeys(reader.facts)
-    for command in commands_in(text):
+    for command in commands_in(text, CommandDetail(programs=programs)):
         program, kinds = command.program, command.classes
         tool = tool_name(program)
         missing = kinds - reader.seen.get(program, NOTHING) - _READ
@@ -113,7 +114,8 @@ def verbs_in(text: str) -> tuple[VerbFact, ...]:
 class _ClusterReader:
     """Reads the words of every command whose words stand in the text."""
 
-    def __init__(self) -> None:
+    def __init__(self, programs: ProgramTable) -> None:
+        self._programs = programs
         self.facts: list[VerbFact] = []
         self.seen: dict[str, Classes] = {}  # what the shell room says of the commands read here
         self._values: dict[str, list[str]] = {}
@@ -148,7 +150,7 @@ class _ClusterReader:
             return
         program = args[0].text.rpartition("/")[2]
         rest = args[1:]
-        effects = program_effects(program, rest)
+        effects = program_effects(program, rest, self._programs)
         tool = tool_name(program)
         if tool:
             own = effects.classes if effects is not None else NOTHING

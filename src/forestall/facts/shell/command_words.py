@@ -15,7 +15,8 @@ from typing import Final, NamedTuple
 
 from forestall.facts.derive import UNRESOLVED  # read as ASCII, no shell text can forge it
 from forestall.facts.shell.program_entry import UNKNOWN, Arg, Classes, ProgramEffect
-from forestall.facts.shell.program_table import program
+from forestall.facts.shell.program_name import base_name
+from forestall.facts.shell.program_table import BUILT_IN, ProgramTable
 from forestall.facts.shell.words import WORDS
 from forestall.limits import GLOB_CHARS_MAX
 
@@ -46,7 +47,9 @@ class _WordOrder(NamedTuple):
     options: list[str]  # each before its value, where that is a word of its own
 
 
-def command_text(name: str, args: Sequence[Arg], kinds: Classes) -> str:
+def command_text(
+    name: str, args: Sequence[Arg], kinds: Classes, programs: ProgramTable = BUILT_IN
+) -> str:
     """The one spelling of a command; `kinds` are its classes, and `name` is "" if not known."""
     words = [_word(arg) for arg in args[:WORDS_MAX]]
     words += [UNRESOLVED] if len(args) > WORDS_MAX else []
@@ -54,8 +57,17 @@ def command_text(name: str, args: Sequence[Arg], kinds: Classes) -> str:
         return " ".join((UNRESOLVED, UNRESOLVED, *words))
     if kinds >= UNKNOWN:
         return " ".join((UNRESOLVED, name, *_in_order(name, words)))
-    found = _arranged(name, words)
+    found = _arranged(name, words, programs)
     return " ".join((*found.words, *found.options))
+
+
+def text_by_path(words: Sequence[Arg]) -> str:
+    """The spelling of a command by the path of its program, as the path is written."""
+    path, *rest = [_word(arg) for arg in words[: WORDS_MAX + 1]]
+    found = _arranged(path, rest, BUILT_IN)
+    return " ".join(
+        (*found.words, *found.options, *([UNRESOLVED] if words[WORDS_MAX + 1 :] else ()))
+    )
 
 
 def _word(arg: Arg) -> str:
@@ -79,9 +91,9 @@ def _in_order(name: str, words: Sequence[str]) -> list[str]:
     return found
 
 
-def _arranged(name: str, words: Sequence[str]) -> _WordOrder:
+def _arranged(name: str, words: Sequence[str], programs: ProgramTable) -> _WordOrder:
     """Words, options and values apart, by what the program table says of the program."""
-    entry = program(name)
+    entry = programs.entry(name)
     effect = entry.effect if entry is not None else None
     valued = _value_options(effect)
     joins = True
@@ -136,7 +148,7 @@ class CommandPattern:
     Options match wherever they stand in the command.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, programs: ProgramTable = BUILT_IN) -> None:
         """Raises CommandPatternError."""
         words = text.split()
         _refuse(text, words)
@@ -144,7 +156,7 @@ class CommandPattern:
         in_order = [words[0]]
         for at, word in enumerate(words[1:], 1):
             in_order.extend(_separate(word, frozenset())[0] if "--" not in words[1:at] else [word])
-        found = _arranged(words[0], words[1:])
+        found = _arranged(words[0], words[1:], programs)
         values = [word for word in found.options if not _is_option(word)]
         values += ["*"] if values and "*" in found.words else []
         self._anything = words == ["*"]
@@ -234,7 +246,8 @@ def _refuse(text: str, words: Sequence[str]) -> None:
         )
     if not text.replace(BLANK, "").isascii():
         raise CommandPatternError("holds a character that is not ASCII; write `?` for it")
-    if "/" in words[0] or words[0].startswith("-") or "=" in words[0]:
+    path = "/" in words[0] and not base_name(words[0])[1]
+    if words[0].startswith("-") or "=" in words[0] or ("/" in words[0] and not path):
         raise CommandPatternError(f"begins with `{words[0]}`; write the name of the program alone")
 
 

@@ -198,10 +198,9 @@ class _ShellReader(FoundCommands):
 
     def _redirect(self, node: "Node", words: WordReader) -> Classes:
         """What a redirection does to its target."""
-        targets = node.children_by_field_name("destination")
         operator = next((c.type for c in node.children if not c.is_named), "")
         kinds: Classes = NOTHING
-        for target in targets[:1]:
+        for target in node.children_by_field_name("destination")[:1]:
             word = words.word(target)
             # `<>` opens for both, and the grammar stumbles over it.
             reads = operator in ("<", "<&", "<&-") and "<>" not in text_of(node)
@@ -340,9 +339,8 @@ class _ShellReader(FoundCommands):
         if not line[0].literal:
             self._doubt()
             self._runs_data = True
-            for values in self._values.values():
-                for value in values:
-                    self._remember(value)
+            for value in [value for values in self._values.values() for value in values]:
+                self._remember(value)
         if line[0].tilde:
             self._doubt()
         tries: dict[tuple[Arg, ...], None] = {}
@@ -367,7 +365,9 @@ class _ShellReader(FoundCommands):
             return
         name, trusted = base_name(words[0].text)
         args = words[1:]
-        effects = program_effects(name, args)
+        if not trusted:
+            self.found.setdefault(self._detail.by_path(words))
+        effects = program_effects(name, args, self._detail.programs)
         if name in self._defined or effects is None or not words[0].literal:
             trusted = False
             self._suspects(args, depth)
@@ -435,20 +435,19 @@ class _ShellReader(FoundCommands):
 
     def _suspects(self, words: Sequence[Arg], depth: int) -> None:
         """Report what is destructive if a command started at any of these words."""
+        programs = self._detail.programs
         for at, word in enumerate(words):
             name = base_name(word.text)[0]
-            if not may_run(name) and not name.startswith("mkfs."):
+            if not may_run(name, programs) and not name.startswith("mkfs."):
                 if at and words[at - 1].text in _TEXT_OPTIONS and " " in word.text:
                     self.rough(word.text)
                 continue
             if not self._spend(1):
                 return
-            effects = program_effects(name, words[at + 1 : at + 1 + LOOKAHEAD])
-            if effects is None:
-                continue
-            if CommandClass.DESTRUCTIVE in effects.classes:
+            effects = program_effects(name, words[at + 1 : at + 1 + LOOKAHEAD], programs)
+            if effects is not None and CommandClass.DESTRUCTIVE in effects.classes:
                 self.suspect(name, effects.classes)
-            if is_shell(name) or name == "eval":
+            if effects is not None and (is_shell(name) or name == "eval"):
                 for text in effects.texts:
                     self.read(text, depth + 1)
 

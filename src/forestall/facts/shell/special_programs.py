@@ -29,7 +29,13 @@ from forestall.facts.shell.program_entry import (
     only_looks,
     takes_next,
 )
-from forestall.facts.shell.program_table import effect_of, program, program_of_any_case
+from forestall.facts.shell.program_table import (
+    BUILT_IN,
+    ProgramTable,
+    effect_of,
+    program,
+    program_of_any_case,
+)
 from forestall.facts.shell.words import WORDS
 from forestall.facts.shell.wrappers import (
     ProgramEffects,
@@ -382,12 +388,12 @@ def _by_table(effect: ProgramEffect, args: Args) -> ProgramEffects:
     )
 
 
-def may_run(name: str) -> bool:
+def may_run(name: str, programs: ProgramTable = BUILT_IN) -> bool:
     """Whether a word of text whose shape is not known may be a command that is worth a look.
 
     Programs that only code knows are left out, unless they run other commands.
     """
-    entry = program(name)
+    entry = programs.entry(name)
     if entry is None:
         return False
     return (
@@ -395,11 +401,44 @@ def may_run(name: str) -> bool:
     )
 
 
-def program_effects(name: str, args: Args) -> ProgramEffects | None:
+def program_effects(
+    name: str, args: Args, programs: ProgramTable = BUILT_IN
+) -> ProgramEffects | None:
     """What this program does with these words; None when the program is not known."""
-    entry = program(name)
+    entry = programs.entry(name)
     if entry is None:
         return _of_another_name(name, args)
+    found = _effects_of(name, entry, args)
+    if name in programs.own:
+        suspects = _words_that_may_run(entry, args, found)
+        values = (word.text.partition("=")[2] for word in suspects if is_option(word.text))
+        return msgspec.structs.replace(
+            found,
+            suspects=(*found.suspects, *suspects),
+            code=(*found.code, *(value for value in values if " " in value)),
+        )
+    return found
+
+
+def _words_that_may_run(entry: ProgramEntry, args: Args, found: ProgramEffects) -> Args:
+    """The words of an own program that its entry does not name: nobody here knows that the program
+    does not run them, so a destructive command among them counts, as for a program that is not
+    known."""
+    if found.argvs:
+        return args[: len(args) - len(found.argvs[0])]
+    effect = entry.effect
+    rest: list[Arg] = []
+    for arg in args:
+        chosen = effect.subcommands.get(arg.text) if effect is not None else None
+        if chosen is None:
+            rest.append(arg)
+        else:
+            effect = chosen
+    return rest
+
+
+def _effects_of(name: str, entry: ProgramEntry, args: Args) -> ProgramEffects:
+    """What a program with an entry does with these words."""
     effect = entry.effect
     if _asks_for_help(entry, args):
         return ProgramEffects(classes=READ)
