@@ -152,7 +152,7 @@ class _ClusterReader:
             items, _, _ = walk(parser().parse(source).root_node, source)
             words = WordReader(source, self._values)
             for item in items:
-                if item.node.type != "command":
+                if item.kind != "command":
                     continue
                 groups, _ = grouped(item.node)
                 line = [words.word(*group) for group in groups]
