@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+# How long each test of a long run may take, in seconds (pyproject.toml has the ordinary limit).
+limit   = -o timeout=$(1) -o faulthandler_timeout=$(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev serve test check check-all format lock bench bench-policy bench-detect cases drill-kill drill-leak sim model clients names clean
+.PHONY: help install install-dev serve test check check-all format lock bench bench-policy bench-detect cases drill-kill drill-leak sim model mutants clients names clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,22 +45,25 @@ test: check ## everything a change must pass
 	$(BIN)/pytest -n auto --dist worksteal
 
 check-all: check $(VENV)/schemathesis/made ## the tests with 100,000 random cases each where it counts (long)
-	FORESTALL_PROPERTY_EXAMPLES=100000 FORESTALL_API_EXAMPLES=40 $(BIN)/pytest -n auto --dist worksteal -o faulthandler_timeout=7200
+	FORESTALL_PROPERTY_EXAMPLES=100000 FORESTALL_API_EXAMPLES=40 $(BIN)/pytest -n auto --dist worksteal $(call limit,7200)
 
 sim: install-dev ## the whole plane in one process from a seed, 2,000 times (SEED= replays one; SEEDS= STEPS=)
 	$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(STEPS),--steps $(STEPS))
 
 model: install-dev ## everything that can happen to a job that awaits approval, in every order; states and interleavings counted
-	FORESTALL_MODEL=full $(BIN)/pytest -n auto -rA tests/model
+	FORESTALL_MODEL=full $(BIN)/pytest -n auto -rA $(call limit,7200) tests/model
 
 cases: install-dev ## small inputs with the wanted answer, one line each (FORESTALL_CASES= a folder with more)
 	$(BIN)/pytest -n auto -rA -q tests/cases
 
+mutants: install-dev ## small sabotages of the source, each of which a test must notice; long (MUTANT= JOBS= SINCE=)
+	$(BIN)/python -m tests.mutants $(if $(MUTANT),--mutant '$(MUTANT)') $(if $(SINCE),--since '$(SINCE)') $(if $(JOBS),--jobs $(JOBS))
+
 drill-kill: install-dev ## kill -9 server and workers under load, 200 times; count what was lost or ran twice
-	FORESTALL_KILLS=$${FORESTALL_KILLS:-200} $(BIN)/pytest -n 0 -rA -o faulthandler_timeout=1800 tests/e2e/test_kill.py tests/e2e/test_kill_matrix.py
+	FORESTALL_KILLS=$${FORESTALL_KILLS:-200} $(BIN)/pytest -n 0 -rA $(call limit,1800) tests/e2e/test_kill.py tests/e2e/test_kill_matrix.py
 
 drill-leak: install-dev ## canary secrets in results, searched for in every byte the server sends or stores
-	$(BIN)/pytest -n 0 -rA tests/e2e/test_output_leak.py
+	$(BIN)/pytest -n 0 -rA $(call limit,1800) tests/e2e/test_output_leak.py
 
 bench: install-dev ## measure; results as JSON in bench/results
 	$(BIN)/python -m bench

@@ -38,8 +38,9 @@ def run() -> dict[str, Any]:
     personal = detect_personal.own(log)
     people = detect_personal.labelled(LABELLED / "pii.jsonl")
     orders = detect_injection.labelled(LABELLED)
+    untuned = detect_injection.families()
     alone = detect_injection.speed(_texts(random.Random(SEED)))
-    tables = (speed, families, labelled, alarms, personal, people, orders, alone)
+    tables = (speed, families, labelled, alarms, personal, people, orders, untuned, alone)
     return {
         "speed": speed,
         "own": families,
@@ -48,6 +49,7 @@ def run() -> dict[str, Any]:
         "personal data, own": personal,
         "personal data, labelled": people,
         "orders to a model, labelled": orders,
+        "orders to a model, untuned families": untuned,
         "orders to a model, speed": alone,
         "table": "\n\n".join(_table(each) if each else "no labelled data" for each in tables),
     }

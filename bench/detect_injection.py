@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from forestall.output.detectors import DETECTORS
 from forestall.output.scan import scan
 
+_FAMILIES = Path(__file__).with_name("injection_families.yaml")
 _ORDERS = (DETECTORS["prompt_injection"],)
 # Requests that are orders only because of where they stand say nothing that a pattern could know.
 _BARE = "tool_result/embedded_request"
@@ -36,6 +39,29 @@ def labelled(folder: Path) -> list[dict[str, Any]]:
         for row in _rows(folder / f"{name}.jsonl")
     ]
     return [*cards, _card("rows about secrets and people", others)]
+
+
+def families() -> list[dict[str, Any]]:
+    """Recall on families of attacks that nobody tuned for; see the head of their file."""
+    written = yaml.safe_load(_FAMILIES.read_text(encoding="utf-8"))["families"]
+    found = {
+        name: sum(bool(scan(text, detectors=_ORDERS).findings) for text in texts)
+        for name, texts in written.items()
+    }
+    orders = {name: len(texts) for name, texts in written.items()}
+    return [
+        *(_family(name, found[name], orders[name]) for name in written),
+        _family("all", sum(found.values()), sum(orders.values())),
+    ]
+
+
+def _family(name: str, found: int, orders: int) -> dict[str, Any]:
+    return {
+        "family that nobody tuned for": name,
+        "orders": orders,
+        "found": found,
+        "recall": round(100 * found / orders, 1),
+    }
 
 
 def speed(texts: Mapping[str, Callable[[int], str]]) -> list[dict[str, Any]]:

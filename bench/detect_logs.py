@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from forestall.output.detectors import DETECTORS
+from forestall.output.findings import ScanBudget
+from forestall.output.joined import joined_findings
 from forestall.output.scan import scan
 
 _CASES = Path(__file__).parents[1] / "tests" / "cases" / "outputs.jsonl"
@@ -30,7 +32,10 @@ def alarms() -> list[dict[str, Any]]:
     texts["benign rows of the cases"] = benign
     cards = [_card(name, text.encode()) for name, text in texts.items()]
     total = sum(len(text.encode()) for text in texts.values())
-    found = [sum(card[column] for card in cards) for column in ("secrets", "personal data")]
+    found = [
+        sum(card[column] for card in cards)
+        for column in ("secrets", "personal data", "where lines touch")
+    ]
     return [*cards, _row("all", total, *found)]
 
 
@@ -39,15 +44,19 @@ def _card(name: str, content: bytes) -> dict[str, Any]:
         len(scan(content, detectors=(DETECTORS[detector],)).findings)
         for detector in ("secret", "personal_data")
     ]
+    lines = content.decode().splitlines()
+    joined = joined_findings([lines], detectors=(DETECTORS["secret"],), budget=ScanBudget())
+    counts.append(len(joined.findings) if joined is not None else 0)
     return _row(name, len(content), *counts)
 
 
-def _row(name: str, size: int, secrets: int, personal: int) -> dict[str, Any]:
+def _row(name: str, size: int, secrets: int, personal: int, joined: int) -> dict[str, Any]:
     return {
         "text": name,
         "KB": size // 1000,
         "secrets": secrets,
         "secrets per MB": round(secrets / size * 1e6, 1),
+        "where lines touch": joined,
         "personal data": personal,
         "personal data per MB": round(personal / size * 1e6, 1),
     }

@@ -8,6 +8,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
@@ -418,6 +419,15 @@ def _missing(entry: Mapping[str, Any]) -> str:
     return f"{entry['what']} ({'; '.join(shown)})"
 
 
+EXAMPLE_POLICIES = tuple(sorted((DOCS.parent / "examples" / "policies").glob("*.yaml")))
+
+
+def _example_policy(path: Path) -> str:
+    """A file that the reader copies, without its tests: a page shows what these print."""
+    rules, _, _ = path.read_text(encoding="utf-8").partition("\ntests:\n")
+    return f"```yaml policy\n{rules.rstrip()}\n```\n"
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "lifecycle": _lifecycle,
     "moves": _moves,
@@ -438,6 +448,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "detectors": _detectors,
     "controls-short": _controls_short,
     "controls": _controls,
+    **{f"example-{path.stem}": partial(_example_policy, path) for path in EXAMPLE_POLICIES},
 }
 
 

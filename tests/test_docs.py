@@ -417,7 +417,8 @@ def test_commands_in_the_documentation_exist(shown: Shown) -> None:
 def test_offline_commands_print_what_is_shown(
     shown: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Run beside the starter policy, where the README's reader would have it."""
+    """Run beside the starter policy and the examples, where the README's reader has them."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     (tmp_path / "forestall-data").mkdir()
     (tmp_path / "forestall-data" / "policy.yaml").write_bytes(STARTER.read_bytes())
     monkeypatch.chdir(tmp_path)

@@ -24,7 +24,7 @@ TEXTS = [
     *EVERY_FILE,
     *ROOT.glob("*.md"),
     *ROOT.glob("docs/**/*.md"),
-    *ROOT.glob("examples/*"),
+    *(path for path in ROOT.glob("examples/**/*.*") if path.is_file()),
     *ROOT.glob("conformance/*.*"),
     *(ROOT / name for name in ("Makefile", "pyproject.toml", ".importlinter", "docs/generate.py")),
 ]

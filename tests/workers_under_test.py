@@ -5,6 +5,7 @@ from typing import Any
 
 from forestall.control.expire import tick
 from forestall.control.publish import publish
+from forestall.control.redecide import redecide_stale
 from tests.asgi import Door
 from tests.http_samples import Reply
 
@@ -83,6 +84,15 @@ def pass_time(door: Door, seconds: float) -> None:
     """Let the clock run and do what is due then."""
     door.clock.forward(seconds)
     door.run(tick(door.plane))
+
+
+def decide_again(door: Door) -> int:
+    """Let the server's loop decide approvals again until none is stale; how many looks it took."""
+    looks = 0
+    while door.run(redecide_stale(door.plane)):
+        looks += 1
+        assert looks < 1_000, "an approval stays stale"
+    return looks
 
 
 def enforce(door: Door, policy: str) -> None:

@@ -225,7 +225,7 @@ def _value(next_event: Any, source: DataText) -> Any:
                 key = value
                 continue
             if event.implicit[0]:  # not in quotes
-                value = _plain_scalar(value)
+                value = plain_scalar(value)
         elif kind in _CONTAINERS:
             value = _container(event, len(above), key is None and type(parent) is dict, source)
             above.append(parent)
@@ -248,7 +248,8 @@ def _value(next_event: Any, source: DataText) -> Any:
             parent = value
 
 
-def _plain_scalar(text: str) -> str | int | bool | None:
+def plain_scalar(text: str) -> str | int | bool | None:
+    """The value of a word that stands in no quotes."""
     is_number = text.isdecimal() and text.isascii() and len(text) < _DIGITS_MAX
     return int(text) if is_number else _CONSTANTS.get(text, text)
 

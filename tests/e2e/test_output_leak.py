@@ -23,6 +23,7 @@ from tests.e2e.worker_processes import issue, job, submitted, until
 pytestmark = pytest.mark.e2e
 POLICY = """\
 rules:
+  - {id: ask, decision: require_approval, match: {topics: ["job.ask"]}}
   - {id: all, decision: allow, match: {topics: ["job.*"]}}
 output_rules:
   - {id: stop, decision: quarantine, match: {topics: ["job.stop"], detectors: [secret]}}
@@ -200,6 +201,129 @@ def _quietly(world: World, given: dict[str, Any], said: dict[str, Any]) -> None:
         return  # the server was killed, which is the point
     except Exception as error:  # noqa: BLE001 - http.client raises several of its own
         print(type(error).__name__)
+
+
+def half_answers(text: str) -> list[dict[str, Any]]:
+    """Ways in which a worker may say it in two texts, neither of which holds it."""
+    one, two = text[:9], text[9:]
+    return [
+        {"status": "failed", "error": {"code": one, "message": two}},
+        {"status": "failed", "error": {"code": "oops", "message": two}},  # after the progress
+        {"status": "succeeded", "result": {"stdout": [one, two]}},
+        {"status": "succeeded", "result": [{"fd": 1, "text": one}, {"fd": 1, "text": two}]},
+        {"status": "succeeded", "result": {"a": {"b": one}, "c": [two, "and more"]}},
+        {"status": "succeeded", "result": list(text)},
+    ]
+
+
+def hostile(lease_id: str, text: str) -> list[bytes]:
+    """Messages that are not valid, and say it."""
+    head = b'{"lease_id":"%b",' % lease_id.encode()
+    said = text.encode()
+    return [
+        head + b'"status":"succeeded","result":{"a":1,"a":"%b"}}' % said,
+        head + b'"status":"succeeded","result":"%b"}' % b"\\u0000".join([said[:9], said[9:]]),
+        head + b'"status":"succeeded","result":' + b"[" * 900 + b'"%b"' % said,
+        head + b'"status":"%b"}' % said,
+        head + b'"status":"succeeded","%b":1}' % said,
+        head + b'"status":"failed","error":"%b"}' % said,
+        head + b'"status":"succeeded","result_problem":"%b"}' % said,
+    ]
+
+
+def test_no_door_shows_a_text_that_was_not_looked_at(tmp_path: Path) -> None:
+    """Names that a worker registers, reasons of people, halves in two texts, messages that are not
+    valid: of each secret at most a half is anywhere."""
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    data, places = tmp_path / "data", {}
+    texts = (canary(number) for number in range(1_000, 2_000))
+    whole: list[str] = []
+    halved: list[str] = []
+    with serving(data, "--policy", str(tmp_path / "policy.yaml")) as server:
+        world = World(server)
+        with curl(server) as follower:
+            whole += _registered_names(world, texts)
+            whole += _reasons(world, texts)
+            for number in range(len(half_answers("x" * 20))):
+                halved.append(next(texts))
+                given = world.take(submitted(server, "go", topic="job.read"))
+                world.beat(given, halved[-1][:9])
+                world.look(given["job_id"])
+                world.answer(given, half_answers(halved[-1])[number])
+                world.look(given["job_id"])
+            halved.append(next(texts))
+            given = world.take(submitted(server, "go", topic="job.read"))
+            for part in (halved[-1][:9], halved[-1][9:], "done"):
+                world.beat(given, part)
+                world.look(given["job_id"])
+            for number in range(len(hostile("", "x" * 20))):
+                whole.append(next(texts))
+                given = world.take(submitted(server, "go", topic="job.read"))
+                path = f"/api/v1/jobs/{given['job_id']}/result"
+                body = hostile(given["lease_id"], whole[-1])[number]
+                assert server.ask("POST", path, body, key=world.token).status == 200
+                world.look(given["job_id"])
+            follower.wait_for("job.quarantined", 6)
+        for name in ("jobs list", "dlq list", "quarantine list", "workers list", "approvals list"):
+            told = forestall(*name.split(), env=_admin(server))
+            places[f"forestall {name}"] = (told.stdout + told.stderr).encode()
+        places["sent"] = b"".join(world.tap.sent)
+        places["stream"] = "\n".join(follower.lines).encode()
+        places["metrics"] = server.metrics().encode()
+        server.stop()
+        places["standard error"] = server.log.encode()
+    places.update(stored(data, "stored"))
+    print(f"{len(whole)} secrets in one text, {len(halved)} in two")
+    for where, data_there in places.items():
+        print(f"  {where:28} {len(data_there):>10,} bytes")
+    assert searched(places, whole + halved) == []
+    everything = b"\n".join(places.values())
+    for text in halved:
+        assert not (text[:9].encode() in everything and text[9:].encode() in everything), text
+        assert str(list(text))[1:-1].replace("'", '"').encode() not in everything
+    print("  found: 0")
+
+
+def _admin(server: Server) -> dict[str, str]:
+    return {"FORESTALL_URL": server.url, "FORESTALL_API_KEY": KEY}
+
+
+def _registered_names(world: World, texts: Iterator[str]) -> list[str]:
+    """Secrets that a worker offers as names; every such offer is refused."""
+    used = [next(texts) for _ in range(3)]
+    for offer in (
+        {"topics": [f"job.{used[0]}.*"]},
+        {"capabilities": ["gpu", used[1]]},
+        {"topics": [f"job.{used[2][:9]}", used[2][9:]]},
+    ):
+        path = "/api/v1/workers/w1/register"
+        assert world.server.ask("POST", path, offer, key=world.token).status == 400
+        world.look("x")
+    return used
+
+
+def _reasons(world: World, texts: Iterator[str]) -> list[str]:
+    """Secrets that people write as reasons, of votes and of what becomes of a withheld result."""
+    server, used = world.server, []
+    key, agent = (
+        server.ask("POST", KEYS, {"name": f"{role}-x", "role": role}).json["secret"]
+        for role in (Role.APPROVER, Role.AGENT)
+    )
+    for verb in ("approve", "reject"):
+        used += [next(texts), next(texts)]
+        asked = server.submit({"topic": "job.ask", "prompt": "go"}, key=agent).json["job_id"]
+        body = {"reason": f"see {used[-1]}", "note": f"and {used[-2]}"}
+        assert server.ask("POST", f"/api/v1/approvals/{asked}/{verb}", body, key=key).status == 200
+        world.look(asked)
+    used.append(next(texts))
+    job_id = server.submit({"topic": "job.stop", "prompt": "go"}, key=agent).json["job_id"]
+    world.answer(world.take(job_id), {"status": "succeeded", "result": used[-1]})
+    used.append(next(texts))
+    path = f"/api/v1/jobs/{job_id}/output/confirm"
+    body = {"reason": f"it was {used[-1]}"}
+    assert server.ask("POST", path, body, key=key).status == 200
+    world.look(job_id)
+    return used
 
 
 def test_released_by_a_second_person_alone(tmp_path: Path) -> None:

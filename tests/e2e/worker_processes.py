@@ -59,6 +59,18 @@ def odd(job):
     if job.prompt == "surrogate": return chr(0xD800)
     if job.prompt == "nul": return chr(0)
     if job.prompt == "large": return "x" * (1024 * 1024)
+    if job.prompt == "larger": return ["x" * 1024] * 3_000
+    if job.prompt == "deep":
+        value = 1
+        for _ in range(100_000): value = [value]
+        return value
+    if job.prompt == "itself":
+        value = []; value.append(value)
+        return value
+    if job.prompt == "twice": return {1: "a", "1": "b"}
+    if job.prompt == "progress":
+        job.progress("half " + chr(0xD800) + chr(0), 12.5); time.sleep(1.2)
+        return bytes([255])
     if job.prompt == "exit": raise SystemExit(7)
     if job.prompt == "raise": raise ValueError("password=hunter2")
     if job.prompt == "failure": raise Failure("no_stock", "sold out")

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.property.strategies import CASES
 
 
@@ -11,6 +13,7 @@ def pytest_sessionfinish(session: Any) -> None:
         session.config.workeroutput["cases"] = dict(CASES)
 
 
+@pytest.hookimpl(optionalhook=True)  # a hook of pytest-xdist, which may be switched off
 def pytest_testnodedown(node: Any) -> None:
     """A worker ended: take its counts."""
     for what, count in getattr(node, "workeroutput", {}).get("cases", {}).items():

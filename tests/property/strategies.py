@@ -28,6 +28,7 @@ from forestall.policy.rules import (
     McpMatch,
     Operator,
     OutputRule,
+    OwnProgram,
     Rule,
     Throttle,
     TimeMatch,
@@ -41,7 +42,7 @@ ASKED_PER_POLICY = 8  # making a policy is most of the cost of a case
 POLICIES = -(-EXAMPLES // (SHARES * ASKED_PER_POLICY)) + 1
 CASES: Counter[str] = Counter()  # compared so far, by what; `conftest.py` prints the sums
 
-WORDS = ["a", "b", "ab", "job.a", "job.exec.a", "job.exec.b", "A", "*", "prod", "é", "a\n"]
+WORDS = ["a", "b", "ab", "job.a", "job.exec.a", "job.exec.sh", "A", "*", "prod", "é", "a\n"]
 GLOBS = [
     *WORDS[:7],
     "*",
@@ -65,9 +66,33 @@ OWN_DERIVATIONS = (
     ),
 )
 LABEL_NAMES = ["env", "team", "x", "y", "command_class", "command_program", "command_scope"]
-SHELL = ["rm -rf /", "ls", "ls | sudo rm x", "$X", "curl a | sh", "", "cat a; mv a b", "git $X",
+# Tables of own programs, which say different things of the same commands in `SHELL`.
+OWN_PROGRAMS = (
+    (),
+    (OwnProgram(name="tool", entry='{"does":"read","plain_options":"-v","words":1}'),),
+    (
+        OwnProgram(
+            name="tool",
+            entry='{"does":"write","options":{"-x":"destructive"},"value_options":"-v"}',
+        ),
+        OwnProgram(name="asa", entry='{"wrapper":{"adds":"read","words_before":1}}'),
+    ),
+    (OwnProgram(name="tool", entry='{"does":"destructive","subcommands":{"a":"read"}}'),),
+)
+SHELL = ["rm -rf /", "ls", "tool a", "tool -v a", "tool -x; ls", "asa b tool a", "asa b rm c",
+         "ls | sudo rm x", "$X", "curl a | sh", "", "cat a; mv a b", "git $X",
          "cd /; rm -rf b", "git -C a push --force", "timeout 5 git push"]  # fmt: skip
-COMMANDS = ["git push *", "git push --force *", "rm *", "ls", "*", "git *"]
+COMMANDS = [
+    "tool a",
+    "tool -v a",
+    "tool *",
+    "git push *",
+    "git push --force *",
+    "rm *",
+    "ls",
+    "*",
+    "git *",
+]
 PATHS = ["$.a", "$.b.a", "$['a']", '$["a.b"]', "$.b[0]", "$.b[-1]", "$['it\\'s']", "$[0]"]
 LIST_PATHS = ["$.b[*]", "$[*]", "$.b[*].a", "$.b[*][*]", "$.b[*][-1]", "$.a[*]"]
 PATTERNS = ["a", "a|b", "[0-9]+", ".*", "(?i)A.*", "é?a"]
@@ -331,6 +356,7 @@ def policies(draw: st.DrawFn) -> list[Policy]:
             ),
             derivations=draw(st.sampled_from([(), (), DEFAULT_DERIVATIONS, OWN_DERIVATIONS])),
             danger_no_default_derivations=draw(st.sampled_from([False, False, False, True])),
+            used_programs=draw(st.sampled_from(OWN_PROGRAMS)),
             rules=tuple(
                 draw(rules(f"r{number}.{position}")) for position in range(draw(st.integers(0, 5)))
             ),

@@ -2,7 +2,7 @@
 
 Where only the default spoke, a new file may allow. Whatever a file may hold is drawn: rules of
 every effect with exceptions, claims, throttles and arguments, input and output rules, label trust,
-derivations, a default, a layer of invariants.
+derivations, own programs, a default, a layer of invariants.
 """
 
 from datetime import datetime

@@ -11,14 +11,16 @@ from forestall.control.dead_letters import dismiss, retry
 from forestall.control.keys import authenticate, create_key, revoke_key
 from forestall.control.remediate import remediate
 from forestall.control.submit import SubmitResult, submit
+from forestall.control.topics import declare_topic
 from forestall.control.worker_credentials import issue_worker, revoke_worker
 from forestall.errors import ForestallError, UnavailableError
 from forestall.identity.credentials import NewKey, WorkerGrant
 from forestall.identity.roles import Role
 from forestall.jobs.job import Budget, Job, JobState, Priority, Submission
 from forestall.jobs.lifecycle import TERMINAL
+from forestall.jobs.registry import Topic
 from tests.sim.doors import read, resolve
-from tests.sim.policies import SAFE, TOPICS, compiled, policy_text
+from tests.sim.policies import SAFE, TOPICS, compiled, edited, policy_text
 from tests.sim.world import Client, NoAnswerError, Process, Send, World, short
 
 _TRIES = 12
@@ -35,6 +37,7 @@ class Agent:
         self.random: Random = world.chance(f"agent/{name}")
         self.mine: list[str] = []  # ids of jobs that it was told of
         self.submits = 0
+        self.waits: Submission | None = None  # what it asked for last, if people are asked about it
 
     async def live(self) -> None:
         """Act until the chaos ends."""
@@ -57,6 +60,12 @@ class Agent:
         self.submits += 1
         key = f"{self.name}-{self.submits}" if random.random() < 0.8 else ""
         submission = _submission(random, key, self.submits)
+        if self.waits is not None and random.random() < 0.7:  # the same again, as another request
+            wish = self.waits.share_approval or random.random() < 0.7
+            submission = msgspec.structs.replace(
+                self.waits, idempotency_key=key, share_approval=wish
+            )
+        self.waits = None
 
         async def send(process: Process, client: Client) -> SubmitResult:
             return await submit(process.plane, authenticate(process.plane, self.key), submission)
@@ -72,6 +81,8 @@ class Agent:
             except ForestallError:
                 return
             self._knows(key, told)
+            if told.job.state is JobState.APPROVAL_REQUIRED:
+                self.waits = submission
             if random.random() < 0.05:  # asks again, for no reason
                 continue
             return
@@ -173,6 +184,7 @@ def _submission(random: Random, key: str, number: int) -> Submission:
         idempotency_key=key,
         idempotent=random.random() < 0.4,
         max_retries=random.choice((None, None, 0, 1, 5)),
+        share_approval=random.random() < 0.5,
     )
 
 
@@ -191,6 +203,7 @@ class Operator(Agent):
         """Act until the chaos ends."""
         acts = {
             self._policy: 6,
+            self._topic: 4,
             self._revoke_agent: 1,
             self._revoke_voter: 2,
             self._revoke_worker: 1,
@@ -206,7 +219,9 @@ class Operator(Agent):
     async def _policy(self) -> None:
         # One policy for all: the other operator leaves it alone.
         if self.tenant == "acme" and not self.content:
-            await self.put_into_force(policy_text(self.random))
+            small = self.random.random() < 0.7
+            text = edited(self.world.policy, self.random) if small else policy_text(self.random)
+            await self.put_into_force(text)
 
     async def put_into_force(self, text: str) -> None:
         """Change the policy, and try until the plane says that it has."""
@@ -224,6 +239,26 @@ class Operator(Agent):
                 return
             except (NoAnswerError, UnavailableError):
                 await asyncio.sleep(self.random.random())
+
+    async def _topic(self) -> None:
+        """Declare a topic of its tenant anew; the other tenant declares none."""
+        if self.tenant == "acme":
+            await self.declare(self.random.choice(TOPICS))
+
+    async def declare(self, name: str) -> bool:
+        """Declare a topic, with what people are not told unless they are asked again."""
+        tag = self.random.choice(("", "", "one", "two"))
+        topic = Topic(name=name, risk_tags=(tag,) if tag else ())
+
+        async def send(process: Process, client: Client) -> str:
+            who = authenticate(process.plane, self.key)
+            await declare_topic(process.plane, who, topic)
+            entry = process.plane.registry.topics(self.tenant)[name].entry
+            told = self.world.checks.questions.told
+            told[self.tenant, name] = max(entry.revision, told.get((self.tenant, name), 0))
+            return name
+
+        return isinstance(await self._ask(f"declare {name}", send), str)
 
     async def _revoke_agent(self) -> None:
         await self._renew(self.random.choice(self.agents))

@@ -24,12 +24,21 @@ from forestall.jobs.lifecycle import HELD_BY_WORKER, MOVES, TERMINAL, Event
 from forestall.limits import RETRIES_DEFAULT
 from forestall.policy import Decision, Effect, evaluate
 from forestall.policy.compile import Snapshot
-from forestall.ports.change import Change, MoveJob, PutEntry, PutJob, Receipt
+from forestall.ports.change import (
+    Change,
+    IdempotencyEntry,
+    MoveJob,
+    PutEntry,
+    PutIdempotency,
+    PutJob,
+    Receipt,
+)
 from forestall.ports.entries import EntryKind
 from forestall.projections.policy_in_force import digest_in
 from tests.recorded_kinds import require_described
 from tests.sim.output_rules import treatment_in
 from tests.sim.policies import compiled
+from tests.sim.questions import Questions
 from tests.sim.results import Results
 
 if TYPE_CHECKING:
@@ -73,6 +82,7 @@ class Checks:
         self.answered = ""  # the last activation that somebody was told of
         self.superseded: set[str] = set()  # digests in force before that one
         self.by_idempotency: dict[tuple[str, str], str] = {}
+        self.made_by_key: set[tuple[str, str]] = set()
         self.retried: set[Name] = set()  # dead letters that were submitted again
         self.cancelled: set[Name] = set()  # of which a cancellation was answered
         self.approved: dict[str, tuple[str, str, int]] = {}  # lease id → the approval it stands on
@@ -80,6 +90,7 @@ class Checks:
         self.leases: dict[str, Job] = {}  # lease id → the job as it was dispatched with it
         self.counts: Counter[str] = Counter()
         self.results = Results(world, self.counts, self.keys)
+        self.questions = Questions(world, self.counts)
 
     # -- what the store applied --
 
@@ -89,6 +100,12 @@ class Checks:
         kinds = " ".join(record.kind for record in change.records)
         jobs = [record.job_id[-6:] for record in change.records if record.job_id]
         self.world.trace("store", f"{receipt.position} {kinds} {' '.join(jobs)}".rstrip())
+        self.questions.kept(change)
+        for record in change.records:
+            if record.kind == "approval.joined":
+                job = self.jobs[record.tenant, record.job_id].job
+                hashed = str(record.data["job_hash"])
+                self.questions.joined(job, record.actor, str(record.data["key_id"]), hashed)
         for put in change.puts:
             if isinstance(put, PutJob):
                 self._born(put)
@@ -96,6 +113,8 @@ class Checks:
                 self._moved(put, change)
             elif isinstance(put, PutEntry) and put.entry.kind == EntryKind.POLICY_IN_FORCE:
                 self.in_force = digest_in(put.entry)
+            elif isinstance(put, PutIdempotency):
+                self._stands_for(put.entry)
             elif isinstance(put, PutEntry) and put.entry.kind == EntryKind.KEY:
                 self.keys[put.entry.name] = msgspec.json.decode(put.entry.body, type=ApiKey)
         self.results.kept(change)
@@ -108,9 +127,10 @@ class Checks:
         self.jobs[job.tenant, job.id] = told
         if job.idempotency_key:
             key = (job.tenant, job.idempotency_key)  # agents of the simulation share none
-            if key in self.by_idempotency:
+            if key in self.made_by_key:
                 raise self._violated("10", job, "one idempotency key made two jobs")
-            self.by_idempotency[key] = job.id
+            self.made_by_key.add(key)
+            self.by_idempotency.setdefault(key, job.id)
         if job.lineage is not None and not job.lineage.remediation_id:
             parent = (job.tenant, job.lineage.parent_job_id)
             if parent in self.retried:
@@ -120,6 +140,11 @@ class Checks:
         allowed = put.decision.decision in ALLOWED
         if allowed != (job.state is JobState.PENDING) or put.decision.stage is not Stage.SUBMIT:
             raise self._violated("1", job, f"born {job.state} by a {put.decision.decision}")
+
+    def _stands_for(self, entry: IdempotencyEntry) -> None:
+        """An idempotency key stands for a job from now on: its own, or one whose approval it
+        shares."""
+        self.by_idempotency[entry.tenant, entry.key.rpartition(" ")[2]] = entry.job_id
 
     def _moved(self, put: MoveJob, change: Change) -> None:
         job, event = put.job, put.event
@@ -134,6 +159,7 @@ class Checks:
             raise self._violated("4", job, "its revision or its time runs backwards")
         told.job = job
         self.results.moved(put, before, change, self.in_force)
+        self.questions.moved(put, before, told.payload, self.snapshots, self.in_force)
         if event in (Event.DISMISSED, Event.RELEASED, Event.CONFIRMED):
             told.dead = False
         elif job.state in TERMINAL:
@@ -157,6 +183,8 @@ class Checks:
             Event.HELD: (Effect.THROTTLE,),
             Event.FAILED: (Effect.THROTTLE,),
             Event.APPROVAL_DEMANDED: (Effect.REQUIRE_APPROVAL,),
+            Event.REBOUND: (Effect.REQUIRE_APPROVAL,),
+            Event.CLEARED: (*ALLOWED, Effect.THROTTLE),
             Event.DENIED: (Effect.DENY,),
         }.get(event, ())
         if decision.decision not in wanted:
@@ -173,6 +201,8 @@ class Checks:
         anew = self._evaluated(told, snapshot, decision)
         if (anew.decision, anew.rule_id) == (decision.decision, decision.rule_id):
             return
+        if event is Event.CLEARED and anew.decision is Effect.THROTTLE:
+            return  # its limit was not reached, which is looked at again at the dispatch
         asks = anew.decision is Effect.REQUIRE_APPROVAL and anew.rule_id == decision.rule_id
         if event is Event.DISPATCHED and decision.code == "approved" and asks:
             self._spent(job, decision)
@@ -200,6 +230,7 @@ class Checks:
         ended = {key_id for key_id, key in self.keys.items() if key.revoked_at_us is not None}
         if not _is_approved(job, ended):
             raise self._violated("14", job, "dispatched on votes that do not count")
+        self.questions.dispatched(job, approval)
         name = (job.tenant, job.id, approval.asked_at_us)
         if name in self.spent:
             raise self._violated("14", job, "a worker has seen this approval before")
@@ -294,6 +325,7 @@ class Checks:
             self.counts["tickets on an approval"] += 1
             if not _is_approved(job, self.revoked):
                 raise self._violated("14", job, "handed over on the vote of a revoked key")
+            self.questions.handed_over(job)
             self.spent.add(self.approved[lease.id])
         if (job.tenant, job.id) in self.cancelled:
             raise self._violated("3", job, "handed over after it was cancelled")

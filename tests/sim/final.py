@@ -60,6 +60,11 @@ async def _disagreement(world: World) -> str:
     await load_entries(fresh)
     await recover(fresh)
     _forget_ended(world, process.plane)
+    wrong = world.checks.questions.all_current(
+        [told.job for told in world.checks.jobs.values()], world.checks.in_force
+    )
+    if wrong:
+        return str(wrong)
     for name, view in _VIEWS.items():
         ours, theirs = view(process.plane), view(fresh)
         if ours != theirs:
@@ -107,6 +112,10 @@ def _policy(plane: Plane) -> object:
     return plane.policy.digest, plane.projections.entry_doubts.is_tightening
 
 
+def _questions(plane: Plane) -> object:
+    return len(plane.open_approvals)
+
+
 _RULES, _ENDS = ("alpha", "beta", "gamma", "delta", "safe"), ("", "-under")
 _VIEWS: dict[str, Callable[[Plane], object]] = {
     "queued jobs": _queue,
@@ -114,6 +123,7 @@ _VIEWS: dict[str, Callable[[Plane], object]] = {
     "leases": _leases,
     "how many each worker holds": _workers,
     "how many run under each rule": _rules,
+    "questions to people": _questions,
     "keys": _keys,
     "the policy in force": _policy,
 }

@@ -28,6 +28,7 @@ from forestall.projections import catch_up
 from forestall.projections.keys import Keys
 from forestall.projections.leases import Leases
 from forestall.projections.worker_sessions import WorkerSession
+from tests.sim.mutants_of_questions import MUTANTS_OF_QUESTIONS
 from tests.sim.mutants_of_results import MUTANTS_OF_RESULTS
 
 Patch = Any
@@ -41,7 +42,7 @@ def _gate_skipped() -> Patch:
         allowed = msgspec.structs.replace(
             gated.decision, decision=Effect.ALLOW, constraints=None, remediations=(), throttle=None
         )
-        return GateResult(allowed, gated.passed)
+        return GateResult(allowed, gated.passed, gated.grounds)
 
     return mock.patch.object(dispatch, "decide", allows)
 
@@ -205,6 +206,7 @@ MUTANTS: dict[str, Callable[[], Patch]] = {
     "an approval that a worker has seen is used again": _approval_given_back,
     "a heartbeat does not look at ended keys": _runs_on,
     "a commit is not taken up in memory": _nothing_taken_up,
+    **MUTANTS_OF_QUESTIONS,
     **MUTANTS_OF_RESULTS,
 }
 

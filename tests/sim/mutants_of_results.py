@@ -16,6 +16,8 @@ from forestall.jobs.lifecycle import Event
 from forestall.output import scan
 from forestall.policy.output_verdict import OutputRuling
 from forestall.policy.rules import Verdict
+from forestall.wire import work as wire_work
+from forestall.wire import worker_reports
 from tests.sim import agents, world
 from tests.sim.results import drops_original
 
@@ -41,7 +43,7 @@ def _failed_scan_passes() -> Patch:
     return mock.patch.object(check_output, "look", passes)
 
 
-async def _as_said(plane: Plane, job: Job, texts: Any) -> list[str]:
+async def _as_said(plane: Plane, job: Job, texts: Any, after: Any = ()) -> list[str]:
     return list(texts)
 
 
@@ -97,6 +99,23 @@ def _kept_for_ever() -> Patch:
     return mock.patch.object(world, "purge", nothing)
 
 
+def _strict_alone() -> Patch:
+    def refuses(body: bytes, refusal: Exception) -> Any:
+        raise refusal
+
+    return mock.patch.object(wire_work, "reported_answer", refuses)
+
+
+def _withheld_as_read() -> Patch:
+    real = worker_reports.reported_answer
+
+    def reads(body: bytes, refusal: Any) -> Any:
+        lease_id, answer = real(body, refusal)
+        return lease_id, msgspec.structs.replace(answer, result_problem="")
+
+    return mock.patch.object(wire_work, "reported_answer", reads)
+
+
 def _discarded_twice() -> Patch:
     real = quarantine._resolvable
 
@@ -140,5 +159,7 @@ MUTANTS_OF_RESULTS: dict[str, Callable[[], Patch]] = {
     "originals are kept for ever": _kept_for_ever,
     "a result is discarded twice": _discarded_twice,
     "what is released is not what was sent": _copy_for_original,
+    "a result that is not valid is refused": _strict_alone,
+    "a result that cannot be read is not withheld": _withheld_as_read,
     "a withheld job is retried without force": _withheld_runs_again,
 }

@@ -3,6 +3,7 @@
 Every topic keeps the id of its rule from version to version, as people do when they edit a file.
 """
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from random import Random
@@ -39,6 +40,18 @@ def policy_text(random: Random, *, calm: bool = False) -> str:
     rules.append(f"  - id: rule-safe\n    decision: allow\n    match: {{topics: ['{SAFE}']}}\n")
     rules.append(output_rules(random))
     return "name: sim\ndefault_decision: deny\nrules:\n" + "".join(rules)
+
+
+def edited(text: str, random: Random) -> str:
+    """The same policy with another rule on a topic that no job has: of most questions to people
+    it changes nothing."""
+    others, head = _OTHER.sub("", text), "  - id: rule-safe\n"
+    name = f"job.other.n{random.randrange(1_000)}"
+    rule = f"  - id: other\n    decision: deny\n    match: {{topics: ['{name}']}}\n"
+    return others.replace(head, rule + head)
+
+
+_OTHER = re.compile(r"  - id: other\n.*\n.*\n")
 
 
 def _rule(topic: str, outcome: str, random: Random) -> str:

@@ -13,6 +13,7 @@ from forestall.identity.credentials import ApiKey
 from forestall.identity.roles import Role
 from forestall.jobs.job import Job, JobState
 from forestall.jobs.lifecycle import Event
+from forestall.limits import RESULT_BYTES_MAX
 from forestall.policy.rules import Verdict
 from forestall.ports.change import Change, DropEntry, MoveJob, Put, PutEntry, PutJob, PutOutput
 from forestall.ports.entries import EntryKind
@@ -64,7 +65,12 @@ class Results:
         sent = self.sent[job.lease.id]
         judged = self.treatments[in_force].judged(sent.planted)
         scans = SCANS.get(None) or [True]
-        wanted = judged.verdict if scans[-1] else Verdict.QUARANTINE
+        too_large = check.code == "result_too_large"
+        if too_large != (len(sent.kept) > _result_bytes_max(job)):
+            raise self._violated("15", job, f"{len(sent.kept)} bytes came to {check.code}")
+        scanned = scans[-1] and not sent.unreadable and not too_large
+        wanted = judged.verdict if scanned else Verdict.QUARANTINE
+        self.counts["hostile results"] += bool(sent.kept_as)
         if check.verdict is not wanted:
             raise self._violated(
                 "12", job, f"{check.verdict} ({check.code}); the policy says {wanted}"
@@ -73,6 +79,8 @@ class Results:
             (put.event is Event.QUARANTINED) != (check.verdict is Verdict.QUARANTINE)
         ):
             raise self._violated("12", job, f"{put.event} by the verdict {check.verdict}")
+        if sent.unreadable and not too_large and check.code != "result_unreadable":
+            raise self._violated("15", job, f"a result without one reading came to {check.code}")
         if check.verdict is Verdict.ALLOW and put.result != sent.kept:
             raise self._violated("13", job, "what can be read is not what the worker sent")
         if put.result is not None:
@@ -161,6 +169,13 @@ class Results:
         return self.world.violate(
             number, f"result of job {job.id[-6:]} of {job.tenant} ({job.state}): {what}"
         )
+
+
+def _result_bytes_max(job: Job) -> int:
+    assert job.lease is not None
+    constraints = job.lease.constraints
+    bound = constraints.budgets.max_artifact_bytes if constraints is not None else None
+    return RESULT_BYTES_MAX if bound is None else bound
 
 
 def drops_original(put: Put) -> bool:

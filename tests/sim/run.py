@@ -14,7 +14,7 @@ from forestall.identity.credentials import NewKey, WorkerGrant
 from tests.sim import final, loop
 from tests.sim.agents import Agent, Operator
 from tests.sim.checks import Checks
-from tests.sim.policies import TENANTS, compiled, policy_text
+from tests.sim.policies import SAFE, TENANTS, TOPICS, compiled, policy_text
 from tests.sim.reviewers import Reviewer
 from tests.sim.store import Faults
 from tests.sim.workers import Worker
@@ -172,6 +172,9 @@ async def _people(world: World) -> tuple[list[Operator], list[Worker]]:
         assert isinstance(operator, Operator)
         operator.agents = made
         operators.append(operator)
+        if tenant == "acme":
+            for topic in (*TOPICS, SAFE):
+                assert await operator.declare(topic), "nothing goes wrong yet"
         for grant in _GRANTS:
             issued = await issue_worker(plane, tenant, grant, actor="setup")
             operator.grants[grant.worker_id] = (grant, issued.token)

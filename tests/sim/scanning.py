@@ -99,6 +99,6 @@ class SimSealer:
         except (KeyError, InvalidTag) as cause:
             raise SealError("not what was sealed for this job") from cause
 
-    def correlation_key(self, tenant: str) -> bytes:
+    def correlation_key(self, tenant: str, job_id: str) -> bytes:
         """See `Sealer.correlation_key`."""
-        return hmac.new(self._correlation, tenant.encode(), hashlib.sha256).digest()
+        return hmac.new(self._correlation, f"{tenant} {job_id}".encode(), hashlib.sha256).digest()

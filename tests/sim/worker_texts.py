@@ -9,14 +9,18 @@ import msgspec
 from tests.sim.canaries import Canaries, Canary, escaped
 
 _PLANTED = 0.5  # of the texts
+_HOSTILE = 0.15  # of the results: no JSON that the plane takes
 _LONG = 300  # more characters than are scanned where they arrive
 
 
 class Text(msgspec.Struct, frozen=True):
-    """A text of a worker; `json` is a result as it travels."""
+    """A text of a worker; `json` is a result as it travels. A hostile one is `kept_as` other bytes,
+    and withheld unread if it is `unreadable`."""
 
     json: bytes
     planted: tuple[Canary, ...] = ()
+    kept_as: bytes = b""
+    unreadable: bool = False
 
     @property
     def text(self) -> str:
@@ -26,11 +30,13 @@ class Text(msgspec.Struct, frozen=True):
     @property
     def kept(self) -> bytes:
         """A result as the plane would keep it: without the liberties of JSON."""
-        return msgspec.json.encode(msgspec.json.decode(self.json))
+        return self.kept_as or msgspec.json.encode(msgspec.json.decode(self.json))
 
 
 def result(random: Random, canaries: Canaries) -> Text:
     """A result, short or long, with or without a canary in one of many places."""
+    if random.random() < _HOSTILE:
+        return _hostile(random, _some(random, canaries))
     planted = _some(random, canaries)
     if not planted:
         size = random.choice((1, 1, 20, _LONG))
@@ -47,6 +53,28 @@ def message(random: Random, canaries: Canaries) -> Text:
     told = " and ".join(canary.text for canary in planted) or "nothing"
     padding = "x" * random.choice((0, 0, _LONG))
     return Text(msgspec.json.encode(f"at {told} : now {padding}"), planted)
+
+
+def _hostile(random: Random, planted: tuple[Canary, ...]) -> Text:
+    """A result that a strict reader refuses, and what must become of it."""
+    told = f"see {' and '.join(canary.text for canary in planted)} : later"
+    shape, kept = random.choice(_HOSTILE_SHAPES)
+    if kept is not None:
+        return Text(shape % told.encode(), planted, kept_as=kept % told.encode())
+    sent = shape % told.encode()
+    return Text(sent, planted, kept_as=msgspec.json.encode(sent.decode()), unreadable=True)
+
+
+# As it is sent, and as it is kept; None: it has no single reading.
+_HOSTILE_SHAPES: tuple[tuple[bytes, bytes | None], ...] = (
+    (b'"a\\u0000 %b"', b'"a\\\\u0000 %b"'),
+    (b'["%b",NaN,1e999]', b'["%b","NaN","1e999"]'),
+    (b'{"\\ud800":"%b"}', b'{"\\\\ud800":"%b"}'),
+    (b'[12345678901234567890,"%b"]', b'["12345678901234567890","%b"]'),
+    (b'{"a":1,"a":"%b"}', None),
+    (b"[" * 70 + b'"%b"' + b"]" * 70, None),
+    (b"the work is done: %b", None),
+)
 
 
 def _some(random: Random, canaries: Canaries) -> tuple[Canary, ...]:

@@ -9,7 +9,12 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from forestall.control.keys import authenticate
-from forestall.errors import ConflictError, ForestallError, NotFoundError
+from forestall.errors import (
+    ConflictError,
+    ForestallError,
+    InvalidRequestError,
+    NotFoundError,
+)
 from forestall.jobs.job import Job, stored_job_hash
 from forestall.jobs.ticket import TicketError, verify_ticket
 from forestall.server.api_work import ENDPOINTS
@@ -185,6 +190,8 @@ class Worker:
             if error.code == "precondition_failed":
                 raise self.world.violate("errors", f"a worker was told {error.code}") from error
             return True
+        except InvalidRequestError as error:
+            raise self.world.violate("15", f"a result was refused: {error.code}") from error
         except (NoAnswerError, ForestallError):
             return False
         return True

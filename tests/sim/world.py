@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from forestall.control import redecide
 from forestall.control.expire import tick
 from forestall.control.follow_log import load_entries
 from forestall.control.plane import Plane
@@ -207,6 +208,9 @@ class World:
         self.process = process
         self.trace("plane", f"life {process.number} began")
         process.begin(self._for_ever(lambda: tick(process.plane), "tick", 0.25))
+        process.begin(
+            self._for_ever(lambda: redecide.redecide_stale(process.plane), "redecide", 0.3)
+        )
         process.begin(self._for_ever(lambda: purge(process.plane), "purge", PURGE_EVERY_S))
 
     async def _bootstrap(self, process: Process) -> None:

@@ -6,11 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from forestall.cli.main import cli
 from forestall.policy import PolicyError, compile_policy, load_policy
 from forestall.policy.testing import run_tests
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+AGENTS = sorted((EXAMPLES / "policies").glob("*.yaml"))
 
 PRINTED = """\
 allow             look-around     job.exec.shell
@@ -47,6 +50,22 @@ def test_the_policy_passes_its_own_tests() -> None:
     outcomes = run_tests(compile_policy(load_policy(EXAMPLES / "policy.yaml")))
     assert outcomes
     assert [each.name for each in outcomes if not each.passed] == []
+
+
+def test_there_are_four_agents() -> None:
+    assert [path.stem for path in AGENTS] == [
+        "coding-agent",
+        "database-agent",
+        "deploy-agent",
+        "mail-agent",
+    ]
+
+
+@pytest.mark.parametrize("path", [*AGENTS, AGENTS[0].parent], ids=lambda path: path.stem)
+def test_an_agents_policy_has_no_warning_and_each_rule_speaks_in_a_case(path: Path) -> None:
+    for words in (["check", "--strict"], ["test", "--min-coverage", "100"]):
+        done = CliRunner().invoke(cli, ["policy", *words, str(path)])
+        assert done.exit_code == 0, done.output
 
 
 @pytest.mark.parametrize(

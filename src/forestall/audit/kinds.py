@@ -13,7 +13,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "decision": (
             *("stage", "decision", "code", "rule_id", "matched_rules", "reason", "snapshot"),
-            *("job_hash", "topic", "facts", "label_conflicts"),
+            *("job_hash", "topic", "facts", "label_conflicts", "registry"),
         ),
         "move": (
             *("state_before", "state", "revision", "attempt", "job_hash", "topic"),
@@ -74,7 +74,8 @@ _JOBS = {
         ("drift",),
     ),
     "job.approval_demanded": RecordKind(
-        "the policy in force at dispatch, or at a repair, wants a person",
+        "the policy in force at dispatch, or at a repair, wants a person; `drift` says what changed"
+        " since people were asked before",
         ("move", "decision"),
         ("drift",),
     ),
@@ -87,6 +88,12 @@ _JOBS = {
     "job.expired": RecordKind("nobody decided in time", ("move",)),
     "job.invalidated": RecordKind(
         "what was asked is not what would run; the approval is undone", ("move",), ("drift",)
+    ),
+    "job.rebound": RecordKind(
+        "a policy came into force that asks the same of people; the approval, which nobody has"
+        " answered, is bound to it (`snapshot_before`: to which it was)",
+        ("move", "decision"),
+        ("snapshot_before",),
     ),
     "job.cleared": RecordKind(
         "asked again at a repair; the policy in force allows or throttles the job",
@@ -139,6 +146,11 @@ _OTHERS = {
     ),
     "output.purged": RecordKind(
         "a sealed original was removed after its time", (), ("checked_at_us",)
+    ),
+    "approval.joined": RecordKind(
+        "an identical request shares the approval of this job, as its requester asked",
+        ("decision",),
+        ("key_id",),
     ),
     "approval.refused": RecordKind(
         "an approval or rejection was refused", (), ("what", "code", "state")

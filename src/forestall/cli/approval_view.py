@@ -69,8 +69,14 @@ def _asked(context: Mapping[str, Any], width: int) -> Iterator[str]:
         ),
         ("rule", approval["policy_rule_id"] or "none (the default)"),
         ("why", approval["policy_reason"]),
+        *(
+            ("rests on", f"{each['kind']} {each['name']}, revision {each['revision']}")
+            for each in context["registry"]
+        ),
         ("who approves", "; ".join(map(_demand, approval["demands"]))),
         *(("voted", _vote(vote)) for vote in approval["votes"]),
+        *(("asked again", change) for change in approval["changes"]),
+        *([("first asked", approval["first_asked_at"])] if approval["changes"] else []),
         ("time left", _duration(context["time_remaining_ms"] // 1_000)),
         ("policy", context["policy_snapshot"]),
         ("job hash", context["job_hash"]),

@@ -57,11 +57,15 @@ def list_(status: str, topic: str, limit: int, client: PlaneClient, as_json: boo
 
 
 def _line(item: dict[str, Any]) -> str:
+    again = "; ".join(item["changes"])
     head = (
         f"{item['job_id']}  {item['approval_status']:11}  {item['created_at'][:19]}"
         f"  {item['topic']}  by {item['submitted_by']}  {item['policy_rule_id']}"
     )
-    return f"{head}: {item['policy_reason']}"
+    line = f"{head}: {item['policy_reason']}"
+    if again:
+        line += f"  (asked again, first on {item['first_asked_at'][:19]}: {again})"
+    return line
 
 
 @approvals.command()
@@ -163,9 +167,10 @@ def _tell(answer: dict[str, Any], *, as_json: bool) -> None:
 @with_client
 @json_option
 def repair(job_id: str, apply: bool, client: PlaneClient, as_json: bool) -> None:
-    """Ask again for a job that policy or facts have drifted away from.
+    """Ask again for a job that facts have drifted away from; who may approve may do so, too.
 
-    The gate decides anew, under the policy in force. Exit code 3: there is nothing to mend.
+    The gate decides anew. After a change of the policy or the registry the server does so by
+    itself. Exit code 3: there is nothing to mend.
     """
     answer = client.post(f"{_path(job_id)}/repair", {"apply": apply})
     if as_json:
@@ -240,6 +245,7 @@ _OUTCOMES = {
     "job.invalidated": "INVALIDATED",
     "job.cleared": "CLEARED",
     "job.approval_demanded": "ASKED",
+    "job.rebound": "REBOUND",
     "approval.refused": "REFUSED",
 }
 _HELD = "APPROVAL_REQUIRED"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from forestall.policy.testing import TestOutcome
 
 _NOT_XML = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"  # slow to compile
+_ENTRY_SHOWN_CHARS = 200  # of an own program
 _RULES = {
     "policy_invalid": "The policy cannot be loaded as written.",
     "test_failed": "A case is decided otherwise than it wants.",
@@ -295,6 +296,8 @@ def snapshot_object(snapshot: Snapshot) -> dict[str, Any]:
                 "source": policy.source,
                 "invariants": policy.invariants,
                 "priority": policy.priority,
+                "programs": [own.name for own in policy.programs],
+                "use_programs": list(policy.programs_of),
                 "rules": [_rule_object(rule) for rule in layer.rules],
                 "output_rules": [_output_rule_object(rule) for rule in policy.output_rules],
             }
@@ -342,6 +345,10 @@ def print_snapshot(snapshot: Snapshot) -> None:
         kind = "invariants" if policy.invariants else f"priority {policy.priority}"
         print_line()
         print_line(f"layer {policy.name} ({kind}) {policy.source}")
+        for own in policy.programs:
+            print_line(f"  program  {own.name}: {own.entry[:_ENTRY_SHOWN_CHARS]}")
+        for name in policy.programs_of:
+            print_line(f"  programs of {name}")
         for rule in layer.rules:
             for line in _rule_lines(rule):
                 print_line(line)

@@ -62,7 +62,9 @@ def scan(path: Path, classes: tuple[str, ...], names_model: str, as_copy: bool) 
         print_content(copy)
     else:
         for finding in report.findings:
-            print_json_line(msgspec.json.encode(finding_object(finding)).decode())
+            print_json_line(
+                msgspec.json.encode(finding_object(finding, for_reviewer=True)).decode()
+            )
         if not report.complete:
             print_line(_unread(report.reasons), err=True)
     if report.findings or not report.complete:

@@ -72,6 +72,7 @@ def explain(expect: str | None, as_json: bool, **options: Any) -> None:
     else:
         _print_decision(answer)
         _print_unread(answer["explain"].get("unread", []))
+        _print_own_programs(answer["explain"].get("own_programs", []))
         _print_rules(answer["explain"])
     _require(answer, expect)
 
@@ -139,6 +140,16 @@ def _print_unread(unread: list[dict[str, Any]]) -> None:
         meaning = {"fields": "to have it read", "ignore": "if nobody runs it"}
         ways = " or ".join(f"`{key}` ({meaning[key]})" for key in each["declare_under"])
         print_line(f"   {each['place']}: list it in `derive`, kind {each['kind']}, under {ways}")
+
+
+def _print_own_programs(programs: list[dict[str, Any]]) -> None:
+    for each in programs:
+        users = ", ".join(each["used_by"])
+        print_line()
+        print_line(
+            f"own program {each['program']}: described in {each['described_by']}, counts for"
+            f" the rules of {users}; to the others it is unknown"
+        )
 
 
 def _print_rules(explained: dict[str, Any]) -> None:

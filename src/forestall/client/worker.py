@@ -26,7 +26,16 @@ import msgspec
 from forestall.client.http.message import NoAnswerError
 from forestall.client.worker_answers import Answers
 from forestall.client.worker_beats import Beats
-from forestall.client.worker_job import Failure, Retryable, WorkerJob, failed, failure_of, succeeded
+from forestall.client.worker_job import (
+    RESULT_REFUSED,
+    Failure,
+    Retryable,
+    WorkerJob,
+    failed,
+    failure_of,
+    succeeded,
+    unsent,
+)
 from forestall.client.worker_link import (
     BackOff,
     PlaneConnection,
@@ -293,14 +302,12 @@ class Worker:
         ended = await self._caller.call(run, job)
         if run.lost:
             return None
-        try:
-            if ended.error is not None:
-                raise self._failure(run, ended.error) from ended.error
+        if ended.error is None:
             return succeeded(given.lease_id, job, ended.value)
-        except Failure as failure:
-            if not isinstance(ended.error, (Failure, asyncio.CancelledError)):
-                _LOG.error("job %s failed: %s", job.id, failure.message, exc_info=ended.error)
-            return failed(given.lease_id, failure)
+        reported = self._failure(run, ended.error)
+        if not isinstance(ended.error, (Failure, asyncio.CancelledError)):
+            _LOG.error("job %s failed: %s", job.id, reported.message, exc_info=ended.error)
+        return failed(given.lease_id, reported)
 
     def _failure(self, run: Run, error: BaseException) -> Failure:
         if isinstance(error, asyncio.CancelledError) and run.stopped:
@@ -309,7 +316,13 @@ class Worker:
 
     async def _answer(self, run: Run, body: bytes) -> None:
         """Send the answer until it is taken. Sending it again is safe: the plane recognises it."""
-        back_off, tries, as_failed = BackOff(), 0, False
+        back_off, tries, lease_id = BackOff(), 0, run.given.lease_id
+        # A refused answer is followed by the same outcome without its content. The last one is for
+        # a plane that does not know how to withhold a result.
+        refusal = Failure(RESULT_REFUSED, "the control plane refused the answer of the worker")
+        simpler = [failed(lease_id, refusal)]
+        if not _says_failed(body):
+            simpler.append(unsent(lease_id, RESULT_REFUSED))
         while not run.lost:
             tries += 1
             least = 0.0
@@ -327,10 +340,9 @@ class Worker:
                     return
                 if reply.status in (401, 403):
                     raise refused(reply)
-                if reply.status in (400, 413) and not as_failed:
-                    as_failed = True  # the result is refused; its failure can be reported
-                    failure = Failure("result_refused", str(reply.value().get("message", "")))
-                    body = failed(run.given.lease_id, failure)
+                if reply.status in (400, 413, 415, 422) and simpler:
+                    _LOG.error("the answer for job %s is refused: %s", run.given.job_id, code)
+                    body = simpler.pop()
                     continue
                 if not passing(reply):
                     run.lost = str(reply.value().get("message", reply.status))

@@ -1,6 +1,8 @@
 """What a handler receives and may raise, and the answers of a worker. Values; no I/O."""
 
 import json
+import logging
+import math
 import threading
 import time
 from collections.abc import Mapping
@@ -8,10 +10,22 @@ from typing import Any
 
 import msgspec
 
-from forestall.limits import ERROR_CHARS_MAX, NAME_CHARS_MAX, PROGRESS_CHARS_MAX, RESULT_BYTES_MAX
+from forestall.limits import (
+    BODY_BYTES_MAX,
+    ERROR_CHARS_MAX,
+    INTEGER_MAX,
+    JSON_DEPTH_MAX,
+    NAME_CHARS_MAX,
+    PROGRESS_CHARS_MAX,
+)
+from forestall.texts import escaped
 
+_LOG = logging.getLogger("forestall.worker")
 HANDLER_FAILED = "worker_failed"
 RESULT_TOO_LARGE, RESULT_NOT_JSON = "result_too_large", "result_not_json"
+RESULT_REFUSED = "result_refused"
+_ENVELOPE_BYTES_MAX = 4 * 1024  # of an answer, without its result
+_PART_CHARS_MAX = BODY_BYTES_MAX // 8  # of a result that is too large; escapes make it longer
 
 
 class Failure(Exception):  # noqa: N818 - read where it is raised: `raise Failure("no_stock")`
@@ -20,7 +34,8 @@ class Failure(Exception):  # noqa: N818 - read where it is raised: `raise Failur
 
     def __init__(self, code: str, message: str = "") -> None:
         super().__init__(message or code)
-        self.code, self.message = code[:NAME_CHARS_MAX], message[:ERROR_CHARS_MAX]
+        self.code = escaped(str(code))[:NAME_CHARS_MAX]
+        self.message = escaped(str(message))[:ERROR_CHARS_MAX]
 
 
 class Retryable(Failure):
@@ -70,7 +85,7 @@ class WorkerJob(msgspec.Struct, kw_only=True, eq=False):
     def progress(self, message: str, percent: int = 0) -> None:
         """Report progress; the job shows it within about a second. `percent` is 0 to 100. From any
         thread."""
-        self.said = (message[:PROGRESS_CHARS_MAX], max(0, min(100, percent)))
+        self.said = (escaped(str(message))[:PROGRESS_CHARS_MAX], max(0, min(100, int(percent))))
 
     def seconds_left(self) -> float | None:
         """Seconds until the job is stopped; None without a deadline."""
@@ -78,22 +93,37 @@ class WorkerJob(msgspec.Struct, kw_only=True, eq=False):
 
 
 def succeeded(lease_id: str, job: WorkerJob, value: Any) -> bytes:
-    """The answer of a handler that returned a value. Raises Failure when the value cannot be
-    sent."""
+    """The answer of a handler that returned a value.
+
+    The work is done, so the answer never says otherwise. A value that is no JSON is sent as the
+    nearest JSON, with `escaped` texts. One that cannot be sent is marked: the plane withholds it.
+    """
     try:
-        text = "null" if value is None else _encode(value)
-        result = text.encode()
-    except (TypeError, ValueError, RecursionError) as cause:
-        raise Failure(
-            RESULT_NOT_JSON, f"the handler's result is not JSON: {_kind(cause)}"
-        ) from cause
+        result = _encode(value).encode()
+    except Exception:  # noqa: BLE001 - code of the value may run here, and raise anything
+        try:
+            result = _encode(_plain(value, 0)).encode()
+        except Exception as cause:  # noqa: BLE001 - as above
+            kind = type(cause).__name__
+            _LOG.error("the result of job %s is not JSON (%s): it is not sent", job.id, kind)
+            return unsent(lease_id, RESULT_NOT_JSON)
     bound = job.constraints.get("budgets", {}).get("max_artifact_bytes")
-    allowed = RESULT_BYTES_MAX if bound is None else min(RESULT_BYTES_MAX, bound)
-    if len(result) > allowed:
-        raise Failure(
-            RESULT_TOO_LARGE, f"the result has {len(result)} bytes; {allowed} are allowed"
-        )
+    if bound is not None and len(result) > bound:
+        _LOG.error("the result of job %s is larger than its constraint: it is not sent", job.id)
+        return unsent(lease_id, RESULT_TOO_LARGE)
+    if len(result) > BODY_BYTES_MAX - _ENVELOPE_BYTES_MAX:
+        _LOG.error("the result of job %s is too large: only its beginning is sent", job.id)
+        part = result[:_PART_CHARS_MAX].decode("utf-8", "ignore") + " […]"
+        return unsent(lease_id, RESULT_TOO_LARGE, part)
     return b'{"lease_id":%b,"status":"succeeded","result":%b}' % (_text(lease_id), result)
+
+
+def unsent(lease_id: str, problem: str, part: str | None = None) -> bytes:
+    """The answer for a job that succeeded and whose result cannot be sent whole. The plane
+    withholds what is sent of it."""
+    return msgspec.json.encode(
+        {"lease_id": lease_id, "status": "succeeded", "result": part, "result_problem": problem}
+    )
 
 
 def failed(lease_id: str, failure: Failure) -> bytes:
@@ -102,7 +132,7 @@ def failed(lease_id: str, failure: Failure) -> bytes:
         {
             "lease_id": lease_id,
             "status": "failed",
-            "error": {"code": _clean(failure.code), "message": _clean(failure.message)},
+            "error": {"code": failure.code, "message": failure.message},
             "retryable": isinstance(failure, Retryable),
         }
     )
@@ -114,7 +144,10 @@ def failure_of(error: BaseException, *, with_text: bool) -> Failure:
         return error
     text = f"the handler raised {type(error).__name__}"
     if with_text:
-        text += f": {error}"
+        try:
+            text += f": {error}"
+        except Exception:  # noqa: BLE001 - code of the exception runs here, and may raise anything
+            text += ", whose text cannot be read"
     return Failure(HANDLER_FAILED, text)
 
 
@@ -122,17 +155,21 @@ _encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",",
 _text = msgspec.json.encode
 
 
-def _kind(cause: Exception) -> str:
-    """The reason why a result is not JSON, without a value of the result."""
-    if isinstance(cause, TypeError):
-        return str(cause)[:200]  # the message names a type
-    if isinstance(cause, UnicodeEncodeError):
-        return "a text holds half a surrogate pair"
-    if isinstance(cause, RecursionError):
-        return "it is nested too deeply"
-    return "it holds itself, or a number that is not finite"
-
-
-def _clean(text: str) -> str:
-    """The text without NUL and lone surrogates, which the plane refuses."""
-    return text.replace("\x00", "").encode("utf-8", "replace").decode()
+def _plain(value: Any, depth: int) -> Any:
+    """The JSON nearest to a value. Raises ValueError when it is nested too deeply or holds itself,
+    and whatever the value's own code raises."""
+    if depth > JSON_DEPTH_MAX:
+        raise ValueError("nested too deeply")
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int(value) if abs(value) <= INTEGER_MAX else hex(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {escaped(str(name)): _plain(item, depth + 1) for name, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(item, depth + 1) for item in value]
+    if isinstance(value, (bytes, bytearray)):
+        return escaped(value.decode("utf-8", "surrogateescape"))
+    return escaped(str(value))

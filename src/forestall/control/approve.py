@@ -1,8 +1,9 @@
 """A person approves or rejects a job that is awaiting approval (control 5): what is approved runs.
 
-A vote counts for the binding alone: snapshot, rule, job hash, constraints, requester, expiry. At
-each approving vote the gate decides again; a difference from the binding is drift, which undoes the
-approval, and the refusal names the difference.
+A vote counts for the binding alone: snapshot, rule, job hash, constraints, requester, expiry. An
+approval that a change of policy or registry made stale is decided again first (`redecide`): a vote
+on what is not asked any more is refused. At each approving vote the gate decides again; a
+difference from the binding is drift, which undoes the approval, and the refusal names it.
 """
 
 import hmac
@@ -10,11 +11,13 @@ from collections.abc import Collection
 
 import msgspec
 
-from forestall.control.gate import PayloadInfo, ended_votes, rehearse, submitter_ended
+from forestall.control.check_output import clean_texts
+from forestall.control.gate import ended_votes
 from forestall.control.moves import commit_move, move_of
 from forestall.control.plane import Plane
 from forestall.control.read import JobNotFoundError
 from forestall.control.records import SYSTEM_ACTOR
+from forestall.control.redecide import drift_of, is_current, redecide
 from forestall.control.refusals import commit_refusal
 from forestall.control.second_person import makers_of, requester_reason
 from forestall.errors import ConflictError, ForbiddenError, ForestallError
@@ -23,14 +26,12 @@ from forestall.jobs.approval import (
     ApprovalStatus,
     Vote,
     VoteRequest,
-    drift,
-    terms_of,
 )
-from forestall.jobs.job import Job, JobState, stored_job_hash, stored_request
+from forestall.jobs.job import Job, JobState
 from forestall.jobs.lifecycle import Event
 from forestall.jobs.transitions import expired
 from forestall.jobs.votes import after_drift, after_vote, asked_approval
-from forestall.policy.rules import Effect
+from forestall.ports.change import Precondition
 from forestall.ports.store import JobView, PreconditionFailedError
 
 APPROVAL_REJECTED, APPROVAL_EXPIRED = "approval_rejected", "approval_expired"
@@ -142,13 +143,32 @@ async def _vote(
             )
             raise
         try:
+            is_open = now_us < asked_approval(view.job).expires_at_us
+            if approves and is_open and not is_current(plane, view.job):
+                await _require_same_question(plane, view)
+                continue
             return VoteResult(
                 await _resolve(plane, subject, view, request, now_us, approves=approves)
             )
         except PreconditionFailedError:
             if attempt == _TRIES - 1:
                 raise
-    raise AssertionError("unreachable")
+    raise StaleSnapshotError("the policy changes again and again; look at it again")
+
+
+async def _require_same_question(plane: Plane, view: JobView) -> None:
+    """Decide a stale approval again. Raises StaleSnapshotError unless the same is asked of people:
+    whatever else is asked now, the person who votes has not seen it."""
+    decided = await redecide(plane, view)
+    if decided is not None and not decided.stays:
+        raise _stale(decided.drift)
+
+
+def _stale(found: Collection[str]) -> StaleSnapshotError:
+    return StaleSnapshotError(
+        "what was asked is not what would run now: " + "; ".join(found),
+        details={"drift": "; ".join(found)},
+    )
 
 
 async def read_asked(plane: Plane, subject: Subject, job_id: str) -> JobView:
@@ -233,6 +253,10 @@ def _require_shown(plane: Plane, job: Job, request: VoteRequest, *, approves: bo
         raise HashRequiredError(
             "send the `job_hash` that you were shown; this server takes no approval without it"
         )
+    if approves and approval.changes and plane.approvals_need_hash and not request.policy_snapshot:
+        raise HashRequiredError(
+            "this was asked again since; send the `policy_snapshot` that you were shown, too"
+        )
     if request.policy_snapshot and not _same(request.policy_snapshot, approval.snapshot):
         raise StaleSnapshotError(
             "you were shown another policy than the one that this was asked under",
@@ -255,6 +279,7 @@ async def _resolve(
 ) -> Job:
     job = view.job
     # decide
+    expect: tuple[Precondition, ...] = ()
     found: tuple[str, ...] = ()
     refusal: ForestallError | None = None
     if now_us >= asked_approval(job).expires_at_us:
@@ -262,11 +287,12 @@ async def _resolve(
         refusal = NotActionableError("approval expired", details={"status": "expired"})
     elif approves and (found := await drift_of(plane, view)):
         transition = after_drift(job, found, now_us=now_us)
-        refusal = StaleSnapshotError(
-            "what was asked is not what would run now: " + "; ".join(found),
-            details={"drift": "; ".join(found)},
-        )
+        refusal = _stale(found)
     else:
+        # Taken before the next await: the policy that the gate has just decided under.
+        expect = _bound_to(plane, job) if approves else ()
+        reason, note = await clean_texts(plane, job, (request.reason, request.note))
+        request = msgspec.structs.replace(request, reason=reason, note=note)
         vote = _vote_of(plane, subject, request, approves=approves, now_us=now_us)
         transition = after_vote(
             job,
@@ -276,11 +302,21 @@ async def _resolve(
         )
     actor = SYSTEM_ACTOR if transition.event is Event.EXPIRED else subject.principal
     # commit
-    job = await commit_move(plane, move_of(job, transition, actor=actor), now_us=now_us)
+    move = move_of(job, transition, actor=actor, expect=expect)
+    job = await commit_move(plane, move, now_us=now_us)
     # announce
     if refusal is not None:
         raise refusal
     return job
+
+
+def _bound_to(plane: Plane, job: Job) -> tuple[Precondition, ...]:
+    """The preconditions that policy and registry entries are those to which the approval is bound:
+    an approval may be all that a job needs, and then no other gate follows."""
+    assert plane.snapshot is not None, "the gate has just decided under it"
+    entries = asked_approval(job).registry
+    unchanged = plane.registry.unchanged(job.tenant, job.topic, entries)
+    return (plane.policy.unchanged(plane.snapshot), *unchanged)
 
 
 def _vote_of(
@@ -297,19 +333,3 @@ def _vote_of(
         note=request.note,
         made_by=makers_of(plane, subject),
     )
-
-
-async def drift_of(plane: Plane, view: JobView) -> tuple[str, ...]:
-    """The differences between the binding and what the gate would decide now, as sentences for
-    people; empty when there is none."""
-    job, approval = view.job, asked_approval(view.job)
-    found: list[str] = []
-    if submitter_ended(plane, job, now_us=plane.clock.now_us()):
-        found.append("requester: the credential that asked is revoked or has expired")
-    job_hash = stored_job_hash(job, view.payload)
-    payload = PayloadInfo(len(view.payload), job.key_id)
-    decision = await rehearse(plane, stored_request(job, view.payload), payload=payload)
-    if decision.decision is not Effect.REQUIRE_APPROVAL:
-        found.append(f"decision: require_approval became {decision.decision}")
-    found += drift(approval, terms_of(decision, job_hash))
-    return tuple(found)

@@ -51,7 +51,9 @@ async def check(plane: Plane, subject: Subject, submission: Submission) -> Check
     # decide
     gated = await decide(plane, request, stage=Stage.CHECK, now_us=now_us, payload=action.payload)
     decision = gated.decision
-    record = decision_record(decision, stage=Stage.CHECK, job_hash=action.job_hash, now_us=now_us)
+    record = decision_record(
+        decision, gated.grounds, stage=Stage.CHECK, job_hash=action.job_hash, now_us=now_us
+    )
     # commit
     await plane.commit(Change(records=(action_checked(plane, request, record, subject),)))
     # announce

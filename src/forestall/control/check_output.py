@@ -7,22 +7,26 @@ theory is in `docs/internals/output-scan.md`.
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import combinations
 
 import msgspec
 
-from forestall.control.gate import vouched
+from forestall.control.gate import PolicyUnavailableError, vouched
 from forestall.control.plane import Plane, instant
 from forestall.control.records import SALT_BYTES, output_data, record_of
 from forestall.errors import UnavailableError
 from forestall.identity.credentials import Subject
 from forestall.jobs.checked_output import CheckedContent
 from forestall.jobs.job import Job, OutputCheck, original_digest, stored_request
+from forestall.jobs.worker import RESULT_PROBLEMS
 from forestall.limits import FINDINGS_KEPT_MAX, SCAN_FINDINGS_MAX
 from forestall.output.clean import clean_copy
+from forestall.output.detectors import DETECTORS
 from forestall.output.findings import Detector, Finding, ScanBudget
+from forestall.output.joined import joined_findings, texts_of
 from forestall.output.scan import scan
 from forestall.policy.compile import Snapshot
-from forestall.policy.output_verdict import OutputRuling, detectors_for, judge
+from forestall.policy.output_verdict import ALWAYS_REMOVED, OutputRuling, detectors_for, judge
 from forestall.policy.request import Request
 from forestall.policy.rules import Verdict
 from forestall.ports.change import Change, EntryUnchanged, OutputEntry
@@ -53,33 +57,41 @@ class ScanResult(msgspec.Struct, frozen=True, kw_only=True):
     ruling: OutputRuling
     released: bytes | None  # the content, or its redacted copy; None: nothing may be read
     findings: tuple[Finding, ...] = ()  # of the original
+    joins: bool = False  # texts of it hold together what none holds alone: no copy is clean
 
 
-async def check_result(plane: Plane, job: Job, result: bytes) -> CheckedResult:
+async def check_result(
+    plane: Plane, job: Job, result: bytes, *, problem: str = ""
+) -> CheckedResult:
     """The verdict on the result of a job, and the copy that may be read. Commits nothing.
 
-    `result` is JSON. Raises ScannerBusyError, StoreUnavailableError; there is no verdict then.
+    `result` is JSON. With a `problem`, a key of RESULT_PROBLEMS, it is withheld unread, and may be
+    empty. Raises ScannerBusyError, StoreUnavailableError; there is no verdict then.
     """
     salt = plane.random.token(SALT_BYTES)
     snapshot = plane.snapshot
-    looked, duration_us = await look(
-        plane,
-        snapshot,
-        await output_request(plane, snapshot, job),
-        result,
-        level=_level(job),
-        is_json=True,
-    )
+    if problem:
+        looked, duration_us = _nothing(problem, RESULT_PROBLEMS[problem]), 0
+    else:
+        looked, duration_us = await look(
+            plane,
+            snapshot,
+            await output_request(plane, snapshot, job),
+            result,
+            level=_level(job),
+            is_json=True,
+            job_id=job.id,
+        )
     ruling = looked.ruling
     withheld = ruling.verdict is not Verdict.ALLOW
     check = msgspec.structs.replace(
         _check(plane, snapshot, looked, result, duration_us),
-        original_digest=original_digest(salt, result) if withheld else "",
+        original_digest=original_digest(salt, result) if withheld and result else "",
     )
     entry = original = None
     if withheld or looked.findings:
         entry = output_entry(job, check, looked.findings)
-    if withheld:
+    if withheld and result:
         sealed = plane.output.seal(salt + result, bound_to=bound_to(job))
         original = _original(job, check, sealed) if sealed is not None else None
     return CheckedResult(
@@ -153,25 +165,115 @@ def under(plane: Plane, snapshot: Snapshot | None) -> tuple[EntryUnchanged, ...]
     return (plane.policy.unchanged(snapshot),) if snapshot is not None else ()
 
 
-async def clean_texts(plane: Plane, job: Job, texts: Sequence[str]) -> list[str]:
-    """The texts that a worker sends beside its result (errors, progress), as they may be shown:
-    whole, redacted, or `WITHHELD_TEXT`.
+async def clean_texts(
+    plane: Plane, job: Job, texts: Sequence[str], *, after: Sequence[str] = ()
+) -> list[str]:
+    """The texts that a worker, or a person, writes about a job (errors, progress, reasons), as they
+    may be shown: whole, redacted, or `WITHHELD_TEXT`.
 
-    Raises ScannerBusyError, StoreUnavailableError.
+    `after` are earlier texts, which their readers have seen. Where something is found that begins
+    in one text and ends in another one, all of `texts` are withheld. Raises ScannerBusyError,
+    StoreUnavailableError.
     """
     snapshot = plane.snapshot
+    if not any(texts):
+        return [""] * len(texts)
+    request = await output_request(plane, snapshot, job)
+    level = _level(job)
     cleaned = []
-    request: Request | None = None
     for text in texts:
         if not text:
             cleaned.append("")
             continue
-        request = request or await output_request(plane, snapshot, job)
         looked, _ = await look(
-            plane, snapshot, request, text.encode("utf-8", "replace"), level=_level(job)
+            plane, snapshot, request, text.encode("utf-8", "replace"), level=level
         )
         cleaned.append(looked.released.decode() if looked.released is not None else WITHHELD_TEXT)
+    parts = [text for text in (*after, *texts) if text]
+    if len(parts) > 1 and not await _may_stand_together(plane, snapshot, request, parts, level):
+        return [WITHHELD_TEXT if text else "" for text in texts]
     return cleaned
+
+
+async def _may_stand_together(
+    plane: Plane, snapshot: Snapshot | None, request: Request, parts: list[str], level: str
+) -> bool:
+    """Whether a reader may see these texts side by side. Raises ScannerBusyError."""
+    if snapshot is None:
+        return False
+    in_force, switched_on, now_us = snapshot, plane.output.switched_on, plane.clock.now_us()
+
+    def work(expired: Callable[[], bool]) -> bool:
+        budget = ScanBudget(findings_max=SCAN_FINDINGS_MAX, expired=expired)
+        return all(
+            _may_be_joined(
+                in_force,
+                request,
+                [parts, *combinations(parts, 2)],
+                glue=glue,
+                budget=budget,
+                level=level,
+                switched_on=switched_on,
+                now_us=now_us,
+            )
+            for glue in _GLUES
+        )
+
+    size_bytes = sum(map(len, parts))
+    try:
+        return await plane.output.run(work, size_bytes=size_bytes, snapshot=snapshot.digest)
+    except TimeoutError:
+        return False
+
+
+_JOINED = "two texts of the result hold together what neither holds alone"
+_GLUES = ("", ": ")  # between two texts as people see them: nothing, or a code and its message
+
+
+def _may_be_joined(
+    snapshot: Snapshot,
+    request: Request,
+    groups: Sequence[Sequence[str]],
+    *,
+    budget: ScanBudget,
+    level: str,
+    switched_on: tuple[Detector, ...],
+    now_us: int,
+    glue: str = "",
+) -> bool:
+    """Whether the rules let everything stay that is found in two texts together and in neither
+    alone. Looks for credentials, and for what the policy's own detectors find; of personal data
+    there is too much that only looks like it where two texts touch."""
+    detectors = [
+        each
+        for each in detectors_for(snapshot, level, switched_on)
+        if each.reader is None and (each.name in ALWAYS_REMOVED or each.name not in DETECTORS)
+    ]
+    joined = joined_findings(groups, detectors=detectors, budget=budget, glue=glue)
+    if joined is None or (joined.complete and not joined.findings):
+        return True
+    ruling = judge(
+        snapshot,
+        request,
+        joined,
+        content_type="text/plain",
+        now=instant(now_us),
+        redaction_level=level,
+        switched_on=switched_on,
+    )
+    return ruling.verdict is Verdict.ALLOW
+
+
+async def may_be_shown(plane: Plane, tenant: str, texts: Sequence[str]) -> bool:
+    """Whether texts that belong to no job may be shown as they are, also side by side. Raises
+    PolicyUnavailableError, ScannerBusyError."""
+    snapshot, request = plane.snapshot, Request(topic="", tenant=tenant)
+    if snapshot is None:
+        raise PolicyUnavailableError("no policy is in force; ask again when there is one")
+    looked, _ = await look(plane, snapshot, request, "\n".join(texts).encode("utf-8", "replace"))
+    return looked.ruling.verdict is Verdict.ALLOW and await _may_stand_together(
+        plane, snapshot, request, list(texts), ""
+    )
 
 
 async def clean_text(plane: Plane, job: Job, text: str) -> str:
@@ -188,16 +290,18 @@ async def look(
     *,
     level: str = "",
     is_json: bool = False,
+    job_id: str = "",
 ) -> tuple[ScanResult, int]:
     """Scan and judge a content under a snapshot; the ruling, and how long it took (µs), the wait
-    for a thread included. `level` is the redaction level of the lease.
+    for a thread included. `level` is the redaction level of the lease. Findings are correlated
+    within the result of the job `job_id`; without one not at all.
 
     Raises ScannerBusyError.
     """
     began_us = plane.clock.now_us()
     if snapshot is None:
         return _nothing("policy_unavailable", "no policy is in force"), 0
-    key = plane.output.correlation_key(request.tenant)
+    key = plane.output.correlation_key(request.tenant, job_id) if job_id else b""
     in_force, switched_on = snapshot, plane.output.switched_on
 
     def work(expired: Callable[[], bool]) -> ScanResult:
@@ -251,8 +355,20 @@ def _look(
             redaction_level=level,
             switched_on=switched_on,
         )
+        joins = is_json and not _may_be_joined(
+            snapshot,
+            request,
+            texts_of(content),
+            budget=budget,
+            level=level,
+            switched_on=switched_on,
+            now_us=now_us,
+        )
         if ruling.verdict is Verdict.QUARANTINE:
-            return ScanResult(ruling=ruling, released=None, findings=report.findings)
+            return ScanResult(ruling=ruling, released=None, findings=report.findings, joins=joins)
+        if joins:
+            nothing = _nothing("joined_texts", _JOINED, report.findings)
+            return msgspec.structs.replace(nothing, joins=True)
         if ruling.verdict is Verdict.ALLOW:
             return ScanResult(ruling=ruling, released=content, findings=report.findings)
         gone = {id(finding) for finding in ruling.remove}

@@ -30,15 +30,15 @@ from forestall.identity.credentials import Subject, holder_name
 from forestall.jobs.attempts import may_retry, retry_delay_us
 from forestall.jobs.job import Job, result_digest
 from forestall.jobs.lifecycle import HELD_BY_WORKER, Event
-from forestall.jobs.worker import WorkerAnswer
-from forestall.limits import RESULT_BYTES_MAX
+from forestall.jobs.worker import RESULT_TOO_LARGE, WorkerAnswer
+from forestall.limits import AUDIT_PAGE_RECORDS_MAX, FAILURES_JOINED_MAX, RESULT_BYTES_MAX
 from forestall.policy.snapshot import Snapshot
 from forestall.ports.change import Put, PutEntry, PutOutput
 from forestall.ports.store import PreconditionFailedError
 from forestall.projections.policy_in_force import is_of_policy
 
 _TRIES = 8  # a job moves only a few times in its life; each try reads the job anew
-RESULT_TOO_LARGE, RETRIES_SPENT = "result_too_large", "max_retries_exceeded"
+RETRIES_SPENT = "max_retries_exceeded"
 WORKER_FAILED = "worker_failed"
 
 
@@ -82,11 +82,12 @@ async def complete(
                 cleaned = await _cleaned(plane, job, answer)
             move = _failed(plane, job, cleaned.answer, now_us=plane.clock.now_us())
             looked_under = cleaned.snapshot
-        elif len(answer.result) > (allowed := _result_bytes_max(job)):
-            move, looked_under = _too_large(job, answer, allowed), None
         else:
+            answer = _bounded(job, answer)
             while checked is None or checked.snapshot is not plane.snapshot:
-                checked = await check_result(plane, job, answer.result)
+                checked = await check_result(
+                    plane, job, answer.result, problem=answer.result_problem
+                )
             move, looked_under = _succeeded(job, checked), checked.snapshot
         move = msgspec.structs.replace(move, expect=under(plane, looked_under))
         now_us = plane.clock.now_us()
@@ -118,12 +119,37 @@ class _CleanedAnswer(msgspec.Struct, frozen=True):
 
 async def _cleaned(plane: Plane, job: Job, answer: WorkerAnswer) -> _CleanedAnswer:
     snapshot = plane.snapshot
-    code, message = await clean_texts(plane, job, (answer.error_code, answer.error_message))
+    texts = (answer.error_code, answer.error_message)
+    after = await _shown_before(plane, job)
+    code, message = await clean_texts(plane, job, texts, after=after)
     same = code == answer.error_code
     clean = msgspec.structs.replace(
         answer, error_code=code if same else WORKER_FAILED, error_message=message
     )
     return _CleanedAnswer(clean, snapshot)
+
+
+async def _shown_before(plane: Plane, job: Job) -> list[str]:
+    """What people have seen of the last failures of this job, and of the progress of this attempt.
+    Raises StoreUnavailableError."""
+    shown: list[str] = []
+    if job.attempt > 1:
+        links = await plane.store.links(
+            start=0, limit=AUDIT_PAGE_RECORDS_MAX, tenant=job.tenant, job_id=job.id
+        )
+        records = (msgspec.json.decode(link.record, type=_FailureRecord) for link in links)
+        texts = dict.fromkeys(each.data.failure_reason for each in records)
+        shown = list(texts)[-FAILURES_JOINED_MAX:]
+    leased = plane.leases.get(job.tenant, job.id)
+    return [*shown, leased.earlier] if leased is not None else shown
+
+
+class _FailureData(msgspec.Struct, frozen=True):
+    failure_reason: str = ""
+
+
+class _FailureRecord(msgspec.Struct, frozen=True):
+    data: _FailureData = _FailureData()
 
 
 async def require_lease(
@@ -211,25 +237,18 @@ def _keep_lease(plane: Plane, job: Job) -> None:
         plane.leases.renew(leased, expires_at_us=plane.clock.now_us() + plane.lease_us)
 
 
-def _result_bytes_max(job: Job) -> int:
+def _bounded(job: Job, answer: WorkerAnswer) -> WorkerAnswer:
+    """The answer, marked as too large where it is. What passes the bound of a constraint is not
+    even kept for a person, since the policy allows nobody a larger result."""
     assert job.lease is not None
-    if job.lease.constraints is None:
-        return RESULT_BYTES_MAX
-    bound = job.lease.constraints.budgets.max_artifact_bytes
-    return RESULT_BYTES_MAX if bound is None else min(RESULT_BYTES_MAX, bound)
-
-
-def _too_large(job: Job, answer: WorkerAnswer, allowed: int) -> Move:
-    assert job.lease is not None
-    return Move(
-        job=job,
-        event=Event.FAILED,
-        actor=job.lease.worker,
-        fields={
-            "failure_code": RESULT_TOO_LARGE,
-            "failure_reason": f"the result has {len(answer.result)} bytes; {allowed} are allowed",
-        },
-    )
+    constraints = job.lease.constraints
+    bound = constraints.budgets.max_artifact_bytes if constraints is not None else None
+    size = len(answer.result)
+    if bound is not None and size > bound:
+        return msgspec.structs.replace(answer, result=b"", result_problem=RESULT_TOO_LARGE)
+    if size > RESULT_BYTES_MAX and not answer.result_problem:
+        return msgspec.structs.replace(answer, result_problem=RESULT_TOO_LARGE)
+    return answer
 
 
 def _succeeded(job: Job, checked: CheckedResult) -> Move:

@@ -24,6 +24,7 @@ from forestall.control.plane import Plane
 from forestall.control.records import SYSTEM_ACTOR
 from forestall.control.recover import take_back
 from forestall.errors import ForestallError, UnavailableError
+from forestall.jobs.approval import registry_drift
 from forestall.jobs.job import (
     DecisionRecord,
     Job,
@@ -41,6 +42,7 @@ from forestall.jobs.transitions import (
     after_deadline,
     after_decision,
     is_allowed,
+    runs_on_approval,
     under_approval,
 )
 from forestall.jobs.worker import DispatchedJob
@@ -123,14 +125,24 @@ def _is_held(plane: Plane, job: Job) -> bool:
 
 def _stands(plane: Plane, job: Job) -> bool:
     """Whether the decision to dispatch still holds: the policy that decided is in force, the
-    keys of submitter and voters have not ended, and no change of these is on its way."""
+    keys of submitter and voters have not ended, an approval finds its registry entries as they
+    were, and no change of these is on its way."""
     snapshot = plane.snapshot.digest if plane.snapshot is not None else ""
     return (
         job.lease is not None
         and not plane.is_tightening
         and job.lease.snapshot == snapshot
         and not withdrawal(plane, job, now_us=plane.clock.now_us())
+        and not _has_other_registry(plane, job)
     )
+
+
+def _has_other_registry(plane: Plane, job: Job) -> bool:
+    """Whether the job runs on an approval that rests on registry entries which have changed."""
+    if job.approval is None or not runs_on_approval(job):
+        return False
+    current = plane.registry.bindings(job.tenant, job.topic)
+    return bool(registry_drift(job.approval.registry, current))
 
 
 def _pick(plane: Plane, session: WorkerSession, places: int) -> list[QueueEntry]:
@@ -198,9 +210,15 @@ async def _decide_one(
     )
     decision = tightened_by(plane, view, gated.decision, now_us=now_us)
     decision = under_approval(
-        job, decision, ended_votes=ended_votes(plane, job, now_us=now_us), now_us=now_us
+        job,
+        decision,
+        gated.grounds,
+        ended_votes=ended_votes(plane, job, now_us=now_us),
+        now_us=now_us,
     )
-    record = decision_record(decision, stage=Stage.DISPATCH, job_hash=job.job_hash, now_us=now_us)
+    record = decision_record(
+        decision, gated.grounds, stage=Stage.DISPATCH, job_hash=job.job_hash, now_us=now_us
+    )
     if is_allowed(decision):
         rule = (job.tenant, decision.rule_id)
         if not _has_place(plane, decision, rule):
@@ -215,7 +233,13 @@ async def _decide_one(
     # approval that it decided instead.
     chance = int.from_bytes(plane.random.token(2), "big")
     transition = after_decision(
-        job, decision, Asker.DISPATCH, passed=gated.passed, now_us=now_us, chance=chance
+        job,
+        decision,
+        Asker.DISPATCH,
+        passed=gated.passed,
+        now_us=now_us,
+        chance=chance,
+        grounds=gated.grounds,
     )
     # commit
     move = move_of(job, transition, actor=SYSTEM_ACTOR, decision=record)
@@ -232,16 +256,21 @@ def _has_place(plane: Plane, decision: Decision, rule: tuple[str, str]) -> bool:
 
 
 def _unforbidden(plane: Plane, job: Job, record: DecisionRecord) -> tuple[Precondition, ...]:
-    """The policy and the keys of submitter and voters are as they were when the gate decided.
-    Checked in the transaction of the dispatch, so no dispatch follows in the log on a change that
-    forbids it."""
+    """The policy, the keys of submitter and voters, and for an approved job its registry entries,
+    are as they were when the gate decided. Checked in the transaction of the dispatch, so no
+    dispatch follows in the log on a change that forbids it."""
     assert plane.snapshot is not None, "the gate decided under a snapshot"
     assert plane.snapshot.digest == record.snapshot, "the gate decides under the one in force"
     policy = plane.policy.unchanged(plane.snapshot)
     votes = job.approval.votes if job.approval is not None and record.code == APPROVED else ()
     key_ids = dict.fromkeys((job.key_id, *(vote.key_id for vote in votes)))
     keys = (plane.keys.by_id(key_id) for key_id in key_ids)
-    return (policy, *(plane.keys.unchanged(key) for key in keys if key is not None))
+    entries = (
+        plane.registry.unchanged(job.tenant, job.topic, record.registry)
+        if record.code == APPROVED
+        else ()
+    )
+    return (policy, *(plane.keys.unchanged(key) for key in keys if key is not None), *entries)
 
 
 async def _hand_over(

@@ -56,6 +56,7 @@ import msgspec
 
 from forestall.control.plane import Plane, instant
 from forestall.errors import UnavailableError
+from forestall.jobs.approval import Grounds
 from forestall.jobs.job import Job, Stage, stored_job_hash
 from forestall.jobs.transitions import ended_submitter, tightened, withdrawn
 from forestall.limits import INSPECT_INLINE_BYTES_MAX
@@ -106,10 +107,12 @@ class PayloadInfo(NamedTuple):
 
 
 class GateResult(NamedTuple):
-    """A decision, and the ids of the throttle rules that counted this action, sorted."""
+    """A decision, the ids of the throttle rules that counted this action, sorted, and what the
+    decision rests on beside request and snapshot."""
 
     decision: Decision
     passed: tuple[str, ...]
+    grounds: Grounds
 
 
 async def decide(
@@ -148,6 +151,8 @@ async def _decide(
 ) -> GateResult:
     """The loop of the module's docstring. `counting`: false for a rehearsal."""
     lifted = frozenset(passed)
+    # Read with the topic's facts, in one step: the entries that are bound are those that were read.
+    registry = plane.registry.bindings(request.tenant, request.topic)
     request = vouched(plane, request)
     while True:
         snapshot = snapshot_in_force(plane)
@@ -159,7 +164,11 @@ async def _decide(
         if decision.decision is not Effect.THROTTLE or not plane.throttles.admits(
             decision, request, now_us=now_us, trust=snapshot.label_trust, count=counting
         ):
-            return GateResult(decision, tuple(sorted(lifted)) if lifted else ())
+            asks = decision.decision is Effect.REQUIRE_APPROVAL
+            rules = snapshot.approval_text(decision.matched_rules) if asks else ""
+            return GateResult(
+                decision, tuple(sorted(lifted)) if lifted else (), Grounds(registry, rules)
+            )
         lifted |= {decision.rule_id}
 
 
@@ -228,10 +237,15 @@ def count(plane: Plane, decision: Decision, request: Request, *, stage: Stage) -
     plane.telemetry.decided(stage.value, decision.decision.value, request.topic, decision.code)
 
 
-async def rehearse(plane: Plane, request: Request, *, payload: PayloadInfo) -> Decision:
-    """The decision that a gate would give; counts and records nothing (simulate, control 10)."""
+async def rehearse(
+    plane: Plane, request: Request, *, payload: PayloadInfo, passed: tuple[str, ...] = ()
+) -> GateResult:
+    """The decision that a gate would give; counts and records nothing (simulate, control 10).
+    `passed`: see `decide`."""
     now_us = plane.clock.now_us()
-    return (await _decide(plane, request, now_us=now_us, payload=payload, counting=False)).decision
+    return await _decide(
+        plane, request, now_us=now_us, payload=payload, counting=False, passed=passed
+    )
 
 
 async def rehearse_explained(

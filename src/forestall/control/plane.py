@@ -21,6 +21,7 @@ from forestall.ports.output import OutputMeans
 from forestall.ports.runtime import Clock, Random, Signer, Telemetry
 from forestall.ports.store import PreconditionFailedError, Store
 from forestall.projections.catch_up import catch_up
+from forestall.projections.doubts import TIGHTENING
 from forestall.projections.log_reader import LogReader
 from forestall.projections.projections import Projections
 
@@ -51,6 +52,7 @@ class Plane:
         "key_uses",
         "keys",
         "leases",
+        "open_approvals",
         "output",
         "output_stats",
         "policy",
@@ -107,6 +109,7 @@ class Plane:
         self.key_uses = state.key_uses
         self.keys = state.keys
         self.leases = state.leases
+        self.open_approvals = state.open_approvals
         self.output_stats = state.output_stats
         self.policy = state.policy
         self.queue = state.queue
@@ -173,8 +176,8 @@ class Plane:
 
     @contextmanager
     def tightening(self) -> Iterator[None]:
-        """For as long as the commit of a policy or of a key's end is in flight: a decision made
-        before may be out of date in the store, so no job is handed to a worker."""
+        """For as long as the commit of a policy, of a key's end or of a topic is in flight: a
+        decision made before may be out of date in the store, so no worker is handed a job."""
         self._tightening += 1
         try:
             yield
@@ -198,13 +201,12 @@ class Plane:
 
 
 def _may_tighten(put: object) -> bool:
-    """Whether less may run after this put: it changes the policy in force or an existing key."""
-    if not isinstance(put, PutEntry):
+    """Whether less may run after this put: it changes the policy in force, an existing key, or a
+    registry entry that an approval may rest on."""
+    if not isinstance(put, PutEntry | DropEntry):
         return False
     entry = put.entry
-    return entry.kind == EntryKind.POLICY_IN_FORCE or (
-        entry.kind == EntryKind.KEY and entry.revision > 1
-    )
+    return entry.kind in TIGHTENING and (entry.kind != EntryKind.KEY or entry.revision > 1)
 
 
 def instant(at_us: int) -> datetime:

@@ -99,7 +99,7 @@ async def _in_context(
     except SealError:
         return plain
     looked = await _look_again(plane, job, original)
-    if looked.ruling.code in _NOT_WHOLE:
+    if looked.joins or looked.ruling.code in _NOT_WHOLE:
         return plain
     text = original.decode("utf-8", "replace")
     found = sorted(looked.findings, key=lambda each: (each.start, each.end))
@@ -157,7 +157,7 @@ async def release(
     if mode == "redacted":
         looked = await _look_again(plane, job, original)
         copy = None
-        if looked.ruling.code not in _NOT_WHOLE:
+        if not looked.joins and looked.ruling.code not in _NOT_WHOLE:
             copy = redacted(original, looked.findings, is_json=True)
         if copy is None:
             raise ConflictError("no clean copy can be made of this result; release or discard it")
@@ -257,7 +257,9 @@ def _opened(plane: Plane, job: Job, kept: RegistryEntry) -> tuple[bytes, bytes]:
 
 async def _look_again(plane: Plane, job: Job, original: bytes) -> ScanResult:
     request = await output_request(plane, plane.snapshot, job)
-    looked, _ = await look(plane, plane.snapshot, request, original, level="strict", is_json=True)
+    looked, _ = await look(
+        plane, plane.snapshot, request, original, level="strict", is_json=True, job_id=job.id
+    )
     return looked
 
 

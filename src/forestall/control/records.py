@@ -4,13 +4,14 @@ A record that one verb alone writes is built in that verb, with `record_of`. `au
 every kind with its fields, and the page for auditors is made from that list.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from forestall.audit.record import Record, Value
 from forestall.control.plane import Plane
 from forestall.identity.credentials import Subject
 from forestall.jobs.job import DecisionRecord, Job, JobState, OutputCheck
 from forestall.jobs.lifecycle import Event
+from forestall.jobs.registry import RegistryBinding
 from forestall.policy.compile import Snapshot
 from forestall.policy.request import Request
 
@@ -41,7 +42,8 @@ def record_of(
     )
 
 
-def _decided(decision: DecisionRecord, topic: str) -> dict[str, Value]:
+def decided_data(decision: DecisionRecord, topic: str) -> dict[str, Value]:
+    """The fields of a record that describe a decision."""
     return {
         "stage": decision.stage.value,
         "decision": decision.decision.value,
@@ -57,7 +59,13 @@ def _decided(decision: DecisionRecord, topic: str) -> dict[str, Value]:
             (conflict.label, f"{conflict.origin}:{conflict.value}")
             for conflict in decision.conflicts
         ),
+        **({"registry": _entries(decision.registry)} if decision.registry else {}),
     }
+
+
+def _entries(bound: Sequence[RegistryBinding]) -> tuple[tuple[str, str], ...]:
+    """Registry entries as pairs of what an entry is, and its revision and digest."""
+    return tuple((f"{one.kind}:{one.name}", f"{one.revision}:{one.digest}") for one in bound)
 
 
 def job_submitted(
@@ -71,7 +79,7 @@ def job_submitted(
 ) -> Record:
     """A job was born, in the state that the submit gate gave it."""
     data = {
-        **_decided(decision, job.topic),
+        **decided_data(decision, job.topic),
         "state": job.state.value,
         "capability": job.capability,
         "key_id": subject.key_id,
@@ -118,7 +126,7 @@ def job_moved(
         actor=actor,
         job_id=job.id,
         data={
-            **(_decided(decision, job.topic) if decision is not None else {}),
+            **(decided_data(decision, job.topic) if decision is not None else {}),
             **ended,
             **data,
             "state_before": before.value,
@@ -172,7 +180,7 @@ def action_checked(
         actor=subject.principal,
         salt=salt,
         data={
-            **_decided(decision, request.topic),
+            **decided_data(decision, request.topic),
             "capability": request.capability,
             "key_id": subject.key_id,
         },

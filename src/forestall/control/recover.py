@@ -10,6 +10,7 @@ from forestall.control.plane import Plane
 from forestall.control.records import SYSTEM_ACTOR
 from forestall.jobs.job import Job, JobState
 from forestall.jobs.lifecycle import HELD_BY_WORKER, WAITING, Event
+from forestall.jobs.transitions import rests_on_question
 from forestall.limits import PAGE_ITEMS_MAX
 from forestall.ports.store import OpenCursor, PreconditionFailedError
 from forestall.projections.catch_up import follow_job
@@ -60,6 +61,8 @@ def _known(plane: Plane, job: Job) -> bool:
     leased = plane.leases.get(job.tenant, job.id)
     if leased is not None:
         return leased.job.revision >= job.revision
+    if rests_on_question(job) and not plane.open_approvals.has(job):
+        return False
     if job.state in WAITING:
         return plane.queue.get(job.tenant, job.id) is not None
     return job.state not in HELD_BY_WORKER

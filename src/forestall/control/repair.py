@@ -1,18 +1,21 @@
-"""Ask for an approval again after drift: the gate decides anew, under the policy in force now."""
+"""Ask for an approval again after drift: the gate decides anew, under the policy in force now.
+
+A change of the policy or of the registry needs no repair (`redecide`). Left for it are differences
+that come without one: a rule that speaks at some hours only, or a requester who ended.
+"""
 
 import msgspec
 
-from forestall.control.approve import drift_of, read_asked
+from forestall.control.approve import read_asked
 from forestall.control.cancel import require_control
-from forestall.control.gate import PayloadInfo, decide, tightened_by
-from forestall.control.moves import commit_move, move_of
 from forestall.control.plane import Plane
 from forestall.control.records import SYSTEM_ACTOR
+from forestall.control.redecide import drift_of, redecide
 from forestall.errors import ConflictError
 from forestall.identity.credentials import Subject
+from forestall.identity.roles import Permission
 from forestall.jobs.approval import ApprovalStatus
-from forestall.jobs.job import Job, JobState, Stage, decision_record, stored_request
-from forestall.jobs.transitions import Asker, after_decision
+from forestall.jobs.job import Job, JobState
 from forestall.jobs.votes import asked_approval
 from forestall.ports.store import JobView, PreconditionFailedError
 
@@ -43,32 +46,20 @@ async def ask_again(plane: Plane, subject: Subject, job_id: str) -> RepairPlan:
     InspectionBusyError, StoreUnavailableError."""
     # load
     view = await read_asked(plane, subject, job_id)
-    require_control(subject, view.job)
+    if not subject.may(Permission.JOBS_APPROVE):
+        require_control(subject, view.job)
     found = await _drift(plane, view)
-    job, now_us = view.job, plane.clock.now_us()
-    if job.state is not JobState.APPROVAL_REQUIRED or not found:
+    if view.job.state is not JobState.APPROVAL_REQUIRED or not found:
         raise NotRepairableError("nothing drifted, or the job has ended; there is nothing to mend")
-    # decide
-    gated = await decide(
-        plane,
-        stored_request(job, view.payload),
-        stage=Stage.DISPATCH,
-        now_us=now_us,
-        payload=PayloadInfo(len(view.payload), subject.key_id),
-        passed=job.throttles_passed,
-    )
-    decision = tightened_by(plane, view, gated.decision, now_us=now_us)
-    record = decision_record(decision, stage=Stage.DISPATCH, job_hash=job.job_hash, now_us=now_us)
-    transition = after_decision(job, decision, Asker.REPAIR, passed=gated.passed, now_us=now_us)
-    actor = subject.principal or SYSTEM_ACTOR
-    move = move_of(job, transition, actor=actor, decision=record, data={"drift": found})
-    # commit
+    # decide, commit
     try:
-        job = await commit_move(plane, move, now_us=now_us)
+        decided = await redecide(plane, view, actor=subject.principal or SYSTEM_ACTOR)
     except PreconditionFailedError as cause:
         raise NotRepairableError("somebody decided at this very moment; look again") from cause
+    if decided is None:
+        raise NotRepairableError("the approval expired; submit the job again")
     # announce
-    return RepairPlan(job, found, applied=True)
+    return RepairPlan(decided.job, decided.drift or found, applied=True)
 
 
 async def _drift(plane: Plane, view: JobView) -> tuple[str, ...]:

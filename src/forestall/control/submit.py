@@ -12,8 +12,10 @@ from forestall.control.admission import admitted
 from forestall.control.gate import PayloadInfo, count, decide
 from forestall.control.plane import Plane, uuid_text
 from forestall.control.records import SALT_BYTES, action_checked, job_submitted
+from forestall.control.share import join
 from forestall.errors import ConflictError, ForestallError
 from forestall.identity.credentials import Subject
+from forestall.jobs.approval import terms_of
 from forestall.jobs.attempts import retry_after_s
 from forestall.jobs.job import (
     BIRTH_STATE,
@@ -31,7 +33,7 @@ from forestall.jobs.job import (
 from forestall.jobs.schedule import Lane
 from forestall.jobs.transitions import at_birth
 from forestall.limits import QUEUE_LANES_PER_TENANT_MAX, QUEUED_JOBS_PER_TENANT_MAX
-from forestall.policy.rules import Effect
+from forestall.policy.rules import Decision, Effect
 from forestall.ports.change import (
     Change,
     IdempotencyEntry,
@@ -68,11 +70,13 @@ class QueueFullError(ForestallError):
 
 class SubmitResult(msgspec.Struct, frozen=True):
     """A job as it was born, and the decision that it was born with. `replayed`: this idempotency
-    key was used for the same request before, and the answer is the one given then."""
+    key was used for the same request before, and the answer is the one given then. `shared`: the
+    job was there already, and the request shares its approval."""
 
     job: Job
     decision: DecisionRecord
     replayed: bool = False
+    shared: bool = False
 
 
 async def submit(
@@ -104,10 +108,12 @@ async def submit(
     request = submission.request(**who)
     payload = PayloadInfo(len(submission.payload), subject.key_id)
     # decide
-    decision, passed = await decide(
+    decision, passed, grounds = await decide(
         plane, request, stage=Stage.SUBMIT, now_us=now_us, payload=payload
     )
-    record = decision_record(decision, stage=Stage.SUBMIT, job_hash=hash_text, now_us=now_us)
+    record = decision_record(
+        decision, grounds, stage=Stage.SUBMIT, job_hash=hash_text, now_us=now_us
+    )
     chance = plane.random.token(20 + SALT_BYTES)
     if decision.decision is Effect.THROTTLE:
         throttled = action_checked(plane, request, record, subject, salt=chance[20:])
@@ -115,21 +121,38 @@ async def submit(
         await plane.commit(Change(records=(throttled,)))
         # announce
         count(plane, decision, request, stage=Stage.SUBMIT)
-        raise ThrottledError(
-            decision.reason or "this action is throttled; try again later",
-            details={"rule_id": decision.rule_id},
-            retry_after_s=retry_after_s(decision),
-        )
+        raise _throttled(decision)
+    entry = _entry(subject, key, request_digest)
+    if submission.share_approval and decision.decision is Effect.REQUIRE_APPROVAL and not lineage:
+        shared = await join(plane, subject, terms_of(decision, hash_text, grounds), record, entry)
+        if shared is not None:
+            count(plane, decision, request, stage=Stage.SUBMIT)
+            return SubmitResult(shared, record, shared=True)
     job = _born(submission, subject, record, chance[:20], lineage, passed)
-    state = at_birth(decision, job_hash=hash_text, requester=job.principal, now_us=now_us)
+    asks = {"job_hash": hash_text, "requester": job.principal}
+    state = at_birth(decision, **asks, now_us=now_us, grounds=grounds)
     job = msgspec.structs.replace(job, **state)
     tried = (job.tenant, job.principal, payload_digest(submission.payload))
     blind_retry_of = "" if lineage else plane.blind_retries.earlier(tried, now_us=now_us)
     birth_record = job_submitted(
         plane, job, record, subject, salt=chance[20:], blind_retry_of=blind_retry_of
     )
-    change = _birth(job, submission, request_digest, record, birth_record)
+    change = _birth(job, submission.payload, entry, record, birth_record)
     # commit
+    earlier = await _commit_once(plane, subject, key, request_digest, change)
+    if earlier is not None:
+        return earlier
+    # announce
+    count(plane, decision, request, stage=Stage.SUBMIT)
+    if blind_retry_of:
+        plane.telemetry.refused("submit", "blind_retry")
+    return SubmitResult(job, record)
+
+
+async def _commit_once(
+    plane: Plane, subject: Subject, key: str, request_digest: str, change: Change
+) -> SubmitResult | None:
+    """Commit the birth of a job, unless a submission with the same key was first: its answer."""
     try:
         await plane.commit(change)
     except PreconditionFailedError as cause:
@@ -139,11 +162,15 @@ async def submit(
         if earlier is None:  # the job of the other submission cannot be read: the caller may retry
             raise
         return earlier
-    # announce
-    count(plane, decision, request, stage=Stage.SUBMIT)
-    if blind_retry_of:
-        plane.telemetry.refused("submit", "blind_retry")
-    return SubmitResult(job, record)
+    return None
+
+
+def _throttled(decision: Decision) -> ThrottledError:
+    return ThrottledError(
+        decision.reason or "this action is throttled; try again later",
+        details={"rule_id": decision.rule_id},
+        retry_after_s=retry_after_s(decision),
+    )
 
 
 def _require_room(plane: Plane, tenant: str, submission: Submission) -> None:
@@ -189,30 +216,28 @@ def _born(
 
 def _birth(
     job: Job,
-    submission: Submission,
-    request_digest: str,
+    payload: bytes,
+    idempotency: IdempotencyEntry,
     decision: DecisionRecord,
     record: Record,
 ) -> Change:
     expect: list[Precondition] = [JobAbsent(job.tenant, job.id)]
-    puts: list[Put] = [PutJob(job=job, payload=submission.payload, decision=decision)]
-    if job.idempotency_key:
-        key = scoped_key(job.principal, job.idempotency_key)
-        expect.append(IdempotencyKeyAbsent(job.tenant, key))
-        puts.append(
-            PutIdempotency(
-                IdempotencyEntry(
-                    tenant=job.tenant,
-                    key=key,
-                    request_digest=request_digest,
-                    job_id=job.id,
-                )
-            )
-        )
+    puts: list[Put] = [PutJob(job=job, payload=payload, decision=decision)]
+    if idempotency.key:
+        expect.append(IdempotencyKeyAbsent(job.tenant, idempotency.key))
+        puts.append(PutIdempotency(msgspec.structs.replace(idempotency, job_id=job.id)))
     return Change(
         expect=tuple(expect),
         puts=tuple(puts),
         records=(record,),
+    )
+
+
+def _entry(subject: Subject, key: str, request_digest: str) -> IdempotencyEntry:
+    """What is to be stored of an idempotency key, but the job; without a key, its key is empty."""
+    scoped = scoped_key(subject.principal, key) if key else ""
+    return IdempotencyEntry(
+        tenant=subject.tenant, key=scoped, request_digest=request_digest, job_id=""
     )
 
 

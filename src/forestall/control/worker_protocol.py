@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 
-from forestall.control.check_output import clean_texts
+from forestall.control.check_output import clean_texts, may_be_shown
 from forestall.control.complete import (
     AlreadyCompletedError,
     NotThisWorkerError,
@@ -30,7 +30,7 @@ from forestall.jobs.job import Job, JobState
 from forestall.jobs.lifecycle import Event, IllegalStateError
 from forestall.jobs.transitions import after_withdrawal
 from forestall.jobs.worker import DispatchedJob, Heartbeat, LeaseLost, WorkerOffer
-from forestall.limits import WORKER_PARALLEL_MAX, WORKERS_PER_TENANT_MAX
+from forestall.limits import EARLIER_CHARS_MAX, WORKER_PARALLEL_MAX, WORKERS_PER_TENANT_MAX
 from forestall.policy.globs import GlobError, compile_globs
 from forestall.ports.store import PreconditionFailedError
 from forestall.projections.leases import LeasedJob
@@ -67,6 +67,19 @@ def register(plane: Plane, subject: Subject, worker_id: str, offer: WorkerOffer)
     )
     plane.workers.add(session)
     return session
+
+
+async def require_clean_offer(plane: Plane, subject: Subject, offer: WorkerOffer) -> None:
+    """Refuse an offer whose names hold what the output policy lets nobody read: they are listed
+    with the worker. Names of the grant are an administrator's, and not looked at. Raises
+    InvalidRequestError, PolicyUnavailableError, ScannerBusyError."""
+    grant = subject.worker
+    given = {*grant.topics, *grant.capabilities} if grant is not None else set()
+    names = [name for name in (*offer.topics, *offer.capabilities) if name not in given]
+    if names and not await may_be_shown(plane, subject.tenant, names):
+        raise InvalidRequestError(
+            "`topics` or `capabilities` holds what looks like a secret; send the names alone"
+        )
 
 
 def session_of(plane: Plane, subject: Subject, worker_id: str) -> WorkerSession:
@@ -153,7 +166,8 @@ async def _show_progress(plane: Plane, progress_texts: Sequence[tuple[LeasedJob,
     for leased, text in progress_texts:
         leased.said, leased.progress = text, ""
         try:
-            (clean,) = await clean_texts(plane, leased.job, (text,))
+            (clean,) = await clean_texts(plane, leased.job, (text,), after=(leased.earlier,))
+            leased.earlier = (leased.earlier + text)[-EARLIER_CHARS_MAX:]
         except UnavailableError:
             clean, leased.said = "", ""  # forget the text, so that the next heartbeat is scanned
         if leased.said == text:  # else a later heartbeat has reported another text meanwhile

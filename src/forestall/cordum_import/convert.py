@@ -128,10 +128,7 @@ def _default(reader: Reader, top: Mapping, notes: Notes) -> str:
 
 
 def _rules(reader: Reader, top: Mapping) -> list[ConvertedRule]:
-    node = reader.child(top, "rules")
-    if node is None:
-        return []
-    return [_rule(reader, entry) for entry in reader.mappings(node, "`rules`", most=10_000)]
+    return [_rule(reader, entry) for entry in reader.mappings(top, "rules", most=10_000)]
 
 
 def _distinct(reader: Reader, rules: list[ConvertedRule]) -> None:
@@ -160,7 +157,7 @@ def _rule(reader: Reader, entry: Mapping) -> ConvertedRule:
         notes.add(entry, "`allow_with_constraints` without constraints is `allow`")
         decision = "allow"
     body["decision"] = decision
-    reason = reader.text(entry, "reason", most=None) if "reason" in entry.entries else None
+    reason = reader.text(entry, "reason", most=None)
     if reason:
         body["reason"] = reason
     match, unless = converted_match(reader, entry, decision, notes)
@@ -197,8 +194,7 @@ def _exact_value(node: Node) -> Any:
 
 
 def _velocity(reader: Reader, entry: Mapping, decision: str, notes: Notes) -> dict[str, Any] | None:
-    node = reader.child(entry, "velocity") if "velocity" in entry.entries else None
-    block = reader.mapping(node, "`velocity`") if node is not None else None
+    block = reader.section(entry, "velocity")
     if block is None:
         return None
     key_node = entry.entries["velocity"][0]

@@ -20,7 +20,7 @@ from forestall.policy.content import PAYLOAD_DETECTORS
 from forestall.policy.language.document import Mapping, plain_value
 from forestall.policy.language.reader import Reader
 
-RULE_KEYS = (
+_RULE_KEYS = (
     "id",
     "tier",
     "selector",
@@ -31,19 +31,17 @@ RULE_KEYS = (
     "decision",
     "reason",
 )
-SCANNERS = ("scanners", "detectors")
+_SCANNERS = ("scanners", "detectors")
 _SIZES = ("input_size_gt", "max_input_bytes")
-_MATCH_KEYS = (
+MATCH_KEYS = (
     "tenants",
     "topics",
     "capabilities",
     "risk_tags",
-    *SCANNERS,
+    *_SCANNERS,
     "content_patterns",
     "keywords",
     "content_types",
-    *_SIZES,
-    "scope",
 )
 _DETECTOR_OF = {
     "prompt-injection": "prompt_injection",
@@ -63,32 +61,42 @@ _NO_CRITERION = (
 def converted_input_rules(reader: Reader, top: Mapping, head_notes: Notes) -> list[ConvertedRule]:
     """Our input rules: one for each of the peer's, or two where the peer's size criterion alone was
     enough."""
-    node = reader.child(top, "input_rules") if "input_rules" in top.entries else None
-    if node is None:
-        return []
     return [
         rule
-        for entry in reader.mappings(node, "`input_rules`", most=10_000)
+        for entry in reader.mappings(top, "input_rules", most=10_000)
         for rule in _rules(reader, entry, head_notes)
     ]
 
 
 def _rules(reader: Reader, entry: Mapping, head_notes: Notes) -> list[ConvertedRule]:
-    reader.known_keys(entry, RULE_KEYS, "the peer's input rule")
-    if "enabled" in entry.entries and reader.boolean(entry, "enabled") is False:
-        head_notes.add(entry, "the input rule that stood here was not enabled and is left out")
-        return []
     notes = Notes()
-    converted_scope(reader, entry, notes)
+    if not is_enabled(reader, entry, "input", head_notes, notes):
+        return []
     body: dict[str, Any] = {"id": rule_id_of(reader, entry, notes)}
     body["decision"] = _decision(reader, entry, notes)
     converted_words(reader, entry, body, notes)
-    node = reader.child(entry, "match") if "match" in entry.entries else None
-    block = reader.mapping(node, "`match`") if node is not None else None
+    block = reader.section(entry, "match")
     if block is None:
         reader.problem(entry, "an input rule without a `match`", _NO_CRITERION)
         return []
     return _by_content(reader, entry, block, body, notes)
+
+
+def is_enabled(reader: Reader, entry: Mapping, kind: str, head_notes: Notes, notes: Notes) -> bool:
+    """Whether a content rule (`kind` is input or output) was in force; a rule that was not is noted
+    at the head of the file. Converts the scope of a rule that was."""
+    reader.known_keys(entry, _RULE_KEYS, f"the peer's {kind} rule")
+    if reader.boolean(entry, "enabled") is False:
+        head_notes.add(entry, f"the {kind} rule that stood here was not enabled and is left out")
+        return False
+    converted_scope(reader, entry, notes)
+    return True
+
+
+def smallest_size(reader: Reader, block: Mapping, keys: Sequence[str]) -> int | None:
+    """The smallest of the bounds on the size, in bytes; None without one."""
+    sizes = (reader.integer(block, key, minimum=0, maximum=_BYTES_MAX) for key in keys)
+    return min((size for size in sizes if size is not None), default=None)
 
 
 def _decision(reader: Reader, entry: Mapping, notes: Notes) -> str:
@@ -107,7 +115,7 @@ def _by_content(
 ) -> list[ConvertedRule]:
     """The rule with the content criteria, and one with the size, which the peer tested on its
     own."""
-    reader.known_keys(block, _MATCH_KEYS, "the peer's input `match`")
+    reader.known_keys(block, (*MATCH_KEYS, *_SIZES, "scope"), "the peer's input `match`")
     fields: dict[str, Any] = {}
     converted_topics(reader, block, fields)
     converted_texts(reader, block, fields, notes)
@@ -119,25 +127,20 @@ def _by_content(
             block.entries["content_types"][0],
             "here a prompt alone is text/plain, anything else application/json",
         )
-    sizes = [
-        size
-        for key in _SIZES
-        if key in block.entries
-        and (size := reader.integer(block, key, minimum=0, maximum=_BYTES_MAX)) is not None
-    ]
+    size = smallest_size(reader, block, _SIZES)
     if not criteria and not set(_SIZES) & block.entries.keys() and "scope" not in block.entries:
         reader.problem(block, "an input rule that says nothing of the content", _NO_CRITERION)
     rules = []
     if criteria:
         match = {**fields, **criteria}
         rules.append(ConvertedRule(entry, notes.lines, {**body, "match": match}))
-    if sizes:
+    if size is not None:
         size_notes = [] if criteria else notes.lines
         name = body["id"]
         if criteria:
             name = f"{name[:123]}-size"
             size_notes = ["its size alone was enough, so that is a rule of its own here"]
-        match = {**fields, "size_gt": min(sizes)}
+        match = {**fields, "size_gt": size}
         rules.append(ConvertedRule(entry, size_notes, {**body, "id": name, "match": match}))
     return rules
 
@@ -166,7 +169,7 @@ def converted_criteria(
 
 def _detectors(reader: Reader, block: Mapping, notes: Notes, known: Sequence[str]) -> list[str]:
     found: dict[str, None] = {}
-    for key in SCANNERS:
+    for key in _SCANNERS:
         if key not in block.entries:
             continue
         for word in reader.words(block, key):

@@ -43,8 +43,7 @@ def converted_match(
     reader: Reader, entry: Mapping, decision: str, notes: Notes
 ) -> tuple[Block, Block]:
     """Our `match` and `unless` (which may be empty) for one rule of the peer."""
-    node = reader.child(entry, "match") if "match" in entry.entries else None
-    block = reader.mapping(node, "`match`") if node is not None else None
+    block = reader.section(entry, "match")
     if block is None or not block.entries:
         notes.add(entry, "a rule without `match` matched everything")
         return dict(_EVERYTHING), {}
@@ -164,8 +163,7 @@ def _allowlist(reader: Reader, block: Mapping, match: Block, unless: Block, note
 def _mcp(
     reader: Reader, block: Mapping, decision: str, match: Block, unless: Block, notes: Notes
 ) -> None:
-    node = reader.child(block, "mcp") if "mcp" in block.entries else None
-    lists = reader.mapping(node, "`mcp`") if node is not None else None
+    lists = reader.section(block, "mcp")
     if lists is None:
         return
     reader.known_keys(lists, _MCP_KEYS, "the peer's `mcp`")
@@ -210,8 +208,7 @@ def _globs(reader: Reader, lists: Mapping, key: str) -> list[str]:
 
 
 def _delegation(reader: Reader, block: Mapping, match: Block) -> None:
-    node = reader.child(block, "delegation") if "delegation" in block.entries else None
-    given = reader.mapping(node, "`delegation`") if node is not None else None
+    given = reader.section(block, "delegation")
     if given is None:
         return
     reader.known_keys(given, _DELEGATION_KEYS, "the peer's `delegation`")
@@ -233,7 +230,7 @@ def _delegation(reader: Reader, block: Mapping, match: Block) -> None:
 
 
 def _predicate(reader: Reader, block: Mapping, match: Block, unless: Block, notes: Notes) -> None:
-    text = reader.text(block, "predicate", most=None) if "predicate" in block.entries else None
+    text = reader.text(block, "predicate", most=None)
     if text is None:
         return
     key, node = block.entries["predicate"]

@@ -2,12 +2,16 @@
 
 from typing import Any
 
-from forestall.cordum_import.input_rules import RULE_KEYS, SCANNERS, converted_criteria
+from forestall.cordum_import.input_rules import (
+    MATCH_KEYS,
+    converted_criteria,
+    is_enabled,
+    smallest_size,
+)
 from forestall.cordum_import.match import converted_texts, converted_topics
 from forestall.cordum_import.yaml_writer import (
     ConvertedRule,
     Notes,
-    converted_scope,
     converted_words,
     rule_id_of,
 )
@@ -16,28 +20,14 @@ from forestall.policy.language.reader import Reader
 from forestall.policy.rules import Verdict
 
 _SIZES = ("output_size_gt", "max_output_bytes")
-_MATCH_KEYS = (
-    "tenants",
-    "topics",
-    "capabilities",
-    "risk_tags",
-    *SCANNERS,
-    "content_patterns",
-    "keywords",
-    "content_types",
-    *_SIZES,
-    "has_error",
-)
 _DETECTORS = ("personal_data", "prompt_injection", "secret")
-_BYTES_MAX = 2**53 - 1
 _EVERYTHING = {"topics": ["*"]}
 
 
 def converted_output_rules(reader: Reader, top: Mapping, head_notes: Notes) -> list[ConvertedRule]:
     """Our output rules: one for each of the peer's, or two where the peer's size criterion alone
     was enough."""
-    node = reader.child(top, "output_rules") if "output_rules" in top.entries else None
-    entries = list(reader.mappings(node, "`output_rules`", most=10_000)) if node is not None else []
+    entries = list(reader.mappings(top, "output_rules", most=10_000))
     if _switched_off(reader, top, head_notes, len(entries)):
         return []
     return [rule for entry in entries for rule in _rules(reader, entry, head_notes)]
@@ -68,18 +58,14 @@ def _switched_off(reader: Reader, top: Mapping, notes: Notes, count: int) -> boo
 
 
 def _rules(reader: Reader, entry: Mapping, head_notes: Notes) -> list[ConvertedRule]:
-    reader.known_keys(entry, RULE_KEYS, "the peer's output rule")
-    if "enabled" in entry.entries and reader.boolean(entry, "enabled") is False:
-        head_notes.add(entry, "the output rule that stood here was not enabled and is left out")
-        return []
     notes = Notes()
-    converted_scope(reader, entry, notes)
+    if not is_enabled(reader, entry, "output", head_notes, notes):
+        return []
     body: dict[str, Any] = {"id": rule_id_of(reader, entry, notes)}
     verdict = _verdict(reader, entry, notes)
     body["decision"] = verdict.value
     converted_words(reader, entry, body, notes)
-    node = reader.child(entry, "match") if "match" in entry.entries else None
-    block = reader.mapping(node, "`match`") if node is not None else None
+    block = reader.section(entry, "match")
     if block is None or not block.entries:
         notes.add(entry, "an output rule without `match` matched every result")
         return [ConvertedRule(entry, notes.lines, {**body, "match": dict(_EVERYTHING)})]
@@ -108,7 +94,7 @@ def _by_content(
 ) -> list[ConvertedRule]:
     """The rule with the content criteria, and one with the size, which the peer tested on its
     own."""
-    reader.known_keys(block, _MATCH_KEYS, "the peer's output `match`")
+    reader.known_keys(block, (*MATCH_KEYS, *_SIZES, "has_error"), "the peer's output `match`")
     fields: dict[str, Any] = {}
     converted_topics(reader, block, fields)
     converted_texts(reader, block, fields, notes)
@@ -131,14 +117,9 @@ def _by_content(
             block.entries["content_types"][0],
             "here a result that is one text is text/plain, anything else application/json",
         )
-    sizes = [
-        size
-        for key in _SIZES
-        if key in block.entries
-        and (size := reader.integer(block, key, minimum=0, maximum=_BYTES_MAX)) is not None
-    ]
-    by_size = {"size_gt": min(sizes)} if sizes else {}
-    if sizes and criteria and verdict is not Verdict.ALLOW:
+    size = smallest_size(reader, block, _SIZES)
+    by_size = {} if size is None else {"size_gt": size}
+    if by_size and criteria and verdict is not Verdict.ALLOW:
         name = f"{body['id'][:123]}-size"
         alone = ["its size alone was enough, so that is a rule of its own here"]
         rest = {**fields, **by_size}
@@ -146,7 +127,7 @@ def _by_content(
             ConvertedRule(entry, notes.lines, {**body, "match": {**fields, **criteria}}),
             ConvertedRule(entry, alone, {**body, "id": name, "match": rest}),
         ]
-    if sizes and criteria:
+    if by_size and criteria:
         notes.add(block, "size and content must both fit here: an allow that is narrower")
     match = {**fields, **criteria, **by_size} or dict(_EVERYTHING)
     return [ConvertedRule(entry, notes.lines, {**body, "match": match})]

@@ -85,7 +85,7 @@ def literal_glob(text: str) -> str:
 
 def rule_id_of(reader: Reader, entry: Mapping, notes: Notes) -> str:
     """The id of a rule, made into a name; without an id, a name made from its line."""
-    written = reader.text(entry, "id", most=None) if "id" in entry.entries else None
+    written = reader.text(entry, "id", most=None)
     if not written:
         notes.add(entry, "the rule had no `id`")
         return f"line-{entry.line}"
@@ -114,7 +114,7 @@ def decision_word(reader: Reader, entry: Mapping, notes: Notes) -> str:
 def converted_words(reader: Reader, entry: Mapping, body: dict[str, Any], notes: Notes) -> None:
     """Copy `reason` (or else `description`) and `severity` of a content rule."""
     for key in ("reason", "description"):
-        text = reader.text(entry, key, most=None) if key in entry.entries else None
+        text = reader.text(entry, key, most=None)
         if text and "reason" not in body:
             body["reason"] = text
             if key != "reason":
@@ -128,7 +128,7 @@ def converted_words(reader: Reader, entry: Mapping, body: dict[str, Any], notes:
 def converted_scope(reader: Reader, block: Mapping, notes: Notes) -> None:
     """Convert `tier` and `selector`: the widest tier is a file here; other values have no
     counterpart."""
-    tier = reader.text(block, "tier") if "tier" in block.entries else None
+    tier = reader.text(block, "tier")
     if tier in ("global", ""):
         notes.add(block.entries["tier"][0], "`tier: global` is left out: there are no tiers")
     elif tier is not None:

@@ -9,7 +9,7 @@ them.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
 
@@ -21,6 +21,9 @@ from forestall.facts.payload import (
     TooMuchToDeriveError,
 )
 from forestall.limits import FACTS_PER_TEXT_MAX, PARSED_CHARS_MAX, VIEWS_MAX
+
+if TYPE_CHECKING:
+    from forestall.facts.shell.program_table import ProgramTable
 
 LabelView = Mapping[str, str]
 UNKNOWN = "unknown"
@@ -53,12 +56,14 @@ class Derivation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     dialect: str = ""  # of SQL, as sqlglot names it; empty: it must mean the same in all
     workspace: str = "/workspace"  # where relative paths start
     except_topics: tuple[str, ...] = ()  # topics, without wildcards, to which it does not apply
+    programs: "ProgramTable | None" = None  # with own programs; None: the built-in ones alone
 
 
 class PayloadReading(NamedTuple):
     """How payloads of one topic are read as one kind, by the derivations of all files together.
 
-    Each of `parsed_as` parses every text that is read; they differ in dialect or workspace.
+    Each of `parsed_as` parses every text that is read; they differ in dialect, workspace or own
+    programs.
     """
 
     kind: PayloadKind
@@ -199,8 +204,10 @@ def _shell_views(
     texts: list[str], derivation: Derivation, labels: frozenset[str]
 ) -> Iterator[LabelView]:
     from forestall.facts.shell.commands import CommandDetail, commands_in
+    from forestall.facts.shell.program_table import BUILT_IN
 
     detail = CommandDetail(
+        programs=derivation.programs or BUILT_IN,
         workspace=derivation.workspace,
         words="command_words" in labels,
         places=not labels.isdisjoint(("command_path", "command_scope")),
@@ -276,9 +283,10 @@ def _cluster_views(
     texts: list[str], derivation: Derivation, labels: frozenset[str]
 ) -> Iterator[LabelView]:
     from forestall.facts.cluster.commands import verbs_in
+    from forestall.facts.shell.program_table import BUILT_IN
 
     for text in texts:
-        for one in _bounded(verbs_in(text)):
+        for one in _bounded(verbs_in(text, derivation.programs or BUILT_IN)):
             for kind in sorted(one.classes):
                 yield {
                     "cluster_class": kind.value,

@@ -71,6 +71,7 @@ _EXAMPLE: Final = re.compile(
 )
 _PUBLIC_KEY: Final = re.compile(
     r"(?:.*[._-])?pub(?:lic)?(?:[._-]?key)?\.(?:pem|key|gpg|pgp|p8|age)"
+    r"|(?:full|ca[_-]?)?chain\.pem|(?:root[_-]?)?ca(?:[_-]?(?:cert|bundle))?\.pem"
 )
 # A name in capitals is meant so: `BUILD` is a file of Bazel, and `build` any directory.
 _RUN_NAMES: Final = frozenset(

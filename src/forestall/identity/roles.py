@@ -11,6 +11,8 @@ class Permission(StrEnum):
     JOBS_WRITE = "jobs.write"
     JOBS_CONTROL = "jobs.control"  # cancel, retry and dismiss jobs of other principals
     JOBS_APPROVE = "jobs.approve"
+    APPROVALS_REPAIR = "approvals.repair"  # have an approval decided again; one's own, or with
+    # `jobs.control` or `jobs.approve` those of others
     OUTPUT_RELEASE = "output.release"  # release or discard a withheld result
     WORK = "work"  # lease jobs and answer for them; only with a worker's credential
     WORKERS_READ = "workers.read"
@@ -54,13 +56,20 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
         {
             Permission.JOBS_READ,
             Permission.JOBS_WRITE,
+            Permission.APPROVALS_REPAIR,
             Permission.POLICY_CHECK,
             Permission.REGISTRY_READ,
         }
     ),
     Role.OPERATOR: _READ
-    | {Permission.JOBS_WRITE, Permission.JOBS_CONTROL, Permission.POLICY_CHECK},
-    Role.APPROVER: _READ | {Permission.JOBS_APPROVE, Permission.OUTPUT_RELEASE},
+    | {
+        Permission.JOBS_WRITE,
+        Permission.JOBS_CONTROL,
+        Permission.APPROVALS_REPAIR,
+        Permission.POLICY_CHECK,
+    },
+    Role.APPROVER: _READ
+    | {Permission.JOBS_APPROVE, Permission.APPROVALS_REPAIR, Permission.OUTPUT_RELEASE},
     Role.AUTHOR: _READ | {Permission.POLICY_CHECK},
     Role.ADMIN: frozenset(Permission) - {Permission.WORK},
     Role.WORKER: frozenset({Permission.WORK}),

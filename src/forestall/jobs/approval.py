@@ -1,8 +1,25 @@
 """An approval: what a person is asked to allow, the votes, and whether it still stands (control 5).
 
-It binds snapshot, rule, job hash, demands and constraints, and it expires. A difference between the
-binding and what a gate decides later is drift. Drift invalidates the approval, so that what was
-approved is what runs. Pure; who may vote is decided in `control/approve.py`.
+It binds snapshot, rule, job hash, demands, constraints, facts and registry entries, and it expires.
+A difference between the binding and what a gate decides later is drift. Drift undoes the approval,
+so that what was approved is what runs. Pure; who may vote is decided in `control/approve.py`.
+
+Theory
+======
+
+A person answers a *question*: may this job run, under these rules, on these facts, within these
+constraints, answered by these people? The snapshot names the policy that asked. Most changes of a
+policy leave a question as it was: a mail throttle says nothing of a deployment. So:
+
+* A question that nobody has answered stays when the policy in force asks the same one. It is bound
+  to the new snapshot (`rebound`), and keeps its age and its end.
+* An answer is to a question under one policy. An approval with any vote is undone by every change
+  of the policy, even one that leaves the question as it was: the person who voted saw the digest.
+* The text of the rules and the facts enter as digests (`rules`, `facts`): the policy before may be
+  compiled nowhere any more. An approval that an older version stored has no digests, so it counts
+  as another question.
+* Registry entries (topic, schemas, pool) are bound by their content. An entry that is removed and
+  declared again starts at revision 1, so a revision alone would not tell two contents apart.
 """
 
 from collections.abc import Collection, Sequence
@@ -10,6 +27,8 @@ from enum import StrEnum
 
 import msgspec
 
+from forestall.canonical import digest
+from forestall.jobs.registry import RegistryBinding
 from forestall.limits import APPROVAL_HOURS_DEFAULT
 from forestall.policy.approval import is_met
 from forestall.policy.rules import ApprovalDemands, Constraints, Decision
@@ -75,6 +94,12 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     resolved_at_us: int = 0
     resolved_by: str = ""
     drift: tuple[str, ...] = ()  # the differences that invalidated it
+    registry: tuple[RegistryBinding, ...] = ()  # the entries that the decision rests on
+    rules: str = ""  # digest of the text of the rules that require it
+    facts: str = ""  # digest of the facts that those rules were decided on
+    # why the job is asked about again, in words for people; empty for its first question
+    changes: tuple[str, ...] = ()
+    first_asked_at_us: int = 0  # when people were first asked; 0: at `asked_at_us`
 
     def is_enough(self, votes: Sequence[Vote]) -> bool:
         """Whether the people who approved meet the demands of the rules. A person counts once, with
@@ -91,6 +116,17 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return msgspec.structs.replace(self, votes=votes) if votes != self.votes else self
 
 
+class Grounds(msgspec.Struct, frozen=True):
+    """What a decision rests on beside request and snapshot: registry entries, and the digest of the
+    text of the rules that require an approval (empty without any)."""
+
+    registry: tuple[RegistryBinding, ...] = ()
+    rules: str = ""
+
+
+NO_GROUNDS = Grounds()
+
+
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """The part of a gate's decision that an approval binds."""
 
@@ -100,10 +136,14 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     job_hash: str
     demands: ApprovalDemands | None
     constraints: Constraints | None
+    registry: tuple[RegistryBinding, ...] = ()
+    rules: str = ""
+    facts: str = ""
 
 
-def terms_of(decision: Decision, job_hash: str) -> Terms:
+def terms_of(decision: Decision, job_hash: str, grounds: Grounds) -> Terms:
     """The terms that an approval of this decision would bind."""
+    facts = msgspec.json.encode((decision.facts, decision.conflicts))
     return Terms(
         snapshot=decision.snapshot,
         rule_id=decision.rule_id,
@@ -111,12 +151,17 @@ def terms_of(decision: Decision, job_hash: str) -> Terms:
         job_hash=job_hash,
         demands=decision.approval,
         constraints=decision.constraints,
+        registry=grounds.registry,
+        rules=grounds.rules,
+        facts=digest("approval-facts", facts),
     )
 
 
-def new_approval(terms: Terms, *, requester: str, now_us: int) -> Approval:
+def new_approval(
+    terms: Terms, *, requester: str, now_us: int, before: Approval | None = None
+) -> Approval:
     """A pending approval with the given terms. Without a `ttl_ms` it expires after the default
-    time."""
+    time. `before` is the approval that this one replaces."""
     ttl_ms = terms.demands.ttl_ms if terms.demands is not None else None
     ttl_us = ttl_ms * 1_000 if ttl_ms is not None else APPROVAL_HOURS_DEFAULT * 3_600_000_000
     return Approval(
@@ -130,7 +175,33 @@ def new_approval(terms: Terms, *, requester: str, now_us: int) -> Approval:
         requester=requester,
         demands=terms.demands,
         constraints=terms.constraints,
+        registry=terms.registry,
+        rules=terms.rules,
+        facts=terms.facts,
+        changes=_changes(before, terms, now_us=now_us) if before is not None else (),
+        first_asked_at_us=_first_asked(before),
     )
+
+
+def _changes(before: Approval, terms: Terms, *, now_us: int) -> tuple[str, ...]:
+    """Why people are asked again, in words for people; never empty."""
+    found = list(before.drift or drift(before, terms))
+    if before.status is ApprovalStatus.CONSUMED:
+        found.append("attempt: an approval is good for one dispatch, and that one was used")
+    elif now_us >= before.expires_at_us:
+        found.append("time: the approval before expired")
+    if before.votes and before.status is not ApprovalStatus.CONSUMED:
+        voters = ", ".join(sorted({vote.principal for vote in before.votes}))
+        found.append(f"votes: what {voters} decided before counts no more")
+    return tuple(found) or ("votes: the approval before counts no more",)
+
+
+def _first_asked(before: Approval | None) -> int:
+    """When people were first asked about what they are asked again. A new attempt is another
+    question."""
+    if before is None or before.status is ApprovalStatus.CONSUMED:
+        return 0
+    return before.first_asked_at_us or before.asked_at_us
 
 
 def drift(approval: Approval, terms: Terms) -> tuple[str, ...]:
@@ -147,7 +218,44 @@ def drift(approval: Approval, terms: Terms) -> tuple[str, ...]:
         found.append("approvers: other people are demanded now")
     if terms.constraints != approval.constraints:
         found.append("constraints: the job would run under other limits")
+    if terms.rules != approval.rules and terms.rule_id == approval.rule_id:
+        found.append(f"rule: the text of `{terms.rule_id}` is another one")
+    if terms.facts != approval.facts:
+        found.append("facts: the rules read other facts of the job")
+    return (*found, *registry_drift(approval.registry, terms.registry))
+
+
+def registry_drift(
+    bound: Sequence[RegistryBinding], current: Sequence[RegistryBinding]
+) -> tuple[str, ...]:
+    """The differences between the registry entries that a decision rests on and those of now, in
+    words for people; empty while each has the same content."""
+    if bound == current:
+        return ()
+    before = {(each.kind, each.name): each for each in bound}
+    now = {(each.kind, each.name): each for each in current}
+    found = []
+    for name in dict.fromkeys((*before, *now)):
+        was, becomes = before.get(name), now.get(name)
+        what = f"{name[0]}: `{name[1]}`"
+        if was is None:
+            found.append(f"{what} came to apply since")
+        elif becomes is None:
+            found.append(f"{what} was removed, or applies no more")
+        elif was.digest != becomes.digest:
+            found.append(f"{what} changed from revision {was.revision} to {becomes.revision}")
     return tuple(found)
+
+
+def rebound(approval: Approval, terms: Terms) -> Approval | None:
+    """The approval bound to the snapshot of these terms; None when somebody has answered it, or
+    the policy of these terms asks another question."""
+    if approval.status is not ApprovalStatus.PENDING or approval.votes:
+        return None
+    bound = msgspec.structs.replace(approval, snapshot=terms.snapshot)
+    if drift(bound, terms):
+        return None
+    return msgspec.structs.replace(bound, registry=terms.registry)
 
 
 def is_usable(approval: Approval | None, terms: Terms, *, now_us: int) -> bool:
@@ -175,7 +283,7 @@ def settled(approval: Approval | None, event: str) -> Approval | None:
     if event == "returned" and status is ApprovalStatus.CONSUMED:
         return msgspec.structs.replace(approval, status=ApprovalStatus.APPROVED)
     open_ones = (ApprovalStatus.PENDING, ApprovalStatus.APPROVED, ApprovalStatus.INVALIDATED)
-    if event in ("cancelled", "timed_out", "denied", "failed") and status in open_ones:
+    if event in ("cancelled", "timed_out", "denied", "failed", "cleared") and status in open_ones:
         return msgspec.structs.replace(approval, status=ApprovalStatus.CANCELLED)
     return approval
 

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from forestall.canonical import canonical_struct, digest
-from forestall.jobs.approval import Approval
+from forestall.jobs.approval import Approval, Grounds
+from forestall.jobs.registry import RegistryBinding
 from forestall.policy.request import Request, ToolCall
 from forestall.policy.rules import (
     Constraints,
@@ -93,6 +94,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_key: str = ""
     idempotent: bool = False  # running the job twice has the same effect as running it once
     max_retries: int | None = None  # after the first attempt; None: RETRIES_DEFAULT
+    # while an identical request with this wish awaits approval, join it instead of a second job
+    share_approval: bool = False
 
     def request(self, *, tenant: str, principal: str) -> Request:
         """The request that a gate evaluates for this submission on behalf of `principal`."""
@@ -192,6 +195,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     idempotency_key: str = ""
     idempotent: bool = False
     max_retries: int | None = None
+    share_approval: bool = False
     key_id: str = ""  # id of the API key that submitted the job
     lineage: Lineage | None = None
     revision: int = 0
@@ -242,6 +246,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     conflicts: tuple[LabelConflict, ...] = ()
     constraints: Constraints | None = None
     remediations: tuple[Remediation, ...] = ()
+    registry: tuple[RegistryBinding, ...] = ()  # the registry entries that it rests on
 
 
 class Payload(msgspec.Struct, frozen=True):
@@ -267,10 +272,12 @@ def stored_submission(job: Job, payload: bytes) -> Submission:
 
 
 def decision_record(
-    decision: Decision, *, stage: Stage, job_hash: str, now_us: int
+    decision: Decision, grounds: Grounds, *, stage: Stage, job_hash: str, now_us: int
 ) -> DecisionRecord:
-    """The part of a decision that is stored."""
-    return copied(DecisionRecord, decision, stage=stage, decided_at_us=now_us, job_hash=job_hash)
+    """The part of a decision that is stored, with the registry entries that it rests on."""
+    return copied(
+        DecisionRecord, decision, grounds, stage=stage, decided_at_us=now_us, job_hash=job_hash
+    )
 
 
 def payload_digest(payload: bytes) -> str:

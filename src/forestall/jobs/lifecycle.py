@@ -24,6 +24,7 @@ class Event(StrEnum):
     REJECTED = "rejected"
     EXPIRED = "expired"  # the time of the approval passed without a decision
     INVALIDATED = "invalidated"  # what a person was asked to approve is not what would run
+    REBOUND = "rebound"  # the policy in force asks the same of people; nobody has answered
     CLEARED = "cleared"  # requested again, and the policy in force now allows the job
     STARTED = "started"  # the worker reported that it began
     SUCCEEDED = "succeeded"
@@ -68,6 +69,7 @@ def _moves() -> dict[tuple[JobState, Event], JobState]:
         (_S.APPROVAL_REQUIRED, _E.EXPIRED): _S.TIMEOUT,
         (_S.APPROVAL_REQUIRED, _E.INVALIDATED): _S.APPROVAL_REQUIRED,
         (_S.APPROVAL_REQUIRED, _E.APPROVAL_DEMANDED): _S.APPROVAL_REQUIRED,
+        (_S.APPROVAL_REQUIRED, _E.REBOUND): _S.APPROVAL_REQUIRED,
         (_S.APPROVAL_REQUIRED, _E.CLEARED): _S.PENDING,
         (_S.APPROVAL_REQUIRED, _E.DENIED): _S.DENIED,
         (_S.APPROVAL_REQUIRED, _E.TIMED_OUT): _S.TIMEOUT,

@@ -12,6 +12,17 @@ TOPIC_NAME = re.compile(r"job(\.[A-Za-z0-9_-]+)+")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # a pool or schema name; one path segment
 
 
+class RegistryBinding(msgspec.Struct, frozen=True):
+    """A registry entry as a decision found it. Two revisions with one content are alike, so
+    `digest`, the SHA-256 (hex) of the content, says whether the entry changed; `revision` tells
+    people which one it was."""
+
+    kind: str
+    name: str
+    revision: int
+    digest: str
+
+
 class TopicInvalidError(InvalidRequestError):
     """The topic cannot be declared as asked: a field is wrong, or names what is not there."""
 

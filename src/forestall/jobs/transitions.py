@@ -1,8 +1,9 @@
 """What happens to a job when a gate decides on it or time passes. Pure; no other place says it.
 
-Three verbs put a job before the gate: submit, dispatch and repair (an approval is asked for again).
-Each turns the decision into what becomes of the job with the functions below, so that no verb can
-forget a check that another makes. Where each decision leads:
+Three verbs put a job before the gate: submit, dispatch and repair (an approval is asked for again,
+because somebody wants that, or because what it rests on changed: `control/redecide.py`). Each turns
+the decision into what becomes of the job with the functions below, so that no verb can forget a
+check that another makes. Where each decision leads:
 
 | decision         | submit                 | dispatch                        | repair             |
 |------------------|------------------------|---------------------------------|--------------------|
@@ -11,9 +12,12 @@ forget a check that another makes. Where each decision leads:
 | throttle         | not born               | `held`; `failed` after too long | `cleared`          |
 | deny             | born DENIED            | `denied`                        | `denied`           |
 
-A repair that is throttled clears the job: the dispatch gate then holds it for as long as the rule
-says. At dispatch and repair two facts that no rule reads come first (`tightened`): a submitter
-whose credential was revoked, and a stored job that is not the one that was submitted. Both deny.
+A repair of an approval that nobody has answered is `rebound` instead of `approval_demanded` where
+the policy asks the same question. A repair leaves a granted job that the policy allows or throttles
+in the queue, for the dispatch gate. A repair that is throttled clears the job: the dispatch gate
+then holds it for as long as the rule says. At dispatch and repair two facts that no rule reads come
+first (`tightened`): a submitter whose credential was revoked, and a stored job that is not the one
+that was submitted. Both deny.
 """
 
 from collections.abc import Collection, Mapping
@@ -24,7 +28,15 @@ import msgspec
 
 from forestall.audit.record import Value
 from forestall.identity.credentials import ApiKey
-from forestall.jobs.approval import ApprovalStatus, is_usable, new_approval, terms_of
+from forestall.jobs.approval import (
+    NO_GROUNDS,
+    ApprovalStatus,
+    Grounds,
+    is_usable,
+    new_approval,
+    rebound,
+    terms_of,
+)
 from forestall.jobs.attempts import (
     held_too_long,
     hold_delay_us,
@@ -33,7 +45,7 @@ from forestall.jobs.attempts import (
     retry_delay_us,
 )
 from forestall.jobs.job import BIRTH_STATE, POLICY_DENIED, Job, JobState, Lease
-from forestall.jobs.lifecycle import HELD_BY_WORKER, TERMINAL, Event
+from forestall.jobs.lifecycle import HELD_BY_WORKER, TERMINAL, WAITING, Event
 from forestall.policy.rules import Decision, Effect
 
 APPROVED = "approved"  # the code of a decision that stands on an approval
@@ -115,7 +127,12 @@ def _denied(decision: Decision, code: str, reason: str) -> Decision:
 
 
 def under_approval(
-    job: Job, decision: Decision, *, ended_votes: Collection[str], now_us: int
+    job: Job,
+    decision: Decision,
+    grounds: Grounds,
+    *,
+    ended_votes: Collection[str],
+    now_us: int,
 ) -> Decision:
     """The decision, or an allow in place of require_approval when the job has an approval of
     exactly these terms. The dispatch consumes that approval.
@@ -124,7 +141,7 @@ def under_approval(
     """
     approval = job.approval.without_votes(ended_votes) if job.approval is not None else None
     if decision.decision is not Effect.REQUIRE_APPROVAL or not is_usable(
-        approval, terms_of(decision, job.job_hash), now_us=now_us
+        approval, terms_of(decision, job.job_hash, grounds), now_us=now_us
     ):
         return decision
     bound = decision.constraints is not None
@@ -133,7 +150,12 @@ def under_approval(
 
 
 def at_birth(
-    decision: Decision, *, job_hash: str, requester: str, now_us: int
+    decision: Decision,
+    *,
+    job_hash: str,
+    requester: str,
+    now_us: int,
+    grounds: Grounds = NO_GROUNDS,
 ) -> Mapping[str, Any]:
     """The fields of a new job by the decision of the submit gate. Raises KeyError for a throttle,
     under which no job is created."""
@@ -145,7 +167,7 @@ def at_birth(
             "dead_at_us": now_us,
         }
     elif decision.decision is Effect.REQUIRE_APPROVAL:
-        terms = terms_of(decision, job_hash)
+        terms = terms_of(decision, job_hash, grounds)
         fields["approval"] = new_approval(terms, requester=requester, now_us=now_us)
     return fields
 
@@ -159,12 +181,14 @@ def after_decision(
     now_us: int,
     chance: int = 0,
     lease: Lease | None = None,
+    grounds: Grounds = NO_GROUNDS,
 ) -> Transition:
     """The transition of a stored job by a decision, as in the table above. The decision is
     `tightened`.
 
     `passed` are the throttle rules that counted the action; `chance` is 16 random bits for the
-    jitter of a throttled job; `lease` is the lease of an allowed dispatch.
+    jitter of a throttled job; `lease` is the lease of an allowed dispatch; on `grounds` an approval
+    rests that is asked for.
     """
     fields: dict[str, Any] = {"throttles_passed": passed}
     effect = decision.decision
@@ -174,17 +198,31 @@ def after_decision(
         fields |= {"failure_code": failure, "failure_reason": reason}
         return Transition(event=Event.DENIED, fields=fields)
     if effect is Effect.REQUIRE_APPROVAL:
-        terms = terms_of(decision, job.job_hash)
-        approval = new_approval(terms, requester=job.principal, now_us=now_us)
-        return Transition(
-            event=Event.APPROVAL_DEMANDED, fields={**fields, **_UNTHROTTLED, "approval": approval}
-        )
+        return _demanded(job, decision, fields, grounds, now_us=now_us)
     if asker is Asker.REPAIR:
         return Transition(event=Event.CLEARED, fields=fields)
     if effect is Effect.THROTTLE:
         return _throttled(job, decision, fields, now_us=now_us, chance=chance)
     assert lease is not None, "an allowed dispatch gives a lease"
     return _dispatched(job, decision, fields, lease)
+
+
+def _demanded(
+    job: Job, decision: Decision, fields: Mapping[str, Any], grounds: Grounds, *, now_us: int
+) -> Transition:
+    terms, before = terms_of(decision, job.job_hash, grounds), job.approval
+    if before is not None and job.state is JobState.APPROVAL_REQUIRED:
+        bound = rebound(before, terms)
+        if bound is not None:
+            data = {"snapshot_before": before.snapshot}
+            fields = {**fields, "approval": bound}
+            return Transition(event=Event.REBOUND, fields=fields, data=data)
+    approval = new_approval(terms, requester=job.principal, now_us=now_us, before=before)
+    return Transition(
+        event=Event.APPROVAL_DEMANDED,
+        fields={**fields, **_UNTHROTTLED, "approval": approval},
+        data={"drift": approval.changes} if approval.changes else {},
+    )
 
 
 def _dispatched(
@@ -228,19 +266,45 @@ def withdrawn(job: Job, *, submitter_ended: str, ended_votes: Collection[str]) -
     dispatch stood on an approval that the votes left over would not give. Empty: it may go on."""
     if submitter_ended:
         return submitter_ended
-    approval, lease = job.approval, job.lease
-    if approval is None or lease is None or approval.status is not ApprovalStatus.CONSUMED:
+    approval = job.approval
+    if approval is None or not runs_on_approval(job):
         return ""
-    if (lease.snapshot, lease.rule_id) != (approval.snapshot, approval.rule_id):
-        return ""  # an earlier dispatch consumed this approval
     left = approval.without_votes(ended_votes)
     return "" if left.is_enough(left.votes) else APPROVER_REVOKED
+
+
+def runs_on_approval(job: Job) -> bool:
+    """Whether the job's last dispatch consumed its approval. False when an earlier one did."""
+    approval, lease = job.approval, job.lease
+    if approval is None or lease is None or approval.status is not ApprovalStatus.CONSUMED:
+        return False
+    return (lease.snapshot, lease.rule_id) == (approval.snapshot, approval.rule_id)
+
+
+def rests_on_question(job: Job) -> bool:
+    """Whether people are asked about the job, or have allowed it and it waits for a worker: then a
+    change of the policy or of the registry concerns its approval."""
+    if job.state is JobState.APPROVAL_REQUIRED:
+        return job.approval is not None
+    granted = job.approval is not None and job.approval.status is ApprovalStatus.APPROVED
+    return granted and job.state in WAITING
 
 
 def after_withdrawal(code: str) -> Transition:
     """The transition of a job that runs and must stop for this code of `withdrawn`."""
     fields = {"failure_code": code, "failure_reason": _WITHDRAWN[code]}
     return Transition(event=Event.CANCELLED, fields=fields)
+
+
+def is_joinable(job: Job) -> bool:
+    """Whether an identical request may share the approval of this job: both were sent with that
+    wish, and people are asked about this one now."""
+    return (
+        job.share_approval
+        and job.state is JobState.APPROVAL_REQUIRED
+        and job.approval is not None
+        and job.approval.status is ApprovalStatus.PENDING
+    )
 
 
 # -- what the passing of time does --

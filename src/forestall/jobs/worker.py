@@ -65,14 +65,28 @@ class LeaseLost(msgspec.Struct, frozen=True):
     reason: str
 
 
+# Why the result of an attempt that succeeded is not all there, or cannot be read.
+RESULT_TOO_LARGE, RESULT_NOT_JSON = "result_too_large", "result_not_json"
+RESULT_REFUSED, RESULT_UNREADABLE = "result_refused", "result_unreadable"
+RESULT_PROBLEMS = {
+    RESULT_TOO_LARGE: "the result is larger than its bound",
+    RESULT_NOT_JSON: "the worker could not write its result as JSON",
+    RESULT_REFUSED: "the worker's result was refused on its way",
+    RESULT_UNREADABLE: "the worker's message cannot be read in one way only",
+}
+
+
 class WorkerAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of an attempt. `result` is JSON; an empty `error_code` means that the attempt
     succeeded.
 
-    `retryable`: nothing was done, or doing it again does no harm.
+    `result_problem` is a key of RESULT_PROBLEMS: the attempt succeeded, and its result must be
+    withheld unread; `result` is then what arrived of it, or empty. `retryable`: nothing was done,
+    or doing it again does no harm.
     """
 
     result: bytes = b"null"
+    result_problem: str = ""
     error_code: str = ""
     error_message: str = ""
     retryable: bool = False

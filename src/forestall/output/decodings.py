@@ -204,8 +204,8 @@ def _unescaped(found: bytes) -> bytes:
     codes = [int(part.strip(b"{}"), 16) for part in re.split(rb"\\[uUx]", found)[1:]]
     if len(codes) == 2:
         codes = [0x10000 + ((codes[0] - 0xD800) << 10) + codes[1] - 0xDC00]
-    if codes[0] in _INVISIBLE or codes[0] > 0x10FFFF:
-        return b""
+    if codes[0] in _INVISIBLE or codes[0] > 0x10FFFF or 0xD800 <= codes[0] < 0xE000:
+        return b""  # nothing to see, half a surrogate pair included
     return chr(codes[0]).encode("utf-8", "replace")
 
 

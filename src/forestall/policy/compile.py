@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from forestall.policy.lint.never_matches import never_matching
 from forestall.policy.problems import PolicyError, Problem
-from forestall.policy.rules import OutputRule, OwnDetector, Policy, Rule
+from forestall.policy.rules import OutputRule, OwnDetector, Place, Policy, Rule
 from forestall.policy.snapshot import ENGINE_VERSION, Layer, RuleError, RuleList, Snapshot
 
 __all__ = [
@@ -91,6 +91,7 @@ def _reject_clashes(policies: Sequence[Policy]) -> None:
                 )
             seen_rules.setdefault(rule.id, f"{policy.source}:{rule.line}")
     problems.extend(_detector_clashes(policies))
+    problems.extend(_program_clashes(policies))
     if problems:
         raise PolicyError(problems)
 
@@ -110,4 +111,24 @@ def _detector_clashes(policies: Sequence[Policy]) -> Iterator[Problem]:
                     column=1,
                     message=f"the detector `{own.name}` finds other things than in another file",
                     hint=f"the other is in {source}; give one of them another name",
+                )
+
+
+def _program_clashes(policies: Sequence[Policy]) -> Iterator[Problem]:
+    """Own programs of one name in two files: no file may say what another one's program does."""
+    seen: dict[str, str] = {}
+    for policy in policies:
+        for own in policy.programs:
+            place = policy.places.get(("program", own.name)) or Place(line=1, column=1)
+            first = seen.setdefault(own.name, f"{policy.source}:{place.line}")
+            if first != f"{policy.source}:{place.line}":
+                yield Problem(
+                    source=policy.source,
+                    line=place.line,
+                    column=place.column,
+                    length=place.length,
+                    excerpt=place.excerpt,
+                    message=f"the program `{own.name}` is described twice",
+                    hint=f"the other entry is at {first}; keep one, and name its file under"
+                    " `use_programs` in the other",
                 )

@@ -8,8 +8,10 @@ parsed, and can never weaken what another file decides:
 * A place that any file reads is parsed, and its label views are decided under by all files.
 * A place counts as read or ignored only when each file that takes part on the topic declares it: by
   its own `fields` and `ignore`, or by a default derivation. Else its text is unread.
-* A dialect or workspace of a file is in place of the default's for that file. While another file
-  goes by the default, the texts are parsed on both terms.
+* A dialect or workspace of a file is in place of the default's for that file, and its own programs
+  stand beside the built-in ones for that file. While another file goes by other terms, the texts
+  are parsed on both: a command that an own program makes `read` stays `unknown` to a file that does
+  not use the program, and the strictest decision stands.
 
 A file takes part when it has an entry of the kind for the topic, or when a default derivation
 applies to it. Where only other files derive a kind, a file is content with what they declare.
@@ -17,7 +19,7 @@ applies to it. Where only other files derive a kind, a file is content with what
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
@@ -32,7 +34,11 @@ from forestall.facts.derive import (
 from forestall.facts.payload import DeclaredPlaces, Places
 from forestall.limits import GLOB_MEMO_ENTRIES_MAX
 from forestall.policy.globs import Matcher, compile_globs
+from forestall.policy.own_programs import table_of, without_examples
 from forestall.policy.rules import Match, Policy
+
+if TYPE_CHECKING:
+    from forestall.facts.shell.program_table import ProgramTable
 
 _KINDS_OF_LABEL = {
     label: tuple(kind for kind, labels in LABELS_OF_KIND.items() if label in labels)
@@ -47,6 +53,7 @@ class _FileDerivations(NamedTuple):
 
     entries: tuple[tuple[Matcher, Derivation], ...]
     with_defaults: bool
+    programs: "ProgramTable | None"
     reads: dict[PayloadKind, Matcher]
 
 
@@ -64,6 +71,7 @@ class Derivations:
             _FileDerivations(
                 tuple(_matched(policy.derivations)),
                 not policy.danger_no_default_derivations,
+                table_of(without_examples(own)) if (own := policy.all_programs) else None,
                 _kinds_read(matches_of(policy)),
             )
             for policy in policies
@@ -93,7 +101,7 @@ class Derivations:
             by_default = defaults if file.with_defaults and takes_part else ()
             if own or by_default:
                 declared.append(_declared(own, by_default))
-                parsed_as += own or by_default
+                parsed_as += (replace(each, programs=file.programs) for each in own or by_default)
         # Where no rule reads the kind, a payload is bounded all the same.
         if not declared and defaults and self._any_defaults:
             declared, parsed_as = [_declared((), defaults)], [*defaults]

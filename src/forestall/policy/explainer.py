@@ -15,8 +15,13 @@ from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError
 from forestall.policy.claims import attested_views, exceptions
 from forestall.policy.evaluator import evaluate
-from forestall.policy.explanation import ExplainedRule, Explanation, UnreadPlace
-from forestall.policy.label_views import unread_places, variants_of, views_of
+from forestall.policy.explanation import (
+    ExplainedRule,
+    Explanation,
+    OwnProgramUse,
+    UnreadPlace,
+)
+from forestall.policy.label_views import programs_run, unread_places, variants_of, views_of
 from forestall.policy.request import Request, looked_into
 from forestall.policy.rule_conditions import CompiledClause, rule_clauses
 from forestall.policy.rules import Clause, Decision, Rule
@@ -36,9 +41,11 @@ def explain(
     decision = evaluate(snapshot, request, now=now)
     views: tuple[LabelView, ...] = ()
     unread: tuple[UnreadPlace, ...] = ()
+    programs: tuple[OwnProgramUse, ...] = ()
     try:
         views, _ = views_of(snapshot, request)
         unread = unread_places(snapshot, request)
+        programs = _own_programs(snapshot, request)
     except Exception:  # noqa: BLE001 - the decision is the rule error of this, and says so
         views = ()
     variants = attested_views(variants_of(snapshot, looked_into(request)).requests)
@@ -64,6 +71,26 @@ def explain(
         default_decision=snapshot.default,
         default_used=decision.code == "default",
         unread=unread,
+        own_programs=programs,
+    )
+
+
+def _own_programs(snapshot: Snapshot, request: Request) -> tuple[OwnProgramUse, ...]:
+    """The own programs that the payload of a request runs. Raises TooMuchToDeriveError."""
+    described = {own.name: policy.name for policy in snapshot.policies for own in policy.programs}
+    if not described:
+        return ()
+    return tuple(
+        OwnProgramUse(
+            program=name,
+            described_by=described[name],
+            used_by=tuple(
+                policy.name
+                for policy in snapshot.policies
+                if any(own.name == name for own in policy.all_programs)
+            ),
+        )
+        for name in sorted(described.keys() & programs_run(snapshot, request))
     )
 
 

@@ -35,6 +35,15 @@ class UnreadPlace(msgspec.Struct, frozen=True):
     kind: PayloadKind
 
 
+class OwnProgramUse(msgspec.Struct, frozen=True, kw_only=True):
+    """An own program that the payload runs: the policy that describes it, and those by whose rules
+    its entry counts. To the rules of every other policy the program is not known."""
+
+    program: str
+    described_by: str
+    used_by: tuple[str, ...]
+
+
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """A decision and the rules that came nearest to it, nearest first. `default_used`: no rule
     decided."""
@@ -45,3 +54,4 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     default_decision: Effect
     default_used: bool
     unread: tuple[UnreadPlace, ...]  # places of the payload with a text that counts as unknown
+    own_programs: tuple[OwnProgramUse, ...] = ()

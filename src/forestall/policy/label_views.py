@@ -180,6 +180,15 @@ def unread_places(snapshot: Snapshot, request: Request) -> tuple[UnreadPlace, ..
     )
 
 
+def programs_run(snapshot: Snapshot, request: Request) -> set[str]:
+    """The programs that a payload runs, as far as derivers name them. Raises
+    TooMuchToDeriveError."""
+    readings = snapshot.reads.readings_of(request.topic)
+    parts = payload_parts(request) if readings else ()
+    views = (view for each in readings for view in derive(each, parts, snapshot.reads.labels))
+    return {view.get(label, "") for view in views for label in ("command_program", "cluster_tool")}
+
+
 def _trusted_labels(
     sources: Mapping[Origin, LabelView], trust: Mapping[str, Origin]
 ) -> dict[str, str]:

@@ -36,6 +36,7 @@ WARNING_CODES = {
     "dodgeable": "A client that leaves something out gets a looser decision.",
     "unused_label_trust": "No rule reads the label that the file says whom to believe about.",
     "unused_derive": "Nothing reads what the entry derives.",
+    "unshared_programs": "Another file judges the same commands without the own programs.",
     "remediation_denied": "A remediation leads to a denied request.",
     "rule_removed": "A rule that tightened is gone.",
     "rule_loosened": "A rule asks for less than before.",
@@ -45,6 +46,7 @@ WARNING_CODES = {
     "rule_widened": "A rule that does not deny may match more than before.",
     "default_loosened": "The decision where no rule speaks is looser than before.",
     "fact_weakened": "A fact that rules read is believed or found in another way than before.",
+    "program_loosened": "A command loses a class by a change of own programs.",
 }
 
 

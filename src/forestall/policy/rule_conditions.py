@@ -19,6 +19,7 @@ from forestall.policy.field_tests import compile_field_test, values_of
 from forestall.policy.fields import FIELDS, FieldKind, Labels, MatchField
 from forestall.policy.globs import Matcher, compile_globs
 from forestall.policy.index import LABEL_COLUMNS, is_settled
+from forestall.policy.own_programs import table_of
 from forestall.policy.request import Request, arguments_of, remembered
 from forestall.policy.rules import (
     ArgCondition,
@@ -30,6 +31,7 @@ from forestall.policy.rules import (
     Match,
     Operator,
     OutputRule,
+    OwnProgram,
     Rule,
     TimeMatch,
 )
@@ -64,7 +66,7 @@ def compile_clauses(match: Match) -> tuple[CompiledClause, ...]:
     if match.delegation is not None:
         clauses.append(_delegation_clause(match.delegation))
     if match.commands:
-        clauses.append(_commands_clause(match.commands))
+        clauses.append(_commands_clause(match.commands, match.own_programs))
     clauses.extend(_argument_clause(condition) for condition in match.args)
     if match.content is not None:
         clauses.append(_content_clause(match.content))
@@ -215,7 +217,9 @@ def _all_issued_by(wanted: tuple[str, ...], issuers: tuple[str, ...]) -> bool:
     return bool(issuers) and set(issuers) <= set(wanted)
 
 
-def _commands_clause(patterns: tuple[str, ...]) -> CompiledClause:
+def _commands_clause(
+    patterns: tuple[str, ...], own_programs: tuple[OwnProgram, ...]
+) -> CompiledClause:
     # Imported here: few rules name commands, and the pattern reads the table of programs.
     from forestall.facts.shell.command_words import (
         CommandPattern,
@@ -223,7 +227,8 @@ def _commands_clause(patterns: tuple[str, ...]) -> CompiledClause:
         any_holds,
     )
 
-    compiled = [CommandPattern(pattern) for pattern in patterns]
+    programs = table_of(own_programs)
+    compiled = [CommandPattern(pattern, programs) for pattern in patterns]
 
     def holds(request: Request, labels: Labels, now: datetime) -> bool:
         words = labels.get("command_words", "")

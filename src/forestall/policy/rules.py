@@ -202,6 +202,18 @@ class OwnDetector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     no_match: tuple[str, ...] = ()
 
 
+class OwnProgram(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A command-line tool that a policy file describes.
+
+    `entry` is its entry in the program table as canonical JSON, without the examples, which decide
+    nothing; `examples` are texts, each with all classes of its commands.
+    """
+
+    name: str
+    entry: str
+    examples: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
 class ContentMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Content criteria on a payload or a result. A criterion holds when any of its entries does;
     all criteria that are given must hold. `size_gt` is in bytes of JSON."""
@@ -236,6 +248,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     requires: tuple[str, ...] = ()
     labels: tuple[tuple[str, tuple[str, ...]], ...] = ()
     commands: tuple[str, ...] = ()  # patterns over the words of one command
+    own_programs: tuple[OwnProgram, ...] = ()  # that the patterns name: without their examples
     mcp: McpMatch = McpMatch()
     tests: tuple[FieldTest, ...] = ()
     secrets_present: bool | None = None
@@ -416,11 +429,19 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     output_rules: tuple[OutputRule, ...] = ()
     detect: Detect = Detect()
     detectors: tuple[OwnDetector, ...] = ()
+    programs: tuple[OwnProgram, ...] = ()
+    programs_of: tuple[str, ...] = ()  # names of other files, under `use_programs`
+    used_programs: tuple[OwnProgram, ...] = ()  # those of these files
     tests: tuple[PolicyTest, ...] = ()
     output_tests: tuple[OutputTest, ...] = ()
-    # By ("label", name), ("used label", name), ("derive", number) or ("remediation", rule id, id).
-    # For messages only.
+    # Keys are ("label", name), ("used label", name), ("derive", number), ("program", name),
+    # ("use_programs", file) and ("remediation", rule id, id). For messages only.
     places: Mapping[tuple[str, ...], Place] = {}
+
+    @property
+    def all_programs(self) -> tuple[OwnProgram, ...]:
+        """The own programs by which commands are read for the rules of this file."""
+        return (*self.programs, *self.used_programs)
 
 
 class Clause(msgspec.Struct, frozen=True, kw_only=True):

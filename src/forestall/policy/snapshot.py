@@ -20,10 +20,19 @@ from forestall.policy.finding_names import class_of
 from forestall.policy.globs import compile_globs
 from forestall.policy.index import LayerIndex
 from forestall.policy.output_rules import OutputRules
+from forestall.policy.own_programs import without_examples
 from forestall.policy.read_set import ReadSet
 from forestall.policy.request import Request
 from forestall.policy.rule_conditions import amount_test, residual_tests, rule_clauses
-from forestall.policy.rules import Clause, Detect, Effect, OutputRule, Policy, Rule
+from forestall.policy.rules import (
+    Clause,
+    Detect,
+    Effect,
+    OutputRule,
+    OwnProgram,
+    Policy,
+    Rule,
+)
 
 # To be raised whenever the same policy and request may lead to another decision than before: the
 # engine version is part of the digest.
@@ -151,12 +160,13 @@ class Snapshot:
     """A compiled, content-addressed set of policies. Immutable once made.
 
     `digest` is SHA-256 (hex) over all that can change a decision: layers in order, rules, label
-    trust, derivations, output rules, data of the detectors that rules name, default, engine version
-    and fail mode. `reads` is what the rules read of a request; `said` keeps the clauses of rules in
-    words.
+    trust, derivations, own programs, output rules, data of the detectors that rules name, default,
+    engine version and fail mode. `reads` is what the rules read of a request; `said` keeps the
+    clauses of rules in words.
     """
 
     __slots__ = (
+        "_approval_texts",
         "_caller_topics",
         "default",
         "detect",
@@ -182,6 +192,7 @@ class Snapshot:
         self.detect = _combined_detect(policies)
         self.digest = _snapshot_digest(self)
         self.said: dict[str, tuple[Clause, ...]] = {}  # filled by evaluate, one entry for each rule
+        self._approval_texts: dict[str, str] | None = None
 
     @property
     def rule_count(self) -> int:
@@ -201,6 +212,22 @@ class Snapshot:
             yield from (("", derivation) for derivation in DEFAULT_DERIVATIONS)
         for policy in self.policies:
             yield from ((policy.name, derivation) for derivation in policy.derivations)
+
+    def approval_text(self, rule_ids: Iterable[str]) -> str:
+        """SHA-256 (hex) over the text of those of these rules that require an approval. Equal under
+        two snapshots: the rules that ask a person read the same in both. Lines are left out."""
+        if (
+            self._approval_texts is None
+        ):  # few snapshots hold a job, so the first that does makes it
+            self._approval_texts = {
+                rule.id: digest("rule", canonical_struct(msgspec.structs.replace(rule, line=0)))
+                for layer in self.layers
+                for rule in layer.rules
+                if rule.effect is Effect.REQUIRE_APPROVAL
+            }
+        texts = self._approval_texts
+        found = sorted(texts[rule_id] for rule_id in set(rule_ids) if rule_id in texts)
+        return digest("rules", "\n".join(found).encode())
 
     def is_run_by_caller(self, topic: str) -> bool:
         """Whether the submitter of a job on this topic runs it itself; no worker is offered such a
@@ -263,6 +290,8 @@ class _DigestedContent(msgspec.Struct, frozen=True, kw_only=True):
     detect: Detect
     # Digests of the data of built-in detectors that rules name; left out when no rule names one.
     detectors: tuple[tuple[str, str], ...] | msgspec.UnsetType = msgspec.UNSET
+    # Of each layer: the own programs by which it reads commands; left out when there is none.
+    programs: tuple[tuple[OwnProgram, ...], ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 def _named_detectors(snapshot: Snapshot) -> tuple[tuple[str, str], ...]:
@@ -283,6 +312,7 @@ def _named_detectors(snapshot: Snapshot) -> tuple[tuple[str, str], ...]:
 def _snapshot_digest(snapshot: Snapshot) -> str:
     """The digest. Lines of rules are left out: moving a rule in its file changes no decision, while
     the order of the rules does."""
+    programs = tuple(without_examples(policy.all_programs) for policy in snapshot.policies)
     content = _DigestedContent(
         engine=ENGINE_VERSION,
         fail_mode="closed",
@@ -316,5 +346,6 @@ def _snapshot_digest(snapshot: Snapshot) -> str:
         ),
         detect=snapshot.detect,
         detectors=_named_detectors(snapshot) or msgspec.UNSET,
+        programs=programs if any(programs) else msgspec.UNSET,
     )
     return digest("policy-snapshot", canonical_struct(content))

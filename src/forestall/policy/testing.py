@@ -12,6 +12,7 @@ from forestall.policy.language.document import Sequence, parse_document
 from forestall.policy.language.reader import Reader
 from forestall.policy.language.tests_reader import read_tests
 from forestall.policy.own_detectors import failed_example
+from forestall.policy.own_programs import failed_example as failed_program_example
 from forestall.policy.request import Delegation, Request, ToolCall
 from forestall.policy.rules import Decision, Effect, OutputTest, PolicyTest, Verdict
 from forestall.policy.snapshot import Snapshot
@@ -115,6 +116,7 @@ def run_tests(
             )
         )
     outcomes.extend(_detector_outcomes(snapshot))
+    outcomes.extend(_program_outcomes(snapshot))
     for source, case in output_cases_of(snapshot, files):
         verdict, rule_id = judge(snapshot, case) if judge is not None else ("not judged", "")
         outcomes.append(
@@ -187,6 +189,24 @@ def request_of(case: Mapping[str, Any]) -> Request:
         **fields,
         payload={"prompt": case.get("prompt", ""), "context": case.get("context")},
     )
+
+
+def _program_outcomes(snapshot: Snapshot) -> Iterator[TestOutcome]:
+    """One outcome for each example of each program that a policy describes."""
+    for policy in snapshot.policies:
+        for own in policy.programs:
+            place = policy.places.get(("program", own.name))
+            for text, classes in own.examples:
+                wrong = failed_program_example(own, text, classes, policy.all_programs)
+                wanted = ", ".join(classes)
+                yield TestOutcome(
+                    name=f"program {own.name}: {text[:_SHOWN_CHARS]}",
+                    source=policy.source,
+                    line=place.line if place is not None else 1,
+                    passed=not wrong,
+                    wanted=wanted,
+                    got=wrong or wanted,
+                )
 
 
 def _said(decision: str, rule_id: str | None) -> str:

@@ -30,9 +30,9 @@ class Sealer(Protocol):
         `bound_to`."""
         ...
 
-    def correlation_key(self, tenant: str) -> bytes:
-        """The key for the correlation hashes of one tenant: equal findings have equal hashes. It
-        never changes."""
+    def correlation_key(self, tenant: str, job_id: str) -> bytes:
+        """The key for the correlation hashes of one job: equal findings of its result have equal
+        hashes, and those of another job tell nothing of them. It never changes."""
         ...
 
 
@@ -107,9 +107,9 @@ class OutputMeans:
         self.warm_for = snapshot
         return done
 
-    def correlation_key(self, tenant: str) -> bytes:
+    def correlation_key(self, tenant: str, job_id: str) -> bytes:
         """See `Sealer.correlation_key`; empty without a sealer."""
-        return self.sealer.correlation_key(tenant) if self.sealer is not None else b""
+        return self.sealer.correlation_key(tenant, job_id) if self.sealer is not None else b""
 
     def seal(self, plain: bytes, *, bound_to: bytes) -> Sealed | None:
         """See `Sealer.seal`; None without a sealer."""

@@ -17,6 +17,7 @@ process counts from when it learns of the dispatch.
 from collections.abc import Sequence
 
 from forestall.audit.record import Record
+from forestall.jobs.approval import registry_drift
 from forestall.jobs.job import Job, JobState, payload_digest
 from forestall.jobs.lifecycle import HELD_BY_WORKER, TERMINAL, WAITING
 from forestall.jobs.schedule import Lane, entry_of
@@ -85,12 +86,15 @@ def take_up_entry(
     kind = EntryKind(key[1])
     if kind in registry_kinds.KINDS:
         _put_or_drop(state.registry, key, entry)
+        state.open_approvals.changed(key[0])
         state.workers.rerouted()
         state.workers.wake_all()
     elif kind in webhook_kinds.KINDS:
         _put_or_drop(state.webhooks, key, entry)
     elif kind is EntryKind.KEY and entry is not None:
         state.keys.put(entry)
+        if entry.revision > 1:  # it may be revoked, and an approval of what it asked for ends
+            state.open_approvals.changed(key[0])
         _end_session(state, key[2])
     elif kind is EntryKind.POLICY_IN_FORCE and entry is not None:
         _come_into_force(state, entry)
@@ -129,7 +133,7 @@ def _come_into_force(state: Projections, entry: RegistryEntry) -> None:
 def follow_job(
     state: Projections, job: Job, *, now_us: int, first: bool = False, whole: bool = False
 ) -> None:
-    """Make queue, leases and deadlines follow the state of a job.
+    """Make queue, leases, deadlines and open approvals follow the state of a job.
 
     `first`: a queued job goes to the front, since it has waited before. `whole`: memory may know
     nothing of the job, as at a start; its deadline, which is otherwise watched from its birth on,
@@ -147,10 +151,21 @@ def follow_job(
         state.queue.remove(job.tenant, job.id)
         if job.state in HELD_BY_WORKER:
             state.leases.hold(job, expires_at_us=now_us + state.lease_us)
+    _follow_approval(state, job)
     if job.deadline_at_us and job.state not in TERMINAL and (whole or job.revision == 0):
         state.deadlines.watch(job.deadline_at_us, job.tenant, job.id)
     if job.state is JobState.APPROVAL_REQUIRED and job.approval is not None:
         state.deadlines.watch(job.approval.expires_at_us, job.tenant, job.id)
+
+
+def _follow_approval(state: Projections, job: Job) -> None:
+    approval = job.approval
+    if approval is None:
+        return
+    policy = state.policy.digest
+    entries = state.registry.bindings(job.tenant, job.topic)
+    is_bound = approval.snapshot == policy and not registry_drift(approval.registry, entries)
+    state.open_approvals.follow(job, policy=policy, is_bound=is_bound)
 
 
 def _end_lease(state: Projections, job: Job) -> None:

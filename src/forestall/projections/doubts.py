@@ -1,14 +1,22 @@
 """Registry entries of which the store may hold another revision than memory does.
 
 A commit whose answer was lost may be durable. Until the entry is read again, this process does not
-know; and while the entry is a key or the policy in force, so that less may be allowed, no job is
-handed to a worker. The theory is in `docs/internals/leases-and-doubt.md`.
+know; and while the entry is one of TIGHTENING, so that less may be allowed, no job is handed to a
+worker. The theory is in `docs/internals/leases-and-doubt.md`.
 """
 
 from forestall.ports.entries import EntryKind
 
 EntryKey = tuple[str, str, str]  # tenant, kind, name
-_TIGHTENING = (EntryKind.KEY, EntryKind.POLICY_IN_FORCE)
+# Kinds of entries whose change may forbid a job: it rests on a key, on the policy, or on an
+# approval that binds topic, schema and pool.
+TIGHTENING = (
+    EntryKind.KEY,
+    EntryKind.POLICY_IN_FORCE,
+    EntryKind.TOPIC,
+    EntryKind.SCHEMA,
+    EntryKind.POOL,
+)
 
 
 class EntryDoubts:
@@ -37,9 +45,8 @@ class EntryDoubts:
 
     @property
     def is_tightening(self) -> bool:
-        """Whether less may be allowed than memory says: a key or the policy in force is in
-        doubt."""
-        return any(kind in _TIGHTENING for _, kind, _ in self._doubts)
+        """Whether less may be allowed than memory says: an entry of TIGHTENING is in doubt."""
+        return any(kind in TIGHTENING for _, kind, _ in self._doubts)
 
     def is_newer(self, key: EntryKey, position: int, *, taken_to: int) -> bool:
         """Whether no later change of this entry than the one at `position` was taken up. Remembers

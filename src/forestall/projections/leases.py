@@ -42,12 +42,13 @@ class LeasedJob:
     progress from 0 to 100 that the worker reports.
     """
 
-    __slots__ = ("expires_at_us", "job", "percent", "progress", "said")
+    __slots__ = ("earlier", "expires_at_us", "job", "percent", "progress", "said")
 
     def __init__(self, job: Job, expires_at_us: int) -> None:
         self.job = job
         self.expires_at_us = expires_at_us
         self.said = ""  # progress as the worker reported it: not durable, not scanned, never shown
+        self.earlier = ""  # the end of what it reported before that; never shown
         self.progress = ""  # the same text after its scan, as it may be shown
         self.percent = 0
 

@@ -16,6 +16,7 @@ from forestall.projections.keys import Keys
 from forestall.projections.leases import Leases
 from forestall.projections.log_listeners import LogListeners
 from forestall.projections.log_positions import LogPositions
+from forestall.projections.open_approvals import OpenApprovals
 from forestall.projections.output_stats import OutputStats
 from forestall.projections.policy_in_force import PolicyInForce
 from forestall.projections.registry import Registry
@@ -37,6 +38,7 @@ class Projections:
         "keys",
         "lease_us",
         "leases",
+        "open_approvals",
         "output_stats",
         "policy",
         "positions",
@@ -54,6 +56,7 @@ class Projections:
         self.queue = Queue()
         self.leases = Leases()
         self.deadlines = Deadlines()
+        self.open_approvals = OpenApprovals()
         self.registry = Registry()
         self.webhooks = Webhooks(webhook_reach)
         self.keys = Keys()

@@ -4,14 +4,16 @@ A missing entry closes, never opens: a topic without its schema takes no job, an
 is gone or drained is served by no worker.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from forestall.canonical import digest
 from forestall.errors import InvalidRequestError
-from forestall.jobs.registry import Pool, PoolStatus, Topic, TopicStatus
+from forestall.jobs.registry import Pool, PoolStatus, RegistryBinding, Topic, TopicStatus
 from forestall.jobs.schemas import InputSchema
+from forestall.ports.change import EntryUnchanged
 from forestall.ports.entries import EntryKind, RegistryEntry
 from forestall.projections.doubts import EntryKey
 
@@ -43,6 +45,9 @@ class Registry:
         self._topics: dict[str, dict[str, DecodedEntry[Topic]]] = {}
         self._pools: dict[str, dict[str, DecodedEntry[Pool]]] = {}
         self._schemas: dict[str, dict[str, DecodedEntry[SchemaText]]] = {}
+        self._bindings: dict[
+            str, dict[str, tuple[RegistryBinding, ...]]
+        ] = {}  # by tenant and topic
 
     def topics(self, tenant: str) -> Mapping[str, DecodedEntry[Topic]]:
         """The topics of a tenant by name. A tenant without any may submit to every topic."""
@@ -75,8 +80,36 @@ class Registry:
             return CLOSED_POOL
         return pool.value.name
 
+    def bindings(self, tenant: str, topic: str) -> tuple[RegistryBinding, ...]:
+        """The entries that a decision on a job of this topic rests on: the topic, its schemas and
+        its pool. Empty for a topic that is not declared."""
+        entry = self.topics(tenant).get(topic)
+        if entry is None:
+            return ()
+        of_tenant = self._bindings.setdefault(tenant, {})
+        if topic not in of_tenant:
+            named = entry.value
+            schemas, pools = self.schemas(tenant), self.pools(tenant)
+            found = [
+                entry.entry,
+                *(schemas[each].entry for each in _schema_ids(named) if each in schemas),
+                *((pools[named.pool].entry,) if named.pool in pools else ()),
+            ]
+            of_tenant[topic] = tuple(map(_binding, found))
+        return of_tenant[topic]
+
+    def unchanged(
+        self, tenant: str, topic: str, bound: Sequence[RegistryBinding]
+    ) -> tuple[EntryUnchanged, ...]:
+        """The preconditions of a change that rests on these entries of a topic. A topic that was
+        not declared is expected to be none still."""
+        if not bound:
+            return (EntryUnchanged(tenant, EntryKind.TOPIC, topic, 0),)
+        return tuple(EntryUnchanged(tenant, one.kind, one.name, one.revision) for one in bound)
+
     def put(self, entry: RegistryEntry) -> None:
         """Take up an entry as it was committed."""
+        self._bindings.pop(entry.tenant, None)
         if entry.kind == EntryKind.TOPIC:
             topic = msgspec.json.decode(entry.body, type=Topic)
             self._topics.setdefault(entry.tenant, {})[entry.name] = DecodedEntry(topic, entry)
@@ -91,12 +124,23 @@ class Registry:
         """Forget an entry that was removed. When it was the last topic, its tenant may submit to
         every topic again."""
         tenant, kind, name = key
+        self._bindings.pop(tenant, None)
         if kind == EntryKind.TOPIC:
             _forget(self._topics, tenant, name)
         elif kind == EntryKind.POOL:
             _forget(self._pools, tenant, name)
         else:
             _forget(self._schemas, tenant, name)
+
+
+def _schema_ids(topic: Topic) -> list[str]:
+    """The schemas that a topic names, each once."""
+    return list(dict.fromkeys(filter(None, (topic.input_schema_id, topic.output_schema_id))))
+
+
+def _binding(entry: RegistryEntry) -> RegistryBinding:
+    content = digest("registry-entry", entry.body)
+    return RegistryBinding(entry.kind, entry.name, entry.revision, content)
 
 
 def _forget(kind: dict[str, dict[str, DecodedEntry[T]]], tenant: str, name: str) -> None:

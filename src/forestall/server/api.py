@@ -80,7 +80,12 @@ class TraceNotFoundError(NotFoundError):
 
 
 def _submitted(submitted: SubmitResult) -> Answer:
-    body = submitted_object(submitted.job, submitted.decision, replayed=submitted.replayed)
+    body = submitted_object(
+        submitted.job,
+        submitted.decision,
+        replayed=submitted.replayed,
+        shared=submitted.shared,
+    )
     status = 403 if isinstance(body, DeniedObject) else 200
     return Answer(status, body, ((b"x-trace-id", submitted.job.trace_id.encode()),))
 

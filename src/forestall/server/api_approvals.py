@@ -1,18 +1,19 @@
 """The API of approvals, and of callers that run their approved jobs themselves."""
 
 from forestall.control.analytics import approval_analytics
-from forestall.control.approve import approve, drift_of, read_asked, reject
+from forestall.control.approve import approve, read_asked, reject
 from forestall.control.claim import claim
 from forestall.control.plane import Plane
 from forestall.control.read import list_jobs
+from forestall.control.redecide import drift_of, with_current_approvals
 from forestall.control.repair import ask_again, plan
 from forestall.control.worker_protocol import renew
 from forestall.errors import InvalidRequestError
 from forestall.identity.roles import Permission
 from forestall.jobs.approval import ApprovalStatus
-from forestall.jobs.job import JobState
+from forestall.jobs.job import Job, JobState
 from forestall.jobs.votes import asked_approval
-from forestall.ports.store import JobFilter
+from forestall.ports.store import JobFilter, JobView
 from forestall.server.api_work import answer_for_job
 from forestall.server.endpoints import Answer, Call, EndpointTable
 from forestall.server.query import instant_us, limit_of, page_of
@@ -76,33 +77,53 @@ async def _list(plane: Plane, call: Call) -> Answer:
         state=JobState.APPROVAL_REQUIRED if pending else None,
         topic=query.get("topic", ""),
     )
-    jobs, cursor = await page_of(plane, call, job_filter)
+    page, cursor = await page_of(plane, call, job_filter)
+    jobs = await with_current_approvals(plane, page)
     now_us = plane.clock.now_us()
     items = [
         approval_object(job, now_us=now_us)
         for job in jobs
-        if status is None or asked_approval(job).status is status
+        if (status is None or asked_approval(job).status is status)
+        and not (pending and not _can_be_answered(job, now_us=now_us))
     ]
     return Answer(200, Page(items, cursor))
+
+
+def _can_be_answered(job: Job, *, now_us: int) -> bool:
+    """Whether people may still decide: the list of what is pending holds nothing else."""
+    return job.state is JobState.APPROVAL_REQUIRED and now_us < asked_approval(job).expires_at_us
+
+
+async def _current(plane: Plane, call: Call) -> JobView:
+    """The job that the path names, its approval decided again where it was stale."""
+    view = await read_asked(plane, call.who, call.params[0])
+    (job,) = await with_current_approvals(plane, [view.job])
+    return JobView(job, view.payload)
 
 
 @_TABLE.row("GET", _APPROVALS + "/{job_id}", P.JOBS_READ, {200: ApprovalObject})
 async def _read(plane: Plane, call: Call) -> Answer:
     """Read one approval."""
-    view = await read_asked(plane, call.who, call.params[0])
+    view = await _current(plane, call)
     return Answer(200, approval_object(view.job, now_us=plane.clock.now_us()))
 
 
 @_TABLE.row("GET", _APPROVALS + "/{job_id}/context", P.JOBS_READ, {200: ApprovalContextObject})
 async def _context(plane: Plane, call: Call) -> Answer:
     """What exactly would run, and why it awaits approval."""
-    view = await read_asked(plane, call.who, call.params[0])
+    view = await _current(plane, call)
     waits = view.job.state is JobState.APPROVAL_REQUIRED
     drift = await drift_of(plane, view) if waits else asked_approval(view.job).drift
     alike = JobFilter(tenant=call.who.tenant, asked=True, topic=view.job.topic)
     prior, _ = await list_jobs(plane, alike, limit=_PRIOR_SHOWN, after=None)
+    decisions = await plane.store.decisions(call.who.tenant, view.job.id, limit=1)
     body = context_object(
-        view.job, view.payload, drift=drift, prior=prior, now_us=plane.clock.now_us()
+        view.job,
+        view.payload,
+        facts=dict(decisions[0].facts) if decisions else {},
+        drift=drift,
+        prior=prior,
+        now_us=plane.clock.now_us(),
     )
     return Answer(200, body)
 
@@ -125,7 +146,9 @@ async def _reject(plane: Plane, call: Call) -> Answer:
     return Answer(200, decided_object(resolved.job, repeated=resolved.repeated))
 
 
-@_TABLE.row("POST", _APPROVALS + "/{job_id}/repair", P.JOBS_WRITE, {200: RepairObject}, RepairBody)
+@_TABLE.row(
+    "POST", _APPROVALS + "/{job_id}/repair", P.APPROVALS_REPAIR, {200: RepairObject}, RepairBody
+)
 async def _repair(plane: Plane, call: Call) -> Answer:
     """Ask again after the policy or the job has drifted."""
     apply = bool(decode_struct(call.body, RepairBody).apply)

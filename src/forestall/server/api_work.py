@@ -13,6 +13,7 @@ from forestall.control.worker_protocol import (
     give_back,
     hand_back,
     register,
+    require_clean_offer,
     require_itself,
     session_of,
     wait_for_work,
@@ -190,7 +191,9 @@ async def _revoke_session(plane: Plane, call: Call) -> Answer:
 async def _register(plane: Plane, call: Call) -> Answer:
     """A worker says what it can do."""
     await require_itself(plane, call.who, call.params[0], what="register")
-    session = register(plane, call.who, call.params[0], decode_register(call.body))
+    offer = decode_register(call.body)
+    await require_clean_offer(plane, call.who, offer)
+    session = register(plane, call.who, call.params[0], offer)
     key = plane.signer.public_key
     return Answer(200, registered_object(session.status(), key, lease_us=plane.lease_us))
 

@@ -26,7 +26,7 @@ from forestall.server.files import FileAccessError
 KEYRING_FILE = "keyring.json"
 _LOCK_FILE = "keyring.lock"
 _KEY_BYTES, _NONCE_BYTES, _ID_BYTES = 32, 12, 6
-_CORRELATION_DOMAIN = b"forestall.correlation.v1\0"
+_CORRELATION_DOMAIN = b"forestall.correlation.v2\0"
 
 
 class SealingKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +40,7 @@ class SealingKey(msgspec.Struct, frozen=True, kw_only=True):
 class _Content(msgspec.Struct, frozen=True, kw_only=True):
     """The content of the file."""
 
-    correlation: str  # base64 of the key from which every tenant's correlation key is derived
+    correlation: str  # base64 of the key from which every job's correlation key is derived
     keys: tuple[SealingKey, ...]  # from the oldest to the newest, which seals
 
 
@@ -90,9 +90,13 @@ class Keyring:
                 "the sealed original is not the one that was sealed for this job"
             ) from cause
 
-    def correlation_key(self, tenant: str) -> bytes:
+    def correlation_key(self, tenant: str, job_id: str) -> bytes:
         """See `Sealer.correlation_key`."""
-        message = _CORRELATION_DOMAIN + tenant.encode()
+        message = _CORRELATION_DOMAIN + b"%d\0%b\0%b" % (
+            len(tenant.encode()),
+            tenant.encode(),
+            job_id.encode(),
+        )
         return hmac.new(self._correlation, message, hashlib.sha256).digest()
 
 

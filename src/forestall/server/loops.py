@@ -12,6 +12,7 @@ from forestall.control.plane import Plane
 from forestall.control.publish import publish, refuse
 from forestall.control.purge import purge
 from forestall.control.records import SYSTEM_ACTOR
+from forestall.control.redecide import redecide_stale
 from forestall.errors import ForestallError, UnavailableError
 from forestall.limits import REMEMBER_SECONDS
 from forestall.policy.problems import PolicyError
@@ -25,6 +26,7 @@ POLICY_POLL_SECONDS = 0.5
 POLICY_RETRY_SECONDS = 2  # when the store could not commit a changed policy
 PURGE_SECONDS = 60.0  # often enough: an original is kept for days
 TICK_SECONDS = 0.1  # how late a lease may end or a throttled job may be offered
+REDECIDE_PAUSE_SECONDS = 0.005  # between two batches, in which others have their turn
 _WORK = logging.getLogger("forestall.work")
 _LOG = logging.getLogger("forestall.policy")
 
@@ -114,6 +116,23 @@ async def keep_time(plane: Plane) -> None:
             failing = True  # what was not done stays due, so the next tick does it
         except Exception:  # noqa: BLE001 - one failed tick must not end the later ones
             _WORK.exception("unforeseen error while keeping time")
+
+
+async def keep_approvals_current(plane: Plane) -> None:
+    """Decide approvals again that a change of policy, registry or keys made stale, for ever."""
+    failing = False
+    while True:
+        count = 0
+        try:
+            count = await redecide_stale(plane)
+            failing = False
+        except ForestallError as error:
+            if not failing:
+                _WORK.error("approvals are not decided again: %s", error.message)
+            failing = True  # they stay stale, so the next round decides them
+        except Exception:  # noqa: BLE001 - one failed round must not end the later ones
+            _WORK.exception("unforeseen error while deciding approvals again")
+        await asyncio.sleep(REDECIDE_PAUSE_SECONDS if count else TICK_SECONDS)
 
 
 async def keep_nothing_too_long(plane: Plane) -> None:

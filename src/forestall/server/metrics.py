@@ -37,7 +37,6 @@ OUR_CODES = frozenset(
         "max_runtime_exceeded",
         "output_quarantined",
         "policy_denied",
-        "result_too_large",
         "submitter_expired",
         "submitter_revoked",
         "throttled_too_long",

@@ -30,6 +30,7 @@ from forestall.server.host_names import HostNames
 from forestall.server.http import Gateway
 from forestall.server.loops import (
     follow_policy,
+    keep_approvals_current,
     keep_nothing_too_long,
     keep_remembered,
     keep_time,
@@ -138,6 +139,7 @@ async def _run(
     beside = [
         asyncio.create_task(follow_policy(plane, started.follower, reload, metrics)),
         asyncio.create_task(keep_time(plane)),
+        asyncio.create_task(keep_approvals_current(plane)),
         asyncio.create_task(keep_nothing_too_long(plane)),
         asyncio.create_task(tell_webhooks(plane, metrics)),
         asyncio.create_task(collect_rarely()),

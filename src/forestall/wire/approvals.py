@@ -4,7 +4,7 @@ What an approver sees is rendered from the stored bytes that the job hash covers
 hash. The approver's client sends the hash back, so that what was seen is what runs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 from forestall.errors import InvalidRequestError
 from forestall.jobs.approval import Approval, ApprovalStatus, Vote, VoteRequest
 from forestall.jobs.job import Budget, Job, JobState, Priority
+from forestall.jobs.registry import RegistryBinding
 from forestall.limits import APPROVAL_NOTE_CHARS_MAX
 from forestall.policy.request import ToolCall
 from forestall.wire.compat import (
@@ -20,6 +21,7 @@ from forestall.wire.compat import (
     constraints_object,
     iso_time,
     iso_time_or_none,
+    status_word,
 )
 from forestall.wire.jobs import JobSummaryObject, job_summary
 from forestall.wire.objects import WireObject
@@ -32,13 +34,6 @@ _DECIDED = {
     ApprovalStatus.EXPIRED: "expire",
     ApprovalStatus.INVALIDATED: "invalidate",
 }
-# Values of `status` in the list; the peer has no word for a consumed or cancelled approval.
-_STATUS = {
-    ApprovalStatus.CONSUMED: "approved",
-    ApprovalStatus.CANCELLED: "invalidated",
-}
-
-
 # The decision of an item as published clients read it: a closed list. Every status but pending and
 # approved reads as a rejection.
 _SAID = {
@@ -96,7 +91,8 @@ class DecisionSummaryObject(WireObject, frozen=True):
 
 
 class ApprovalObject(WireObject, frozen=True):
-    """One approval."""
+    """One approval. `changes` says why people are asked again; `first_asked_at` is when they were
+    asked first, `requested_at` when last."""
 
     job: JobSummaryObject
     decision: Literal["PENDING", "APPROVED", "REJECTED"]
@@ -120,6 +116,8 @@ class ApprovalObject(WireObject, frozen=True):
     demands: list[DemandObject]
     votes: list[VoteObject]
     drift: list[str]
+    changes: list[str]
+    first_asked_at: str
     decision_summary: DecisionSummaryObject
     job_id: str
     topic: str
@@ -191,7 +189,8 @@ class PriorApprovalObject(WireObject, frozen=True):
 
 
 class ApprovalContextObject(WireObject, frozen=True):
-    """Everything that will run, and why it awaits approval."""
+    """Everything that will run, and why it awaits approval. `registry` holds the entries that the
+    approval rests on."""
 
     approval: ApprovalObject
     job_hash: str
@@ -200,6 +199,7 @@ class ApprovalContextObject(WireObject, frozen=True):
     job_input: Any
     constraints: ConstraintsObject | None
     facts: dict[str, str]
+    registry: list[RegistryBinding]
     drift: list[str]
     time_remaining_ms: int
     policy_snapshot_summary: SnapshotSummaryObject
@@ -277,11 +277,6 @@ def decode_decide(body: bytes) -> VoteRequest:
     )
 
 
-def status_word(status: ApprovalStatus) -> str:
-    """The word of the wire contract for a status."""
-    return _STATUS.get(status, status.value)
-
-
 def approval_object(job: Job, *, now_us: int) -> ApprovalObject:
     """One entry of the list of approvals, with the flat fields that published clients read."""
     approval = _approval(job)
@@ -321,6 +316,7 @@ def approval_object(job: Job, *, now_us: int) -> ApprovalObject:
         ),
         job_id=job.id,
         tenant_id=job.tenant,
+        first_asked_at=iso_time(approval.first_asked_at_us or approval.asked_at_us),
         created_at=asked_at,
         requested_at=asked_at,
         decided_at=resolved_at or None,
@@ -330,11 +326,18 @@ def approval_object(job: Job, *, now_us: int) -> ApprovalObject:
 
 
 def context_object(
-    job: Job, payload: bytes, *, drift: Sequence[str], prior: Sequence[Job], now_us: int
+    job: Job,
+    payload: bytes,
+    *,
+    facts: Mapping[str, str],
+    drift: Sequence[str],
+    prior: Sequence[Job],
+    now_us: int,
 ) -> ApprovalContextObject:
     """Everything that will run, and why it awaits approval.
 
-    `job_input` is the stored payload itself; `job_hash` is to be sent back with the vote.
+    `job_input` is the stored payload itself; `job_hash` is to be sent back with the vote. `facts`
+    are those of the decision that asks.
     """
     approval = _approval(job)
     rule = MatchedRuleObject(approval.rule_id, approval.reason, "require_approval")
@@ -345,7 +348,8 @@ def context_object(
         will_run=WillRunObject.of(job, tool_call=job.mcp),
         job_input=msgspec.Raw(payload),
         constraints=constraints_object(approval.constraints),
-        facts=dict(job.submit_decision.facts) if job.submit_decision else {},
+        facts=dict(facts),
+        registry=list(approval.registry),
         drift=list(drift),
         time_remaining_ms=max(0, approval.expires_at_us - now_us) // 1_000,
         policy_snapshot_summary=SnapshotSummaryObject(approval.snapshot, rule),

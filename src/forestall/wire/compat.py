@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType, field
 
+from forestall.jobs.approval import ApprovalStatus
 from forestall.policy.rules import Constraints, Effect, Remediation
 from forestall.wire.objects import WireObject
 
@@ -25,6 +26,12 @@ DECISION_TYPE: Mapping[Effect, str] = {
     Effect.DENY: "DECISION_TYPE_DENY",
 }
 
+# Statuses of approvals for which the peer has no word of its own.
+_STATUS_WORD = {
+    ApprovalStatus.CONSUMED: "approved",
+    ApprovalStatus.CANCELLED: "invalidated",
+}
+
 DecisionWord = Literal["ALLOW", "ALLOW_WITH_CONSTRAINTS", "THROTTLE", "REQUIRE_APPROVAL", "DENY"]
 DecisionType = Literal[
     "DECISION_TYPE_ALLOW",
@@ -33,6 +40,11 @@ DecisionType = Literal[
     "DECISION_TYPE_REQUIRE_HUMAN",
     "DECISION_TYPE_DENY",
 ]
+
+
+def status_word(status: ApprovalStatus) -> str:
+    """The word of the wire contract for the status of an approval."""
+    return _STATUS_WORD.get(status, status.value)
 
 
 class BudgetsObject(WireObject, frozen=True):

@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from forestall.facts.derive import PayloadKind
 from forestall.jobs.job import DecisionRecord, Stage
+from forestall.jobs.registry import RegistryBinding
 from forestall.policy.explanation import ExplainedRule, Explanation, UnreadPlace
 from forestall.policy.request import Request
 from forestall.policy.rules import Decision, Effect, LabelConflict
@@ -117,6 +118,15 @@ class UnreadPlaceObject(WireObject, frozen=True):
     declare_under: list[str]
 
 
+class OwnProgramObject(WireObject, frozen=True):
+    """An own program that the payload runs, the policy that describes it, and those whose rules
+    know it."""
+
+    program: str
+    described_by: str
+    used_by: list[str]
+
+
 class ExplainObject(WireObject, frozen=True):
     """The `explain` block."""
 
@@ -126,6 +136,7 @@ class ExplainObject(WireObject, frozen=True):
     default_decision: DecisionWord
     default_used: bool
     unread: list[UnreadPlaceObject]
+    own_programs: list[OwnProgramObject]
     cache: CacheUse
 
 
@@ -136,7 +147,7 @@ class ExplainedCheckObject(CheckObject, frozen=True):
 
 
 class DecisionObject(WireObject, frozen=True):
-    """One decision of a job."""
+    """One decision of a job. `registry` holds the registry entries that it rests on."""
 
     stage: Stage
     decision: DecisionWord
@@ -153,6 +164,7 @@ class DecisionObject(WireObject, frozen=True):
     remediations: list[RemediationObject]
     facts: dict[str, str]
     label_conflicts: list[LabelConflict]
+    registry: list[RegistryBinding]
     checked_at: int
     evaluated_at: str
 
@@ -210,6 +222,7 @@ def explain_object(explanation: Explanation, request: Request) -> ExplainObject:
         rules=[_explained_rule(rule) for rule in explanation.rules],
         default_decision=DECISION_WORD[explanation.default_decision],
         unread=[_unread_place(each) for each in explanation.unread],
+        own_programs=[OwnProgramObject.of(each) for each in explanation.own_programs],
         cache=CacheUse(hit=False),
     )
 
@@ -252,6 +265,7 @@ def decision_object(record: DecisionRecord, *, job_id: str) -> DecisionObject:
         remediations=remediation_objects(record.remediations),
         facts=dict(record.facts),
         label_conflicts=record.conflicts,
+        registry=list(record.registry),
         checked_at=record.decided_at_us,
         evaluated_at=iso_time(record.decided_at_us),
     )

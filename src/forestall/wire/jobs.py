@@ -24,6 +24,7 @@ from forestall.wire.compat import (
     iso_time,
     iso_time_or_none,
     remediation_objects,
+    status_word,
 )
 from forestall.wire.errors import ErrorObject
 from forestall.wire.objects import WireObject
@@ -58,6 +59,7 @@ class SubmittedObject(WireObject, frozen=True):
     idempotent_replay: bool | UnsetType = UNSET
     approval_required: bool | UnsetType = UNSET
     approval_ref: str | UnsetType = UNSET
+    approval_shared: bool | UnsetType = UNSET  # the job of an identical request, which was there
 
 
 class DeniedObject(WireObject, frozen=True):
@@ -167,6 +169,8 @@ class JobObject(JobSummaryObject, frozen=True, kw_only=True):
     job_hash: str
     approval_required: bool
     approval_ref: str
+    approval_status: str
+    approval_changes: list[str]
     agent_id: str
     agent_name: str
     agent_risk_tier: str
@@ -178,7 +182,7 @@ class JobObject(JobSummaryObject, frozen=True, kw_only=True):
 
 
 def submitted_object(
-    job: Job, decision: DecisionRecord, *, replayed: bool
+    job: Job, decision: DecisionRecord, *, replayed: bool, shared: bool = False
 ) -> SubmittedObject | DeniedObject:
     """The body of the answer to POST /jobs; a replay gets the original one."""
     fields: dict[str, Any] = {
@@ -205,6 +209,7 @@ def submitted_object(
     if decision.decision is Effect.REQUIRE_APPROVAL:
         status = "approval_required"
         fields |= {"approval_required": True, "approval_ref": job.id}
+        fields |= {"approval_shared": True} if shared else {}
     return SubmittedObject.of(
         decision, job, **fields, constraints=constraints_object(decision.constraints), status=status
     )
@@ -274,6 +279,8 @@ def job_object(
         safety_job_hash=job.job_hash,
         approval_required=awaits_approval,
         approval_ref=job.id if awaits_approval else "",
+        approval_status=status_word(job.approval.status) if job.approval else "",
+        approval_changes=list(job.approval.changes) if job.approval else [],
         **_output(job, found),
     )
 

@@ -218,21 +218,26 @@ def decode_content(body: bytes, *, tenant: str, principal: str) -> tuple[Request
     return request, msgspec.json.encode(content.result), True
 
 
+_MASK = "*" * 8
+
+
 def finding_object(
     finding: Finding, context: str = "", *, for_reviewer: bool = False
 ) -> FindingObject:
     """One finding in our words and the peer's, without the text that was found.
 
-    Only a reviewer sees the correlation: beside a mask it tells whoever may guess whether a guess
-    is right, and a check of a content is a guess.
+    Only a reviewer sees the correlation, and characters of the value in its mask. To whoever may
+    guess, the one tells whether a guess is right, and the other leaves few guesses to make.
     """
+    mask = finding.masked if for_reviewer else _MASK
     return FindingObject.of(
         finding,
         confidence=round(finding.confidence, 4),
+        masked=mask,
         correlation=finding.correlation if for_reviewer else "",
         type=finding.kind,
         severity="",
-        detail=finding.masked,
+        detail=mask,
         scanner=finding.detector,
         matched_pattern=finding.kind,
         offset=finding.start,

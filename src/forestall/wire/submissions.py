@@ -87,6 +87,7 @@ class SubmissionBody(msgspec.Struct, frozen=True, omit_defaults=True):
     """Every field of POST /jobs and of the policy checks that we read.
 
     `deadline_ms` counts from the submission; `job_id` is read in policy checks only.
+    `share_approval`: while an identical request with this wish awaits approval, join it.
     """
 
     topic: str | None = None
@@ -115,6 +116,7 @@ class SubmissionBody(msgspec.Struct, frozen=True, omit_defaults=True):
     deadline_ms: int | None = None
     idempotent: bool | None = None
     max_retries: int | None = None
+    share_approval: bool | None = None
     budget: BudgetBody | None = None
     meta: Meta | None = None
 
@@ -206,6 +208,7 @@ def _submission(asked: SubmissionBody, *, topic: str, tenant: str, key: str) -> 
         budget=_budget(asked),
         idempotent=bool(asked.idempotent),
         max_retries=_retries(asked.max_retries),
+        share_approval=bool(asked.share_approval),
         idempotency_key=_idempotency_key(key, body_key),
     )
 

@@ -140,6 +140,7 @@ def message(hook: Webhook, event: WebhookEvent, entry: LogEntry, job: Job, link:
     approval = job.approval
     assert approval is not None
     by = "" if event is WebhookEvent.ASKED else entry.actor
+    changes = approval.changes if event is WebhookEvent.ASKED else ()
     if hook.format is Format.SLACK:
         rows = (
             ("topic", job.topic),
@@ -147,6 +148,7 @@ def message(hook: Webhook, event: WebhookEvent, entry: LogEntry, job: Job, link:
             ("rule", approval.rule_id),
             ("asked by", approval.requester),
             ("by", by),
+            ("asked again", "; ".join(changes)),
             ("job", job.id),
             ("job hash", approval.job_hash),
         )
@@ -169,6 +171,8 @@ def message(hook: Webhook, event: WebhookEvent, entry: LogEntry, job: Job, link:
         "expires_at": iso_time(approval.expires_at_us),
         "link": link,
     }
+    if changes:
+        body["changes"] = "; ".join(changes)
     return msgspec.json.encode(body)
 
 

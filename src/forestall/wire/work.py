@@ -1,4 +1,7 @@
-"""The worker protocol ↔ values. Strict: an unknown or mistyped field of a worker is refused."""
+"""The worker protocol ↔ values. Strict: an unknown or mistyped field of a worker is refused.
+
+A report of work that is done is not refused: `worker_reports` reads what is left of it.
+"""
 
 from typing import Any
 
@@ -16,7 +19,6 @@ from forestall.jobs.worker import (
     WorkerStatus,
 )
 from forestall.limits import (
-    ERROR_CHARS_MAX,
     LEASE_JOBS_MAX,
     LEASE_WAIT_SECONDS_MAX,
     LIST_ITEMS_PER_FIELD_MAX,
@@ -33,8 +35,15 @@ from forestall.wire.compat import (
 )
 from forestall.wire.objects import WireObject
 from forestall.wire.strict_json import decode_struct
+from forestall.wire.worker_reports import (
+    cut,
+    failed_answer,
+    reported_answer,
+    reported_answers,
+    reported_beats,
+    succeeded_answer,
+)
 
-_CUT = " […]"
 HEARTBEATS_PER_LEASE = 3  # two heartbeats may be lost before a lease ends
 
 
@@ -78,11 +87,13 @@ class ErrorBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ResultBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of POST /jobs/{id}/result."""
+    """The body of POST /jobs/{id}/result. `result_problem` says that the job succeeded and why the
+    worker cannot send its result; `result` is then a part of it, or left out."""
 
     lease_id: str
     status: str
     result: Any = None
+    result_problem: str = ""
     error: ErrorBody | None = None
     retryable: bool = False
 
@@ -290,7 +301,14 @@ def decode_lease(body: bytes) -> tuple[int, float]:
 
 def decode_heartbeat(body: bytes) -> tuple[list[Heartbeat], float]:
     """The report on each leased job, and the seconds that the worker will wait for a job to be
-    lost."""
+    lost. A heartbeat that is not valid still renews the leases that it names."""
+    try:
+        return _beats(body)
+    except InvalidRequestError as refusal:
+        return reported_beats(body, refusal), 0.0
+
+
+def _beats(body: bytes) -> tuple[list[Heartbeat], float]:
     request = decode_struct(body, HeartbeatBody)
     _bound(len(request.leases), "leases", 0, WORKER_PARALLEL_MAX)
     beats = []
@@ -301,7 +319,7 @@ def decode_heartbeat(body: bytes) -> tuple[list[Heartbeat], float]:
                 job_id=_text(report.job_id, "job_id"),
                 lease_id=_text(report.lease_id, "lease_id"),
                 started=report.started,
-                progress=_cut(report.progress, PROGRESS_CHARS_MAX),
+                progress=cut(report.progress, PROGRESS_CHARS_MAX),
                 percent=report.percent,
             )
         )
@@ -309,17 +327,24 @@ def decode_heartbeat(body: bytes) -> tuple[list[Heartbeat], float]:
 
 
 def decode_result(body: bytes) -> tuple[str, WorkerAnswer]:
-    """The lease, and the outcome of the attempt."""
-    return _answer(decode_struct(body, ResultBody))
+    """The lease, and the outcome of the attempt. Refuses only what names no lease."""
+    try:
+        return _answer(decode_struct(body, ResultBody))
+    except InvalidRequestError as refusal:
+        return reported_answer(body, refusal)
 
 
 def decode_results(body: bytes) -> list[tuple[str, str, WorkerAnswer]]:
     """Several answers: job, lease, and the outcome of the attempt."""
-    results = decode_struct(body, ResultsBody).results
-    _bound(len(results), "results", 1, LEASE_JOBS_MAX)
-    if len({each.job_id for each in results}) < len(results):
+    try:
+        results = decode_struct(body, ResultsBody).results
+        answers = [(_text(each.job_id, "job_id"), *_answer(each.answer)) for each in results]
+    except InvalidRequestError as refusal:
+        answers = reported_answers(body, refusal)
+    _bound(len(answers), "results", 1, LEASE_JOBS_MAX)
+    if len({job_id for job_id, _, _ in answers}) < len(answers):
         raise InvalidRequestError("`results` answers twice for one job")
-    return [(_text(each.job_id, "job_id"), *_answer(each.answer)) for each in results]
+    return answers
 
 
 def _answer(result: ResultBody) -> tuple[str, WorkerAnswer]:
@@ -327,27 +352,12 @@ def _answer(result: ResultBody) -> tuple[str, WorkerAnswer]:
     if result.status == "succeeded":
         if result.error is not None:
             raise InvalidRequestError("`error` goes with status `failed`")
-        return lease_id, WorkerAnswer(result=msgspec.json.encode(result.result))
+        encoded = msgspec.json.encode(result.result)
+        return lease_id, succeeded_answer(encoded, result.result_problem)
     if result.status != "failed":
         raise InvalidRequestError("`status` is `succeeded` or `failed`")
     error = result.error or ErrorBody()
-    return lease_id, WorkerAnswer(
-        error_code=_text(error.code, "error.code") or "worker_failed",
-        error_message=_cut(error.message, ERROR_CHARS_MAX),
-        retryable=result.retryable,
-    )
-
-
-def _cut(text: str, chars_max: int) -> str:
-    """The text, cut to a bound, without the word at the cut.
-
-    The worker may have cut the text at the same bound. A part of a secret would be found by no
-    detector, so the last word goes.
-    """
-    if len(text) < chars_max:
-        return text
-    words = text[: chars_max - len(_CUT)].rsplit(maxsplit=1)
-    return (words[0] if len(words) > 1 else "") + _CUT
+    return lease_id, failed_answer(error.code, error.message, retryable=result.retryable)
 
 
 def decode_lease_id(body: bytes) -> str:

@@ -57,6 +57,8 @@ def context(text: str = "roll out") -> dict[str, Any]:
             "approval_actionability": "actionable",
             "policy_rule_id": "ask",
             "policy_reason": text,
+            "changes": [text],
+            "first_asked_at": "2026-01-01T00:00:00Z",
             "demands": [{"roles": ["security"], "quorum": 2}],
             "votes": [
                 {
@@ -94,6 +96,7 @@ def context(text: str = "roll out") -> dict[str, Any]:
         "constraints": {"budgets": {"max_runtime_ms": 60_000}, "note": text},
         "facts": {text: text},
         "drift": [],
+        "registry": [{"kind": "topic", "name": text, "revision": 2}],
         "time_remaining_ms": 3_600_000,
         "prior_approvals": [],
     }

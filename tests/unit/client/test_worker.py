@@ -199,18 +199,84 @@ def test_an_answer_that_is_not_wanted_is_dropped(code: str) -> None:
     assert (played.tally.lost, len(plane.results())) == (1, 1)
 
 
-def test_a_result_that_is_refused_becomes_a_failure() -> None:
+@pytest.mark.parametrize("status", [400, 413])
+def test_a_result_that_is_refused_is_reported_without_its_content(status: int) -> None:
+    """The work is done, so the job did not fail: the plane is told to withhold the result."""
     plane = FakePlane([delivered()])
     plane.on_request = lambda path, _: (
-        (400, {"code": "invalid_json", "message": "invalid json: a NUL"})
+        (status, {"code": "no"})
+        if path.endswith("/result") and not plane.said[-1][1].get("result_problem")
+        else None
+    )
+    played = play(plane, jobs=2)
+    last = plane.results()[-1]
+    assert (last["status"], last["result_problem"]) == ("succeeded", "result_refused")
+    assert (played.tally.succeeded, played.tally.failed) == (1, 0)
+
+
+class Evil:
+    """A value whose own code raises."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+HOSTILE: list[tuple[Any, Any]] = [
+    (float("inf"), "inf"),
+    ({"a": {1, 2}}, {"a": [1, 2]}),
+    (b"\xff\x00", "\\udcff\\u0000"),
+    ({("a", 1): "\ud800"}, {"('a', 1)": "\\ud800"}),
+    ([2**70, float("nan")], [hex(2**70), "nan"]),
+    (1 << 50_000, None),
+    (Evil(), None),
+    ({Evil(): 1}, None),
+]
+
+
+@pytest.mark.parametrize(("value", "sent"), HOSTILE, ids=range(len(HOSTILE)))
+def test_any_value_of_a_handler_is_reported_as_success(value: Any, sent: Any) -> None:
+    plane = FakePlane([delivered()])
+
+    async def handler(job: WorkerJob) -> Any:
+        job.progress("half \ud800", 7)
+        return value
+
+    played = play(plane, handler=handler)
+    (result,) = plane.results()
+    assert (result["status"], played.tally.succeeded) == ("succeeded", 1)
+    if sent is not None:
+        assert result["result"] == sent
+    elif "result_problem" in result:
+        assert result["result_problem"] == "result_not_json"
+
+
+def test_an_exception_without_a_text_ends_its_job_alone() -> None:
+    plane = FakePlane([delivered()])
+
+    async def handler(job: WorkerJob) -> Any:
+        class Wordless(Exception):  # noqa: N818 - no error of ours
+            def __str__(self) -> str:
+                raise ZeroDivisionError
+
+        raise Wordless
+
+    played = play(plane, handler=handler, send_error_text=True)
+    (result,) = plane.results()
+    assert "cannot be read" in result["error"]["message"]
+    assert played.tally.failed == 1
+
+
+def test_a_plane_that_cannot_withhold_is_told_of_a_failure() -> None:
+    plane = FakePlane([delivered()])
+    plane.on_request = lambda path, _: (
+        (400, {"code": "invalid_request"})
         if path.endswith("/result") and plane.said[-1][1]["status"] == "succeeded"
         else None
     )
     played = play(plane, jobs=2)
-    assert plane.results()[-1]["error"] == {
-        "code": "result_refused",
-        "message": "invalid json: a NUL",
-    }
+    last = plane.results()[-1]
+    assert (last["status"], last["error"]["code"]) == ("failed", "result_refused")
+    assert last["retryable"] is False
     assert played.tally.failed == 1
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from forestall.control.keys import KeyInvalidError, create_key
 from forestall.control.verify import verify_log
-from forestall.identity.credentials import WorkerGrant
+from forestall.identity.credentials import NewKey, WorkerGrant
 from forestall.identity.roles import Role
 from forestall.limits import HOLD_SECONDS_MAX, LEASE_SECONDS
 from forestall.ports.change import Change, Receipt
@@ -394,7 +395,7 @@ def test_after_a_cancel(door: Door, worker: Worker) -> None:
     refused(door, given["job_id"], "CANCELLED")
 
 
-def test_a_result_that_is_too_large_fails_the_job(door: Door, worker: Worker) -> None:
+def test_a_result_that_is_too_large_is_withheld_and_not_kept(door: Door, worker: Worker) -> None:
     enforce(
         door,
         "name: n\nrules:\n  - {id: few, decision: allow_with_constraints, match: {topics: ['*']},"
@@ -405,8 +406,9 @@ def test_a_result_that_is_too_large_fails_the_job(door: Door, worker: Worker) ->
     small, large = worker.lease()
     assert worker.answer(small, result="x" * 98).json["state"] == "SUCCEEDED"
     reply = worker.answer(large, result="x" * 99).json
-    assert (reply["state"], reply["code"]) == ("FAILED", "result_too_large")
-    assert job(door, large["job_id"])["result"] is None
+    assert (reply["state"], reply["code"]) == ("OUTPUT_QUARANTINED", "output_quarantined")
+    found = job(door, large["job_id"])
+    assert (found["result"], found["output_safety"]["code"]) == (None, "result_too_large")
     verified(door)
 
 
@@ -520,3 +522,28 @@ def test_a_worker_key_without_a_grant_cannot_be_made(door: Door) -> None:
     reply = door.ask("POST", "/api/v1/auth/keys", {"name": "w", "role": "worker"})
     assert_coded(reply, 400, "AUTH_KEY_INVALID")
     assert WorkerGrant(worker_id="w").topics == ()
+
+
+def test_a_worker_key_is_made_with_its_grant_only(door: Door) -> None:
+    """Neither a worker without a grant, nor a grant for somebody who is no worker."""
+    for role, grant in ((Role.WORKER, None), (Role.ADMIN, WorkerGrant(worker_id="w"))):
+        new_key = NewKey(tenant="default", name="w", role=role, worker=grant)
+        with pytest.raises(KeyInvalidError):
+            door.run(create_key(door.plane, new_key, actor="test"))
+
+
+def test_a_session_is_of_the_key_that_it_was_opened_with(door: Door) -> None:
+    """Another key of the same worker, which grants less, does not use the session of the first."""
+    wide = door.key(Role.WORKER, worker=WorkerGrant(worker_id="w1", topics=("job.*",)))
+    narrow = door.key(Role.WORKER, worker=WorkerGrant(worker_id="w1", topics=("job.none.*",)))
+    path = f"{WORKERS}/w1"
+    submit(door)
+    assert door.ask("POST", f"{path}/register", {"max_parallel": 1}, key=wide).status == 200
+    for verb, body in (("lease", {"limit": 1}), ("heartbeat", {"leases": []})):
+        reply = door.ask("POST", f"{path}/{verb}", body, key=narrow)
+        assert_coded(reply, 409, "worker_not_registered")
+    assert door.ask("POST", f"{path}/register", {"max_parallel": 1}, key=narrow).status == 200
+    assert door.ask("POST", f"{path}/lease", {"limit": 1}, key=narrow).json["jobs"] == []
+    assert_coded(
+        door.ask("POST", f"{path}/lease", {"limit": 1}, key=wide), 409, "worker_not_registered"
+    )

@@ -17,7 +17,7 @@ from forestall.ports.store import StoreUnavailableError
 from forestall.projections.doubts import EntryDoubts
 from forestall.store.memory import MemoryStore
 from tests.asgi import opened
-from tests.workers_under_test import Worker, pass_time, submit
+from tests.workers_under_test import Worker, job, pass_time, submit
 
 POLICY = (PLATFORM_TENANT, EntryKind.POLICY_IN_FORCE, IN_FORCE)
 STRICTER = [("p.yaml", b"rules: [{id: no, decision: deny, match: {topics: ['**']}}]")]
@@ -126,3 +126,37 @@ def test_without_the_doubt_a_revocation_whose_answer_was_lost_is_missed() -> Non
         assert door.ask("DELETE", f"/api/v1/auth/keys/{key_id}").status == 503
         pass_time(door, 0.1)
         assert door.ask("GET", "/api/v1/jobs", key=key).status == 200
+
+
+def test_while_a_revocation_is_in_doubt_its_jobs_do_not_leave() -> None:
+    """The store says that the revocation failed, and it did not: before the store was read again,
+    no job is handed out; afterwards those of the revoked key are denied."""
+    store = LosingStore()
+    with opened(store) as door:
+        worker = Worker(door)
+        leaver, stays = (door.key(Role.AGENT, name=name) for name in ("leaver", "stays"))
+        bodies = [{"topic": "job.demo.read", "prompt": "x"}] * 2
+        ended, going = (
+            door.submit(body, key=key).json["job_id"]
+            for body, key in zip(bodies, (leaver, stays), strict=True)
+        )
+        (key_id,) = [
+            each.id for each in door.plane.keys.of_tenant("default") if each.name == "leaver"
+        ]
+        store.lose = True
+        assert door.ask("DELETE", f"/api/v1/auth/keys/{key_id}").status == 503
+        assert door.plane.is_tightening
+        assert worker.lease() == []
+        pass_time(door, 0.1)
+        assert [given["job_id"] for given in worker.lease()] == [going]
+        assert job(door, ended)["failure_code"] == "submitter_revoked"
+
+
+def test_while_a_revocation_is_on_its_way_its_jobs_do_not_leave() -> None:
+    """Between the commit and its answer memory still believes the key."""
+    with opened(MemoryStore()) as door:
+        worker = Worker(door)
+        submit(door)
+        with door.plane.tightening():
+            assert worker.lease() == []
+        assert len(worker.lease()) == 1

@@ -218,3 +218,12 @@ def test_who_asked_first_may_not_approve_the_retry_of_somebody_else(door: Door) 
         assert_coded(case.vote(agent), 403, "self_approval_denied")
         assert case.vote(case.ann, "reject").status == 200
     assert door.ask("GET", f"{APPROVALS}/{case.job_id}").status == 200
+
+
+def test_a_tenant_has_so_many_keys_and_no_more(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = len(door.plane.keys.of_tenant("default"))
+    monkeypatch.setattr("forestall.control.keys.KEYS_PER_TENANT_MAX", mine + 1)
+    assert door.ask("POST", KEYS, {"name": "last", "role": "viewer"}).status == 201
+    reply = door.ask("POST", KEYS, {"name": "one-more", "role": "viewer"})
+    assert_coded(reply, 400, "AUTH_KEY_INVALID")
+    door.key(Role.VIEWER, "another")  # another tenant has keys of its own to make

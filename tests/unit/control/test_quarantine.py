@@ -14,6 +14,7 @@ from forestall.control.verify import verify_log
 from forestall.errors import UnavailableError
 from forestall.identity.roles import Role
 from forestall.jobs.job import original_digest
+from forestall.limits import APPROVAL_NOTE_CHARS_MAX
 from forestall.policy.problems import PolicyError
 from forestall.ports.entries import EntryKind
 from forestall.ports.output import OutputMeans, ScannerBusyError
@@ -506,3 +507,48 @@ def test_a_rule_about_what_is_ours_needs_to_know_what_that_is(house: House) -> N
     leased = house.given()
     house.worker.answer(leased, result={"db": "db.corp.example.net"})
     assert job(house, leased["job_id"])["output_decision"] == "REDACT"
+
+
+# -- the reason --
+
+
+@pytest.mark.parametrize(("verb", "kind"), [("release", "released"), ("confirm", "confirmed")])
+def test_the_reason_is_recorded_with_who_and_what(house: House, verb: str, kind: str) -> None:
+    job_id = house.withheld()
+    rachel = house.key(Role.APPROVER, name="rachel")
+    assert house.decide(job_id, verb, {"reason": "a test key of ours"}, key=rachel).status == 200
+    record = house.records()[-1]
+    assert (record["kind"], record["actor"]) == (f"job.{kind}", "rachel")
+    assert record["data"]["release_reason"] == "a test key of ours"
+    assert record["data"]["key_id"].startswith("key-")
+    assert record["data"]["original_digest"]
+    shown = house.ask("GET", f"{JOBS}/{job_id}/output", key=rachel).json
+    assert "a test key of ours" in json.dumps(shown)
+
+
+@pytest.mark.parametrize("verb", ["release", "confirm"])
+def test_a_secret_in_the_reason_is_not_kept(house: House, verb: str) -> None:
+    """People paste what they looked at. The rule withholds a text with a secret."""
+    job_id = house.withheld({"n": 1, "token": CANARY})
+    rachel = house.key(Role.APPROVER, name="rachel")
+    reply = house.decide(job_id, verb, {"reason": f"it is only {CANARY}"}, key=rachel)
+    assert reply.status == 200
+    record = house.records()[-1]
+    assert CANARY not in json.dumps(record)
+    assert record["data"]["release_reason"] == "[withheld by the output policy]"
+    shown = house.ask("GET", f"{JOBS}/{job_id}/output", key=rachel).json
+    shown.pop("result", None)  # a release makes the result readable, and that is meant
+    assert CANARY not in json.dumps(shown)
+
+
+@pytest.mark.parametrize("verb", ["release", "confirm"])
+@pytest.mark.parametrize("reason", ["", " \t\n", "x" * (APPROVAL_NOTE_CHARS_MAX + 1)])
+def test_a_reason_is_neither_blank_nor_without_end(house: House, verb: str, reason: str) -> None:
+    job_id = house.withheld()
+    rachel = house.key(Role.APPROVER, name="rachel")
+    trace = house.trace()
+    assert_coded(house.decide(job_id, verb, {"reason": reason}, key=rachel), 400)
+    assert house.trace() == trace
+    assert job(house, job_id)["state"] == "OUTPUT_QUARANTINED"
+    longest = {"reason": "x" * APPROVAL_NOTE_CHARS_MAX}
+    assert house.decide(job_id, verb, longest, key=rachel).status == 200

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from forestall.errors import InvalidRequestError
 from forestall.identity.credentials import (
@@ -54,6 +55,15 @@ def test_a_key_carries_every_random_bit_and_is_stored_as_a_hash() -> None:
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_only_the_same_text_matches(one: str, other: str) -> None:
     assert key_matches(a_key(one), other) is (one == other)
+
+
+@pytest.mark.parametrize("place", range(0, 64, 9))
+def test_every_character_of_the_hash_counts(place: int) -> None:
+    key = a_key()
+    other = "0" if key.hash[place] != "0" else "1"
+    changed = replace(key, hash=key.hash[:place] + other + key.hash[place + 1 :])
+    assert key_matches(key, "fk_secret")
+    assert not key_matches(changed, "fk_secret")
 
 
 @pytest.mark.parametrize(

@@ -5,19 +5,28 @@ from typing import Any
 import msgspec
 import pytest
 
-from forestall.jobs.approval import ApprovalStatus, Vote
+from forestall.jobs.approval import NO_GROUNDS, ApprovalStatus, Grounds, Vote
 from forestall.jobs.job import Job, JobState, Lease
 from forestall.jobs.lifecycle import Event, after
+from forestall.jobs.registry import RegistryBinding
 from forestall.jobs.transitions import (
     Asker,
+    Transition,
     after_deadline,
     after_decision,
     after_lease_end,
     at_birth,
     tightened,
 )
-from forestall.jobs.votes import after_drift, after_vote
-from forestall.policy.rules import Decision, Effect
+from forestall.jobs.votes import after_drift, after_vote, asked_approval
+from forestall.policy.rules import (
+    ApprovalDemands,
+    Constraints,
+    Decision,
+    Effect,
+    LabelConflict,
+    RoleDemand,
+)
 from tests.unit.jobs.sample_jobs import a_job
 
 NOW_US = 1_000_000_000_000
@@ -41,7 +50,7 @@ def a_lease(**fields: Any) -> Lease:
     return Lease(**{**made, **fields})
 
 
-def asked(**fields: Any) -> Job:
+def asked(grounds: Grounds = NO_GROUNDS, **fields: Any) -> Job:
     """A job that somebody was asked to approve."""
     job = a_job(**fields)
     born = at_birth(
@@ -49,6 +58,7 @@ def asked(**fields: Any) -> Job:
         job_hash=job.job_hash,
         requester=job.principal,
         now_us=NOW_US,
+        grounds=grounds,
     )
     return msgspec.structs.replace(job, **born)
 
@@ -91,13 +101,85 @@ def test_every_decision_leads_where_the_table_says(effect: Effect, asker: Asker)
     )
     wanted = {
         Effect.DENY: Event.DENIED,
-        Effect.REQUIRE_APPROVAL: Event.APPROVAL_DEMANDED,
+        Effect.REQUIRE_APPROVAL: Event.REBOUND if is_repair else Event.APPROVAL_DEMANDED,
         Effect.THROTTLE: Event.CLEARED if is_repair else Event.HELD,
     }
     allowed = Event.CLEARED if is_repair else Event.DISPATCHED
     assert found.event is wanted.get(effect, allowed)
     assert found.fields["throttles_passed"] == ("t",)
     after(job.state, found.event)
+
+
+GROUNDS = Grounds((RegistryBinding("topic", "job.a", 1, "d"),), "rules")
+OTHERS: dict[str, tuple[dict[str, Any], Grounds]] = {
+    "rule": ({"rule_id": "q"}, GROUNDS),
+    "text": ({}, Grounds(GROUNDS.registry, "other rules")),
+    "facts": ({"facts": (("env", "prod"),)}, GROUNDS),
+    "conflicts": (
+        {"conflicts": (LabelConflict(label="l", origin="o", value="v", trusted_value=None),)},
+        GROUNDS,
+    ),
+    "constraints": ({"constraints": Constraints(redaction_level="strict")}, GROUNDS),
+    "people": ({"approval": ApprovalDemands(each=(RoleDemand(quorum=2),))}, GROUNDS),
+    "topic": ({}, Grounds((RegistryBinding("topic", "job.a", 2, "e"),), "rules")),
+    "pool": ({}, Grounds((*GROUNDS.registry, RegistryBinding("pool", "p", 1, "f")), "rules")),
+    "no topic": ({}, Grounds((), "rules")),
+}
+
+
+def repaired(job: Job, grounds: Grounds = GROUNDS, **fields: Any) -> Transition:
+    """The transition of a job that a new policy asks people about."""
+    decision = a_decision(Effect.REQUIRE_APPROVAL, **{"snapshot": "new", **fields})
+    more: dict[str, Any] = {"passed": (), "now_us": NOW_US + 1, "grounds": grounds}
+    return after_decision(job, decision, Asker.REPAIR, **more)
+
+
+def test_the_same_question_is_bound_to_the_new_policy() -> None:
+    """It keeps its age and its end; an entry that was declared again as it was is the same."""
+    job = asked(grounds=GROUNDS)
+    again = Grounds((RegistryBinding("topic", "job.a", 7, "d"),), "rules")
+    found = repaired(job, again)
+    assert (found.event, found.data) == (Event.REBOUND, {"snapshot_before": "s"})
+    bound = found.fields["approval"]
+    assert bound == msgspec.structs.replace(
+        asked_approval(job), snapshot="new", registry=again.registry
+    )
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_another_question_is_asked_again(what: str) -> None:
+    """Whatever differs, people are told of it; the age is kept, and the time to answer is new."""
+    fields, grounds = OTHERS[what]
+    found = repaired(asked(grounds=GROUNDS), grounds, **fields)
+    assert found.event is Event.APPROVAL_DEMANDED
+    approval = found.fields["approval"]
+    assert (approval.asked_at_us, approval.first_asked_at_us) == (NOW_US + 1, NOW_US)
+    assert len(approval.changes) == 2, approval.changes  # the policy, and what differs
+    assert found.data["drift"] == approval.changes
+
+
+@pytest.mark.parametrize("status", [each for each in ApprovalStatus if each.value != "pending"])
+def test_only_a_question_without_an_answer_stays(status: ApprovalStatus) -> None:
+    job = asked(grounds=GROUNDS)
+    approval = msgspec.structs.replace(asked_approval(job), status=status)
+    found = repaired(msgspec.structs.replace(job, approval=approval))
+    assert found.event is Event.APPROVAL_DEMANDED
+    assert found.fields["approval"].changes
+
+
+def test_a_vote_is_an_answer() -> None:
+    job = asked(grounds=GROUNDS)
+    approval = msgspec.structs.replace(asked_approval(job), votes=(a_vote(),))
+    found = repaired(msgspec.structs.replace(job, approval=approval)).fields["approval"]
+    assert (found.votes, found.status) == ((), ApprovalStatus.PENDING)
+    assert any("ann" in change for change in found.changes)
+
+
+def test_an_approval_of_an_old_version_is_asked_again() -> None:
+    """It says neither which text asked nor which facts were seen."""
+    job = asked(grounds=GROUNDS)
+    old = msgspec.structs.replace(asked_approval(job), rules="", facts="", registry=())
+    assert repaired(msgspec.structs.replace(job, approval=old)).event is Event.APPROVAL_DEMANDED
 
 
 @pytest.mark.parametrize("effect", Effect)

@@ -177,3 +177,63 @@ def test_a_canary_is_gone_whatever_stands_round_it() -> None:
         done = cleaned(f"before {text} behind")
         assert done != f"before {text} behind"
         assert not [e for e in scan(done, detectors=(SECRET,)).findings if e.confidence > 0.9]
+
+
+def a_finding(start: int, end: int, kind: str, detector: str, confidence: float = 0.9) -> Finding:
+    return Finding(
+        kind=kind,
+        detector=detector,
+        start=start,
+        end=end,
+        start_byte=start,
+        end_byte=end,
+        confidence=confidence,
+        masked="",
+        correlation="",
+        seen_in=(),
+    )
+
+
+OVER = "bob@example.com:hunter2@db.example.com/x"
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize(
+    ("spans", "left"),
+    [
+        ([(0, 15), (4, 23)], "db.example.com/x"),  # the second one ends later
+        ([(4, 23), (0, 15)], "db.example.com/x"),
+        ([(0, 23), (4, 15)], "db.example.com/x"),  # one inside the other
+        ([(0, 15), (0, 23)], "db.example.com/x"),  # both begin at one place
+        ([(0, 15), (4, 16), (15, 23)], "db.example.com/x"),  # a chain of three
+        ([(0, 15), (15, 23)], "db.example.com/x"),  # side by side
+    ],
+)
+def test_of_findings_that_overlap_nothing_is_left(
+    spans: list[tuple[int, int]], left: str, *, as_json: bool
+) -> None:
+    """An e-mail in front of a password, say: of two classes, so neither hides the other."""
+    shift = 1 if as_json else 0
+    names = (("email", "personal_data"), ("url_password", "secret"), ("phone", "personal_data"))
+    findings = [
+        a_finding(start + shift, end + shift, *name)
+        for (start, end), name in zip(spans, names, strict=False)
+    ]
+    done = redact(json.dumps(OVER) if as_json else OVER, findings, json=as_json)
+    text = json.loads(done) if as_json else done
+    for gone in ("bob", "example.com:", "hunter2"):
+        assert gone not in text
+    assert text.endswith(left)
+
+
+def test_a_password_in_an_address_behind_an_e_mail_is_gone() -> None:
+    """Found by the detectors themselves, in texts as they are logged."""
+    both = (DETECTORS["secret"], DETECTORS["personal_data"])
+    for text in (
+        "ann.smith@example.org:postgres://admin:Xk9-vTq27LmZ@db.example.org/app",
+        "mail ann.smith@example.org, https://deploy:Xk9-vTq27LmZ@git.example.org/r.git",
+    ):
+        findings = scan(text, detectors=both).findings
+        done = redact(text, findings)
+        assert "Xk9-vTq27LmZ" not in done, (text, findings)
+        assert "ann.smith" not in done, (text, findings)

@@ -14,6 +14,7 @@ from forestall.policy.language.policy_file import load_policy
 from forestall.policy.output_verdict import OutputRuling, content_type_of, detectors_for, judge
 from forestall.policy.problems import PolicyError
 from forestall.policy.request import Request
+from forestall.policy.rules import Verdict
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECRET = "ghp_" + "Zq3vN8rT1xK5mB7wY2cD4fG6hJ9kL0pSaUeI"
@@ -175,3 +176,37 @@ def test_an_allow_of_one_kind_of_secret_spares_no_other() -> None:
 def test_an_unknown_kind_is_refused(name: str) -> None:
     with pytest.raises(PolicyError, match=f"unknown detector `{name}`"):
         load_policy(f"output_rules:\n{KIND % 'redact'}".replace("personal_data.email", name))
+
+
+MIXED = f"write to ann.smith@example.org with {SECRET}"
+LETTING = '  - {id: let, decision: allow, match: {topics: ["*"]}}\n'
+
+
+@pytest.mark.parametrize("layers", [[], [LETTING]])
+@pytest.mark.parametrize(
+    ("level", "removed"),
+    [
+        ("standard", {"secret"}),
+        ("strict", {"secret", "personal_data"}),
+    ],
+)
+def test_each_level_removes_its_classes_whatever_a_rule_allows(
+    layers: list[str], level: str, removed: set[str]
+) -> None:
+    ruling = ruled(*layers, result=MIXED, level=level)
+    assert ruling.verdict is Verdict.REDACT
+    assert {finding.detector for finding in ruling.remove} == removed
+
+
+def test_strict_removes_personal_data_where_there_is_no_secret() -> None:
+    ruling = ruled(result="write to ann.smith@example.org", level="strict")
+    assert said(ruling) == ("redact", "redaction_level", "", 1)
+    assert said(ruled(result="write to ann.smith@example.org", level="standard"))[0] == "allow"
+
+
+def test_layers_that_allow_other_kinds_spare_no_secret_of_each_other() -> None:
+    """Two layers allow, each about another kind: what both do not allow is removed."""
+    one = "  - {id: one, decision: allow, match: {detectors: [secret.github_personal_token]}}\n"
+    two = "  - {id: two, decision: allow, match: {detectors: [personal_data]}}\n"
+    assert ruled(one, two, result=MIXED).verdict is Verdict.REDACT
+    assert ruled(one, result=MIXED).verdict is Verdict.ALLOW

@@ -50,7 +50,7 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("GET", HELD + "/{job_id}/context"): READERS,
     ("POST", HELD + "/{job_id}/approve"): APPROVERS,
     ("POST", HELD + "/{job_id}/reject"): APPROVERS,
-    ("POST", HELD + "/{job_id}/repair"): SUBMITTERS,
+    ("POST", HELD + "/{job_id}/repair"): SUBMITTERS | {"approver"},
     ("GET", "/api/v1/traces/{trace_id}"): READERS,
     ("GET", DLQ): READERS,
     ("GET", DLQ + "/page"): READERS,

@@ -45,12 +45,14 @@ def test_equal_bytes_are_sealed_differently(tmp_path: Path) -> None:
 
 def test_a_rotation_is_taken_up_and_the_correlation_stays(tmp_path: Path) -> None:
     ring = load_keyring(tmp_path)
-    before, key = ring.seal(b"a", bound_to=b"j"), ring.correlation_key("t")
+    before, key = ring.seal(b"a", bound_to=b"j"), ring.correlation_key("t", "j")
     name = rotate(tmp_path)
     after = ring.seal(b"b", bound_to=b"j")
     assert (after.key_id, len(listed(tmp_path))) == (name, 2)
     assert ring.open(before, bound_to=b"j") == b"a"
-    assert ring.correlation_key("t") == key != ring.correlation_key("u")
+    assert ring.correlation_key("t", "j") == key
+    others = [("u", "j"), ("t", "k"), ("t\x00j", ""), ("", "t\x00j")]
+    assert len({key, *(ring.correlation_key(*other) for other in others)}) == 5
     assert load_keyring(tmp_path).open(after, bound_to=b"j") == b"b"
 
 

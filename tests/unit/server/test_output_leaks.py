@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from prometheus_client import generate_latest
 
+from forestall.control.expire import tick
 from forestall.identity.roles import Role
 from forestall.ports.output import OutputMeans
 from forestall.server.api import ENDPOINTS
@@ -174,9 +175,7 @@ def test_a_worker_that_names_what_is_not_there_writes_nothing_of_it(house: House
 
 
 def test_a_request_that_is_malformed_is_not_quoted(house: House) -> None:
-    """Error bodies name fields and types, never values."""
-    submit(house.door)
-    (given,) = house.worker.lease()
+    """Error bodies name fields and types, never values; what is taken is withheld."""
     for said in (
         {"result": CANARY, "status": CANARY},
         {"status": 7, "result": CANARY},
@@ -184,6 +183,118 @@ def test_a_request_that_is_malformed_is_not_quoted(house: House) -> None:
         {CANARY: 1},
         {"lease_id": CANARY, "result": CANARY},
     ):
-        assert house.worker.answer(given, **said).status >= 400
-    house.look(given["job_id"])
+        submit(house.door)
+        (given,) = house.worker.lease()
+        reply = house.worker.answer(given, **said)
+        assert reply.status >= 400 or reply.json["state"] == "OUTPUT_QUARANTINED"
+        house.look(given["job_id"])
     assert house.leaks() == []
+
+
+# -- doors at which a text is shown that belongs to no result, or only to two texts together --
+
+HALF = CANARY[:18], CANARY[18:]
+
+
+def halves(house: House) -> list[str]:
+    """Where the first half is shown, and where the second one is; both together are the secret."""
+    everything = [data for where, data in house.everything() if not where.endswith(".json")]
+    return [half for half in HALF if any(half.encode() in data for data in everything)]
+
+
+def test_names_that_a_worker_registers_are_looked_at(house: House) -> None:
+    """They are listed with the worker. Names of its credential are an administrator's."""
+    for offer in (
+        {"topics": [f"job.{CANARY}.*"]},
+        {"capabilities": ["gpu", CANARY]},
+        {"topics": [f"job.{HALF[0]}", HALF[1]]},
+        {"capabilities": list(HALF)},
+        {"topics": ["job.x"], "capabilities": [base64.b64encode(CANARY.encode()).decode()]},
+    ):
+        reply = house.worker.ask("register", offer)
+        assert (reply.status, reply.json["code"]) == (400, "invalid_request")
+    assert (
+        house.worker.ask("register", {"topics": ["job.*"], "capabilities": ["gpu"]}).status == 200
+    )
+    house.look("x")
+    assert house.leaks() == []
+
+
+@pytest.mark.parametrize("topic", ["job.demo.read", "job.demo.stop"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": "failed", "error": {"code": HALF[0], "message": HALF[1]}},
+        {"status": "failed", "error": {"code": HALF[0], "message": HALF[1]}, "retryable": True},
+        {"result": {"stdout": [HALF[0], HALF[1]]}},
+        {"result": [{"stream": "out", "text": HALF[0]}, {"stream": "out", "text": HALF[1]}]},
+        {"result": {"a": {"b": HALF[0]}, "c": [HALF[1]]}},
+        {"result": list(CANARY)},
+    ],
+)
+def test_a_secret_in_two_texts_is_not_shown(house: House, topic: str, answer: Any) -> None:
+    """Neither half by half nor joined."""
+    submit(house.door, topic=topic)
+    (given,) = house.worker.lease()
+    assert house.worker.answer(given, **answer).status == 200
+    house.look(given["job_id"])
+    assert len(halves(house)) < 2
+    assert "".join(json.dumps(list(CANARY))[1:-1]).encode() not in b"".join(
+        data for _, data in house.everything()
+    )
+
+
+def test_a_secret_in_two_heartbeats_is_shown_by_half_at_most(house: House) -> None:
+    submit(house.door)
+    (given,) = house.worker.lease()
+    for text in (*HALF, "and on"):
+        house.worker.beat(given, progress=text)
+        house.look(given["job_id"])
+    assert halves(house) == [HALF[0]]
+    found = house.door.ask("GET", f"/api/v1/jobs/{given['job_id']}").json
+    assert found["progress"]["message"] == "and on"
+
+
+def test_a_secret_in_progress_and_error_is_shown_by_half_at_most(house: House) -> None:
+    submit(house.door)
+    (given,) = house.worker.lease()
+    house.worker.beat(given, progress=HALF[0])
+    house.look(given["job_id"])
+    error = {"code": "oops", "message": HALF[1]}
+    house.worker.answer(given, status="failed", error=error)
+    house.look(given["job_id"])
+    assert halves(house) == [HALF[0]]
+
+
+def test_a_secret_in_two_attempts_is_shown_by_half_at_most(house: House) -> None:
+    submit(house.door, idempotent=True)
+    for text in HALF:
+        (given,) = house.worker.lease()
+        error = {"code": "oops", "message": text}
+        house.worker.answer(given, status="failed", error=error, retryable=True)
+        house.look(given["job_id"])
+        house.door.clock.forward(600)
+        house.door.run(tick(house.door.plane))
+    assert halves(house) == [HALF[0]]
+
+
+@pytest.mark.parametrize("verb", ["approve", "reject"])
+@pytest.mark.parametrize(
+    "texts",
+    [
+        {"reason": f"see {CANARY}"},
+        {"reason": "ok", "note": f"see {CANARY}"},
+        {"reason": HALF[0], "note": HALF[1]},
+    ],
+)
+def test_what_an_approver_writes_is_cleaned(house: House, verb: str, texts: dict[str, str]) -> None:
+    """It stands in the log, in the approval, and in what the agent is told."""
+    body = {"topic": "job.deploy.apply", "prompt": "roll out", "capability": "infra.write"}
+    reply = house.door.ask("POST", "/api/v1/jobs", {**body, "labels": {"env": "prod"}})
+    job_id = reply.json["job_id"]
+    key = house.door.key(Role.APPROVER)
+    path = f"/api/v1/approvals/{job_id}/{verb}"
+    assert house.door.ask("POST", path, texts, key=key).status == 200
+    house.look(job_id)
+    assert house.leaks() == []
+    assert len(halves(house)) < 2

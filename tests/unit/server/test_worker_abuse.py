@@ -176,24 +176,40 @@ def test_other_roles_do_no_work(door: Door) -> None:
     "body",
     [
         {},
-        {"lease_id": "x"},
-        {"lease_id": "x", "status": "done"},
         {"lease_id": 1, "status": "succeeded"},
         {"lease_id": "x" * 300, "status": "succeeded"},
-        {"lease_id": "x", "status": "succeeded", "error": {"code": "x"}},
-        {"lease_id": "x", "status": "succeeded", "more": 1},
-        b'{"lease_id":"x","status":"succeeded","result":NaN}',
-        b'{"lease_id":"x","status":"succeeded","result":"\\u0000"}',
-        b'{"lease_id":"x","status":"succeeded","result":' + b"[" * 100 + b"]" * 100 + b"}",
         b"[]",
         b"",
         b"{",
+        b'{"lease_id":',
+        b'["lease_id"]',
     ],
 )
-def test_answers_that_cannot_be_read_change_nothing(door: Door, body: Any) -> None:
+def test_answers_that_name_no_lease_change_nothing(door: Door, body: Any) -> None:
     key = worker(door)
     job = one(door, key)
     before = len(door.links())
     assert_coded(door.ask("POST", f"/api/v1/jobs/{job['job_id']}/result", body, key=key), 400)
     assert len(door.links()) == before
+    assert door.ask("GET", f"/api/v1/jobs/{job['job_id']}").json["state"] == "DISPATCHED"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"lease_id": "x"},
+        {"lease_id": "x", "status": "done"},
+        {"lease_id": "x", "status": "succeeded", "error": {"code": "x"}},
+        {"lease_id": "x", "status": "succeeded", "more": 1},
+        b'{"lease_id":"x","status":"succeeded","result":NaN}',
+        b'{"lease_id":"x","lease_id":"y","status":"succeeded","result":"\\u0000"}',
+        b'{"lease_id":"x","status":"succeeded","result":' + b"[" * 100 + b"]" * 100 + b"}",
+    ],
+)
+def test_answers_that_are_not_valid_end_nothing_of_another_lease(door: Door, body: Any) -> None:
+    key = worker(door)
+    job = one(door, key)
+    reply = door.ask("POST", f"/api/v1/jobs/{job['job_id']}/result", body, key=key)
+    assert_coded(reply, 409, "lease_not_held")
+    assert door.records()[-1]["kind"] == "worker.refused"
     assert door.ask("GET", f"/api/v1/jobs/{job['job_id']}").json["state"] == "DISPATCHED"

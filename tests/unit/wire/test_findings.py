@@ -18,10 +18,14 @@ FINDING = Finding(
 )
 
 
-@pytest.mark.parametrize(("for_reviewer", "correlation"), [(False, ""), (True, "61244fd89a864ad6")])
-def test_only_a_reviewer_sees_whether_two_values_are_equal(
-    for_reviewer: bool, correlation: str
+@pytest.mark.parametrize(
+    ("for_reviewer", "mask", "correlation"),
+    [(False, "********", ""), (True, "*******4567", "61244fd89a864ad6")],
+)
+def test_only_a_reviewer_sees_anything_of_the_value(
+    for_reviewer: bool, mask: str, correlation: str
 ) -> None:
     """The mask shows four digits. An agent that may check its guesses, and learns which of them is
     equal to what was withheld, needs 36 of them for the rest."""
-    assert finding_object(FINDING, for_reviewer=for_reviewer).correlation == correlation
+    told = finding_object(FINDING, for_reviewer=for_reviewer)
+    assert (told.masked, told.detail, told.correlation) == (mask, mask, correlation)

@@ -15,9 +15,10 @@ import msgspec
 from forestall.facts.cluster import tools as known
 from forestall.facts.cluster.tools import Tool, Words, scan, tool_name
 from forestall.facts.shell.command_words import shows_secret
-from forestall.facts.shell.commands import TEXT_BYTES_MAX, commands_in
+from forestall.facts.shell.commands import TEXT_BYTES_MAX, CommandDetail, commands_in
 from forestall.facts.shell.preprocess import ascii_only, is_dense, variants, without_bodies
 from forestall.facts.shell.program_entry import NOTHING, Arg, Classes, classes
+from forestall.facts.shell.program_table import BUILT_IN, ProgramTable
 from forestall.facts.shell.special_programs import program_effects
 from forestall.facts.shell.syntax_tree import grouped, parser, walk
 from forestall.facts.shell.word_expansion import WordReader
@@ -83,14 +84,14 @@ def _fact(
 _UNKNOWN_FACT: Final = _fact("", _UNKNOWN)
 
 
-def verbs_in(text: str) -> tuple[VerbFact, ...]:
+def verbs_in(text: str, programs: ProgramTable = BUILT_IN) -> tuple[VerbFact, ...]:
     """Every command that `text` could run, without duplicates; never empty."""
     if len(text) > TEXT_BYTES_MAX or len(text.encode("utf-8", "replace")) > TEXT_BYTES_MAX:
         return (_UNKNOWN_FACT,)
-    reader = _ClusterReader()
+    reader = _ClusterReader(programs)
     reader.read(text, 0)
     found = dict.fromkeys(reader.facts)
-    for command in commands_in(text):
+    for command in commands_in(text, CommandDetail(programs=programs)):
         program, kinds = command.program, command.classes
         tool = tool_name(program)
         missing = kinds - reader.seen.get(program, NOTHING) - _READ
@@ -113,7 +114,8 @@ def verbs_in(text: str) -> tuple[VerbFact, ...]:
 class _ClusterReader:
     """Reads the words of every command whose words stand in the text."""
 
-    def __init__(self) -> None:
+    def __init__(self, programs: ProgramTable) -> None:
+        self._programs = programs
         self.facts: list[VerbFact] = []
         self.seen: dict[str, Classes] = {}  # what the shell room says of the commands read here
         self._values: dict[str, list[str]] = {}
@@ -148,7 +150,7 @@ class _ClusterReader:
             return
         program = args[0].text.rpartition("/")[2]
         rest = args[1:]
-        effects = program_effects(program, rest)
+        effects = program_effects(program, rest, self._programs)
         tool = tool_name(program)
         if tool:
             own = effects.classes if effects is not None else NOTHING
@@ -182,14 +184,17 @@ def _read_tool(tool: str, spec: Tool, args: Sequence[Arg], own: Classes) -> Iter
             kinds |= added
     if not words or not words[0].literal or not read.sure_words:
         asks = not args or all(arg.text in ("--version", "--help", "-h") for arg in args)
-        harmless = asks and not own - _READ
+        looks = own == _READ and not words and all(arg.literal for arg in args)
+        harmless = looks or (asks and not own - _READ)
         yield _fact(tool, _READ if harmless else kinds | _UNKNOWN, namespace=namespace)
+    elif own == _READ and args[-1].text in ("--help", "-h"):
+        yield _fact(tool, kinds, namespace=namespace)
     elif spec.read_as == "kubectl":
-        yield from _kubectl(spec, read, kinds)
+        yield from _kubectl(spec, read, kinds, looks=own == _READ)
     elif spec.read_as in ("cloud", "forge"):
-        yield _cloud(tool, read, kinds, namespace)
+        yield _cloud(tool, read, kinds, namespace, looks=own == _READ)
     else:
-        yield _plain(tool, spec, read, kinds, namespace)
+        yield _plain(tool, spec, read, kinds, namespace, looks=own == _READ)
 
 
 def _shortens(spec: Tool, option: str, name: str) -> bool:
@@ -210,13 +215,17 @@ def _verb(spec: Tool, words: Sequence[Arg]) -> tuple[str, int]:
     return (first, 1) if first in spec.verbs else ("", 0)
 
 
-def _plain(tool: str, spec: Tool, read: Words, kinds: Classes, namespace: str) -> VerbFact:
-    """helm, terraform, docker, git, package managers."""
+def _plain(
+    tool: str, spec: Tool, read: Words, kinds: Classes, namespace: str, *, looks: bool
+) -> VerbFact:
+    """helm, terraform, docker, git, package managers. `looks`: the shell room, which knows more
+    subcommands and all options, is sure that the command only reads; the verb is then a name."""
     words = read.words
     verb, taken = _verb(spec, words)
     if not verb or read.sure_words < taken:
-        return _fact(tool, kinds | _UNKNOWN, namespace=namespace)
-    own = spec.verbs[verb]
+        sure = looks and read.sure_words >= taken
+        return _fact(tool, kinds if sure else kinds | _UNKNOWN, namespace=namespace)
+    own = _READ if looks else spec.verbs[verb]
     rest = [word.text for word in words[taken:]]
     kinds = (kinds - _READ) | own if kinds - _READ else own
     if spec.read_as == "packages" and any(
@@ -234,13 +243,14 @@ def _plain(tool: str, spec: Tool, read: Words, kinds: Classes, namespace: str) -
     return _fact(tool, kinds, verb, resource, namespace)
 
 
-def _kubectl(spec: Tool, read: Words, kinds: Classes) -> Iterator[VerbFact]:
+def _kubectl(spec: Tool, read: Words, kinds: Classes, *, looks: bool) -> Iterator[VerbFact]:
     tool, words, options = "kubectl", read.words, read.options
     verb, taken = _verb(spec, words)
     spaces = [value for name in ("-n", "--namespace") for value in options.get(name, ())]
     namespace = "*" if {"-A", "--all-namespaces"} & set(options) else (spaces or [""])[-1]
     if not verb or read.sure_words < taken:
-        yield _fact(tool, kinds | _UNKNOWN, namespace=namespace)
+        sure = looks and read.sure_words >= taken
+        yield _fact(tool, kinds if sure else kinds | _UNKNOWN, namespace=namespace)
         return
     sure = read.sure_words > len(words) and not read.open and "-f" not in options
     sure = sure and not {"--filename", "-k", "--kustomize", "--kubeconfig", "-s"} & set(options)
@@ -275,21 +285,22 @@ def _kubectl(spec: Tool, read: Words, kinds: Classes) -> Iterator[VerbFact]:
         yield _fact(tool, kinds | extra, verb, resource, namespace)
 
 
-def _cloud(tool: str, read: Words, kinds: Classes, namespace: str) -> VerbFact:
-    """aws, gcloud, az...: the verb is the first word that does something."""
+def _cloud(tool: str, read: Words, kinds: Classes, namespace: str, *, looks: bool) -> VerbFact:
+    """aws, gcloud, az...: the verb is the first word that does something. `looks`: the shell room
+    is sure that the command only reads."""
     texts = [word.text.lower() if word.literal else "" for word in read.words[:7]]
     if tool == "aws":
         place = 1 if len(texts) > 1 else None
     else:
         place = next((at for at, text in enumerate(texts) if _doing(text)), None)
     if place is None or "" in texts[: place + 1] or read.sure_words <= place:
-        return _fact(tool, kinds | _UNKNOWN, namespace=namespace)
+        sure = looks and place is None and "" not in texts
+        return _fact(tool, kinds if sure else kinds | _UNKNOWN, namespace=namespace)
     verb = texts[place]
     resource = " ".join(text for text in texts[:place] if text not in ("alpha", "beta"))
     if not place:
         resource = texts[1] if len(texts) > 1 and read.sure_words > 1 else ""
-    own = _doing(verb)
-    own = own or _UNKNOWN
+    own = _READ if looks else _doing(verb) or _UNKNOWN
     if set(texts[: place + 1]) & known.GUARDED_SERVICES or verb in known.SECRET_TELLING_VERBS:
         own |= classes("p")
     if any(part in verb for part in ("policy", "password", "credential", "token", "acl", "secret")):

@@ -14,6 +14,7 @@ from forestall.facts.shell.program_entry import (
     Arg,
     classes,
     classes_of,
+    names,
 )
 from forestall.facts.shell.program_table import effect_of
 from forestall.facts.shell.words import WORDS
@@ -26,6 +27,7 @@ _LOOKS: Final = tuple(WORDS.words("cloud_looking_verbs"))
 _LOOKS_JOINED: Final = tuple(f"{verb}-" for verb in _LOOKS)
 _DOES_MORE: Final = WORDS.set("cloud_verbs_that_do_more")
 _RUNS: Final = WORDS.set("cloud_running_verbs")
+_S3_TRANSFERS: Final = names("cp mv rm sync")
 _GCLOUD_GROUPS: Final = WORDS.set("gcloud_groups")
 _GCLOUD_FIRST_GROUPS: Final = WORDS.set("gcloud_first_groups")
 
@@ -33,6 +35,8 @@ _GCLOUD_FIRST_GROUPS: Final = WORDS.set("gcloud_first_groups")
 def cloud(program: str, args: Args) -> ProgramEffects:
     """aws, gcloud, az: groups, then a verb; options that the entry does not name are parameters."""
     entry = effect_of(program)
+    if args and args[-1].text == "--help" and _are_words(args[:-1]):
+        return ProgramEffects(classes=READ)
     at = positionals(args, entry.value_options)[:6]
     words = [args[index].text for index in at]
     verb = _cloud_verb(program, args, at)
@@ -45,7 +49,8 @@ def cloud(program: str, args: Args) -> ProgramEffects:
     own |= classes_of(entry, args) - READ
     if unsure(args):
         own |= classes("n")  # the name of a bucket of theirs carries what was read here
-    if verb == "help":
+    tries = program == "aws" and words[:1] == ["s3"] and verb in _S3_TRANSFERS
+    if verb == "help" or (tries and _is_dry(args)):
         return ProgramEffects(classes=own or READ)
     if any(arg.text in ("--delete", "--delete-unmatched-destination-objects") for arg in args):
         lost = True
@@ -61,6 +66,17 @@ def cloud(program: str, args: Args) -> ProgramEffects:
     if not words:
         own = own | (READ if all(arg.literal for arg in args) else UNKNOWN) - classes("nw")
     return ProgramEffects(classes=own or READ)
+
+
+def _is_dry(args: Args) -> bool:
+    """Whether a transfer is only shown: `--dryrun` takes no value, and nothing takes it back."""
+    texts = [arg.text for arg in args]
+    return "--dryrun" in texts and "--" not in texts and not unsure(args)
+
+
+def _are_words(args: Args) -> bool:
+    """Whether these are groups and a verb, and nothing else."""
+    return all(arg.literal and arg.text[:1].isalpha() for arg in args)
 
 
 def _cloud_verb(program: str, args: Args, at: Sequence[int]) -> str:

@@ -13,7 +13,13 @@ import msgspec
 
 from forestall.facts.derive import UNRESOLVED
 from forestall.facts.file_paths import plain_path
-from forestall.facts.shell.command_words import RUNS, command_text, shows_secret, text_by_path
+from forestall.facts.shell.command_words import (
+    RUNS,
+    WORD_CHARS_MAX,
+    command_text,
+    shows_secret,
+    text_by_path,
+)
 from forestall.facts.shell.directories import ANYWHERE, Directories
 from forestall.facts.shell.places import (
     UNKNOWN_PLACE,
@@ -31,6 +37,7 @@ from forestall.facts.shell.program_entry import (
     CommandClass,
     classes,
 )
+from forestall.facts.shell.program_table import BUILT_IN, ProgramTable
 
 COMMANDS_MAX: Final = 64  # distinct commands reported; each one costs a decision
 DETAILED_COMMANDS_MAX: Final = 256  # the same, where commands are told apart by words or places
@@ -76,6 +83,7 @@ class CommandDetail(NamedTuple):
     workspace: str = "/workspace"
     words: bool = False
     places: bool = False
+    programs: ProgramTable = BUILT_IN
 
     @property
     def commands_max(self) -> int:
@@ -97,7 +105,7 @@ class CommandDetail(NamedTuple):
         """A command whose words are known as far as `args` are."""
         if STAND_IN in program:
             program, kinds = "", kinds | UNKNOWN
-        paths = path_words(program, args, runs_others=context.runs_others)
+        paths = path_words(program, args, runs_others=context.runs_others, programs=self.programs)
         paths.extend(context.targets)
         if holds_secret(program, paths, context.here) or shows_secret(program, args, kinds):
             kinds |= _SECRET
@@ -108,17 +116,21 @@ class CommandDetail(NamedTuple):
         return Command(
             program=program,
             classes=kinds,
-            words=command_text(program, args, kinds) if self.words else "",
+            words=command_text(program, args, kinds, self.programs) if self.words else "",
             places=self._places(program, paths, kinds, context) if self.places else _NOWHERE,
         )
 
-    def by_path(self, program: str, words: Sequence[Arg]) -> Command:
+    def by_path(self, words: Sequence[Arg]) -> Command:
         """A program that its path names, and not its name alone: `./git` need not be git.
 
         It stands beside the command by name, so that a rule that allows must match both, and a rule
         that denies is dodged by neither.
         """
-        return msgspec.structs.replace(self.doubtful(program), words=text_by_path(words))
+        path = words[0]
+        found = self.doubtful(
+            path.text if path.literal and len(path.text) <= WORD_CHARS_MAX else ""
+        )
+        return msgspec.structs.replace(found, words=text_by_path(words)) if self.words else found
 
     def _places(
         self, program: str, paths: Sequence[Arg], kinds: Classes, context: "CommandContext"

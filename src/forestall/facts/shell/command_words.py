@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from forestall.facts.derive import UNRESOLVED  # read as ASCII, no shell text can forge it
 from forestall.facts.shell.program_entry import UNKNOWN, Arg, Classes, ProgramEffect
 from forestall.facts.shell.program_name import base_name
-from forestall.facts.shell.program_table import program
+from forestall.facts.shell.program_table import BUILT_IN, ProgramTable
 from forestall.facts.shell.words import WORDS
 from forestall.limits import GLOB_CHARS_MAX
 
@@ -47,7 +47,9 @@ class _WordOrder(NamedTuple):
     options: list[str]  # each before its value, where that is a word of its own
 
 
-def command_text(name: str, args: Sequence[Arg], kinds: Classes) -> str:
+def command_text(
+    name: str, args: Sequence[Arg], kinds: Classes, programs: ProgramTable = BUILT_IN
+) -> str:
     """The one spelling of a command; `kinds` are its classes, and `name` is "" if not known."""
     words = [_word(arg) for arg in args[:WORDS_MAX]]
     words += [UNRESOLVED] if len(args) > WORDS_MAX else []
@@ -55,14 +57,14 @@ def command_text(name: str, args: Sequence[Arg], kinds: Classes) -> str:
         return " ".join((UNRESOLVED, UNRESOLVED, *words))
     if kinds >= UNKNOWN:
         return " ".join((UNRESOLVED, name, *_in_order(name, words)))
-    found = _arranged(name, words)
+    found = _arranged(name, words, programs)
     return " ".join((*found.words, *found.options))
 
 
 def text_by_path(words: Sequence[Arg]) -> str:
     """The spelling of a command by the path of its program, as the path is written."""
     path, *rest = [_word(arg) for arg in words[: WORDS_MAX + 1]]
-    found = _arranged(path, rest)
+    found = _arranged(path, rest, BUILT_IN)
     return " ".join(
         (*found.words, *found.options, *([UNRESOLVED] if words[WORDS_MAX + 1 :] else ()))
     )
@@ -89,9 +91,9 @@ def _in_order(name: str, words: Sequence[str]) -> list[str]:
     return found
 
 
-def _arranged(name: str, words: Sequence[str]) -> _WordOrder:
+def _arranged(name: str, words: Sequence[str], programs: ProgramTable) -> _WordOrder:
     """Words, options and values apart, by what the program table says of the program."""
-    entry = program(name)
+    entry = programs.entry(name)
     effect = entry.effect if entry is not None else None
     valued = _value_options(effect)
     joins = True
@@ -146,7 +148,7 @@ class CommandPattern:
     Options match wherever they stand in the command.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, programs: ProgramTable = BUILT_IN) -> None:
         """Raises CommandPatternError."""
         words = text.split()
         _refuse(text, words)
@@ -154,7 +156,7 @@ class CommandPattern:
         in_order = [words[0]]
         for at, word in enumerate(words[1:], 1):
             in_order.extend(_separate(word, frozenset())[0] if "--" not in words[1:at] else [word])
-        found = _arranged(words[0], words[1:])
+        found = _arranged(words[0], words[1:], programs)
         values = [word for word in found.options if not _is_option(word)]
         values += ["*"] if values and "*" in found.words else []
         self._anything = words == ["*"]
@@ -313,7 +315,7 @@ def _past_stars(states: set[int], pattern: Sequence[_Word]) -> set[int]:
 
 def shows_secret(name: str, args: Sequence[Arg], kinds: Classes) -> bool:
     """Whether the command is one of those that print credentials, by its words alone."""
-    listed = _secret_commands().get(name)
+    listed = _patterns("secret_commands").get(name)
     if not listed:
         return False
     texts = " ".join([arg.text for arg in args if arg.literal])
@@ -321,18 +323,22 @@ def shows_secret(name: str, args: Sequence[Arg], kinds: Classes) -> bool:
     patterns = [pattern for key, pattern in listed if key in texts or not resolved]
     if not patterns:
         return False
+    text = command_text(name, args, kinds)
     try:
-        return any_holds(patterns, command_text(name, args, kinds))
+        if not any_holds(patterns, text):
+            return False
+        harmless = _patterns("harmless_forms_of_secret_commands").get(name, ())
+        return not (resolved and any_holds([pattern for _, pattern in harmless], text))
     except CommandUnresolvedError:
         return True
 
 
 @cache
-def _secret_commands() -> Mapping[str, tuple[tuple[str, CommandPattern], ...]]:
-    """The patterns of the word list, by the program that each one names, each behind a text that
+def _patterns(word_list: str) -> Mapping[str, tuple[tuple[str, CommandPattern], ...]]:
+    """The patterns of a word list, by the program that each one names, each behind a text that
     every command holds that it matches."""
     found: dict[str, list[tuple[str, CommandPattern]]] = {}
-    for text in WORDS.words("secret_commands"):
+    for text in WORDS.words(word_list):
         names, _, words = text.partition(" ")
         plain = [word for word in words.split() if not _is_option(word)]
         key = max((piece for word in plain for piece in _WILDCARD.split(word)), key=len, default="")

@@ -406,9 +406,9 @@ class _ShellReader:
             return
         name, trusted = base_name(words[0].text)
         args = words[1:]
-        if self._detail.words and not trusted:
-            self.found.setdefault(self._detail.by_path(name, words))
-        effects = program_effects(name, args)
+        if not trusted:
+            self.found.setdefault(self._detail.by_path(words))
+        effects = program_effects(name, args, self._detail.programs)
         if name in self._defined or effects is None or not words[0].literal:
             trusted = False
             self._suspects(args, depth)
@@ -476,20 +476,19 @@ class _ShellReader:
 
     def _suspects(self, words: Sequence[Arg], depth: int) -> None:
         """Report what is destructive if a command started at any of these words."""
+        programs = self._detail.programs
         for at, word in enumerate(words):
             name = base_name(word.text)[0]
-            if not may_run(name) and not name.startswith("mkfs."):
+            if not may_run(name, programs) and not name.startswith("mkfs."):
                 if at and words[at - 1].text in _TEXT_OPTIONS and " " in word.text:
                     self.rough(word.text)
                 continue
             if not self._spend(1):
                 return
-            effects = program_effects(name, words[at + 1 : at + 1 + LOOKAHEAD])
-            if effects is None:
-                continue
-            if CommandClass.DESTRUCTIVE in effects.classes:
+            effects = program_effects(name, words[at + 1 : at + 1 + LOOKAHEAD], programs)
+            if effects is not None and CommandClass.DESTRUCTIVE in effects.classes:
                 self.suspect(name, effects.classes)
-            if is_shell(name) or name == "eval":
+            if effects is not None and (is_shell(name) or name == "eval"):
                 for text in effects.texts:
                     self.read(text, depth + 1)
 

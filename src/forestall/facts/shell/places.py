@@ -16,7 +16,12 @@ import msgspec
 from forestall.facts.file_paths import PathClass, fact_of, may_be_secret
 from forestall.facts.shell.directories import Directories
 from forestall.facts.shell.program_entry import Arg, Classes, CommandClass
-from forestall.facts.shell.program_table import PROGRAMS, program
+from forestall.facts.shell.program_table import (
+    BUILT_IN,
+    PROGRAMS,
+    ProgramTable,
+    program,
+)
 from forestall.facts.shell.word_expansion import WordReader
 from forestall.facts.shell.words import WORDS
 
@@ -71,10 +76,12 @@ _SCOPES: Final = {
 }
 
 
-def path_words(name: str, args: Sequence[Arg], *, runs_others: bool) -> list[Arg]:
+def path_words(
+    name: str, args: Sequence[Arg], *, runs_others: bool, programs: ProgramTable = BUILT_IN
+) -> list[Arg]:
     """The words of a command that may be paths. `runs_others`: its last words are a command, which
     is judged by itself."""
-    entry = program(name)
+    entry = programs.entry(name)
     searches = entry is not None and entry.handler == "find"
     if name in _TAKES_TEXT or (runs_others and not searches):
         return []

@@ -119,7 +119,9 @@ def option_names(spec: OptionNames) -> frozenset[str]:
     return names(spec) if isinstance(spec, str) else frozenset(spec)
 
 
-class _Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Spec(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """A part of an entry, as it is written."""
 
 
@@ -168,10 +170,9 @@ class SubcommandSpec(_Spec, frozen=True, kw_only=True):
     subcommands: dict[str, "ClassesSpec | SubcommandSpec"] = {}
 
 
-class ProgramSpec(SubcommandSpec, frozen=True, kw_only=True):
-    """A program, as the data files describe it."""
+class ProgramDescription(SubcommandSpec, frozen=True, kw_only=True):
+    """A program, as an entry describes it, without the examples of the entry."""
 
-    examples: Annotated[dict[str, ClassesSpec], msgspec.Meta(min_length=1)]
     wrapper: WrapperSpec | None = None
     writes: WritesSpec | None = None
     handler: Handler | None = None
@@ -179,6 +180,12 @@ class ProgramSpec(SubcommandSpec, frozen=True, kw_only=True):
     short_help: bool = False
     any_case: bool = False
     dotted_names: bool = False
+
+
+class ProgramSpec(ProgramDescription, frozen=True, kw_only=True):
+    """A program, as the data files and policy files describe it."""
+
+    examples: Annotated[dict[str, ClassesSpec], msgspec.Meta(min_length=1)]
 
 
 # -- the entry: what the deriver works with --
@@ -343,6 +350,8 @@ def classes_of(
                 return added | _any_subcommand(entry, args[index:])
         if arg.text == "--":
             options_end = True
+        elif arg.text in entry.subcommands and is_option(arg.text) and not options_end:
+            return added | classes_of(entry.subcommands[arg.text], args[index + 1 :], above)
         elif not options_end and is_option(arg.text) and (arg.text[0] == "-" or entry.closed):
             found = option_effect(scopes, arg.text)
             added |= found.classes

@@ -3,11 +3,14 @@
 A file of the table holds one family of programs. An entry that is `same_as` another takes over what
 it does not say itself, but for `why`, `examples`, `any_case` and `help`. Whatever is not in the
 table is not known; nothing is looked up elsewhere. Nothing is read before the first shell text.
+
+A `ProgramTable` holds programs that policy files describe beside the built-in ones. It is a value
+that whoever reads a text hands on; this module keeps none, so two policies never share one.
 """
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
@@ -19,6 +22,7 @@ from forestall.facts.shell.program_entry import (
     Classes,
     ClassesSpec,
     CommandClass,
+    ProgramDescription,
     ProgramEffect,
     ProgramEntry,
     ProgramSpec,
@@ -72,6 +76,23 @@ def program_of_any_case(name: str) -> tuple[str, ProgramEntry] | None:
     return (spelling, entry) if spelling and entry is not None and entry.any_case else None
 
 
+def is_built_in(name: str) -> bool:
+    """Whether a built-in program has this name in some case; `name` is in lower case."""
+    return name in _by_folded_name()
+
+
+def leads_to_built_in(name: str) -> bool:
+    """Whether a name is one of a built-in program, in whatever case, or leads to one."""
+    folded = name.lower()
+    plain = program(folded.rstrip("0123456789.-"))
+    dotted = program(folded.partition(".")[0])
+    return (
+        is_built_in(folded)
+        or (plain is not None and plain.handler in ("shell", "interpreter"))
+        or (dotted is not None and dotted.dotted_names)
+    )
+
+
 def effect_of(name: str) -> ProgramEffect:
     """What a program of the table does. Raises KeyError when the table does not say."""
     entry = program(name)
@@ -86,14 +107,50 @@ def _by_folded_name() -> Mapping[str, str]:
     return {name.lower(): name for name in sorted(PROGRAMS.names(), reverse=True)}
 
 
+class ProgramTable:
+    """The built-in programs, and beside them own ones that policy files describe.
+
+    An own program is never looked up where the name is of a built-in one.
+    """
+
+    __slots__ = ("own",)
+
+    def __init__(self, own: Mapping[str, ProgramEntry]) -> None:
+        self.own = own
+
+    def entry(self, name: str) -> ProgramEntry | None:
+        """The entry of a program; None when it is not known. Raises DataFileError."""
+        return program(name) or self.own.get(name)
+
+
+BUILT_IN: Final = ProgramTable({})
+
+
+class DescribedPrograms(Protocol):
+    """Where descriptions of programs come from."""
+
+    def get(self, name: str) -> ProgramDescription | None:
+        """The description of a program, or None."""
+
+    def error(self, name: str, message: str) -> Exception:
+        """The exception to raise for a wrong description."""
+
+
 @cache  # of the names of the table only: texts hold any number of others
 def _built(name: str) -> ProgramEntry:
-    own = PROGRAMS.get(name)
-    assert own is not None
-    spec = _followed(own, name)
+    spec = PROGRAMS.get(name)
+    assert spec is not None
+    return entry_of(name, spec, PROGRAMS)
+
+
+def entry_of(
+    name: str, description: ProgramDescription, descriptions: DescribedPrograms
+) -> ProgramEntry:
+    """The entry that a description makes. Raises the error of `descriptions`."""
+    spec = _followed(description, name, descriptions)
     if spec.does is None and not spec.handler and spec.wrapper is None:
-        raise PROGRAMS.error(name, "needs `does`, `same_as`, `wrapper` or `handler`")
-    effect = _effect(spec, name) if spec.does is not None else None
+        raise descriptions.error(name, "needs `does`, `same_as`, `wrapper` or `handler`")
+    effect = _effect(spec, name, descriptions) if spec.does is not None else None
     return ProgramEntry(
         effect=effect,
         wrapper=spec.wrapper,
@@ -108,22 +165,24 @@ def _built(name: str) -> ProgramEntry:
     )
 
 
-def _followed(spec: _SpecT, name: str, steps: int = 0) -> _SpecT:
+def _followed(spec: _SpecT, name: str, descriptions: DescribedPrograms, steps: int = 0) -> _SpecT:
     """The entry with what it takes over from the entry that it is `same_as`."""
     if not spec.same_as:
         return spec
     if steps == SAME_AS_MAX:
-        raise PROGRAMS.error(name.split(" ")[0], f"`{name}` leads to itself, or through too many")
+        raise descriptions.error(
+            name.split(" ")[0], f"`{name}` leads to itself, or through too many"
+        )
     program_name, *subcommands = spec.same_as.split(" ")
-    base: ClassesSpec | SubcommandSpec | None = PROGRAMS.get(program_name)
+    base: ClassesSpec | SubcommandSpec | None = descriptions.get(program_name)
     for word in subcommands:
         below = base.subcommands if isinstance(base, SubcommandSpec) else {}
         base = next((sub for names, sub in below.items() if word in names.split(" ")), None)
     if not isinstance(base, SubcommandSpec):
-        raise PROGRAMS.error(
+        raise descriptions.error(
             name.split(" ")[0], f"`{name}` is the same as `{spec.same_as}`, which has no entry"
         )
-    base = _followed(base, spec.same_as, steps + 1)
+    base = _followed(base, spec.same_as, descriptions, steps + 1)
     taken = {
         field.name: getattr(base, field.name)
         for field in msgspec.structs.fields(base)
@@ -134,15 +193,15 @@ def _followed(spec: _SpecT, name: str, steps: int = 0) -> _SpecT:
     return msgspec.structs.replace(spec, same_as="", **taken)
 
 
-def _effect(spec: SubcommandSpec, name: str) -> ProgramEffect:
-    spec = _followed(spec, name)
+def _effect(spec: SubcommandSpec, name: str, descriptions: DescribedPrograms) -> ProgramEffect:
+    spec = _followed(spec, name, descriptions)
     if spec.does is None:
-        raise PROGRAMS.error(name.split(" ")[0], f"`{name}` needs `does` or `same_as`")
+        raise descriptions.error(name.split(" ")[0], f"`{name}` needs `does` or `same_as`")
     kinds = class_set(spec.does)
     subcommands: dict[str, ProgramEffect] = {}
     for words, sub in spec.subcommands.items():
         below = (
-            _effect(sub, f"{name} {words}")
+            _effect(sub, f"{name} {words}", descriptions)
             if isinstance(sub, SubcommandSpec)
             else _plain_effect(class_set(sub))
         )

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from forestall.facts.shell import wrappers
+from forestall.facts.shell import database_clients, wrappers
 from forestall.facts.shell.git import git
 from forestall.facts.shell.program_entry import (
     DESTRUCTIVE,
@@ -29,7 +29,13 @@ from forestall.facts.shell.program_entry import (
     only_looks,
     takes_next,
 )
-from forestall.facts.shell.program_table import effect_of, program, program_of_any_case
+from forestall.facts.shell.program_table import (
+    BUILT_IN,
+    ProgramTable,
+    effect_of,
+    program,
+    program_of_any_case,
+)
 from forestall.facts.shell.words import WORDS
 from forestall.facts.shell.wrappers import (
     ProgramEffects,
@@ -98,6 +104,11 @@ def _sed(_: str, args: Args) -> ProgramEffects:
 
 _AWK_RUNS: Final = re.compile(r"system|getline|@|\bclose\b")
 _AWK_WRITES: Final = re.compile(r"print[^;}]*>")
+# After an operand awk takes `/` for a division, so no text can begin there that hides a `>`.
+_AWK_DIVISION: Final = re.compile(
+    r"((?<![\w$])(?!(?:print|printf|return|in|getline|exit|delete|do|else|case|next)\b)"
+    r"\$?\w+|\])[ \t]*/"
+)
 _AWK_LITERAL: Final = re.compile(
     r'"(?:[^"\\]|\\.)*"|(?P<before>(?:^|[;{}(!~&|,\n])\s*)/(?:[^/\\\n]|\\.)+/'
 )
@@ -111,7 +122,8 @@ def _awk(_: str, args: Args) -> ProgramEffects:
     before = args[: at[0] if at else len(args)]
     own = unsure([script]) | doubt(before) | (classes_of(entry, before) - READ)
     bare = _AWK_LITERAL.sub(lambda found: (found["before"] or "") + '""', text)
-    blurred = any(char in bare for char in "/#\\") and any(char in text for char in "|>")
+    undivided = _AWK_DIVISION.sub(r"\1 ", bare)
+    blurred = any(char in undivided for char in "/#\\") and any(char in text for char in "|>")
     if blurred or "|" in bare or _AWK_RUNS.search(text):
         own |= UNKNOWN
     if _AWK_WRITES.search(bare):
@@ -265,7 +277,7 @@ def _container(program: str, args: Args) -> ProgramEffects:
         {"exec", "run", "debug"} if program in ("kubectl", "oc") else {"exec", "run", "create"}
     )
     sub = next((name for name in subs if name in running), "")
-    if not sub:
+    if not sub or own == READ:
         return ProgramEffects(classes=own)
     rest = args[[arg.text for arg in args].index(sub) + 1 :]
     if program in ("kubectl", "oc"):
@@ -317,8 +329,11 @@ def _editor(_: str, args: Args) -> ProgramEffects:
     return ProgramEffects(classes=UNKNOWN, texts=texts, code=tuple(arg.text for arg in args))
 
 
+_PAGER_PLACE: Final = re.compile(r"\+(?:[FGg]|\d+)")  # where to begin
+
+
 def _pager(program: str, args: Args) -> ProgramEffects:
-    starts = [arg for arg in args if arg.text.startswith("+")]
+    starts = [arg for arg in args if arg.text[:1] == "+" and not _PAGER_PLACE.fullmatch(arg.text)]
     texts = tuple(arg.text.partition("!")[2] for arg in starts if "!" in arg.text)
     own = classes_of(effect_of(program), args)
     if program == "man" and CommandClass.UNKNOWN in own:
@@ -337,6 +352,7 @@ HANDLERS: Final[Mapping[str, Callable[[str, Args], ProgramEffects]]] = {
     "cloud": _cloud,
     "container": _container,
     "crontab": _crontab,
+    "database": database_clients.database,
     "date": _date,
     "dd": _dd,
     "editor": _editor,
@@ -348,6 +364,7 @@ HANDLERS: Final[Mapping[str, Callable[[str, Args], ProgramEffects]]] = {
     "kill": _kill,
     "modes": _modes,
     "pager": _pager,
+    "redis": database_clients.redis,
     "rmdir": _rmdir,
     "sed": _sed,
     "tar": _tar,
@@ -371,12 +388,12 @@ def _by_table(effect: ProgramEffect, args: Args) -> ProgramEffects:
     )
 
 
-def may_run(name: str) -> bool:
+def may_run(name: str, programs: ProgramTable = BUILT_IN) -> bool:
     """Whether a word of text whose shape is not known may be a command that is worth a look.
 
     Programs that only code knows are left out, unless they run other commands.
     """
-    entry = program(name)
+    entry = programs.entry(name)
     if entry is None:
         return False
     return (
@@ -384,11 +401,44 @@ def may_run(name: str) -> bool:
     )
 
 
-def program_effects(name: str, args: Args) -> ProgramEffects | None:
+def program_effects(
+    name: str, args: Args, programs: ProgramTable = BUILT_IN
+) -> ProgramEffects | None:
     """What this program does with these words; None when the program is not known."""
-    entry = program(name)
+    entry = programs.entry(name)
     if entry is None:
         return _of_another_name(name, args)
+    found = _effects_of(name, entry, args)
+    if name in programs.own:
+        suspects = _words_that_may_run(entry, args, found)
+        values = (word.text.partition("=")[2] for word in suspects if is_option(word.text))
+        return msgspec.structs.replace(
+            found,
+            suspects=(*found.suspects, *suspects),
+            code=(*found.code, *(value for value in values if " " in value)),
+        )
+    return found
+
+
+def _words_that_may_run(entry: ProgramEntry, args: Args, found: ProgramEffects) -> Args:
+    """The words of an own program that its entry does not name: nobody here knows that the program
+    does not run them, so a destructive command among them counts, as for a program that is not
+    known."""
+    if found.argvs:
+        return args[: len(args) - len(found.argvs[0])]
+    effect = entry.effect
+    rest: list[Arg] = []
+    for arg in args:
+        chosen = effect.subcommands.get(arg.text) if effect is not None else None
+        if chosen is None:
+            rest.append(arg)
+        else:
+            effect = chosen
+    return rest
+
+
+def _effects_of(name: str, entry: ProgramEntry, args: Args) -> ProgramEffects:
+    """What a program with an entry does with these words."""
     effect = entry.effect
     if _asks_for_help(entry, args):
         return ProgramEffects(classes=READ)

@@ -37,7 +37,6 @@ Args = Sequence[Arg]
 ANYTHING: Final = Arg("", literal=False, flaggable=True)
 ANY_WORDS: Final = 99  # the bound of `words_before: any`; honest commands have five
 _MANY_WORDS: Final = 9  # a wrapper that takes more words before its command takes any number
-_REDIS_READS: Final = WORDS.set("redis_reading_commands")
 _FOLLOWED_SHELLS: Final = WORDS.set("followed_shells")
 
 
@@ -56,10 +55,6 @@ class ProgramEffects(msgspec.Struct, frozen=True, kw_only=True):
     defines: tuple[str, ...] = ()  # names it gives a new meaning
 
 
-_SQL_LOSS: Final = re.compile(
-    r"\b(?:drop|truncate|delete|dropdatabase|deletemany|deleteone|remove|del|flushall|flushdb)\b",
-    re.IGNORECASE,
-)
 _CODE_LOSS: Final = re.compile(
     r"os\.remove|rmtree|unlink|os\.rmdir|removedirs|rmSync|rmdirSync|fs\.rm\b|rimraf|rm_rf|rm_r\b"
     r"|FileUtils\.rm|File\.delete|Dir\.rmdir|Remove-Item|remove_tree|os\.truncate|deleteTree"
@@ -380,27 +375,6 @@ def _interpreter(program: str, args: Args) -> ProgramEffects:
     return ProgramEffects(classes=UNKNOWN, code=tuple(words), loss=_CODE_LOSS, runs_data=True)
 
 
-def _database(program: str, args: Args) -> ProgramEffects:
-    text = join(args)
-    ends = program == "mysqladmin" and "shutdown" in text
-    return ProgramEffects(
-        classes=UNKNOWN | DESTRUCTIVE if ends else UNKNOWN, code=(text,), loss=_SQL_LOSS
-    )
-
-
-def _redis(_: str, args: Args) -> ProgramEffects:
-    at = positionals(args, "-h -p -s -a -u -n -r -i --user --pass -x -d")
-    verb = args[at[0]].text.upper() if at else ""
-    words = {arg.text.upper() for arg in args}
-    own = classes("n") | doubt(args[: at[0] + 1] if at else args)
-    if words & {"FLUSHALL", "FLUSHDB", "SHUTDOWN"} or verb in ("DEL", "UNLINK"):
-        own |= DESTRUCTIVE
-    if verb not in _REDIS_READS:
-        known = ("SET", "INCR", "HSET", "LPUSH", "RPUSH", "SADD", "ZADD", "EXPIRE", *words)
-        own |= classes("w") if verb and verb in known else UNKNOWN
-    return ProgramEffects(classes=own, loss=None if verb else _SQL_LOSS)
-
-
 def is_shell(program: str) -> bool:
     """Whether the program is a shell, by the program table."""
     entry = program_entry(program)
@@ -410,12 +384,10 @@ def is_shell(program: str) -> bool:
 # By the `handler` of a program's entry.
 HANDLERS: Final[Mapping[str, Callable[[str, Args], ProgramEffects]]] = {
     "alias": _alias,
-    "database": _database,
     "eval": _evaluated,
     "find": _find,
     "interpreter": _interpreter,
     "parallel": _parallel,
-    "redis": _redis,
     "shell": _shell,
     "source": _sourced,
     "ssh": _ssh,

@@ -25,7 +25,8 @@ PEER_RULE_KEYS: Mapping[str, str] = {
     "description": "write it as `reason`, or as a comment" + _CONVERT,
 }
 PEER_MATCH_KEYS: Mapping[str, str] = {
-    "label_threshold": "compare the argument itself: `args: {$.amount: {gt: 10}}`",
+    "label_threshold": "write `labels: {amount: {gt: 10}}`, or compare the argument itself: "
+    "`args: {$.amount: {gt: 10}}`",
     "label_allowlist": 'write `labels: {env: "*"}` and, in `unless`, the values: '
     "`labels: {env: [dev, test]}`" + _CONVERT,
     "predicate": "write `delegation: {max_depth: 2, required_scope: [read]}`" + _CONVERT,

@@ -22,11 +22,8 @@ _RESULT_CLASSES = ("source_path", "internal_host", "named_entity")
 
 def read_own_detectors(reader: Reader, top: Mapping) -> tuple[OwnDetector, ...]:
     """The detectors that a file defines, by name unique in the file."""
-    node = reader.child(top, "detectors")
-    if node is None:
-        return ()
     found: dict[str, OwnDetector] = {}
-    for entry in reader.mappings(node, "`detectors`", most=OWN_DETECTORS_MAX):
+    for entry in reader.mappings(top, "detectors", most=OWN_DETECTORS_MAX):
         own = _read(reader, entry)
         if own is None:
             continue
@@ -77,8 +74,7 @@ def _read(reader: Reader, entry: Mapping) -> OwnDetector | None:
 
 
 def _read_examples(reader: Reader, entry: Mapping) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    node = reader.child(entry, "examples")
-    section = reader.mapping(node, "`examples`") if node is not None else None
+    section = reader.section(entry, "examples")
     if section is not None:
         reader.known_keys(section, _EXAMPLE_KEYS, "`examples`")
     if section is None or not set(_EXAMPLE_KEYS) <= section.entries.keys():

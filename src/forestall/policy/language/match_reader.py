@@ -122,6 +122,7 @@ def read_match(
         **words,
         labels=_read_labels(reader, match),
         commands=_read_commands(reader, match),
+        own_programs=(),  # `join_programs` adds those that the commands name
         mcp=_read_mcp(reader, match),
         tests=tests,
         secrets_present=reader.boolean(match, "secrets_present"),
@@ -141,8 +142,7 @@ def _section(
 ) -> Mapping | None:
     """A mapping inside a match, which must constrain something: an empty one would hold of every
     request."""
-    node = reader.child(match, key)
-    section = reader.mapping(node, f"`{key}`") if node is not None else None
+    section = reader.section(match, key)
     if section is None:
         return None
     if known is not None:

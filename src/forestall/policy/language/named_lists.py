@@ -72,8 +72,7 @@ def _definitions(
     """The well-formed lists of one file: name, place of the name, entries."""
     if not isinstance(root, Mapping) or "lists" not in root.entries:
         return
-    node = reader.child(root, "lists")
-    section = reader.mapping(node, "`lists`") if node is not None else None
+    section = reader.section(root, "lists")
     for name, (key, value) in section.entries.items() if section is not None else ():
         if not _NAME.fullmatch(name):
             reader.problem(

@@ -39,11 +39,8 @@ def read_output_rules(
     reader: Reader, top: Mapping, first_line: dict[str, int]
 ) -> tuple[OutputRule, ...]:
     """The rules under `output_rules`."""
-    node = reader.child(top, "output_rules")
-    if node is None:
-        return ()
     rules: list[OutputRule] = []
-    for entry in reader.mappings(node, "`output_rules`", most=OUTPUT_RULES_PER_FILE_MAX):
+    for entry in reader.mappings(top, "output_rules", most=OUTPUT_RULES_PER_FILE_MAX):
         rule = _read_rule(reader, entry)
         if rule is not None:
             note_id(reader, entry, rule.id, first_line)
@@ -78,8 +75,7 @@ def _read_rule(reader: Reader, entry: Mapping) -> OutputRule | None:
 
 def read_detect(reader: Reader, top: Mapping) -> Detect:
     """The internal hosts and source paths for the detectors that need them."""
-    node = reader.child(top, "detect")
-    section = reader.mapping(node, "`detect`") if node is not None else None
+    section = reader.section(top, "detect")
     if section is None:
         return Detect()
     reader.known_keys(section, _DETECT_KEYS, "`detect`")

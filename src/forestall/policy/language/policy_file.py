@@ -30,6 +30,7 @@ from forestall.policy.language.output_reader import (
     read_detect,
     read_output_rules,
 )
+from forestall.policy.language.programs_reader import join_programs, read_programs
 from forestall.policy.language.reader import Reader
 from forestall.policy.language.terms_reader import (
     read_approval,
@@ -57,6 +58,8 @@ _TOP_KEYS = (
     "output_rules",
     "detect",
     "detectors",
+    "programs",
+    "use_programs",
     "tests",
 )
 _RULE_KEYS = (
@@ -73,7 +76,8 @@ _RULE_KEYS = (
     "severity",
 )
 _SAYS_SOMETHING = {"rules", "input_rules", "output_rules", "default_decision"}
-_ONLY_NAMES = {"version", "name", "lists", "tests"}  # keys of a file that is no layer
+_NAMES = {"lists", "programs"}
+_ONLY_NAMES = {"version", "name", "tests", *_NAMES}  # keys of a file that is no layer
 _DERIVE_KEYS = ("kind", "topics", "fields", "ignore", "dialect", "workspace")
 _INPUT_EFFECTS = (Effect.DENY, Effect.REQUIRE_APPROVAL)  # an input rule can tighten, never allow
 
@@ -114,6 +118,8 @@ def load_policies(files: Sequence[tuple[str, bytes]]) -> list[Policy]:
             else:
                 assert policy is not None
                 policies.append(policy)
+        if not problems:
+            policies, problems = join_programs(policies)
     if problems:
         raise PolicyError(problems)
     return policies
@@ -140,7 +146,7 @@ def _read_policy(reader: Reader, root: Node | None) -> Policy | None:
         )
     name = reader.text(top, "name") or layer or Path(reader.source).stem
     require_read(reader, top)
-    only_names = "lists" in top.entries and top.entries.keys() <= _ONLY_NAMES
+    only_names = bool(_NAMES & top.entries.keys()) and top.entries.keys() <= _ONLY_NAMES
     if not only_names and not _SAYS_SOMETHING & top.entries.keys():
         reader.problem(top, "there are no `rules`", "an empty policy denies everything: say so")
     first_line: dict[str, int] = {}
@@ -163,10 +169,21 @@ def _read_policy(reader: Reader, root: Node | None) -> Policy | None:
         output_rules=read_output_rules(reader, top, first_line),
         detect=read_detect(reader, top),
         detectors=detectors,
+        programs=read_programs(reader, top),
+        programs_of=_read_used(reader, top),
         tests=tuple(test for test in tests if isinstance(test, PolicyTest)),
         output_tests=tuple(test for test in tests if isinstance(test, OutputTest)),
         places=reader.places,
     )
+
+
+def _read_used(reader: Reader, top: Mapping) -> tuple[str, ...]:
+    """The names of the files whose programs count for this one, too."""
+
+    def note(node: Node, file: str) -> None:
+        reader.note_place(node, "use_programs", file)
+
+    return tuple(dict.fromkeys(reader.words(top, "use_programs", require=note)))
 
 
 def _is_nearly(text: str, word: str) -> bool:
@@ -219,11 +236,8 @@ def _read_caller_topics(reader: Reader, top: Mapping) -> tuple[str, ...]:
 
 
 def _read_derivations(reader: Reader, top: Mapping) -> tuple[Derivation, ...]:
-    node = reader.child(top, "derive")
-    if node is None:
-        return ()
     derivations: list[Derivation] = []
-    for entry in reader.mappings(node, "`derive`"):
+    for entry in reader.mappings(top, "derive"):
         reader.known_keys(entry, _DERIVE_KEYS, "a `derive` entry")
         kind = reader.word(entry, "kind", tuple(PayloadKind))
         topics = reader.globs(entry, "topics")
@@ -269,11 +283,8 @@ def _read_places(reader: Reader, entry: Mapping, key: str) -> tuple[str, ...]:
 def _read_rules(
     reader: Reader, top: Mapping, key: str, first_line: dict[str, int]
 ) -> tuple[Rule, ...]:
-    node = reader.child(top, key)
-    if node is None:
-        return ()
     rules: list[Rule] = []
-    for entry in reader.mappings(node, f"`{key}`", most=RULES_PER_FILE_MAX):
+    for entry in reader.mappings(top, key, most=RULES_PER_FILE_MAX):
         rule = _read_rule(reader, entry, of_content=key == "input_rules")
         if rule is None:
             continue

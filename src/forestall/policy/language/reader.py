@@ -84,9 +84,13 @@ class Reader:
         return None
 
     def mappings(
-        self, node: Node, what: str, *, most: int = LIST_ITEMS_PER_FIELD_MAX
+        self, mapping: Mapping, key: str, *, most: int = LIST_ITEMS_PER_FIELD_MAX
     ) -> Iterator[Mapping]:
-        """The mappings in a list. An entry that is no mapping is noted and left out."""
+        """The mappings in the list under a key; nothing without one. An entry that is no mapping
+        is noted and left out."""
+        node, what = self.child(mapping, key), f"`{key}`"
+        if node is None:
+            return
         if not isinstance(node, Sequence):
             self.problem(node, f"{what} is a list of mappings, not {_shape(node)}")
             return
@@ -123,6 +127,11 @@ class Reader:
             self.problem(entry[0], f"`{key}` has no value", "give it one or leave it out")
             return None
         return entry[1]
+
+    def section(self, mapping: Mapping, key: str) -> Mapping | None:
+        """The mapping under a key; None without one."""
+        node = self.child(mapping, key)
+        return self.mapping(node, f"`{key}`") if node is not None else None
 
     # -- values --
 
@@ -212,8 +221,7 @@ class Reader:
 
     def text_map(self, mapping: Mapping, key: str) -> dict[str, str]:
         """A mapping of texts to texts."""
-        node = self.child(mapping, key)
-        entries = self.mapping(node, f"`{key}`") if node is not None else None
+        entries = self.section(mapping, key)
         if entries is None:
             return {}
         values = {name: self.text(entries, name, most=None) for name in entries.entries}

@@ -50,8 +50,7 @@ _REMEDIATION_KEYS = (
 
 def read_constraints(reader: Reader, entry: Mapping) -> Constraints | None:
     """The `constraints` of a rule; None without any. An empty block is a problem."""
-    node = reader.child(entry, "constraints")
-    block = reader.mapping(node, "`constraints`") if node is not None else None
+    block = reader.section(entry, "constraints")
     if block is None:
         return None
     reader.known_keys(block, _CONSTRAINT_KEYS, "`constraints`")
@@ -75,7 +74,7 @@ def read_constraints(reader: Reader, entry: Mapping) -> Constraints | None:
         redaction_level=reader.word(block, "redaction_level", REDACTION_LEVELS) or "",
     )
     if constraints == Constraints():
-        reader.problem(node, "`constraints` sets no bound", "leave it out")
+        reader.problem(block, "`constraints` sets no bound", "leave it out")
     return constraints
 
 
@@ -87,8 +86,7 @@ def _numbers(
 
 
 def _section(reader: Reader, block: Mapping, key: str, known: tuple[str, ...]) -> Mapping | None:
-    node = reader.child(block, key)
-    section = reader.mapping(node, f"`{key}`") if node is not None else None
+    section = reader.section(block, key)
     if section is not None:
         reader.known_keys(section, known, f"`{key}`")
     return section
@@ -113,11 +111,8 @@ def read_remediations(
     reader: Reader, entry: Mapping, rule_id: str | None
 ) -> tuple[Remediation, ...]:
     """The `remediations` of a rule. Each one must change something of the job."""
-    node = reader.child(entry, "remediations")
-    if node is None:
-        return ()
     remediations: list[Remediation] = []
-    for item in reader.mappings(node, "`remediations`", most=REMEDIATIONS_PER_RULE_MAX):
+    for item in reader.mappings(entry, "remediations", most=REMEDIATIONS_PER_RULE_MAX):
         reader.known_keys(item, _REMEDIATION_KEYS, "a remediation")
         remediation_id = reader.identifier(item, "id", "a remediation")
         if remediation_id is not None and rule_id is not None:
@@ -154,8 +149,7 @@ def read_remediations(
 def read_throttle(reader: Reader, entry: Mapping) -> Throttle | None:
     """The `throttle` of a rule {limit, window, key, sum}: the rule speaks past `limit` actions in
     `window`, or where the sum of the amounts at the path `sum` would pass `limit`."""
-    node = reader.child(entry, "throttle")
-    block = reader.mapping(node, "`throttle`") if node is not None else None
+    block = reader.section(entry, "throttle")
     if block is None:
         return None
     reader.known_keys(block, ("limit", "window", "key", "sum"), "`throttle`")
@@ -192,8 +186,7 @@ def read_throttle(reader: Reader, entry: Mapping) -> Throttle | None:
 
 def read_approval(reader: Reader, entry: Mapping) -> ApprovalTerms | None:
     """The `approval` of a rule {roles, quorum, ttl}: its terms of approval."""
-    node = reader.child(entry, "approval")
-    block = reader.mapping(node, "`approval`") if node is not None else None
+    block = reader.section(entry, "approval")
     if block is None:
         return None
     reader.known_keys(block, ("roles", "quorum", "ttl"), "`approval`")

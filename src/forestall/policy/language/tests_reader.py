@@ -52,11 +52,8 @@ _DEPTH_MAX = 64
 
 def read_tests(reader: Reader, top: Mapping) -> tuple[PolicyTest | OutputTest, ...]:
     """The test cases under `tests` of a policy or of a file of cases."""
-    node = reader.child(top, "tests")
-    if node is None:
-        return ()
     tests = []
-    for entry in reader.mappings(node, "`tests`", most=POLICY_TESTS_MAX):
+    for entry in reader.mappings(top, "tests", most=POLICY_TESTS_MAX):
         test = _read_test(reader, entry)
         if test is not None:
             tests.append(test)
@@ -123,8 +120,7 @@ def _test_request(reader: Reader, request: Mapping) -> dict[str, object]:
 
 def _add_attested(reader: Reader, entry: Mapping, fields: dict[str, object]) -> None:
     """Add what `attested` says to the fields of the request of a case."""
-    node = reader.child(entry, "attested")
-    section = reader.mapping(node, "`attested`") if node is not None else None
+    section = reader.section(entry, "attested")
     if section is None:
         return
     reader.known_keys(section, _ATTESTED_KEYS, "`attested`")

@@ -9,7 +9,7 @@ from itertools import islice
 
 import msgspec
 
-from forestall.facts.derive import DERIVED_LABELS
+from forestall.facts.derive import DERIVED_LABELS, LABELS_OF_KIND, PayloadKind
 from forestall.policy.claims import attestation_check, claimed_in
 from forestall.policy.evaluator import evaluate
 from forestall.policy.index import LayerIndex
@@ -23,6 +23,8 @@ from forestall.policy.rules import Effect, Match, OutputRule, Policy, Rule, Verd
 from forestall.policy.snapshot import Snapshot
 
 _CANDIDATES_MAX = 32  # how many earlier rules are compared with one rule
+_COMMAND_KINDS = (PayloadKind.SHELL, PayloadKind.CLUSTER)
+_COMMAND_LABELS = {label for kind in _COMMAND_KINDS for label in LABELS_OF_KIND[kind]}
 _CLAIMED_FIELDS = {
     "capabilities": "capability",
     "pack_ids": "pack_id",
@@ -46,6 +48,7 @@ def analyse(snapshot: Snapshot) -> tuple[PolicyWarning, ...]:
         for number in range(len(policy.output_rules)):
             warnings.extend(_about_output_rule(snapshot, policy, index, number))
         warnings.extend(_unused(snapshot, policy))
+        warnings.extend(_unshared_programs(snapshot, policy))
     return tuple(sorted(warnings, key=lambda each: (each.source, each.line, each.code)))
 
 
@@ -296,6 +299,34 @@ def _unused(snapshot: Snapshot, policy: Policy) -> Iterator[PolicyWarning]:
             rule_id="",
             message=f"the `derive` entry of kind `{derivation.kind}` is for nothing: {why}",
         )
+
+
+def _unshared_programs(snapshot: Snapshot, policy: Policy) -> Iterator[PolicyWarning]:
+    """Own programs that do not help, because another file judges the same texts without them."""
+    if not policy.all_programs:
+        return
+    rules = [
+        rule for rule in policy.rules if not _COMMAND_LABELS.isdisjoint(rule.match.label_names)
+    ]
+    globs = dict.fromkeys(glob for rule in rules for glob in rule.match.topics)
+    for topic in (glob.replace("*", "a") for glob in islice(globs, _CANDIDATES_MAX)):
+        terms = [each for one in snapshot.reads.readings_of(topic) for each in one.parsed_as]
+        if len({id(each.programs) for each in terms if each.kind in _COMMAND_KINDS}) > 1:
+            others = ", ".join(
+                f"`{other.name}`"
+                for other in snapshot.policies
+                if other.rules and not set(policy.all_programs) <= set(other.all_programs)
+            )
+            yield PolicyWarning(
+                code="unshared_programs",
+                source=policy.source,
+                line=1,
+                rule_id="",
+                message=f"on the topic `{topic}` other files ({others}) judge commands, too, and do"
+                " not use the same own programs, which are `unknown` to them",
+                hint="name the file that describes the programs under `use_programs` there",
+            )
+            return
 
 
 def _line(policy: Policy, *key: str) -> int:

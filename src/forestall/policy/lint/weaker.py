@@ -18,6 +18,7 @@ import msgspec
 from forestall.facts.origin import Origin
 from forestall.policy.evaluator import evaluate
 from forestall.policy.lint.implication import disjoint, rule_covers
+from forestall.policy.lint.weaker_programs import weaker_programs
 from forestall.policy.lint.witness import Sample, sample_of
 from forestall.policy.problems import PolicyWarning
 from forestall.policy.rules import (
@@ -49,6 +50,9 @@ _COMPARED_PARTS = frozenset(
         "input_rules",
         "output_rules",
         "detect",
+        "programs",
+        "programs_of",
+        "used_programs",
         "tests",
         "output_tests",
         "places",
@@ -73,6 +77,7 @@ def weakened(old: Snapshot, new: Snapshot) -> tuple[PolicyWarning, ...]:
     files; a rule that is gone is reported at its old place."""
     before, after = _places(old), _places(new)
     found: list[PolicyWarning] = [*_defaults(old, new), *_facts(old, new), *_other_parts(old, new)]
+    found.extend(weaker_programs(old, new))
     for rule_id, place in before.items():
         found.extend(_about_old(old, new, place, after.get(rule_id), before))
     for rule_id, place in after.items():

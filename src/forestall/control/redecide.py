@@ -1,0 +1,225 @@
+"""Decide again what people are asked, when what their approval rests on changed (control 5).
+
+A policy comes into force, an entry of the registry changes, the key of a requester ends: what a
+person reads in the list must be a question that can still be answered. So each open approval is put
+before the gate again, as a repair does, and its job follows the decision (`jobs/transitions.py`,
+the column `repair`). The theory of what is the same question stands in `jobs/approval.py`.
+
+Theory
+======
+
+* *Who does it.* The server's loop (`redecide_stale`), a batch at a time; and every verb that shows
+  an approval or takes a vote, for that approval, so that nobody meets one that the loop has not
+  reached. The commit expects the job at its revision, so one of two wins.
+* *Under which policy.* The commit expects the policy that decided to be in force, and the registry
+  entries to be as they were, so an approval is never bound to a policy that ended before. When the
+  policy changes twice, the second change makes the approvals stale anew that the first had settled.
+* *After a crash.* Each approval is a commit of its own, and says to which policy it is bound. What
+  was not decided again is stale at the next start, also of a policy that came into force meanwhile.
+* *What it costs.* The gate of one approval is evaluated in one step of the event loop, with a pause
+  after each; the commits of a batch go to the store together.
+* *Throttles.* The gate is rehearsed and counts nothing: the dispatch gate counts a job that it
+  lets through, and a question that stays was counted, if at all, when it was first asked.
+
+Refuses nothing by itself; a decision that cannot be had leaves the approval as it is, stale.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+import msgspec
+
+from forestall.control.gate import (
+    GateResult,
+    PayloadInfo,
+    rehearse,
+    submitter_ended,
+    tightened_by,
+)
+from forestall.control.moves import Move, commit_move, move_of
+from forestall.control.offload import InspectionBusyError
+from forestall.control.plane import Plane
+from forestall.control.records import SYSTEM_ACTOR
+from forestall.errors import UnavailableError
+from forestall.jobs.approval import drift, registry_drift, terms_of
+from forestall.jobs.job import (
+    Job,
+    JobState,
+    Stage,
+    decision_record,
+    stored_job_hash,
+    stored_request,
+)
+from forestall.jobs.lifecycle import Event
+from forestall.jobs.transitions import Asker, after_decision, rests_on_question
+from forestall.jobs.votes import asked_approval
+from forestall.limits import REDECIDED_AT_ONCE
+from forestall.policy.rules import Effect
+from forestall.ports.store import JobView, PreconditionFailedError
+from forestall.projections.open_approvals import Name
+
+
+class Redecision(msgspec.Struct, frozen=True):
+    """A job after its approval was decided again, and the differences from what people had been
+    asked, as sentences for people. `stays`: they are asked the same."""
+
+    job: Job
+    drift: tuple[str, ...]
+    stays: bool
+
+
+def is_current(plane: Plane, job: Job) -> bool:
+    """Whether a job's open approval is bound to the policy in force, to the registry as it is, and
+    to a requester whose key has not ended."""
+    approval = asked_approval(job)
+    entries = plane.registry.bindings(job.tenant, job.topic)
+    return (
+        approval.snapshot == plane.policy.digest
+        and not registry_drift(approval.registry, entries)
+        and not submitter_ended(plane, job, now_us=plane.clock.now_us())
+    )
+
+
+async def redecide_stale(plane: Plane) -> int:
+    """Decide a batch of stale approvals again, and return how many there were. Raises
+    StoreUnavailableError and StoreBusyError; what was not decided is stale still."""
+    if plane.snapshot is None or plane.is_tightening:
+        return 0  # memory is about to learn of another policy or registry
+    names = plane.open_approvals.stale(plane.policy.digest, limit=REDECIDED_AT_ONCE)
+    await _redecide_all(plane, names)
+    return len(names)
+
+
+async def with_current_approvals(plane: Plane, jobs: Sequence[Job]) -> list[Job]:
+    """These jobs, each with its approval decided again where that was stale; as they were where no
+    decision can be had now."""
+    stale = [
+        (job.tenant, job.id)
+        for job in jobs
+        if rests_on_question(job) and not is_current(plane, job)
+    ]
+    changed: dict[Name, Job] = {}
+    with contextlib.suppress(UnavailableError):
+        changed = await _redecide_all(plane, stale)
+    return [changed.get((job.tenant, job.id), job) for job in jobs]
+
+
+async def _redecide_all(plane: Plane, names: Sequence[Name]) -> dict[Name, Job]:
+    moves: list[Move] = []
+    for name in names:
+        with contextlib.suppress(InspectionBusyError):  # it is stale still, and comes again
+            move = await _next_move(plane, name)
+            if move is not None:
+                moves.append(move)
+        await asyncio.sleep(0)  # a batch must not hold the event loop
+    outcomes = await asyncio.gather(
+        *(_committed(plane, move) for move in moves), return_exceptions=True
+    )
+    changed: dict[Name, Job] = {}
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+        if outcome is not None:
+            changed[outcome.tenant, outcome.id] = outcome
+    return changed
+
+
+async def _next_move(plane: Plane, name: Name) -> Move | None:
+    """The move of an approval that is stale; None when it needs none."""
+    # load
+    basis = plane.open_approvals.basis(name[0], plane.policy.digest)
+    view = await plane.store.job(*name)
+    if view is None or not rests_on_question(view.job):
+        plane.leases.doubt(*name)  # memory is behind the store: have the job read again
+        return None
+    # decide
+    move = None if is_current(plane, view.job) else await _decided(plane, view, SYSTEM_ACTOR)
+    if move is None:
+        plane.open_approvals.settle(name, basis)
+    return move
+
+
+async def _committed(plane: Plane, move: Move) -> Job | None:
+    try:
+        return await commit_move(plane, move, now_us=plane.clock.now_us())
+    except PreconditionFailedError:
+        return None  # another verb moved the job, or the policy changed: the job is read again
+
+
+async def redecide(plane: Plane, view: JobView, *, actor: str = SYSTEM_ACTOR) -> Redecision | None:
+    """Decide one approval again; None when its job needs no change.
+
+    Raises PreconditionFailedError when another verb moved the job meanwhile,
+    PolicyUnavailableError, InspectionBusyError, StoreUnavailableError.
+    """
+    # load: the caller did
+    # decide
+    move = await _decided(plane, view, actor)
+    if move is None:
+        return None
+    # commit, and announce
+    job = await commit_move(plane, move, now_us=plane.clock.now_us())
+    found = move.data.get("drift")
+    texts = tuple(map(str, found)) if isinstance(found, tuple) else ()
+    return Redecision(job, texts, stays=move.event is Event.REBOUND)
+
+
+async def drift_of(plane: Plane, view: JobView) -> tuple[str, ...]:
+    """The differences between the binding and what the gate would decide now, as sentences for
+    people; empty when there is none."""
+    return _differences(plane, view, await _gated(plane, view))
+
+
+async def _gated(plane: Plane, view: JobView) -> GateResult:
+    payload = PayloadInfo(len(view.payload), view.job.key_id)
+    request = stored_request(view.job, view.payload)
+    return await rehearse(plane, request, payload=payload, passed=view.job.throttles_passed)
+
+
+def _differences(plane: Plane, view: JobView, gated: GateResult) -> tuple[str, ...]:
+    job, decision = view.job, gated.decision
+    found: list[str] = []
+    if submitter_ended(plane, job, now_us=plane.clock.now_us()):
+        found.append("requester: the credential that asked is revoked or has expired")
+    if decision.decision is not Effect.REQUIRE_APPROVAL:
+        found.append(f"decision: require_approval became {decision.decision}")
+    terms = terms_of(decision, stored_job_hash(job, view.payload), gated.grounds)
+    return (*found, *drift(asked_approval(job), terms))
+
+
+async def _decided(plane: Plane, view: JobView, actor: str) -> Move | None:
+    """The move of a job by the decision of the gate; None for one that waits for a worker and may
+    run without an approval, and for one whose time is over, which the deadlines end."""
+    job = view.job
+    gated = await _gated(plane, view)
+    now_us, snapshot = plane.clock.now_us(), plane.snapshot
+    assert snapshot is not None, "the gate decides under the snapshot in force"
+    decision = tightened_by(plane, view, gated.decision, now_us=now_us)
+    if job.state is JobState.APPROVAL_REQUIRED:
+        if now_us >= asked_approval(job).expires_at_us:
+            return None
+    elif decision.decision not in (Effect.REQUIRE_APPROVAL, Effect.DENY):
+        return None
+    transition = after_decision(
+        job,
+        decision,
+        Asker.REPAIR,
+        passed=job.throttles_passed,
+        now_us=now_us,
+        grounds=gated.grounds,
+    )
+    ends = transition.event in (Event.DENIED, Event.CLEARED)
+    return move_of(
+        job,
+        transition,
+        actor=actor,
+        decision=decision_record(
+            decision, gated.grounds, stage=Stage.DISPATCH, job_hash=job.job_hash, now_us=now_us
+        ),
+        expect=(
+            plane.policy.unchanged(snapshot),
+            *plane.registry.unchanged(job.tenant, job.topic, gated.grounds.registry),
+        ),
+        data={"drift": _differences(plane, view, gated)} if ends else None,
+    )
