@@ -38,7 +38,7 @@ _ONE_TEXT = frozenset({"actor_types", "agent_risk_tiers"})
 _PLAIN_TOPIC = re.compile(r"\*|job(?:\.[A-Za-z0-9_-]+)*(?:\.\*|\.[A-Za-z0-9_-]+\*?)")
 _REASONED = frozenset(
     {field.name.partition(".")[0] for field in FIELDS}
-    | {"labels", "commands", "tests", "secrets_present", "time", "delegation", "args", "content"}
+    | {"labels", "commands", "own_programs", "tests", "secrets_present", "time", "delegation", "args", "content"}
 )
 
 
@@ -94,7 +94,7 @@ def covers(wider: Match, narrower: Match, *, of_job: bool = True) -> bool:
             for name in _unreasoned()
         )
         and all(_test_implied(test, narrower) for test in wider.tests)
-        and _commands_cover(wider.commands, narrower.commands)
+        and _commands_cover(wider, narrower)
         and _labels_cover(wider, narrower)
         and all(_field_covers(field, wider, narrower, of_job) for field in reversed(FIELDS))
     )
@@ -141,9 +141,12 @@ def _field_disjoint(field: MatchField, one: Match, other: Match, of_job: bool) -
     return field.name in _ONE_TEXT and not set(ours) & set(theirs)
 
 
-def _commands_cover(wider: Sequence[str], narrower: Sequence[str]) -> bool:
-    """Patterns over the words of a command are compared as written."""
-    return not wider or (bool(narrower) and set(narrower) <= set(wider))
+def _commands_cover(wider: Match, narrower: Match) -> bool:
+    """Patterns over the words of a command are compared as written, under one table of programs."""
+    if not wider.commands:
+        return True
+    written = bool(narrower.commands) and set(narrower.commands) <= set(wider.commands)
+    return written and wider.own_programs == narrower.own_programs
 
 
 def _test_implied(conclusion: FieldTest, premise: Match) -> bool:
