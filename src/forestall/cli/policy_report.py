@@ -330,8 +330,13 @@ def _output_rule_object(rule: OutputRule) -> dict[str, Any]:
 
 def print_snapshot(snapshot: Snapshot) -> None:
     """Print a compiled snapshot in words: its rules in the order in which they decide."""
+    from forestall.policy.lint.warnings import analyse  # slow to load
+
     print_line(f"snapshot  {snapshot.digest}")
     print_line(f"default   {snapshot.default.value}")
+    for warning in analyse(snapshot):
+        if warning.code == "unknown_allowed":
+            print_line(f"danger    {warning.message}")
     for label, origin in _trust(snapshot).items():
         print_line(f"label     {label}: {origin}")
     for file, derivation in snapshot.all_derivations():

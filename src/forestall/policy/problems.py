@@ -35,6 +35,7 @@ WARNING_CODES = {
     "allow_on_claim": "What the rule allows rests on something that the client merely says.",
     "dodgeable": "A client that leaves something out gets a looser decision.",
     "unused_label_trust": "No rule reads the label that the file says whom to believe about.",
+    "unknown_allowed": "A text that nobody could read is allowed by the default.",
     "unused_derive": "Nothing reads what the entry derives.",
     "unshared_programs": "Another file judges the same commands without the own programs.",
     "remediation_denied": "A remediation leads to a denied request.",
