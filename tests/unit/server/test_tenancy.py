@@ -310,8 +310,7 @@ def test_nothing_is_done_to_what_another_tenant_has(world: World, endpoint: Endp
 
 
 def _unmoved(answers: Mapping[str, bytes]) -> dict[str, str]:
-    """The answers that stay while nothing happens: streams grow, and analytics hold the time. What
-    else moves is an instant, such as the last use of the key that asks."""
+    """The answers that stay while nothing happens: streams grow, and analytics hold ages."""
     return {
         path: _without_times(body)
         for path, body in answers.items()
