@@ -328,8 +328,8 @@ def _output_rule_object(rule: OutputRule) -> dict[str, Any]:
     return {"id": rule.id, "decision": rule.verdict.value, "clauses": clauses, **value}
 
 
-def print_snapshot(snapshot: Snapshot) -> None:
-    """Print a compiled snapshot in words: its rules in the order in which they decide."""
+def _print_default(snapshot: Snapshot) -> None:
+    """The default decision, and the texts that an allowing default takes and nobody could read."""
     from forestall.policy.lint.warnings import analyse  # slow to load
 
     print_line(f"snapshot  {snapshot.digest}")
@@ -337,6 +337,11 @@ def print_snapshot(snapshot: Snapshot) -> None:
     for warning in analyse(snapshot):
         if warning.code == "unknown_allowed":
             print_line(f"danger    {warning.message}")
+
+
+def print_snapshot(snapshot: Snapshot) -> None:
+    """Print a compiled snapshot in words: its rules in the order in which they decide."""
+    _print_default(snapshot)
     for label, origin in _trust(snapshot).items():
         print_line(f"label     {label}: {origin}")
     for file, derivation in snapshot.all_derivations():
