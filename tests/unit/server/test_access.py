@@ -482,6 +482,14 @@ def test_a_key_is_made_only_when_asked_for_clearly(door: Door, body: Any) -> Non
     assert door.trace() == before
 
 
+@pytest.mark.parametrize("body", [{}, {"role": None}, {"scopes": []}], ids=json.dumps)
+def test_a_key_without_a_role_may_only_look(door: Door, body: dict[str, Any]) -> None:
+    """Published clients leave the role out."""
+    made = door.ask("POST", KEYS, {"name": "n", **body})
+    assert made.status == 201
+    assert made.json["key"]["role"] == Role.VIEWER.value
+
+
 @pytest.mark.parametrize(
     "ends",
     [

@@ -19,6 +19,7 @@ from forestall.policy.arguments import (
     parse_path,
 )
 from forestall.policy.calendar import DAYS, MINUTES_PER_DAY
+from forestall.policy.claims import claimed_in
 from forestall.policy.fields import FIELDS, FieldKind, MatchField
 from forestall.policy.lint.content import content_conflict, content_covers
 from forestall.policy.lint.globs import can_match, globs_cover, globs_disjoint
@@ -38,7 +39,17 @@ _ONE_TEXT = frozenset({"actor_types", "agent_risk_tiers"})
 _PLAIN_TOPIC = re.compile(r"\*|job(?:\.[A-Za-z0-9_-]+)*(?:\.\*|\.[A-Za-z0-9_-]+\*?)")
 _REASONED = frozenset(
     {field.name.partition(".")[0] for field in FIELDS}
-    | {"labels", "commands", "own_programs", "tests", "secrets_present", "time", "delegation", "args", "content"}
+    | {
+        "labels",
+        "commands",
+        "own_programs",
+        "tests",
+        "secrets_present",
+        "time",
+        "delegation",
+        "args",
+        "content",
+    }
 )
 
 
@@ -56,7 +67,9 @@ def contradiction(rule: Rule | OutputRule, *, wire: bool = True) -> str:
     conflict = _argument_conflict(rule.match.args) or content_conflict(rule.match.content)
     if conflict:
         return conflict
-    if rule.unless is not None and covers(rule.unless, rule.match, of_job=of_job):
+    # An exception that rests on a claim does not keep a rule from speaking.
+    unless = None if claimed_in(rule.unless) else rule.unless
+    if unless is not None and covers(unless, rule.match, of_job=of_job):
         return "its `unless` holds whenever its `match` does"
     return ""
 
