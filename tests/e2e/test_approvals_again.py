@@ -85,7 +85,7 @@ def test_a_policy_change_as_the_approver_and_the_agent_see_it(desk: Desk) -> Non
     digest = desk.edit(STRICTER + MAIL.format(limit=21))
     listed = desk.call("list").stdout
     print(listed)
-    assert "asked again, first at" in listed
+    assert "asked again, first on" in listed
     text = desk.call("show", job_id).stdout
     print(text)
     assert "the text of `require-approval-prod-write` is another one" in text

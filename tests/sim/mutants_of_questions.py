@@ -144,8 +144,6 @@ def _shared_by_anybody() -> Patch:
 
 MUTANTS_OF_QUESTIONS: dict[str, Callable[[], Patch]] = {
     "an approval binds no registry entry": _registry_unbound,
-    "a topic that changed after the approval is dispatched": _registry_change_unseen,
-    "every question stays under every policy": _any_question_stays,
     "a question that somebody answered stays": _answered_question_stays,
     "a question that stays loses its age": _question_made_young,
     "no question is decided again": _never_decided_again,
@@ -153,6 +151,13 @@ MUTANTS_OF_QUESTIONS: dict[str, Callable[[], Patch]] = {
     "a vote counts on what is not asked any more": _vote_expects_nothing,
     "nobody is told why people are asked again": _nobody_is_told_why,
     "a job that needs no approval is listed as pending": _pending_after_the_end,
-    "approvals are shared with who did not ask for it": _shared_unasked,
     "approvals are shared by anybody": _shared_by_anybody,
+}
+
+# Met too seldom by seeds: `test_questions_found.py` tells them without chance.
+RARE_MUTANTS: dict[str, Callable[[], Patch]] = {
+    "a topic that changed after the approval is dispatched": _registry_change_unseen,
+    "every question stays under every policy": _any_question_stays,
+    "approvals are shared with who did not ask for it": _shared_unasked,
+    "a vote expects no policy": lambda: mock.patch.object(approve, "_bound_to", return_value=()),
 }

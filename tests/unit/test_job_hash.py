@@ -58,7 +58,7 @@ def test_every_field_of_a_submission_is_known_here() -> None:
         "max_retries",
     }
     by_payload = {"prompt", "context", "args"}
-    not_part_of_what_runs = {"idempotency_key"}
+    not_part_of_what_runs = {"idempotency_key", "share_approval"}
     fields = {field.name for field in msgspec.structs.fields(Submission)}
     assert fields == hashed | by_payload | not_part_of_what_runs
 

@@ -17,7 +17,7 @@ import msgspec
 from forestall import __version__
 from forestall.cli.output import print_line
 from forestall.policy.problems import WARNING_CODES, PolicyWarning, Problem
-from forestall.policy.rule_conditions import said_clauses, said_of_result
+from forestall.policy.rule_conditions import clauses_in_words, said_of_result
 from forestall.policy.rules import Clause, OutputRule, Rule
 
 if TYPE_CHECKING:
@@ -314,7 +314,9 @@ def _rule_object(rule: Rule) -> dict[str, Any]:
     value = msgspec.to_builtins(rule)
     for written in ("match", "unless", "effect"):
         value.pop(written, None)
-    clauses = [{"field": each.field, "wanted": list(each.wanted)} for each in said_clauses(rule)]
+    clauses = [
+        {"field": each.field, "wanted": list(each.wanted)} for each in clauses_in_words(rule)
+    ]
     return {"id": rule.id, "decision": rule.effect.value, "clauses": clauses, **value}
 
 
@@ -326,10 +328,20 @@ def _output_rule_object(rule: OutputRule) -> dict[str, Any]:
     return {"id": rule.id, "decision": rule.verdict.value, "clauses": clauses, **value}
 
 
-def print_snapshot(snapshot: Snapshot) -> None:
-    """Print a compiled snapshot in words: its rules in the order in which they decide."""
+def _print_default(snapshot: Snapshot) -> None:
+    """The default decision, and the texts that an allowing default takes and nobody could read."""
+    from forestall.policy.lint.warnings import analyse  # slow to load
+
     print_line(f"snapshot  {snapshot.digest}")
     print_line(f"default   {snapshot.default.value}")
+    for warning in analyse(snapshot):
+        if warning.code == "unknown_allowed":
+            print_line(f"danger    {warning.message}")
+
+
+def print_snapshot(snapshot: Snapshot) -> None:
+    """Print a compiled snapshot in words: its rules in the order in which they decide."""
+    _print_default(snapshot)
     for label, origin in _trust(snapshot).items():
         print_line(f"label     {label}: {origin}")
     for file, derivation in snapshot.all_derivations():
@@ -363,7 +375,7 @@ def _rule_lines(rule: Rule) -> Iterator[str]:
     yield f"  {rule.effect.value}  {rule.id}  (line {rule.line})"
     if rule.reason:
         yield f"      reason: {rule.reason}"
-    for clause in said_clauses(rule):
+    for clause in clauses_in_words(rule):
         yield f"      {_clause_in_words(clause)}"
     extras = _rule_object(rule)
     for name in ("throttle", "approval", "constraints", "remediations", "owner", "severity"):

@@ -141,6 +141,7 @@ async def _next_move(plane: Plane, name: Name) -> Move | None:
 
 
 async def _committed(plane: Plane, move: Move) -> Job | None:
+    # commit, and announce: projections follow the job as it was committed
     try:
         return await commit_move(plane, move, now_us=plane.clock.now_us())
     except PreconditionFailedError:

@@ -159,6 +159,7 @@ async def _commit_once(
     plane: Plane, subject: Subject, key: str, request_digest: str, change: Change
 ) -> SubmitResult | None:
     """Commit the birth of a job, unless a submission with the same key was first: its answer."""
+    # commit
     try:
         await plane.commit(change)
     except PreconditionFailedError as cause:

@@ -146,11 +146,11 @@ def _by_content(
 
 
 def converted_criteria(
-    reader: Reader, block: Mapping, notes: Notes, known: Sequence[str]
+    reader: Reader, block: Mapping, notes: Notes, allowed: Sequence[str]
 ) -> dict[str, Any]:
-    """Our content criteria without the size. `known` are the detectors that the rule may name."""
+    """Our content criteria without the size. `allowed` are the detectors that the rule may name."""
     criteria: dict[str, Any] = {}
-    detectors = _detectors(reader, block, notes, known)
+    detectors = _detectors(reader, block, notes, allowed)
     if detectors:
         criteria["detectors"] = detectors
     if "keywords" in block.entries:
@@ -167,18 +167,18 @@ def converted_criteria(
     return criteria
 
 
-def _detectors(reader: Reader, block: Mapping, notes: Notes, known: Sequence[str]) -> list[str]:
+def _detectors(reader: Reader, block: Mapping, notes: Notes, allowed: Sequence[str]) -> list[str]:
     found: dict[str, None] = {}
     for key in _SCANNERS:
         if key not in block.entries:
             continue
         for word in reader.words(block, key):
             name = _DETECTOR_OF.get(word, word)
-            if name not in known:
+            if name not in allowed:
                 reader.problem(
                     block.entries[key][1],
                     f"there is no detector `{word}` here",
-                    f"detectors: {', '.join(known)}; or say with `patterns` what it looks for",
+                    f"detectors: {', '.join(allowed)}; or say with `patterns` what it looks for",
                 )
                 continue
             found[name] = None
@@ -211,14 +211,14 @@ def refused_tenants(reader: Reader, top: Mapping) -> None:
     node = top.entries["tenants"][1]
     tenants = reader.mapping(node, "`tenants`")
     for tenant, (key, value) in tenants.entries.items() if tenants is not None else ():
-        said = reader.mapping(value, f"tenant `{tenant}`")
-        if said is not None and not said.entries:
+        block = reader.mapping(value, f"tenant `{tenant}`")
+        if block is not None and not block.entries:
             reader.problem(key, f"tenant `{tenant}` says nothing", "leave it out")
-        for name, (place, listed) in said.entries.items() if said is not None else ():
+        for name, (place, setting) in block.entries.items() if block is not None else ():
             reader.problem(
                 place,
                 f"`{name}` of tenant `{tenant}` is not converted",
-                _instead_of(tenant, name, plain_value(listed)),
+                _instead_of(tenant, name, plain_value(setting)),
             )
 
 

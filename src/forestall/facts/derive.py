@@ -23,6 +23,8 @@ from forestall.facts.payload import (
 from forestall.limits import FACTS_PER_TEXT_MAX, PARSED_CHARS_MAX, VIEWS_MAX
 
 if TYPE_CHECKING:
+    from forestall.facts.cluster.commands import VerbFact
+    from forestall.facts.shell.command_facts import Command, CommandDetail
     from forestall.facts.shell.program_table import ProgramTable
 
 LabelView = Mapping[str, str]
@@ -136,6 +138,7 @@ LABELS_OF_KIND: Mapping[PayloadKind, tuple[str, ...]] = {
         "cluster_resource",
         "cluster_tool",
         "cluster_verb",
+        *_COMMAND_LABELS,
     ),
     **dict.fromkeys(LANGUAGES, _COMMAND_LABELS),
 }
@@ -175,20 +178,36 @@ def derive(
     PARSED_CHARS_MAX characters in several texts, or the bounds of a payload, and nothing else.
     """
     found = reading.texts_of(parts)
-    texts = list(found.texts)
+    texts = [*found.texts, *found.programs, *found.arguments]
     # One text may be as long as it likes: beyond what its parser takes it is unknown, at no cost.
     if len(texts) > 1 and sum(map(len, texts)) > PARSED_CHARS_MAX:
         raise TooMuchToDeriveError
     views: dict[tuple[tuple[str, str], ...], LabelView] = {}
     # Without a text there is nothing to parse, and no parser to import for it.
     for derivation in reading.parsed_as if texts else ():
-        for view in _DERIVERS[reading.kind](texts, derivation, labels):
+        for view in _views(reading.kind, found, derivation, labels):
             views.setdefault(tuple(view.items()), view)
             if len(views) > VIEWS_MAX:
                 raise TooMuchToDeriveError
     if views and not found.unread:
         return tuple(views.values())
     return (*views.values(), _nothing(reading.kind))
+
+
+def _views(
+    kind: PayloadKind, found: PayloadTexts, derivation: Derivation, labels: frozenset[str]
+) -> Iterator[LabelView]:
+    """The label views of the texts. Of a program and of its arguments, which are read as one
+    command line, counts by itself what each would lose or change. That it is `unknown` without the
+    other says nothing, and neither does that a program without arguments only looks."""
+    yield from _DERIVERS[kind](list(found.texts), derivation, labels)
+    for texts, says_nothing in (
+        (found.programs, (UNKNOWN, "read")),
+        (found.arguments, (UNKNOWN,)),
+    ):
+        for view in _DERIVERS[kind](list(texts), derivation, labels) if texts else ():
+            if view.get("cluster_class", view.get("command_class")) not in says_nothing:
+                yield view
 
 
 def _nothing(kind: PayloadKind) -> LabelView:
@@ -203,22 +222,34 @@ def _nothing(kind: PayloadKind) -> LabelView:
 def _shell_views(
     texts: list[str], derivation: Derivation, labels: frozenset[str]
 ) -> Iterator[LabelView]:
-    from forestall.facts.shell.commands import CommandDetail, commands_in
+    from forestall.facts.shell.commands import commands_in
+
+    detail = _detail(derivation, labels)
+    for text in texts:
+        for command in _bounded(commands_in(text, detail), detail.commands_max):
+            yield from _command_views(command, labels)
+
+
+def _detail(derivation: Derivation, labels: frozenset[str]) -> "CommandDetail":
+    """What is to be worked out of each command for rules that read these labels."""
+    from forestall.facts.shell.command_facts import CommandDetail
     from forestall.facts.shell.program_table import BUILT_IN
 
-    detail = CommandDetail(
+    return CommandDetail(
         programs=derivation.programs or BUILT_IN,
         workspace=derivation.workspace,
         words="command_words" in labels,
         places=not labels.isdisjoint(("command_path", "command_scope")),
     )
-    for text in texts:
-        for command in _bounded(commands_in(text, detail), detail.commands_max):
-            words = {"command_words": command.words} if detail.words else {}
-            for kind in sorted(command.classes):
-                view = {"command_class": kind.value, "command_program": command.program, **words}
-                for place in command.label_places(labels):
-                    yield {**view, **place}
+
+
+def _command_views(command: "Command", labels: frozenset[str]) -> Iterator[LabelView]:
+    """The label views of one command."""
+    words = {"command_words": command.words} if "command_words" in labels else {}
+    for kind in sorted(command.classes):
+        view = {"command_class": kind.value, "command_program": command.program, **words}
+        for place in command.label_places(labels):
+            yield {**view, **place}
 
 
 def _code_views(
@@ -282,19 +313,27 @@ def _path_views(
 def _cluster_views(
     texts: list[str], derivation: Derivation, labels: frozenset[str]
 ) -> Iterator[LabelView]:
-    from forestall.facts.cluster.commands import verbs_in
-    from forestall.facts.shell.program_table import BUILT_IN
+    from forestall.facts.cluster.commands import verbs_in, verbs_with_commands
 
+    detail = _detail(derivation, labels)
+    with_commands = not labels.isdisjoint(_COMMAND_LABELS)
     for text in texts:
-        for one in _bounded(verbs_in(text, derivation.programs or BUILT_IN)):
-            for kind in sorted(one.classes):
-                yield {
-                    "cluster_class": kind.value,
-                    "cluster_namespace": one.namespace,
-                    "cluster_resource": one.resource,
-                    "cluster_tool": one.tool,
-                    "cluster_verb": one.verb,
-                }
+        for one in () if with_commands else _bounded(verbs_in(text, detail.programs)):
+            yield from _verb_views(one)
+        for one, command in verbs_with_commands(text, detail) if with_commands else ():
+            for view in _verb_views(one):
+                yield from ({**view, **more} for more in _command_views(command, labels))
+
+
+def _verb_views(fact: "VerbFact") -> Iterator[LabelView]:
+    for kind in sorted(fact.classes):
+        yield {
+            "cluster_class": kind.value,
+            "cluster_namespace": fact.namespace,
+            "cluster_resource": fact.resource,
+            "cluster_tool": fact.tool,
+            "cluster_verb": fact.verb,
+        }
 
 
 _DERIVERS: Mapping[

@@ -37,7 +37,9 @@ How places are compared
 `fields` compare names of members without regard to case, `_` and `-`, so that `filePath` is read as
 `file_path` is: reading more can only add facts. `ignore` compares exactly, and covers all that is
 inside the place. Each list of texts that is read as commands is one command line, as a worker would
-run it, and each of its items with white space in it is a command too.
+run it, and each of its items with white space in it is a command too. A program and the list of its
+arguments in two members of one object are one command line; what each of them does by itself counts
+too, as far as it is known (`derive`).
 
 The rules of every file are protected by themselves: a text counts as read only when *each* file
 that matters reads or ignores it (`policy/derivations.py` says which files those are). So a file can
@@ -69,6 +71,8 @@ _ROOT = re.compile(r"[a-z_]+")
 # Names under which a program and its arguments stand beside each other, folded.
 _PROGRAMS = ("command", "cmd", "program", "executable")
 _ARGUMENTS = ("args", "argv", "arguments")
+_PROGRAM_WORD = re.compile(r"[\w./+@-]+", re.ASCII)
+_SPLIT_MEMBERS = 2  # of one command line: the program, and its arguments
 _PARSED = 1  # this bit of a place: its text is parsed. The higher bits: a file declares the place.
 
 
@@ -240,15 +244,20 @@ class Places:
         for root, value in parts:
             nodes = tuple(self._root.member(root, _folded(root)))
             walk.visit(value, nodes, 0, (None, root), JSON_DEPTH_MAX)
-        return PayloadTexts(tuple(walk.texts), tuple(walk.unread))
+        return walk.result()
 
 
 class PayloadTexts(NamedTuple):
     """The texts that are parsed, each once, and the first places with an unread text, at most
-    UNREAD_SHOWN_MAX of them. An item of a list is written `[*]`."""
+    UNREAD_SHOWN_MAX of them. An item of a list is written `[*]`.
+
+    `programs` and `arguments` are texts that are read as one command line among `texts`, too.
+    """
 
     texts: tuple[str, ...]
     unread: tuple[str, ...]
+    programs: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
 
 
 # A place as a linked list: the place around it (None for a root), and the last step as written.
@@ -258,7 +267,16 @@ _Path = tuple[Any, str]
 class _Walk:
     """One walk over the values of a payload."""
 
-    __slots__ = ("_declared", "_left", "_of_commands", "texts", "unread")
+    __slots__ = (
+        "_arguments",
+        "_declared",
+        "_left",
+        "_members",
+        "_of_commands",
+        "_programs",
+        "texts",
+        "unread",
+    )
 
     def __init__(self, declared: int, *, of_commands: bool) -> None:
         self._declared = declared
@@ -266,6 +284,21 @@ class _Walk:
         self._left = PAYLOAD_VALUES_MAX
         self.texts: dict[str, None] = {}
         self.unread: dict[str, None] = {}
+        # Texts of a program and of its arguments in two members that are one command line.
+        self._programs: dict[str, None] = {}
+        self._arguments: dict[str, None] = {}
+        self._members = 0  # that hold a program, or arguments of one
+
+    def result(self) -> "PayloadTexts":
+        """What was found. A program whose arguments may be in yet another place is read by itself,
+        and so are they: nobody knows then which command line a worker makes of them."""
+        if self._members > _SPLIT_MEMBERS:
+            self.texts.update(self._programs)
+            self.texts.update(self._arguments)
+            return PayloadTexts(tuple(self.texts), tuple(self.unread))
+        return PayloadTexts(
+            tuple(self.texts), tuple(self.unread), tuple(self._programs), tuple(self._arguments)
+        )
 
     def visit(
         self, value: Any, nodes: tuple[_PlaceNode, ...], covered: int, path: _Path, depth: int
@@ -310,6 +343,7 @@ class _Walk:
     ) -> None:
         lines = self._of_commands and any(node.folded for node in nodes)
         paired = self._pairs(value, nodes) if lines else ()
+        split = bool(paired) and _is_split(value)
         for name, inner in value.items():
             folded = _folded(name) if isinstance(name, str) else ""
             children = tuple(each for node in nodes for each in node.member(name, folded))
@@ -325,7 +359,11 @@ class _Walk:
                 for child in children:
                     inside |= child.read & ~_PARSED
                 children = ()
+            all_texts = self.texts
+            if split and folded in (*_PROGRAMS, *_ARGUMENTS):
+                self.texts = self._programs if folded in _PROGRAMS else self._arguments
             self.visit(inner, children, inside, (path, name), depth - 1)
+            self.texts = all_texts
 
     def _pairs(self, value: Mapping[Any, Any], nodes: tuple[_PlaceNode, ...]) -> Collection[str]:
         """Read a program and its arguments in two members as one command line as well. Returns the
@@ -337,6 +375,7 @@ class _Walk:
                 continue
             if not any(each.read & _PARSED for node in nodes for each in node.member(name, folded)):
                 continue
+            self._members += 1
             if folded in _ARGUMENTS:
                 words = _words(inner) if isinstance(inner, (list, tuple)) else ()
                 arguments[name] = inner if isinstance(inner, str) else _line(words)
@@ -395,6 +434,21 @@ def _words(items: Iterable[Any]) -> tuple[str, ...]:
         item if isinstance(item, str) else str(item).lower()
         for item in items
         if isinstance(item, (str, int, float))
+    )
+
+
+def _is_split(value: Mapping[Any, Any]) -> bool:
+    """Whether an object holds one command line in two members, in a shape that leaves no doubt: one
+    program that is a plain word, and one list of texts."""
+    folded = {name: _folded(name) for name in value if isinstance(name, str)}
+    programs = [value[name] for name, plain in folded.items() if plain in _PROGRAMS]
+    arguments = [value[name] for name, plain in folded.items() if plain in _ARGUMENTS]
+    return (
+        len(programs) == len(arguments) == 1
+        and isinstance(programs[0], str)
+        and _PROGRAM_WORD.fullmatch(programs[0]) is not None
+        and isinstance(arguments[0], (list, tuple))
+        and all(isinstance(word, str) for word in arguments[0])
     )
 
 

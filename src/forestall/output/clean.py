@@ -1,4 +1,5 @@
-"""A copy without what was found, in which looking again finds nothing of it; or none."""
+"""Make a redacted copy, and scan it: a copy in which the scan finds anything that had to go is no
+copy. Then there is none, and the caller withholds the content."""
 
 from collections.abc import Sequence
 
@@ -15,7 +16,7 @@ _DECODE = msgspec.json.Decoder().decode
 def redacted(
     content: bytes, remove: Sequence[Finding], *, is_json: bool | None = None
 ) -> bytes | None:
-    """The content without these findings; None when what was JSON would be none any more."""
+    """The content without these findings; None when a JSON content would not be JSON any more."""
     copy = redact(content, remove, json=is_json)
     if is_json:
         try:
@@ -34,13 +35,14 @@ def clean_copy(
     budget: ScanBudget | None = None,
     is_json: bool | None = None,
 ) -> bytes | None:
-    """The content without these findings; None when something is left of what had to go.
+    """The content without these findings; None when no copy is clean.
 
-    `left` are findings that may stay, because a rule names other kinds only: what has their kind is
-    no matter, unless the kind has to go as well.
+    `left` are findings that may stay, because the rules name other kinds. Findings of their kinds
+    do not make a copy unclean, unless `remove` has a finding of the same kind.
 
-    A copy is looked at as the original was. Of a changed text a reader may think otherwise: what
-    only a reader sees in the copy goes as well, and the next copy is looked at.
+    The copy is scanned by the detectors of the removed findings. A reader may find something else
+    in a changed text: such findings are removed too, and the next copy is scanned, at most
+    REDACTIONS_MAX times. A finding of a pattern ends the attempt.
     """
     removed = {finding.detector for finding in remove}
     may_stay = {(one.detector, one.kind) for one in left}

@@ -1,7 +1,7 @@
-"""See a text as its reader will: escapes undone, invisible characters dropped, runs decoded.
+"""Decode a text as its reader will: escapes undone, invisible characters dropped, runs decoded.
 
-A view is another text and the way back: which bytes of the parent a piece of it came from. What
-was decoded as a whole maps back to the whole encoded run. Never more than the room that is given.
+A decoding is a text and the way back: which bytes of its parent each place came from. A run that
+was decoded as a whole maps back to the whole run. No decoding takes more bytes than its budget.
 """
 
 import binascii
@@ -17,24 +17,24 @@ from typing import Any, NamedTuple
 import re2
 
 
-class Room:
-    """What may still be decoded, in bytes; `short` once something did not fit."""
+class DecodeBudget:
+    """How many bytes may still be decoded. `exceeded` is set once something did not fit."""
 
-    def __init__(self, left: int) -> None:
-        self.left = left
-        self.short = False
+    def __init__(self, left_bytes: int) -> None:
+        self.left_bytes = left_bytes
+        self.exceeded = False
 
     def take(self, size: int) -> bool:
-        """Whether `size` more bytes fit."""
-        if size > self.left:
-            self.short = True
+        """Take `size` bytes from the budget; False when they do not fit."""
+        if size > self.left_bytes:
+            self.exceeded = True
             return False
-        self.left -= size
+        self.left_bytes -= size
         return True
 
 
 class Segment(NamedTuple):
-    """A piece of a view and the piece of the parent that it came from."""
+    """One decoded run: where it stands in the decoding, and where its run stands in the parent."""
 
     start: int
     parent_start: int
@@ -43,7 +43,7 @@ class Segment(NamedTuple):
 
 
 class DecodedText:
-    """The encoded runs of a text, decoded, one on each line."""
+    """The decoded runs of a text, one on each line."""
 
     def __init__(self, data: bytes, segments: list[Segment]) -> None:
         self.data = data
@@ -51,36 +51,38 @@ class DecodedText:
         self._starts = [each.start for each in segments]
 
     def origin(self, start: int, end: int) -> tuple[int, int, tuple[str, ...]]:
-        """Place in the parent, and what was undone."""
+        """The place in the parent, and the names of what was decoded there."""
         first = self._segments[bisect_right(self._starts, start) - 1]
         last = self._segments[bisect_right(self._starts, max(start, end - 1)) - 1]
         return first.parent_start, last.parent_end, tuple(first.label.split())
 
 
-class Plain:
-    """A text with its escapes and invisible characters undone. The way back is made when asked."""
+class UnescapedText:
+    """A text with its escapes undone and its invisible characters dropped. The way back is computed
+    when it is first asked for, since most texts hold no finding."""
 
     def __init__(self, data: bytes, parent: bytes) -> None:
         self.data = data
         self._parent = parent
-        self._places: list[int] = []  # of what was undone: here, there, there behind it
-        self._origins: list[tuple[int, int, int]] = []
+        self._places: list[int] = []  # where each undone escape stands in `data`
+        self._origins: list[tuple[int, int, int]] = []  # the same, and its start and end in parent
 
     def origin(self, start: int, end: int) -> tuple[int, int, tuple[str, ...]]:
-        """Place in the parent, and what was undone."""
-        return self.there(start, False), self.there(end, True), ("escapes",)
+        """The place in the parent, and the names of what was decoded there."""
+        return self.parent_place(start, False), self.parent_place(end, True), ("escapes",)
 
     def _find_places(self) -> None:
         here = there = 0
-        for found in _UNDONE.finditer(self._parent):
+        for found in _ESCAPED.finditer(self._parent):
             here += found.start() - there
             there = found.end()
             self._places.append(here)
             self._origins.append((here, found.start(), there))
-            here += len(_PLAIN[found[0]])
+            here += len(_UNESCAPED[found[0]])
 
-    def there(self, place: int, behind: bool) -> int:
-        """A place in the parent; inside of what was undone: its start, or its end."""
+    def parent_place(self, place: int, behind: bool) -> int:
+        """The place in the parent. A place inside of an undone escape becomes the start of the
+        escape, or with `behind` its end."""
         if not self._places:
             self._find_places()
         found = (
@@ -91,27 +93,28 @@ class Plain:
         if found < 0:
             return place
         here, start, end = self._origins[found]
-        size = len(_PLAIN[self._parent[start:end]])
+        size = len(_UNESCAPED[self._parent[start:end]])
         if place >= here + size:
             return end + place - here - size
         return end if behind else start
 
 
-class Near:
-    """As `Plain`, of the surroundings of what was undone only; the rest reads as it stands."""
+class PartlyUnescapedText:
+    """As `UnescapedText`, of the surroundings of escapes alone: the rest of the text is searched as
+    it stands, so it need not be searched again."""
 
     def __init__(self, data: bytes, parent: bytes, pieces: list[tuple[int, int, int]]) -> None:
         self.data = data
         self._parent = parent
-        self._pieces = pieces  # here, there, there behind it
+        self._pieces = pieces  # start in `data`, start and end in the parent
         self._starts = [each[0] for each in pieces]
-        self._inner: dict[int, Plain] = {}
+        self._inner: dict[int, UnescapedText] = {}
 
     def origin(self, start: int, end: int) -> tuple[int, int, tuple[str, ...]]:
-        """Place in the parent, and what was undone."""
-        return self._there(start, False), self._there(end, True), ("escapes",)
+        """The place in the parent, and the names of what was decoded there."""
+        return self._parent_place(start, False), self._parent_place(end, True), ("escapes",)
 
-    def _there(self, place: int, behind: bool) -> int:
+    def _parent_place(self, place: int, behind: bool) -> int:
         found = bisect_right(self._starts, place - behind) - 1
         here, start, end = self._pieces[max(found, 0)]
         following = self._starts[found + 1] if found + 1 < len(self._starts) else len(self.data)
@@ -119,11 +122,11 @@ class Near:
             return min(start + place - here, end)
         inner = self._inner.get(here)
         if inner is None:
-            inner = self._inner[here] = Plain(b"", self._parent[start:end])
-        return start + inner.there(place - here, behind)
+            inner = self._inner[here] = UnescapedText(b"", self._parent[start:end])
+        return start + inner.parent_place(place - here, behind)
 
 
-View = Plain | Near | DecodedText
+Decoding = UnescapedText | PartlyUnescapedText | DecodedText
 
 # -- escapes and invisible characters --
 
@@ -136,7 +139,7 @@ _PERCENT = rb"(?:%[0-9a-fA-F]{2}){1,64}"
 _ENTITIES = rb"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|quot|amp|lt|gt|apos|nbsp|shy|zwj|zwnj);"
 _COLOURS = rb"\x1b\[[0-9;]{0,16}[A-Za-z]"
 _CONTROLS = rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]{1,64}"
-# What a reader does not see, or sees as another character; in UTF-8, by lead bytes.
+# Characters that a reader does not see, or sees as another one; in UTF-8, by lead bytes.
 _FOLDED = (
     rb"(?:\xc2[\xa0\xad]|\xcc[\x80-\xbf]|\xcd[\x80-\xaf]|\xd8\x9c|\xe1\x85[\x9f\xa0]"
     rb"|\xe1\x9e[\xb4\xb5]|\xe1\xa0[\x8b-\x8f]|\xe2\x80[\x80-\x8f\xa8-\xaf]"
@@ -147,10 +150,10 @@ _FOLDED = (
     rb"|\xf3\xa0[\x80-\x87][\x80-\xbf]){1,64}"
 )
 _ANY = b"|".join((_ESCAPES, _PERCENT, _ENTITIES, _COLOURS, _CONTROLS, _FOLDED))
-_UNDONE = re.compile(_ANY)
-_NEAR_BYTES = 320  # how far a match that an escape matters for may stand from it
-_EDGE_BYTES = 128  # how far to look for white space, so as not to cut a token
-_DENSE_BYTES = 24  # more than one escape in so many: all of the text is undone at once
+_ESCAPED = re.compile(_ANY)
+_NEAR_BYTES = 320  # a match that an escape changes begins or ends within this distance
+_EDGE_BYTES = 128  # how far to search for white space, so that no token is cut
+_DENSE_BYTES = 24  # with more than one escape in so many bytes, all of the text is undone at once
 _LETTERS = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\x08", b"f": b"\x0c"}
 _INVISIBLE = dict.fromkeys(
     (
@@ -165,7 +168,7 @@ _KEPT_BYTES_MAX = 256
 
 
 class _Undo(dict[bytes, bytes]):
-    """What stands for an escape; remembered, within bounds."""
+    """A bounded cache: escape → what it stands for."""
 
     def __init__(self, undo: Callable[[bytes], bytes]) -> None:
         self._undo = undo
@@ -179,7 +182,7 @@ class _Undo(dict[bytes, bytes]):
         return plain
 
 
-def _undone(found: bytes) -> bytes:
+def _undo_escape(found: bytes) -> bytes:
     lead = found[:1]
     if lead == b"\\":
         return _unescaped(found)
@@ -209,13 +212,13 @@ def _unescaped(found: bytes) -> bytes:
     return chr(codes[0]).encode("utf-8", "replace")
 
 
-_PLAIN = _Undo(_undone)
-_RUNS = _Undo(lambda run: _UNDONE.sub(lambda found: _PLAIN[found[0]], run))
+_UNESCAPED = _Undo(_undo_escape)
+_UNESCAPED_RUNS = _Undo(lambda run: _ESCAPED.sub(lambda found: _UNESCAPED[found[0]], run))
 
 
 @cache
-def _undone_runs() -> Any:
-    """The same as `_UNDONE`, again and again, as RE2: fast where there is nothing to find."""
+def _escaped_runs() -> Any:
+    """One or more of `_ESCAPED`, as RE2: much faster than `re` on a text without escapes."""
     return re2.compile(b"(?:" + _ANY + b")+", _bytes_options())
 
 
@@ -226,27 +229,27 @@ def _bytes_options() -> Any:
     return options
 
 
-def plain(data: bytes) -> Plain | Near | None:
+def unescaped(data: bytes) -> UnescapedText | PartlyUnescapedText | None:
     """The text with one layer of escapes undone; None when there is nothing to undo."""
     dense = len(data) // _DENSE_BYTES + 64
     runs: list[tuple[int, int]] = []
-    for found in _undone_runs().finditer(data):
+    for found in _escaped_runs().finditer(data):
         runs.append(found.span())
         if len(runs) > dense:
-            undone = _UNDONE.sub(lambda found: _PLAIN[found[0]], data)
-            return Plain(undone, data) if undone != data else None
-    return _near(data, runs) if runs else None
+            undone = _ESCAPED.sub(lambda found: _UNESCAPED[found[0]], data)
+            return UnescapedText(undone, data) if undone != data else None
+    return _unescaped_near(data, runs) if runs else None
 
 
-def whole(data: bytes) -> Plain | None:
+def unescaped_whole(data: bytes) -> UnescapedText | None:
     """All of the text with one layer of escapes undone; None when there is nothing to undo."""
-    if _undone_runs().search(data) is None:
+    if _escaped_runs().search(data) is None:
         return None
-    undone = _UNDONE.sub(lambda found: _PLAIN[found[0]], data)
-    return Plain(undone, data) if undone != data else None
+    undone = _ESCAPED.sub(lambda found: _UNESCAPED[found[0]], data)
+    return UnescapedText(undone, data) if undone != data else None
 
 
-def _near(data: bytes, runs: list[tuple[int, int]]) -> Near | None:
+def _unescaped_near(data: bytes, runs: list[tuple[int, int]]) -> PartlyUnescapedText | None:
     texts: list[bytes] = []
     pieces: list[tuple[int, int, int]] = []
     here = done = 0
@@ -262,7 +265,7 @@ def _near(data: bytes, runs: list[tuple[int, int]]) -> Near | None:
             pieces.append((here, low, start))
             here += start - low
         run = data[start:end]
-        undone = _RUNS[run]
+        undone = _UNESCAPED_RUNS[run]
         changed = changed or undone != run
         texts.append(undone)
         pieces.append((here, start, end))
@@ -274,7 +277,7 @@ def _near(data: bytes, runs: list[tuple[int, int]]) -> Near | None:
             texts.append(data[end:done])
             pieces.append((here, end, done))
             here += done - end
-    return Near(b"".join(texts), data, pieces) if changed else None
+    return PartlyUnescapedText(b"".join(texts), data, pieces) if changed else None
 
 
 def _space_before(data: bytes, place: int) -> int:
@@ -309,31 +312,35 @@ _URL_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
 
 
-def decoded(data: bytes, room: Room, *, last: bool) -> DecodedText | None:
-    """The base64, hexadecimal and compressed runs of a text. `last` says whether the text ends
-    here; a compressed run at an open end goes on where it is not seen."""
+def decoded_runs(data: bytes, budget: DecodeBudget, *, last: bool) -> DecodedText | None:
+    """The base64, hexadecimal and compressed runs of a text, decoded. `last`: the text ends here.
+    Without it, a compressed run at the end may go on in the next block, and exceeds the budget."""
     pieces: list[bytes] = []
     segments: list[Segment] = []
     size = 0
-    for text, start, end, label in _runs(data, room, last=last):
-        if room.take(len(text)):
+    for text, start, end, label in _runs(data, budget, last=last):
+        if budget.take(len(text)):
             segments.append(Segment(size, start, end, label))
             pieces.append(text)
             size += len(text) + 1
     return DecodedText(b"\n".join(pieces), segments) if pieces else None
 
 
-def _runs(data: bytes, room: Room, *, last: bool) -> Iterator[tuple[bytes, int, int, str]]:
-    """What is read in each run, and the place of the whole run. A run is read in at most four
-    ways, as what is recognised in it stands."""
+def _runs(
+    data: bytes, budget: DecodeBudget, *, last: bool
+) -> Iterator[tuple[bytes, int, int, str]]:
+    """The text of each run, the place of the whole run, and the names of its encodings.
+
+    A base64 run is decoded at up to four alignments: those at which a part of it was recognised.
+    """
     start = end = 0
-    tried: set[int] = set()  # ways to read the present run, and those of them that gave text
-    read: set[int] = set()
+    tried: set[int] = set()  # alignments at which the current run was decoded
+    read: set[int] = set()  # those of them that gave text
     for found in _ISLAND.finditer(data):
         low, high = found.span()
         packed = found.span(1)[0]
         if packed >= 0:
-            inner = _inflated(data[packed:high], room, not last and high == len(data))
+            inner = _inflated(data[packed:high], budget, not last and high == len(data))
             if inner is not None:
                 yield (_valid(inner), *_whole_run(data, packed, high), "base64 gzip")
             continue
@@ -352,15 +359,15 @@ def _runs(data: bytes, room: Room, *, last: bool) -> Iterator[tuple[bytes, int, 
             if _mostly_text(whole):
                 read.add(skipped)
                 yield _narrow(whole), start, end, "base64"
-        if skipped not in read:  # bytes that are no text, and text among them
+        if skipped not in read:  # binary data: decode the text that was recognised in it
             part = _bytes_of(data[max(start + skipped, low - 4) : min(end, high + 4)])
             yield _narrow(part), start, end, "base64"
 
 
 def _whole_run(data: bytes, start: int, end: int) -> tuple[int, int]:
-    """All of the encoded run round a piece of it, its padding included."""
+    """Start and end of the whole encoded run round a part of it, its padding included."""
     size = 64
-    while start > 0:  # backwards in growing steps: the text in front may be long, the run short
+    while start > 0:  # in growing steps, since the text in front may be long and the run short
         low = max(0, start - size)
         left = len(data[low:start].rstrip(_ALPHABET))
         start, size = low + left, size * 2
@@ -374,12 +381,12 @@ def _mostly_text(raw: bytes) -> bool:
 
 
 def _narrow(raw: bytes) -> bytes:
-    """UTF-16 of ASCII becomes ASCII, and anything else UTF-8."""
+    """The bytes as UTF-8; UTF-16 of ASCII characters becomes ASCII."""
     return raw[::2] if len(raw) > 3 and not raw[1::2].strip(b"\0") else _valid(raw)
 
 
 def _valid(raw: bytes) -> bytes:
-    """As UTF-8, so that a pattern sees a character wherever there are bytes."""
+    """The bytes as valid UTF-8: a pattern must find a character at every byte."""
     return raw if raw.isascii() else raw.decode("utf-8", "replace").encode()
 
 
@@ -389,15 +396,15 @@ def _bytes_of(run: bytes) -> bytes:
     return binascii.a2b_base64(joined[:usable] + b"=" * (-usable % 4))
 
 
-def _inflated(run: bytes, room: Room, open_end: bool) -> bytes | None:
-    """What gzip or zlib made of it; None when it is neither."""
+def _inflated(run: bytes, budget: DecodeBudget, open_end: bool) -> bytes | None:
+    """The decompressed run; None when it is neither gzip nor zlib, or exceeds the budget."""
     raw = _bytes_of(run)
     machine = zlib.decompressobj(wbits=47)
     try:
-        inner = machine.decompress(raw, room.left + 1)
+        inner = machine.decompress(raw, budget.left_bytes + 1)
     except zlib.error:
         return None
-    if len(inner) > room.left or (open_end and not machine.eof):
-        room.short = True
+    if len(inner) > budget.left_bytes or (open_end and not machine.eof):
+        budget.exceeded = True
         return None
     return inner

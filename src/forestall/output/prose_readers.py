@@ -1,8 +1,8 @@
-"""Give a text to the detectors that read: in pieces of a bounded size, without what is no prose.
+"""Give a text to the detectors that have a reader: in pieces of a bounded size, and only its prose.
 
-What stands between the strings of JSON, marks of what was redacted and long runs without a space
-are made blank, so that a place in what is read is the same place in the text. Knows nothing of
-blocks and encodings.
+The structure of JSON, marks of redaction and long runs without a space are replaced by blanks of
+the same length, so that a place in the prose is the same place in the text. This module knows
+nothing of blocks and encodings.
 """
 
 import re
@@ -20,16 +20,23 @@ _NO_PROSE = re.compile(
 _BETWEEN = re.compile(r"[\s\[\]{}:,\"]{2,}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _STRUCTURE = frozenset("[]{}:,")
-_PART = re.compile(r"[^\s](?:[^\n]*[^\s])?")
-_ENDS = (" ", "\u3002", "\uff01", "\uff1f", "\u3000")  # where a line may be cut
+_ONE_LINE = re.compile(r"[^\s](?:[^\n]*[^\s])?")
+_CUT_BEHIND = (
+    " ",
+    "\u3002",
+    "\uff01",
+    "\uff1f",
+    "\u3000",
+)  # characters that end a word or sentence
 
 
 class ReaderFailedError(Exception):
-    """A reader raised, or answered what cannot be. Names the detector and a type, never a text."""
+    """A reader raised an exception, or answered with an invalid place. The message names the
+    detector and the type of the exception, never a text."""
 
 
 class ProseReading:
-    """What the readers of one scan see. A piece that comes again is not read again."""
+    """The readers of one scan. They read equal pieces once."""
 
     def __init__(self, detectors: Sequence[Detector]) -> None:
         self._readers: list[tuple[str, dict[str, Kind], Reader]] = [
@@ -37,57 +44,58 @@ class ProseReading:
             for each in detectors
             if each.reader is not None
         ]
-        self._read: dict[tuple[str, str], tuple[Sighting, ...]] = {}
+        self._known: dict[tuple[str, str], tuple[Sighting, ...]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._readers)
 
     def hits(self, data: bytes, expired: Callable[[], bool]) -> Iterator[Hit]:
-        """What is seen in a text, piece by piece. Stops where it stands once the time has expired.
-
-        Raises ReaderFailedError.
-        """
+        """The hits of all readers in a text, piece by piece, until the time has expired. Raises
+        ReaderFailedError."""
         text = data.decode("utf-8", "surrogateescape")
-        prose = _prose(text)
+        prose = _without_structure(text)
         at_char = at_byte = 0
         for start, end in _pieces(prose):
             if expired():
                 return
-            at_byte += _size(text[at_char:start])
+            at_byte += _byte_count(text[at_char:start])
             at_char = start
             for name, kinds, reader in self._readers:
-                for seen in self._seen(name, kinds, reader, prose[start:end]):
-                    first = at_byte + _size(text[start : start + seen.start])
-                    last = first + _size(text[start + seen.start : start + seen.end])
+                for seen in self._sightings(name, kinds, reader, prose[start:end]):
+                    first = at_byte + _byte_count(text[start : start + seen.start])
+                    last = first + _byte_count(text[start + seen.start : start + seen.end])
                     kind, value = kinds[seen.kind], data[first:last]
                     yield Hit(first, last, seen.confidence, kind, name, value, cut=False)
 
-    def _seen(
+    def _sightings(
         self, name: str, kinds: dict[str, Kind], reader: Reader, piece: str
     ) -> tuple[Sighting, ...]:
         if not any(map(str.isalpha, piece)):
             return ()
-        known = self._read.get((name, piece))
+        known = self._known.get((name, piece))
         if known is None:
-            known = self._read[name, piece] = tuple(_asked(name, kinds, reader, piece))
+            known = self._known[name, piece] = tuple(_checked_sightings(name, kinds, reader, piece))
         return known
 
 
-def _asked(name: str, kinds: dict[str, Kind], reader: Reader, piece: str) -> Iterator[Sighting]:
-    """What the reader sees in a piece. It is not ours: whatever it raises is one error."""
+def _checked_sightings(
+    name: str, kinds: dict[str, Kind], reader: Reader, piece: str
+) -> Iterator[Sighting]:
+    """The sightings of a reader in a piece, validated. A reader is code of others: what it raises
+    becomes ReaderFailedError."""
     try:
         for kind, start, end, confidence in reader(piece):
             if kind not in kinds or not 0 <= start <= end <= len(piece) or not 0 < confidence <= 1:
                 raise ValueError("no place in the text")
-            # Two lines are two values: one finding never reaches over what was made blank.
-            for part in _PART.finditer(piece, start, end):
+            # Two lines are two values: no finding reaches across a blank that replaced structure.
+            for part in _ONE_LINE.finditer(piece, start, end):
                 yield Sighting(kind, *part.span(), confidence)
     except Exception as cause:
         raise ReaderFailedError(f"{name}: {type(cause).__name__}") from cause
 
 
-def _prose(text: str) -> str:
-    """The text with as many characters, and without what is no prose."""
+def _without_structure(text: str) -> str:
+    """The prose of a text: as many characters, with blanks for everything else."""
     text = _SURROGATE.sub("\ufffd", text)
     return _BETWEEN.sub(_blank_structure, _NO_PROSE.sub(_blank, text))
 
@@ -99,12 +107,13 @@ def _blank(found: re.Match[str]) -> str:
 def _blank_structure(found: re.Match[str]) -> str:
     run = found[0]
     if '"' not in run or _STRUCTURE.isdisjoint(run):
-        return run  # a quotation in prose, or no quotation
+        return run  # quotation marks in prose
     return _blank(found)
 
 
 def _pieces(text: str) -> Iterator[tuple[int, int]]:
-    """Where to cut: at the end of a line, or else of a sentence or a word, and then overlapping."""
+    """Start and end of each piece. A piece ends with a line; within a long line, with a sentence
+    or a word, and overlaps with the next piece."""
     start, size = 0, len(text)
     while size - start > PIECE_CHARS:
         half, end = start + PIECE_CHARS // 2, start + PIECE_CHARS
@@ -113,7 +122,7 @@ def _pieces(text: str) -> Iterator[tuple[int, int]]:
             yield start, line + 1
             start = line + 1
             continue
-        end = max((text.rfind(each, half, end) for each in _ENDS), default=-1) + 1 or end
+        end = max((text.rfind(each, half, end) for each in _CUT_BEHIND), default=-1) + 1 or end
         yield start, end
         space = text.find(" ", end - OVERLAP_CHARS, end - 1)
         start = space + 1 if space >= 0 else end - OVERLAP_CHARS
@@ -121,5 +130,5 @@ def _pieces(text: str) -> Iterator[tuple[int, int]]:
         yield start, size
 
 
-def _size(text: str) -> int:
+def _byte_count(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogateescape"))

@@ -1,7 +1,7 @@
-"""The content without what was found in it. What was JSON stays JSON.
+"""Replace findings in a content by marks. A content that was JSON stays JSON.
 
-Pieces that overlap become one, named after the surest of their findings. Nothing but the pieces is
-changed, and doing it again changes nothing. Whoever hands the copy out scans it again first.
+Spans that overlap become one, named after the finding with the highest confidence. Nothing else is
+changed, and redacting the copy again changes nothing. Whoever releases a copy must scan it first.
 """
 
 import re
@@ -16,11 +16,11 @@ Content = TypeVar("Content", str, bytes)
 
 _TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[^\s\[\]{},:"]+', re.DOTALL)
 _ESCAPE = re.compile(rb"(?:\\u[dD][89abAB][0-9a-fA-F]{2})?\\u[0-9a-fA-F]{4}|\\.|[^\\]+", re.DOTALL)
-_IS_NAME = re.compile(rb"\s*:")
+_NAME_FOLLOWS = re.compile(rb"\s*:")
 
 
-class Piece(NamedTuple):
-    """What is taken out: where, and the name that stands for it."""
+class RemovedSpan(NamedTuple):
+    """A span of the content that a mark replaces, and the kind that the mark names."""
 
     start: int
     end: int
@@ -34,13 +34,13 @@ def redact(content: Content, findings: Sequence[Finding], *, json: bool | None =
         return content
     if isinstance(content, str):
         raw = content.encode("utf-8", "surrogatepass")
-        done = _redacted(raw, _pieces(findings), is_json(raw) if json is None else json)
+        done = _redacted(raw, _merged_spans(findings), is_json(raw) if json is None else json)
         return done.decode("utf-8", "surrogatepass")
     for mark, encoding in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
         if content.startswith(mark):
             text = content[2:].decode(encoding, "surrogatepass")
             return mark + _by_characters(text, findings, json).encode(encoding, "surrogatepass")
-    return _redacted(content, _pieces(findings), is_json(content) if json is None else json)
+    return _redacted(content, _merged_spans(findings), is_json(content) if json is None else json)
 
 
 def is_json(content: str | bytes) -> bool:
@@ -62,30 +62,32 @@ def _by_characters(text: str, findings: Sequence[Finding], json: bool | None) ->
         )
         for each in findings
     ]
-    done = _redacted(raw, _pieces(places), is_json(raw) if json is None else json)
+    done = _redacted(raw, _merged_spans(places), is_json(raw) if json is None else json)
     return done.decode("utf-8", "surrogatepass")
 
 
-def _pieces(findings: Iterable[Finding]) -> list[Piece]:
-    """Findings as pieces that do not overlap, in order."""
-    pieces: list[Piece] = []
+def _merged_spans(findings: Iterable[Finding]) -> list[RemovedSpan]:
+    """The spans of the findings, in order, with those that overlap merged."""
+    spans: list[RemovedSpan] = []
     surest = 0.0
     for each in sorted(findings, key=lambda each: (each.start_byte, -each.end_byte)):
-        if pieces and each.start_byte < pieces[-1].end:
-            last = pieces[-1]
+        if spans and each.start_byte < spans[-1].end:
+            last = spans[-1]
             kind = each.kind if each.confidence > surest else last.kind
-            pieces[-1] = Piece(last.start, max(last.end, each.end_byte), kind)
+            spans[-1] = RemovedSpan(last.start, max(last.end, each.end_byte), kind)
             surest = max(surest, each.confidence)
         else:
-            pieces.append(Piece(each.start_byte, each.end_byte, each.kind))
+            spans.append(RemovedSpan(each.start_byte, each.end_byte, each.kind))
             surest = each.confidence
-    return pieces
+    return spans
 
 
-def _redacted(raw: bytes, pieces: list[Piece], json: bool) -> bytes:
+def _redacted(raw: bytes, spans: list[RemovedSpan], json: bool) -> bytes:
     out: list[bytes] = []
     done = 0
-    for start, end, replacement in _in_json(raw, pieces) if json else _in_text(pieces):
+    for start, end, replacement in (
+        _replacements_in_json(raw, spans) if json else _replacements_in_text(spans)
+    ):
         out += (raw[done:start], replacement)
         done = end
     out.append(raw[done:])
@@ -96,45 +98,45 @@ def _mark(kind: str, again: int = 0) -> bytes:
     return f"[REDACTED:{kind}#{again}]".encode() if again else f"[REDACTED:{kind}]".encode()
 
 
-def _in_text(pieces: list[Piece]) -> Iterator[tuple[int, int, bytes]]:
-    for start, end, kind in pieces:
+def _replacements_in_text(spans: list[RemovedSpan]) -> Iterator[tuple[int, int, bytes]]:
+    for start, end, kind in spans:
         yield start, end, _mark(kind)
 
 
-def _in_json(raw: bytes, pieces: list[Piece]) -> Iterator[tuple[int, int, bytes]]:
-    """Replacements inside of string literals, and of whole other scalars by a string. What lies
-    between them is structure, and stays."""
-    waiting = iter(pieces)
-    piece = next(waiting, None)
+def _replacements_in_json(raw: bytes, spans: list[RemovedSpan]) -> Iterator[tuple[int, int, bytes]]:
+    """The replacements in a JSON text: parts of string literals; any other scalar as a whole, by a
+    string. Structure is never replaced."""
+    waiting = iter(spans)
+    span = next(waiting, None)
     names = 0
     for token in _TOKENS.finditer(raw):
         start, end = token.span()
-        while piece is not None and piece.end <= start:
-            piece = next(waiting, None)
-        if piece is None:
+        while span is not None and span.end <= start:
+            span = next(waiting, None)
+        if span is None:
             return
         if raw[start : start + 1] != b'"':
-            if piece.start < end:
-                yield start, end, b'"' + _mark(piece.kind) + b'"'
+            if span.start < end:
+                yield start, end, b'"' + _mark(span.kind) + b'"'
             continue
         inner_end = end - 1 if end - start > 1 and raw[end - 1 : end] == b'"' else end
-        is_name = _IS_NAME.match(raw, end) is not None
+        is_name = _NAME_FOLLOWS.match(raw, end) is not None
         last = start
-        while piece is not None and piece.start < inner_end:
-            low, high = _whole_escapes(raw, start + 1, inner_end, piece)
+        while span is not None and span.start < inner_end:
+            low, high = _whole_escapes(raw, start + 1, inner_end, span)
             low = max(low, last)
             if low < high:
-                names += is_name  # names of one object stay different
-                yield low, high, _mark(piece.kind, names if is_name else 0)
+                names += is_name  # the mark is numbered, so that the names of an object differ
+                yield low, high, _mark(span.kind, names if is_name else 0)
                 last = high
-            if piece.end > inner_end:
+            if span.end > inner_end:
                 break
-            piece = next(waiting, None)
+            span = next(waiting, None)
 
 
-def _whole_escapes(raw: bytes, start: int, end: int, piece: Piece) -> tuple[int, int]:
-    """The part of a piece that lies in the literal, widened so that no escape is cut."""
-    low, high = max(start, piece.start), min(end, piece.end)
+def _whole_escapes(raw: bytes, start: int, end: int, span: RemovedSpan) -> tuple[int, int]:
+    """The part of a span inside of a string literal, widened so that it cuts no escape."""
+    low, high = max(start, span.start), min(end, span.end)
     if low >= high or b"\\" not in raw[start:end]:
         return low, high
     for found in _ESCAPE.finditer(raw, start, end):

@@ -1,9 +1,9 @@
-"""Look at all of a content, decoded where it is encoded, and say what was found and whether all of
-it was seen. No clock and no I/O; the time allowed is an argument.
+"""Scan a content and everything encoded in it: the findings, and whether all of it was scanned.
 
-A content is looked at in blocks of a fixed size at fixed places, whatever pieces it arrives in, so
-that the pieces do not change what is found. Blocks overlap by twice the reach of a match: every
-match stands in one block with all of its surroundings.
+The scan has no clock and does no I/O; the time allowed is an argument. The theory is in
+`docs/internals/output-scan.md`. A content is scanned in blocks of a fixed size at fixed places,
+whatever pieces it arrives in, so that the pieces cannot change the findings. Blocks overlap by
+twice the reach of a match: every match stands in one block with all of its surroundings.
 """
 
 import codecs
@@ -13,7 +13,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from forestall.output.decodings import DecodedText, Room, View, decoded, plain, whole
+from forestall.output.decodings import (
+    DecodeBudget,
+    DecodedText,
+    Decoding,
+    decoded_runs,
+    unescaped,
+    unescaped_whole,
+)
 from forestall.output.engine import Hit, engine_of
 from forestall.output.findings import (
     REACH_BYTES_MAX,
@@ -32,7 +39,7 @@ _CORRELATION_HEX_CHARS = 32
 _CORRELATION_DOMAIN = b"forestall.finding.v1\0"
 _CONTINUATION = bytes(range(0x80, 0xC0))
 _NOT_ASTRAL = bytes([*range(0xF0), *range(0xF5, 0x100)])
-_MARKS = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_BYTE_ORDER_MARKS = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _DEFAULT_BUDGET = ScanBudget()
 
 
@@ -44,7 +51,7 @@ def scan(
     budget: ScanBudget = _DEFAULT_BUDGET,
 ) -> Scan:
     """Find everything of the detectors' kinds. `key` makes correlation hashes; without one they
-    are empty. Never partial in silence: see `Scan.complete`."""
+    are empty. A scan that did not see all of the content says so: see `Scan.complete`."""
     scanner = Scanner(detectors=detectors, key=key, budget=budget)
     if isinstance(content, str):
         # A lone surrogate, as strict JSON may hold one, has no UTF-8 and is no reason to stop.
@@ -54,9 +61,9 @@ def scan(
     return scanner.finish()
 
 
-class _ScannedText(NamedTuple):
-    """A hit at its place in the whole content: bytes of its UTF-8 form, then characters and
-    characters beyond the basic plane in front of that place."""
+class _PlacedHit(NamedTuple):
+    """A hit at its place in the whole content. `start` and `end` are bytes of its UTF-8 form;
+    `chars` and `astrals` count all characters, and those beyond the basic plane, before each."""
 
     start: int
     end: int
@@ -80,9 +87,9 @@ class Scanner:
         self._reading = ProseReading([each for each in detectors if each.reader is not None])
         self._key = key
         self._budget = budget
-        self._room = Room(budget.decoded_bytes_max)
+        self._decode_budget = DecodeBudget(budget.decoded_bytes_max)
         self._reasons: set[Unread] = set()
-        self._seen: dict[tuple[str, int, int], _ScannedText] = {}
+        self._placed_hits: dict[tuple[str, int, int], _PlacedHit] = {}
         self._encoding = ""  # not known yet
         self._decoder: codecs.IncrementalDecoder | None = None
         self._head = b""
@@ -93,18 +100,18 @@ class Scanner:
         self._block_start = 0
         self._owned_from = 0
         self._chars = self._astrals = 0  # in front of the next block
-        self._over = False
+        self._stopped = False
 
     def feed(self, piece: bytes) -> None:
         """The next bytes of the content."""
         if not self._encoding:
-            piece = self._begin(self._head + piece)
+            piece = self._detect_encoding(self._head + piece)
         if self._decoder is None or not piece:
             return
         self._size_bytes += len(piece)
         if self._encoding == "utf-8":
             self._check_utf8(piece)
-            self._take(piece)
+            self._add_text(piece)
         else:
             self._transcode(piece, last=False)
 
@@ -112,23 +119,23 @@ class Scanner:
         """The next bytes of a content that is text already; its encoding is not doubted."""
         self._encoding = "utf-8"
         self._size_bytes += len(piece)
-        self._take(piece)
+        self._add_text(piece)
 
     def finish(self) -> Scan:
-        """What was seen. The content ends here."""
+        """The result of the scan. The content ends here."""
         if not self._encoding and self._head:
             self._encoding = "utf-8"
             self._decoder = codecs.getincrementaldecoder("utf-8")()
             self._size_bytes += len(self._head)
             self._check_utf8(self._head)
-            self._take(self._head)
+            self._add_text(self._head)
         if self._decoder is not None:
             if self._encoding == "utf-8":
                 self._check_utf8(b"", last=True)
             else:
                 self._transcode(b"", last=True)
-        self._blocks(last=True)
-        if self._room.short:
+        self._scan_blocks(last=True)
+        if self._decode_budget.exceeded:
             self._reasons.add(Unread.ENCODINGS)
         return Scan(
             findings=tuple(islice(self._findings(), self._budget.findings_max)),
@@ -140,11 +147,13 @@ class Scanner:
 
     # -- bytes become UTF-8 --
 
-    def _begin(self, head: bytes) -> bytes:
+    def _detect_encoding(self, head: bytes) -> bytes:
         if len(head) < 2:
             self._head = head
             return b""
-        self._encoding = next((name for mark, name in _MARKS if head.startswith(mark)), "utf-8")
+        self._encoding = next(
+            (name for mark, name in _BYTE_ORDER_MARKS if head.startswith(mark)), "utf-8"
+        )
         self._decoder = codecs.getincrementaldecoder(self._encoding)()
         if self._encoding == "utf-8":
             return head
@@ -165,105 +174,111 @@ class Scanner:
         if Unread.NOT_TEXT in self._reasons:
             return
         try:
-            self._take(self._decoder.decode(piece, last).encode())
+            self._add_text(self._decoder.decode(piece, last).encode())
         except UnicodeDecodeError:
             self._reasons.add(Unread.NOT_TEXT)
 
     # -- UTF-8 becomes blocks --
 
-    def _take(self, piece: bytes) -> None:
+    def _add_text(self, piece: bytes) -> None:
         if self._size_bytes > self._budget.bytes_max:
             self._reasons.add(Unread.TOO_LARGE)
-            self._over = True
-        if self._over:
+            self._stopped = True
+        if self._stopped:
             return
         self._pending.append(piece)
         self._pending_bytes += len(piece)
         if self._pending_bytes >= BLOCK_BYTES:
-            self._blocks(last=False)
+            self._scan_blocks(last=False)
 
-    def _blocks(self, *, last: bool) -> None:
-        """Look at every block that is full; at the end also at the rest."""
-        if self._over:
+    def _scan_blocks(self, *, last: bool) -> None:
+        """Scan every block that is full; at the end the rest too."""
+        if self._stopped:
             return
         data = memoryview(b"".join(self._pending))
         full = (len(data) - last) // BLOCK_BYTES  # the last block is never empty
         for place in range(0, full * BLOCK_BYTES, BLOCK_BYTES):
-            self._look(self._block + data[place : place + BLOCK_BYTES], last=False)
+            self._scan_block(self._block + data[place : place + BLOCK_BYTES], last=False)
         rest = bytes(data[full * BLOCK_BYTES :])
         self._pending, self._pending_bytes = [rest], len(rest)
         if last:
-            self._look(self._block + rest, last=True)
+            self._scan_block(self._block + rest, last=True)
 
-    def _look(self, data: bytes, *, last: bool) -> None:
-        if self._over:
+    def _scan_block(self, data: bytes, *, last: bool) -> None:
+        if self._stopped:
             return
         owned_to = self._block_start + len(data) - (0 if last else REACH_BYTES_MAX)
         block = _Block(data, last)
         places: list[tuple[int, int, Hit, tuple[str, ...]]] = []
-        for start, end, hit, seen_in in self._walk(block):
+        for start, end, hit, seen_in in self._hits_of_block(block):
             begin = self._block_start + start
             if begin < owned_to and self._block_start + end > self._owned_from:
                 places.append((start, end, hit, seen_in))
-            if len(places) + len(self._seen) > 2 * self._budget.findings_max:
+            if len(places) + len(self._placed_hits) > 2 * self._budget.findings_max:
                 self._stop(Unread.TOO_MANY_FINDINGS)
                 break
-        self._keep(data, places)
-        if len(self._seen) > self._budget.findings_max:
+        self._keep_hits(data, places)
+        if len(self._placed_hits) > self._budget.findings_max:
             self._stop(Unread.TOO_MANY_FINDINGS)
         self._owned_from = owned_to
         if not last:
             cut = max(0, len(data) - _CARRIED_BYTES)
-            self._chars += _chars(data[:cut])
-            self._astrals += _astrals(data[:cut])
+            self._chars += _count_chars(data[:cut])
+            self._astrals += _count_astrals(data[:cut])
             self._block_start += cut
             self._block = data[cut:]
 
-    def _walk(self, block: "_Block") -> Iterator[tuple[int, int, Hit, tuple[str, ...]]]:
-        """Hits of the block and of everything decoded from it, at their place in the block."""
+    def _hits_of_block(self, block: "_Block") -> Iterator[tuple[int, int, Hit, tuple[str, ...]]]:
+        """The hits in a block and in everything decoded from it, at their places in the block."""
         engine, budget = self._engine, self._budget
-        waiting: list[tuple[bytes, tuple[View, ...]]] = [(block.data, ())]
+        waiting: list[tuple[bytes, tuple[Decoding, ...]]] = [(block.data, ())]
         while waiting:
-            data, views = waiting.pop()
+            data, decodings = waiting.pop()
             for hit in engine.hits(data, budget.expired):
                 if hit.cut:
                     self._reasons.add(Unread.TOO_LONG_A_FINDING)
-                yield (*_home(hit, views), hit, _undone(hit, views))
-            if self._reading and (not views or isinstance(views[-1], DecodedText)):
-                yield from self._read(data, views)
+                yield (*_place_in_block(hit, decodings), hit, _decoding_names(hit, decodings))
+            if self._reading and (not decodings or isinstance(decodings[-1], DecodedText)):
+                yield from self._read_prose(data, decodings)
                 if Unread.READER_FAILED in self._reasons:
                     return
             if budget.expired():
                 self._stop(Unread.TIME)
                 return
-            waiting.extend((each.data, (*views, each)) for each in self._inside(data, views, block))
+            waiting.extend(
+                (each.data, (*decodings, each))
+                for each in self._decodings_of(data, decodings, block)
+            )
 
-    def _read(
-        self, data: bytes, views: tuple[View, ...]
+    def _read_prose(
+        self, data: bytes, decodings: tuple[Decoding, ...]
     ) -> Iterator[tuple[int, int, Hit, tuple[str, ...]]]:
-        """What readers see in a text, given to them once, as plain as it gets."""
+        """The hits of the readers in a text. They get the text once, with every escape undone."""
         for _ in range(self._budget.depth_max):
-            undone = whole(data)
-            if undone is None or not self._room.take(len(undone.data) if views else 0):
+            undone = unescaped_whole(data)
+            if undone is None or not self._decode_budget.take(len(undone.data) if decodings else 0):
                 break
-            data, views = undone.data, (*views, undone)
+            data, decodings = undone.data, (*decodings, undone)
         try:
             for hit in self._reading.hits(data, self._budget.expired):
-                yield (*_home(hit, views), hit, _undone(hit, views))
+                yield (*_place_in_block(hit, decodings), hit, _decoding_names(hit, decodings))
         except ReaderFailedError:
             self._stop(Unread.READER_FAILED)
 
-    def _inside(self, data: bytes, views: tuple[View, ...], block: "_Block") -> list[View]:
-        """What else the text may be read as."""
-        found: list[View] = []
-        runs = decoded(data, self._room, last=bool(views) or block.last)
+    def _decodings_of(
+        self, data: bytes, decodings: tuple[Decoding, ...], block: "_Block"
+    ) -> list[Decoding]:
+        """The decodings of a text. Deeper than the budget allows, none, and the scan is incomplete
+        if there is anything to decode."""
+        found: list[Decoding] = []
+        runs = decoded_runs(data, self._decode_budget, last=bool(decodings) or block.last)
         if runs is not None:
             found.append(runs)
-        undone = plain(data)
-        if undone is not None and self._room.take(len(undone.data) if views else 0):
+        undone = unescaped(data)
+        if undone is not None and self._decode_budget.take(len(undone.data) if decodings else 0):
             found.append(undone)
-        if found and len(views) >= self._budget.depth_max:
-            # Deeper than we look. An escape in what was undone already is ordinary text.
+        if found and len(decodings) >= self._budget.depth_max:
+            # An escape in a text that was undone already is ordinary text: no reason to withhold.
             if runs is not None:
                 self._reasons.add(Unread.ENCODINGS)
             return []
@@ -271,17 +286,17 @@ class Scanner:
 
     def _stop(self, reason: Unread) -> None:
         self._reasons.add(reason)
-        self._over = True
+        self._stopped = True
         self._pending, self._pending_bytes = [], 0
 
     # -- places become findings --
 
-    def _keep(self, data: bytes, places: list[tuple[int, int, Hit, tuple[str, ...]]]) -> None:
-        counted = _counted(data, {place for each in places for place in each[:2]})
+    def _keep_hits(self, data: bytes, places: list[tuple[int, int, Hit, tuple[str, ...]]]) -> None:
+        counted = _counts_before(data, {place for each in places for place in each[:2]})
         base = self._block_start
         for start, end, hit, seen_in in places:
             (c0, a0), (c1, a1) = counted[start], counted[end]
-            seen = _ScannedText(
+            seen = _PlacedHit(
                 base + start,
                 base + end,
                 (self._chars + c0, self._chars + c1),
@@ -290,13 +305,13 @@ class Scanner:
                 seen_in,
             )
             place = (hit.kind.name, seen.start, seen.end)
-            known = self._seen.get(place)
+            known = self._placed_hits.get(place)
             if known is None or _rank(seen) < _rank(known):
-                self._seen[place] = seen
+                self._placed_hits[place] = seen
 
     def _findings(self) -> Iterator[Finding]:
         wide = self._encoding.startswith("utf-16")
-        for seen in _outermost(self._seen.values()):
+        for seen in _outermost(self._placed_hits.values()):
             start, end = seen.start, seen.end
             if wide:
                 start = 2 + 2 * (seen.chars[0] + seen.astrals[0])
@@ -327,52 +342,53 @@ class _Block(NamedTuple):
     last: bool
 
 
-def _home(hit: Hit, views: tuple[View, ...]) -> tuple[int, int]:
+def _place_in_block(hit: Hit, decodings: tuple[Decoding, ...]) -> tuple[int, int]:
     start, end = hit.start, hit.end
-    for view in reversed(views):
-        start, end, _ = view.origin(start, end)
+    for decoding in reversed(decodings):
+        start, end, _ = decoding.origin(start, end)
     return start, end
 
 
-def _undone(hit: Hit, views: tuple[View, ...]) -> tuple[str, ...]:
+def _decoding_names(hit: Hit, decodings: tuple[Decoding, ...]) -> tuple[str, ...]:
     names: tuple[str, ...] = ()
     start, end = hit.start, hit.end
-    for view in reversed(views):
-        start, end, done = view.origin(start, end)
+    for decoding in reversed(decodings):
+        start, end, done = decoding.origin(start, end)
         names = (*done, *names)
     return names
 
 
-def _chars(data: bytes) -> int:
+def _count_chars(data: bytes) -> int:
     return len(data) if data.isascii() else len(data.translate(None, _CONTINUATION))
 
 
-def _astrals(data: bytes) -> int:
+def _count_astrals(data: bytes) -> int:
     return 0 if data.isascii() else len(data.translate(None, _NOT_ASTRAL))
 
 
-def _counted(data: bytes, places: set[int]) -> dict[int, tuple[int, int]]:
-    """Characters, and those beyond the basic plane, in front of each place."""
+def _counts_before(data: bytes, places: set[int]) -> dict[int, tuple[int, int]]:
+    """For each place: the characters in front of it, and those beyond the basic plane."""
     if data.isascii():
         return {place: (place, 0) for place in places}
     counted: dict[int, tuple[int, int]] = {}
     chars = astrals = last = 0
     for place in sorted(places):
         piece = data[last:place]
-        chars, astrals, last = chars + _chars(piece), astrals + _astrals(piece), place
+        chars, astrals, last = chars + _count_chars(piece), astrals + _count_astrals(piece), place
         counted[place] = (chars, astrals)
     return counted
 
 
-def _rank(seen: _ScannedText) -> tuple[int, float]:
-    """Of two equal places, the one that needed less decoding, then the surer one."""
+def _rank(seen: _PlacedHit) -> tuple[int, float]:
+    """A sort key for hits at one place: less decoding first, then the higher confidence."""
     return len(seen.seen_in), -seen.hit.confidence
 
 
-def _outermost(found: Iterable[_ScannedText]) -> list[_ScannedText]:
-    """By place, without those inside of one of the same detector that is at least as sure."""
-    kept: list[_ScannedText] = []
-    open_ends: dict[str, list[_ScannedText]] = {}
+def _outermost(found: Iterable[_PlacedHit]) -> list[_PlacedHit]:
+    """The hits by place, without each one that stands inside another hit of the same detector whose
+    confidence is at least as high."""
+    kept: list[_PlacedHit] = []
+    open_ends: dict[str, list[_PlacedHit]] = {}
     order = sorted(
         found, key=lambda seen: (seen.start, -seen.end, -seen.hit.confidence, _rank(seen))
     )

@@ -29,9 +29,9 @@ def combine_terms(given: Iterable[ApprovalTerms]) -> ApprovalDemands | None:
         return None
     counts: dict[frozenset[str], RoleDemand] = {}
     for each in terms:
-        known = counts.get(frozenset(each.roles), _ANYBODY)
+        demand = counts.get(frozenset(each.roles), _ANYBODY)
         counts[frozenset(each.roles)] = RoleDemand(
-            roles=known.roles or each.roles, quorum=max(known.quorum, each.quorum)
+            roles=demand.roles or each.roles, quorum=max(demand.quorum, each.quorum)
         )
     demands = tuple(counts.values())
     times = [each.ttl_ms for each in terms if each.ttl_ms is not None]
@@ -58,9 +58,9 @@ def is_met(demands: ApprovalDemands | None, approvers: Sequence[Collection[str]]
     Without demands one approver is enough. Whether an approver may approve at all is not checked
     here.
     """
-    wanted = (_ANYBODY,) if demands is None else demands.each
+    each_demand = (_ANYBODY,) if demands is None else demands.each
     return all(
         sum(not each.roles or not set(each.roles).isdisjoint(roles) for roles in approvers)
         >= each.quorum
-        for each in wanted
+        for each in each_demand
     )

@@ -236,13 +236,13 @@ def _every(checks: Sequence[Check]) -> Check:
     return lambda value: _kleene_all(lambda check: check(value), checks, True)
 
 
-def _kleene_all(check: Check, items: Sequence[Any], wanted: bool) -> bool:
-    """Whether the check of every item gives the `wanted` truth value, in three-valued logic: one
+def _kleene_all(check: Check, items: Sequence[Any], expected: bool) -> bool:
+    """Whether the check of every item gives the `expected` truth value, in three-valued logic: one
     that gives the other value settles it; else one that cannot be evaluated raises."""
     unknown: _TypeMismatchError | None = None
     for item in items:
         try:
-            if check(item) is not wanted:
+            if check(item) is not expected:
                 return False
         except _TypeMismatchError as mismatch:
             unknown = mismatch
@@ -266,10 +266,10 @@ def _at(document: Any, steps: Steps) -> Any:
     return value
 
 
-def _exists(wanted: Any, node_of: Callable[[Any], Any]) -> Check:
-    if type(wanted) is not bool:
+def _exists(expected: Any, node_of: Callable[[Any], Any]) -> Check:
+    if type(expected) is not bool:
         raise ArgumentError("`exists` is `true` or `false`")
-    return lambda value: (node_of(value) is not _MISSING) is wanted
+    return lambda value: (node_of(value) is not _MISSING) is expected
 
 
 def _check(operator: Operator, operand: Any) -> Check:

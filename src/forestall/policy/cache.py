@@ -48,9 +48,9 @@ class DecisionCache:
         """The decision of `evaluate`, from the cache if possible. `now` and `now_us` are the same
         instant."""
         key = cache_key(snapshot, request, now_us=now_us, lifted=lifted)
-        known = self.get(key, now_us=now_us)
-        if known is not None:
-            return known
+        remembered = self.get(key, now_us=now_us)
+        if remembered is not None:
+            return remembered
         decision = evaluate(snapshot, request, now=now, lifted=lifted)
         self.keep(key, decision, now_us=now_us)
         return decision

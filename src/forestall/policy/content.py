@@ -31,8 +31,8 @@ def compile_content(match: ContentMatch) -> Callable[[Request], bool]:
         bound = match.size_gt
         tests.append(lambda request, texts: payload_size(request) > bound)
     if match.content_types:
-        wanted = compile_globs(match.content_types)
-        tests.append(lambda request, texts: wanted(content_type(request)))
+        has_type = compile_globs(match.content_types)
+        tests.append(lambda request, texts: has_type(content_type(request)))
     if match.keywords:
         keywords = [folded(word).casefold() for word in match.keywords]
         tests.append(lambda request, texts: _has_keyword(keywords, request))
@@ -87,22 +87,22 @@ def _finds(names: Iterable[str]) -> Callable[[Request], bool]:
     from forestall.output.findings import Detector, ScanBudget
     from forestall.output.scan import scan
 
-    wanted = tuple(sorted(names))
-    classes = sorted({class_of(name) for name in wanted})
+    detector_names = tuple(sorted(names))
+    classes = sorted({class_of(name) for name in detector_names})
     detectors: tuple[Detector, ...] = ()
     for name in classes:
         whole = DETECTORS[name]
         # A detector of the named kinds alone looks for nothing else.
-        kinds = tuple(kind for kind in whole.kinds if is_named(wanted, name, kind.name))
+        kinds = tuple(kind for kind in whole.kinds if is_named(detector_names, name, kind.name))
         one = whole if len(kinds) == len(whole.kinds) else Detector(name=name, kinds=kinds)
         detectors = (*detectors, one)
     budget = ScanBudget(findings_max=1)  # one finding is enough: the next one ends the scan
 
     def look(request: Request) -> bool:
-        seen = scan(remembered(request, _as_json, _as_json), detectors=detectors, budget=budget)
-        return bool(seen.findings) or not seen.complete
+        result = scan(remembered(request, _as_json, _as_json), detectors=detectors, budget=budget)
+        return bool(result.findings) or not result.complete
 
-    return lambda request: remembered(request, wanted, look)
+    return lambda request: remembered(request, detector_names, look)
 
 
 def _finds_own(own: OwnDetector) -> Callable[[Request], bool]:
@@ -113,8 +113,8 @@ def _finds_own(own: OwnDetector) -> Callable[[Request], bool]:
     detectors, budget = (detector_of(own),), ScanBudget(findings_max=1)
 
     def look(request: Request) -> bool:
-        seen = scan(remembered(request, _as_json, _as_json), detectors=detectors, budget=budget)
-        return bool(seen.findings) or not seen.complete
+        result = scan(remembered(request, _as_json, _as_json), detectors=detectors, budget=budget)
+        return bool(result.findings) or not result.complete
 
     return lambda request: remembered(request, own, look)
 

@@ -105,12 +105,12 @@ def _only_failures(
     request, now = request_of(test.request), test.now or CASES_AT
     found: set[tuple[str, int]] = set()
     for labels in views_of(snapshot, request).views:
-        for asked in variants_of(snapshot, request).requests:
+        for variant in variants_of(snapshot, request).requests:
             for rule_id, compiled in clauses.items():
                 failed: list[int] = []
                 for number, each in enumerate(compiled):
                     try:
-                        if not each.holds(asked, labels, now):
+                        if not each.holds(variant, labels, now):
                             failed.append(number)
                     except ArgumentError:
                         # counted twice: it proves nothing about the other clauses

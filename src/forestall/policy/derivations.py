@@ -81,13 +81,13 @@ class Derivations:
 
     def readings_of(self, topic: str) -> tuple[PayloadReading, ...]:
         """How payloads of a topic are read: one reading for each kind, remembered within bounds."""
-        known = self._memo.get(topic)
-        if known is None:
+        readings = self._memo.get(topic)
+        if readings is None:
             if len(self._memo) >= GLOB_MEMO_ENTRIES_MAX:
                 self._memo.clear()  # clients choose the topics: forget all, never grow
-            readings = (self._reading(kind, topic) for kind in PayloadKind)
-            known = self._memo[topic] = tuple(each for each in readings if each is not None)
-        return known
+            of_kinds = (self._reading(kind, topic) for kind in PayloadKind)
+            readings = self._memo[topic] = tuple(each for each in of_kinds if each is not None)
+        return readings
 
     def _reading(self, kind: PayloadKind, topic: str) -> PayloadReading | None:
         """How payloads of a topic are read as one kind; None when no derivation applies."""

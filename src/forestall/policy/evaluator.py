@@ -16,7 +16,7 @@ from forestall.policy.claims import attested_views, claim_conflicts
 from forestall.policy.constraints import intersect
 from forestall.policy.label_views import variants_of, views_of
 from forestall.policy.request import Request, looked_into
-from forestall.policy.rule_conditions import said_clauses
+from forestall.policy.rule_conditions import clauses_in_words
 from forestall.policy.rules import (
     ApprovalDemands,
     Clause,
@@ -53,11 +53,11 @@ def evaluate(
         differences: tuple[LabelConflict, ...] = ()
         if snapshot.reads.actors or snapshot.reads.arguments:
             variants, differences = variants_of(snapshot, request)
-        asked = attested_views(variants) if request.attested else variants
+        deciding_requests = attested_views(variants) if request.attested else variants
         on_claims: list[Rule] = []
         verdicts = [
             _verdict(snapshot.layers, each, labels, now, lifted, on_claims)
-            for each in asked
+            for each in deciding_requests
             for labels in views
         ]
         if len(verdicts) == 1 and not on_claims:  # the common case, decided without _combine
@@ -69,7 +69,7 @@ def evaluate(
     except Exception as error:  # noqa: BLE001 - whatever fails here must deny, never skip
         return rule_error(snapshot, error)
     if on_claims:
-        conflicts = (*conflicts, *claim_conflicts(on_claims, asked))
+        conflicts = (*conflicts, *claim_conflicts(on_claims, deciding_requests))
     return _combine(snapshot, verdicts, (*conflicts, *differences))
 
 
@@ -167,7 +167,7 @@ def _by_rule(
         reason=rule.reason,
         rule_id=rule.id,
         matched_rules=tuple([each.id for each in ranked]),
-        clauses=_said(snapshot, rule),
+        clauses=_clauses(snapshot, rule),
         facts=tuple(sorted(labels.items())) if labels else (),
         conflicts=conflicts,
         constraints=_constraints(rule.effect, ranked),
@@ -178,12 +178,12 @@ def _by_rule(
     )
 
 
-def _said(snapshot: Snapshot, rule: Rule) -> tuple[Clause, ...]:
+def _clauses(snapshot: Snapshot, rule: Rule) -> tuple[Clause, ...]:
     """The clauses of a rule in words, made once for each rule of the snapshot."""
-    said = snapshot.said.get(rule.id)
-    if said is None:
-        said = snapshot.said[rule.id] = said_clauses(rule)
-    return said
+    clauses = snapshot.clauses_of_rule.get(rule.id)
+    if clauses is None:
+        clauses = snapshot.clauses_of_rule[rule.id] = clauses_in_words(rule)
+    return clauses
 
 
 def _demands(rule: Rule, ranked: Sequence[Rule]) -> ApprovalDemands | None:

@@ -7,10 +7,13 @@ in the regular expression), which finds a match whenever one exists.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 
 from forestall.limits import GLOB_CHARS_MAX
 
 Matcher = Callable[[str], bool]
+_GLOBS_KEPT = 4_096  # expressions; the entries of a few named lists
+_LISTS_KEPT = 1_024  # compiled lists; a policy names a few of them in many rules
 
 
 _WILDCARD = re.compile(r"[*?]|\[[!^]?.[^\]]*\]", re.DOTALL)
@@ -25,6 +28,7 @@ def is_literal(glob: str) -> bool:
     return not any(char in glob for char in "*?[")
 
 
+@lru_cache(maxsize=_GLOBS_KEPT)
 def glob_pattern(glob: str) -> str:
     """The regular expression for one glob. Raises GlobError when it is malformed."""
     if not glob:
@@ -87,10 +91,16 @@ def _char_class(glob: str, start: int) -> tuple[int, str]:
 
 
 def compile_globs(globs: Sequence[str]) -> Matcher:
-    """A function that says whether any of the globs matches a value.
+    """A function that says whether any of the globs matches a value. A list that many rules name is
+    compiled once.
 
     Raises GlobError when one of them is malformed.
     """
+    return _compiled(tuple(globs))
+
+
+@lru_cache(maxsize=_LISTS_KEPT)
+def _compiled(globs: tuple[str, ...]) -> Matcher:
     literals = frozenset(glob for glob in globs if is_literal(glob))
     matchers = [_matcher(glob) for glob in globs if glob not in literals]
     if not matchers:

@@ -260,11 +260,11 @@ def _field_column(field: MatchField, matches: Sequence[Match]) -> Column | None:
     by_pattern: dict[str, list[int]] = {}
     open_rules: list[int] = []
     for number, match in enumerate(matches):
-        wanted = field.wanted(match)
-        if not wanted:
+        patterns = field.wanted(match)
+        if not patterns:
             open_rules.append(number)
         # A rule that requires several words is posted under the first; the others are residual.
-        for pattern in wanted[:1] if field.kind is FieldKind.ALL_WORDS else wanted:
+        for pattern in patterns[:1] if field.kind is FieldKind.ALL_WORDS else patterns:
             by_pattern.setdefault(pattern, []).append(number)
     if not by_pattern:
         return None
@@ -274,7 +274,7 @@ def _field_column(field: MatchField, matches: Sequence[Match]) -> Column | None:
 
 def _field_finder(field: MatchField, postings: Postings) -> Finder:
     """From a request to the rules posted under patterns that match its value of the field."""
-    known, learn = postings.of_value()
+    look_up, resolve = postings.of_value()
     if not field.attribute:
         return _list_finder(field, postings)
     value_of = attrgetter(field.attribute)
@@ -282,20 +282,20 @@ def _field_finder(field: MatchField, postings: Postings) -> Finder:
     def find(request: Request, labels: Labels) -> Hits:
         value = value_of(request)
         # An empty text is an absent fact, which matches no pattern, not even `*`.
-        return (known(value) or learn(value)) if value else NO_HITS
+        return (look_up(value) or resolve(value)) if value else NO_HITS
 
     return find
 
 
 def _list_finder(field: MatchField, postings: Postings) -> Finder:
-    known, learn = postings.of_value()
+    look_up, resolve = postings.of_value()
     values_of = field.values
 
     def find(request: Request, labels: Labels) -> Hits | list[Hits]:
         values = values_of(request)
         if len(values) == 1:
-            return known(values[0]) or learn(values[0])
-        return [known(value) or learn(value) for value in values] if values else NO_HITS
+            return look_up(values[0]) or resolve(values[0])
+        return [look_up(value) or resolve(value) for value in values] if values else NO_HITS
 
     return find
 
@@ -332,11 +332,11 @@ def _label_columns(matches: Sequence[Match]) -> list[Column | None]:
 def _label_finder(slot: dict[str, dict[str, list[int]]]) -> Finder:
     of_name = {name: Postings(by_glob, globs=True).of_value() for name, by_glob in slot.items()}
     if len(of_name) == 1:
-        [(only, (known, learn))] = of_name.items()
+        [(only, (look_up, resolve))] = of_name.items()
 
         def find_one(request: Request, labels: Labels) -> Hits:
             value = labels.get(only)
-            return NO_HITS if value is None else known(value) or learn(value)
+            return NO_HITS if value is None else look_up(value) or resolve(value)
 
         return find_one
 

@@ -191,8 +191,8 @@ def _of_result(rule: OutputRule) -> Callable[[OutputFacts], bool]:
         bound = content.size_gt
         tests.append(lambda facts: facts.size_bytes > bound)
     if content.content_types:
-        wanted = compile_globs(content.content_types)
-        tests.append(lambda facts: wanted(facts.content_type))
+        is_wanted_type = compile_globs(content.content_types)
+        tests.append(lambda facts: is_wanted_type(facts.content_type))
     if content.detector_names:
         classes = frozenset(content.detector_names)
         tests.append(lambda facts: not classes.isdisjoint(facts.found))

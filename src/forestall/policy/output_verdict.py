@@ -66,11 +66,11 @@ def detectors_for(
 
     Equal arguments give the same objects, so that patterns are compiled once.
     """
-    wanted = (
+    classes = (
         ALWAYS_REMOVED | snapshot.output.classes | _at_level(redaction_level, _names(switched_on))
     )
     return _detectors(
-        tuple(sorted(wanted)),
+        tuple(sorted(classes)),
         snapshot.output.own_detectors,
         snapshot.output.own_words,
         snapshot.detect,
@@ -96,11 +96,11 @@ def _detectors(
     switched_on: tuple[Detector, ...],
 ) -> tuple[Detector, ...]:
     # The table of a built-in detector is read on first use, so only the needed tables are read.
-    brought = {**_configured(detect), **{each.name: each for each in switched_on}}
-    wanted = (brought.get(name) or DETECTORS.get(name) for name in classes)
-    known = tuple(each for each in wanted if each is not None)
-    defined = map(detector_of, own_detectors)
-    return (*known, *defined, *(_own_detector(words) for words in own_words))
+    configured = {**_configured(detect), **{each.name: each for each in switched_on}}
+    of_classes = (configured.get(name) or DETECTORS.get(name) for name in classes)
+    detectors = tuple(each for each in of_classes if each is not None)
+    of_policy = map(detector_of, own_detectors)
+    return (*detectors, *of_policy, *(_own_detector(words) for words in own_words))
 
 
 @lru_cache(maxsize=_DETECTOR_SETS_KEPT)

@@ -35,6 +35,7 @@ WARNING_CODES = {
     "allow_on_claim": "What the rule allows rests on something that the client merely says.",
     "dodgeable": "A client that leaves something out gets a looser decision.",
     "unused_label_trust": "No rule reads the label that the file says whom to believe about.",
+    "unknown_allowed": "A text that nobody could read is allowed by the default.",
     "unused_derive": "Nothing reads what the entry derives.",
     "unshared_programs": "Another file judges the same commands without the own programs.",
     "remediation_denied": "A remediation leads to a denied request.",
@@ -105,10 +106,10 @@ def _printable(text: str) -> str:
     return "".join(char if is_visible(char) else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, vocabulary: Iterable[str]) -> str:
     """A hint that names the closest known word, or lists all known words."""
     from difflib import get_close_matches  # imported here: only a mistake needs it
 
-    names = sorted(known)
+    names = sorted(vocabulary)
     close = get_close_matches(word[:_WORD_CHARS_MAX], names, n=1, cutoff=0.6)
     return f"did you mean `{close[0]}`?" if close else "known here: " + ", ".join(names)

@@ -56,7 +56,9 @@ class CompiledClause(NamedTuple):
 
 def compile_clauses(match: Match) -> tuple[CompiledClause, ...]:
     """The clauses of a match in their order. The match holds when all of them do."""
-    clauses = [_field_clause(field, wanted) for field in FIELDS if (wanted := field.wanted(match))]
+    clauses = [
+        _field_clause(field, expected) for field in FIELDS if (expected := field.wanted(match))
+    ]
     clauses.extend(_label_clause(label, globs) for label, globs in match.labels)
     clauses.extend(_test_clause(test) for test in match.tests)
     if match.secrets_present is not None:
@@ -86,7 +88,7 @@ def _clauses_without_amount(rule: Rule) -> tuple[CompiledClause, ...]:
     return (*clauses, _unless_clause(rule.unless)) if rule.unless is not None else clauses
 
 
-def said_clauses(rule: Rule) -> tuple[Clause, ...]:
+def clauses_in_words(rule: Rule) -> tuple[Clause, ...]:
     """The clauses of a rule in words, in their order."""
     return tuple(each.clause for each in rule_clauses(rule))
 
@@ -115,21 +117,21 @@ def residual_tests(rule: Rule) -> tuple[Test, ...]:
     )
 
 
-def _field_clause(field: MatchField, wanted: tuple[str, ...]) -> CompiledClause:
+def _field_clause(field: MatchField, expected: tuple[str, ...]) -> CompiledClause:
     values = field.values
-    clause = Clause(field=field.name, wanted=wanted)
-    test = _field_test(field, wanted)
+    clause = Clause(field=field.name, wanted=expected)
+    test = _field_test(field, expected)
     return CompiledClause(clause, test, lambda request, labels, now: values(request))
 
 
-def _field_test(field: MatchField, wanted: tuple[str, ...]) -> Test:
+def _field_test(field: MatchField, expected: tuple[str, ...]) -> Test:
     values = field.values
-    words = frozenset(wanted)
+    words = frozenset(expected)
     if field.kind is FieldKind.ALL_WORDS:
         return lambda request, labels, now: words.issubset(values(request))
     if field.kind is FieldKind.WORD:
         return lambda request, labels, now: not words.isdisjoint(values(request))
-    matches = compile_globs(wanted)
+    matches = compile_globs(expected)
     return lambda request, labels, now: any(matches(value) for value in values(request))
 
 
@@ -149,20 +151,20 @@ def _label_clause(label: str, globs: tuple[str, ...]) -> CompiledClause:
 
 def _test_clause(test: FieldTest) -> CompiledClause:
     check = compile_field_test(test)
-    wanted = (
+    expected = (
         tuple(f"not {glob}" for glob in test.operand)
         if test.operator is Operator.NOT
-        else (said_comparison(test.operator, test.operand),)
+        else (comparison_in_words(test.operator, test.operand),)
     )
     return CompiledClause(
-        Clause(field=test.field, wanted=wanted),
+        Clause(field=test.field, wanted=expected),
         lambda request, labels, now: check(request, labels),
         lambda request, labels, now: values_of(test, request, labels),
         in_index=False,
     )
 
 
-def _secrets_clause(wanted: bool) -> CompiledClause:
+def _secrets_clause(expected: bool) -> CompiledClause:
     def look(request: Request) -> bool:
         return holds_secret_reference(request.payload) or holds_secret_reference(request.args)
 
@@ -170,8 +172,8 @@ def _secrets_clause(wanted: bool) -> CompiledClause:
         return remembered(request, holds_secret_reference, look)
 
     return CompiledClause(
-        Clause(field="secrets_present", wanted=(str(wanted).lower(),)),
-        lambda request, labels, now: present(request) is wanted,
+        Clause(field="secrets_present", wanted=(str(expected).lower(),)),
+        lambda request, labels, now: present(request) is expected,
         lambda request, labels, now: (str(present(request)).lower(),),
     )
 
@@ -179,9 +181,9 @@ def _secrets_clause(wanted: bool) -> CompiledClause:
 def _time_clause(match: TimeMatch) -> CompiledClause:
     inside = compile_time(match)
     hours = (f"{b // 60:02}:{b % 60:02}-{e // 60:02}:{e % 60:02}" for b, e in match.hours)
-    wanted = (*match.days, *hours, match.timezone)
+    expected = (*match.days, *hours, match.timezone)
     return CompiledClause(
-        Clause(field="time", wanted=wanted),
+        Clause(field="time", wanted=expected),
         lambda request, labels, now: inside(now),
         lambda request, labels, now: (now.isoformat(),),
     )
@@ -198,23 +200,23 @@ def _delegation_clause(match: DelegationMatch) -> CompiledClause:
             and set(match.required_scope) <= set(given.scope)
         )
 
-    wanted = [f"scope {word}" for word in match.required_scope]
-    wanted += [f"issuer {word}" for word in match.issuers]
+    expected = [f"scope {word}" for word in match.required_scope]
+    expected += [f"issuer {word}" for word in match.issuers]
     if match.max_depth is not None:
-        wanted.append(f"depth at most {match.max_depth}")
+        expected.append(f"depth at most {match.max_depth}")
     if match.forbid_delegated:
-        wanted.append("not delegated")
+        expected.append("not delegated")
     return CompiledClause(
-        Clause(field="delegation", wanted=tuple(wanted)),
+        Clause(field="delegation", wanted=tuple(expected)),
         holds,
         lambda request, labels, now: ("delegated" if request.delegation else "not delegated",),
     )
 
 
-def _all_issued_by(wanted: tuple[str, ...], issuers: tuple[str, ...]) -> bool:
+def _all_issued_by(expected: tuple[str, ...], issuers: tuple[str, ...]) -> bool:
     """Whether every link of the chain was issued by a trusted issuer. An empty chain proves
     nothing."""
-    return bool(issuers) and set(issuers) <= set(wanted)
+    return bool(issuers) and set(issuers) <= set(expected)
 
 
 def _commands_clause(
@@ -246,7 +248,7 @@ def _commands_clause(
 
 def _argument_clause(condition: ArgCondition) -> CompiledClause:
     test = compile_condition(condition)
-    said = said_comparison(condition.operator, condition.operand)
+    comparison = comparison_in_words(condition.operator, condition.operand)
 
     def holds(request: Request) -> bool:
         given = arguments_of(request)
@@ -254,7 +256,7 @@ def _argument_clause(condition: ArgCondition) -> CompiledClause:
 
     # `found` stays empty: arguments may hold secrets.
     return CompiledClause(
-        Clause(field=f"args.{condition.path}", wanted=(said,)),
+        Clause(field=f"args.{condition.path}", wanted=(comparison,)),
         lambda request, labels, now: holds(request),
         lambda request, labels, now: (),
     )
@@ -277,10 +279,10 @@ def amount_test(rule: Rule) -> CompiledClause | None:
     )
 
 
-def said_comparison(operator: Operator, operand: Any) -> str:
+def comparison_in_words(operator: Operator, operand: Any) -> str:
     """A comparison in words, such as `every glob '*@example.com'`."""
     if isinstance(operand, tuple) and isinstance(operand[0], Comparison):
-        inner = " and ".join(said_comparison(each.operator, each.operand) for each in operand)
+        inner = " and ".join(comparison_in_words(each.operator, each.operand) for each in operand)
         return f"{operator} {inner}"
     return f"{operator} {operand!r}"
 
@@ -293,7 +295,9 @@ def said_of_result(rule: OutputRule) -> tuple[Clause, ...]:
         "detectors": getattr(content, "detector_names", ()),
         **{name: getattr(content, name, ()) for name in ("keywords", "patterns", "content_types")},
     }
-    clauses += [Clause(field=name, wanted=wanted) for name, wanted in criteria.items() if wanted]
+    clauses += [
+        Clause(field=name, wanted=expected) for name, expected in criteria.items() if expected
+    ]
     if content is not None and content.size_gt is not None:
         clauses.append(Clause(field="size_gt", wanted=(str(content.size_gt),)))
     if rule.unless is not None:
@@ -303,14 +307,14 @@ def said_of_result(rule: OutputRule) -> tuple[Clause, ...]:
 
 def _content_clause(match: ContentMatch) -> CompiledClause:
     test = compile_content(match)
-    wanted = [*match.detector_names, *match.content_types]
-    wanted += [f"keyword {word}" for word in match.keywords]
-    wanted += [f"pattern {text}" for text in match.patterns]
+    expected = [*match.detector_names, *match.content_types]
+    expected += [f"keyword {word}" for word in match.keywords]
+    expected += [f"pattern {text}" for text in match.patterns]
     if match.size_gt is not None:
-        wanted.append(f"more than {match.size_gt} bytes")
+        expected.append(f"more than {match.size_gt} bytes")
     # `found` stays empty: it could be the very secret that the rule looks for.
     return CompiledClause(
-        Clause(field="content", wanted=tuple(wanted)),
+        Clause(field="content", wanted=tuple(expected)),
         lambda request, labels, now: remembered(request, test, test),
         lambda request, labels, now: (),
     )
@@ -318,9 +322,9 @@ def _content_clause(match: ContentMatch) -> CompiledClause:
 
 def _unless_clause(unless: Match) -> CompiledClause:
     clauses = compile_clauses(unless)
-    wanted = tuple(f"not {each.clause.field}: {'|'.join(each.clause.wanted)}" for each in clauses)
+    expected = tuple(f"not {each.clause.field}: {'|'.join(each.clause.wanted)}" for each in clauses)
     return CompiledClause(
-        Clause(field="unless", wanted=wanted),
+        Clause(field="unless", wanted=expected),
         lambda request, labels, now: not all(each.holds(request, labels, now) for each in clauses),
         lambda request, labels, now: (),
     )

@@ -161,13 +161,14 @@ class Snapshot:
 
     `digest` is SHA-256 (hex) over all that can change a decision: layers in order, rules, label
     trust, derivations, own programs, output rules, data of the detectors that rules name, default,
-    engine version and fail mode. `reads` is what the rules read of a request; `said` keeps the
-    clauses of rules in words.
+    engine version and fail mode. `reads` is what the rules read of a request;
+    `clauses_of_rule` keeps the clauses of rules in words.
     """
 
     __slots__ = (
         "_approval_texts",
         "_caller_topics",
+        "clauses_of_rule",
         "default",
         "detect",
         "digest",
@@ -176,7 +177,6 @@ class Snapshot:
         "output",
         "policies",
         "reads",
-        "said",
     )
 
     def __init__(self, policies: Sequence[Policy]) -> None:
@@ -191,7 +191,8 @@ class Snapshot:
         self.output = OutputRules(policies)
         self.detect = _combined_detect(policies)
         self.digest = _snapshot_digest(self)
-        self.said: dict[str, tuple[Clause, ...]] = {}  # filled by evaluate, one entry for each rule
+        # Filled by evaluate, one entry for each rule that spoke.
+        self.clauses_of_rule: dict[str, tuple[Clause, ...]] = {}
         self._approval_texts: dict[str, str] | None = None
 
     @property

@@ -154,12 +154,12 @@ def _key(throttle: Throttle, request: Request, trust: Mapping[str, Origin]) -> t
 
 def _label(name: str, request: Request, trust: Mapping[str, Origin]) -> str:
     """The value from the strongest origin that has one, if the label trusts that origin."""
-    wanted = trust.get(name, Origin.CLAIMED)
+    trust_demanded = trust.get(name, Origin.CLAIMED)
     for origin, labels in (
         (Origin.SERVER, request.server_labels),
         (Origin.CREDENTIAL, request.credential_labels),
         (Origin.CLAIMED, request.labels),
     ):
         if name in labels:
-            return labels[name] if origin >= wanted else ""
+            return labels[name] if origin >= trust_demanded else ""
     return ""

@@ -58,7 +58,7 @@ class WorkerSession:
         self._waits = 0
         self._may = compile_globs(grant.topics)
         self._wants = compile_globs(topics) if topics else None
-        self._known: dict[Lane, bool] = {}
+        self._serves_lane: dict[Lane, bool] = {}
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
@@ -94,15 +94,15 @@ class WorkerSession:
 
     def forget(self) -> None:
         """Forget which lanes the worker serves: topics or pools have changed."""
-        self._known.clear()
+        self._serves_lane.clear()
 
     def serves(self, lane: Lane, pool_of: PoolOf) -> bool:
         """Whether the worker may be offered jobs of a lane, and asked for their topic."""
-        is_served = self._known.get(lane)
+        is_served = self._serves_lane.get(lane)
         if is_served is None:
-            if len(self._known) >= GLOB_MEMO_ENTRIES_MAX:
-                self._known.clear()
-            is_served = self._known[lane] = self._serves(lane, pool_of)
+            if len(self._serves_lane) >= GLOB_MEMO_ENTRIES_MAX:
+                self._serves_lane.clear()
+            is_served = self._serves_lane[lane] = self._serves(lane, pool_of)
         return is_served
 
     def _serves(self, lane: Lane, pool_of: PoolOf) -> bool:

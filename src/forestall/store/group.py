@@ -148,52 +148,50 @@ def apply_group(connection: sqlite3.Connection, changes: Sequence[PreparedChange
     sql = blocks("write.sql")
     last = connection.execute(sql["head"]).fetchall()
     head = Head(last[0][0] + 1, last[0][1]) if last else Head()
-    gathered = _PendingBirths()
+    births = _PendingBirths()
     log: list[Row] = []
     outcomes: list[Outcome] = []
     for change in changes:
-        failed = _first_failed(connection, change.expect, gathered)
+        failed = _first_failed(connection, change.expect, births)
         if failed is not None:
             outcomes.append(PreconditionFailedError(failed))
             continue
         for block, row in change.direct:
             connection.execute(sql[block], row)
-        gathered.add(change)
+        births.add(change)
         outcomes.append(Receipt(head.position))
         links, head = append(head, change.leaves)
         log += [
             (link.position, *columns, link.record, link.link)
             for link, columns in zip(links, change.records, strict=True)
         ]
-    gathered.insert(connection)
+    births.insert(connection)
     connection.executemany(sql["insert_log"], log)
     return outcomes
 
 
 def _first_failed(
-    connection: sqlite3.Connection, expect: Sequence[Precondition], gathered: _PendingBirths
+    connection: sqlite3.Connection, expect: Sequence[Precondition], births: _PendingBirths
 ) -> Precondition | None:
     """The first precondition that does not hold now; None when all hold."""
-    return next((each for each in expect if not _holds(connection, each, gathered)), None)
+    return next((each for each in expect if not _holds(connection, each, births)), None)
 
 
-def _holds(
-    connection: sqlite3.Connection, condition: Precondition, gathered: _PendingBirths
-) -> bool:
+def _holds(connection: sqlite3.Connection, condition: Precondition, births: _PendingBirths) -> bool:
     sql = blocks("write.sql")
     if isinstance(condition, JobAbsent):
         pair = (condition.tenant, condition.job_id)
-        return pair not in gathered.jobs and not _found(connection, sql["job_present"], pair)
+        return pair not in births.jobs and not _found(connection, sql["job_present"], pair)
     if isinstance(condition, JobUnmoved):
         pair = (condition.tenant, condition.job_id)
-        if pair in gathered.jobs:
-            gathered.insert(connection)
+        if pair in births.jobs:
+            births.insert(connection)
         row = (*pair, condition.state.value, condition.revision)
         return _found(connection, sql["job_unmoved"], row)
     if isinstance(condition, EntryUnchanged):
         return _revision(connection, condition) == condition.revision
     pair = (condition.tenant, condition.key)
-    return pair not in gathered.keys and not _found(connection, sql["idempotency_present"], pair)
+    return pair not in births.keys and not _found(connection, sql["idempotency_present"], pair)
 
 
 def _revision(connection: sqlite3.Connection, condition: EntryUnchanged) -> int:

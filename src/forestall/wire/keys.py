@@ -89,7 +89,7 @@ def decode_new_key(body: bytes, *, tenant: str) -> NewKey:
 
 def _role(word: str | None, scopes: list[str]) -> Role:
     """The requested role; the least one where the request names neither role nor scope."""
-    words = [word] if word else scopes or [LEAST_ROLE.value]
+    words = [word] if word is not None else scopes or [LEAST_ROLE.value]
     if len(words) != 1 or words[0] not in set(Role):
         names = ", ".join(f"`{role}`" for role in Role)
         raise KeyRequestError(f"name one `role`: {names}; without one the key is a `{LEAST_ROLE}`")

@@ -124,12 +124,12 @@ class SubmissionBody(msgspec.Struct, frozen=True, omit_defaults=True):
 def decode_submission(body: bytes, *, tenant: str, header_key: str = "") -> Submission:
     """The submission in the body of POST /jobs. Raises InvalidRequestError or a subclass,
     TenantAccessError."""
-    asked = _decode(body)
-    if not asked.prompt and not asked.args and not (asked.action and asked.action.args):
+    request = _decode(body)
+    if not request.prompt and not request.args and not (request.action and request.action.args):
         raise InvalidRequestError(
             "`prompt` is required and must not be empty, unless `args` say what to do"
         )
-    return _submission(asked, topic=asked.topic or DEFAULT_TOPIC, tenant=tenant, key=header_key)
+    return _submission(request, topic=request.topic or DEFAULT_TOPIC, tenant=tenant, key=header_key)
 
 
 def decode_check(body: bytes, *, tenant: str) -> tuple[Submission, str]:
@@ -138,11 +138,11 @@ def decode_check(body: bytes, *, tenant: str) -> tuple[Submission, str]:
 
     Raises as `decode_submission` does.
     """
-    asked = _decode(body)
-    if not asked.topic:
+    request = _decode(body)
+    if not request.topic:
         raise InvalidRequestError("topic is required")
-    submission = _submission(asked, topic=asked.topic, tenant=tenant, key="")
-    return submission, _text(asked.job_id, "job_id")
+    submission = _submission(request, topic=request.topic, tenant=tenant, key="")
+    return submission, _text(request.job_id, "job_id")
 
 
 _READER = QuickDecoder(SubmissionBody)
@@ -153,8 +153,8 @@ _NO_TOOL_CALL = ToolCall()
 
 
 def _decode(body: bytes) -> SubmissionBody:
-    asked = _READER.decode(body)
-    return _decode_slowly(body) if asked is None else asked
+    request = _READER.decode(body)
+    return _decode_slowly(body) if request is None else request
 
 
 def _decode_slowly(body: bytes) -> SubmissionBody:
@@ -168,12 +168,12 @@ def _decode_slowly(body: bytes) -> SubmissionBody:
         raise InvalidRequestError(readable(cause)) from cause
 
 
-def _submission(asked: SubmissionBody, *, topic: str, tenant: str, key: str) -> Submission:
+def _submission(request: SubmissionBody, *, topic: str, tenant: str, key: str) -> Submission:
     """The checked values of a body. Every bound on a field is tested here, before anything is
     decided."""
-    meta = asked.meta or _NO_META
-    _require_tenant(tenant, (asked.tenant, asked.tenant_id, asked.org_id, meta.tenant_id))
-    prompt = asked.prompt or ""
+    meta = request.meta or _NO_META
+    _require_tenant(tenant, (request.tenant, request.tenant_id, request.org_id, meta.tenant_id))
+    prompt = request.prompt or ""
     if len(prompt) > PROMPT_CHARS_MAX:
         raise LimitExceededError(
             f"the prompt is {len(prompt)} characters long; {PROMPT_CHARS_MAX} are allowed",
@@ -183,32 +183,32 @@ def _submission(asked: SubmissionBody, *, topic: str, tenant: str, key: str) -> 
                 "allowed": PROMPT_CHARS_MAX,
             },
         )
-    actor_id = _one(asked.actor_id, meta.actor_id, "actor_id")
-    body_key = _one(asked.idempotency_key, meta.idempotency_key, "idempotency_key")
-    call = asked.action or _NO_CALL
-    if asked.args is not None and call.args is not None and asked.args != call.args:
+    actor_id = _one(request.actor_id, meta.actor_id, "actor_id")
+    body_key = _one(request.idempotency_key, meta.idempotency_key, "idempotency_key")
+    call = request.action or _NO_CALL
+    if request.args is not None and call.args is not None and request.args != call.args:
         raise InvalidRequestError("`args` and `action.args` differ; send one of them")
-    args = asked.args if asked.args is not None else call.args
+    args = request.args if request.args is not None else call.args
     return Submission(
         topic=_topic(topic),
-        payload=_payload(prompt, asked.context, args),
+        payload=_payload(prompt, request.context, args),
         prompt=prompt,
-        context=asked.context,
+        context=request.context,
         args=args,
         mcp=_tool_call(call),
-        capability=_text(_one(asked.capability, meta.capability, "capability"), "capability"),
-        pack_id=_text(_one(asked.pack_id, meta.pack_id, "pack_id"), "pack_id"),
-        actor_id=_text(actor_id or asked.principal_id, "actor_id"),
-        actor_type=_actor_type(_one(asked.actor_type, meta.actor_type, "actor_type")),
-        priority=_priority(asked.priority),
-        risk_tags=_texts((meta.risk_tags, asked.risk_tags), "risk_tags"),
-        requires=_texts((meta.requires, asked.requires), "requires"),
-        tags=_texts((asked.tags,), "tags"),
-        labels=_labels((meta.labels, asked.labels)),
-        budget=_budget(asked),
-        idempotent=bool(asked.idempotent),
-        max_retries=_retries(asked.max_retries),
-        share_approval=bool(asked.share_approval),
+        capability=_text(_one(request.capability, meta.capability, "capability"), "capability"),
+        pack_id=_text(_one(request.pack_id, meta.pack_id, "pack_id"), "pack_id"),
+        actor_id=_text(actor_id or request.principal_id, "actor_id"),
+        actor_type=_actor_type(_one(request.actor_type, meta.actor_type, "actor_type")),
+        priority=_priority(request.priority),
+        risk_tags=_texts((meta.risk_tags, request.risk_tags), "risk_tags"),
+        requires=_texts((meta.requires, request.requires), "requires"),
+        tags=_texts((request.tags,), "tags"),
+        labels=_labels((meta.labels, request.labels)),
+        budget=_budget(request),
+        idempotent=bool(request.idempotent),
+        max_retries=_retries(request.max_retries),
+        share_approval=bool(request.share_approval),
         idempotency_key=_idempotency_key(key, body_key),
     )
 
@@ -311,19 +311,19 @@ def _priority(word: str | None) -> Priority:
         raise InvalidRequestError(f"`priority` is one of {names}") from None
 
 
-def _budget(asked: SubmissionBody) -> Budget:
-    nested = asked.budget or _NO_BUDGET_BODY
+def _budget(request: SubmissionBody) -> Budget:
+    nested = request.budget or _NO_BUDGET_BODY
     return Budget(
         max_input_tokens=_count(
-            asked.max_input_tokens, nested.max_input_tokens, "max_input_tokens"
+            request.max_input_tokens, nested.max_input_tokens, "max_input_tokens"
         ),
         max_output_tokens=_count(
-            asked.max_output_tokens, nested.max_output_tokens, "max_output_tokens"
+            request.max_output_tokens, nested.max_output_tokens, "max_output_tokens"
         ),
         max_total_tokens=_count(
-            asked.max_total_tokens, nested.max_total_tokens, "max_total_tokens"
+            request.max_total_tokens, nested.max_total_tokens, "max_total_tokens"
         ),
-        deadline_ms=_deadline(_count(asked.deadline_ms, nested.deadline_ms, "deadline_ms")),
+        deadline_ms=_deadline(_count(request.deadline_ms, nested.deadline_ms, "deadline_ms")),
     )
 
 

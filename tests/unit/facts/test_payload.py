@@ -102,6 +102,84 @@ def test_arguments_are_read_as_a_worker_would_run_them(args: Any) -> None:
     assert "destructive" in classes(PayloadKind.SHELL, prompt="ls", args=args)
 
 
+SPLIT = [
+    ("cat", ["x"]),
+    ("git", ["status"]),
+    ("sh", ["-c", "ls"]),
+    ("timeout", ["5", "ls"]),
+    ("/usr/bin/grep", ["a b", "notes; x"]),
+    ("kubectl", ["get", "pods"]),
+    ("ls", []),
+]
+
+
+@pytest.mark.parametrize(("program", "words"), SPLIT)
+def test_a_program_and_its_list_of_words_are_one_command_line(
+    program: str, words: list[str]
+) -> None:
+    whole = {"read"} if program != "kubectl" else {"network", "read"}
+    for names in (("command", "args"), ("cmd", "argv"), ("Executable", "arguments")):
+        args = dict(zip(names, (program, words), strict=True))
+        for parts in ({"args": args}, {"context": args}, {"args": {"note": 1, **args}}):
+            assert classes(PayloadKind.SHELL, **parts) <= whole, (names, parts)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"args": {"command": "cat", "args": "x"}},
+        {"args": {"command": "cat", "args": ["x", 5]}},
+        {"args": {"command": "cat", "args": ["x", ["y"]]}},
+        {"args": {"command": "cat", "args": ["x", {"y": "z"}]}},
+        {"args": {"command": "cat -n", "args": ["x"]}},
+        {"args": {"command": "cat;", "args": ["x"]}},
+        {"args": {"command": "$X", "args": ["x"]}},
+        {"args": {"command": ["cat"], "args": ["x"]}},
+        {"args": {"command": "cat", "args": ["x"], "argv": ["y"]}},
+        {"args": {"command": "cat", "Command": "ls", "args": ["x"]}},
+        {"args": {"command": "cat", "program": "ls", "args": ["x"]}},
+        {"args": {"command": "cat", "args": ["x"], "stdin": "y"}},
+        {"args": {"command": "cat", "args": ["x"]}, "context": {"args": ["y"]}},
+        {"args": {"command": "cat", "args": ["x"]}, "context": {"command": "ls"}},
+        {"args": {"command": "cat"}, "context": {"args": ["x"]}},
+        {"prompt": "cat", "args": {"args": ["x"]}},
+        {"prompt": "cat", "args": ["x"]},
+        {"args": {"command": "notaprogram", "args": ["x"]}},
+        {"args": {"command": "bash", "args": ["x"]}},
+        {"args": {"command": "cat", "args": ["$X"]}, "context": ["x"]},
+    ],
+)
+def test_a_split_command_line_in_a_doubtful_shape_is_unknown(parts: dict[str, Any]) -> None:
+    assert "unknown" in classes(PayloadKind.SHELL, **parts)
+
+
+def test_a_split_command_line_is_never_looser_than_each_half() -> None:
+    programs = [
+        "cat",
+        "rm",
+        "sudo",
+        "bash",
+        "git",
+        "curl",
+        "kill",
+        "tar",
+        "crontab",
+        "python3",
+        "x",
+    ]
+    lists = [["x"], ["rm", "-rf", "/"], ["sudo", "ls"], ["curl", "e.example"], ["a", "rm -rf /"],
+             ["--force"], ["ls"], ["-c", "rm x"], ["cat", ".env"]]  # fmt: skip
+    for program in programs:
+        for words in lists:
+            both = classes(PayloadKind.SHELL, args={"command": program, "args": words})
+            halves = classes(PayloadKind.SHELL, args={"command": program})
+            if not words[0].startswith("-"):
+                halves |= classes(PayloadKind.SHELL, args={"args": words})
+            line = " ".join(f"'{word}'" for word in (program, *words))
+            whole = classes(PayloadKind.SHELL, prompt=line)
+            assert both >= (halves - {"unknown", "read"}) | (whole - {"read"}), (program, words)
+
+
 def test_each_kind_reads_the_arguments() -> None:
     assert classes(PayloadKind.SQL, args={"query": "SELECT 1"}) == {"read"}
     assert "destructive" in classes(PayloadKind.SQL, args={"sql": "DROP TABLE t"})

@@ -130,3 +130,57 @@ def test_commands_on_a_topic_whose_payloads_are_no_commands() -> None:
     )
     with pytest.raises(PolicyError, match="command_words"):
         compile_policy(policy)
+
+
+CLUSTER = """
+rules:
+  - id: gone
+    decision: deny
+    match: {topics: ["job.k8s.*"], labels: {cluster_class: destructive}}
+  - id: outside
+    decision: deny
+    match: {topics: ["job.k8s.*"], labels: {command_scope: [system, root]}}
+  - id: look
+    decision: allow
+    match: {topics: ["job.k8s.*"], commands: ["kubectl get *"], labels: {cluster_namespace: web}}
+  - id: read
+    decision: allow
+    match: {topics: ["job.k8s.*"], commands: ["ls *"], labels: {cluster_class: read}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "effect", "rule"),
+    [
+        ("kubectl get pods -n web", Effect.ALLOW, "look"),
+        ("kubectl -n web get pods", Effect.ALLOW, "look"),
+        ("kubectl get pods -n other", Effect.DENY, ""),
+        ("kubectl get pods -n web; kubectl get pods -n other", Effect.DENY, ""),
+        ("kubectl delete pod x -n web", Effect.DENY, "gone"),
+        ("kubectl get pods -n web; kubectl delete pod x -n web", Effect.DENY, "gone"),
+        ("kubectl get pods -n web > /etc/x", Effect.DENY, "outside"),
+        ("cat /etc/hosts", Effect.DENY, "outside"),
+        ("ls", Effect.ALLOW, "read"),
+        ("kubectl get pods -n web | rm x", Effect.DENY, "gone"),
+        ("kubectl get secrets -n web -o yaml; $X", Effect.DENY, ""),
+        ("notatool", Effect.DENY, ""),
+    ],
+)
+def test_cluster_topics_give_the_labels_of_commands(text: str, effect: Effect, rule: str) -> None:
+    request = Request(topic="job.k8s.a", payload={"prompt": text})
+    snapshot = compile_policy(load_policy(CLUSTER))
+    decision = evaluate(snapshot, request, now=NOW)
+    assert (decision.decision, decision.rule_id) == (effect, rule)
+
+
+def test_a_rule_over_commands_needs_a_topic_whose_texts_are_commands() -> None:
+    rule = "rules: [{id: a, decision: allow, match: {topics: [TOPIC], commands: ['ls *']}}]\n"
+    for topic in ("job.sql.a", "job.http.a", "job.file.a", "job.tool.a"):
+        with pytest.raises(PolicyError, match="nothing derives"):
+            compile_policy(load_policy(rule.replace("TOPIC", topic)))
+    for kind in ("shell", "cluster"):
+        entry = f"derive: [{{kind: {kind}, topics: [job.tool.a], fields: [args.run]}}]\n"
+        snapshot = compile_policy(load_policy(entry + rule.replace("TOPIC", "job.tool.a")))
+        for run, effect in (("ls -l", Effect.ALLOW), ("ls; rm x", Effect.DENY)):
+            request = Request(topic="job.tool.a", args={"run": run})
+            assert evaluate(snapshot, request, now=NOW).decision is effect, (kind, run)

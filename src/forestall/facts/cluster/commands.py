@@ -15,7 +15,7 @@ import msgspec
 from forestall.facts.cluster import tools as known
 from forestall.facts.cluster.tools import Tool, Words, scan, tool_name
 from forestall.facts.shell.command_words import shows_secret
-from forestall.facts.shell.commands import TEXT_BYTES_MAX, CommandDetail, commands_in
+from forestall.facts.shell.commands import TEXT_BYTES_MAX, Command, CommandDetail, commands_in
 from forestall.facts.shell.preprocess import ascii_only, is_dense, variants, without_bodies
 from forestall.facts.shell.program_entry import NOTHING, Arg, Classes, classes
 from forestall.facts.shell.program_table import BUILT_IN, ProgramTable
@@ -86,12 +86,31 @@ _UNKNOWN_FACT: Final = _fact("", _UNKNOWN)
 
 def verbs_in(text: str, programs: ProgramTable = BUILT_IN) -> tuple[VerbFact, ...]:
     """Every command that `text` could run, without duplicates; never empty."""
+    return _verbs(text, programs, commands_in(text, CommandDetail(programs=programs)))
+
+
+def verbs_with_commands(text: str, detail: CommandDetail) -> Iterator[tuple[VerbFact, Command]]:
+    """Each fact about a command of a text, with what the shell room says of it; never empty.
+
+    Several commands of one tool are told apart by neither room alone, so each fact of the tool
+    stands beside each of them: the true pairs are among these.
+    """
+    commands = commands_in(text, detail)
+    of_tool: dict[str, list[Command]] = {}
+    for command in commands:
+        of_tool.setdefault(tool_name(command.program) or command.program, []).append(command)
+    for fact in _verbs(text, detail.programs, commands):
+        for command in of_tool.get(fact.tool) or (detail.doubtful(),):
+            yield fact, command
+
+
+def _verbs(text: str, programs: ProgramTable, commands: Sequence[Command]) -> tuple[VerbFact, ...]:
     if len(text) > TEXT_BYTES_MAX or len(text.encode("utf-8", "replace")) > TEXT_BYTES_MAX:
         return (_UNKNOWN_FACT,)
     reader = _ClusterReader(programs)
     reader.read(text, 0)
     found = dict.fromkeys(reader.facts)
-    for command in commands_in(text, CommandDetail(programs=programs)):
+    for command in commands:
         program, kinds = command.program, command.classes
         tool = tool_name(program)
         missing = kinds - reader.seen.get(program, NOTHING) - _READ
@@ -133,7 +152,7 @@ class _ClusterReader:
             items, _, _ = walk(parser().parse(source).root_node, source)
             words = WordReader(source, self._values)
             for item in items:
-                if item.node.type != "command":
+                if item.kind != "command":
                     continue
                 groups, _ = grouped(item.node)
                 line = [words.word(*group) for group in groups]

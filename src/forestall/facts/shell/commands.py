@@ -8,16 +8,14 @@ resolved or known is reported as `unknown`; this module refuses to call such a t
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from forestall.facts.shell import variables as naming
-from forestall.facts.shell.command_facts import Command, CommandContext, CommandDetail, calls_itself
+from forestall.facts.shell.command_facts import Command, CommandDetail, calls_itself
 from forestall.facts.shell.directories import (
     ANYWHERE,
-    Directories,
     directories_of,
     inner_directories,
 )
+from forestall.facts.shell.found_commands import FoundCommands
 from forestall.facts.shell.other_interpreters import other_readings
 from forestall.facts.shell.places import redirect_targets
 from forestall.facts.shell.preprocess import (
@@ -59,9 +57,7 @@ __all__ = ["Command", "CommandClass", "CommandDetail", "commands_in"]
 TEXT_BYTES_MAX: Final = 64 * 1024  # no honest command is longer, and every parse stays quick
 DEPTH_MAX: Final = 8  # shell text inside shell text; honest wrapping needs three
 CHAIN_MAX: Final = 48  # `env nice env nice ...`: wrappers around one command
-STEPS_MAX: Final = 20_000  # words judged for one text, so that work stays linear in its length
 PARSED_BYTES_MAX: Final = 2 * TEXT_BYTES_MAX  # inner texts parsed for one text, together
-DATA_MAX: Final = 64  # literal texts remembered that a later command may run
 VALUES_MAX: Final = 8  # constants remembered for one variable
 LOOKAHEAD: Final = 16  # words considered after a suspect program name
 _NO_DETAIL: Final = CommandDetail()
@@ -85,19 +81,14 @@ def suspects_in(text: str) -> tuple[Command, ...]:
     return tuple(reader.found)
 
 
-class _ShellReader:
-    """Collects the commands of one text and of every text inside it."""
+class _ShellReader(FoundCommands):
+    """Reads one text and every text inside it."""
 
     def __init__(self, detail: CommandDetail) -> None:
-        self._detail = detail
-        self._here: Directories = (detail.workspace,)
-        self._targets: tuple[Arg, ...] = ()
-        self._words: list[str] = []  # of each command, as often as it stands in the text
-        self.found: dict[Command, None] = {}
-        self._steps = self._bytes = 0
-        self._data: dict[str, None] = {}
+        super().__init__(detail)
+        self._bytes = 0
         self._read_data: set[str] = set()
-        self._moved = self._runs_data = False
+        self._runs_data = False
         self._loss: list[Callable[[str], object]] = []
         self._values: dict[str, list[str]] = {}
         self._defined: set[str] = set()
@@ -121,38 +112,6 @@ class _ShellReader:
         if any(lost(text) for lost in self._loss for text in self._data):
             self.suspect("", classes("ud"))
         return self._detail.reported(self.found)
-
-    def _add(
-        self, program: str, kinds: Classes, args: Sequence[Arg] = (), *, runs_others: bool = False
-    ) -> Command:
-        context = CommandContext(self._here, self._targets, runs_others)
-        self.found.setdefault(command := self._detail.command(program, kinds, args, context))
-        self._words.append(command.words)
-        return command
-
-    def _add_redirections(self, kinds: Classes, targets: tuple[Arg, ...]) -> None:
-        context = CommandContext(ANYWHERE if self._moved else self._here, targets)
-        found = self._detail.command("", kinds, (), context)
-        if kinds or self._detail.words or self._detail.places or found.classes != READ:
-            self.found.setdefault(msgspec.structs.replace(found, words=""))
-
-    def suspect(self, program: str, kinds: Classes) -> None:
-        """Report a command that was only guessed at."""
-        self.found.setdefault(self._detail.doubtful(program, kinds))
-
-    def _doubt(self) -> None:
-        self.found.setdefault(self._detail.doubtful())
-
-    def _remember(self, text: str) -> None:
-        if text.strip() and len(self._data) < DATA_MAX:
-            self._data.setdefault(text)
-
-    def _spend(self, steps: int) -> bool:
-        self._steps += steps
-        if self._steps > STEPS_MAX:
-            self._doubt()
-            return False
-        return True
 
     # -- texts --
 
@@ -182,20 +141,22 @@ class _ShellReader:
         source = short.encode("utf-8", "replace")
         items, defined, sound = walk(parser().parse(source).root_node, source)
         self._defined |= defined
-        starts = {item.node.start_byte for item in items if item.node.type == "heredoc_start"}
-        sound = sound and starts.issuperset(bodies)
-        for body in bodies.values():
-            self._remember(body)
+        if bodies:
+            starts = {item.node.start_byte for item in items if item.kind == "heredoc_start"}
+            sound = sound and starts.issuperset(bodies)
+            for body in bodies.values():
+                self._remember(body)
         words = WordReader(source, self._values)
         for item in items:
-            self._note_values(item.node, words)
+            if item.kind in ("variable_assignment", "for_statement"):
+                self._note_values(item.node, words)
         places = directories_of(items, words, self._here)
         self._moved = self._moved or bool(places)
         targets: dict[int, list[Arg]] = {}
         owned: dict[int, Classes] = {}
         strays: dict[int, list[Node]] = {}
         for item in items:
-            if item.node.type == "file_redirect":
+            if item.kind == "file_redirect":
                 effect = self._redirect(item.node, words)
                 owned[item.owner] = owned.get(item.owner, NOTHING) | effect
                 targets.setdefault(item.owner, []).extend(redirect_targets(item.node, words))
@@ -225,12 +186,10 @@ class _ShellReader:
             parts = value.named_children if value.type == "array" else [value]
             guesses = [" ".join(words.word(part).guesses[0] for part in parts)]
             guesses += [guess for part in parts for guess in words.word(part).guesses]
-        elif node.type == "for_statement":
+        else:
             name = node.child_by_field_name("variable")
             parts = node.children_by_field_name("value")
             guesses = [guess for part in parts[:LOOKAHEAD] for guess in words.word(part).guesses]
-        else:
-            return
         key = text_of(name).partition("[")[0] if name else ""
         known = self._values.setdefault(key, [])
         for guess in guesses:
@@ -255,7 +214,7 @@ class _ShellReader:
         return kinds
 
     def _read_node(self, item: Item, words: WordReader, extra: Classes, depth: int) -> None:
-        node, kind = item.node, item.node.type
+        node, kind = item.node, item.kind
         if not self._spend(1):
             return
         if kind == "command":

@@ -62,7 +62,7 @@ def directories_of(
     found: dict[int, Directories] = {}
     if not words.finds(_MAY_MOVE):
         return found
-    commands = [item for item in items if item.node.type == "command"]
+    commands = [item for item in items if item.kind == "command"]
     moving = {item.node.id: item for item in commands if _may_move(item.node)}
     if not moving:
         return found

@@ -109,10 +109,13 @@ def variants(text: str) -> Iterable[str]:
         yield text.replace("\r", " ")
 
 
+_CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
 def is_strange(text: str) -> bool:
     """Whether a character is one that two readers could take differently."""
     if text.isascii():
-        return any((char < " " and char not in "\t\n") or char == "\x7f" for char in text)
+        return _CONTROL_CHARACTER.search(text) is not None
     return any(char not in " \t\n" and unicodedata.category(char)[0] in "CZ" for char in text)
 
 

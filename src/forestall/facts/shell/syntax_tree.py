@@ -40,6 +40,7 @@ class Item(msgspec.Struct):
     """One node to judge, with what surrounds it."""
 
     node: "Node"
+    kind: str
     function: str
     detached: bool
     owner: int
@@ -56,11 +57,11 @@ def walk(root: "Node", source: bytes) -> tuple[list[Item], set[str], bool]:
     items: list[Item] = []
     defined: set[str] = set()
     sound = True
-    stack = [Item(root, "", False, 0)]
+    stack = [Item(root, root.type, "", False, 0)]
     while stack:
         item = stack.pop()
         node, function, owner = item.node, item.function, item.owner
-        kind = node.type
+        kind = item.kind
         if kind == "ERROR" or node.is_missing:
             sound = False
         elif kind in _JUDGED:
@@ -86,8 +87,8 @@ def walk(root: "Node", source: bytes) -> tuple[list[Item], set[str], bool]:
         following = ""
         for child in reversed(children):
             detached = inherited or following == "&"
-            stack.append(Item(child, function, detached, owner))
             following = child.type
+            stack.append(Item(child, following, function, detached, owner))
     return items, defined, sound
 
 

@@ -41,6 +41,10 @@ _ANSI_NAMES: Final = {
 }  # fmt: skip
 
 
+_OFTEN_PLAIN: Final = frozenset(("word", "command_name", "number"))
+_PLAIN_WORD: Final = re.compile(r"[\w./:=,@%+-]+", re.ASCII)  # nothing in it is ever expanded
+
+
 class Word(msgspec.Struct, frozen=True):
     """One word: its possible texts, and how far they can be trusted."""
 
@@ -123,6 +127,8 @@ def _product(pieces: Sequence[_WordPiece]) -> tuple[str, ...]:
     if len(pieces) > MAX_PIECES and not all(piece.known for piece in pieces):
         pieces = pieces[:MAX_PIECES]
     width = min(MAX_GUESSES, max((len(piece.guesses) for piece in pieces), default=1))
+    if width == 1:
+        return ("".join([piece.guesses[0] for piece in pieces]),)
     return tuple(
         dict.fromkeys(
             "".join(piece.guesses[min(pick, len(piece.guesses) - 1)] for piece in pieces)
@@ -165,6 +171,10 @@ class WordReader:
 
     def word(self, *nodes: "Node") -> Word:
         """The word these adjoining nodes make."""
+        if len(nodes) == 1 and nodes[0].type in _OFTEN_PLAIN:
+            text = _text(nodes[0])
+            if _PLAIN_WORD.fullmatch(text):
+                return Word((text,))
         pieces = [piece for node in nodes for piece in self._pieces(node, 0)]
         guesses = _product(pieces)
         known = all(piece.known for piece in pieces)

@@ -6,12 +6,14 @@ meaning is written; an author who means the text itself writes `{literal: "!user
 """
 
 import re
+from functools import lru_cache
 
 from forestall.facts.label_values import CLOSED_VALUES
 from forestall.policy.globs import GlobError, compile_globs
 from forestall.policy.problems import did_you_mean
 
 LITERAL_KEY = "literal"
+_TEXTS_KEPT = 4_096  # whose hints are remembered
 
 _UNLESS = "write what is excepted under `unless`, or as `{not: [a]}`"
 _NUMBERS = (
@@ -38,6 +40,7 @@ _OPERATORS = (
 )
 
 
+@lru_cache(maxsize=_TEXTS_KEPT)  # named lists stand in many rules
 def operator_hint(text: str) -> str:
     """How to write what the text would mean in a language with operators; empty for a text that
     looks like no operator."""

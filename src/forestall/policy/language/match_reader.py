@@ -101,8 +101,8 @@ def read_match(
     match = reader.mapping(node, f"`{key}`")
     if match is None:
         return None
-    known = (*MATCH_KEYS, *CONTENT_KEYS) if content else MATCH_KEYS
-    reader.known_keys(match, known, f"`{key}`", {**_ELSEWHERE, **PEER_MATCH_KEYS})
+    allowed = (*MATCH_KEYS, *CONTENT_KEYS) if content else MATCH_KEYS
+    reader.known_keys(match, allowed, f"`{key}`", {**_ELSEWHERE, **PEER_MATCH_KEYS})
     if not match.entries:
         reader.problem(node, f"an empty `{key}`", _EVERYTHING if key == "match" else "leave it out")
         return None
@@ -137,7 +137,7 @@ def _section(
     reader: Reader,
     match: Mapping,
     key: str,
-    known: tuple[str, ...] | None,
+    allowed: tuple[str, ...] | None,
     instead: collections.abc.Mapping[str, str] = _NOTHING,
 ) -> Mapping | None:
     """A mapping inside a match, which must constrain something: an empty one would hold of every
@@ -145,8 +145,8 @@ def _section(
     section = reader.section(match, key)
     if section is None:
         return None
-    if known is not None:
-        reader.known_keys(section, known, f"`{key}`", instead)
+    if allowed is not None:
+        reader.known_keys(section, allowed, f"`{key}`", instead)
     if not section.entries:
         reader.problem(section, f"`{key}` is empty and would match everything", "leave it out")
     return section
@@ -333,13 +333,13 @@ def read_result_content(reader: Reader, match: Mapping) -> ContentMatch | None:
 def _content_match(
     reader: Reader,
     match: Mapping,
-    known: Collection[str],
+    allowed: Collection[str],
     keywords: tuple[str, ...],
     patterns: tuple[str, ...],
 ) -> ContentMatch:
     detectors = reader.words(match, "detectors")
     own = reader.own_detectors
-    known_names = {*known, *own, *_named_kinds(detectors, known)}
+    known_names = {*allowed, *own, *_named_kinds(detectors, allowed)}
     for name in detectors:
         if name not in known_names:
             reader.problem(
@@ -361,10 +361,10 @@ def _content_match(
     )
 
 
-def _named_kinds(detectors: tuple[str, ...], known: Collection[str]) -> Iterator[str]:
+def _named_kinds(detectors: tuple[str, ...], allowed: Collection[str]) -> Iterator[str]:
     """The kinds of the classes of which a criterion names single kinds."""
-    classes = {class_of(name) for name in detectors if name not in known}
-    for name in sorted(classes.intersection(known)):
+    classes = {class_of(name) for name in detectors if name not in allowed}
+    for name in sorted(classes.intersection(allowed)):
         yield from kinds_of(name)
 
 

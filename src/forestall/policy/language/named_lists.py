@@ -164,8 +164,8 @@ def _entries_of(reader: Reader, node: Node) -> list[Node]:
     name = node.text[1:]
     entries = reader.lists.get(name)
     if entries is None:
-        known = tuple(f"{SIGN}{other}" for other in reader.lists)
-        hint = did_you_mean(node.text, known) if known else "define it under `lists`"
+        list_names = tuple(f"{SIGN}{other}" for other in reader.lists)
+        hint = did_you_mean(node.text, list_names) if list_names else "define it under `lists`"
         reader.problem(node, f"unknown list `{node.text[:_SHOWN_CHARS]}`", f"{hint}; {_AS_TEXT}")
         return [node]
     reader.list_entries_copied += len(entries)

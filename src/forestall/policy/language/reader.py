@@ -105,17 +105,17 @@ class Reader:
     def known_keys(
         self,
         mapping: Mapping,
-        known: tuple[str, ...],
+        allowed: tuple[str, ...],
         what: str,
         instead: collections.abc.Mapping[str, str] = _NOTHING,
     ) -> None:
-        """Note every key outside `known`, with the known key that was probably meant.
+        """Note every key outside `allowed`, with the known key that was probably meant.
 
         `instead` holds hints for keys of another language.
         """
         for key, (node, _) in mapping.entries.items():
-            if key not in known:
-                hint = instead.get(key) or did_you_mean(key, known)
+            if key not in allowed:
+                hint = instead.get(key) or did_you_mean(key, allowed)
                 self.problem(node, f"unknown key `{key[:_SHOWN_CHARS]}` in {what}", hint)
 
     def child(self, mapping: Mapping, key: str) -> Node | None:
@@ -167,14 +167,14 @@ class Reader:
         self,
         mapping: Mapping,
         key: str,
-        known: tuple[str, ...],
+        allowed: tuple[str, ...],
         instead: collections.abc.Mapping[str, str] = _NOTHING,
     ) -> str | None:
         """One word out of a closed set. `instead` holds hints for words of another language."""
         text = self.text(mapping, key)
-        if text is None or text in known:
+        if text is None or text in allowed:
             return text
-        hint = instead.get(text) or did_you_mean(text, known)
+        hint = instead.get(text) or did_you_mean(text, allowed)
         self.problem(mapping.entries[key][1], f"unknown {key} `{text}`", hint)
         return None
 

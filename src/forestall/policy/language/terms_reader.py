@@ -85,10 +85,10 @@ def _numbers(
     return _integers(reader, section, names) if section is not None else {}
 
 
-def _section(reader: Reader, block: Mapping, key: str, known: tuple[str, ...]) -> Mapping | None:
+def _section(reader: Reader, block: Mapping, key: str, allowed: tuple[str, ...]) -> Mapping | None:
     section = reader.section(block, key)
     if section is not None:
-        reader.known_keys(section, known, f"`{key}`")
+        reader.known_keys(section, allowed, f"`{key}`")
     return section
 
 

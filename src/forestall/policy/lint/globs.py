@@ -149,32 +149,35 @@ def _search(
     inside: Sequence[str], outside: Sequence[str], *, topic: bool, empty: bool = True
 ) -> _Found:
     """The shortest text (or topic) that all of `inside` match and none of `outside` does."""
-    wanted, unwanted = [_parsed(glob) for glob in inside], [_parsed(glob) for glob in outside]
+    inside_globs, outside_globs = (
+        [_parsed(glob) for glob in inside],
+        [_parsed(glob) for glob in outside],
+    )
     chars = [
         char
-        for char in _characters([*wanted, *unwanted], topic=topic)
+        for char in _characters([*inside_globs, *outside_globs], topic=topic)
         if not topic or char in _TOPIC_WORD or char == "."
     ]
     first = (
-        tuple(glob.start() for glob in wanted),
-        tuple(glob.start() for glob in unwanted),
+        tuple(glob.start() for glob in inside_globs),
+        tuple(glob.start() for glob in outside_globs),
         0,
     )
     seen = {first}
     level: list[tuple[tuple[tuple[int, ...], tuple[int, ...], int], str]] = [(first, "")]
     for (ins, outs, at), text in level:  # grows while it is read
-        good = all(glob.accepts(state) for glob, state in zip(wanted, ins, strict=True))
-        bad = any(glob.accepts(state) for glob, state in zip(unwanted, outs, strict=True))
+        good = all(glob.accepts(state) for glob, state in zip(inside_globs, ins, strict=True))
+        bad = any(glob.accepts(state) for glob, state in zip(outside_globs, outs, strict=True))
         if good and not bad and (text or empty) and (not topic or at == _TOPIC_ACCEPTS):
             return _Found(text, decided=True)
         for char in chars:
             following = _topic_step(at, char) if topic else 0
             if following < 0:
                 continue
-            ins_next = tuple(g.step(s, char) for g, s in zip(wanted, ins, strict=True))
+            ins_next = tuple(g.step(s, char) for g, s in zip(inside_globs, ins, strict=True))
             if not all(ins_next):
                 continue
-            outs_next = tuple(g.step(s, char) for g, s in zip(unwanted, outs, strict=True))
+            outs_next = tuple(g.step(s, char) for g, s in zip(outside_globs, outs, strict=True))
             state = (ins_next, outs_next, following)
             if state not in seen:
                 if len(seen) >= _STATES_MAX:

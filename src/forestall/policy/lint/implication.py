@@ -38,7 +38,7 @@ _ONE_TEXT = frozenset({"actor_types", "agent_risk_tiers"})
 _PLAIN_TOPIC = re.compile(r"\*|job(?:\.[A-Za-z0-9_-]+)*(?:\.\*|\.[A-Za-z0-9_-]+\*?)")
 _REASONED = frozenset(
     {field.name.partition(".")[0] for field in FIELDS}
-    | {"labels", "commands", "tests", "secrets_present", "time", "delegation", "args", "content"}
+    | {"labels", "commands", "own_programs", "tests", "secrets_present", "time", "delegation", "args", "content"}
 )
 
 
@@ -50,8 +50,8 @@ def contradiction(rule: Rule | OutputRule, *, wire: bool = True) -> str:
     if topics and not any(_fits_some_topic(glob, of_job) for glob in topics):
         return "no topic fits " + " or ".join(f"`{glob}`" for glob in topics)
     for test in rule.match.tests:
-        given = _patterns(rule.match, test) or ("*",)
-        if test.operator is Operator.NOT and globs_cover(test.operand, given):
+        globs = _patterns(rule.match, test) or ("*",)
+        if test.operator is Operator.NOT and globs_cover(test.operand, globs):
             return f"`not` leaves no value of `{test.field}`"
     conflict = _argument_conflict(rule.match.args) or content_conflict(rule.match.content)
     if conflict:
@@ -94,7 +94,7 @@ def covers(wider: Match, narrower: Match, *, of_job: bool = True) -> bool:
             for name in _unreasoned()
         )
         and all(_test_implied(test, narrower) for test in wider.tests)
-        and _commands_cover(wider.commands, narrower.commands)
+        and _commands_cover(wider, narrower)
         and _labels_cover(wider, narrower)
         and all(_field_covers(field, wider, narrower, of_job) for field in reversed(FIELDS))
     )
@@ -141,20 +141,23 @@ def _field_disjoint(field: MatchField, one: Match, other: Match, of_job: bool) -
     return field.name in _ONE_TEXT and not set(ours) & set(theirs)
 
 
-def _commands_cover(wider: Sequence[str], narrower: Sequence[str]) -> bool:
-    """Patterns over the words of a command are compared as written."""
-    return not wider or (bool(narrower) and set(narrower) <= set(wider))
-
-
-def _test_implied(wanted: FieldTest, given: Match) -> bool:
-    """Whether a test holds, or cannot be evaluated, wherever the match holds."""
-    if wanted in given.tests:
+def _commands_cover(wider: Match, narrower: Match) -> bool:
+    """Patterns over the words of a command are compared as written, under one table of programs."""
+    if not wider.commands:
         return True
-    patterns = _patterns(given, wanted)
+    written = bool(narrower.commands) and set(narrower.commands) <= set(wider.commands)
+    return written and wider.own_programs == narrower.own_programs
+
+
+def _test_implied(conclusion: FieldTest, premise: Match) -> bool:
+    """Whether a test holds, or cannot be evaluated, wherever the match holds."""
+    if conclusion in premise.tests:
+        return True
+    patterns = _patterns(premise, conclusion)
     return (
-        wanted.operator is Operator.NOT
+        conclusion.operator is Operator.NOT
         and bool(patterns)
-        and globs_disjoint(patterns, wanted.operand)
+        and globs_disjoint(patterns, conclusion.operand)
     )
 
 
@@ -247,19 +250,21 @@ def by_place(conditions: Sequence[ArgCondition]) -> dict[Steps, list[ArgConditio
 def _argument_conflict(conditions: Sequence[ArgCondition]) -> str:
     """Why the conditions cannot hold together; empty when that is not proven."""
     places = by_place(conditions)
-    for place, wanted in places.items():
+    for place, conditions_here in places.items():
         if EACH in place:  # different elements may meet its conditions
             continue
-        path = wanted[0].path
-        present = [each for each in wanted if not absent(each)]
-        if present and len(present) < len(wanted):
+        path = conditions_here[0].path
+        present = [each for each in conditions_here if not absent(each)]
+        if present and len(present) < len(conditions_here):
             return f"`{path}` would have to be missing and there"
         below = any(
             len(other) > len(place) and other[: len(place)] == place
             for other, conditions_there in places.items()
             if not all(absent(each) for each in conditions_there)
         )
-        if below and any(each.operator is not Operator.EXISTS or absent(each) for each in wanted):
+        if below and any(
+            each.operator is not Operator.EXISTS or absent(each) for each in conditions_here
+        ):
             return f"`{path}` would have to be one value and hold others"
         if len({_kind(each) for each in present} - {""}) > 1:
             return f"`{path}` would have to be of two types"
@@ -301,30 +306,30 @@ def _kind(condition: ArgCondition) -> str:
     return type(operand).__name__
 
 
-def _implied(wanted: ArgCondition, given: Sequence[ArgCondition]) -> bool:
-    """Whether `wanted` holds, or cannot be evaluated, wherever all of `given` hold."""
-    steps = parse_path(wanted.path)
-    places = by_place(given)
-    if absent(wanted):
+def _implied(conclusion: ArgCondition, premise: Sequence[ArgCondition]) -> bool:
+    """Whether the conclusion holds, or cannot be evaluated, wherever the whole premise holds."""
+    steps = parse_path(conclusion.path)
+    places = by_place(premise)
+    if absent(conclusion):
         return any(
             steps[: len(place)] == place and any(absent(each) for each in conditions)
             for place, conditions in places.items()
         )
     there = [each for each in places.get(steps, []) if not absent(each)]
-    if wanted.operator is Operator.EXISTS:
+    if conclusion.operator is Operator.EXISTS:
         return bool(there) or any(
             place[: len(steps)] == steps and not all(absent(each) for each in conditions)
             for place, conditions in places.items()
         )
-    if any(_same(wanted, each) for each in there):
+    if any(_same(conclusion, each) for each in there):
         return True
     values = allowed_values(there)
     if values:
-        return all(_holds(wanted, value) for value in values)
-    if wanted.operator is Operator.GLOB:
-        given_globs = [globs_of(each) for each in there if each.operator is Operator.GLOB]
-        return any(globs_cover(globs_of(wanted), globs) for globs in given_globs)
-    return wanted.operator in ORDERED and _within(wanted, there)
+        return all(_holds(conclusion, value) for value in values)
+    if conclusion.operator is Operator.GLOB:
+        premise_globs = [globs_of(each) for each in there if each.operator is Operator.GLOB]
+        return any(globs_cover(globs_of(conclusion), globs) for globs in premise_globs)
+    return conclusion.operator in ORDERED and _within(conclusion, there)
 
 
 def globs_of(condition: ArgCondition) -> Sequence[str]:
@@ -337,8 +342,8 @@ def _same(one: ArgCondition, other: ArgCondition) -> bool:
     return one.operator is other.operator and repr(one.operand) == repr(other.operand)
 
 
-def _within(wanted: ArgCondition, given: Sequence[ArgCondition]) -> bool:
-    """Whether all numbers that `given` allows meet `wanted`."""
-    low, high = bounds(given)
-    want_low, want_high = bounds([wanted])
+def _within(conclusion: ArgCondition, premise: Sequence[ArgCondition]) -> bool:
+    """Whether all numbers that the premise allows meet the conclusion."""
+    low, high = bounds(premise)
+    want_low, want_high = bounds([conclusion])
     return low >= want_low and (high[0], not high[1]) <= (want_high[0], not want_high[1])

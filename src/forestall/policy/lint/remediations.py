@@ -182,12 +182,12 @@ def _problem(policy: Policy, rule: Rule, denial: Denial) -> Problem:
         length=place.length,
         excerpt=place.excerpt,
         message=f"the remediation `{denial.remediation.id}` of rule `{rule.id}` is always denied:"
-        f" {who_said(denial.decision)}",
+        f" {speaker_in_words(denial.decision)}",
         hint="offer what a rule allows",
     )
 
 
-def who_said(decision: Decision) -> str:
+def speaker_in_words(decision: Decision) -> str:
     """The end of a sentence that names the deciding rule and its decision."""
     by = f"rule `{decision.rule_id}`" if decision.rule_id else "the default"
     return f"{by} then says {decision.decision.value}"

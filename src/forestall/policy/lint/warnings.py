@@ -4,6 +4,7 @@ A warning is never a guess: it rests on a proof over the rules, or on a request 
 whose decision shows the fault. Without either there is no warning.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
@@ -13,9 +14,10 @@ from forestall.facts.derive import DERIVED_LABELS, LABELS_OF_KIND, PayloadKind
 from forestall.policy.claims import attestation_check, claimed_in
 from forestall.policy.evaluator import evaluate
 from forestall.policy.index import LayerIndex
+from forestall.policy.label_views import views_of
 from forestall.policy.lint.globs import can_match
 from forestall.policy.lint.implication import rule_covers
-from forestall.policy.lint.remediations import Remedies, who_said
+from forestall.policy.lint.remediations import Remedies, speaker_in_words
 from forestall.policy.lint.witness import Sample, fields_sample, sample_of
 from forestall.policy.problems import PolicyWarning
 from forestall.policy.request import Request
@@ -32,6 +34,9 @@ _CLAIMED_FIELDS = {
     "risk_tags": "risk_tags",
     "requires": "requires",
 }
+_CLASS_LABELS = frozenset(label for label in DERIVED_LABELS if label.endswith("_class"))
+# No deriver can read the prompt, and no default derivation reads a place of this name.
+_UNREADABLE = {"prompt": "unreadable (", "context": {"unread": "unreadable ("}}
 _ALLOWS = (Effect.ALLOW, Effect.ALLOW_WITH_CONSTRAINTS)
 
 
@@ -48,6 +53,7 @@ def analyse(snapshot: Snapshot) -> tuple[PolicyWarning, ...]:
         for number in range(len(policy.output_rules)):
             warnings.extend(_about_output_rule(snapshot, policy, index, number))
         warnings.extend(_unused(snapshot, policy))
+        warnings.extend(_unknown_allowed(snapshot, policy))
         warnings.extend(_unshared_programs(snapshot, policy))
     return tuple(sorted(warnings, key=lambda each: (each.source, each.line, each.code)))
 
@@ -238,7 +244,7 @@ def _dodges(
                 "dodgeable",
                 policy,
                 rule,
-                f"does not hold a client that leaves out {what}: {who_said(got)}",
+                f"does not hold a client that leaves out {what}: {speaker_in_words(got)}",
                 "let no looser rule match without it, or match what the client cannot leave out",
             )
 
@@ -262,12 +268,45 @@ def _remediations(
             line=_line(policy, "remediation", rule.id, denial.remediation.id),
             rule_id=rule.id,
             message=f"rule `{rule.id}` offers the remediation `{denial.remediation.id}`, which is"
-            f" denied too: {who_said(denial.decision)}",
+            f" denied too: {speaker_in_words(denial.decision)}",
             hint="offer what a rule allows"
             if denial.always
             else "at least for some requests of this rule",
             error=denial.always,
         )
+
+
+# -- texts that nothing can read, under a default that allows --
+
+
+def _unknown_allowed(snapshot: Snapshot, policy: Policy) -> Iterator[PolicyWarning]:
+    """Rules that tighten some classes of a text, and leave `unknown` to an allowing default."""
+    if snapshot.default not in _ALLOWS:
+        return
+    warned: set[tuple[str, tuple[str, ...]]] = set()
+    for rule in (*policy.rules, *policy.input_rules):
+        label = next((name for name in rule.match.label_names if name in _CLASS_LABELS), "")
+        key = (label, rule.match.topics)
+        sample = fields_sample(snapshot, rule.match) if label and key not in warned else None
+        if sample is None or rule.effect in _ALLOWS:
+            continue
+        warned.add(key)
+        given = sample.request.server_labels
+        facts = {name: value for name, value in given.items() if name not in DERIVED_LABELS}
+        request = _changed(sample.request, payload=_UNREADABLE, args=None, server_labels=facts)
+        if not any(view.get(label) == "unknown" for view in views_of(snapshot, request)[0]):
+            continue  # nothing derives the label on this topic
+        got = evaluate(snapshot, request, now=sample.now)
+        if got.decision in _ALLOWS and not got.rule_id:
+            yield _warning(
+                "unknown_allowed",
+                policy,
+                rule,
+                f"reads `{label}`, and on `{request.topic}` a text of class `unknown`, which nobody"
+                f" could read, is allowed by the default",
+                f"match: {{topics: [{json.dumps(request.topic)}], labels: {{{label}: unknown}}}}"
+                " with decision: require_approval, or default_decision: deny",
+            )
 
 
 # -- what nothing reads --

@@ -124,19 +124,19 @@ def _about_old(
         )
         return
     if _strictness(now.rule) < _strictness(rule):
-        said = f"says {_word(now.rule)}, and said {_word(rule)}"
-        yield _warning("rule_loosened", now, said, _witness(old, new, rule, old))
+        text = f"says {_word(now.rule)}, and said {_word(rule)}"
+        yield _warning("rule_loosened", now, text, _witness(old, new, rule, old))
     else:
         yield from _terms(was, now)
     if not rule_covers(now.rule, rule):
-        said = f"may match less than before, and says {_word(rule)}"
-        yield _warning("rule_shrank", now, said, _witness(old, new, rule, old))
+        text = f"may match less than before, and says {_word(rule)}"
+        yield _warning("rule_shrank", now, text, _witness(old, new, rule, old))
     for other in _looser_before(now):
         if not _was_before(other, rule, before):
-            said = (
+            text = (
                 f"stands behind the looser rule `{other.id}`, which speaks first where both match"
             )
-            yield _warning("rule_hidden", now, said, _witness(old, new, rule, old))
+            yield _warning("rule_hidden", now, text, _witness(old, new, rule, old))
 
 
 def _about_new(
@@ -156,11 +156,11 @@ def _about_new(
     if isinstance(rule, Rule) and rule.match.content is not None:
         return  # an input rule never stands in for an allow
     if was is None or type(was.rule) is not type(rule):
-        said = f"is new and says {_word(rule)}"
-        yield _warning("rule_added", now, said, _witness(old, new, rule, new))
+        text = f"is new and says {_word(rule)}"
+        yield _warning("rule_added", now, text, _witness(old, new, rule, new))
     elif not rule_covers(was.rule, rule):
-        said = f"may match more than before, and says {_word(rule)}"
-        yield _warning("rule_widened", now, said, _witness(old, new, rule, new))
+        text = f"may match more than before, and says {_word(rule)}"
+        yield _warning("rule_widened", now, text, _witness(old, new, rule, new))
 
 
 def _looser_before(place: _RulePosition) -> Iterator[Rule | OutputRule]:
@@ -250,9 +250,9 @@ def _facts(old: Snapshot, new: Snapshot) -> Iterator[PolicyWarning]:
             )
             yield _of_file(first, "fact_weakened", message)
     for name in ("internal_hosts", "source_paths"):
-        gone = set(getattr(old.detect, name)) - set(getattr(new.detect, name))
-        if gone:
-            listed = ", ".join(f"`{entry}`" for entry in sorted(gone)[:5])
+        removed = set(getattr(old.detect, name)) - set(getattr(new.detect, name))
+        if removed:
+            listed = ", ".join(f"`{entry}`" for entry in sorted(removed)[:5])
             yield _of_file(first, "fact_weakened", f"`detect.{name}` no longer names {listed}")
 
 
@@ -280,7 +280,8 @@ def _witness(old: Snapshot, new: Snapshot, rule: Rule | OutputRule, of: Snapshot
         before = evaluate(old, sample.request, now=sample.now)
         after = evaluate(new, sample.request, now=sample.now)
         if after.decision.strictness < before.decision.strictness:
-            return f"{_in_words(sample)}: was {_said(before)}, becomes {_said(after)}"
+            was, becomes = _decision_in_words(before), _decision_in_words(after)
+            return f"{_in_words(sample)}: was {was}, becomes {becomes}"
     if of is old and _nothing_looser(new, rule):
         return "no decision gets weaker by it: nothing looser may match the same now"
     return ""
@@ -333,7 +334,7 @@ def _in_words(sample: Sample) -> str:
     return "for example " + ", ".join(facts)
 
 
-def _said(decision: Decision) -> str:
+def _decision_in_words(decision: Decision) -> str:
     who = f"by `{decision.rule_id}`" if decision.rule_id else "by default"
     return f"{decision.decision.value} {who}"
 

@@ -82,8 +82,8 @@ def test_output_rules_are_held_to_the_same() -> None:
 
 def test_labels_of_two_kinds_of_payload() -> None:
     """Each part of a payload is a view with the labels of one kind."""
-    text = refusal(deny("labels: {command_class: write, cluster_namespace: prod}"))
-    assert "derived by cluster and shell" in text
+    text = refusal(deny("labels: {sql_class: write, cluster_namespace: prod}"))
+    assert "derived by cluster and sql" in text
 
 
 @pytest.mark.parametrize(

@@ -196,6 +196,20 @@ def test_a_rule_that_is_dodged() -> None:
     assert warnings(rules(exception)) == [("dodgeable", "a")]
 
 
+def test_a_text_that_nobody_could_read_is_not_left_to_an_allowing_default() -> None:
+    deny = 'id: d, decision: deny, match: {topics: ["job.exec.sh"], labels: {command_class: %s}}'
+    allowing = "default_decision: allow\n"
+    found = warnings(allowing + rules(deny % "destructive"))
+    assert ("unknown_allowed", "d") in found
+    assert "unknown_allowed" not in dict(warnings(rules(deny % "destructive")))
+    both = allowing + rules(deny % "[destructive, unknown]")
+    assert "unknown_allowed" not in dict(warnings(both))
+    own = 'id: u, decision: deny, match: {topics: ["job.*"], labels: {command_class: unknown}}'
+    assert "unknown_allowed" not in dict(warnings(allowing + rules(deny % "destructive", own)))
+    sql = 'id: s, decision: deny, match: {topics: ["job.sql.*"], labels: {sql_class: write}}'
+    assert ("unknown_allowed", "s") in warnings(allowing + rules(sql))
+
+
 def test_what_nothing_reads() -> None:
     rule = rules('id: a, decision: deny, match: {topics: ["job.*"]}')
     assert warnings("labels: {ghost: {trust: server}}\n" + rule) == [("unused_label_trust", "")]
