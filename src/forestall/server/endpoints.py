@@ -44,7 +44,7 @@ class Answer(NamedTuple):
     headers: Headers = ()  # beside those that every answer carries
 
 
-class Decoding(Protocol):
+class BodyReader(Protocol):
     """Reads bodies beside the event loop."""
 
     async def run(self, work: Callable[[], T]) -> T:
@@ -63,7 +63,7 @@ class Call(NamedTuple):
     receive: Receive
     websocket: bool = False
     key_in_subprotocol: bool = False  # a page must set it itself; a browser or proxy adds headers
-    decoding: Decoding | None = None  # threads to read a long body in; None: it is read at once
+    decoding: BodyReader | None = None  # threads to read a long body in; None: it is read at once
 
     async def gone(self) -> None:
         """Return when the client closes the connection. For handlers that wait."""

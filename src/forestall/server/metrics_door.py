@@ -16,16 +16,16 @@ from prometheus_client.exposition import ThreadingWSGIServer
 from forestall.limits import METRIC_CONNECTIONS_MAX, METRIC_SECONDS_MAX
 
 
-class _Handler(WSGIRequestHandler):
+class _MetricsHandler(WSGIRequestHandler):
     """One connection, for one request."""
 
-    timeout = METRIC_SECONDS_MAX  # of one read; `_Server` bounds all reads together
+    timeout = METRIC_SECONDS_MAX  # of one read; `_MetricsServer` bounds all reads together
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the base
         """Log nothing: anybody could fill the disk with requests."""
 
 
-class _Server(ThreadingWSGIServer):
+class _MetricsServer(ThreadingWSGIServer):
     """Closes the oldest connections when there are too many, and each one when its time is over."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
@@ -71,9 +71,9 @@ class MetricsDoor:
     listen. `port` is where it listens."""
 
     def __init__(self, host: str, port: int, registry: CollectorRegistry) -> None:
-        kind = type("_Server", (_Server,), {"address_family": _family(host)})
+        kind = type("_MetricsServer", (_MetricsServer,), {"address_family": _family(host)})
         app = make_wsgi_app(registry)
-        self._server: Any = make_server(host, port, app, kind, handler_class=_Handler)
+        self._server: Any = make_server(host, port, app, kind, handler_class=_MetricsHandler)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
         self.port: int = self._server.server_port
