@@ -19,7 +19,7 @@ from forestall.policy.problems import PolicyError
 from forestall.server.files import PolicyFiles, policy_states, read_policy_files
 from forestall.server.finished_writes import FinishedWrites
 from forestall.server.policy_watch import AwaitedFile, PolicyWatch
-from forestall.server.remembered import Remembered, write_remembered
+from forestall.server.remembered import LastSeen, write_remembered
 from forestall.server.settings import Settings
 
 POLICY_POLL_SECONDS = 0.5
@@ -155,9 +155,9 @@ async def keep_remembered(plane: Plane, folder: Path) -> None:
         await asyncio.to_thread(write_remembered, folder, remembered_of(plane))
 
 
-def remembered_of(plane: Plane) -> Remembered:
+def remembered_of(plane: Plane) -> LastSeen:
     """What the next run wants to know of this one."""
-    return Remembered(latest_us=plane.clock.now_us(), key_uses=plane.key_uses.all())
+    return LastSeen(latest_us=plane.clock.now_us(), key_uses=plane.key_uses.all())
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> bool:

@@ -16,30 +16,30 @@ REMEMBERED_FILE = "remembered.json"
 _LOG = logging.getLogger("forestall.files")
 
 
-class Remembered(msgspec.Struct, frozen=True, kw_only=True):
+class LastSeen(msgspec.Struct, frozen=True, kw_only=True):
     """The content of the file. Instants are in µs since the epoch, UTC."""
 
     latest_us: int = 0
     key_uses: dict[str, int] = {}  # by key id
 
 
-def read_remembered(folder: Path) -> Remembered:
+def read_remembered(folder: Path) -> LastSeen:
     """What the last run left; nothing where the file is missing or broken."""
     path = folder / REMEMBERED_FILE
     try:
-        remembered = msgspec.json.decode(path.read_bytes(), type=Remembered)
+        remembered = msgspec.json.decode(path.read_bytes(), type=LastSeen)
     except FileNotFoundError:
-        return Remembered()
+        return LastSeen()
     except (OSError, msgspec.MsgspecError) as cause:
         _LOG.warning("%s is not read, so the last use of keys is not known: %s", path, cause)
-        return Remembered()
+        return LastSeen()
     if not all(0 <= at <= INSTANT_US_MAX for at in (remembered.latest_us, *_uses(remembered))):
         _LOG.warning("%s names an instant that cannot be, and is not read", path)
-        return Remembered()
+        return LastSeen()
     return remembered
 
 
-def write_remembered(folder: Path, remembered: Remembered) -> None:
+def write_remembered(folder: Path, remembered: LastSeen) -> None:
     """Replace the file, whole or not at all. A failure is logged: the next round tries again."""
     path = folder / REMEMBERED_FILE
     partial = path.with_suffix(".part")
@@ -53,5 +53,5 @@ def write_remembered(folder: Path, remembered: Remembered) -> None:
         _LOG.warning("%s cannot be written: %s", path, cause.strerror)
 
 
-def _uses(remembered: Remembered) -> list[int]:
+def _uses(remembered: LastSeen) -> list[int]:
     return list(remembered.key_uses.values())

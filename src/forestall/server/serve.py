@@ -35,7 +35,7 @@ from forestall.server.loops import (
     keep_time,
 )
 from forestall.server.metrics import Metrics
-from forestall.server.metrics_door import MetricsDoor
+from forestall.server.metrics_server import MetricsDoor
 from forestall.server.protocol import BoundedHttpProtocol, BoundedWebSocketProtocol
 from forestall.server.rates import Rates
 from forestall.server.settings import Address, Settings
@@ -77,7 +77,7 @@ class _Server(uvicorn.Server):
 async def _serve(settings: Settings, say: Callable[[str], None]) -> None:
     listener = _listen(settings.listen)
     metrics = Metrics()
-    with contextlib.closing(listener), _metrics_door(settings.metrics_listen, metrics) as scraped:
+    with contextlib.closing(listener), _metrics_server(settings.metrics_listen, metrics) as scraped:
         started = await start(settings, metrics)
         try:
             await _run(
@@ -166,7 +166,7 @@ def _listen(address: Address) -> socket.socket:
 
 
 @contextlib.contextmanager
-def _metrics_door(address: Address, metrics: Metrics) -> Iterator[Address]:
+def _metrics_server(address: Address, metrics: Metrics) -> Iterator[Address]:
     """Serve the metrics. Yields their address."""
     try:
         door = MetricsDoor(address.host, address.port, metrics.registry)

@@ -18,7 +18,7 @@ from forestall.server.files import DataDir
 from forestall.server.loops import remembered_of
 from forestall.server.remembered import (
     REMEMBERED_FILE,
-    Remembered,
+    LastSeen,
     read_remembered,
     write_remembered,
 )
@@ -201,20 +201,20 @@ def test_what_was_seen_and_left_no_record_is_remembered_too(tmp_path: Path) -> N
 )
 def test_a_broken_file_is_no_memory_and_stops_nothing(tmp_path: Path, content: bytes) -> None:
     (tmp_path / REMEMBERED_FILE).write_bytes(content)
-    assert read_remembered(tmp_path) == Remembered()
+    assert read_remembered(tmp_path) == LastSeen()
 
 
 def test_a_file_that_cannot_be_read_or_written_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / REMEMBERED_FILE).mkdir()
-    assert read_remembered(tmp_path) == Remembered()
-    write_remembered(tmp_path, Remembered(latest_us=1))
-    write_remembered(tmp_path / "nowhere", Remembered(latest_us=1))
-    assert read_remembered(tmp_path / "nowhere") == Remembered()
+    assert read_remembered(tmp_path) == LastSeen()
+    write_remembered(tmp_path, LastSeen(latest_us=1))
+    write_remembered(tmp_path / "nowhere", LastSeen(latest_us=1))
+    assert read_remembered(tmp_path / "nowhere") == LastSeen()
 
 
 def test_what_is_written_is_read_and_is_private(tmp_path: Path) -> None:
-    kept = Remembered(latest_us=5, key_uses={"key-1": 7})
-    write_remembered(tmp_path, Remembered(latest_us=1))
+    kept = LastSeen(latest_us=5, key_uses={"key-1": 7})
+    write_remembered(tmp_path, LastSeen(latest_us=1))
     write_remembered(tmp_path, kept)
     assert read_remembered(tmp_path) == kept
     assert (tmp_path / REMEMBERED_FILE).stat().st_mode & 0o077 == 0

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from forestall.limits import METRIC_CONNECTIONS_MAX
-from forestall.server import metrics_door
+from forestall.server import metrics_server
 from forestall.server.metrics import Metrics
-from forestall.server.metrics_door import MetricsDoor
+from forestall.server.metrics_server import MetricsDoor
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_half_open_connections_hold_a_bounded_number_of_threads(
 def test_a_connection_that_takes_too_long_is_closed(
     door: MetricsDoor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(metrics_door, "METRIC_SECONDS_MAX", 0.2)
+    monkeypatch.setattr(metrics_server, "METRIC_SECONDS_MAX", 0.2)
     before = _threads()
     with socket.create_connection(("127.0.0.1", door.port)) as slow:
         slow.settimeout(10)
