@@ -215,6 +215,7 @@ SCAN_INLINE_BYTES_MAX = 256  # shorter than this a scan is cheaper than the way 
 SCAN_FINDINGS_MAX = 10_000  # in one result; more are withheld unread
 REDACTIONS_MAX = 4  # of one result, while a model of language goes on to see names in the copy
 FINDINGS_KEPT_MAX = 100  # of one result, for people to read; all of them are counted
+PAIRED_TEXTS_MAX = 8  # texts of a job that are looked at two by two; of more, a list in its order
 TABLE_BYTES_MAX = 1024 * 1024  # of a table of data in the package; the largest has 26 KB
 TABLE_DEPTH_MAX = 16  # of lists and mappings in it; entries need 8
 CONTEXT_CHARS = 60  # round a finding, for whoever may release the result

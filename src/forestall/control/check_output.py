@@ -19,7 +19,12 @@ from forestall.identity.credentials import Subject
 from forestall.jobs.checked_output import CheckedContent
 from forestall.jobs.job import Job, OutputCheck, original_digest, stored_request
 from forestall.jobs.worker import RESULT_PROBLEMS
-from forestall.limits import FINDINGS_KEPT_MAX, SCAN_DECODED_BYTES_MAX, SCAN_FINDINGS_MAX
+from forestall.limits import (
+    FINDINGS_KEPT_MAX,
+    PAIRED_TEXTS_MAX,
+    SCAN_DECODED_BYTES_MAX,
+    SCAN_FINDINGS_MAX,
+)
 from forestall.output.clean import clean_copy
 from forestall.output.detectors import DETECTORS
 from forestall.output.findings import Detector, Finding, ScanBudget
@@ -202,6 +207,9 @@ async def _may_stand_together(
     if snapshot is None:
         return False
     in_force, switched_on, now_us = snapshot, plane.output.switched_on, plane.clock.now_us()
+    # Many texts are a list, which people see in its order or sorted, and not two by two.
+    few = len(parts) <= PAIRED_TEXTS_MAX
+    groups = [parts, *(combinations(parts, 2) if few else [sorted(parts)])]
 
     def work(expired: Callable[[], bool]) -> bool:
         budget = _budget(expired)
@@ -209,7 +217,7 @@ async def _may_stand_together(
             _may_be_joined(
                 in_force,
                 request,
-                [parts, *combinations(parts, 2)],
+                groups,
                 glue=glue,
                 budget=budget,
                 level=level,

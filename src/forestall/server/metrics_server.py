@@ -19,13 +19,13 @@ from forestall.limits import METRIC_CONNECTIONS_MAX, METRIC_SECONDS_MAX
 class _MetricsHandler(WSGIRequestHandler):
     """One connection, for one request."""
 
-    timeout = METRIC_SECONDS_MAX  # of one read; `_MetricsServer` bounds all reads together
+    timeout = METRIC_SECONDS_MAX  # of one read; `_BoundedServer` bounds all reads together
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the base
         """Log nothing: anybody could fill the disk with requests."""
 
 
-class _MetricsServer(ThreadingWSGIServer):
+class _BoundedServer(ThreadingWSGIServer):
     """Closes the oldest connections when there are too many, and each one when its time is over."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
@@ -66,12 +66,12 @@ class _MetricsServer(ThreadingWSGIServer):
             return  # the client was faster
 
 
-class MetricsDoor:
-    """The door, open from its making until `close`. Raises OSError, OverflowError when it cannot
-    listen. `port` is where it listens."""
+class MetricsServer:
+    """Serves the metrics from its making until `close`. Raises OSError, OverflowError when it
+    cannot listen. `port` is where it listens."""
 
     def __init__(self, host: str, port: int, registry: CollectorRegistry) -> None:
-        kind = type("_MetricsServer", (_MetricsServer,), {"address_family": _family(host)})
+        kind = type("_BoundedServer", (_BoundedServer,), {"address_family": _family(host)})
         app = make_wsgi_app(registry)
         self._server: Any = make_server(host, port, app, kind, handler_class=_MetricsHandler)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)

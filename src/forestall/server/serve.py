@@ -35,7 +35,7 @@ from forestall.server.loops import (
     keep_time,
 )
 from forestall.server.metrics import Metrics
-from forestall.server.metrics_server import MetricsDoor
+from forestall.server.metrics_server import MetricsServer
 from forestall.server.protocol import BoundedHttpProtocol, BoundedWebSocketProtocol
 from forestall.server.rates import Rates
 from forestall.server.settings import Address, Settings
@@ -169,7 +169,7 @@ def _listen(address: Address) -> socket.socket:
 def _metrics_server(address: Address, metrics: Metrics) -> Iterator[Address]:
     """Serve the metrics. Yields their address."""
     try:
-        door = MetricsDoor(address.host, address.port, metrics.registry)
+        door = MetricsServer(address.host, address.port, metrics.registry)
     except (OSError, OverflowError) as cause:
         raise _cannot_listen(address, "--metrics-listen", cause) from cause
     try:

@@ -11,17 +11,17 @@ import pytest
 from forestall.limits import METRIC_CONNECTIONS_MAX
 from forestall.server import metrics_server
 from forestall.server.metrics import Metrics
-from forestall.server.metrics_server import MetricsDoor
+from forestall.server.metrics_server import MetricsServer
 
 
 @pytest.fixture
-def door() -> Iterator[MetricsDoor]:
-    opened = MetricsDoor("127.0.0.1", 0, Metrics().registry)
+def door() -> Iterator[MetricsServer]:
+    opened = MetricsServer("127.0.0.1", 0, Metrics().registry)
     yield opened
     opened.close()
 
 
-def _scrape(door: MetricsDoor) -> bytes:
+def _scrape(door: MetricsServer) -> bytes:
     with urllib.request.urlopen(f"http://127.0.0.1:{door.port}/metrics", timeout=5) as reply:
         found: bytes = reply.read()
         return found
@@ -41,7 +41,7 @@ def _until(condition: object) -> None:
 
 @pytest.mark.parametrize("sent", [b"", b"G", b"GET /metrics HTTP/1.1\r\nX: "])
 def test_half_open_connections_hold_a_bounded_number_of_threads(
-    door: MetricsDoor, sent: bytes
+    door: MetricsServer, sent: bytes
 ) -> None:
     before = _threads()
     half = [
@@ -58,7 +58,7 @@ def test_half_open_connections_hold_a_bounded_number_of_threads(
 
 
 def test_a_connection_that_takes_too_long_is_closed(
-    door: MetricsDoor, monkeypatch: pytest.MonkeyPatch
+    door: MetricsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(metrics_server, "METRIC_SECONDS_MAX", 0.2)
     before = _threads()
