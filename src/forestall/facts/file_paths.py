@@ -300,8 +300,8 @@ def classes_of(path: str, root: str) -> frozenset[PathClass]:
         found.add(PathClass.SYSTEM)
     else:
         found.add(PathClass.OUTSIDE)
-    if _STREAMS.match(path):
-        found |= {PathClass.UNKNOWN}
+    if _STREAMS.match(path):  # never a file of the workspace, even of one that lies in /dev
+        found = found - {PathClass.WORKSPACE} | {PathClass.UNKNOWN}
     return frozenset(found)
 
 

@@ -122,7 +122,7 @@ def test_a_trust_that_no_deriver_meets() -> None:
         ('topics: ["jobs.exec.*"]', ""),
         ("topics: [job.a]", 'topics: ["job.*"]'),
         ("tenants: [acme]", 'tenants: ["a*"]'),
-        ("topics: [job.a], risk_tags: [x]", "risk_tags: [x, y]"),
+        ("topics: [job.a], requires: [x, y]", "requires: [x]"),
         ("labels: {env: prod}", 'labels: {env: "p*"}'),
         ("time: {days: [mon]}", "time: {days: [mon, tue]}"),
         ('labels: {env: {not: "*"}}', ""),
