@@ -207,7 +207,10 @@ def conditions_of(policies: Sequence[Policy]) -> list[ArgCondition]:
 
 
 def starts_in(path: str, document: Any) -> bool:
-    """Whether the first step of a path can lead into a document: an index only into a list."""
+    """Whether the first step of a path can lead into a document: an index only into a list; `$`
+    is any document."""
+    if path == "$":
+        return document is not None
     index = path.startswith("$[") and path[2] not in "'\""
     return isinstance(document, list if index else dict)
 
@@ -434,6 +437,8 @@ def argument_holds(condition: ArgCondition, request: Request) -> bool:
     document = arguments(request)
     list_path, star, rest = condition.path.partition("[*]")
     value = document if list_path == "$" else value_at(list_path, document)
+    if condition.path == "$" and document is None:
+        return False
     if condition.operator is Operator.EXISTS:
         return (value is not NOTHING) is condition.operand
     if value is NOTHING:
@@ -494,6 +499,8 @@ def compared(operator: Operator, operand: Any, value: Any) -> bool | None:
     if operator is Operator.NOT:
         inner = all_hold(operand, value)
         return None if inner is None else not inner
+    if operator is Operator.ONLY:
+        return all(name in operand for name in value) if isinstance(value, dict) else None
     wanted = operand[0] if isinstance(operand, tuple) else operand
     if value is NOTHING or type_name(value) != type_name(wanted):
         return None

@@ -72,6 +72,31 @@ SUBMISSIONS = (
         "REQUIRE_APPROVAL",
         "restarting-asks",
     ),
+    Submission(
+        "deploy: a hook",
+        {"topic": "job.deploy.apply", "args": {"env": "staging", **ROLLOUT, "hook": "sh x"}},
+        "DENY",
+        "unknown-rollout",
+    ),
+    Submission(
+        "mail: a blind copy in headers",
+        {
+            "topic": "job.mail.send",
+            "args": {"to": ["ann@example.com"], "headers": {"Bcc": "eve@elsewhere.example"}},
+        },
+        "DENY",
+        "nothing-else",
+    ),
+    Submission(
+        "mail: a blind copy in the context",
+        {
+            "topic": "job.mail.send",
+            "args": {"to": ["ann@example.com"]},
+            "context": {"bcc": ["eve@elsewhere.example"]},
+        },
+        "DENY",
+        "no-blind-copies",
+    ),
     Submission("deploy: deleting", cluster("kubectl delete deployment web"), "DENY", ""),
     Submission(
         "deploy: a wrapped command",

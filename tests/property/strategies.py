@@ -163,6 +163,9 @@ _OPERANDS: dict[Operator, st.SearchStrategy[Any]] = {
     Operator.GLOB: st.sampled_from(GLOBS) | some_globs,
     Operator.MATCHES: st.sampled_from(PATTERNS),
     Operator.EXISTS: st.booleans(),
+    Operator.ONLY: st.lists(
+        st.sampled_from(["a", "a.b", "b", "it's"]), max_size=4, unique=True
+    ).map(tuple),
     **dict.fromkeys((Operator.LT, Operator.LE, Operator.GT, Operator.GE), numbers),
 }
 _VALUE_OPERATORS = [operator for operator in _OPERANDS if operator is not Operator.EXISTS]
@@ -191,6 +194,11 @@ def _operands(operator: Operator) -> st.SearchStrategy[Any]:
 @st.composite
 def arg_conditions(draw: st.DrawFn) -> ArgCondition:
     """One condition on the arguments, with an operand of a type that its operator takes."""
+    if draw(st.integers(0, 5)) == 0:
+        only = Comparison(operator=Operator.ONLY, operand=draw(_operands(Operator.ONLY)))
+        if draw(st.booleans()):
+            return ArgCondition(path="$", operator=Operator.NOT, operand=(only,))
+        return ArgCondition(path="$", operator=only.operator, operand=only.operand)
     of_elements = draw(st.booleans())
     quantifiers = [operator for operator in Operator if operator in QUANTIFIERS]
     operator = draw(st.sampled_from(quantifiers if of_elements else [*_OPERANDS, Operator.NOT]))

@@ -2,6 +2,7 @@
 
 A path names one node (RFC 9535's singular queries: `$.a['b'][0]`), or with `[*]` the elements of a
 list, of which a quantifier (`every`, `any`, `none`, `count`) says how many must meet a comparison.
+The path `$` is the whole document, of which `only` says which members it may have.
 A missing node makes a condition false (only `exists: false` holds). A value of another type than
 the operand cannot be compared. That is a rule error, which denies: `{"amount": "10"}` must not slip
 past `gt: 5`. An element that cannot be compared counts as unknown: the condition can be evaluated
@@ -17,7 +18,12 @@ from typing import Any
 
 import re2
 
-from forestall.limits import ARG_ELEMENTS_MAX, ARG_PATH_CHARS_MAX, PATTERN_BYTES_MAX
+from forestall.limits import (
+    ARG_ELEMENTS_MAX,
+    ARG_PATH_CHARS_MAX,
+    LIST_ITEMS_PER_FIELD_MAX,
+    PATTERN_BYTES_MAX,
+)
 from forestall.policy.globs import GlobError, compile_globs
 from forestall.policy.rules import ArgCondition, Comparison, Operator
 
@@ -57,7 +63,8 @@ def _step_pattern() -> re.Pattern[str]:
 
 
 def parse_path(text: str) -> Steps:
-    """The steps of a path. Raises ArgumentError for a text that is no path."""
+    """The steps of a path; none for `$`, the whole document. Raises ArgumentError for a text that
+    is no path."""
     if len(text) > ARG_PATH_CHARS_MAX:
         raise ArgumentError(f"a path is at most {ARG_PATH_CHARS_MAX} characters long")
     if not text.startswith("$"):
@@ -80,9 +87,20 @@ def parse_path(text: str) -> Steps:
         else:
             steps.append(int(index) if index is not None else name)
         position = found.end()
-    if not steps:
-        raise ArgumentError("a path names a place inside the arguments, such as `$.amount`")
     return tuple(steps)
+
+
+def names_of_only(condition: ArgCondition | Comparison) -> frozenset[str] | None:
+    """The names that `only` lists; None for a condition by another operator."""
+    return frozenset(condition.operand) if condition.operator is Operator.ONLY else None
+
+
+def names_of_not_only(condition: ArgCondition | Comparison) -> frozenset[str] | None:
+    """The names besides which `{not: {only: …}}` demands a member; None for another condition."""
+    if condition.operator is not Operator.NOT:
+        return None
+    inner = [names_of_only(each) for each in condition.operand]
+    return inner[0] if len(inner) == 1 else None
 
 
 def compile_condition(condition: ArgCondition) -> Callable[[Any], bool]:
@@ -96,6 +114,11 @@ def compile_condition(condition: ArgCondition) -> Callable[[Any], bool]:
     if (EACH in steps) is not (operator in QUANTIFIERS):
         words = ", ".join(f"`{word}`" for word in Operator if word in QUANTIFIERS)
         raise ArgumentError(f"a path with `[*]`, and no other path, takes one of {words}")
+    if not steps and not _is_about_members(condition):
+        raise ArgumentError(
+            "`$` takes `only` or `{not: {only: […]}}`; any other operator compares a place inside"
+            " the arguments, such as `$.amount`"
+        )
     if operator in QUANTIFIERS:
         test = _elements_test(path, steps, condition)
     elif operator is Operator.EXISTS:
@@ -112,6 +135,11 @@ def compile_condition(condition: ArgCondition) -> Callable[[Any], bool]:
     return holds
 
 
+def _is_about_members(condition: ArgCondition) -> bool:
+    inner = condition.operand if condition.operator is Operator.NOT else (condition,)
+    return isinstance(inner, tuple) and all(each.operator is Operator.ONLY for each in inner)
+
+
 class _TypeMismatchError(Exception):
     """A value is of another type than a comparison takes. Names types, never the value, which is
     the client's and may be a secret."""
@@ -119,6 +147,8 @@ class _TypeMismatchError(Exception):
 
 def _value_test(steps: Steps, condition: ArgCondition) -> Check:
     check = _check(condition.operator, condition.operand)
+    if not steps:  # a request without any arguments has none that could be named, or not named
+        return lambda document: document is not None and check(document)
 
     def holds(document: Any) -> bool:
         value = _at(document, steps)
@@ -154,6 +184,8 @@ def compile_amount(path: str) -> Callable[[Any], int]:
     cannot be added up: it is missing, no number, negative, or not finite.
     """
     steps = parse_path(path)
+    if not steps:
+        raise ArgumentError("the path of an amount leads into the arguments, such as `$.amount`")
     first = steps.index(EACH) if EACH in steps else len(steps)
     to_list, inside = steps[:first], steps[first:]
 
@@ -290,6 +322,8 @@ def _check(operator: Operator, operand: Any) -> Check:
         return lambda value: bool(_require(value, kind) == operand)
     if operator is Operator.IN:
         return _membership(operand)
+    if operator is Operator.ONLY:
+        return _only(operand)
     if operator is Operator.GLOB:
         try:
             matches = compile_globs(_texts_operand(operand, operator))
@@ -326,6 +360,17 @@ def _membership(operand: Any) -> Check:
     kind = kinds.pop()
     values = frozenset(operand)
     return lambda value: _require(value, kind) in values
+
+
+def _only(operand: Any) -> Check:
+    if not isinstance(operand, tuple) or not all(isinstance(name, str) for name in operand):
+        raise ArgumentError("`only` takes a list of names, such as `[to, subject]`, or `[]`")
+    if "" in operand:
+        raise ArgumentError("`only` lists an empty name; leave it out")
+    if len(operand) > LIST_ITEMS_PER_FIELD_MAX:
+        raise ArgumentError(f"`only` lists at most {LIST_ITEMS_PER_FIELD_MAX} names")
+    includes = frozenset(operand).issuperset
+    return lambda value: includes(_require(value, "object"))
 
 
 def _texts_operand(operand: Any, operator: Operator) -> tuple[str, ...]:

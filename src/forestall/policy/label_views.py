@@ -113,7 +113,7 @@ def variants_of(
             conflicts.append(_claimed("actor_id", request.actor_id, proven))
     if reads.arguments:
         context = _second_place(request)
-        if isinstance(context, reads.arguments):
+        if context is not None and isinstance(context, reads.arguments):
             places: list[str] = []
             over = _overlaid(request.args, context, places)
             requests += tuple(replace(each, arguments=over) for each in requests)

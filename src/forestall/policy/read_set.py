@@ -22,10 +22,10 @@ class ReadSet:
 
     `labels`: names of labels. `actors`: whether a rule reads who acts. `time`, `delegation`:
     whether a rule reads these. `arguments`: the types of documents into which a condition on
-    arguments leads. `insides`: whether a rule looks into payloads; `contents`: whether one reads
-    all of a payload. `attributes` gives the values of the other fields, always in the same
-    order. `readings_of` says how the derivers read the payload of a request on a topic, one
-    reading for each kind.
+    arguments leads; `object` (any type) where one is about the whole document. `insides`: whether
+    a rule looks into payloads; `contents`: whether one reads all of a payload. `attributes` gives
+    the values of the other fields, always in the same order. `readings_of` says how the derivers
+    read the payload of a request on a topic, one reading for each kind.
     """
 
     __slots__ = (
@@ -55,7 +55,7 @@ class ReadSet:
             paths.extend(_summed_paths(policies))
         in_lists = any(_FIRST_ITEM.match(path) for path in paths)
         in_objects = any(not _FIRST_ITEM.match(path) for path in paths)
-        self.arguments = (dict,) * in_objects + (list,) * in_lists
+        self.arguments = (dict,) * in_objects + (list,) * in_lists + (object,) * ("$" in paths)
         secrets = any(match.secrets_present is not None for match in matches)
         self.insides = self.contents or bool(paths) or secrets
         names = ["topic"]

@@ -281,6 +281,8 @@ def amount_test(rule: Rule) -> CompiledClause | None:
 
 def comparison_in_words(operator: Operator, operand: Any) -> str:
     """A comparison in words, such as `every glob '*@example.com'`."""
+    if operator is Operator.ONLY:
+        return f"{operator} {', '.join(map(repr, operand)) or 'no member'}"
     if isinstance(operand, tuple) and isinstance(operand[0], Comparison):
         inner = " and ".join(comparison_in_words(each.operator, each.operand) for each in operand)
         return f"{operator} {inner}"

@@ -116,7 +116,8 @@ class McpMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Operator(StrEnum):
     """How a condition compares a value with its operand.
 
-    The last four are quantifiers: their operand is a list of comparisons, which every, any or no
+    `only` compares the names of an object's members with a tuple of names. The last four are
+    quantifiers: their operand is a list of comparisons, which every, any or no
     element of a list meets, or which the number of elements meets.
     """
 
@@ -130,6 +131,7 @@ class Operator(StrEnum):
     EXISTS = "exists"
     MATCHES = "matches"
     NOT = "not"
+    ONLY = "only"
     EVERY = "every"
     ANY = "any"
     NONE = "none"

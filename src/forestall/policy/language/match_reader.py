@@ -263,7 +263,7 @@ def _read_args(reader: Reader, match: Mapping) -> tuple[ArgCondition, ...]:
             try:
                 compile_condition(condition)
             except ArgumentError as cause:
-                reader.problem(place, f"`{path}`: {cause}")
+                reader.problem(place if path != "$" else key, f"`{path}`: {cause}")
             else:
                 conditions.append(condition)
     if len(conditions) > ARG_CONDITIONS_MAX:
@@ -381,9 +381,29 @@ def _operand(reader: Reader, node: Node, operator: Operator) -> Any:
         text = reader.literal(node) or ""
         return glob_of_literal(text) if operator is Operator.GLOB else text
     reader.require_no_operator(node)
-    if operator in (Operator.IN, Operator.GLOB) and isinstance(node, Sequence):
+    if operator in (Operator.IN, Operator.GLOB, Operator.ONLY) and isinstance(node, Sequence):
+        if operator is Operator.ONLY:
+            return tuple(_member_name(reader, item) for item in node.items)
         inner = Operator.GLOB if operator is Operator.GLOB else Operator.EQ
         return tuple(_operand(reader, item, inner) for item in node.items)
     if operator is Operator.GLOB and isinstance(node, Scalar):
         return node.text
     return plain_value(node)
+
+
+def _member_name(reader: Reader, node: Node) -> Any:
+    """One name under `only`, as it is written: names of members are texts, `1` and `null` too. A
+    name that looks like a glob or a path is refused: it would never be the name of a member."""
+    if isinstance(node, Scalar):
+        shown = node.text[:_SHOWN_CHARS]
+        if "*" in node.text:
+            hint = f"list each name; {{literal: '{shown}'}} says that `*` is part of the name"
+            reader.problem(
+                node, f"`only` compares names exactly, and `{shown}` looks like a glob", hint
+            )
+        elif node.text.startswith("$"):
+            hint = "write the name alone, such as `to`; {literal: …} says that `$` is part of it"
+            reader.problem(node, f"`only` lists names, and `{shown}` looks like a path", hint)
+        reader.require_no_operator(node)
+        return node.text
+    return _operand(reader, node, Operator.EQ)

@@ -23,7 +23,7 @@ _SHOWN_CHARS = 80  # characters of a text that a message shows
 _AS_TEXT = "a text that begins with `@` is written {literal: …}"
 # Criteria that search in texts: there `@[a-z]+` is a pattern, and only `@name` is a reference.
 _SEARCHED = frozenset({"keywords", "patterns"})
-_LISTED_OPERANDS = frozenset({"in", "glob"})  # operands of `args` that can be lists
+_LISTED_OPERANDS = frozenset({"in", "glob", "only"})  # operands of `args` that can be lists
 
 
 class _Definition(NamedTuple):

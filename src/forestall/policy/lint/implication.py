@@ -14,8 +14,11 @@ from forestall.policy.arguments import (
     EACH,
     ORDERED,
     ArgumentError,
+    Step,
     Steps,
     compile_condition,
+    names_of_not_only,
+    names_of_only,
     parse_path,
 )
 from forestall.policy.calendar import DAYS, MINUTES_PER_DAY
@@ -270,14 +273,15 @@ def _argument_conflict(conditions: Sequence[ArgCondition]) -> str:
         present = [each for each in conditions_here if not absent(each)]
         if present and len(present) < len(conditions_here):
             return f"`{path}` would have to be missing and there"
+        unnamed = _unnamed(place, conditions_here, places)
+        if unnamed:
+            return f"`{unnamed}` would have to be there, and `only` on `{path}` does not name it"
         below = any(
             len(other) > len(place) and other[: len(place)] == place
             for other, conditions_there in places.items()
             if not all(absent(each) for each in conditions_there)
         )
-        if below and any(
-            each.operator is not Operator.EXISTS or absent(each) for each in conditions_here
-        ):
+        if below and any(not _may_hold_members(each) for each in conditions_here):
             return f"`{path}` would have to be one value and hold others"
         if len({_kind(each) for each in present} - {""}) > 1:
             return f"`{path}` would have to be of two types"
@@ -290,6 +294,36 @@ def _argument_conflict(conditions: Sequence[ArgCondition]) -> str:
         if low[0] > high[0] or (low[0] == high[0] and (low[1] or high[1])):
             return f"no number fits all conditions on `{path}`"
     return ""
+
+
+def _may_hold_members(condition: ArgCondition) -> bool:
+    """Whether the condition can hold of an object with members."""
+    if condition.operator is Operator.EXISTS:
+        return not absent(condition)
+    return condition.operator is Operator.ONLY or names_of_not_only(condition) is not None
+
+
+def _unnamed(
+    place: Steps,
+    conditions_here: Sequence[ArgCondition],
+    places: dict[Steps, list[ArgCondition]],
+) -> str:
+    """The path of a condition that demands a member which `only` on this place excludes; empty
+    without one."""
+    listed = [names for each in conditions_here if (names := names_of_only(each)) is not None]
+    names = frozenset.intersection(*listed) if listed else None
+    for other, conditions in places.items():
+        if names is not None and _member_of(place, other) not in (None, *names):
+            present = [each for each in conditions if not absent(each)]
+            if present:
+                return present[0].path
+    return ""
+
+
+def _member_of(place: Steps, inner: Steps) -> Step | None:
+    """The first step of a path from a place on to a place inside it; None for one elsewhere."""
+    inside = len(inner) > len(place) and inner[: len(place)] == place
+    return inner[len(place)] if inside else None
 
 
 def bounds(conditions: Sequence[ArgCondition]) -> tuple[tuple[float, bool], tuple[float, bool]]:
@@ -313,6 +347,8 @@ def _kind(condition: ArgCondition) -> str:
         return "number"
     if condition.operator is Operator.GLOB:
         return "str"
+    if condition.operator is Operator.ONLY:
+        return "object"
     operand = condition.operand[0] if condition.operator is Operator.IN else condition.operand
     if isinstance(operand, (int, float)) and not isinstance(operand, bool):
         return "number"
@@ -325,7 +361,8 @@ def _implied(conclusion: ArgCondition, premise: Sequence[ArgCondition]) -> bool:
     places = by_place(premise)
     if absent(conclusion):
         return any(
-            steps[: len(place)] == place and any(absent(each) for each in conditions)
+            (steps[: len(place)] == place and any(absent(each) for each in conditions))
+            or _excluded(_member_of(place, steps), conditions)
             for place, conditions in places.items()
         )
     there = [each for each in places.get(steps, []) if not absent(each)]
@@ -336,6 +373,12 @@ def _implied(conclusion: ArgCondition, premise: Sequence[ArgCondition]) -> bool:
         )
     if any(_same(conclusion, each) for each in there):
         return True
+    if (names := names_of_only(conclusion)) is not None:
+        return any(
+            (listed := names_of_only(each)) is not None and listed <= names for each in there
+        )
+    if (names := names_of_not_only(conclusion)) is not None:
+        return _demands_another(names, steps, there, places)
     values = allowed_values(there)
     if values:
         return all(_holds(conclusion, value) for value in values)
@@ -343,6 +386,28 @@ def _implied(conclusion: ArgCondition, premise: Sequence[ArgCondition]) -> bool:
         premise_globs = [globs_of(each) for each in there if each.operator is Operator.GLOB]
         return any(globs_cover(globs_of(conclusion), globs) for globs in premise_globs)
     return conclusion.operator in ORDERED and _within(conclusion, there)
+
+
+def _excluded(step: Step | None, conditions: Sequence[ArgCondition]) -> bool:
+    """Whether `only` says that an object has no such member."""
+    listed = [names for each in conditions if (names := names_of_only(each)) is not None]
+    return step is not None and any(step not in names for names in listed)
+
+
+def _demands_another(
+    names: frozenset[str],
+    steps: Steps,
+    there: Sequence[ArgCondition],
+    places: dict[Steps, list[ArgCondition]],
+) -> bool:
+    """Whether conditions demand that an object has a member besides these."""
+    listed = [other for each in there if (other := names_of_not_only(each)) is not None]
+    return any(names <= other for other in listed) or any(
+        isinstance(step := _member_of(steps, place), str)
+        and step not in names
+        and not all(absent(each) for each in conditions)
+        for place, conditions in places.items()
+    )
 
 
 def globs_of(condition: ArgCondition) -> Sequence[str]:

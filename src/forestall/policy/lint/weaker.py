@@ -9,6 +9,7 @@ Not seen: that a rule which failed on an argument of another type, and so denied
 a new version of the engine or of its tables decides otherwise.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import NamedTuple
@@ -16,16 +17,19 @@ from typing import NamedTuple
 import msgspec
 
 from forestall.facts.origin import Origin
+from forestall.policy.arguments import names_of_only
 from forestall.policy.evaluator import evaluate
 from forestall.policy.lint.implication import disjoint, rule_covers
 from forestall.policy.lint.weaker_programs import weaker_programs
 from forestall.policy.lint.witness import Sample, sample_of
 from forestall.policy.problems import PolicyWarning
 from forestall.policy.rules import (
+    ArgCondition,
     Constraints,
     Decision,
     Effect,
     Match,
+    Operator,
     OutputRule,
     Policy,
     Rule,
@@ -303,7 +307,8 @@ def _nothing_looser(snapshot: Snapshot, rule: Rule) -> bool:
 
 
 def _samples(snapshot: Snapshot, rule: Rule) -> Iterator[Sample]:
-    """Requests of a rule: one for each pattern of its topics, tenants, capabilities and labels."""
+    """Requests of a rule: one for each pattern of its topics, tenants, capabilities and labels, and
+    for each name under `only`."""
     for match in chain((rule.match,), _variants(rule.match)):
         sample = sample_of(snapshot, msgspec.structs.replace(rule, match=match))
         if sample is not None:
@@ -318,6 +323,11 @@ def _variants(match: Match) -> Iterator[Match]:
         for glob in globs[1:]:
             changed = tuple((n, (glob,) if n == label else g) for n, g in match.labels)
             yield msgspec.structs.replace(match, labels=changed)
+    for condition in match.args:  # a member that `only` lists, which no other condition demands
+        for name in sorted(names_of_only(condition) or ()):
+            path = f"{condition.path}[{json.dumps(name)}]"
+            member = ArgCondition(path=path, operator=Operator.EXISTS, operand=True)
+            yield msgspec.structs.replace(match, args=(*match.args, member))
 
 
 def _in_words(sample: Sample) -> str:

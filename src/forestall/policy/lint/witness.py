@@ -5,12 +5,18 @@ For some rules (with a pattern, say) no request can be made; then no warning res
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import count
 from typing import Any, NamedTuple
 
 import msgspec
 
 from forestall.facts.origin import Origin
-from forestall.policy.arguments import ArgumentError, Steps
+from forestall.policy.arguments import (
+    ArgumentError,
+    Steps,
+    names_of_not_only,
+    names_of_only,
+)
 from forestall.policy.calendar import compile_time
 from forestall.policy.lint.globs import example
 from forestall.policy.lint.implication import absent, allowed_values, bounds, by_place, globs_of
@@ -40,7 +46,9 @@ def sample_of(snapshot: Snapshot, rule: Rule) -> Sample | None:
         return None
     if rule.match.secrets_present:
         arguments["example_secret"] = _SECRET
-    replaced = msgspec.structs.replace(sample.request, args=arguments or None)
+    # `only` of the whole document holds of no arguments, and not where there are none.
+    given = arguments or ({} if any(each.path == "$" for each in rule.match.args) else None)
+    replaced = msgspec.structs.replace(sample.request, args=given)
     sample = Sample(replaced, sample.labels, _instant(rule.match.time))
     try:
         holds = all(each.holds(*sample) for each in rule_clauses(rule))
@@ -135,6 +143,15 @@ def _arguments(conditions: tuple[ArgCondition, ...]) -> dict[str, Any] | None:
     for steps, wanted in by_place(conditions).items():
         if any(absent(each) for each in wanted):
             continue
+        if any(names_of_only(each) is not None for each in wanted):
+            if not _put_object(document, steps):
+                return None
+            continue
+        besides = [names for each in wanted if (names := names_of_not_only(each)) is not None]
+        if besides:
+            if not _put(document, (*steps, _other_name(frozenset().union(*besides))), "x"):
+                return None
+            continue
         value = _value(wanted)
         if value is None or not _put(document, steps, value):
             return None
@@ -157,18 +174,32 @@ def _value(conditions: list[ArgCondition]) -> Any:
     return high - 1 if high != float("inf") else "x"
 
 
+def _put_object(document: dict[str, Any], steps: Steps) -> bool:
+    """Put an empty object at a path, unless longer paths have put one there."""
+    return _at_object(document, steps) is not None
+
+
+def _other_name(names: frozenset[str]) -> str:
+    """A name of a member that is none of these."""
+    return next(name for number in count(1) if (name := f"other{number}") not in names)
+
+
 def _put(document: dict[str, Any], steps: Steps, value: Any) -> bool:
     """Put a value at a path. Paths through lists are not supported."""
-    place = document
-    for step in steps[:-1]:
-        if not isinstance(step, str):
-            return False
-        following = place.setdefault(step, {})
-        if not isinstance(following, dict):
-            return False
-        place = following
+    place = _at_object(document, steps[:-1])
     last = steps[-1]
-    if not isinstance(last, str) or last in place:
+    if place is None or not isinstance(last, str) or last in place:
         return False
     place[last] = value
     return True
+
+
+def _at_object(document: dict[str, Any], steps: Steps) -> dict[str, Any] | None:
+    """The object at a path, made where it is missing; None where no object can be."""
+    place = document
+    for step in steps:
+        following = place.setdefault(step, {}) if isinstance(step, str) else None
+        if not isinstance(following, dict):
+            return None
+        place = following
+    return place
