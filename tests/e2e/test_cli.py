@@ -349,7 +349,7 @@ def test_keys_are_made_listed_and_ended(server: Server) -> None:
     assert server.ask("GET", "/api/v1/jobs", key=secret).status == 200
     listed = call(server, "keys", "list").stdout
     assert secret not in listed
-    assert f"{secret[:11]}  viewer    cli-key  ends " in listed
+    assert f"{secret[:11]}  viewer    active   cli-key  as cli-key" in listed
     items = json.loads(call(server, "keys", "list", "--json").stdout)["items"]
     (key_id,) = [one["id"] for one in items if one["name"] == "cli-key"]
     again = call(server, "keys", "create", "cli-key", "--role", "viewer")

@@ -141,7 +141,7 @@ async def _shown_before(plane: Plane, job: Job) -> list[str]:
         texts = dict.fromkeys(each.data.failure_reason for each in records)
         shown = list(texts)[-FAILURES_JOINED_MAX:]
     leased = plane.leases.get(job.tenant, job.id)
-    return [*shown, leased.earlier] if leased is not None else shown
+    return [*shown, leased.earlier_progress_end] if leased is not None else shown
 
 
 class _FailureData(msgspec.Struct, frozen=True):

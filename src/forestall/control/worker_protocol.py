@@ -151,7 +151,7 @@ async def beat(plane: Plane, session: WorkerSession, beats: Sequence[Heartbeat])
             continue
         plane.leases.renew(leased, expires_at_us=now_us + plane.lease_us)
         leased.percent = report.percent
-        if report.progress != leased.said:
+        if report.progress != leased.reported_progress:
             progress_texts.append((leased, report.progress))
         if report.started and leased.job.state is JobState.DISPATCHED:
             begun.append(leased.job)
@@ -164,13 +164,17 @@ async def _show_progress(plane: Plane, progress_texts: Sequence[tuple[LeasedJob,
     """Scan reported progress, and show what may be read of it. Until the scan is done, none of it
     is shown."""
     for leased, text in progress_texts:
-        leased.said, leased.progress = text, ""
+        leased.reported_progress, leased.progress = text, ""
         try:
-            (clean,) = await clean_texts(plane, leased.job, (text,), after=(leased.earlier,))
-            leased.earlier = (leased.earlier + text)[-EARLIER_CHARS_MAX:]
+            (clean,) = await clean_texts(
+                plane, leased.job, (text,), after=(leased.earlier_progress_end,)
+            )
+            leased.earlier_progress_end = (leased.earlier_progress_end + text)[-EARLIER_CHARS_MAX:]
         except UnavailableError:
-            clean, leased.said = "", ""  # forget the text, so that the next heartbeat is scanned
-        if leased.said == text:  # else a later heartbeat has reported another text meanwhile
+            # Forget the text, so that the next heartbeat is scanned.
+            clean, leased.reported_progress = "", ""
+        # Otherwise a later heartbeat has reported another text meanwhile.
+        if leased.reported_progress == text:
             leased.progress = clean
 
 

@@ -37,8 +37,10 @@ class Hit(NamedTuple):
     cut: bool  # it may go on behind the reach of a match
 
 
-_Place = tuple[int, int, int]  # group, bytes to look at in front of and behind a keyword
-_Found = tuple[list[int], int, int]  # where one keyword ends, and how far to look from there
+_SearchReach = tuple[int, int, int]  # group, bytes to look at in front of and behind a keyword
+_KeywordOccurrences = tuple[
+    list[int], int, int
+]  # where one keyword ends, and how far to look from there
 
 
 class Engine:
@@ -47,21 +49,21 @@ class Engine:
     def __init__(self, detectors: Sequence[Detector]) -> None:
         self._kinds = [(kind, each.name) for each in detectors for kind in each.kinds]
         self._patterns: list[tuple[Any, range] | None] = [None] * len(self._kinds)
-        self._everywhere = [n for n, (kind, _) in enumerate(self._kinds) if not kind.keywords]
+        self._without_keywords = [n for n, (kind, _) in enumerate(self._kinds) if not kind.keywords]
         # Kinds that look in the same windows share them.
         self._groups: dict[tuple[frozenset[str], int, int], list[int]] = {}
         for number, (kind, _) in enumerate(self._kinds):
             if kind.keywords:
                 place = (frozenset(kind.keywords), kind.before, kind.after)
                 self._groups.setdefault(place, []).append(number)
-        users: dict[str, list[_Place]] = {}
+        users: dict[str, list[_SearchReach]] = {}
         for group, (words, before, after) in enumerate(self._groups):
             for word in words:
                 back = len(word.encode()) + before
                 users.setdefault(word, []).append((group, back, after))
-        self._members = list(self._groups.values())
-        self._places = list(users.values())
-        self._any_keyword = _any_of(users) if users else None
+        self._kinds_of_group = list(self._groups.values())
+        self._reaches_of_word = list(users.values())
+        self._any_keyword = _any_keyword_pattern(users) if users else None
         self._longest = max((len(word.encode()) for word in users), default=0)
         self._automaton = ahocorasick.Automaton()
         for number, word in enumerate(users):
@@ -72,11 +74,11 @@ class Engine:
     def hits(self, data: bytes, expired: Callable[[], bool]) -> Iterator[Hit]:
         """Every accepted match, kind by kind. Stops where it stands once the time has expired."""
         if _MARK_BEGINS in data:  # a mark of what was redacted is no name and no value
-            data = _MARK.sub(lambda found: b"*" * len(found[0]), data)
-        for group, found in self._occurrences(data).items():
-            dense = sum(len(ends) for ends, _, _ in found) * _DENSE_BYTES > len(data)
+            data = _MARK.sub(lambda mark: b"*" * len(mark[0]), data)
+        for group, occurrences in self._occurrences(data).items():
+            dense = sum(len(ends) for ends, _, _ in occurrences) * _DENSE_BYTES > len(data)
             windows: list[list[int]] = []
-            for number in self._members[group]:
+            for number in self._kinds_of_group[group]:
                 if expired():
                     return
                 if dense and self._pattern(number)[0].search(data) is None:
@@ -84,17 +86,17 @@ class Engine:
                 if self._kinds[number][0].structure is not None:
                     yield from self._structures(number, data, expired)
                     continue
-                windows = windows or _windows(found, len(data))
+                windows = windows or _windows(occurrences, len(data))
                 for place, (low, high) in enumerate(windows):
                     if place % _TRIES == _TRIES - 1 and expired():
                         return
                     yield from self._search(number, data, low, high, expired)
-        for number in self._everywhere:
+        for number in self._without_keywords:
             if expired():
                 return
             yield from self._search(number, data, 0, len(data), expired)
 
-    def _occurrences(self, data: bytes) -> dict[int, list[_Found]]:
+    def _occurrences(self, data: bytes) -> dict[int, list[_KeywordOccurrences]]:
         """Where the keywords of each group of kinds end, and how far to look round each."""
         ends: dict[int, list[int]] = {}
         size, find = len(data), self._any_keyword
@@ -106,11 +108,11 @@ class Engine:
             for last, word in self._automaton.iter(text):
                 ends.setdefault(word, []).append(last + start + 1)
             first = find.search(data, stop) if find is not None and stop < size else None
-        found: dict[int, list[_Found]] = {}
-        for word, those in ends.items():
-            for group, back, after in self._places[word]:
-                found.setdefault(group, []).append((those, back, after))
-        return found
+        occurrences: dict[int, list[_KeywordOccurrences]] = {}
+        for word, word_ends in ends.items():
+            for group, back, after in self._reaches_of_word[word]:
+                occurrences.setdefault(group, []).append((word_ends, back, after))
+        return occurrences
 
     def _pattern(self, number: int) -> tuple[Any, range]:
         """The compiled pattern of a kind, and its groups."""
@@ -152,7 +154,7 @@ class Engine:
             start, end = match.span()
             cut = False
             if end == high < len(data):
-                match, cut = _whole(pattern, data, match, high)
+                match, cut = _extended_match(pattern, data, match, high)
             candidate = Candidate(data, tuple(match.span(group) for group in groups))
             confidence = kind.confidence if kind.check is None else kind.check(candidate)
             first, last = candidate.span
@@ -162,11 +164,11 @@ class Engine:
             low = max(last, start + 1)
 
 
-def _windows(found: list[_Found], size: int) -> list[list[int]]:
+def _windows(occurrences: list[_KeywordOccurrences], size: int) -> list[list[int]]:
     """Where to look, in order; windows that meet are one."""
     spans = [
         (end - back if end > back else 0, end + after)
-        for ends, back, after in found
+        for ends, back, after in occurrences
         for end in ends
     ]
     spans.sort()
@@ -190,7 +192,7 @@ def engine_of(detectors: tuple[Detector, ...]) -> Engine:
     return Engine(detectors)
 
 
-def _whole(pattern: Any, data: bytes, match: Any, high: int) -> tuple[Any, bool]:
+def _extended_match(pattern: Any, data: bytes, match: Any, high: int) -> tuple[Any, bool]:
     """The match again with room behind it, when it may have been cut by the end of its window."""
     start = match.start()
     farthest = min(len(data), start + REACH_BYTES_MAX)
@@ -204,7 +206,7 @@ def _compiled(kind: Kind) -> Any:
     return re2.compile(kind.pattern, _options(_PATTERN_MEMORY_BYTES, any_case=kind.any_case))
 
 
-def _any_of(words: Sequence[str] | dict[str, Any]) -> Any:
+def _any_keyword_pattern(words: Sequence[str] | dict[str, Any]) -> Any:
     """Whether there is any keyword at all: much faster than where, and most texts have none."""
     pattern = "|".join(re2.escape(word) for word in sorted(words))
     return re2.compile(pattern, _options(_KEYWORDS_MEMORY_BYTES, any_case=True))

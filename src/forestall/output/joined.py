@@ -51,17 +51,19 @@ def joined_findings(
             place += len(piece) + len(glue)
         place += 2 - len(glue)
     apart = scan(_APART.join(pieces), detectors=detectors, budget=budget)
-    known = _moved(apart, pieces, places)
-    found = tuple(
+    found_apart = _places_in_joined(apart, pieces, places)
+    found_only_joined = tuple(
         each
         for each in joined.findings
-        if not any(start < each.end and each.start < end for start, end in known)
+        if not any(start < each.end and each.start < end for start, end in found_apart)
     )
     reasons = tuple(sorted({*joined.reasons, *apart.reasons}))
-    return msgspec.structs.replace(joined, findings=found, complete=not reasons, reasons=reasons)
+    return msgspec.structs.replace(
+        joined, findings=found_only_joined, complete=not reasons, reasons=reasons
+    )
 
 
-def _moved(apart: Scan, pieces: list[str], places: list[int]) -> list[tuple[int, int]]:
+def _places_in_joined(apart: Scan, pieces: list[str], places: list[int]) -> list[tuple[int, int]]:
     """Where the findings of the pieces apart stand, in the joined text."""
     ends = list(accumulate(len(piece) + 1 for piece in pieces))
     moved, at = [], 0
@@ -111,15 +113,15 @@ def texts_of(content: bytes) -> list[list[str]]:
         return []
     texts: list[str] = []
     columns: list[list[str]] = []
-    waiting: list[Any] = [value]
-    while waiting:
-        value = waiting.pop()
+    unvisited: list[Any] = [value]
+    while unvisited:
+        value = unvisited.pop()
         if isinstance(value, str):
             texts.append(value)
         elif isinstance(value, dict):
-            waiting.extend(reversed(value.values()))
+            unvisited.extend(reversed(value.values()))
         elif isinstance(value, list):
-            waiting.extend(reversed(value))
+            unvisited.extend(reversed(value))
             columns += _columns([each for each in value if isinstance(each, dict)])
     return [texts, *columns] if len(texts) > 1 else []
 

@@ -42,14 +42,21 @@ class LeasedJob:
     progress from 0 to 100 that the worker reports.
     """
 
-    __slots__ = ("earlier", "expires_at_us", "job", "percent", "progress", "said")
+    __slots__ = (
+        "earlier_progress_end",
+        "expires_at_us",
+        "job",
+        "percent",
+        "progress",
+        "reported_progress",
+    )
 
     def __init__(self, job: Job, expires_at_us: int) -> None:
         self.job = job
         self.expires_at_us = expires_at_us
-        self.said = ""  # progress as the worker reported it: not durable, not scanned, never shown
-        self.earlier = ""  # the end of what it reported before that; never shown
-        self.progress = ""  # the same text after its scan, as it may be shown
+        self.reported_progress = ""  # not durable, not scanned, never shown
+        self.earlier_progress_end = ""  # of the reports before that one; never shown
+        self.progress = ""  # the reported text after its scan, as it may be shown
         self.percent = 0
 
 
@@ -118,7 +125,7 @@ class Leases:
         """Forget every reported progress: it was scanned under a policy that has ended. The next
         heartbeat reports it again."""
         for leased in self._held.values():
-            leased.said = leased.progress = ""
+            leased.reported_progress = leased.progress = ""
 
     def count_of_worker(self, worker: WorkerName) -> int:
         """The number of jobs leased to a worker."""

@@ -111,7 +111,7 @@ def read_file(file: str, *, with_examples: bool = True) -> DataTable[Any]:
     as_type: Any = StateNumberFile if file == NATIONAL_NUMBERS else EntryFile
     data = package_bytes(PACKAGE, f"{DATA}/{file}")
     if not with_examples:
-        data = _EXAMPLES.sub(lambda found: b"\n" * found[0].count(b"\n"), data)
+        data = _EXAMPLES.sub(lambda match: b"\n" * match[0].count(b"\n"), data)
     table: DataTable[Any] = parse_table(data, f"{DATA}/{file}", as_type)
     folder = file.partition("/")[0]
     if table.value.class_ != folder:

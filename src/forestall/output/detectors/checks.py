@@ -156,14 +156,16 @@ def switches(value: str) -> int:
 
 def _not_placeholder(given: ValidatorInput) -> Check:
     """Refuses what stands for a secret."""
-    return lambda found: None if placeholder(found.value[given.skip :]) else given.confidence
+    return lambda candidate: (
+        None if placeholder(candidate.value[given.skip :]) else given.confidence
+    )
 
 
 def _random(given: ValidatorInput) -> Check:
     """Refuses what looks written."""
 
-    def check(found: Candidate) -> float | None:
-        drawn = random(found.value[given.skip :], length_min=given.length_min)
+    def check(candidate: Candidate) -> float | None:
+        drawn = random(candidate.value[given.skip :], length_min=given.length_min)
         return given.confidence if drawn else None
 
     return check
@@ -182,11 +184,11 @@ def _crc32_base62(given: ValidatorInput) -> Check:
     """Surest when the checksum in the last six characters holds. One that does not is a token
     with a mistake in it, or an invented one: kept, but less sure."""
 
-    def check(found: Candidate) -> float | None:
-        body = found.value[given.skip : -6]
-        if placeholder(found.value[given.skip :]):
+    def check(candidate: Candidate) -> float | None:
+        body = candidate.value[given.skip : -6]
+        if placeholder(candidate.value[given.skip :]):
             return None
-        return given.confidence if crc32_base62(body, found.value[-6:]) else _WRONG_CHECKSUM
+        return given.confidence if crc32_base62(body, candidate.value[-6:]) else _WRONG_CHECKSUM
 
     return check
 

@@ -35,7 +35,7 @@ def internal_host(entries: Sequence[str]) -> Detector:
         except ValueError:
             names.append(entry.lower().removeprefix("*").strip("."))
     kinds = [kind for name in names for kind in _name_kinds(name)]
-    kinds += [_addresses(found) for version in (4, 6) if (found := _of(networks, version))]
+    kinds += [_addresses(candidate) for version in (4, 6) if (candidate := _of(networks, version))]
     return Detector(name="internal_host", kinds=tuple(kinds))
 
 
@@ -111,9 +111,9 @@ def _beginnings(network: Network) -> set[str] | None:
 
 
 def _inside(networks: list[Network]) -> Check:
-    def check(found: Candidate) -> float | None:
+    def check(candidate: Candidate) -> float | None:
         try:
-            address = ipaddress.ip_address(found.value.rstrip("."))
+            address = ipaddress.ip_address(candidate.value.rstrip("."))
         except ValueError:
             return None
         return 1.0 if any(address in network for network in networks) else None

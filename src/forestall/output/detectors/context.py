@@ -79,33 +79,33 @@ def _short(word: str) -> bool:
     return len(word) < _ALONE_CHARS and word.isascii()
 
 
-def in_front(found: Candidate) -> str:
+def in_front(candidate: Candidate) -> str:
     """The text in front of the value: also that part of it which the pattern took."""
-    return found.before + found.matched.partition(found.value)[0]
+    return candidate.before + candidate.matched.partition(candidate.value)[0]
 
 
-def near(found: Candidate, those: Words, *, before: int = _BEFORE_CHARS) -> bool:
+def near(candidate: Candidate, those: Words, *, before: int = _BEFORE_CHARS) -> bool:
     """Whether one of the words stands close in front, or right behind."""
-    return those(f"{in_front(found)[-before:]}\n{found.after[:_AFTER_CHARS]}")
+    return those(f"{in_front(candidate)[-before:]}\n{candidate.after[:_AFTER_CHARS]}")
 
 
-def alone(found: Candidate) -> bool:
+def alone(candidate: Candidate) -> bool:
     """Whether nothing else is in the text: then it is what was asked for."""
-    return not in_front(found).strip() and not found.after.strip()
+    return not in_front(candidate).strip() and not candidate.after.strip()
 
 
-def in_a_row(found: Candidate) -> bool:
+def is_in_code_table(candidate: Candidate) -> bool:
     """Whether the groups of a number go on: a table of codes, and no number."""
     return (
-        _ROW_BEFORE.search(found.before[-8:]) is not None
-        or _ROW_AFTER.match(found.after[:8]) is not None
+        _ROW_BEFORE.search(candidate.before[-8:]) is not None
+        or _ROW_AFTER.match(candidate.after[:8]) is not None
     )
 
 
-def part_of_more(found: Candidate) -> bool:
+def is_part_of_more(candidate: Candidate) -> bool:
     """Whether the value goes on: a decimal, a longer number with points, a piece of an id. A comma
     parts the columns of a table."""
-    before, after = in_front(found)[-2:], found.after[:2]
+    before, after = in_front(candidate)[-2:], candidate.after[:2]
     if before[-1:] in ("-", "_", ".", ":", "/") and before[:1].isalnum() and len(before) == 2:
         return not (before[-1] == ":" and before[0].isalpha())
     return after[:1] in ("-", "_", ".", ":", "/", "+", "=") and after[1:].isalnum()

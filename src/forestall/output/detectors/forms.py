@@ -40,7 +40,7 @@ def references(pattern: str) -> tuple[str, ...]:
 
 def resolved(pattern: str, definitions: Mapping[str, str]) -> str:
     """The pattern with its definitions written out, each in a group of its own."""
-    return _REFERENCE.sub(lambda found: f"(?:{definitions[found[1]]})", pattern)
+    return _REFERENCE.sub(lambda match: f"(?:{definitions[match[1]]})", pattern)
 
 
 def in_form(entry: DetectorEntry, pattern: str, name: str) -> str:

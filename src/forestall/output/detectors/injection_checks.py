@@ -73,15 +73,15 @@ _OF_A_PERSON = Expression(
 )
 
 
-def spoken_of(found: Candidate) -> bool:
+def is_only_mentioned(candidate: Candidate) -> bool:
     """Whether the phrase is denied, told of somebody else, or stands in quotes in a sentence."""
-    before = found.before
+    before = candidate.before
     return (
         _NEGATED.search(before) is not None
         or _NARRATED.search(before) is not None
         or (
             _QUOTE_OPENS.search(before) is not None
-            and _QUOTE_CLOSES.search(found.after) is not None
+            and _QUOTE_CLOSES.search(candidate.after) is not None
         )
     )
 
@@ -89,60 +89,61 @@ def spoken_of(found: Candidate) -> bool:
 def _order(given: ValidatorInput) -> Check:
     """Refuses what is only spoken of; surer where more of the surroundings speaks to a model."""
 
-    def check(found: Candidate) -> float | None:
-        if spoken_of(found):
+    def check(candidate: Candidate) -> float | None:
+        if is_only_mentioned(candidate):
             return None
         sure = given.confidence
-        return min(_SUREST, sure + 0.1) if _speaks_to_a_model(found) else sure
+        return min(_SUREST, sure + 0.1) if _words_to_a_model_near(candidate) else sure
 
     return check
 
 
-def _order_to_a_model(found: Candidate) -> bool:
+def _order_to_a_model(candidate: Candidate) -> bool:
     """A phrase that alarms only where something near it speaks to a model."""
-    return _speaks_to_a_model(found) and not spoken_of(found)
+    return _words_to_a_model_near(candidate) and not is_only_mentioned(candidate)
 
 
-def _speaks_to_a_model(found: Candidate) -> bool:
+def _words_to_a_model_near(candidate: Candidate) -> bool:
     return (
-        _TO_A_MODEL.search(found.before) is not None or _TO_A_MODEL.search(found.after) is not None
+        _TO_A_MODEL.search(candidate.before) is not None
+        or _TO_A_MODEL.search(candidate.after) is not None
     )
 
 
-def _no_licence(found: Candidate) -> bool:
-    return _LICENCE.search(found.value) is None and not spoken_of(found)
+def _no_licence(candidate: Candidate) -> bool:
+    return _LICENCE.search(candidate.value) is None and not is_only_mentioned(candidate)
 
 
-def _markup(found: Candidate) -> float | None:
-    before, after = found.before, found.after
-    if _FENCE.search(before) or _FENCE.search(after) or spoken_of(found):
+def _markup(candidate: Candidate) -> float | None:
+    before, after = candidate.before, candidate.after
+    if _FENCE.search(before) or _FENCE.search(after) or is_only_mentioned(candidate):
         return None
     if _ALONE_IN_QUOTES.search(before) and _QUOTE_BEHIND.search(after):
         return None  # a token named by itself, as code and manuals do
-    if found.value.lower().endswith("inst]") and not found.value.isupper():
+    if candidate.value.lower().endswith("inst]") and not candidate.value.isupper():
         return None  # a list of one, in code
     return 0.9 if _ROLE_BEHIND.search(after) else 0.75
 
 
-def _hidden_run(found: Candidate) -> float | None:
-    return 0.9 if len(found.value) >= 24 else 0.7
+def _hidden_run(candidate: Candidate) -> float | None:
+    return 0.9 if len(candidate.value) >= 24 else 0.7
 
 
-def _addressed(found: Candidate) -> bool:
-    return _PROFESSION.search(found.after) is None and not spoken_of(found)
+def _addressed(candidate: Candidate) -> bool:
+    return _PROFESSION.search(candidate.after) is None and not is_only_mentioned(candidate)
 
 
-def _disguised(found: Candidate) -> bool:
-    words = [word for word in found.value.split() if _DISGUISE.search(word)]
-    return bool(words) and not spoken_of(found)
+def _disguised(candidate: Candidate) -> bool:
+    words = [word for word in candidate.value.split() if _DISGUISE.search(word)]
+    return bool(words) and not is_only_mentioned(candidate)
 
 
-def _alike(found: Candidate) -> bool:
-    return len(re.findall(r"[a-zA-Z]", found.value)) >= 6
+def _alike(candidate: Candidate) -> bool:
+    return len(re.findall(r"[a-zA-Z]", candidate.value)) >= 6
 
 
-def _about_the_answer(found: Candidate) -> bool:
-    return _OF_A_PERSON.search(found.value) is None and not spoken_of(found)
+def _about_the_answer(candidate: Candidate) -> bool:
+    return _OF_A_PERSON.search(candidate.value) is None and not is_only_mentioned(candidate)
 
 
 VALIDATORS: dict[str, Validator] = {

@@ -11,9 +11,9 @@ _PARTS = Expression(r"\d+")
 def _born(given: ValidatorInput) -> Check:
     birth = given.words["birth"]
 
-    def check(found: Candidate) -> float | None:
-        named = birth(found.before[-_GAP_CHARS:] + found.matched[:1])
-        return given.confidence if named and _a_day(found.value) else None
+    def check(candidate: Candidate) -> float | None:
+        named = birth(candidate.before[-_GAP_CHARS:] + candidate.matched[:1])
+        return given.confidence if named and _a_day(candidate.value) else None
 
     return check
 

@@ -9,7 +9,7 @@ import msgspec
 
 from forestall.data_tables import read_table
 from forestall.output.detectors.check_digits import luhn
-from forestall.output.detectors.context import in_a_row, near, part_of_more
+from forestall.output.detectors.context import is_in_code_table, is_part_of_more, near
 from forestall.output.detectors.validation import Validator, ValidatorInput, own_confidence
 from forestall.output.findings import Candidate, Check
 
@@ -61,20 +61,20 @@ def _card(given: ValidatorInput) -> Check:
     """By its form: the beginning and the length of a network that gives cards to many."""
     card, other = given.words["card"], given.words["not_a_card"]
 
-    def check(found: Candidate) -> float | None:
-        value = found.value
+    def check(candidate: Candidate) -> float | None:
+        value = candidate.value
         digits = _digits(value)
-        if _plain(digits) or part_of_more(found) or in_a_row(found):
+        if _plain(digits) or is_part_of_more(candidate) or is_in_code_table(candidate):
             return None
         issuer = _issued(digits)
-        if near(found, card):
+        if near(candidate, card):
             return 0.98 if issuer else 0.6
         if issuer is None or issuer.weak or len(digits) < _ALONE_DIGITS:
             return None
         separators = {each for each in value if not each.isdigit()}
         if separators:
             return 0.9 if len(separators) == 1 and separators != {"."} else None
-        return None if near(found, other, before=24) else 0.75
+        return None if near(candidate, other, before=24) else 0.75
 
     return check
 
@@ -84,21 +84,25 @@ def _named(given: ValidatorInput) -> Check:
     word of paying: what has an issuer's beginning near one is a card, whatever its length."""
     card, other, paying = (given.words[name] for name in ("card", "not_a_card", "paying"))
 
-    def check(found: Candidate) -> float | None:
-        digits = _digits(found.value)
-        if _plain(digits) or part_of_more(found) or in_a_row(found):
+    def check(candidate: Candidate) -> float | None:
+        digits = _digits(candidate.value)
+        if _plain(digits) or is_part_of_more(candidate) or is_in_code_table(candidate):
             return None
         issued = _issued(digits) is not None
-        if near(found, card):
-            return 0.98 if issued else None if near(found, other, before=16) else 0.6
-        return 0.6 if issued and near(found, paying) and not near(found, other, before=24) else None
+        if near(candidate, card):
+            return 0.98 if issued else None if near(candidate, other, before=16) else 0.6
+        return (
+            0.6
+            if issued and near(candidate, paying) and not near(candidate, other, before=24)
+            else None
+        )
 
     return check
 
 
-def _whole(found: Candidate) -> float | None:
+def _whole(candidate: Candidate) -> float | None:
     """All of the text, as an answer is: then shorter ones need no word."""
-    digits = _digits(found.value)
+    digits = _digits(candidate.value)
     return None if _plain(digits) or _issued(digits) is None else 0.55
 
 

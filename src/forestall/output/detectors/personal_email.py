@@ -26,8 +26,8 @@ _VERSION = Expression(r"^v?\d+\.\d|^\d+x\.")
 _LOCAL_CHARS_MAX, _HOST_CHARS_MAX, _LABEL_CHARS_MAX = 64, 253, 63
 
 
-def _address(found: Candidate) -> float | None:
-    user, _, host = found.value.rpartition("@")
+def _address(candidate: Candidate) -> float | None:
+    user, _, host = candidate.value.rpartition("@")
     host = host.lower()
     top = host.rpartition(".")[2]
     if len(user) > _LOCAL_CHARS_MAX or len(host) > _HOST_CHARS_MAX or top in _NO_TOPS:
@@ -36,16 +36,18 @@ def _address(found: Candidate) -> float | None:
         return None
     if not 2 <= len(top) <= _LABEL_CHARS_MAX or ".-" in f".{host}" or "-." in host:
         return None
-    if not any(map(str.isalnum, user)) or found.after[:1].isalnum():
+    if not any(map(str.isalnum, user)) or candidate.after[:1].isalnum():
         return None
-    if _CONNECTION.search(found.before) or (user == "git" and found.after[:1] in (":", "/")):
+    if _CONNECTION.search(candidate.before) or (
+        user == "git" and candidate.after[:1] in (":", "/")
+    ):
         return None
-    if found.after[:1] == "(" or found.before[-1:] == "@":  # a call, a scope of packages
+    if candidate.after[:1] == "(" or candidate.before[-1:] == "@":  # a call, a scope of packages
         return None
     if top in _MACHINE_TOPS or (top in _PRIVATE_TOPS and user.isdigit()):
         return None
     if top in _PRIVATE_TOPS:  # a machine's prompt looks the same
-        return None if found.after[:1] in (":", "]") else 0.6
+        return None if candidate.after[:1] in (":", "]") else 0.6
     return 0.6 if user.lower() in _TECHNICAL else 0.95
 
 

@@ -12,13 +12,13 @@ _NAMED_CONFIDENCE = 0.99
 def _account(given: ValidatorInput) -> Check:
     account = given.words["account"]
 
-    def check(found: Candidate) -> float | None:
-        text = found.value.upper().replace(" ", "").replace("-", "")
+    def check(candidate: Candidate) -> float | None:
+        text = candidate.value.upper().replace(" ", "").replace("-", "")
         if text[2:4] in ("00", "01", "99") or not mod_97(text[4:] + text[:4]):
             return None
         if len(set(text[4:])) < 2:
             return None
-        return _NAMED_CONFIDENCE if near(found, account) else given.confidence
+        return _NAMED_CONFIDENCE if near(candidate, account) else given.confidence
 
     return check
 

@@ -8,7 +8,13 @@ whatever the words say, but for the few states that stopped giving checks.
 from collections.abc import Callable, Sequence
 
 from forestall.output.detectors import national_numbers
-from forestall.output.detectors.context import Words, in_a_row, keywords, part_of_more, words
+from forestall.output.detectors.context import (
+    Words,
+    is_in_code_table,
+    is_part_of_more,
+    keywords,
+    words,
+)
 from forestall.output.detectors.entries import StateNumber, as_tuple
 from forestall.output.detectors.expressions import Expression
 from forestall.output.detectors.forms import REACHES, between_word_ends
@@ -81,14 +87,14 @@ def _named(each: StateNumber, named: Words) -> Check:
     valid = _valid(each.validator)
     unchecked = _valid(each.unchecked) if each.unchecked else None
 
-    def check(found: Candidate) -> float | None:
-        value = _bare(found.value)
+    def check(candidate: Candidate) -> float | None:
+        value = _bare(candidate.value)
         sure = each.confidence if valid(value) else 0.0
         if not sure and unchecked is not None and unchecked(value):
             sure = _UNCHECKED_CONFIDENCE
-        if not sure or part_of_more(found):
+        if not sure or is_part_of_more(candidate):
             return None
-        return sure if named(found.before[-_REACH.after :]) else None
+        return sure if named(candidate.before[-_REACH.after :]) else None
 
     return check
 
@@ -97,12 +103,12 @@ def _anywhere(free: Sequence[tuple[str, Valid, float]]) -> Check:
     """A number of whatever state, by its form and its check alone."""
     forms = [(Expression(pattern), valid, sure) for pattern, valid, sure in free]
 
-    def check(found: Candidate) -> float | None:
-        if in_a_row(found) or part_of_more(found):
+    def check(candidate: Candidate) -> float | None:
+        if is_in_code_table(candidate) or is_part_of_more(candidate):
             return None
-        value = _bare(found.value)
+        value = _bare(candidate.value)
         for form, valid, sure in forms:
-            if form.fullmatch(found.value) is not None and valid(value):
+            if form.fullmatch(candidate.value) is not None and valid(value):
                 return sure
         return None
 
@@ -114,10 +120,10 @@ def _all_of_the_text(alone: Sequence[Valid], groups: Sequence[tuple[str, Valid]]
     own, which a long number in thousands does not have."""
     forms = [(Expression(pattern), valid) for pattern, valid in groups]
 
-    def check(found: Candidate) -> float | None:
-        value = _bare(found.value)
-        if value != found.value:
-            grouped = (form.fullmatch(found.value) and valid(value) for form, valid in forms)
+    def check(candidate: Candidate) -> float | None:
+        value = _bare(candidate.value)
+        if value != candidate.value:
+            grouped = (form.fullmatch(candidate.value) and valid(value) for form, valid in forms)
             return _ALONE_IN_GROUPS_CONFIDENCE if any(grouped) else None
         return _ALONE_CONFIDENCE if any(valid(value) for valid in alone) else None
 

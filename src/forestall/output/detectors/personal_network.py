@@ -26,8 +26,8 @@ _V6_CHARS_MIN = 6  # shorter ones are loopback, or a name in a program
 _SMALL = 20  # octets below are as in a version; one above may be too
 
 
-def _v4(found: Candidate, network: Words) -> float | None:
-    value = found.value
+def _v4(candidate: Candidate, network: Words) -> float | None:
+    value = candidate.value
     if value.count(".") != 3:
         return None
     parts = value.split(".")
@@ -37,12 +37,12 @@ def _v4(found: Candidate, network: Words) -> float | None:
     first = octets[0]
     if max(octets) > 255 or first in (0, 127) or first >= 224:
         return None
-    after = found.after
+    after = candidate.after
     small = sum(octet >= _SMALL for octet in octets) < 2 and first != 10
-    named = near(found, network, before=40)
+    named = near(candidate, network, before=40)
     if small and not named and not after.startswith(":"):
         return None
-    version = _VERSION.search(found.before[-24:])
+    version = _VERSION.search(candidate.before[-24:])
     if version is not None and not (version[0][-1:] == "=" and named):
         return None
     if after[:1] in (".", "-", "_", "+") and after[1:2].isalnum():
@@ -54,15 +54,15 @@ def _v4(found: Candidate, network: Words) -> float | None:
         return 0.95 if named else 0.8
     # An address of a private network tells nobody apart outside of it, and logs are full of
     # sockets: only one that a word names, without a port, is somebody's.
-    socket = _PORT.match(after) is not None or found.before[-1:] == "/"
+    socket = _PORT.match(after) is not None or candidate.before[-1:] == "/"
     return 0.75 if named and not socket else None
 
 
-def _v6(found: Candidate, network: Words) -> float | None:
-    value = found.value
+def _v6(candidate: Candidate, network: Words) -> float | None:
+    value = candidate.value
     if len(value) < _V6_CHARS_MIN:
         return None
-    before, after = found.before[-1:], found.after[:1]
+    before, after = candidate.before[-1:], candidate.after[:1]
     if before.isalnum() or before in (":", ".") or after.isalnum() or after == ":":
         return None
     try:
@@ -77,7 +77,7 @@ def _v6(found: Candidate, network: Words) -> float | None:
     telling = (
         len(groups) >= 4 or "." in value or (len(value.split(":")[0]) >= 3 and len(groups) > 1)
     )
-    if not telling and not near(found, network, before=32):
+    if not telling and not near(candidate, network, before=32):
         return None
     return 0.7 if address.is_link_local or value[:2].lower() in ("fc", "fd") else 0.9
 
@@ -85,8 +85,8 @@ def _v6(found: Candidate, network: Words) -> float | None:
 def _address(given: ValidatorInput) -> Check:
     network = given.words["network"]
 
-    def check(found: Candidate) -> float | None:
-        return _v6(found, network) if ":" in found.value else _v4(found, network)
+    def check(candidate: Candidate) -> float | None:
+        return _v6(candidate, network) if ":" in candidate.value else _v4(candidate, network)
 
     return check
 

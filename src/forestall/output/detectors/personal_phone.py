@@ -11,10 +11,10 @@ from forestall.output.detectors import numbering_plans as plans
 from forestall.output.detectors.context import (
     Words,
     alone,
-    in_a_row,
     in_front,
+    is_in_code_table,
+    is_part_of_more,
     near,
-    part_of_more,
 )
 from forestall.output.detectors.expressions import Expression
 from forestall.output.detectors.validation import Validator, ValidatorInput
@@ -62,36 +62,40 @@ def _digits(text: str) -> str:
     return "".join(filter(str.isdigit, text))
 
 
-def _refused(found: Candidate) -> bool:
-    value = found.value
+def _refused(candidate: Candidate) -> bool:
+    value = candidate.value
     return (
-        part_of_more(found)
+        is_part_of_more(candidate)
         or _DATE.fullmatch(value) is not None
         or _DECIMAL.fullmatch(value) is not None
         or not _varied(_digits(value))
-        or in_a_row(found)
-        or in_front(found)[-1:] in ("+", "$", "€", "£", "#", "@", "<")
-        or found.after[:1] in ("%", "€")
+        or is_in_code_table(candidate)
+        or in_front(candidate)[-1:] in ("+", "$", "€", "£", "#", "@", "<")
+        or candidate.after[:1] in ("%", "€")
     )
 
 
-def _with_country(found: Candidate, lists: _Lists) -> float | None:
+def _with_country(candidate: Candidate, lists: _Lists) -> float | None:
     """A plus or two zeros, and a number that the plan of the country has."""
-    value = found.value
+    value = candidate.value
     plain = _EXTENSION_END.sub("", value)
     digits = _digits(plain)
     if value[0] == "0":
-        if value.isdigit() and not near(found, lists.phone):  # or a number filled up with zeros
+        if value.isdigit() and not near(candidate, lists.phone):  # or a number filled up with zeros
             return None
         digits = digits[2:]
-    before = found.before[-1:]
-    if (before.isalnum() or before in ("+", "=")) and not near(found, lists.phone):
+    before = candidate.before[-1:]
+    if (before.isalnum() or before in ("+", "=")) and not near(candidate, lists.phone):
         return None
-    if found.after[:1].isalnum() or (found.after[:1] == "." and found.after[1:2].isdigit()):
+    if candidate.after[:1].isalnum() or (
+        candidate.after[:1] == "." and candidate.after[1:2].isdigit()
+    ):
         return None
     if plans.international(digits):
         return 0.97
-    if len(digits) > 8 and (near(found, lists.phone, before=24) or lists.call(found.before[-24:])):
+    if len(digits) > 8 and (
+        near(candidate, lists.phone, before=24) or lists.call(candidate.before[-24:])
+    ):
         return 0.5
     written = _GROUPED.fullmatch(plain) is not None and _DATE.search(plain) is None
     return 0.5 if written and plans.country(digits) and _varied(digits) else None
@@ -112,51 +116,53 @@ def _areas(digits: str) -> bool:
     )
 
 
-def _american(found: Candidate, lists: _Lists) -> float | None:
+def _american(candidate: Candidate, lists: _Lists) -> float | None:
     """Three, three, four: a form of its own; areas and exchanges do not begin with 0 or 1."""
-    value = _EXTENSION_END.sub("", found.value)
-    if ("." in value and "-" in value) or not _areas(_digits(value)) or _refused(found):
+    value = _EXTENSION_END.sub("", candidate.value)
+    if ("." in value and "-" in value) or not _areas(_digits(value)) or _refused(candidate):
         return None
-    if near(found, lists.phone):
+    if near(candidate, lists.phone):
         return 0.95
-    if near(found, lists.call):
+    if near(candidate, lists.call):
         return 0.85
-    if near(found, lists.other, before=20):
+    if near(candidate, lists.other, before=20):
         return None
     if "(" in value or "-" in value:
         return 0.75
-    return 0.6 if alone(found) or "." in value else None
+    return 0.6 if alone(candidate) or "." in value else None
 
 
-def _trunk(found: Candidate, lists: _Lists) -> float | None:
+def _trunk(candidate: Candidate, lists: _Lists) -> float | None:
     """A leading zero and groups, as most of the world dials: 020 7946 0958."""
-    digits = _digits(found.value)
-    if not 9 <= len(digits) <= 12 or _refused(found) or not plans.national(digits):
+    digits = _digits(candidate.value)
+    if not 9 <= len(digits) <= 12 or _refused(candidate) or not plans.national(digits):
         return None
-    if _NO_TRUNK.fullmatch(found.value) is not None:
+    if _NO_TRUNK.fullmatch(candidate.value) is not None:
         return None
-    if _DAY_AND_TIME.fullmatch(found.value) is not None and not lists.phone(in_front(found)[-24:]):
+    if _DAY_AND_TIME.fullmatch(candidate.value) is not None and not lists.phone(
+        in_front(candidate)[-24:]
+    ):
         return None
-    if near(found, lists.phone) or near(found, lists.call):
+    if near(candidate, lists.phone) or near(candidate, lists.call):
         return 0.9
-    if near(found, lists.other, before=20) or found.value.isdigit():
-        return 0.5 if alone(found) else None
+    if near(candidate, lists.other, before=20) or candidate.value.isdigit():
+        return 0.5 if alone(candidate) else None
     return 0.6
 
 
-def _by_form(found: Candidate, lists: _Lists) -> float | None:
-    value = found.value
+def _by_form(candidate: Candidate, lists: _Lists) -> float | None:
+    value = candidate.value
     if value[0] == "+" or (value.startswith("00") and value[2:3] in "123456789"):
-        return _with_country(found, lists)
-    return _american(found, lists) if _AMERICAN_FORM.match(value) else _trunk(found, lists)
+        return _with_country(candidate, lists)
+    return _american(candidate, lists) if _AMERICAN_FORM.match(value) else _trunk(candidate, lists)
 
 
-def _behind_word(found: Candidate, lists: _Lists) -> float | None:
+def _behind_word(candidate: Candidate, lists: _Lists) -> float | None:
     """Behind a word for telephones: any grouping will do."""
-    digits = _digits(found.value)
-    if not 7 <= len(digits) <= 13 or _refused(found):
+    digits = _digits(candidate.value)
+    if not 7 <= len(digits) <= 13 or _refused(candidate):
         return None
-    in_front_of_it = found.before[-32:]
+    in_front_of_it = candidate.before[-32:]
     if lists.phone(in_front_of_it):
         if lists.other(in_front_of_it[-12:]) and not lists.phone(in_front_of_it[-12:]):
             return None
@@ -164,27 +170,27 @@ def _behind_word(found: Candidate, lists: _Lists) -> float | None:
     return 0.7 if lists.call(in_front_of_it) and plans.national(digits) else None
 
 
-def _behind_call(found: Candidate, lists: _Lists) -> float | None:
+def _behind_call(candidate: Candidate, lists: _Lists) -> float | None:
     """Behind a word for calling, which has other meanings: groups, and no word for other things."""
-    digits = _digits(found.value)
-    if not 7 <= len(digits) <= 12 or _refused(found):
+    digits = _digits(candidate.value)
+    if not 7 <= len(digits) <= 12 or _refused(candidate):
         return None
-    in_front_of_it = found.before[-40:]
+    in_front_of_it = candidate.before[-40:]
     if not lists.call(in_front_of_it) or lists.other(in_front_of_it[-16:]):
         return None
-    if found.value.isdigit():  # counts and times are called too: only what an American dials
+    if candidate.value.isdigit():  # counts and times are called too: only what an American dials
         if lists.asked(in_front_of_it) and plans.national(digits):
             return 0.6
         return 0.55 if len(digits) == 10 and _areas(digits) else None
     if plans.national(digits):
         return 0.7
-    return 0.5 if "-" in found.value or "(" in found.value else None  # or a row of figures
+    return 0.5 if "-" in candidate.value or "(" in candidate.value else None  # or a row of figures
 
 
 def _with_lists(judge: Callable[[Candidate, _Lists], float | None]) -> Validator:
     def validator(given: ValidatorInput) -> Check:
         lists = _of(given)
-        return lambda found: judge(found, lists)
+        return lambda candidate: judge(candidate, lists)
 
     return validator
 

@@ -1,7 +1,7 @@
 """Validator of social security numbers and taxpayer numbers of the United States. They have no
 check digit; what was never given out is refused, and the form or a word has to tell."""
 
-from forestall.output.detectors.context import alone, near, part_of_more
+from forestall.output.detectors.context import alone, is_part_of_more, near
 from forestall.output.detectors.validation import Validator, ValidatorInput
 from forestall.output.findings import Candidate, Check
 
@@ -26,21 +26,21 @@ def _given(digits: str) -> bool:
 def _number(given: ValidatorInput) -> Check:
     named, other = given.words["us_ssn"], given.words["not_a_us_ssn"]
 
-    def check(found: Candidate) -> float | None:
-        value = found.value
+    def check(candidate: Candidate) -> float | None:
+        value = candidate.value
         digits = "".join(filter(str.isdigit, value))
-        if not _given(digits) or part_of_more(found):
+        if not _given(digits) or is_part_of_more(candidate):
             return None
         separators = {each for each in value if not each.isdigit()}
         if len(separators) > 1:
             return None
-        if near(found, named):
+        if near(candidate, named):
             return 0.95
-        if not separators or digits >= "9" or near(found, other, before=24):
+        if not separators or digits >= "9" or near(candidate, other, before=24):
             return None
         if "-" in separators:
             return 0.75
-        return 0.55 if alone(found) or " " in separators else None
+        return 0.55 if alone(candidate) or " " in separators else None
 
     return check
 

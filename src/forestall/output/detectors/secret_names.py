@@ -74,21 +74,21 @@ def _code(value: str) -> bool:
     return _CODE.fullmatch(value) is not None and (len(value) < 40 or wordlike(value))
 
 
-def _name(found: Candidate) -> str:
+def _name(candidate: Candidate) -> str:
     """The whole name in front of the value, with what stands in front of the match."""
-    front = found.matched[: found.matched.find(found.value)][-_LOOKED_AT_CHARS:]
-    before = _BACKWARDS.match(found.before[::-1])
+    front = candidate.matched[: candidate.matched.find(candidate.value)][-_LOOKED_AT_CHARS:]
+    before = _BACKWARDS.match(candidate.before[::-1])
     assert before is not None, "it matches the empty text"
     named = _NAME.search(before[0][::-1] + front)
     return named[1] if named else front
 
 
-def _refused(found: Candidate) -> bool:
-    value = found.value[:_LOOKED_AT_CHARS]
+def _refused(candidate: Candidate) -> bool:
+    value = candidate.value[:_LOOKED_AT_CHARS]
     return (
         _is_no_value(value)
-        or _is_no_name_of_a_secret(_name(found).rstrip(" .-_"))
-        or _is_no_name(found)
+        or _is_no_name_of_a_secret(_name(candidate).rstrip(" .-_"))
+        or _is_no_name(candidate)
     )
 
 
@@ -106,12 +106,12 @@ def _is_object(value: str) -> bool:
     return _FILE.match(value) is not None or _FOLDERS.match(value) is not None
 
 
-def _is_no_name(found: Candidate) -> bool:
+def _is_no_name(candidate: Candidate) -> bool:
     """Letters that are part of a digest or of an id, or a value of which a list goes on."""
-    front = found.matched[: found.matched.find(found.value)]
+    front = candidate.matched[: candidate.matched.find(candidate.value)]
     name = _WORD_BEGINS.match(front)
     name_end = name.end() if name is not None else 0
-    before = found.before
+    before = candidate.before
     if _LIST_SEPARATOR.match(front, name_end) and _ASSIGNED_NAME.search(before + front[:name_end]):
         return True
     run = _ID_CHARACTERS.search(before)
@@ -123,14 +123,14 @@ def assigned_to_name(check: Check | None, confidence: float) -> Check:
     """The check of a value behind a name: the name is a whole word, and the value is assigned to
     it. Where only spaces part them, the name has to say that it names a secret."""
 
-    def check_name(found: Candidate) -> float | None:
-        front = found.matched.partition(found.value)[0]
-        before = found.before[-1:]
+    def check_name(candidate: Candidate) -> float | None:
+        front = candidate.matched.partition(candidate.value)[0]
+        before = candidate.before[-1:]
         if before.isalnum() and not (before.islower() and front[:1].isupper()):
             return None
         if _SPACES_ONLY.search(front) and not _names_a_secret(front):
             return None
-        return confidence if check is None else check(found)
+        return confidence if check is None else check(candidate)
 
     return check_name
 
@@ -159,9 +159,9 @@ def cookie_value(name: str, value: str) -> float | None:
     return 0.75 if _UUID.match(value) or random(value, length_min=12) else None
 
 
-def _password_quoted(found: Candidate) -> float | None:
-    value = found.value
-    if len(value) < 5 or _refused(found) or _CODE.fullmatch(value):
+def _password_quoted(candidate: Candidate) -> float | None:
+    value = candidate.value
+    if len(value) < 5 or _refused(candidate) or _CODE.fullmatch(value):
         return None
     if " " in value and not any(_mixed(word) for word in value.split()):
         return None
@@ -174,9 +174,14 @@ def _mixed(word: str) -> bool:
     return word.isalnum() and not word.isalpha() and not word.isdigit()
 
 
-def _password_bare(found: Candidate) -> float | None:
-    value = found.value.rstrip(".:")
-    if len(value) < 5 or _refused(found) or _CODE.match(value) or found.after.startswith("("):
+def _password_bare(candidate: Candidate) -> float | None:
+    value = candidate.value.rstrip(".:")
+    if (
+        len(value) < 5
+        or _refused(candidate)
+        or _CODE.match(value)
+        or candidate.after.startswith("(")
+    ):
         return None
     if not any(map(str.isdigit, value)):
         odd = sum(not c.isalnum() and c not in "_-./" for c in value)
@@ -188,10 +193,10 @@ def _password_bare(found: Candidate) -> float | None:
 def _named_value(given: ValidatorInput) -> Check:
     sure, length_min = given.confidence, given.length_min
 
-    def check(found: Candidate) -> float | None:
-        value = found.value.strip(".")
+    def check(candidate: Candidate) -> float | None:
+        value = candidate.value.strip(".")
         # Most values behind a name are short: ask that before anything dearer.
-        if len(value) < length_min or _refused(found) or _is_object(value) or _code(value):
+        if len(value) < length_min or _refused(candidate) or _is_object(value) or _code(value):
             return None
         if _UUID.match(value):
             return sure - 0.1
@@ -200,10 +205,10 @@ def _named_value(given: ValidatorInput) -> Check:
     return check
 
 
-def _apart(found: Candidate) -> float | None:
+def _apart(candidate: Candidate) -> float | None:
     """Only spaces between: it has to be random beyond doubt."""
-    value = found.value
-    if len(value) < 16 or _refused(found) or _is_object(value) or _CODE.match(value):
+    value = candidate.value
+    if len(value) < 16 or _refused(candidate) or _is_object(value) or _CODE.match(value):
         return None
     field = _FIELD.match(value)
     if field is not None and not _is_secret_word(field[0]):
@@ -218,21 +223,21 @@ def _apart(found: Candidate) -> float | None:
     return 0.6
 
 
-def _spoken_password(found: Candidate) -> float | None:
+def _spoken_password(candidate: Candidate) -> float | None:
     """In a sentence: with a digit, and no word."""
-    digits = any(map(str.isdigit, found.value))
-    return 0.6 if digits and _password_bare(found) is not None else None
+    digits = any(map(str.isdigit, candidate.value))
+    return 0.6 if digits and _password_bare(candidate) is not None else None
 
 
-def _paired_value(found: Candidate) -> float | None:
+def _paired_value(candidate: Candidate) -> float | None:
     """The value of a pair that names a secret in another of its fields."""
-    named = _PAIR_NAME.search(found.matched)
+    named = _PAIR_NAME.search(candidate.matched)
     name = named[1] if named is not None else ""
     if _is_no_name_of_a_secret(name.rstrip(" .-_")):
         return None
     if _is_password(name):
-        return named_password(found.value)
-    return named_secret(found.value)
+        return named_password(candidate.value)
+    return named_secret(candidate.value)
 
 
 VALIDATORS: dict[str, Validator] = {

@@ -28,17 +28,17 @@ _SENTENCE_WORDS = frozenset(
 _PLAIN_WORDS = frozenset({"password", "passwd", "pass", "pwd", "pw", "secret", "user", "token"})
 
 
-def _pem(found: Candidate) -> bool:
-    body = found.value.split("-----")[2] if found.value.count("-----") > 1 else ""
+def _pem(candidate: Candidate) -> bool:
+    body = candidate.value.split("-----")[2] if candidate.value.count("-----") > 1 else ""
     encoded = _BASE64.search(body)
     return not (
         encoded is None or "..." in body[:200] or re.search(r"(?i)x{8}|example", body) is not None
     )
 
 
-def _jwt(found: Candidate) -> bool:
+def _jwt(candidate: Candidate) -> bool:
     """The head of a JWT is an object that names an algorithm."""
-    head = found.value.split(".")[0]
+    head = candidate.value.split(".")[0]
     try:
         plain = binascii.a2b_base64(head.translate(_FROM_URL) + "=" * (-len(head) % 4))
     except binascii.Error:
@@ -46,8 +46,8 @@ def _jwt(found: Candidate) -> bool:
     return plain.startswith(b"{") and b'"' in plain
 
 
-def _in_url(found: Candidate) -> bool:
-    value = found.value
+def _in_url(candidate: Candidate) -> bool:
+    value = candidate.value
     if placeholder(value) or value.lower() in _PLAIN_WORDS or len(value) < 3:
         return False
     if value.lower().startswith(("pass", "secret", "user")) and value.isalpha():
@@ -55,14 +55,14 @@ def _in_url(found: Candidate) -> bool:
     return not (any(mark in value for mark in "{}<>$()[]") or value.startswith(("%", ":", "*")))
 
 
-def _in_url_with_slash(found: Candidate) -> bool:
+def _in_url_with_slash(candidate: Candidate) -> bool:
     """Not what begins with the number of a port and a path."""
-    return _PORT_AND_PATH.match(found.value) is None and _in_url(found)
+    return _PORT_AND_PATH.match(candidate.value) is None and _in_url(candidate)
 
 
-def _password(found: Candidate) -> bool:
+def _password(candidate: Candidate) -> bool:
     """A password of a command line: anything but a variable, a file or a word for one."""
-    value = found.value.strip("\"'`")
+    value = candidate.value.strip("\"'`")
     return not (
         len(value) < 4
         or placeholder(value)
@@ -71,16 +71,16 @@ def _password(found: Candidate) -> bool:
     )
 
 
-def _flag(found: Candidate) -> float | None:
+def _flag(candidate: Candidate) -> float | None:
     """Of a flag for a token or a key, only what looks drawn."""
-    if "pass" in found.matched.lower() or "pwd" in found.matched.lower():
-        return 0.8 if _password(found) else None
-    return 0.75 if random(found.value, length_min=8) else None
+    if "pass" in candidate.matched.lower() or "pwd" in candidate.matched.lower():
+        return 0.8 if _password(candidate) else None
+    return 0.75 if random(candidate.value, length_min=8) else None
 
 
-def _basic(found: Candidate) -> bool:
+def _basic(candidate: Candidate) -> bool:
     """Base64 of a name, a colon and a password."""
-    text = found.value
+    text = candidate.value
     try:
         plain = binascii.a2b_base64(text + "=" * (-len(text) % 4)).decode()
     except (binascii.Error, UnicodeDecodeError):

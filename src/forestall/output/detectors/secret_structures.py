@@ -164,14 +164,14 @@ def _belongs(data: bytes, line: _Line, indent: int) -> bool:
 def _yaml_values(data: bytes, lines: list[_Line], indent: int) -> Iterator[ValuePlace]:
     number = 0
     while number < len(lines):
-        found = _YAML_KEY.match(_text(data, lines[number]))
+        match = _YAML_KEY.match(_text(data, lines[number]))
         is_data = (
-            found is not None and len(found[1]) == indent and found[2].strip(b"\"'") in _DATA_KEYS
+            match is not None and len(match[1]) == indent and match[2].strip(b"\"'") in _DATA_KEYS
         )
         number += 1
-        if found is None or not is_data:
+        if match is None or not is_data:
             continue
-        first = lines[number - 1][0] + found.end()
+        first = lines[number - 1][0] + match.end()
         for value in _FLOW_VALUE.finditer(data, first, lines[number - 1][1]):
             if _is_value(value[1]):
                 yield ValuePlace(*value.span(1), _SECRET_CONFIDENCE)
@@ -190,9 +190,9 @@ def _yaml_entries(data: bytes, lines: list[_Line]) -> Iterator[ValuePlace]:
     places: list[tuple[int, int]] = []
     for line in lines:
         text = _text(data, line)
-        found = _YAML_KEY.match(text)
-        if found is not None and len(found[1]) == column:
-            places.append((line[0] + found.end(), line[0] + len(text)))
+        match = _YAML_KEY.match(text)
+        if match is not None and len(match[1]) == column:
+            places.append((line[0] + match.end(), line[0] + len(text)))
         elif places and text.strip():
             first = places[-1][0]
             begun = data[first : places[-1][1]]
@@ -291,9 +291,9 @@ def _cells(data: bytes, first: int, last: int, delimiter: bytes) -> list[tuple[i
     quoted = data.find(b'"', first, last) >= 0
     places: list[tuple[int, int]] = []
     while first <= last and len(places) <= _CELLS_MAX:
-        if quoted and (found := _QUOTED_CELL.match(data, first, last)) is not None:
-            low, high = found.span(1)
-            end = found.end()
+        if quoted and (match := _QUOTED_CELL.match(data, first, last)) is not None:
+            low, high = match.span(1)
+            end = match.end()
             if end < last and data[end : end + 1] != delimiter:
                 return []  # text behind a cell in quotes
         else:
@@ -330,12 +330,12 @@ def _cookies(data: bytes, start: int, end: int, low: int) -> tuple[int, list[Val
     last = data.find(b"\n", end, end + REACH_BYTES_MAX)
     last = last if last >= 0 else min(len(data), end + REACH_BYTES_MAX)
     places = []
-    for found in _COOKIE.finditer(data, end, last):
+    for match in _COOKIE.finditer(data, end, last):
         sure = cookie_value(
-            found[1].decode("utf-8", "replace"), found[2].decode("utf-8", "replace")
+            match[1].decode("utf-8", "replace"), match[2].decode("utf-8", "replace")
         )
         if sure is not None:
-            places.append(ValuePlace(*found.span(2), sure, found.end() - end >= REACH_BYTES_MAX))
+            places.append(ValuePlace(*match.span(2), sure, match.end() - end >= REACH_BYTES_MAX))
     return last, places
 
 

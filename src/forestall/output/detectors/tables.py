@@ -124,7 +124,7 @@ def _resolved(
         return pattern
     for name in references(pattern):
         if name not in known:
-            raise table.error(f"`{name}` is not defined{_perhaps(name, known)}", *path)
+            raise table.error(f"`{name}` is not defined{_suggestion(name, known)}", *path)
     return resolved(pattern, known)
 
 
@@ -151,10 +151,10 @@ def _refuse_entry(table: DataTable[Any], entry: DetectorEntry, here: Keys) -> No
     if bool(entry.name) != (entry.form == "assigned"):
         raise table.error("the form `assigned` has a `name`, and no other form", *here, "name")
     if entry.validator and entry.validator not in VALIDATORS:
-        hint = _perhaps(entry.validator, VALIDATORS)
+        hint = _suggestion(entry.validator, VALIDATORS)
         raise table.error(f"there is no `{entry.validator}`{hint}", *here, "validator")
     if entry.structure and entry.structure not in STRUCTURES:
-        hint = _perhaps(entry.structure, STRUCTURES)
+        hint = _suggestion(entry.structure, STRUCTURES)
         raise table.error(f"there is no `{entry.structure}`{hint}", *here, "structure")
     words = as_tuple(entry.keywords)
     if not are_keywords(words):
@@ -192,7 +192,7 @@ def _keywords(table: DataTable[EntryFile], entry: DetectorEntry, here: Keys) -> 
     names = as_tuple(entry.words)
     for place, name in enumerate(names):
         if name not in lists:
-            hint = _perhaps(name, lists)
+            hint = _suggestion(name, lists)
             raise table.error(f"there is no list `{name}`{hint}", *here, "words", place)
     keywords = as_tuple(entry.keywords)
     if not names:
@@ -233,7 +233,7 @@ def _patterns_of(each: StateNumber) -> list[tuple[tuple[str, ...], str]]:
     return patterns
 
 
-def _perhaps(name: str, known: Mapping[str, object]) -> str:
+def _suggestion(name: str, known: Mapping[str, object]) -> str:
     from difflib import get_close_matches  # few processes see a mistake
 
     close = get_close_matches(name, known, n=1)

@@ -25,7 +25,7 @@ Validator = Callable[[ValidatorInput], Check]
 
 def entry_confidence(holds: Callable[[Candidate], bool]) -> Validator:
     """The validator that refuses what does not hold, with the confidence of the entry."""
-    return lambda given: lambda found: given.confidence if holds(found) else None
+    return lambda given: lambda candidate: given.confidence if holds(candidate) else None
 
 
 def own_confidence(check: Check) -> Validator:
