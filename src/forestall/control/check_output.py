@@ -14,6 +14,7 @@ import msgspec
 from forestall.control.gate import PolicyUnavailableError, vouched
 from forestall.control.plane import Plane, instant
 from forestall.control.records import SALT_BYTES, output_data, record_of
+from forestall.control.result_schema import result_misfit
 from forestall.errors import UnavailableError
 from forestall.identity.credentials import Subject
 from forestall.jobs.checked_output import CheckedContent
@@ -87,6 +88,9 @@ async def check_result(
             is_json=True,
             job_id=job.id,
         )
+        misfit = result_misfit(plane, job, result)
+        if misfit is not None and looked.ruling.verdict is not Verdict.QUARANTINE:
+            looked = _nothing(misfit.code, misfit.reason, looked.findings)
     ruling = looked.ruling
     withheld = ruling.verdict is not Verdict.ALLOW
     check = msgspec.structs.replace(

@@ -58,7 +58,7 @@ class Registry:
         return self._pools.get(tenant, {})
 
     def schemas(self, tenant: str) -> Mapping[str, DecodedEntry[SchemaText]]:
-        """The input schemas of a tenant by id."""
+        """The schemas of a tenant by id."""
         return self._schemas.get(tenant, {})
 
     def pool_of(self, tenant: str, topic: str) -> str:

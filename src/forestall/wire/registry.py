@@ -132,15 +132,11 @@ def decode_topic(body: bytes) -> Topic:
     request = decode_struct(body, TopicBody, TopicInvalidError)
     if request.status is not None and request.status not in set(TopicStatus):
         raise TopicInvalidError("`status` is active, deprecated or disabled")
-    if request.output_schema_id:  # a schema must not say what nothing checks (ADR 0011)
-        raise TopicInvalidError(
-            "`output_schema_id`: results are not checked against a schema; leave it out, and judge"
-            " results with `output_rules` of the policy"
-        )
     return Topic(
         name=request.name or "",
         pool=request.pool or "",
         input_schema_id=request.input_schema_id or "",
+        output_schema_id=request.output_schema_id or "",
         pack_id=request.pack_id or "",
         requires=tuple(request.requires or ()),
         risk_tags=tuple(request.risk_tags or ()),

@@ -73,6 +73,7 @@ REGISTRY: dict[str, tuple[str, str, Any]] = {
     "risk tags": ("POST", TOPICS, {**TOPIC_NOW, "risk_tags": ["prod"]}),
     "pack": ("POST", TOPICS, {**TOPIC_NOW, "pack_id": "other"}),
     "input schema taken away": ("POST", TOPICS, {"name": TOPIC, "pool": "deploy"}),
+    "output schema": ("POST", TOPICS, {**TOPIC_NOW, "output_schema_id": "s"}),
     "schema text": ("POST", SCHEMAS, {"id": "s", "schema": {"required": ["ticket"]}}),
     "status": ("POST", TOPICS, {**TOPIC_NOW, "status": "deprecated"}),
     "other pool": ("POST", TOPICS, {"name": TOPIC, "input_schema_id": "s"}),

@@ -120,8 +120,6 @@ def test_another_tenants_registry_is_invisible(door: Door) -> None:
     assert_coded(door.ask("POST", TOPICS, named, key=other), 400, "TOPIC_SCHEMA_VIOLATION")
     job = {"topic": "job.demo.any", "prompt": "hi"}
     assert door.submit(job, key=other).status == 200
-    unchecked = {"name": "job.demo.x", "output_schema_id": "in"}
-    assert_coded(door.ask("POST", TOPICS, unchecked), 400, "TOPIC_SCHEMA_VIOLATION")
     assert door.ask("GET", f"{POOLS}/gpu").json["topics"] == ["job.demo.read"]
 
 
