@@ -80,6 +80,10 @@ def test_a_coding_agent(text: str, effect: Effect, rule: str) -> None:
         ("/tmp/gradlew build", Effect.DENY),
         ("./sub/../gradlew build", Effect.DENY),
         ("./gradlew\\ build x", Effect.DENY),
+        ("./gr\u0430dlew build", Effect.DENY),
+        ("./" + "a/../" * 60 + "gradlew build", Effect.DENY),
+        ("$X/gradlew build", Effect.DENY),
+        ("./gradl?w build", Effect.DENY),
     ],
 )
 def test_a_program_behind_a_path_is_allowed_by_name_and_by_path(text: str, effect: Effect) -> None:
@@ -92,6 +96,28 @@ rules:
     assert decide(text, allowed).decision is effect
     by_path_alone = allowed.replace('"gradlew build *", ', "")
     assert decide(text, by_path_alone).decision is Effect.DENY
+
+
+@pytest.mark.parametrize(
+    ("text", "effect"),
+    [
+        ("make all", Effect.ALLOW),
+        ("./make all", Effect.DENY),
+        ("/opt/x/make all", Effect.DENY),
+        ("/usr/bin/make all", Effect.ALLOW),
+        ("./m\u0430ke all", Effect.DENY),
+        ("./configure all", Effect.ALLOW),
+        ("./sub/configure all", Effect.DENY),
+    ],
+)
+def test_a_rule_by_program_takes_no_path_for_a_name(text: str, effect: Effect) -> None:
+    policy = """
+rules:
+  - id: build
+    decision: allow
+    match: {topics: ["job.exec.*"], labels: {command_program: [make, configure, ./configure]}}
+"""
+    assert decide(text, policy).decision is effect
 
 
 @pytest.mark.parametrize("text", ["git $X", "$X push", "git --no-such x push", "git push --forc"])

@@ -127,9 +127,9 @@ class CommandDetail(NamedTuple):
         that denies is dodged by neither.
         """
         path = words[0]
-        found = self.doubtful(
-            path.text if path.literal and len(path.text) <= WORD_CHARS_MAX else ""
-        )
+        if not path.literal or len(path.text) > WORD_CHARS_MAX or STAND_IN in path.text:
+            return self.doubtful()
+        found = self.doubtful(path.text)
         return msgspec.structs.replace(found, words=text_by_path(words)) if self.words else found
 
     def _places(
