@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import replace
 
 from forestall.policy.lint.never_matches import never_matching
-from forestall.policy.problems import PolicyError, Problem
-from forestall.policy.rules import OutputRule, OwnDetector, Place, Policy, Rule
+from forestall.policy.problems import PolicyError, Problem, problem_at
+from forestall.policy.rules import OutputRule, OwnDetector, Policy, Rule
 from forestall.policy.snapshot import ENGINE_VERSION, Layer, RuleError, RuleList, Snapshot
 
 __all__ = [
@@ -119,16 +119,14 @@ def _program_clashes(policies: Sequence[Policy]) -> Iterator[Problem]:
     seen: dict[str, str] = {}
     for policy in policies:
         for own in policy.programs:
-            place = policy.places.get(("program", own.name)) or Place(line=1, column=1)
-            first = seen.setdefault(own.name, f"{policy.source}:{place.line}")
-            if first != f"{policy.source}:{place.line}":
-                yield Problem(
-                    source=policy.source,
-                    line=place.line,
-                    column=place.column,
-                    length=place.length,
-                    excerpt=place.excerpt,
-                    message=f"the program `{own.name}` is described twice",
-                    hint=f"the other entry is at {first}; keep one, and name its file under"
+            place = policy.places.get(("program", own.name))
+            here = f"{policy.source}:{place.line if place is not None else 1}"
+            first = seen.setdefault(own.name, here)
+            if first != here:
+                yield problem_at(
+                    policy,
+                    place,
+                    f"the program `{own.name}` is described twice",
+                    f"the other entry is at {first}; keep one, and name its file under"
                     " `use_programs` in the other",
                 )

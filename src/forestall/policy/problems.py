@@ -4,12 +4,16 @@ Nothing here finds a mistake; `language/` and `lint/` do.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from forestall.errors import ForestallError
 from forestall.limits import POLICY_PROBLEMS_SHOWN_MAX
 from forestall.visible import is_visible
+
+if TYPE_CHECKING:
+    from forestall.policy.rules import Place, Policy
 
 _LINE_SHOWN_CHARS_MAX = 160
 _WORD_CHARS_MAX = 80  # a longer word is no typing error
@@ -28,6 +32,21 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     hint: str = ""
     length: int = 1
     excerpt: str = ""  # the line of the file, without its end
+
+
+def problem_at(policy: "Policy", place: "Place | None", message: str, hint: str = "") -> Problem:
+    """A problem of a file that was read, at a place of it; None: at its beginning."""
+    if place is None:
+        return Problem(source=policy.source, line=1, column=1, message=message, hint=hint)
+    return Problem(
+        source=policy.source,
+        line=place.line,
+        column=place.column,
+        length=place.length,
+        excerpt=place.excerpt,
+        message=message,
+        hint=hint,
+    )
 
 
 WARNING_CODES = {

@@ -24,8 +24,8 @@ from forestall.policy.language import document
 from forestall.policy.language.document import Mapping, Node, Scalar
 from forestall.policy.language.reader import Reader
 from forestall.policy.own_programs import failed_example, table_of, without_examples
-from forestall.policy.problems import Problem, did_you_mean
-from forestall.policy.rules import Match, OutputRule, OwnProgram, Place, Policy, Rule
+from forestall.policy.problems import Problem, did_you_mean, problem_at
+from forestall.policy.rules import Match, OutputRule, OwnProgram, Policy, Rule
 
 _RuleT = TypeVar("_RuleT", Rule, OutputRule)
 _SHOWN_CHARS = 80  # of a name or an example that a message shows
@@ -183,16 +183,7 @@ def _wrong_programs(policy: Policy) -> Iterator[Problem]:
 
 
 def _problem(policy: Policy, place: tuple[str, ...], message: str, hint: str = "") -> Problem:
-    at = policy.places.get(place) or Place(line=1, column=1)
-    return Problem(
-        source=policy.source,
-        line=at.line,
-        column=at.column,
-        length=at.length,
-        excerpt=at.excerpt,
-        message=message,
-        hint=hint,
-    )
+    return problem_at(policy, policy.places.get(place), message, hint)
 
 
 def _with_named_programs(policy: Policy) -> Policy:

@@ -15,7 +15,7 @@ from forestall.facts.origin import Origin
 from forestall.policy.arguments import ORDERED
 from forestall.policy.lint.globs import globs_disjoint
 from forestall.policy.lint.implication import contradiction
-from forestall.policy.problems import Problem
+from forestall.policy.problems import Problem, problem_at
 from forestall.policy.rules import Match, OutputRule, Place, Policy, Rule, Throttle
 from forestall.policy.snapshot import Snapshot
 
@@ -69,7 +69,7 @@ class _Check:
         """Labels that are to be derived, and that no deriver gives."""
         for label, origin in policy.label_trust.items():
             if origin is Origin.DERIVED and label not in DERIVED_LABELS:
-                yield _at(
+                yield problem_at(
                     policy,
                     policy.places.get(("label", label)),
                     f"no deriver gives the label `{label}`, so `trust: derived` never has a value",
@@ -102,7 +102,9 @@ class _Check:
                 hint = self._misspelling(label, listed=True)
                 if hint:
                     place = policy.places.get(("used label", label)) or _place(rule)
-                    yield _at(policy, place, f"rule `{rule.id}` reads the label `{label}`", hint)
+                    yield problem_at(
+                        policy, place, f"rule `{rule.id}` reads the label `{label}`", hint
+                    )
         # A label that a file lists may come from a credential, the server or a claim.
         derived = [n for n in match.label_names if n in DERIVED_LABELS and n not in self._listed]
         for label in derived:
@@ -180,17 +182,4 @@ def _place(rule: Rule | OutputRule) -> Place:
 
 def _problem(policy: Policy, rule: Rule | OutputRule, message: str, hint: str = "") -> Problem:
     kind = "rule" if isinstance(rule, Rule) else "output rule"
-    return _at(policy, _place(rule), f"{kind} `{rule.id}` {message}", hint)
-
-
-def _at(policy: Policy, place: Place | None, message: str, hint: str) -> Problem:
-    place = place or Place(line=1, column=1)
-    return Problem(
-        source=policy.source,
-        line=place.line,
-        column=place.column,
-        length=place.length,
-        excerpt=place.excerpt,
-        message=message,
-        hint=hint,
-    )
+    return problem_at(policy, _place(rule), f"{kind} `{rule.id}` {message}", hint)

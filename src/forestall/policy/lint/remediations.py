@@ -23,9 +23,9 @@ from forestall.policy.globs import GlobSet, is_literal
 from forestall.policy.lint.globs import apart_at_the_ends, can_match
 from forestall.policy.lint.implication import covers, disjoint
 from forestall.policy.lint.witness import Sample, sample_of
-from forestall.policy.problems import Problem
+from forestall.policy.problems import Problem, problem_at
 from forestall.policy.request import Request
-from forestall.policy.rules import Decision, Effect, Match, Place, Policy, Remediation, Rule
+from forestall.policy.rules import Decision, Effect, Match, Policy, Remediation, Rule
 from forestall.policy.snapshot import RuleList, Snapshot
 
 # Costs, in comparisons of two rules, about 4 µs each:
@@ -33,7 +33,6 @@ _SAMPLE_STEPS = 10  # making a request, or deciding it
 _COMPARISON_STEPS = 20  # a proof about two rules whose topics may meet
 _SEARCH_STEPS = 500  # whether two globs can match one value, where their ends do not show it
 _PAIRS_MAX = 64
-_NO_PLACE = Place(line=1, column=1)
 
 
 class Denial(NamedTuple):
@@ -174,16 +173,12 @@ def denied_remediations(snapshot: Snapshot) -> list[Problem]:
 
 def _problem(policy: Policy, rule: Rule, denial: Denial) -> Problem:
     key = ("remediation", rule.id, denial.remediation.id)
-    place = policy.places.get(key, _NO_PLACE)
-    return Problem(
-        source=policy.source,
-        line=place.line,
-        column=place.column,
-        length=place.length,
-        excerpt=place.excerpt,
-        message=f"the remediation `{denial.remediation.id}` of rule `{rule.id}` is always denied:"
+    return problem_at(
+        policy,
+        policy.places.get(key),
+        f"the remediation `{denial.remediation.id}` of rule `{rule.id}` is always denied:"
         f" {speaker_in_words(denial.decision)}",
-        hint="offer what a rule allows",
+        "offer what a rule allows",
     )
 
 
