@@ -17,6 +17,7 @@ from forestall.control.redecide import redecide_stale
 from forestall.control.verify import verify_log
 from forestall.identity.roles import Role
 from forestall.limits import REDECIDED_AT_ONCE
+from forestall.ports.change import Change
 from tests.asgi import Door, assert_coded, opened
 from tests.http_samples import Reply
 from tests.unit.control.test_approvals import APPROVALS, ASK, PLAIN, TWO, Case
@@ -471,6 +472,30 @@ def test_an_answered_question_is_shared_by_nobody(case: Case, end: str) -> None:
     else:
         enforce(case.door, TWO)
     assert not shares(case)[1]
+
+
+def test_an_answer_that_comes_while_a_request_joins_is_not_used_twice(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The vote commits after the second request has seen the question, and before it has joined."""
+    case.job_id = case.submit(**SAME)
+    store = case.door.plane.store
+    commit = store.commit
+    voted: list[str] = []
+
+    async def with_a_vote_before(change: Change) -> Any:
+        if not voted and any(each.kind == "approval.joined" for each in change.records):
+            voted.append(case.job_id)
+            body = {"reason": "looked at"}
+            path = f"/api/v1/approvals/{case.job_id}/approve"
+            reply = await case.door.ask_async("POST", path, body, key=case.ann)
+            assert reply.status == 200, reply.body
+        return await commit(change)
+
+    monkeypatch.setattr(store, "commit", with_a_vote_before)
+    _, is_shared = shares(case)
+    assert voted
+    assert not is_shared
 
 
 def test_an_idempotency_key_stands_for_the_shared_job(case: Case) -> None:

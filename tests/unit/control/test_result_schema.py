@@ -84,6 +84,21 @@ def test_the_schema_of_the_moment_counts(house: House) -> None:
     assert job(house, leased["job_id"])["state"] == "SUCCEEDED"
 
 
+def test_the_schema_of_another_tenant_has_no_say(house: House) -> None:
+    other = house.key(Role.ADMIN, "other")
+    wider = {"id": "rows", "schema": {"type": "string"}}
+    assert house.ask("POST", "/api/v1/schemas", wider, key=other).status == 204
+    assert ended(house, "a text")["state"] == "OUTPUT_QUARANTINED"
+    assert ended(house, {"rows": 3})["state"] == "SUCCEEDED"
+
+
+def test_an_answer_that_is_sent_again_changes_nothing(house: House) -> None:
+    leased = house.given(topic=TOPIC)
+    assert house.worker.answer(leased, result={"rows": 99}).status == 200
+    assert house.worker.answer(leased, result={"rows": 3}).json["code"] == "already_completed"
+    assert job(house, leased["job_id"])["state"] == "OUTPUT_QUARANTINED"
+
+
 def test_a_schema_that_a_topic_names_stays(house: House) -> None:
     assert house.ask("DELETE", "/api/v1/schemas/rows").status == 409
     unknown = {"name": "job.demo.x", "output_schema_id": "nope"}
