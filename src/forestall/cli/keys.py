@@ -10,8 +10,9 @@ from urllib.parse import quote
 import click
 import msgspec
 
-from forestall.cli.options import client_for, server_options
+from forestall.cli.options import client_for, found_agent, server_options
 from forestall.cli.output import json_option, print_answer, print_items, print_json, print_line
+from forestall.identity.credentials import NewKey
 from forestall.identity.roles import Role
 
 if TYPE_CHECKING:
@@ -39,8 +40,10 @@ def keys() -> None:
 @click.option(
     "--role",
     type=click.Choice([role.value for role in Role]),
-    required=True,
-    help="What the key may do.",
+    help="What the key may do; not needed with --agent.",
+)
+@click.option(
+    "--agent", default="", metavar="NAME|ID", help="Whose key it is: it acts as this agent."
 )
 @click.option("--principal", default="", help="Who acts with it; default: the name.")
 @click.option(
@@ -52,7 +55,8 @@ def keys() -> None:
 @json_option
 def create(
     name: str,
-    role: str,
+    role: str | None,
+    agent: str,
     principal: str,
     groups: tuple[str, ...],
     expires_in_days: int | None,
@@ -63,22 +67,30 @@ def create(
     as_json: bool,
 ) -> None:
     """Make a key. Its text is printed once and kept nowhere."""
+    if role is None and not agent:
+        raise click.UsageError("say what the key may do: --role, or --agent for a key of an agent")
+    role = role or Role.AGENT.value
     expires = datetime.now(UTC) + timedelta(days=expires_in_days) if expires_in_days else None
     if data_dir is None:
         body: dict[str, Any] = {"name": name, "role": role, "principal_id": principal}
+        client = client_for(url, api_key, tenant)
+        if agent:
+            body["agent_id"] = found_agent(client, agent)["id"]
         if groups:
             body["groups"] = list(groups)
         if expires is not None:
             body["expiresAt"] = expires.isoformat()
-        answer = client_for(url, api_key, tenant).post(_PATH, body)
+        answer = client.post(_PATH, body)
     else:
-        expires_at_us = int(expires.timestamp() * 1_000_000) if expires else None
-        answer = _on_data(
-            data_dir,
-            lambda plane: _create_local(
-                plane, tenant, name, role, principal, groups, expires_at_us
-            ),
+        new_key = NewKey(
+            tenant=tenant or "default",
+            name=name,
+            role=Role(role),
+            principal=principal,
+            expires_at_us=int(expires.timestamp() * 1_000_000) if expires else None,
+            groups=groups,
         )
+        answer = _on_data(data_dir, lambda plane: _create_local(plane, new_key, agent))
     if as_json:
         print_json(answer)
         return
@@ -158,27 +170,14 @@ def _on_data(data_dir: Path, act: Callable[["Plane"], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
-async def _create_local(
-    plane: "Plane",
-    tenant: str,
-    name: str,
-    role: str,
-    principal: str,
-    groups: tuple[str, ...],
-    expires_at_us: int | None,
-) -> dict[str, Any]:
+async def _create_local(plane: "Plane", new_key: NewKey, agent: str) -> dict[str, Any]:
     from forestall.control.keys import create_key
-    from forestall.identity.credentials import NewKey
     from forestall.wire.keys import key_object
 
-    new_key = NewKey(
-        tenant=tenant or "default",
-        name=name,
-        role=Role(role),
-        principal=principal,
-        expires_at_us=expires_at_us,
-        groups=groups,
-    )
+    if agent:
+        known = plane.agents.by_name(new_key.tenant, agent)
+        agent_id = known.id if known is not None else agent
+        new_key = msgspec.structs.replace(new_key, agent_id=agent_id)
     key, secret = await create_key(plane, new_key, actor=_ACTOR)
     made = key_object(key, now_us=key.created_at_us)
     return {"key": msgspec.to_builtins(made), "secret": secret}

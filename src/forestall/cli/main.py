@@ -39,6 +39,11 @@ _COMMANDS = {
     ),
     "worker": ("forestall.cli.worker", "worker", "Run a Python function as a worker."),
     "workers": ("forestall.cli.workers", "workers", "Create, list and revoke workers."),
+    "agents": (
+        "forestall.cli.agents",
+        "agents",
+        "Register, change, suspend and revoke agents.",
+    ),
     "keys": ("forestall.cli.keys", "keys", "Create, list and revoke API keys."),
     "keyring": ("forestall.cli.keyring", "keyring", "See and rotate the keys that seal results."),
     "audit": ("forestall.cli.audit", "audit", "Verify the log."),

@@ -86,6 +86,20 @@ def with_client(command: Callable[..., Any]) -> Callable[..., Any]:
     return server_options(connected)
 
 
+def found_agent(client: PlaneClient, agent: str) -> dict[str, Any]:
+    """The agent with this name or id. Raises click.UsageError when there is none."""
+    if agent.startswith("agt-"):
+        by_id: dict[str, Any] = client.get(f"/api/v1/agents/{segment(agent)}")
+        return by_id
+    found: list[dict[str, Any]] = client.get("/api/v1/agents", {"name": agent})["items"]
+    if not found:
+        raise click.UsageError(
+            f"there is no agent `{agent}`; `forestall agents list` shows them, and"
+            " `forestall agents create` makes one"
+        )
+    return found[0]
+
+
 def segment(text: str) -> str:
     """A text as one segment of a path."""
     return quote(text, safe="")

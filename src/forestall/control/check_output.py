@@ -11,6 +11,7 @@ from itertools import combinations
 
 import msgspec
 
+from forestall.control.agent_layer import agent_of
 from forestall.control.gate import PolicyUnavailableError, vouched
 from forestall.control.plane import Plane, instant
 from forestall.control.records import SALT_BYTES, output_data, record_of
@@ -451,4 +452,4 @@ async def output_request(plane: Plane, snapshot: Snapshot | None, job: Job) -> R
         view = await plane.store.job(job.tenant, job.id)
         if view is not None:
             payload = view.payload
-    return vouched(plane, stored_request(job, payload))
+    return vouched(plane, stored_request(job, payload), agent_of(plane, job.key_id))

@@ -8,6 +8,7 @@ guard around the commit is there: `docs/internals/leases-and-doubt.md`.
 import asyncio
 import contextlib
 
+from forestall.control.agent_layer import agent_unchanged, ended_credential
 from forestall.control.gate import (
     GateResult,
     PayloadInfo,
@@ -15,6 +16,7 @@ from forestall.control.gate import (
     count,
     decide,
     ended_votes,
+    lost_right,
     tightened_by,
     withdrawal,
 )
@@ -58,12 +60,11 @@ OUTAGE_RETRY_US = 5_000_000
 async def dispatch(plane: Plane, session: WorkerSession, *, limit: int) -> list[DispatchedJob]:
     """Up to `limit` jobs for a worker, each allowed now and durable as DISPATCHED to this worker.
 
-    Empty for a worker whose key was revoked or expired while the worker waited. Raises
+    Empty for a worker whose key or agent has ended while the worker waited. Raises
     StoreUnavailableError and StoreBusyError when no job could be dispatched because of the store.
     """
     given: list[DispatchedJob] = []
-    key = plane.keys.by_id(session.key_id)
-    if key is None or not key.usable(plane.clock.now_us()):
+    if ended_credential(plane, session.key_id, now_us=plane.clock.now_us()):
         return given
     while True:
         # Other requests of this worker may be in the middle of their own dispatches.
@@ -106,8 +107,7 @@ async def _standing(
     """
     while True:
         given = [item for item in given if _is_held(plane, item.job)]
-        worker = plane.keys.by_id(session.key_id)
-        working = worker is not None and worker.usable(plane.clock.now_us())
+        working = not ended_credential(plane, session.key_id, now_us=plane.clock.now_us())
         fallen = [item for item in given if not working or not _stands(plane, item.job)]
         if not fallen:
             return given
@@ -125,14 +125,15 @@ def _is_held(plane: Plane, job: Job) -> bool:
 
 def _stands(plane: Plane, job: Job) -> bool:
     """Whether the decision to dispatch still holds: the policy that decided is in force, the
-    keys of submitter and voters have not ended, an approval finds its registry entries as they
-    were, and no change of these is on its way."""
+    keys of submitter and voters have not ended, the agent that submitted it has its rights, an
+    approval finds its registry entries as they were, and no change of these is on its way."""
     snapshot = plane.snapshot.digest if plane.snapshot is not None else ""
     return (
         job.lease is not None
         and not plane.is_tightening
         and job.lease.snapshot == snapshot
         and not withdrawal(plane, job, now_us=plane.clock.now_us())
+        and not lost_right(plane, job)
         and not _has_other_registry(plane, job)
     )
 
@@ -256,9 +257,9 @@ def _has_place(plane: Plane, decision: Decision, rule: tuple[str, str]) -> bool:
 
 
 def _unforbidden(plane: Plane, job: Job, record: DecisionRecord) -> tuple[Precondition, ...]:
-    """The policy, the keys of submitter and voters, and for an approved job its registry entries,
-    are as they were when the gate decided. Checked in the transaction of the dispatch, so no
-    dispatch follows in the log on a change that forbids it."""
+    """The policy, the keys of submitter and voters, the agent of the submitter, and for an approved
+    job its registry entries, are as they were when the gate decided. Checked in the transaction of
+    the dispatch, so no dispatch follows in the log on a change that forbids it."""
     assert plane.snapshot is not None, "the gate decided under a snapshot"
     assert plane.snapshot.digest == record.snapshot, "the gate decides under the one in force"
     policy = plane.policy.unchanged(plane.snapshot)
@@ -270,7 +271,8 @@ def _unforbidden(plane: Plane, job: Job, record: DecisionRecord) -> tuple[Precon
         if record.code == APPROVED
         else ()
     )
-    return (policy, *(plane.keys.unchanged(key) for key in keys if key is not None), *entries)
+    known_keys = (plane.keys.unchanged(key) for key in keys if key is not None)
+    return (policy, *known_keys, *agent_unchanged(plane, job.key_id), *entries)
 
 
 async def _hand_over(

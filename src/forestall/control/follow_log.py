@@ -32,6 +32,7 @@ _NAMED: dict[str, tuple[EntryKind, ...]] = {
     "pool": (EntryKind.POOL,),
     "schema": (EntryKind.SCHEMA,),
     "webhook": (EntryKind.WEBHOOK, EntryKind.WEBHOOK_MARK),
+    "agent": (EntryKind.AGENT,),
 }
 
 

@@ -83,6 +83,7 @@ def job_submitted(
         "state": job.state.value,
         "capability": job.capability,
         "key_id": subject.key_id,
+        **_agent_data(subject),
     }
     if job.lineage is not None:
         data["parent_job_id"] = job.lineage.parent_job_id
@@ -183,5 +184,10 @@ def action_checked(
             **decided_data(decision, request.topic),
             "capability": request.capability,
             "key_id": subject.key_id,
+            **_agent_data(subject),
         },
     )
+
+
+def _agent_data(subject: Subject) -> dict[str, Value]:
+    return {"agent_id": subject.agent_id} if subject.agent_id else {}

@@ -48,6 +48,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     created_by: str = ""
     groups: tuple[str, ...] = ()  # groups of the holder that rules name, such as `security`
     worker: WorkerGrant | None = None
+    agent_id: str = ""  # of the agent whose key it is; empty: of none
 
     def usable(self, now_us: int) -> bool:
         """Whether the key is neither revoked nor expired at this instant."""
@@ -66,6 +67,7 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
     expires_at_us: int | None = None
     groups: tuple[str, ...] = ()
     worker: WorkerGrant | None = None  # present exactly for the role `worker`
+    agent_id: str = ""  # binds the key to an agent: its name is the principal then
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +79,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     key_id: str
     groups: tuple[str, ...] = ()
     worker: WorkerGrant | None = None
+    agent_id: str = ""  # of the agent that the subject is; empty: it is none
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -89,6 +92,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 CALLER_PREFIX = "caller:"  # no worker may have a name with this prefix
+WORKER_PREFIX = "worker:"  # of the principal of a worker that is no agent
 
 
 def caller_name(principal: str) -> str:

@@ -21,6 +21,7 @@ from forestall.errors import InvalidRequestError, NotFoundError, UnavailableErro
 from forestall.identity.roles import Permission
 from forestall.limits import DECISIONS_PER_JOB_PAGE_MAX, PAGE_ITEMS_MAX
 from forestall.ports.store import JobFilter
+from forestall.server.api_agents import ENDPOINTS as AGENT_ENDPOINTS
 from forestall.server.api_approvals import ENDPOINTS as APPROVAL_ENDPOINTS
 from forestall.server.api_output import ENDPOINTS as OUTPUT_ENDPOINTS
 from forestall.server.api_policy import ENDPOINTS as POLICY_ENDPOINTS
@@ -356,5 +357,5 @@ async def _read_openapi(plane: Plane, call: Call) -> Answer:
 
 
 _TABLE += WORK_ENDPOINTS + APPROVAL_ENDPOINTS + REGISTRY_ENDPOINTS
-_TABLE += OUTPUT_ENDPOINTS + WEBHOOK_ENDPOINTS
+_TABLE += OUTPUT_ENDPOINTS + WEBHOOK_ENDPOINTS + AGENT_ENDPOINTS
 ENDPOINTS = tuple(_TABLE)

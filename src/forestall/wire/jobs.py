@@ -76,6 +76,7 @@ class DeniedObject(WireObject, frozen=True):
     error: str
     message: str
     code: Literal["policy_denied"]
+    decision_code: str  # how the denial came about: `rule`, `default`, `agent_right_missing`, …
     status: int
     remediations: list[RemediationObject]
     request_id: str
@@ -201,6 +202,7 @@ def submitted_object(
             error=reason,
             message=reason,
             code="policy_denied",
+            decision_code=decision.code,
             status=403,
             remediations=remediation_objects(decision.remediations),
             request_id="",
