@@ -14,6 +14,12 @@ from forestall.policy.rules import Decision
 from forestall.ports.change import EntryUnchanged
 
 
+def agent_id_of(plane: Plane, key_id: str) -> str:
+    """The id of the agent that a key belongs to; empty for a key of no agent."""
+    key = plane.keys.by_id(key_id)
+    return key.agent_id if key is not None else ""
+
+
 def agent_of(plane: Plane, key_id: str) -> Agent | None:
     """The agent that a key belongs to; None for a key of no agent, and for an agent that is not
     there."""
@@ -31,28 +37,27 @@ def ended_credential(plane: Plane, key_id: str, *, now_us: int) -> str:
     return ended_submitter(key, now_us=now_us)
 
 
-def missing_right_reason(plane: Plane, action: Action, *, tenant: str, key_id: str) -> str:
-    """The reason why the agent that a key belongs to has no right to an action; empty when it has,
-    and for a key of no agent."""
-    agent = agent_of(plane, key_id)
+def missing_right_reason(plane: Plane, action: Action, *, tenant: str, agent_id: str) -> str:
+    """The reason why an agent has no right to an action; empty when it has, and where no agent is
+    named."""
+    agent = plane.agents.by_id(agent_id) if agent_id else None
     if agent is None:
-        return ""  # `ended_credential` speaks where the key names an agent that is not there
+        return ""  # an agent that is named and not there has ended, and that is asked elsewhere
     topic = plane.registry.topics(tenant).get(action.topic)
     missing = missing_right(agent, action, pool=topic.value.pool if topic is not None else "")
     return reason_for(agent, missing) if missing is not None else ""
 
 
-def limited(plane: Plane, decision: Decision, request: Request, key_id: str) -> Decision:
-    """The decision of the policy, or a denial where the key belongs to an agent that has ended or
-    has no right to the action."""
-    key = plane.keys.by_id(key_id)
-    if key is None or not key.agent_id:
+def limited(plane: Plane, decision: Decision, request: Request, agent_id: str) -> Decision:
+    """The decision of the policy, or a denial where the agent with this id asks and has ended, or
+    has no right to the action. An empty id: no agent asks."""
+    if not agent_id:
         return decision
-    agent = plane.agents.by_id(key.agent_id)
+    agent = plane.agents.by_id(agent_id)
     return within_rights(
         decision,
         agent_ended=ended_agent(agent, now_us=plane.clock.now_us()),
-        missing=missing_right_reason(plane, request, tenant=request.tenant, key_id=key_id),
+        missing=missing_right_reason(plane, request, tenant=request.tenant, agent_id=agent_id),
     )
 
 

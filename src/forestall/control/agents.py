@@ -100,11 +100,15 @@ def list_agents(
     plane: Plane, tenant: str, wanted: AgentFilter, *, limit: int, after: str = ""
 ) -> tuple[Sequence[AgentReport], str]:
     """A page of agents, oldest first, and the id of its last one when more follow. `after` is such
-    an id."""
+    an id. Raises AgentInvalidError when it is none."""
+    last = plane.agents.by_id(after) if after else None
+    if after and (last is None or last.tenant != tenant):
+        raise AgentInvalidError("`cursor` is none that we gave out; begin again without one")
+    since = (last.created_at_us, last.id) if last is not None else (0, "")
     found = [
         agent
         for agent in plane.agents.of_tenant(tenant)
-        if agent.id > after
+        if (agent.created_at_us, agent.id) > since
         and wanted.name in ("", agent.name)
         and wanted.team in ("", agent.team)
         and wanted.status in (None, agent.status)

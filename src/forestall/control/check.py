@@ -38,7 +38,7 @@ def admitted_action(plane: Plane, subject: Subject, submission: Submission) -> A
     """The action of a submission that is decided and not queued. Raises what `admitted` raises."""
     submission = admitted(plane, subject.tenant, submission)
     who = {"tenant": subject.tenant, "principal": subject.principal}
-    payload = PayloadInfo(len(submission.payload), subject.key_id)
+    payload = PayloadInfo(len(submission.payload), subject.key_id, subject.agent_id)
     return AdmittedAction(submission.request(**who), job_hash(submission, **who), payload)
 
 

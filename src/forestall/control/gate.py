@@ -59,7 +59,7 @@ from typing import NamedTuple
 import msgspec
 
 from forestall.control.agent_layer import (
-    agent_of,
+    agent_id_of,
     ended_credential,
     limited,
     missing_right_reason,
@@ -116,10 +116,22 @@ def vouched(plane: Plane, request: Request, agent: Agent | None) -> Request:
 
 class PayloadInfo(NamedTuple):
     """Size of the payload in bytes, and the id of the key that it came with. The size decides
-    whether a thread evaluates; the key bounds how many such payloads may wait."""
+    whether a thread evaluates; the key bounds how many such payloads may wait, and names the agent
+    that asks. `as_agent`: the id of an agent to ask as instead, for a rehearsal."""
 
     size_bytes: int
     key_id: str
+    as_agent: str = ""
+
+
+def _asking_id(plane: Plane, payload: PayloadInfo) -> str:
+    """The id of the agent that asks; empty when none does."""
+    return payload.as_agent or agent_id_of(plane, payload.key_id)
+
+
+def _asking_agent(plane: Plane, payload: PayloadInfo) -> Agent | None:
+    agent_id = _asking_id(plane, payload)
+    return plane.agents.by_id(agent_id) if agent_id else None
 
 
 class GateResult(NamedTuple):
@@ -171,14 +183,14 @@ async def _decide(
     registry = plane.registry.bindings(request.tenant, request.topic)
     sent = request
     while True:
-        snapshot, agent = snapshot_in_force(plane), agent_of(plane, payload.key_id)
+        snapshot, agent = snapshot_in_force(plane), _asking_agent(plane, payload)
         request = vouched(plane, sent, agent)
         decision = await _evaluated(
             plane, snapshot, request, now_us=now_us, lifted=lifted, payload=payload
         )
-        if plane.snapshot is not snapshot or agent_of(plane, payload.key_id) is not agent:
+        if plane.snapshot is not snapshot or _asking_agent(plane, payload) is not agent:
             continue  # another policy or agent came into force while a thread evaluated
-        decision = limited(plane, decision, request, payload.key_id)
+        decision = limited(plane, decision, request, _asking_id(plane, payload))
         if decision.decision is not Effect.THROTTLE or not plane.throttles.admits(
             decision, request, now_us=now_us, trust=snapshot.label_trust, count=counting
         ):
@@ -238,7 +250,8 @@ def lost_right(plane: Plane, job: Job) -> str:
     """The reason why the agent that submitted a job has no right to it any more; empty while it
     has. Reads memory only, so it is asked again when the decision of the gate may be out of
     date."""
-    return missing_right_reason(plane, job, tenant=job.tenant, key_id=job.key_id)
+    agent_id = agent_id_of(plane, job.key_id)
+    return missing_right_reason(plane, job, tenant=job.tenant, agent_id=agent_id)
 
 
 def ended_votes(plane: Plane, job: Job, *, now_us: int) -> frozenset[str]:
@@ -281,7 +294,7 @@ async def rehearse_explained(
     """The decision with its reasons, from the same evaluator. Every throttle limit counts as
     reached, so that the explanation shows the throttle rules that match."""
     snapshot, now = snapshot_in_force(plane), instant(plane.clock.now_us())
-    request = vouched(plane, request, agent_of(plane, payload.key_id))
+    request = vouched(plane, request, _asking_agent(plane, payload))
     if payload.size_bytes <= INSPECT_INLINE_BYTES_MAX:
         explanation = explain(snapshot, request, now=now, own_only=True)
     else:
@@ -289,7 +302,7 @@ async def rehearse_explained(
             lambda: explain(snapshot, request, now=now, own_only=True),
             payer=Payer(request.tenant, payload.key_id),
         )
-    decision = limited(plane, explanation.decision, request, payload.key_id)
+    decision = limited(plane, explanation.decision, request, _asking_id(plane, payload))
     if decision is explanation.decision:
         return explanation
     return msgspec.structs.replace(explanation, decision=decision, default_used=False)

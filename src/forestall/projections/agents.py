@@ -45,8 +45,9 @@ class Agents:
         return self._by_tenant.get(tenant, {}).get(name)
 
     def of_tenant(self, tenant: str) -> Sequence[Agent]:
-        """The agents of one tenant, revoked ones too, by id: oldest first."""
-        return sorted(self._by_tenant.get(tenant, {}).values(), key=lambda agent: agent.id)
+        """The agents of one tenant, revoked ones too, oldest first."""
+        found = self._by_tenant.get(tenant, {}).values()
+        return sorted(found, key=lambda agent: (agent.created_at_us, agent.id))
 
     def count(self, tenant: str) -> int:
         """The number of agents of one tenant, revoked ones too."""

@@ -22,7 +22,6 @@ from forestall.wire.agents import (
     RevokedAgentObject,
     agent_object,
     decode_agent,
-    decode_agent_cursor,
     decode_agent_reason,
     revoked_agent_object,
     word_of,
@@ -67,9 +66,8 @@ async def _list(plane: Plane, call: Call) -> Answer:
         status=word_of(AgentStatus, query.get("status"), "status"),
         risk_tier=word_of(RiskTier, query.get("risk_tier"), "risk_tier"),
     )
-    after = decode_agent_cursor(query.get("cursor", ""))
     reports, cursor = list_agents(
-        plane, call.who.tenant, wanted, limit=limit_of(query), after=after
+        plane, call.who.tenant, wanted, limit=limit_of(query), after=query.get("cursor", "")
     )
     return Answer(200, AgentPage([_object(each) for each in reports], cursor, cursor))
 

@@ -26,6 +26,10 @@ _WAIT_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0, 600.0, 3600.0)
 # A worker chooses its own failure codes, so they are unbounded and no label values.
 OUR_CODES = frozenset(
     {
+        "agent_expired",
+        "agent_revoked",
+        "agent_right_missing",
+        "agent_suspended",
         "approval_expired",
         "approval_rejected",
         "approver_revoked",

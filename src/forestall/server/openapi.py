@@ -22,6 +22,7 @@ _TIME = "a time such as 2026-06-01T12:00:00Z, or microseconds since 1970"
 _OWN_TENANT = "the tenant of the key, or nothing"
 # The fields of query strings: one name means the same everywhere.
 _QUERY: Mapping[str, tuple[str, str]] = {
+    "as_agent": ("string", "the id of an agent: decide as if it asked, within its rights"),
     "cursor": ("string", "`next_cursor` of the page before"),
     "force": ("boolean", "end it although it is in use"),
     "from": ("integer", "the position of the log after which the stream begins"),

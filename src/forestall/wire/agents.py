@@ -5,7 +5,6 @@ change an absent field and an empty text keep what is there, as published client
 empties a list.
 """
 
-import re
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -14,7 +13,6 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from forestall.identity.agents import (
-    AGENT_ID_PREFIX,
     LISTS,
     Agent,
     AgentChange,
@@ -30,7 +28,6 @@ from forestall.wire.objects import WireObject
 from forestall.wire.strict_json import decode_struct
 
 _Word = TypeVar("_Word", bound=StrEnum)
-_ID = re.compile(re.escape(AGENT_ID_PREFIX) + r"[0-9a-f-]{36}")
 _NEVER = "never"
 _TEXTS = ("name", "owner", "team", "purpose", "description", "workspace")
 
@@ -171,13 +168,6 @@ def _end_us(text: str | None) -> int | None:
     if not 0 < at_us <= INSTANT_US_MAX:
         raise AgentInvalidError("`expires_at` is a time such as 2027-01-31T12:00:00Z, or `never`")
     return at_us
-
-
-def decode_agent_cursor(text: str) -> str:
-    """The id after which a page begins. Raises AgentInvalidError."""
-    if text and not _ID.fullmatch(text):
-        raise AgentInvalidError("`cursor` is none that we gave out; begin again without one")
-    return text
 
 
 def agent_object(
