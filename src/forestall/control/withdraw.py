@@ -13,7 +13,7 @@ from forestall.control.keys import end_key
 from forestall.control.moves import commit_move, move_of
 from forestall.control.plane import Plane
 from forestall.control.records import SYSTEM_ACTOR
-from forestall.identity.agents import AgentStatus
+from forestall.identity.agents import Agent, AgentStatus
 from forestall.jobs.job import Job
 from forestall.jobs.transitions import after_withdrawal
 from forestall.ports.store import PreconditionFailedError
@@ -35,6 +35,8 @@ async def withdraw_ended(plane: Plane) -> None:
                 continue
             if code := withdrawal(plane, leased.job, now_us=now_us):
                 await stop_work(plane, leased.job, code, now_us=now_us)
+                since_us = _ended_at_us(agent)
+                plane.telemetry.withdrawn((plane.clock.now_us() - since_us) / 1_000_000)
         for agent_id in ended:
             agent = plane.agents.by_id(agent_id)
             if agent is not None and agent.status is AgentStatus.REVOKED:
@@ -42,6 +44,14 @@ async def withdraw_ended(plane: Plane) -> None:
     except BaseException:
         plane.agents.put_back(ended)
         raise
+
+
+def _ended_at_us(agent: Agent) -> int:
+    """Since when the agent may do nothing."""
+    if agent.status is AgentStatus.ACTIVE:
+        assert agent.expires_at_us is not None, "an active agent ends by expiring"
+        return agent.expires_at_us
+    return agent.status_changed_at_us
 
 
 async def _end_keys(plane: Plane, agent_id: str) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET
 
 from forestall import __version__
+from forestall.control.agent_layer import agent_of
 from forestall.control.cancel import cancel
 from forestall.control.dead_letters import BlindRetryError, dismiss, retry
 from forestall.control.gate import PolicyUnavailableError
@@ -166,7 +167,8 @@ async def _read_job(plane: Plane, call: Call) -> Answer:
     leased = plane.leases.get(view.job.tenant, view.job.id)
     progress = (leased.progress, leased.percent) if leased is not None else ("", 0)
     found = await plane.store.output(view.job.tenant, view.job.id) if view.job.output else None
-    return Answer(200, job_object(view.job, view.payload, result, progress, found))
+    agent = agent_of(plane, view.job.key_id)
+    return Answer(200, job_object(view.job, view.payload, result, progress, found, agent))
 
 
 @_TABLE.row(

@@ -184,6 +184,13 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._withdrawals = Histogram(
+            "forestall_agent_withdrawal_seconds",
+            "Time from the end of an agent to the cancellation of each job that ran for it",
+            buckets=_LATENCY_BUCKETS,
+            registry=self.registry,
+        )
+
     def watch(
         self,
         cache: DecisionCache,
@@ -232,6 +239,10 @@ class Metrics:
     def waited(self, seconds: float) -> None:
         """See `Telemetry.waited`."""
         self._queue_wait.observe(seconds)
+
+    def withdrawn(self, seconds: float) -> None:
+        """See `Telemetry.withdrawn`."""
+        self._withdrawals.observe(seconds)
 
     def commit_failed(self, code: str) -> None:
         """See `Telemetry.commit_failed`."""

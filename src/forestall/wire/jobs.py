@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from forestall.errors import InvalidRequestError
+from forestall.identity.agents import Agent
 from forestall.jobs.job import DecisionRecord, Job, JobState, Priority
 from forestall.limits import CURSOR_CHARS_MAX
 from forestall.output.findings import Finding
@@ -31,10 +32,7 @@ from forestall.wire.objects import WireObject
 from forestall.wire.output import SafetyObject, safety_object
 
 # Fields that published clients read, and of which the plane knows nothing.
-_NEVER_SET = (
-    *("context_ptr", "result_ptr", "agent_id", "agent_name", "agent_risk_tier"),
-    *("workflow_id", "run_id", "step_id"),
-)
+_NEVER_SET = ("context_ptr", "result_ptr", "workflow_id", "run_id", "step_id")
 
 
 class InvalidCursorError(InvalidRequestError):
@@ -259,15 +257,19 @@ def job_object(
     result: bytes | None = None,
     progress: tuple[str, int] = ("", 0),
     found: OutputEntry | None = None,
+    agent: Agent | None = None,
 ) -> JobObject:
     """One whole job, without its lease id: knowing that id proves the right to answer for the
-    job."""
+    job. `agent`: whose key submitted it, as it is now."""
     decision = job.submit_decision
     awaits_approval = job.state is JobState.APPROVAL_REQUIRED
     return JobObject.of(
         job,
         **_summary(job),
         **dict.fromkeys(_NEVER_SET, ""),
+        agent_id=agent.id if agent is not None else "",
+        agent_name=agent.name if agent is not None else "",
+        agent_risk_tier=agent.risk_tier.value if agent is not None else "",
         context=msgspec.Raw(payload),
         result=msgspec.Raw(result) if result is not None else None,
         progress=ProgressObject(*progress),

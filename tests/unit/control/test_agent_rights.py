@@ -1,13 +1,16 @@
 """Agents and their rights, attacked: what an agent has no right to never runs, whatever the policy
 allows, and rights are those of now."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
 
 from forestall.control.verify import verify_log
 from forestall.identity.roles import Role
+from forestall.ports.change import Change, Receipt
+from forestall.store.memory import MemoryStore
+from forestall.wire.compat import iso_time
 from tests.agents_under_test import AGENTS, DEMO_JOB, KEYS, AgentCase
 from tests.asgi import assert_coded, opened
 from tests.workers_under_test import (
@@ -62,6 +65,7 @@ def test_an_agent_may_do_what_its_rights_and_the_policy_say(case: AgentCase) -> 
     job_id = case.taken()
     found = job(case.door, job_id)
     assert (found["state"], found["principal"]) == ("PENDING", "bot")
+    assert (found["agent_id"], found["agent_risk_tier"]) == (case.id, "low")
     (record,) = [one for one in case.door.records() if one["job_id"] == job_id]
     assert record["data"]["agent_id"] == case.id
 
@@ -228,6 +232,42 @@ def test_what_an_operator_submits_again_is_the_operators(case: AgentCase) -> Non
     assert case.door.ask("POST", path, {"force": True}, key=operator).status == 200
 
 
+class OvertakenStore(MemoryStore):
+    """A store in which something else commits just before the next change."""
+
+    overtake: Callable[[], Coroutine[Any, Any, object]] | None = None
+
+    async def commit(self, change: Change) -> Receipt:
+        """See `Store.commit`."""
+        first, self.overtake = self.overtake, None
+        if first is not None:
+            await first()
+        return await super().commit(change)
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "lease"])
+def test_no_allow_follows_in_the_log_on_the_suspension(verb: str) -> None:
+    """The gate allows, and the agent is suspended before that is durable."""
+    store = OvertakenStore()
+    with opened(store, ALLOW_ALL) as door:
+        case = AgentCase(door)
+        worker = Worker(door)
+        case.taken()
+
+        async def suspend() -> object:
+            return await door.ask_async("POST", f"{AGENTS}/{case.id}/suspend", {})
+
+        store.overtake = suspend
+        if verb == "lease":
+            assert worker.lease() == []
+        else:
+            answer = door.ask("POST", EVALUATE, DEMO_JOB, key=case.key).json
+            assert (answer["decision"], answer["code"]) == ("DENY", "agent_suspended")
+        kinds_after = [record["kind"] for record in door.records()]
+        after = door.records()[kinds_after.index("agent.suspended") :]
+        assert not [one for one in after if one["data"].get("decision") == "allow"]
+
+
 # -- suspended, revoked, expired --
 
 
@@ -261,6 +301,9 @@ def test_the_work_of_a_suspended_agent_is_cancelled_without_a_heartbeat(case: Ag
     assert (lost["job_id"], lost["state"]) == (job_id, "CANCELLED")
     assert_coded(worker.answer(given[job_id], result="late"), 409, "already_completed")
     assert job(case.door, other)["state"] == "RUNNING"  # nobody else lost anything
+    name = "forestall_agent_withdrawal_seconds"
+    assert case.door.counted(f"{name}_count") == 1
+    assert 0.1 <= case.door.counted(f"{name}_sum") < 0.2
 
 
 def test_a_heartbeat_between_suspension_and_tick_stops_the_work(case: AgentCase) -> None:
@@ -291,7 +334,7 @@ def test_an_agent_that_runs_its_own_job_is_stopped(case: AgentCase) -> None:
 
 def test_an_expired_agent_stops_and_goes_on_with_a_later_end(case: AgentCase) -> None:
     ends = case.door.clock.at_us + 3_600_000_000
-    assert case.update(expires_at=iso(ends)).status == 200
+    assert case.update(expires_at=iso_time(ends)).status == 200
     job_id = case.taken()
     (given,) = Worker(case.door).lease()
     pass_time(case.door, 3_601)
@@ -373,10 +416,3 @@ def bound_worker(case: AgentCase, name: str) -> Worker:
     worker.token = rotated.json["token"]
     assert worker.ask("register", {"max_parallel": 8}).status == 200
     return worker
-
-
-def iso(at_us: int) -> str:
-    """An instant as the API reads it."""
-    from forestall.wire.compat import iso_time
-
-    return iso_time(at_us)
