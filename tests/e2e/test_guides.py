@@ -171,7 +171,7 @@ def test_the_guide_for_operators(server: Server, reader: Reader) -> None:
 
 
 def test_the_guide_for_identities(server: Server, reader: Reader) -> None:
-    assert follow("identities.md", reader, server, {}) == 14
+    assert follow("identities.md", reader, server, {}) == 15
 
 
 def test_the_guide_for_workers(server: Server, reader: Reader) -> None:

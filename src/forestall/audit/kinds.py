@@ -174,7 +174,10 @@ _OTHERS = {
     "key.created": RecordKind(
         "a key came into being",
         (),
-        ("key_id", "name", "role", "principal", "expires_at_us", "agent_id"),
+        (
+            *("key_id", "name", "role", "principal", "expires_at_us", "agent_id"),
+            *("labels", "attests"),
+        ),
     ),
     "key.revoked": RecordKind("a key stopped working", (), ("key_id", "name")),
     "agent.created": RecordKind("an agent was registered", (), _AGENT),

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import click
 import msgspec
 
-from forestall.cli.options import client_for, found_agent, server_options
+from forestall.cli.options import client_for, found_agent, label_pairs, server_options
 from forestall.cli.output import json_option, print_answer, print_items, print_json, print_line
 from forestall.identity.credentials import NewKey
 from forestall.identity.roles import Role
@@ -49,6 +49,20 @@ def keys() -> None:
 @click.option(
     "--group", "groups", multiple=True, metavar="NAME", help="A role that rules ask approvers for."
 )
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A fact about all that comes with the key, such as env=prod; repeatable.",
+)
+@click.option(
+    "--attest",
+    "attests",
+    multiple=True,
+    metavar="NAME",
+    help="A label for which its holder may vouch, such as tainted; repeatable.",
+)
 @click.option("--expires-in-days", type=click.IntRange(1, 3650), help="Ends by itself.")
 @_data_dir_option
 @server_options
@@ -59,6 +73,8 @@ def create(
     agent: str,
     principal: str,
     groups: tuple[str, ...],
+    labels: tuple[str, ...],
+    attests: tuple[str, ...],
     expires_in_days: int | None,
     data_dir: Path | None,
     url: str,
@@ -78,6 +94,10 @@ def create(
             body["agent_id"] = found_agent(client, agent)["id"]
         if groups:
             body["groups"] = list(groups)
+        if labels:
+            body["labels"] = label_pairs(labels)
+        if attests:
+            body["attests"] = list(attests)
         if expires is not None:
             body["expiresAt"] = expires.isoformat()
         answer = client.post(_PATH, body)
@@ -89,6 +109,8 @@ def create(
             principal=principal,
             expires_at_us=int(expires.timestamp() * 1_000_000) if expires else None,
             groups=groups,
+            labels=label_pairs(labels),
+            attests=attests,
         )
         answer = _on_data(data_dir, lambda plane: _create_local(plane, new_key, agent))
     if as_json:

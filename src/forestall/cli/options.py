@@ -196,13 +196,18 @@ def action_body(
         given = {} if body.get("labels") is None else body["labels"]
         if not isinstance(given, dict):
             raise click.UsageError("`labels` of the request is not a mapping")
-        body["labels"] = {**given, **dict(_pair(label) for label in labels)}
+        body["labels"] = {**given, **label_pairs(labels)}
     for name, value in fields.items():
         if value:
             body[name] = list(value) if isinstance(value, tuple) else value
     if "topic" not in body:
         raise click.UsageError("say what is asked: --topic job.… (or --request FILE)")
     return body
+
+
+def label_pairs(labels: tuple[str, ...]) -> dict[str, str]:
+    """The labels of the options `--label NAME=VALUE`. Raises click.UsageError."""
+    return dict(_pair(label) for label in labels)
 
 
 def _call_part(text: str) -> tuple[str, str]:

@@ -452,4 +452,5 @@ async def output_request(plane: Plane, snapshot: Snapshot | None, job: Job) -> R
         view = await plane.store.job(job.tenant, job.id)
         if view is not None:
             payload = view.payload
-    return vouched(plane, stored_request(job, payload), agent_of(plane, job.key_id))
+    key, agent = plane.keys.by_id(job.key_id), agent_of(plane, job.key_id)
+    return vouched(plane, stored_request(job, payload), key, agent)

@@ -67,6 +67,7 @@ from forestall.control.agent_layer import (
 from forestall.control.plane import Plane, instant
 from forestall.errors import UnavailableError
 from forestall.identity.agents import Agent
+from forestall.identity.credentials import ApiKey, credential_labels
 from forestall.identity.shares import Payer
 from forestall.jobs.agent_rights import facts_digest, with_agent
 from forestall.jobs.approval import Grounds
@@ -97,12 +98,14 @@ def snapshot_in_force(plane: Plane) -> Snapshot:
     return plane.snapshot
 
 
-def vouched(plane: Plane, request: Request, agent: Agent | None) -> Request:
-    """The request with what the plane vouches for: the agent that asks, and the pack and the risk
-    tags of its registered topic. Everything else of the kind is a claim of the client
-    (`policy.claims`)."""
+def vouched(plane: Plane, request: Request, key: ApiKey | None, agent: Agent | None) -> Request:
+    """The request with what the plane vouches for: the labels of the key that it comes with, the
+    agent that asks, and the pack and the risk tags of its registered topic. Everything else of the
+    kind is a claim of the client (`policy.claims`)."""
     if agent is not None:
         request = with_agent(request, agent)
+    if key is not None and (labels := credential_labels(key, request.labels)):
+        request = msgspec.structs.replace(request, credential_labels=labels)
     registered = plane.registry.topics(request.tenant).get(request.topic)
     if registered is None:
         return request
@@ -132,6 +135,13 @@ def _asking_id(plane: Plane, payload: PayloadInfo) -> str:
 def _asking_agent(plane: Plane, payload: PayloadInfo) -> Agent | None:
     agent_id = _asking_id(plane, payload)
     return plane.agents.by_id(agent_id) if agent_id else None
+
+
+def _asking_key(plane: Plane, payload: PayloadInfo) -> ApiKey | None:
+    """The key whose labels count: none where somebody rehearses for an agent that is another."""
+    key = plane.keys.by_id(payload.key_id)
+    is_own = key is not None and payload.as_agent in ("", key.agent_id)
+    return key if is_own else None
 
 
 class GateResult(NamedTuple):
@@ -184,7 +194,7 @@ async def _decide(
     sent = request
     while True:
         snapshot, agent = snapshot_in_force(plane), _asking_agent(plane, payload)
-        request = vouched(plane, sent, agent)
+        request = vouched(plane, sent, _asking_key(plane, payload), agent)
         decision = await _evaluated(
             plane, snapshot, request, now_us=now_us, lifted=lifted, payload=payload
         )
@@ -294,7 +304,8 @@ async def rehearse_explained(
     """The decision with its reasons, from the same evaluator. Every throttle limit counts as
     reached, so that the explanation shows the throttle rules that match."""
     snapshot, now = snapshot_in_force(plane), instant(plane.clock.now_us())
-    request = vouched(plane, request, _asking_agent(plane, payload))
+    key, agent = _asking_key(plane, payload), _asking_agent(plane, payload)
+    request = vouched(plane, request, key, agent)
     if payload.size_bytes <= INSPECT_INLINE_BYTES_MAX:
         explanation = explain(snapshot, request, now=now, own_only=True)
     else:

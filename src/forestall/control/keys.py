@@ -30,6 +30,7 @@ from forestall.identity.credentials import (
     key_hash,
     key_matches,
     key_text,
+    require_credential_labels,
     require_name,
 )
 from forestall.identity.roles import Role
@@ -113,6 +114,8 @@ async def create_key(
         groups=new_key.groups,
         worker=new_key.worker,
         agent_id=new_key.agent_id,
+        labels=new_key.labels,
+        attests=new_key.attests,
     )
     # commit
     try:
@@ -147,6 +150,8 @@ def _creation(plane: Plane, key: ApiKey, actor: str, salt: bytes) -> Change:
             "principal": key.principal,
             "expires_at_us": key.expires_at_us,
             **({"agent_id": key.agent_id} if key.agent_id else {}),
+            **({"labels": tuple(sorted(key.labels.items()))} if key.labels else {}),
+            **({"attests": key.attests} if key.attests else {}),
         },
     )
     return Change(
@@ -219,6 +224,7 @@ def _require_wanted(new_key: NewKey, keys: Sequence[ApiKey], now_us: int) -> Non
             require_name(new_key.principal, "principal")
         for group in new_key.groups:
             require_name(group, "group")
+        require_credential_labels(new_key.labels, new_key.attests)
     except InvalidRequestError as cause:
         raise KeyInvalidError(cause.message) from cause
     if (new_key.role is Role.WORKER) != (new_key.worker is not None):

@@ -19,7 +19,8 @@ KeyState = Literal["active", "expired", "revoked"]
 
 class NewKeyBody(msgspec.Struct, frozen=True):
     """The body of POST /auth/keys. `role` is our field; the peer's clients name the role as a
-    scope. `agent_id` binds the key to an agent, and gives it the role `agent`."""
+    scope. `agent_id` binds the key to an agent, and gives it the role `agent`. `labels` are facts
+    of origin `credential`; `attests` names labels that the holder may vouch for."""
 
     name: str | None = None
     role: str | None = None
@@ -27,13 +28,15 @@ class NewKeyBody(msgspec.Struct, frozen=True):
     principal_id: str | None = None
     groups: list[str] | None = None
     agent_id: str | None = None
+    labels: dict[str, str] | None = None
+    attests: list[str] | None = None
     expires_at: str | None = msgspec.field(default=None, name="expiresAt")
     expires_at_snake: str | None = msgspec.field(default=None, name="expires_at")
 
 
 class KeyObject(WireObject, frozen=True, kw_only=True):
     """A key without its text or hash. A field without a value is left out: no expiry, no use, no
-    agent that it is bound to."""
+    agent that it is bound to, no labels."""
 
     id: str
     name: str
@@ -53,6 +56,8 @@ class KeyObject(WireObject, frozen=True, kw_only=True):
     last_used: str | UnsetType = UNSET
     revoked_at: str | UnsetType = UNSET
     agent_id: str | UnsetType = UNSET
+    labels: dict[str, str] | UnsetType = UNSET
+    attests: list[str] | UnsetType = UNSET
 
 
 class NewKeyObject(WireObject, frozen=True):
@@ -88,6 +93,8 @@ def decode_new_key(body: bytes, *, tenant: str) -> NewKey:
         expires_at_us=_instant_us(request.expires_at or request.expires_at_snake),
         groups=groups,
         agent_id=request.agent_id or "",
+        labels=request.labels or {},
+        attests=tuple(dict.fromkeys(request.attests or ())),
     )
 
 
@@ -134,6 +141,8 @@ def key_object(key: ApiKey, *, now_us: int, used_us: int | None = None) -> KeyOb
         last_used=used_at,
         revoked_at=_time(key.revoked_at_us),
         agent_id=key.agent_id or UNSET,
+        labels=dict(key.labels) or UNSET,
+        attests=list(key.attests) or UNSET,
     )
 
 
