@@ -80,7 +80,7 @@ def _verdict(reader: Reader, entry: Mapping, notes: Notes) -> Verdict:
     try:
         return Verdict(word)
     except ValueError:
-        notes.add(entry.entries["decision"][1], f"`{word}` is `quarantine` here")
+        notes.add(entry.value_of("decision"), f"`{word}` is `quarantine` here")
         return Verdict.QUARANTINE
 
 
@@ -99,22 +99,22 @@ def _by_content(
     converted_topics(reader, block, fields)
     converted_texts(reader, block, fields, notes)
     if "capabilities" in block.entries:
-        notes.add(block.entries["capabilities"][0], "the peer looked at `requires` here as well")
+        notes.add(block.key_of("capabilities"), "the peer looked at `requires` here as well")
     if "has_error" in block.entries:
         reader.problem(
-            block.entries["has_error"][0],
+            block.key_of("has_error"),
             "`has_error` has no counterpart here",
             "errors are cleaned by the same rules as results: leave it out",
         )
     criteria = converted_criteria(reader, block, notes, _DETECTORS)
     if "patterns" in criteria:
         notes.add(
-            block.entries["content_patterns"][0],
+            block.key_of("content_patterns"),
             "the peer took every result for a match of such a rule; here the patterns decide",
         )
     if "content_types" in criteria:
         notes.add(
-            block.entries["content_types"][0],
+            block.key_of("content_types"),
             "here a result that is one text is text/plain, anything else application/json",
         )
     size = smallest_size(reader, block, _SIZES)

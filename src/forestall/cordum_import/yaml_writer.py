@@ -92,7 +92,7 @@ def rule_id_of(reader: Reader, entry: Mapping, notes: Notes) -> str:
     if _NAME.fullmatch(written):
         return written
     name = re.sub(r"[^A-Za-z0-9._:/-]", "-", written).lstrip("._:/-")[:128] or f"line-{entry.line}"
-    notes.add(entry.entries["id"][1], f"the id was `{written}`, which is not a name")
+    notes.add(entry.value_of("id"), f"the id was `{written}`, which is not a name")
     return name
 
 
@@ -104,10 +104,10 @@ def decision_word(reader: Reader, entry: Mapping, notes: Notes) -> str:
     word = reader.text(entry, "decision") or ""
     decision = _DECISIONS.get(word.strip().lower())
     if decision is None:
-        notes.add(entry.entries["decision"][1], f"the unknown decision `{word}` was a deny")
+        notes.add(entry.value_of("decision"), f"the unknown decision `{word}` was a deny")
         return "deny"
     if decision != word:
-        notes.add(entry.entries["decision"][1], f"`{word}` is `{decision}` here")
+        notes.add(entry.value_of("decision"), f"`{word}` is `{decision}` here")
     return decision
 
 
@@ -118,9 +118,9 @@ def converted_words(reader: Reader, entry: Mapping, body: dict[str, Any], notes:
         if text and "reason" not in body:
             body["reason"] = text
             if key != "reason":
-                notes.add(entry.entries[key][0], f"`{key}` is `reason` here")
+                notes.add(entry.key_of(key), f"`{key}` is `reason` here")
         elif text:
-            notes.add(entry.entries[key][0], f"{key}: {' '.join(text.split())}")
+            notes.add(entry.key_of(key), f"{key}: {' '.join(text.split())}")
     if "severity" in entry.entries:
         body["severity"] = reader.text(entry, "severity") or ""
 
@@ -130,9 +130,9 @@ def converted_scope(reader: Reader, block: Mapping, notes: Notes) -> None:
     counterpart."""
     tier = reader.text(block, "tier")
     if tier in ("global", ""):
-        notes.add(block.entries["tier"][0], "`tier: global` is left out: there are no tiers")
+        notes.add(block.key_of("tier"), "`tier: global` is left out: there are no tiers")
     elif tier is not None:
-        reader.problem(block.entries["tier"][1], f"there is no tier `{tier}` here", _NO_TIERS)
+        reader.problem(block.value_of("tier"), f"there is no tier `{tier}` here", _NO_TIERS)
     if "selector" in block.entries:
         key, value = block.entries["selector"]
         if plain_value(value):

@@ -156,7 +156,7 @@ class Reader:
         text = self.text(mapping, key)
         if text is not None and not _IDENTIFIER.fullmatch(text):
             self.problem(
-                mapping.entries[key][1],
+                mapping.value_of(key),
                 f"`{key}` is not a name",
                 "letters, digits, `.`, `_`, `:`, `/` and `-`, at most 128, first a letter or digit",
             )
@@ -175,7 +175,7 @@ class Reader:
         if text is None or text in allowed:
             return text
         hint = instead.get(text) or did_you_mean(text, allowed)
-        self.problem(mapping.entries[key][1], f"unknown {key} `{text}`", hint)
+        self.problem(mapping.value_of(key), f"unknown {key} `{text}`", hint)
         return None
 
     def integer(self, mapping: Mapping, key: str, *, minimum: int, maximum: int) -> int | None:
