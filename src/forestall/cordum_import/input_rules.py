@@ -11,13 +11,13 @@ from forestall.cordum_import.yaml_writer import (
     converted_scope,
     converted_words,
     decision_word,
-    literal_glob,
     rule_id_of,
     yaml_flow,
 )
 from forestall.policy.arguments import ArgumentError, compile_pattern
 from forestall.policy.content import PAYLOAD_DETECTORS
 from forestall.policy.language.document import Mapping, plain_value
+from forestall.policy.language.literals import glob_of_literal
 from forestall.policy.language.reader import Reader
 
 _RULE_KEYS = (
@@ -113,8 +113,6 @@ def _decision(reader: Reader, entry: Mapping, notes: Notes) -> str:
 def _by_content(
     reader: Reader, entry: Mapping, block: Mapping, body: dict[str, Any], notes: Notes
 ) -> list[ConvertedRule]:
-    """The rule with the content criteria, and one with the size, which the peer tested on its
-    own."""
     reader.known_keys(block, (*MATCH_KEYS, *_SIZES, "scope"), "the peer's input `match`")
     fields: dict[str, Any] = {}
     converted_topics(reader, block, fields)
@@ -130,18 +128,31 @@ def _by_content(
     size = smallest_size(reader, block, _SIZES)
     if not criteria and not set(_SIZES) & block.entries.keys() and "scope" not in block.entries:
         reader.problem(block, "an input rule that says nothing of the content", _NO_CRITERION)
+    return split_by_size(entry, notes, body, fields, criteria, size)
+
+
+def split_by_size(
+    entry: Mapping,
+    notes: Notes,
+    body: dict[str, Any],
+    fields: dict[str, Any],
+    criteria: dict[str, Any],
+    size: int | None,
+) -> list[ConvertedRule]:
+    """The rule with the content criteria, and one with the size, which the peer tested on its
+    own."""
     rules = []
     if criteria:
         match = {**fields, **criteria}
         rules.append(ConvertedRule(entry, notes.lines, {**body, "match": match}))
     if size is not None:
-        size_notes = [] if criteria else notes.lines
-        name = body["id"]
-        if criteria:
-            name = f"{name[:123]}-size"
-            size_notes = ["its size alone was enough, so that is a rule of its own here"]
         match = {**fields, "size_gt": size}
-        rules.append(ConvertedRule(entry, size_notes, {**body, "id": name, "match": match}))
+        by_size = ConvertedRule(entry, notes.lines, {**body, "match": match})
+        if criteria:
+            why = ["its size alone was enough, so that is a rule of its own here"]
+            name = f"{body['id'][:123]}-size"
+            by_size = ConvertedRule(entry, why, {**by_size.body, "id": name})
+        rules.append(by_size)
     return rules
 
 
@@ -162,7 +173,7 @@ def converted_criteria(
         notes.add(block, f"all of {', '.join(criteria)} must find something here")
     if "content_types" in block.entries:
         criteria["content_types"] = [
-            literal_glob(word) for word in reader.words(block, "content_types")
+            glob_of_literal(word) for word in reader.words(block, "content_types")
         ]
     return criteria
 
@@ -223,7 +234,7 @@ def refused_tenants(reader: Reader, top: Mapping) -> None:
 
 
 def _instead_of(tenant: str, name: str, value: Any) -> str:
-    who = f"tenants: {yaml_flow([literal_glob(tenant)])}"
+    who = f"tenants: {yaml_flow([glob_of_literal(tenant)])}"
     if name in ("allow_topics", "deny_topics"):
         decision = name.partition("_")[0]
         return (

@@ -4,9 +4,11 @@ now."""
 import re
 from typing import Any
 
-from forestall.cordum_import.yaml_writer import Notes, literal_glob
+from forestall.cordum_import.yaml_writer import Notes
 from forestall.policy.language.document import Mapping
+from forestall.policy.language.literals import glob_of_literal
 from forestall.policy.language.reader import Reader
+from forestall.policy.rules import McpMatch
 
 _TEXT_FIELDS = ("tenants", "capabilities", "pack_ids", "actor_ids")  # exact texts there, globs here
 _WORD_FIELDS = {
@@ -28,7 +30,7 @@ _MATCH_KEYS = (
     "delegation",
     "mcp",
 )
-_MCP_PARTS = ("servers", "tools", "resources", "actions")
+_MCP_PARTS = McpMatch.__struct_fields__
 _MCP_KEYS = tuple(f"{verb}_{part}" for verb in ("allow", "deny") for part in _MCP_PARTS)
 _DELEGATION_KEYS = ("max_depth", "issuers", "require_issuer", "required_scope", "forbid_delegated")
 _DEPTH = re.compile(r"\s*delegation\.depth\s*(>=|<=|==|>|<)\s*([0-9]{1,2})\s*")
@@ -96,8 +98,8 @@ def converted_texts(reader: Reader, block: Mapping, match: Block, notes: Notes) 
     for key in _TEXT_FIELDS:
         if key in block.entries:
             words = [word.strip() for word in reader.words(block, key)]
-            match[key] = [literal_glob(word) for word in words]
-            if any(word.lower() != word or literal_glob(word) != word for word in words):
+            match[key] = [glob_of_literal(word) for word in words]
+            if any(word.lower() != word or glob_of_literal(word) != word for word in words):
                 notes.add(block.key_of(key), f"`{key}` ignored upper and lower case")
     for key, ours in _WORD_FIELDS.items():
         if key in block.entries:
@@ -117,7 +119,7 @@ def _labels(reader: Reader, block: Mapping, match: Block, notes: Notes) -> None:
     globs: Block = {}
     for name, value in reader.text_map(block, "labels").items():
         if value:
-            globs[name] = literal_glob(value)
+            globs[name] = glob_of_literal(value)
         else:
             reader.problem(
                 block.key_of("labels"),
@@ -149,7 +151,7 @@ def _allowlist(reader: Reader, block: Mapping, match: Block, unless: Block, note
         return
     labels[label] = "*"
     if values:
-        unless["labels"] = {label: [literal_glob(value) for value in values]}
+        unless["labels"] = {label: [glob_of_literal(value) for value in values]}
     notes.add(
         key,
         "`label_allowlist` matched values outside the list, upper and lower case alike;"
@@ -201,7 +203,7 @@ def _mcp(
 
 
 def _globs(reader: Reader, lists: Mapping, key: str) -> list[str]:
-    return [literal_glob(word) for word in reader.words(lists, key)]
+    return [glob_of_literal(word) for word in reader.words(lists, key)]
 
 
 # -- delegation --

@@ -1,11 +1,11 @@
-"""Write converted rules: values as YAML, literal globs, ids, comments. Knows no key of the peer."""
+"""Write converted rules: values as YAML, ids, decisions, comments. Knows no field of a match."""
 
 import json
 import re
 from typing import Any, NamedTuple
 
 from forestall.policy.language.document import Mapping, Node, plain_value
-from forestall.policy.language.reader import Reader
+from forestall.policy.language.reader import IDENTIFIER, Reader
 
 _DECISIONS = {
     "allow": "allow",
@@ -23,7 +23,6 @@ _NO_TIERS = (
     "a client chose its tier with labels, and a job's allow went before a global deny;"
     " here each file is a layer with a `priority`, and the strictest decision stands"
 )
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 _BARE = re.compile(r"[a-z_]+")
 
 
@@ -63,9 +62,8 @@ def yaml_flow(value: Any) -> str:
 
 def _key(text: str) -> str:
     """A known key stays bare; any other text is quoted."""
-    return (
-        text if _BARE.fullmatch(text) and text not in ("null", "true", "false") else _quoted(text)
-    )
+    bare = _BARE.fullmatch(text) and text not in ("null", "true", "false")
+    return text if bare else _quoted(text)
 
 
 def _quoted(text: str) -> str:
@@ -78,18 +76,13 @@ def _escaped(char: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def literal_glob(text: str) -> str:
-    """The glob that matches exactly this text."""
-    return re.sub(r"([*?\[])", r"[\1]", text)
-
-
 def rule_id_of(reader: Reader, entry: Mapping, notes: Notes) -> str:
     """The id of a rule, made into a name; without an id, a name made from its line."""
     written = reader.text(entry, "id", most=None)
     if not written:
         notes.add(entry, "the rule had no `id`")
         return f"line-{entry.line}"
-    if _NAME.fullmatch(written):
+    if IDENTIFIER.fullmatch(written):
         return written
     name = re.sub(r"[^A-Za-z0-9._:/-]", "-", written).lstrip("._:/-")[:128] or f"line-{entry.line}"
     notes.add(entry.value_of("id"), f"the id was `{written}`, which is not a name")

@@ -18,7 +18,7 @@ from forestall.policy.rules import OwnDetector, Place
 NamedLists = collections.abc.Mapping[str, tuple[Scalar, ...]]
 _NOTHING: collections.abc.Mapping[str, str] = {}
 _SHOWN_CHARS = 80  # characters of a text that a message shows
-_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
+IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 
 
 class Reader:
@@ -154,7 +154,7 @@ class Reader:
             self.problem(mapping, f"{what} has no `{key}`")
             return None
         text = self.text(mapping, key)
-        if text is not None and not _IDENTIFIER.fullmatch(text):
+        if text is not None and not IDENTIFIER.fullmatch(text):
             self.problem(
                 mapping.value_of(key),
                 f"`{key}` is not a name",
