@@ -140,11 +140,7 @@ def _rule_object(rule: Rule | OutputRule) -> dict[str, Any]:
     clauses = [
         {"field": each.field, "wanted": list(each.wanted)} for each in clauses_in_words(rule)
     ]
-    return {"id": rule.id, "decision": _decision(rule), "clauses": clauses, **value}
-
-
-def _decision(rule: Rule | OutputRule) -> str:
-    return rule.effect.value if isinstance(rule, Rule) else rule.verdict.value
+    return {"id": rule.id, "decision": rule.decision.value, "clauses": clauses, **value}
 
 
 def _print_default(snapshot: Snapshot) -> None:
@@ -189,7 +185,7 @@ def print_snapshot(snapshot: Snapshot) -> None:
 
 
 def _print_rule(rule: Rule | OutputRule) -> None:
-    print_line(f"  {_decision(rule)}  {rule.id}  (line {rule.line})")
+    print_line(f"  {rule.decision.value}  {rule.id}  (line {rule.line})")
     if rule.reason:
         print_line(f"      reason: {rule.reason}")
     for clause in clauses_in_words(rule):
