@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from forestall.jobs.job import Job
 from forestall.ports.store import OpenCursor
 
-Name = tuple[str, str]  # tenant and job id
+JobName = tuple[str, str]  # tenant and job id
 WorkerName = tuple[str, str]  # tenant and worker id
 RuleName = tuple[str, str]  # tenant and rule id
 
@@ -64,13 +64,13 @@ class Leases:
     """Every leased job. For one thread."""
 
     def __init__(self) -> None:
-        self._held: dict[Name, LeasedJob] = {}
-        self._of_worker: dict[WorkerName, set[Name]] = {}
+        self._held: dict[JobName, LeasedJob] = {}
+        self._of_worker: dict[WorkerName, set[JobName]] = {}
         self._of_rule: dict[RuleName, int] = {}
         self._ends: list[tuple[int, str, str]] = []
         # Number of questions to the store in flight, and the newest revision applied meanwhile.
-        self._under_way: dict[Name, list[int]] = {}
-        self._doubts: dict[Name, Doubt] = {}  # jobs to be read again (`control/recover.py`)
+        self._under_way: dict[JobName, list[int]] = {}
+        self._doubts: dict[JobName, Doubt] = {}  # jobs to be read again (`control/recover.py`)
         self.swept_to, self.swept_at_us = OpenCursor(), 0  # how far `sweep` has compared, and when
         self._bounds: dict[RuleName, int] = {}  # `max_concurrent_jobs` of a rule, as last decided
 
@@ -200,7 +200,7 @@ class Leases:
         """Have a job read again at the next tick. What must wait for it is added to the result."""
         return self._doubts.setdefault((tenant, job_id), Doubt())
 
-    def doubtful(self) -> list[Name]:
+    def doubtful(self) -> list[JobName]:
         """The jobs in doubt, in the order in which they came into doubt."""
         return list(self._doubts)
 
@@ -211,7 +211,7 @@ class Leases:
     def ended(self, now_us: int) -> list[LeasedJob]:
         """Leases that have expired or whose run time is over. Each is found once a second until
         its job has moved."""
-        found: dict[Name, LeasedJob] = {}
+        found: dict[JobName, LeasedJob] = {}
         while self._ends and self._ends[0][0] <= now_us:
             _, tenant, job_id = heapq.heappop(self._ends)
             leased = self._held.get((tenant, job_id))
@@ -236,7 +236,7 @@ class Leases:
         """The instant (µs, UTC) at which `ended` should be called next; None: nothing is leased."""
         return self._ends[0][0] if self._ends else None
 
-    def _watch(self, name: Name, at_us: int) -> None:
+    def _watch(self, name: JobName, at_us: int) -> None:
         heapq.heappush(self._ends, (at_us, *name))
 
 

@@ -18,7 +18,7 @@ from forestall.control.plane import Plane
 from forestall.control.webhooks import (
     WebhookNotFoundError,
     make_link,
-    note,
+    move_mark,
     secret_of,
     sweep_links,
 )
@@ -167,7 +167,7 @@ class Deliverer:
         mark = self._mark(name)
         if page.end - mark.position > WEBHOOK_RECORDS_PER_MARK_MAX:
             moved = msgspec.structs.replace(mark, position=page.end)
-            await self._stored(lambda: note(plane, tenant, moved, "advanced", {}))
+            await self._stored(lambda: move_mark(plane, tenant, moved, "advanced", {}))
         return page.end, page.more
 
     async def _deliver(
@@ -192,7 +192,9 @@ class Deliverer:
             what = "dead_lettered"
             _LOG.error("webhook %s of %s was not told: %s", hook.name, tenant, problem)
         self._metrics.told(what)
-        await self._stored(lambda: note(plane, tenant, after, what, {**about}, job_id=entry.job_id))
+        await self._stored(
+            lambda: move_mark(plane, tenant, after, what, {**about}, job_id=entry.job_id)
+        )
 
     def _mark(self, name: Name) -> DeliveryMark:
         mark = self._plane.webhooks.mark(*name)
