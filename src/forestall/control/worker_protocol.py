@@ -8,13 +8,13 @@ import contextlib
 from collections.abc import Sequence
 
 from forestall.control.check_output import clean_texts, may_be_shown
-from forestall.control.complete import (
+from forestall.control.gate import withdrawal
+from forestall.control.lease_holder import (
     AlreadyCompletedError,
     NotThisWorkerError,
     record_refusal,
     require_lease,
 )
-from forestall.control.gate import withdrawal
 from forestall.control.moves import Move, commit_move, move_of
 from forestall.control.plane import Plane
 from forestall.control.records import SYSTEM_ACTOR

@@ -150,7 +150,7 @@ def follow_job(
     else:
         state.queue.remove(job.tenant, job.id)
         if job.state in HELD_BY_WORKER:
-            state.leases.hold(job, expires_at_us=now_us + state.lease_us)
+            state.leases.take_up(job, expires_at_us=now_us + state.lease_us)
     _follow_approval(state, job)
     if job.deadline_at_us and job.state not in TERMINAL and (whole or job.revision == 0):
         state.deadlines.watch(job.deadline_at_us, job.tenant, job.id)
