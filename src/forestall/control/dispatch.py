@@ -114,13 +114,13 @@ async def _still_sendable(
     while True:
         leased = [item for item in dispatched if _is_leased_as_dispatched(plane, item.job)]
         worker_may_run = _has_usable_key(plane, session)
-        dispatched, revoked = [], []
-        for item in leased:
-            may_be_sent = worker_may_run and _decision_holds(plane, item.job)
-            (dispatched if may_be_sent else revoked).append(item)
-        if not revoked:
-            return dispatched
-        for item in revoked:
+        unsendable = [
+            item for item in leased if not (worker_may_run and _decision_holds(plane, item.job))
+        ]
+        if not unsendable:
+            return leased
+        dispatched = [item for item in leased if item not in unsendable]
+        for item in unsendable:
             await _take_back_or_doubt(plane, item.job)
 
 

@@ -58,7 +58,7 @@ from forestall.jobs.votes import asked_approval
 from forestall.limits import REDECIDED_AT_ONCE
 from forestall.policy.rules import Effect
 from forestall.ports.store import JobView, PreconditionFailedError
-from forestall.projections.open_approvals import JobName
+from forestall.projections.leases import JobName
 
 
 class Redecision(msgspec.Struct, frozen=True):
