@@ -39,8 +39,8 @@ from forestall.limits import (
 )
 from forestall.server.bodies import (
     ClientGoneError,
+    bytes_to_reserve,
     cost_of,
-    long_bytes,
     read_body,
 )
 from forestall.server.endpoints import (
@@ -56,8 +56,7 @@ from forestall.server.endpoints import (
 from forestall.server.host_names import HostNames
 from forestall.server.metrics import Metrics
 from forestall.server.rates import RateLimitedError, Rates
-from forestall.server.scanning import DecodeThreads
-from forestall.server.turns import COST, PAYER
+from forestall.server.thread_pools import CHARGE, PAYER, DecodeThreads
 from forestall.wire.errors import error_object
 from forestall.wire.stream import subprotocol_key
 from forestall.wire.submissions import TENANT_ACCESS_DENIED, TenantAccessError
@@ -196,7 +195,7 @@ class Gateway:
         if isinstance(error, UnauthorizedError):
             try:
                 # All requests without a known address share one limit.
-                self._rates.failed(client[0] if client else "", time.monotonic_ns())
+                self._rates.count_bad_key(client[0] if client else "", time.monotonic_ns())
             except RateLimitedError as limited:
                 error = limited
         if isinstance(error, RateLimitedError):
@@ -264,12 +263,12 @@ class Gateway:
         tenant may have in progress. Raises ShareTakenError, RateLimitedError, ClientGoneError."""
         payer = payer_of(call.subject)
         PAYER.set(payer)
-        COST.set(self._spent)
+        CHARGE.set(self._charge_thread_time)
         self._requests.take(payer)
         reserved = 0
         try:
             if not call.websocket:
-                size = long_bytes(call.headers)
+                size = bytes_to_reserve(call.headers)
                 self._long_bodies.take(payer, size)
                 reserved = size
                 body = await read_body(call.receive, call.headers)
@@ -285,9 +284,9 @@ class Gateway:
             if reserved:
                 self._long_bodies.give(payer, reserved)
 
-    def _spent(self, payer: Payer, seconds: float) -> None:
+    def _charge_thread_time(self, payer: Payer, seconds: float) -> None:
         """Charge what the work of a request took in a thread."""
-        self._rates.spent(payer, seconds, time.monotonic_ns())
+        self._rates.charge_time(payer, seconds, time.monotonic_ns())
 
     def _find(self, path: str) -> tuple[_Route | None, tuple[str, ...]]:
         route = self._exact.get(path)

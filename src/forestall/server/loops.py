@@ -18,8 +18,8 @@ from forestall.limits import REMEMBER_SECONDS
 from forestall.policy.problems import PolicyError
 from forestall.server.files import PolicyFiles, policy_states, read_policy_files
 from forestall.server.finished_writes import FinishedWrites
+from forestall.server.last_seen import LastSeen, write_last_seen
 from forestall.server.policy_watch import AwaitedFile, PolicyWatch
-from forestall.server.remembered import LastSeen, write_remembered
 from forestall.server.settings import Settings
 
 POLICY_POLL_SECONDS = 0.5
@@ -148,14 +148,14 @@ async def keep_nothing_too_long(plane: Plane) -> None:
         await asyncio.sleep(PURGE_SECONDS)
 
 
-async def keep_remembered(plane: Plane, folder: Path) -> None:
+async def save_last_seen_for_ever(plane: Plane, folder: Path) -> None:
     """Write down the time and the last uses of keys now and then, for ever."""
     while True:
         await asyncio.sleep(REMEMBER_SECONDS)
-        await asyncio.to_thread(write_remembered, folder, remembered_of(plane))
+        await asyncio.to_thread(write_last_seen, folder, last_seen_of(plane))
 
 
-def remembered_of(plane: Plane) -> LastSeen:
+def last_seen_of(plane: Plane) -> LastSeen:
     """What the next run wants to know of this one."""
     return LastSeen(latest_us=plane.clock.now_us(), key_uses=plane.key_uses.all())
 

@@ -31,8 +31,8 @@ from forestall.server.loops import (
     follow_policy,
     keep_approvals_current,
     keep_nothing_too_long,
-    keep_remembered,
     keep_time,
+    save_last_seen_for_ever,
 )
 from forestall.server.metrics import Metrics
 from forestall.server.metrics_server import MetricsServer
@@ -143,7 +143,7 @@ async def _run(
         asyncio.create_task(keep_nothing_too_long(plane)),
         asyncio.create_task(tell_webhooks(plane, metrics)),
         asyncio.create_task(collect_rarely()),
-        asyncio.create_task(keep_remembered(plane, settings.data_dir)),
+        asyncio.create_task(save_last_seen_for_ever(plane, settings.data_dir)),
     ]
     settle()
     host, port = listener.getsockname()[:2]

@@ -53,7 +53,7 @@ def test_a_key_that_cost_too_much_is_refused_before_its_body_is_read(
     denied = {**_JOB, "topic": "job.mail.send", "context": "a" * (BODY_BYTES_MAX - 99)}
     assert door.submit(denied).status == 403
     subject = authenticate(door.plane, door.admin)
-    door.gateway._spent(payer_of(subject), 1_000.0)
+    door.gateway._charge_thread_time(payer_of(subject), 1_000.0)
     before = door.trace()
     monkeypatch.setattr(api_module, "decode_submission", lambda *a, **k: pytest.fail("it was read"))
     refused = door.submit(denied)
@@ -95,7 +95,7 @@ def test_many_keys_of_one_tenant_share_what_the_tenant_has() -> None:
 
 def test_work_that_took_long_leaves_a_bounded_debt() -> None:
     rates, payer, second = Rates(), Payer("one", "k"), 1_000_000_000
-    rates.spent(payer, 3_600.0, 0)
+    rates.charge_time(payer, 3_600.0, 0)
     with pytest.raises(RateLimitedError):
         rates.charge(payer, 1, 0)
     rates.charge(payer, 1, (COST_DEBT_SECONDS_MAX + 1) * second)
