@@ -25,12 +25,13 @@ from forestall.ports.entries import PLATFORM_TENANT
 from forestall.ports.output import OutputMeans
 from forestall.ports.runtime import Telemetry
 from forestall.ports.store import Store
+from forestall.server.background_loops import last_seen_of
 from forestall.server.clock import ForwardClock
 from forestall.server.files import DataDir, policy_files_of, write_starter_policy
 from forestall.server.keyring import load_keyring
 from forestall.server.last_seen import read_last_seen, write_last_seen
-from forestall.server.loops import PolicyFollower, last_seen_of
 from forestall.server.names import load_names
+from forestall.server.policy_follower import PolicyFollower
 from forestall.server.settings import Settings
 from forestall.server.signing import load_signer
 from forestall.server.thread_pools import InspectionThreads, ScanThreads

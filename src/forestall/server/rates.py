@@ -1,10 +1,10 @@
-"""Rate limits: requests and work of a key and a tenant, bad keys of an address. Arithmetic on a given
-instant only.
+"""Rate limits: requests and work of a key and a tenant, bad keys of an address.
 
-A token bucket is one number: the instant at which it will be full again (the "theoretical arrival
-time" of ATM's generic cell rate algorithm). Each request moves that instant on by one interval. A
-request that would move it beyond now by more than a whole burst is refused, and moves nothing. A
-clock that goes back makes a bucket look emptier, so it never adds a token.
+Pure arithmetic: every function is given the instant. A token bucket is one number: the instant at
+which it will be full again (the "theoretical arrival time" of ATM's generic cell rate algorithm).
+Each request moves that instant on by one interval. A request that would move it beyond now by more
+than a whole burst is refused, and moves nothing. A clock that goes back makes a bucket look
+emptier, so it never adds a token.
 """
 
 from ipaddress import IPv6Address, ip_address

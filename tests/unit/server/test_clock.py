@@ -12,6 +12,7 @@ from forestall.errors import UnauthorizedError
 from forestall.identity.credentials import NewKey
 from forestall.identity.roles import Role
 from forestall.limits import INSTANT_US_MAX
+from forestall.server.background_loops import last_seen_of
 from forestall.server.bootstrap import NoTelemetry, open_plane
 from forestall.server.clock import ForwardClock
 from forestall.server.files import DataDir
@@ -21,7 +22,6 @@ from forestall.server.last_seen import (
     read_last_seen,
     write_last_seen,
 )
-from forestall.server.loops import last_seen_of
 
 SECOND = 1_000_000_000
 DAY_US = 86_400_000_000
