@@ -26,7 +26,8 @@ from forestall.limits import (
     WORKER_WILDCARDS_MAX,
 )
 from forestall.ports.output import OutputMeans
-from forestall.server import api as api_module
+from forestall.server import api_jobs
+from forestall.server.api import ENDPOINTS
 from forestall.server.bodies import cost_of
 from forestall.server.rates import RateLimitedError, Rates
 from tests.asgi import Door, Message, assert_coded, opened
@@ -55,7 +56,7 @@ def test_a_key_that_cost_too_much_is_refused_before_its_body_is_read(
     subject = authenticate(door.plane, door.admin)
     door.gateway._charge_thread_time(payer_of(subject), 1_000.0)
     before = door.trace()
-    monkeypatch.setattr(api_module, "decode_submission", lambda *a, **k: pytest.fail("it was read"))
+    monkeypatch.setattr(api_jobs, "decode_submission", lambda *a, **k: pytest.fail("it was read"))
     refused = door.submit(denied)
     assert_coded(refused, 429, "rate_limited")
     assert refused.json["details"] == {"scope": "key"}
@@ -139,7 +140,7 @@ def test_a_long_body_is_read_beside_the_event_loop(
     monkeypatch.setattr(json.JSONDecoder, "decode", decode)
     long = b'{"x":"' + b"a" * DECODE_INLINE_BYTES_MAX + b'"}'
     worker = Worker(door)
-    for endpoint in api_module.ENDPOINTS:
+    for endpoint in ENDPOINTS:
         if endpoint.request is None:
             continue
         seen.clear()
