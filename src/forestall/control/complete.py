@@ -18,7 +18,7 @@ from forestall.control.check_output import (
     check_result,
     clean_texts,
     count_checked,
-    under,
+    policy_unchanged,
 )
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
@@ -89,7 +89,7 @@ async def complete(
                     plane, job, answer.result, problem=answer.result_problem
                 )
             move, looked_under = _succeeded(job, checked), checked.snapshot
-        move = msgspec.structs.replace(move, expect=under(plane, looked_under))
+        move = msgspec.structs.replace(move, expect=policy_unchanged(plane, looked_under))
         now_us = plane.clock.now_us()
         try:
             # commit
