@@ -29,7 +29,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     seen_in: tuple[str, ...] = ()
 
 
-class Unread(StrEnum):
+class IncompleteReason(StrEnum):
     """Why a scan is not complete. Whoever asked for the scan quarantines."""
 
     NOT_TEXT = "not_text"  # neither UTF-8 nor UTF-16 with its mark
@@ -46,7 +46,7 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
 
     findings: tuple[Finding, ...]  # by place; none inside a stronger one of the same detector
     complete: bool
-    reasons: tuple[Unread, ...]  # empty exactly when complete
+    reasons: tuple[IncompleteReason, ...]  # empty exactly when complete
     size_bytes: int
     encoding: str  # of the content: utf-8, utf-16-le, utf-16-be
 
