@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from forestall.facts.bounded_facts import at_most
 from forestall.facts.data_files import WordLists
 
 TEXT_BYTES_MAX: Final = 64 * 1024  # a URL of 8 KiB is already refused by most servers
@@ -63,14 +64,6 @@ _SPECIAL_NETWORKS: Final = tuple(
 _ANY_ADDRESS: Final = tuple(_WORDS.words("any_address_endings"))
 _PRIVATE_ENDINGS: Final = tuple(_WORDS.words("private_endings"))
 _COMMON_ENDINGS: Final = _WORDS.set("common_endings")
-_DANGER: Final = (
-    HostKind.METADATA,
-    HostKind.UNKNOWN,
-    HostKind.LOOPBACK,
-    HostKind.LINK_LOCAL,
-    HostKind.PRIVATE,
-    HostKind.PUBLIC,
-)
 _SCHEME_TAIL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*$")
 _KNOWN_TAIL: Final = re.compile(r"(?:https?|wss?|ftps?|file|gopher|javascript|data)$")
 _RELATIVE: Final = re.compile(r"(?:^|(?<=[\s=&?#,;|\"'<>(\[{]))[/\\]{2,}(?=[^/\\\s])")
@@ -100,10 +93,7 @@ def urls_in(text: str) -> tuple[UrlFact, ...]:
                 break
     if not found or any(_is_strange(char) for char in text if not "\x20" < char < "\x7f"):
         found.setdefault(_UNKNOWN)
-    if len(found) > FACTS_MAX:
-        ranked = sorted(found, key=lambda fact: _DANGER.index(fact.kind))
-        return (*(fact for fact in ranked[: FACTS_MAX - 1] if fact != _UNKNOWN), _UNKNOWN)
-    return tuple(found)
+    return at_most(FACTS_MAX, found, _UNKNOWN)
 
 
 def _is_strange(char: str) -> bool:
