@@ -5,12 +5,12 @@ from enum import StrEnum
 import pytest
 
 from forestall.facts.derive import DERIVED_LABELS
+from forestall.facts.hosts import HostKind
 from forestall.facts.label_values import CLOSED_VALUES
 from forestall.facts.path_classes import PathClass
 from forestall.facts.shell.places import CommandScope
 from forestall.facts.shell.program_entry import CommandClass
 from forestall.facts.sql.statements import SqlClass
-from forestall.facts.urls import HostKind
 
 ENUMS = {
     "command_class": CommandClass,
