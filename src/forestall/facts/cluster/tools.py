@@ -116,7 +116,7 @@ class ToolWords(NamedTuple):
     open: bool  # whether an expansion may add options
 
 
-class _Option(NamedTuple):
+class _NamedOption(NamedTuple):
     name: str
     takes_next: bool = False  # its value is the next word
 
@@ -167,19 +167,19 @@ def _joined_value(word: str, option: str) -> str:
     return word[2:] if word != option and word.startswith(option) else ""
 
 
-def _options_of_word(tool: Tool, word: str) -> tuple[list[_Option], bool]:
+def _options_of_word(tool: Tool, word: str) -> tuple[list[_NamedOption], bool]:
     """The options that one word holds, and whether all of them are listed."""
     if word.startswith("--") or not tool.joined_short_options:
         name = word if tool.joined_short_options else "-" + word.lstrip("-")
         if name in tool.value_options:
-            return [_Option(name, takes_next=True)], True
-        return [_Option(name)], name in tool.plain_options or name in tool.options
-    found: list[_Option] = []
+            return [_NamedOption(name, takes_next=True)], True
+        return [_NamedOption(name)], name in tool.plain_options or name in tool.options
+    found: list[_NamedOption] = []
     for place, letter in enumerate(word[1:], 1):
         name = f"-{letter}"
         if name in tool.value_options:
-            return [*found, _Option(name, takes_next=place == len(word) - 1)], True
-        found.append(_Option(name))
+            return [*found, _NamedOption(name, takes_next=place == len(word) - 1)], True
+        found.append(_NamedOption(name))
         if name not in tool.plain_options:
             return found, False
     return found, True
