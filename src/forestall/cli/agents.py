@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
-from forestall.cli.options import found_agent, limit_option, segment, with_client
-from forestall.cli.output import json_option, print_answer, print_items, print_json, print_line
+from forestall.cli.options import found_agent, limit_option, segment, server_command
+from forestall.cli.output import print_answer, print_items, print_json, print_line
 from forestall.client.plane import PlaneClient
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -94,8 +94,7 @@ def _profile(options: dict[str, Any]) -> dict[str, Any]:
 @click.option("--risk-tier", type=_TIERS, required=True, help="How much harm it could do.")
 @_profile_options
 @_right_options("allow", "It may use these")
-@with_client
-@json_option
+@server_command
 def create(name: str, risk_tier: str, client: PlaneClient, as_json: bool, **options: Any) -> None:
     """Register an agent. It may do what its rights say and the policy allows, and nothing else."""
     body = {"name": name, "risk_tier": risk_tier, **_profile(options)}
@@ -115,8 +114,7 @@ def create(name: str, risk_tier: str, client: PlaneClient, as_json: bool, **opti
 @click.option("--risk-tier", type=_TIERS, help="Only agents of this tier.")
 @click.option("--team", default="", help="Only agents of this team.")
 @limit_option
-@with_client
-@json_option
+@server_command
 def list_(
     status: str | None,
     risk_tier: str | None,
@@ -150,8 +148,7 @@ def _in_words(agent: dict[str, Any]) -> list[str]:
 
 @agents.command()
 @click.argument("agent")
-@with_client
-@json_option
+@server_command
 def show(agent: str, client: PlaneClient, as_json: bool) -> None:
     """Show one agent, by name or id."""
     found = found_agent(client, agent)
@@ -183,8 +180,7 @@ def _print_agent(agent: dict[str, Any]) -> None:
 @_profile_options
 @_right_options("allow", "Let it also use these")
 @_right_options("drop", "Take this glob from its")
-@with_client
-@json_option
+@server_command
 def update(
     agent: str,
     risk_tier: str | None,
@@ -240,8 +236,7 @@ def _reason_option(command: F) -> F:
 @agents.command()
 @click.argument("agent")
 @_reason_option
-@with_client
-@json_option
+@server_command
 def suspend(agent: str, reason: str, client: PlaneClient, as_json: bool) -> None:
     """Let an agent do nothing until it is resumed; what runs for it is cancelled."""
     _with_status(client, agent, "suspend", reason, as_json=as_json)
@@ -250,8 +245,7 @@ def suspend(agent: str, reason: str, client: PlaneClient, as_json: bool) -> None
 @agents.command()
 @click.argument("agent")
 @_reason_option
-@with_client
-@json_option
+@server_command
 def resume(agent: str, reason: str, client: PlaneClient, as_json: bool) -> None:
     """Let a suspended agent act again."""
     _with_status(client, agent, "resume", reason, as_json=as_json)
@@ -266,8 +260,7 @@ def _with_status(client: PlaneClient, agent: str, verb: str, reason: str, *, as_
 @agents.command()
 @click.argument("agent")
 @_reason_option
-@with_client
-@json_option
+@server_command
 def revoke(agent: str, reason: str, client: PlaneClient, as_json: bool) -> None:
     """End an agent for good, with its keys and worker credentials."""
     path = f"{_AGENTS}/{segment(found_agent(client, agent)['id'])}"

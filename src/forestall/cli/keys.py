@@ -5,18 +5,17 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote
 
 import click
 import msgspec
 
-from forestall.cli.options import client_for, found_agent, label_pairs, server_options
+from forestall.cli.options import client_for, found_agent, label_pairs, segment, server_options
 from forestall.cli.output import json_option, print_answer, print_items, print_json, print_line
-from forestall.identity.credentials import NewKey
 from forestall.identity.roles import Role
 
 if TYPE_CHECKING:
     from forestall.control.plane import Plane
+    from forestall.identity.credentials import NewKey
 
 T = TypeVar("T")
 _PATH = "/api/v1/auth/keys"
@@ -102,6 +101,8 @@ def create(
             body["expiresAt"] = expires.isoformat()
         answer = client.post(_PATH, body)
     else:
+        from forestall.identity.credentials import NewKey
+
         new_key = NewKey(
             tenant=tenant or "default",
             name=name,
@@ -164,7 +165,7 @@ def revoke(
 ) -> None:
     """End a key, at once and for good."""
     if data_dir is None:
-        client_for(url, api_key, tenant).delete(f"{_PATH}/{quote(key_id, safe='')}")
+        client_for(url, api_key, tenant).delete(f"{_PATH}/{segment(key_id)}")
     else:
         _on_data(data_dir, lambda plane: _revoke_local(plane, tenant, key_id))
     print_answer({"revoked": key_id}, f"revoked {key_id}", as_json=as_json)
@@ -192,7 +193,7 @@ def _on_data(data_dir: Path, act: Callable[["Plane"], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
-async def _create_local(plane: "Plane", new_key: NewKey, agent: str) -> dict[str, Any]:
+async def _create_local(plane: "Plane", new_key: "NewKey", agent: str) -> dict[str, Any]:
     from forestall.control.keys import create_key
     from forestall.wire.keys import key_object
 
