@@ -18,13 +18,17 @@ EXIT_CHECK_FAILED = 1
 EXIT_USAGE = 2
 EXIT_SERVER = 3
 EXIT_DENIED = 4
-EXIT_HELD = 5
+EXIT_AWAITS_APPROVAL = 5
 EXIT_TIMEOUT = 6
 EXIT_INTERRUPTED = 130
 
 # The server refuses the worker, or is not the one that the worker trusts.
 _OF_WORKERS = ("worker_refused", "ticket_keys_changed")
-DECISION_EXIT = {"DENY": EXIT_DENIED, "THROTTLE": EXIT_DENIED, "REQUIRE_APPROVAL": EXIT_HELD}
+DECISION_EXIT = {
+    "DENY": EXIT_DENIED,
+    "THROTTLE": EXIT_DENIED,
+    "REQUIRE_APPROVAL": EXIT_AWAITS_APPROVAL,
+}
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

@@ -57,18 +57,14 @@ def converted_match(
     _labels(reader, block, match, notes)
     _allowlist(reader, block, match, unless, notes)
     if "label_threshold" in block.entries:
-        reader.problem(
-            block.key_of("label_threshold"),
-            "`label_threshold` compares a label, which is a text that the client writes",
-            "compare the argument itself: match: {args: {$.amount: {gt: 10}}}",
-        )
+        message = "`label_threshold` compares a label, which is a text that the client writes"
+        hint = "compare the argument itself: match: {args: {$.amount: {gt: 10}}}"
+        reader.problem(block.key_of("label_threshold"), message, hint)
     if "secrets_present" in block.entries:
         present = reader.boolean(block, "secrets_present")
         match["secrets_present"] = present
-        notes.add(
-            block.key_of("secrets_present"),
-            "`secrets_present` is read from the payload here, not from a label",
-        )
+        note = "`secrets_present` is read from the payload here, not from a label"
+        notes.add(block.key_of("secrets_present"), note)
     _mcp(reader, block, decision, match, unless, notes)
     _delegation(reader, block, match)
     _predicate(reader, block, match, unless, notes)
@@ -83,11 +79,8 @@ def converted_topics(reader: Reader, block: Mapping, match: Block) -> None:
     globs = reader.globs(block, "topics") if "topics" in block.entries else ()
     for glob in globs:
         if "\\" in glob or "[!" in glob:
-            reader.problem(
-                block.value_of("topics"),
-                f"`{glob}` is read otherwise here",
-                "a backslash is a character like any other, and `[!a]` is all but a",
-            )
+            hint = "a backslash is a character like any other, and `[!a]` is all but a"
+            reader.problem(block.value_of("topics"), f"`{glob}` is read otherwise here", hint)
     if globs:
         match["topics"] = list(globs)
 
@@ -121,11 +114,9 @@ def _labels(reader: Reader, block: Mapping, match: Block, notes: Notes) -> None:
         if value:
             globs[name] = glob_of_literal(value)
         else:
-            reader.problem(
-                block.key_of("labels"),
-                f"the empty value of label `{name}` also matched requests without the label",
-                'say what is meant, such as unless: {labels: {x: "*"}}',
-            )
+            message = f"the empty value of label `{name}` also matched requests without the label"
+            hint = 'say what is meant, such as unless: {labels: {x: "*"}}'
+            reader.problem(block.key_of("labels"), message, hint)
     if globs:
         match["labels"] = globs
     else:
@@ -215,11 +206,9 @@ def _delegation(reader: Reader, block: Mapping, match: Block) -> None:
         return
     reader.known_keys(given, _DELEGATION_KEYS, "the peer's `delegation`")
     if "require_issuer" in given.entries:
-        reader.problem(
-            given.key_of("require_issuer"),
-            "`require_issuer` looked at the root of the chain only",
-            "`issuers` lists who may have issued any link",
-        )
+        message = "`require_issuer` looked at the root of the chain only"
+        hint = "`issuers` lists who may have issued any link"
+        reader.problem(given.key_of("require_issuer"), message, hint)
     delegation: Block = {}
     if "max_depth" in given.entries:
         delegation["max_depth"] = reader.integer(given, "max_depth", minimum=0, maximum=_DEPTH_MAX)
@@ -244,11 +233,8 @@ def _predicate(reader: Reader, block: Mapping, match: Block, unless: Block, note
     elif depth is not None:
         delegation, exception = _depth(depth[1], int(depth[2]))
     if not delegation or "delegation" in match or (exception and unless):
-        reader.problem(
-            node,
-            f"the predicate `{text[:60]}` is not converted",
-            "write it as `delegation` {max_depth, issuers, required_scope, forbid_delegated}",
-        )
+        hint = "write it as `delegation` {max_depth, issuers, required_scope, forbid_delegated}"
+        reader.problem(node, f"the predicate `{text[:60]}` is not converted", hint)
         return
     match["delegation"] = delegation
     if exception:

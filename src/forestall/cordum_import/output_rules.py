@@ -100,22 +100,15 @@ def _by_content(
     if "capabilities" in block.entries:
         notes.add(block.key_of("capabilities"), "the peer looked at `requires` here as well")
     if "has_error" in block.entries:
-        reader.problem(
-            block.key_of("has_error"),
-            "`has_error` has no counterpart here",
-            "errors are cleaned by the same rules as results: leave it out",
-        )
+        hint = "errors are cleaned by the same rules as results: leave it out"
+        reader.problem(block.key_of("has_error"), "`has_error` has no counterpart here", hint)
     criteria = converted_criteria(reader, block, notes, _DETECTORS)
     if "patterns" in criteria:
-        notes.add(
-            block.key_of("content_patterns"),
-            "the peer took every result for a match of such a rule; here the patterns decide",
-        )
+        note = "the peer took every result for a match of such a rule; here the patterns decide"
+        notes.add(block.key_of("content_patterns"), note)
     if "content_types" in criteria:
-        notes.add(
-            block.key_of("content_types"),
-            "here a result that is one text is text/plain, anything else application/json",
-        )
+        note = "here a result that is one text is text/plain, anything else application/json"
+        notes.add(block.key_of("content_types"), note)
     size = smallest_size(reader, block, _SIZES)
     match = {**fields, **criteria}
     if criteria and size is not None and verdict is Verdict.ALLOW:

@@ -96,6 +96,7 @@ def cache_key(
     """
     reads = snapshot.reads
     read = reads.labels
+    sources = (request.labels, request.credential_labels, request.server_labels)
     try:
         encoded = msgspec.msgpack.encode(
             (
@@ -103,16 +104,12 @@ def cache_key(
                 reads.attributes(request),
                 [
                     sorted((name, value) for name, value in source.items() if name in read)
-                    for source in (
-                        request.labels,
-                        request.credential_labels,
-                        request.server_labels,
-                    )
+                    for source in sources
                     if source
                 ]
                 if read
                 else (),
-                (not request.labels, not request.credential_labels, not request.server_labels),
+                [not source for source in sources],
                 _payload(reads, request),
                 request.delegation if reads.delegation else None,
                 now_us // 60_000_000 if reads.time else 0,

@@ -163,14 +163,11 @@ def _own_words(rule_id: str, content: ContentMatch) -> list[OwnWords]:
 
 
 def _compiled(rule: OutputRule) -> _CompiledOutputRule:
-    tests = [each.holds for each in compile_clauses(_of_job(rule.match))]
+    of_job = msgspec.structs.replace(rule.match, content=None)
+    tests = [each.holds for each in compile_clauses(of_job)]
     if (unless := unclaimed_exception(rule).unless) is not None:
         tests.append(_unless(unless))
     return _CompiledOutputRule(rule, tuple(tests), _of_result(rule), attestation_check(rule))
-
-
-def _of_job(match: Match) -> Match:
-    return msgspec.structs.replace(match, content=None)
 
 
 def _unless(unless: Match) -> Test:

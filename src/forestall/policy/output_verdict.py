@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import re2
+from msgspec.structs import replace
 
 from forestall.output.detectors import DETECTORS
 from forestall.output.detectors.configured import internal_host, source_path
@@ -215,13 +216,8 @@ def _ruling(
     matched = tuple(rule.id for rule in ranked)
     first = ranked[0] if ranked else None
     if first is not None and first.verdict is Verdict.QUARANTINE:
-        return OutputRuling(
-            verdict=Verdict.QUARANTINE,
-            code="rule",
-            rule_id=first.id,
-            reason=first.reason or f"withheld by the output rule `{first.id}`",
-            matched_rules=matched,
-        )
+        reason = first.reason or f"withheld by the output rule `{first.id}`"
+        return replace(_by_rule(first, matched), reason=reason)
     removals = [_removal(rules) for rules in spoken]
     by_rules = {
         number
@@ -234,27 +230,27 @@ def _ruling(
         if number in by_rules or finding.detector in at_level
     )
     if not remove:
-        allows = first is not None and first.verdict is Verdict.ALLOW
-        return OutputRuling(
-            verdict=Verdict.ALLOW,
-            code="rule" if allows else "default",
-            rule_id=first.id if first is not None and allows else "",
-            reason=first.reason if first is not None and allows else "",
-            matched_rules=matched,
-        )
+        if first is not None and first.verdict is Verdict.ALLOW:
+            return _by_rule(first, matched)
+        return OutputRuling(verdict=Verdict.ALLOW, code="default", matched_rules=matched)
     if first is not None and first.verdict is Verdict.REDACT:
-        code, rule_id, reason = "rule", first.id, first.reason
-    elif by_rules:
-        code, rule_id, reason = "default", "", "secrets are removed (default)"
+        return replace(_by_rule(first, matched), remove=remove)
+    if by_rules:
+        code, reason = "default", "secrets are removed (default)"
     else:
-        code, rule_id, reason = "redaction_level", "", "removed by the constraints of the dispatch"
+        code, reason = "redaction_level", "removed by the constraints of the dispatch"
     return OutputRuling(
-        verdict=Verdict.REDACT,
-        code=code,
-        rule_id=rule_id,
-        reason=reason,
+        verdict=Verdict.REDACT, code=code, reason=reason, matched_rules=matched, remove=remove
+    )
+
+
+def _by_rule(rule: OutputRule, matched: tuple[str, ...]) -> OutputRuling:
+    return OutputRuling(
+        verdict=rule.verdict,
+        code="rule",
+        rule_id=rule.id,
+        reason=rule.reason,
         matched_rules=matched,
-        remove=remove,
     )
 
 

@@ -460,6 +460,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     # ("use_programs", file) and ("remediation", rule id, id). For messages only.
     places: Mapping[tuple[str, ...], Place] = {}
 
+    def line_of(self, *key: str) -> int:
+        """The line of an entry (a key of `places`); 1 when the policy was not read from a text."""
+        place = self.places.get(key)
+        return 1 if place is None else place.line
+
     @property
     def job_rules(self) -> tuple[Rule, ...]:
         """The rules that decide jobs: the ordinary ones, then the input rules."""

@@ -175,13 +175,10 @@ def _submission(request: SubmissionBody, *, topic: str, tenant: str, key: str) -
     _require_tenant(tenant, (request.tenant, request.tenant_id, request.org_id, meta.tenant_id))
     prompt = request.prompt or ""
     if len(prompt) > PROMPT_CHARS_MAX:
+        size, allowed = len(prompt), PROMPT_CHARS_MAX
         raise LimitExceededError(
-            f"the prompt is {len(prompt)} characters long; {PROMPT_CHARS_MAX} are allowed",
-            details={
-                "limit": "max_prompt_chars",
-                "current": len(prompt),
-                "allowed": PROMPT_CHARS_MAX,
-            },
+            f"the prompt is {size} characters long; {allowed} are allowed",
+            details={"limit": "max_prompt_chars", "current": size, "allowed": allowed},
         )
     actor_id = _one(request.actor_id, meta.actor_id, "actor_id")
     body_key = _one(request.idempotency_key, meta.idempotency_key, "idempotency_key")
@@ -312,18 +309,14 @@ def _priority(word: str | None) -> Priority:
 
 
 def _budget(request: SubmissionBody) -> Budget:
-    nested = request.budget or _NO_BUDGET_BODY
+    top, nested = request, request.budget or _NO_BUDGET_BODY
     return Budget(
-        max_input_tokens=_count(
-            request.max_input_tokens, nested.max_input_tokens, "max_input_tokens"
-        ),
+        max_input_tokens=_count(top.max_input_tokens, nested.max_input_tokens, "max_input_tokens"),
         max_output_tokens=_count(
-            request.max_output_tokens, nested.max_output_tokens, "max_output_tokens"
+            top.max_output_tokens, nested.max_output_tokens, "max_output_tokens"
         ),
-        max_total_tokens=_count(
-            request.max_total_tokens, nested.max_total_tokens, "max_total_tokens"
-        ),
-        deadline_ms=_deadline(_count(request.deadline_ms, nested.deadline_ms, "deadline_ms")),
+        max_total_tokens=_count(top.max_total_tokens, nested.max_total_tokens, "max_total_tokens"),
+        deadline_ms=_deadline(_count(top.deadline_ms, nested.deadline_ms, "deadline_ms")),
     )
 
 

@@ -27,10 +27,6 @@ class _Socket:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
 
-    @classmethod
-    async def open(cls, host: str, port: int, seconds: float) -> "_Socket":
-        return cls(_connected(host, port, seconds))
-
     async def send(self, data: bytes | memoryview, seconds: float) -> int:
         self.sock.settimeout(seconds)
         return self.sock.send(data)
@@ -93,7 +89,8 @@ def _run(coroutine: Coroutine[Any, Any, T]) -> T:
 class HttpClient(PooledClient):
     """Requests to one origin. Close it, or use it as a context manager."""
 
-    _connect = _Socket.open
+    async def _connect(self, host: str, port: int, seconds: float) -> _Socket:
+        return _Socket(_connected(host, port, seconds))
 
     def request(
         self,

@@ -12,8 +12,9 @@ request may be repeated or none of its bytes had left.
 """
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from forestall.client.http.exchange import Exchange
 from forestall.client.http.message import (
@@ -331,15 +332,17 @@ class ConnectionPool:
         return NoAnswerError(message, nothing_sent=nothing_sent)
 
 
-class PooledClient:
+class PooledClient(ABC):
     """What both clients share. Close it, or use it as a context manager."""
-
-    _connect: ClassVar[Connect]
 
     def __init__(self, origin: HttpOrigin, **options: Any) -> None:
         """`options`: see ConnectionPool. Raises InvalidRequestError."""
-        self._pool = ConnectionPool(origin, type(self)._connect, **options)
+        self._pool = ConnectionPool(origin, self._connect, **options)
         self.origin = origin
+
+    @abstractmethod
+    async def _connect(self, host: str, port: int, seconds: float) -> Transport:
+        """See Connect."""
 
     def close(self) -> None:
         """Close the idle connections."""

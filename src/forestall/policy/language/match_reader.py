@@ -294,11 +294,8 @@ def _comparisons(reader: Reader, node: Node, what: str) -> Iterator[tuple[Node, 
 def read_payload_content(reader: Reader, match: Mapping) -> ContentMatch:
     """The content criteria of an input rule on the payload; at least one is required."""
     if not set(CONTENT_KEYS) & match.entries.keys():
-        reader.problem(
-            match,
-            "an input rule says nothing of the content",
-            "one of " + ", ".join(CONTENT_KEYS) + "; without any it belongs under `rules`",
-        )
+        hint = "one of " + ", ".join(CONTENT_KEYS) + "; without any it belongs under `rules`"
+        reader.problem(match, "an input rule says nothing of the content", hint)
     return _content_match(reader, match, PAYLOAD_DETECTORS, of_result=False)
 
 
