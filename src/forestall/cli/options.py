@@ -129,8 +129,7 @@ def client_for(url: str, api_key: str, tenant: str) -> PlaneClient:
 
 
 def action_options(command: F) -> F:
-    """Add the options that describe an action: the fields of POST /jobs, or a whole request as
-    JSON."""
+    """Add the options that describe an action: the fields of POST /jobs, or all of it as JSON."""
     return with_options(
         command,
         click.option(

@@ -101,8 +101,7 @@ def print_items(
 
 
 def visible_json(text: str) -> str:
-    """JSON text in which characters that are not visible stand as escapes. Line breaks between
-    values stay."""
+    """JSON text with escapes for what is not visible; line breaks between values stay."""
     if text.isascii() and text.replace("\n", "").isprintable():
         return text
     return "".join(char if is_visible(char) or char == "\n" else _escaped(char) for char in text)

@@ -52,8 +52,7 @@ _sarif_option = click.option(
 
 
 class _PolicyGroup(click.Group):
-    """A group whose `explain` command is shared with the server's commands, which import an HTTP
-    client."""
+    """A group that shares `explain` with the server's commands, which import an HTTP client."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), "explain"])

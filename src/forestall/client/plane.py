@@ -68,8 +68,7 @@ class PlaneClient:
             self._http.close()
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
-        """The JSON body of the response to a GET. Raises PlaneUnreachableError,
-        PlaneRefusedError."""
+        """The JSON body of a response to GET. Raises PlaneUnreachableError, PlaneRefusedError."""
         return self._ask("GET", _with_query(path, query or {}), None, {})
 
     def items(self, path: str, query: Mapping[str, str], *, limit: int) -> list[Any]:
@@ -86,8 +85,7 @@ class PlaneClient:
         return items[:limit]
 
     def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Any:
-        """The JSON body of the response to a POST. Raises PlaneUnreachableError,
-        PlaneRefusedError."""
+        """The JSON body of a response to POST. Raises PlaneUnreachableError, PlaneRefusedError."""
         return self._ask("POST", path, json.dumps(body).encode(), headers or {})
 
     @contextlib.contextmanager

@@ -153,8 +153,7 @@ class Worker:
                 loop.call_soon_threadsafe(self._end)
 
     async def serve(self, handler: Handler) -> RunTally:
-        """Lease and run jobs until `stop`; returns how they ended. Once for each worker. Raises as
-        `run` does."""
+        """Lease and run jobs until `stop`; returns how they ended. Once only. Raises as `run`."""
         from forestall.client import worker_ticket  # slow to import: jobs and keys
 
         assert self._loop is None, "a worker serves once"
@@ -378,8 +377,7 @@ class Worker:
         self._has_room.set()
 
     def _fail(self, error: Exception) -> None:
-        """Stop everything after a fatal error: handlers are told to end, and `serve` raises the
-        error."""
+        """Stop everything after a fatal error: handlers are told to end, and `serve` raises it."""
         self._fatal = self._fatal or error
         for run in self._runs.values():
             run.lose(str(error))

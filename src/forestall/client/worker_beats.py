@@ -39,8 +39,7 @@ class Beats:
         self.busy = asyncio.Event()  # set while jobs run
 
     async def keep_leases(self) -> None:
-        """Keep one long-polling heartbeat open: it renews every lease and returns at once when a
-        job must stop."""
+        """Keep one heartbeat open that renews every lease and returns when a job must stop."""
         while True:
             await self.busy.wait()
             began = time.monotonic()

@@ -165,8 +165,7 @@ class PlaneConnection:
                 await asyncio.wait_for(self.stopping.wait(), seconds)
 
     async def _register_again(self, session_before: PlaneSession | None) -> None:
-        """Register again after a restart of the control plane: once, however many requests noticed
-        it."""
+        """Register again after a restart of the plane: once, however many requests noticed it."""
         async with self._registering:
             if self._session is session_before:
                 await self.ask("register", self._registration, to_the_end=True)

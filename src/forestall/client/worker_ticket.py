@@ -109,8 +109,7 @@ def _public_keys(raw_keys: Iterable[bytes]) -> "list[Ed25519PublicKey]":
 
 
 class Checker:
-    """Verifies tickets with the keys that one worker trusts, and remembers the attempts that it
-    began."""
+    """Verifies tickets with the keys that one worker trusts; remembers the attempts it began."""
 
     def __init__(self, keys: Sequence[str], *, worker_id: str) -> None:
         """Without `keys` the first ones given to `pin` are trusted. Raises InvalidRequestError."""

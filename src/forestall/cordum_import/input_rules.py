@@ -1,5 +1,4 @@
-"""The peer's input rules, tenants and switches → our rules, or a problem that says what to
-write."""
+"""The peer's input rules, tenants and switches → our rules, or a problem with what to write."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -59,8 +58,7 @@ _NO_CRITERION = (
 
 
 def converted_input_rules(reader: Reader, top: Mapping, head_notes: Notes) -> list[ConvertedRule]:
-    """Our input rules: one for each of the peer's, or two where the peer's size criterion alone was
-    enough."""
+    """Our input rules: one for each of the peer's, or two where its size alone was enough."""
     return [
         rule
         for entry in reader.mappings(top, "input_rules", most=10_000)
@@ -134,8 +132,7 @@ def split_by_size(
     criteria: dict[str, Any],
     size: int | None,
 ) -> list[ConvertedRule]:
-    """The rule with the content criteria, and one with the size, which the peer tested on its
-    own."""
+    """The rule with the content criteria, and one with the size, which the peer tested alone."""
     rules = []
     if criteria:
         match = {**fields, **criteria}

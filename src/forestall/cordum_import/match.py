@@ -1,5 +1,4 @@
-"""The peer's `match` → ours. Where the peer's meaning was a trap, a comment says what it means
-now."""
+"""The peer's `match` → ours. A comment says what a part means now whose meaning was a trap."""
 
 import re
 from typing import Any
@@ -86,8 +85,7 @@ def converted_topics(reader: Reader, block: Mapping, match: Block) -> None:
 
 
 def converted_texts(reader: Reader, block: Mapping, match: Block, notes: Notes) -> None:
-    """The fields that the peer compares as exact texts: globs here, so special characters are
-    escaped."""
+    """The fields that the peer compares as exact texts: globs here, with escapes."""
     for key in _TEXT_FIELDS:
         if key in block.entries:
             words = [word.strip() for word in reader.words(block, key)]
@@ -243,8 +241,7 @@ def _predicate(reader: Reader, block: Mapping, match: Block, unless: Block, note
 
 
 def _depth(operator: str, number: int) -> tuple[Block, Block]:
-    """The bounds on the depth of a delegation, as a match and its exception; nothing when
-    impossible."""
+    """The bounds on the depth of a delegation, as match and exception; nothing if impossible."""
     low = {">": number + 1, ">=": number, "==": number}.get(operator, 0)
     high = {"<": number - 1, "<=": number, "==": number}.get(operator, _DEPTH_MAX)
     if high < low:

@@ -26,8 +26,7 @@ _EVERYTHING = {"topics": ["*"]}
 
 
 def converted_output_rules(reader: Reader, top: Mapping, head_notes: Notes) -> list[ConvertedRule]:
-    """Our output rules: one for each of the peer's, or two where the peer's size criterion alone
-    was enough."""
+    """Our output rules: one for each of the peer's, or two where its size alone was enough."""
     entries = list(reader.mappings(top, "output_rules", most=10_000))
     if _switched_off(reader, top, head_notes, len(entries)):
         return []
@@ -35,8 +34,7 @@ def converted_output_rules(reader: Reader, top: Mapping, head_notes: Notes) -> l
 
 
 def _switched_off(reader: Reader, top: Mapping, notes: Notes, count: int) -> bool:
-    """Whether the peer's output rules were off. They were on when enabled, or without a
-    `fail_mode`."""
+    """Whether the peer's output rules were off. They were on if enabled, or without `fail_mode`."""
     if "output_policy" not in top.entries:
         return False
     key, node = top.entries["output_policy"]

@@ -13,8 +13,7 @@ _ANYBODY = RoleDemand()
 
 
 def demands_of(rules: Iterable[Rule]) -> ApprovalDemands | None:
-    """The combined demands of the matching rules that require approval; None when none has
-    terms."""
+    """The combined demands of the matching rules that require approval; None without any terms."""
     return combine_terms(
         rule.approval
         for rule in rules
@@ -45,8 +44,7 @@ def combine_terms(given: Iterable[ApprovalTerms]) -> ApprovalDemands | None:
 
 
 def _implies(met: RoleDemand, demand: RoleDemand) -> bool:
-    """Whether meeting the one demand always meets the other. Never true both ways: their sets of
-    roles differ."""
+    """Whether meeting one demand always meets the other; never both ways, as their roles differ."""
     narrower = not demand.roles or (bool(met.roles) and set(met.roles) <= set(demand.roles))
     return narrower and met.quorum >= demand.quorum
 

@@ -22,8 +22,7 @@ _KEPT = frozenset({Effect.ALLOW, Effect.ALLOW_WITH_CONSTRAINTS, Effect.DENY})
 
 
 class DecisionCache:
-    """Decisions by key. An entry expires after `ttl_ms`; when the cache is full the oldest entry
-    goes."""
+    """Decisions by key, for `ttl_ms` each; when the cache is full the oldest entry goes."""
 
     __slots__ = ("_entries", "_entries_max", "_ttl_us", "evictions", "hits", "misses")
 

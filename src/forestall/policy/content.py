@@ -28,8 +28,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 def compile_content(match: ContentMatch) -> Callable[[Request], bool]:
-    """The test whether the payload of a request meets the criteria. Raises ArgumentError for a
-    pattern that RE2 refuses."""
+    """The test whether a payload meets the criteria. Raises ArgumentError for a bad pattern."""
     tests: list[Callable[[Request, list[str]], bool]] = []
     if match.size_gt is not None:
         bound = match.size_gt

@@ -149,8 +149,7 @@ class _Crowd:
 
 
 def longest_inner_text(glob: str, ends: tuple[str, str]) -> str:
-    """The longest text between wildcards, which every matching value contains; empty when there is
-    none."""
+    """The longest text between wildcards, which every matching value contains; empty for none."""
     inner = glob[len(ends[0]) : len(glob) - len(ends[1])]
     return max(_WILDCARD.split(inner), key=len)
 
@@ -200,8 +199,7 @@ class GlobSet:
 
 
 def literal_ends(glob: str) -> tuple[str, str]:
-    """The literal text before the first wildcard and after the last one. The glob has a
-    wildcard."""
+    """The literal text before the first wildcard and after the last one; the glob has one."""
     first = min(index for index, char in enumerate(glob) if char in "*?[")
     last = max(index for index, char in enumerate(glob) if char in "*?]")
     return glob[:first], glob[last + 1 :]

@@ -116,8 +116,7 @@ def _configured(detect: Detect) -> dict[str, Detector]:
 
 
 def missing_classes(snapshot: Snapshot, switched_on: Collection[str] = ()) -> tuple[str, ...]:
-    """The classes that output rules name and no detector finds: such a policy cannot be
-    enforced."""
+    """Classes that output rules name and no detector finds: the policy cannot be enforced."""
     there = {*DETECTORS, *_configured(snapshot.detect), *switched_on}
     return tuple(sorted(snapshot.output.classes - there))
 
@@ -207,8 +206,7 @@ def _spoken(
 def _ruling(
     spoken: Sequence[list[OutputRule]], scan: Scan, at_level: frozenset[str]
 ) -> OutputRuling:
-    """The strictest verdict over all actors and views. A finding that any of them removes is
-    removed."""
+    """The strictest verdict over all actors and views; what any of them removes is removed."""
     ranked = sorted(
         {rule.id: rule for rules in spoken for rule in rules}.values(),
         key=lambda rule: -rule.verdict.strictness,
@@ -278,6 +276,5 @@ def _is_about(names: Sequence[str], finding: Finding) -> bool:
 
 
 def content_type_of(result: Any) -> str:
-    """The content type of a JSON value for rules: `text/plain` for a text, else
-    `application/json`."""
+    """The content type of a JSON value: `text/plain` for a text, else `application/json`."""
     return "text/plain" if isinstance(result, str) else "application/json"

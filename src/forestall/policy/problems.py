@@ -72,8 +72,7 @@ WARNING_CODES = {
 
 
 class PolicyWarning(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing about a policy that its author should look at. `error`: the author must correct
-    it."""
+    """One thing about a policy for its author to look at. `error`: it must be corrected."""
 
     code: str
     source: str

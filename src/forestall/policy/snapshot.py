@@ -233,8 +233,7 @@ class Snapshot:
         return digest("rules", "\n".join(found).encode())
 
     def is_run_by_caller(self, topic: str) -> bool:
-        """Whether the submitter of a job on this topic runs it itself; no worker is offered such a
-        job."""
+        """Whether the submitter of a job on this topic runs it itself, and no worker does."""
         return self._caller_topics(topic)
 
 
@@ -277,8 +276,7 @@ def _union(lists: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
 
 
 class _DigestedContent(msgspec.Struct, frozen=True, kw_only=True):
-    """What the digest covers. Field names are part of the digest: renaming one changes every
-    digest."""
+    """What the digest covers. Field names are part of it: renaming one changes every digest."""
 
     engine: int
     fail_mode: str

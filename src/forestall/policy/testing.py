@@ -1,5 +1,4 @@
-"""Run the test cases beside rules (control 10) and in files of cases. Reads no clock and no
-network."""
+"""Run the test cases beside rules (control 10) and in files of cases. No clock, no network."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -173,8 +172,7 @@ def decision_on(snapshot: Snapshot, test: PolicyTest) -> Decision:
 
 
 def _accepted(test: PolicyTest) -> tuple[Effect, ...]:
-    """The decisions that a case accepts: whoever wants an allow seldom means one without any
-    constraint."""
+    """The decisions that a case accepts: an `allow` seldom means one without any constraint."""
     if test.decision is Effect.ALLOW and not test.exactly:
         return (Effect.ALLOW, Effect.ALLOW_WITH_CONSTRAINTS)
     return (test.decision,)

@@ -1,5 +1,4 @@
-"""Jobs ↔ JSON: the outcome of a submission, one job, a page of jobs. Texts are empty, never
-null."""
+"""Jobs ↔ JSON: the outcome of a submission, one job, a page. Texts are empty, never null."""
 
 import base64
 import json
@@ -254,8 +253,7 @@ def job_object(
     progress: tuple[str, int] = ("", 0),
     output: OutputEntry | None = None,
 ) -> JobObject:
-    """One whole job, without its lease id: knowing that id proves the right to answer for the
-    job."""
+    """One whole job, without its lease id, which proves the right to answer for the job."""
     decision = job.submit_decision
     awaits_approval = job.state is JobState.APPROVAL_REQUIRED
     return JobObject.of(

@@ -104,8 +104,7 @@ def event_texts(entries: Iterable[LogEntry]) -> tuple[str, ...]:
 
 
 def event_blocks(entries: Iterable[LogEntry]) -> bytes:
-    """Events as the blocks of an event stream. JSON contains no raw line break, so a block is one
-    line."""
+    """Events as the blocks of an event stream. JSON has no raw line break: a block is one line."""
     return b"".join(
         b"id: %d\nevent: %s\ndata: %s\n\n"
         % (entry.position, entry.visibility.event.encode(), _encode(event_object(entry)))

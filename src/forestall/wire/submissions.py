@@ -122,8 +122,7 @@ class SubmissionBody(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def decode_submission(body: bytes, *, tenant: str, header_key: str = "") -> Submission:
-    """The submission in the body of POST /jobs. Raises InvalidRequestError or a subclass,
-    TenantAccessError."""
+    """The submission in a body of POST /jobs. Raises InvalidRequestError, TenantAccessError."""
     request = _decode(body)
     if not request.prompt and not request.args and not (request.action and request.action.args):
         raise InvalidRequestError(
@@ -169,8 +168,7 @@ def _decode_slowly(body: bytes) -> SubmissionBody:
 
 
 def _submission(request: SubmissionBody, *, topic: str, tenant: str, key: str) -> Submission:
-    """The checked values of a body. Every bound on a field is tested here, before anything is
-    decided."""
+    """The checked values of a body: every bound on a field is tested before any decision."""
     meta = request.meta or _NO_META
     _require_tenant(tenant, (request.tenant, request.tenant_id, request.org_id, meta.tenant_id))
     prompt = request.prompt or ""
@@ -244,8 +242,7 @@ def _topic(topic: str) -> str:
 
 
 def _one(top: str | None, nested: str | None, field: str) -> str | None:
-    """The value of a field that may be at the top or under `meta`. Two different values are
-    refused."""
+    """The value of a field that may be at the top or under `meta`; two values are refused."""
     if top and nested and top != nested:
         raise InvalidRequestError(f"`{field}` and `meta.{field}` differ; send one of them")
     return top or nested
@@ -271,8 +268,7 @@ def _texts(lists: Iterable[list[str] | None], field: str) -> tuple[str, ...]:
 
 
 def _labels(sources: Iterable[Mapping[str, str | None] | None]) -> dict[str, str]:
-    """The labels of all places; a later place overrides an earlier one, and a null value is
-    absent."""
+    """The labels of all places; a later place overrides an earlier one, and null is absent."""
     labels: dict[str, str] = {}
     for source in sources:
         if source:

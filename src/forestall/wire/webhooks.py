@@ -1,5 +1,4 @@
-"""Webhooks ↔ JSON, and the messages that they receive. No message contains any of a job's
-payload."""
+"""Webhooks ↔ JSON, and the messages that they receive, which hold nothing of a payload."""
 
 import msgspec
 from msgspec import UNSET, UnsetType

@@ -147,8 +147,7 @@ class AsyncHttpClient(PooledClient):
 
     @contextlib.asynccontextmanager
     async def open(self, request: HttpRequest) -> AsyncIterator["AsyncHttpStream"]:
-        """The response while its body still arrives. Raises as `request` does, also inside the
-        block."""
+        """The response while its body still arrives. Raises as `request`, also inside the block."""
         stream = AsyncHttpStream(self._pool, await self._pool.open(request))
         try:
             yield stream

@@ -52,8 +52,7 @@ class _Socket:
 
 
 def _connected(host: str, port: int, seconds: float) -> socket.socket:
-    """A connection to the first address of a host that accepts one, within the time for all
-    addresses."""
+    """A connection to the first address that accepts one, within the time for all addresses."""
     ends_at = time.monotonic() + seconds
     # As bytes: a text would load the tables for names outside ASCII.
     addresses = socket.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM)
@@ -107,8 +106,7 @@ class HttpClient(PooledClient):
 
     @contextlib.contextmanager
     def open(self, request: HttpRequest) -> Iterator["HttpStream"]:
-        """The response while its body still arrives. Raises as `request` does, also inside the
-        block."""
+        """The response while its body still arrives. Raises as `request`, also inside the block."""
         stream = HttpStream(self._pool, _run(self._pool.open(request)))
         try:
             yield stream

@@ -158,8 +158,7 @@ class ConnectionPool:
         return piece
 
     def release(self, opened: OpenExchange) -> None:
-        """Keep the connection if it may carry another exchange, else close it. Calling it twice is
-        harmless."""
+        """Keep the connection if it may carry another exchange, else close it. Repeatable."""
         if opened.released:
             return  # another exchange may use the connection by now
         opened.released = True
@@ -377,8 +376,7 @@ class _Deadline:
         self._ends_at = None if seconds is None else clock() + seconds
 
     def bound(self, seconds: float) -> float:
-        """The bound for one action: no more than is left, and never 0, which would mean not to
-        wait."""
+        """The bound for one action: at most what is left, and never 0, which means not to wait."""
         if self._ends_at is None:
             return seconds
         return max(0.001, min(seconds, self._ends_at - self._clock()))

@@ -75,8 +75,7 @@ class Scalar(Node):
         return int(self.text) if self.plain and _INTEGER.fullmatch(self.text) else None
 
     def as_decimal(self) -> float | None:
-        """The number that a decimal fraction such as 1.5 or -0.25e3 spells; None for any other
-        text."""
+        """The number that a decimal such as 1.5 or -0.25e3 spells; None for any other text."""
         return float(self.text) if self.plain and _DECIMAL.fullmatch(self.text) else None
 
 
@@ -109,8 +108,7 @@ class Mapping(Node):
 
 
 def plain_value(node: Node) -> Any:
-    """The JSON value of a node, for fields that hold data rather than rules (payloads of test
-    cases)."""
+    """The JSON value of a node, for fields that hold data rather than rules."""
     if isinstance(node, Mapping):
         return {key: plain_value(value) for key, (_, value) in node.entries.items()}
     if isinstance(node, Sequence):

@@ -98,8 +98,7 @@ def _entries(reader: Reader, name: str, value: document.Sequence) -> Iterator[Sc
 
 
 def require_read(reader: Reader, top: Mapping) -> None:
-    """Note a problem for a list that `shared_lists` passed over: its key is spelt with an escape
-    of YAML."""
+    """Note a problem for a list that `shared_lists` passed over: its key holds an escape."""
     _, section = top.entries.get("lists", (None, None))
     if isinstance(section, Mapping) and not section.entries.keys() <= reader.lists.keys():
         reader.problem(section, "`lists` or one of its lists cannot be read", "write it plainly")

@@ -97,8 +97,7 @@ def load_policies(files: Sequence[tuple[str, bytes]]) -> list[Policy]:
 
 
 def _is_text(text: str) -> bool:
-    """Whether a `str` is the policy itself rather than a path: it has a line break, or is a
-    mapping."""
+    """Whether a `str` is the policy itself and no path: it has a line break, or is a mapping."""
     return not text or "\n" in text or ": " in text or text.endswith(":") or text[0] == "{"
 
 

@@ -77,8 +77,7 @@ class Reader:
     def mappings(
         self, mapping: Mapping, key: str, *, most: int = LIST_ITEMS_PER_FIELD_MAX
     ) -> Iterator[Mapping]:
-        """The mappings in the list under a key; nothing without one. An entry that is no mapping
-        is noted and left out."""
+        """The mappings in the list under a key. An entry that is no mapping is a problem."""
         node, what = self.child(mapping, key), f"`{key}`"
         if node is None:
             return

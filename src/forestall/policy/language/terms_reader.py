@@ -1,5 +1,4 @@
-"""Read the parts of a rule that depend on its effect: constraints, remediations, approval,
-throttle."""
+"""Read the parts of a rule that depend on its effect, such as constraints and a throttle."""
 
 import re
 from typing import Any, TypeVar

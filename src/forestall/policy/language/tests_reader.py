@@ -139,8 +139,7 @@ def _add_attested(reader: Reader, entry: Mapping, fields: dict[str, object]) -> 
 
 
 def _instant(reader: Reader, entry: Mapping) -> datetime | None:
-    """The instant under `now`; None without one. It names its offset, since a policy has no time
-    zone of its own."""
+    """The instant under `now`, with its offset: a policy has no time zone. None without one."""
     text = reader.text(entry, "now")
     if text is None:
         return None

@@ -36,8 +36,7 @@ class _Token(NamedTuple):
 
 
 class _Glob(NamedTuple):
-    """A glob as an automaton. Bit n of a state is set when the first n tokens may have been
-    read."""
+    """A glob as an automaton. Bit n of a state: the first n tokens may have been read."""
 
     tokens: tuple[_Token, ...]
 
@@ -113,8 +112,7 @@ def _topic_step(state: int, char: str) -> int:
 
 
 def _characters(globs: Sequence[_Glob], *, topic: bool) -> list[str]:
-    """One character for each way in which the globs can distinguish characters, plain characters
-    first."""
+    """One character for each way in which the globs can tell them apart, plain ones first."""
     edges = {0, 0xD800, 0xE000, _LAST_CHAR + 1}
     ranges = [pair for glob in globs for token in glob.tokens for pair in token.ranges]
     for low, high in (*ranges, *(_TOPIC_RANGES if topic else ())):
@@ -178,8 +176,7 @@ def _search(
 
 @lru_cache(maxsize=4_096)
 def example(glob: str, *, topic: bool = False) -> str | None:
-    """A short non-empty value that the glob matches; None when there is none or the search is too
-    long."""
+    """A short non-empty value that the glob matches; None for none, or after too long a search."""
     quick = glob.replace("*", "")
     for text in (quick, glob.replace("*", "x"), quick + "x", "job.x"):
         if text and compile_globs([glob])(text) and (not topic or _is_topic(text)):

@@ -95,8 +95,7 @@ def _about_rule(
 def _shadow(
     snapshot: Snapshot, rules: Sequence[Rule | OutputRule], index: LayerIndex, number: int
 ) -> Rule | OutputRule | None:
-    """An earlier rule of the list that speaks wherever this rule would; None when none is proven
-    to."""
+    """An earlier rule of the list that is proven to speak wherever this rule would, or None."""
     rule = rules[number]
     sample = fields_sample(snapshot, rule.match)
     if sample is None:

@@ -135,8 +135,7 @@ def _arguments(conditions: tuple[ArgCondition, ...]) -> dict[str, Any] | None:
 
 
 def _put_example(document: dict[str, Any], steps: Steps, conditions: list[ArgCondition]) -> bool:
-    """Put a value that meets the conditions on one node into the document; False when that is not
-    possible."""
+    """Put a value that meets the conditions on one node into the document; False if impossible."""
     if any(absent(each) for each in conditions):
         return True
     if any(names_of_only(each) is not None for each in conditions):
