@@ -158,7 +158,9 @@ def _creation(plane: Plane, key: ApiKey, actor: str, salt: bytes) -> Change:
         },
     )
     return Change(
-        expect=_rests_on(plane, key), puts=(PutEntry(entry), PutEntry(name_entry)), records=(record,)
+        expect=_rests_on(plane, key),
+        puts=(PutEntry(entry), PutEntry(name_entry)),
+        records=(record,),
     )
 
 

@@ -60,8 +60,7 @@ class Agents:
     def unchanged(self, agent: Agent) -> EntryUnchanged:
         """The precondition of a change that rests on this agent: it is as it is known here, so
         nothing was taken from it since."""
-        entry = self._entries[agent.id]
-        return EntryUnchanged(entry.tenant, entry.kind, entry.name, entry.revision)
+        return EntryUnchanged.of(self._entries[agent.id])
 
     def take_ended(self, now_us: int) -> list[str]:
         """The ids of agents that were suspended or revoked, or have expired, since the last

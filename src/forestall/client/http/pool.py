@@ -12,8 +12,9 @@ request may be repeated or none of its bytes had left.
 """
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from forestall.client.http.exchange import Exchange
 from forestall.client.http.message import (
@@ -157,8 +158,7 @@ class ConnectionPool:
         return piece
 
     def release(self, opened: OpenExchange) -> None:
-        """Keep the connection if it may carry another exchange, else close it. Calling it twice is
-        harmless."""
+        """Keep the connection if it may carry another exchange, else close it. Repeatable."""
         if opened.released:
             return  # another exchange may use the connection by now
         opened.released = True
@@ -331,15 +331,17 @@ class ConnectionPool:
         return NoAnswerError(message, nothing_sent=nothing_sent)
 
 
-class PooledClient:
+class PooledClient(ABC):
     """What both clients share. Close it, or use it as a context manager."""
-
-    _connect: ClassVar[Connect]
 
     def __init__(self, origin: HttpOrigin, **options: Any) -> None:
         """`options`: see ConnectionPool. Raises InvalidRequestError."""
-        self._pool = ConnectionPool(origin, type(self)._connect, **options)
+        self._pool = ConnectionPool(origin, self._connect, **options)
         self.origin = origin
+
+    @abstractmethod
+    async def _connect(self, host: str, port: int, seconds: float) -> Transport:
+        """See Connect."""
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -374,8 +376,7 @@ class _Deadline:
         self._ends_at = None if seconds is None else clock() + seconds
 
     def bound(self, seconds: float) -> float:
-        """The bound for one action: no more than is left, and never 0, which would mean not to
-        wait."""
+        """The bound for one action: at most what is left, and never 0, which means not to wait."""
         if self._ends_at is None:
             return seconds
         return max(0.001, min(seconds, self._ends_at - self._clock()))
