@@ -5,7 +5,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from forestall.facts.payload import NAME_ROOTS, Part, is_name
+from forestall.facts.payload import Part, is_name
+from forestall.facts.payload_places import NAME_ROOTS
 
 _T = TypeVar("_T")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from forestall.facts.derive import FIELDS_OF_KIND, Derivation, PayloadKind
 from forestall.facts.origin import ORIGIN_BY_NAME, Origin
-from forestall.facts.payload import PlaceError, parse_place
+from forestall.facts.payload_places import PlaceError, parse_place
 from forestall.policy.language.cordum_hints import PEER_TOP_KEYS
 from forestall.policy.language.detectors_reader import read_own_detectors
 from forestall.policy.language.document import (
