@@ -45,7 +45,7 @@ class DetectorEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     bytes_before: int | None = None  # of the text in front of a keyword; without: of the form
     bytes_after: int | None = None
     validator: str = ""  # a function of `validators`; empty: the pattern says it all
-    structure: str = ""  # a function of `secret_structures`; the pattern finds its anchor
+    structure: str = ""  # a reader of `structures`; the pattern finds its anchor
     skip: int | None = None  # characters that the validator leaves out; without: those shown
     length_min: int = 12  # of what looks random
     shown: int = 0  # first characters that may stand in the mask: they belong to the format

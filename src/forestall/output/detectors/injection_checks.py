@@ -86,13 +86,13 @@ def is_only_mentioned(candidate: Candidate) -> bool:
     )
 
 
-def _order(given: ValidatorInput) -> Check:
+def _order(entry: ValidatorInput) -> Check:
     """Refuses what is only spoken of; surer where more of the surroundings speaks to a model."""
 
     def check(candidate: Candidate) -> float | None:
         if is_only_mentioned(candidate):
             return None
-        sure = given.confidence
+        sure = entry.confidence
         return min(_SUREST, sure + 0.1) if _words_to_a_model_near(candidate) else sure
 
     return check
