@@ -166,7 +166,7 @@ def _not_placeholder(entry: ValidatorInput) -> Check:
 
 
 def _random(entry: ValidatorInput) -> Check:
-    """Refuses what looks written."""
+    """Refuses what looks written, not drawn."""
 
     def check(candidate: Candidate) -> float | None:
         looks_drawn = is_random(candidate.value[entry.skip :], length_min=entry.length_min)
