@@ -15,7 +15,7 @@ from forestall.control.check_output import (
     check_result,
     clean_texts,
     count_checked,
-    under,
+    policy_unchanged,
 )
 from forestall.control.lease_holder import require_lease, require_stored_lease
 from forestall.control.moves import Move, commit_move
@@ -66,7 +66,7 @@ async def complete(
                 )
             move = _succeeded(job, checked)
             scanned_under = checked.snapshot
-        move = msgspec.structs.replace(move, expect=under(plane, scanned_under))
+        move = msgspec.structs.replace(move, expect=policy_unchanged(plane, scanned_under))
         now_us = plane.clock.now_us()
         try:
             # commit

@@ -45,16 +45,26 @@ def bytes_to_reserve(headers: dict[bytes, bytes]) -> int:
     not counted. Raises LimitExceededError for a body that is too long."""
     if b"transfer-encoding" in headers:
         return BODY_BYTES_MAX
-    length = headers.get(b"content-length", b"0")
-    size = int(length) if length.isdigit() else 0
+    size = declared_bytes(headers)
     if size > BODY_BYTES_MAX:
         raise _body_too_large(size)
     return size if size > DECODE_INLINE_BYTES_MAX else 0
 
 
+def declared_bytes(headers: dict[bytes, bytes]) -> int:
+    """The length of a body as the head of its request declares it; 0 where it declares none."""
+    length = headers.get(b"content-length", b"0")
+    return int(length) if length.isdigit() else 0
+
+
+def byte_cost(size_bytes: int) -> int:
+    """What the bytes of a body cost, whatever they say, in cost units (`limits.py`)."""
+    return size_bytes // 1_024
+
+
 def cost_of(body: bytes) -> int:
     """What a body costs, in cost units (`limits.py`)."""
-    units = len(body) // 1_024
+    units = byte_cost(len(body))
     if len(body) > DECODE_INLINE_BYTES_MAX:
         values, containers = body.count(b","), body.count(b"[") + body.count(b"{")
         if containers <= JSON_CONTAINERS_MAX:  # the decoder refuses more before it makes any

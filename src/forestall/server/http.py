@@ -39,8 +39,10 @@ from forestall.limits import (
 )
 from forestall.server.bodies import (
     ClientGoneError,
+    byte_cost,
     bytes_to_reserve,
     cost_of,
+    declared_bytes,
     read_body,
 )
 from forestall.server.endpoints import (
@@ -276,9 +278,12 @@ class Gateway:
                 size = bytes_to_reserve(call.headers)
                 self._long_bodies.take(payer, size)
                 reserved_bytes = size
+                # The bytes are charged before any of them is read: a flood that is refused may not
+                # cost the event loop its bodies as well.
+                charged = byte_cost(declared_bytes(call.headers))
+                self._charge(payer, charged)
                 body = await read_body(call.receive, call.headers)
-                if units := cost_of(body):
-                    self._rates.charge(payer, units, time.monotonic_ns())
+                self._charge(payer, cost_of(body) - charged)
                 call = call._replace(body=body)
             answering = endpoint.handler(self._plane, call)
             if endpoint.stops and len(call.body) > INSPECT_INLINE_BYTES_MAX:
@@ -288,6 +293,11 @@ class Gateway:
             self._requests.give(payer)
             if reserved_bytes:
                 self._long_bodies.give(payer, reserved_bytes)
+
+    def _charge(self, payer: Payer, units: int) -> None:
+        """Charge what a body costs. Raises RateLimitedError."""
+        if units > 0:
+            self._rates.charge(payer, units, time.monotonic_ns())
 
     def _charge_thread_time(self, payer: Payer, seconds: float) -> None:
         """Charge what the work of a request took in a thread."""

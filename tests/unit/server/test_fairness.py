@@ -67,6 +67,25 @@ def test_a_key_that_cost_too_much_is_refused_before_its_body_is_read(
     assert door.submit(denied, key=neighbour).status == 403
 
 
+def test_the_bytes_of_a_body_are_refused_before_they_are_uploaded(door: Door) -> None:
+    """A body that is declared and costs too much is refused by the head of its request."""
+    door.gateway._charge_thread_time(payer_of(authenticate(door.plane, door.admin)), 1_000.0)
+    received: list[str] = []
+
+    def parts() -> Iterator[Message]:
+        received.append("a part")
+        yield {"type": "http.request", "body": b"{", "more_body": True}
+
+    head = [
+        (b"x-api-key", door.admin.encode()),
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % BODY_BYTES_MAX),
+    ]
+    reply = door.run(door.call("POST", "/api/v1/jobs", head, parts()))
+    assert_coded(reply, 429, "rate_limited")
+    assert received == []
+
+
 def test_bytes_and_work_come_back_with_time() -> None:
     """By a given clock: 181 MB in 4 s, as one connection wrote, are 49 MB at most."""
     rates, payer, second = Rates(), Payer("one", "k"), 1_000_000_000
