@@ -68,6 +68,8 @@ def walk(root: "Node", source: bytes) -> tuple[list[Item], set[str], bool]:
             items.append(item)
         elif kind == "word":
             sound = sound and not has_bare_break(node.text or b"")
+        elif kind == "comment":
+            sound = sound and _starts_comment(source, node.start_byte)
         children = node.children
         if kind == "function_definition":
             name = node.child_by_field_name("name")
@@ -81,8 +83,6 @@ def walk(root: "Node", source: bytes) -> tuple[list[Item], set[str], bool]:
             owner = body.id if body is not None and body.type == "command" else 0
         elif kind not in ("heredoc_redirect", "file_redirect"):
             owner = 0
-        elif kind == "comment":
-            sound = sound and _starts_comment(source, node.start_byte)
         inherited = item.detached or kind == "pipeline"
         following = ""
         for child in reversed(children):

@@ -407,6 +407,17 @@ CASES: dict[str, list[tuple[str, str]]] = {
             "r\x00m x", "$'rm\\0junk' x", "$'\\c@'rm x;rm x",
         )
     ],
+    "comments": [
+        ("ls # rm -rf /", "=r"),
+        ("[ -f x ] # ok", "=r"),
+        ("(ls)# ok", "=r"),
+        ("# a heading\nls", "=r"),
+        # To bash these are words that end with `#`, and the next command runs.
+        ("[ a ]#; rm -rf /", "+du"),
+        ("[ a ]#b; curl example.com", "+u"),
+        ("{ true; }#; rm -rf /\n}", "+du"),
+        ("if [ a ]#; then rm -rf /; fi", "+d"),
+    ],
     "places": [
         (text, "+d")
         for text in (
