@@ -8,8 +8,8 @@ from forestall.facts.cluster.commands import ClusterClass
 from forestall.facts.derive import DERIVED_LABELS
 from forestall.facts.file_paths import PathClass
 from forestall.facts.label_values import CLOSED_VALUES
+from forestall.facts.shell.command_classes import CommandClass
 from forestall.facts.shell.places import CommandScope
-from forestall.facts.shell.program_entry import CommandClass
 from forestall.facts.sql.statements import SqlClass
 from forestall.facts.urls import HostKind
 

@@ -14,13 +14,23 @@ import msgspec
 
 from forestall.facts.cluster import tools as known
 from forestall.facts.cluster.tools import Tool, Words, scan, tool_name
-from forestall.facts.shell.command_words import shows_secret
+from forestall.facts.shell.arguments import Arg
+from forestall.facts.shell.command_classes import (
+    DESTRUCTIVE,
+    NOTHING,
+    PRIVILEGED,
+    READ,
+    SECRET,
+    UNKNOWN,
+    WRITE,
+    Classes,
+)
 from forestall.facts.shell.commands import TEXT_BYTES_MAX, Command, CommandDetail, commands_in
 from forestall.facts.shell.preprocess import ascii_only, is_dense, variants, without_bodies
-from forestall.facts.shell.program_entry import NOTHING, Arg, Classes, classes
+from forestall.facts.shell.program_handlers import command_effects
 from forestall.facts.shell.program_table import BUILT_IN, ProgramTable
-from forestall.facts.shell.special_programs import program_effects
-from forestall.facts.shell.syntax_tree import grouped, parser, walk
+from forestall.facts.shell.secret_commands import shows_secret
+from forestall.facts.shell.syntax_tree import parsed_text, word_nodes
 from forestall.facts.shell.word_expansion import WordReader
 
 FACTS_MAX: Final = 64  # facts reported; each one costs a decision
@@ -59,9 +69,6 @@ class VerbFact(msgspec.Struct, frozen=True, kw_only=True):
     classes: frozenset[ClusterClass]
 
 
-_READ: Final = classes("r")
-_UNKNOWN: Final = classes("u")
-_SECRET: Final = classes("s")
 _DANGER: Final = "duspnbwr"
 _DRY_VERBS: Final = frozenset(("create", "apply", "delete", "patch", "scale", "label", "annotate"))
 _REMOTE: Final = ("git+", "http:", "https:", "file:", "git@", "ssh:", "git:", "github:", ".", "/")
@@ -70,18 +77,18 @@ _REMOTE: Final = ("git+", "http:", "https:", "file:", "git@", "ssh:", "git:", "g
 def _fact(
     tool: str, kinds: Classes, verb: str = "", resource: str = "", namespace: str = ""
 ) -> VerbFact:
-    if kinds - classes("rp"):
-        kinds -= _READ
+    if kinds - (READ | PRIVILEGED):
+        kinds -= READ
     return VerbFact(
         tool=tool,
         verb=verb,
         resource=resource,
         namespace=namespace,
-        classes=frozenset(ClusterClass(kind.value) for kind in kinds or _UNKNOWN),
+        classes=frozenset(ClusterClass(kind.value) for kind in kinds or UNKNOWN),
     )
 
 
-_UNKNOWN_FACT: Final = _fact("", _UNKNOWN)
+_UNKNOWN_FACT: Final = _fact("", UNKNOWN)
 
 
 def verbs_in(text: str, programs: ProgramTable = BUILT_IN) -> tuple[VerbFact, ...]:
@@ -113,12 +120,12 @@ def _verbs(text: str, programs: ProgramTable, commands: Sequence[Command]) -> tu
     for command in commands:
         program, kinds = command.program, command.classes
         tool = tool_name(program)
-        missing = kinds - reader.seen.get(program, NOTHING) - _READ
+        missing = kinds - reader.seen.get(program, NOTHING) - READ
         if tool and program in reader.seen:
             if missing:
                 found.setdefault(_fact(tool, missing))
         elif tool:
-            found.setdefault(_fact(tool, kinds | _UNKNOWN))
+            found.setdefault(_fact(tool, kinds | UNKNOWN))
         else:
             found.setdefault(_fact(program, kinds))
     facts = tuple(found) or (_UNKNOWN_FACT,)
@@ -149,12 +156,11 @@ class _ClusterReader:
             if is_dense(short) or self._steps > STEPS_MAX:
                 continue
             source = short.encode("utf-8", "replace")
-            items, _, _ = walk(parser().parse(source).root_node, source)
             words = WordReader(source, self._values)
-            for item in items:
+            for item in parsed_text(source).nodes:
                 if item.kind != "command":
                     continue
-                groups, _ = grouped(item.node)
+                groups, _ = word_nodes(item.node)
                 line = [words.word(*group) for group in groups]
                 tries = {
                     tuple(arg for word in line for arg in word.args(pick))
@@ -169,17 +175,17 @@ class _ClusterReader:
             return
         program = args[0].text.rpartition("/")[2]
         rest = args[1:]
-        effects = program_effects(program, rest, self._programs)
+        effects = command_effects(program, rest, self._programs)
         tool = tool_name(program)
         if tool:
             own = effects.classes if effects is not None else NOTHING
-            own |= _SECRET if shows_secret(program, rest, own) else NOTHING
-            kinds = own if effects is not None else _UNKNOWN
+            own |= SECRET if shows_secret(program, rest, own) else NOTHING
+            kinds = own if effects is not None else UNKNOWN
             self.seen[program] = self.seen.get(program, NOTHING) | kinds
             self.facts.extend(_read_tool(tool, known.tool(program), rest, own))
         elif program.startswith("python") and [arg.text for arg in rest[:2]] == ["-m", "pip"]:
-            of_pip = program_effects("pip", rest[2:])
-            own = of_pip.classes if of_pip is not None else _UNKNOWN
+            of_pip = command_effects("pip", rest[2:])
+            own = of_pip.classes if of_pip is not None else UNKNOWN
             self.facts.extend(_read_tool("pip", known.tool("pip"), rest[2:], own))
         if effects is not None:
             for text in effects.texts:
@@ -197,23 +203,23 @@ def _read_tool(tool: str, spec: Tool, args: Sequence[Arg], own: Classes) -> Iter
     kinds = own
     strange = read.sure_words <= len(args) and spec.read_as in ("kubectl", "helm", "terraform")
     if read.open or strange or len(set(spaces)) > 1 or any("$" in space for space in spaces):
-        kinds |= _UNKNOWN
+        kinds |= UNKNOWN
     for name, added in spec.options.items():
         if name in options or any(_shortens(spec, option, name) for option in options):
             kinds |= added
     if not words or not words[0].literal or not read.sure_words:
         asks = not args or all(arg.text in ("--version", "--help", "-h") for arg in args)
-        looks = own == _READ and not words and all(arg.literal for arg in args)
-        harmless = looks or (asks and not own - _READ)
-        yield _fact(tool, _READ if harmless else kinds | _UNKNOWN, namespace=namespace)
-    elif own == _READ and args[-1].text in ("--help", "-h"):
+        looks = own == READ and not words and all(arg.literal for arg in args)
+        harmless = looks or (asks and not own - READ)
+        yield _fact(tool, READ if harmless else kinds | UNKNOWN, namespace=namespace)
+    elif own == READ and args[-1].text in ("--help", "-h"):
         yield _fact(tool, kinds, namespace=namespace)
     elif spec.read_as == "kubectl":
-        yield from _kubectl(spec, read, kinds, looks=own == _READ)
+        yield from _kubectl(spec, read, kinds, looks=own == READ)
     elif spec.read_as in ("cloud", "forge"):
-        yield _cloud(tool, read, kinds, namespace, looks=own == _READ)
+        yield _cloud(tool, read, kinds, namespace, looks=own == READ)
     else:
-        yield _plain(tool, spec, read, kinds, namespace, looks=own == _READ)
+        yield _plain(tool, spec, read, kinds, namespace, looks=own == READ)
 
 
 def _shortens(spec: Tool, option: str, name: str) -> bool:
@@ -243,19 +249,19 @@ def _plain(
     verb, taken = _verb(spec, words)
     if not verb or read.sure_words < taken:
         sure = looks and read.sure_words >= taken
-        return _fact(tool, kinds if sure else kinds | _UNKNOWN, namespace=namespace)
-    own = _READ if looks else spec.verbs[verb]
+        return _fact(tool, kinds if sure else kinds | UNKNOWN, namespace=namespace)
+    own = READ if looks else spec.verbs[verb]
     rest = [word.text for word in words[taken:]]
-    kinds = (kinds - _READ) | own if kinds - _READ else own
+    kinds = (kinds - READ) | own if kinds - READ else own
     if spec.read_as == "packages" and any(
         text.startswith(_REMOTE) or "://" in text for text in rest
     ):
-        kinds |= _UNKNOWN
+        kinds |= UNKNOWN
     if spec.read_as == "git" and verb == "push":
-        kinds |= classes("d") if any(ref.startswith(("+", ":")) for ref in rest) else NOTHING
-        kinds |= _UNKNOWN if read.sure_words <= len(words) else NOTHING
+        kinds |= DESTRUCTIVE if any(ref.startswith(("+", ":")) for ref in rest) else NOTHING
+        kinds |= UNKNOWN if read.sure_words <= len(words) else NOTHING
     if spec.read_as == "helm" and any("://" in text for text in rest):
-        kinds |= _UNKNOWN
+        kinds |= UNKNOWN
     resource = verb.rpartition(" ")[0] if spec.read_as == "docker" else ""
     if spec.read_as == "git" and verb in ("push", "fetch", "pull") and rest:
         resource = rest[0] if rest[0].replace("-", "").replace("_", "").isalnum() else ""
@@ -269,38 +275,38 @@ def _kubectl(spec: Tool, read: Words, kinds: Classes, *, looks: bool) -> Iterato
     namespace = "*" if {"-A", "--all-namespaces"} & set(options) else (spaces or [""])[-1]
     if not verb or read.sure_words < taken:
         sure = looks and read.sure_words >= taken
-        yield _fact(tool, kinds if sure else kinds | _UNKNOWN, namespace=namespace)
+        yield _fact(tool, kinds if sure else kinds | UNKNOWN, namespace=namespace)
         return
     sure = read.sure_words > len(words) and not read.open and "-f" not in options
     sure = sure and not {"--filename", "-k", "--kustomize", "--kubeconfig", "-s"} & set(options)
     dry = options.get("--dry-run") in (["client"], ["server"])
-    if dry and verb in _DRY_VERBS and not kinds & classes("pu"):
-        kinds = own = _READ
+    if dry and verb in _DRY_VERBS and not kinds & (PRIVILEGED | UNKNOWN):
+        kinds = own = READ
     else:
         own = spec.verbs[verb]
         if verb == "create" and sure:
-            kinds -= _UNKNOWN  # the shell room takes it for `docker create`
+            kinds -= UNKNOWN  # the shell room takes it for `docker create`
         if verb == "scale" and "0" in options.get("--replicas", ()):
-            own |= classes("d")
-    kinds = (kinds - _READ) | own
+            own |= DESTRUCTIVE
+    kinds = (kinds - READ) | own
     target = words[taken] if len(words) > taken else None
     if target is None or verb in ("logs", "exec", "attach", "cp", "run", "debug", "port-forward"):
         yield _fact(tool, kinds, verb, "", namespace)
         return
     if not target.literal or read.sure_words <= taken:
-        yield _fact(tool, kinds | _UNKNOWN, verb, "", namespace)
+        yield _fact(tool, kinds | UNKNOWN, verb, "", namespace)
         return
     named = target.text.split(",")
     # `delete pod/a secret/b` names a resource in each word.
     named += [word.text for word in words[taken + 1 :] if "/" in word.text]
     if len(named) > RESOURCES_MAX:
-        yield _fact(tool, kinds | _UNKNOWN, verb, "", namespace)
+        yield _fact(tool, kinds | UNKNOWN, verb, "", namespace)
     for name in named[:RESOURCES_MAX]:
         short = name.partition("/")[0].partition(".")[0].lower()
         resource = known.RESOURCES.get(short, name.partition("/")[0].lower())
         guarded = resource in known.GUARDED_RESOURCES or (verb == "create" and resource == "token")
         whole = resource in ("all", "*") or not resource
-        extra = (classes("p") if guarded else NOTHING) | (_UNKNOWN if whole else NOTHING)
+        extra = (PRIVILEGED if guarded else NOTHING) | (UNKNOWN if whole else NOTHING)
         yield _fact(tool, kinds | extra, verb, resource, namespace)
 
 
@@ -314,17 +320,17 @@ def _cloud(tool: str, read: Words, kinds: Classes, namespace: str, *, looks: boo
         place = next((at for at, text in enumerate(texts) if _doing(text)), None)
     if place is None or "" in texts[: place + 1] or read.sure_words <= place:
         sure = looks and place is None and "" not in texts
-        return _fact(tool, kinds if sure else kinds | _UNKNOWN, namespace=namespace)
+        return _fact(tool, kinds if sure else kinds | UNKNOWN, namespace=namespace)
     verb = texts[place]
     resource = " ".join(text for text in texts[:place] if text not in ("alpha", "beta"))
     if not place:
         resource = texts[1] if len(texts) > 1 and read.sure_words > 1 else ""
-    own = _READ if looks else _doing(verb) or _UNKNOWN
+    own = READ if looks else _doing(verb) or UNKNOWN
     if set(texts[: place + 1]) & known.GUARDED_SERVICES or verb in known.SECRET_TELLING_VERBS:
-        own |= classes("p")
+        own |= PRIVILEGED
     if any(part in verb for part in ("policy", "password", "credential", "token", "acl", "secret")):
-        own |= classes("p")
-    kinds = (kinds - _READ) | own if kinds - _READ else own
+        own |= PRIVILEGED
+    kinds = (kinds - READ) | own if kinds - READ else own
     return _fact(tool, kinds, verb, resource, namespace)
 
 
@@ -333,10 +339,10 @@ def _doing(word: str) -> Classes:
     word = word.removeprefix("batch-").removeprefix("bulk-").removeprefix("admin-")
     stem = word.partition("-")[0]
     if word in known.GUARDED_VERBS or stem in known.GUARDED_VERBS:
-        return classes("pu") if stem in ("execute", "invoke", "exec", "rest", "call", "run", "send",
-                                         "ssh", "start") else classes("p")  # fmt: skip
+        runs = ("execute", "invoke", "exec", "rest", "call", "run", "send", "ssh", "start")
+        return PRIVILEGED | UNKNOWN if stem in runs else PRIVILEGED
     if stem in known.LOSING_VERBS or (stem in ("force", "schedule") and "delet" in word):
-        return classes("d")
+        return DESTRUCTIVE
     if stem in known.CHANGING_VERBS:
-        return classes("w")
-    return _READ if stem in known.LOOKING_VERBS else NOTHING
+        return WRITE
+    return READ if stem in known.LOOKING_VERBS else NOTHING

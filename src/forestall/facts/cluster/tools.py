@@ -12,7 +12,9 @@ from typing import Annotated, Final, Literal, NamedTuple
 import msgspec
 
 from forestall.facts.data_files import EntryTable, WordLists
-from forestall.facts.shell.program_entry import Arg, Classes, ClassesSpec, class_set
+from forestall.facts.shell.arguments import Arg
+from forestall.facts.shell.command_classes import Classes
+from forestall.facts.shell.program_spec import ClassesSpec, class_set
 
 VALUES_MAX: Final = 8  # values of one option that are kept
 FILES: Final = (
@@ -133,7 +135,7 @@ def scan(tool: Tool, args: Sequence[Arg]) -> Words:
     while at < len(args):
         arg = args[at]
         at += 1
-        sure = not arg.flaggable
+        sure = not arg.ambiguous
         if arg.text == "--":
             words.extend(args[at:])
             break
@@ -145,7 +147,7 @@ def scan(tool: Tool, args: Sequence[Arg]) -> Words:
                 value = f"={value}"
             elif not equals and found[-1][1] and at < len(args):
                 value = args[at].text
-                sure = sure and not args[at].flaggable
+                sure = sure and not args[at].ambiguous
                 at += 1
             for one, _ in found:
                 options.setdefault(one, [])
@@ -155,7 +157,7 @@ def scan(tool: Tool, args: Sequence[Arg]) -> Words:
             words.append(arg)
         if not sure:
             sure_words = min(sure_words, max(0, len(words) - (arg.text[:1] != "-")))
-    return Words(words, options, sure_words, any(arg.flaggable for arg in args))
+    return Words(words, options, sure_words, any(arg.ambiguous for arg in args))
 
 
 def _takes_equals(tool: Tool, name: str) -> bool:
