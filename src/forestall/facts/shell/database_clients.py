@@ -140,6 +140,7 @@ def _only_looks(statement: str, dialect: str) -> bool:
 
 
 _REDIS_READS: Final = SHELL_WORDS.set("redis_reading_commands")
+_REDIS_WRITES: Final = SHELL_WORDS.set("redis_writing_commands")
 _REDIS_PLAIN_OPTIONS: Final = SHELL_WORDS.set("redis_plain_options")
 _REDIS_VALUE_OPTIONS: Final = "-h -p -s -a -u -n -r -i --user --pass -x -d --pattern --count"
 _REDIS_LOSES: Final = frozenset(("FLUSHALL", "FLUSHDB", "SHUTDOWN"))
@@ -150,12 +151,15 @@ def redis(_: str, args: Args) -> CommandEffects:
     indices = positional_indices(args, _REDIS_VALUE_OPTIONS)
     options = options_in(args)
     verb = args[indices[0]].text.upper() if indices else "SCAN" if "--scan" in options else ""
-    words = {arg.text.upper() for arg in args}
-    stays_local = options <= _REDIS_PLAIN_OPTIONS and not unknown_unless_literal(args)
-    classes = NOTHING if stays_local else NETWORK
+    is_local = options <= _REDIS_PLAIN_OPTIONS and not unknown_unless_literal(args)
+    classes = NOTHING if is_local else NETWORK
     classes |= unknown_if_ambiguous(args[: indices[0] + 1] if indices else args)
-    if not _REDIS_LOSES.isdisjoint(words) or verb in ("DEL", "UNLINK"):
+    loses = any(arg.text.upper() in _REDIS_LOSES for arg in args)
+    if loses or verb in ("DEL", "UNLINK"):
         classes |= DESTRUCTIVE
-    if verb not in _REDIS_READS:
-        classes |= NETWORK | (WRITE if verb else UNKNOWN)
-    return CommandEffects(classes=classes or READ, deletion=None if verb else _DELETION)
+    if verb in _REDIS_READS:
+        return CommandEffects(classes=classes or READ)
+    if verb in _REDIS_WRITES:
+        return CommandEffects(classes=classes | NETWORK | WRITE)
+    code = (joined(args),) if verb else ()  # a script, a module, a setting
+    return CommandEffects(classes=classes | NETWORK | UNKNOWN, code=code, deletion=_DELETION)
