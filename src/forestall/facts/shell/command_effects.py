@@ -11,7 +11,7 @@ from forestall.facts.shell.command_classes import Classes
 class CommandEffects(msgspec.Struct, frozen=True, kw_only=True):
     """What one command does by itself (`classes`), and what it would run in turn.
 
-    A handler only describes; `commands` decides how far to follow.
+    A handler only describes; `command_judge` decides how far to follow.
     """
 
     classes: Classes

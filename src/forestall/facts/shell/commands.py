@@ -31,7 +31,7 @@ from forestall.facts.shell.syntax_tree import (
     text_of,
     word_nodes,
 )
-from forestall.facts.shell.word_expansion import MAX_VALUE_CHARS, Word, WordReader, assignment_text
+from forestall.facts.shell.word_expansion import VALUE_CHARS_MAX, Word, WordReader, assignment_text
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -221,7 +221,7 @@ class _TextReader:
         values = self.judge.values.setdefault(key, [])
         for guess in guesses:
             if guess and len(values) < VALUES_MAX:
-                values.append(guess[:MAX_VALUE_CHARS])
+                values.append(guess[:VALUE_CHARS_MAX])
 
     def _backticked(self, inner: str, depth: int) -> None:
         """Backticks inside backticks are escaped, and the grammar leaves them so."""

@@ -12,40 +12,11 @@ from forestall.facts.shell.command_classes import ALONE, Classes, CommandClass
 
 # The code that reads the words of a program where its entry is not enough (`program_handlers`).
 Handler = Literal[
-    "alias",
-    "at",
-    "awk",
-    "cloud",
-    "container",
-    "crontab",
-    "database",
-    "date",
-    "dd",
-    "editor",
-    "eval",
-    "find",
-    "format",
-    "git",
-    "hadoop",
-    "init",
-    "interpreter",
-    "ip",
-    "kill",
-    "modes",
-    "pager",
-    "parallel",
-    "redis",
-    "rmdir",
-    "sed",
-    "shell",
-    "source",
-    "ssh",
-    "tar",
-    "trap",
-    "truncate",
-    "windows_shell",
-    "xargs",
-]
+    "alias", "at", "awk", "cloud", "container", "crontab", "database", "date", "dd", "editor",
+    "eval", "find", "format", "git", "hadoop", "init", "interpreter", "ip", "kill", "modes",
+    "pager", "parallel", "redis", "rmdir", "sed", "shell", "source", "ssh", "tar", "trap",
+    "truncate", "windows_shell", "xargs",
+]  # fmt: skip
 
 ClassesSpec = CommandClass | Annotated[list[CommandClass], msgspec.Meta(min_length=1)]
 OptionNamesSpec = str | tuple[str, ...]  # names with blanks between them, or a list of names

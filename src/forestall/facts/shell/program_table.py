@@ -27,27 +27,10 @@ from forestall.facts.shell.program_spec import (
 )
 
 FAMILIES: Final = (
-    "builtins",
-    "cloud",
-    "containers",
-    "databases",
-    "development",
-    "editors",
-    "files",
-    "git",
-    "infrastructure",
-    "inspection",
-    "interpreters",
-    "kubernetes",
-    "network",
-    "packages",
-    "shells",
-    "storage",
-    "system",
-    "text",
-    "windows",
-    "wrappers",
-)
+    "builtins", "cloud", "containers", "databases", "development", "editors", "files", "git",
+    "infrastructure", "inspection", "interpreters", "kubernetes", "network", "packages",
+    "shells", "storage", "system", "text", "windows", "wrappers",
+)  # fmt: skip
 _SpecT = TypeVar("_SpecT", bound=SubcommandSpec)
 _NEVER_TAKEN_OVER: Final = frozenset(("why", "same_as", "examples", "any_case", "help"))
 SAME_AS_MAX: Final = 4  # entries that lead to one another; two are enough

@@ -17,11 +17,13 @@ from forestall.facts.shell.syntax_tree import text_of
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-MAX_GUESSES: Final = 6  # values tried for one word; more would multiply the work for nothing new
-MAX_VALUE_CHARS: Final = 2_048  # of a variable: `y=$x$x; z=$y$y; ...` doubles at every step
-MAX_PIECES: Final = 256  # of a word that is only a guess
-MAX_DEPTH: Final = 12  # quotes inside expansions inside quotes; real words need three or four
-MAX_BRACE_WORDS: Final = 32  # words that braces expand to
+GUESSES_MAX: Final = 6  # values tried for one word; more would multiply the work for nothing new
+VALUE_CHARS_MAX: Final = 2_048  # of a variable: `y=$x$x; z=$y$y; ...` doubles at every step
+PIECES_MAX: Final = 256  # of a word that is only a guess
+EXPANSION_DEPTH_MAX: Final = (
+    12  # quotes inside expansions inside quotes; real words need three or four
+)
+BRACE_WORDS_MAX: Final = 32  # words that braces expand to
 HOLE: Final = "\x7f"  # ends an assignment whose value is only a guess
 
 # Characters that are active only when unquoted are moved to a private range while quoted.
@@ -132,9 +134,9 @@ def _unescaped_in_quotes(text: str) -> str:
 
 def _combined(pieces: Sequence[_WordPiece]) -> tuple[str, ...]:
     """The texts the pieces can make together; every piece's own guesses appear at least once."""
-    if len(pieces) > MAX_PIECES and not all(piece.known for piece in pieces):
-        pieces = pieces[:MAX_PIECES]
-    count = min(MAX_GUESSES, max((len(piece.guesses) for piece in pieces), default=1))
+    if len(pieces) > PIECES_MAX and not all(piece.known for piece in pieces):
+        pieces = pieces[:PIECES_MAX]
+    count = min(GUESSES_MAX, max((len(piece.guesses) for piece in pieces), default=1))
     if count == 1:
         return ("".join([piece.guesses[0] for piece in pieces]),)
     texts = (
@@ -148,7 +150,7 @@ def _brace_words(text: str) -> list[str]:
     """Expand `{a,b}` as bash would, up to a small number of words."""
     pending = [text]
     words: list[str] = []
-    while pending and len(pending) + len(words) < MAX_BRACE_WORDS:
+    while pending and len(pending) + len(words) < BRACE_WORDS_MAX:
         word = pending.pop(0)
         opening = word.rfind("{")
         closing = word.find("}", opening)
@@ -229,7 +231,7 @@ class WordReader:
 
     def _pieces(self, node: "Node", depth: int) -> Iterator[_WordPiece]:
         kind = node.type
-        if depth > MAX_DEPTH:
+        if depth > EXPANSION_DEPTH_MAX:
             yield _UNKNOWN_PIECE
         elif kind == "raw_string":
             yield _WordPiece((text_of(node)[1:-1].translate(_GUARD),))
@@ -281,7 +283,7 @@ class WordReader:
                 guesses.extend(self._values.get(name, ()))
             elif child.type not in ("${", "}", "$") and child.is_named:
                 guesses.extend(_combined(list(self._pieces(child, depth + 1))))
-        return _WordPiece((*guesses[: MAX_GUESSES - 1], ""), known=False, splits=True)
+        return _WordPiece((*guesses[: GUESSES_MAX - 1], ""), known=False, splits=True)
 
     def _substitution(self, node: "Node", depth: int) -> _WordPiece:
         """`$(echo text)` gives the text; any other command gives nothing known."""
