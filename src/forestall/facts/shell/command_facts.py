@@ -5,12 +5,13 @@ nothing else are one fact to everybody else. A command that was only guessed at 
 that are unknown.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Final, NamedTuple
 
 import msgspec
 
+from forestall.facts.bounded_facts import at_most
 from forestall.facts.derive import UNRESOLVED
 from forestall.facts.file_paths import plain_path
 from forestall.facts.shell.arguments import Arg, Args
@@ -44,16 +45,6 @@ DETAILED_COMMANDS_MAX: Final = 256  # the same, where commands are told apart by
 INNER_MAX: Final = 8  # commands that are named beside the one that runs them
 _RUNS: Final = f" {RUNS} "
 _NO_PLACES: Final[frozenset[CommandPlace]] = frozenset()
-_MOST_DANGEROUS_FIRST: Final = (
-    CommandClass.DESTRUCTIVE,
-    CommandClass.UNKNOWN,
-    CommandClass.SECRET,
-    CommandClass.PRIVILEGED,
-    CommandClass.NETWORK,
-    CommandClass.BUILD,
-    CommandClass.WRITE,
-    CommandClass.READ,
-)
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,17 +149,6 @@ class CommandDetail(NamedTuple):
         words = _RUNS.join((command.words, *distinct[:INNER_MAX]))
         return msgspec.structs.replace(command, words=words)
 
-    def reported(self, commands: Collection[Command]) -> tuple[Command, ...]:
-        """The commands that are reported, most of them the dangerous ones where there are too many;
-        never empty."""
-        unknown = self.doubtful()
-        if len(commands) <= self.commands_max:
-            return tuple(commands) or (unknown,)
-        ranked = sorted(commands, key=_danger)
-        kept = set(ranked[: self.commands_max - 1]) - {unknown}
-        return (*(command for command in commands if command in kept), unknown)
-
-
-def _danger(command: Command) -> int:
-    """The rank of the worst class of a command; 0 is the worst."""
-    return min(map(_MOST_DANGEROUS_FIRST.index, command.classes))
+    def reported(self, commands: Iterable[Command]) -> tuple[Command, ...]:
+        """The commands that are reported; never empty."""
+        return at_most(self.commands_max, commands, self.doubtful()) or (self.doubtful(),)

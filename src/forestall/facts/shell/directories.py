@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from forestall.facts.file_paths import plain_path
+from forestall.facts.file_paths import home_directory, plain_path
 from forestall.facts.shell.arguments import Arg, Args
 from forestall.facts.shell.syntax_tree import NodeInContext, text_of, word_nodes
 from forestall.facts.shell.word_expansion import Word, WordReader
@@ -32,11 +32,6 @@ _LOOPS: Final = ("while_statement", "for_statement", "c_style_for_statement")
 _QUOTES: Final = {ord(char): None for char in "'\"\\\n"}
 # Wrappers whose command runs in their own directory, and the options with which it does not.
 _STAYING: Final = SHELL_WORDS.meanings("wrappers_that_stay", list[str])
-
-
-def home_directory(user: str) -> str:
-    """The home of a user; of the user who runs the text, "", it holds a `~` that no path has."""
-    return "/root" if user == "root" else f"/home/{user or '~'}"
 
 
 def inner_directories(

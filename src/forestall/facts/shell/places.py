@@ -13,10 +13,11 @@ from typing import Final
 
 import msgspec
 
-from forestall.facts.file_paths import PathClass, fact_of, may_be_secret
+from forestall.facts.file_paths import fact_of, home_directory
+from forestall.facts.path_classes import PathClass, may_be_secret
 from forestall.facts.shell.arguments import Arg, Args
 from forestall.facts.shell.command_classes import Classes, CommandClass
-from forestall.facts.shell.directories import Directories, home_directory
+from forestall.facts.shell.directories import Directories
 from forestall.facts.shell.program_table import BUILT_IN, PROGRAMS, ProgramTable, program
 from forestall.facts.shell.word_lists import SHELL_WORDS
 from forestall.facts.shell.write_targets import HARMLESS_DEVICE_PATHS
