@@ -9,9 +9,9 @@ import click
 from forestall.cli.options import segment, server_command
 from forestall.cli.output import (
     DECISION_EXIT,
+    EXIT_AWAITS_APPROVAL,
     EXIT_CHECK_FAILED,
     EXIT_DENIED,
-    EXIT_HELD,
     EXIT_TIMEOUT,
     print_answer,
     print_json,
@@ -104,7 +104,9 @@ def wait(job_id: str, timeout: float | None, client: PlaneClient, as_json: bool)
             print_json(job["result"])
     state = job["state"]
     if state not in _ENDED:
-        raise click.exceptions.Exit(EXIT_HELD if state == "APPROVAL_REQUIRED" else EXIT_TIMEOUT)
+        raise click.exceptions.Exit(
+            EXIT_AWAITS_APPROVAL if state == "APPROVAL_REQUIRED" else EXIT_TIMEOUT
+        )
     raise click.exceptions.Exit(_STATE_EXIT.get(state, EXIT_CHECK_FAILED))
 
 

@@ -16,6 +16,7 @@ from forestall.cli.options import (
     encoded,
     server_options,
     subdirectories_option,
+    with_options,
     with_subdirectories,
 )
 from forestall.cli.output import EXIT_CHECK_FAILED, json_option, print_json, print_line
@@ -39,16 +40,15 @@ _expect_option = click.option(
 
 def _question_options(command: F) -> F:
     """Add the options of both commands: an action, whom to ask about it, what is expected."""
-    for add in (
-        json_option,
-        server_options,
-        _expect_option,
-        subdirectories_option,
-        _policy_option,
+    return with_options(
+        command,
         action_options,
-    ):
-        command = add(command)
-    return command
+        _policy_option,
+        subdirectories_option,
+        _expect_option,
+        server_options,
+        json_option,
+    )
 
 
 @click.command()

@@ -1,5 +1,4 @@
-"""`forestall workers create|list|revoke`: credentials of workers, and the jobs that they may
-take."""
+"""`forestall workers create|list|revoke`: credentials of workers, and what jobs they may take."""
 
 from typing import Any
 

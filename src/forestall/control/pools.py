@@ -86,7 +86,7 @@ def _sessions_of(plane: Plane, tenant: str, pool: str) -> Sequence[WorkerSession
     ]
 
 
-async def create_pool(plane: Plane, subject: Subject, pool: Pool) -> Pool:
+async def create_pool(plane: Plane, subject: Subject, pool: Pool) -> None:
     """Declare a new pool. Raises PoolInvalidError, PoolNameError, RegistryFullError."""
     # load
     pools = plane.registry.pools(subject.tenant)
@@ -99,7 +99,6 @@ async def create_pool(plane: Plane, subject: Subject, pool: Pool) -> Pool:
         await _put(plane, subject, None, pool)
     except PreconditionFailedError as cause:
         raise PoolNameError(f"there is a pool `{pool.name}` already") from cause
-    return pool
 
 
 async def change_pool(

@@ -13,13 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
 
-from forestall.facts.payload import (
-    DeclaredPlaces,
-    Part,
-    PayloadTexts,
-    Places,
-    TooMuchToDeriveError,
-)
+from forestall.facts.payload import Part, PayloadTexts, Places, TooMuchToDeriveError
+from forestall.facts.payload_places import DeclaredPlaces
 from forestall.limits import FACTS_PER_TEXT_MAX, PARSED_CHARS_MAX, VIEWS_MAX
 
 if TYPE_CHECKING:

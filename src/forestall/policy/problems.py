@@ -72,8 +72,7 @@ WARNING_CODES = {
 
 
 class PolicyWarning(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing about a policy that its author should look at. `error`: the author must correct
-    it."""
+    """One thing about a policy for its author to look at. `error`: it must be corrected."""
 
     code: str
     source: str
@@ -102,14 +101,9 @@ def file_warning(
     code: str, policy: "Policy", message: str, hint: str = "", *, entry: tuple[str, ...] = ()
 ) -> PolicyWarning:
     """A warning about an entry of a file (a key of `Policy.places`), or about the whole file."""
-    place = policy.places.get(entry)
+    line = policy.line_of(*entry)
     return PolicyWarning(
-        code=code,
-        source=policy.source,
-        line=1 if place is None else place.line,  # no place: the file was not read from a text
-        rule_id="",
-        message=message,
-        hint=hint,
+        code=code, source=policy.source, line=line, rule_id="", message=message, hint=hint
     )
 
 

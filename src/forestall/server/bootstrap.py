@@ -143,8 +143,8 @@ async def start(settings: Settings, telemetry: Telemetry) -> StartedPlane:
         require_strong_key(settings.bootstrap_key)
     switched_on = load_names(settings.names_model)
     if settings.policy.exists() or not settings.policy_is_starter:
-        names = [each.name for each in switched_on]
         # A broken policy stops the start before a data directory is made.
+        names = [detector.name for detector in switched_on]
         compile_files(policy_files_of(settings), switched_on=names)
     data_dir = DataDir(settings.data_dir)
     try:

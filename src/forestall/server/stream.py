@@ -142,10 +142,12 @@ class _EventStream(_Framing):
         )
 
     async def write(self, page: LogPage, subject: Subject) -> bool:
-        made = page.made((_EventStream, subject.role), lambda: event_blocks(page.visible(subject)))
-        if made:
-            await self._body(made)
-        return bool(made)
+        encoded = page.encoded(
+            (_EventStream, subject.role), lambda: event_blocks(page.visible(subject))
+        )
+        if encoded:
+            await self._body(encoded)
+        return bool(encoded)
 
     async def beat(self) -> None:
         await self._body(_HEARTBEAT)
@@ -176,10 +178,12 @@ class _WebSocket(_Framing):
         )
 
     async def write(self, page: LogPage, subject: Subject) -> bool:
-        made = page.made((_WebSocket, subject.role), lambda: event_texts(page.visible(subject)))
-        for text in made:
+        encoded = page.encoded(
+            (_WebSocket, subject.role), lambda: event_texts(page.visible(subject))
+        )
+        for text in encoded:
             await self._send({"type": "websocket.send", "text": text})
-        return bool(made)
+        return bool(encoded)
 
     async def beat(self) -> None:
         pass
