@@ -129,20 +129,10 @@ class EndpointTable(list[Endpoint]):
 
         def enter(handler: Handler) -> Handler:
             text = summary or (handler.__doc__ or "").partition("\n")[0].removesuffix(".")
-            self.append(
-                Endpoint(
-                    method,
-                    path,
-                    permission,
-                    handler,
-                    text,
-                    responses,
-                    request,
-                    query,
-                    streams,
-                    stops,
-                )
+            endpoint = Endpoint(
+                method, path, permission, handler, text, responses, request, query, streams, stops
             )
+            self.append(endpoint)
             return handler
 
         return enter
