@@ -29,7 +29,7 @@ from forestall.errors import ConflictError, ForbiddenError
 from forestall.identity.credentials import Subject, holder_name
 from forestall.jobs.attempts import may_retry, retry_delay_us
 from forestall.jobs.job import Job, result_digest
-from forestall.jobs.lifecycle import HELD_BY_WORKER, Event
+from forestall.jobs.lifecycle import LEASED, Event
 from forestall.jobs.worker import RESULT_TOO_LARGE, WorkerAnswer
 from forestall.limits import AUDIT_PAGE_RECORDS_MAX, FAILURES_JOINED_MAX, RESULT_BYTES_MAX
 from forestall.policy.snapshot import Snapshot
@@ -179,7 +179,7 @@ async def _require_stored(
         await record_refusal(plane, subject, LeaseNotHeldError.code, what=what, job=job)
         raise JobNotFoundError(_NOT_AMONG_THEIRS)
     if _is_theirs(job, subject, lease_id):
-        if job.state in HELD_BY_WORKER:
+        if job.state in LEASED:
             return job
         await record_refusal(plane, subject, AlreadyCompletedError.code, what=what, job=job)
         raise AlreadyCompletedError(
