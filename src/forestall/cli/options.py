@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import click
 
+from forestall.cli.output import json_option
 from forestall.wire.strict_json import decode_json
 
 if TYPE_CHECKING:
@@ -21,6 +22,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 _SUBDIRECTORIES = "forestall.subdirectories"
 _CALL_PARTS = {"server": "server", "tool": "tool", "resource": "target_resource", "action": "verb"}
 DEFAULT_URL = "http://127.0.0.1:8081"
+
+
+def with_options(command: F, *options: Callable[[F], F]) -> F:
+    """Add several options, in the order in which the help lists them."""
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def names_model_option(command: F) -> F:
@@ -36,14 +44,8 @@ def names_model_option(command: F) -> F:
 
 def server_options(command: F) -> F:
     """Add --url, --api-key and --tenant."""
-    for option in (
-        click.option("--tenant", envvar="FORESTALL_TENANT", default="", help="Tenant of the key."),
-        click.option(
-            "--api-key",
-            envvar="FORESTALL_API_KEY",
-            default="",
-            help="API key; better given as FORESTALL_API_KEY, which no process list shows.",
-        ),
+    return with_options(
+        command,
         click.option(
             "--url",
             envvar="FORESTALL_URL",
@@ -51,9 +53,14 @@ def server_options(command: F) -> F:
             show_default=True,
             help="Address of the server (FORESTALL_URL).",
         ),
-    ):
-        command = option(command)
-    return command
+        click.option(
+            "--api-key",
+            envvar="FORESTALL_API_KEY",
+            default="",
+            help="API key; better given as FORESTALL_API_KEY, which no process list shows.",
+        ),
+        click.option("--tenant", envvar="FORESTALL_TENANT", default="", help="Tenant of the key."),
+    )
 
 
 def subdirectories_option(command: F) -> F:
@@ -84,6 +91,11 @@ def with_client(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(client=client_for(url, api_key, tenant), **options)
 
     return server_options(connected)
+
+
+def server_command(command: Callable[..., Any]) -> Callable[..., Any]:
+    """As `with_client`, with --json: the command gets a `client`, and `as_json`."""
+    return with_client(json_option(command))
 
 
 def segment(text: str) -> str:
@@ -117,31 +129,9 @@ def client_for(url: str, api_key: str, tenant: str) -> PlaneClient:
 
 
 def action_options(command: F) -> F:
-    """Add the options that describe an action: the fields of POST /jobs, or a whole request as
-    JSON."""
-    for option in (
-        click.option(
-            "--actor-type", type=click.Choice(["human", "service"]), help="Kind of actor."
-        ),
-        click.option("--actor-id", help="Who acts; default: the key's principal."),
-        click.option("--pack", "pack_id", help="Pack that the action comes from."),
-        click.option("--requires", multiple=True, help="A requirement; may be repeated."),
-        click.option("--risk-tag", "risk_tags", multiple=True, help="A risk tag; may be repeated."),
-        click.option(
-            "--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label; repeatable."
-        ),
-        click.option("--capability", help="What is to be done, such as infra.write."),
-        click.option(
-            "--mcp",
-            "call",
-            multiple=True,
-            metavar="PART=VALUE",
-            help="A part of a tool call: server, tool, resource or action; repeatable.",
-        ),
-        click.option("--args", "args", help="Arguments as JSON; - reads standard input."),
-        click.option("--context", help="Context as JSON; - reads standard input."),
-        click.option("--prompt", help="The payload text, such as a command line."),
-        click.option("--topic", help="Where it is routed, such as job.deploy.apply."),
+    """Add the options that describe an action: the fields of POST /jobs, or all of it as JSON."""
+    return with_options(
+        command,
         click.option(
             "--request",
             "request_file",
@@ -149,9 +139,29 @@ def action_options(command: F) -> F:
             help="A file with the whole request as JSON (- for standard input);"
             " the other options go over it.",
         ),
-    ):
-        command = option(command)
-    return command
+        click.option("--topic", help="Where it is routed, such as job.deploy.apply."),
+        click.option("--prompt", help="The payload text, such as a command line."),
+        click.option("--context", help="Context as JSON; - reads standard input."),
+        click.option("--args", "args", help="Arguments as JSON; - reads standard input."),
+        click.option(
+            "--mcp",
+            "call",
+            multiple=True,
+            metavar="PART=VALUE",
+            help="A part of a tool call: server, tool, resource or action; repeatable.",
+        ),
+        click.option("--capability", help="What is to be done, such as infra.write."),
+        click.option(
+            "--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label; repeatable."
+        ),
+        click.option("--risk-tag", "risk_tags", multiple=True, help="A risk tag; may be repeated."),
+        click.option("--requires", multiple=True, help="A requirement; may be repeated."),
+        click.option("--pack", "pack_id", help="Pack that the action comes from."),
+        click.option("--actor-id", help="Who acts; default: the key's principal."),
+        click.option(
+            "--actor-type", type=click.Choice(["human", "service"]), help="Kind of actor."
+        ),
+    )
 
 
 def action_body(
@@ -173,16 +183,13 @@ def action_body(
     for name, text in (("context", context), ("args", args)):
         if text is not None:
             body[name] = decode_json(_read("-") if text == "-" else text.encode())
-    if call:
-        given = {} if body.get("action") is None else body["action"]
-        if not isinstance(given, dict):
-            raise click.UsageError("`action` of the request is not a mapping")
-        body["action"] = {**given, **dict(_call_part(part) for part in call)}
-    if labels:
-        given = {} if body.get("labels") is None else body["labels"]
-        if not isinstance(given, dict):
-            raise click.UsageError("`labels` of the request is not a mapping")
-        body["labels"] = {**given, **dict(_pair(label) for label in labels)}
+    for name, pairs in (("action", map(_call_part, call)), ("labels", map(_pair, labels))):
+        added = dict(pairs)
+        in_file = {} if body.get(name) is None else body[name]
+        if added and not isinstance(in_file, dict):
+            raise click.UsageError(f"`{name}` of the request is not a mapping")
+        if added:
+            body[name] = {**in_file, **added}
     for name, value in fields.items():
         if value:
             body[name] = list(value) if isinstance(value, tuple) else value
@@ -199,12 +206,15 @@ def _call_part(text: str) -> tuple[str, str]:
 
 
 def _read(name: str) -> bytes:
-    if name == "-":
-        return sys.stdin.buffer.read()
+    return sys.stdin.buffer.read() if name == "-" else read_file(Path(name))
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a file that the command line names. Raises click.UsageError."""
     try:
-        return Path(name).read_bytes()
+        return path.read_bytes()
     except OSError as cause:
-        raise click.UsageError(f"cannot read {name}: {cause.strerror}") from cause
+        raise click.UsageError(f"cannot read {path}: {cause.strerror}") from cause
 
 
 def _pair(label: str) -> tuple[str, str]:

@@ -11,6 +11,7 @@ import click
 from forestall.cli.options import (
     F,
     names_model_option,
+    read_file,
     subdirectories_option,
     with_subdirectories,
 )
@@ -25,7 +26,7 @@ from forestall.cli.output import (
 
 # Each command imports what it needs when it runs: imports are most of the time of a short command.
 if TYPE_CHECKING:
-    from forestall.cli.policy_report import Result
+    from forestall.cli.ci_reports import Result
     from forestall.policy.problems import PolicyWarning, Problem
     from forestall.policy.rules import Policy
     from forestall.policy.snapshot import Snapshot
@@ -51,8 +52,7 @@ _sarif_option = click.option(
 
 
 class _PolicyGroup(click.Group):
-    """A group whose `explain` command is shared with the server's commands, which import an HTTP
-    client."""
+    """A group that shares `explain` with the server's commands, which import an HTTP client."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), "explain"])
@@ -92,13 +92,12 @@ def check(
 
     Warns about rules that load and do not mean what they seem to.
     """
+    from forestall.cli.ci_reports import problem_results, warning_results
     from forestall.cli.policy_report import (
         print_warnings,
         print_weaker,
         problem_object,
-        problem_results,
         warning_object,
-        warning_results,
     )
     from forestall.policy.lint.warnings import analyse
     from forestall.policy.lint.weaker import weakened
@@ -111,10 +110,10 @@ def check(
         weaker = weakened(_earlier(old_paths), snapshot)
     errors = sum(each.error for each in warnings)
     if sarif_path is not None:
-        found = warning_results([*warnings, *weaker])
-        _write_sarif(sarif_path, [*problem_results(problems), *found])
+        results = warning_results([*warnings, *weaker])
+        _write_sarif(sarif_path, [*problem_results(problems), *results])
     if as_json:
-        told = {
+        report = {
             "ok": snapshot is not None and not errors,
             "snapshot": snapshot.digest if snapshot else "",
             "rules": snapshot.rule_count if snapshot else 0,
@@ -122,8 +121,8 @@ def check(
             "warnings": [warning_object(warning) for warning in warnings],
         }
         if old_paths:
-            told["weaker"] = [warning_object(each) for each in weaker]
-        print_json(told)
+            report["weaker"] = [warning_object(each) for each in weaker]
+        print_json(report)
     elif snapshot is None:
         print_lines(PolicyError(problems).render(), err=True)
         print_line(f"{len(problems)} problem(s)", err=True)
@@ -182,15 +181,13 @@ def test(
 
     Names the rules that no case exercises.
     """
-    from forestall.cli.policy_report import (
-        coverage_object,
+    from forestall.cli.ci_reports import (
         junit_xml,
-        outcome_object,
         outcome_results,
-        print_coverage,
         problem_results,
         problems_junit_xml,
     )
+    from forestall.cli.policy_report import coverage_object, outcome_object, print_coverage
     from forestall.policy.coverage import measure
     from forestall.policy.problems import PolicyError
     from forestall.policy.testing import cases_of, output_cases_of, run_tests
@@ -252,11 +249,9 @@ def _judge_of(names_model: str) -> Judge:
 def show(paths: tuple[Path, ...], as_json: bool) -> None:
     """Print what policy files compile to: layers and rules in order, and the digest."""
     from forestall.cli.policy_report import print_snapshot, snapshot_object
-    from forestall.policy.problems import PolicyError
+    from forestall.policy.compile import compile_policy
 
-    _, snapshot, problems = _load(paths)
-    if snapshot is None:
-        raise PolicyError(problems)
+    snapshot = compile_policy(_read(paths), wire=True)
     if as_json:
         print_json(snapshot_object(snapshot))
     else:
@@ -281,7 +276,7 @@ def convert(path: Path, out_path: Path | None) -> None:
     """
     from forestall.cordum_import.convert import convert as converted_policy
 
-    text = converted_policy(_bytes(path), source=str(path))
+    text = converted_policy(read_file(path), source=str(path))
     if out_path is None:
         print_content(text.encode())
     else:
@@ -319,7 +314,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _write_sarif(path: Path, results: list[Result]) -> None:
-    from forestall.cli.policy_report import sarif_log
+    from forestall.cli.ci_reports import sarif_log
 
     _write(path, json.dumps(sarif_log(results), indent=2) + "\n")
 
@@ -328,35 +323,34 @@ def _earlier(paths: tuple[Path, ...]) -> Snapshot:
     """The snapshot of files that are only compared with: they may hold rules that a newer version
     refuses. Raises PolicyError for what cannot be read."""
     from forestall.policy.compile import assemble
-    from forestall.policy.problems import PolicyError
 
-    policies, problems = _read(paths)
-    if problems:
-        raise PolicyError(problems)
-    return assemble(policies)
+    return assemble(_read(paths))
 
 
 def _load(paths: tuple[Path, ...]) -> tuple[list[Policy], Snapshot | None, list[Problem]]:
+    """The policies and their snapshot; no snapshot, but problems, where they do not load."""
     from forestall.policy.compile import compile_policy
     from forestall.policy.problems import PolicyError
 
-    policies, problems = _read(paths)
-    if not problems:
-        try:
-            return policies, compile_policy(policies, wire=True), []
-        except PolicyError as error:
-            problems.extend(error.problems)
-    return policies, None, problems
-
-
-def _read(paths: tuple[Path, ...]) -> tuple[list[Policy], list[Problem]]:
-    from forestall.policy.language.policy_file import load_policies
-    from forestall.policy.problems import PolicyError
-
+    policies: list[Policy] = []
     try:
-        return load_policies([(str(path), _bytes(path)) for path in _files(paths)]), []
+        policies = _read(paths)
+        return policies, compile_policy(policies, wire=True), []
     except PolicyError as error:
-        return [], list(error.problems)
+        return policies, None, list(error.problems)
+
+
+def _read(paths: tuple[Path, ...]) -> list[Policy]:
+    """The policies in files and directories. Raises PolicyError, click.UsageError."""
+    from forestall.policy.language.policy_file import load_policies
+    from forestall.server.files import FileAccessError, policy_paths
+
+    below = with_subdirectories()
+    try:
+        files = [file for path in paths for file in policy_paths(path, subdirectories=below)]
+    except FileAccessError as cause:
+        raise click.UsageError(cause.message) from cause
+    return load_policies([(str(file), read_file(file)) for file in files])
 
 
 def _load_cases(paths: tuple[Path, ...]) -> tuple[list[CaseFile], list[Problem]]:
@@ -367,24 +361,7 @@ def _load_cases(paths: tuple[Path, ...]) -> tuple[list[CaseFile], list[Problem]]
     problems: list[Problem] = []
     for path in paths:
         try:
-            files.append(load_cases(_bytes(path), source=str(path)))
+            files.append(load_cases(read_file(path), source=str(path)))
         except PolicyError as error:
             problems.extend(error.problems)
     return files, problems
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as cause:
-        raise click.UsageError(f"cannot read {path}: {cause.strerror}") from cause
-
-
-def _files(paths: tuple[Path, ...]) -> list[Path]:
-    from forestall.server.files import FileAccessError, policy_paths
-
-    below = with_subdirectories()
-    try:
-        return [each for path in paths for each in policy_paths(path, subdirectories=below)]
-    except FileAccessError as cause:
-        raise click.UsageError(cause.message) from cause

@@ -33,7 +33,7 @@ async def read_decisions(
     """The decisions on one job, newest first. Raises JobNotFoundError."""
     decisions = await plane.store.decisions(subject.tenant, job_id, limit=limit)
     if not decisions:
-        await read_job(plane, subject, job_id)
+        await read_job(plane, subject, job_id)  # raises when there is no such job
     return decisions
 
 
@@ -43,10 +43,9 @@ async def list_jobs(
     """A page of jobs, newest change first, and the cursor of the next page (None at the end)."""
     limit = max(1, min(limit, PAGE_ITEMS_MAX))
     jobs = await plane.store.jobs(job_filter, limit=limit + 1, after=after)
+    if len(jobs) <= limit:
+        return jobs, None
     page = jobs[:limit]
-    more = len(jobs) > limit
-    if not more:
-        return page, None
     last = page[-1]
     return page, JobCursor(listed_at_us(last, job_filter), last.id)
 

@@ -1,12 +1,13 @@
-"""The peer's `match` → ours. Where the peer's meaning was a trap, a comment says what it means
-now."""
+"""The peer's `match` → ours. A comment says what a part means now whose meaning was a trap."""
 
 import re
 from typing import Any
 
-from forestall.cordum_import.yaml_writer import Notes, literal_glob
+from forestall.cordum_import.yaml_writer import Notes
 from forestall.policy.language.document import Mapping
+from forestall.policy.language.literals import glob_of_literal
 from forestall.policy.language.reader import Reader
+from forestall.policy.rules import McpMatch
 
 _TEXT_FIELDS = ("tenants", "capabilities", "pack_ids", "actor_ids")  # exact texts there, globs here
 _WORD_FIELDS = {
@@ -28,7 +29,7 @@ _MATCH_KEYS = (
     "delegation",
     "mcp",
 )
-_MCP_PARTS = ("servers", "tools", "resources", "actions")
+_MCP_PARTS = McpMatch.__struct_fields__
 _MCP_KEYS = tuple(f"{verb}_{part}" for verb in ("allow", "deny") for part in _MCP_PARTS)
 _DELEGATION_KEYS = ("max_depth", "issuers", "require_issuer", "required_scope", "forbid_delegated")
 _DEPTH = re.compile(r"\s*delegation\.depth\s*(>=|<=|==|>|<)\s*([0-9]{1,2})\s*")
@@ -55,18 +56,14 @@ def converted_match(
     _labels(reader, block, match, notes)
     _allowlist(reader, block, match, unless, notes)
     if "label_threshold" in block.entries:
-        reader.problem(
-            block.entries["label_threshold"][0],
-            "`label_threshold` compares a label, which is a text that the client writes",
-            "compare the argument itself: match: {args: {$.amount: {gt: 10}}}",
-        )
+        message = "`label_threshold` compares a label, which is a text that the client writes"
+        hint = "compare the argument itself: match: {args: {$.amount: {gt: 10}}}"
+        reader.problem(block.key_of("label_threshold"), message, hint)
     if "secrets_present" in block.entries:
         present = reader.boolean(block, "secrets_present")
         match["secrets_present"] = present
-        notes.add(
-            block.entries["secrets_present"][0],
-            "`secrets_present` is read from the payload here, not from a label",
-        )
+        note = "`secrets_present` is read from the payload here, not from a label"
+        notes.add(block.key_of("secrets_present"), note)
     _mcp(reader, block, decision, match, unless, notes)
     _delegation(reader, block, match)
     _predicate(reader, block, match, unless, notes)
@@ -81,31 +78,27 @@ def converted_topics(reader: Reader, block: Mapping, match: Block) -> None:
     globs = reader.globs(block, "topics") if "topics" in block.entries else ()
     for glob in globs:
         if "\\" in glob or "[!" in glob:
-            reader.problem(
-                block.entries["topics"][1],
-                f"`{glob}` is read otherwise here",
-                "a backslash is a character like any other, and `[!a]` is all but a",
-            )
+            hint = "a backslash is a character like any other, and `[!a]` is all but a"
+            reader.problem(block.value_of("topics"), f"`{glob}` is read otherwise here", hint)
     if globs:
         match["topics"] = list(globs)
 
 
 def converted_texts(reader: Reader, block: Mapping, match: Block, notes: Notes) -> None:
-    """The fields that the peer compares as exact texts: globs here, so special characters are
-    escaped."""
+    """The fields that the peer compares as exact texts: globs here, with escapes."""
     for key in _TEXT_FIELDS:
         if key in block.entries:
             words = [word.strip() for word in reader.words(block, key)]
-            match[key] = [literal_glob(word) for word in words]
-            if any(word.lower() != word or literal_glob(word) != word for word in words):
-                notes.add(block.entries[key][0], f"`{key}` ignored upper and lower case")
+            match[key] = [glob_of_literal(word) for word in words]
+            if any(word.lower() != word or glob_of_literal(word) != word for word in words):
+                notes.add(block.key_of(key), f"`{key}` ignored upper and lower case")
     for key, ours in _WORD_FIELDS.items():
         if key in block.entries:
             match[ours] = list(reader.words(block, key))
             if key != ours:
-                notes.add(block.entries[key][0], f"`{key}` is `{ours}` here")
+                notes.add(block.key_of(key), f"`{key}` is `{ours}` here")
             if any(word.lower() != word for word in match[ours]):
-                notes.add(block.entries[key][0], f"`{key}` ignored upper and lower case")
+                notes.add(block.key_of(key), f"`{key}` ignored upper and lower case")
 
 
 # -- labels --
@@ -117,17 +110,15 @@ def _labels(reader: Reader, block: Mapping, match: Block, notes: Notes) -> None:
     globs: Block = {}
     for name, value in reader.text_map(block, "labels").items():
         if value:
-            globs[name] = literal_glob(value)
+            globs[name] = glob_of_literal(value)
         else:
-            reader.problem(
-                block.entries["labels"][0],
-                f"the empty value of label `{name}` also matched requests without the label",
-                'say what is meant, such as unless: {labels: {x: "*"}}',
-            )
+            message = f"the empty value of label `{name}` also matched requests without the label"
+            hint = 'say what is meant, such as unless: {labels: {x: "*"}}'
+            reader.problem(block.key_of("labels"), message, hint)
     if globs:
         match["labels"] = globs
     else:
-        notes.add(block.entries["labels"][0], "`labels` names nothing and is left out")
+        notes.add(block.key_of("labels"), "`labels` names nothing and is left out")
 
 
 def _allowlist(reader: Reader, block: Mapping, match: Block, unless: Block, notes: Notes) -> None:
@@ -149,7 +140,7 @@ def _allowlist(reader: Reader, block: Mapping, match: Block, unless: Block, note
         return
     labels[label] = "*"
     if values:
-        unless["labels"] = {label: [literal_glob(value) for value in values]}
+        unless["labels"] = {label: [glob_of_literal(value) for value in values]}
     notes.add(
         key,
         "`label_allowlist` matched values outside the list, upper and lower case alike;"
@@ -167,7 +158,7 @@ def _mcp(
     if lists is None:
         return
     reader.known_keys(lists, _MCP_KEYS, "the peer's `mcp`")
-    key = block.entries["mcp"][0]
+    key = block.key_of("mcp")
     denied = [part for part in _MCP_PARTS if f"deny_{part}" in lists.entries]
     if len(denied) > 1:
         reader.problem(key, "`mcp` denies in several lists", "write a rule for each of them")
@@ -179,9 +170,9 @@ def _mcp(
     for part in _MCP_PARTS:
         if f"allow_{part}" in lists.entries:
             fields[part] = _globs(reader, lists, f"allow_{part}")
-            notes.add(lists.entries[f"allow_{part}"][0], f"`allow_{part}` is `{part}` here")
+            notes.add(lists.key_of(f"allow_{part}"), f"`allow_{part}` is `{part}` here")
     for part in denied:
-        place = lists.entries[f"deny_{part}"][0]
+        place = lists.key_of(f"deny_{part}")
         globs = _globs(reader, lists, f"deny_{part}")
         if decision == "deny":
             fields[part] = globs
@@ -201,7 +192,7 @@ def _mcp(
 
 
 def _globs(reader: Reader, lists: Mapping, key: str) -> list[str]:
-    return [literal_glob(word) for word in reader.words(lists, key)]
+    return [glob_of_literal(word) for word in reader.words(lists, key)]
 
 
 # -- delegation --
@@ -213,11 +204,9 @@ def _delegation(reader: Reader, block: Mapping, match: Block) -> None:
         return
     reader.known_keys(given, _DELEGATION_KEYS, "the peer's `delegation`")
     if "require_issuer" in given.entries:
-        reader.problem(
-            given.entries["require_issuer"][0],
-            "`require_issuer` looked at the root of the chain only",
-            "`issuers` lists who may have issued any link",
-        )
+        message = "`require_issuer` looked at the root of the chain only"
+        hint = "`issuers` lists who may have issued any link"
+        reader.problem(given.key_of("require_issuer"), message, hint)
     delegation: Block = {}
     if "max_depth" in given.entries:
         delegation["max_depth"] = reader.integer(given, "max_depth", minimum=0, maximum=_DEPTH_MAX)
@@ -242,11 +231,8 @@ def _predicate(reader: Reader, block: Mapping, match: Block, unless: Block, note
     elif depth is not None:
         delegation, exception = _depth(depth[1], int(depth[2]))
     if not delegation or "delegation" in match or (exception and unless):
-        reader.problem(
-            node,
-            f"the predicate `{text[:60]}` is not converted",
-            "write it as `delegation` {max_depth, issuers, required_scope, forbid_delegated}",
-        )
+        hint = "write it as `delegation` {max_depth, issuers, required_scope, forbid_delegated}"
+        reader.problem(node, f"the predicate `{text[:60]}` is not converted", hint)
         return
     match["delegation"] = delegation
     if exception:
@@ -255,8 +241,7 @@ def _predicate(reader: Reader, block: Mapping, match: Block, unless: Block, note
 
 
 def _depth(operator: str, number: int) -> tuple[Block, Block]:
-    """The bounds on the depth of a delegation, as a match and its exception; nothing when
-    impossible."""
+    """The bounds on the depth of a delegation, as match and exception; nothing if impossible."""
     low = {">": number + 1, ">=": number, "==": number}.get(operator, 0)
     high = {"<": number - 1, "<=": number, "==": number}.get(operator, _DEPTH_MAX)
     if high < low:

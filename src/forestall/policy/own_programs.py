@@ -42,8 +42,7 @@ def without_examples(programs: Sequence[OwnProgram]) -> tuple[OwnProgram, ...]:
 def failed_example(
     own: OwnProgram, text: str, classes: tuple[str, ...], programs: Sequence[OwnProgram]
 ) -> str:
-    """What is wrong with an example of a program, read with the programs of its file; empty when it
-    is as it should be."""
+    """What is wrong with an example, read with the programs of its file; empty if it is right."""
     from forestall.facts.shell.own_programs import classes_in
 
     found = classes_in(text, table_of(without_examples(programs)))

@@ -16,8 +16,7 @@ from forestall.facts.origin import Origin
 
 
 class Effect(StrEnum):
-    """What a rule asks for, and what an evaluation returns. Declared from the loosest to the
-    strictest."""
+    """What a rule asks for, and what an evaluation returns; from the loosest to the strictest."""
 
     ALLOW = "allow"
     ALLOW_WITH_CONSTRAINTS = "allow_with_constraints"
@@ -27,8 +26,7 @@ class Effect(StrEnum):
 
     @property
     def strictness(self) -> int:
-        """0 for allow to 4 for deny. Across layers, actors and label views the strictest effect
-        stands."""
+        """0 for allow to 4 for deny. Over layers, actors and label views the strictest stands."""
         return _STRICTNESS[self]
 
 
@@ -61,8 +59,7 @@ class Sandbox(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Toolchain(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Which tools and commands a run may use. None: no bound from this rule; an empty list: none at
-    all."""
+    """Tools and commands that a run may use. None: no bound from this rule; empty: none at all."""
 
     allowed_tools: tuple[str, ...] | None = None
     allowed_commands: tuple[str, ...] | None = None
@@ -139,8 +136,7 @@ class Operator(StrEnum):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """One comparison of a value with `operand`. The operand of `not` is a tuple of comparisons that
-    must not all hold."""
+    """One comparison with `operand`. That of `not`: comparisons that must not all hold."""
 
     operator: Operator
     operand: Any
@@ -173,8 +169,7 @@ class FieldTest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TimeMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Days and hours at which a rule applies, in a time zone. Empty days or hours mean all of
-    them."""
+    """Days and hours at which a rule applies, in a time zone. Empty days or hours: all of them."""
 
     days: tuple[str, ...] = ()  # mon … sun
     # [from, to) in minutes of the day; from > to goes past midnight
@@ -261,8 +256,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """The labels that the match reads, each once: by globs, by tests, or as the words of a
-        command."""
+        """The labels that the match reads, each once: by globs, tests, or words of a command."""
         names = [name for name, _ in self.labels]
         names += [test.label for test in self.tests if test.label]
         names += ["command_words"] if self.commands else []
@@ -289,8 +283,7 @@ class ApprovalTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class RoleDemand(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A demand for `quorum` people who each have one of the roles; without roles, any approver
-    counts."""
+    """A demand for `quorum` people with one of the roles each; without roles, any approver."""
 
     roles: tuple[str, ...] = ()
     quorum: int = 1
@@ -304,8 +297,7 @@ class ApprovalDemands(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
     @property
     def quorum(self) -> int:
-        """A lower bound on the number of approvers. Demands on different roles may need more
-        people."""
+        """The least number of approvers. Demands on different roles may need more people."""
         return max(demand.quorum for demand in self.each)
 
 
@@ -329,6 +321,16 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     severity: str = ""
     line: int = 0
 
+    @property
+    def decision(self) -> Effect:
+        """What stands under `decision` in the file."""
+        return self.effect
+
+    @property
+    def title(self) -> str:
+        """The rule in a message."""
+        return f"rule `{self.id}`"
+
 
 class Verdict(StrEnum):
     """What happens to a result: everybody may read it, everybody may read a redacted copy, or
@@ -340,8 +342,7 @@ class Verdict(StrEnum):
 
     @property
     def strictness(self) -> int:
-        """0 for allow to 2 for quarantine. Across layers, actors and label views the strictest
-        stands."""
+        """0 for allow to 2 for quarantine. Over layers, actors and views the strictest stands."""
         return _VERDICT_STRICTNESS[self]
 
 
@@ -360,6 +361,16 @@ class OutputRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     owner: str = ""
     severity: str = ""
     line: int = 0
+
+    @property
+    def decision(self) -> Verdict:
+        """What stands under `decision` in the file."""
+        return self.verdict
+
+    @property
+    def title(self) -> str:
+        """The rule in a message."""
+        return f"output rule `{self.id}`"
 
 
 class Detect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -439,6 +450,21 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     # Keys are ("label", name), ("used label", name), ("derive", number), ("program", name),
     # ("use_programs", file) and ("remediation", rule id, id). For messages only.
     places: Mapping[tuple[str, ...], Place] = {}
+
+    def line_of(self, *key: str) -> int:
+        """The line of an entry (a key of `places`); 1 when the policy was not read from a text."""
+        place = self.places.get(key)
+        return 1 if place is None else place.line
+
+    @property
+    def job_rules(self) -> tuple[Rule, ...]:
+        """The rules that decide jobs: the ordinary ones, then the input rules."""
+        return (*self.rules, *self.input_rules)
+
+    @property
+    def all_rules(self) -> tuple[Rule | OutputRule, ...]:
+        """Every rule of the file: the rules that decide jobs, then the output rules."""
+        return (*self.job_rules, *self.output_rules)
 
     @property
     def all_programs(self) -> tuple[OwnProgram, ...]:

@@ -21,7 +21,8 @@ class Keys:
         self._by_hash: dict[str, ApiKey] = {}
         self._by_id: dict[str, ApiKey] = {}
         self._entries: dict[str, RegistryEntry] = {}  # by key id
-        self._makers: dict[tuple[str, str], set[str]] = {}  # of a principal's keys, by tenant
+        # Tenant and principal → the principals who made its keys.
+        self._makers: dict[tuple[str, str], set[str]] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -48,21 +49,21 @@ class Keys:
 
     def of_tenant(self, tenant: str) -> Sequence[ApiKey]:
         """The keys of one tenant, revoked ones too, oldest first."""
-        found = [key for key in self._by_id.values() if key.tenant == tenant]
-        return sorted(found, key=lambda key: (key.created_at_us, key.id))
+        keys = [key for key in self._by_id.values() if key.tenant == tenant]
+        return sorted(keys, key=lambda key: (key.created_at_us, key.id))
 
     def makers_of(self, key: ApiKey) -> tuple[str, ...]:
         """The principals who made this key, who made any key of those principals, and so on to the
         end, sorted. Revoked keys count: what they made stays made."""
-        found, open_ones = {key.created_by}, [key.created_by]
-        while open_ones:
-            more = self._makers.get((key.tenant, open_ones.pop()), set()) - found
-            found |= more
-            open_ones += more
-        return tuple(sorted(found - {""}))
+        makers, to_follow = {key.created_by}, [key.created_by]
+        while to_follow:
+            new_makers = self._makers.get((key.tenant, to_follow.pop()), set()) - makers
+            makers |= new_makers
+            to_follow += new_makers
+        return tuple(sorted(makers - {""}))
 
     def ended(self, key_ids: Iterable[str], *, now_us: int) -> frozenset[str]:
-        """Those of the keys that are revoked, expired or not there."""
+        """Those of these keys that are revoked, expired or not there."""
         return frozenset(
             key_id
             for key_id in key_ids
@@ -70,7 +71,6 @@ class Keys:
         )
 
     def unchanged(self, key: ApiKey) -> EntryUnchanged:
-        """The precondition of a change that rests on this key: the key is as it is known here, so
-        it was not revoked since."""
-        entry = self._entries[key.id]
-        return EntryUnchanged(entry.tenant, entry.kind, entry.name, entry.revision)
+        """The precondition of a change that rests on this key: the key is as memory has it, so it
+        was not revoked since."""
+        return EntryUnchanged.of(self._entries[key.id])

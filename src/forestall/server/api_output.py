@@ -82,8 +82,8 @@ async def _release(plane: Plane, call: Call) -> Answer:
 @_TABLE.row("POST", _OUTPUT + "/confirm", P.OUTPUT_RELEASE, {200: ReleasedObject}, ConfirmBody)
 async def _confirm(plane: Plane, call: Call) -> Answer:
     """Discard a withheld result."""
-    reason = (await call.decoded(lambda body: decode_struct(body, ConfirmBody))).reason
-    job = await confirm(plane, call.who, call.params[0], reason=reason)
+    body = await call.decoded(lambda body: decode_struct(body, ConfirmBody))
+    job = await confirm(plane, call.who, call.params[0], reason=body.reason)
     return Answer(200, released_object(job))
 
 

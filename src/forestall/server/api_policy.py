@@ -92,8 +92,10 @@ async def _list_snapshots(plane: Plane, call: Call) -> Answer:
     """The snapshots that were in force, newest first."""
     activations = await list_activations(plane, limit=limit_of(call.query))
     in_force = plane.snapshot.digest if plane.snapshot is not None else ""
-    first = next((each for each in activations if each.digest == in_force), None)
-    return Answer(200, [activation_object(each, in_force=each is first) for each in activations])
+    # A policy may have come into force several times; the newest of these activations holds.
+    current = next((entry for entry in activations if entry.digest == in_force), None)
+    items = [activation_object(entry, in_force=entry is current) for entry in activations]
+    return Answer(200, items)
 
 
 @_TABLE.row("GET", _POLICY + "/snapshots/{digest}", P.POLICY_READ, {200: KeptPolicyObject})
@@ -107,7 +109,7 @@ async def _read_snapshot(plane: Plane, call: Call) -> Answer:
     body = kept_policy_object(
         digest,
         kept,
-        [each for each in activations if each.digest == digest],
+        [activation for activation in activations if activation.digest == digest],
         kept_at_us=entry.updated_at_us,
         in_force=plane.snapshot is not None and plane.snapshot.digest == digest,
     )

@@ -86,10 +86,10 @@ def operation_id(endpoint: Endpoint) -> str:
 
 def _schemas(endpoints: Iterable[Endpoint]) -> tuple[dict[Any, Any], dict[str, Any]]:
     """The schema of every type that the table names, and the components these refer to."""
-    requests = {each.request: None for each in endpoints if each.request is not None}
-    bodies = {
-        kind: None for each in endpoints for kind in each.responses.values() if kind is not None
-    }
+    requests = dict.fromkeys(endpoint.request for endpoint in endpoints)
+    bodies = dict.fromkeys(kind for endpoint in endpoints for kind in endpoint.responses.values())
+    requests.pop(None, None)
+    bodies.pop(None, None)
     kinds = [*requests, *bodies, ErrorObject]
     schemas, components = msgspec.json.schema_components(kinds, ref_template=_COMPONENT)
     _, strict = msgspec.json.schema_components(requests, ref_template=_COMPONENT)

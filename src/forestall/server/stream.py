@@ -22,6 +22,7 @@ from forestall.projections.log_reader import LogPage
 from forestall.server.endpoints import Answer, Call, Headers, Receive, Send, StreamingBody
 from forestall.server.host_names import OriginDeniedError, is_same_site
 from forestall.server.protocol import STREAMING
+from forestall.server.query import require_own_tenant
 from forestall.wire.stream import (
     SUBPROTOCOL,
     StreamPositionError,
@@ -29,9 +30,7 @@ from forestall.wire.stream import (
     event_texts,
     parse_position,
 )
-from forestall.wire.submissions import TENANT_ACCESS_DENIED, TenantAccessError
 
-_TENANT_FIELDS = ("tenant", "tenant_id", "org_id")
 _EVENT_STREAM = "text/event-stream"
 _HEARTBEAT = b":\n\n"
 
@@ -61,8 +60,7 @@ async def open_stream(plane: Plane, call: Call) -> Answer:
         )
     _require_own_page(call)
     subject = call.who
-    if any(call.query.get(name, subject.tenant) != subject.tenant for name in _TENANT_FIELDS):
-        raise TenantAccessError(TENANT_ACCESS_DENIED)
+    require_own_tenant(call)
     job_id = call.params[0] if call.params else ""
     if job_id:
         await read_job(plane, subject, job_id)
@@ -144,10 +142,12 @@ class _EventStream(_Framing):
         )
 
     async def write(self, page: LogPage, subject: Subject) -> bool:
-        made = page.made((_EventStream, subject.role), lambda: event_blocks(page.visible(subject)))
-        if made:
-            await self._body(made)
-        return bool(made)
+        encoded = page.encoded(
+            (_EventStream, subject.role), lambda: event_blocks(page.visible(subject))
+        )
+        if encoded:
+            await self._body(encoded)
+        return bool(encoded)
 
     async def beat(self) -> None:
         await self._body(_HEARTBEAT)
@@ -178,10 +178,12 @@ class _WebSocket(_Framing):
         )
 
     async def write(self, page: LogPage, subject: Subject) -> bool:
-        made = page.made((_WebSocket, subject.role), lambda: event_texts(page.visible(subject)))
-        for text in made:
+        encoded = page.encoded(
+            (_WebSocket, subject.role), lambda: event_texts(page.visible(subject))
+        )
+        for text in encoded:
             await self._send({"type": "websocket.send", "text": text})
-        return bool(made)
+        return bool(encoded)
 
     async def beat(self) -> None:
         pass

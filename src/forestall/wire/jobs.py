@@ -1,8 +1,6 @@
-"""Jobs ↔ JSON: the outcome of a submission, one job, a page of jobs. Texts are empty, never
-null."""
+"""Jobs ↔ JSON: the outcome of a submission, one job, a page. Texts are empty, never null."""
 
 import base64
-import binascii
 import json
 from typing import Any, Literal
 
@@ -43,8 +41,8 @@ class InvalidCursorError(InvalidRequestError):
     code, http_status = "INVALID_CURSOR", 400
 
 
-class SubmittedObject(WireObject, frozen=True):
-    """A job that was taken, or that awaits approval."""
+class SubmissionOutcome(WireObject, frozen=True):
+    """What every answer to a submission says: the job, and the decision on it."""
 
     job_id: str
     trace_id: str
@@ -54,6 +52,11 @@ class SubmittedObject(WireObject, frozen=True):
     reason: str
     policy_snapshot: str
     job_hash: str
+
+
+class SubmittedObject(SubmissionOutcome, frozen=True):
+    """A job that was taken, or that awaits approval."""
+
     constraints: ConstraintsObject | None
     status: Literal["accepted", "approval_required"]
     idempotent_replay: bool | UnsetType = UNSET
@@ -62,17 +65,9 @@ class SubmittedObject(WireObject, frozen=True):
     approval_shared: bool | UnsetType = UNSET  # the job of an identical request, which was there
 
 
-class DeniedObject(WireObject, frozen=True):
+class DeniedObject(SubmissionOutcome, frozen=True):
     """A job that policy denied: kept, and an error to whoever submitted it."""
 
-    job_id: str
-    trace_id: str
-    state: JobState
-    decision: DecisionWord
-    rule_id: str
-    reason: str
-    policy_snapshot: str
-    job_hash: str
     error: str
     message: str
     code: Literal["policy_denied"]
@@ -256,10 +251,9 @@ def job_object(
     payload: bytes,
     result: bytes | None = None,
     progress: tuple[str, int] = ("", 0),
-    found: OutputEntry | None = None,
+    output: OutputEntry | None = None,
 ) -> JobObject:
-    """One whole job, without its lease id: knowing that id proves the right to answer for the
-    job."""
+    """One whole job, without its lease id, which proves the right to answer for the job."""
     decision = job.submit_decision
     awaits_approval = job.state is JobState.APPROVAL_REQUIRED
     return JobObject.of(
@@ -281,19 +275,18 @@ def job_object(
         approval_ref=job.id if awaits_approval else "",
         approval_status=status_word(job.approval.status) if job.approval else "",
         approval_changes=list(job.approval.changes) if job.approval else [],
-        **_output(job, found),
+        **_output(job, output),
     )
 
 
-def _output(job: Job, found: OutputEntry | None) -> dict[str, Any]:
+def _output(job: Job, entry: OutputEntry | None) -> dict[str, Any]:
     if job.output is None:
         return {}
-    findings = found.findings if found is not None else b"[]"
+    encoded = entry.findings if entry is not None else b"[]"
+    findings = msgspec.json.decode(encoded, type=list[Finding])
     return {
         "output_decision": (job.output.resolution or job.output.verdict.value).upper(),
-        "output_safety": safety_object(
-            job.output, msgspec.json.decode(findings, type=list[Finding])
-        ),
+        "output_safety": safety_object(job.output, findings),
     }
 
 
@@ -324,6 +317,6 @@ def decode_cursor(text: str) -> tuple[int, str]:
         updated_at_us, job_id = json.loads(raw)
         if type(updated_at_us) is not int or type(job_id) is not str or abs(updated_at_us) > 2**62:
             raise ValueError
-    except (ValueError, TypeError, binascii.Error, RecursionError) as cause:
+    except (ValueError, TypeError, RecursionError) as cause:
         raise InvalidCursorError("`cursor` is not one that this server gave out") from cause
     return updated_at_us, job_id

@@ -75,8 +75,7 @@ class Scalar(Node):
         return int(self.text) if self.plain and _INTEGER.fullmatch(self.text) else None
 
     def as_decimal(self) -> float | None:
-        """The number that a decimal fraction such as 1.5 or -0.25e3 spells; None for any other
-        text."""
+        """The number that a decimal such as 1.5 or -0.25e3 spells; None for any other text."""
         return float(self.text) if self.plain and _DECIMAL.fullmatch(self.text) else None
 
 
@@ -99,10 +98,17 @@ class Mapping(Node):
         super().__init__(line, column, 1)
         self.entries: dict[str, tuple[Scalar, Node]] = {}
 
+    def key_of(self, name: str) -> Scalar:
+        """The node of a key that is there."""
+        return self.entries[name][0]
+
+    def value_of(self, name: str) -> Node:
+        """The node under a key that is there."""
+        return self.entries[name][1]
+
 
 def plain_value(node: Node) -> Any:
-    """The JSON value of a node, for fields that hold data rather than rules (payloads of test
-    cases)."""
+    """The JSON value of a node, for fields that hold data rather than rules."""
     if isinstance(node, Mapping):
         return {key: plain_value(value) for key, (_, value) in node.entries.items()}
     if isinstance(node, Sequence):
@@ -165,19 +171,15 @@ class _Composer:
 
     def problem(self, mark: Any, message: str, hint: str = "") -> PolicyError:
         line = mark.line + 1 if mark else 1
-        column = mark.column + 1 if mark else 1
-        return PolicyError(
-            [
-                Problem(
-                    source=self.source,
-                    line=line,
-                    column=column,
-                    message=message,
-                    hint=hint,
-                    excerpt=self.lines.line(line),
-                )
-            ]
+        problem = Problem(
+            source=self.source,
+            line=line,
+            column=mark.column + 1 if mark else 1,
+            message=message,
+            hint=hint,
+            excerpt=self.lines.line(line),
         )
+        return PolicyError([problem])
 
     def compose(self, next_event: Callable[[], Any]) -> Node | None:
         """The tree of one document; None for an empty document."""
@@ -197,20 +199,14 @@ class _Composer:
             elif kind is yaml.DocumentStartEvent:
                 documents += 1
                 if documents > 1:
-                    raise self.problem(
-                        event.start_mark,
-                        "a policy file holds one document",
-                        "put the second one into a file of its own",
-                    )
+                    hint = "put the second one into a file of its own"
+                    raise self.problem(event.start_mark, "a policy file holds one document", hint)
             elif kind is yaml.StreamEndEvent:
                 return self._root
             nodes += 1  # first the start event, for a list or mapping also the end
             if nodes > POLICY_NODES_MAX:
-                raise self.problem(
-                    event.start_mark,
-                    "the file has more keys and values than are read",
-                    _SPLIT,
-                )
+                message = "the file has more keys and values than are read"
+                raise self.problem(event.start_mark, message, _SPLIT)
 
     def _scalar(self, event: Any) -> Scalar:
         if event.anchor or event.tag is not None:
@@ -234,16 +230,10 @@ class _Composer:
     def _reference(self, event: Any) -> PolicyError:
         mark = event.start_mark
         if getattr(event, "tag", None) is not None and not event.anchor:
-            return self.problem(
-                mark,
-                f"the tag `{event.tag[:80]}` is not allowed; if it is a text, quote it",
-                "leave it out",
-            )
-        return self.problem(
-            mark,
-            "anchors and aliases are not allowed; if it is a text, quote it",
-            "write the value out",
-        )
+            message = f"the tag `{event.tag[:80]}` is not allowed; if it is a text, quote it"
+            return self.problem(mark, message, "leave it out")
+        message = "anchors and aliases are not allowed; if it is a text, quote it"
+        return self.problem(mark, message, "write the value out")
 
     def _add(self, node: Node, mark: Any) -> None:
         if not self._open:
@@ -264,7 +254,7 @@ class _Composer:
         if not isinstance(node, Scalar):
             raise self.problem(mark, "a key is a word, not a list or a mapping")
         if node.text in parent.entries:
-            first = parent.entries[node.text][0]
+            first = parent.key_of(node.text)
             raise self.problem(
                 mark, f"the key `{node.text[:80]}` is written twice", f"first on line {first.line}"
             )

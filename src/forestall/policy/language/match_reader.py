@@ -1,8 +1,7 @@
-"""Read `match` and `unless`, strictly. A match that would hold of every request is an error, unless
-it says so."""
+"""Read `match` and `unless`, strictly: to hold of every request, a match must say so."""
 
 import collections.abc
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -69,9 +68,6 @@ DETECTOR_CLASSES = (
     "internal_host",
     "named_entity",
 )
-_MCP_KEYS = ("servers", "tools", "resources", "actions")
-_TIME_KEYS = ("days", "hours", "timezone")
-_DELEGATION_KEYS = ("max_depth", "issuers", "required_scope", "forbid_delegated")
 _ACTOR_TYPES = ("human", "service")
 _SHOWN_CHARS = 80  # characters of a text that a message shows
 _NOTHING: collections.abc.Mapping[str, str] = {}
@@ -110,13 +106,7 @@ def read_match(
     tests = take_field_tests(reader, match)
     globs = {field: reader.globs(match, field) for field in _GLOB_FIELDS}
     words = {field: reader.words(match, field) for field in _WORD_FIELDS}
-    for word in words["actor_types"]:
-        if word not in _ACTOR_TYPES:
-            reader.problem(
-                match.entries["actor_types"][1],
-                f"unknown actor type `{word}`",
-                did_you_mean(word, _ACTOR_TYPES),
-            )
+    _require_known(reader, match, "actor_types", words["actor_types"], _ACTOR_TYPES, "actor type")
     return Match(
         **globs,
         **words,
@@ -133,6 +123,21 @@ def read_match(
     )
 
 
+def _require_known(
+    reader: Reader,
+    mapping: Mapping,
+    key: str,
+    words: Iterable[str],
+    vocabulary: Collection[str],
+    what: str,
+) -> None:
+    """Note a problem for each word under a key that the vocabulary does not have."""
+    for word in words:
+        if word not in vocabulary:
+            hint = did_you_mean(word, vocabulary)
+            reader.problem(mapping.value_of(key), f"unknown {what} `{word}`", hint)
+
+
 def _section(
     reader: Reader,
     match: Mapping,
@@ -140,8 +145,7 @@ def _section(
     allowed: tuple[str, ...] | None,
     instead: collections.abc.Mapping[str, str] = _NOTHING,
 ) -> Mapping | None:
-    """A mapping inside a match, which must constrain something: an empty one would hold of every
-    request."""
+    """A mapping inside a match. An empty one is a problem: it would hold of every request."""
     section = reader.section(match, key)
     if section is None:
         return None
@@ -166,14 +170,14 @@ def _read_commands(reader: Reader, match: Mapping) -> tuple[str, ...]:
     if "commands" not in match.entries:
         return ()
     # Imported here: few rules name commands, and a pattern reads the table of programs.
-    from forestall.facts.shell.command_words import CommandPattern, CommandPatternError
+    from forestall.facts.shell.command_patterns import CommandPattern, CommandPatternError
 
     patterns = reader.words(match, "commands")
     for text in patterns:
         try:
             CommandPattern(text)
         except CommandPatternError as cause:
-            reader.problem(match.entries["commands"][1], f"`{text[:_SHOWN_CHARS]}` {cause}")
+            reader.problem(match.value_of("commands"), f"`{text[:_SHOWN_CHARS]}` {cause}")
     return tuple(patterns)
 
 
@@ -190,33 +194,29 @@ def _require_values(reader: Reader, section: Mapping, label: str, globs: tuple[s
 
 
 def _read_mcp(reader: Reader, match: Mapping) -> McpMatch:
-    section = _section(reader, match, "mcp", _MCP_KEYS, PEER_MCP_KEYS)
+    section = _section(reader, match, "mcp", McpMatch.__struct_fields__, PEER_MCP_KEYS)
     if section is None:
         return McpMatch()
-    return McpMatch(**{key: reader.globs(section, key) for key in _MCP_KEYS})
+    return McpMatch(**{key: reader.globs(section, key) for key in McpMatch.__struct_fields__})
 
 
 def _read_time(reader: Reader, match: Mapping) -> TimeMatch | None:
-    section = _section(reader, match, "time", _TIME_KEYS)
+    section = _section(reader, match, "time", TimeMatch.__struct_fields__)
     if section is None:
         return None
     days = reader.words(section, "days")
-    for day in days:
-        if day not in DAYS:
-            reader.problem(
-                section.entries["days"][1], f"unknown day `{day}`", did_you_mean(day, DAYS)
-            )
+    _require_known(reader, section, "days", days, DAYS, "day")
     hours = []
     for text in reader.words(section, "hours"):
         try:
             hours.append(parse_hours(text))
         except CalendarError as cause:
-            reader.problem(section.entries["hours"][1], str(cause))
+            reader.problem(section.value_of("hours"), str(cause))
     name = reader.text(section, "timezone") or "UTC"
     try:
         zone(name)
     except CalendarError as cause:
-        reader.problem(section.entries["timezone"][1], str(cause))
+        reader.problem(section.value_of("timezone"), str(cause))
         return None
     if not {"days", "hours"} & section.entries.keys():
         reader.problem(section, "`time` names neither `days` nor `hours`")
@@ -226,7 +226,8 @@ def _read_time(reader: Reader, match: Mapping) -> TimeMatch | None:
 
 
 def _read_delegation(reader: Reader, match: Mapping) -> DelegationMatch | None:
-    section = _section(reader, match, "delegation", _DELEGATION_KEYS, PEER_DELEGATION_KEYS)
+    allowed = DelegationMatch.__struct_fields__
+    section = _section(reader, match, "delegation", allowed, PEER_DELEGATION_KEYS)
     if section is None:
         return None
     forbidden = reader.boolean(section, "forbid_delegated") or False
@@ -291,62 +292,40 @@ def _comparisons(reader: Reader, node: Node, what: str) -> Iterator[tuple[Node, 
 def read_payload_content(reader: Reader, match: Mapping) -> ContentMatch:
     """The content criteria of an input rule on the payload; at least one is required."""
     if not set(CONTENT_KEYS) & match.entries.keys():
-        reader.problem(
-            match,
-            "an input rule says nothing of the content",
-            "one of " + ", ".join(CONTENT_KEYS) + "; without any it belongs under `rules`",
-        )
-    patterns = reader.words(match, "patterns", any_text=True)
-    for text in patterns:
-        try:
-            compile_pattern(text)
-        except ArgumentError as cause:
-            reader.problem(match.entries["patterns"][1], f"`{text[:60]}`: {cause}")
-    return _content_match(
-        reader, match, PAYLOAD_DETECTORS, reader.words(match, "keywords", any_text=True), patterns
-    )
+        hint = "one of " + ", ".join(CONTENT_KEYS) + "; without any it belongs under `rules`"
+        reader.problem(match, "an input rule says nothing of the content", hint)
+    return _content_match(reader, match, PAYLOAD_DETECTORS, of_result=False)
 
 
 def read_result_content(reader: Reader, match: Mapping) -> ContentMatch | None:
-    """The content criteria of an output rule on the result; None without any."""
+    """The content criteria of an output rule on the result; None without any. What would be found
+    everywhere is refused: it would be removed from every result."""
     if not set(CONTENT_KEYS) & match.entries.keys():
         return None
-    patterns = reader.words(match, "patterns", any_text=True)
-    for text in patterns:
-        try:
-            holds_of_nothing = compile_pattern(text).search("") is not None
-        except ArgumentError as cause:
-            reader.problem(match.entries["patterns"][1], f"`{text[:60]}`: {cause}")
-            continue
-        if holds_of_nothing:
-            reader.problem(
-                match.entries["patterns"][1],
-                f"`{text[:60]}` holds of the empty text, hence of everything",
-                "leave it out, or write what it should find",
-            )
-    keywords = reader.words(match, "keywords", any_text=True)
-    if any(not word.strip() for word in keywords):
-        reader.problem(match.entries["keywords"][1], "a keyword without any character")
-    return _content_match(reader, match, DETECTOR_CLASSES, keywords, patterns)
+    return _content_match(reader, match, DETECTOR_CLASSES, of_result=True)
 
 
 def _content_match(
-    reader: Reader,
-    match: Mapping,
-    allowed: Collection[str],
-    keywords: tuple[str, ...],
-    patterns: tuple[str, ...],
+    reader: Reader, match: Mapping, allowed: Collection[str], *, of_result: bool
 ) -> ContentMatch:
+    patterns = reader.words(match, "patterns", any_text=True)
+    for text in patterns:
+        try:
+            matches_empty = compile_pattern(text).search("") is not None
+        except ArgumentError as cause:
+            reader.problem(match.value_of("patterns"), f"`{text[:60]}`: {cause}")
+            continue
+        if matches_empty and of_result:
+            message = f"`{text[:60]}` holds of the empty text, hence of everything"
+            hint = "leave it out, or write what it should find"
+            reader.problem(match.value_of("patterns"), message, hint)
+    keywords = reader.words(match, "keywords", any_text=True)
+    if of_result and any(not word.strip() for word in keywords):
+        reader.problem(match.value_of("keywords"), "a keyword without any character")
     detectors = reader.words(match, "detectors")
     own = reader.own_detectors
     known_names = {*allowed, *own, *_named_kinds(detectors, allowed)}
-    for name in detectors:
-        if name not in known_names:
-            reader.problem(
-                match.entries["detectors"][1],
-                f"unknown detector `{name}`",
-                did_you_mean(name, tuple(known_names)),
-            )
+    _require_known(reader, match, "detectors", detectors, known_names, "detector")
     return ContentMatch(
         detectors=tuple(name for name in detectors if name in known_names and name not in own),
         own_detectors=tuple(
