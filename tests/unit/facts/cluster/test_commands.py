@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from forestall.facts.cluster.commands import verbs_in
 from forestall.facts.cluster.tool_facts import VerbFact
+from forestall.facts.shell.command_classes import CommandClass
 from forestall.facts.shell.command_facts import COMMANDS_MAX
 from forestall.facts.shell.commands import TEXT_BYTES_MAX
-from forestall.facts.shell.program_entry import CommandClass
 
 LETTERS = {kind.value[0]: kind for kind in CommandClass}
 
