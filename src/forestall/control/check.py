@@ -49,10 +49,12 @@ async def check(plane: Plane, subject: Subject, submission: Submission) -> Check
     action = admitted_action(plane, subject, submission)
     request, now_us = action.request, plane.clock.now_us()
     # decide
-    gated = await decide(plane, request, stage=Stage.CHECK, now_us=now_us, payload=action.payload)
-    decision = gated.decision
+    gate_result = await decide(
+        plane, request, stage=Stage.CHECK, now_us=now_us, payload=action.payload
+    )
+    decision = gate_result.decision
     record = decision_record(
-        decision, gated.grounds, stage=Stage.CHECK, job_hash=action.job_hash, now_us=now_us
+        decision, gate_result.grounds, stage=Stage.CHECK, job_hash=action.job_hash, now_us=now_us
     )
     # commit
     await plane.commit(Change(records=(action_checked(plane, request, record, subject),)))

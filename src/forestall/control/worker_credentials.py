@@ -53,7 +53,7 @@ async def issue_worker(
         await _revoke(plane, before, actor=actor)
     new_key = NewKey(
         tenant=tenant,
-        name=_key_name(grant.worker_id),
+        name=f"worker:{grant.worker_id}",
         role=Role.WORKER,
         principal=f"worker:{grant.worker_id}",
         expires_at_us=expires_at_us,
@@ -93,10 +93,6 @@ async def _revoke(plane: Plane, key: ApiKey, *, actor: str) -> None:
         raise WorkerCredentialRaceError(
             "the credential of this worker was changed at the same moment; look and try again"
         ) from cause
-
-
-def _key_name(worker_id: str) -> str:
-    return f"worker:{worker_id}"
 
 
 def _require_grant(grant: WorkerGrant) -> None:

@@ -12,9 +12,8 @@ from functools import cache
 from html import unescape
 from typing import Any, NamedTuple
 
-import re2
-
 from forestall.output.decodings import Origin, valid_utf8
+from forestall.output.patterns import compiled
 
 _BACKSLASHES = (
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -187,10 +186,7 @@ class PartlyUnescapedText:
 @cache
 def _escape_runs() -> Any:
     """One or more of `_ESCAPE`, as RE2: much faster than `re` on a text without escapes."""
-    options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1
-    options.log_errors = False
-    return re2.compile(b"(?:" + _ANY_ESCAPE + b")+", options)
+    return compiled(b"(?:" + _ANY_ESCAPE + b")+")
 
 
 def unescaped(data: bytes) -> UnescapedText | PartlyUnescapedText | None:
