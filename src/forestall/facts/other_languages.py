@@ -13,9 +13,9 @@ from functools import cache
 from typing import Final
 
 from forestall.facts.data_files import WordLists
+from forestall.facts.shell.command_classes import UNKNOWN, Classes, CommandClass
 from forestall.facts.shell.commands import TEXT_BYTES_MAX, Command, suspects_in
 from forestall.facts.shell.other_interpreters import windows_commands
-from forestall.facts.shell.program_entry import UNKNOWN, Classes, CommandClass
 
 NAMES_MAX: Final = 4_000  # dotted names of one text that are looked up; past it: only unknown
 PROGRAMS_MAX: Final = 32  # distinct names reported for one text

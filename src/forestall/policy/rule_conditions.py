@@ -224,7 +224,7 @@ def _commands_clause(
     patterns: tuple[str, ...], own_programs: tuple[OwnProgram, ...]
 ) -> CompiledClause:
     # Imported here: few rules name commands, and the pattern reads the table of programs.
-    from forestall.facts.shell.command_words import (
+    from forestall.facts.shell.command_patterns import (
         CommandPattern,
         CommandUnresolvedError,
         any_holds,

@@ -170,7 +170,7 @@ def _read_commands(reader: Reader, match: Mapping) -> tuple[str, ...]:
     if "commands" not in match.entries:
         return ()
     # Imported here: few rules name commands, and a pattern reads the table of programs.
-    from forestall.facts.shell.command_words import CommandPattern, CommandPatternError
+    from forestall.facts.shell.command_patterns import CommandPattern, CommandPatternError
 
     patterns = reader.words(match, "commands")
     for text in patterns:
