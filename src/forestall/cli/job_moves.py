@@ -13,6 +13,7 @@ from forestall.cli.output import (
     EXIT_CHECK_FAILED,
     EXIT_DENIED,
     EXIT_TIMEOUT,
+    decided_by,
     print_answer,
     print_json,
     print_line,
@@ -43,7 +44,8 @@ def submit_to(
     if as_json:
         print_json(answer)
     else:
-        by = f" by rule {answer['rule_id']}" if answer["rule_id"] else " by default"
+        # A server older than this command has no `decision_code`.
+        by = " by " + decided_by(answer["rule_id"], answer.get("decision_code", ""))
         print_line(f"{answer['decision']}{by}")
         if answer["reason"]:
             print_line(f"  reason  {answer['reason']}")

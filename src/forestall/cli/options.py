@@ -93,6 +93,20 @@ def with_client(command: Callable[..., Any]) -> Callable[..., Any]:
     return server_options(connected)
 
 
+def found_agent(client: PlaneClient, agent: str) -> dict[str, Any]:
+    """The agent with this name or id. Raises click.UsageError when there is none."""
+    if agent.startswith("agt-"):
+        by_id: dict[str, Any] = client.get(f"/api/v1/agents/{segment(agent)}")
+        return by_id
+    found: list[dict[str, Any]] = client.get("/api/v1/agents", {"name": agent})["items"]
+    if not found:
+        raise click.UsageError(
+            f"there is no agent `{agent}`; `forestall agents list` shows them, and"
+            " `forestall agents create` makes one"
+        )
+    return found[0]
+
+
 def server_command(command: Callable[..., Any]) -> Callable[..., Any]:
     """As `with_client`, with --json: the command gets a `client`, and `as_json`."""
     return with_client(json_option(command))
@@ -196,6 +210,11 @@ def action_body(
     if "topic" not in body:
         raise click.UsageError("say what is asked: --topic job.… (or --request FILE)")
     return body
+
+
+def label_pairs(labels: tuple[str, ...]) -> dict[str, str]:
+    """The labels of the options `--label NAME=VALUE`. Raises click.UsageError."""
+    return dict(_pair(label) for label in labels)
 
 
 def _call_part(text: str) -> tuple[str, str]:

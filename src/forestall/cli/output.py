@@ -83,6 +83,13 @@ def print_answer(answer: Any, line: str, *, as_json: bool) -> None:
         print_line(line)
 
 
+def decided_by(rule_id: str, code: str) -> str:
+    """Who decided, in words: a rule, the default of the policy, or the layer of the agents."""
+    if rule_id:
+        return f"rule {rule_id}"
+    return code if code.startswith("agent_") else "default"
+
+
 def print_items(
     items: list[dict[str, Any]],
     line: Callable[[dict[str, Any]], str],

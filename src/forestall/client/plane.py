@@ -106,9 +106,16 @@ class PlaneClient:
         except NoAnswerError as cause:
             raise self._unreachable(cause) from cause
 
-    def delete(self, path: str) -> None:
-        """Delete a resource. Raises PlaneUnreachableError, PlaneRefusedError."""
-        self._ask("DELETE", path, None, {})
+    def put(self, path: str, body: Any) -> Any:
+        """The JSON body of the response to a PUT. Raises PlaneUnreachableError,
+        PlaneRefusedError."""
+        return self._ask("PUT", path, json.dumps(body).encode(), {})
+
+    def delete(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+        """Delete a resource; the JSON body of the response, None where it has none. Raises
+        PlaneUnreachableError, PlaneRefusedError."""
+        text = urlencode(query or {})
+        return self._ask("DELETE", f"{path}?{text}" if text else path, None, {})
 
     def _ask(self, method: str, path: str, body: bytes | None, extra: Mapping[str, str]) -> Any:
         headers = dict(extra)

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 
+from forestall.control.agent_layer import agent_unchanged, ended_credential
 from forestall.control.gate import (
     GateResult,
     PayloadInfo,
@@ -16,6 +17,7 @@ from forestall.control.gate import (
     count,
     decide,
     ended_votes,
+    lost_right,
     tightened_by,
     withdrawal,
 )
@@ -53,7 +55,7 @@ OUTAGE_RETRY_US = 5_000_000
 async def dispatch(plane: Plane, session: WorkerSession, *, limit: int) -> list[DispatchedJob]:
     """Up to `limit` jobs for a worker, each allowed now and durable as DISPATCHED to this worker.
 
-    Empty for a worker whose key was revoked or expired while the worker waited. Raises
+    Empty for a worker whose key or agent has ended while the worker waited. Raises
     StoreUnavailableError and StoreBusyError when no job could be dispatched because of the store.
     """
     dispatched: list[DispatchedJob] = []
@@ -89,9 +91,9 @@ async def dispatch(plane: Plane, session: WorkerSession, *, limit: int) -> list[
 
 
 def _has_usable_key(plane: Plane, session: WorkerSession) -> bool:
-    """Whether the key that the worker registered with is neither revoked nor expired."""
-    key = plane.keys.by_id(session.key_id)
-    return key is not None and key.usable(plane.clock.now_us())
+    """Whether neither the key that the worker registered with, nor the agent that it is, has
+    ended."""
+    return not ended_credential(plane, session.key_id, now_us=plane.clock.now_us())
 
 
 async def _still_sendable(
@@ -132,14 +134,16 @@ def _is_leased_as_dispatched(plane: Plane, job: Job) -> bool:
 
 def _decision_holds(plane: Plane, job: Job) -> bool:
     """Whether the decision to dispatch still holds: the policy that decided is in force, the
-    keys of submitter and voters have not ended, the registry entries that an approval rests on are
-    unchanged, and no change of these is on its way."""
+    keys of submitter and voters have not ended, the agent that submitted it has its rights, the
+    registry entries that an approval rests on are unchanged, and no change of these is on its
+    way."""
     snapshot = plane.snapshot.digest if plane.snapshot is not None else ""
     return (
         job.lease is not None
         and not plane.is_tightening
         and job.lease.snapshot == snapshot
         and not withdrawal(plane, job, now_us=plane.clock.now_us())
+        and not lost_right(plane, job)
         and not _has_other_registry(plane, job)
     )
 
@@ -266,8 +270,9 @@ def _has_free_slot(plane: Plane, decision: Decision, rule: RuleName) -> bool:
 
 
 def _preconditions(plane: Plane, job: Job, record: DecisionRecord) -> tuple[Precondition, ...]:
-    """The preconditions that policy, keys of submitter and voters, and for an approved job its
-    registry entries, are as they were when the gate decided. They are checked in the transaction of
+    """The preconditions that policy, keys of submitter and voters, the agent of the submitter, and
+    for an approved job its registry entries, are as they were when the gate decided. They are
+    checked in the transaction of
     the dispatch, so no dispatch follows in the log on a change that forbids it."""
     assert plane.snapshot is not None, "the gate decided under a snapshot"
     assert plane.snapshot.digest == record.snapshot, "the gate decides under the one in force"
@@ -281,6 +286,7 @@ def _preconditions(plane: Plane, job: Job, record: DecisionRecord) -> tuple[Prec
     return (
         plane.policy.unchanged(plane.snapshot),
         *(plane.keys.unchanged(key) for key in keys if key is not None),
+        *agent_unchanged(plane, job.key_id),
         *entries,
     )
 

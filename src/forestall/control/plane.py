@@ -70,6 +70,7 @@ class Plane:
             now_us=self.started_us,
         )
         self.projections = state
+        self.agents = state.agents
         self.announcer = state.announcer
         self.blind_retries = state.blind_retries
         self.cache = state.cache
@@ -169,12 +170,13 @@ class Plane:
 
 
 def _may_tighten(put: object) -> bool:
-    """Whether less may run after this put: it changes the policy in force, an existing key, or a
-    registry entry that an approval may rest on."""
+    """Whether less may run after this put: it changes the policy in force, an existing key or
+    agent, or a registry entry that an approval may rest on."""
     if not isinstance(put, PutEntry | DropEntry):
         return False
     entry = put.entry
-    return entry.kind in TIGHTENING and (entry.kind != EntryKind.KEY or entry.revision > 1)
+    is_new = entry.kind in (EntryKind.KEY, EntryKind.AGENT) and entry.revision == 1
+    return entry.kind in TIGHTENING and not is_new
 
 
 def instant(at_us: int) -> datetime:

@@ -31,12 +31,21 @@ from collections.abc import Sequence
 
 import msgspec
 
-from forestall.control.gate import GateResult, PayloadInfo, rehearse, submitter_ended, tightened_by
+from forestall.control.agent_layer import agent_of, agent_unchanged
+from forestall.control.gate import (
+    GateResult,
+    PayloadInfo,
+    lost_right,
+    rehearse,
+    submitter_ended,
+    tightened_by,
+)
 from forestall.control.moves import Move, commit_move, move_of
 from forestall.control.offload import InspectionBusyError
 from forestall.control.plane import Plane
 from forestall.control.records import SYSTEM_ACTOR
 from forestall.errors import UnavailableError
+from forestall.jobs.agent_rights import facts_digest
 from forestall.jobs.approval import drift, registry_drift, terms_of
 from forestall.jobs.job import (
     Job,
@@ -69,13 +78,16 @@ class Redecision(msgspec.Struct, frozen=True):
 
 def is_current(plane: Plane, job: Job) -> bool:
     """Whether a job's open approval is bound to the policy in force, to the registry as it is, and
-    to a requester whose key has not ended."""
+    to a requester whose key and agent have not ended; an agent must have the right to the job, and
+    the risk tier and data classes of which people were told."""
     approval = asked_approval(job)
     entries = plane.registry.bindings(job.tenant, job.topic)
     return (
         approval.snapshot == plane.policy.digest
         and not registry_drift(approval.registry, entries)
         and not submitter_ended(plane, job, now_us=plane.clock.now_us())
+        and not lost_right(plane, job)
+        and approval.agent_facts == facts_digest(agent_of(plane, job.key_id))
     )
 
 
@@ -188,7 +200,11 @@ def _differences(plane: Plane, view: JobView, gate_result: GateResult) -> tuple[
     job, decision = view.job, gate_result.decision
     sentences: list[str] = []
     if submitter_ended(plane, job, now_us=plane.clock.now_us()):
-        sentences.append("requester: the credential that asked is revoked or has expired")
+        sentences.append(
+            "requester: the credential or agent that asked is suspended, revoked or has expired"
+        )
+    if lost := lost_right(plane, job):
+        sentences.append(f"agent: {lost}")
     if decision.decision is not Effect.REQUIRE_APPROVAL:
         sentences.append(f"decision: require_approval became {decision.decision}")
     terms = terms_of(decision, stored_job_hash(job, view.payload), gate_result.grounds)
@@ -230,6 +246,7 @@ async def _move_by_gate(plane: Plane, view: JobView, actor: str) -> Move | None:
         ),
         expect=(
             plane.policy.unchanged(snapshot),
+            *agent_unchanged(plane, job.key_id),
             *plane.registry.unchanged(job.tenant, job.topic, gate_result.grounds.registry),
         ),
         data={"drift": _differences(plane, view, gate_result)} if ends_question else None,

@@ -24,6 +24,8 @@ class Permission(StrEnum):
     WEBHOOKS = "webhooks"  # list, declare and remove webhooks
     KEYS_READ = "keys.read"
     KEYS_WRITE = "keys.write"
+    AGENTS_READ = "agents.read"
+    AGENTS_WRITE = "agents.write"  # register, change, suspend, resume and revoke agents
 
 
 class Role(StrEnum):

@@ -97,6 +97,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     registry: tuple[RegistryBinding, ...] = ()  # the entries that the decision rests on
     rules: str = ""  # digest of the text of the rules that require it
     facts: str = ""  # digest of the facts that those rules were decided on
+    agent_facts: str = ""  # digest of what rules may read of the agent that asks; empty for none
     # why the job is asked about again, in words for people; empty for its first question
     changes: tuple[str, ...] = ()
     first_asked_at_us: int = 0  # when people were first asked; 0: at `asked_at_us`
@@ -117,11 +118,13 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Grounds(msgspec.Struct, frozen=True):
-    """What a decision rests on beside request and snapshot: registry entries, and the digest of the
-    text of the rules that require an approval (empty without any)."""
+    """What a decision rests on beside request and snapshot: registry entries, the digest of the
+    text of the rules that require an approval (empty without any), and the digest of what rules
+    may read of the agent that asks (empty for none)."""
 
     registry: tuple[RegistryBinding, ...] = ()
     rules: str = ""
+    agent_facts: str = ""
 
 
 NO_GROUNDS = Grounds()
@@ -139,6 +142,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     registry: tuple[RegistryBinding, ...] = ()
     rules: str = ""
     facts: str = ""
+    agent_facts: str = ""
 
 
 def terms_of(decision: Decision, job_hash: str, grounds: Grounds) -> Terms:
@@ -154,6 +158,7 @@ def terms_of(decision: Decision, job_hash: str, grounds: Grounds) -> Terms:
         registry=grounds.registry,
         rules=grounds.rules,
         facts=digest("approval-facts", facts),
+        agent_facts=grounds.agent_facts,
     )
 
 
@@ -178,6 +183,7 @@ def new_approval(
         registry=terms.registry,
         rules=terms.rules,
         facts=terms.facts,
+        agent_facts=terms.agent_facts,
         changes=_changes(before, terms, now_us=now_us) if before is not None else (),
         first_asked_at_us=_first_asked(before),
     )
@@ -222,6 +228,8 @@ def drift(approval: Approval, terms: Terms) -> tuple[str, ...]:
         differences.append(f"rule: the text of `{terms.rule_id}` is another one")
     if terms.facts != approval.facts:
         differences.append("facts: the rules read other facts of the job")
+    if terms.agent_facts != approval.agent_facts:
+        differences.append("agent: it has another risk tier or other data classes now")
     return (*differences, *registry_drift(approval.registry, terms.registry))
 
 

@@ -17,6 +17,8 @@ process counts from when it learns of the dispatch.
 from collections.abc import Sequence
 
 from forestall.audit.record import Record
+from forestall.identity.agents import ended_agent
+from forestall.jobs.agent_rights import facts_digest
 from forestall.jobs.approval import registry_drift
 from forestall.jobs.job import Job, JobState, payload_digest
 from forestall.jobs.lifecycle import LEASED, TERMINAL, WAITING
@@ -97,6 +99,8 @@ def take_up_entry(
         if entry.revision > 1:  # the key may be revoked, which ends approvals of its jobs
             state.open_approvals.mark_tenant_stale(tenant)
         _end_session_if_revoked(state, name)
+    elif kind == EntryKind.AGENT and entry is not None:
+        _follow_agent(state, entry)
     elif kind == EntryKind.POLICY_IN_FORCE and entry is not None:
         _come_into_force(state, entry)
     return True  # no projection has entries of the other kinds; verbs read them from the store
@@ -121,6 +125,22 @@ def _end_session_if_revoked(state: Projections, key_id: str) -> None:
     session = state.workers.get(key.tenant, key.worker.worker_id)
     if session is not None and session.key_id == key.id:
         state.workers.drop(key.tenant, key.worker.worker_id)
+
+
+def _follow_agent(state: Projections, entry: RegistryEntry) -> None:
+    """Take up an agent. What it asked for may be forbidden now, or asked of people anew; a worker
+    that it is may be offered other jobs, or has ended."""
+    state.agents.put(entry)
+    if entry.revision == 1:
+        return
+    state.open_approvals.mark_tenant_stale(entry.tenant)
+    agent = state.agents.by_name(entry.tenant, entry.name)
+    ended = ended_agent(agent, now_us=entry.updated_at_us)
+    for session in state.workers:
+        key = state.keys.by_id(session.key_id)
+        if ended and agent is not None and key is not None and key.agent_id == agent.id:
+            state.workers.drop(*session.name)
+    state.workers.wake_all()
 
 
 def _come_into_force(state: Projections, entry: RegistryEntry) -> None:
@@ -165,7 +185,11 @@ def _follow_approval(state: Projections, job: Job) -> None:
         return
     policy = state.policy.digest
     entries = state.registry.bindings(job.tenant, job.topic)
-    is_bound = approval.snapshot == policy and not registry_drift(approval.registry, entries)
+    is_bound = (
+        approval.snapshot == policy
+        and not registry_drift(approval.registry, entries)
+        and approval.agent_facts == facts_digest(state.agent_of(job.key_id))
+    )
     state.open_approvals.follow(job, policy=policy, is_bound=is_bound)
 
 

@@ -8,10 +8,11 @@ no job is dispatched. The theory is in `docs/internals/leases-and-doubt.md`.
 from forestall.ports.entries import EntryKind
 
 EntryKey = tuple[str, str, str]  # tenant, kind, name
-# Kinds of entries whose change may forbid a job: it rests on a key, on the policy, or on an
-# approval that binds topic, schema and pool.
+# Kinds of entries whose change may forbid a job: it rests on a key, on the agent of that key, on
+# the policy, or on an approval that binds topic, schema and pool.
 TIGHTENING = (
     EntryKind.KEY,
+    EntryKind.AGENT,
     EntryKind.POLICY_IN_FORCE,
     EntryKind.TOPIC,
     EntryKind.SCHEMA,

@@ -3,7 +3,7 @@
 Revoked keys stay: a job knows the key that it was submitted with by its id.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -23,6 +23,9 @@ class Keys:
         self._entries: dict[str, RegistryEntry] = {}  # by key id
         # Tenant and principal → the principals who made its keys.
         self._makers: dict[tuple[str, str], set[str]] = {}
+        self._of_agent: dict[str, dict[str, None]] = {}  # agent id → ids of its keys
+        # Tenant and principal → ids of its keys.
+        self._of_principal: dict[tuple[str, str], dict[str, None]] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -34,6 +37,9 @@ class Keys:
         self._by_id[key.id] = key
         self._entries[key.id] = entry
         self._makers.setdefault((key.tenant, key.principal), set()).add(key.created_by)
+        self._of_principal.setdefault((key.tenant, key.principal), {})[key.id] = None
+        if key.agent_id:
+            self._of_agent.setdefault(key.agent_id, {})[key.id] = None
 
     def by_hash(self, key_hash: str) -> ApiKey | None:
         """The key with this hash, revoked or not."""
@@ -52,6 +58,14 @@ class Keys:
         keys = [key for key in self._by_id.values() if key.tenant == tenant]
         return sorted(keys, key=lambda key: (key.created_at_us, key.id))
 
+    def of_agent(self, agent_id: str) -> Sequence[ApiKey]:
+        """The keys of one agent, revoked ones too, in the order in which they were made."""
+        return [self._by_id[key_id] for key_id in self._of_agent.get(agent_id, ())]
+
+    def of_principal(self, tenant: str, principal: str) -> Sequence[ApiKey]:
+        """The keys that act as a principal of a tenant, revoked ones too."""
+        return [self._by_id[key_id] for key_id in self._of_principal.get((tenant, principal), ())]
+
     def makers_of(self, key: ApiKey) -> tuple[str, ...]:
         """The principals who made this key, who made any key of those principals, and so on to the
         end, sorted. Revoked keys count: what they made stays made."""
@@ -61,14 +75,6 @@ class Keys:
             makers |= new_makers
             to_follow += new_makers
         return tuple(sorted(makers - {""}))
-
-    def ended(self, key_ids: Iterable[str], *, now_us: int) -> frozenset[str]:
-        """Those of these keys that are revoked, expired or not there."""
-        return frozenset(
-            key_id
-            for key_id in key_ids
-            if (key := self._by_id.get(key_id)) is None or not key.usable(now_us)
-        )
 
     def unchanged(self, key: ApiKey) -> EntryUnchanged:
         """The precondition of a change that rests on this key: the key is as memory has it, so it

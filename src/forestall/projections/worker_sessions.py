@@ -120,8 +120,14 @@ class WorkerSessions:
     """Every session, and which of them wait for work. For one thread. `closed`: the server stops,
     and no session waits any more."""
 
-    def __init__(self, pool_of: PoolOf, is_run_by_caller: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        pool_of: PoolOf,
+        is_run_by_caller: Callable[[str], bool],
+        is_within_agent: Callable[[WorkerSession, Lane], bool],
+    ) -> None:
         self._pool_of = pool_of
+        self._is_within_agent = is_within_agent  # whether a lane is within a worker's agent rights
         self._is_run_by_caller = is_run_by_caller  # topic → whether its callers run its jobs
         self._sessions: dict[tuple[str, str], WorkerSession] = {}
         self._idle: dict[tuple[str, str], WorkerSession] = {}
@@ -170,7 +176,11 @@ class WorkerSessions:
 
     def serves(self, session: WorkerSession, lane: Lane) -> bool:
         """Whether this worker may be offered jobs of a lane."""
-        return session.serves(lane, self._pool_of) and not self._is_run_by_caller(lane.topic)
+        return (
+            session.serves(lane, self._pool_of)
+            and not self._is_run_by_caller(lane.topic)
+            and self._is_within_agent(session, lane)
+        )
 
     def idle(self, session: WorkerSession) -> None:
         """Note that a session waits for work from now on."""

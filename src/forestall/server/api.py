@@ -8,6 +8,7 @@ import msgspec
 from forestall.control.plane import Plane
 from forestall.identity.roles import Permission
 from forestall.server import (
+    api_agents,
     api_approvals,
     api_jobs,
     api_keys,
@@ -69,4 +70,5 @@ ENDPOINTS = (
     *api_registry.ENDPOINTS,
     *api_output.ENDPOINTS,
     *api_webhooks.ENDPOINTS,
+    *api_agents.ENDPOINTS,
 )

@@ -4,6 +4,7 @@ from urllib.parse import urlencode
 
 from msgspec import UNSET
 
+from forestall.control.agent_layer import agent_of
 from forestall.control.cancel import cancel
 from forestall.control.dead_letters import BlindRetryError, dismiss, retry
 from forestall.control.plane import Plane
@@ -128,7 +129,8 @@ async def _read_job(plane: Plane, call: Call) -> Answer:
     leased = plane.leases.get(view.job.tenant, view.job.id)
     progress = (leased.progress, leased.percent) if leased is not None else ("", 0)
     findings = await plane.store.output(view.job.tenant, view.job.id) if view.job.output else None
-    return Answer(200, job_object(view.job, view.payload, result, progress, findings))
+    agent = agent_of(plane, view.job.key_id)
+    return Answer(200, job_object(view.job, view.payload, result, progress, findings, agent))
 
 
 @_TABLE.row(

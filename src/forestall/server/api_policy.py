@@ -6,7 +6,7 @@ from forestall.control.check import CheckResult, check
 from forestall.control.plane import Plane
 from forestall.control.publish import kept_policy
 from forestall.control.read import list_activations
-from forestall.control.simulate import explain, simulate
+from forestall.control.simulate import asker_of, explain, simulate
 from forestall.errors import ForbiddenError
 from forestall.identity.roles import Permission
 from forestall.jobs.job import Submission
@@ -61,12 +61,19 @@ async def _evaluate(plane: Plane, call: Call) -> Answer:
 
 
 @_TABLE.row(
-    "POST", _POLICY + "/simulate", P.POLICY_READ, {200: CheckObject}, SubmissionBody, stops=True
+    "POST",
+    _POLICY + "/simulate",
+    P.POLICY_READ,
+    {200: CheckObject},
+    SubmissionBody,
+    query=("as_agent",),
+    stops=True,
 )
 async def _simulate(plane: Plane, call: Call) -> Answer:
     """What the submit gate would decide; leaves no trace."""
     submission, job_id = await _decoded(call)
-    return Answer(200, _check_object(await simulate(plane, call.who, submission), job_id))
+    asker = asker_of(plane, call.who, call.query.get("as_agent", ""))
+    return Answer(200, _check_object(await simulate(plane, asker, submission), job_id))
 
 
 @_TABLE.row(
@@ -75,13 +82,15 @@ async def _simulate(plane: Plane, call: Call) -> Answer:
     P.POLICY_READ,
     {200: ExplainedCheckObject},
     SubmissionBody,
+    query=("as_agent",),
     stops=True,
 )
 async def _explain(plane: Plane, call: Call) -> Answer:
     """The same, with what held and what failed; leaves no trace."""
     submission, job_id = await _decoded(call)
-    checked, explanation = await explain(plane, call.who, submission)
-    request = submission.request(tenant=call.who.tenant, principal=call.who.principal)
+    asker = asker_of(plane, call.who, call.query.get("as_agent", ""))
+    checked, explanation = await explain(plane, asker, submission)
+    request = submission.request(tenant=asker.tenant, principal=asker.principal)
     return Answer(200, _check_object(checked, job_id, explain_object(explanation, request)))
 
 

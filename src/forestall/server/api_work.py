@@ -131,10 +131,15 @@ _TABLE = EndpointTable()
 )
 async def _issue(plane: Plane, call: Call) -> Answer:
     """Issue or rotate the credential of a worker."""
-    grant, seconds = await call.decoded(decode_credential)
+    grant, seconds, agent_id = await call.decoded(decode_credential)
     expires_at_us = plane.clock.now_us() + seconds * 1_000_000 if seconds is not None else None
     issued = await issue_worker(
-        plane, call.who.tenant, grant, actor=call.who.principal, expires_at_us=expires_at_us
+        plane,
+        call.who.tenant,
+        grant,
+        actor=call.who.principal,
+        expires_at_us=expires_at_us,
+        agent_id=agent_id,
     )
     body = credential_object(issued.key, token=issued.token)
     return Answer(200 if issued.rotated else 201, body)

@@ -20,6 +20,10 @@ _WAIT_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0, 600.0, 3600.0)
 # A worker chooses its own failure codes, so they are unbounded and no label values.
 OUR_CODES = frozenset(
     {
+        "agent_expired",
+        "agent_revoked",
+        "agent_right_missing",
+        "agent_suspended",
         "approval_expired",
         "approval_rejected",
         "approver_revoked",
@@ -166,6 +170,13 @@ class Metrics:
             "forestall_queue_wait_seconds", "Time from ready to run to dispatched", _WAIT_BUCKETS
         )
 
+        self._withdrawals = Histogram(
+            "forestall_agent_withdrawal_seconds",
+            "Time from the end of an agent to the cancellation of each job that ran for it",
+            buckets=_LATENCY_BUCKETS,
+            registry=self.registry,
+        )
+
     def watch(
         self,
         cache: DecisionCache,
@@ -214,6 +225,10 @@ class Metrics:
     def waited(self, seconds: float) -> None:
         """See `Telemetry.waited`."""
         self._queue_wait.observe(seconds)
+
+    def withdrawn(self, seconds: float) -> None:
+        """See `Telemetry.withdrawn`."""
+        self._withdrawals.observe(seconds)
 
     def commit_failed(self, code: str) -> None:
         """See `Telemetry.commit_failed`."""

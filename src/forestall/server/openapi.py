@@ -22,6 +22,7 @@ _TIME = "a time such as 2026-06-01T12:00:00Z, or microseconds since 1970"
 _OWN_TENANT = "the tenant of the key, or nothing"
 # The fields of query strings: one name means the same everywhere.
 _QUERY: Mapping[str, tuple[str, str]] = {
+    "as_agent": ("string", "the id of an agent: decide as if it asked, within its rights"),
     "cursor": ("string", "`next_cursor` of the page before"),
     "force": ("boolean", "end it although it is in use"),
     "from": ("integer", "the position of the log after which the stream begins"),
@@ -30,10 +31,14 @@ _QUERY: Mapping[str, tuple[str, str]] = {
     "include_revoked": ("boolean", "whether revoked keys are listed too"),
     "last_event_id": ("integer", "as the header Last-Event-ID, for clients that cannot send it"),
     "limit": ("integer", f"the most items of a page; more than {PAGE_ITEMS_MAX} count as that"),
+    "name": ("string", "exactly this name"),
     "org_id": ("string", _OWN_TENANT),
+    "reason": ("string", "why; records and people are told"),
+    "risk_tier": ("string", "low, medium, high or critical"),
     "since": ("string", _TIME),
     "state": ("string", "the state of a job"),
-    "status": ("string", "the state of a job, or the status of an approval"),
+    "status": ("string", "the state of a job, or the status of an approval or an agent"),
+    "team": ("string", "exactly this team"),
     "tenant": ("string", _OWN_TENANT),
     "tenant_id": ("string", _OWN_TENANT),
     "topic": ("string", "exactly this topic"),

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from forestall.errors import InvalidRequestError
+from forestall.identity.agents import Agent
 from forestall.jobs.job import DecisionRecord, Job, JobState, Priority
 from forestall.limits import CURSOR_CHARS_MAX
 from forestall.output.findings import Finding
@@ -29,10 +30,7 @@ from forestall.wire.objects import WireObject
 from forestall.wire.output import SafetyObject, safety_object
 
 # Fields that published clients read, and of which the plane knows nothing.
-_NEVER_SET = (
-    *("context_ptr", "result_ptr", "agent_id", "agent_name", "agent_risk_tier"),
-    *("workflow_id", "run_id", "step_id"),
-)
+_NEVER_SET = ("context_ptr", "result_ptr", "workflow_id", "run_id", "step_id")
 
 
 class InvalidCursorError(InvalidRequestError):
@@ -71,6 +69,7 @@ class DeniedObject(SubmissionOutcome, frozen=True):
     error: str
     message: str
     code: Literal["policy_denied"]
+    decision_code: str  # how the denial came about: `rule`, `default`, `agent_right_missing`, …
     status: int
     remediations: list[RemediationObject]
     request_id: str
@@ -196,6 +195,7 @@ def submitted_object(
             error=reason,
             message=reason,
             code="policy_denied",
+            decision_code=decision.code,
             status=403,
             remediations=remediation_objects(decision.remediations),
             request_id="",
@@ -252,14 +252,19 @@ def job_object(
     result: bytes | None = None,
     progress: tuple[str, int] = ("", 0),
     output: OutputEntry | None = None,
+    agent: Agent | None = None,
 ) -> JobObject:
-    """One whole job, without its lease id, which proves the right to answer for the job."""
+    """One whole job, without its lease id, which proves the right to answer for the job. `agent`:
+    whose key submitted it, as it is now."""
     decision = job.submit_decision
     awaits_approval = job.state is JobState.APPROVAL_REQUIRED
     return JobObject.of(
         job,
         **_summary(job),
         **dict.fromkeys(_NEVER_SET, ""),
+        agent_id=agent.id if agent is not None else "",
+        agent_name=agent.name if agent is not None else "",
+        agent_risk_tier=agent.risk_tier.value if agent is not None else "",
         context=msgspec.Raw(payload),
         result=msgspec.Raw(result) if result is not None else None,
         progress=ProgressObject(*progress),

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from forestall.errors import ForbiddenError, InvalidRequestError, LimitExceededError
+from forestall.identity.credentials import RESERVED_LABEL
 from forestall.jobs.job import OWN_KEY_PREFIX, Budget, Priority, Submission
 from forestall.limits import (
     DURATION_MS_MAX,
@@ -30,8 +31,6 @@ from forestall.wire.strict_json import QuickDecoder, decode_json, readable
 
 DEFAULT_TOPIC = "job.default"
 _TOPIC = re.compile(r"job(\.[A-Za-z0-9_-]+)+")
-# Names of labels that only the plane may set: its own facts, approval state, policy internals.
-_RESERVED_LABEL = re.compile(r"(_|approval_|policy\.)", re.IGNORECASE)
 TENANT_ACCESS_DENIED = (
     "tenant access denied: the request names a tenant that its API key does not belong to"
 )
@@ -282,7 +281,7 @@ def _labels(sources: Iterable[Mapping[str, str | None] | None]) -> dict[str, str
             raise InvalidRequestError(
                 f"a label value is at most {LABEL_VALUE_CHARS_MAX} characters long"
             )
-        if _RESERVED_LABEL.match(key):
+        if RESERVED_LABEL.match(key):
             raise ReservedLabelError(
                 f"the label `{key[:80]}` is reserved: names that begin with `_`, `approval_` or"
                 " `policy.` belong to the control plane"

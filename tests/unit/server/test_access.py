@@ -24,6 +24,7 @@ APPROVERS = {"approver", "admin"}
 CREWS = "/api/v1/workers"
 TOPICS, POOLS, SCHEMAS = "/api/v1/topics", "/api/v1/pools", "/api/v1/schemas"
 HOOKS = "/api/v1/webhooks"
+AGENTS = "/api/v1/agents"
 WATCHERS = {"viewer", "operator", "approver", "author", "admin"}
 READERS = {"viewer", "agent", "operator", "approver", "author", "admin"}
 SUBMITTERS = {"agent", "operator", "admin"}
@@ -106,6 +107,13 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("GET", HOOKS): ADMINS,
     ("POST", HOOKS): ADMINS,
     ("DELETE", HOOKS + "/{name}"): ADMINS,
+    ("POST", AGENTS): ADMINS,
+    ("GET", AGENTS): ADMINS,
+    ("GET", AGENTS + "/{agent_id}"): ADMINS,
+    ("PUT", AGENTS + "/{agent_id}"): ADMINS,
+    ("POST", AGENTS + "/{agent_id}/suspend"): ADMINS,
+    ("POST", AGENTS + "/{agent_id}/resume"): ADMINS,
+    ("DELETE", AGENTS + "/{agent_id}"): ADMINS,
 }
 BODIES: dict[str, Any] = {
     KEYS: {"name": "n", "role": "viewer"},
@@ -128,6 +136,9 @@ BODIES: dict[str, Any] = {
     JOBS + "/{job_id}/complete": {"lease_id": "x", "status": "succeeded"},
     HELD + "/open": {"token": "x"},
     HOOKS: {"name": "a", "url": "https://hooks.example.com/"},
+    AGENTS: {"name": "a", "risk_tier": "low"},
+    AGENTS + "/{agent_id}/suspend": {},
+    AGENTS + "/{agent_id}/resume": {},
 }
 PROBES = {("GET", "/health"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/livez")}
 PUBLIC = PROBES | {("GET", "/openapi.json")}
@@ -138,7 +149,7 @@ PROTECTED = [door for door in DOORS if door not in PUBLIC]
 def knock(door: Door, method: str, path: str, key: str | None, **more: Any) -> Reply:
     """A request that is well formed for this endpoint, so that only access can refuse it."""
     body = BODIES.get(path, ALLOWED_JOB) if method == "POST" else None
-    for name in ("job", "key", "trace"):
+    for name in ("job", "key", "trace", "agent"):
         path = path.replace("{" + name + "_id}", f"{name}-1")
     path = path.replace("{worker_id}", "w").replace("{name}", "pool-1")
     return door.ask(method, path, body, key=key, **more)
