@@ -57,12 +57,21 @@ async def check(plane: Plane, subject: Subject, submission: Submission) -> Check
         action = admitted_action(plane, subject, submission)
         request, now_us = action.request, plane.clock.now_us()
         # decide
-        gated = await decide(
-            plane, request, stage=Stage.CHECK, now_us=now_us, payload=action.payload, passed=passed
+        gate_result = await decide(
+            plane,
+            request,
+            stage=Stage.CHECK,
+            now_us=now_us,
+            payload=action.payload,
+            passed=passed,
         )
-        decision, passed = gated.decision, gated.passed
+        decision, passed = gate_result.decision, gate_result.passed
         record = decision_record(
-            decision, gated.grounds, stage=Stage.CHECK, job_hash=action.job_hash, now_us=now_us
+            decision,
+            gate_result.grounds,
+            stage=Stage.CHECK,
+            job_hash=action.job_hash,
+            now_us=now_us,
         )
         # commit: no other gate follows, so the agent must be as it was when the gate decided
         expect = agent_unchanged(plane, subject.key_id)

@@ -28,14 +28,7 @@ from forestall.control.records import SYSTEM_ACTOR
 from forestall.control.recover import take_back
 from forestall.errors import ForestallError, UnavailableError
 from forestall.jobs.approval import registry_drift
-from forestall.jobs.job import (
-    DecisionRecord,
-    Job,
-    Lease,
-    Stage,
-    decision_record,
-    stored_request,
-)
+from forestall.jobs.job import DecisionRecord, Job, Lease, Stage, decision_record, stored_request
 from forestall.jobs.lifecycle import WAITING
 from forestall.jobs.schedule import QueueEntry
 from forestall.jobs.ticket import Ticket
@@ -218,7 +211,7 @@ async def _decide_one(
         await commit_move(plane, move, now_us=now_us)
         return None
     request = stored_request(job, view.payload)
-    gated = await decide(
+    gate_result = await decide(
         plane,
         request,
         stage=Stage.DISPATCH,
@@ -226,23 +219,25 @@ async def _decide_one(
         payload=PayloadInfo(len(view.payload), job.key_id),
         passed=job.throttles_passed,
     )
-    decision = tightened_by(plane, view, gated.decision, now_us=now_us)
+    decision = tightened_by(plane, view, gate_result.decision, now_us=now_us)
     decision = under_approval(
         job,
         decision,
-        gated.grounds,
+        gate_result.grounds,
         ended_votes=ended_votes(plane, job, now_us=now_us),
         now_us=now_us,
     )
     record = decision_record(
-        decision, gated.grounds, stage=Stage.DISPATCH, job_hash=job.job_hash, now_us=now_us
+        decision, gate_result.grounds, stage=Stage.DISPATCH, job_hash=job.job_hash, now_us=now_us
     )
     if is_allowed(decision):
         rule = (job.tenant, decision.rule_id)
         if not _has_free_slot(plane, decision, rule):
             plane.queue.park(entry, rule)
             return None
-        leased = await _commit_dispatch(plane, taker, job, decision, record, gated, now_us=now_us)
+        leased = await _commit_dispatch(
+            plane, taker, job, decision, record, gate_result, now_us=now_us
+        )
         # announce
         count(plane, decision, request, stage=Stage.DISPATCH)
         plane.telemetry.waited((now_us - max(job.updated_at_us, job.not_before_us)) / 1_000_000)
@@ -254,10 +249,10 @@ async def _decide_one(
         job,
         decision,
         Asker.DISPATCH,
-        passed=gated.passed,
+        passed=gate_result.passed,
         now_us=now_us,
         chance=chance,
-        grounds=gated.grounds,
+        grounds=gate_result.grounds,
     )
     # commit
     move = move_of(job, transition, actor=SYSTEM_ACTOR, decision=record)
@@ -302,7 +297,7 @@ async def _commit_dispatch(
     job: Job,
     decision: Decision,
     record: DecisionRecord,
-    gated: GateResult,
+    gate_result: GateResult,
     *,
     now_us: int,
 ) -> Job:
@@ -317,7 +312,7 @@ async def _commit_dispatch(
         constraints=record.constraints,
     )
     transition = after_decision(
-        job, decision, Asker.DISPATCH, passed=gated.passed, now_us=now_us, lease=lease
+        job, decision, Asker.DISPATCH, passed=gate_result.passed, now_us=now_us, lease=lease
     )
     expect = _preconditions(plane, job, record)
     move = move_of(job, transition, actor=taker, decision=record, expect=expect)

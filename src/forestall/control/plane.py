@@ -38,39 +38,6 @@ class Plane:
     projections, each under its name.
     """
 
-    __slots__ = (
-        "_commit_failed_at_us",
-        "_tightening",
-        "agents",
-        "announcer",
-        "approvals_need_hash",
-        "blind_retries",
-        "cache",
-        "clock",
-        "deadlines",
-        "inspections",
-        "is_activating",
-        "key_uses",
-        "keys",
-        "leases",
-        "open_approvals",
-        "output",
-        "output_stats",
-        "policy",
-        "projections",
-        "queue",
-        "random",
-        "registry",
-        "signer",
-        "started_us",
-        "store",
-        "tail",
-        "telemetry",
-        "throttles",
-        "webhooks",
-        "workers",
-    )
-
     def __init__(
         self,
         *,

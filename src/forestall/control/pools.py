@@ -6,12 +6,7 @@ import msgspec
 
 from forestall.audit.record import Value
 from forestall.control.plane import Plane
-from forestall.control.registry_entries import (
-    drop_entry,
-    fields_but_name,
-    put_entry,
-    require_room,
-)
+from forestall.control.registry_entries import drop_entry, fields_but_name, put_entry, require_room
 from forestall.errors import ConflictError, NotFoundError
 from forestall.identity.credentials import Subject
 from forestall.jobs.registry import Pool, PoolInvalidError, PoolLoad, PoolStatus, problem_of_pool

@@ -196,8 +196,8 @@ async def _rehearse_stored(plane: Plane, view: JobView) -> GateResult:
     return await rehearse(plane, request, payload=payload, passed=view.job.throttles_passed)
 
 
-def _differences(plane: Plane, view: JobView, gated: GateResult) -> tuple[str, ...]:
-    job, decision = view.job, gated.decision
+def _differences(plane: Plane, view: JobView, gate_result: GateResult) -> tuple[str, ...]:
+    job, decision = view.job, gate_result.decision
     sentences: list[str] = []
     if submitter_ended(plane, job, now_us=plane.clock.now_us()):
         sentences.append(
@@ -207,7 +207,7 @@ def _differences(plane: Plane, view: JobView, gated: GateResult) -> tuple[str, .
         sentences.append(f"agent: {lost}")
     if decision.decision is not Effect.REQUIRE_APPROVAL:
         sentences.append(f"decision: require_approval became {decision.decision}")
-    terms = terms_of(decision, stored_job_hash(job, view.payload), gated.grounds)
+    terms = terms_of(decision, stored_job_hash(job, view.payload), gate_result.grounds)
     return (*sentences, *drift(asked_approval(job), terms))
 
 
@@ -215,10 +215,10 @@ async def _move_by_gate(plane: Plane, view: JobView, actor: str) -> Move | None:
     """The move of a job by what the gate decides now. None for a job that waits for a worker and
     may run without an approval, and for one whose approval has expired: the deadlines end that."""
     job = view.job
-    gated = await _rehearse_stored(plane, view)
+    gate_result = await _rehearse_stored(plane, view)
     now_us, snapshot = plane.clock.now_us(), plane.snapshot
     assert snapshot is not None, "the gate decides under the snapshot in force"
-    decision = tightened_by(plane, view, gated.decision, now_us=now_us)
+    decision = tightened_by(plane, view, gate_result.decision, now_us=now_us)
     if job.state is JobState.APPROVAL_REQUIRED:
         if now_us >= asked_approval(job).expires_at_us:
             return None
@@ -230,7 +230,7 @@ async def _move_by_gate(plane: Plane, view: JobView, actor: str) -> Move | None:
         Asker.REPAIR,
         passed=job.throttles_passed,
         now_us=now_us,
-        grounds=gated.grounds,
+        grounds=gate_result.grounds,
     )
     ends_question = transition.event in (Event.DENIED, Event.CLEARED)
     return move_of(
@@ -238,12 +238,16 @@ async def _move_by_gate(plane: Plane, view: JobView, actor: str) -> Move | None:
         transition,
         actor=actor,
         decision=decision_record(
-            decision, gated.grounds, stage=Stage.DISPATCH, job_hash=job.job_hash, now_us=now_us
+            decision,
+            gate_result.grounds,
+            stage=Stage.DISPATCH,
+            job_hash=job.job_hash,
+            now_us=now_us,
         ),
         expect=(
             plane.policy.unchanged(snapshot),
             *agent_unchanged(plane, job.key_id),
-            *plane.registry.unchanged(job.tenant, job.topic, gated.grounds.registry),
+            *plane.registry.unchanged(job.tenant, job.topic, gate_result.grounds.registry),
         ),
-        data={"drift": _differences(plane, view, gated)} if ends_question else None,
+        data={"drift": _differences(plane, view, gate_result)} if ends_question else None,
     )

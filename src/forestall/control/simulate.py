@@ -31,8 +31,8 @@ def asker_of(plane: Plane, subject: Subject, agent_id: str) -> Subject:
 async def simulate(plane: Plane, subject: Subject, submission: Submission) -> CheckResult:
     """The decision that the submit gate would give now."""
     action = admitted_action(plane, subject, submission)
-    gated = await rehearse(plane, action.request, payload=action.payload)
-    return CheckResult(gated.decision, action.job_hash, plane.clock.now_us())
+    gate_result = await rehearse(plane, action.request, payload=action.payload)
+    return CheckResult(gate_result.decision, action.job_hash, plane.clock.now_us())
 
 
 async def explain(

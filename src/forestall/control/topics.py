@@ -3,12 +3,7 @@
 import msgspec
 
 from forestall.control.plane import Plane
-from forestall.control.registry_entries import (
-    drop_entry,
-    fields_but_name,
-    put_entry,
-    require_room,
-)
+from forestall.control.registry_entries import drop_entry, fields_but_name, put_entry, require_room
 from forestall.errors import NotFoundError
 from forestall.identity.credentials import Subject
 from forestall.jobs.registry import Topic, TopicInvalidError, problem_of_topic

@@ -68,7 +68,7 @@ async def issue_worker(
         agent_id = before.agent_id  # a rotation does not loosen
     new_key = NewKey(
         tenant=tenant,
-        name=_key_name(grant.worker_id),
+        name=WORKER_PREFIX + grant.worker_id,
         role=Role.WORKER,
         principal="" if agent_id else WORKER_PREFIX + grant.worker_id,
         expires_at_us=expires_at_us,
@@ -113,10 +113,6 @@ async def _revoke(plane: Plane, key: ApiKey, *, actor: str) -> None:
         raise WorkerCredentialRaceError(
             "the credential of this worker was changed at the same moment; look and try again"
         ) from cause
-
-
-def _key_name(worker_id: str) -> str:
-    return WORKER_PREFIX + worker_id
 
 
 def _require_grant(grant: WorkerGrant) -> None:

@@ -11,8 +11,8 @@ class Permission(StrEnum):
     JOBS_WRITE = "jobs.write"
     JOBS_CONTROL = "jobs.control"  # cancel, retry and dismiss jobs of other principals
     JOBS_APPROVE = "jobs.approve"
-    APPROVALS_REPAIR = "approvals.repair"  # have an approval decided again; one's own, or with
-    # `jobs.control` or `jobs.approve` those of others
+    # have an approval decided again: one's own, or with `jobs.control` or `jobs.approve` any
+    APPROVALS_REPAIR = "approvals.repair"
     OUTPUT_RELEASE = "output.release"  # release or discard a withheld result
     WORK = "work"  # lease jobs and answer for them; only with a worker's credential
     WORKERS_READ = "workers.read"

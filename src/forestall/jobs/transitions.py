@@ -40,14 +40,14 @@ from forestall.jobs.approval import (
     terms_of,
 )
 from forestall.jobs.attempts import (
-    held_too_long,
-    hold_delay_us,
     may_retry,
     retry_after_s,
     retry_delay_us,
+    throttle_delay_us,
+    throttled_too_long,
 )
 from forestall.jobs.job import BIRTH_STATE, POLICY_DENIED, Job, JobState, Lease
-from forestall.jobs.lifecycle import HELD_BY_WORKER, TERMINAL, WAITING, Event
+from forestall.jobs.lifecycle import LEASED, TERMINAL, WAITING, Event
 from forestall.policy.rules import Decision, Effect
 
 APPROVED = "approved"  # the code of a decision that stands on an approval
@@ -270,14 +270,14 @@ def _throttled(
     job: Job, decision: Decision, fields: Mapping[str, Any], *, now_us: int, chance: int
 ) -> Transition:
     """The job waits for an instant, or fails when it has been throttled for too long."""
-    delay_us = hold_delay_us(job.holds, retry_after_s(decision), chance)
+    delay_us = throttle_delay_us(job.holds, retry_after_s(decision), chance)
     waits = {
         "not_before_us": now_us + delay_us,
         "holds": job.holds + 1,
         "held_since_us": job.held_since_us or now_us,
     }
-    if not held_too_long(job, now_us=now_us):
-        return Transition(event=Event.HELD, fields={**fields, **waits})
+    if not throttled_too_long(job, now_us=now_us):
+        return Transition(event=Event.THROTTLED, fields={**fields, **waits})
     failure = {
         "not_before_us": 0,
         "failure_code": THROTTLED_TOO_LONG,
@@ -364,7 +364,7 @@ def after_deadline(job: Job, *, now_us: int) -> Transition | None:
         return None
     if 0 < job.deadline_at_us <= now_us:
         reason = "the deadline passed before a worker took the job"
-        if job.state in HELD_BY_WORKER:
+        if job.state in LEASED:
             reason = "the deadline passed while it ran; the worker was told to stop"
         fields = {"failure_code": DEADLINE_EXCEEDED, "failure_reason": reason}
         return Transition(event=Event.TIMED_OUT, fields=fields)

@@ -25,10 +25,10 @@ def table_of(programs: tuple[OwnProgram, ...]) -> "ProgramTable":
     kept. Raises OwnProgramError."""
     # Imported here: few policies describe a program, and the shell room reads tables.
     from forestall.facts.shell import own_programs
+    from forestall.facts.shell.program_spec import ProgramDescription
 
     descriptions = {
-        own.name: msgspec.json.decode(own.entry, type=own_programs.ProgramDescription)
-        for own in programs
+        own.name: msgspec.json.decode(own.entry, type=ProgramDescription) for own in programs
     }
     return own_programs.table_of(descriptions)
 

@@ -21,7 +21,7 @@ from forestall.identity.agents import ended_agent
 from forestall.jobs.agent_rights import facts_digest
 from forestall.jobs.approval import registry_drift
 from forestall.jobs.job import Job, JobState, payload_digest
-from forestall.jobs.lifecycle import HELD_BY_WORKER, TERMINAL, WAITING
+from forestall.jobs.lifecycle import LEASED, TERMINAL, WAITING
 from forestall.jobs.schedule import Lane, entry_of
 from forestall.policy.rules import Verdict
 from forestall.ports.change import Change, DropEntry, MoveJob, PutEntry, PutJob
@@ -162,7 +162,7 @@ def follow_job(
     """
     if not state.leases.is_newest(job):
         return  # this answer of the store came late: a later move was taken up before
-    if job.state not in HELD_BY_WORKER:
+    if job.state not in LEASED:
         _end_lease(state, job)
     if job.state in WAITING:
         state.queue.add(entry_of(job), now_us=now_us, first=first)
@@ -170,7 +170,7 @@ def follow_job(
             wake_for(state, entry_of(job).lane)
     else:
         state.queue.remove(job.tenant, job.id)
-        if job.state in HELD_BY_WORKER:
+        if job.state in LEASED:
             state.leases.take_up(job, expires_at_us=now_us + state.lease_us)
     _follow_approval(state, job)
     if job.deadline_at_us and job.state not in TERMINAL and (whole or job.revision == 0):

@@ -31,28 +31,6 @@ from forestall.projections.worker_sessions import WorkerSession, WorkerSessions
 class Projections:
     """The projections of one process. `lease_us` is how long a lease lasts from its dispatch."""
 
-    __slots__ = (
-        "agents",
-        "announcer",
-        "blind_retries",
-        "cache",
-        "deadlines",
-        "entry_doubts",
-        "key_uses",
-        "keys",
-        "lease_us",
-        "leases",
-        "open_approvals",
-        "output_stats",
-        "policy",
-        "positions",
-        "queue",
-        "registry",
-        "throttles",
-        "webhooks",
-        "workers",
-    )
-
     def __init__(self, *, lease_us: int, webhook_reach: Reach, now_us: int) -> None:
         self.lease_us = lease_us
         self.positions = LogPositions()

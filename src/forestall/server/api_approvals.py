@@ -32,7 +32,6 @@ from forestall.wire.approvals import (
     repair_object,
 )
 from forestall.wire.objects import Page
-from forestall.wire.strict_json import decode_struct
 from forestall.wire.work import (
     CompletedObject,
     DispatchedObject,
@@ -153,7 +152,7 @@ async def _reject(plane: Plane, call: Call) -> Answer:
 )
 async def _repair(plane: Plane, call: Call) -> Answer:
     """Ask again after the policy or the job has drifted."""
-    body = await call.decoded(lambda body: decode_struct(body, RepairBody))
+    body = await call.decoded_as(RepairBody)
     apply = bool(body.apply)
     verb = ask_again if apply else plan
     repair = await verb(plane, call.who, call.params[0])

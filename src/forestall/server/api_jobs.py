@@ -44,7 +44,6 @@ from forestall.wire.jobs import (
     submitted_object,
 )
 from forestall.wire.objects import Page
-from forestall.wire.strict_json import decode_struct
 from forestall.wire.submissions import SubmissionBody, decode_submission
 
 P = Permission
@@ -156,7 +155,7 @@ async def _cancel_job(plane: Plane, call: Call) -> Answer:
 @_TABLE.row("POST", _JOBS + "/{job_id}/remediate", P.JOBS_WRITE, _SUBMITTED, RemediateBody)
 async def _remediate_job(plane: Plane, call: Call) -> Answer:
     """Submit a denied job as an offered remediation rewrites it."""
-    body = await call.decoded(lambda body: decode_struct(body, RemediateBody))
+    body = await call.decoded_as(RemediateBody)
     result = await remediate(plane, call.who, call.params[0], body.remediation_id)
     return _submitted_answer(result)
 
@@ -196,7 +195,7 @@ async def _page_dead_letters(plane: Plane, call: Call) -> Answer:
 )
 async def _retry_dead_letter(plane: Plane, call: Call) -> Answer:
     """Submit a dead letter again, through the submit gate."""
-    body = await call.decoded(lambda body: decode_struct(body, RetryBody))
+    body = await call.decoded_as(RetryBody)
     try:
         return _submitted_answer(await retry(plane, call.who, call.params[0], force=body.force))
     except BlindRetryError as error:

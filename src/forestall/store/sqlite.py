@@ -18,13 +18,7 @@ from forestall.audit.chain import ChainLink
 from forestall.jobs.job import DecisionRecord, Job, JobState
 from forestall.ports.change import Change, IdempotencyEntry, OutputEntry, Receipt
 from forestall.ports.entries import EntryKind, EntryName, RegistryEntry
-from forestall.ports.store import (
-    JobCursor,
-    JobFilter,
-    JobView,
-    OpenCursor,
-    StoreUnavailableError,
-)
+from forestall.ports.store import JobCursor, JobFilter, JobView, OpenCursor, StoreUnavailableError
 from forestall.store.checkpoint import Checkpointer
 from forestall.store.group import PreparedChange
 from forestall.store.queries import blocks

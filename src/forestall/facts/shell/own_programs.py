@@ -16,7 +16,7 @@ from forestall.facts.cluster.tools import tool_name
 from forestall.facts.shell.command_facts import CommandDetail
 from forestall.facts.shell.commands import commands_in
 from forestall.facts.shell.program_entry import ProgramEffect, ProgramEntry
-from forestall.facts.shell.program_spec import ProgramDescription, ProgramSpec
+from forestall.facts.shell.program_spec import ProgramDescription
 from forestall.facts.shell.program_table import PROGRAMS, ProgramTable, entry_of, leads_to_built_in
 from forestall.limits import (
     OWN_PROGRAM_COMMANDS_MAX,
@@ -33,16 +33,6 @@ _RESERVED: Final = frozenset(
     ("case", "coproc", "do", "done", "elif", "else", "esac", "fi", "for", "function", "if", "in",
      "select", "then", "time", "until", "while")
 )  # fmt: skip
-
-__all__ = [
-    "OwnProgramError",
-    "ProgramDescription",
-    "ProgramSpec",
-    "ProgramTable",
-    "classes_in",
-    "name_problem",
-    "table_of",
-]
 
 
 class OwnProgramError(ValueError):

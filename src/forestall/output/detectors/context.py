@@ -13,6 +13,7 @@ import re2
 
 from forestall.output.detectors.expressions import Expression
 from forestall.output.findings import Candidate, is_keyword
+from forestall.output.patterns import compiled
 
 _BEFORE_CHARS, _AFTER_CHARS = 64, 24
 _LONG_CHARS = 5  # shorter words count only where no letter touches them
@@ -35,17 +36,14 @@ def words(listed: str) -> Words:
     of_list = listed.split("|")
 
     @cache
-    def compiled() -> Any:
-        options = re2.Options()
-        options.case_sensitive = False
-        options.log_errors = False
-        options.max_mem = _WORD_MEMORY_BYTES
+    def pattern() -> Any:
         short = "|".join(re2.escape(word) for word in of_list if _is_short(word))
         long = "|".join(re2.escape(word) for word in of_list if not _is_short(word))
         short_alone = rf"(?:^|[^\pL])(?:{short})s?(?:[^\pL]|$)" if short else ""
-        return re2.compile("|".join(filter(None, (short_alone, long))), options)
+        either = "|".join(filter(None, (short_alone, long)))
+        return compiled(either, any_case=True, memory_bytes=_WORD_MEMORY_BYTES)
 
-    return lambda text: compiled().search(text.encode("utf-8", "replace")) is not None
+    return lambda text: pattern().search(text.encode("utf-8", "replace")) is not None
 
 
 def keywords(listed: str) -> tuple[str, ...]:
@@ -111,3 +109,13 @@ def is_part_of_more(candidate: Candidate) -> bool:
         is_labelled = before[-1] == ":" and before[0].isalpha()  # as in `tel:`
         return not is_labelled
     return after[:1] in ("-", "_", ".", ":", "/", "+", "=") and after[1:].isalnum()
+
+
+def digits_of(value: str) -> str:
+    """The digits of a number, without what separates them."""
+    return "".join(filter(str.isdigit, value))
+
+
+def separators_of(value: str) -> set[str]:
+    """The characters of a number that are no digits."""
+    return {character for character in value if not character.isdigit()}

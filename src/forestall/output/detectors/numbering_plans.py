@@ -4,13 +4,14 @@ The tables of the library `phonenumbers` become one linear-time pattern for each
 code of the library that reads numbers does not run. Loaded when the first number is looked up.
 """
 
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
-import re2
 
 from forestall.data_tables import read_table
+from forestall.output.patterns import compiled
 
 _NUMBERS_KEPT = 4_096
 _PLAN_MEMORY_BYTES = 64 << 20
@@ -48,7 +49,7 @@ def _plan(code: int) -> Any:
 
     regions = COUNTRY_CODE_TO_REGION_CODE.get(code, ())
     patterns = [pattern for region in regions for pattern in _patterns(region, code)]
-    return re2.compile("|".join(patterns), _plan_options()) if patterns else None
+    return _plan_pattern(patterns) if patterns else None
 
 
 @cache
@@ -62,15 +63,11 @@ def _dialled() -> Any:
         prefix = plan.national_prefix if plan is not None else None
         front = f"(?:{prefix})?" if prefix else ""
         patterns.append(f"{front}(?:{'|'.join(_patterns(region, 0))})")
-    return re2.compile("|".join(patterns), _plan_options())
+    return _plan_pattern(patterns)
 
 
-def _plan_options() -> Any:
-    options = re2.Options()
-    options.log_errors = False
-    options.never_capture = True
-    options.max_mem = _PLAN_MEMORY_BYTES
-    return options
+def _plan_pattern(patterns: Sequence[str]) -> Any:
+    return compiled("|".join(patterns), captures=False, memory_bytes=_PLAN_MEMORY_BYTES)
 
 
 @lru_cache(maxsize=_NUMBERS_KEPT)

@@ -9,7 +9,13 @@ import msgspec
 
 from forestall.data_tables import read_table
 from forestall.output.detectors.check_digits import luhn
-from forestall.output.detectors.context import is_in_code_table, is_near, is_part_of_more
+from forestall.output.detectors.context import (
+    digits_of,
+    is_in_code_table,
+    is_near,
+    is_part_of_more,
+    separators_of,
+)
 from forestall.output.detectors.validation import Validator, ValidatorInput, own_confidence
 from forestall.output.findings import Candidate, Check
 
@@ -48,10 +54,6 @@ def _range_of(digits: str) -> Range | None:
     return None
 
 
-def _digits(value: str) -> str:
-    return "".join(filter(str.isdigit, value))
-
-
 def _is_valid(digits: str) -> bool:
     """Whether Luhn holds, and not for one digit again and again."""
     return luhn(digits) and len(set(digits)) >= 2
@@ -67,7 +69,7 @@ def _card(entry: ValidatorInput) -> Check:
 
     def check(candidate: Candidate) -> float | None:
         value = candidate.value
-        digits = _digits(value)
+        digits = digits_of(value)
         if not _may_be_card(candidate, digits):
             return None
         issued = _range_of(digits)
@@ -75,7 +77,7 @@ def _card(entry: ValidatorInput) -> Check:
             return 0.98 if issued is not None else 0.6
         if issued is None or issued.weak or len(digits) < _UNNAMED_DIGITS_MIN:
             return None
-        separators = {character for character in value if not character.isdigit()}
+        separators = separators_of(value)
         if separators:
             return 0.9 if len(separators) == 1 and separators != {"."} else None
         return None if is_near(candidate, other, before=24) else 0.75
@@ -89,7 +91,7 @@ def _card_behind_word(entry: ValidatorInput) -> Check:
     card, other, paying = (entry.words[name] for name in ("card", "not_a_card", "paying"))
 
     def check(candidate: Candidate) -> float | None:
-        digits = _digits(candidate.value)
+        digits = digits_of(candidate.value)
         if not _may_be_card(candidate, digits):
             return None
         is_issued = _range_of(digits) is not None
@@ -105,7 +107,7 @@ def _card_behind_word(entry: ValidatorInput) -> Check:
 
 def _card_alone(candidate: Candidate) -> float | None:
     """A number that is all of the text, as an answer is: then a shorter number needs no word."""
-    digits = _digits(candidate.value)
+    digits = digits_of(candidate.value)
     return 0.55 if _is_valid(digits) and _range_of(digits) is not None else None
 
 

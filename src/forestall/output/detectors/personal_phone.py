@@ -11,6 +11,7 @@ from typing import NamedTuple
 from forestall.output.detectors import numbering_plans as plans
 from forestall.output.detectors.context import (
     Words,
+    digits_of,
     in_front,
     is_alone,
     is_in_code_table,
@@ -54,10 +55,6 @@ class _PhoneWords(NamedTuple):
     not_a_phone: Words  # for other things that have numbers
 
 
-def _digits(text: str) -> str:
-    return "".join(filter(str.isdigit, text))
-
-
 def _is_varied(digits: str) -> bool:
     return len(set(digits)) >= 3
 
@@ -69,7 +66,7 @@ def _is_refused(candidate: Candidate) -> bool:
         is_part_of_more(candidate)
         or _DATE.fullmatch(value) is not None
         or _DECIMAL.fullmatch(value) is not None
-        or not _is_varied(_digits(value))
+        or not _is_varied(digits_of(value))
         or is_in_code_table(candidate)
         or in_front(candidate)[-1:] in ("+", "$", "€", "£", "#", "@", "<")
         or candidate.after[:1] in ("%", "€")
@@ -80,7 +77,7 @@ def _with_country(candidate: Candidate, words: _PhoneWords) -> float | None:
     """A plus or two zeros, and a number that the plan of the country has."""
     value = candidate.value
     number = _EXTENSION_END.sub("", value)
-    digits = _digits(number)
+    digits = digits_of(number)
     if value[0] == "0":
         if value.isdigit() and not is_near(candidate, words.phone):
             return None  # a number filled up with zeros
@@ -116,7 +113,7 @@ def _in_american_form(candidate: Candidate, words: _PhoneWords) -> float | None:
     value = _EXTENSION_END.sub("", candidate.value)
     if "." in value and "-" in value:
         return None
-    if not _is_american(_digits(value)) or _is_refused(candidate):
+    if not _is_american(digits_of(value)) or _is_refused(candidate):
         return None
     if is_near(candidate, words.phone):
         return 0.95
@@ -132,7 +129,7 @@ def _in_american_form(candidate: Candidate, words: _PhoneWords) -> float | None:
 def _with_trunk_zero(candidate: Candidate, words: _PhoneWords) -> float | None:
     """A leading zero and groups, as most of the world dials: 020 7946 0958."""
     value = candidate.value
-    digits = _digits(value)
+    digits = digits_of(value)
     if not 9 <= len(digits) <= 12 or _is_refused(candidate) or not plans.is_national(digits):
         return None
     if _NO_TRUNK.fullmatch(value) is not None:
@@ -158,7 +155,7 @@ def _by_form(candidate: Candidate, words: _PhoneWords) -> float | None:
 
 def _behind_word(candidate: Candidate, words: _PhoneWords) -> float | None:
     """Behind a word for telephones: any grouping will do."""
-    digits = _digits(candidate.value)
+    digits = digits_of(candidate.value)
     if not 7 <= len(digits) <= 13 or _is_refused(candidate):
         return None
     before = candidate.before[-32:]
@@ -172,7 +169,7 @@ def _behind_word(candidate: Candidate, words: _PhoneWords) -> float | None:
 
 def _behind_call(candidate: Candidate, words: _PhoneWords) -> float | None:
     """Behind a word for calling, which has other meanings: groups, and no word for other things."""
-    digits = _digits(candidate.value)
+    digits = digits_of(candidate.value)
     if not 7 <= len(digits) <= 12 or _is_refused(candidate):
         return None
     before = candidate.before[-40:]

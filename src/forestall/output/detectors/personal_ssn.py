@@ -4,7 +4,13 @@ They have no check digit. So numbers that were never given out are refused, and 
 or a word near it has to say what it is.
 """
 
-from forestall.output.detectors.context import is_alone, is_near, is_part_of_more
+from forestall.output.detectors.context import (
+    digits_of,
+    is_alone,
+    is_near,
+    is_part_of_more,
+    separators_of,
+)
 from forestall.output.detectors.validation import Validator, ValidatorInput
 from forestall.output.findings import Candidate, Check
 
@@ -31,10 +37,10 @@ def _us_ssn(entry: ValidatorInput) -> Check:
 
     def check(candidate: Candidate) -> float | None:
         value = candidate.value
-        digits = "".join(filter(str.isdigit, value))
+        digits = digits_of(value)
         if not _may_be_issued(digits) or is_part_of_more(candidate):
             return None
-        separators = {character for character in value if not character.isdigit()}
+        separators = separators_of(value)
         if len(separators) > 1:
             return None
         if is_near(candidate, us_ssn):

@@ -1,11 +1,9 @@
 """Validators of secrets that are known by where they stand: in the block of a key, a URL, a header,
 a command line."""
 
-import binascii
-
 from forestall.output.detectors.expressions import Expression
 from forestall.output.detectors.validation import Validator, entry_confidence, own_confidence
-from forestall.output.detectors.value_checks import is_placeholder, is_random
+from forestall.output.detectors.value_checks import decoded_base64, is_placeholder, is_random
 from forestall.output.findings import Candidate
 
 _FROM_URL = str.maketrans("-_", "+/")
@@ -40,11 +38,8 @@ def _private_key_block(candidate: Candidate) -> bool:
 def _json_web_token(candidate: Candidate) -> bool:
     """The header of a JWT (RFC 7519) is an object that names an algorithm."""
     encoded = candidate.value.split(".")[0]
-    try:
-        header = binascii.a2b_base64(encoded.translate(_FROM_URL) + "=" * (-len(encoded) % 4))
-    except binascii.Error:
-        return False
-    return header.startswith(b"{") and b'"' in header
+    header = decoded_base64(encoded.translate(_FROM_URL))
+    return header is not None and header.startswith(b"{") and b'"' in header
 
 
 def _url_password(candidate: Candidate) -> bool:
@@ -82,13 +77,12 @@ def _command_line_secret(candidate: Candidate) -> float | None:
 
 def _basic_credentials(candidate: Candidate) -> bool:
     """Base64 of a name, a colon and a password (RFC 7617)."""
-    text = candidate.value
     try:
-        plain = binascii.a2b_base64(text + "=" * (-len(text) % 4)).decode()
-    except (binascii.Error, UnicodeDecodeError):
+        credentials = (decoded_base64(candidate.value) or b"").decode()
+    except UnicodeDecodeError:
         return False
-    name, colon, password = plain.partition(":")
-    if not colon or not plain.isprintable() or not (name or password):
+    name, colon, password = credentials.partition(":")
+    if not colon or not credentials.isprintable() or not (name or password):
         return False
     return not (is_placeholder(password) and is_placeholder(name))
 

@@ -1,11 +1,9 @@
 """Validators of tokens whose form can be checked: keys of AWS, bots of Discord and Telegram."""
 
-import binascii
-
 from forestall.output.detectors.context import matched_in_front
 from forestall.output.detectors.expressions import Expression
 from forestall.output.detectors.validation import Validator, entry_confidence, own_confidence
-from forestall.output.detectors.value_checks import is_random
+from forestall.output.detectors.value_checks import decoded_base64, is_random
 from forestall.output.findings import Candidate, Check
 
 
@@ -28,12 +26,8 @@ def _discord(candidate: Candidate) -> float | None:
     """The first part of a bot's token is its numeric id in base64."""
     if not is_random(candidate.value, length_min=50):
         return None
-    head = candidate.value.split(".")[0]
-    try:
-        plain = binascii.a2b_base64(head + "=" * (-len(head) % 4))
-    except binascii.Error:
-        return 0.7
-    return 0.97 if plain.isdigit() else 0.7
+    bot_id = decoded_base64(candidate.value.split(".")[0])
+    return 0.97 if bot_id is not None and bot_id.isdigit() else 0.7
 
 
 def _telegram(candidate: Candidate) -> float | None:

@@ -32,6 +32,7 @@ from forestall.output.detectors.tables import (
 )
 from forestall.output.detectors.validators import VALIDATORS
 from forestall.output.findings import REACH_BYTES_MAX, is_keyword
+from forestall.output.patterns import compiled
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -111,10 +112,8 @@ def _refuse_confidence(table: DataTable[Any], confidence: float, *path: str | in
 
 
 def _refuse_pattern(table: DataTable[Any], pattern: str, *path: str | int) -> None:
-    options = re2.Options()
-    options.log_errors = False
     try:
-        re2.compile(pattern, options)
+        compiled(pattern)
     except re2.error as cause:
         reason = cause.args[0].decode() if isinstance(cause.args[0], bytes) else cause.args[0]
         raise table.error(f"RE2 refuses it: {reason}", *path) from cause

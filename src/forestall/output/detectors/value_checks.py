@@ -14,11 +14,10 @@ from itertools import pairwise
 from operator import add
 from typing import Any
 
-import re2
-
 from forestall.output.detectors.expressions import Expression
 from forestall.output.detectors.validation import Validator, ValidatorInput
 from forestall.output.findings import Candidate, Check
+from forestall.output.patterns import compiled
 
 # How much likelier one letter follows another in words and in names of programs than by chance, as
 # log2 plus 4: a row for the first letter, a column for the second. Counted over the standard
@@ -62,13 +61,10 @@ def search_of(pattern: str) -> Callable[[str], bool]:
     be judged. Compiled when first called."""
 
     @cache
-    def compiled() -> Any:
-        options = re2.Options()
-        options.case_sensitive = False
-        options.never_capture = True
-        return re2.compile(pattern, options)
+    def compiled_pattern() -> Any:
+        return compiled(pattern, any_case=True, captures=False)
 
-    return lambda value: compiled().search(value.encode("utf-8", "replace")) is not None
+    return lambda value: compiled_pattern().search(value.encode("utf-8", "replace")) is not None
 
 
 _stands_for_a_secret = search_of(
@@ -173,6 +169,14 @@ def _random(entry: ValidatorInput) -> Check:
         return entry.confidence if looks_drawn else None
 
     return check
+
+
+def decoded_base64(text: str) -> bytes | None:
+    """The bytes of base64 without its padding, or with it; None when it is no base64."""
+    try:
+        return binascii.a2b_base64(text + "=" * (-len(text) % 4))
+    except binascii.Error:
+        return None
 
 
 def _crc32_in_base62(body: str) -> str:

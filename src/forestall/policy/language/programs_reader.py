@@ -65,7 +65,7 @@ def read_programs(reader: Reader, top: Mapping) -> tuple[OwnProgram, ...]:
 
 
 def _read(reader: Reader, name: str, node: Node) -> OwnProgram | None:
-    from forestall.facts.shell.own_programs import ProgramSpec
+    from forestall.facts.shell.program_spec import ProgramSpec
 
     try:
         spec = convert(_table_value(reader, node), ProgramSpec, strict=False)
