@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import replace
 
 from forestall.policy.lint.never_matches import never_matching
-from forestall.policy.problems import PolicyError, Problem, problem_at
+from forestall.policy.problems import PolicyError, Problem, line_of, problem_at
 from forestall.policy.rules import OwnDetector, Policy
 from forestall.policy.snapshot import Snapshot
 
@@ -100,7 +100,7 @@ def _program_clashes(policies: Sequence[Policy]) -> Iterator[Problem]:
     for policy in policies:
         for own in policy.programs:
             key = ("program", own.name)
-            here = f"{policy.source}:{policy.line_of(*key)}"
+            here = f"{policy.source}:{line_of(policy, *key)}"
             first = seen.setdefault(own.name, here)
             if first != here:
                 message = f"the program `{own.name}` is described twice"

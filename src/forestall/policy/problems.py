@@ -42,11 +42,22 @@ def problem_at(policy: "Policy", place: "Place | None", message: str, hint: str 
     return copied(Problem, place, source=policy.source, message=message, hint=hint)
 
 
+def line_of(policy: "Policy", *key: str) -> int:
+    """The line of an entry (a key of `Policy.places`); 1 when the policy was read from no text."""
+    place = policy.places.get(key)
+    return 1 if place is None else place.line
+
+
+def rule_in_words(rule: "Rule | OutputRule") -> str:
+    """The rule as the subject of a message."""
+    return f"{'output rule' if hasattr(rule, 'verdict') else 'rule'} `{rule.id}`"
+
+
 def rule_problem(
     policy: "Policy", rule: "Rule | OutputRule", message: str, hint: str = ""
 ) -> Problem:
     """A problem of a rule, whose message begins with the rule."""
-    text = f"{rule.title} {message}"
+    text = f"{rule_in_words(rule)} {message}"
     return Problem(source=policy.source, line=max(1, rule.line), column=1, message=text, hint=hint)
 
 
@@ -92,7 +103,7 @@ def rule_warning(
         source=policy.source,
         line=max(1, rule.line),
         rule_id=rule.id,
-        message=f"{rule.title} {message}",
+        message=f"{rule_in_words(rule)} {message}",
         hint=hint,
     )
 
@@ -101,7 +112,7 @@ def file_warning(
     code: str, policy: "Policy", message: str, hint: str = "", *, entry: tuple[str, ...] = ()
 ) -> PolicyWarning:
     """A warning about an entry of a file (a key of `Policy.places`), or about the whole file."""
-    line = policy.line_of(*entry)
+    line = line_of(policy, *entry)
     return PolicyWarning(
         code=code, source=policy.source, line=line, rule_id="", message=message, hint=hint
     )

@@ -31,8 +31,6 @@ class Effect(StrEnum):
 
 
 _STRICTNESS = {effect: rank for rank, effect in enumerate(Effect)}
-
-
 REDACTION_LEVELS = ("none", "standard", "strict")  # from the loosest to the strictest
 
 
@@ -47,10 +45,7 @@ class Budgets(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Sandbox(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a run may reach: network hosts, files to read, files to write.
-
-    None means that the rule sets no bound; an empty list means that nothing may be reached.
-    """
+    """What a run may reach: hosts, files to read or write. None: no bound; empty: nothing."""
 
     isolated: bool | None = None
     network_allowlist: tuple[str, ...] | None = None
@@ -326,11 +321,6 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """What stands under `decision` in the file."""
         return self.effect
 
-    @property
-    def title(self) -> str:
-        """The rule in a message."""
-        return f"rule `{self.id}`"
-
 
 class Verdict(StrEnum):
     """What happens to a result: everybody may read it, everybody may read a redacted copy, or
@@ -366,11 +356,6 @@ class OutputRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def decision(self) -> Verdict:
         """What stands under `decision` in the file."""
         return self.verdict
-
-    @property
-    def title(self) -> str:
-        """The rule in a message."""
-        return f"output rule `{self.id}`"
 
 
 class Detect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -451,11 +436,6 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     # ("use_programs", file) and ("remediation", rule id, id). For messages only.
     places: Mapping[tuple[str, ...], Place] = {}
 
-    def line_of(self, *key: str) -> int:
-        """The line of an entry (a key of `places`); 1 when the policy was not read from a text."""
-        place = self.places.get(key)
-        return 1 if place is None else place.line
-
     @property
     def job_rules(self) -> tuple[Rule, ...]:
         """The rules that decide jobs: the ordinary ones, then the input rules."""
@@ -508,10 +488,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     facts: tuple[tuple[str, str], ...] = ()  # the labels of the label view that decided, sorted
     conflicts: tuple[LabelConflict, ...] = ()
     constraints: Constraints | None = None
-    # of all rules that require approval; None: any one approver
-    approval: ApprovalDemands | None = None
-    # limit of the deciding throttle rule; None: no limit to report
-    throttle: Throttle | None = None
+    approval: ApprovalDemands | None = None  # of all rules that require it; None: any approver
+    throttle: Throttle | None = None  # of the deciding throttle rule; None: no limit to report
     remediations: tuple[Remediation, ...] = ()
     snapshot: str = ""  # digest of the snapshot that decided
     errors: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ from forestall.policy.language.reader import Reader
 from forestall.policy.language.tests_reader import read_tests
 from forestall.policy.own_detectors import failed_example
 from forestall.policy.own_programs import failed_example as failed_program_example
+from forestall.policy.problems import line_of
 from forestall.policy.request import Delegation, Request, ToolCall
 from forestall.policy.rules import Decision, Effect, OutputTest, Policy, PolicyTest, Verdict
 from forestall.policy.snapshot import Snapshot
@@ -140,7 +141,7 @@ def _example_outcomes(snapshot: Snapshot) -> Iterator[TestOutcome]:
                     wanted = "a finding" if is_match else "no finding"
                     yield _of_example(policy, f"detector {detector.name}", text, wanted, wrong)
         for program in policy.programs:
-            line = policy.line_of("program", program.name)
+            line = line_of(policy, "program", program.name)
             for text, classes in program.examples:
                 wrong = failed_program_example(program, text, classes, policy.all_programs)
                 wanted = ", ".join(classes)

@@ -104,7 +104,7 @@ _FLOW_VALUE = re.compile(rb":\s*[\"']?([^\s\"',{}]+)")
 _INDENT_BYTES_MAX = 256
 
 
-class _Line(NamedTuple):
+class _YamlLine(NamedTuple):
     """A line: its place in the data, its text without the line end, and the column of its first
     key; the dash of an item counts as a space."""
 
@@ -128,13 +128,13 @@ class _Line(NamedTuple):
         return self.indent >= indent and not self.text.startswith((b"---", b"..."))
 
 
-def _line(data: bytes, start: int, end: int) -> _Line:
+def _line(data: bytes, start: int, end: int) -> _YamlLine:
     text = data[start:end].rstrip(b"\r")
     head = text[:_INDENT_BYTES_MAX]
-    return _Line(start, end, text, len(head) - len(head.lstrip(b" -")))
+    return _YamlLine(start, end, text, len(head) - len(head.lstrip(b" -")))
 
 
-def _lines_from(data: bytes, start: int) -> Iterator[_Line]:
+def _lines_from(data: bytes, start: int) -> Iterator[_YamlLine]:
     while start < len(data):
         end = data.find(b"\n", start)
         end = len(data) if end < 0 else end
@@ -142,7 +142,7 @@ def _lines_from(data: bytes, start: int) -> Iterator[_Line]:
         start = end + 1
 
 
-def _lines_above(data: bytes, start: int, low: int) -> Iterator[_Line]:
+def _lines_above(data: bytes, start: int, low: int) -> Iterator[_YamlLine]:
     """The lines in front of the line that begins at `start`, the nearest first."""
     while start > low:
         above = data.rfind(b"\n", low, start - 1) + 1 or low
@@ -157,7 +157,7 @@ def yaml_secret(data: bytes, start: int, end: int, low: int) -> tuple[int, list[
     lines = _lines_from(data, line_start)
     anchor = next(lines)
     indent = anchor.indent
-    above: list[_Line] = []
+    above: list[_YamlLine] = []
     if not anchor.begins_item(indent):
         for line in _lines_above(data, line_start, max(low, start - REACH_BYTES_MAX)):
             if not line.is_inside(indent):
@@ -175,7 +175,7 @@ def yaml_secret(data: bytes, start: int, end: int, low: int) -> tuple[int, list[
     return max(end, mapping[-1].end), list(_yaml_values(data, mapping, indent))
 
 
-def _yaml_values(data: bytes, mapping: list[_Line], indent: int) -> Iterator[ValuePlace]:
+def _yaml_values(data: bytes, mapping: list[_YamlLine], indent: int) -> Iterator[ValuePlace]:
     number = 0
     while number < len(mapping):
         line = mapping[number]
@@ -193,7 +193,7 @@ def _yaml_values(data: bytes, mapping: list[_Line], indent: int) -> Iterator[Val
         number += len(below)
 
 
-def _yaml_entries(data: bytes, lines: list[_Line]) -> Iterator[ValuePlace]:
+def _yaml_entries(data: bytes, lines: list[_YamlLine]) -> Iterator[ValuePlace]:
     """The values of a mapping of texts, a value with all of its lines."""
     column = min((line.indent for line in lines if not line.is_blank), default=0)
     places: list[tuple[int, int]] = []

@@ -36,7 +36,7 @@ _DECIMAL = re.compile(r"[-+]?[0-9]{1,15}\.[0-9]{1,15}(?:[eE][-+]?[0-9]{1,2})?")
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
-class _TextPlace(NamedTuple):
+class _ParserPlace(NamedTuple):
     """A place as the YAML parser counts it, from 0."""
 
     line: int
@@ -297,7 +297,7 @@ def parse_document(data: bytes, source: str) -> tuple[Node | None, Lines]:
         return composer.compose(loader.get_event), lines
     except yaml.MarkedYAMLError as cause:
         mark = cause.problem_mark or cause.context_mark
-        place = _TextPlace(mark.line, mark.column) if mark is not None else _TextPlace(0, 0)
+        place = _ParserPlace(mark.line, mark.column) if mark is not None else _ParserPlace(0, 0)
         what = " ".join(part for part in (cause.context, cause.problem) if part)
         if word := _unquoted(lines, place):
             message = f"not YAML: a plain text cannot begin with `{word[0]}`: quote it"
@@ -313,7 +313,7 @@ def parse_document(data: bytes, source: str) -> tuple[Node | None, Lines]:
             loader.dispose()
 
 
-def _unquoted(lines: Lines, place: _TextPlace) -> str:
+def _unquoted(lines: Lines, place: _ParserPlace) -> str:
     """The plain text at a place that begins with a sign of YAML; empty for any other: `*` begins an
     alias, `@` is reserved."""
     text = lines.line(place.line + 1)
@@ -341,7 +341,7 @@ def no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _place_of_end(before: str) -> _TextPlace:
+def _place_of_end(before: str) -> _ParserPlace:
     """The place of the end of a text, for errors that give only an offset."""
     *earlier, last = _LINE_BREAK.split(before)
-    return _TextPlace(len(earlier), len(last))
+    return _ParserPlace(len(earlier), len(last))

@@ -203,7 +203,7 @@ def _remediations(
         warning = file_warning(
             "remediation_denied",
             policy,
-            f"{rule.title} offers the remediation `{denial.remediation.id}`, which is"
+            f"rule `{rule.id}` offers the remediation `{denial.remediation.id}`, which is"
             f" denied too: {speaker_in_words(denial.decision)}",
             "offer what a rule allows"
             if denial.always
