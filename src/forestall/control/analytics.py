@@ -19,7 +19,7 @@ async def approval_analytics(
     after: JobCursor | None = JobCursor(until_us, "")
     truncated = False
     while after is not None:
-        jobs, after = await list_jobs(plane, job_filter, limit=PAGE_ITEMS_MAX, after=after)
+        jobs, after = await list_jobs(plane, subject, job_filter, limit=PAGE_ITEMS_MAX, after=after)
         inside = [job for job in jobs if job.asked_at_us >= since_us]
         found += inside
         if len(inside) < len(jobs):

@@ -22,7 +22,7 @@ from forestall.control.check_output import (
 )
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
-from forestall.control.read import JobNotFoundError
+from forestall.control.read import JobNotFoundError, find_job
 from forestall.control.records import output_data
 from forestall.control.refusals import commit_refusal
 from forestall.errors import ConflictError, ForbiddenError
@@ -169,7 +169,10 @@ async def _require_stored(
     plane: Plane, subject: Subject, job_id: str, lease_id: str, *, what: str
 ) -> Job:
     """As `require_lease`, by the job in the store, since memory may be behind."""
-    view = await plane.store.job(subject.tenant, job_id)
+    if subject.worker is not None:  # a worker's job is another principal's; its lease is its own
+        view = await plane.store.job(subject.tenant, job_id)
+    else:
+        view = await find_job(plane, subject, job_id)
     # A worker must not learn whether a job exists that was never leased to it.
     if view is None:
         await record_refusal(plane, subject, JobNotFoundError.code, what=what, named=job_id)

@@ -188,7 +188,8 @@ def _require_room(plane: Plane, subject: Subject, submission: Submission) -> Non
     jobs, jobs_of_key = queue.count(tenant), queue.count_of_key(tenant, key_id)
     if jobs_of_key >= QUEUED_JOBS_PER_KEY_MAX or jobs >= QUEUED_JOBS_PER_TENANT_MAX:
         whose = "this API key" if jobs < QUEUED_JOBS_PER_TENANT_MAX else "this tenant"
-        raise _queue_full(f"too many jobs of {whose} wait for workers", queued=jobs)
+        # A count of the tenant's jobs would tell an agent what others do.
+        raise _queue_full(f"too many jobs of {whose} wait for workers", queued=jobs_of_key)
     if queue.has_lane(lane):
         return
     lanes_of_key = queue.lane_count_of_key(tenant, key_id)
@@ -198,7 +199,7 @@ def _require_room(plane: Plane, subject: Subject, submission: Submission) -> Non
         whose = "this API key" if lanes_of_key >= QUEUE_LANES_PER_KEY_MAX else "this tenant"
         raise _queue_full(
             f"jobs of {whose} wait with too many different topics, capabilities or requirements",
-            queued=jobs,
+            queued=jobs_of_key,
         )
 
 

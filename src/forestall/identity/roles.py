@@ -7,7 +7,8 @@ from enum import StrEnum
 class Permission(StrEnum):
     """One permission on the API. Each endpoint requires exactly one."""
 
-    JOBS_READ = "jobs.read"
+    JOBS_READ = "jobs.read"  # jobs and approvals that the key's own principal submitted
+    JOBS_READ_ALL = "jobs.read_all"  # those of every principal of the tenant too
     JOBS_WRITE = "jobs.write"
     JOBS_CONTROL = "jobs.control"  # cancel, retry and dismiss jobs of other principals
     JOBS_APPROVE = "jobs.approve"
@@ -44,6 +45,7 @@ LEAST_ROLE = Role.VIEWER  # of a key for which no role was asked
 _READ = frozenset(
     {
         Permission.JOBS_READ,
+        Permission.JOBS_READ_ALL,
         Permission.WORKERS_READ,
         Permission.POLICY_READ,
         Permission.REGISTRY_READ,

@@ -55,4 +55,6 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str
     actor: str
     job_id: str  # empty for a record of no job
+    # who submitted that job; without a job, the actor. None: not known, or not looked up
+    principal: str | None = None
     data: msgspec.Raw  # JSON without line breaks

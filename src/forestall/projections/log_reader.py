@@ -12,6 +12,7 @@ import msgspec
 
 from forestall.audit.chain import ChainLink
 from forestall.identity.credentials import Subject
+from forestall.identity.visibility import may_see
 from forestall.limits import STREAM_PAGE_BYTES_MAX, STREAM_PAGE_RECORDS_MAX, STREAM_READS_MAX
 from forestall.ports.log_entry import LogEntry, visibility_of
 from forestall.ports.store import Store
@@ -47,8 +48,12 @@ class LogPage:
         self._made: dict[Hashable, Any] = {}
 
     def visible(self, subject: Subject) -> list[LogEntry]:
-        """The records that the subject may see."""
-        return [entry for entry in self.entries if subject.may(entry.visibility.permission)]
+        """The records that the subject may see: by its role, and about whose jobs they are."""
+        return [
+            entry
+            for entry in self.entries
+            if subject.may(entry.visibility.permission) and may_see(subject, entry.principal)
+        ]
 
     def made(self, key: Hashable, make: Callable[[], T]) -> T:
         """The value that `make` computes from this page: computed once for each `key`, and shared
@@ -69,21 +74,24 @@ class LogReader:
         self._reading: dict[Hashable, asyncio.Task[LogPage]] = {}
         self._turns = asyncio.Semaphore(STREAM_READS_MAX)
 
-    async def page(self, tenant: str, job_id: str, start: int) -> LogPage:
-        """A page of the records of a tenant, or of one of its jobs, from a position on.
+    async def page(
+        self, tenant: str, job_id: str, start: int, *, with_principals: bool = False
+    ) -> LogPage:
+        """A page of the records of a tenant, or of one of its jobs, from a position on. Only one
+        read `with_principals` shows anything to a reader who sees only some principals.
 
         Holds every record announced before this call: a read that began before the last wake-up is
         not shared. Raises StoreUnavailableError.
         """
-        key = (tenant, job_id, start, self._announcer.wakes)
+        key = (tenant, job_id, start, with_principals, self._announcer.wakes)
         task = self._reading.get(key)
         if task is None:
-            task = asyncio.create_task(self._read(tenant, job_id, start))
+            task = asyncio.create_task(self._read(tenant, job_id, start, with_principals))
             self._reading[key] = task
             task.add_done_callback(lambda done: self._read_is_done(key, done))
         return await asyncio.shield(task)
 
-    async def _read(self, tenant: str, job_id: str, start: int) -> LogPage:
+    async def _read(self, tenant: str, job_id: str, start: int, with_principals: bool) -> LogPage:
         async with self._turns:
             limit = STREAM_PAGE_RECORDS_MAX
             links = await self._store.links(start=start, limit=limit, tenant=tenant, job_id=job_id)
@@ -96,8 +104,20 @@ class LogReader:
             if size_bytes > STREAM_PAGE_BYTES_MAX:
                 more = True
                 break
+        if with_principals and entries:
+            entries = await self._with_principals(tenant, entries)
         end = entries[-1].position + 1 if entries else start
         return LogPage(tuple(entries), end=end, more=more)
+
+    async def _with_principals(self, tenant: str, entries: list[LogEntry]) -> list[LogEntry]:
+        job_ids = {entry.job_id for entry in entries if entry.job_id}
+        submitters = await self._store.submitters(tenant, job_ids) if job_ids else {}
+        return [
+            msgspec.structs.replace(
+                entry, principal=submitters.get(entry.job_id) if entry.job_id else entry.actor
+            )
+            for entry in entries
+        ]
 
     def _read_is_done(self, key: Hashable, task: "asyncio.Task[LogPage]") -> None:
         del self._reading[key]

@@ -200,9 +200,9 @@ async def _remediate_job(plane: Plane, call: Call) -> Answer:
 async def _read_trace(plane: Plane, call: Call) -> Answer:
     """The jobs of one trace."""
     job_filter = JobFilter(tenant=call.who.tenant, trace_id=call.params[0])
-    jobs, _ = await list_jobs(plane, job_filter, limit=PAGE_ITEMS_MAX, after=None)
+    jobs, _ = await list_jobs(plane, call.who, job_filter, limit=PAGE_ITEMS_MAX, after=None)
     if not jobs:
-        raise TraceNotFoundError("no job of your tenant has this trace id")
+        raise TraceNotFoundError("no job that your key may see has this trace id")
     return Answer(200, [job_summary(job) for job in jobs])
 
 

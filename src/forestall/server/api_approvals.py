@@ -115,7 +115,7 @@ async def _context(plane: Plane, call: Call) -> Answer:
     waits = view.job.state is JobState.APPROVAL_REQUIRED
     drift = await drift_of(plane, view) if waits else asked_approval(view.job).drift
     alike = JobFilter(tenant=call.who.tenant, asked=True, topic=view.job.topic)
-    prior, _ = await list_jobs(plane, alike, limit=_PRIOR_SHOWN, after=None)
+    prior, _ = await list_jobs(plane, call.who, alike, limit=_PRIOR_SHOWN, after=None)
     decisions = await plane.store.decisions(call.who.tenant, view.job.id, limit=1)
     body = context_object(
         view.job,

@@ -91,8 +91,9 @@ class PreparedChange:
         body, decision = _encode(job), _encode(put.decision)
         name = (job.tenant, job.id)
         columns = (job.trace_id, job.state.value, job.topic, job.created_at_us, job.updated_at_us)
-        rest = (job.revision, job.dead_at_us, job.asked_at_us, job.state not in TERMINAL, body)
-        self.births.append(((*name, *columns, *rest), (*name, put.payload), (*name, decision)))
+        counts = (job.revision, job.dead_at_us, job.asked_at_us, job.state not in TERMINAL)
+        row = (*name, *columns, *counts, job.principal, body)
+        self.births.append((row, (*name, put.payload), (*name, decision)))
         self.size_bytes += len(body) + len(decision) + len(put.payload)
 
     def _prepare_move(self, put: MoveJob) -> None:
