@@ -17,7 +17,7 @@ from forestall.control.check_output import (
 )
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
-from forestall.control.read import read_job
+from forestall.control.read import read_job, read_result
 from forestall.control.records import SALT_BYTES
 from forestall.control.refusals import commit_refusal
 from forestall.control.second_person import requester_reason
@@ -68,7 +68,7 @@ async def inspect(
     entry = await plane.store.output(job.tenant, job.id)
     kept = await _kept_original(plane, job)
     findings = tuple(FindingPreview(each) for each in _findings(entry))
-    result = await plane.store.result(job.tenant, job.id)
+    result = await read_result(plane, subject, job)
     if context and kept is not None and findings:
         findings = await _in_context(plane, job, findings, kept)
     return QuarantinePreview(

@@ -11,11 +11,22 @@ import msgspec
 from forestall.control.plane import Plane
 from forestall.errors import NotFoundError
 from forestall.identity.credentials import Subject
-from forestall.identity.visibility import may_see, visible_principals
+from forestall.identity.visibility import (
+    may_see,
+    may_see_facts,
+    may_see_payloads,
+    visible_principals,
+)
 from forestall.jobs.job import DecisionRecord, Job
 from forestall.limits import PAGE_ITEMS_MAX
 from forestall.ports.entries import PLATFORM_TENANT, Activation, EntryKind
-from forestall.ports.store import JobCursor, JobFilter, JobView, listed_at_us
+from forestall.ports.store import (
+    WITHHELD_PAYLOAD,
+    JobCursor,
+    JobFilter,
+    JobView,
+    listed_at_us,
+)
 
 
 class JobNotFoundError(NotFoundError):
@@ -56,11 +67,38 @@ async def read_decisions(
 ) -> Sequence[DecisionRecord]:
     """The decisions on one job, newest first. Raises JobNotFoundError."""
     decisions: Sequence[DecisionRecord] = ()
+    # Facts hold labels as they were sent, and pieces of the payload.
     if not await _is_hidden(plane, subject, job_id):
         decisions = await plane.store.decisions(subject.tenant, job_id, limit=limit)
     if not decisions:
         await read_job(plane, subject, job_id)
-    return decisions
+    if may_see_facts(subject):
+        return decisions
+    return [msgspec.structs.replace(each, facts=(), conflicts=()) for each in decisions]
+
+
+def shown(subject: Subject, view: JobView) -> JobView:
+    """The job as the subject may read it. Without `payloads.read` it has no labels, and
+    WITHHELD_PAYLOAD stands for its payload."""
+    if may_see_payloads(subject):
+        return view
+    return JobView(msgspec.structs.replace(view.job, labels={}), WITHHELD_PAYLOAD)
+
+
+async def read_result(plane: Plane, subject: Subject, job: Job) -> bytes | None:
+    """The released result of a job that the subject was shown; None: there is none, or the subject
+    may not read it."""
+    if not may_see_payloads(subject):
+        return None
+    return await plane.store.result(job.tenant, job.id)
+
+
+def read_progress(plane: Plane, subject: Subject, job: Job) -> tuple[str, int]:
+    """What the worker said last of a job, and its percentage. The text needs `payloads.read`."""
+    leased = plane.leases.get(job.tenant, job.id)
+    if leased is None:
+        return "", 0
+    return leased.progress if may_see_payloads(subject) else "", leased.percent
 
 
 async def list_jobs(

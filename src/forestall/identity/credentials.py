@@ -11,7 +11,7 @@ import re
 import msgspec
 
 from forestall.errors import InvalidRequestError
-from forestall.identity.roles import PERMISSIONS, Permission, Role
+from forestall.identity.roles import Permission, Role, permissions_of
 from forestall.limits import API_KEY_CHARS_MAX, API_KEY_CHARS_MIN, NAME_CHARS_MAX
 
 KEY_SCHEME = "fk_"
@@ -84,8 +84,9 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
         return (self.role.value, *self.groups)
 
     def may(self, permission: Permission) -> bool:
-        """Whether the role of the subject has the permission."""
-        return permission in PERMISSIONS[self.role]
+        """Whether the subject has the permission, by its role and, for the permissions on the
+        plane itself, its tenant."""
+        return permission in permissions_of(self.role, self.tenant)
 
 
 CALLER_PREFIX = "caller:"  # no worker may have a name with this prefix

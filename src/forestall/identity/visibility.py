@@ -1,4 +1,5 @@
-"""Whose jobs a subject may see. One rule, asked before every read of a job, a list or the log.
+"""What a subject may see: whose jobs, and what of them. Asked before every read of a job, a list or
+the log.
 
 Who may not see a job must not notice that it exists: the caller answers as for an unknown id.
 """
@@ -20,3 +21,15 @@ def may_see(subject: Subject, principal: str | None) -> bool:
     bounded view sees what has no known submitter (None)."""
     visible = visible_principals(subject)
     return visible is None or (principal is not None and principal in visible)
+
+
+def may_see_payloads(subject: Subject) -> bool:
+    """Whether the subject may read what was sent and what came of it: payload, labels, result and
+    progress of the jobs that it may see."""
+    return subject.may(Permission.PAYLOADS_READ)
+
+
+def may_see_facts(subject: Subject) -> bool:
+    """Whether the subject may read the facts of a decision. They hold labels as they were sent and
+    parts of the payload, and an auditor cannot judge a decision without them."""
+    return may_see_payloads(subject) or subject.may(Permission.RECORDS_READ)

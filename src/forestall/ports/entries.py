@@ -23,7 +23,9 @@ from enum import StrEnum
 
 import msgspec
 
-PLATFORM_TENANT = "default"  # the tenant of entries and records that concern all tenants
+from forestall.identity import roles
+
+PLATFORM_TENANT = roles.PLATFORM_TENANT  # the tenant of entries and records that concern all
 IN_FORCE = "policy"  # the name of the one entry of its kind
 
 

@@ -12,13 +12,14 @@ import msgspec
 
 from forestall.audit.chain import ChainLink
 from forestall.identity.credentials import Subject
-from forestall.identity.visibility import may_see
+from forestall.identity.visibility import may_see, may_see_facts
 from forestall.limits import STREAM_PAGE_BYTES_MAX, STREAM_PAGE_RECORDS_MAX, STREAM_READS_MAX
 from forestall.ports.log_entry import LogEntry, visibility_of
 from forestall.ports.store import Store
 from forestall.projections.log_listeners import LogListeners
 
 T = TypeVar("T")
+_OF_FACTS = ("facts", "label_conflicts")  # fields of a record's data
 
 
 class _VisibleRecord(msgspec.Struct, frozen=True):
@@ -48,12 +49,14 @@ class LogPage:
         self._made: dict[Hashable, Any] = {}
 
     def visible(self, subject: Subject) -> list[LogEntry]:
-        """The records that the subject may see: by its role, and about whose jobs they are."""
-        return [
+        """The records that the subject may see, by its role and by whose jobs they are about, and
+        without facts unless it may see those."""
+        seen = [
             entry
             for entry in self.entries
             if subject.may(entry.visibility.permission) and may_see(subject, entry.principal)
         ]
+        return seen if may_see_facts(subject) else [_without_facts(entry) for entry in seen]
 
     def made(self, key: Hashable, make: Callable[[], T]) -> T:
         """The value that `make` computes from this page: computed once for each `key`, and shared
@@ -123,6 +126,14 @@ class LogReader:
         del self._reading[key]
         if not task.cancelled():
             task.exception()  # its readers raise it; asyncio would report it once more
+
+
+def _without_facts(entry: LogEntry) -> LogEntry:
+    data = msgspec.json.decode(entry.data, type=dict[str, msgspec.Raw])
+    if data.keys().isdisjoint(_OF_FACTS):
+        return entry
+    kept = {name: value for name, value in data.items() if name not in _OF_FACTS}
+    return msgspec.structs.replace(entry, data=msgspec.Raw(msgspec.json.encode(kept)))
 
 
 def _entry(link: ChainLink) -> LogEntry:

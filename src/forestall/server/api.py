@@ -14,7 +14,13 @@ from forestall.control.dead_letters import BlindRetryError, dismiss, retry
 from forestall.control.gate import PolicyUnavailableError
 from forestall.control.keys import create_key, list_keys, revoke_key
 from forestall.control.plane import Plane
-from forestall.control.read import list_jobs, read_decisions
+from forestall.control.read import (
+    list_jobs,
+    read_decisions,
+    read_progress,
+    read_result,
+    shown,
+)
 from forestall.control.remediate import remediate
 from forestall.control.submit import SubmitResult, submit
 from forestall.errors import InvalidRequestError, NotFoundError, UnavailableError
@@ -160,10 +166,9 @@ async def _list_jobs(plane: Plane, call: Call) -> Answer:
 )
 async def _read_job(plane: Plane, call: Call) -> Answer:
     """Read one job; `wait_ms` waits for a change."""
-    view = await read_when_changed(plane, call)
-    result = await plane.store.result(view.job.tenant, view.job.id)
-    leased = plane.leases.get(view.job.tenant, view.job.id)
-    progress = (leased.progress, leased.percent) if leased is not None else ("", 0)
+    view = shown(call.who, await read_when_changed(plane, call))
+    result = await read_result(plane, call.who, view.job)
+    progress = read_progress(plane, call.who, view.job)
     found = await plane.store.output(view.job.tenant, view.job.id) if view.job.output else None
     return Answer(200, job_object(view.job, view.payload, result, progress, found))
 

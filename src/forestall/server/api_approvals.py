@@ -4,7 +4,7 @@ from forestall.control.analytics import approval_analytics
 from forestall.control.approve import approve, read_asked, reject
 from forestall.control.claim import claim
 from forestall.control.plane import Plane
-from forestall.control.read import list_jobs
+from forestall.control.read import list_jobs, read_decisions, shown
 from forestall.control.redecide import drift_of, with_current_approvals
 from forestall.control.repair import ask_again, plan
 from forestall.control.worker_protocol import renew
@@ -116,7 +116,8 @@ async def _context(plane: Plane, call: Call) -> Answer:
     drift = await drift_of(plane, view) if waits else asked_approval(view.job).drift
     alike = JobFilter(tenant=call.who.tenant, asked=True, topic=view.job.topic)
     prior, _ = await list_jobs(plane, call.who, alike, limit=_PRIOR_SHOWN, after=None)
-    decisions = await plane.store.decisions(call.who.tenant, view.job.id, limit=1)
+    decisions = await read_decisions(plane, call.who, view.job.id, limit=1)
+    view = shown(call.who, view)
     body = context_object(
         view.job,
         view.payload,

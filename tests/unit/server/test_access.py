@@ -24,11 +24,11 @@ APPROVERS = {"approver", "admin"}
 CREWS = "/api/v1/workers"
 TOPICS, POOLS, SCHEMAS = "/api/v1/topics", "/api/v1/pools", "/api/v1/schemas"
 HOOKS = "/api/v1/webhooks"
-WATCHERS = {"viewer", "operator", "approver", "author", "admin"}
-READERS = {"viewer", "agent", "operator", "approver", "author", "admin"}
+WATCHERS = {"viewer", "operator", "approver", "author", "auditor", "admin"}
+READERS = {"viewer", "agent", "operator", "approver", "author", "auditor", "admin"}
 SUBMITTERS = {"agent", "operator", "admin"}
 CHECKERS = {"agent", "operator", "author", "admin"}
-REHEARSERS = {"viewer", "operator", "approver", "author", "admin"}
+REHEARSERS = {"viewer", "operator", "approver", "author", "auditor", "admin"}
 ADMINS = {"admin"}
 WORKERS = {"worker"}
 
@@ -80,7 +80,7 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("POST", JOBS + "/{job_id}/output/confirm"): APPROVERS,
     ("POST", "/api/v1/output/check"): CHECKERS,
     ("POST", KEYS): ADMINS,
-    ("GET", KEYS): ADMINS,
+    ("GET", KEYS): ADMINS | {"auditor"},
     ("DELETE", KEYS + "/{key_id}"): ADMINS,
     ("GET", "/api/v1/stream"): READERS,
     ("GET", JOBS + "/{job_id}/stream"): READERS,
