@@ -146,6 +146,16 @@ class _Script:
         made = self.example("post_auth_keys", {"name": "ci", "role": "viewer"})
         self.example("get_auth_keys")
         self.example("delete_auth_keys_key_id", key_id=made["key"]["id"])
+        wanted = {
+            "name": "acme",
+            "description": "the second house",
+            "admin_principal": "people/ada",
+        }
+        self.example("post_tenants", wanted)
+        self.example("get_tenants")
+        self.example("post_tenants_tenant_suspend", {"reason": "unpaid"}, tenant="acme")
+        self.example("get_tenants_tenant", tenant="acme")
+        self.example("post_tenants_tenant_resume", tenant="acme")
         (snapshot,) = self.example("get_policy_snapshots", query="limit=5")
         self.example("get_policy_snapshots_digest", digest=snapshot["digest"])
         self.example("post_policy_evaluate", _CHECK, key=self.agent)

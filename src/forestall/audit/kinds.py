@@ -52,6 +52,7 @@ _TOPIC = (
 _POOL = ("name", "revision", "description", "requires", "status", "drained_at_us")
 _SCHEMA = ("name", "revision", "digest", "size_bytes")
 _WEBHOOK = ("name", "host", "events", "format", "new_secret")
+_TENANT = ("name", "revision", "key_id")
 _MESSAGE = ("name", "event", "at_position", "tries")
 
 _JOBS = {
@@ -164,6 +165,15 @@ _OTHERS = {
         "a key came into being", (), ("key_id", "name", "role", "principal", "expires_at_us")
     ),
     "key.revoked": RecordKind("a key stopped working", (), ("key_id", "name")),
+    "tenant.created": RecordKind(
+        "a tenant was made while the server ran", (), (*_TENANT, "description")
+    ),
+    "tenant.suspended": RecordKind(
+        "a tenant was suspended: its keys are refused, and what ran of it was cancelled",
+        (),
+        (*_TENANT, "reason"),
+    ),
+    "tenant.resumed": RecordKind("a suspended tenant may go on", (), _TENANT),
     "policy.kept": RecordKind(
         "the content of a policy was kept under its digest",
         (),

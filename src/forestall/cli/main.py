@@ -40,6 +40,11 @@ _COMMANDS = {
     "worker": ("forestall.cli.worker", "worker", "Run a Python function as a worker."),
     "workers": ("forestall.cli.workers", "workers", "Create, list and revoke workers."),
     "keys": ("forestall.cli.keys", "keys", "Create, list and revoke API keys."),
+    "tenants": (
+        "forestall.cli.tenants",
+        "tenants",
+        "Create, list, suspend and resume tenants.",
+    ),
     "keyring": ("forestall.cli.keyring", "keyring", "See and rotate the keys that seal results."),
     "audit": ("forestall.cli.audit", "audit", "Verify the log."),
 }

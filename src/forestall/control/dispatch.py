@@ -65,6 +65,8 @@ async def dispatch(plane: Plane, session: WorkerSession, *, limit: int) -> list[
     key = plane.keys.by_id(session.key_id)
     if key is None or not key.usable(plane.clock.now_us()):
         return given
+    if plane.tenants.is_suspended(session.tenant):
+        return given
     while True:
         # Other requests of this worker may be in the middle of their own dispatches.
         leased = plane.leases.count_of_worker(session.name) + session.reserved
@@ -163,6 +165,10 @@ async def dispatch_one(plane: Plane, taker: str, entry: QueueEntry) -> Dispatche
     """
     try:
         # load
+        if plane.tenants.is_suspended(entry.lane.tenant):
+            now_us = plane.clock.now_us()
+            plane.queue.add(entry._replace(not_before_us=now_us + OUTAGE_RETRY_US), now_us=now_us)
+            return None
         view = await plane.store.job(entry.lane.tenant, entry.job_id)
         if view is None or view.job.state not in WAITING:
             # Another verb moved the job, so the queue was behind: have the job read again.
@@ -256,9 +262,9 @@ def _has_place(plane: Plane, decision: Decision, rule: tuple[str, str]) -> bool:
 
 
 def _unforbidden(plane: Plane, job: Job, record: DecisionRecord) -> tuple[Precondition, ...]:
-    """The policy, the keys of submitter and voters, and for an approved job its registry entries,
-    are as they were when the gate decided. Checked in the transaction of the dispatch, so no
-    dispatch follows in the log on a change that forbids it."""
+    """The policy, the tenant, the keys of submitter and voters, and for an approved job its
+    registry entries, are as they were when the gate decided. Checked in the transaction of the
+    dispatch, so no dispatch follows in the log on a change that forbids it."""
     assert plane.snapshot is not None, "the gate decided under a snapshot"
     assert plane.snapshot.digest == record.snapshot, "the gate decides under the one in force"
     policy = plane.policy.unchanged(plane.snapshot)
@@ -270,7 +276,9 @@ def _unforbidden(plane: Plane, job: Job, record: DecisionRecord) -> tuple[Precon
         if record.code == APPROVED
         else ()
     )
-    return (policy, *(plane.keys.unchanged(key) for key in keys if key is not None), *entries)
+    tenant = plane.tenants.unchanged(job.tenant)
+    unchanged = (plane.keys.unchanged(key) for key in keys if key is not None)
+    return (policy, tenant, *unchanged, *entries)
 
 
 async def _hand_over(

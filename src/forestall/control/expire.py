@@ -10,6 +10,7 @@ from forestall.control.moves import commit_move, move_of
 from forestall.control.plane import Plane
 from forestall.control.records import SYSTEM_ACTOR
 from forestall.control.recover import look_again, sweep
+from forestall.control.tenants import stop_suspended
 from forestall.jobs.transitions import after_deadline, after_lease_end
 from forestall.ports.store import PreconditionFailedError
 from forestall.projections.catch_up import wake_for
@@ -23,6 +24,7 @@ async def tick(plane: Plane) -> None:
         wake_for(plane.projections, entry.lane)
     await look_again(plane)
     await sweep(plane)
+    await stop_suspended(plane)
     await _end_leases(plane, now_us=now_us)
     _offer_places(plane)
     while (due := plane.deadlines.pop_due(now_us)) is not None:

@@ -84,6 +84,8 @@ def _entries_named_by(record: Record) -> list[EntryKey]:
     data, first = record.data, record.kind.partition(".")[0]
     if record.kind == "policy.activated":
         return [(PLATFORM_TENANT, EntryKind.POLICY_IN_FORCE, IN_FORCE)]
+    if first == "tenant":
+        return [(PLATFORM_TENANT, EntryKind.TENANT, str(data["name"]))]
     if first == "key":
         return [(record.tenant, EntryKind.KEY, str(data["key_id"]))]
     return [(record.tenant, kind, str(data["name"])) for kind in _NAMED.get(first, ())]

@@ -8,7 +8,13 @@ import msgspec
 
 from forestall.control.plane import Plane, uuid_text
 from forestall.control.records import SALT_BYTES, record_of
-from forestall.errors import ConflictError, InvalidRequestError, NotFoundError, UnauthorizedError
+from forestall.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidRequestError,
+    NotFoundError,
+    UnauthorizedError,
+)
 from forestall.identity.credentials import (
     PREFIX_CHARS,
     ApiKey,
@@ -36,6 +42,12 @@ class KeyNotFoundError(NotFoundError):
     """No unrevoked key of this tenant has this id."""
 
     code, http_status = "AUTH_KEY_NOT_FOUND", 404
+
+
+class TenantSuspendedError(ForbiddenError):
+    """The tenant of this key is suspended: none of its keys is taken until it is resumed."""
+
+    code, http_status = "tenant_suspended", 403
 
 
 class KeyInvalidError(InvalidRequestError):
@@ -178,7 +190,7 @@ async def end_key(plane: Plane, key: ApiKey, *, actor: str) -> ApiKey:
 
 def authenticate(plane: Plane, text: str | None) -> Subject:
     """The subject whose key this text is. Raises UnauthorizedError, the same one for unknown,
-    expired and revoked keys."""
+    expired and revoked keys; and TenantSuspendedError."""
     if text and len(text) <= API_KEY_CHARS_MAX:
         key = plane.keys.by_hash(key_hash(text))
         if (
@@ -186,6 +198,7 @@ def authenticate(plane: Plane, text: str | None) -> Subject:
             and key_matches(key, text)
             and key.usable(now_us := plane.clock.now_us())
         ):
+            _require_active(plane, key.tenant)
             plane.key_uses.note(key.id, now_us)
             return Subject(
                 tenant=key.tenant,
@@ -198,7 +211,18 @@ def authenticate(plane: Plane, text: str | None) -> Subject:
     raise UnauthorizedError("unauthorized: send a valid API key in the X-API-Key header")
 
 
+def _require_active(plane: Plane, tenant: str) -> None:
+    """Raises TenantSuspendedError. Asked only for a key that is good, so that nobody else learns
+    which tenants there are."""
+    if plane.tenants.is_suspended(tenant):
+        raise TenantSuspendedError(
+            "the tenant of this key is suspended; whoever runs the plane can resume it"
+        )
+
+
 def still_valid(plane: Plane, subject: Subject) -> bool:
     """Whether the key that authenticated the subject is still valid. Reads memory only."""
+    if plane.tenants.is_suspended(subject.tenant):
+        return False
     key = plane.keys.by_id(subject.key_id)
     return key is not None and key.usable(plane.clock.now_us())

@@ -65,6 +65,7 @@ class Plane:
         "store",
         "tail",
         "telemetry",
+        "tenants",
         "throttles",
         "webhooks",
         "workers",
@@ -114,6 +115,7 @@ class Plane:
         self.policy = state.policy
         self.queue = state.queue
         self.registry = state.registry
+        self.tenants = state.tenants
         self.throttles = state.throttles
         self.webhooks = state.webhooks
         self.workers = state.workers

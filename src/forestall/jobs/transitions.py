@@ -53,11 +53,12 @@ APPROVED = "approved"  # the code of a decision that stands on an approval
 SUBMITTER_REVOKED, SUBMITTER_EXPIRED = "submitter_revoked", "submitter_expired"
 JOB_CHANGED = "job_changed"
 _OWN_CODES = (SUBMITTER_REVOKED, SUBMITTER_EXPIRED, JOB_CHANGED)
-APPROVER_REVOKED = "approver_revoked"
+APPROVER_REVOKED, TENANT_SUSPENDED = "approver_revoked", "tenant_suspended"
 _WITHDRAWN: Mapping[str, str] = {
     SUBMITTER_REVOKED: "the credential it was submitted with is revoked",
     SUBMITTER_EXPIRED: "the credential it was submitted with has expired",
     APPROVER_REVOKED: "a credential with which it was approved is revoked or has expired",
+    TENANT_SUSPENDED: "its tenant is suspended",
 }
 RUN_TIME_SPENT, AMBIGUOUS = "max_runtime_exceeded", "lease_expired"
 DEADLINE_EXCEEDED, THROTTLED_TOO_LONG = "deadline_exceeded", "throttled_too_long"

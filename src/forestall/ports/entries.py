@@ -17,6 +17,7 @@ each change, so that a commit can expect an entry to be as it was read. Kinds:
 | `activation`      | its number       | `Activation`                       | platform  |
 | `policy_in_force` | `policy`         | the digest in force                | platform  |
 | `original`        | job id           | `Sealed`                           | its own   |
+| `tenant`          | tenant           | `identity.tenants.Tenant`          | platform  |
 """
 
 from enum import StrEnum
@@ -44,6 +45,7 @@ class EntryKind(StrEnum):
     ACTIVATION = "activation"
     POLICY_IN_FORCE = "policy_in_force"
     ORIGINAL = "original"
+    TENANT = "tenant"
 
 
 class RegistryEntry(msgspec.Struct, frozen=True, kw_only=True):

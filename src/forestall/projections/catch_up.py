@@ -96,6 +96,9 @@ def take_up_entry(
         if entry.revision > 1:  # it may be revoked, and an approval of what it asked for ends
             state.open_approvals.changed(key[0])
         _end_session(state, key[2])
+    elif kind is EntryKind.TENANT and entry is not None:
+        state.tenants.put(entry)
+        state.workers.wake_all()
     elif kind is EntryKind.POLICY_IN_FORCE and entry is not None:
         _come_into_force(state, entry)
     return True  # no projection has entries of the other kinds; verbs read them from the store

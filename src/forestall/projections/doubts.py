@@ -8,14 +8,15 @@ worker. The theory is in `docs/internals/leases-and-doubt.md`.
 from forestall.ports.entries import EntryKind
 
 EntryKey = tuple[str, str, str]  # tenant, kind, name
-# Kinds of entries whose change may forbid a job: it rests on a key, on the policy, or on an
-# approval that binds topic, schema and pool.
+# Kinds of entries whose change may forbid a job: it rests on its tenant, on a key, on the policy,
+# or on an approval that binds topic, schema and pool.
 TIGHTENING = (
     EntryKind.KEY,
     EntryKind.POLICY_IN_FORCE,
     EntryKind.TOPIC,
     EntryKind.SCHEMA,
     EntryKind.POOL,
+    EntryKind.TENANT,
 )
 
 

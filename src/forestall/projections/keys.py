@@ -51,6 +51,13 @@ class Keys:
         found = [key for key in self._by_id.values() if key.tenant == tenant]
         return sorted(found, key=lambda key: (key.created_at_us, key.id))
 
+    def by_tenant(self) -> dict[str, list[ApiKey]]:
+        """The keys of every tenant that has one, revoked ones too, in no order."""
+        found: dict[str, list[ApiKey]] = {}
+        for key in self._by_id.values():
+            found.setdefault(key.tenant, []).append(key)
+        return found
+
     def makers_of(self, key: ApiKey) -> tuple[str, ...]:
         """The principals who made this key, who made any key of those principals, and so on to the
         end, sorted. Revoked keys count: what they made stays made."""

@@ -20,6 +20,7 @@ from forestall.projections.open_approvals import OpenApprovals
 from forestall.projections.output_stats import OutputStats
 from forestall.projections.policy_in_force import PolicyInForce
 from forestall.projections.registry import Registry
+from forestall.projections.tenants import Tenants
 from forestall.projections.throttle_counters import ThrottleCounters
 from forestall.projections.webhooks import Webhooks
 from forestall.projections.worker_sessions import WorkerSessions
@@ -44,6 +45,7 @@ class Projections:
         "positions",
         "queue",
         "registry",
+        "tenants",
         "throttles",
         "webhooks",
         "workers",
@@ -60,6 +62,7 @@ class Projections:
         self.registry = Registry()
         self.webhooks = Webhooks(webhook_reach)
         self.keys = Keys()
+        self.tenants = Tenants()
         self.policy = PolicyInForce()
         self.blind_retries = BlindRetries()
         self.output_stats = OutputStats(now_us)

@@ -31,6 +31,7 @@ from forestall.server.api_approvals import ENDPOINTS as APPROVAL_ENDPOINTS
 from forestall.server.api_output import ENDPOINTS as OUTPUT_ENDPOINTS
 from forestall.server.api_policy import ENDPOINTS as POLICY_ENDPOINTS
 from forestall.server.api_registry import ENDPOINTS as REGISTRY_ENDPOINTS
+from forestall.server.api_tenants import ENDPOINTS as TENANT_ENDPOINTS
 from forestall.server.api_webhooks import ENDPOINTS as WEBHOOK_ENDPOINTS
 from forestall.server.api_work import ENDPOINTS as WORK_ENDPOINTS
 from forestall.server.endpoints import Answer, Call, EndpointTable
@@ -361,5 +362,5 @@ async def _read_openapi(plane: Plane, call: Call) -> Answer:
 
 
 _TABLE += WORK_ENDPOINTS + APPROVAL_ENDPOINTS + REGISTRY_ENDPOINTS
-_TABLE += OUTPUT_ENDPOINTS + WEBHOOK_ENDPOINTS
+_TABLE += OUTPUT_ENDPOINTS + WEBHOOK_ENDPOINTS + TENANT_ENDPOINTS
 ENDPOINTS = tuple(_TABLE)

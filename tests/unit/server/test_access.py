@@ -23,7 +23,7 @@ HELD = "/api/v1/approvals"
 APPROVERS = {"approver", "admin"}
 CREWS = "/api/v1/workers"
 TOPICS, POOLS, SCHEMAS = "/api/v1/topics", "/api/v1/pools", "/api/v1/schemas"
-HOOKS = "/api/v1/webhooks"
+HOOKS, TENANTS = "/api/v1/webhooks", "/api/v1/tenants"
 WATCHERS = {"viewer", "operator", "approver", "author", "auditor", "admin"}
 READERS = {"viewer", "agent", "operator", "approver", "author", "auditor", "admin"}
 SUBMITTERS = {"agent", "operator", "admin"}
@@ -106,6 +106,12 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("GET", HOOKS): ADMINS,
     ("POST", HOOKS): ADMINS,
     ("DELETE", HOOKS + "/{name}"): ADMINS,
+    # In the platform's own tenant, which is that of these keys; elsewhere nobody may.
+    ("GET", TENANTS): ADMINS | {"auditor"},
+    ("POST", TENANTS): ADMINS,
+    ("GET", TENANTS + "/{tenant}"): ADMINS | {"auditor"},
+    ("POST", TENANTS + "/{tenant}/suspend"): ADMINS,
+    ("POST", TENANTS + "/{tenant}/resume"): ADMINS,
 }
 BODIES: dict[str, Any] = {
     KEYS: {"name": "n", "role": "viewer"},
@@ -128,6 +134,8 @@ BODIES: dict[str, Any] = {
     JOBS + "/{job_id}/complete": {"lease_id": "x", "status": "succeeded"},
     HELD + "/open": {"token": "x"},
     HOOKS: {"name": "a", "url": "https://hooks.example.com/"},
+    TENANTS: {"name": "acme"},
+    TENANTS + "/{tenant}/suspend": {"reason": "r"},
 }
 PROBES = {("GET", "/health"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/livez")}
 PUBLIC = PROBES | {("GET", "/openapi.json")}
