@@ -129,7 +129,7 @@ def _percentile(values: list[float], percent: int) -> float:
 def main() -> None:
     """Arguments: data directory, policy file."""
     data_dir, policy = sys.argv[1:]
-    deliver: Any = vars(serve_module)["tell_webhooks"]
+    deliver: Any = vars(serve_module)["deliver_to_webhooks"]
     make_gateway: Any = vars(serve_module)["Gateway"]
     gateways: list[Any] = []
 
@@ -150,7 +150,7 @@ def main() -> None:
         gateways.append(make_gateway(*args))
         return gateways[0]
 
-    vars(serve_module)["tell_webhooks"] = deliver_and_beat
+    vars(serve_module)["deliver_to_webhooks"] = deliver_and_beat
     vars(serve_module)["Gateway"] = gateway
     flags = {
         "data_dir": data_dir,

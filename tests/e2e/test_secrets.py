@@ -99,9 +99,9 @@ def test_no_secret_is_in_what_the_server_writes_and_shows(server: Server) -> Non
     shown += server.ask("GET", "/api/v1/auth/keys").body.decode()
     shown += server.ask("GET", "/api/v1/tenants").body.decode()
     server.stop()
-    for path in sorted((server.data_dir).rglob("*")):
-        if path.is_file():
-            shown += path.read_bytes().decode("latin-1")
+    for file in sorted(server.data_dir.rglob("*")):
+        if file.is_file():
+            shown += file.read_bytes().decode("latin-1")
     found = {secret for secret in secrets if secret in shown}
     assert not found, [re.search(f".{{80}}{re.escape(each)}", shown) for each in found]
 

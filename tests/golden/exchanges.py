@@ -68,6 +68,7 @@ def exchanges() -> Mapping[str, Exchange]:
             script.ends()
             # Last, so that its look at the clock changes the time of no other example.
             script.example("get_status")
+            script.tenants()
         finally:
             script.door.runner.close()
         # The digest covers the detectors too, of which the files here shall not tell.
@@ -146,6 +147,14 @@ class _Script:
         made = self.example("post_auth_keys", {"name": "ci", "role": "viewer"})
         self.example("get_auth_keys")
         self.example("delete_auth_keys_key_id", key_id=made["key"]["id"])
+        (snapshot,) = self.example("get_policy_snapshots", query="limit=5")
+        self.example("get_policy_snapshots_digest", digest=snapshot["digest"])
+        self.example("post_policy_evaluate", _CHECK, key=self.agent)
+        self.example("post_policy_simulate", {"topic": "job.limited.run"})
+        self.example("post_policy_explain", {"topic": "job.mail.send"})
+
+    def tenants(self) -> None:
+        """A second tenant, from its first key to its suspension and back."""
         wanted = {
             "name": "acme",
             "description": "the second house",
@@ -156,11 +165,6 @@ class _Script:
         self.example("post_tenants_tenant_suspend", {"reason": "unpaid"}, tenant="acme")
         self.example("get_tenants_tenant", tenant="acme")
         self.example("post_tenants_tenant_resume", tenant="acme")
-        (snapshot,) = self.example("get_policy_snapshots", query="limit=5")
-        self.example("get_policy_snapshots_digest", digest=snapshot["digest"])
-        self.example("post_policy_evaluate", _CHECK, key=self.agent)
-        self.example("post_policy_simulate", {"topic": "job.limited.run"})
-        self.example("post_policy_explain", {"topic": "job.mail.send"})
 
     def registry(self) -> None:
         """Topics, pools and input schemas."""

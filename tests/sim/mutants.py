@@ -10,7 +10,16 @@ from unittest import mock
 
 import msgspec
 
-from forestall.control import complete, dispatch, expire, gate, moves, recover, worker_protocol
+from forestall.control import (
+    complete,
+    dispatch,
+    expire,
+    gate,
+    lease_holder,
+    moves,
+    recover,
+    worker_protocol,
+)
 from forestall.control import plane as plane_module
 from forestall.control.gate import GateResult
 from forestall.control.moves import Move
@@ -48,7 +57,7 @@ def _gate_skipped() -> Patch:
 
 
 def _lease_ignored() -> Patch:
-    return mock.patch.object(complete, "_is_theirs", return_value=True)
+    return mock.patch.object(lease_holder, "_is_leased_to", return_value=True)
 
 
 def _queue_forgotten() -> Patch:
@@ -56,7 +65,9 @@ def _queue_forgotten() -> Patch:
         if job.lease is not None:
             catch_up.follow_job(state, job, **more)
 
-    return mock.patch.multiple(recover, follow_job=only_leases, _known=lambda plane, job: True)
+    return mock.patch.multiple(
+        recover, follow_job=only_leases, _is_in_memory=lambda plane, job: True
+    )
 
 
 def _lost_run_again() -> Patch:
@@ -77,12 +88,15 @@ def _any_worker_serves() -> Patch:
 
 def _old_policy_kept() -> Patch:
     return mock.patch.multiple(
-        dispatch, _stands=lambda *_: True, _unforbidden=lambda *_: (), _is_held=lambda *_: True
+        dispatch,
+        _decision_holds=lambda *_: True,
+        _preconditions=lambda *_: (),
+        _is_leased_as_dispatched=lambda *_: True,
     )
 
 
 def _bound_ignored() -> Patch:
-    return mock.patch.object(Leases, "has_place", return_value=True)
+    return mock.patch.object(Leases, "has_free_slot", return_value=True)
 
 
 def _retries_unbounded() -> Patch:
@@ -128,7 +142,9 @@ def _doubts_dropped() -> Patch:
     async def nothing(plane: Plane) -> None:
         return None
 
-    return mock.patch.multiple(expire, look_again=nothing, sweep=nothing, follow_log=nothing)
+    return mock.patch.multiple(
+        expire, read_jobs_in_doubt=nothing, sweep=nothing, follow_log=nothing
+    )
 
 
 def _keys_forgotten() -> Patch:
@@ -157,8 +173,8 @@ def _revoked_submitter_runs() -> Patch:
     return mock.patch.multiple(
         dispatch,
         tightened_by=lambda plane, view, decision, now_us: decision,
-        _stands=lambda *_: True,
-        _unforbidden=lambda *_: (),
+        _decision_holds=lambda *_: True,
+        _preconditions=lambda *_: (),
     )
 
 

@@ -6,9 +6,9 @@ from unittest import mock
 
 import msgspec
 
-from forestall.control import check_output, complete, dead_letters, quarantine
+from forestall.control import check_output, complete, content_scan, dead_letters, quarantine
 from forestall.control import worker_protocol as work
-from forestall.control.check_output import ScanResult
+from forestall.control.content_scan import ScanResult
 from forestall.control.moves import Move
 from forestall.control.plane import Plane
 from forestall.jobs.job import Job
@@ -26,21 +26,21 @@ _ALLOWED = OutputRuling(verdict=Verdict.ALLOW, code="default")
 
 
 def _verdict_skipped() -> Patch:
-    return mock.patch.object(check_output, "judge", return_value=_ALLOWED)
+    return mock.patch.object(content_scan, "judge", return_value=_ALLOWED)
 
 
 def _failed_scan_passes() -> Patch:
-    real = check_output.look
+    real = content_scan.scan_and_judge
 
     async def passes(
         plane: Plane, snapshot: Any, request: Any, content: bytes, **more: Any
-    ) -> tuple[ScanResult, int]:
-        looked, duration_us = await real(plane, snapshot, request, content, **more)
-        if looked.ruling.code in ("scan_timeout", "scan_incomplete"):
-            looked = ScanResult(ruling=_ALLOWED, released=content)
-        return looked, duration_us
+    ) -> ScanResult:
+        scan_result = await real(plane, snapshot, request, content, **more)
+        if scan_result.ruling.code in ("scan_timeout", "scan_incomplete"):
+            return ScanResult(ruling=_ALLOWED, released=content)
+        return scan_result
 
-    return mock.patch.object(check_output, "look", passes)
+    return mock.patch.object(check_output, "scan_and_judge", passes)
 
 
 async def _as_said(plane: Plane, job: Job, texts: Any, after: Any = ()) -> list[str]:
@@ -68,7 +68,7 @@ def _findings_in_clear() -> Patch:
 
 def _surroundings_in_clear() -> Patch:
     return mock.patch.object(
-        quarantine, "_surroundings", lambda text, finding, found: text[finding.start :]
+        quarantine, "_surroundings", lambda text, finding, findings: text[finding.start :]
     )
 
 
@@ -89,7 +89,7 @@ def _seal_outlives_discard() -> Patch:
 
 
 def _stale_verdict() -> Patch:
-    return mock.patch.object(complete, "under", return_value=())
+    return mock.patch.object(complete, "policy_unchanged", return_value=())
 
 
 def _kept_for_ever() -> Patch:
@@ -117,7 +117,7 @@ def _withheld_as_read() -> Patch:
 
 
 def _discarded_twice() -> Patch:
-    real = quarantine._resolvable
+    real = quarantine._withheld_job
 
     async def forgets(*more: Any, **named: Any) -> Job:
         job = await real(*more, **named)
@@ -125,17 +125,17 @@ def _discarded_twice() -> Patch:
         open_again = msgspec.structs.replace(job.output, resolution="")
         return msgspec.structs.replace(job, output=open_again)
 
-    return mock.patch.object(quarantine, "_resolvable", forgets)
+    return mock.patch.object(quarantine, "_withheld_job", forgets)
 
 
 def _copy_for_original() -> Patch:
-    real = quarantine._opened
+    real = quarantine._opened_original
 
     def changed(plane: Plane, job: Job, entry: Any) -> tuple[bytes, bytes]:
         salt, original = real(plane, job, entry)
         return salt, original[:-1] + b" " + original[-1:]
 
-    return mock.patch.object(quarantine, "_opened", changed)
+    return mock.patch.object(quarantine, "_opened_original", changed)
 
 
 def _withheld_runs_again() -> Patch:

@@ -59,7 +59,7 @@ def test_a_place_that_was_given_up_is_offered_to_the_next() -> None:
 
 
 def test_without_the_offer_the_next_waits_for_ever() -> None:
-    with mock.patch.object(expire, "_offer_places"):
+    with mock.patch.object(expire, "_offer_free_slots"):
         assert not _leased_after_the_turn_was_lost()
 
 

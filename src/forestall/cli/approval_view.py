@@ -13,6 +13,9 @@ from forestall.limits import RETRIES_DEFAULT
 from forestall.visible import is_visible, visible
 
 _NAME_COLUMNS = 15
+_LEFT_OUT_WHEN_EMPTY = frozenset(
+    {"requires", "tags", "risk tags", "pack", "tool call", "budget", "acts for", "first asked"}
+)
 _BAR, _ON = "  | ", "  : "  # mark of a line of a text, and mark of its continuation
 
 
@@ -60,19 +63,16 @@ def _asked(context: Mapping[str, Any], width: int) -> Iterator[str]:
     rows: list[tuple[str, str]] = [
         ("topic", runs["topic"]),
         ("capability", runs["capability"] or "none"),
-        *((name, ", ".join(runs[name])) for name in ("requires", "tags") if runs[name]),
-        *([("risk tags", ", ".join(runs["risk_tags"]))] if runs["risk_tags"] else []),
+        ("requires", ", ".join(runs["requires"])),
+        ("tags", ", ".join(runs["tags"])),
+        ("risk tags", ", ".join(runs["risk_tags"])),
         *(("label", f"{name}={value}") for name, value in runs["labels"].items()),
-        *([("pack", runs["pack_id"])] if runs["pack_id"] else []),
-        *([("tool call", _json_line(runs["tool_call"]))] if runs["tool_call"] else []),
-        *([("budget", _json_line(runs["budget"]))] if runs["budget"] else []),
+        ("pack", runs["pack_id"]),
+        ("tool call", _json_line(runs["tool_call"])),
+        ("budget", _json_line(runs["budget"])),
         ("retries", _retries(runs)),
         ("asked by", runs["principal"]),
-        *(
-            [("acts for", runs["actor_id"])]
-            if runs["actor_id"] not in ("", runs["principal"])
-            else []
-        ),
+        ("acts for", "" if runs["actor_id"] == runs["principal"] else runs["actor_id"]),
         ("rule", approval["policy_rule_id"] or "none (the default)"),
         ("why", approval["policy_reason"]),
         *(
@@ -82,13 +82,14 @@ def _asked(context: Mapping[str, Any], width: int) -> Iterator[str]:
         ("who approves", "; ".join(map(_demand, approval["demands"]))),
         *(("voted", _vote(vote)) for vote in approval["votes"]),
         *(("asked again", change) for change in approval["changes"]),
-        *([("first asked", approval["first_asked_at"])] if approval["changes"] else []),
+        ("first asked", approval["first_asked_at"] if approval["changes"] else ""),
         ("time left", _duration(context["time_remaining_ms"] // 1_000)),
         ("policy", context["policy_snapshot"]),
         ("job hash", context["job_hash"]),
     ]
     for name, text in rows:
-        yield from _row(name, text, width)
+        if text or name not in _LEFT_OUT_WHEN_EMPTY:
+            yield from _row(name, text, width)
 
 
 def _retries(runs: Mapping[str, Any]) -> str:
@@ -182,4 +183,4 @@ def _json(value: Any) -> str:
 
 
 def _json_line(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False) if value else ""

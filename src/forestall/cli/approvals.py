@@ -4,24 +4,21 @@ What a person approves is what the screen showed: the vote carries the displayed
 snapshot, and the server refuses it when they differ from what is asked.
 """
 
-import json
 import shutil
 import sys
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from forestall.cli.approval_view import rendered
-from forestall.cli.options import limit_option, segment, with_client
+from forestall.cli.events import event_time, json_lines_option, print_events
+from forestall.cli.options import limit_option, segment, server_command, with_client
 from forestall.cli.output import (
     EXIT_CHECK_FAILED,
     EXIT_HELD,
-    json_option,
     print_answer,
     print_items,
     print_json,
-    print_json_line,
     print_line,
     print_lines,
 )
@@ -47,8 +44,7 @@ def approvals() -> None:
 )
 @click.option("--topic", default="", help="Only jobs of exactly this topic.")
 @limit_option
-@with_client
-@json_option
+@server_command
 def list_(status: str, topic: str, limit: int, client: PlaneClient, as_json: bool) -> None:
     """List approvals, the last asked first."""
     items = client.items(
@@ -58,21 +54,20 @@ def list_(status: str, topic: str, limit: int, client: PlaneClient, as_json: boo
 
 
 def _line(item: dict[str, Any]) -> str:
-    again = "; ".join(item["changes"])
-    head = (
+    line = (
         f"{item['job_id']}  {item['approval_status']:11}  {item['created_at'][:19]}"
         f"  {item['topic']}  by {item['submitted_by']}  {item['policy_rule_id']}"
+        f": {item['policy_reason']}"
     )
-    line = f"{head}: {item['policy_reason']}"
-    if again:
-        line += f"  (asked again, first on {item['first_asked_at'][:19]}: {again})"
+    if item["changes"]:
+        changes = "; ".join(item["changes"])
+        line += f"  (asked again, first on {item['first_asked_at'][:19]}: {changes})"
     return line
 
 
 @approvals.command()
 @click.argument("job_id")
-@with_client
-@json_option
+@server_command
 def show(job_id: str, client: PlaneClient, as_json: bool) -> None:
     """Show exactly what would run, why it awaits approval, and its job hash."""
     _show(client, job_id, as_json=as_json)
@@ -80,8 +75,7 @@ def show(job_id: str, client: PlaneClient, as_json: bool) -> None:
 
 @approvals.command("open")
 @click.argument("link")
-@with_client
-@json_option
+@server_command
 def open_(link: str, client: PlaneClient, as_json: bool) -> None:
     """Open the link of a message, which works once, and show what it leads to."""
     answer = client.post(f"{_APPROVALS}/open", {"token": link.rpartition("#")[2]})
@@ -102,8 +96,7 @@ def _show(client: PlaneClient, job_id: str, *, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask (for scripts); needs --job-hash.")
 @click.option("--reason", default="", help="Why; goes into the record.")
 @click.option("--note", default="", help="A note beside it.")
-@with_client
-@json_option
+@server_command
 def approve(
     job_id: str,
     job_hash: str,
@@ -124,14 +117,15 @@ def approve(
         raise click.UsageError("there is no terminal to ask on; use --yes with --job-hash")
     context = client.get(f"{_path(job_id)}/context")
     print_lines(rendered(context, width=_width()), err=as_json or yes)
+    why_not = ""
     if job_hash and job_hash != context["job_hash"]:
-        print_line("not approved: the job hash is not the one that you gave", err=True)
-        raise click.exceptions.Exit(EXIT_CHECK_FAILED)
-    if context["drift"]:
-        print_line("not approved: see what changed; ask again with `approvals repair`", err=True)
-        raise click.exceptions.Exit(EXIT_CHECK_FAILED)
-    if not yes and not click.confirm("\nApprove exactly this?", err=as_json):
-        print_line("not approved", err=True)
+        why_not = "not approved: the job hash is not the one that you gave"
+    elif context["drift"]:
+        why_not = "not approved: see what changed; ask again with `approvals repair`"
+    elif not yes and not click.confirm("\nApprove exactly this?", err=as_json):
+        why_not = "not approved"
+    if why_not:
+        print_line(why_not, err=True)
         raise click.exceptions.Exit(EXIT_CHECK_FAILED)
     vote = {
         "job_hash": context["job_hash"],
@@ -139,24 +133,24 @@ def approve(
         "reason": reason,
         "note": note,
     }
-    _tell(client.post(f"{_path(job_id)}/approve", vote), as_json=as_json)
+    _print_vote(client.post(f"{_path(job_id)}/approve", vote), as_json=as_json)
 
 
 @approvals.command()
 @click.argument("job_id")
 @click.option("--reason", required=True, help="Why; the requester reads it.")
 @click.option("--note", default="", help="A note beside it.")
-@with_client
-@json_option
+@server_command
 def reject(job_id: str, reason: str, note: str, client: PlaneClient, as_json: bool) -> None:
     """Reject a job that awaits approval; one no is enough. It ends DENIED."""
-    _tell(client.post(f"{_path(job_id)}/reject", {"reason": reason, "note": note}), as_json=as_json)
-
-
-def _tell(answer: dict[str, Any], *, as_json: bool) -> None:
-    print_answer(
-        answer, f"{answer['job_id']}  {answer['status']}  (job {answer['state']})", as_json=as_json
+    _print_vote(
+        client.post(f"{_path(job_id)}/reject", {"reason": reason, "note": note}), as_json=as_json
     )
+
+
+def _print_vote(answer: dict[str, Any], *, as_json: bool) -> None:
+    line = f"{answer['job_id']}  {answer['status']}  (job {answer['state']})"
+    print_answer(answer, line, as_json=as_json)
     if answer["status"] == "more_approvals_needed":
         raise click.exceptions.Exit(EXIT_HELD)
 
@@ -164,8 +158,7 @@ def _tell(answer: dict[str, Any], *, as_json: bool) -> None:
 @approvals.command()
 @click.argument("job_id")
 @click.option("--apply", is_flag=True, help="Ask again; without it, only look.")
-@with_client
-@json_option
+@server_command
 def repair(job_id: str, apply: bool, client: PlaneClient, as_json: bool) -> None:
     """Ask again for a job that facts have drifted away from; who may approve may do so, too.
 
@@ -185,19 +178,10 @@ def repair(job_id: str, apply: bool, client: PlaneClient, as_json: bool) -> None
 
 @approvals.command()
 @with_client
-@click.option("--json", "as_json", is_flag=True, help="Print each event as one line of JSON.")
+@json_lines_option
 def watch(client: PlaneClient, as_json: bool) -> None:
     """Print what is asked and what became of it, until Ctrl-C; survives lost connections."""
-    from forestall.client.stream import follow
-
-    events = follow(client, "/api/v1/stream", tell=lambda text: print_line(text, err=True))
-    for event in events:
-        line = _watched(json.loads(event.data))
-        if line:
-            if as_json:
-                print_json_line(event.data)
-            else:
-                print_line(line)
+    print_events(client, "/api/v1/stream", _event_line, as_json=as_json)
 
 
 @approvals.command()
@@ -205,8 +189,7 @@ def watch(client: PlaneClient, as_json: bool) -> None:
 @click.option(
     "--by", type=click.Choice(["rule", "approver", "topic", "agent"]), help="One line for each."
 )
-@with_client
-@json_option
+@server_command
 def stats(window: str, by: str | None, client: PlaneClient, as_json: bool) -> None:
     """How approvals went: how many, how often yes, how long people took."""
     query = {"window": window, "group_by": by or ""}
@@ -214,20 +197,17 @@ def stats(window: str, by: str | None, client: PlaneClient, as_json: bool) -> No
     if as_json:
         print_json(answer)
         return
-    for name, one in (("all", answer["summary"]), *_groups(answer)):
-        rate = f"{one['approve_rate']:.0%}" if one["approve_rate"] is not None else "-"
-        waits = "  ".join(f"{part} {_time(one[part])}" for part in ("p50", "p90", "p99"))
+    groups = [(group["key"] or "(default)", group) for group in answer.get("groups", [])]
+    for name, tally in (("all", answer["summary"]), *groups):
+        rate = f"{tally['approve_rate']:.0%}" if tally["approve_rate"] is not None else "-"
+        waits = "  ".join(f"{part} {_time(tally[part])}" for part in ("p50", "p90", "p99"))
         print_line(
-            f"{one['total']:>7} asked  {one['approved']:>7} approved ({rate})"
-            f"  {one['rejected']:>6} rejected  {one['expired']:>6} expired"
-            f"  {one['pending']:>6} pending  {waits}  {name}"
+            f"{tally['total']:>7} asked  {tally['approved']:>7} approved ({rate})"
+            f"  {tally['rejected']:>6} rejected  {tally['expired']:>6} expired"
+            f"  {tally['pending']:>6} pending  {waits}  {name}"
         )
     if answer["truncated"]:
         print_line(f"only the newest {answer['summary']['total']} were looked at", err=True)
-
-
-def _groups(answer: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    return [(group["key"] or "(default)", group) for group in answer.get("groups", [])]
 
 
 def _time(seconds: float | None) -> str:
@@ -251,7 +231,7 @@ _OUTCOMES = {
 _HELD = "APPROVAL_REQUIRED"
 
 
-def _watched(event: dict[str, Any]) -> str:
+def _event_line(event: dict[str, Any]) -> str:
     """One line of text for an event; empty for an event that is not about an approval."""
     data = event["data"]
     word = _OUTCOMES.get(event["kind"], "")
@@ -260,7 +240,6 @@ def _watched(event: dict[str, Any]) -> str:
         word = "ASKED" if state == _HELD else state
     if not word:
         return ""
-    at = datetime.fromtimestamp(event["at_us"] / 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     about = (event["job_id"], data.get("topic"), f"by {event['actor']}", data.get("rule_id"))
     why = (
         data.get("vote_reason")
@@ -269,7 +248,7 @@ def _watched(event: dict[str, Any]) -> str:
         or data.get("reason")
         or data.get("code")
     )
-    head = "  ".join((at, f"{word:11}", *(str(one) for one in about if one)))
+    head = "  ".join((event_time(event), f"{word:11}", *(str(value) for value in about if value)))
     return head + (f": {why}" if why else "")
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import click
 
 from forestall.cli.job_moves import submit_to
-from forestall.cli.options import limit_option, segment, with_client
-from forestall.cli.output import json_option, print_answer, print_items
+from forestall.cli.options import limit_option, segment, server_command
+from forestall.cli.output import print_answer, print_items
 from forestall.client.plane import PlaneClient
 
 _PATH = "/api/v1/dlq"
@@ -20,8 +20,7 @@ def dlq() -> None:
 @dlq.command("list")
 @click.option("--topic", default="", help="Only jobs of exactly this topic.")
 @limit_option
-@with_client
-@json_option
+@server_command
 def list_(topic: str, limit: int, client: PlaneClient, as_json: bool) -> None:
     """List the jobs that wait for a person, newest first."""
     items = client.items(f"{_PATH}/page", {"topic": topic}, limit=limit)
@@ -40,8 +39,7 @@ def _line(job: dict[str, Any]) -> str:
 @click.option(
     "--force", is_flag=True, help="Also a job that was denied or whose result is withheld."
 )
-@with_client
-@json_option
+@server_command
 def retry(job_id: str, force: bool, client: PlaneClient, as_json: bool) -> None:
     """Submit the job again, through the submit gate. Exit codes as of `jobs submit`."""
     submit_to(client, f"{_PATH}/{segment(job_id)}/retry", {"force": force}, as_json=as_json)
@@ -49,8 +47,7 @@ def retry(job_id: str, force: bool, client: PlaneClient, as_json: bool) -> None:
 
 @dlq.command()
 @click.argument("job_id")
-@with_client
-@json_option
+@server_command
 def dismiss(job_id: str, client: PlaneClient, as_json: bool) -> None:
     """Take the job off the dead letters; it stays as it ended."""
     client.delete(f"{_PATH}/{segment(job_id)}")

@@ -6,14 +6,13 @@ from typing import Any
 
 import click
 
-from forestall.cli.options import segment, with_client
+from forestall.cli.options import segment, server_command
 from forestall.cli.output import (
     DECISION_EXIT,
     EXIT_CHECK_FAILED,
     EXIT_DENIED,
     EXIT_HELD,
     EXIT_TIMEOUT,
-    json_option,
     print_answer,
     print_json,
     print_line,
@@ -56,8 +55,7 @@ def submit_to(
 
 @click.command()
 @click.argument("job_id")
-@with_client
-@json_option
+@server_command
 def cancel(job_id: str, client: PlaneClient, as_json: bool) -> None:
     """Cancel a job; a worker that runs it is told to stop. Exit code 1: it had ended before."""
     answer = client.post(f"{_path(job_id)}/cancel", {})
@@ -71,8 +69,7 @@ def cancel(job_id: str, client: PlaneClient, as_json: bool) -> None:
 @click.option(
     "--remediation", default="", help="Which one, by its id; needed where several are offered."
 )
-@with_client
-@json_option
+@server_command
 def remediate(job_id: str, remediation: str, client: PlaneClient, as_json: bool) -> None:
     """Submit a denied job as an offered remediation rewrites it. Exit codes as of `submit`."""
     body = {"remediation_id": remediation}
@@ -84,8 +81,7 @@ def remediate(job_id: str, remediation: str, client: PlaneClient, as_json: bool)
 @click.option(
     "--timeout", type=click.FloatRange(min=0), help="Wait at most so many seconds; else for ever."
 )
-@with_client
-@json_option
+@server_command
 def wait(job_id: str, timeout: float | None, client: PlaneClient, as_json: bool) -> None:
     """Wait until a job ends, and print its result.
 

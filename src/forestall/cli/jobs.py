@@ -1,24 +1,23 @@
 """`forestall jobs submit|get|list|watch`. The commands that move a job are in `job_moves`."""
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 
+from forestall.cli.events import event_time, json_lines_option, print_events
 from forestall.cli.job_moves import cancel, remediate, submit_to, wait
 from forestall.cli.options import (
     action_body,
     action_options,
     limit_option,
     segment,
+    server_command,
     with_client,
 )
 from forestall.cli.output import (
-    json_option,
     print_items,
     print_json,
-    print_json_line,
     print_line,
 )
 from forestall.client.plane import PlaneClient
@@ -37,8 +36,7 @@ for _command in (cancel, remediate, wait):
 @action_options
 @click.option("--priority", type=click.Choice(["critical", "interactive", "batch"]))
 @click.option("--idempotency-key", help="Repeating a submission with this key repeats its answer.")
-@with_client
-@json_option
+@server_command
 def submit(client: PlaneClient, idempotency_key: str | None, as_json: bool, **action: Any) -> None:
     """Ask for a job. Exit code 0: accepted; 4: denied; 5: awaits approval."""
     headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
@@ -47,8 +45,7 @@ def submit(client: PlaneClient, idempotency_key: str | None, as_json: bool, **ac
 
 @jobs.command()
 @click.argument("job_id")
-@with_client
-@json_option
+@server_command
 def get(job_id: str, client: PlaneClient, as_json: bool) -> None:
     """Show one job and the decisions on it."""
     job = client.get(f"/api/v1/jobs/{segment(job_id)}")
@@ -91,8 +88,7 @@ _SHOWN_FIELDS = (
 @click.option("--state", default="", help="Only jobs in this state.")
 @click.option("--topic", default="", help="Only jobs of exactly this topic.")
 @limit_option
-@with_client
-@json_option
+@server_command
 def list_(state: str, topic: str, limit: int, client: PlaneClient, as_json: bool) -> None:
     """List jobs, newest change first."""
     items = client.items("/api/v1/jobs", {"state": state, "topic": topic}, limit=limit)
@@ -116,25 +112,19 @@ def _line(job: dict[str, Any]) -> str:
     " JOB_ID at the beginning of the job.",
 )
 @with_client
-@click.option("--json", "as_json", is_flag=True, help="Print each event as one line of JSON.")
+@json_lines_option
 def watch(job_id: str | None, start: int | None, client: PlaneClient, as_json: bool) -> None:
     """Print what happens, or what happens to one job, until Ctrl-C; survives lost connections."""
-    from forestall.client.stream import follow
-
     path = f"/api/v1/jobs/{segment(job_id)}/stream" if job_id else "/api/v1/stream"
     first = "0" if job_id and start is None else "" if start is None else str(start)
-    for event in follow(client, path, start=first, tell=lambda text: print_line(text, err=True)):
-        if as_json:
-            print_json_line(event.data)
-        else:
-            print_line(_event_line(json.loads(event.data)))
+    print_events(client, path, _event_line, start=first, as_json=as_json)
 
 
 def _event_line(event: dict[str, Any]) -> str:
     """The line of an event: time, position in the log, kind, job, and reason."""
     data = event["data"]
     parts = [
-        datetime.fromtimestamp(event["at_us"] / 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        event_time(event),
         f"{event['position']:>7}",
         f"{event['event']:12}",
         f"{event['kind']:18}",

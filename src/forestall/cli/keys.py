@@ -5,17 +5,17 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote
 
 import click
 import msgspec
 
-from forestall.cli.options import client_for, server_options
+from forestall.cli.options import client_for, segment, server_options
 from forestall.cli.output import json_option, print_answer, print_items, print_json, print_line
 from forestall.identity.roles import Role
 
 if TYPE_CHECKING:
     from forestall.control.plane import Plane
+    from forestall.identity.credentials import NewKey
 
 T = TypeVar("T")
 _PATH = "/api/v1/auth/keys"
@@ -72,13 +72,17 @@ def create(
             body["expiresAt"] = expires.isoformat()
         answer = client_for(url, api_key, tenant).post(_PATH, body)
     else:
-        expires_at_us = int(expires.timestamp() * 1_000_000) if expires else None
-        answer = _on_data(
-            data_dir,
-            lambda plane: _create_local(
-                plane, tenant, name, role, principal, groups, expires_at_us
-            ),
+        from forestall.identity.credentials import NewKey
+
+        new_key = NewKey(
+            tenant=tenant or "default",
+            name=name,
+            role=Role(role),
+            principal=principal,
+            expires_at_us=int(expires.timestamp() * 1_000_000) if expires else None,
+            groups=groups,
         )
+        answer = _on_data(data_dir, lambda plane: _create_local(plane, new_key))
     if as_json:
         print_json(answer)
         return
@@ -130,7 +134,7 @@ def revoke(
 ) -> None:
     """End a key, at once and for good."""
     if data_dir is None:
-        client_for(url, api_key, tenant).delete(f"{_PATH}/{quote(key_id, safe='')}")
+        client_for(url, api_key, tenant).delete(f"{_PATH}/{segment(key_id)}")
     else:
         _on_data(data_dir, lambda plane: _revoke_local(plane, tenant, key_id))
     print_answer({"revoked": key_id}, f"revoked {key_id}", as_json=as_json)
@@ -158,27 +162,10 @@ def _on_data(data_dir: Path, act: Callable[["Plane"], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
-async def _create_local(
-    plane: "Plane",
-    tenant: str,
-    name: str,
-    role: str,
-    principal: str,
-    groups: tuple[str, ...],
-    expires_at_us: int | None,
-) -> dict[str, Any]:
+async def _create_local(plane: "Plane", new_key: "NewKey") -> dict[str, Any]:
     from forestall.control.keys import create_key
-    from forestall.identity.credentials import NewKey
     from forestall.wire.keys import key_object
 
-    new_key = NewKey(
-        tenant=tenant or "default",
-        name=name,
-        role=Role(role),
-        principal=principal,
-        expires_at_us=expires_at_us,
-        groups=groups,
-    )
     key, secret = await create_key(plane, new_key, actor=_ACTOR)
     made = key_object(key, now_us=key.created_at_us)
     return {"key": msgspec.to_builtins(made), "secret": secret}

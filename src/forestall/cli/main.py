@@ -16,38 +16,23 @@ from forestall.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, fail, show_usage
 from forestall.errors import ForestallError
 
 _COMMANDS = {
-    "serve": ("forestall.cli.serve", "serve", "Run the control plane."),
-    "policy": ("forestall.cli.policy", "policy", "Check and test policy files; needs no server."),
-    "simulate": ("forestall.cli.simulate", "simulate", "What would be decided? Leaves no trace."),
-    "explain": ("forestall.cli.simulate", "explain", "The same, and why."),
-    "jobs": ("forestall.cli.jobs", "jobs", "Submit, read, watch, cancel and remediate jobs."),
-    "approvals": (
-        "forestall.cli.approvals",
-        "approvals",
-        "See, approve and reject what awaits approval.",
-    ),
-    "dlq": ("forestall.cli.dlq", "dlq", "List, retry and dismiss dead letters."),
-    "quarantine": (
-        "forestall.cli.quarantine",
-        "quarantine",
-        "See, release and discard withheld results.",
-    ),
-    "scan": (
-        "forestall.cli.scan",
-        "scan",
-        "Find secrets and personal data in a text; needs no server.",
-    ),
-    "worker": ("forestall.cli.worker", "worker", "Run a Python function as a worker."),
-    "workers": ("forestall.cli.workers", "workers", "Create, list and revoke workers."),
-    "keys": ("forestall.cli.keys", "keys", "Create, list and revoke API keys."),
-    "tenants": (
-        "forestall.cli.tenants",
-        "tenants",
-        "Create, list, suspend and resume tenants.",
-    ),
-    "keyring": ("forestall.cli.keyring", "keyring", "See and rotate the keys that seal results."),
-    "audit": ("forestall.cli.audit", "audit", "Verify the log."),
+    "serve": "Run the control plane.",
+    "policy": "Check and test policy files; needs no server.",
+    "simulate": "What would be decided? Leaves no trace.",
+    "explain": "The same, and why.",
+    "jobs": "Submit, read, watch, cancel and remediate jobs.",
+    "approvals": "See, approve and reject what awaits approval.",
+    "dlq": "List, retry and dismiss dead letters.",
+    "quarantine": "See, release and discard withheld results.",
+    "scan": "Find secrets and personal data in a text; needs no server.",
+    "worker": "Run a Python function as a worker.",
+    "workers": "Create, list and revoke workers.",
+    "keys": "Create, list and revoke API keys.",
+    "tenants": "Create, list, suspend and resume tenants.",
+    "keyring": "See and rotate the keys that seal results.",
+    "audit": "Verify the log.",
 }
+_OTHER_MODULE = {"explain": "simulate"}  # where a command is not in the module of its name
 
 
 class _LazyGroup(click.Group):
@@ -57,17 +42,16 @@ class _LazyGroup(click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        entry = _COMMANDS.get(name)
-        if entry is None:
+        if name not in _COMMANDS:
             return None
-        module, attribute, _ = entry
-        command: Any = getattr(importlib.import_module(module), attribute)
+        module = importlib.import_module(f"forestall.cli.{_OTHER_MODULE.get(name, name)}")
+        command: Any = getattr(module, name)
         assert isinstance(command, click.Command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, entry[2]) for name, entry in _COMMANDS.items()])
+            formatter.write_dl(list(_COMMANDS.items()))
 
 
 @click.command(

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import click
 
+from forestall.cli.output import json_option
 from forestall.wire.strict_json import decode_json
 
 if TYPE_CHECKING:
@@ -84,6 +85,11 @@ def with_client(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(client=client_for(url, api_key, tenant), **options)
 
     return server_options(connected)
+
+
+def server_command(command: Callable[..., Any]) -> Callable[..., Any]:
+    """As `with_client`, with --json: the command gets a `client`, and `as_json`."""
+    return with_client(json_option(command))
 
 
 def segment(text: str) -> str:
@@ -173,16 +179,13 @@ def action_body(
     for name, text in (("context", context), ("args", args)):
         if text is not None:
             body[name] = decode_json(_read("-") if text == "-" else text.encode())
-    if call:
-        given = {} if body.get("action") is None else body["action"]
-        if not isinstance(given, dict):
-            raise click.UsageError("`action` of the request is not a mapping")
-        body["action"] = {**given, **dict(_call_part(part) for part in call)}
-    if labels:
-        given = {} if body.get("labels") is None else body["labels"]
-        if not isinstance(given, dict):
-            raise click.UsageError("`labels` of the request is not a mapping")
-        body["labels"] = {**given, **dict(_pair(label) for label in labels)}
+    for name, pairs in (("action", map(_call_part, call)), ("labels", map(_pair, labels))):
+        added = dict(pairs)
+        in_file = {} if body.get(name) is None else body[name]
+        if added and not isinstance(in_file, dict):
+            raise click.UsageError(f"`{name}` of the request is not a mapping")
+        if added:
+            body[name] = {**in_file, **added}
     for name, value in fields.items():
         if value:
             body[name] = list(value) if isinstance(value, tuple) else value

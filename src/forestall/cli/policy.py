@@ -25,7 +25,7 @@ from forestall.cli.output import (
 
 # Each command imports what it needs when it runs: imports are most of the time of a short command.
 if TYPE_CHECKING:
-    from forestall.cli.policy_report import Result
+    from forestall.cli.ci_reports import Result
     from forestall.policy.problems import PolicyWarning, Problem
     from forestall.policy.rules import Policy
     from forestall.policy.snapshot import Snapshot
@@ -92,13 +92,12 @@ def check(
 
     Warns about rules that load and do not mean what they seem to.
     """
+    from forestall.cli.ci_reports import problem_results, warning_results
     from forestall.cli.policy_report import (
         print_warnings,
         print_weaker,
         problem_object,
-        problem_results,
         warning_object,
-        warning_results,
     )
     from forestall.policy.lint.warnings import analyse
     from forestall.policy.lint.weaker import weakened
@@ -111,10 +110,10 @@ def check(
         weaker = weakened(_earlier(old_paths), snapshot)
     errors = sum(each.error for each in warnings)
     if sarif_path is not None:
-        found = warning_results([*warnings, *weaker])
-        _write_sarif(sarif_path, [*problem_results(problems), *found])
+        results = warning_results([*warnings, *weaker])
+        _write_sarif(sarif_path, [*problem_results(problems), *results])
     if as_json:
-        told = {
+        report = {
             "ok": snapshot is not None and not errors,
             "snapshot": snapshot.digest if snapshot else "",
             "rules": snapshot.rule_count if snapshot else 0,
@@ -122,8 +121,8 @@ def check(
             "warnings": [warning_object(warning) for warning in warnings],
         }
         if old_paths:
-            told["weaker"] = [warning_object(each) for each in weaker]
-        print_json(told)
+            report["weaker"] = [warning_object(each) for each in weaker]
+        print_json(report)
     elif snapshot is None:
         print_lines(PolicyError(problems).render(), err=True)
         print_line(f"{len(problems)} problem(s)", err=True)
@@ -182,15 +181,13 @@ def test(
 
     Names the rules that no case exercises.
     """
-    from forestall.cli.policy_report import (
-        coverage_object,
+    from forestall.cli.ci_reports import (
         junit_xml,
-        outcome_object,
         outcome_results,
-        print_coverage,
         problem_results,
         problems_junit_xml,
     )
+    from forestall.cli.policy_report import coverage_object, outcome_object, print_coverage
     from forestall.policy.coverage import measure
     from forestall.policy.problems import PolicyError
     from forestall.policy.testing import cases_of, output_cases_of, run_tests
@@ -319,7 +316,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _write_sarif(path: Path, results: list[Result]) -> None:
-    from forestall.cli.policy_report import sarif_log
+    from forestall.cli.ci_reports import sarif_log
 
     _write(path, json.dumps(sarif_log(results), indent=2) + "\n")
 

@@ -1,23 +1,18 @@
-"""Output of `forestall policy …`: warnings, coverage, JUnit XML, SARIF, a snapshot in words.
+"""Output of `forestall policy …` for people, and as JSON: warnings, coverage, a snapshot in words.
 
-Values in, texts out; nothing here reads a policy or decides.
+Nothing here reads a policy or decides.
 """
 
 from __future__ import annotations
 
-import html
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from forestall import __version__
 from forestall.cli.output import print_line
-from forestall.policy.problems import WARNING_CODES, PolicyWarning, Problem
-from forestall.policy.rule_conditions import clauses_in_words, said_of_result
+from forestall.policy.problems import PolicyWarning, Problem
+from forestall.policy.rule_conditions import clauses_in_words
 from forestall.policy.rules import Clause, OutputRule, Rule
 
 if TYPE_CHECKING:
@@ -25,24 +20,13 @@ if TYPE_CHECKING:
     from forestall.policy.snapshot import Snapshot
     from forestall.policy.testing import TestOutcome
 
-_NOT_XML = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"  # slow to compile
 _ENTRY_SHOWN_CHARS = 200  # of an own program
-_RULES = {
-    "policy_invalid": "The policy cannot be loaded as written.",
-    "test_failed": "A case is decided otherwise than it wants.",
-    **WARNING_CODES,
-}
 
 
 def problem_object(problem: Problem) -> dict[str, Any]:
     """A problem as an object for `--json`."""
-    return {
-        "source": problem.source,
-        "line": problem.line,
-        "column": problem.column,
-        "message": problem.message,
-        "hint": problem.hint,
-    }
+    names = ("source", "line", "column", "message", "hint")
+    return {name: getattr(problem, name) for name in names}
 
 
 def warning_object(warning: PolicyWarning) -> dict[str, Any]:
@@ -115,167 +99,6 @@ def _undecided(rule: RuleCoverage) -> list[str]:
     return [each.field for each in rule.clauses if rule.spoke and not each.decided]
 
 
-def junit_xml(outcomes: Sequence[TestOutcome]) -> str:
-    """The outcomes as JUnit XML, one suite for each file."""
-    failed = sum(not each.passed for each in outcomes)
-    lines = [
-        '<?xml version="1.0" encoding="UTF-8"?>',
-        f'<testsuites name="forestall policy" tests="{len(outcomes)}" failures="{failed}">',
-    ]
-    for source in dict.fromkeys(each.source for each in outcomes):
-        suite = [each for each in outcomes if each.source == source]
-        failed = sum(not each.passed for each in suite)
-        lines.append(
-            f'  <testsuite name={_xml(source)} tests="{len(suite)}" failures="{failed}"'
-            ' errors="0" skipped="0">'
-        )
-        for each in suite:
-            case = f"    <testcase name={_xml(each.name)} classname={_xml(source)}"
-            case += f' file={_xml(source)} line="{each.line}"'
-            if each.passed:
-                lines.append(f"{case}/>")
-            else:
-                message = f"wanted {each.wanted}, got {each.got}"
-                lines.append(f"{case}>")
-                lines.append(f"      <failure message={_xml(message)}/>")
-                lines.append("    </testcase>")
-        lines.append("  </testsuite>")
-    return "\n".join([*lines, "</testsuites>", ""])
-
-
-def problems_junit_xml(problems: Sequence[Problem]) -> str:
-    """Policies that do not load as JUnit XML: one error for each mistake, so that a build which
-    reads only this file fails."""
-    lines = [
-        '<?xml version="1.0" encoding="UTF-8"?>',
-        f'<testsuites name="forestall policy" tests="{len(problems)}" errors="{len(problems)}">',
-    ]
-    for source in dict.fromkeys(each.source for each in problems):
-        suite = [each for each in problems if each.source == source]
-        lines.append(
-            f'  <testsuite name={_xml(source)} tests="{len(suite)}" failures="0"'
-            f' errors="{len(suite)}" skipped="0">'
-        )
-        for each in suite:
-            name = f"line {each.line}: the policy loads"
-            said = f"{each.message} ({each.hint})" if each.hint else each.message
-            lines.append(
-                f"    <testcase name={_xml(name)} classname={_xml(source)}"
-                f' file={_xml(source)} line="{each.line}">'
-            )
-            lines.append(f"      <error message={_xml(said)}/>")
-            lines.append("    </testcase>")
-        lines.append("  </testsuite>")
-    return "\n".join([*lines, "</testsuites>", ""])
-
-
-def _xml(text: str) -> str:
-    """A quoted XML attribute. Characters that XML cannot represent are replaced."""
-    return f'"{html.escape(re.sub(_NOT_XML, chr(0xFFFD), text))}"'
-
-
-# -- SARIF --
-
-
-class Result(NamedTuple):
-    """One result of a SARIF log."""
-
-    code: str
-    level: str  # error, warning
-    message: str
-    source: str
-    line: int
-    column: int = 1
-    length: int = 1
-
-
-def problem_results(problems: Iterable[Problem]) -> Iterator[Result]:
-    """Problems as results of a SARIF log."""
-    for each in problems:
-        message = f"{each.message}; {each.hint}" if each.hint else each.message
-        yield Result(
-            "policy_invalid",
-            "error",
-            message,
-            each.source,
-            each.line,
-            each.column,
-            max(1, each.length),
-        )
-
-
-def warning_results(warnings: Iterable[PolicyWarning]) -> Iterator[Result]:
-    """Warnings as results of a SARIF log."""
-    for each in warnings:
-        message = f"{each.message}; {each.hint}" if each.hint else each.message
-        level = "error" if each.error else "warning"
-        yield Result(each.code, level, message, each.source, each.line)
-
-
-def outcome_results(outcomes: Iterable[TestOutcome]) -> Iterator[Result]:
-    """Failed cases as results of a SARIF log."""
-    for each in outcomes:
-        if not each.passed:
-            message = f"{each.name}: wanted {each.wanted}, got {each.got}"
-            yield Result("test_failed", "error", message, each.source, each.line)
-
-
-def sarif_log(results: Iterable[Result]) -> dict[str, Any]:
-    """A SARIF 2.1.0 log of one run."""
-    return {
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [
-            {
-                "tool": {
-                    "driver": {
-                        "name": "forestall",
-                        "version": __version__,
-                        "rules": [
-                            {"id": code, "shortDescription": {"text": text}}
-                            for code, text in _RULES.items()
-                        ],
-                    }
-                },
-                "columnKind": "unicodeCodePoints",
-                "results": [_sarif_result(each) for each in results],
-            }
-        ],
-    }
-
-
-def _sarif_result(result: Result) -> dict[str, Any]:
-    return {
-        "ruleId": result.code,
-        "ruleIndex": list(_RULES).index(result.code),
-        "level": result.level,
-        "message": {"text": result.message},
-        "locations": [
-            {
-                "physicalLocation": {
-                    "artifactLocation": {"uri": _uri(result.source)},
-                    "region": {
-                        "startLine": max(1, result.line),
-                        "startColumn": max(1, result.column),
-                        "endColumn": max(1, result.column) + result.length,
-                    },
-                }
-            }
-        ],
-    }
-
-
-def _uri(source: str) -> str:
-    """The path relative to the working directory if it lies inside, as viewers of SARIF expect."""
-    path = Path(source)
-    if path.is_absolute():
-        try:
-            path = path.relative_to(Path.cwd())
-        except ValueError:
-            return path.as_uri()
-    return quote(path.as_posix())
-
-
 # -- a snapshot in words --
 
 
@@ -299,7 +122,7 @@ def snapshot_object(snapshot: Snapshot) -> dict[str, Any]:
                 "programs": [own.name for own in policy.programs],
                 "use_programs": list(policy.programs_of),
                 "rules": [_rule_object(rule) for rule in layer.rules],
-                "output_rules": [_output_rule_object(rule) for rule in policy.output_rules],
+                "output_rules": [_rule_object(rule) for rule in policy.output_rules],
             }
             for policy, layer in zip(snapshot.policies, snapshot.layers, strict=True)
         ],
@@ -310,22 +133,14 @@ def _trust(snapshot: Snapshot) -> dict[str, str]:
     return {label: origin.name.lower() for label, origin in sorted(snapshot.label_trust.items())}
 
 
-def _rule_object(rule: Rule) -> dict[str, Any]:
+def _rule_object(rule: Rule | OutputRule) -> dict[str, Any]:
     value = msgspec.to_builtins(rule)
-    for written in ("match", "unless", "effect"):
-        value.pop(written, None)
+    for as_written in ("match", "unless", "effect", "verdict"):
+        value.pop(as_written, None)
     clauses = [
         {"field": each.field, "wanted": list(each.wanted)} for each in clauses_in_words(rule)
     ]
-    return {"id": rule.id, "decision": rule.effect.value, "clauses": clauses, **value}
-
-
-def _output_rule_object(rule: OutputRule) -> dict[str, Any]:
-    value = msgspec.to_builtins(rule)
-    for written in ("match", "unless", "verdict"):
-        value.pop(written, None)
-    clauses = [{"field": each.field, "wanted": list(each.wanted)} for each in said_of_result(rule)]
-    return {"id": rule.id, "decision": rule.verdict.value, "clauses": clauses, **value}
+    return {"id": rule.id, "decision": rule.decision.value, "clauses": clauses, **value}
 
 
 def _print_default(snapshot: Snapshot) -> None:
@@ -362,36 +177,23 @@ def print_snapshot(snapshot: Snapshot) -> None:
         for name in policy.programs_of:
             print_line(f"  programs of {name}")
         for rule in layer.rules:
-            for line in _rule_lines(rule):
-                print_line(line)
+            _print_rule(rule)
         if policy.output_rules:
             print_line("  of results:")
-        for each in policy.output_rules:
-            for line in _output_rule_lines(each):
-                print_line(line)
+        for output_rule in policy.output_rules:
+            _print_rule(output_rule)
 
 
-def _rule_lines(rule: Rule) -> Iterator[str]:
-    yield f"  {rule.effect.value}  {rule.id}  (line {rule.line})"
+def _print_rule(rule: Rule | OutputRule) -> None:
+    print_line(f"  {rule.decision.value}  {rule.id}  (line {rule.line})")
     if rule.reason:
-        yield f"      reason: {rule.reason}"
+        print_line(f"      reason: {rule.reason}")
     for clause in clauses_in_words(rule):
-        yield f"      {_clause_in_words(clause)}"
-    extras = _rule_object(rule)
+        print_line(f"      {_clause_in_words(clause)}")
+    fields = _rule_object(rule)
     for name in ("throttle", "approval", "constraints", "remediations", "owner", "severity"):
-        if name in extras:
-            yield f"      {name}: {_in_words(extras[name])}"
-
-
-def _output_rule_lines(rule: OutputRule) -> Iterator[str]:
-    yield f"  {rule.verdict.value}  {rule.id}  (line {rule.line})"
-    if rule.reason:
-        yield f"      reason: {rule.reason}"
-    for clause in said_of_result(rule):
-        yield f"      {_clause_in_words(clause)}"
-    for name in ("owner", "severity"):
-        if value := getattr(rule, name):
-            yield f"      {name}: {value}"
+        if name in fields:
+            print_line(f"      {name}: {_in_words(fields[name])}")
 
 
 def _clause_in_words(clause: Clause) -> str:

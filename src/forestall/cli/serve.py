@@ -1,4 +1,4 @@
-"""`forestall serve`."""
+"""`forestall serve`. Each option is named as its setting (`server/settings.py`)."""
 
 import os
 from pathlib import Path
@@ -51,22 +51,7 @@ from forestall.cli.output import print_lines
     metavar="NAME,…",
     help="Names under which clients reach the server, such as that of a proxy before it [none].",
 )
-def serve(
-    listen: str | None,
-    metrics_listen: str | None,
-    data_dir: str | None,
-    policy: str | None,
-    policy_subdirectories: str | None,
-    policy_settle_seconds: str | None,
-    rate_limit: str | None,
-    tenant_rate_limit: str | None,
-    lease_seconds: str | None,
-    approvals: str | None,
-    webhooks: str | None,
-    sealed_days: str | None,
-    names_model: str | None,
-    public_names: str | None,
-) -> None:
+def serve(**flags: str | None) -> None:
     """Run the control plane until Ctrl-C.
 
     Each option is also an environment variable (FORESTALL_LISTEN, …) and a key of
@@ -78,22 +63,6 @@ def serve(
     from forestall.server.serve import serve as run
     from forestall.server.settings import BOOTSTRAP_KEY_VARIABLE, read_settings
 
-    flags = {
-        "listen": listen,
-        "metrics_listen": metrics_listen,
-        "data_dir": data_dir,
-        "policy": policy,
-        "policy_subdirectories": policy_subdirectories,
-        "policy_settle_seconds": policy_settle_seconds,
-        "rate_limit": rate_limit,
-        "tenant_rate_limit": tenant_rate_limit,
-        "lease_seconds": lease_seconds,
-        "approvals": approvals,
-        "webhooks": webhooks,
-        "sealed_days": sealed_days,
-        "names_model": names_model,
-        "public_names": public_names,
-    }
     # From here on neither a child of this process nor a dump of its environment has the key.
     environment = {**os.environ, BOOTSTRAP_KEY_VARIABLE: take_out(BOOTSTRAP_KEY_VARIABLE)}
     run(read_settings(flags, environment, Path.cwd()), print_lines)

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET
 
 from forestall.cli.options import (
+    F,
     action_body,
     action_options,
     client_for,
@@ -36,13 +37,22 @@ _expect_option = click.option(
 )
 
 
+def _question_options(command: F) -> F:
+    """Add the options of both commands: an action, whom to ask about it, what is expected."""
+    for add in (
+        json_option,
+        server_options,
+        _expect_option,
+        subdirectories_option,
+        _policy_option,
+        action_options,
+    ):
+        command = add(command)
+    return command
+
+
 @click.command()
-@action_options
-@_policy_option
-@subdirectories_option
-@_expect_option
-@server_options
-@json_option
+@_question_options
 def simulate(expect: str | None, as_json: bool, **options: Any) -> None:
     """What would be decided? Leaves no trace and runs nothing.
 
@@ -58,12 +68,7 @@ def simulate(expect: str | None, as_json: bool, **options: Any) -> None:
 
 
 @click.command()
-@action_options
-@_policy_option
-@subdirectories_option
-@_expect_option
-@server_options
-@json_option
+@_question_options
 def explain(expect: str | None, as_json: bool, **options: Any) -> None:
     """The same decision, what held in the rules that matched, and what failed in the nearest."""
     answer = _ask("explain", **options)

@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from forestall.cli.options import segment, with_client
-from forestall.cli.output import json_option, print_answer, print_items, print_json, print_line
+from forestall.cli.options import segment, server_command
+from forestall.cli.output import print_answer, print_items, print_json, print_line
 from forestall.client.plane import PlaneClient
 
 _CREDENTIALS = "/api/v1/workers/credentials"
@@ -36,8 +36,7 @@ def workers() -> None:
     help="It may claim these for jobs that require them; repeatable.",
 )
 @click.option("--expires-in-days", type=click.IntRange(1, 3650), help="Its token ends by itself.")
-@with_client
-@json_option
+@server_command
 def create(
     name: str,
     topics: tuple[str, ...],
@@ -68,8 +67,7 @@ def create(
 
 
 @workers.command("list")
-@with_client
-@json_option
+@server_command
 def list_(client: PlaneClient, as_json: bool) -> None:
     """List workers, and which of them are there now."""
     items = client.get(_CREDENTIALS)["items"]
@@ -92,8 +90,7 @@ def _presence(session: dict[str, Any] | None) -> str:
 
 @workers.command()
 @click.argument("name")
-@with_client
-@json_option
+@server_command
 def revoke(name: str, client: PlaneClient, as_json: bool) -> None:
     """End a worker's token at once: it gets nothing more, and its answers are refused."""
     client.delete(f"{_CREDENTIALS}/{segment(name)}")

@@ -1,4 +1,5 @@
-"""Judge an action by the registry before any gate sees it: is its topic known, does it fit?
+"""Judge an action by the registry before any gate decides it: is its topic declared, and does its
+context fit the input schema of the topic?
 
 Every verb that takes an action calls `admitted`, so that simulate decides as submit does. The
 requirements and risk tags that a topic adds become part of the request and of the job hash.
@@ -51,25 +52,26 @@ def admitted(plane: Plane, tenant: str, submission: Submission) -> Submission:
         return submission
     entry = topics.get(submission.topic)
     if entry is None:
-        raise _unknown(sorted(topics))
+        raise _unknown_topic(sorted(topics))
     topic = entry.value
     if topic.status is TopicStatus.DISABLED:
         raise TopicDisabledError("topic is disabled")
     if topic.input_schema_id:
-        _require_fit(plane, tenant, entry, submission)
-    requires = _with(submission.requires, topic.requires)
-    risk_tags = _with(submission.risk_tags, topic.risk_tags)
+        _require_schema_fit(plane, tenant, entry, submission)
+    requires = _with_added(submission.requires, topic.requires)
+    risk_tags = _with_added(submission.risk_tags, topic.risk_tags)
     if requires is submission.requires and risk_tags is submission.risk_tags:
         return submission
     return msgspec.structs.replace(submission, requires=requires, risk_tags=risk_tags)
 
 
-def _with(words: tuple[str, ...], added: tuple[str, ...]) -> tuple[str, ...]:
+def _with_added(words: tuple[str, ...], added: tuple[str, ...]) -> tuple[str, ...]:
+    """The words, and those of `added` that they lack; the same tuple when they lack none."""
     missing = tuple(word for word in added if word not in words)
     return words + missing if missing else words
 
 
-def _unknown(names: list[str]) -> UnknownTopicError:
+def _unknown_topic(names: list[str]) -> UnknownTopicError:
     return UnknownTopicError(
         "unknown topic",
         told={
@@ -80,7 +82,7 @@ def _unknown(names: list[str]) -> UnknownTopicError:
     )
 
 
-def _require_fit(
+def _require_schema_fit(
     plane: Plane, tenant: str, entry: DecodedEntry[Topic], submission: Submission
 ) -> None:
     schema_id = entry.value.input_schema_id

@@ -14,20 +14,20 @@ async def approval_analytics(
 ) -> ApprovalAnalytics:
     """The statistics of approvals asked for from `since_us` on and before `until_us` (µs, UTC)."""
     job_filter = JobFilter(tenant=subject.tenant, asked=True)
-    found: list[Job] = []
+    jobs: list[Job] = []
     # Pages run from the last asked to the first, so the cursor is where the window ends.
     after: JobCursor | None = JobCursor(until_us, "")
     truncated = False
     while after is not None:
-        jobs, after = await list_jobs(plane, subject, job_filter, limit=PAGE_ITEMS_MAX, after=after)
-        inside = [job for job in jobs if job.asked_at_us >= since_us]
-        found += inside
-        if len(inside) < len(jobs):
+        page, after = await list_jobs(plane, subject, job_filter, limit=PAGE_ITEMS_MAX, after=after)
+        in_window = [job for job in page if job.asked_at_us >= since_us]
+        jobs += in_window
+        if len(in_window) < len(page):
             break
-        if len(found) >= ANALYTICS_APPROVALS_MAX:
+        if len(jobs) >= ANALYTICS_APPROVALS_MAX:
             truncated = after is not None
             break
-    whole, groups = tally(found, group_by)
+    whole, groups = tally(jobs, group_by)
     return ApprovalAnalytics(
         since_us=since_us, until_us=until_us, whole=whole, groups=groups, truncated=truncated
     )

@@ -1,9 +1,9 @@
 """A person approves or rejects a job that is awaiting approval (control 5): what is approved runs.
 
 A vote counts for the binding alone: snapshot, rule, job hash, constraints, requester, expiry. An
-approval that a change of policy or registry made stale is decided again first (`redecide`): a vote
-on what is not asked any more is refused. At each approving vote the gate decides again; a
-difference from the binding is drift, which undoes the approval, and the refusal names it.
+approval that a change of policy or registry made stale is decided again first (`redecide`); when
+people are then asked something else, the vote is refused. At each approving vote the gate decides
+again; a difference from the binding is drift, which undoes the approval, and the refusal names it.
 """
 
 import hmac
@@ -22,11 +22,7 @@ from forestall.control.refusals import commit_refusal
 from forestall.control.second_person import makers_of, requester_reason
 from forestall.errors import ConflictError, ForbiddenError, ForestallError
 from forestall.identity.credentials import Subject
-from forestall.jobs.approval import (
-    ApprovalStatus,
-    Vote,
-    VoteRequest,
-)
+from forestall.jobs.approval import ApprovalStatus, Vote, VoteRequest
 from forestall.jobs.job import Job, JobState
 from forestall.jobs.lifecycle import Event
 from forestall.jobs.transitions import expired
@@ -35,7 +31,7 @@ from forestall.ports.change import Precondition
 from forestall.ports.store import JobView, PreconditionFailedError
 
 APPROVAL_REJECTED, APPROVAL_EXPIRED = "approval_rejected", "approval_expired"
-_TRIES = 32  # of approvers who vote at the same instant all but one must read the job again
+_TRIES = 32  # when many approvers vote at once, all but one must read the job again
 
 
 class ApprovalNotFoundError(JobNotFoundError):
@@ -124,14 +120,14 @@ async def _vote(
     for attempt in range(_TRIES):
         # load
         view = await read_asked(plane, subject, job_id)
-        now_us = plane.clock.now_us()
-        ended = ended_votes(plane, view.job, now_us=now_us)
+        job, now_us = view.job, plane.clock.now_us()
+        ended_keys = ended_votes(plane, job, now_us=now_us)
         try:
-            repeated = _require_open(view.job, subject, ended, approves=approves)
-            if repeated:
-                return VoteResult(view.job, repeated=True)
-            _require_eligible(plane, view.job, subject, ended, approves=approves)
-            _require_shown(plane, view.job, request, approves=approves)
+            if _is_repeated(job, subject, ended_keys, approves=approves):
+                return VoteResult(job, repeated=True)
+            _require_open(job, ended_keys)
+            _require_eligible(plane, job, subject, ended_keys, approves=approves)
+            _require_shown(plane, job, request, approves=approves)
         except ForestallError as refusal:
             await commit_refusal(
                 plane,
@@ -139,17 +135,16 @@ async def _vote(
                 "approval.refused",
                 refusal.code,
                 what="approve" if approves else "reject",
-                job=view.job,
+                job=job,
             )
             raise
         try:
-            is_open = now_us < asked_approval(view.job).expires_at_us
-            if approves and is_open and not is_current(plane, view.job):
+            has_expired = now_us >= asked_approval(job).expires_at_us
+            if approves and not has_expired and not is_current(plane, job):
                 await _require_same_question(plane, view)
                 continue
-            return VoteResult(
-                await _resolve(plane, subject, view, request, now_us, approves=approves)
-            )
+            job = await _resolve(plane, subject, view, request, now_us, approves=approves)
+            return VoteResult(job)
         except PreconditionFailedError:
             if attempt == _TRIES - 1:
                 raise
@@ -158,16 +153,16 @@ async def _vote(
 
 async def _require_same_question(plane: Plane, view: JobView) -> None:
     """Decide a stale approval again. Raises StaleSnapshotError unless the same is asked of people:
-    whatever else is asked now, the person who votes has not seen it."""
+    the person who votes has not seen any other question."""
     decided = await redecide(plane, view)
     if decided is not None and not decided.stays:
-        raise _stale(decided.drift)
+        raise _drift_error(decided.drift)
 
 
-def _stale(found: Collection[str]) -> StaleSnapshotError:
+def _drift_error(drift: Collection[str]) -> StaleSnapshotError:
+    differences = "; ".join(drift)
     return StaleSnapshotError(
-        "what was asked is not what would run now: " + "; ".join(found),
-        details={"drift": "; ".join(found)},
+        f"what was asked is not what would run now: {differences}", details={"drift": differences}
     )
 
 
@@ -182,13 +177,18 @@ async def read_asked(plane: Plane, subject: Subject, job_id: str) -> JobView:
     return view
 
 
-def _require_open(job: Job, subject: Subject, ended: Collection[str], *, approves: bool) -> bool:
-    """Whether this person cast the same vote before, with a key that has not ended. Raises
-    AlreadyResolvedError and NotActionableError when there is nothing left to decide."""
-    approval = asked_approval(job).without_votes(ended)
-    mine = next((vote for vote in approval.votes if vote.principal == subject.principal), None)
-    if mine is not None and mine.approves is approves:
-        return True
+def _is_repeated(
+    job: Job, subject: Subject, ended_keys: Collection[str], *, approves: bool
+) -> bool:
+    """Whether this person cast the same vote before, with a key that has not ended."""
+    votes = asked_approval(job).without_votes(ended_keys).votes
+    earlier = next((vote for vote in votes if vote.principal == subject.principal), None)
+    return earlier is not None and earlier.approves is approves
+
+
+def _require_open(job: Job, ended_keys: Collection[str]) -> None:
+    """Raises AlreadyResolvedError and NotActionableError when nothing is left to decide."""
+    approval = asked_approval(job).without_votes(ended_keys)
     if job.state is not JobState.APPROVAL_REQUIRED:
         raise AlreadyResolvedError(
             f"the approval is {approval.status} already; the job is {job.state}",
@@ -199,46 +199,44 @@ def _require_open(job: Job, subject: Subject, ended: Collection[str], *, approve
             f"the approval is {approval.status}: {'; '.join(approval.drift) or 'ask for it again'}",
             details={"status": approval.status.value},
         )
-    return False
 
 
 def _require_eligible(
-    plane: Plane, job: Job, subject: Subject, ended: Collection[str], *, approves: bool
+    plane: Plane, job: Job, subject: Subject, ended_keys: Collection[str], *, approves: bool
 ) -> None:
-    """Refuse the requester under any credential, and a person who has approved already (for an
-    approving vote only), and a subject without one of the roles that the rule demands. Raises
-    SelfApprovalError, SamePersonError, NotEligibleError."""
+    """Refuse an approving vote of a requester, or of a person who has approved already; and any
+    vote of a subject without one of the roles that the rule demands. Raises SelfApprovalError,
+    SamePersonError, NotEligibleError."""
     if approves:
-        _require_another_person(plane, job, subject, ended)
-    demands = asked_approval(job).demands
-    if demands is None or any(
-        not each.roles or not set(each.roles).isdisjoint(subject.roles) for each in demands.each
-    ):
+        _require_another_person(plane, job, subject, ended_keys)
+    approval = asked_approval(job)
+    if approval.demands is None:
         return
-    demanded = sorted({role for each in demands.each for role in each.roles})
+    roles_of_demands = [set(demand.roles) for demand in approval.demands.each]
+    if any(not roles or not roles.isdisjoint(subject.roles) for roles in roles_of_demands):
+        return
+    demanded = ", ".join(sorted(set().union(*roles_of_demands)))
     raise NotEligibleError(
-        f"the rule `{asked_approval(job).rule_id}` wants approvers with one of these roles:"
-        f" {', '.join(demanded)}",
-        details={"roles": ", ".join(demanded)},
+        f"the rule `{approval.rule_id}` wants approvers with one of these roles: {demanded}",
+        details={"roles": demanded},
     )
 
 
 def _require_another_person(
-    plane: Plane, job: Job, subject: Subject, ended: Collection[str]
+    plane: Plane, job: Job, subject: Subject, ended_keys: Collection[str]
 ) -> None:
-    """The voter is no requester, and nobody who has voted already with a key that has not ended.
-    Raises SelfApprovalError, SamePersonError."""
+    """Require that the voter is no requester, and has not approved already with a key that has not
+    ended. Raises SelfApprovalError, SamePersonError."""
     if why := requester_reason(plane, job, subject):
         raise SelfApprovalError(f"self-approval not permitted: {why}")
-    mine = _vote_of(plane, subject, VoteRequest(), approves=True, now_us=0)
-    votes = asked_approval(job).without_votes(ended).votes
-    same = next((vote for vote in votes if vote.approves and vote.is_same_person(mine)), None)
-    if same is not None:
-        raise SamePersonError(
-            f"`{same.principal}` has approved already, and one of you made the other's key: both"
-            " count as one person",
-            details={"principal": same.principal},
-        )
+    new_vote = _vote_of(plane, subject, VoteRequest(), approves=True, now_us=0)
+    for vote in asked_approval(job).without_votes(ended_keys).votes:
+        if vote.approves and vote.is_same_person(new_vote):
+            raise SamePersonError(
+                f"`{vote.principal}` has approved already, and one of you made the other's key:"
+                " both count as one person",
+                details={"principal": vote.principal},
+            )
 
 
 def _require_shown(plane: Plane, job: Job, request: VoteRequest, *, approves: bool) -> None:
@@ -246,7 +244,7 @@ def _require_shown(plane: Plane, job: Job, request: VoteRequest, *, approves: bo
     StaleSnapshotError, HashRequiredError."""
     approval = asked_approval(job)
     if request.job_hash:
-        if not _same(request.job_hash, approval.job_hash):
+        if not _is_equal(request.job_hash, approval.job_hash):
             raise StaleRequestError(
                 "you were shown another job than the one that is asked now; look at it again",
                 details={"job_hash": approval.job_hash},
@@ -259,14 +257,14 @@ def _require_shown(plane: Plane, job: Job, request: VoteRequest, *, approves: bo
         raise HashRequiredError(
             "this was asked again since; send the `policy_snapshot` that you were shown, too"
         )
-    if request.policy_snapshot and not _same(request.policy_snapshot, approval.snapshot):
+    if request.policy_snapshot and not _is_equal(request.policy_snapshot, approval.snapshot):
         raise StaleSnapshotError(
             "you were shown another policy than the one that this was asked under",
             details={"policy_snapshot": approval.snapshot},
         )
 
 
-def _same(sent: str, bound: str) -> bool:
+def _is_equal(sent: str, bound: str) -> bool:
     return hmac.compare_digest(sent.encode("utf-8", "replace"), bound.encode())
 
 
@@ -279,17 +277,19 @@ async def _resolve(
     *,
     approves: bool,
 ) -> Job:
+    """Commit the vote and return the job after it. When the approval has expired or has drifted,
+    commit that instead, and raise NotActionableError or StaleSnapshotError."""
     job = view.job
     # decide
     expect: tuple[Precondition, ...] = ()
-    found: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
     refusal: ForestallError | None = None
     if now_us >= asked_approval(job).expires_at_us:
         transition = expired(job, now_us=now_us)
         refusal = NotActionableError("approval expired", details={"status": "expired"})
-    elif approves and (found := await drift_of(plane, view)):
-        transition = after_drift(job, found, now_us=now_us)
-        refusal = _stale(found)
+    elif approves and (differences := await drift_of(plane, view)):
+        transition = after_drift(job, differences, now_us=now_us)
+        refusal = _drift_error(differences)
     else:
         # Taken before the next await: the policy that the gate has just decided under.
         expect = _bound_to(plane, job) if approves else ()

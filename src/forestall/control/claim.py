@@ -34,9 +34,9 @@ async def claim(plane: Plane, subject: Subject, job_id: str) -> DispatchedJob:
         )
     if job.state in WAITING and job.not_before_us <= plane.clock.now_us():
         plane.queue.remove(job.tenant, job.id)  # so that no worker is offered the job meanwhile
-        given = await dispatch_one(plane, caller_name(subject.principal), entry_of(job))
-        if given is not None:
-            return given
+        dispatched = await dispatch_one(plane, caller_name(subject.principal), entry_of(job))
+        if dispatched is not None:
+            return dispatched
         job = (await read_job(plane, subject, job_id)).job
     raise NotClaimableError(
         f"the job is {job.state}" + (f": {job.failure_reason}" if job.failure_reason else ""),

@@ -1,12 +1,13 @@
-"""Hand queued jobs to a worker: the gate decides again, under the snapshot in force (control 4).
+"""Dispatch jobs to a worker: the gate decides again, under the snapshot in force (control 4).
 
 A job that the policy no longer allows is stopped here, with a record that says why. A job on which
-no decision could be made stays queued: an outage is never a denial, and never an allow. Why each
-guard around the commit is there: `docs/internals/leases-and-doubt.md`.
+no decision could be made stays queued: an outage is never a denial, and never an allow.
+`docs/internals/leases-and-doubt.md` says why each guard around the commit is there.
 """
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 
 from forestall.control.gate import (
     GateResult,
@@ -49,6 +50,7 @@ from forestall.jobs.worker import DispatchedJob
 from forestall.policy.rules import Decision
 from forestall.ports.change import Precondition
 from forestall.ports.store import JobView, PreconditionFailedError
+from forestall.projections.leases import RuleName
 from forestall.projections.worker_sessions import WorkerSession
 from forestall.structs import copied
 
@@ -61,19 +63,16 @@ async def dispatch(plane: Plane, session: WorkerSession, *, limit: int) -> list[
     Empty for a worker whose key was revoked or expired while the worker waited. Raises
     StoreUnavailableError and StoreBusyError when no job could be dispatched because of the store.
     """
-    given: list[DispatchedJob] = []
-    key = plane.keys.by_id(session.key_id)
-    if key is None or not key.usable(plane.clock.now_us()):
-        return given
-    if plane.tenants.is_suspended(session.tenant):
-        return given
+    dispatched: list[DispatchedJob] = []
+    if not _has_usable_key(plane, session):
+        return dispatched
     while True:
         # Other requests of this worker may be in the middle of their own dispatches.
         leased = plane.leases.count_of_worker(session.name) + session.reserved
-        places = min(limit - len(given), session.max_parallel - leased)
-        entries = _pick(plane, session, places) if not plane.is_tightening else []
+        places = min(limit - len(dispatched), session.max_parallel - leased)
+        entries = _pick_jobs(plane, session, places) if not plane.is_tightening else []
         if not entries:
-            return await _standing(plane, session, given)
+            return await _still_sendable(plane, session, dispatched)
         failures: list[ForestallError] = []
         session.reserved += len(entries)
         try:
@@ -85,50 +84,66 @@ async def dispatch(plane: Plane, session: WorkerSession, *, limit: int) -> list[
             session.reserved -= len(entries)
         for outcome in outcomes:
             if isinstance(outcome, DispatchedJob):
-                given.append(outcome)
+                dispatched.append(outcome)
             elif isinstance(outcome, UnavailableError):
                 failures.append(outcome)
             elif isinstance(outcome, BaseException):
                 raise outcome
         if failures:
-            if given:
-                return await _standing(plane, session, given)
+            if dispatched:
+                return await _still_sendable(plane, session, dispatched)
             raise failures[0]
 
 
-async def _standing(
-    plane: Plane, session: WorkerSession, given: list[DispatchedJob]
+def _has_usable_key(plane: Plane, session: WorkerSession) -> bool:
+    """Whether the key that the worker registered with is neither revoked nor expired, and its
+    tenant not suspended."""
+    if plane.tenants.is_suspended(session.tenant):
+        return False
+    key = plane.keys.by_id(session.key_id)
+    return key is not None and key.usable(plane.clock.now_us())
+
+
+async def _still_sendable(
+    plane: Plane, session: WorkerSession, dispatched: list[DispatchedJob]
 ) -> list[DispatchedJob]:
     """The dispatched jobs that may still be sent; the others are taken back. While the last of them
-    committed, a policy, a key or a cancellation may have overtaken the first.
+    committed, a change of the policy or of a key, or a cancellation, may have come after the first.
 
     For each job returned: the lease is still the worker's, the policy is the one that decided, and
-    the keys of submitter and worker are valid. No await follows the last look, so this holds when
+    the keys of submitter and worker are valid. No await follows the last check, so this holds when
     the caller goes on.
     """
     while True:
-        given = [item for item in given if _is_held(plane, item.job)]
-        worker = plane.keys.by_id(session.key_id)
-        working = worker is not None and worker.usable(plane.clock.now_us())
-        fallen = [item for item in given if not working or not _stands(plane, item.job)]
-        if not fallen:
-            return given
-        given = [item for item in given if item not in fallen]
-        for item in fallen:
-            with contextlib.suppress(UnavailableError):  # it left a doubt, so the tick retries
-                await take_back(plane, item.job)
+        leased = [item for item in dispatched if _is_leased_as_dispatched(plane, item.job)]
+        worker_may_run = _has_usable_key(plane, session)
+        unsendable = [
+            item for item in leased if not (worker_may_run and _decision_holds(plane, item.job))
+        ]
+        if not unsendable:
+            return leased
+        dispatched = [item for item in leased if item not in unsendable]
+        for item in unsendable:
+            await _take_back_or_doubt(plane, item.job)
 
 
-def _is_held(plane: Plane, job: Job) -> bool:
+async def _take_back_or_doubt(plane: Plane, job: Job) -> None:
+    """Take back a dispatch that was not sent. When the store is unavailable, the job is in doubt,
+    and the tick takes it back."""
+    with contextlib.suppress(UnavailableError):
+        await take_back(plane, job)
+
+
+def _is_leased_as_dispatched(plane: Plane, job: Job) -> bool:
     """Whether the job is leased as it was dispatched: nothing has moved it since."""
     leased = plane.leases.get(job.tenant, job.id)
     return leased is not None and leased.job.revision == job.revision
 
 
-def _stands(plane: Plane, job: Job) -> bool:
+def _decision_holds(plane: Plane, job: Job) -> bool:
     """Whether the decision to dispatch still holds: the policy that decided is in force, the
-    keys of submitter and voters have not ended, an approval finds its registry entries as they
-    were, and no change of these is on its way."""
+    keys of submitter and voters have not ended, the registry entries that an approval rests on are
+    unchanged, and no change of these is on its way."""
     snapshot = plane.snapshot.digest if plane.snapshot is not None else ""
     return (
         job.lease is not None
@@ -147,7 +162,7 @@ def _has_other_registry(plane: Plane, job: Job) -> bool:
     return bool(registry_drift(job.approval.registry, current))
 
 
-def _pick(plane: Plane, session: WorkerSession, places: int) -> list[QueueEntry]:
+def _pick_jobs(plane: Plane, session: WorkerSession, places: int) -> list[QueueEntry]:
     entries: list[QueueEntry] = []
     while len(entries) < places:
         entry = plane.queue.pick(lambda lane: plane.workers.serves(session, lane))
@@ -158,8 +173,9 @@ def _pick(plane: Plane, session: WorkerSession, places: int) -> list[QueueEntry]
 
 
 async def dispatch_one(plane: Plane, taker: str, entry: QueueEntry) -> DispatchedJob | None:
-    """Decide one picked job and commit what follows. None when the job does not go to `taker` now:
-    it was stopped, throttled, parked, moved by another verb, or could not be decided.
+    """Decide one picked job and commit what follows. `taker` is the worker, or the caller that
+    claims its own job. None when the job does not go to `taker` now: the job was stopped,
+    throttled, parked or moved by another verb, or the gate could make no decision.
 
     Raises StoreUnavailableError and StoreBusyError; the job is queued again then.
     """
@@ -174,7 +190,7 @@ async def dispatch_one(plane: Plane, taker: str, entry: QueueEntry) -> Dispatche
             # Another verb moved the job, so the queue was behind: have the job read again.
             plane.leases.doubt(entry.lane.tenant, entry.job_id)
             return None
-        given = await _decide_one(plane, taker, entry, view)
+        dispatched = await _decide_one(plane, taker, entry, view)
     except PreconditionFailedError:
         return None
     except UnavailableError as error:
@@ -184,13 +200,12 @@ async def dispatch_one(plane: Plane, taker: str, entry: QueueEntry) -> Dispatche
         if isinstance(error, (PolicyUnavailableError, InspectionBusyError)):
             return None
         raise
-    if given is None or not _is_held(plane, given.job):
+    if dispatched is None or not _is_leased_as_dispatched(plane, dispatched.job):
         return None
-    if not _stands(plane, given.job):
-        with contextlib.suppress(UnavailableError):  # it left a doubt, so the tick retries
-            await take_back(plane, given.job)
+    if not _decision_holds(plane, dispatched.job):
+        await _take_back_or_doubt(plane, dispatched.job)
         return None
-    return given
+    return dispatched
 
 
 async def _decide_one(
@@ -227,14 +242,14 @@ async def _decide_one(
     )
     if is_allowed(decision):
         rule = (job.tenant, decision.rule_id)
-        if not _has_place(plane, decision, rule):
+        if not _has_free_slot(plane, decision, rule):
             plane.queue.park(entry, rule)
             return None
-        moved = await _hand_over(plane, taker, job, decision, record, gated, now_us=now_us)
+        leased = await _commit_dispatch(plane, taker, job, decision, record, gated, now_us=now_us)
         # announce
         count(plane, decision, request, stage=Stage.DISPATCH)
         plane.telemetry.waited((now_us - max(job.updated_at_us, job.not_before_us)) / 1_000_000)
-        return _with_ticket(plane, moved, view.payload, record, now_us=now_us)
+        return _with_ticket(plane, leased, view.payload, record, now_us=now_us)
     # The policy in force does not let the job run now: commit the denial, throttle or demand for
     # approval that it decided instead.
     chance = int.from_bytes(plane.random.token(2), "big")
@@ -255,33 +270,35 @@ async def _decide_one(
     return None
 
 
-def _has_place(plane: Plane, decision: Decision, rule: tuple[str, str]) -> bool:
+def _has_free_slot(plane: Plane, decision: Decision, rule: RuleName) -> bool:
+    """Whether one more job may run under this rule, by the bound that the decision gives it."""
     bound = decision.constraints.budgets.max_concurrent_jobs if decision.constraints else None
-    plane.leases.bind(rule, bound)
-    return plane.leases.has_place(rule)
+    plane.leases.set_bound(rule, bound)
+    return plane.leases.has_free_slot(rule)
 
 
-def _unforbidden(plane: Plane, job: Job, record: DecisionRecord) -> tuple[Precondition, ...]:
-    """The policy, the tenant, the keys of submitter and voters, and for an approved job its
-    registry entries, are as they were when the gate decided. Checked in the transaction of the
-    dispatch, so no dispatch follows in the log on a change that forbids it."""
+def _preconditions(plane: Plane, job: Job, record: DecisionRecord) -> tuple[Precondition, ...]:
+    """The preconditions that policy, tenant, keys of submitter and voters, and for an approved job
+    its registry entries, are as they were when the gate decided. They are checked in the
+    transaction of the dispatch, so no dispatch follows in the log on a change that forbids it."""
     assert plane.snapshot is not None, "the gate decided under a snapshot"
     assert plane.snapshot.digest == record.snapshot, "the gate decides under the one in force"
-    policy = plane.policy.unchanged(plane.snapshot)
-    votes = job.approval.votes if job.approval is not None and record.code == APPROVED else ()
-    key_ids = dict.fromkeys((job.key_id, *(vote.key_id for vote in votes)))
-    keys = (plane.keys.by_id(key_id) for key_id in key_ids)
-    entries = (
-        plane.registry.unchanged(job.tenant, job.topic, record.registry)
-        if record.code == APPROVED
-        else ()
+    key_ids = [job.key_id]
+    entries: Sequence[Precondition] = ()
+    if record.code == APPROVED:
+        votes = job.approval.votes if job.approval is not None else ()
+        key_ids += (vote.key_id for vote in votes)
+        entries = plane.registry.unchanged(job.tenant, job.topic, record.registry)
+    keys = (plane.keys.by_id(key_id) for key_id in dict.fromkeys(key_ids))
+    return (
+        plane.policy.unchanged(plane.snapshot),
+        plane.tenants.unchanged(job.tenant),
+        *(plane.keys.unchanged(key) for key in keys if key is not None),
+        *entries,
     )
-    tenant = plane.tenants.unchanged(job.tenant)
-    unchanged = (plane.keys.unchanged(key) for key in keys if key is not None)
-    return (policy, tenant, *unchanged, *entries)
 
 
-async def _hand_over(
+async def _commit_dispatch(
     plane: Plane,
     taker: str,
     job: Job,
@@ -304,7 +321,7 @@ async def _hand_over(
     transition = after_decision(
         job, decision, Asker.DISPATCH, passed=gated.passed, now_us=now_us, lease=lease
     )
-    expect = _unforbidden(plane, job, record)
+    expect = _preconditions(plane, job, record)
     move = move_of(job, transition, actor=taker, decision=record, expect=expect)
     rule = (job.tenant, record.rule_id)
     plane.leases.reserve(rule)
@@ -312,11 +329,11 @@ async def _hand_over(
     try:
         moved = await commit_move(plane, move, now_us=now_us)
     except UnavailableError:
-        # The dispatch may be durable. Then no worker was sent the job, and its slot is taken: keep
-        # both facts until the job is read.
+        # The dispatch may be durable; then no worker was sent the job, and its slot is taken. The
+        # doubt keeps both facts until the job is read.
         doubt = plane.leases.doubt(job.tenant, job.id)
         doubt.unsent.append(lease.id)
-        doubt.places.append(rule)
+        doubt.slots.append(rule)
         raise
     except BaseException:
         plane.leases.release(rule)

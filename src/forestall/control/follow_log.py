@@ -1,8 +1,7 @@
 """Feed the projections from the store: what a commit left in doubt, and what others committed.
 
-A record of the log says what changed, never how; so the job or entry that it names is read from the
-store as it is now. A record of a kind unknown here is passed over: its change concerns no
-projection.
+A record of the log says what changed, never how; so the job or entry that the record names is read
+from the store as it is now. A record of any other kind concerns no projection and is passed over.
 
 The log is read when a position stays missing: every commit of this process reports its positions
 when its answer comes, so a gap that does not close is a lost answer, or the commit of another
@@ -25,9 +24,9 @@ from forestall.projections.doubts import EntryKey
 from forestall.projections.policy_in_force import digest_in
 
 GAP_US = 1_000_000  # a commit's answer that takes longer than this counts as lost
-_record = msgspec.json.Decoder(Record).decode
-# The first word of a record's kind → which entries its `data.name` names.
-_NAMED: dict[str, tuple[EntryKind, ...]] = {
+_decode_record = msgspec.json.Decoder(Record).decode
+# The first word of a record's kind → the kinds of the entries that its `data.name` names.
+_KINDS_NAMED: dict[str, tuple[EntryKind, ...]] = {
     "topic": (EntryKind.TOPIC,),
     "pool": (EntryKind.POOL,),
     "schema": (EntryKind.SCHEMA,),
@@ -35,13 +34,22 @@ _NAMED: dict[str, tuple[EntryKind, ...]] = {
 }
 
 
+# Entries of these kinds are in no projection: a verb reads one from the store when it needs it.
+_READ_ON_DEMAND = (
+    EntryKind.KEY_NAME,
+    EntryKind.POLICY,
+    EntryKind.ACTIVATION,
+    EntryKind.ORIGINAL,
+)
+
+
 async def load_entries(plane: Plane) -> None:
     """Take up every registry entry of the store, at a start. The policy in force is not compiled
     here: until a policy is activated in this process, every gate refuses."""
     position = await plane.store.log_end()
     for kind in EntryKind:
-        if kind in (EntryKind.KEY_NAME, EntryKind.POLICY, EntryKind.ACTIVATION, EntryKind.ORIGINAL):
-            continue  # these are read from the store when a verb needs one
+        if kind in _READ_ON_DEMAND:
+            continue
         for entry in await plane.store.entries(kind):
             take_up_entry(plane.projections, entry.key, entry, position - 1)
     plane.projections.positions.start_at(position)
@@ -51,7 +59,8 @@ async def follow_log(plane: Plane) -> None:
     """Take up the records in a gap of the log that has stayed open for GAP_US, and settle every
     doubt on an entry. Raises StoreUnavailableError; what was not read is read at the next call."""
     positions, now_us = plane.projections.positions, plane.clock.now_us()
-    if not 0 <= positions.waits_since(now_us) < GAP_US:
+    gap_is_young = 0 <= positions.waits_since(now_us) < GAP_US
+    if not gap_is_young:
         while await plane.store.log_end() > positions.taken_to:
             await _read_gap(plane, now_us=now_us)
     await settle_entries(plane)
@@ -64,13 +73,13 @@ async def _read_gap(plane: Plane, *, now_us: int) -> None:
     doubt_named_by(plane, missing)
     for link in missing:
         if positions.take(link.position, 1):
-            take_up_records(plane.projections, (_record(link.record),), now_us=now_us)
+            take_up_records(plane.projections, (_decode_record(link.record),), now_us=now_us)
 
 
 def doubt_named_by(plane: Plane, links: Sequence[ChainLink]) -> None:
     """Doubt every job and registry entry that these records name."""
     for link in links:
-        record = _record(link.record)
+        record = _decode_record(link.record)
         if record.kind.startswith("job."):
             plane.leases.doubt(record.tenant, record.job_id)
             continue
@@ -81,14 +90,14 @@ def doubt_named_by(plane: Plane, links: Sequence[ChainLink]) -> None:
 
 
 def _entries_named_by(record: Record) -> list[EntryKey]:
-    data, first = record.data, record.kind.partition(".")[0]
+    data, first_word = record.data, record.kind.partition(".")[0]
     if record.kind == "policy.activated":
         return [(PLATFORM_TENANT, EntryKind.POLICY_IN_FORCE, IN_FORCE)]
-    if first == "tenant":
+    if first_word == "tenant":
         return [(PLATFORM_TENANT, EntryKind.TENANT, str(data["name"]))]
-    if first == "key":
+    if first_word == "key":
         return [(record.tenant, EntryKind.KEY, str(data["key_id"]))]
-    return [(record.tenant, kind, str(data["name"])) for kind in _NAMED.get(first, ())]
+    return [(record.tenant, kind, str(data["name"])) for kind in _KINDS_NAMED.get(first_word, ())]
 
 
 async def settle_entries(plane: Plane) -> None:
@@ -122,17 +131,18 @@ async def settle_entries(plane: Plane) -> None:
 async def _settle_entry(plane: Plane, key: EntryKey, position: int) -> None:
     tenant, kind, name = key
     entry = await plane.store.entry(tenant, EntryKind(kind), name)
-    if entry is not None and kind == EntryKind.POLICY_IN_FORCE:
-        digest = digest_in(entry)
-        if plane.policy.staged(digest) is None:
-            plane.policy.stage(await compiled_policy(plane, digest))
-    before = plane.policy.entry if kind == EntryKind.POLICY_IN_FORCE else None
+    policy_before = None
+    if kind == EntryKind.POLICY_IN_FORCE:
+        if entry is not None and plane.policy.staged(digest_in(entry)) is None:
+            plane.policy.stage(await compiled_policy(plane, digest_in(entry)))
+        policy_before = plane.policy.entry
     if not take_up_entry(plane.projections, key, entry, position):
-        # A later change of the entry was taken up first; whether it is the last, reading tells.
+        # A later change of the entry was taken up first. Another reading says whether it was the
+        # last one.
         plane.projections.entry_doubts.add(key)
-    elif (
-        before is not None and entry is not None and entry != before and plane.snapshot is not None
-    ):
+        return
+    is_other_policy = policy_before is not None and entry is not None and entry != policy_before
+    if is_other_policy and entry is not None and plane.snapshot is not None:
         plane.telemetry.policy_loaded(plane.snapshot, entry.updated_at_us)
 
 

@@ -1,5 +1,5 @@
-"""Create, list, revoke and authenticate API keys (control 1). The text of a key is given out once,
-and only its hash is stored.
+"""Create, list, revoke and authenticate API keys (control 1). The text of a key is shown once, and
+only its hash is stored.
 """
 
 from collections.abc import Sequence
@@ -66,11 +66,12 @@ async def create_key(
     """
     now_us = plane.clock.now_us()
     # load and decide
-    _require_wanted(new_key, plane.keys.of_tenant(new_key.tenant), now_us)
+    _require_valid(new_key, plane.keys.of_tenant(new_key.tenant), now_us)
     chance = plane.random.token(32 + 10 + SALT_BYTES)
-    text = secret if secret is not None else key_text(chance[:32])
+    for_text, for_id, salt = chance[:32], chance[32:42], chance[42:]
+    text = secret if secret is not None else key_text(for_text)
     key = ApiKey(
-        id=f"key-{uuid_text(now_us, chance[32:42])}",
+        id=f"key-{uuid_text(now_us, for_id)}",
         tenant=new_key.tenant,
         name=new_key.name,
         role=new_key.role,
@@ -86,12 +87,12 @@ async def create_key(
     )
     # commit
     try:
-        await plane.commit(_creation(plane, key, actor, chance[42:]))
+        await plane.commit(_creation(plane, key, actor, salt))
     except PreconditionFailedError as cause:
         raise KeyNameTakenError(
             f"a key named `{key.name}` exists already; revoke it or choose another name"
         ) from cause
-    # announce: the text is given out this once
+    # announce: the text is shown in this answer only
     return key, text
 
 
@@ -100,7 +101,9 @@ def _creation(plane: Plane, key: ApiKey, actor: str, salt: bytes) -> Change:
     keys of a tenant share a name."""
     made_at_us = key.created_at_us
     entry = entry_after(None, key.tenant, EntryKind.KEY, key.id, key, now_us=made_at_us)
-    name = entry_after(None, key.tenant, EntryKind.KEY_NAME, key.name, key.id, now_us=made_at_us)
+    name_entry = entry_after(
+        None, key.tenant, EntryKind.KEY_NAME, key.name, key.id, now_us=made_at_us
+    )
     record = record_of(
         plane,
         "key.created",
@@ -116,10 +119,10 @@ def _creation(plane: Plane, key: ApiKey, actor: str, salt: bytes) -> Change:
             "expires_at_us": key.expires_at_us,
         },
     )
-    return Change(puts=(PutEntry(entry), PutEntry(name)), records=(record,))
+    return Change(puts=(PutEntry(entry), PutEntry(name_entry)), records=(record,))
 
 
-def _require_wanted(new_key: NewKey, keys: Sequence[ApiKey], now_us: int) -> None:
+def _require_valid(new_key: NewKey, keys: Sequence[ApiKey], now_us: int) -> None:
     try:
         require_name(new_key.tenant, "tenant")
         require_name(new_key.name, "key name")
@@ -162,9 +165,9 @@ async def revoke_key(plane: Plane, tenant: str, key_id: str, *, actor: str) -> A
 async def end_key(plane: Plane, key: ApiKey, *, actor: str) -> ApiKey:
     """Commit the revocation of a key, which frees its name. Raises PreconditionFailedError when
     another request has just revoked the key."""
-    # load: from the store, since memory may not know the entry of the name yet; a name that is
+    # load: from the store, since memory may not have the entry of the name yet; a name that is
     # not freed here stays taken for ever
-    name = await plane.store.entry(key.tenant, EntryKind.KEY_NAME, key.name)
+    name_entry = await plane.store.entry(key.tenant, EntryKind.KEY_NAME, key.name)
     # decide
     now_us = plane.clock.now_us()
     revoked = msgspec.structs.replace(key, revoked_at_us=now_us)
@@ -172,8 +175,8 @@ async def end_key(plane: Plane, key: ApiKey, *, actor: str) -> ApiKey:
         plane.keys.entry(key.id), key.tenant, EntryKind.KEY, key.id, revoked, now_us=now_us
     )
     puts: list[Put] = [PutEntry(entry)]
-    if name is not None and msgspec.json.decode(name.body) == key.id:
-        puts.append(DropEntry(name))
+    if name_entry is not None and msgspec.json.decode(name_entry.body) == key.id:
+        puts.append(DropEntry(name_entry))
     record = record_of(
         plane,
         "key.revoked",
@@ -191,13 +194,12 @@ async def end_key(plane: Plane, key: ApiKey, *, actor: str) -> ApiKey:
 def authenticate(plane: Plane, text: str | None) -> Subject:
     """The subject whose key this text is. Raises UnauthorizedError, the same one for unknown,
     expired and revoked keys; and TenantSuspendedError."""
+    key = None
     if text and len(text) <= API_KEY_CHARS_MAX:
         key = plane.keys.by_hash(key_hash(text))
-        if (
-            key is not None
-            and key_matches(key, text)
-            and key.usable(now_us := plane.clock.now_us())
-        ):
+    if key is not None and text and key_matches(key, text):
+        now_us = plane.clock.now_us()
+        if key.usable(now_us):
             _require_active(plane, key.tenant)
             plane.key_uses.note(key.id, now_us)
             return Subject(
@@ -221,7 +223,8 @@ def _require_active(plane: Plane, tenant: str) -> None:
 
 
 def still_valid(plane: Plane, subject: Subject) -> bool:
-    """Whether the key that authenticated the subject is still valid. Reads memory only."""
+    """Whether the key that authenticated the subject is still valid, and its tenant active. Reads
+    memory only."""
     if plane.tenants.is_suspended(subject.tenant):
         return False
     key = plane.keys.by_id(subject.key_id)

@@ -1,4 +1,4 @@
-"""Move a job: the one way in which its state changes after its birth.
+"""Move a job: the one way in which the state of a job changes after its birth.
 
 A move is an event of the lifecycle with its audit record, in one change. Queue and leases follow
 from the job as it was committed, never from the event.
@@ -9,15 +9,16 @@ from typing import Any
 
 import msgspec
 
-from forestall.audit.record import Value
+from forestall.audit.record import Record, Value
 from forestall.control.plane import Plane
-from forestall.control.records import job_moved
+from forestall.control.records import decided_data, record_of
 from forestall.jobs.approval import settled
 from forestall.jobs.job import DecisionRecord, Job
 from forestall.jobs.lifecycle import TERMINAL, Event, after
 from forestall.jobs.transitions import Transition
 from forestall.ports.change import Change, MoveJob, Precondition, Put
 
+# A job that one of these events ends has not had its effect: it becomes a dead letter.
 _DEAD = frozenset(
     {
         Event.DENIED,
@@ -54,7 +55,7 @@ def move_of(
     expect: tuple[Precondition, ...] = (),
     data: Mapping[str, Value] | None = None,
 ) -> Move:
-    """A transition of a job as a move: by which actor, on which decision."""
+    """A transition of a job as a move. `data` is further data of the record."""
     return Move(
         job=job,
         event=transition.event,
@@ -91,20 +92,40 @@ async def commit_move(plane: Plane, move: Move, *, now_us: int, first: bool = Fa
     StoreUnavailableError and StoreBusyError as `Plane.commit` does.
     """
     job = moved(move, now_us=now_us)
-    record = job_moved(
-        plane,
-        job,
-        move.job.state,
-        move.event,
-        actor=move.actor,
-        at_us=now_us,
-        decision=move.decision,
-        data=move.data,
-    )
     put = MoveJob(
         job=job, was=move.job.state, event=move.event, decision=move.decision, result=move.result
     )
+    record = _record(plane, move, job, now_us=now_us)
     change = Change(expect=move.expect, puts=(put, *move.puts), records=(record,))
     await plane.commit(change, first=first)
     plane.telemetry.moved(move.event.value, job.topic, job.failure_code)
     return job
+
+
+def _record(plane: Plane, move: Move, job: Job, *, now_us: int) -> Record:
+    """The record of a move; `job` is the job after it."""
+    data: dict[str, Value] = {}
+    if move.decision is not None:
+        data |= decided_data(move.decision, job.topic)
+    if job.failure_code:
+        data |= {"failure_code": job.failure_code, "failure_reason": job.failure_reason}
+    if job.result_digest:
+        data |= {"result_digest": job.result_digest, "result_bytes": job.result_bytes}
+    data |= {
+        **move.data,
+        "state_before": move.job.state.value,
+        "state": job.state.value,
+        "revision": job.revision,
+        "attempt": job.attempt,
+        "job_hash": job.job_hash,
+        "topic": job.topic,
+    }
+    return record_of(
+        plane,
+        f"job.{move.event.value}",
+        at_us=now_us,
+        tenant=job.tenant,
+        actor=move.actor,
+        job_id=job.id,
+        data=data,
+    )

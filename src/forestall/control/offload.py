@@ -1,8 +1,8 @@
 """Evaluate requests with long payloads in threads, so that no request waits for another's payload.
 
 Evaluation is a pure function, so it may run anywhere. The number of payloads that wait is bounded,
-and bounded lower for each tenant and key: neither can fill the queue. Decides nothing itself (ADR
-0019).
+with a lower bound for each tenant and key, so that no tenant and no key fills the queue. Decides
+nothing itself (ADR 0019).
 """
 
 import asyncio
@@ -66,8 +66,8 @@ class Inspections:
                 "too many long payloads wait to be looked into; nothing was decided, try again",
                 retry_after_s=1,
             ) from cause
-        under_way = asyncio.ensure_future(self._executor.run(work))
-        # The slot is freed when the thread is done, not when the caller goes away: the thread
-        # cannot be stopped, so it is taken until then.
-        under_way.add_done_callback(lambda done: self._shares.give(payer))
-        return await asyncio.shield(under_way)
+        evaluation = asyncio.ensure_future(self._executor.run(work))
+        # The share is given back when the thread is done, not when the caller goes away: the
+        # thread cannot be stopped, so it is taken until then.
+        evaluation.add_done_callback(lambda _: self._shares.give(payer))
+        return await asyncio.shield(evaluation)

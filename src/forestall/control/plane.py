@@ -160,14 +160,14 @@ class Plane:
         return receipt
 
     def _doubt(self, change: Change, error: BaseException) -> None:
-        """Doubt every job and entry of a change that failed: the store may know more of them than
-        memory does. A job whose birth was refused is none: no such job was made by this change."""
+        """Doubt every job and entry of a change that failed: the store may have a newer state of
+        them than memory. A job whose birth was refused is not doubted: this change made no job."""
         if isinstance(error, UnavailableError):
             self._commit_failed_at_us = self.clock.now_us()
             self.telemetry.commit_failed(error.code)
-        refused = isinstance(error, PreconditionFailedError)
+        is_refused = isinstance(error, PreconditionFailedError)
         for put in change.puts:
-            if isinstance(put, MoveJob) or (isinstance(put, PutJob) and not refused):
+            if isinstance(put, MoveJob) or (isinstance(put, PutJob) and not is_refused):
                 self.leases.doubt(put.job.tenant, put.job.id)
             elif isinstance(put, PutEntry | DropEntry):
                 self.projections.entry_doubts.add(put.entry.key)
@@ -178,8 +178,8 @@ class Plane:
 
     @contextmanager
     def tightening(self) -> Iterator[None]:
-        """For as long as the commit of a policy, of a key's end or of a topic is in flight: a
-        decision made before may be out of date in the store, so no worker is handed a job."""
+        """For as long as a commit is in flight after which less may run (`_may_tighten`): earlier
+        decisions may be out of date in the store, so no job is dispatched."""
         self._tightening += 1
         try:
             yield

@@ -6,7 +6,12 @@ import msgspec
 
 from forestall.audit.record import Value
 from forestall.control.plane import Plane
-from forestall.control.registry_entries import drop_entry, fields, put_entry, require_room
+from forestall.control.registry_entries import (
+    drop_entry,
+    fields_but_name,
+    put_entry,
+    require_room,
+)
 from forestall.errors import ConflictError, NotFoundError
 from forestall.identity.credentials import Subject
 from forestall.jobs.registry import Pool, PoolInvalidError, PoolLoad, PoolStatus, problem_of_pool
@@ -49,10 +54,10 @@ def list_pools(plane: Plane, tenant: str) -> list[PoolLoad]:
 
 def read_pool(plane: Plane, tenant: str, name: str) -> PoolLoad:
     """One pool. Raises PoolNotFoundError."""
-    return _load(plane, tenant, _known(plane, tenant, name).value)
+    return _load(plane, tenant, _pool_entry(plane, tenant, name).value)
 
 
-def _known(plane: Plane, tenant: str, name: str) -> DecodedEntry[Pool]:
+def _pool_entry(plane: Plane, tenant: str, name: str) -> DecodedEntry[Pool]:
     entry = plane.registry.pools(tenant).get(name)
     if entry is None:
         raise PoolNotFoundError(f"there is no pool `{name[:80]}`")
@@ -61,24 +66,28 @@ def _known(plane: Plane, tenant: str, name: str) -> DecodedEntry[Pool]:
 
 def _load(plane: Plane, tenant: str, pool: Pool) -> PoolLoad:
     topics = plane.registry.topics(tenant).values()
-    sessions = pool_workers(plane, tenant, pool.name)
+    sessions = _sessions_of(plane, tenant, pool.name)
     return PoolLoad(
         pool=pool,
         status=pool.status_at(plane.clock.now_us()),
-        topics=tuple(sorted(each.value.name for each in topics if each.value.pool == pool.name)),
+        topics=tuple(sorted(entry.value.name for entry in topics if entry.value.pool == pool.name)),
         workers=tuple(sorted(session.id for session in sessions)),
         active_jobs=sum(plane.leases.count_of_worker(session.name) for session in sessions),
         capacity=sum(session.max_parallel for session in sessions),
     )
 
 
-def pool_workers(plane: Plane, tenant: str, pool: str) -> Sequence[WorkerSession]:
-    """The registered workers whose credential names this pool."""
-    return [each for each in plane.workers if each.tenant == tenant and pool in each.grant.pools]
+def _sessions_of(plane: Plane, tenant: str, pool: str) -> Sequence[WorkerSession]:
+    """The sessions of the workers whose credential names this pool."""
+    return [
+        session
+        for session in plane.workers
+        if session.tenant == tenant and pool in session.grant.pools
+    ]
 
 
 async def create_pool(plane: Plane, subject: Subject, pool: Pool) -> Pool:
-    """Raises PoolInvalidError, PoolNameError, RegistryFullError."""
+    """Declare a new pool. Raises PoolInvalidError, PoolNameError, RegistryFullError."""
     # load
     pools = plane.registry.pools(subject.tenant)
     # decide
@@ -105,7 +114,7 @@ async def change_pool(
     """Change the given fields of a pool. Raises PoolNotFoundError, PoolInvalidError,
     PoolVersionError."""
     # load
-    entry = _known(plane, subject.tenant, name)
+    entry = _pool_entry(plane, subject.tenant, name)
     pool = entry.value
     # decide
     if status is PoolStatus.DRAINING and pool.status is not PoolStatus.DRAINING:
@@ -121,12 +130,12 @@ async def change_pool(
 
 
 async def drain_pool(plane: Plane, subject: Subject, name: str, *, seconds: int) -> Pool:
-    """Offer the workers of a pool no new jobs; jobs that run may end. After so many seconds the
-    pool counts as inactive. Raises as `change_pool`."""
+    """Offer the workers of a pool no new jobs; their running jobs may end. After `seconds` the pool
+    counts as inactive. Raises as `change_pool`."""
     if not 0 <= seconds <= DRAIN_SECONDS_MAX:
         raise PoolInvalidError(f"`timeout_seconds` is 0 to {DRAIN_SECONDS_MAX}")
     # load
-    entry = _known(plane, subject.tenant, name)
+    entry = _pool_entry(plane, subject.tenant, name)
     # decide
     until_us = plane.clock.now_us() + seconds * 1_000_000
     drained = msgspec.structs.replace(
@@ -142,7 +151,7 @@ async def end_pool(plane: Plane, subject: Subject, name: str, *, force: bool) ->
     With `force` a pool in use is removed too: its topics keep naming it, and their jobs stay queued
     until there is a pool of that name again.
     """
-    entry = _known(plane, subject.tenant, name)
+    entry = _pool_entry(plane, subject.tenant, name)
     # load
     load = _load(plane, subject.tenant, entry.value)
     # decide
@@ -155,16 +164,17 @@ async def end_pool(plane: Plane, subject: Subject, name: str, *, force: bool) ->
     }
     # commit, and announce: workers are routed anew as the entry is taken up
     try:
-        await drop_entry(plane, entry, actor=subject.principal, data=data)
+        await drop_entry(plane, subject, entry, data)
     except PreconditionFailedError as cause:
         raise _changed(name) from cause
     return None
 
 
 def queued_jobs(plane: Plane, tenant: str, topics: Sequence[str]) -> int:
-    """How many jobs of these topics wait."""
+    """The number of queued jobs of these topics."""
     names = frozenset(topics)
-    return sum(each.lane.tenant == tenant and each.lane.topic in names for each in plane.queue)
+    lanes = (entry.lane for entry in plane.queue)
+    return sum(lane.tenant == tenant and lane.topic in names for lane in lanes)
 
 
 async def _change(plane: Plane, subject: Subject, entry: DecodedEntry[Pool], pool: Pool) -> Pool:
@@ -187,16 +197,15 @@ def _require_valid(pool: Pool) -> None:
 
 
 async def _put(
-    plane: Plane, subject: Subject, entry: DecodedEntry[Pool] | None, pool: Pool
+    plane: Plane, subject: Subject, current: DecodedEntry[Pool] | None, pool: Pool
 ) -> None:
     # commit, and announce: workers are routed anew as the entry is taken up
     await put_entry(
         plane,
-        entry,
-        tenant=subject.tenant,
-        kind=EntryKind.POOL,
-        name=pool.name,
-        body=msgspec.json.encode(pool),
-        actor=subject.principal,
-        data=fields(pool),
+        subject,
+        EntryKind.POOL,
+        pool.name,
+        pool,
+        current=current,
+        data=fields_but_name(pool),
     )

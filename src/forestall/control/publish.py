@@ -63,8 +63,8 @@ def compile_files(
     """
     snapshot = compile_policy(load_policies(files), wire=True)
     _require_enforceable(snapshot, switched_on)
-    # The tables of what this policy looks for are read now: one that cannot be read stops the
-    # start, not every result, and the first result waits for none.
+    # Read the tables of the detectors that this policy uses now: a table that cannot be read then
+    # stops the start instead of every result, and the first result does not wait for a table.
     detectors_for(snapshot)
     return snapshot
 
@@ -72,25 +72,27 @@ def compile_files(
 def _require_enforceable(snapshot: Snapshot, switched_on: Collection[str]) -> None:
     """Raises PolicyError for an output rule that names a detector which this server lacks."""
     missing = missing_classes(snapshot, switched_on)
-    problems = [
-        Problem(
-            source=policy.source,
-            line=rule.line,
-            column=1,
-            message=f"no detector here finds `{name}`",
-            hint=_hint(name),
-        )
-        for policy in snapshot.policies
-        for rule in policy.output_rules
-        if rule.match.content is not None
-        for name in map(class_of, rule.match.content.detectors)
-        if name in missing
-    ]
+    problems: list[Problem] = []
+    for policy in snapshot.policies:
+        for rule in policy.output_rules:
+            detectors = rule.match.content.detectors if rule.match.content is not None else ()
+            problems += [
+                Problem(
+                    source=policy.source,
+                    line=rule.line,
+                    column=1,
+                    message=f"no detector here finds `{name}`",
+                    hint=_how_to_enforce(name),
+                )
+                for name in map(class_of, detectors)
+                if name in missing
+            ]
     if problems:
         raise PolicyError(problems)
 
 
-def _hint(name: str) -> str:
+def _how_to_enforce(name: str) -> str:
+    """How to get a detector that finds this class, for the author of the rule."""
     if name in CONFIGURED_BY:
         return f"name under `detect.{CONFIGURED_BY[name]}` what is yours"
     if name in SWITCHED_ON_BY:
@@ -127,7 +129,7 @@ async def keep_policy(plane: Plane, files: Sequence[tuple[str, bytes]], *, actor
         data=policy_data(snapshot),
     )
     # commit
-    with contextlib.suppress(PreconditionFailedError):  # another publisher has just kept it
+    with contextlib.suppress(PreconditionFailedError):  # another request has just kept it
         await plane.commit(Change(puts=(PutEntry(entry),), records=(record,)))
     # announce: no projection follows a policy that is only kept
     return snapshot
@@ -207,9 +209,8 @@ async def _activate(plane: Plane, digest: str, *, actor: str) -> Snapshot:
     try:
         await plane.commit(change)
     except PreconditionFailedError as cause:
-        raise PolicyChangeUnderWayError("the policy was changed at this moment; try again") from (
-            cause
-        )
+        message = "the policy was changed at this moment; try again"
+        raise PolicyChangeUnderWayError(message) from cause
     # announce
     plane.telemetry.policy_loaded(snapshot, now_us)
     return snapshot

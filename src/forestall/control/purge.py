@@ -1,4 +1,4 @@
-"""Originals that were not released end after their time; the job and its findings stay."""
+"""Remove sealed originals that are past their time. The job and its findings stay."""
 
 import asyncio
 
@@ -11,12 +11,12 @@ from forestall.ports.store import PreconditionFailedError
 
 
 async def purge(plane: Plane) -> int:
-    """Remove a page of originals that are past their time; their number. Raises
+    """Remove a page of originals that are past their time, and return how many were due. Raises
     StoreUnavailableError; what was not removed stays due."""
     before_us = plane.clock.now_us() - plane.output.sealed_us
     due = await plane.store.entries_before(EntryKind.ORIGINAL, before_us, limit=PURGED_AT_ONCE_MAX)
-    removed = await asyncio.gather(*(_remove(plane, name) for name in due), return_exceptions=True)
-    for outcome in removed:
+    outcomes = await asyncio.gather(*(_remove(plane, name) for name in due), return_exceptions=True)
+    for outcome in outcomes:
         if isinstance(outcome, BaseException):
             raise outcome
     return len(due)
@@ -24,8 +24,8 @@ async def purge(plane: Plane) -> int:
 
 async def _remove(plane: Plane, name: EntryName) -> None:
     # load
-    kept = await plane.store.entry(name.tenant, EntryKind.ORIGINAL, name.name)
-    if kept is None:
+    original = await plane.store.entry(name.tenant, EntryKind.ORIGINAL, name.name)
+    if original is None:
         return  # a person has released or discarded it meanwhile
     # decide
     record = record_of(
@@ -38,6 +38,6 @@ async def _remove(plane: Plane, name: EntryName) -> None:
     )
     # commit, and announce: the original is read from the store
     try:
-        await plane.commit(Change(records=(record,), puts=(DropEntry(kept),)))
+        await plane.commit(Change(records=(record,), puts=(DropEntry(original),)))
     except PreconditionFailedError:
         return  # a person has released or discarded it just now

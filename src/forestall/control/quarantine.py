@@ -8,13 +8,12 @@ import msgspec
 
 from forestall.control.check_output import (
     PolicyMovedError,
-    ScanResult,
-    bound_to,
     clean_text,
-    look,
     output_request,
-    under,
+    policy_unchanged,
+    seal_binding,
 )
+from forestall.control.content_scan import ScanResult, scan_and_judge
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
 from forestall.control.read import read_job, read_result
@@ -37,7 +36,8 @@ from forestall.projections.policy_in_force import is_of_policy
 
 RELEASED, CONFIRMED = "released", "confirmed"
 MODES = ("original", "redacted")
-_TRIES = 8
+# Rulings after which the scan may have missed something.
+_INCOMPLETE_SCANS = ("scan_incomplete", "scan_timeout", "scan_failed", "policy_unavailable")
 
 
 class SelfReleaseError(ForbiddenError):
@@ -66,64 +66,69 @@ async def inspect(
     ScannerBusyError, StoreUnavailableError."""
     job = (await read_job(plane, subject, job_id)).job
     entry = await plane.store.output(job.tenant, job.id)
-    kept = await _kept_original(plane, job)
-    findings = tuple(FindingPreview(each) for each in _findings(entry))
+    sealed_entry = await _sealed_entry(plane, job)
+    previews = tuple(map(FindingPreview, _stored_findings(entry)))
     result = await read_result(plane, subject, job)
-    if context and kept is not None and findings:
-        findings = await _in_context(plane, job, findings, kept)
+    if context and sealed_entry is not None and previews:
+        in_context = await _previews_in_context(plane, job, sealed_entry)
+        previews = previews if in_context is None else in_context
     return QuarantinePreview(
-        job=job,
-        findings=findings,
-        sealed=kept is not None,
-        result=result,
+        job=job, findings=previews, sealed=sealed_entry is not None, result=result
     )
 
 
-def _findings(entry: OutputEntry | None) -> tuple[Finding, ...]:
+def _stored_findings(entry: OutputEntry | None) -> tuple[Finding, ...]:
     if entry is None:
         return ()
     return msgspec.json.decode(entry.findings, type=tuple[Finding, ...])
 
 
-async def _kept_original(plane: Plane, job: Job) -> RegistryEntry | None:
+async def _sealed_entry(plane: Plane, job: Job) -> RegistryEntry | None:
+    """The sealed original as it is stored; None where it is not kept, or not any more."""
     return await plane.store.entry(job.tenant, EntryKind.ORIGINAL, job.id)
 
 
-async def _in_context(
-    plane: Plane, job: Job, plain: tuple[FindingPreview, ...], kept: RegistryEntry
-) -> tuple[FindingPreview, ...]:
-    """Findings with the text round them, from the sealed original. Without that text when the scan
-    is incomplete: what the scan did not see cannot be masked."""
+async def _previews_in_context(
+    plane: Plane, job: Job, sealed_entry: RegistryEntry
+) -> tuple[FindingPreview, ...] | None:
+    """Findings with the text round them, from the sealed original. None when that text cannot be
+    read, or cannot be masked."""
     try:
-        original = _opened(plane, job, kept)[1]
+        _, original = _opened_original(plane, job, sealed_entry)
     except SealError:
-        return plain
-    looked = await _look_again(plane, job, original)
-    if looked.joins or looked.ruling.code in _NOT_WHOLE:
-        return plain
+        return None
+    scan_result = await _scan_again(plane, job, original)
+    if not _can_be_masked(scan_result):
+        return None
     text = original.decode("utf-8", "replace")
-    found = sorted(looked.findings, key=lambda each: (each.start, each.end))
+    findings = sorted(scan_result.findings, key=lambda finding: (finding.start, finding.end))
     return tuple(
-        FindingPreview(each, _surroundings(text, each, found)) for each in found[:FINDINGS_KEPT_MAX]
+        FindingPreview(finding, _surroundings(text, finding, findings))
+        for finding in findings[:FINDINGS_KEPT_MAX]
     )
 
 
-_NOT_WHOLE = ("scan_incomplete", "scan_timeout", "scan_failed", "policy_unavailable")
+def _can_be_masked(scan_result: ScanResult) -> bool:
+    """Whether a text without the findings of this scan holds nothing that a detector would find:
+    what a scan missed, and what texts hold only together, cannot be masked."""
+    missed = scan_result.ruling.code in _INCOMPLETE_SCANS
+    return not missed and not scan_result.unclean_when_joined
 
 
-def _surroundings(text: str, finding: Finding, found: list[Finding]) -> str:
-    """The text round a finding; every character of every finding is masked."""
+def _surroundings(text: str, finding: Finding, findings: list[Finding]) -> str:
+    """The text round a finding; every character of all `findings`, which are in order, is
+    masked."""
     low = max(0, finding.start - CONTEXT_CHARS)
     high = min(len(text), finding.end + CONTEXT_CHARS)
     pieces: list[str] = []
     place = low
-    for each in found:
-        if each.end <= place or each.start >= high:
+    for other in findings:
+        if other.end <= place or other.start >= high:
             continue
-        if each.start > place:
-            pieces.append(text[place : each.start])
-        pieces.append(f"[{each.kind}]")
-        place = max(place, each.end)
+        if other.start > place:
+            pieces.append(text[place : other.start])
+        pieces.append(f"[{other.kind}]")
+        place = max(place, other.end)
     if place < high:
         pieces.append(text[place:high])
     return "".join(pieces)
@@ -142,26 +147,18 @@ async def release(
     if mode not in MODES:
         raise InvalidRequestError("`mode` is one of " + ", ".join(MODES))
     # load
-    job = await _resolvable(plane, subject, job_id, reason, what="release")
+    job = await _withheld_job(plane, subject, job_id, reason, what="release")
     snapshot = plane.snapshot
-    kept = await _kept_original(plane, job)
+    sealed_entry = await _sealed_entry(plane, job)
     try:
-        if kept is None:
-            raise _gone(job)
-        salt, original = _opened(plane, job, kept)
+        if sealed_entry is None:
+            raise _original_gone(job)
+        salt, original = _opened_original(plane, job, sealed_entry)
     except ForestallError as refusal:
         await _record_refusal(plane, job, subject, refusal, what="release")
         raise
     # decide
-    result = original
-    if mode == "redacted":
-        looked = await _look_again(plane, job, original)
-        copy = None
-        if not looked.joins and looked.ruling.code not in _NOT_WHOLE:
-            copy = redacted(original, looked.findings, is_json=True)
-        if copy is None:
-            raise ConflictError("no clean copy can be made of this result; release or discard it")
-        result = copy
+    result = await _redacted_copy(plane, job, original) if mode == "redacted" else original
     reason = await clean_text(plane, job, reason)
     fields = {
         "failure_code": "",
@@ -173,16 +170,27 @@ async def release(
     data = {"mode": mode}
     if mode == "original":
         data["original_salt"] = salt.hex()  # lets anybody check the digest recorded at quarantine
-    move = _resolved(plane, subject, job, Event.RELEASED, reason, fields, data)
-    drop = (DropEntry(kept),) if mode == "original" else ()
+    move = _resolution(plane, subject, job, Event.RELEASED, reason, fields, data)
+    drop = (DropEntry(sealed_entry),) if mode == "original" else ()
     # The purge may have removed the original since it was read; then the log says that it is gone,
     # so this release must fail.
-    expect = (*under(plane, snapshot), _unpurged(kept))
+    expect = (*policy_unchanged(plane, snapshot), _unpurged(sealed_entry))
     move = msgspec.structs.replace(move, expect=expect, result=result, puts=drop)
     return await _commit(plane, move, subject, what="release")
 
 
-def _gone(job: Job) -> OriginalGoneError:
+async def _redacted_copy(plane: Plane, job: Job, original: bytes) -> bytes:
+    """The original without everything that any detector finds in it. Raises ConflictError."""
+    scan_result = await _scan_again(plane, job, original)
+    copy = None
+    if _can_be_masked(scan_result):
+        copy = redacted(original, scan_result.findings, is_json=True)
+    if copy is None:
+        raise ConflictError("no clean copy can be made of this result; release or discard it")
+    return copy
+
+
+def _original_gone(job: Job) -> OriginalGoneError:
     return OriginalGoneError(
         "the withheld original is gone: discarded, purged or never kept",
         details={"state": job.state.value},
@@ -192,7 +200,7 @@ def _gone(job: Job) -> OriginalGoneError:
 async def confirm(plane: Plane, subject: Subject, job_id: str, *, reason: str) -> Job:
     """Discard a withheld original; the job stays withheld. Raises as `release`."""
     # load
-    job = await _resolvable(plane, subject, job_id, reason, what="confirm")
+    job = await _withheld_job(plane, subject, job_id, reason, what="confirm")
     # decide
     if job.output is not None and job.output.resolution:
         raise OriginalGoneError(
@@ -200,19 +208,19 @@ async def confirm(plane: Plane, subject: Subject, job_id: str, *, reason: str) -
         )
     snapshot = plane.snapshot
     reason = await clean_text(plane, job, reason)
-    move = _resolved(plane, subject, job, Event.CONFIRMED, reason, {"dead_at_us": 0}, {})
-    kept = await _kept_original(plane, job)
-    drop = (DropEntry(kept),) if kept is not None else ()
-    move = msgspec.structs.replace(move, expect=under(plane, snapshot), puts=drop)
+    move = _resolution(plane, subject, job, Event.CONFIRMED, reason, {"dead_at_us": 0}, {})
+    sealed_entry = await _sealed_entry(plane, job)
+    drop = (DropEntry(sealed_entry),) if sealed_entry is not None else ()
+    move = msgspec.structs.replace(move, expect=policy_unchanged(plane, snapshot), puts=drop)
     return await _commit(plane, move, subject, what="confirm")
 
 
-def _unpurged(kept: RegistryEntry) -> EntryUnchanged:
+def _unpurged(entry: RegistryEntry) -> EntryUnchanged:
     """Precondition: the sealed original is still the one that was read."""
-    return EntryUnchanged(kept.tenant, kept.kind, kept.name, kept.revision)
+    return EntryUnchanged(entry.tenant, entry.kind, entry.name, entry.revision)
 
 
-async def _resolvable(
+async def _withheld_job(
     plane: Plane, subject: Subject, job_id: str, reason: str, *, what: str
 ) -> Job:
     """The job, if this person may release or discard its result and the result is withheld.
@@ -234,36 +242,42 @@ async def _resolvable(
 
 
 def _require_second_person(plane: Plane, job: Job, subject: Subject) -> None:
-    if why := requester_reason(plane, job, subject):
-        raise SelfReleaseError(f"{why}; a second person decides on its result")
+    if reason := requester_reason(plane, job, subject):
+        raise SelfReleaseError(f"{reason}; a second person decides on its result")
     if job.lease is not None and job.lease.worker in (holder_name(subject), subject.principal):
         raise SelfReleaseError("you gave this result; a second person decides on it")
 
 
-def _opened(plane: Plane, job: Job, kept: RegistryEntry) -> tuple[bytes, bytes]:
-    """Salt and original. Raises SealError unless their digest is the recorded one."""
+def _opened_original(plane: Plane, job: Job, entry: RegistryEntry) -> tuple[bytes, bytes]:
+    """The salt and the original of a sealed entry. Raises SealError unless their digest is the one
+    that was recorded."""
     if plane.output.sealer is None:
         raise SealError("this server has no keyring")
     try:
-        sealed = msgspec.json.decode(kept.body, type=Sealed)
+        sealed = msgspec.json.decode(entry.body, type=Sealed)
     except msgspec.DecodeError as cause:
         raise SealError("the sealed original cannot be read; its entry was changed") from cause
-    plain = plane.output.sealer.open(sealed, bound_to=bound_to(job))
+    plain = plane.output.sealer.open(sealed, bound_to=seal_binding(job))
     salt, original = plain[:SALT_BYTES], plain[SALT_BYTES:]
     if job.output is None or original_digest(salt, original) != job.output.original_digest:
         raise SealError("the sealed original is not the one that was recorded")
     return salt, original
 
 
-async def _look_again(plane: Plane, job: Job, original: bytes) -> ScanResult:
-    request = await output_request(plane, plane.snapshot, job)
-    looked, _ = await look(
-        plane, plane.snapshot, request, original, level="strict", is_json=True, job_id=job.id
+async def _scan_again(plane: Plane, job: Job, original: bytes) -> ScanResult:
+    """The findings of every detector in a withheld original, under the policy in force."""
+    return await scan_and_judge(
+        plane,
+        plane.snapshot,
+        await output_request(plane, plane.snapshot, job),
+        original,
+        redaction_level="strict",
+        is_json=True,
+        job_id=job.id,
     )
-    return looked
 
 
-def _resolved(
+def _resolution(
     plane: Plane,
     subject: Subject,
     job: Job,
@@ -272,6 +286,8 @@ def _resolved(
     fields: dict[str, object],
     data: dict[str, str],
 ) -> Move:
+    """The move that releases or discards a result; `fields` of the job and `data` of the record
+    are added to those that both have."""
     assert job.output is not None
     check = msgspec.structs.replace(
         job.output,
@@ -309,7 +325,7 @@ async def _commit(plane: Plane, move: Move, subject: Subject, *, what: str) -> J
             details={"state": job.state.value},
         )
         if isinstance(error.failed, EntryUnchanged) and job.revision == move.job.revision:
-            refusal = _gone(job)
+            refusal = _original_gone(job)
         await _record_refusal(plane, job, subject, refusal, what=what)
         raise refusal from None
 

@@ -71,7 +71,7 @@ async def read_decisions(
     if not await _is_hidden(plane, subject, job_id):
         decisions = await plane.store.decisions(subject.tenant, job_id, limit=limit)
     if not decisions:
-        await read_job(plane, subject, job_id)
+        await read_job(plane, subject, job_id)  # raises when there is no such job
     if may_see_facts(subject):
         return decisions
     return [msgspec.structs.replace(each, facts=(), conflicts=()) for each in decisions]
@@ -117,10 +117,9 @@ async def list_jobs(
         job_filter, tenant=subject.tenant, principals=visible_principals(subject)
     )
     jobs = await plane.store.jobs(job_filter, limit=limit + 1, after=after)
+    if len(jobs) <= limit:
+        return jobs, None
     page = jobs[:limit]
-    more = len(jobs) > limit
-    if not more:
-        return page, None
     last = page[-1]
     return page, JobCursor(listed_at_us(last, job_filter), last.id)
 

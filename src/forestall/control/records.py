@@ -4,14 +4,12 @@ A record that one verb alone writes is built in that verb, with `record_of`. `au
 every kind with its fields, and the page for auditors is made from that list.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from forestall.audit.record import Record, Value
 from forestall.control.plane import Plane
 from forestall.identity.credentials import Subject
-from forestall.jobs.job import DecisionRecord, Job, JobState, OutputCheck
-from forestall.jobs.lifecycle import Event
-from forestall.jobs.registry import RegistryBinding
+from forestall.jobs.job import DecisionRecord, Job, OutputCheck
 from forestall.policy.compile import Snapshot
 from forestall.policy.request import Request
 
@@ -43,8 +41,8 @@ def record_of(
 
 
 def decided_data(decision: DecisionRecord, topic: str) -> dict[str, Value]:
-    """The fields of a record that describe a decision."""
-    return {
+    """The fields of a record that describe a decision on a job or action of this topic."""
+    data: dict[str, Value] = {
         "stage": decision.stage.value,
         "decision": decision.decision.value,
         "code": decision.code,
@@ -59,13 +57,13 @@ def decided_data(decision: DecisionRecord, topic: str) -> dict[str, Value]:
             (conflict.label, f"{conflict.origin}:{conflict.value}")
             for conflict in decision.conflicts
         ),
-        **({"registry": _entries(decision.registry)} if decision.registry else {}),
     }
-
-
-def _entries(bound: Sequence[RegistryBinding]) -> tuple[tuple[str, str], ...]:
-    """Registry entries as pairs of what an entry is, and its revision and digest."""
-    return tuple((f"{one.kind}:{one.name}", f"{one.revision}:{one.digest}") for one in bound)
+    if decision.registry:
+        data["registry"] = tuple(
+            (f"{entry.kind}:{entry.name}", f"{entry.revision}:{entry.digest}")
+            for entry in decision.registry
+        )
+    return data
 
 
 def job_submitted(
@@ -77,64 +75,56 @@ def job_submitted(
     salt: bytes,
     blind_retry_of: str = "",
 ) -> Record:
-    """A job was born, in the state that the submit gate gave it."""
-    data = {
-        **decided_data(decision, job.topic),
-        "state": job.state.value,
-        "capability": job.capability,
-        "key_id": subject.key_id,
-    }
+    """A job was born, in the state that the submit gate gave it. `blind_retry_of` is the id of the
+    job that was denied with the same payload before; empty for none."""
+    data: dict[str, Value] = {"state": job.state.value}
     if job.lineage is not None:
         data["parent_job_id"] = job.lineage.parent_job_id
         data["remediation_id"] = job.lineage.remediation_id
     if blind_retry_of:
         data["blind_retry_of"] = blind_retry_of
-    return record_of(
-        plane,
-        "job.submitted",
-        at_us=decision.decided_at_us,
-        tenant=job.tenant,
-        actor=subject.principal,
-        job_id=job.id,
-        salt=salt,
-        data=data,
+    return _decision_for(
+        plane, "job.submitted", job, decision, subject, job_id=job.id, salt=salt, data=data
     )
 
 
-def job_moved(
+def action_checked(
     plane: Plane,
-    job: Job,
-    before: JobState,
-    event: Event,
+    request: Request,
+    decision: DecisionRecord,
+    subject: Subject,
     *,
-    actor: str,
-    at_us: int,
-    decision: DecisionRecord | None,
-    data: Mapping[str, Value],
+    salt: bytes | None = None,
 ) -> Record:
-    """An event of the lifecycle happened to a job; `job` is the job after it."""
-    ended: dict[str, Value] = {}
-    if job.failure_code:
-        ended = {"failure_code": job.failure_code, "failure_reason": job.failure_reason}
-    if job.result_digest:
-        ended |= {"result_digest": job.result_digest, "result_bytes": job.result_bytes}
+    """An action was decided for a caller that enforces the decision, or throttled at submit."""
+    return _decision_for(plane, "action.checked", request, decision, subject, salt=salt)
+
+
+def _decision_for(
+    plane: Plane,
+    kind: str,
+    action: Job | Request,
+    decision: DecisionRecord,
+    subject: Subject,
+    *,
+    job_id: str = "",
+    salt: bytes | None,
+    data: Mapping[str, Value] | None = None,
+) -> Record:
+    """The record of a decision that a subject asked for."""
     return record_of(
         plane,
-        f"job.{event.value}",
-        at_us=at_us,
-        tenant=job.tenant,
-        actor=actor,
-        job_id=job.id,
+        kind,
+        at_us=decision.decided_at_us,
+        tenant=action.tenant,
+        actor=subject.principal,
+        job_id=job_id,
+        salt=salt,
         data={
-            **(decided_data(decision, job.topic) if decision is not None else {}),
-            **ended,
-            **data,
-            "state_before": before.value,
-            "state": job.state.value,
-            "revision": job.revision,
-            "attempt": job.attempt,
-            "job_hash": job.job_hash,
-            "topic": job.topic,
+            **decided_data(decision, action.topic),
+            "capability": action.capability,
+            "key_id": subject.key_id,
+            **(data or {}),
         },
     )
 
@@ -161,27 +151,3 @@ def policy_data(snapshot: Snapshot) -> dict[str, Value]:
         "rules": snapshot.rule_count,
         "bundles": tuple(policy.name for policy in snapshot.policies),
     }
-
-
-def action_checked(
-    plane: Plane,
-    request: Request,
-    decision: DecisionRecord,
-    subject: Subject,
-    *,
-    salt: bytes | None = None,
-) -> Record:
-    """An action was decided for a caller that enforces the decision, or throttled at submit."""
-    return record_of(
-        plane,
-        "action.checked",
-        at_us=decision.decided_at_us,
-        tenant=request.tenant,
-        actor=subject.principal,
-        salt=salt,
-        data={
-            **decided_data(decision, request.topic),
-            "capability": request.capability,
-            "key_id": subject.key_id,
-        },
-    )

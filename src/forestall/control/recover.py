@@ -1,8 +1,8 @@
-"""Make queue, leases and deadlines what the store says: of every open job at a start, later of each
+"""Make queue, leases and deadlines follow the store: for every open job at a start, later for each
 job in doubt. So neither a crash nor a lost answer of the store loses a job.
 
-The theory is in `docs/internals/leases-and-doubt.md`. Decides nothing about a job, but to take back
-a dispatch that was sent to no worker.
+The theory is in `docs/internals/leases-and-doubt.md`. The only decision about a job here is to take
+back a dispatch that was sent to no worker.
 """
 
 from forestall.control.moves import Move, commit_move
@@ -17,21 +17,21 @@ from forestall.projections.catch_up import follow_job
 from forestall.projections.leases import Doubt
 
 SWEEP_EVERY_US = 1_000_000
+_RECOVERY_PAGE = PAGE_ITEMS_MAX * 4  # nobody waits for an answer yet, so a page may be longer
 
 
 async def recover(plane: Plane) -> int:
     """Take up every open job at a start, and return how many there are. Every lease gets one full
     term from now on, since the store does not know when a lease expires."""
     now_us = plane.clock.now_us()
-    after, count = OpenCursor(), 0
-    while True:
-        page = await plane.store.open_jobs(after=after, limit=PAGE_ITEMS_MAX * 4)
+    count = 0
+    page = await plane.store.open_jobs(after=OpenCursor(), limit=_RECOVERY_PAGE)
+    while page:
         for job in page:
             follow_job(plane.projections, job, now_us=now_us, whole=True)
-        if not page:
-            return count
         count += len(page)
-        after = _cursor(page[-1])
+        page = await plane.store.open_jobs(after=_cursor(page[-1]), limit=_RECOVERY_PAGE)
+    return count
 
 
 def _cursor(job: Job) -> OpenCursor:
@@ -51,13 +51,13 @@ async def sweep(plane: Plane) -> None:
     page = await plane.store.open_jobs(after=leases.swept_to, limit=PAGE_ITEMS_MAX)
     leases.swept_to = _cursor(page[-1]) if len(page) == PAGE_ITEMS_MAX else OpenCursor()
     for job in page:
-        if not _known(plane, job):
+        if not _is_in_memory(plane, job):
             leases.doubt(job.tenant, job.id)
 
 
-def _known(plane: Plane, job: Job) -> bool:
-    """Whether memory has this state of the job, or a newer one. False for a job that a dispatch
-    has picked and not committed yet; reading such a job again does no harm."""
+def _is_in_memory(plane: Plane, job: Job) -> bool:
+    """Whether memory has this state of the job, or a newer one. False also for a job that a
+    dispatch has picked and not committed yet; reading such a job again does no harm."""
     leased = plane.leases.get(job.tenant, job.id)
     if leased is not None:
         return leased.job.revision >= job.revision
@@ -68,9 +68,9 @@ def _known(plane: Plane, job: Job) -> bool:
     return job.state not in HELD_BY_WORKER
 
 
-async def look_again(plane: Plane) -> None:
-    """Read every job in doubt, make memory follow, and settle what waited for the reading. Raises
-    StoreUnavailableError; a job that was not read stays in doubt."""
+async def read_jobs_in_doubt(plane: Plane) -> None:
+    """Read every job in doubt, make memory follow, and finish dispatches whose answer was lost.
+    Raises StoreUnavailableError; a job that was not read stays in doubt."""
     for tenant, job_id in plane.leases.doubtful():
         # Remove the doubt first: one that is raised during the reading must outlive the reading.
         doubt = plane.leases.take_doubt(tenant, job_id)
@@ -78,28 +78,31 @@ async def look_again(plane: Plane) -> None:
             with plane.leases.under_way(tenant, job_id):
                 view = await plane.store.job(tenant, job_id)
                 if view is not None:
-                    _believe(plane, view.job)
+                    _take_up(plane, view.job)
         except BaseException:
             plane.leases.doubt(tenant, job_id).add(doubt)
             raise
-        await _settle(plane, view.job if view is not None else None, doubt)
+        await _finish_dispatch(plane, view.job if view is not None else None, doubt)
 
 
-def _believe(plane: Plane, job: Job) -> None:
+def _take_up(plane: Plane, job: Job) -> None:
     """Take up a job as it was read. A job that memory has in the queue already keeps its turn: to
     take it up again would put it at the end of its lane."""
-    entry = plane.queue.get(job.tenant, job.id)
-    leased = plane.leases.get(job.tenant, job.id)
-    waits = job.state in WAITING and entry is not None and leased is None
-    if waits and entry is not None and job.not_before_us <= entry.not_before_us:
+    queued = plane.queue.get(job.tenant, job.id)
+    if (
+        job.state in WAITING
+        and queued is not None
+        and plane.leases.get(job.tenant, job.id) is None
+        and job.not_before_us <= queued.not_before_us
+    ):
         return
     follow_job(plane.projections, job, now_us=plane.clock.now_us(), whole=True)
 
 
-async def _settle(plane: Plane, job: Job | None, doubt: Doubt) -> None:
+async def _finish_dispatch(plane: Plane, job: Job | None, doubt: Doubt) -> None:
     """Finish a dispatch whose answer was lost: release its reserved slot, and take it back if it is
     durable, since no worker was sent it."""
-    for rule in doubt.places:
+    for rule in doubt.slots:
         plane.leases.release(rule)
     if job is None or job.lease is None or job.state is not JobState.DISPATCHED:
         return

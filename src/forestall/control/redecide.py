@@ -9,19 +9,20 @@ Theory
 ======
 
 * *Who does it.* The server's loop (`redecide_stale`), a batch at a time; and every verb that shows
-  an approval or takes a vote, for that approval, so that nobody meets one that the loop has not
-  reached. The commit expects the job at its revision, so one of two wins.
+  an approval or takes a vote, for that approval, so that nobody is shown one that the loop has
+  not reached. The commit expects the job at its revision, so one of two wins.
 * *Under which policy.* The commit expects the policy that decided to be in force, and the registry
   entries to be as they were, so an approval is never bound to a policy that ended before. When the
-  policy changes twice, the second change makes the approvals stale anew that the first had settled.
-* *After a crash.* Each approval is a commit of its own, and says to which policy it is bound. What
-  was not decided again is stale at the next start, also of a policy that came into force meanwhile.
+  policy changes twice, approvals that were decided again after the first change are stale again.
+* *After a crash.* Each approval is a commit of its own, and says to which policy it is bound. An
+  approval that was not decided again is stale at the next start, also when the policy changed while
+  the server was down.
 * *What it costs.* The gate of one approval is evaluated in one step of the event loop, with a pause
   after each; the commits of a batch go to the store together.
 * *Throttles.* The gate is rehearsed and counts nothing: the dispatch gate counts a job that it
-  lets through, and a question that stays was counted, if at all, when it was first asked.
+  allows, and a question that stays was counted, if at all, when it was first asked.
 
-Refuses nothing by itself; a decision that cannot be had leaves the approval as it is, stale.
+Refuses nothing by itself; where the gate can make no decision, the approval stays as it is, stale.
 """
 
 import asyncio
@@ -57,12 +58,15 @@ from forestall.jobs.votes import asked_approval
 from forestall.limits import REDECIDED_AT_ONCE
 from forestall.policy.rules import Effect
 from forestall.ports.store import JobView, PreconditionFailedError
-from forestall.projections.open_approvals import Name
+from forestall.projections.leases import JobName
 
 
 class Redecision(msgspec.Struct, frozen=True):
-    """A job after its approval was decided again, and the differences from what people had been
-    asked, as sentences for people. `stays`: they are asked the same."""
+    """A job after its approval was decided again.
+
+    `drift` are the differences from what people had been asked, as sentences for people. `stays`:
+    people are asked the same question as before.
+    """
 
     job: Job
     drift: tuple[str, ...]
@@ -87,7 +91,7 @@ async def redecide_stale(plane: Plane) -> int:
     if plane.snapshot is None or plane.is_tightening:
         return 0  # memory is about to learn of another policy or registry
     names = plane.open_approvals.stale(plane.policy.digest, limit=REDECIDED_AT_ONCE)
-    await _redecide_all(plane, names)
+    await _redecide_batch(plane, names)
     return len(names)
 
 
@@ -99,24 +103,26 @@ async def with_current_approvals(plane: Plane, jobs: Sequence[Job]) -> list[Job]
         for job in jobs
         if rests_on_question(job) and not is_current(plane, job)
     ]
-    changed: dict[Name, Job] = {}
+    changed: dict[JobName, Job] = {}
     with contextlib.suppress(UnavailableError):
-        changed = await _redecide_all(plane, stale)
+        changed = await _redecide_batch(plane, stale)
     return [changed.get((job.tenant, job.id), job) for job in jobs]
 
 
-async def _redecide_all(plane: Plane, names: Sequence[Name]) -> dict[Name, Job]:
+async def _redecide_batch(plane: Plane, names: Sequence[JobName]) -> dict[JobName, Job]:
+    """Decide these approvals again. Returns the jobs that changed, by name."""
     moves: list[Move] = []
-    for name in names:
-        with contextlib.suppress(InspectionBusyError):  # it is stale still, and comes again
-            move = await _next_move(plane, name)
+    for tenant, job_id in names:
+        # When too many inspections wait, the approval stays stale and comes in a later batch.
+        with contextlib.suppress(InspectionBusyError):
+            move = await _move_if_stale(plane, tenant, job_id)
             if move is not None:
                 moves.append(move)
         await asyncio.sleep(0)  # a batch must not hold the event loop
     outcomes = await asyncio.gather(
-        *(_committed(plane, move) for move in moves), return_exceptions=True
+        *(_commit_unless_moved(plane, move) for move in moves), return_exceptions=True
     )
-    changed: dict[Name, Job] = {}
+    changed: dict[JobName, Job] = {}
     for outcome in outcomes:
         if isinstance(outcome, BaseException):
             raise outcome
@@ -125,27 +131,32 @@ async def _redecide_all(plane: Plane, names: Sequence[Name]) -> dict[Name, Job]:
     return changed
 
 
-async def _next_move(plane: Plane, name: Name) -> Move | None:
-    """The move of an approval that is stale; None when it needs none."""
-    # load
-    basis = plane.open_approvals.basis(name[0], plane.policy.digest)
-    view = await plane.store.job(*name)
+async def _move_if_stale(plane: Plane, tenant: str, job_id: str) -> Move | None:
+    """The move of a job whose approval is stale; None when the job needs no change."""
+    # load: the basis first, so that a change of policy or registry during the reading makes the
+    # approval stale again
+    basis = plane.open_approvals.current_basis(tenant, plane.policy.digest)
+    view = await plane.store.job(tenant, job_id)
     if view is None or not rests_on_question(view.job):
-        plane.leases.doubt(*name)  # memory is behind the store: have the job read again
+        plane.leases.doubt(tenant, job_id)  # memory is behind the store: have the job read again
         return None
     # decide
-    move = None if is_current(plane, view.job) else await _decided(plane, view, SYSTEM_ACTOR)
+    move = None
+    if not is_current(plane, view.job):
+        move = await _move_by_gate(plane, view, SYSTEM_ACTOR)
     if move is None:
-        plane.open_approvals.settle(name, basis)
+        plane.open_approvals.mark_decided(tenant, job_id, basis)
     return move
 
 
-async def _committed(plane: Plane, move: Move) -> Job | None:
+async def _commit_unless_moved(plane: Plane, move: Move) -> Job | None:
+    """The job after the move; None when another verb moved the job first, or the policy changed:
+    the approval is then still stale, or the job is read again."""
     # commit, and announce: projections follow the job as it was committed
     try:
         return await commit_move(plane, move, now_us=plane.clock.now_us())
     except PreconditionFailedError:
-        return None  # another verb moved the job, or the policy changed: the job is read again
+        return None
 
 
 async def redecide(plane: Plane, view: JobView, *, actor: str = SYSTEM_ACTOR) -> Redecision | None:
@@ -156,23 +167,24 @@ async def redecide(plane: Plane, view: JobView, *, actor: str = SYSTEM_ACTOR) ->
     """
     # load: the caller did
     # decide
-    move = await _decided(plane, view, actor)
+    move = await _move_by_gate(plane, view, actor)
     if move is None:
         return None
     # commit, and announce
     job = await commit_move(plane, move, now_us=plane.clock.now_us())
-    found = move.data.get("drift")
-    texts = tuple(map(str, found)) if isinstance(found, tuple) else ()
-    return Redecision(job, texts, stays=move.event is Event.REBOUND)
+    recorded_drift = move.data.get("drift")
+    drift_texts = tuple(map(str, recorded_drift)) if isinstance(recorded_drift, tuple) else ()
+    return Redecision(job, drift_texts, stays=move.event is Event.REBOUND)
 
 
 async def drift_of(plane: Plane, view: JobView) -> tuple[str, ...]:
     """The differences between the binding and what the gate would decide now, as sentences for
     people; empty when there is none."""
-    return _differences(plane, view, await _gated(plane, view))
+    return _differences(plane, view, await _rehearse_stored(plane, view))
 
 
-async def _gated(plane: Plane, view: JobView) -> GateResult:
+async def _rehearse_stored(plane: Plane, view: JobView) -> GateResult:
+    """What the gate would decide now on a stored job; nothing is counted."""
     payload = PayloadInfo(len(view.payload), view.job.key_id)
     request = stored_request(view.job, view.payload)
     return await rehearse(plane, request, payload=payload, passed=view.job.throttles_passed)
@@ -180,20 +192,20 @@ async def _gated(plane: Plane, view: JobView) -> GateResult:
 
 def _differences(plane: Plane, view: JobView, gated: GateResult) -> tuple[str, ...]:
     job, decision = view.job, gated.decision
-    found: list[str] = []
+    sentences: list[str] = []
     if submitter_ended(plane, job, now_us=plane.clock.now_us()):
-        found.append("requester: the credential that asked is revoked or has expired")
+        sentences.append("requester: the credential that asked is revoked or has expired")
     if decision.decision is not Effect.REQUIRE_APPROVAL:
-        found.append(f"decision: require_approval became {decision.decision}")
+        sentences.append(f"decision: require_approval became {decision.decision}")
     terms = terms_of(decision, stored_job_hash(job, view.payload), gated.grounds)
-    return (*found, *drift(asked_approval(job), terms))
+    return (*sentences, *drift(asked_approval(job), terms))
 
 
-async def _decided(plane: Plane, view: JobView, actor: str) -> Move | None:
-    """The move of a job by the decision of the gate; None for one that waits for a worker and may
-    run without an approval, and for one whose time is over, which the deadlines end."""
+async def _move_by_gate(plane: Plane, view: JobView, actor: str) -> Move | None:
+    """The move of a job by what the gate decides now. None for a job that waits for a worker and
+    may run without an approval, and for one whose approval has expired: the deadlines end that."""
     job = view.job
-    gated = await _gated(plane, view)
+    gated = await _rehearse_stored(plane, view)
     now_us, snapshot = plane.clock.now_us(), plane.snapshot
     assert snapshot is not None, "the gate decides under the snapshot in force"
     decision = tightened_by(plane, view, gated.decision, now_us=now_us)
@@ -210,7 +222,7 @@ async def _decided(plane: Plane, view: JobView, actor: str) -> Move | None:
         now_us=now_us,
         grounds=gated.grounds,
     )
-    ends = transition.event in (Event.DENIED, Event.CLEARED)
+    ends_question = transition.event in (Event.DENIED, Event.CLEARED)
     return move_of(
         job,
         transition,
@@ -222,5 +234,5 @@ async def _decided(plane: Plane, view: JobView, actor: str) -> Move | None:
             plane.policy.unchanged(snapshot),
             *plane.registry.unchanged(job.tenant, job.topic, gated.grounds.registry),
         ),
-        data={"drift": _differences(plane, view, gated)} if ends else None,
+        data={"drift": _differences(plane, view, gated)} if ends_question else None,
     )

@@ -18,8 +18,9 @@ async def commit_refusal(
     job: Job | None,
     **data: Value,
 ) -> None:
-    """Count and record a refusal, which changed nothing. `what` names the request; `job` is None
-    when it named no job of the subject."""
+    """Count and record a refusal, which changed nothing. `what` names the request that was refused;
+    `job` is None when the request named no job of the subject. `data` are further fields of the
+    record."""
     # load and decide: the caller did
     plane.telemetry.refused(what, code)
     if job is not None:

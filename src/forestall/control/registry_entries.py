@@ -12,6 +12,7 @@ from forestall.audit.record import Value
 from forestall.control.plane import Plane
 from forestall.control.records import record_of
 from forestall.errors import ConflictError
+from forestall.identity.credentials import Subject
 from forestall.ports.change import Change, DropEntry, Precondition, Put, PutEntry
 from forestall.ports.entries import EntryKind, RegistryEntry, entry_after
 from forestall.projections.registry import DecodedEntry
@@ -50,27 +51,27 @@ async def commit_entries(
 
 async def put_entry(
     plane: Plane,
-    current: DecodedEntry[T] | None,
-    *,
-    tenant: str,
+    subject: Subject,
     kind: EntryKind,
     name: str,
-    body: bytes,
-    actor: str,
-    data: dict[str, Value],
+    value: msgspec.Struct | bytes,
+    *,
+    current: DecodedEntry[T] | None,
+    data: Mapping[str, Value],
     expect: tuple[Precondition, ...] = (),
 ) -> None:
-    """Commit an entry with its record. Raises PreconditionFailedError."""
-    before, now_us = current.entry if current is not None else None, plane.clock.now_us()
-    entry = entry_after(before, tenant, kind, name, body, now_us=now_us)
+    """Commit an entry of the subject's tenant with its record. `current` is the entry that it
+    replaces; None: it is new. Bytes are JSON already. Raises PreconditionFailedError."""
+    now_us = plane.clock.now_us()
+    before = current.entry if current is not None else None
+    entry = entry_after(before, subject.tenant, kind, name, value, now_us=now_us)
     what = "changed" if current else "created"
-    data = {"name": name, "revision": entry.revision, **data}
     await commit_entries(
         plane,
         f"{kind}.{what}",
-        tenant,
-        actor,
-        data,
+        subject.tenant,
+        subject.principal,
+        {"name": name, "revision": entry.revision, **data},
         puts=(entry,),
         at_us=now_us,
         expect=expect,
@@ -78,25 +79,30 @@ async def put_entry(
 
 
 async def drop_entry(
-    plane: Plane, current: DecodedEntry[T], *, actor: str, data: dict[str, Value] | None = None
+    plane: Plane,
+    subject: Subject,
+    current: DecodedEntry[T],
+    data: Mapping[str, Value] | None = None,
 ) -> None:
     """Commit the removal of an entry with its record. Raises PreconditionFailedError."""
     entry = current.entry
     data = {"name": entry.name, "revision": entry.revision, **(data or {})}
-    await commit_entries(plane, f"{entry.kind}.removed", entry.tenant, actor, data, drops=(entry,))
+    await commit_entries(
+        plane, f"{entry.kind}.removed", entry.tenant, subject.principal, data, drops=(entry,)
+    )
 
 
-def require_room(names: Mapping[str, object], name: str, most: int, what: str) -> None:
-    """Raises RegistryFullError when `name` is new and `known` has `most` names already."""
-    if name not in names and len(names) >= most:
+def require_room(entries: Mapping[str, object], name: str, most: int, what: str) -> None:
+    """Raises RegistryFullError when an entry of this name is new and there are `most` already.
+    `what` names the entries in the message."""
+    if name not in entries and len(entries) >= most:
         raise RegistryFullError(f"a tenant has at most {most} {what}; remove one first")
 
 
-def fields(value: msgspec.Struct) -> dict[str, Value]:
-    """The fields of a value, but its name, as a record holds them."""
-    plain = msgspec.to_builtins(value).items()
+def fields_but_name(value: msgspec.Struct) -> dict[str, Value]:
+    """The fields of a value as a record holds them, without its name."""
+    fields = msgspec.to_builtins(value)
+    del fields["name"]
     return {
-        name: tuple(item) if isinstance(item, list) else item
-        for name, item in plain
-        if name != "name"
+        field: tuple(item) if isinstance(item, list) else item for field, item in fields.items()
     }

@@ -55,7 +55,8 @@ async def remediate(
     chosen = _chosen(offered, remediation_id)
     submission = msgspec.structs.replace(
         rewritten(stored_submission(view.job, view.payload), chosen),
-        idempotency_key=own_key("remediation", view.job, subject, chosen.id),
+        # A key that no client can send, so that a second call gets the first answer.
+        idempotency_key=f"{OWN_KEY_PREFIX}remediation:{job_id}:{chosen.id}:{subject.principal}",
     )
     return await submit(plane, subject, submission, child_of(view.job, remediation_id=chosen.id))
 
@@ -82,8 +83,9 @@ def _chosen(offered: tuple[Remediation, ...], remediation_id: str) -> Remediatio
 
 def child_of(job: Job, *, remediation_id: str = "") -> Lineage:
     """The lineage of a job made from this one. Raises LineageTooDeepError."""
-    depth = (job.lineage.depth if job.lineage else 0) + 1
-    earlier = job.lineage.requesters if job.lineage else ()
+    lineage = job.lineage
+    depth = lineage.depth + 1 if lineage is not None else 1
+    earlier = lineage.requesters if lineage is not None else ()
     if depth > LINEAGE_DEPTH_MAX:
         raise LineageTooDeepError(
             f"the job is already {depth - 1} remediations and retries deep; look at the first of"
@@ -96,8 +98,3 @@ def child_of(job: Job, *, remediation_id: str = "") -> Lineage:
         remediation_id=remediation_id,
         requesters=tuple(dict.fromkeys((*earlier, job.principal))),
     )
-
-
-def own_key(what: str, job: Job, subject: Subject, name: str = "") -> str:
-    """An idempotency key that no client can send."""
-    return f"{OWN_KEY_PREFIX}{what}:{job.id}:{name}:{subject.principal}"

@@ -1,7 +1,8 @@
 """Ask for an approval again after drift: the gate decides anew, under the policy in force now.
 
-A change of the policy or of the registry needs no repair (`redecide`). Left for it are differences
-that come without one: a rule that speaks at some hours only, or a requester who ended.
+A change of the policy or of the registry needs no repair (`redecide`). A repair is for differences
+that come without such a change: a rule that holds at some hours only, or a requester's key that
+has ended.
 """
 
 import msgspec
@@ -48,8 +49,8 @@ async def ask_again(plane: Plane, subject: Subject, job_id: str) -> RepairPlan:
     view = await read_asked(plane, subject, job_id)
     if not subject.may(Permission.JOBS_APPROVE):
         require_control(subject, view.job)
-    found = await _drift(plane, view)
-    if view.job.state is not JobState.APPROVAL_REQUIRED or not found:
+    drift = await _drift(plane, view)
+    if view.job.state is not JobState.APPROVAL_REQUIRED or not drift:
         raise NotRepairableError("nothing drifted, or the job has ended; there is nothing to mend")
     # decide, commit
     try:
@@ -59,7 +60,7 @@ async def ask_again(plane: Plane, subject: Subject, job_id: str) -> RepairPlan:
     if decided is None:
         raise NotRepairableError("the approval expired; submit the job again")
     # announce
-    return RepairPlan(decided.job, decided.drift or found, applied=True)
+    return RepairPlan(decided.job, decided.drift or drift, applied=True)
 
 
 async def _drift(plane: Plane, view: JobView) -> tuple[str, ...]:

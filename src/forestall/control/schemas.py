@@ -34,7 +34,7 @@ def list_schemas(plane: Plane, tenant: str) -> list[str]:
 
 def read_schema(plane: Plane, tenant: str, schema_id: str) -> Any:
     """A schema as it was sent. Raises SchemaNotFoundError."""
-    return msgspec.json.decode(_known(plane, tenant, schema_id).value.body)
+    return msgspec.json.decode(_schema_entry(plane, tenant, schema_id).value.body)
 
 
 async def put_schema(plane: Plane, subject: Subject, schema_id: str, schema: Any) -> None:
@@ -51,12 +51,11 @@ async def put_schema(plane: Plane, subject: Subject, schema_id: str, schema: Any
     # commit, and announce
     await put_entry(
         plane,
-        schemas.get(schema_id),
-        tenant=subject.tenant,
-        kind=EntryKind.SCHEMA,
-        name=schema_id,
-        body=body,
-        actor=subject.principal,
+        subject,
+        EntryKind.SCHEMA,
+        schema_id,
+        body,
+        current=schemas.get(schema_id),
         data={"digest": compiled.digest, "size_bytes": len(body)},
     )
 
@@ -64,16 +63,16 @@ async def put_schema(plane: Plane, subject: Subject, schema_id: str, schema: Any
 async def end_schema(plane: Plane, subject: Subject, schema_id: str) -> None:
     """Remove a schema that no topic names. Raises SchemaNotFoundError, SchemaInUseError."""
     # load
-    entry = _known(plane, subject.tenant, schema_id)
+    entry = _schema_entry(plane, subject.tenant, schema_id)
     # decide
     for topic in plane.registry.topics(subject.tenant).values():
         if schema_id in (topic.value.input_schema_id, topic.value.output_schema_id):
             raise SchemaInUseError(f"the topic `{topic.value.name}` names this schema")
     # commit, and announce
-    await drop_entry(plane, entry, actor=subject.principal)
+    await drop_entry(plane, subject, entry)
 
 
-def _known(plane: Plane, tenant: str, schema_id: str) -> DecodedEntry[SchemaText]:
+def _schema_entry(plane: Plane, tenant: str, schema_id: str) -> DecodedEntry[SchemaText]:
     entry = plane.registry.schemas(tenant).get(schema_id)
     if entry is None:
         raise SchemaNotFoundError(f"there is no schema `{schema_id[:80]}`")

@@ -117,48 +117,49 @@ async def submit(
     decision, passed, grounds = await decide(
         plane, request, stage=Stage.SUBMIT, now_us=now_us, payload=payload
     )
-    record = decision_record(
+    decided = decision_record(
         decision, grounds, stage=Stage.SUBMIT, job_hash=hash_text, now_us=now_us
     )
     chance = plane.random.token(20 + SALT_BYTES)
+    for_ids, salt = chance[:20], chance[20:]
     if decision.decision is Effect.THROTTLE:
-        throttled = action_checked(plane, request, record, subject, salt=chance[20:])
+        throttled = action_checked(plane, request, decided, subject, salt=salt)
         # commit
         await plane.commit(Change(records=(throttled,)))
         # announce
         count(plane, decision, request, stage=Stage.SUBMIT)
-        raise _throttled(decision)
-    entry = _entry(subject, key, request_digest)
+        raise _throttled_error(decision)
+    entry = _idempotency_entry(subject, key, request_digest)
     if submission.share_approval and decision.decision is Effect.REQUIRE_APPROVAL and not lineage:
-        shared = await join(plane, subject, terms_of(decision, hash_text, grounds), record, entry)
+        shared = await join(plane, subject, terms_of(decision, hash_text, grounds), decided, entry)
         if shared is not None:
             count(plane, decision, request, stage=Stage.SUBMIT)
-            return SubmitResult(shared, record, shared=True)
-    job = _born(submission, subject, record, chance[:20], lineage, passed)
-    asks = {"job_hash": hash_text, "requester": job.principal}
-    state = at_birth(decision, **asks, now_us=now_us, grounds=grounds)
-    job = msgspec.structs.replace(job, **state)
-    tried = (job.tenant, job.principal, payload_digest(submission.payload))
-    blind_retry_of = "" if lineage else plane.blind_retries.earlier(tried, now_us=now_us)
-    birth_record = job_submitted(
-        plane, job, record, subject, salt=chance[20:], blind_retry_of=blind_retry_of
+            return SubmitResult(shared, decided, shared=True)
+    job = _new_job(submission, subject, decided, for_ids, lineage, passed)
+    state = at_birth(
+        decision, job_hash=hash_text, requester=job.principal, now_us=now_us, grounds=grounds
     )
-    change = _birth(job, submission.payload, entry, record, birth_record)
+    job = msgspec.structs.replace(job, **state)
+    payload_name = (job.tenant, job.principal, payload_digest(submission.payload))
+    blind_retry_of = "" if lineage else plane.blind_retries.earlier(payload_name, now_us=now_us)
+    record = job_submitted(plane, job, decided, subject, salt=salt, blind_retry_of=blind_retry_of)
+    change = _birth(job, submission.payload, entry, decided, record)
     # commit
-    earlier = await _commit_once(plane, subject, key, request_digest, change)
+    earlier = await _commit_unless_repeated(plane, subject, key, request_digest, change)
     if earlier is not None:
         return earlier
     # announce
     count(plane, decision, request, stage=Stage.SUBMIT)
     if blind_retry_of:
         plane.telemetry.refused("submit", "blind_retry")
-    return SubmitResult(job, record)
+    return SubmitResult(job, decided)
 
 
-async def _commit_once(
+async def _commit_unless_repeated(
     plane: Plane, subject: Subject, key: str, request_digest: str, change: Change
 ) -> SubmitResult | None:
-    """Commit the birth of a job, unless a submission with the same key was first: its answer."""
+    """Commit the birth of a job. When a submission with the same idempotency key was first, commit
+    nothing and return the answer to that submission."""
     # commit
     try:
         await plane.commit(change)
@@ -172,7 +173,7 @@ async def _commit_once(
     return None
 
 
-def _throttled(decision: Decision) -> ThrottledError:
+def _throttled_error(decision: Decision) -> ThrottledError:
     return ThrottledError(
         decision.reason or "this action is throttled; try again later",
         details={"rule_id": decision.rule_id},
@@ -181,22 +182,23 @@ def _throttled(decision: Decision) -> ThrottledError:
 
 
 def _require_room(plane: Plane, subject: Subject, submission: Submission) -> None:
-    """Require a place in the queue. A key has a share of its tenant's jobs and lanes, so that it
-    alone is refused when it has filled that. Raises QueueFullError."""
+    """Require a place in the queue. A key has a share of its tenant's jobs and lanes; a key that
+    has filled its share is refused, and the other keys of the tenant are not. Raises
+    QueueFullError."""
     queue, tenant, key_id = plane.queue, subject.tenant, subject.key_id
     lane = Lane(tenant, submission.topic, submission.capability, tuple(sorted(submission.requires)))
     jobs, jobs_of_key = queue.count(tenant), queue.count_of_key(tenant, key_id)
-    if jobs_of_key >= QUEUED_JOBS_PER_KEY_MAX or jobs >= QUEUED_JOBS_PER_TENANT_MAX:
-        whose = "this API key" if jobs < QUEUED_JOBS_PER_TENANT_MAX else "this tenant"
+    tenant_is_full = jobs >= QUEUED_JOBS_PER_TENANT_MAX
+    if jobs_of_key >= QUEUED_JOBS_PER_KEY_MAX or tenant_is_full:
+        whose = "this tenant" if tenant_is_full else "this API key"
         # A count of the tenant's jobs would tell an agent what others do.
         raise _queue_full(f"too many jobs of {whose} wait for workers", queued=jobs_of_key)
     if queue.has_lane(lane):
         return
     lanes_of_key = queue.lane_count_of_key(tenant, key_id)
-    if lanes_of_key >= QUEUE_LANES_PER_KEY_MAX or (
-        queue.lane_count(tenant) >= QUEUE_LANES_PER_TENANT_MAX
-    ):
-        whose = "this API key" if lanes_of_key >= QUEUE_LANES_PER_KEY_MAX else "this tenant"
+    key_is_full = lanes_of_key >= QUEUE_LANES_PER_KEY_MAX
+    if key_is_full or queue.lane_count(tenant) >= QUEUE_LANES_PER_TENANT_MAX:
+        whose = "this API key" if key_is_full else "this tenant"
         raise _queue_full(
             f"jobs of {whose} wait with too many different topics, capabilities or requirements",
             queued=jobs_of_key,
@@ -211,7 +213,7 @@ def _queue_full(what: str, *, queued: int) -> QueueFullError:
     )
 
 
-def _born(
+def _new_job(
     submission: Submission,
     subject: Subject,
     decision: DecisionRecord,
@@ -219,6 +221,8 @@ def _born(
     lineage: Lineage | None,
     passed: tuple[str, ...],
 ) -> Job:
+    """The job of a submission. `chance` is 20 random bytes for its ids; `passed` are the throttle
+    rules that counted it."""
     now_us = decision.decided_at_us
     deadline_ms = submission.budget.deadline_ms
     return copied(
@@ -251,15 +255,12 @@ def _birth(
     if idempotency.key:
         expect.append(IdempotencyKeyAbsent(job.tenant, idempotency.key))
         puts.append(PutIdempotency(msgspec.structs.replace(idempotency, job_id=job.id)))
-    return Change(
-        expect=tuple(expect),
-        puts=tuple(puts),
-        records=(record,),
-    )
+    return Change(expect=tuple(expect), puts=tuple(puts), records=(record,))
 
 
-def _entry(subject: Subject, key: str, request_digest: str) -> IdempotencyEntry:
-    """What is to be stored of an idempotency key, but the job; without a key, its key is empty."""
+def _idempotency_entry(subject: Subject, key: str, request_digest: str) -> IdempotencyEntry:
+    """The entry of an idempotency key, without the job that it will stand for; the entry of a
+    submission without a key has an empty one."""
     scoped = scoped_key(subject.principal, key) if key else ""
     return IdempotencyEntry(
         tenant=subject.tenant, key=scoped, request_digest=request_digest, job_id=""

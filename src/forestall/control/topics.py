@@ -3,7 +3,12 @@
 import msgspec
 
 from forestall.control.plane import Plane
-from forestall.control.registry_entries import drop_entry, fields, put_entry, require_room
+from forestall.control.registry_entries import (
+    drop_entry,
+    fields_but_name,
+    put_entry,
+    require_room,
+)
 from forestall.errors import NotFoundError
 from forestall.identity.credentials import Subject
 from forestall.jobs.registry import Topic, TopicInvalidError, problem_of_topic
@@ -21,10 +26,9 @@ class TopicNotFoundError(NotFoundError):
 
 
 def list_topics(plane: Plane, tenant: str) -> list[tuple[Topic, int]]:
-    """The topics of a tenant by name, each with the workers that serve it now."""
-    found = [entry.value for entry in plane.registry.topics(tenant).values()]
-    found.sort(key=lambda topic: topic.name)
-    return [(topic, active_workers(plane, tenant, topic.name)) for topic in found]
+    """The topics of a tenant by name, each with the number of workers that serve it now."""
+    topics = plane.registry.topics(tenant)
+    return [(topics[name].value, active_workers(plane, tenant, name)) for name in sorted(topics)]
 
 
 def active_workers(plane: Plane, tenant: str, topic: str) -> int:
@@ -34,7 +38,7 @@ def active_workers(plane: Plane, tenant: str, topic: str) -> int:
 
 
 async def declare_topic(plane: Plane, subject: Subject, topic: Topic) -> bool:
-    """Create or replace a topic; whether it is new.
+    """Create or replace a topic. Returns whether it is new.
 
     Raises TopicInvalidError, RegistryFullError, and PreconditionFailedError when another request
     changed the topic meanwhile.
@@ -50,19 +54,18 @@ async def declare_topic(plane: Plane, subject: Subject, topic: Topic) -> bool:
     # commit, and announce: workers are routed anew as the entry is taken up
     await put_entry(
         plane,
-        current,
-        tenant=subject.tenant,
-        kind=EntryKind.TOPIC,
-        name=topic.name,
-        body=msgspec.json.encode(topic),
-        actor=subject.principal,
-        data=fields(topic),
-        expect=_named(plane, subject.tenant, topic),
+        subject,
+        EntryKind.TOPIC,
+        topic.name,
+        topic,
+        current=current,
+        data=fields_but_name(topic),
+        expect=_pool_and_schemas_exist(plane, subject.tenant, topic),
     )
     return current is None
 
 
-def _named(plane: Plane, tenant: str, topic: Topic) -> tuple[Precondition, ...]:
+def _pool_and_schemas_exist(plane: Plane, tenant: str, topic: Topic) -> tuple[Precondition, ...]:
     """The preconditions that the pool and schema which a topic names exist when it is committed.
     Raises TopicInvalidError when one does not exist now."""
     expect: list[Precondition] = []
@@ -88,10 +91,10 @@ async def route_topic(plane: Plane, subject: Subject, pool: str, name: str, *, t
     TopicNotFoundError."""
     # load and decide; `declare_topic` has the rest
     current = plane.registry.topics(subject.tenant).get(name)
-    if current is None or (not to and current.value.pool != pool):
-        raise TopicNotFoundError(
-            f"there is no topic `{name[:80]}`" if current is None else "the pool does not serve it"
-        )
+    if current is None:
+        raise _not_found(name)
+    if not to and current.value.pool != pool:
+        raise TopicNotFoundError("the pool does not serve it")
     new_pool = pool if to else ""
     await declare_topic(plane, subject, msgspec.structs.replace(current.value, pool=new_pool))
 
@@ -102,7 +105,11 @@ async def end_topic(plane: Plane, subject: Subject, name: str) -> None:
     current = plane.registry.topics(subject.tenant).get(name)
     # decide
     if current is None:
-        raise TopicNotFoundError(f"there is no topic `{name[:80]}`")
+        raise _not_found(name)
     left = len(plane.registry.topics(subject.tenant)) - 1
     # commit, and announce: workers are routed anew as the entry is taken up
-    await drop_entry(plane, current, actor=subject.principal, data={"topics_left": left})
+    await drop_entry(plane, subject, current, {"topics_left": left})
+
+
+def _not_found(name: str) -> TopicNotFoundError:
+    return TopicNotFoundError(f"there is no topic `{name[:80]}`")

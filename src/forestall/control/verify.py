@@ -53,25 +53,27 @@ async def verify_log(store: Store, *, progress: Callable[[int], None] | None = N
     records = 0
     head = GENESIS
 
-    def note(problem: str) -> None:
+    def add(problem: str) -> None:
         if problem and len(problems) < PROBLEMS_SHOWN_MAX:
             problems.append(problem)
 
     try:
         async for link in _verified(store):
             records, head = link.position + 1, link.link
-            note(_take_in(histories, link.position, _DECODE(link.record)))
+            add(_apply(histories, link.position, _DECODE(link.record)))
             if progress is not None and records % AUDIT_PAGE_RECORDS_MAX == 0:
                 progress(records)
-        for job in histories.values():
-            note(await _compare(store, job))
+        for history in histories.values():
+            add(await _compare(store, history))
     except ChainError as error:
         problems.append(error.message)
     except msgspec.DecodeError:
         problems.append(f"the record at position {records} cannot be read")
-    stored = await store.job_count()
-    if stored != len(histories) and not problems:
-        problems.append(f"the store holds {stored} jobs, but the log tells of {len(histories)}")
+    stored_jobs = await store.job_count()
+    if stored_jobs != len(histories) and not problems:
+        problems.append(
+            f"the store holds {stored_jobs} jobs, but the log tells of {len(histories)}"
+        )
     return LogReport(
         records=records,
         jobs=len(histories),
@@ -80,7 +82,7 @@ async def verify_log(store: Store, *, progress: Callable[[int], None] | None = N
     )
 
 
-def _take_in(histories: dict[tuple[str, str], _JobHistory], position: int, record: Record) -> str:
+def _apply(histories: dict[tuple[str, str], _JobHistory], position: int, record: Record) -> str:
     """Apply a record to the state of its job. Returns what is wrong with the record, or empty."""
     name = (record.tenant, record.job_id)
     if record.kind == "job.submitted":
@@ -90,19 +92,21 @@ def _take_in(histories: dict[tuple[str, str], _JobHistory], position: int, recor
         return ""
     if record.kind not in _MOVES:
         return ""
-    job = histories.get(name)
-    if job is None:
+    history = histories.get(name)
+    if history is None:
         return f"position {position}: the job `{record.job_id}` moves before it is born"
     data = record.data
-    before, revision = job.state, job.revision + 1
-    job.state, job.revision = str(data.get("state")), revision
+    before, revision = history.state, history.revision + 1
+    history.state, history.revision = str(data.get("state")), revision
     if (data.get("state_before"), data.get("revision")) != (before, revision):
         return f"position {position}: a record of job `{record.job_id}` is missing before this one"
     try:
-        lawful = after(JobState(before), _MOVES[record.kind]).value == job.state
+        is_lawful = after(JobState(before), _MOVES[record.kind]).value == history.state
     except (ValueError, IllegalStateError):
-        lawful = False
-    return "" if lawful else f"position {position}: `{record.kind}` cannot lead to {job.state}"
+        is_lawful = False
+    if not is_lawful:
+        return f"position {position}: `{record.kind}` cannot lead to {history.state}"
+    return ""
 
 
 async def _verified(store: Store) -> AsyncIterator[ChainLink]:
@@ -129,7 +133,8 @@ async def _compare(store: Store, history: _JobHistory) -> str:
         return f"position {position}: the job `{record.job_id}` has no decision"
     # The decision at birth is the oldest; a job with more decisions than one page holds a copy.
     birth = view.job.submit_decision or decisions[-1]
-    recorded = tuple(record.data.get(name) for name in ("job_hash", "decision", "snapshot"))
+    data = record.data
+    recorded = (data.get("job_hash"), data.get("decision"), data.get("snapshot"))
     if recorded != (birth.job_hash, birth.decision.value, birth.snapshot):
         return f"position {position}: the decision on job `{record.job_id}` is not the recorded one"
     if len(decisions) < AUDIT_PAGE_RECORDS_MAX and decisions[-1] != birth:

@@ -68,14 +68,16 @@ async def declare_webhook(
     if problem:
         raise WebhookInvalidError(problem)
     if current is None:
-        mine = len(plane.webhooks.of_tenant(subject.tenant))
-        if mine >= WEBHOOKS_PER_TENANT_MAX or len(plane.webhooks) >= WEBHOOKS_MAX:
+        count_of_tenant = len(plane.webhooks.of_tenant(subject.tenant))
+        if count_of_tenant >= WEBHOOKS_PER_TENANT_MAX or len(plane.webhooks) >= WEBHOOKS_MAX:
             raise WebhooksFullError(
                 f"a tenant has at most {WEBHOOKS_PER_TENANT_MAX} webhooks and a server"
                 f" {WEBHOOKS_MAX}; end one first"
             )
-    fresh = current is None or rotate
-    salt = plane.random.token(16).hex() if fresh or current is None else current.value.salt
+    # The secret of a webhook is derived from its salt, so a new salt is a new secret.
+    has_new_secret = current is None or rotate
+    earlier_salt = current.value.salt if current is not None else ""
+    salt = plane.random.token(16).hex() if has_new_secret else earlier_salt
     hook = msgspec.structs.replace(declared, salt=salt)
     before = current.entry if current is not None else None
     entries = [_entry(plane, before, subject.tenant, EntryKind.WEBHOOK, hook.name, hook)]
@@ -89,7 +91,7 @@ async def declare_webhook(
         "host": hook.host,
         "events": tuple(hook.events),
         "format": hook.format.value,
-        "new_secret": fresh,
+        "new_secret": has_new_secret,
     }
     # commit
     await commit_entries(
@@ -101,7 +103,7 @@ async def declare_webhook(
         puts=entries,
     )
     # announce: the secret is in this answer only
-    secret = secret_of(plane, subject.tenant, hook) if fresh else ""
+    secret = secret_of(plane, subject.tenant, hook) if has_new_secret else ""
     new_mark = plane.webhooks.mark(*name)
     assert new_mark is not None, "a webhook and its mark are declared together"
     return DeclaredWebhook(hook, new_mark.value, current is None, secret)
@@ -131,16 +133,16 @@ async def end_webhook(plane: Plane, subject: Subject, name: str) -> None:
             return
 
 
-async def note(
+async def move_mark(
     plane: Plane,
     tenant: str,
     mark: DeliveryMark,
-    what: str,
+    outcome: str,
     data: dict[str, Value],
     *,
     job_id: str = "",
 ) -> None:
-    """Move the mark of a webhook, with a record of why (`webhook.<what>`). Raises
+    """Move the mark of a webhook, with a record of why (`webhook.<outcome>`). Raises
     StoreUnavailableError, and WebhookNotFoundError when the webhook was removed or changed
     meanwhile; the mark stays then."""
     # load
@@ -150,16 +152,15 @@ async def note(
         raise WebhookNotFoundError("the webhook was ended")
     # decide
     entry = _entry(plane, before.entry, tenant, EntryKind.WEBHOOK_MARK, mark.name, mark)
-    about = {"name": mark.name, **data}
     unchanged = EntryUnchanged(tenant, EntryKind.WEBHOOK, mark.name, hook.entry.revision)
     # commit, and announce
     try:
         await commit_entries(
             plane,
-            f"webhook.{what}",
+            f"webhook.{outcome}",
             tenant,
             SYSTEM_ACTOR,
-            about,
+            {"name": mark.name, **data},
             puts=[entry],
             job_id=job_id,
             expect=(unchanged,),
@@ -169,7 +170,7 @@ async def note(
 
 
 async def make_link(plane: Plane, tenant: str, link: ApprovalLink) -> str:
-    """Make a token that opens an approval once; empty when LINKS_MAX of them are open."""
+    """Make a token that opens an approval once; empty when LINKS_MAX links are open already."""
     # load and decide
     if plane.webhooks.link_count() >= LINKS_MAX:
         return ""
@@ -209,20 +210,21 @@ async def open_link(plane: Plane, subject: Subject, token: str) -> str:
 
 
 async def sweep_links(plane: Plane) -> int:
-    """Remove links whose approvals have expired, a bounded number for each tenant; how many."""
+    """Remove links whose approvals have expired, a bounded number for each tenant. Returns how many
+    were removed."""
     # load and decide
     now_us = plane.clock.now_us()
-    over: dict[str, list[RegistryEntry]] = {}
+    expired: dict[str, list[RegistryEntry]] = {}  # by tenant
     for (tenant, _), link in plane.webhooks.links():
         if now_us >= link.value.expires_at_us:
-            of_tenant = over.setdefault(tenant, [])
+            of_tenant = expired.setdefault(tenant, [])
             if len(of_tenant) < _SWEPT_AT_ONCE:
                 of_tenant.append(link.entry)
-    for tenant, drops in over.items():
+    for tenant, drops in expired.items():
         data: dict[str, Value] = {"links": len(drops)}
         # commit, and announce
         await commit_entries(plane, "link.expired", tenant, SYSTEM_ACTOR, data, drops=drops)
-    return sum(map(len, over.values()))
+    return sum(map(len, expired.values()))
 
 
 def _entry(

@@ -1,6 +1,6 @@
-"""The requests of a worker but for its answer: register, wait for work, heartbeat, return a job.
+"""What a worker asks beside its answers: register, wait for work, heartbeat, return a job.
 
-Jobs are handed over in `dispatch`, answers are taken in `complete`.
+`dispatch` gives a worker its jobs, and `complete` takes its answers.
 """
 
 import asyncio
@@ -8,13 +8,13 @@ import contextlib
 from collections.abc import Sequence
 
 from forestall.control.check_output import clean_texts, may_be_shown
-from forestall.control.complete import (
+from forestall.control.gate import withdrawal
+from forestall.control.lease_holder import (
     AlreadyCompletedError,
     NotThisWorkerError,
     record_refusal,
     require_lease,
 )
-from forestall.control.gate import withdrawal
 from forestall.control.moves import Move, commit_move, move_of
 from forestall.control.plane import Plane
 from forestall.control.records import SYSTEM_ACTOR
@@ -26,7 +26,7 @@ from forestall.errors import (
     UnavailableError,
 )
 from forestall.identity.credentials import Subject, WorkerGrant
-from forestall.jobs.job import Job, JobState
+from forestall.jobs.job import Job, JobState, Lease
 from forestall.jobs.lifecycle import Event, IllegalStateError
 from forestall.jobs.transitions import after_withdrawal
 from forestall.jobs.worker import DispatchedJob, Heartbeat, LeaseLost, WorkerOffer
@@ -70,12 +70,12 @@ def register(plane: Plane, subject: Subject, worker_id: str, offer: WorkerOffer)
 
 
 async def require_clean_offer(plane: Plane, subject: Subject, offer: WorkerOffer) -> None:
-    """Refuse an offer whose names hold what the output policy lets nobody read: they are listed
-    with the worker. Names of the grant are an administrator's, and not looked at. Raises
+    """Refuse an offer whose names hold what the output policy lets nobody read: everybody who lists
+    workers reads them. Names in the grant come from an administrator, and are not scanned. Raises
     InvalidRequestError, PolicyUnavailableError, ScannerBusyError."""
     grant = subject.worker
-    given = {*grant.topics, *grant.capabilities} if grant is not None else set()
-    names = [name for name in (*offer.topics, *offer.capabilities) if name not in given]
+    granted = {*grant.topics, *grant.capabilities} if grant is not None else set()
+    names = [name for name in (*offer.topics, *offer.capabilities) if name not in granted]
     if names and not await may_be_shown(plane, subject.tenant, names):
         raise InvalidRequestError(
             "`topics` or `capabilities` holds what looks like a secret; send the names alone"
@@ -128,41 +128,39 @@ async def wait_for_work(plane: Plane, session: WorkerSession, *, seconds: float)
 
 
 async def beat(plane: Plane, session: WorkerSession, beats: Sequence[Heartbeat]) -> list[LeaseLost]:
-    """Renew the leases that a heartbeat names, and take up start and progress of their jobs.
-    Returns the leases that the worker has lost: it must stop those jobs. A job is stopped here when
-    the key of its submitter, or of a person whose approval it runs under, has ended."""
+    """Renew the leases that a heartbeat names, and note start and progress of their jobs. Returns
+    the leases that the worker has lost: it must stop those jobs. A job is cancelled here when the
+    key of its submitter, or of a person whose approval it runs under, has ended."""
     lost: list[LeaseLost] = []
-    begun: list[Job] = []
+    started: list[Job] = []
     progress_texts: list[tuple[LeasedJob, str]] = []
     now_us = plane.clock.now_us()
     for report in beats:
         leased = plane.leases.get(session.tenant, report.job_id)
-        lease = leased.job.lease if leased is not None else None
-        if (
-            leased is None
-            or lease is None
-            or lease.worker != session.id
-            or lease.id != report.lease_id
-        ):
-            lost.append(await _lost(plane, session, report))
+        if leased is None or not _is_lease_of(leased.job.lease, session, report):
+            lost.append(await _why_lost(plane, session, report))
             continue
         if code := withdrawal(plane, leased.job, now_us=now_us):
-            lost.append(await _stopped(plane, leased.job, code, now_us=now_us))
+            lost.append(await _cancel_withdrawn(plane, leased.job, code, now_us=now_us))
             continue
         plane.leases.renew(leased, expires_at_us=now_us + plane.lease_us)
         leased.percent = report.percent
         if report.progress != leased.reported_progress:
             progress_texts.append((leased, report.progress))
         if report.started and leased.job.state is JobState.DISPATCHED:
-            begun.append(leased.job)
-    await asyncio.gather(*(_started(plane, job, now_us=now_us) for job in begun))
+            started.append(leased.job)
+    await asyncio.gather(*(_commit_start(plane, job, now_us=now_us) for job in started))
     await _show_progress(plane, progress_texts)
     return lost
 
 
+def _is_lease_of(lease: Lease | None, session: WorkerSession, report: Heartbeat) -> bool:
+    """Whether this is the worker's lease, under the id that the heartbeat names."""
+    return lease is not None and (lease.worker, lease.id) == (session.id, report.lease_id)
+
+
 async def _show_progress(plane: Plane, progress_texts: Sequence[tuple[LeasedJob, str]]) -> None:
-    """Scan reported progress, and show what may be read of it. Until the scan is done, none of it
-    is shown."""
+    """Scan reported progress, and show what may be read of it; nothing is shown before the scan."""
     for leased, text in progress_texts:
         leased.reported_progress, leased.progress = text, ""
         try:
@@ -171,9 +169,9 @@ async def _show_progress(plane: Plane, progress_texts: Sequence[tuple[LeasedJob,
             )
             leased.earlier_progress_end = (leased.earlier_progress_end + text)[-EARLIER_CHARS_MAX:]
         except UnavailableError:
-            # Forget the text, so that the next heartbeat is scanned.
+            # Forget the text, so that the same text in the next heartbeat is scanned.
             clean, leased.reported_progress = "", ""
-        # Otherwise a later heartbeat has reported another text meanwhile.
+        # A later heartbeat may have reported another text during the scan.
         if leased.reported_progress == text:
             leased.progress = clean
 
@@ -184,20 +182,21 @@ async def renew(plane: Plane, subject: Subject, job_id: str, lease_id: str) -> t
     job = await require_lease(plane, subject, job_id, lease_id, what="renew")
     now_us = plane.clock.now_us()
     if code := withdrawal(plane, job, now_us=now_us):
-        stopped = await _stopped(plane, job, code, now_us=now_us)
+        cancelled = await _cancel_withdrawn(plane, job, code, now_us=now_us)
         raise AlreadyCompletedError(
-            f"stop this job: {stopped.reason}", details={"state": stopped.state}
+            f"stop this job: {cancelled.reason}", details={"state": cancelled.state}
         )
     expires_at_us = now_us + plane.lease_us
     leased = plane.leases.get(job.tenant, job.id)
     if leased is not None:
         plane.leases.renew(leased, expires_at_us=expires_at_us)
     if job.state is JobState.DISPATCHED:
-        job = await _started(plane, job, now_us=now_us)
+        job = await _commit_start(plane, job, now_us=now_us)
     return job, expires_at_us
 
 
-async def _stopped(plane: Plane, job: Job, code: str, *, now_us: int) -> LeaseLost:
+async def _cancel_withdrawn(plane: Plane, job: Job, code: str, *, now_us: int) -> LeaseLost:
+    """Cancel a running job because a key that it rests on has ended; `code` says which."""
     # load: the caller did
     # decide
     move = move_of(job, after_withdrawal(code), actor=SYSTEM_ACTOR)
@@ -207,18 +206,18 @@ async def _stopped(plane: Plane, job: Job, code: str, *, now_us: int) -> LeaseLo
     return LeaseLost(job.id, job.state.value, job.failure_reason)
 
 
-async def _lost(plane: Plane, session: WorkerSession, report: Heartbeat) -> LeaseLost:
-    """Why the worker must stop a job. A job never leased to it looks like one that is not there."""
+async def _why_lost(plane: Plane, session: WorkerSession, report: Heartbeat) -> LeaseLost:
+    """Why the worker must stop a job. A job that was never leased to it looks like no job."""
     view = await plane.store.job(session.tenant, report.job_id)
-    lease = view.job.lease if view is not None else None
-    if view is None or lease is None or (lease.worker, lease.id) != (session.id, report.lease_id):
+    if view is None or not _is_lease_of(view.job.lease, session, report):
         return LeaseLost(report.job_id, "UNKNOWN", "this worker does not hold the job")
     return LeaseLost(
         report.job_id, view.job.state.value, view.job.failure_reason or "the lease ended"
     )
 
 
-async def _started(plane: Plane, job: Job, *, now_us: int) -> Job:
+async def _commit_start(plane: Plane, job: Job, *, now_us: int) -> Job:
+    """The job as running; as it was when it has ended meanwhile."""
     # load: the caller did
     assert job.lease is not None
     # decide
@@ -230,10 +229,10 @@ async def _started(plane: Plane, job: Job, *, now_us: int) -> Job:
         return job
 
 
-async def give_back(plane: Plane, given: Sequence[DispatchedJob]) -> None:
+async def give_back(plane: Plane, dispatched: Sequence[DispatchedJob]) -> None:
     """Queue dispatched jobs again whose worker closed its connection before they were sent: nobody
     can have begun them."""
-    for item in given:
+    for item in dispatched:
         with contextlib.suppress(UnavailableError):  # it left a doubt, so the tick retries
             await take_back(plane, item.job)
 
@@ -244,7 +243,8 @@ async def hand_back(plane: Plane, subject: Subject, job_id: str, lease_id: str) 
     # load
     job = await require_lease(plane, subject, job_id, lease_id, what="hand_back")
     # decide
-    actor = _grant(subject, _id(job)).worker_id
+    assert job.lease is not None
+    actor = _grant(subject, job.lease.worker).worker_id
     # The worker has seen the ticket, so an approval that the dispatch consumed stays consumed.
     move = Move(job=job, event=Event.RETURNED, actor=actor, fields={"approval": job.approval})
     # commit, and announce: a worker is woken as the job is queued
@@ -253,8 +253,3 @@ async def hand_back(plane: Plane, subject: Subject, job_id: str, lease_id: str) 
     except IllegalStateError as error:  # the worker has reported the start of this job
         await record_refusal(plane, subject, error.code, what="hand_back", job=job)
         raise
-
-
-def _id(job: Job) -> str:
-    assert job.lease is not None
-    return job.lease.worker

@@ -82,12 +82,12 @@ def _converted(reader: Reader, top: Mapping) -> str:
     notes = Notes()
     converted_scope(reader, top, notes)
     noted_switches(reader, top, notes)
-    if "tenants" in top.entries and plain_value(top.entries["tenants"][1]):
+    if "tenants" in top.entries and plain_value(top.value_of("tenants")):
         refused_tenants(reader, top)
     elif "tenants" in top.entries:
-        notes.add(top.entries["tenants"][0], "`tenants` is empty and left out")
+        notes.add(top.key_of("tenants"), "`tenants` is empty and left out")
     if "default_tenant" in top.entries:
-        key_node = top.entries["default_tenant"][0]
+        key_node = top.key_of("default_tenant")
         notes.add(key_node, "`default_tenant` is left out: the API key names the tenant")
     body: dict[str, Any] = {}
     if "version" in top.entries:
@@ -120,7 +120,7 @@ def _comments(notes: list[str], indent: str) -> list[str]:
 def _default(reader: Reader, top: Mapping, notes: Notes) -> str:
     word = reader.text(top, "default_decision")
     if word not in (None, "allow", "deny"):
-        notes.add(top.entries["default_decision"][1], f"`{word}` meant deny")
+        notes.add(top.value_of("default_decision"), f"`{word}` meant deny")
     return "allow" if word == "allow" else "deny"
 
 
@@ -151,7 +151,7 @@ def _rule(reader: Reader, entry: Mapping) -> ConvertedRule:
     decision = decision_word(reader, entry, notes)
     constraints = _passed_on(entry, "constraints")
     if decision == "deny" and constraints:
-        notes.add(entry.entries["constraints"][0], "constraints of a deny bind nobody: left out")
+        notes.add(entry.key_of("constraints"), "constraints of a deny bind nobody: left out")
         constraints = None
     if decision == "allow_with_constraints" and not constraints:
         notes.add(entry, "`allow_with_constraints` without constraints is `allow`")
@@ -179,7 +179,7 @@ def _passed_on(entry: Mapping, key: str) -> Any:
     """A block with the same spelling here; our reader checks its content."""
     if key not in entry.entries:
         return None
-    return _exact_value(entry.entries[key][1])
+    return _exact_value(entry.value_of(key))
 
 
 def _exact_value(node: Node) -> Any:
@@ -197,7 +197,7 @@ def _velocity(reader: Reader, entry: Mapping, decision: str, notes: Notes) -> di
     block = reader.section(entry, "velocity")
     if block is None:
         return None
-    key_node = entry.entries["velocity"][0]
+    key_node = entry.key_of("velocity")
     reader.known_keys(block, ("max_requests", "window_seconds", "key"), "`velocity`")
     limit = reader.integer(block, "max_requests", minimum=1, maximum=1_000_000)
     window = reader.integer(block, "window_seconds", minimum=1, maximum=86_400)
@@ -230,7 +230,7 @@ def _velocity_keys(reader: Reader, block: Mapping, notes: Notes) -> list[str]:
             keys.append(written)
         else:
             reader.problem(
-                block.entries["key"][1],
+                block.value_of("key"),
                 f"nothing is counted by `{written}` here",
                 f"known: {', '.join(_VELOCITY_KEYS)}, labels.NAME",
             )

@@ -11,13 +11,13 @@ from forestall.cordum_import.yaml_writer import (
     converted_scope,
     converted_words,
     decision_word,
-    literal_glob,
     rule_id_of,
     yaml_flow,
 )
 from forestall.policy.arguments import ArgumentError, compile_pattern
 from forestall.policy.content import PAYLOAD_DETECTORS
 from forestall.policy.language.document import Mapping, plain_value
+from forestall.policy.language.literals import glob_of_literal
 from forestall.policy.language.reader import Reader
 
 _RULE_KEYS = (
@@ -103,7 +103,7 @@ def _decision(reader: Reader, entry: Mapping, notes: Notes) -> str:
     decision = decision_word(reader, entry, notes)
     if decision not in ("deny", "require_approval"):
         reader.problem(
-            entry.entries["decision"][1],
+            entry.value_of("decision"),
             f"an input rule that says `{decision}`",
             "content can only tighten: deny or require_approval",
         )
@@ -113,35 +113,46 @@ def _decision(reader: Reader, entry: Mapping, notes: Notes) -> str:
 def _by_content(
     reader: Reader, entry: Mapping, block: Mapping, body: dict[str, Any], notes: Notes
 ) -> list[ConvertedRule]:
-    """The rule with the content criteria, and one with the size, which the peer tested on its
-    own."""
     reader.known_keys(block, (*MATCH_KEYS, *_SIZES, "scope"), "the peer's input `match`")
     fields: dict[str, Any] = {}
     converted_topics(reader, block, fields)
     converted_texts(reader, block, fields, notes)
     if "scope" in block.entries:
-        reader.problem(block.entries["scope"][0], "`scope` has no counterpart here", _NO_SCOPE)
+        reader.problem(block.key_of("scope"), "`scope` has no counterpart here", _NO_SCOPE)
     criteria = converted_criteria(reader, block, notes, PAYLOAD_DETECTORS)
     if "content_types" in criteria:
         notes.add(
-            block.entries["content_types"][0],
+            block.key_of("content_types"),
             "here a prompt alone is text/plain, anything else application/json",
         )
     size = smallest_size(reader, block, _SIZES)
     if not criteria and not set(_SIZES) & block.entries.keys() and "scope" not in block.entries:
         reader.problem(block, "an input rule that says nothing of the content", _NO_CRITERION)
+    return split_by_size(entry, notes, body, fields, criteria, size)
+
+
+def split_by_size(
+    entry: Mapping,
+    notes: Notes,
+    body: dict[str, Any],
+    fields: dict[str, Any],
+    criteria: dict[str, Any],
+    size: int | None,
+) -> list[ConvertedRule]:
+    """The rule with the content criteria, and one with the size, which the peer tested on its
+    own."""
     rules = []
     if criteria:
         match = {**fields, **criteria}
         rules.append(ConvertedRule(entry, notes.lines, {**body, "match": match}))
     if size is not None:
-        size_notes = [] if criteria else notes.lines
-        name = body["id"]
-        if criteria:
-            name = f"{name[:123]}-size"
-            size_notes = ["its size alone was enough, so that is a rule of its own here"]
         match = {**fields, "size_gt": size}
-        rules.append(ConvertedRule(entry, size_notes, {**body, "id": name, "match": match}))
+        by_size = ConvertedRule(entry, notes.lines, {**body, "match": match})
+        if criteria:
+            why = ["its size alone was enough, so that is a rule of its own here"]
+            name = f"{body['id'][:123]}-size"
+            by_size = ConvertedRule(entry, why, {**by_size.body, "id": name})
+        rules.append(by_size)
     return rules
 
 
@@ -157,12 +168,12 @@ def converted_criteria(
         criteria["keywords"] = list(reader.words(block, "keywords"))
     if "content_patterns" in block.entries:
         criteria["patterns"] = _patterns(reader, block)
-        notes.add(block.entries["content_patterns"][0], "`content_patterns` is `patterns` here")
+        notes.add(block.key_of("content_patterns"), "`content_patterns` is `patterns` here")
     if len(criteria) > 1:
         notes.add(block, f"all of {', '.join(criteria)} must find something here")
     if "content_types" in block.entries:
         criteria["content_types"] = [
-            literal_glob(word) for word in reader.words(block, "content_types")
+            glob_of_literal(word) for word in reader.words(block, "content_types")
         ]
     return criteria
 
@@ -176,16 +187,16 @@ def _detectors(reader: Reader, block: Mapping, notes: Notes, allowed: Sequence[s
             name = _DETECTOR_OF.get(word, word)
             if name not in allowed:
                 reader.problem(
-                    block.entries[key][1],
+                    block.value_of(key),
                     f"there is no detector `{word}` here",
                     f"detectors: {', '.join(allowed)}; or say with `patterns` what it looks for",
                 )
                 continue
             found[name] = None
             if name != word:
-                notes.add(block.entries[key][1], f"`{word}` is `{name}` here")
+                notes.add(block.value_of(key), f"`{word}` is `{name}` here")
         if key != "detectors":
-            notes.add(block.entries[key][0], f"`{key}` is `detectors` here")
+            notes.add(block.key_of(key), f"`{key}` is `detectors` here")
     return list(found)
 
 
@@ -196,7 +207,7 @@ def _patterns(reader: Reader, block: Mapping) -> list[str]:
             compile_pattern(text)
         except ArgumentError as cause:
             reader.problem(
-                block.entries["content_patterns"][1],
+                block.value_of("content_patterns"),
                 f"`{text[:60]}`: {cause}",
                 "the peer left the whole rule out, in silence, for a pattern that it did not take",
             )
@@ -208,7 +219,7 @@ def _patterns(reader: Reader, block: Mapping) -> list[str]:
 
 def refused_tenants(reader: Reader, top: Mapping) -> None:
     """Note a problem for each entry under `tenants`, with the rule to write instead."""
-    node = top.entries["tenants"][1]
+    node = top.value_of("tenants")
     tenants = reader.mapping(node, "`tenants`")
     for tenant, (key, value) in tenants.entries.items() if tenants is not None else ():
         block = reader.mapping(value, f"tenant `{tenant}`")
@@ -223,7 +234,7 @@ def refused_tenants(reader: Reader, top: Mapping) -> None:
 
 
 def _instead_of(tenant: str, name: str, value: Any) -> str:
-    who = f"tenants: {yaml_flow([literal_glob(tenant)])}"
+    who = f"tenants: {yaml_flow([glob_of_literal(tenant)])}"
     if name in ("allow_topics", "deny_topics"):
         decision = name.partition("_")[0]
         return (
@@ -253,7 +264,7 @@ def noted_switches(reader: Reader, top: Mapping, notes: Notes) -> None:
     """Note that `input_policy` is left out: the peer never read it."""
     if "input_policy" in top.entries:
         notes.add(
-            top.entries["input_policy"][0],
+            top.key_of("input_policy"),
             "`input_policy` was never read and is left out; input rules are always on here, look at"
             " the whole payload, and what fails denies",
         )

@@ -4,9 +4,11 @@ now."""
 import re
 from typing import Any
 
-from forestall.cordum_import.yaml_writer import Notes, literal_glob
+from forestall.cordum_import.yaml_writer import Notes
 from forestall.policy.language.document import Mapping
+from forestall.policy.language.literals import glob_of_literal
 from forestall.policy.language.reader import Reader
+from forestall.policy.rules import McpMatch
 
 _TEXT_FIELDS = ("tenants", "capabilities", "pack_ids", "actor_ids")  # exact texts there, globs here
 _WORD_FIELDS = {
@@ -28,7 +30,7 @@ _MATCH_KEYS = (
     "delegation",
     "mcp",
 )
-_MCP_PARTS = ("servers", "tools", "resources", "actions")
+_MCP_PARTS = McpMatch.__struct_fields__
 _MCP_KEYS = tuple(f"{verb}_{part}" for verb in ("allow", "deny") for part in _MCP_PARTS)
 _DELEGATION_KEYS = ("max_depth", "issuers", "require_issuer", "required_scope", "forbid_delegated")
 _DEPTH = re.compile(r"\s*delegation\.depth\s*(>=|<=|==|>|<)\s*([0-9]{1,2})\s*")
@@ -56,7 +58,7 @@ def converted_match(
     _allowlist(reader, block, match, unless, notes)
     if "label_threshold" in block.entries:
         reader.problem(
-            block.entries["label_threshold"][0],
+            block.key_of("label_threshold"),
             "`label_threshold` compares a label, which is a text that the client writes",
             "compare the argument itself: match: {args: {$.amount: {gt: 10}}}",
         )
@@ -64,7 +66,7 @@ def converted_match(
         present = reader.boolean(block, "secrets_present")
         match["secrets_present"] = present
         notes.add(
-            block.entries["secrets_present"][0],
+            block.key_of("secrets_present"),
             "`secrets_present` is read from the payload here, not from a label",
         )
     _mcp(reader, block, decision, match, unless, notes)
@@ -82,7 +84,7 @@ def converted_topics(reader: Reader, block: Mapping, match: Block) -> None:
     for glob in globs:
         if "\\" in glob or "[!" in glob:
             reader.problem(
-                block.entries["topics"][1],
+                block.value_of("topics"),
                 f"`{glob}` is read otherwise here",
                 "a backslash is a character like any other, and `[!a]` is all but a",
             )
@@ -96,16 +98,16 @@ def converted_texts(reader: Reader, block: Mapping, match: Block, notes: Notes) 
     for key in _TEXT_FIELDS:
         if key in block.entries:
             words = [word.strip() for word in reader.words(block, key)]
-            match[key] = [literal_glob(word) for word in words]
-            if any(word.lower() != word or literal_glob(word) != word for word in words):
-                notes.add(block.entries[key][0], f"`{key}` ignored upper and lower case")
+            match[key] = [glob_of_literal(word) for word in words]
+            if any(word.lower() != word or glob_of_literal(word) != word for word in words):
+                notes.add(block.key_of(key), f"`{key}` ignored upper and lower case")
     for key, ours in _WORD_FIELDS.items():
         if key in block.entries:
             match[ours] = list(reader.words(block, key))
             if key != ours:
-                notes.add(block.entries[key][0], f"`{key}` is `{ours}` here")
+                notes.add(block.key_of(key), f"`{key}` is `{ours}` here")
             if any(word.lower() != word for word in match[ours]):
-                notes.add(block.entries[key][0], f"`{key}` ignored upper and lower case")
+                notes.add(block.key_of(key), f"`{key}` ignored upper and lower case")
 
 
 # -- labels --
@@ -117,17 +119,17 @@ def _labels(reader: Reader, block: Mapping, match: Block, notes: Notes) -> None:
     globs: Block = {}
     for name, value in reader.text_map(block, "labels").items():
         if value:
-            globs[name] = literal_glob(value)
+            globs[name] = glob_of_literal(value)
         else:
             reader.problem(
-                block.entries["labels"][0],
+                block.key_of("labels"),
                 f"the empty value of label `{name}` also matched requests without the label",
                 'say what is meant, such as unless: {labels: {x: "*"}}',
             )
     if globs:
         match["labels"] = globs
     else:
-        notes.add(block.entries["labels"][0], "`labels` names nothing and is left out")
+        notes.add(block.key_of("labels"), "`labels` names nothing and is left out")
 
 
 def _allowlist(reader: Reader, block: Mapping, match: Block, unless: Block, notes: Notes) -> None:
@@ -149,7 +151,7 @@ def _allowlist(reader: Reader, block: Mapping, match: Block, unless: Block, note
         return
     labels[label] = "*"
     if values:
-        unless["labels"] = {label: [literal_glob(value) for value in values]}
+        unless["labels"] = {label: [glob_of_literal(value) for value in values]}
     notes.add(
         key,
         "`label_allowlist` matched values outside the list, upper and lower case alike;"
@@ -167,7 +169,7 @@ def _mcp(
     if lists is None:
         return
     reader.known_keys(lists, _MCP_KEYS, "the peer's `mcp`")
-    key = block.entries["mcp"][0]
+    key = block.key_of("mcp")
     denied = [part for part in _MCP_PARTS if f"deny_{part}" in lists.entries]
     if len(denied) > 1:
         reader.problem(key, "`mcp` denies in several lists", "write a rule for each of them")
@@ -179,9 +181,9 @@ def _mcp(
     for part in _MCP_PARTS:
         if f"allow_{part}" in lists.entries:
             fields[part] = _globs(reader, lists, f"allow_{part}")
-            notes.add(lists.entries[f"allow_{part}"][0], f"`allow_{part}` is `{part}` here")
+            notes.add(lists.key_of(f"allow_{part}"), f"`allow_{part}` is `{part}` here")
     for part in denied:
-        place = lists.entries[f"deny_{part}"][0]
+        place = lists.key_of(f"deny_{part}")
         globs = _globs(reader, lists, f"deny_{part}")
         if decision == "deny":
             fields[part] = globs
@@ -201,7 +203,7 @@ def _mcp(
 
 
 def _globs(reader: Reader, lists: Mapping, key: str) -> list[str]:
-    return [literal_glob(word) for word in reader.words(lists, key)]
+    return [glob_of_literal(word) for word in reader.words(lists, key)]
 
 
 # -- delegation --
@@ -214,7 +216,7 @@ def _delegation(reader: Reader, block: Mapping, match: Block) -> None:
     reader.known_keys(given, _DELEGATION_KEYS, "the peer's `delegation`")
     if "require_issuer" in given.entries:
         reader.problem(
-            given.entries["require_issuer"][0],
+            given.key_of("require_issuer"),
             "`require_issuer` looked at the root of the chain only",
             "`issuers` lists who may have issued any link",
         )

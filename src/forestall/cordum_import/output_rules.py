@@ -7,6 +7,7 @@ from forestall.cordum_import.input_rules import (
     converted_criteria,
     is_enabled,
     smallest_size,
+    split_by_size,
 )
 from forestall.cordum_import.match import converted_texts, converted_topics
 from forestall.cordum_import.yaml_writer import (
@@ -80,7 +81,7 @@ def _verdict(reader: Reader, entry: Mapping, notes: Notes) -> Verdict:
     try:
         return Verdict(word)
     except ValueError:
-        notes.add(entry.entries["decision"][1], f"`{word}` is `quarantine` here")
+        notes.add(entry.value_of("decision"), f"`{word}` is `quarantine` here")
         return Verdict.QUARANTINE
 
 
@@ -92,42 +93,34 @@ def _by_content(
     notes: Notes,
     verdict: Verdict,
 ) -> list[ConvertedRule]:
-    """The rule with the content criteria, and one with the size, which the peer tested on its
-    own."""
     reader.known_keys(block, (*MATCH_KEYS, *_SIZES, "has_error"), "the peer's output `match`")
     fields: dict[str, Any] = {}
     converted_topics(reader, block, fields)
     converted_texts(reader, block, fields, notes)
     if "capabilities" in block.entries:
-        notes.add(block.entries["capabilities"][0], "the peer looked at `requires` here as well")
+        notes.add(block.key_of("capabilities"), "the peer looked at `requires` here as well")
     if "has_error" in block.entries:
         reader.problem(
-            block.entries["has_error"][0],
+            block.key_of("has_error"),
             "`has_error` has no counterpart here",
             "errors are cleaned by the same rules as results: leave it out",
         )
     criteria = converted_criteria(reader, block, notes, _DETECTORS)
     if "patterns" in criteria:
         notes.add(
-            block.entries["content_patterns"][0],
+            block.key_of("content_patterns"),
             "the peer took every result for a match of such a rule; here the patterns decide",
         )
     if "content_types" in criteria:
         notes.add(
-            block.entries["content_types"][0],
+            block.key_of("content_types"),
             "here a result that is one text is text/plain, anything else application/json",
         )
     size = smallest_size(reader, block, _SIZES)
-    by_size = {} if size is None else {"size_gt": size}
-    if by_size and criteria and verdict is not Verdict.ALLOW:
-        name = f"{body['id'][:123]}-size"
-        alone = ["its size alone was enough, so that is a rule of its own here"]
-        rest = {**fields, **by_size}
-        return [
-            ConvertedRule(entry, notes.lines, {**body, "match": {**fields, **criteria}}),
-            ConvertedRule(entry, alone, {**body, "id": name, "match": rest}),
-        ]
-    if by_size and criteria:
+    match = {**fields, **criteria}
+    if criteria and size is not None and verdict is Verdict.ALLOW:
         notes.add(block, "size and content must both fit here: an allow that is narrower")
-    match = {**fields, **criteria, **by_size} or dict(_EVERYTHING)
-    return [ConvertedRule(entry, notes.lines, {**body, "match": match})]
+        match["size_gt"] = size
+    elif criteria or size is not None:
+        return split_by_size(entry, notes, body, fields, criteria, size)
+    return [ConvertedRule(entry, notes.lines, {**body, "match": match or dict(_EVERYTHING)})]

@@ -1,11 +1,11 @@
-"""Write converted rules: values as YAML, literal globs, ids, comments. Knows no key of the peer."""
+"""Write converted rules: values as YAML, ids, decisions, comments. Knows no field of a match."""
 
 import json
 import re
 from typing import Any, NamedTuple
 
 from forestall.policy.language.document import Mapping, Node, plain_value
-from forestall.policy.language.reader import Reader
+from forestall.policy.language.reader import IDENTIFIER, Reader
 
 _DECISIONS = {
     "allow": "allow",
@@ -23,7 +23,6 @@ _NO_TIERS = (
     "a client chose its tier with labels, and a job's allow went before a global deny;"
     " here each file is a layer with a `priority`, and the strictest decision stands"
 )
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 _BARE = re.compile(r"[a-z_]+")
 
 
@@ -63,9 +62,8 @@ def yaml_flow(value: Any) -> str:
 
 def _key(text: str) -> str:
     """A known key stays bare; any other text is quoted."""
-    return (
-        text if _BARE.fullmatch(text) and text not in ("null", "true", "false") else _quoted(text)
-    )
+    bare = _BARE.fullmatch(text) and text not in ("null", "true", "false")
+    return text if bare else _quoted(text)
 
 
 def _quoted(text: str) -> str:
@@ -78,21 +76,16 @@ def _escaped(char: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def literal_glob(text: str) -> str:
-    """The glob that matches exactly this text."""
-    return re.sub(r"([*?\[])", r"[\1]", text)
-
-
 def rule_id_of(reader: Reader, entry: Mapping, notes: Notes) -> str:
     """The id of a rule, made into a name; without an id, a name made from its line."""
     written = reader.text(entry, "id", most=None)
     if not written:
         notes.add(entry, "the rule had no `id`")
         return f"line-{entry.line}"
-    if _NAME.fullmatch(written):
+    if IDENTIFIER.fullmatch(written):
         return written
     name = re.sub(r"[^A-Za-z0-9._:/-]", "-", written).lstrip("._:/-")[:128] or f"line-{entry.line}"
-    notes.add(entry.entries["id"][1], f"the id was `{written}`, which is not a name")
+    notes.add(entry.value_of("id"), f"the id was `{written}`, which is not a name")
     return name
 
 
@@ -104,10 +97,10 @@ def decision_word(reader: Reader, entry: Mapping, notes: Notes) -> str:
     word = reader.text(entry, "decision") or ""
     decision = _DECISIONS.get(word.strip().lower())
     if decision is None:
-        notes.add(entry.entries["decision"][1], f"the unknown decision `{word}` was a deny")
+        notes.add(entry.value_of("decision"), f"the unknown decision `{word}` was a deny")
         return "deny"
     if decision != word:
-        notes.add(entry.entries["decision"][1], f"`{word}` is `{decision}` here")
+        notes.add(entry.value_of("decision"), f"`{word}` is `{decision}` here")
     return decision
 
 
@@ -118,9 +111,9 @@ def converted_words(reader: Reader, entry: Mapping, body: dict[str, Any], notes:
         if text and "reason" not in body:
             body["reason"] = text
             if key != "reason":
-                notes.add(entry.entries[key][0], f"`{key}` is `reason` here")
+                notes.add(entry.key_of(key), f"`{key}` is `reason` here")
         elif text:
-            notes.add(entry.entries[key][0], f"{key}: {' '.join(text.split())}")
+            notes.add(entry.key_of(key), f"{key}: {' '.join(text.split())}")
     if "severity" in entry.entries:
         body["severity"] = reader.text(entry, "severity") or ""
 
@@ -130,9 +123,9 @@ def converted_scope(reader: Reader, block: Mapping, notes: Notes) -> None:
     counterpart."""
     tier = reader.text(block, "tier")
     if tier in ("global", ""):
-        notes.add(block.entries["tier"][0], "`tier: global` is left out: there are no tiers")
+        notes.add(block.key_of("tier"), "`tier: global` is left out: there are no tiers")
     elif tier is not None:
-        reader.problem(block.entries["tier"][1], f"there is no tier `{tier}` here", _NO_TIERS)
+        reader.problem(block.value_of("tier"), f"there is no tier `{tier}` here", _NO_TIERS)
     if "selector" in block.entries:
         key, value = block.entries["selector"]
         if plain_value(value):

@@ -7,7 +7,7 @@ payload can hide behind another (ADR-0004). The parsers are imported by the firs
 them.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -23,7 +23,7 @@ from forestall.facts.payload import (
 from forestall.limits import FACTS_PER_TEXT_MAX, PARSED_CHARS_MAX, VIEWS_MAX
 
 if TYPE_CHECKING:
-    from forestall.facts.cluster.commands import VerbFact
+    from forestall.facts.cluster.tool_facts import VerbFact
     from forestall.facts.shell.command_facts import Command, CommandDetail
     from forestall.facts.shell.program_table import ProgramTable
 
@@ -58,14 +58,14 @@ class Derivation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     dialect: str = ""  # of SQL, as sqlglot names it; empty: it must mean the same in all
     workspace: str = "/workspace"  # where relative paths start
     except_topics: tuple[str, ...] = ()  # topics, without wildcards, to which it does not apply
-    programs: "ProgramTable | None" = None  # with own programs; None: the built-in ones alone
+    programs: "ProgramTable | None" = None  # with the policy's own entries; None: built in alone
 
 
 class PayloadReading(NamedTuple):
     """How payloads of one topic are read as one kind, by the derivations of all files together.
 
-    Each of `parsed_as` parses every text that is read; they differ in dialect, workspace or own
-    programs.
+    Each derivation of `parsed_as` parses every text that is read: they differ in dialect, workspace
+    or own programs.
     """
 
     kind: PayloadKind
@@ -78,7 +78,8 @@ class PayloadReading(NamedTuple):
         return self.places.texts_of(parts, of_commands=self.kind in _COMMANDS)
 
 
-# The last three are worked out only for a rule that reads them: they tell many commands apart.
+# Path, scope and words are worked out only for a rule that reads them: by these labels, commands
+# differ that are one command otherwise.
 _COMMAND_LABELS = (
     "command_class",
     "command_program",
@@ -177,40 +178,43 @@ def derive(
     Raises TooMuchToDeriveError past FACTS_PER_TEXT_MAX things in a text, VIEWS_MAX views,
     PARSED_CHARS_MAX characters in several texts, or the bounds of a payload, and nothing else.
     """
-    found = reading.texts_of(parts)
-    texts = [*found.texts, *found.programs, *found.arguments]
+    payload = reading.texts_of(parts)
+    texts = [*payload.texts, *payload.programs, *payload.arguments]
     # One text may be as long as it likes: beyond what its parser takes it is unknown, at no cost.
     if len(texts) > 1 and sum(map(len, texts)) > PARSED_CHARS_MAX:
         raise TooMuchToDeriveError
     views: dict[tuple[tuple[str, str], ...], LabelView] = {}
     # Without a text there is nothing to parse, and no parser to import for it.
     for derivation in reading.parsed_as if texts else ():
-        for view in _views(reading.kind, found, derivation, labels):
+        for view in _views(reading.kind, payload, derivation, labels):
             views.setdefault(tuple(view.items()), view)
             if len(views) > VIEWS_MAX:
                 raise TooMuchToDeriveError
-    if views and not found.unread:
+    if views and not payload.unread:
         return tuple(views.values())
-    return (*views.values(), _nothing(reading.kind))
+    return (*views.values(), _unknown_view(reading.kind))
 
 
 def _views(
-    kind: PayloadKind, found: PayloadTexts, derivation: Derivation, labels: frozenset[str]
+    kind: PayloadKind, payload: PayloadTexts, derivation: Derivation, labels: frozenset[str]
 ) -> Iterator[LabelView]:
-    """The label views of the texts. Of a program and of its arguments, which are read as one
-    command line, counts by itself what each would lose or change. That it is `unknown` without the
-    other says nothing, and neither does that a program without arguments only looks."""
-    yield from _DERIVERS[kind](list(found.texts), derivation, labels)
+    """The label views of the texts.
+
+    A program and its arguments in two members are among the texts as one command line. What each of
+    the two does by itself counts too, except for the classes that it has only because the other is
+    missing: either may be `unknown`, and a program without arguments may only look.
+    """
     for texts, says_nothing in (
-        (found.programs, (UNKNOWN, "read")),
-        (found.arguments, (UNKNOWN,)),
+        (payload.texts, ()),
+        (payload.programs, (UNKNOWN, "read")),
+        (payload.arguments, (UNKNOWN,)),
     ):
-        for view in _DERIVERS[kind](list(texts), derivation, labels) if texts else ():
+        for view in _DERIVERS[kind](texts, derivation, labels) if texts else ():
             if view.get("cluster_class", view.get("command_class")) not in says_nothing:
                 yield view
 
 
-def _nothing(kind: PayloadKind) -> LabelView:
+def _unknown_view(kind: PayloadKind) -> LabelView:
     """The label view of a payload of which nothing is known."""
     view = {
         label: UNKNOWN if label.endswith(("_class", "_kind", "_scope")) else ""
@@ -219,14 +223,17 @@ def _nothing(kind: PayloadKind) -> LabelView:
     return {**view, "command_words": UNRESOLVED} if "command_words" in view else view
 
 
+# -- one deriver for each kind: it imports its parser when the first text comes --
+
+
 def _shell_views(
-    texts: list[str], derivation: Derivation, labels: frozenset[str]
+    texts: Sequence[str], derivation: Derivation, labels: frozenset[str]
 ) -> Iterator[LabelView]:
     from forestall.facts.shell.commands import commands_in
 
     detail = _detail(derivation, labels)
     for text in texts:
-        for command in _bounded(commands_in(text, detail), detail.commands_max):
+        for command in _complete(commands_in(text, detail), detail.commands_max):
             yield from _command_views(command, labels)
 
 
@@ -253,76 +260,82 @@ def _command_views(command: "Command", labels: frozenset[str]) -> Iterator[Label
 
 
 def _code_views(
-    texts: list[str], derivation: Derivation, labels: frozenset[str]
+    texts: Sequence[str], derivation: Derivation, labels: frozenset[str]
 ) -> Iterator[LabelView]:
     from forestall.facts.other_languages import programs_in
 
     for text in texts:
-        for program in programs_in(text, derivation.kind.value):
-            for kind in sorted(program.classes):
+        for command in programs_in(text, derivation.kind.value):
+            for kind in sorted(command.classes):
                 yield {
-                    **_nothing(derivation.kind),
+                    **_unknown_view(derivation.kind),
                     "command_class": kind.value,
-                    "command_program": program.program,
+                    "command_program": command.program,
                 }
 
 
 def _sql_views(
-    texts: list[str], derivation: Derivation, labels: frozenset[str]
+    texts: Sequence[str], derivation: Derivation, labels: frozenset[str]
 ) -> Iterator[LabelView]:
     from forestall.facts.sql.statements import TABLES_MAX, ParsedSql, statements_in
 
     parsed = ParsedSql()
     for text in texts:
-        for one in _bounded(statements_in(text, dialect=derivation.dialect, parsed=parsed)):
-            if len(one.tables) >= TABLES_MAX:
-                raise TooMuchToDeriveError
-            for kind in sorted(one.classes):
-                for table in one.tables or ("",):
+        for statement in _complete(statements_in(text, dialect=derivation.dialect, parsed=parsed)):
+            tables = _complete(statement.tables, TABLES_MAX) or ("",)
+            for kind in sorted(statement.classes):
+                for table in tables:
                     yield {
                         "sql_class": kind.value,
-                        "sql_statement": one.statement,
+                        "sql_statement": statement.statement,
                         "sql_table": table,
                     }
 
 
 def _url_views(
-    texts: list[str], derivation: Derivation, labels: frozenset[str]
+    texts: Sequence[str], derivation: Derivation, labels: frozenset[str]
 ) -> Iterator[LabelView]:
     from forestall.facts.urls import urls_in
 
     for text in texts:
-        for one in _bounded(urls_in(text)):
+        for url in _complete(urls_in(text)):
             yield {
-                "url_host": one.host,
-                "url_host_kind": one.kind.value,
-                "url_scheme": one.scheme,
+                "url_host": url.host,
+                "url_host_kind": url.kind.value,
+                "url_scheme": url.scheme,
             }
 
 
 def _path_views(
-    texts: list[str], derivation: Derivation, labels: frozenset[str]
+    texts: Sequence[str], derivation: Derivation, labels: frozenset[str]
 ) -> Iterator[LabelView]:
     from forestall.facts.file_paths import paths_in
 
-    for one in _bounded(paths_in(texts, workspace=derivation.workspace)) if texts else ():
-        for kind in sorted(one.classes):
-            yield {"path": one.path, "path_class": kind.value}
+    for fact in _complete(paths_in(texts, workspace=derivation.workspace)):
+        for kind in sorted(fact.classes):
+            yield {"path": fact.path, "path_class": kind.value}
 
 
 def _cluster_views(
-    texts: list[str], derivation: Derivation, labels: frozenset[str]
+    texts: Sequence[str], derivation: Derivation, labels: frozenset[str]
 ) -> Iterator[LabelView]:
-    from forestall.facts.cluster.commands import verbs_in, verbs_with_commands
+    from forestall.facts.cluster.commands import paired, verbs_and_commands_in
 
     detail = _detail(derivation, labels)
-    with_commands = not labels.isdisjoint(_COMMAND_LABELS)
+    reads_commands = not labels.isdisjoint(_COMMAND_LABELS)
     for text in texts:
-        for one in () if with_commands else _bounded(verbs_in(text, detail.programs)):
-            yield from _verb_views(one)
-        for one, command in verbs_with_commands(text, detail) if with_commands else ():
-            for view in _verb_views(one):
-                yield from ({**view, **more} for more in _command_views(command, labels))
+        facts, commands = verbs_and_commands_in(text, detail)
+        _complete(facts, detail.commands_max)
+        if not reads_commands:
+            for fact in facts:
+                yield from _verb_views(fact)
+            continue
+        _complete(commands, detail.commands_max)
+        for fact, command in paired(facts, commands, detail):
+            for view in _verb_views(fact):
+                yield from (
+                    {**view, **of_command} for of_command in _command_views(command, labels)
+                )
 
 
 def _verb_views(fact: "VerbFact") -> Iterator[LabelView]:
@@ -337,7 +350,7 @@ def _verb_views(fact: "VerbFact") -> Iterator[LabelView]:
 
 
 _DERIVERS: Mapping[
-    PayloadKind, Callable[[list[str], Derivation, frozenset[str]], Iterable[LabelView]]
+    PayloadKind, Callable[[Sequence[str], Derivation, frozenset[str]], Iterable[LabelView]]
 ] = {
     PayloadKind.SHELL: _shell_views,
     PayloadKind.SQL: _sql_views,
@@ -348,8 +361,9 @@ _DERIVERS: Mapping[
 }
 
 
-def _bounded(facts: tuple[_T, ...], facts_max: int = FACTS_PER_TEXT_MAX) -> tuple[_T, ...]:
-    """A parser that reached its bound may have left something out."""
+def _complete(facts: tuple[_T, ...], facts_max: int = FACTS_PER_TEXT_MAX) -> tuple[_T, ...]:
+    """The facts of a reader, unless it reached its bound: then some may be missing. Raises
+    TooMuchToDeriveError."""
     if len(facts) >= facts_max:
         raise TooMuchToDeriveError
     return facts

@@ -1,46 +1,41 @@
-"""Where each path of a payload leads: inside the workspace, outside, to the system, to a secret.
+"""Reads each path of a payload: which files its text may name, and where each of them is.
 
-A file that some tool runs later without being told to, such as a hook or a start-up file of a
-shell, has a class of its own beside its place.
+Programs disagree on what a path names. One decodes `%2e`, one takes a backslash for a separator,
+one puts the home directory in the place of `~`. So a path is read in every way that a known program
+reads it, and each reading is a fact of its own:
 
-Paths are read as text, in every way that a program might read them: decoded, normalised, with a
-home directory in place of `~`. No disk is looked at: a link or a mount inside the workspace may
-lead out of it, and only the worker can refuse to follow it. What cannot be resolved by reading is
-`unknown`; this module refuses to call such a path `workspace`.
+1. spellings    the text as it stands, decoded, in ASCII look-alikes, cut at a NUL or a stream name
+2. resolution   URL, drive, network share and `~` give an absolute path, or the workspace is put
+                before a relative one
+3. normal form  without empty, `.` and `..` parts
+4. classes      what the absolute path leads to: `path_classes.py`
+
+No disk is looked at: a link or a mount inside the workspace may lead out of it, and only the worker
+can refuse to follow it. A path that some program reads in a way of its own is also `unknown`; this
+module refuses to call such a path `workspace`.
 """
 
-import fnmatch
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
 from typing import Final
 from urllib.parse import unquote
 
 import msgspec
 
-from forestall.facts.data_files import WordLists
+from forestall.facts.bounded_facts import at_most
+from forestall.facts.path_classes import PathClass, classes_of
 
 PATH_CHARS_MAX: Final = 8_192  # twice what Linux takes
 TEXT_CHARS_MAX: Final = 64 * 1024  # all paths of one payload together
 PATHS_MAX: Final = 64  # facts reported; each one costs a decision
-READINGS_MAX: Final = 8  # ways of reading one path
+VALUES_MAX: Final = 4 * PATHS_MAX  # paths that are read; many of them may lead to one fact
+SPELLINGS_MAX: Final = 8  # ways of reading one path
 PARTS_MAX: Final = 1_024  # directories in one path
 
 
-class PathClass(StrEnum):
-    """Where a path leads."""
-
-    WORKSPACE = "workspace"
-    OUTSIDE = "outside"
-    SYSTEM = "system"
-    SECRET = "secret"  # noqa: S105 - the name of a class of files
-    RUNS_LATER = "runs_later"  # a tool runs what it says, though nobody names the file again
-    UNKNOWN = "unknown"
-
-
 class PathFact(msgspec.Struct, frozen=True, kw_only=True):
-    """One path, absolute and normalised ("" if unknown), and where it leads.
+    """One path, absolute and normalised ("" if unknown), and what it leads to.
 
     WORKSPACE never stands beside OUTSIDE, SYSTEM or UNKNOWN; beside SECRET and RUNS_LATER it may.
     """
@@ -49,76 +44,44 @@ class PathFact(msgspec.Struct, frozen=True, kw_only=True):
     classes: frozenset[PathClass]
 
 
-_WORDS: Final = WordLists("paths.yaml")
-_SYSTEM_ROOTS: Final = frozenset(map(str.casefold, _WORDS.words("system_roots")))
-_SYSTEM_VAR: Final = _WORDS.set("system_directories_of_var")
-_HARMLESS_DEVICES: Final = _WORDS.set("harmless_devices")
-_SECRET_DIRECTORIES: Final = _WORDS.set("secret_directories")
-_IN_SECRET_DIRECTORY: Final = re.compile(f"/(?:{'|'.join(map(re.escape, _SECRET_DIRECTORIES))})/")
-_SECRET_NAMES: Final = _WORDS.set("secret_names")
-_SECRET_ENDINGS: Final = tuple(_WORDS.words("secret_endings"))
-_SECRET_BEGINNINGS: Final = tuple(_WORDS.words("secret_beginnings"))
-_SECRET_WORDS: Final = re.compile(
-    rf"(?:^|.*[._-])(?:{'|'.join(map(re.escape, _WORDS.words('secret_words')))})(?:[._-].*)?"
-)
-_SECRET_FIRST_WORDS: Final = re.compile(
-    rf"\.?(?:{'|'.join(map(re.escape, _WORDS.words('secret_first_words')))})(?:[._-].*)?"
-)
-_DATA_ENDINGS: Final = tuple(_WORDS.words("data_endings"))
-_EXAMPLE: Final = re.compile(
-    rf"(?:.*[._-])?(?:{'|'.join(map(re.escape, _WORDS.words('example_words')))})"
-    r"(?:\.(?:json|ya?ml|toml|ini|txt|csv|xml|properties|conf|cfg|env))?"
-)
-_PUBLIC_KEY: Final = re.compile(
-    r"(?:.*[._-])?pub(?:lic)?(?:[._-]?key)?\.(?:pem|key|gpg|pgp|p8|age)"
-    r"|(?:full|ca[_-]?)?chain\.pem|(?:root[_-]?)?ca(?:[_-]?(?:cert|bundle))?\.pem"
-)
-# A name in capitals is meant so: `BUILD` is a file of Bazel, and `build` any directory.
-_RUN_NAMES: Final = frozenset(
-    name if name.isupper() else name.casefold() for name in _WORDS.words("run_names")
-)
-_RUN_ENDINGS: Final = tuple(map(str.casefold, _WORDS.words("run_endings")))
-_IN_RUN_DIRECTORY: Final = re.compile(
-    f"/(?:{'|'.join(map(re.escape, map(str.casefold, _WORDS.words('run_directories'))))})/"
-)
-_REPOSITORY: Final = re.compile(
-    r".*/\.git(?:/(?:.*/)?(?:hooks(?:/.*)?|config|config\.worktree|commondir|gitdir))?"
-)
-_BACKUPS: Final = re.compile(r"(?:~|\.(?:bak|old|orig|save|swp|swo|tmp|copy|backup|\d))+$")
-_KUBE: Final = re.compile(r"(?:^|/)(?:\.kube/.*|.*kubeconfig.*)$")
-_PROCESS_SECRETS: Final = re.compile(
-    r"/proc/[^/]+(?:/task/[^/]+)?/(?:environ|mem|maps|cmdline|fd|fdinfo|auxv|map_files|syscall)\b"
-)
-_PROCESS_ROOT: Final = re.compile(r"/proc/[^/]+(?:/task/[^/]+)?/(?:root|cwd)(?=/|$)")
-_SHORT_NAME: Final = re.compile(r"~\d")  # GIT~1 is .git to Windows
-_STREAMS: Final = re.compile(r"/dev/(?:fd(?:/\d*)?|stdin|stdout|stderr|tcp|udp)\b")
-_DRIVE: Final = re.compile(r"(?:[\\/]{2}[?.][\\/])?([A-Za-z]):")
-# What a program that takes a path for a pattern or for shell text would replace. Names of real
-# files hold brackets, `&` and `$name`: a program replaces these only in shell text.
-_VARIABLE: Final = re.compile(
-    r"\$(?:[{(]|[A-Z_][A-Z0-9_]*(?![A-Za-z0-9]))|^\$\w+(?=[/\\])|%[A-Za-z_][A-Za-z0-9_()]*%"
-    r"|[`<>|;*?]|\{[^{}]*(?:,|\.\.)[^{}]*\}"
-    # A pair of brackets is a name where it fills a part: `[id]`, `[...slug]`, `[id].tsx`.
-    r"|(?<!^)(?<![/\[])\[|\[(?!\[?(?:\.\.\.)?[\w=-]+\]{1,2}(?:\.[\w.]+)?(?:/|$))"
-)
-_PERHAPS_REPLACED: Final = re.compile(r"[$&\[{]")
-_HOME: Final = re.compile(
-    r"^(?:~(?P<user>[A-Za-z0-9._-]*)|\$HOME\b|\$\{HOME\}|%USERPROFILE%|%HOMEPATH%)(?=[/\\]|$)",
-    re.IGNORECASE,
-)
+_UNKNOWN: Final = PathFact(path="", classes=frozenset({PathClass.UNKNOWN}))
+
+# -- expressions of step 1, spellings --
+
+# Characters that look like a separator or a dot, and that some program takes for one.
 _LOOK_ALIKES: Final = {
     **dict.fromkeys(map(ord, "\u2215\u2044\u29f8\u29f5\u2571\u27cb\uff0f\ufe68\uff3c\u2216"), "/"),
     **dict.fromkeys(map(ord, "\u2024\u2025\uff0e\u3002\uff61\ufe52\u00b7\u0701\u0702"), "."),
 }
+# Overlong UTF-8 (`%c0%af` is a slash to a careless decoder) and `%u002f` of old Windows servers.
 _OVERLONG: Final = re.compile(r"%(?:c0|c1|e0%80|u)(?:%[0-9a-f]{2}|[0-9a-f]{4})?", re.IGNORECASE)
-_UNKNOWN: Final = PathFact(path="", classes=frozenset({PathClass.UNKNOWN}))
-_DANGER: Final = (
-    PathClass.SECRET,
-    PathClass.SYSTEM,
-    PathClass.UNKNOWN,
-    PathClass.OUTSIDE,
-    PathClass.WORKSPACE,
+
+# -- expressions of step 2, resolution --
+
+_DRIVE: Final = re.compile(r"(?:[\\/]{2}[?.][\\/])?([A-Za-z]):")  # `C:`, `\\?\C:`
+_HOME: Final = re.compile(
+    r"^(?:~(?P<user>[A-Za-z0-9._-]*)|\$HOME\b|\$\{HOME\}|%USERPROFILE%|%HOMEPATH%)(?=[/\\]|$)",
+    re.IGNORECASE,
 )
+# What a program that takes a path for a pattern or for shell text would replace. Names of real
+# files hold brackets, `&` and `$name`: a program replaces these only in shell text.
+_REPLACED: Final = re.compile(
+    r"""
+      \$ (?: [{(] | [A-Z_][A-Z0-9_]* (?![A-Za-z0-9]) )  # ${NAME}, $(command), $NAME in capitals
+    | ^ \$\w+ (?= [/\\] )                               # $name where it is the first part
+    | % [A-Za-z_][A-Za-z0-9_()]* %                      # %NAME%, a variable of Windows
+    | [`<>|;*?]                                         # commands, redirections and wildcards
+    | \{ [^{}]* (?: , | \.\. ) [^{}]* \}                # {a,b} and {1..9}
+    | (?<! ^ ) (?<! [/\[] ) \[                          # [a-z] inside a name: any of its characters
+      # A pair of brackets is a name where it fills a part: `[id]`, `[...slug]`, `[id].tsx`.
+    | \[ (?! \[? (?: \.\.\. )? [\w=-]+ \]{1,2} (?: \.[\w.]+ )? (?: / | $ ) )
+    | ~\d                                               # GIT~1 is .git to Windows
+    """,
+    re.VERBOSE,
+)
+_PERHAPS_REPLACED: Final = re.compile(r"[$&\[{]")
+# proc(5): the root or the working directory of a process
+_PROCESS_DIRECTORY: Final = re.compile(r"/proc/[^/]+(?:/task/[^/]+)?/(?:root|cwd)(?=/|$)")
 
 
 def paths_in(values: Sequence[str], *, workspace: str = "/workspace") -> tuple[PathFact, ...]:
@@ -128,99 +91,121 @@ def paths_in(values: Sequence[str], *, workspace: str = "/workspace") -> tuple[P
     is unknown.
     """
     root = plain_path(workspace) if workspace.startswith("/") else "/"
-    found: dict[PathFact, None] = {}
+    facts: dict[PathFact, None] = {}
     chars = 0
-    for value in values[: PATHS_MAX * 4]:
+    for value in values[:VALUES_MAX]:
         chars += len(value)
         if chars > TEXT_CHARS_MAX:
-            found.setdefault(_UNKNOWN)
+            facts[_UNKNOWN] = None
             break
-        for fact in _facts(value, root):
-            found.setdefault(fact)
-    if len(values) > PATHS_MAX * 4:
-        found.setdefault(_UNKNOWN)
-    if not found:
-        return (_UNKNOWN,)
-    if len(found) > PATHS_MAX:
-        ranked = sorted(found, key=lambda fact: min(map(_DANGER.index, fact.classes)))
-        return (*(fact for fact in ranked[: PATHS_MAX - 1] if fact != _UNKNOWN), _UNKNOWN)
-    return tuple(found)
+        facts.update(dict.fromkeys(_facts(value, root)))
+    if not facts or len(values) > VALUES_MAX:
+        facts[_UNKNOWN] = None
+    return at_most(PATHS_MAX, facts, _UNKNOWN)
 
 
-def _facts(value: str, root: str) -> Iterator[PathFact]:
+def fact_of(path: str, workspace: str) -> PathFact:
+    """Where an absolute path leads whose every character counts as it stands, as in a shell command
+    whose words are resolved. `workspace` is in its normal form."""
+    if len(path) > PATH_CHARS_MAX or path.count("/") > PARTS_MAX:
+        return _UNKNOWN
+    plain, certain = _normalised(path, workspace)
+    return _fact(plain, workspace, certain=certain and not _PROCESS_DIRECTORY.match(plain))
+
+
+def plain_path(path: str) -> str:
+    """An absolute path without empty, `.` and `..` parts."""
+    return _normalised(path, "/")[0]
+
+
+def _facts(value: str, workspace: str) -> Iterator[PathFact]:
     """The facts of one path, under each way of reading it."""
-    if not value or len(value) > PATH_CHARS_MAX or root == "/" or value.count("/") > PARTS_MAX:
+    too_long = len(value) > PATH_CHARS_MAX or value.count("/") > PARTS_MAX
+    if not value or too_long or workspace == "/":
         yield _UNKNOWN
         return
-    forms, sure = _readings(value)
-    for form in forms:
-        path, certain = _resolved(form, root)
-        classes = classes_of(path, root)
-        if not (certain and sure):
-            classes = (classes - {PathClass.WORKSPACE}) | {PathClass.UNKNOWN}
-        yield PathFact(path=path, classes=classes)
+    spellings, complete = _spellings(value)
+    for spelling in spellings:
+        path, certain = _resolved(spelling, workspace)
+        yield _fact(path, workspace, certain=certain and complete)
 
 
-def _readings(value: str) -> tuple[list[str], bool]:
-    """The ways to read a path, and whether the list is complete."""
-    sure = True
-    plain_ascii = value.isascii() and value.isprintable()  # as most are: no character is strange
-    if _OVERLONG.search(value) or not (plain_ascii or not any(map(_is_strange, value))):
-        sure = False
-    forms = [value]
-    text = value
-    for _ in range(2):
-        text = unquote(text, errors="replace")
-        forms.append(text)
-    if "%" in text and unquote(text, errors="replace") != text:
-        sure = False
-    for form in list(forms):
-        if not form.isascii():
-            plain = unicodedata.normalize("NFKC", form.translate(_LOOK_ALIKES))
-            forms.append(
-                "".join(char for char in plain if unicodedata.category(char) not in ("Cf", "Mn"))
-            )
-    for form in list(forms):
-        if "\0" in form:
-            sure = False
-            forms.append(form.partition("\0")[0])
-    for form in list(forms):
-        drive = _DRIVE.match(form)
-        name = form.replace("\\", "/").rpartition("/")[2]
-        stream = name.find(":", 2)
-        if stream > 0 and not (drive and drive.end() == len(form) - len(name) + stream + 1):
-            sure = False  # to Windows, a stream of the file that stands before the colon
-            forms.append(form[: len(form) - len(name) + stream])
-    for form in list(forms):
-        trimmed = "/".join(part.rstrip(" .") or part.strip() for part in form.strip().split("/"))
-        if trimmed != form:
-            forms.append(trimmed)
+def _fact(path: str, workspace: str, *, certain: bool) -> PathFact:
+    """The fact of a normalised path. Not `certain`: some program may take the path for another."""
+    classes = classes_of(path, workspace)
+    if not certain:
+        classes = (classes - {PathClass.WORKSPACE}) | {PathClass.UNKNOWN}
+    return PathFact(path=path, classes=classes)
+
+
+# -- 1. spellings --
+
+
+def _spellings(value: str) -> tuple[list[str], bool]:
+    """The texts that programs may take a path for, and whether these are all of them."""
+    once = unquote(value, errors="replace")
+    twice = unquote(once, errors="replace")
+    complete = (
+        unquote(twice, errors="replace") == twice
+        and not _OVERLONG.search(value)
+        and not _has_strange_character(value)
+    )
+    forms = [value, once, twice]
+    forms += [_without_look_alikes(form) for form in forms if not form.isascii()]
+    # A program in C reads a name up to the NUL, and Windows a file up to the name of its stream.
+    ends_early = [form.partition("\0")[0] for form in forms if "\0" in form]
+    forms += ends_early
+    of_streams = [form[:colon] for form in forms if (colon := _stream_colon(form)) > 0]
+    forms += of_streams
+    forms += [_trimmed(form) for form in forms]
     distinct = list(dict.fromkeys(form.replace("\0", "") for form in forms))
-    return distinct[:READINGS_MAX], sure and len(distinct) <= READINGS_MAX
+    complete = complete and not ends_early and not of_streams and len(distinct) <= SPELLINGS_MAX
+    return distinct[:SPELLINGS_MAX], complete
 
 
-def _is_strange(char: str) -> bool:
-    return not " " <= char < "\x7f" and (
+def _has_strange_character(text: str) -> bool:
+    """Whether a character is invisible, or stands for another under some normalisation."""
+    if text.isascii() and text.isprintable():
+        return False
+    return any(
         unicodedata.category(char)[0] in "CZ" or unicodedata.normalize("NFKC", char) != char
+        for char in text
+        if not " " <= char < "\x7f"
     )
 
 
-def _resolved(text: str, root: str) -> tuple[str, bool]:
-    """The absolute path that a text stands for, and whether that is certain."""
-    certain = True
-    scheme, colon, rest = text.partition(":")
-    if colon and len(scheme) > 1 and scheme.replace("+", "").isalnum() and rest.startswith("/"):
-        host, _, path = rest.lstrip("/").partition("/") if rest[:2] == "//" else ("", "", rest[1:])
-        if rest.startswith("///"):
-            host, path = "", rest[3:]
-        certain = scheme.lower() == "file" and host in ("", "localhost")
-        text = "/" + path.partition("?")[0].partition("#")[0]
-        certain = certain and "?" not in path and "#" not in path
+def _without_look_alikes(text: str) -> str:
+    """The text with the characters that others look like, and without those that nobody sees."""
+    plain = unicodedata.normalize("NFKC", text.translate(_LOOK_ALIKES))
+    return "".join(char for char in plain if unicodedata.category(char) not in ("Cf", "Mn"))
+
+
+def _stream_colon(text: str) -> int:
+    """Where the colon before a stream of the file stands (`a.txt:stream`), or -1.
+
+    The colon of a drive is the second character of its part, and never a later one.
+    """
+    name_start = max(text.rfind("/"), text.rfind("\\")) + 1
+    return text.find(":", name_start + 2)
+
+
+def _trimmed(text: str) -> str:
+    """The text as Windows reads it: no part of a path ends with a blank or a dot."""
+    return "/".join(part.rstrip(" .") or part.strip() for part in text.strip().split("/"))
+
+
+# -- 2. resolution --
+
+
+def _resolved(text: str, workspace: str) -> tuple[str, bool]:
+    """The normalised absolute path that a text stands for, and whether that is certain."""
+    text, certain = _path_of_url(text)
     drive = _DRIVE.match(text)
     if drive is not None:
-        tail = text[drive.end() :].replace("\\", "/")
-        return f"{drive[1].lower()}:{plain_path(tail)}", tail.startswith("/")
-    if text.startswith(("\\\\", "//")) and text[2:3] not in ("/", "\\", "", "."):
+        below = text[drive.end() :].replace("\\", "/")
+        return f"{drive[1].lower()}:{plain_path(below)}", below.startswith("/")
+    is_network_share = text.startswith(("\\\\", "//")) and text[2:3] not in ("/", "\\", "", ".")
+    if is_network_share:
         certain = certain and "\\" not in text and not _is_replaced(text)
         return plain_path(text.replace("\\", "/")), certain
     if "\\" in text:
@@ -234,135 +219,56 @@ def _resolved(text: str, root: str) -> tuple[str, bool]:
         certain = certain and bool(user)
     certain = certain and not _is_replaced(text)
     if not text.startswith("/"):
-        text = f"{root}/{text}"
-    path, straight = _walked(text, root)
-    through = _PROCESS_ROOT.match(path)
-    if through is not None:  # the root or the directory of a process: whose, is not known
-        return path[through.end() :] or "/", False
+        text = f"{workspace}/{text}"
+    path, straight = _normalised(text, workspace)
+    of_process = _PROCESS_DIRECTORY.match(path)
+    if of_process is not None:  # nobody knows which directory that is: perhaps the root
+        return path[of_process.end() :] or "/", False
     return path, certain and straight
 
 
-def fact_of(path: str, root: str) -> PathFact:
-    """Where an absolute path leads whose every character counts as it stands, as in a shell command
-    whose words are resolved. `root` is the workspace, in its plain form."""
-    if len(path) > PATH_CHARS_MAX or path.count("/") > PARTS_MAX:
-        return _UNKNOWN
-    plain, straight = _walked(path, root)
-    classes = classes_of(plain, root)
-    if not straight or _PROCESS_ROOT.match(plain):
-        classes = (classes - {PathClass.WORKSPACE}) | {PathClass.UNKNOWN}
-    return PathFact(path=plain, classes=classes)
+def _path_of_url(text: str) -> tuple[str, bool]:
+    """The path of a URL, and whether it is surely a file of this machine; any other text as it
+    is."""
+    scheme, colon, rest = text.partition(":")
+    is_scheme = len(scheme) > 1 and scheme.replace("+", "").isalnum()  # one letter is a drive
+    if not (colon and is_scheme and rest.startswith("/")):
+        return text, True
+    host = ""
+    if rest.startswith("//") and not rest.startswith("///"):
+        host, _, path = rest[2:].partition("/")
+    else:
+        path = rest[3:] if rest.startswith("///") else rest[1:]
+    is_local = scheme.lower() == "file" and host in ("", "localhost")
+    before_query = path.partition("?")[0].partition("#")[0]
+    return f"/{before_query}", is_local and before_query == path
 
 
 def _is_replaced(text: str) -> bool:
     """Whether a program may read something else in the place of a part of the path."""
-    if _VARIABLE.search(text) or _SHORT_NAME.search(text):
+    if _REPLACED.search(text):
         return True
-    # From where the path climbs, nobody can say.
+    # What is replaced may hold separators, and then `..` leads to another directory.
     return _PERHAPS_REPLACED.search(text) is not None and ".." in text.split("/")
 
 
-def plain_path(path: str) -> str:
-    """An absolute path without empty, `.` and `..` parts."""
-    return _walked(path, "/")[0]
+# -- 3. normal form --
 
 
-def _walked(path: str, root: str) -> tuple[str, bool]:
-    """The plain form, and whether every `..` goes back from a directory that is no link.
+def _normalised(path: str, workspace: str) -> tuple[str, bool]:
+    """The absolute path without empty, `.` and `..` parts, and whether every `..` goes back from a
+    directory that is no link.
 
-    Only the workspace and what is above it are plain directories: `/bin/..` may be `/usr`.
+    Only the workspace and the directories above it are surely no links: `/bin/..` may be `/usr`.
     """
     parts: list[str] = []
-    above = root.split("/")[1:]
+    workspace_parts = workspace.split("/")[1:]
     straight = True
     for part in path.split("/"):
         if part == "..":
-            depth = min(len(parts), len(above))
-            straight = straight and parts[:depth] == above[:depth]
+            depth = min(len(parts), len(workspace_parts))
+            straight = straight and parts[:depth] == workspace_parts[:depth]
             parts[-1:] = []
         elif part not in ("", "."):
             parts.append(part)
     return "/" + "/".join(parts), straight
-
-
-def classes_of(path: str, root: str) -> frozenset[PathClass]:
-    """Where a normalised absolute path leads, for a workspace that begins at `root`."""
-    found: set[PathClass] = set()
-    inside = path == root or path.startswith(root.rstrip("/") + "/")
-    if _is_secret(path):
-        found.add(PathClass.SECRET)
-    machinery = _REPOSITORY.fullmatch(path.casefold()) is not None
-    if machinery or _runs_later(path):
-        found.add(PathClass.RUNS_LATER)
-    if inside and not machinery:
-        found.add(PathClass.WORKSPACE)
-    elif machinery or _is_system(path):
-        found.add(PathClass.SYSTEM)
-    else:
-        found.add(PathClass.OUTSIDE)
-    if _STREAMS.match(path):  # never a file of the workspace, even of one that lies in /dev
-        found = found - {PathClass.WORKSPACE} | {PathClass.UNKNOWN}
-    return frozenset(found)
-
-
-def _is_system(path: str) -> bool:
-    if path in _HARMLESS_DEVICES:
-        return False
-    parts = path.partition(":")[2].split("/") if path[1:2] == ":" else path.split("/")
-    parts = [part.casefold() for part in parts if part]
-    if not parts:
-        return True  # the root itself
-    first = parts[0]
-    if first in ("var", "private") and len(parts) > 1:
-        rest = parts[1:] if first == "private" else parts
-        return rest[0] == "etc" or (len(rest) > 1 and rest[1] in _SYSTEM_VAR) or rest == ["var"]
-    windows = path[1:2] == ":" and first.startswith(("windows", "program", "$", "winnt", "boot"))
-    return windows or first == "var" or first in _SYSTEM_ROOTS
-
-
-def _runs_later(path: str) -> bool:
-    """Whether a tool runs the file, or reads from it what to run, though nobody names it again."""
-    folded = path.casefold()
-    name = folded.rpartition("/")[2]
-    return (
-        not _RUN_NAMES.isdisjoint((name, path.rpartition("/")[2]))
-        or name.endswith(_RUN_ENDINGS)
-        or _IN_RUN_DIRECTORY.search(f"{folded}/") is not None
-    )
-
-
-def may_be_secret(name: str) -> bool:
-    """Whether a name with wildcards may become that of a secret. A name that begins with `*` may
-    become any name, and counts as none: `*` leaves files out whose name begins with a dot."""
-    if name.startswith("*"):
-        return False
-    matches = re.compile(fnmatch.translate(name.casefold())).match
-    return any(map(matches, (*_SECRET_NAMES, *_SECRET_BEGINNINGS, *_SECRET_DIRECTORIES)))
-
-
-def _is_secret(path: str) -> bool:
-    folded = path.casefold()
-    name = folded.rpartition("/")[2]
-    bare = _BACKUPS.sub("", name) or name
-    around = f"{folded}/"
-    if _IN_SECRET_DIRECTORY.search(around):
-        return True
-    if _PROCESS_SECRETS.match(folded) or _KUBE.search(folded):
-        return True
-    if {name, bare} & _SECRET_NAMES:
-        return True
-    if _EXAMPLE.fullmatch(name) or _PUBLIC_KEY.fullmatch(name):
-        return False
-    stem, dot, ending = bare.rpartition(".")
-    if dot and ending in _DATA_ENDINGS and _holds_secret_word(stem):
-        return True
-    if bare.endswith(_SECRET_ENDINGS) or name.endswith(_SECRET_ENDINGS):
-        return True
-    if name.startswith(_SECRET_BEGINNINGS):
-        key = not name.startswith(".env")
-        return not (key and name.endswith(".pub")) and not name.startswith(".environment")
-    return False
-
-
-def _holds_secret_word(stem: str) -> bool:
-    return bool(_SECRET_WORDS.fullmatch(stem) or _SECRET_FIRST_WORDS.fullmatch(stem))

@@ -1,5 +1,8 @@
-"""Make a redacted copy, and scan it: a copy in which the scan finds anything that had to go is no
-copy. Then there is none, and the caller withholds the content."""
+"""Make a redacted copy, and scan it again.
+
+A copy in which the scan still finds anything that had to be removed is not clean. Then there is no
+copy, and the caller withholds the content.
+"""
 
 from collections.abc import Sequence
 
@@ -10,8 +13,6 @@ from forestall.output.findings import Detector, Finding, ScanBudget
 from forestall.output.redact import redact
 from forestall.output.scan import scan
 
-_DECODE = msgspec.json.Decoder().decode
-
 
 def redacted(
     content: bytes, remove: Sequence[Finding], *, is_json: bool | None = None
@@ -20,7 +21,7 @@ def redacted(
     copy = redact(content, remove, json=is_json)
     if is_json:
         try:
-            _DECODE(copy)
+            msgspec.json.decode(copy)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
     return copy
@@ -44,19 +45,23 @@ def clean_copy(
     in a changed text: such findings are removed too, and the next copy is scanned, at most
     REDACTIONS_MAX times. A finding of a pattern ends the attempt.
     """
-    removed = {finding.detector for finding in remove}
-    may_stay = {(one.detector, one.kind) for one in left}
-    may_stay -= {(one.detector, one.kind) for one in remove}
-    wanted = [each for each in detectors if each.name in removed]
-    readers = {each.name for each in wanted if each.reader is not None}
+    removed_by = {finding.detector for finding in remove}
+    may_stay = {(finding.detector, finding.kind) for finding in left}
+    may_stay -= {(finding.detector, finding.kind) for finding in remove}
+    scanning = [detector for detector in detectors if detector.name in removed_by]
+    readers = {detector.name for detector in scanning if detector.reader is not None}
     for _ in range(REDACTIONS_MAX):
         copy = redacted(content, remove, is_json=is_json)
         if copy is None:
             return None
-        again = scan(copy, detectors=wanted, budget=budget or ScanBudget())
+        again = scan(copy, detectors=scanning, budget=budget or ScanBudget())
         if not again.complete:
             return None
-        remove = [one for one in again.findings if (one.detector, one.kind) not in may_stay]
+        remove = [
+            finding
+            for finding in again.findings
+            if (finding.detector, finding.kind) not in may_stay
+        ]
         if not remove:
             return copy
         if any(finding.detector not in readers for finding in remove):

@@ -5,14 +5,14 @@ at a time. The cost is linear in the text. Knows nothing of blocks, encodings or
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import ahocorasick
 import re2
 
-from forestall.output.findings import REACH_BYTES_MAX, Candidate, Detector, Kind
+from forestall.output.findings import MARK_PATTERN, REACH_BYTES_MAX, Candidate, Detector, Kind
 
 _PATTERN_MEMORY_BYTES = 16 << 20
 _KEYWORDS_MEMORY_BYTES = 64 << 20
@@ -22,7 +22,7 @@ _STRETCH_BYTES = 4_096  # looked through for all keywords behind the first of th
 _DENSE_BYTES = 4_096  # with a keyword of its own that often, a pattern is tried on all of it first
 _TRIES = 256  # matches, or windows, between two looks at the time: some milliseconds
 _MARK_BEGINS = b"[REDACTED:"
-_MARK = re.compile(rb"\[REDACTED:[a-z0-9_ ]{1,64}(?:#[0-9]{1,9})?\]")
+_MARK = re.compile(MARK_PATTERN.encode())
 
 
 class Hit(NamedTuple):
@@ -37,116 +37,29 @@ class Hit(NamedTuple):
     cut: bool  # it may go on behind the reach of a match
 
 
-_SearchReach = tuple[int, int, int]  # group, bytes to look at in front of and behind a keyword
-_KeywordOccurrences = tuple[
-    list[int], int, int
-]  # where one keyword ends, and how far to look from there
+class _PatternSearch:
+    """The search for one kind. Its pattern is compiled when first needed."""
 
+    def __init__(self, kind: Kind, detector: str) -> None:
+        self.kind = kind
+        self.detector = detector
 
-class Engine:
-    """The compiled form of some detectors. Patterns are compiled when first needed."""
+    @cached_property
+    def pattern(self) -> Any:
+        options = _options(_PATTERN_MEMORY_BYTES, any_case=self.kind.any_case)
+        return re2.compile(self.kind.pattern, options)
 
-    def __init__(self, detectors: Sequence[Detector]) -> None:
-        self._kinds = [(kind, each.name) for each in detectors for kind in each.kinds]
-        self._patterns: list[tuple[Any, range] | None] = [None] * len(self._kinds)
-        self._without_keywords = [n for n, (kind, _) in enumerate(self._kinds) if not kind.keywords]
-        # Kinds that look in the same windows share them.
-        self._groups: dict[tuple[frozenset[str], int, int], list[int]] = {}
-        for number, (kind, _) in enumerate(self._kinds):
-            if kind.keywords:
-                place = (frozenset(kind.keywords), kind.before, kind.after)
-                self._groups.setdefault(place, []).append(number)
-        users: dict[str, list[_SearchReach]] = {}
-        for group, (words, before, after) in enumerate(self._groups):
-            for word in words:
-                back = len(word.encode()) + before
-                users.setdefault(word, []).append((group, back, after))
-        self._kinds_of_group = list(self._groups.values())
-        self._reaches_of_word = list(users.values())
-        self._any_keyword = _any_keyword_pattern(users) if users else None
-        self._longest = max((len(word.encode()) for word in users), default=0)
-        self._automaton = ahocorasick.Automaton()
-        for number, word in enumerate(users):
-            self._automaton.add_word(word.encode().decode("latin-1"), number)
-        if users:
-            self._automaton.make_automaton()
+    @cached_property
+    def _groups(self) -> range:
+        return range(self.pattern.groups + 1)
 
-    def hits(self, data: bytes, expired: Callable[[], bool]) -> Iterator[Hit]:
-        """Every accepted match, kind by kind. Stops where it stands once the time has expired."""
-        if _MARK_BEGINS in data:  # a mark of what was redacted is no name and no value
-            data = _MARK.sub(lambda mark: b"*" * len(mark[0]), data)
-        for group, occurrences in self._occurrences(data).items():
-            dense = sum(len(ends) for ends, _, _ in occurrences) * _DENSE_BYTES > len(data)
-            windows: list[list[int]] = []
-            for number in self._kinds_of_group[group]:
-                if expired():
-                    return
-                if dense and self._pattern(number)[0].search(data) is None:
-                    continue  # it matches nowhere, so in no window
-                if self._kinds[number][0].structure is not None:
-                    yield from self._structures(number, data, expired)
-                    continue
-                windows = windows or _windows(occurrences, len(data))
-                for place, (low, high) in enumerate(windows):
-                    if place % _TRIES == _TRIES - 1 and expired():
-                        return
-                    yield from self._search(number, data, low, high, expired)
-        for number in self._without_keywords:
-            if expired():
-                return
-            yield from self._search(number, data, 0, len(data), expired)
-
-    def _occurrences(self, data: bytes) -> dict[int, list[_KeywordOccurrences]]:
-        """Where the keywords of each group of kinds end, and how far to look round each."""
-        ends: dict[int, list[int]] = {}
-        size, find = len(data), self._any_keyword
-        first = find.search(data) if find is not None else None
-        while first is not None:
-            start = first.start()
-            stop = start + _STRETCH_BYTES
-            text = data[start : stop + self._longest].lower().decode("latin-1")
-            for last, word in self._automaton.iter(text):
-                ends.setdefault(word, []).append(last + start + 1)
-            first = find.search(data, stop) if find is not None and stop < size else None
-        occurrences: dict[int, list[_KeywordOccurrences]] = {}
-        for word, word_ends in ends.items():
-            for group, back, after in self._reaches_of_word[word]:
-                occurrences.setdefault(group, []).append((word_ends, back, after))
-        return occurrences
-
-    def _pattern(self, number: int) -> tuple[Any, range]:
-        """The compiled pattern of a kind, and its groups."""
-        compiled = self._patterns[number]
-        if compiled is None:
-            pattern = _compiled(self._kinds[number][0])
-            compiled = self._patterns[number] = pattern, range(pattern.groups + 1)
-        return compiled
-
-    def _structures(self, number: int, data: bytes, expired: Callable[[], bool]) -> Iterator[Hit]:
-        """The values in each structure whose anchor the pattern finds. What one structure took is
-        not read again, so that many anchors cost no more than the text."""
-        kind, detector = self._kinds[number]
-        assert kind.structure is not None
-        low = tried = 0
-        while (match := self._pattern(number)[0].search(data, low)) is not None:
-            tried += 1
-            if tried % _TRIES == 0 and expired():
-                return
-            start, end = match.span()
-            stop, places = kind.structure(data, start, end, low)
-            for first, last, confidence, cut in places:
-                yield Hit(first, last, confidence, kind, detector, data[first:last], cut)
-            low = max(stop, end, start + 1)
-
-    def _search(
-        self, number: int, data: bytes, low: int, high: int, expired: Callable[[], bool]
-    ) -> Iterator[Hit]:
-        kind, detector = self._kinds[number]
-        pattern, groups = self._pattern(number)
-        tried = 0
+    def hits(self, data: bytes, low: int, high: int, expired: Callable[[], bool]) -> Iterator[Hit]:
+        """The accepted matches that begin and end in a window, or go on behind it."""
+        kind, pattern, groups = self.kind, self.pattern, self._groups
+        tries = 0
         while low < high:
-            tried += 1
-            if tried % _TRIES == 0 and expired():
+            tries += 1
+            if tries % _TRIES == 0 and expired():
                 return
             match = pattern.search(data, low, high)
             if match is None:
@@ -159,28 +72,136 @@ class Engine:
             confidence = kind.confidence if kind.check is None else kind.check(candidate)
             first, last = candidate.span
             if confidence is not None and first < last:
-                yield Hit(first, last, confidence, kind, detector, data[first:last], cut)
+                yield Hit(first, last, confidence, kind, self.detector, data[first:last], cut)
             # What stands behind the value may be what the next one has in front of it.
             low = max(last, start + 1)
 
+    def hits_in_structures(self, data: bytes, expired: Callable[[], bool]) -> Iterator[Hit]:
+        """The values in each structure whose anchor the pattern finds. What one structure took is
+        not read again, so that many anchors cost no more than the text."""
+        kind = self.kind
+        assert kind.structure is not None
+        low = tries = 0
+        while (match := self.pattern.search(data, low)) is not None:
+            tries += 1
+            if tries % _TRIES == 0 and expired():
+                return
+            start, end = match.span()
+            stop, places = kind.structure(data, start, end, low)
+            for first, last, confidence, cut in places:
+                yield Hit(first, last, confidence, kind, self.detector, data[first:last], cut)
+            low = max(stop, end, start + 1)
 
-def _windows(occurrences: list[_KeywordOccurrences], size: int) -> list[list[int]]:
-    """Where to look, in order; windows that meet are one."""
+
+class _KeywordUse(NamedTuple):
+    """One group of searches that a keyword is for, and how far they look: bytes in front of the
+    keyword's end and behind it."""
+
+    group: int
+    before: int
+    after: int
+
+
+class _Occurrences(NamedTuple):
+    """Where one keyword ends in a text, and how far to look from there."""
+
+    ends: list[int]
+    before: int
+    after: int
+
+
+class Engine:
+    """The compiled form of some detectors."""
+
+    def __init__(self, detectors: Sequence[Detector]) -> None:
+        # Kinds that look in the same windows share them.
+        groups: dict[tuple[frozenset[str], int, int], list[_PatternSearch]] = {}
+        self._everywhere: list[_PatternSearch] = []  # for kinds without keywords
+        for detector in detectors:
+            for kind in detector.kinds:
+                search = _PatternSearch(kind, detector.name)
+                if kind.keywords:
+                    window = (frozenset(kind.keywords), kind.before, kind.after)
+                    groups.setdefault(window, []).append(search)
+                else:
+                    self._everywhere.append(search)
+        self._groups = list(groups.values())
+        uses: dict[str, list[_KeywordUse]] = {}
+        for group, (keywords, before, after) in enumerate(groups):
+            for keyword in keywords:
+                use = _KeywordUse(group, len(keyword.encode()) + before, after)
+                uses.setdefault(keyword, []).append(use)
+        self._uses = list(uses.values())  # by the number of the keyword
+        self._any_keyword = _any_keyword_pattern(uses) if uses else None
+        self._longest_bytes = max((len(keyword.encode()) for keyword in uses), default=0)
+        self._automaton = ahocorasick.Automaton()
+        for number, keyword in enumerate(uses):
+            self._automaton.add_word(keyword.encode().decode("latin-1"), number)
+        if uses:
+            self._automaton.make_automaton()
+
+    def hits(self, data: bytes, expired: Callable[[], bool]) -> Iterator[Hit]:
+        """Every accepted match, kind by kind. Stops where it stands once the time has expired."""
+        if _MARK_BEGINS in data:  # a mark of what was redacted is no name and no value
+            data = _MARK.sub(lambda mark: b"*" * len(mark[0]), data)
+        for group, occurrences in self._occurrences(data).items():
+            is_dense = sum(len(each.ends) for each in occurrences) * _DENSE_BYTES > len(data)
+            windows: list[list[int]] = []
+            for search in self._groups[group]:
+                if expired():
+                    return
+                if is_dense and search.pattern.search(data) is None:
+                    continue  # it matches nowhere, so in no window
+                if search.kind.structure is not None:
+                    yield from search.hits_in_structures(data, expired)
+                    continue
+                windows = windows or _windows(occurrences, len(data))
+                for number, (low, high) in enumerate(windows):
+                    if number % _TRIES == _TRIES - 1 and expired():
+                        return
+                    yield from search.hits(data, low, high, expired)
+        for search in self._everywhere:
+            if expired():
+                return
+            yield from search.hits(data, 0, len(data), expired)
+
+    def _occurrences(self, data: bytes) -> dict[int, list[_Occurrences]]:
+        """Where the keywords of each group end."""
+        if self._any_keyword is None:
+            return {}
+        ends: dict[int, list[int]] = {}  # by the number of the keyword
+        first = self._any_keyword.search(data)
+        while first is not None:
+            start = first.start()
+            stop = start + _STRETCH_BYTES
+            text = data[start : stop + self._longest_bytes].lower().decode("latin-1")
+            for last, keyword in self._automaton.iter(text):
+                ends.setdefault(keyword, []).append(last + start + 1)
+            first = self._any_keyword.search(data, stop) if stop < len(data) else None
+        occurrences: dict[int, list[_Occurrences]] = {}
+        for keyword, keyword_ends in ends.items():
+            for group, before, after in self._uses[keyword]:
+                occurrences.setdefault(group, []).append(_Occurrences(keyword_ends, before, after))
+        return occurrences
+
+
+def _windows(occurrences: list[_Occurrences], size: int) -> list[list[int]]:
+    """Start and end of each part of a text to look in, in order; windows that meet are one."""
     spans = [
-        (end - back if end > back else 0, end + after)
-        for ends, back, after in occurrences
+        (end - before if end > before else 0, end + after)
+        for ends, before, after in occurrences
         for end in ends
     ]
     spans.sort()
     windows = [[0, 0]]
-    last = windows[0]
+    current = windows[0]
     for low, high in spans:
-        if low > last[1]:
-            last = [low, high]
-            windows.append(last)
-        elif high > last[1]:
-            last[1] = high
-    if not windows[0][1]:
+        if low > current[1]:
+            current = [low, high]
+            windows.append(current)
+        elif high > current[1]:
+            current[1] = high
+    if not windows[0][1]:  # nothing to look at where the text begins
         del windows[0]
     windows[-1][1] = min(windows[-1][1], size)
     return windows
@@ -193,7 +214,8 @@ def engine_of(detectors: tuple[Detector, ...]) -> Engine:
 
 
 def _extended_match(pattern: Any, data: bytes, match: Any, high: int) -> tuple[Any, bool]:
-    """The match again with room behind it, when it may have been cut by the end of its window."""
+    """The match again with more text behind it, when it may have been cut by the end of its window;
+    and whether it may go on behind its reach."""
     start = match.start()
     farthest = min(len(data), start + REACH_BYTES_MAX)
     while match.end() == high < farthest:
@@ -202,13 +224,9 @@ def _extended_match(pattern: Any, data: bytes, match: Any, high: int) -> tuple[A
     return match, match.end() == start + REACH_BYTES_MAX
 
 
-def _compiled(kind: Kind) -> Any:
-    return re2.compile(kind.pattern, _options(_PATTERN_MEMORY_BYTES, any_case=kind.any_case))
-
-
-def _any_keyword_pattern(words: Sequence[str] | dict[str, Any]) -> Any:
+def _any_keyword_pattern(keywords: Collection[str]) -> Any:
     """Whether there is any keyword at all: much faster than where, and most texts have none."""
-    pattern = "|".join(re2.escape(word) for word in sorted(words))
+    pattern = "|".join(re2.escape(keyword) for keyword in sorted(keywords))
     return re2.compile(pattern, _options(_KEYWORDS_MEMORY_BYTES, any_case=True))
 
 

@@ -1,8 +1,8 @@
 """What a scan found, and the shape of what looks for it. Values only.
 
-A finding says where, of which kind and how sure; it never holds what was found. A detector is a
-table of kinds; a kind is a linear-time pattern, the words that must be near, and a check. Or a
-detector brings a reader of its own, which is given text.
+A finding says where, of which kind and how sure; it never holds the text that was found. A detector
+is a table of kinds; a kind is a linear-time pattern, the words that must be near, and a check. A
+detector with a reader has no patterns: its reader is given text and says where something stands.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,24 +13,27 @@ import msgspec
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One place of the scanned content. `end` is after the last character; bytes are those of the
-    content as it was given. `seen_in` names what had to be decoded to see it, outermost first; the
-    place is then that of the whole encoded run."""
+    """One place of the scanned content, and what stands there.
+
+    `correlation` is a keyed hash of the value: equal values have equal hashes; empty without a key.
+    `seen_in` names what had to be decoded to see the value, outermost first; the place is then that
+    of the whole encoded run.
+    """
 
     kind: str
     detector: str
-    start: int
-    end: int
-    start_byte: int
+    start: int  # in characters
+    end: int  # behind the last character
+    start_byte: int  # in bytes of the content as it was given
     end_byte: int
     confidence: float  # 0 to 1
-    masked: str
-    correlation: str = ""  # keyed hash of the value: equal values, equal hashes. Empty: no key
+    masked: str  # may be shown: what belongs to the format, and stars
+    correlation: str = ""
     seen_in: tuple[str, ...] = ()
 
 
-class Unread(StrEnum):
-    """Why a scan is not complete. Whoever asked for the scan quarantines."""
+class IncompleteReason(StrEnum):
+    """Why a scan is not complete: the content may hold more than was found, so it is withheld."""
 
     NOT_TEXT = "not_text"  # neither UTF-8 nor UTF-16 with its mark
     TOO_LARGE = "too_large"
@@ -38,15 +41,15 @@ class Unread(StrEnum):
     TOO_LONG_A_FINDING = "too_long_a_finding"  # it began, and its end is out of reach
     ENCODINGS = "encodings"  # more is encoded, or deeper, than the budget looks into
     TIME = "time"
-    READER_FAILED = "reader_failed"  # what a detector reads with raised, or answered nonsense
+    READER_FAILED = "reader_failed"  # a detector's reader raised, or answered an invalid place
 
 
 class Scan(msgspec.Struct, frozen=True, kw_only=True):
-    """What one scan saw. Only a complete one without findings says anything good."""
+    """What one scan saw. Only a complete scan without findings says that a content is clean."""
 
     findings: tuple[Finding, ...]  # by place; none inside a stronger one of the same detector
     complete: bool
-    reasons: tuple[Unread, ...]  # empty exactly when complete
+    reasons: tuple[IncompleteReason, ...]  # empty exactly when complete
     size_bytes: int
     encoding: str  # of the content: utf-8, utf-16-le, utf-16-be
 
@@ -60,7 +63,8 @@ def _never() -> bool:
 
 
 class ScanBudget(msgspec.Struct, frozen=True, kw_only=True):
-    """How much a scan may do. `expired` is asked now and then: the caller's clock, not ours."""
+    """How much a scan may do. It calls `expired` again and again, and stops once that is True: the
+    caller has the clock."""
 
     bytes_max: int = 64 * 1024 * 1024
     findings_max: int = 10_000
@@ -73,13 +77,17 @@ _BEFORE_BYTES, _AFTER_BYTES = 128, 64  # of the text round a match
 
 
 class Candidate:
-    """What a pattern matched, for a kind's check: a look at the text, made text where it is looked
-    at, since most candidates are refused for their value alone. Undecodable bytes are replaced."""
+    """What a pattern matched, for the check of a kind.
+
+    Only the value is decoded at once, since most candidates are refused for their value alone.
+    Bytes that are no UTF-8 are replaced.
+    """
 
     __slots__ = ("_data", "_spans", "value")
 
     def __init__(self, data: bytes, spans: tuple[tuple[int, int], ...]) -> None:
-        """`spans` are those of the match and of its groups; (-1, -1) is one that took no part."""
+        """`spans` are those of the match and of its groups; (-1, -1) for a group that took no
+        part."""
         self._data = data
         self._spans = spans
         start, end = self.span
@@ -87,7 +95,7 @@ class Candidate:
 
     @property
     def span(self) -> tuple[int, int]:
-        """Where the value stands: the first group that took part, or else all."""
+        """Where the value stands: the first group that took part, or else the whole match."""
         for span in self._spans[1:]:
             if span[0] >= 0:
                 return span
@@ -95,7 +103,7 @@ class Candidate:
 
     @property
     def matched(self) -> str:
-        """All of the match."""
+        """The text of the whole match."""
         return self._text(*self._spans[0])
 
     @property
@@ -114,6 +122,7 @@ class Candidate:
         return self._data[start:end].decode("utf-8", "replace")
 
 
+# Refuses a candidate (None), or gives the confidence of the finding.
 Check = Callable[[Candidate], float | None]
 
 
@@ -127,8 +136,8 @@ class ValuePlace(NamedTuple):
     cut: bool = False
 
 
-# Of the text, where the anchor stands, and where the structure in front of it has ended: where this
-# structure ends, and the values in it.
+# Takes a text, start and end of the anchor in it, and the end of the structure in front. Returns
+# where the structure round the anchor ends, and the values in it.
 StructureReader = Callable[[bytes, int, int, int], tuple[int, list[ValuePlace]]]
 
 
@@ -136,13 +145,13 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One kind of finding.
 
     `pattern` is RE2 over UTF-8. `keywords` are looked for first, in any case (ASCII; others as
-    written): the pattern runs only from `before` bytes in front of one to `after` bytes behind it,
-    and a match has to stand in there. Without keywords it runs over everything: dear, for few.
-    `check` refuses (None) or gives the confidence; without one it is `confidence`.
-    `shown` first characters belong to the format, not to the secret, and may stand in the mask, as
-    may `shown_end` last ones; or `mask` makes the whole masked form. With `structure` the pattern
-    finds an anchor, and the function reads the values round it. A kind without a pattern is for a
-    reader to find.
+    written): the pattern runs only from `before` bytes in front of a keyword to `after` bytes
+    behind it, and a match has to stand in there. Without keywords the pattern runs over everything,
+    which costs much, so few kinds have none. Without `check`, each match is a finding with
+    `confidence`. The mask shows the first `shown` characters and the last `shown_end`, which belong
+    to the format and not to the secret; or `mask` makes the whole masked form. With `structure` the
+    pattern finds an anchor, and the function reads the values round it. A kind without a pattern is
+    found by the reader of its detector.
     """
 
     name: str
@@ -175,7 +184,7 @@ def are_keywords(words: tuple[str, ...]) -> bool:
 
 
 class Sighting(NamedTuple):
-    """What a reader saw in a text: of which kind, from which character to which, and how sure."""
+    """What a reader saw in a text, and how sure it is; `start` and `end` are characters."""
 
     kind: str
     start: int
@@ -190,8 +199,9 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A named table of kinds. Build one again only when its configuration changes: patterns are
     compiled once for each set of detectors.
 
-    With `reader`, what it sees in the text is found, and the kinds have no patterns. It is called
-    from several threads, with a thousand characters or so at a time; what it raises, the scan says.
+    With `reader`, the kinds have no patterns, and what the reader sees is found. It is called from
+    several threads, with about a thousand characters at a time; when it raises, the scan is
+    incomplete.
     """
 
     name: str
@@ -212,3 +222,12 @@ def masked(kind: Kind, value: str) -> str:
         return kind.mask(value)
     end = value[max(0, len(value) - kind.shown_end) :]
     return value[: kind.shown] + "*" * 8 + end
+
+
+# What `redaction_mark` makes: a scan takes it for no name and no value.
+MARK_PATTERN = r"\[REDACTED:[a-z0-9_ ]{1,64}(?:#[0-9]{1,9})?\]"
+
+
+def redaction_mark(kind: str, number: int = 0) -> bytes:
+    """What stands in a redacted copy for a finding. `number` above 0 tells equal marks apart."""
+    return f"[REDACTED:{kind}#{number}]".encode() if number else f"[REDACTED:{kind}]".encode()

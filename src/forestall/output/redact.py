@@ -4,19 +4,22 @@ Spans that overlap become one, named after the finding with the highest confiden
 changed, and redacting the copy again changes nothing. Whoever releases a copy must scan it first.
 """
 
+import codecs
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from forestall.output.findings import Finding
+from forestall.output.findings import Finding, redaction_mark
 
 Content = TypeVar("Content", str, bytes)
 
-_TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[^\s\[\]{},:"]+', re.DOTALL)
+_BYTE_ORDER_MARKS = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+# The tokens of JSON that may be replaced: string literals, and other scalars.
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[^\s\[\]{},:"]+', re.DOTALL)
 _ESCAPE = re.compile(rb"(?:\\u[dD][89abAB][0-9a-fA-F]{2})?\\u[0-9a-fA-F]{4}|\\.|[^\\]+", re.DOTALL)
-_NAME_FOLLOWS = re.compile(rb"\s*:")
+_COLON = re.compile(rb"\s*:")
 
 
 class RemovedSpan(NamedTuple):
@@ -27,20 +30,27 @@ class RemovedSpan(NamedTuple):
     kind: str
 
 
+class _Replacement(NamedTuple):
+    start: int
+    end: int
+    by: bytes
+
+
 def redact(content: Content, findings: Sequence[Finding], *, json: bool | None = None) -> Content:
     """The content with `[REDACTED:kind]` for each finding of a scan of just this content. `json`
-    says whether it is JSON (see `is_json`); unless it does, the content is looked at."""
+    says whether it is JSON; None: `is_json` finds out."""
     if not findings:
         return content
     if isinstance(content, str):
         raw = content.encode("utf-8", "surrogatepass")
-        done = _redacted(raw, _merged_spans(findings), is_json(raw) if json is None else json)
-        return done.decode("utf-8", "surrogatepass")
-    for mark, encoding in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
+        return _redacted(raw, findings, json).decode("utf-8", "surrogatepass")
+    for mark, encoding in _BYTE_ORDER_MARKS:
         if content.startswith(mark):
-            text = content[2:].decode(encoding, "surrogatepass")
-            return mark + _by_characters(text, findings, json).encode(encoding, "surrogatepass")
-    return _redacted(content, _merged_spans(findings), is_json(content) if json is None else json)
+            text = content[len(mark) :].decode(encoding, "surrogatepass")
+            raw = text.encode("utf-8", "surrogatepass")
+            copy = _redacted(raw, _in_utf8(findings, text), json)
+            return mark + copy.decode("utf-8", "surrogatepass").encode(encoding, "surrogatepass")
+    return _redacted(content, findings, json)
 
 
 def is_json(content: str | bytes) -> bool:
@@ -52,86 +62,83 @@ def is_json(content: str | bytes) -> bool:
     return True
 
 
-def _by_characters(text: str, findings: Sequence[Finding], json: bool | None) -> str:
-    raw = text.encode("utf-8", "surrogatepass")
-    places = [
+def _in_utf8(findings: Sequence[Finding], text: str) -> list[Finding]:
+    """The findings of a text in UTF-16, with their places in bytes of its UTF-8 form."""
+    return [
         msgspec.structs.replace(
-            each,
-            start_byte=len(text[: each.start].encode("utf-8", "surrogatepass")),
-            end_byte=len(text[: each.end].encode("utf-8", "surrogatepass")),
+            finding,
+            start_byte=len(text[: finding.start].encode("utf-8", "surrogatepass")),
+            end_byte=len(text[: finding.end].encode("utf-8", "surrogatepass")),
         )
-        for each in findings
+        for finding in findings
     ]
-    done = _redacted(raw, _merged_spans(places), is_json(raw) if json is None else json)
-    return done.decode("utf-8", "surrogatepass")
+
+
+def _redacted(raw: bytes, findings: Sequence[Finding], json: bool | None) -> bytes:
+    spans = _merged_spans(findings)
+    in_json = is_json(raw) if json is None else json
+    pieces: list[bytes] = []
+    copied_to = 0
+    for start, end, by in (
+        _replacements_in_json(raw, spans) if in_json else _replacements_in_text(spans)
+    ):
+        pieces += (raw[copied_to:start], by)
+        copied_to = end
+    return b"".join([*pieces, raw[copied_to:]])
 
 
 def _merged_spans(findings: Iterable[Finding]) -> list[RemovedSpan]:
     """The spans of the findings, in order, with those that overlap merged."""
     spans: list[RemovedSpan] = []
-    surest = 0.0
-    for each in sorted(findings, key=lambda each: (each.start_byte, -each.end_byte)):
-        if spans and each.start_byte < spans[-1].end:
+    surest = 0.0  # confidence of the finding that the last span is named after
+    for finding in sorted(findings, key=lambda each: (each.start_byte, -each.end_byte)):
+        if spans and finding.start_byte < spans[-1].end:
             last = spans[-1]
-            kind = each.kind if each.confidence > surest else last.kind
-            spans[-1] = RemovedSpan(last.start, max(last.end, each.end_byte), kind)
-            surest = max(surest, each.confidence)
+            kind = finding.kind if finding.confidence > surest else last.kind
+            spans[-1] = RemovedSpan(last.start, max(last.end, finding.end_byte), kind)
+            surest = max(surest, finding.confidence)
         else:
-            spans.append(RemovedSpan(each.start_byte, each.end_byte, each.kind))
-            surest = each.confidence
+            spans.append(RemovedSpan(finding.start_byte, finding.end_byte, finding.kind))
+            surest = finding.confidence
     return spans
 
 
-def _redacted(raw: bytes, spans: list[RemovedSpan], json: bool) -> bytes:
-    out: list[bytes] = []
-    done = 0
-    for start, end, replacement in (
-        _replacements_in_json(raw, spans) if json else _replacements_in_text(spans)
-    ):
-        out += (raw[done:start], replacement)
-        done = end
-    out.append(raw[done:])
-    return b"".join(out)
-
-
-def _mark(kind: str, again: int = 0) -> bytes:
-    return f"[REDACTED:{kind}#{again}]".encode() if again else f"[REDACTED:{kind}]".encode()
-
-
-def _replacements_in_text(spans: list[RemovedSpan]) -> Iterator[tuple[int, int, bytes]]:
+def _replacements_in_text(spans: list[RemovedSpan]) -> Iterator[_Replacement]:
     for start, end, kind in spans:
-        yield start, end, _mark(kind)
+        yield _Replacement(start, end, redaction_mark(kind))
 
 
-def _replacements_in_json(raw: bytes, spans: list[RemovedSpan]) -> Iterator[tuple[int, int, bytes]]:
+def _replacements_in_json(raw: bytes, spans: list[RemovedSpan]) -> Iterator[_Replacement]:
     """The replacements in a JSON text: parts of string literals; any other scalar as a whole, by a
     string. Structure is never replaced."""
-    waiting = iter(spans)
-    span = next(waiting, None)
-    names = 0
-    for token in _TOKENS.finditer(raw):
+    later_spans = iter(spans)
+    span = next(later_spans, None)
+    marked_names = 0
+    for token in _TOKEN.finditer(raw):
         start, end = token.span()
         while span is not None and span.end <= start:
-            span = next(waiting, None)
+            span = next(later_spans, None)
         if span is None:
             return
         if raw[start : start + 1] != b'"':
             if span.start < end:
-                yield start, end, b'"' + _mark(span.kind) + b'"'
+                yield _Replacement(start, end, b'"' + redaction_mark(span.kind) + b'"')
             continue
-        inner_end = end - 1 if end - start > 1 and raw[end - 1 : end] == b'"' else end
-        is_name = _NAME_FOLLOWS.match(raw, end) is not None
-        last = start
+        is_closed = end - start > 1 and raw[end - 1 : end] == b'"'
+        inner_end = end - 1 if is_closed else end
+        is_name = _COLON.match(raw, end) is not None
+        replaced_to = start
         while span is not None and span.start < inner_end:
             low, high = _whole_escapes(raw, start + 1, inner_end, span)
-            low = max(low, last)
+            low = max(low, replaced_to)
             if low < high:
-                names += is_name  # the mark is numbered, so that the names of an object differ
-                yield low, high, _mark(span.kind, names if is_name else 0)
-                last = high
+                marked_names += is_name  # the marks are numbered, so that the names differ
+                number = marked_names if is_name else 0
+                yield _Replacement(low, high, redaction_mark(span.kind, number))
+                replaced_to = high
             if span.end > inner_end:
                 break
-            span = next(waiting, None)
+            span = next(later_spans, None)
 
 
 def _whole_escapes(raw: bytes, start: int, end: int, span: RemovedSpan) -> tuple[int, int]:
@@ -139,13 +146,14 @@ def _whole_escapes(raw: bytes, start: int, end: int, span: RemovedSpan) -> tuple
     low, high = max(start, span.start), min(end, span.end)
     if low >= high or b"\\" not in raw[start:end]:
         return low, high
-    for found in _ESCAPE.finditer(raw, start, end):
-        if raw[found.start() : found.start() + 1] != b"\\":
+    for match in _ESCAPE.finditer(raw, start, end):
+        escape_start, escape_end = match.span()
+        if raw[escape_start : escape_start + 1] != b"\\":
             continue
-        if found.start() < low < found.end():
-            low = found.start()
-        if found.start() < high < found.end():
-            high = found.end()
-        if found.start() > high:
+        if escape_start < low < escape_end:
+            low = escape_start
+        if escape_start < high < escape_end:
+            high = escape_end
+        if escape_start > high:
             break
     return low, high

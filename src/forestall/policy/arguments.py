@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Sequence
 from enum import Enum
 from functools import cache
+from operator import ge, gt, le, lt
 from typing import Any
 
 import re2
@@ -38,7 +39,13 @@ EACH = Each.ELEMENT
 Step = str | int | Each
 Steps = tuple[Step, ...]
 Check = Callable[[Any], bool]
-ORDERED = frozenset({Operator.LT, Operator.LE, Operator.GT, Operator.GE})
+_COMPARE: dict[Operator, Callable[[Any, Any], bool]] = {
+    Operator.LT: lt,
+    Operator.LE: le,
+    Operator.GT: gt,
+    Operator.GE: ge,
+}
+ORDERED = frozenset(_COMPARE)
 QUANTIFIERS = frozenset({Operator.EVERY, Operator.ANY, Operator.NONE, Operator.COUNT})
 MILLION = 1_000_000  # amounts are added up in millionths, as whole numbers
 _STEP = (
@@ -342,13 +349,8 @@ def number_check(operator: Operator, operand: Any) -> Check:
     """The check of a comparison by size on a number."""
     if operator not in ORDERED or _kind(operand) != "number":
         raise ArgumentError(f"`{operator}` compares with a number")
-    if operator is Operator.LT:
-        return lambda value: bool(_require(value, "number") < operand)
-    if operator is Operator.LE:
-        return lambda value: bool(_require(value, "number") <= operand)
-    if operator is Operator.GT:
-        return lambda value: bool(_require(value, "number") > operand)
-    return lambda value: bool(_require(value, "number") >= operand)
+    compare = _COMPARE[operator]
+    return lambda value: compare(_require(value, "number"), operand)
 
 
 def _membership(operand: Any) -> Check:

@@ -4,7 +4,7 @@ Zones come from the tzdata package, never from the machine, so that one snapshot
 everywhere; the version of tzdata is part of the snapshot digest.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING
@@ -91,10 +91,14 @@ def compile_time(match: TimeMatch) -> Callable[[datetime], bool]:
         local = now.astimezone(where)
         if days and local.weekday() not in days:
             return False
-        minute = local.hour * 60 + local.minute
-        return not match.hours or any(
-            begin <= minute < end if begin < end else minute >= begin or minute < end
-            for begin, end in match.hours
-        )
+        return in_hours(local.hour * 60 + local.minute, match.hours)
 
     return holds
+
+
+def in_hours(minute: int, hours: Sequence[tuple[int, int]]) -> bool:
+    """Whether a minute of the day lies in one of the spans of `parse_hours`. No spans: all day."""
+    return not hours or any(
+        begin <= minute < end if begin < end else minute >= begin or minute < end
+        for begin, end in hours
+    )

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from forestall.policy.lint.never_matches import never_matching
 from forestall.policy.problems import PolicyError, Problem, problem_at
-from forestall.policy.rules import OutputRule, OwnDetector, Policy, Rule
+from forestall.policy.rules import OwnDetector, Policy
 from forestall.policy.snapshot import ENGINE_VERSION, Layer, RuleError, RuleList, Snapshot
 
 __all__ = [
@@ -67,18 +67,10 @@ def _reject_clashes(policies: Sequence[Policy]) -> None:
     seen_rules: dict[str, str] = {}
     for policy in policies:
         if policy.name in seen_names:
-            problems.append(
-                Problem(
-                    source=policy.source,
-                    line=1,
-                    column=1,
-                    message=f"two files are named `{policy.name}`",
-                    hint=f"the other is {seen_names[policy.name]}; give one of them a `name`",
-                )
-            )
+            hint = f"the other is {seen_names[policy.name]}; give one of them a `name`"
+            problems.append(problem_at(policy, None, f"two files are named `{policy.name}`", hint))
         seen_names[policy.name] = policy.source
-        rules: list[Rule | OutputRule] = [*policy.rules, *policy.input_rules]
-        for rule in [*rules, *policy.output_rules]:
+        for rule in policy.all_rules:
             if rule.id in seen_rules:
                 problems.append(
                     Problem(
@@ -105,13 +97,9 @@ def _detector_clashes(policies: Sequence[Policy]) -> Iterator[Problem]:
             finds = replace(own, match=(), no_match=())  # its examples decide nothing
             first, source = seen.setdefault(own.name, (finds, policy.source))
             if first != finds:
-                yield Problem(
-                    source=policy.source,
-                    line=1,
-                    column=1,
-                    message=f"the detector `{own.name}` finds other things than in another file",
-                    hint=f"the other is in {source}; give one of them another name",
-                )
+                message = f"the detector `{own.name}` finds other things than in another file"
+                hint = f"the other is in {source}; give one of them another name"
+                yield problem_at(policy, None, message, hint)
 
 
 def _program_clashes(policies: Sequence[Policy]) -> Iterator[Problem]:

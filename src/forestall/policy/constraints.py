@@ -1,7 +1,8 @@
 """Intersect constraints: where two rules bind the same thing, the tighter bound stands."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import reduce
+from typing import Any, TypeVar
 
 from forestall.policy.rules import (
     REDACTION_LEVELS,
@@ -12,6 +13,8 @@ from forestall.policy.rules import (
     Toolchain,
 )
 
+_GroupT = TypeVar("_GroupT", Budgets, Sandbox, Toolchain, DiffLimits)
+
 
 def intersect(constraints: Iterable[Constraints]) -> Constraints | None:
     """The constraints that keep every one of the given constraints; None when none is given."""
@@ -21,31 +24,22 @@ def intersect(constraints: Iterable[Constraints]) -> Constraints | None:
 
 def _both(a: Constraints, b: Constraints) -> Constraints:
     return Constraints(
-        budgets=Budgets(
-            max_runtime_ms=_smaller(a.budgets.max_runtime_ms, b.budgets.max_runtime_ms),
-            max_retries=_smaller(a.budgets.max_retries, b.budgets.max_retries),
-            max_artifact_bytes=_smaller(a.budgets.max_artifact_bytes, b.budgets.max_artifact_bytes),
-            max_concurrent_jobs=_smaller(
-                a.budgets.max_concurrent_jobs, b.budgets.max_concurrent_jobs
-            ),
-        ),
-        sandbox=Sandbox(
-            isolated=True if a.sandbox.isolated or b.sandbox.isolated else a.sandbox.isolated,
-            network_allowlist=_common(a.sandbox.network_allowlist, b.sandbox.network_allowlist),
-            fs_read_only=_common(a.sandbox.fs_read_only, b.sandbox.fs_read_only),
-            fs_read_write=_common(a.sandbox.fs_read_write, b.sandbox.fs_read_write),
-        ),
-        toolchain=Toolchain(
-            allowed_tools=_common(a.toolchain.allowed_tools, b.toolchain.allowed_tools),
-            allowed_commands=_common(a.toolchain.allowed_commands, b.toolchain.allowed_commands),
-        ),
-        diff=DiffLimits(
-            max_files=_smaller(a.diff.max_files, b.diff.max_files),
-            max_lines=_smaller(a.diff.max_lines, b.diff.max_lines),
-            deny_path_globs=_together(a.diff.deny_path_globs, b.diff.deny_path_globs),
-        ),
+        budgets=_tighter(a.budgets, b.budgets),
+        sandbox=_tighter(a.sandbox, b.sandbox),
+        toolchain=_tighter(a.toolchain, b.toolchain),
+        diff=_tighter(a.diff, b.diff),
         redaction_level=_stricter_level(a.redaction_level, b.redaction_level),
     )
+
+
+def _tighter(a: _GroupT, b: _GroupT) -> _GroupT:
+    """One group of constraints with the bounds of both."""
+    names = a.__struct_fields__
+    return type(a)(**{n: _TIGHTER_BOUND[n](getattr(a, n), getattr(b, n)) for n in names})
+
+
+def _either(a: bool | None, b: bool | None) -> bool | None:
+    return True if a or b else a
 
 
 def _smaller(a: int | None, b: int | None) -> int | None:
@@ -70,3 +64,14 @@ def _together(a: tuple[str, ...] | None, b: tuple[str, ...] | None) -> tuple[str
 def _stricter_level(a: str, b: str) -> str:
     levels = ("", *REDACTION_LEVELS)
     return max(a, b, key=levels.index)
+
+
+# How two bounds on the same thing become one.
+_TIGHTER_BOUND: dict[str, Callable[[Any, Any], Any]] = {
+    **dict.fromkeys(Budgets.__struct_fields__, _smaller),
+    **dict.fromkeys(("max_files", "max_lines"), _smaller),
+    **dict.fromkeys(("network_allowlist", "fs_read_only", "fs_read_write"), _common),
+    **dict.fromkeys(Toolchain.__struct_fields__, _common),
+    "deny_path_globs": _together,
+    "isolated": _either,
+}

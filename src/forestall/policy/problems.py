@@ -10,10 +10,11 @@ import msgspec
 
 from forestall.errors import ForestallError
 from forestall.limits import POLICY_PROBLEMS_SHOWN_MAX
+from forestall.structs import copied
 from forestall.visible import is_visible
 
 if TYPE_CHECKING:
-    from forestall.policy.rules import Place, Policy
+    from forestall.policy.rules import OutputRule, Place, Policy, Rule
 
 _LINE_SHOWN_CHARS_MAX = 160
 _WORD_CHARS_MAX = 80  # a longer word is no typing error
@@ -38,15 +39,15 @@ def problem_at(policy: "Policy", place: "Place | None", message: str, hint: str 
     """A problem of a file that was read, at a place of it; None: at its beginning."""
     if place is None:
         return Problem(source=policy.source, line=1, column=1, message=message, hint=hint)
-    return Problem(
-        source=policy.source,
-        line=place.line,
-        column=place.column,
-        length=place.length,
-        excerpt=place.excerpt,
-        message=message,
-        hint=hint,
-    )
+    return copied(Problem, place, source=policy.source, message=message, hint=hint)
+
+
+def rule_problem(
+    policy: "Policy", rule: "Rule | OutputRule", message: str, hint: str = ""
+) -> Problem:
+    """A problem of a rule, whose message begins with the rule."""
+    text = f"{rule.title} {message}"
+    return Problem(source=policy.source, line=max(1, rule.line), column=1, message=text, hint=hint)
 
 
 WARNING_CODES = {
@@ -81,6 +82,35 @@ class PolicyWarning(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     hint: str = ""
     error: bool = False
+
+
+def rule_warning(
+    code: str, policy: "Policy", rule: "Rule | OutputRule", message: str, hint: str = ""
+) -> PolicyWarning:
+    """A warning about a rule, whose message begins with the rule."""
+    return PolicyWarning(
+        code=code,
+        source=policy.source,
+        line=max(1, rule.line),
+        rule_id=rule.id,
+        message=f"{rule.title} {message}",
+        hint=hint,
+    )
+
+
+def file_warning(
+    code: str, policy: "Policy", message: str, hint: str = "", *, entry: tuple[str, ...] = ()
+) -> PolicyWarning:
+    """A warning about an entry of a file (a key of `Policy.places`), or about the whole file."""
+    place = policy.places.get(entry)
+    return PolicyWarning(
+        code=code,
+        source=policy.source,
+        line=1 if place is None else place.line,  # no place: the file was not read from a text
+        rule_id="",
+        message=message,
+        hint=hint,
+    )
 
 
 class PolicyError(ForestallError):

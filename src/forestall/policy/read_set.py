@@ -5,14 +5,14 @@ at.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 
 from forestall.policy.derivations import Derivations
 from forestall.policy.fields import FIELDS
 from forestall.policy.request import Request
-from forestall.policy.rules import Match, Policy
+from forestall.policy.rules import Match, OutputRule, Policy, Rule
 
 _FIRST_ITEM = re.compile(r"\$\[[^'\"]")  # the first step of such a path names an item of a list
 
@@ -84,14 +84,15 @@ def _summed_paths(policies: Sequence[Policy]) -> Iterator[str]:
 
 
 def _matches(policy: Policy) -> Iterator[Match]:
-    for rule in (*policy.rules, *policy.input_rules):
-        yield rule.match
-        if rule.unless is not None:
-            yield rule.unless
+    return _matches_of(policy.job_rules)
 
 
 def _output_matches(policy: Policy) -> Iterator[Match]:
-    for rule in policy.output_rules:
+    return _matches_of(policy.output_rules)
+
+
+def _matches_of(rules: Iterable[Rule | OutputRule]) -> Iterator[Match]:
+    for rule in rules:
         yield rule.match
         if rule.unless is not None:
             yield rule.unless

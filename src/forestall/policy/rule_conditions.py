@@ -88,8 +88,10 @@ def _clauses_without_amount(rule: Rule) -> tuple[CompiledClause, ...]:
     return (*clauses, _unless_clause(rule.unless)) if rule.unless is not None else clauses
 
 
-def clauses_in_words(rule: Rule) -> tuple[Clause, ...]:
+def clauses_in_words(rule: Rule | OutputRule) -> tuple[Clause, ...]:
     """The clauses of a rule in words, in their order."""
+    if isinstance(rule, OutputRule):
+        return _output_clauses(rule)
     return tuple(each.clause for each in rule_clauses(rule))
 
 
@@ -289,19 +291,19 @@ def comparison_in_words(operator: Operator, operand: Any) -> str:
     return f"{operator} {operand!r}"
 
 
-def said_of_result(rule: OutputRule) -> tuple[Clause, ...]:
-    """The clauses of an output rule in words."""
-    content, match = rule.match.content, msgspec.structs.replace(rule.match, content=None)
-    clauses = [each.clause for each in compile_clauses(match)]
+def _output_clauses(rule: OutputRule) -> tuple[Clause, ...]:
+    """The clauses of an output rule: each content criterion is a clause of its own."""
+    content = rule.match.content or ContentMatch()
+    of_job = msgspec.structs.replace(rule.match, content=None)
+    clauses = [each.clause for each in compile_clauses(of_job)]
     criteria = {
-        "detectors": getattr(content, "detector_names", ()),
-        **{name: getattr(content, name, ()) for name in ("keywords", "patterns", "content_types")},
+        "detectors": content.detector_names,
+        "keywords": content.keywords,
+        "patterns": content.patterns,
+        "content_types": content.content_types,
+        "size_gt": () if content.size_gt is None else (str(content.size_gt),),
     }
-    clauses += [
-        Clause(field=name, wanted=expected) for name, expected in criteria.items() if expected
-    ]
-    if content is not None and content.size_gt is not None:
-        clauses.append(Clause(field="size_gt", wanted=(str(content.size_gt),)))
+    clauses += [Clause(field=name, wanted=value) for name, value in criteria.items() if value]
     if rule.unless is not None:
         clauses.append(_unless_clause(rule.unless).clause)
     return tuple(clauses)

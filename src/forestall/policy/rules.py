@@ -329,6 +329,16 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     severity: str = ""
     line: int = 0
 
+    @property
+    def decision(self) -> Effect:
+        """What stands under `decision` in the file."""
+        return self.effect
+
+    @property
+    def title(self) -> str:
+        """The rule in a message."""
+        return f"rule `{self.id}`"
+
 
 class Verdict(StrEnum):
     """What happens to a result: everybody may read it, everybody may read a redacted copy, or
@@ -360,6 +370,16 @@ class OutputRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     owner: str = ""
     severity: str = ""
     line: int = 0
+
+    @property
+    def decision(self) -> Verdict:
+        """What stands under `decision` in the file."""
+        return self.verdict
+
+    @property
+    def title(self) -> str:
+        """The rule in a message."""
+        return f"output rule `{self.id}`"
 
 
 class Detect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -439,6 +459,16 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     # Keys are ("label", name), ("used label", name), ("derive", number), ("program", name),
     # ("use_programs", file) and ("remediation", rule id, id). For messages only.
     places: Mapping[tuple[str, ...], Place] = {}
+
+    @property
+    def job_rules(self) -> tuple[Rule, ...]:
+        """The rules that decide jobs: the ordinary ones, then the input rules."""
+        return (*self.rules, *self.input_rules)
+
+    @property
+    def all_rules(self) -> tuple[Rule | OutputRule, ...]:
+        """Every rule of the file: the rules that decide jobs, then the output rules."""
+        return (*self.job_rules, *self.output_rules)
 
     @property
     def all_programs(self) -> tuple[OwnProgram, ...]:

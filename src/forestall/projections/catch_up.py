@@ -86,7 +86,7 @@ def take_up_entry(
     kind = EntryKind(key[1])
     if kind in registry_kinds.KINDS:
         _put_or_drop(state.registry, key, entry)
-        state.open_approvals.changed(key[0])
+        state.open_approvals.mark_tenant_stale(key[0])
         state.workers.rerouted()
         state.workers.wake_all()
     elif kind in webhook_kinds.KINDS:
@@ -94,7 +94,7 @@ def take_up_entry(
     elif kind is EntryKind.KEY and entry is not None:
         state.keys.put(entry)
         if entry.revision > 1:  # it may be revoked, and an approval of what it asked for ends
-            state.open_approvals.changed(key[0])
+            state.open_approvals.mark_tenant_stale(key[0])
         _end_session(state, key[2])
     elif kind is EntryKind.TENANT and entry is not None:
         state.tenants.put(entry)
@@ -153,7 +153,7 @@ def follow_job(
     else:
         state.queue.remove(job.tenant, job.id)
         if job.state in HELD_BY_WORKER:
-            state.leases.hold(job, expires_at_us=now_us + state.lease_us)
+            state.leases.take_up(job, expires_at_us=now_us + state.lease_us)
     _follow_approval(state, job)
     if job.deadline_at_us and job.state not in TERMINAL and (whole or job.revision == 0):
         state.deadlines.watch(job.deadline_at_us, job.tenant, job.id)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from forestall.jobs.job import Job
 from forestall.ports.store import OpenCursor
 
-Name = tuple[str, str]  # tenant and job id
+JobName = tuple[str, str]  # tenant and job id
 WorkerName = tuple[str, str]  # tenant and worker id
 RuleName = tuple[str, str]  # tenant and rule id
 
@@ -23,16 +23,16 @@ class Doubt:
     """What must wait until a job is read again. A job is in doubt when the store may know more of
     it than memory does: the answer to a commit was lost, or a precondition failed."""
 
-    __slots__ = ("places", "unsent")
+    __slots__ = ("slots", "unsent")
 
     def __init__(self) -> None:
         self.unsent: list[str] = []  # ids of leases whose dispatch was sent to no worker
-        self.places: list[RuleName] = []  # concurrency slots reserved until the job is read
+        self.slots: list[RuleName] = []  # concurrency slots reserved until the job is read
 
     def add(self, other: "Doubt") -> None:
         """Add the leases and slots of another doubt on the same job."""
         self.unsent += other.unsent
-        self.places += other.places
+        self.slots += other.slots
 
 
 class LeasedJob:
@@ -64,32 +64,32 @@ class Leases:
     """Every leased job. For one thread."""
 
     def __init__(self) -> None:
-        self._held: dict[Name, LeasedJob] = {}
-        self._of_worker: dict[WorkerName, set[Name]] = {}
+        self._leased: dict[JobName, LeasedJob] = {}
+        self._of_worker: dict[WorkerName, set[JobName]] = {}
         self._of_rule: dict[RuleName, int] = {}
         self._ends: list[tuple[int, str, str]] = []
         # Number of questions to the store in flight, and the newest revision applied meanwhile.
-        self._under_way: dict[Name, list[int]] = {}
-        self._doubts: dict[Name, Doubt] = {}  # jobs to be read again (`control/recover.py`)
+        self._under_way: dict[JobName, list[int]] = {}
+        self._doubts: dict[JobName, Doubt] = {}  # jobs to be read again (`control/recover.py`)
         self.swept_to, self.swept_at_us = OpenCursor(), 0  # how far `sweep` has compared, and when
         self._bounds: dict[RuleName, int] = {}  # `max_concurrent_jobs` of a rule, as last decided
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._leased)
 
     def __iter__(self) -> Iterator[LeasedJob]:
-        return iter(list(self._held.values()))
+        return iter(list(self._leased.values()))
 
     def get(self, tenant: str, job_id: str) -> LeasedJob | None:
         """The leased job of this name; None when the job is not leased."""
-        return self._held.get((tenant, job_id))
+        return self._leased.get((tenant, job_id))
 
-    def hold(self, job: Job, *, expires_at_us: int) -> None:
+    def take_up(self, job: Job, *, expires_at_us: int) -> None:
         """Take up a leased job as it was committed. A lease that is known already keeps its expiry:
         only its worker renews it."""
         assert job.lease is not None, "a dispatched job has a lease"
         name = (job.tenant, job.id)
-        leased = self._held.get(name)
+        leased = self._leased.get(name)
         if (
             leased is not None
             and leased.job.lease is not None
@@ -98,7 +98,7 @@ class Leases:
             leased.job = job
             return
         self.drop(*name)
-        self._held[name] = LeasedJob(job, expires_at_us)
+        self._leased[name] = LeasedJob(job, expires_at_us)
         self._of_worker.setdefault((job.tenant, job.lease.worker), set()).add(name)
         self.reserve((job.tenant, job.lease.rule_id))
         self._watch(name, job.lease.runs_until_us or expires_at_us)
@@ -106,7 +106,7 @@ class Leases:
 
     def drop(self, tenant: str, job_id: str) -> LeasedJob | None:
         """Forget the lease of a job that is leased no more, and return it; None: there was none."""
-        leased = self._held.pop((tenant, job_id), None)
+        leased = self._leased.pop((tenant, job_id), None)
         if leased is None:
             return None
         assert leased.job.lease is not None
@@ -124,7 +124,7 @@ class Leases:
     def forget_progress(self) -> None:
         """Forget every reported progress: it was scanned under a policy that has ended. The next
         heartbeat reports it again."""
-        for leased in self._held.values():
+        for leased in self._leased.values():
             leased.reported_progress = leased.progress = ""
 
     def count_of_worker(self, worker: WorkerName) -> int:
@@ -133,7 +133,7 @@ class Leases:
 
     def of_worker(self, worker: WorkerName) -> list[LeasedJob]:
         """The jobs leased to a worker, by job id."""
-        return [self._held[name] for name in sorted(self._of_worker.get(worker, ()))]
+        return [self._leased[name] for name in sorted(self._of_worker.get(worker, ()))]
 
     @contextlib.contextmanager
     def under_way(self, tenant: str, job_id: str) -> Iterator[None]:
@@ -151,7 +151,7 @@ class Leases:
     def is_newest(self, job: Job) -> bool:
         """Whether no newer revision of the job was taken up. Asked before this one is taken up;
         remembers it while questions about the job are in flight."""
-        leased = self._held.get((job.tenant, job.id))
+        leased = self._leased.get((job.tenant, job.id))
         if leased is not None and leased.job.revision > job.revision:
             return False
         questions = self._under_way.get((job.tenant, job.id))
@@ -180,12 +180,12 @@ class Leases:
         else:
             self._of_rule.pop(rule, None)
 
-    def has_place(self, rule: RuleName) -> bool:
+    def has_free_slot(self, rule: RuleName) -> bool:
         """Whether a slot is free under a rule, by the bound of its last decision."""
         bound = self._bounds.get(rule)
         return bound is None or self.count_of_rule(rule) < bound
 
-    def bind(self, rule: RuleName, bound: int | None) -> None:
+    def set_bound(self, rule: RuleName, bound: int | None) -> None:
         """Set how many jobs may run under a rule at once; None: no bound."""
         if bound is None:
             self._bounds.pop(rule, None)
@@ -200,7 +200,7 @@ class Leases:
         """Have a job read again at the next tick. What must wait for it is added to the result."""
         return self._doubts.setdefault((tenant, job_id), Doubt())
 
-    def doubtful(self) -> list[Name]:
+    def doubtful(self) -> list[JobName]:
         """The jobs in doubt, in the order in which they came into doubt."""
         return list(self._doubts)
 
@@ -211,13 +211,13 @@ class Leases:
     def ended(self, now_us: int) -> list[LeasedJob]:
         """Leases that have expired or whose run time is over. Each is found once a second until
         its job has moved."""
-        found: dict[Name, LeasedJob] = {}
+        found: dict[JobName, LeasedJob] = {}
         while self._ends and self._ends[0][0] <= now_us:
             _, tenant, job_id = heapq.heappop(self._ends)
-            leased = self._held.get((tenant, job_id))
+            leased = self._leased.get((tenant, job_id))
             if leased is None:
                 continue
-            if self.over(leased, now_us):
+            if self.is_over(leased, now_us):
                 found[tenant, job_id] = leased
                 # The move that ends the lease may fail; then the lease is found again.
                 self._watch((tenant, job_id), now_us + _AGAIN_US)
@@ -225,10 +225,10 @@ class Leases:
                 self._watch((tenant, job_id), leased.expires_at_us)
         return list(found.values())
 
-    def over(self, leased: LeasedJob, now_us: int) -> bool:
+    def is_over(self, leased: LeasedJob, now_us: int) -> bool:
         """Whether this very lease is still the job's, and has expired or used up its run time."""
         lease = leased.job.lease
-        if lease is None or self._held.get((leased.job.tenant, leased.job.id)) is not leased:
+        if lease is None or self._leased.get((leased.job.tenant, leased.job.id)) is not leased:
             return False
         return leased.expires_at_us <= now_us or 0 < lease.runs_until_us <= now_us
 
@@ -236,7 +236,7 @@ class Leases:
         """The instant (µs, UTC) at which `ended` should be called next; None: nothing is leased."""
         return self._ends[0][0] if self._ends else None
 
-    def _watch(self, name: Name, at_us: int) -> None:
+    def _watch(self, name: JobName, at_us: int) -> None:
         heapq.heappush(self._ends, (at_us, *name))
 
 

@@ -12,7 +12,7 @@ from forestall.projections.doubts import EntryKey
 from forestall.projections.registry import DecodedEntry
 
 KINDS = (EntryKind.WEBHOOK, EntryKind.WEBHOOK_MARK, EntryKind.APPROVAL_LINK)
-Name = tuple[str, str]  # tenant, and the name of a webhook or the hash of a token
+WebhookName = tuple[str, str]  # tenant, and name of a webhook, or hash of a link's token
 
 
 class Webhooks:
@@ -21,11 +21,11 @@ class Webhooks:
 
     def __init__(self, reach: Reach) -> None:
         self.reach = reach
-        self._webhooks: dict[Name, DecodedEntry[Webhook]] = {}
-        self._marks: dict[Name, DecodedEntry[DeliveryMark]] = {}
-        self._links: dict[Name, DecodedEntry[ApprovalLink]] = {}
+        self._webhooks: dict[WebhookName, DecodedEntry[Webhook]] = {}
+        self._marks: dict[WebhookName, DecodedEntry[DeliveryMark]] = {}
+        self._links: dict[WebhookName, DecodedEntry[ApprovalLink]] = {}
 
-    def __iter__(self) -> Iterator[tuple[Name, DecodedEntry[Webhook]]]:
+    def __iter__(self) -> Iterator[tuple[WebhookName, DecodedEntry[Webhook]]]:
         return iter(list(self._webhooks.items()))
 
     def __len__(self) -> int:
@@ -48,7 +48,7 @@ class Webhooks:
         """An unused approval link by the hash of its token."""
         return self._links.get((tenant, token_hash))
 
-    def links(self) -> list[tuple[Name, DecodedEntry[ApprovalLink]]]:
+    def links(self) -> list[tuple[WebhookName, DecodedEntry[ApprovalLink]]]:
         """Every open link."""
         return list(self._links.items())
 

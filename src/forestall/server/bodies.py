@@ -1,7 +1,8 @@
 """Read the body of a request: bounded in bytes, in the time it takes, and in what it will cost.
 
-What a body will cost is known from its bytes alone, before anything of it is read as JSON: its
-length, since much of it may be stored, and its commas and brackets, since each is a value to make.
+The cost of a body is computed from its bytes alone, before anything of it is decoded as JSON: from
+its length, since much of it may be stored, and from its commas and brackets, since each stands for
+a value to make.
 """
 
 import asyncio
@@ -39,24 +40,34 @@ class ClientGoneError(Exception):
     """The client closed the connection before it had its answer: nothing to answer."""
 
 
-def long_bytes(headers: dict[bytes, bytes]) -> int:
-    """How much memory a body may take, by the head of its request: 0 for a short one. Raises
-    LimitExceededError for one that is too long."""
+def bytes_to_reserve(headers: dict[bytes, bytes]) -> int:
+    """How many bytes a body may take, by the head of its request; 0 for a short body, which is
+    not counted. Raises LimitExceededError for a body that is too long."""
     if b"transfer-encoding" in headers:
         return BODY_BYTES_MAX
-    length = headers.get(b"content-length", b"0")
-    size = int(length) if length.isdigit() else 0
+    size = declared_bytes(headers)
     if size > BODY_BYTES_MAX:
         raise _body_too_large(size)
     return size if size > DECODE_INLINE_BYTES_MAX else 0
 
 
+def declared_bytes(headers: dict[bytes, bytes]) -> int:
+    """The length of a body as the head of its request declares it; 0 where it declares none."""
+    length = headers.get(b"content-length", b"0")
+    return int(length) if length.isdigit() else 0
+
+
+def byte_cost(size_bytes: int) -> int:
+    """What the bytes of a body cost, whatever they say, in cost units (`limits.py`)."""
+    return size_bytes // 1_024
+
+
 def cost_of(body: bytes) -> int:
     """What a body costs, in cost units (`limits.py`)."""
-    units = len(body) // 1_024
+    units = byte_cost(len(body))
     if len(body) > DECODE_INLINE_BYTES_MAX:
         values, containers = body.count(b","), body.count(b"[") + body.count(b"{")
-        if containers <= JSON_CONTAINERS_MAX:  # with more the reader makes none of them
+        if containers <= JSON_CONTAINERS_MAX:  # the decoder refuses more before it makes any
             values += containers
         units += values // COST_JSON_VALUES
     return units
@@ -74,21 +85,25 @@ async def read_body(receive: Receive, headers: dict[bytes, bytes]) -> bytes:
 
 
 async def _whole_body(receive: Receive) -> bytes:
-    """The body. Most arrive with their head; only for another one is a timer made."""
-    begun = receive().__await__()
+    """The body. Raises as `_slow_body`.
+
+    Most bodies arrive with their head, and for these no timer is made: `receive` is driven by hand
+    to its first wait, and returns before it when the body is there.
+    """
+    receiving = receive().__await__()
     try:
-        waits_for = next(begun)
-    except StopIteration as at_once:
-        message = at_once.value
+        awaited = next(receiving)
+    except StopIteration as returned:
+        message = returned.value
         if message["type"] == "http.request" and not message.get("more_body"):
             return cast(bytes, message.get("body", b""))
-        return await _slow_body(_ready(message), receive)
-    return await _slow_body(_resumed(begun, waits_for), receive)
+        return await _slow_body(_value(message), receive)
+    return await _slow_body(_continued(receiving, awaited), receive)
 
 
 async def _slow_body(first: Awaitable[dict[str, Any]], receive: Receive) -> bytes:
-    """A body that arrives after its head or in parts. Raises BodyTimeoutError, ClientGoneError,
-    LimitExceededError."""
+    """A body that arrives after its head or in parts; `first` is its first message. Raises
+    BodyTimeoutError, ClientGoneError, LimitExceededError."""
     chunks: list[bytes] = []
     size = 0
     try:
@@ -110,25 +125,26 @@ async def _slow_body(first: Awaitable[dict[str, Any]], receive: Receive) -> byte
         ) from cause
 
 
-async def _ready(message: dict[str, Any]) -> dict[str, Any]:
+async def _value(message: dict[str, Any]) -> dict[str, Any]:
     return message
 
 
 @types.coroutine
-def _resumed(
-    begun: Generator[Any, Any, dict[str, Any]], waits_for: Any
+def _continued(
+    receiving: Generator[Any, Any, dict[str, Any]], awaited: Any
 ) -> Generator[Any, Any, dict[str, Any]]:
-    """Await the rest of an awaitable that `_whole_body` has driven up to its first wait."""
+    """The rest of a coroutine that was driven up to its first wait, for `awaited`: pass what it
+    waits for to the event loop, and what the event loop sends or throws back to it."""
     try:
         while True:
             try:
-                yield waits_for
-            except BaseException as thrown:  # noqa: BLE001 - the awaitable handles it or raises it
-                waits_for = begun.throw(thrown)
+                yield awaited
+            except BaseException as thrown:  # noqa: BLE001 - the coroutine handles it or raises it
+                awaited = receiving.throw(thrown)
             else:
-                waits_for = next(begun)
-    except StopIteration as end:
-        return cast(dict[str, Any], end.value)
+                awaited = next(receiving)
+    except StopIteration as returned:
+        return cast(dict[str, Any], returned.value)
 
 
 def _body_too_large(size: int) -> LimitExceededError:

@@ -25,15 +25,16 @@ from forestall.ports.entries import PLATFORM_TENANT
 from forestall.ports.output import OutputMeans
 from forestall.ports.runtime import Telemetry
 from forestall.ports.store import Store
+from forestall.server.background_loops import last_seen_of
 from forestall.server.clock import ForwardClock
 from forestall.server.files import DataDir, policy_files_of, write_starter_policy
 from forestall.server.keyring import load_keyring
-from forestall.server.loops import PolicyFollower, remembered_of
+from forestall.server.last_seen import read_last_seen, write_last_seen
 from forestall.server.names import load_names
-from forestall.server.remembered import read_remembered, write_remembered
-from forestall.server.scanning import InspectionThreads, ScanThreads
+from forestall.server.policy_follower import PolicyFollower
 from forestall.server.settings import Settings
 from forestall.server.signing import load_signer
+from forestall.server.thread_pools import InspectionThreads, ScanThreads
 from forestall.store.sqlite import SqliteStore
 
 FIRST_KEY_NAME = "admin"
@@ -88,7 +89,7 @@ class StartedPlane:
         """Finish accepted commits, remember what the next start wants to know, and unlock the data
         directory."""
         await self.plane.store.close()
-        write_remembered(self.data_dir.path, remembered_of(self.plane))
+        write_last_seen(self.data_dir.path, last_seen_of(self.plane))
         self.data_dir.close()
 
 
@@ -107,9 +108,9 @@ async def open_plane(
     signer = load_signer(data_dir.path)
     keyring = load_keyring(data_dir.path)
     store = SqliteStore.open(data_dir.store_file)
-    remembered = read_remembered(data_dir.path)
+    last_seen = read_last_seen(data_dir.path)
     clock = ForwardClock()
-    clock.not_before(max(remembered.latest_us, await _last_recorded_us(store)))
+    clock.not_before(max(last_seen.latest_us, await _last_recorded_us(store)))
     plane = Plane(
         store=store,
         clock=clock,
@@ -124,7 +125,7 @@ async def open_plane(
         ),
         inspections=Inspections(InspectionThreads()),
     )
-    plane.key_uses.take(remembered.key_uses)
+    plane.key_uses.take(last_seen.key_uses)
     await load_entries(plane)
     return plane
 

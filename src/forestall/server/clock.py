@@ -1,9 +1,10 @@
-"""The clock of a server: the machine's, but it never goes back.
+"""The clock of a server: it follows the machine's clock, but never goes back.
 
-What has expired (a key, an approval, a lease, a deadline, a link) must stay so when somebody sets
-the machine's clock back, also over a restart: a start begins no earlier than the log and the
-remembered time. While the machine's clock is behind, this clock goes on at half its speed until the
-machine's has caught up. Corrects no clock that is ahead.
+What has expired (a key, an approval, a lease, a deadline, a link) must stay expired when somebody
+sets the machine's clock back, also over a restart: a start begins no earlier than the last record
+of the log and the latest time that an earlier run has seen (`last_seen.py`). While the machine's
+clock is behind, this clock runs at half speed until the machine's clock has caught up. Corrects no
+clock that is ahead.
 """
 
 import logging
@@ -16,7 +17,7 @@ _LOGGED_NS = 1_000_000_000  # a smaller step is how machines keep their clock ri
 
 class ForwardClock:
     """See above. For one thread. `wall_ns` is the machine's clock (ns since the Unix epoch, UTC),
-    `elapsed_ns` one that nobody sets."""
+    `elapsed_ns` a clock that nobody can set."""
 
     def __init__(
         self,
@@ -25,12 +26,12 @@ class ForwardClock:
     ) -> None:
         self._wall_ns, self._elapsed_ns = wall_ns, elapsed_ns
         self._latest_ns = 0
-        self._looked_ns = elapsed_ns()
+        self._elapsed_before_ns = elapsed_ns()  # at the answer before
         self._is_behind = False  # and that was logged
 
     def now_us(self) -> int:
         """Microseconds since the Unix epoch, UTC; never less than any earlier answer."""
-        wall, looked = self._wall_ns(), self._elapsed_ns()
+        wall, elapsed = self._wall_ns(), self._elapsed_ns()
         if wall >= self._latest_ns:
             self._latest_ns = wall
             if self._is_behind:
@@ -45,8 +46,8 @@ class ForwardClock:
                     " set the system clock right",
                     (self._latest_ns - wall) // 1_000_000_000,
                 )
-            self._latest_ns += max(0, looked - self._looked_ns) // 2
-        self._looked_ns = looked
+            self._latest_ns += max(0, elapsed - self._elapsed_before_ns) // 2
+        self._elapsed_before_ns = elapsed
         return self._latest_ns // 1_000
 
     def not_before(self, at_us: int) -> None:

@@ -14,11 +14,12 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from forestall.audit.record import Value
 from forestall.control.plane import Plane
 from forestall.control.webhooks import (
     WebhookNotFoundError,
     make_link,
-    note,
+    move_mark,
     secret_of,
     sweep_links,
 )
@@ -43,8 +44,8 @@ from forestall.limits import (
     WEBHOOK_TRIES_MAX,
 )
 from forestall.ports.log_entry import LogEntry
-from forestall.projections.log_listeners import StoppingError, TooManyStreamsError
-from forestall.projections.webhooks import Name
+from forestall.projections.log_listeners import LogListener, StoppingError, TooManyStreamsError
+from forestall.projections.webhooks import WebhookName
 from forestall.server.metrics import Metrics
 from forestall.server.post import DeliveryError, WebhookSender
 from forestall.wire.webhooks import event_of, message
@@ -64,15 +65,12 @@ class Sender(Protocol):
         ...
 
 
-async def tell_webhooks(plane: Plane, metrics: Metrics) -> None:
+async def deliver_to_webhooks(plane: Plane, metrics: Metrics) -> None:
     """Deliver messages, for ever; returns at once when webhooks are off."""
     if plane.webhooks.reach is Reach.OFF:
         return
-    post = WebhookSender(plane.webhooks.reach)
-    try:
-        await Deliverer(plane, post, metrics).run()
-    finally:
-        post.close()
+    with contextlib.closing(WebhookSender(plane.webhooks.reach)) as sender:
+        await Deliverer(plane, sender, metrics).run()
 
 
 class Deliverer:
@@ -82,7 +80,7 @@ class Deliverer:
         self, plane: Plane, sender: Sender, metrics: Metrics, sleep: _Sleep = asyncio.sleep
     ) -> None:
         self._plane, self._sender, self._metrics, self._sleep = plane, sender, metrics, sleep
-        self._tasks: dict[Name, tuple[bytes, asyncio.Task[None]]] = {}
+        self._tasks: dict[WebhookName, tuple[bytes, asyncio.Task[None]]] = {}  # with its entry
 
     async def run(self) -> None:
         """Keep one task for each webhook, for ever. A task that ended by an unforeseen error is
@@ -90,7 +88,7 @@ class Deliverer:
         looks = 0
         try:
             while True:
-                await self.keep_in_step()
+                await self.start_and_end_tasks()
                 looks += 1
                 if looks % _SWEEP_EVERY == 0:
                     with contextlib.suppress(ForestallError):  # the next sweep finds them again
@@ -100,7 +98,7 @@ class Deliverer:
             for name in list(self._tasks):
                 await self._end(name)
 
-    async def keep_in_step(self) -> None:
+    async def start_and_end_tasks(self) -> None:
         """Start a task for each new webhook, end that of each removed one, and restart that of each
         changed one."""
         declared = dict(self._plane.webhooks)
@@ -110,10 +108,10 @@ class Deliverer:
                 await self._end(name)
         for name, webhook in declared.items():
             if name not in self._tasks:
-                task = asyncio.create_task(self._tell(name))
+                task = asyncio.create_task(self._deliver_log(name))
                 self._tasks[name] = (webhook.entry.body, task)
 
-    async def _end(self, name: Name) -> None:
+    async def _end(self, name: WebhookName) -> None:
         _, task = self._tasks.pop(name)
         task.cancel()
         try:
@@ -123,32 +121,33 @@ class Deliverer:
         except Exception:  # noqa: BLE001 - the next look starts the task again
             _LOG.exception("unforeseen error while telling the webhook %s", name[1])
 
-    async def _tell(self, name: Name) -> None:
+    async def _deliver_log(self, name: WebhookName) -> None:
+        """Deliver the events of the log to one webhook, from its mark on, until the server
+        stops."""
         tenant, hook_name = name
         plane = self._plane
-        who = Subject(
+        subject = Subject(
             tenant=tenant,
             principal="system",
             role=Role.ADMIN,
             key_id=f"webhook:{tenant}:{hook_name}",
         )
         with contextlib.ExitStack() as stack:
-            wait = self._pause
             # When the limit on streams leaves no listener, the task reads the log once a second.
+            listener: LogListener | None = None
             with contextlib.suppress(TooManyStreamsError, StoppingError):
-                listener = stack.enter_context(plane.announcer.listen(who))
-                wait = lambda: listener.wait(STREAM_HEARTBEAT_SECONDS)  # noqa: E731
+                listener = stack.enter_context(plane.announcer.listen(subject))
             position = self._mark(name).position
             while not plane.announcer.stopping:
-                position, more = await self._page(name, position)
-                if not more:
-                    await wait()
+                position, more = await self._deliver_page(name, position)
+                if more:
+                    continue
+                if listener is not None:
+                    await listener.wait(STREAM_HEARTBEAT_SECONDS)
+                else:
+                    await self._sleep(_LOOK_SECONDS)
 
-    async def _pause(self) -> bool:
-        await self._sleep(_LOOK_SECONDS)
-        return True
-
-    async def _page(self, name: Name, position: int) -> tuple[int, bool]:
+    async def _deliver_page(self, name: WebhookName, position: int) -> tuple[int, bool]:
         """Deliver the events in one page of the log. Returns the position of the next page, and
         whether it can be read at once."""
         plane, tenant = self._plane, name[0]
@@ -167,40 +166,46 @@ class Deliverer:
         mark = self._mark(name)
         if page.end - mark.position > WEBHOOK_RECORDS_PER_MARK_MAX:
             moved = msgspec.structs.replace(mark, position=page.end)
-            await self._stored(lambda: note(plane, tenant, moved, "advanced", {}))
+            await self._until_stored(lambda: move_mark(plane, tenant, moved, "advanced", {}))
         return page.end, page.more
 
     async def _deliver(
         self, tenant: str, hook: Webhook, event: WebhookEvent, entry: LogEntry
     ) -> None:
         plane = self._plane
-        view = await self._stored(lambda: plane.store.job(tenant, entry.job_id))
+        view = await self._until_stored(lambda: plane.store.job(tenant, entry.job_id))
         mark = self._mark((tenant, hook.name))
         after = msgspec.structs.replace(mark, position=entry.position + 1)
         if view is None or view.job.approval is None:
             return
         link = await self._link(hook, event, view.job)
         body = message(hook, event, entry, view.job, link)
-        problem, tries = await self._try(tenant, hook, event, entry, body)
-        about = {"event": event.value, "at_position": entry.position, "tries": tries}
+        problem, tries = await self._post(tenant, hook, event, entry, body)
+        data: dict[str, Value] = {
+            "event": event.value,
+            "at_position": entry.position,
+            "tries": tries,
+        }
         if not problem:
             after = msgspec.structs.replace(after, delivered=mark.delivered + 1)
-            what = "delivered"
+            outcome = "delivered"
         else:
             after = msgspec.structs.replace(after, dead=mark.dead + 1, problem=problem)
-            about["problem"] = problem
-            what = "dead_lettered"
+            data["problem"] = problem
+            outcome = "dead_lettered"
             _LOG.error("webhook %s of %s was not told: %s", hook.name, tenant, problem)
-        self._metrics.told(what)
-        await self._stored(lambda: note(plane, tenant, after, what, {**about}, job_id=entry.job_id))
+        self._metrics.webhook_message(outcome)
+        await self._until_stored(
+            lambda: move_mark(plane, tenant, after, outcome, data, job_id=entry.job_id)
+        )
 
-    def _mark(self, name: Name) -> DeliveryMark:
+    def _mark(self, name: WebhookName) -> DeliveryMark:
         mark = self._plane.webhooks.mark(*name)
         if mark is None:
             raise WebhookNotFoundError("the webhook was ended")
         return mark.value
 
-    async def _try(
+    async def _post(
         self, tenant: str, hook: Webhook, event: WebhookEvent, entry: LogEntry, body: bytes
     ) -> tuple[str, int]:
         """Post a message until it is delivered or the tries are spent. Returns the last problem
@@ -218,7 +223,7 @@ class Deliverer:
                 await self._sender.send(hook.url, headers, body)
             except DeliveryError as error:
                 problem = error.message
-                self._metrics.told("failed")
+                self._metrics.webhook_message("failed")
             else:
                 return "", attempt
             if attempt < WEBHOOK_TRIES_MAX:
@@ -227,17 +232,20 @@ class Deliverer:
         return problem, WEBHOOK_TRIES_MAX
 
     async def _link(self, hook: Webhook, event: WebhookEvent, job: Job) -> str:
+        """The link that opens the approval; empty for a webhook without links, and when there is
+        nothing to decide."""
         approval = job.approval
-        waits = approval is not None and approval.status is ApprovalStatus.PENDING
-        if event is not WebhookEvent.ASKED or not hook.link_base or not waits or approval is None:
+        if event is not WebhookEvent.ASKED or not hook.link_base:
+            return ""
+        if approval is None or approval.status is not ApprovalStatus.PENDING:
             return ""
         link = ApprovalLink(job_id=job.id, webhook=hook.name, expires_at_us=approval.expires_at_us)
-        token = await self._stored(lambda: make_link(self._plane, job.tenant, link))
-        # The token stands behind `#`: a browser sends a fragment to no server, so no access log
-        # has it.
+        token = await self._until_stored(lambda: make_link(self._plane, job.tenant, link))
+        # The token stands behind `#`: a browser sends a fragment to no server, so the token gets
+        # into no access log.
         return f"{hook.link_base}/approvals/open#{token}" if token else ""
 
-    async def _stored(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def _until_stored(self, work: Callable[[], Awaitable[T]]) -> T:
         """The result of `work`, tried again until the store is available."""
         while True:
             try:

@@ -39,8 +39,10 @@ from forestall.limits import (
 )
 from forestall.server.bodies import (
     ClientGoneError,
+    byte_cost,
+    bytes_to_reserve,
     cost_of,
-    long_bytes,
+    declared_bytes,
     read_body,
 )
 from forestall.server.endpoints import (
@@ -56,8 +58,7 @@ from forestall.server.endpoints import (
 from forestall.server.host_names import HostNames
 from forestall.server.metrics import Metrics
 from forestall.server.rates import RateLimitedError, Rates
-from forestall.server.scanning import DecodeThreads
-from forestall.server.turns import COST, PAYER
+from forestall.server.thread_pools import CHARGE, PAYER, DecodeThreads
 from forestall.wire.errors import error_object
 from forestall.wire.stream import subprotocol_key
 from forestall.wire.submissions import TENANT_ACCESS_DENIED, TenantAccessError
@@ -149,23 +150,18 @@ class Gateway:
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer one HTTP request, or one WebSocket handshake as if it were a GET."""
-        websocket = scope["type"] == "websocket"
-        if not websocket and scope["type"] != "http":
+        is_websocket = scope["type"] == "websocket"
+        if not is_websocket and scope["type"] != "http":
             return
         started = time.perf_counter()
         headers = dict(scope["headers"])
-        repeated = len(headers) != len(scope["headers"]) and _repeated(scope["headers"])
-        sent_id = headers.get(b"x-request-id")
-        if sent_id and _REQUEST_ID.fullmatch(sent_id):
-            request_id = sent_id.decode()
-        else:
-            request_id = self._plane.random.token(8).hex()
+        request_id = self._request_id(headers)
         method: str = scope.get("method", "GET")
         route, params = self._find(scope["path"])
         pattern = route.pattern if route else "unknown"
         try:
-            if repeated:
-                raise InvalidRequestError(f"the header `{repeated}` is sent twice")
+            if len(headers) != len(scope["headers"]):
+                _require_single(scope["headers"])
             answer = await self._answer(scope, receive, headers, method, route, params)
         except ClientGoneError:
             return
@@ -179,15 +175,22 @@ class Gateway:
             _LOG.exception("unforeseen error in %s %s (request %s)", method, pattern, request_id)
             answer = _refusal(InternalError("internal error"), route)
         if not isinstance(answer.body, StreamingBody):
-            deny = _denying(send) if websocket else send
-            await _send(deny, answer, request_id, head_only=method == "HEAD")
+            send_answer = _send_as_denial(send) if is_websocket else send
+            await _send(send_answer, answer, request_id, head_only=method == "HEAD")
         counted_method = method if method in _COUNTED_METHODS else "OTHER"
         self._metrics.answered(
             counted_method, pattern, answer.status, time.perf_counter() - started
         )
         if isinstance(answer.body, StreamingBody):
-            opening = (*FIXED_HEADERS, (b"x-request-id", request_id.encode()), *answer.headers)
-            await answer.body.run(scope, receive, send, opening)
+            fields = (*FIXED_HEADERS, (b"x-request-id", request_id.encode()), *answer.headers)
+            await answer.body.run(scope, receive, send, fields)
+
+    def _request_id(self, headers: dict[bytes, bytes]) -> str:
+        """The id that the client has sent, where it is one; else a new one."""
+        sent = headers.get(b"x-request-id")
+        if sent and _REQUEST_ID.fullmatch(sent):
+            return sent.decode()
+        return self._plane.random.token(8).hex()
 
     def _bounded(self, error: ForestallError, scope: dict[str, Any]) -> ForestallError:
         """The error, or RateLimitedError when this address has sent too many bad keys. Counts bad
@@ -196,7 +199,7 @@ class Gateway:
         if isinstance(error, UnauthorizedError):
             try:
                 # All requests without a known address share one limit.
-                self._rates.failed(client[0] if client else "", time.monotonic_ns())
+                self._rates.count_bad_key(client[0] if client else "", time.monotonic_ns())
             except RateLimitedError as limited:
                 error = limited
         if isinstance(error, RateLimitedError):
@@ -221,7 +224,7 @@ class Gateway:
         params: tuple[str, ...],
     ) -> Answer:
         endpoint = route and route.by_method.get("GET" if method == "HEAD" else method)
-        # What is public says nothing of this server, and a probe may use any name.
+        # A public endpoint says nothing of this server, and a probe may use any name.
         if endpoint is None or endpoint.permission is not None:
             self._host_names.require(method, headers.get(b"host"), headers.get(b"origin"))
         if route is None:
@@ -229,16 +232,16 @@ class Gateway:
         if endpoint is None:
             raise MethodNotAllowedError(f"this path does not take {method[:16]}")
         subject = None
-        standing: Headers = ()
-        websocket = scope["type"] == "websocket"
+        limit_headers: Headers = ()
+        is_websocket = scope["type"] == "websocket"
         key_in_subprotocol = False
         if endpoint.permission is not None:
             key = _credential(headers)
-            if key is None and websocket:
+            if key is None and is_websocket:
                 key = subprotocol_key(scope["subprotocols"])
                 key_in_subprotocol = key is not None
             subject = authenticate(self._plane, key)
-            standing = self._rates.admit(subject.key_id, subject.tenant, time.monotonic_ns())
+            limit_headers = self._rates.admit(subject.key_id, subject.tenant, time.monotonic_ns())
             _require_tenant(subject, headers)
             if not subject.may(endpoint.permission):
                 raise ForbiddenError(
@@ -252,42 +255,53 @@ class Gateway:
             headers=headers,
             body=b"",
             receive=receive,
-            websocket=websocket,
+            websocket=is_websocket,
             key_in_subprotocol=key_in_subprotocol,
             decoding=self._decoding,
         )
         answer = await self._within_shares(endpoint, call)
-        return answer._replace(headers=(*answer.headers, *standing)) if standing else answer
+        if limit_headers:
+            answer = answer._replace(headers=(*answer.headers, *limit_headers))
+        return answer
 
     async def _within_shares(self, endpoint: Endpoint, call: Call) -> Answer:
-        """Read the body and call the handler, while the request counts towards what its key and its
-        tenant may have in progress. Raises ShareTakenError, RateLimitedError, ClientGoneError."""
+        """Read the body and call the handler. Meanwhile the request, and a long body, count towards
+        what its key and its tenant may have in progress. Raises ShareTakenError, RateLimitedError,
+        ClientGoneError."""
         payer = payer_of(call.subject)
         PAYER.set(payer)
-        COST.set(self._spent)
+        CHARGE.set(self._charge_thread_time)
         self._requests.take(payer)
-        reserved = 0
+        reserved_bytes = 0
         try:
             if not call.websocket:
-                size = long_bytes(call.headers)
+                size = bytes_to_reserve(call.headers)
                 self._long_bodies.take(payer, size)
-                reserved = size
+                reserved_bytes = size
+                # The bytes are charged before any of them is read: a flood that is refused may not
+                # cost the event loop its bodies as well.
+                charged = byte_cost(declared_bytes(call.headers))
+                self._charge(payer, charged)
                 body = await read_body(call.receive, call.headers)
-                if units := cost_of(body):
-                    self._rates.charge(payer, units, time.monotonic_ns())
+                self._charge(payer, cost_of(body) - charged)
                 call = call._replace(body=body)
             answering = endpoint.handler(self._plane, call)
             if endpoint.stops and len(call.body) > INSPECT_INLINE_BYTES_MAX:
-                return await _while_there(asyncio.ensure_future(answering), call)
+                return await _unless_client_gone(asyncio.ensure_future(answering), call)
             return await answering
         finally:
             self._requests.give(payer)
-            if reserved:
-                self._long_bodies.give(payer, reserved)
+            if reserved_bytes:
+                self._long_bodies.give(payer, reserved_bytes)
 
-    def _spent(self, payer: Payer, seconds: float) -> None:
+    def _charge(self, payer: Payer, units: int) -> None:
+        """Charge what a body costs. Raises RateLimitedError."""
+        if units > 0:
+            self._rates.charge(payer, units, time.monotonic_ns())
+
+    def _charge_thread_time(self, payer: Payer, seconds: float) -> None:
         """Charge what the work of a request took in a thread."""
-        self._rates.spent(payer, seconds, time.monotonic_ns())
+        self._rates.charge_time(payer, seconds, time.monotonic_ns())
 
     def _find(self, path: str) -> tuple[_Route | None, tuple[str, ...]]:
         route = self._exact.get(path)
@@ -306,8 +320,8 @@ class Gateway:
         return None, ()
 
 
-async def _while_there(answering: "asyncio.Future[Answer]", call: Call) -> Answer:
-    """The answer; its making is cancelled when the client closes the connection. Raises
+async def _unless_client_gone(answering: "asyncio.Future[Answer]", call: Call) -> Answer:
+    """The answer of a handler, which is cancelled when the client closes the connection. Raises
     ClientGoneError then."""
     disconnect = asyncio.ensure_future(call.gone())
     try:
@@ -324,19 +338,18 @@ async def _while_there(answering: "asyncio.Future[Answer]", call: Call) -> Answe
 
 
 def _shape(segments: Sequence[str]) -> tuple[int, str]:
-    """The parts that all paths of a pattern share: number of segments, and name of the resource."""
+    """What all paths of a pattern have in common: number of segments, and name of the resource."""
     return len(segments), segments[3] if len(segments) > 3 else ""
 
 
-def _repeated(headers: Headers) -> str:
-    """The name of a header that may be sent once and was sent twice; empty when there is none."""
+def _require_single(headers: Headers) -> None:
+    """Raises InvalidRequestError when a header that may be sent once was sent twice."""
     names = set()
     for name, _ in headers:
         if name in names:
-            return name.decode("latin-1")
+            raise InvalidRequestError(f"the header `{name.decode('latin-1')}` is sent twice")
         if name in _SINGLE_HEADERS:
             names.add(name)
-    return ""
 
 
 def _credential(headers: dict[bytes, bytes]) -> str | None:
@@ -391,7 +404,7 @@ def _refusal(error: ForestallError, route: _Route | None) -> Answer:
     return Answer(error.http_status, error_object(error), headers)
 
 
-def _denying(send: Send) -> Send:
+def _send_as_denial(send: Send) -> Send:
     """Send an HTTP answer as the refusal of a WebSocket handshake (ASGI, denial response)."""
 
     async def deny(message: dict[str, Any]) -> None:

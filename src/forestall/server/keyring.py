@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from forestall.ports.entries import Sealed
 from forestall.ports.output import SealError
 from forestall.server.files import FileAccessError
+from forestall.server.private_files import replace_private
 
 KEYRING_FILE = "keyring.json"
 _LOCK_FILE = "keyring.lock"
@@ -51,22 +52,22 @@ class Keyring:
         """Read the file. Raises FileAccessError."""
         self._path = path
         self._lock = threading.Lock()
-        self._seen = _signature(path)
-        self._take(_read(path))
+        self._version = _file_version(path)  # of the content that is in use
+        self._use(_read(path))
 
-    def _take(self, content: _Content) -> None:
-        ciphers = {each.id: AESGCM(base64.b64decode(each.key)) for each in content.keys}
+    def _use(self, content: _Content) -> None:
+        self._ciphers = {key.id: AESGCM(base64.b64decode(key.key)) for key in content.keys}
         self._correlation = base64.b64decode(content.correlation)
-        self._ciphers, self._newest = ciphers, content.keys[-1].id
+        self._newest = content.keys[-1].id
 
     def _refresh(self) -> None:
         """Read the file again when it has changed. A missing file leaves the known keys; a broken
         one raises FileAccessError."""
         with self._lock:
-            signature = _signature(self._path)
-            if signature != self._seen and signature is not None:
-                self._take(_read(self._path))
-                self._seen = signature
+            version = _file_version(self._path)
+            if version is not None and version != self._version:
+                self._use(_read(self._path))
+                self._version = version
 
     def seal(self, plain: bytes, *, bound_to: bytes) -> Sealed:
         """See `Sealer.seal`. Random nonces of 96 bits are safe for 2^32 originals under one key."""
@@ -103,7 +104,8 @@ class Keyring:
 def load_keyring(folder: Path) -> Keyring:
     """The keyring of a data directory; made when it is missing. Raises FileAccessError."""
     with _locked(folder):
-        if not os.path.lexists(folder / KEYRING_FILE):  # a link that leads nowhere is no new start
+        # A broken link is not missing: to make new keys would lose what the old ones have sealed.
+        if not os.path.lexists(folder / KEYRING_FILE):
             content = _Content(
                 correlation=base64.b64encode(os.urandom(_KEY_BYTES)).decode(), keys=(_new_key(),)
             )
@@ -135,7 +137,8 @@ def _new_key() -> SealingKey:
     )
 
 
-def _signature(path: Path) -> tuple[int, int, int] | None:
+def _file_version(path: Path) -> tuple[int, int, int] | None:
+    """Modification time, size and inode: equal ones mean equal content. None: there is no file."""
     try:
         stat = path.stat()
     except OSError:
@@ -146,7 +149,7 @@ def _signature(path: Path) -> tuple[int, int, int] | None:
 def _read(path: Path) -> _Content:
     try:
         content = msgspec.json.decode(path.read_bytes(), type=_Content)
-        secrets = [base64.b64decode(each.key, validate=True) for each in content.keys]
+        secrets = [base64.b64decode(key.key, validate=True) for key in content.keys]
         secrets.append(base64.b64decode(content.correlation, validate=True))
     except OSError as cause:
         raise FileAccessError(
@@ -161,27 +164,16 @@ def _read(path: Path) -> _Content:
 
 
 def _write(path: Path, content: _Content) -> None:
-    partial = path.with_suffix(".part")
     try:
-        partial.unlink(missing_ok=True)
-        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(msgspec.json.encode(content))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)  # whole or not at all
-        folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)  # a crash must not lose a key that has sealed something
-        finally:
-            os.close(folder)
+        # Durable: a crash must not lose a key that has sealed something.
+        replace_private(path, msgspec.json.encode(content))
     except OSError as cause:
         raise FileAccessError(f"cannot write the keyring {path}: {cause.strerror}") from cause
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of the keyring: of two rotations at once, neither may lose the other's key."""
+    """Hold the lock of the keyring, so that no rotation loses the key of another one."""
     try:
         handle = os.open(folder / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as cause:

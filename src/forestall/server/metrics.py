@@ -131,13 +131,13 @@ class Metrics:
             self._limited.labels(scope)
 
     def _declare_webhooks(self) -> None:
-        self._told = self._counter(
+        self._webhook_messages = self._counter(
             "forestall_webhook_messages",
             "Messages to webhooks: delivered, tried and failed, or given up",
             "outcome",
         )
         for outcome in ("delivered", "failed", "dead_lettered"):
-            self._told.labels(outcome)
+            self._webhook_messages.labels(outcome)
 
     def _declare_output(self) -> None:
         """Control 7 of the guide; the names are its own."""
@@ -259,9 +259,9 @@ class Metrics:
         """Count a request that a rate limit refused; `scope` is key, tenant or address."""
         self._limited.labels(scope).inc()
 
-    def told(self, outcome: str) -> None:
+    def webhook_message(self, outcome: str) -> None:
         """Count a try of a message to a webhook: delivered, failed, or given up."""
-        self._told.labels(outcome).inc()
+        self._webhook_messages.labels(outcome).inc()
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one HTTP answer; `route` is the pattern of its endpoint, never the path."""
@@ -326,13 +326,13 @@ class _TopicNames:
         self._globs: list[tuple[str, Matcher]] = [
             (glob, compile_globs((glob,))) for glob in list(named)[:METRIC_TOPICS_MAX]
         ]
-        self._known: dict[str, str] = {}
+        self._label_of: dict[str, str] = {}  # by topic
 
     def name(self, topic: str) -> str:
-        label = self._known.get(topic)
+        label = self._label_of.get(topic)
         if label is None:
-            if len(self._known) >= METRIC_TOPICS_MAX * 10:
-                self._known.clear()  # clients choose topics, so bound the memory by forgetting
+            if len(self._label_of) >= METRIC_TOPICS_MAX * 10:
+                self._label_of.clear()  # clients choose topics, so bound the memory by forgetting
             label = next((glob for glob, matches in self._globs if matches(topic)), OTHER_TOPIC)
-            self._known[topic] = label
+            self._label_of[topic] = label
         return label

@@ -1,11 +1,11 @@
 """HTTP/1.1 and WebSocket as uvicorn speaks them, with bounds on what a connection may cost.
 
-Bounded are the number of connections, in all and from one network, and of each the length of a
-head, its number of fields, the seconds that it takes to arrive, and the seconds for which a client
-reads nothing. Past a bound the connection is closed. What two readers could take for two different
-requests is refused, with a coded error: a target that is no path, a request without Host, framing
-that the parser does not accept. Trailer fields are dropped: nothing that comes after the body may
-count as a header.
+Bounds hold for the number of connections, in all and from one network; and for each connection, for
+the length of a head, its number of fields, the seconds that it takes to arrive, and the seconds for
+which a client reads nothing. Past a bound the connection is closed. Bytes that a proxy and this
+server could take for two different requests are refused with a coded error: a target that is no
+path, a request without Host, framing that the parser does not accept (request smuggling, CWE-444).
+Trailer fields are dropped: nothing that comes after the body may count as a header.
 """
 
 import asyncio
@@ -81,7 +81,7 @@ _HEAD_BOUNDS = (
 )
 
 
-def _refused(error: ForestallError) -> bytes:
+def _refusal_bytes(error: ForestallError) -> bytes:
     """The whole answer of a connection on which no request could be read."""
     request_id = os.urandom(8).hex()
     body = msgspec.json.encode(msgspec.structs.replace(error_object(error), request_id=request_id))
@@ -97,8 +97,7 @@ def _refused(error: ForestallError) -> bytes:
 
 
 class _BoundedConnection(asyncio.Protocol):
-    """Counts the connection, and closes that of a client that does not read the bytes sent to
-    it."""
+    """Counts the connection, and closes it when its client does not read what is sent."""
 
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
@@ -147,11 +146,11 @@ class BoundedHttpProtocol(_BoundedConnection, HttpToolsProtocol):
     """One connection."""
 
     _reading_head = False
-    _head_bytes = 0
-    _head_size = 0  # of all fields, trailers among them
-    _head_fields = 0
+    _bytes_since_head_began = 0
+    _fields_size = 0  # bytes in names and values of all fields, trailers among them
+    _fields_count = 0
     _head_timer: asyncio.TimerHandle | None = None
-    _refusal: ForestallError | None = None  # why a callback of the parser stopped it
+    _refusal: ForestallError | None = None  # why a callback stopped the parser
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -159,9 +158,9 @@ class BoundedHttpProtocol(_BoundedConnection, HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._reading_head:
-            self._head_bytes += len(data)
-            # The newest piece may hold the end of the head and a body, so it does not count.
-            if self._head_bytes > HEAD_BYTES_MAX + len(data):
+            self._bytes_since_head_began += len(data)
+            # The newest bytes may hold the end of the head and a body, so they do not count.
+            if self._bytes_since_head_began > HEAD_BYTES_MAX + len(data):
                 self._refuse_head()
                 return
         super().data_received(data)
@@ -172,29 +171,29 @@ class BoundedHttpProtocol(_BoundedConnection, HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._reading_head = True
-        self._head_size = self._head_fields = 0
+        self._fields_size = self._fields_count = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_size += len(name) + len(value)
-        self._head_fields += 1
-        if self._head_size > HEAD_BYTES_MAX or self._head_fields > HEAD_FIELDS_MAX:
-            raise self._because(HeadLimitError(_HEAD_BOUNDS))
-        if self._reading_head:  # else a trailer, which the list of headers would take in
+        self._fields_size += len(name) + len(value)
+        self._fields_count += 1
+        if self._fields_size > HEAD_BYTES_MAX or self._fields_count > HEAD_FIELDS_MAX:
+            raise self._refusing(HeadLimitError(_HEAD_BOUNDS))
+        if self._reading_head:  # else it is a trailer, which uvicorn would add to the headers
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._reading_head = False
-        self._head_bytes = 0
+        self._bytes_since_head_began = 0
         self._stop_timer()
         if not self.url.startswith(b"/"):
-            raise self._because(
+            raise self._refusing(
                 MalformedHttpError("the target of a request is a path, such as /api/v1/jobs")
             )
         version = self.parser.get_http_version()
         if version not in ("1.0", "1.1"):
-            raise self._because(MalformedHttpError("this server speaks HTTP/1.1 and HTTP/1.0"))
+            raise self._refusing(MalformedHttpError("this server speaks HTTP/1.1 and HTTP/1.0"))
         if version == "1.1" and not any(name == b"host" for name, _ in self.headers):
-            raise self._because(MalformedHttpError("a request of HTTP/1.1 names its `Host`"))
+            raise self._refusing(MalformedHttpError("a request of HTTP/1.1 names its `Host`"))
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -209,10 +208,11 @@ class BoundedHttpProtocol(_BoundedConnection, HttpToolsProtocol):
             # An answer is under way: a second one may not stand in the middle of it.
             self.transport.abort()
             return
-        self.transport.write(_refused(error))
+        self.transport.write(_refusal_bytes(error))
         self.transport.close()
 
-    def _because(self, error: ForestallError) -> ForestallError:
+    def _refusing(self, error: ForestallError) -> ForestallError:
+        """Note the error with which `send_400_response` will answer, and return it."""
         self._refusal = error
         return error
 

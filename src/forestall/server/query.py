@@ -1,6 +1,6 @@
 """Fields of a query string → values, and the page of jobs that they ask for.
 
-What cannot be read raises InvalidRequestError, which names the field.
+A field that cannot be read raises InvalidRequestError, which names the field.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,16 @@ from forestall.limits import PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX
 from forestall.ports.store import JobCursor, JobFilter
 from forestall.server.endpoints import Call
 from forestall.wire.jobs import decode_cursor, encode_cursor
+from forestall.wire.submissions import TENANT_ACCESS_DENIED, TenantAccessError
+
+TENANT_FIELDS = ("tenant", "tenant_id", "org_id")
+
+
+def require_own_tenant(call: Call) -> None:
+    """Raises TenantAccessError when the query names another tenant than that of the key."""
+    tenant = call.who.tenant
+    if any(call.query.get(name, tenant) != tenant for name in TENANT_FIELDS):
+        raise TenantAccessError(TENANT_ACCESS_DENIED)
 
 
 def limit_of(query: dict[str, str]) -> int:

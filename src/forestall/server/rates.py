@@ -1,9 +1,10 @@
-"""How many requests a key, a tenant and an address may make. Arithmetic on a given instant only.
+"""Rate limits: requests and work of a key and a tenant, bad keys of an address.
 
-A bucket is one number: the instant at which it will be full again (the "theoretical arrival time"
-of ATM's generic cell rate algorithm). Each request moves that instant on by one interval. A request
-that would move it beyond now by more than a whole burst is refused, and moves nothing. A clock that
-goes back makes a bucket look emptier, so it never adds a token.
+Pure arithmetic: every function is given the instant. A token bucket is one number: the instant at
+which it will be full again (the "theoretical arrival time" of ATM's generic cell rate algorithm).
+Each request moves that instant on by one interval. A request that would move it beyond now by more
+than a whole burst is refused, and moves nothing. A clock that goes back makes a bucket look
+emptier, so it never adds a token.
 """
 
 from ipaddress import IPv6Address, ip_address
@@ -25,9 +26,8 @@ from forestall.limits import (
 )
 
 SECOND_NS = 1_000_000_000
-_SWEEP_EVERY_NS = SECOND_NS  # between two sweeps of a full table, whose cost a client could cause
+_SWEEP_EVERY_NS = SECOND_NS  # between two sweeps of a full table: a client can cause sweeps
 Headers = tuple[tuple[bytes, bytes], ...]
-
 
 _TOO_MANY = "rate limited: too many requests; slow down and try again"
 _COSTS_TOO_MUCH = "rate limited: this needs more bytes or work than is left; slow down, send less"
@@ -44,18 +44,18 @@ class RateLimitedError(ForestallError):
     def __init__(
         self, scope: str, retry_after_s: int, headers: Headers = (), text: str = _TOO_MANY
     ) -> None:
-        super().__init__(
-            text,
-            details={"scope": scope},
-            retry_after_s=retry_after_s,
-        )
+        super().__init__(text, details={"scope": scope}, retry_after_s=retry_after_s)
         self.scope = scope
         self.headers = headers
 
 
 class Buckets:
-    """Token buckets by name, all of one rate and burst. At most `limit` of them (`_make_room`).
-    Instants and intervals are in nanoseconds of a monotonic clock."""
+    """Token buckets by name, all of one rate and burst; at most `limit` of them. Instants and
+    intervals are in nanoseconds of a monotonic clock.
+
+    `interval` is the time in which one token comes back, `depth` that in which all do. A bucket
+    that is not full again within `low` has less than a fifth of its tokens.
+    """
 
     __slots__ = ("_full_at", "_swept_at", "burst", "depth", "interval", "limit", "low")
 
@@ -65,7 +65,7 @@ class Buckets:
         self.burst = burst or per_second
         self.interval = -(-SECOND_NS // per_second)  # rounded up: never more than the rate
         self.depth = self.burst * self.interval
-        self.low = self.depth - self.depth // 5  # beyond it less than a fifth of the tokens is left
+        self.low = self.depth - self.depth // 5
         self.limit = limit
         self._full_at: dict[str, int] = {}
         self._swept_at = -_SWEEP_EVERY_NS
@@ -73,14 +73,15 @@ class Buckets:
     def __len__(self) -> int:
         return len(self._full_at)
 
-    def after(self, name: str, now: int, tokens: int = 1) -> int:
+    def full_at_after(self, name: str, now: int, tokens: int = 1) -> int:
         """The instant at which a bucket would be full again if tokens were taken now. Takes
         none."""
         full_at = self._full_at.get(name, 0)
         return (full_at if full_at > now else now) + self.interval * tokens
 
     def put(self, name: str, full_at: int, now: int) -> bool:
-        """Take the token that `after` computed. False: the table is full, and the name is new."""
+        """Take the tokens: the bucket will be full again at the instant that `full_at_after`
+        computed. False: the table is full, and the name is new."""
         if name not in self._full_at and len(self._full_at) >= self.limit:
             self._make_room(now)
             if len(self._full_at) >= self.limit:
@@ -90,7 +91,7 @@ class Buckets:
 
     def take(self, name: str, now: int) -> bool:
         """Take one token. False: there is none, or no room for a new name."""
-        full_at = self.after(name, now)
+        full_at = self.full_at_after(name, now)
         return full_at - now <= self.depth and self.put(name, full_at, now)
 
     def left(self, full_at: int, now: int) -> int:
@@ -118,9 +119,12 @@ class Rates:
             ("key", Buckets(COST_PER_KEY_SECOND, COST_PER_KEY_BURST)),
             ("tenant", Buckets(COST_PER_TENANT_SECOND, COST_PER_TENANT_BURST)),
         )
-        named = (("key", self._keys), ("tenant", self._tenants))
-        policy = ", ".join(f'"{scope}";q={b.burst};w=1' for scope, b in named if b is not None)
-        self._policy = (b"ratelimit-policy", policy.encode())
+        policies = [
+            f'"{scope}";q={buckets.burst};w=1'
+            for scope, buckets in (("key", self._keys), ("tenant", self._tenants))
+            if buckets is not None
+        ]
+        self._policy = (b"ratelimit-policy", ", ".join(policies).encode())
 
     def admit(self, key_id: str, tenant: str, now: int) -> Headers:
         """Count one authenticated request. Returns the headers of the limit when less than a fifth
@@ -129,11 +133,11 @@ class Rates:
         keys, tenants = self._keys, self._tenants
         key_full_at = tenant_full_at = now
         if keys is not None:
-            key_full_at = keys.after(key_id, now)
+            key_full_at = keys.full_at_after(key_id, now)
             if key_full_at - now > keys.depth:
                 raise self._refusal("key", keys, key_full_at - keys.interval, now)
         if tenants is not None:
-            tenant_full_at = tenants.after(tenant, now)
+            tenant_full_at = tenants.full_at_after(tenant, now)
             if tenant_full_at - now > tenants.depth:
                 raise self._refusal("tenant", tenants, tenant_full_at - tenants.interval, now)
             if not tenants.put(tenant, tenant_full_at, now):
@@ -142,41 +146,41 @@ class Rates:
             if not keys.put(key_id, key_full_at, now):
                 raise self._refusal("key", keys, now + keys.depth, now)
             if key_full_at - now > keys.low:
-                return self._standing("key", keys, key_full_at, now)
+                return self._headers("key", keys, key_full_at, now)
         if tenants is not None and tenant_full_at - now > tenants.low:
-            return self._standing("tenant", tenants, tenant_full_at, now)
+            return self._headers("tenant", tenants, tenant_full_at, now)
         return ()
 
     def charge(self, payer: Payer, units: int, now: int) -> None:
         """Count what a request will cost, in cost units. A refused request costs nothing. Raises
         RateLimitedError."""
-        found = []
+        charges = []
         for (scope, buckets), name in zip(self._cost, (payer.key_id, payer.tenant), strict=True):
-            full_at = buckets.after(name, now, units)
+            full_at = buckets.full_at_after(name, now, units)
             wait = full_at - now - buckets.depth
             if wait > 0:
-                raise RateLimitedError(scope, -(-wait // SECOND_NS), text=_COSTS_TOO_MUCH)
-            found.append((scope, buckets, name, full_at))
-        for scope, buckets, name, full_at in found:
+                raise RateLimitedError(scope, _seconds(wait), text=_COSTS_TOO_MUCH)
+            charges.append((scope, buckets, name, full_at))
+        for scope, buckets, name, full_at in charges:
             if not buckets.put(name, full_at, now):
                 raise RateLimitedError(scope, 1, text=_COSTS_TOO_MUCH)
 
-    def spent(self, payer: Payer, seconds: float, now: int) -> None:
-        """Count what a request has cost in processor time. It may leave a debt, for which later
-        requests that cost something wait."""
+    def charge_time(self, payer: Payer, seconds: float, now: int) -> None:
+        """Count what a request has cost in processor time. The key and its tenant may then owe
+        units; later requests that cost something are refused until the debt is paid."""
         (_, keys), (_, tenants) = self._cost
-        debt_at_most = now + keys.depth + COST_DEBT_SECONDS_MAX * SECOND_NS
-        room = (debt_at_most - keys.after(payer.key_id, now, 0)) // keys.interval
-        # What is beyond the greatest debt of a key is not its tenant's either: one key alone may
-        # not use up what all keys of its tenant share.
-        units = min(int(seconds / COST_SECONDS), max(0, room))
+        # A key owes COST_DEBT_SECONDS_MAX at most, and its tenant owes no more for it: one key
+        # alone may not use up what all keys of its tenant share.
+        full_at_most = now + keys.depth + COST_DEBT_SECONDS_MAX * SECOND_NS
+        left = (full_at_most - keys.full_at_after(payer.key_id, now, 0)) // keys.interval
+        units = min(int(seconds / COST_SECONDS), max(0, left))
         for buckets, name in ((keys, payer.key_id), (tenants, payer.tenant)):
-            buckets.put(name, buckets.after(name, now, units), now)
+            buckets.put(name, buckets.full_at_after(name, now, units), now)
 
-    def failed(self, address: str, now: int) -> None:
-        """Count one request with a bad credential. Raises RateLimitedError past the bound.
+    def count_bad_key(self, address: str, now: int) -> None:
+        """Count one request with a bad key. Raises RateLimitedError past the bound.
 
-        A valid key from the same address is not limited by it: behind a proxy all clients share
+        The bound does not limit valid keys from the same address: behind a proxy all clients share
         one address.
         """
         if not self._addresses.take(network_of(address), now):
@@ -184,21 +188,24 @@ class Rates:
 
     def _refusal(self, scope: str, buckets: Buckets, full_at: int, now: int) -> RateLimitedError:
         wait = max(1, full_at + buckets.interval - buckets.depth - now)
-        return RateLimitedError(
-            scope, -(-wait // SECOND_NS), self._standing(scope, buckets, full_at, now)
-        )
+        return RateLimitedError(scope, _seconds(wait), self._headers(scope, buckets, full_at, now))
 
-    def _standing(self, scope: str, buckets: Buckets, full_at: int, now: int) -> Headers:
+    def _headers(self, scope: str, buckets: Buckets, full_at: int, now: int) -> Headers:
         """The headers of a limit: tokens left, and seconds until all are back
         (draft-ietf-httpapi-ratelimit-headers-10)."""
-        full_in_s = -(-max(0, full_at - now) // SECOND_NS)
-        left = f'"{scope}";r={buckets.left(full_at, now)};t={full_in_s}'
-        return (self._policy, (b"ratelimit", left.encode()))
+        full_in_s = _seconds(max(0, full_at - now))
+        state = f'"{scope}";r={buckets.left(full_at, now)};t={full_in_s}'
+        return (self._policy, (b"ratelimit", state.encode()))
+
+
+def _seconds(duration_ns: int) -> int:
+    """A duration in whole seconds, rounded up."""
+    return -(-duration_ns // SECOND_NS)
 
 
 def network_of(address: str) -> str:
-    """The name under which a client is counted: its IPv4 address, or its IPv6 network, inside which
-    a client may take as many addresses as it likes. A text that is no address is its own name."""
+    """The name under which a client is counted: its IPv4 address, or its IPv6 network, since a
+    client may take any number of addresses in it. A text that is no address is its own name."""
     try:
         parsed = ip_address(address)
     except ValueError:

@@ -21,21 +21,21 @@ from forestall.limits import (
     WEBSOCKET_PONG_SECONDS_MAX,
 )
 from forestall.server.api import ENDPOINTS
+from forestall.server.background_loops import (
+    purge_originals,
+    redecide_approvals,
+    run_ticks,
+    save_last_seen,
+)
 from forestall.server.banner import banner
 from forestall.server.bootstrap import StartedPlane, start
-from forestall.server.deliver import tell_webhooks
-from forestall.server.garbage import collect_rarely, settle
+from forestall.server.deliver import deliver_to_webhooks
+from forestall.server.garbage_collection import collect_rarely, freeze_start
 from forestall.server.host_names import HostNames
 from forestall.server.http import Gateway
-from forestall.server.loops import (
-    follow_policy,
-    keep_approvals_current,
-    keep_nothing_too_long,
-    keep_remembered,
-    keep_time,
-)
 from forestall.server.metrics import Metrics
 from forestall.server.metrics_server import MetricsServer
+from forestall.server.policy_follower import follow_policy
 from forestall.server.protocol import BoundedHttpProtocol, BoundedWebSocketProtocol
 from forestall.server.rates import Rates
 from forestall.server.settings import Address, Settings
@@ -136,22 +136,22 @@ async def _run(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, number)
-    beside = [
+    background = [
         asyncio.create_task(follow_policy(plane, started.follower, reload, metrics)),
-        asyncio.create_task(keep_time(plane)),
-        asyncio.create_task(keep_approvals_current(plane)),
-        asyncio.create_task(keep_nothing_too_long(plane)),
-        asyncio.create_task(tell_webhooks(plane, metrics)),
+        asyncio.create_task(run_ticks(plane)),
+        asyncio.create_task(redecide_approvals(plane)),
+        asyncio.create_task(purge_originals(plane)),
+        asyncio.create_task(deliver_to_webhooks(plane, metrics)),
         asyncio.create_task(collect_rarely()),
-        asyncio.create_task(keep_remembered(plane, settings.data_dir)),
+        asyncio.create_task(save_last_seen(plane, settings.data_dir)),
     ]
-    settle()
+    freeze_start()
     host, port = listener.getsockname()[:2]
     announce(Address(host, port))
     try:
         await server.serve(sockets=[listener])
     finally:
-        for task in beside:
+        for task in background:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task

@@ -1,7 +1,6 @@
 """The key that signs tickets: made at the first start, kept in the data directory, never shown."""
 
 import base64
-import os
 from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from forestall.jobs.ticket import Ticket, sign_ticket
 from forestall.server.files import FileAccessError
+from forestall.server.private_files import replace_private
 
 TICKET_KEY_FILE = "ticket-key.pem"
 
@@ -62,11 +62,4 @@ def _write_key(path: Path) -> None:
     content = Ed25519PrivateKey.generate().private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     )
-    partial = path.with_suffix(".part")
-    partial.unlink(missing_ok=True)
-    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)  # whole or not at all
+    replace_private(path, content)

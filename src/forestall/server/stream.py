@@ -23,6 +23,7 @@ from forestall.projections.log_reader import LogPage
 from forestall.server.endpoints import Answer, Call, Headers, Receive, Send, StreamingBody
 from forestall.server.host_names import OriginDeniedError, is_same_site
 from forestall.server.protocol import STREAMING
+from forestall.server.query import require_own_tenant
 from forestall.wire.stream import (
     SUBPROTOCOL,
     StreamPositionError,
@@ -30,9 +31,7 @@ from forestall.wire.stream import (
     event_texts,
     parse_position,
 )
-from forestall.wire.submissions import TENANT_ACCESS_DENIED, TenantAccessError
 
-_TENANT_FIELDS = ("tenant", "tenant_id", "org_id")
 _EVENT_STREAM = "text/event-stream"
 _HEARTBEAT = b":\n\n"
 
@@ -62,8 +61,7 @@ async def open_stream(plane: Plane, call: Call) -> Answer:
         )
     _require_own_page(call)
     subject = call.who
-    if any(call.query.get(name, subject.tenant) != subject.tenant for name in _TENANT_FIELDS):
-        raise TenantAccessError(TENANT_ACCESS_DENIED)
+    require_own_tenant(call)
     job_id = call.params[0] if call.params else ""
     if job_id:
         await read_job(plane, subject, job_id)

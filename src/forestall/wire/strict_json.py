@@ -26,7 +26,12 @@ class MalformedJsonError(InvalidRequestError):
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
+    if len(pairs) <= _PIECE_PAIRS:
+        value = dict(pairs)
+    else:  # in pieces, between which other threads run
+        value = {}
+        for start in range(0, len(pairs), _PIECE_PAIRS):
+            value.update(pairs[start : start + _PIECE_PAIRS])
     if len(value) != len(pairs):
         raise MalformedJsonError("invalid json: an object names the same key twice")
     return value
@@ -127,6 +132,7 @@ def _require_few_containers(body: bytes) -> None:
 
 
 _PIECE_BYTES = 32 * 1024  # looked at in one step
+_PIECE_PAIRS = 4_096  # of one object, put into it in one step
 _TOO_DEEP = f"invalid json: nested deeper than {JSON_DEPTH_MAX} levels"
 
 

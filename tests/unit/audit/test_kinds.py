@@ -13,10 +13,10 @@ SOURCE = Path(forestall.__file__).parent
 CONTROL = SOURCE / "control"
 DELIVERY = SOURCE / "server" / "deliver.py"
 # The functions that take the kind of a record, and which argument it is.
-TAKES_A_KIND = {"record_of": 1, "commit_entries": 1, "commit_refusal": 2}
+TAKES_A_KIND = {"record_of": 1, "_decision_for": 1, "commit_entries": 1, "commit_refusal": 2}
 _REGISTRY_KINDS = ("topic", "pool", "schema")
 _COMPUTED = {  # the kinds that are no text where the record is made
-    "f'job.{event.value}'": {f"job.{event}" for event in Event},
+    "f'job.{move.event.value}'": {f"job.{event}" for event in Event},
     "f'{entry.kind}.removed'": {f"{kind}.removed" for kind in _REGISTRY_KINDS},
     "f'{kind}.{what}'": {
         f"{kind}.{what}" for kind in _REGISTRY_KINDS for what in ("created", "changed")
@@ -25,7 +25,9 @@ _COMPUTED = {  # the kinds that are no text where the record is made
         "webhook.created",
         "webhook.changed",
     },
-    "f'webhook.{what}'": {f"webhook.{what}" for what in ("advanced", "delivered", "dead_lettered")},
+    "f'webhook.{outcome}'": {
+        f"webhook.{outcome}" for outcome in ("advanced", "delivered", "dead_lettered")
+    },
 }
 
 

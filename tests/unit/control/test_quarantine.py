@@ -382,7 +382,7 @@ def test_a_scan_that_raises_withholds_and_says_nothing(
     def broken(*args: Any, **more: Any) -> Any:
         raise ValueError(f"cannot read {CANARY}")
 
-    monkeypatch.setattr("forestall.control.check_output.scan", broken)
+    monkeypatch.setattr("forestall.control.content_scan.scan", broken)
     job_id = house.withheld({"clean": True})
     seen = house.ask("GET", f"{JOBS}/{job_id}/output")
     assert seen.json["code"] == "scan_failed"

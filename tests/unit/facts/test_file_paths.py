@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forestall.facts.file_paths import PATHS_MAX, PathClass, PathFact, paths_in
+from forestall.facts.file_paths import PATHS_MAX, PathFact, paths_in
+from forestall.facts.path_classes import PathClass
 
 LETTERS = {"w": PathClass.WORKSPACE, "o": PathClass.OUTSIDE, "y": PathClass.SYSTEM,
            "s": PathClass.SECRET, "r": PathClass.RUNS_LATER, "u": PathClass.UNKNOWN}  # fmt: skip
@@ -280,6 +281,8 @@ CASES: dict[str, list[tuple[str, str]]] = {
         ("GIT~1/config", "+u-w"),
         ("a\u202etxt.exe", "+u-w"),
         ("a\nb", "+u-w"),
+        ("a\nb/.git/hooks/pre-commit", "+yr"),
+        ("a\nb-creds.json", "+s"),
         ("", "=u"),
         ("x" * 10_000, "=u"),
         ("../" * 2_000, "=u"),

@@ -4,14 +4,13 @@ from enum import StrEnum
 
 import pytest
 
-from forestall.facts.cluster.commands import ClusterClass
 from forestall.facts.derive import DERIVED_LABELS
-from forestall.facts.file_paths import PathClass
+from forestall.facts.hosts import HostKind
 from forestall.facts.label_values import CLOSED_VALUES
+from forestall.facts.path_classes import PathClass
 from forestall.facts.shell.places import CommandScope
 from forestall.facts.shell.program_entry import CommandClass
 from forestall.facts.sql.statements import SqlClass
-from forestall.facts.urls import HostKind
 
 ENUMS = {
     "command_class": CommandClass,
@@ -19,7 +18,7 @@ ENUMS = {
     "sql_class": SqlClass,
     "url_host_kind": HostKind,
     "path_class": PathClass,
-    "cluster_class": ClusterClass,
+    "cluster_class": CommandClass,
 }
 
 

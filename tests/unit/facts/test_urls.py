@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forestall.facts.urls import FACTS_MAX, TEXT_BYTES_MAX, HostKind, UrlFact, urls_in
+from forestall.facts.hosts import HostKind
+from forestall.facts.urls import FACTS_MAX, TEXT_BYTES_MAX, UrlFact, urls_in
 
 LETTERS = {
     "+": HostKind.PUBLIC,

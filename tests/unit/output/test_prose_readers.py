@@ -10,7 +10,15 @@ import pytest
 
 from forestall.output.clean import clean_copy
 from forestall.output.detectors.named import PERSON, PLACE, named_entity
-from forestall.output.findings import Detector, Finding, Kind, Scan, ScanBudget, Sighting, Unread
+from forestall.output.findings import (
+    Detector,
+    Finding,
+    IncompleteReason,
+    Kind,
+    Scan,
+    ScanBudget,
+    Sighting,
+)
 from forestall.output.prose_readers import PIECE_CHARS
 from forestall.output.scan import BLOCK_BYTES, scan
 
@@ -136,7 +144,7 @@ def test_what_reads_may_fail() -> None:
         raise RuntimeError("out of memory")
 
     seen = scan("some text", detectors=(named_entity(raises),))
-    assert (seen.complete, seen.reasons) == (False, (Unread.READER_FAILED,))
+    assert (seen.complete, seen.reasons) == (False, (IncompleteReason.READER_FAILED,))
 
 
 @pytest.mark.parametrize(
@@ -152,7 +160,7 @@ def test_what_reads_may_fail() -> None:
 )
 def test_an_answer_that_cannot_be_is_a_failure(sighting: Sighting) -> None:
     seen = scan("some text", detectors=(named_entity(lambda text: [sighting]),))
-    assert seen.reasons == (Unread.READER_FAILED,)
+    assert seen.reasons == (IncompleteReason.READER_FAILED,)
 
 
 def test_a_name_does_not_reach_over_two_values() -> None:
@@ -169,7 +177,7 @@ def test_time_is_looked_at_between_pieces() -> None:
         detectors=(named_entity(reader),),
         budget=ScanBudget(expired=lambda: len(reader.given) > 3),
     )
-    assert seen.reasons == (Unread.TIME,)
+    assert seen.reasons == (IncompleteReason.TIME,)
     assert len(reader.given) == 4
 
 

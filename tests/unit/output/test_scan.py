@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from forestall.output import engine
 from forestall.output import scan as scanning
 from forestall.output.detectors import DETECTORS
-from forestall.output.findings import Detector, Kind, Scan, ScanBudget, Unread
+from forestall.output.findings import Detector, IncompleteReason, Kind, Scan, ScanBudget
 from forestall.output.scan import Scanner, scan
 from tests.unit.output.samples import SECRETS, drawn
 
@@ -144,13 +144,13 @@ def test_encodings_deeper_than_the_budget_are_not_passed_over() -> None:
     for _ in range(8):
         text = base64.b64encode(text.encode()).decode()
     result = seen(text)
-    assert result.findings or result.reasons == (Unread.ENCODINGS,)
+    assert result.findings or result.reasons == (IncompleteReason.ENCODINGS,)
 
 
 def test_a_bomb_ends_at_the_budget() -> None:
     bomb = base64.b64encode(gzip.compress(b"a" * 50_000_000)).decode()
     result = seen(bomb, budget=ScanBudget(decoded_bytes_max=1_000_000))
-    assert result.reasons == (Unread.ENCODINGS,)
+    assert result.reasons == (IncompleteReason.ENCODINGS,)
 
 
 # -- pieces --
@@ -207,7 +207,7 @@ def test_byte_by_byte() -> None:
 def test_what_is_no_text_is_not_read(raw: bytes) -> None:
     result = seen(raw)
     assert not result.complete
-    assert result.reasons == (Unread.NOT_TEXT,)
+    assert result.reasons == (IncompleteReason.NOT_TEXT,)
 
 
 def test_what_is_no_text_is_looked_at_all_the_same() -> None:
@@ -222,18 +222,20 @@ def test_lone_surrogates_are_text() -> None:
 
 
 def test_too_large_is_said() -> None:
-    assert seen("a" * 101, budget=ScanBudget(bytes_max=100)).reasons == (Unread.TOO_LARGE,)
+    assert seen("a" * 101, budget=ScanBudget(bytes_max=100)).reasons == (
+        IncompleteReason.TOO_LARGE,
+    )
 
 
 def test_time_is_the_callers() -> None:
-    assert seen("abc", budget=ScanBudget(expired=lambda: True)).reasons == (Unread.TIME,)
+    assert seen("abc", budget=ScanBudget(expired=lambda: True)).reasons == (IncompleteReason.TIME,)
 
 
 def test_a_secret_without_an_end_in_reach_is_said() -> None:
     chance = random.Random(1)
     endless = "".join(chance.choices(string.ascii_letters + string.digits, k=60_000))
     result = seen("api_key = AQE" + endless + " password_in: glpat-" + endless)
-    assert Unread.TOO_LONG_A_FINDING in result.reasons
+    assert IncompleteReason.TOO_LONG_A_FINDING in result.reasons
 
 
 def test_nothing_is_complete_and_empty() -> None:
@@ -245,7 +247,13 @@ def test_nothing_is_complete_and_empty() -> None:
 
 def test_a_scan_is_complete_or_says_why_not() -> None:
     with pytest.raises(ValueError, match="why not"):
-        Scan(findings=(), complete=True, reasons=(Unread.TIME,), size_bytes=0, encoding="utf-8")
+        Scan(
+            findings=(),
+            complete=True,
+            reasons=(IncompleteReason.TIME,),
+            size_bytes=0,
+            encoding="utf-8",
+        )
 
 
 @settings(max_examples=200, deadline=None)
@@ -282,7 +290,7 @@ def test_a_million_secrets_are_too_many_and_do_not_cost_more() -> None:
     """Places are kept up to the bound; then the scan stops and says so."""
     text = f"{TOKEN}\n" * 1_000_000
     _, peak, result = _seconds_and_bytes(text)
-    assert result.reasons == (Unread.TOO_MANY_FINDINGS,)
+    assert result.reasons == (IncompleteReason.TOO_MANY_FINDINGS,)
     assert len(result.findings) <= ScanBudget().findings_max
     assert peak < 400_000_000
 

@@ -7,7 +7,7 @@ import pytest
 
 from forestall.output.clean import clean_copy
 from forestall.output.detectors import DETECTORS
-from forestall.output.findings import Unread
+from forestall.output.findings import IncompleteReason
 from forestall.output.scan import scan
 
 S = "Rt8mX526alBH"
@@ -179,7 +179,7 @@ def test_what_is_nobodys(text: str) -> None:
 def test_a_table_out_of_reach_is_not_taken_for_clean() -> None:
     rows = "".join(f"{number},Rt8mX526al{number:04}\n" for number in range(2_000))
     seen = scan("id,password\n" + rows, detectors=SECRET)
-    assert Unread.TOO_LONG_A_FINDING in seen.reasons
+    assert IncompleteReason.TOO_LONG_A_FINDING in seen.reasons
 
 
 @pytest.mark.parametrize(

@@ -12,15 +12,15 @@ from forestall.errors import UnauthorizedError
 from forestall.identity.credentials import NewKey
 from forestall.identity.roles import Role
 from forestall.limits import INSTANT_US_MAX
+from forestall.server.background_loops import last_seen_of
 from forestall.server.bootstrap import NoTelemetry, open_plane
 from forestall.server.clock import ForwardClock
 from forestall.server.files import DataDir
-from forestall.server.loops import remembered_of
-from forestall.server.remembered import (
-    REMEMBERED_FILE,
+from forestall.server.last_seen import (
+    LAST_SEEN_FILE,
     LastSeen,
-    read_remembered,
-    write_remembered,
+    read_last_seen,
+    write_last_seen,
 )
 
 SECOND = 1_000_000_000
@@ -142,7 +142,7 @@ def test_an_expired_key_stays_expired_when_the_clock_goes_back_over_a_restart(
             authenticate(plane, text)
         await create_key(plane, NewKey(tenant="t", name="l", role=Role.AGENT), actor="test")
         await closed(folder, plane)
-        (tmp_path / "data" / REMEMBERED_FILE).unlink(missing_ok=True)
+        (tmp_path / "data" / LAST_SEEN_FILE).unlink(missing_ok=True)
 
         folder, plane = await opened(tmp_path / "data")
         assert plane.clock.now_us() >= ends + DAY_US
@@ -168,7 +168,7 @@ def test_what_was_seen_and_left_no_record_is_remembered_too(tmp_path: Path) -> N
         assert isinstance(clock, ForwardClock)
         clock.not_before(plane.clock.now_us() + DAY_US)
         later = plane.clock.now_us()
-        write_remembered(folder.path, remembered_of(plane))
+        write_last_seen(folder.path, last_seen_of(plane))
         await closed(folder, plane)
 
         folder, plane = await opened(tmp_path / "data")
@@ -200,22 +200,22 @@ def test_what_was_seen_and_left_no_record_is_remembered_too(tmp_path: Path) -> N
     ],
 )
 def test_a_broken_file_is_no_memory_and_stops_nothing(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / REMEMBERED_FILE).write_bytes(content)
-    assert read_remembered(tmp_path) == LastSeen()
+    (tmp_path / LAST_SEEN_FILE).write_bytes(content)
+    assert read_last_seen(tmp_path) == LastSeen()
 
 
 def test_a_file_that_cannot_be_read_or_written_stops_nothing(tmp_path: Path) -> None:
-    (tmp_path / REMEMBERED_FILE).mkdir()
-    assert read_remembered(tmp_path) == LastSeen()
-    write_remembered(tmp_path, LastSeen(latest_us=1))
-    write_remembered(tmp_path / "nowhere", LastSeen(latest_us=1))
-    assert read_remembered(tmp_path / "nowhere") == LastSeen()
+    (tmp_path / LAST_SEEN_FILE).mkdir()
+    assert read_last_seen(tmp_path) == LastSeen()
+    write_last_seen(tmp_path, LastSeen(latest_us=1))
+    write_last_seen(tmp_path / "nowhere", LastSeen(latest_us=1))
+    assert read_last_seen(tmp_path / "nowhere") == LastSeen()
 
 
 def test_what_is_written_is_read_and_is_private(tmp_path: Path) -> None:
     kept = LastSeen(latest_us=5, key_uses={"key-1": 7})
-    write_remembered(tmp_path, LastSeen(latest_us=1))
-    write_remembered(tmp_path, kept)
-    assert read_remembered(tmp_path) == kept
-    assert (tmp_path / REMEMBERED_FILE).stat().st_mode & 0o077 == 0
-    assert [path.name for path in tmp_path.iterdir()] == [REMEMBERED_FILE]
+    write_last_seen(tmp_path, LastSeen(latest_us=1))
+    write_last_seen(tmp_path, kept)
+    assert read_last_seen(tmp_path) == kept
+    assert (tmp_path / LAST_SEEN_FILE).stat().st_mode & 0o077 == 0
+    assert [path.name for path in tmp_path.iterdir()] == [LAST_SEEN_FILE]

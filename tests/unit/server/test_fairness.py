@@ -26,7 +26,8 @@ from forestall.limits import (
     WORKER_WILDCARDS_MAX,
 )
 from forestall.ports.output import OutputMeans
-from forestall.server import api as api_module
+from forestall.server import api_jobs
+from forestall.server.api import ENDPOINTS
 from forestall.server.bodies import cost_of
 from forestall.server.rates import RateLimitedError, Rates
 from tests.asgi import Door, Message, assert_coded, opened
@@ -53,9 +54,9 @@ def test_a_key_that_cost_too_much_is_refused_before_its_body_is_read(
     denied = {**_JOB, "topic": "job.mail.send", "context": "a" * (BODY_BYTES_MAX - 99)}
     assert door.submit(denied).status == 403
     subject = authenticate(door.plane, door.admin)
-    door.gateway._spent(payer_of(subject), 1_000.0)
+    door.gateway._charge_thread_time(payer_of(subject), 1_000.0)
     before = door.trace()
-    monkeypatch.setattr(api_module, "decode_submission", lambda *a, **k: pytest.fail("it was read"))
+    monkeypatch.setattr(api_jobs, "decode_submission", lambda *a, **k: pytest.fail("it was read"))
     refused = door.submit(denied)
     assert_coded(refused, 429, "rate_limited")
     assert refused.json["details"] == {"scope": "key"}
@@ -64,6 +65,25 @@ def test_a_key_that_cost_too_much_is_refused_before_its_body_is_read(
     monkeypatch.undo()
     assert door.submit(_JOB).status == 200
     assert door.submit(denied, key=neighbour).status == 403
+
+
+def test_the_bytes_of_a_body_are_refused_before_they_are_uploaded(door: Door) -> None:
+    """A body that is declared and costs too much is refused by the head of its request."""
+    door.gateway._charge_thread_time(payer_of(authenticate(door.plane, door.admin)), 1_000.0)
+    received: list[str] = []
+
+    def parts() -> Iterator[Message]:
+        received.append("a part")
+        yield {"type": "http.request", "body": b"{", "more_body": True}
+
+    head = [
+        (b"x-api-key", door.admin.encode()),
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % BODY_BYTES_MAX),
+    ]
+    reply = door.run(door.call("POST", "/api/v1/jobs", head, parts()))
+    assert_coded(reply, 429, "rate_limited")
+    assert received == []
 
 
 def test_bytes_and_work_come_back_with_time() -> None:
@@ -95,7 +115,7 @@ def test_many_keys_of_one_tenant_share_what_the_tenant_has() -> None:
 
 def test_work_that_took_long_leaves_a_bounded_debt() -> None:
     rates, payer, second = Rates(), Payer("one", "k"), 1_000_000_000
-    rates.spent(payer, 3_600.0, 0)
+    rates.charge_time(payer, 3_600.0, 0)
     with pytest.raises(RateLimitedError):
         rates.charge(payer, 1, 0)
     rates.charge(payer, 1, (COST_DEBT_SECONDS_MAX + 1) * second)
@@ -139,7 +159,7 @@ def test_a_long_body_is_read_beside_the_event_loop(
     monkeypatch.setattr(json.JSONDecoder, "decode", decode)
     long = b'{"x":"' + b"a" * DECODE_INLINE_BYTES_MAX + b'"}'
     worker = Worker(door)
-    for endpoint in api_module.ENDPOINTS:
+    for endpoint in ENDPOINTS:
         if endpoint.request is None:
             continue
         seen.clear()

@@ -12,7 +12,7 @@ from forestall.ports.entries import Sealed
 from forestall.ports.output import ScannerBusyError, SealError
 from forestall.server.files import FileAccessError
 from forestall.server.keyring import KEYRING_FILE, listed, load_keyring, rotate
-from forestall.server.scanning import ScanThreads
+from forestall.server.thread_pools import ScanThreads
 
 
 def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_scan_that_takes_too_long_is_given_up() -> None:
 
 def test_too_many_that_wait_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("MAX", "PER_TENANT_MAX", "PER_KEY_MAX"):
-        monkeypatch.setattr(f"forestall.server.scanning.SCANS_WAITING_{name}", 1)
+        monkeypatch.setattr(f"forestall.server.thread_pools.SCANS_WAITING_{name}", 1)
     go = threading.Event()
 
     async def run() -> None:

@@ -313,22 +313,28 @@ def _ask(house: House, cell: Cell, tenant: str, values: Mapping[str, str], lease
     if endpoint.streams:
         stream = streams.opened(house.door, path, key=key, headers=headers)
         stream.until(lambda: bool(stream.sent), "no answer")
-        status, body = stream.status, stream.body
+        status, sent = stream.status, stream.body
         stream.hang_up()
-        return Reply(status, {}, body)
-    body = None
-    if endpoint.method not in ("GET", "DELETE"):
-        body = next((b for end, b in _WRITES.items() if endpoint.path.endswith(end)), None)
-        body = body if body is not None else BODIES.get(endpoint.path, {})
-        if endpoint.path == JOBS or "/policy/" in endpoint.path:
-            body = {"topic": "job.demo.read", "prompt": house.name("ask")}
-        text = json.dumps(body).replace("{lease}", lease)
-        if not values:  # what is made has a name of its own
-            text = text.replace('"name": "', f'"name": "{house.name("n")}').replace("job.a", "x")
-        body = json.loads(text)
-        if endpoint.path == "/api/v1/topics":
-            body = {"name": "job.matrix." + house.name("t").replace("-", "")}
+        return Reply(status, {}, sent)
+    body = _body(house, endpoint, lease, makes=not values)
     return house.door.ask(endpoint.method, path, body, key=key, headers=headers)
+
+
+def _body(house: House, endpoint: Endpoint, lease: str, *, makes: bool) -> Any:
+    """A body that is well formed, so that only access can refuse it. What is made has a name of
+    its own."""
+    if endpoint.method in ("GET", "DELETE"):
+        return None
+    if endpoint.path == JOBS or "/policy/" in endpoint.path:
+        return {"topic": "job.demo.read", "prompt": house.name("ask")}
+    if endpoint.path == "/api/v1/topics":
+        return {"name": "job.matrix." + house.name("t").replace("-", "")}
+    body = next((each for end, each in _WRITES.items() if endpoint.path.endswith(end)), None)
+    body = body if body is not None else BODIES.get(endpoint.path, {})
+    text = json.dumps(body).replace("{lease}", lease)
+    if makes:
+        text = text.replace('"name": "', f'"name": "{house.name("n")}')
+    return json.loads(text)
 
 
 def _outcome(reply: Reply, unknown: Reply | None, values: Mapping[str, str]) -> str:

@@ -16,7 +16,7 @@ from forestall.identity.roles import Role
 from forestall.ports.output import OutputMeans
 from forestall.server.api import ENDPOINTS
 from forestall.server.keyring import load_keyring
-from forestall.server.scanning import ScanThreads
+from forestall.server.thread_pools import ScanThreads
 from forestall.store.sqlite import SqliteStore
 from tests.asgi import POLICY, Door
 from tests.workers_under_test import Worker, submit

@@ -24,8 +24,8 @@ from forestall.policy.problems import PolicyError
 from forestall.ports.output import OutputMeans
 from forestall.server.keyring import load_keyring
 from forestall.server.names import load_names, reader_of
-from forestall.server.scanning import ScanThreads
 from forestall.server.settings import SettingsError, parse_names_model, read_settings
+from forestall.server.thread_pools import ScanThreads
 from tests.asgi import POLICY, Door
 from tests.workers_under_test import Worker, submit
 

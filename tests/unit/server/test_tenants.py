@@ -7,9 +7,8 @@ import pytest
 
 from forestall.control.dispatch import dispatch
 from forestall.control.expire import tick
-from forestall.control.tenants import TENANTS_MAX
 from forestall.identity.roles import PLATFORM_PERMISSIONS, Role
-from forestall.limits import TENANT_NOTE_CHARS_MAX
+from forestall.limits import TENANT_NOTE_CHARS_MAX, TENANTS_MAX
 from forestall.ports.change import Change, Receipt
 from forestall.ports.store import StoreUnavailableError
 from forestall.server.api import ENDPOINTS

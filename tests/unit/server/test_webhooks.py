@@ -90,7 +90,7 @@ class Post:
         async def look() -> None:
             async with asyncio.timeout(5):
                 while not holds():
-                    await self.deliverer.keep_in_step()
+                    await self.deliverer.start_and_end_tasks()
                     await asyncio.sleep(0.001)
 
         try:

@@ -1,71 +1,22 @@
 """The HTTP client for asyncio, for one event loop.
 
-It decides nothing: `steps` does. Cancelling a request closes its connection.
+It decides nothing: `pool` does. Cancelling a request closes its connection.
 """
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
 from forestall.client.http.message import HttpRequest, HttpResponse
+from forestall.client.http.pool import OpenStream, PooledClient
 from forestall.client.http.sockets import has_news
-from forestall.client.http.steps import (
-    Action,
-    Connect,
-    Face,
-    OpenStream,
-    Receive,
-    Send,
-    Steps,
-)
 from forestall.limits import HTTP_RESPONSE_BYTES_MAX
 
 if TYPE_CHECKING:
     import ssl
 
 _BUFFER_BYTES_MAX = 256 * 1024  # received and not yet read; beyond it the server must wait
-T = TypeVar("T")
-
-
-class AsyncHttpClient(Face):
-    """Requests to one origin. Close it, or use it as a context manager."""
-
-    async def request(
-        self,
-        request: HttpRequest,
-        *,
-        seconds: float | None = None,
-        body_bytes_max: int = HTTP_RESPONSE_BYTES_MAX,
-    ) -> HttpResponse:
-        """The whole response to a request; see HttpSteps.fetch.
-
-        Raises NoAnswerError, InvalidRequestError.
-        """
-        return await _carry_out(
-            self._steps.fetch(request, seconds=seconds, body_bytes_max=body_bytes_max)
-        )
-
-    @contextlib.asynccontextmanager
-    async def open(self, request: HttpRequest) -> AsyncIterator["AsyncHttpStream"]:
-        """The response while its body still arrives. Raises as `request` does, also inside the
-        block."""
-        opened = await _carry_out(self._steps.open(request))
-        stream = AsyncHttpStream(self._steps, opened)
-        try:
-            yield stream
-        finally:
-            stream.close()
-
-
-class AsyncHttpStream(OpenStream):
-    """A response whose body is read piece by piece."""
-
-    async def read(self) -> bytes:
-        """The next piece of the body; b"" at its end. Raises NoAnswerError."""
-        piece = b"" if self._ended else await _carry_out(self._steps.receive(self._opened))
-        self._ended = not piece
-        return piece
 
 
 class _Connection(asyncio.Protocol):
@@ -114,7 +65,13 @@ class _Connection(asyncio.Protocol):
         self._writing_paused = False
         _wake(self._writable)
 
-    # -- called by the face --
+    # -- called by the pool: see Transport --
+
+    @classmethod
+    async def open(cls, host: str, port: int, seconds: float) -> "_Connection":
+        async with asyncio.timeout(seconds):
+            _, connection = await asyncio.get_running_loop().create_connection(cls, host, port)
+        return connection
 
     def close(self) -> None:
         if self.transport is not None:
@@ -153,14 +110,18 @@ class _Connection(asyncio.Protocol):
             self.transport.resume_reading()
         return data
 
-    async def secure(self, context: "ssl.SSLContext", server_name: str) -> None:
+    async def secure(
+        self, context: "ssl.SSLContext", server_name: str, seconds: float
+    ) -> "_Connection":
         assert self.transport is not None
-        secured = await asyncio.get_running_loop().start_tls(
-            self.transport, self, context, server_hostname=server_name
-        )
+        async with asyncio.timeout(seconds):
+            secured = await asyncio.get_running_loop().start_tls(
+                self.transport, self, context, server_hostname=server_name
+            )
         if secured is None or self._closed:
             raise self._error or ConnectionResetError("the connection was closed")
         self.transport = secured
+        return self
 
 
 def _wake(future: "asyncio.Future[None] | None") -> None:
@@ -168,40 +129,40 @@ def _wake(future: "asyncio.Future[None] | None") -> None:
         future.set_result(None)
 
 
-async def _carry_out(steps: Steps[T]) -> T:
-    try:
-        action = next(steps)
-        while True:
-            try:
-                result = await _perform(action)
-            except OSError as error:
-                action = steps.throw(error)
-            else:
-                action = steps.send(result)
-    except StopIteration as end:
-        value: T = end.value
-        return value
-    finally:
-        steps.close()  # after a cancellation the connection must not stay open
+class AsyncHttpClient(PooledClient):
+    """Requests to one origin. Close it, or use it as a context manager."""
+
+    _connect = _Connection.open
+
+    async def request(
+        self,
+        request: HttpRequest,
+        *,
+        seconds: float | None = None,
+        body_bytes_max: int = HTTP_RESPONSE_BYTES_MAX,
+    ) -> HttpResponse:
+        """The whole response to a request; see ConnectionPool.fetch.
+
+        Raises NoAnswerError, InvalidRequestError.
+        """
+        return await self._pool.fetch(request, seconds=seconds, body_bytes_max=body_bytes_max)
+
+    @contextlib.asynccontextmanager
+    async def open(self, request: HttpRequest) -> AsyncIterator["AsyncHttpStream"]:
+        """The response while its body still arrives. Raises as `request` does, also inside the
+        block."""
+        stream = AsyncHttpStream(self._pool, await self._pool.open(request))
+        try:
+            yield stream
+        finally:
+            stream.close()
 
 
-async def _perform(action: Action) -> object:
-    if isinstance(action, Send):
-        return await _connection_of(action.transport).send(action.data, action.seconds)
-    if isinstance(action, Receive):
-        return await _connection_of(action.transport).receive(action.seconds)
-    if isinstance(action, Connect):
-        async with asyncio.timeout(action.seconds):
-            _, connection = await asyncio.get_running_loop().create_connection(
-                _Connection, action.host, action.port
-            )
-        return connection
-    connection = _connection_of(action.transport)
-    async with asyncio.timeout(action.seconds):
-        await connection.secure(action.context, action.server_name)
-    return connection
+class AsyncHttpStream(OpenStream):
+    """A response whose body is read piece by piece."""
 
-
-def _connection_of(transport: object) -> _Connection:
-    assert isinstance(transport, _Connection)
-    return transport
+    async def read(self) -> bytes:
+        """The next piece of the body; b"" at its end. Raises NoAnswerError."""
+        piece = b"" if self._ended else await self._pool.receive(self._opened)
+        self._ended = not piece
+        return piece

@@ -1,8 +1,8 @@
 """Kubernetes, cloud, git and package-manager tools: how their words are read.
 
 Where the verb of a tool stands and what it does is data (`data/tools`); what the shell room's own
-table knows of a program is added by `commands`. This module reads the options of a command from its
-words. It refuses to take an option for known that the tool's entry does not name.
+table knows of a program is added by `commands.py`. This module tells the options of a command from
+its words. It refuses to take an option for known that the tool's entry does not name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,18 +15,10 @@ from forestall.facts.data_files import EntryTable, WordLists
 from forestall.facts.shell.program_entry import Arg, Classes, ClassesSpec, class_set
 
 VALUES_MAX: Final = 8  # values of one option that are kept
-FILES: Final = (
-    "clouds",
-    "containers",
-    "forges",
-    "git",
-    "infrastructure",
-    "kubernetes",
-    "packages",
-)
+FILES: Final = ("clouds", "containers", "forges", "git", "infrastructure", "kubernetes", "packages")
 Grammar = Literal[
     "cloud", "docker", "forge", "git", "helm", "kubectl", "packages", "terraform"
-]  # the kind of tool, whose words `commands` reads in one way
+]  # tools whose words `tool_facts.py` reads alike
 
 
 class ToolSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -115,7 +107,7 @@ GUARDED_SERVICES: Final = _WORDS.set("guarded_services")
 SECRET_TELLING_VERBS: Final = _WORDS.set("secret_telling_verbs")
 
 
-class Words(NamedTuple):
+class ToolWords(NamedTuple):
     """The words of one command that are no options, and the options with their values."""
 
     words: list[Arg]
@@ -124,7 +116,12 @@ class Words(NamedTuple):
     open: bool  # whether an expansion may add options
 
 
-def scan(tool: Tool, args: Sequence[Arg]) -> Words:
+class _NamedOption(NamedTuple):
+    name: str
+    takes_next: bool = False  # its value is the next word
+
+
+def tool_words(tool: Tool, args: Sequence[Arg]) -> ToolWords:
     """Tell the options of a command from its words."""
     words: list[Arg] = []
     options: dict[str, list[str]] = {}
@@ -133,53 +130,56 @@ def scan(tool: Tool, args: Sequence[Arg]) -> Words:
     while at < len(args):
         arg = args[at]
         at += 1
-        sure = not arg.flaggable
         if arg.text == "--":
             words.extend(args[at:])
             break
-        if arg.text.startswith("-") and len(arg.text) > 1:
+        sure = not arg.flaggable
+        if arg.text.startswith("-") and arg.text != "-":
             name, equals, value = arg.text.partition("=")
-            found, known = _option(tool, name)
+            named, known = _options_of_word(tool, name)
             sure = sure and known and arg.literal
             if equals and not _takes_equals(tool, name):
                 value = f"={value}"
-            elif not equals and found[-1][1] and at < len(args):
+            elif not equals and named[-1].takes_next and at < len(args):
                 value = args[at].text
                 sure = sure and not args[at].flaggable
                 at += 1
-            for one, _ in found:
-                options.setdefault(one, [])
-                if len(options[one]) < VALUES_MAX:
-                    options[one].append(value or _glued(name, one))
+            for option in named:
+                values = options.setdefault(option.name, [])
+                if len(values) < VALUES_MAX:
+                    values.append(value or _joined_value(name, option.name))
         else:
             words.append(arg)
         if not sure:
-            sure_words = min(sure_words, max(0, len(words) - (arg.text[:1] != "-")))
-    return Words(words, options, sure_words, any(arg.flaggable for arg in args))
+            words_before = len(words) - (not arg.text.startswith("-"))
+            sure_words = min(sure_words, words_before)
+    return ToolWords(words, options, sure_words, any(arg.flaggable for arg in args))
 
 
 def _takes_equals(tool: Tool, name: str) -> bool:
+    """Whether an `=` divides the option from its value, as in `-n=prod`; in `-abn=prod` the short
+    option `-n` has the value `=prod`."""
     return name.startswith("--") or not tool.joined_short_options or len(name) == 2
 
 
-def _glued(name: str, one: str) -> str:
+def _joined_value(word: str, option: str) -> str:
     """The value in `-nprod`."""
-    return name[2:] if name != one and name.startswith(one) else ""
+    return word[2:] if word != option and word.startswith(option) else ""
 
 
-def _option(tool: Tool, name: str) -> tuple[list[tuple[str, bool]], bool]:
-    """The options that one word holds, whether each takes a value, and whether it is known."""
-    if name.startswith("--") or not tool.joined_short_options:
-        bare = name if tool.joined_short_options else "-" + name.lstrip("-")
-        if bare in tool.value_options:
-            return [(bare, True)], True
-        return [(bare, False)], bare in tool.plain_options or bare in tool.options
-    found: list[tuple[str, bool]] = []
-    for place, letter in enumerate(name[1:], 1):
-        one = f"-{letter}"
-        if one in tool.value_options:
-            return [*found, (one, place == len(name) - 1)], True
-        found.append((one, False))
-        if one not in tool.plain_options:
+def _options_of_word(tool: Tool, word: str) -> tuple[list[_NamedOption], bool]:
+    """The options that one word holds, and whether all of them are listed."""
+    if word.startswith("--") or not tool.joined_short_options:
+        name = word if tool.joined_short_options else "-" + word.lstrip("-")
+        if name in tool.value_options:
+            return [_NamedOption(name, takes_next=True)], True
+        return [_NamedOption(name)], name in tool.plain_options or name in tool.options
+    found: list[_NamedOption] = []
+    for place, letter in enumerate(word[1:], 1):
+        name = f"-{letter}"
+        if name in tool.value_options:
+            return [*found, _NamedOption(name, takes_next=place == len(word) - 1)], True
+        found.append(_NamedOption(name))
+        if name not in tool.plain_options:
             return found, False
     return found, True

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from forestall.facts.file_paths import PathClass, fact_of, may_be_secret
+from forestall.facts.file_paths import fact_of
+from forestall.facts.path_classes import PathClass, may_be_secret
 from forestall.facts.shell.directories import Directories
 from forestall.facts.shell.program_entry import Arg, Classes, CommandClass
 from forestall.facts.shell.program_table import (

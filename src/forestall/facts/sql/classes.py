@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
-from functools import cache
 from typing import Final
 
 
@@ -19,13 +18,6 @@ class SqlClass(StrEnum):
 
 
 Classes = frozenset[SqlClass]
-_KIND_OF_LETTER: Final = {kind.value[0]: kind for kind in SqlClass}
-
-
-@cache
-def classes(letters: str) -> Classes:
-    """The set of classes whose first letters are given: `classes("wd")`."""
-    return frozenset(_KIND_OF_LETTER[letter] for letter in letters)
 
 
 def named(kinds: Iterable[str]) -> Classes:
@@ -33,12 +25,17 @@ def named(kinds: Iterable[str]) -> Classes:
     return frozenset(map(SqlClass, kinds))
 
 
-NOTHING: Final = classes("")
-READ: Final = classes("r")
-UNKNOWN: Final = classes("u")
-DESTRUCTIVE: Final = classes("d")
+# Each class as a set of its own, to be united: `WRITE | DESTRUCTIVE`.
+NOTHING: Final[Classes] = frozenset()
+READ: Final = named(["read"])
+WRITE: Final = named(["write"])
+SCHEMA: Final = named(["schema"])
+PRIVILEGE: Final = named(["privilege"])
+DESTRUCTIVE: Final = named(["destructive"])
+TRANSACTION: Final = named(["transaction"])
+UNKNOWN: Final = named(["unknown"])
 
 
-def tidy(kinds: Classes) -> Classes:
+def without_read(kinds: Classes) -> Classes:
     """The set without READ where another class stands: READ means that a statement only looks."""
     return (kinds - READ) or READ

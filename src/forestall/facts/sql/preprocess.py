@@ -35,7 +35,7 @@ SQLITE: Final = Flavour(brackets=True)
 BACKSLASHED: Final = Flavour(backslash=True)
 
 _ALL: Final = (POSTGRES, MYSQL, TSQL, ORACLE, SQLITE, BACKSLASHED)
-_FAMILIES: Final = {
+_FLAVOURS_OF_DIALECT: Final = {
     **dict.fromkeys(("postgres", "redshift", "materialize", "risingwave", "duckdb"), (POSTGRES,)),
     **dict.fromkeys(("mysql", "doris", "starrocks", "singlestore"), (MYSQL,)),
     **dict.fromkeys(("tsql", "fabric"), (TSQL,)),
@@ -47,24 +47,25 @@ _FAMILIES: Final = {
         (POSTGRES, MYSQL, ORACLE, BACKSLASHED),
     ),
 }  # fmt: skip
+NAME: Final = "\x01"  # stands for a quoted name
+LITERAL: Final = "\x02"  # stands for a string
+
+# Where something may begin that is no plain text: a quote, a comment, a bracket, a backslash.
 _MARK: Final = re.compile(r"['\"`\[\\#]|--|/\*|\*/(?!\*)|\$(?:[^\W\d]\w*)?\$")
 _DASHES: Final = re.compile("-+")
 _DASH_LINE: Final = re.compile(r"-{3,}(?:[ \t][^\n]*)?(?:\n|\Z)")
 _STATEMENT_END: Final = re.compile(r"\s*(?:;|\Z)")
 _COMMENT_EDGE: Final = re.compile(r"/\*|\*/")
-_VERSION: Final = re.compile(r"M?!\d{0,6}")
+_MYSQL_VERSION: Final = re.compile(r"M?!\d{0,6}")  # `/*!50001 ... */` is run by that version
 _PLAIN_QUOTED: Final = re.compile(r"[\w .$-]*", re.ASCII)
-_PREFIX: Final = re.compile(r"(?<![\w$])(?:[nbxerq]|u&|nq|_\w{1,20})$", re.IGNORECASE)
-_CLOSERS: Final = {"[": "]", "(": ")", "{": "}", "<": ">"}
+_STRING_PREFIX: Final = r"(?:[nbxerq]|u&|nq|_\w{1,20})"  # `E'..'`, `N'..'`, `_utf8'..'`
+_PREFIX_BEFORE_QUOTE: Final = re.compile(rf"(?<![\w$]){_STRING_PREFIX}$", re.IGNORECASE)
+_QUOTED: Final = re.compile(rf"{_STRING_PREFIX}?['\"`]|\$[^$]*\$|\[.", re.IGNORECASE | re.DOTALL)
+_CLOSING_BRACKETS: Final = {"[": "]", "(": ")", "{": "}", "<": ">"}
 _WORD: Final = re.compile(r"[^\W\d]\w*")
-NAME: Final = "\x01"  # stands for a quoted name
-LITERAL: Final = "\x02"  # stands for a string
-_QUOTED: Final = re.compile(
-    r"(?:[nbxerq]|u&|nq|_\w{1,20})?['\"`]|\$[^$]*\$|\[.", re.IGNORECASE | re.DOTALL
-)
 
 
-class Part(NamedTuple):
+class StatementText(NamedTuple):
     """One statement of a text."""
 
     clean: str  # without comments
@@ -78,7 +79,7 @@ class Part(NamedTuple):
 class SqlReading(NamedTuple):
     """A text as one family of databases would take it apart."""
 
-    parts: tuple[Part, ...]
+    statements: tuple[StatementText, ...]
     sound: bool  # every quote and comment ends, and no client command stands outside them
 
 
@@ -86,8 +87,8 @@ def readings(text: str, dialect: str) -> Sequence[SqlReading]:
     """The distinct readings of the families that the dialect may stand for; none if too dense."""
     if len(_MARK.findall(text)) > MARKS_MAX:
         return []
-    found = [_read(text, flavour) for flavour in _FAMILIES.get(dialect, _ALL)]
-    return list(dict.fromkeys(found))
+    flavours = _FLAVOURS_OF_DIALECT.get(dialect, _ALL)
+    return list(dict.fromkeys(_Cutter(text, flavour).reading() for flavour in flavours))
 
 
 def has_strange_characters(text: str) -> bool:
@@ -111,11 +112,9 @@ def rough_words(text: str) -> set[str]:
         for char in unicodedata.normalize("NFKC", text)
         if unicodedata.category(char) not in ("Cf", "Mn")
     ).casefold()
-    joined = _without_comments(plain)
-    unescaped = plain.replace("\\", "").replace("`", "")
-    return {word for form in (plain, joined, unescaped) for word in _WORD.findall(form)} | {
-        part for word in _WORD.findall(plain) for part in word.split("_")
-    }
+    spellings = (plain, _without_comments(plain), plain.replace("\\", "").replace("`", ""))
+    words = {word for spelling in spellings for word in _WORD.findall(spelling)}
+    return words | {part for word in _WORD.findall(plain) for part in word.split("_")}
 
 
 def _without_comments(text: str) -> str:
@@ -128,94 +127,116 @@ def _without_comments(text: str) -> str:
     return "".join((*kept, text[at:]))
 
 
-def _read(text: str, flavour: Flavour) -> SqlReading:
-    parts: list[Part] = []
-    clean: list[str] = []
-    bare: list[str] = []
-    at = 0
-    sound = True
-    begun = False  # whether the statement at hand has a word
-
-    def plain(piece: str) -> None:
-        nonlocal begun
-        first, *others = piece.split(";")
-        clean.append(first)
-        bare.append(first)
-        begun = begun or bool(first.strip())
-        for other in others:
-            end()
-            clean.append(other)
-            bare.append(other)
-            begun = bool(other.strip())
-
-    def end() -> None:
-        shown = " ".join("".join(bare).split())
-        if shown:
-            parts.append(Part("".join(clean).strip(), shown))
-        clean.clear()
-        bare.clear()
-
-    while (mark := _MARK.search(text, at)) is not None:
-        start = mark.start()
-        plain(text[at:start])
-        after, shown, ended = _one(text, mark, flavour, begun=begun)
-        begun = begun or bool(shown.strip())
-        if shown in (LITERAL, NAME):
-            bare[-1] = _PREFIX.sub("", bare[-1])
-            clean.append(text[start:after])
-        else:
-            clean.append(shown)
-        bare.append(shown)
-        sound = sound and ended
-        at = after
-    plain(text[at:])
-    end()
-    return SqlReading(tuple(parts), sound)
-
-
 def bare_words(slices: Iterable[str]) -> list[str]:
     """The bare words of a text that another reader has cut into tokens."""
     found: list[str] = []
-    for piece in slices:
-        quoted = _QUOTED.match(piece)
-        if quoted is None or (piece[0] == "[" and _PLAIN_QUOTED.fullmatch(piece[1:-1])):
-            found.extend(word.lower() for word in _WORD.findall(piece))
+    for token in slices:
+        quoted = _QUOTED.match(token)
+        if quoted is None or (token[0] == "[" and _PLAIN_QUOTED.fullmatch(token[1:-1])):
+            found.extend(word.lower() for word in _WORD.findall(token))
     return found
 
 
-def _one(text: str, mark: re.Match[str], flavour: Flavour, *, begun: bool) -> tuple[int, str, bool]:
-    """Where the thing that starts here ends, what it is to be shown as, and whether it is sound.
+class _Cutter:
+    """Cuts one text into statements, as one family of databases would."""
 
-    `begun` says whether the statement has a word before it.
-    """
+    def __init__(self, text: str, flavour: Flavour) -> None:
+        self._text = text
+        self._flavour = flavour
+        self._statements: list[StatementText] = []
+        # The statement at hand, in pieces.
+        self._clean: list[str] = []
+        self._bare: list[str] = []
+        self._begun = False  # whether it has a word
+
+    def reading(self) -> SqlReading:
+        """The text, cut."""
+        at = 0
+        sound = True
+        while (mark := _MARK.search(self._text, at)) is not None:
+            start = mark.start()
+            self._add_plain(self._text[at:start])
+            at, shown, ended = _read_mark(self._text, mark, self._flavour, begun=self._begun)
+            self._begun = self._begun or bool(shown.strip())
+            if shown in (LITERAL, NAME):
+                self._bare[-1] = _PREFIX_BEFORE_QUOTE.sub("", self._bare[-1])
+                self._clean.append(self._text[start:at])
+            else:
+                self._clean.append(shown)
+            self._bare.append(shown)
+            sound = sound and ended
+        self._add_plain(self._text[at:])
+        self._end_statement()
+        return SqlReading(tuple(self._statements), sound)
+
+    def _add_plain(self, piece: str) -> None:
+        """Add text without quotes and comments; each semicolon in it ends a statement."""
+        first, *others = piece.split(";")
+        self._clean.append(first)
+        self._bare.append(first)
+        self._begun = self._begun or bool(first.strip())
+        for other in others:
+            self._end_statement()
+            self._clean.append(other)
+            self._bare.append(other)
+            self._begun = bool(other.strip())
+
+    def _end_statement(self) -> None:
+        bare = " ".join("".join(self._bare).split())
+        if bare:
+            self._statements.append(StatementText("".join(self._clean).strip(), bare))
+        self._clean.clear()
+        self._bare.clear()
+
+
+class _Span(NamedTuple):
+    """What begins at a mark."""
+
+    end: int
+    shown: str  # what stands in its place: LITERAL, NAME, a blank for a comment, or itself
+    sound: bool = True  # it ends, and every client takes it for the same
+
+
+def _read_mark(text: str, mark: re.Match[str], flavour: Flavour, *, begun: bool) -> _Span:
+    """What begins here; `begun` says whether the statement has a word before it."""
     kind, start, after = mark[0], mark.start(), mark.end()
     if kind == "--":
-        following = text[after : after + 1]
-        spaced = not following or following.isspace() or not flavour.spaced_dashes
-        if not spaced and not _is_dash_line(text, start, begun=begun):
-            if following != "-":
-                return after, "--", True
-            end = _DASHES.match(text, start).end()  # type: ignore[union-attr]  # two stand here
-            return end, text[start:end], False  # nobody means three signs in a row
-        return _line_end(text, after), " ", True
+        return _dashes(text, start, flavour, begun=begun)
     if kind == "#":
-        return (_line_end(text, after), " ", True) if flavour.hashes else (after, "#", True)
+        return _Span(_line_end(text, after), " ") if flavour.hashes else _Span(after, "#")
     if kind == "/*":
         return _comment(text, after, flavour)
     if kind == "*/":
-        return after, " " if flavour.runs_comments else kind, True
+        return _Span(after, " " if flavour.runs_comments else kind)
     if kind == "\\":
-        return after, " ", False  # a client's own command, or an escape outside any string
+        return _Span(after, " ", sound=False)  # a client's own command, or an escape in no string
     if kind[0] == "$":
-        if not flavour.dollars or (
-            start and (text[start - 1].isalnum() or text[start - 1] in "_$")
-        ):
-            return start + 1, "$", True
-        end = text.find(kind, after)
-        return (len(text), LITERAL, False) if end < 0 else (end + len(kind), LITERAL, True)
+        in_word = start > 0 and (text[start - 1].isalnum() or text[start - 1] in "_$")
+        if in_word or not flavour.dollars:
+            return _Span(start + 1, "$")
+        return _until(text, after, kind)
     if kind == "'":
         return _string(text, start, flavour)
     return _name(text, start, flavour)
+
+
+def _until(text: str, at: int, closer: str) -> _Span:
+    """A string that ends with `closer`, whatever stands in it."""
+    end = text.find(closer, at)
+    return _Span(end + len(closer), LITERAL) if end >= 0 else _Span(len(text), LITERAL, sound=False)
+
+
+def _dashes(text: str, start: int, flavour: Flavour, *, begun: bool) -> _Span:
+    """`--`, which is a comment, or two minus signs where a blank must follow."""
+    after = start + 2
+    following = text[after : after + 1]
+    is_comment = not following or following.isspace() or not flavour.spaced_dashes
+    if is_comment or _is_dash_line(text, start, begun=begun):
+        return _Span(_line_end(text, after), " ")
+    if following != "-":
+        return _Span(after, "--")
+    end = _DASHES.match(text, start).end()  # type: ignore[union-attr]  # two stand here
+    return _Span(end, text[start:end], sound=False)  # nobody means three signs in a row
 
 
 def _is_dash_line(text: str, start: int, *, begun: bool) -> bool:
@@ -235,10 +256,11 @@ def _line_end(text: str, at: int) -> int:
     return len(text) if end < 0 else end
 
 
-def _comment(text: str, at: int, flavour: Flavour) -> tuple[int, str, bool]:
-    version = _VERSION.match(text, at) if flavour.runs_comments else None
+def _comment(text: str, at: int, flavour: Flavour) -> _Span:
+    """A block comment, whose text begins at `at`."""
+    version = _MYSQL_VERSION.match(text, at) if flavour.runs_comments else None
     if version is not None:
-        return version.end(), " ", True  # its text is run: go on reading inside it
+        return _Span(version.end(), " ")  # its text is run: go on reading inside it
     depth = 1
     while (edge := _COMMENT_EDGE.search(text, at)) is not None:
         at = edge.end()
@@ -247,23 +269,22 @@ def _comment(text: str, at: int, flavour: Flavour) -> tuple[int, str, bool]:
         elif flavour.nested:
             depth += 1
         if not depth:
-            return at, " ", True
-    return len(text), " ", False
+            return _Span(at, " ")
+    return _Span(len(text), " ", sound=False)
 
 
-def _string(text: str, start: int, flavour: Flavour) -> tuple[int, str, bool]:
+def _string(text: str, start: int, flavour: Flavour) -> _Span:
     before = text[max(0, start - 3) : start].lower()
-    escapes = flavour.backslash or (
-        flavour.dollars and before[-1:] == "e" and not before[-2:-1].isalnum()
-    )
-    if flavour.alternative and before[-1:] == "q" and len(text) > start + 1:
-        mark = text[start + 1]
-        end = text.find(_CLOSERS.get(mark, mark) + "'", start + 2)
-        return (len(text), LITERAL, False) if end < 0 else (end + 2, LITERAL, True)
+    is_alternative = flavour.alternative and before[-1:] == "q" and len(text) > start + 1
+    if is_alternative:  # q'[it's]'
+        opener = text[start + 1]
+        return _until(text, start + 2, _CLOSING_BRACKETS.get(opener, opener) + "'")
+    has_escape_prefix = before[-1:] == "e" and not before[-2:-1].isalnum()  # E'it\'s' of Postgres
+    escapes = flavour.backslash or (flavour.dollars and has_escape_prefix)
     return _quoted(text, start, "'", escapes, LITERAL)
 
 
-def _name(text: str, start: int, flavour: Flavour) -> tuple[int, str, bool]:
+def _name(text: str, start: int, flavour: Flavour) -> _Span:
     """A quoted name. A plain one is a name to every family: it can hide nothing."""
     quote = text[start]
     closer = "]" if quote == "[" else quote
@@ -271,13 +292,14 @@ def _name(text: str, start: int, flavour: Flavour) -> tuple[int, str, bool]:
     inner = text[start + 1 : end]
     if end >= 0 and text[end + 1 : end + 2] != closer and _PLAIN_QUOTED.fullmatch(inner):
         # An index (`a[1]`) stays as it is; so do the words of `[a b]`, which is the stricter way.
-        return (start + 1, "[", True) if quote == "[" else (end + 1, NAME, True)
+        return _Span(start + 1, "[") if quote == "[" else _Span(end + 1, NAME)
     if (quote == "[" and not flavour.brackets) or (quote == "`" and not flavour.backticks):
-        return start + 1, quote, True
+        return _Span(start + 1, quote)
     return _quoted(text, start, closer, flavour.backslash and quote != "`", NAME)
 
 
-def _quoted(text: str, start: int, closer: str, escapes: bool, shown: str) -> tuple[int, str, bool]:
+def _quoted(text: str, start: int, closer: str, escapes: bool, shown: str) -> _Span:
+    """What ends with a single `closer`: two of them, or one that is escaped, stand for one."""
     at = start + 1
     stops = re.compile(f"[{re.escape(closer)}{re.escape(chr(92)) if escapes else ''}]")
     while (stop := stops.search(text, at)) is not None:
@@ -285,5 +307,5 @@ def _quoted(text: str, start: int, closer: str, escapes: bool, shown: str) -> tu
         if stop[0] == "\\" or text[at : at + 1] == closer:
             at += 1
         else:
-            return at, shown, True
-    return len(text), shown, False
+            return _Span(at, shown)
+    return _Span(len(text), shown, sound=False)

@@ -15,39 +15,39 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from forestall.facts.sql import keywords as known
-from forestall.facts.sql.by_words import by_keyword, is_plain, refined, stray_verbs
+from forestall.facts.bounded_facts import at_most
+from forestall.facts.sql import keywords
+from forestall.facts.sql.by_words import added_by_definition, by_keyword, is_plain, stray_verbs
 from forestall.facts.sql.classes import (
     DESTRUCTIVE,
     NOTHING,
+    PRIVILEGE,
     READ,
+    TRANSACTION,
     UNKNOWN,
+    WRITE,
     Classes,
     SqlClass,
-    classes,
     named,
-    tidy,
+    without_read,
 )
-from forestall.facts.sql.parse_bounds import LINKS_MAX, is_within_bounds
+from forestall.facts.sql.parse_bounds import is_within_bounds
 from forestall.facts.sql.preprocess import (
     LITERAL,
-    Part,
+    StatementText,
     bare_words,
     has_strange_characters,
     readings,
     rough_words,
 )
 from forestall.facts.sql.tables import (
-    CHANGES,
     NAME_CHAIN,
     TABLES_MAX,
-    name_parts,
     names_in,
     tables_of,
     tables_of_definition,
-    target_of,
 )
-from forestall.facts.sql.where import narrows
+from forestall.facts.sql.tree_classes import classes_of_change, classes_of_node, is_change
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -75,11 +75,8 @@ class SqlStatement(msgspec.Struct, frozen=True, kw_only=True):
     has_where: bool = False
 
 
-_DANGER: Final = "dupswtr"  # the worst first
-
-
 _ZERO_MATCHES: Final = frozenset(("", "mysql", "doris", "starrocks", "singlestore"))
-_BY_HINT: Final = {word: named(kinds) for word, kinds in known.HINTS.items()}
+_CLASSES_OF_HINT: Final = {word: named(kinds) for word, kinds in keywords.HINTS.items()}
 _UNKNOWN_STATEMENT: Final = SqlStatement(statement="", classes=UNKNOWN)
 
 _EXPLAIN: Final = re.compile(
@@ -88,14 +85,18 @@ _EXPLAIN: Final = re.compile(
     r"(?P<rest>.*)",
     re.IGNORECASE | re.DOTALL,
 )
+_EXPLAINED_WORDS: Final = ("explain", "copy", "execute")  # beside those that are parsed
 _DESCRIBED: Final = re.compile(
     rf"\s*(?:(?:table|view|schema|database)\s+)?(?:{NAME_CHAIN.pattern})\s*", re.IGNORECASE
 )
 _WITH_DATA: Final = re.compile(r"\bwith\s+(?:no\s+)?data\s*$", re.IGNORECASE)
-_COPY: Final = re.compile(rf"(.*)\b(from|to)\b\s*(?:\b(\w+)\b|({LITERAL})?)", re.IGNORECASE)
+_COPY: Final = re.compile(
+    rf".*\b(?P<direction>from|to)\b\s*(?:\b(?P<place>\w+)\b|(?P<file>{LITERAL})?)", re.IGNORECASE
+)
+_REPLACE: Final = re.compile(r"^\s*replace\b", re.IGNORECASE)
 _COLUMN_PLACES: Final = frozenset(("Column", "Alias", "ColumnDef"))
 _PLAIN_NAME: Final = re.compile(r"[\w $#-]*")
-_NAMES: Final = {
+_STATEMENT_OF_ROOT: Final = {
     "TruncateTable": "truncate", "MultitableInserts": "insert", "Union": "select",
     "Except": "select", "Intersect": "select", "Subquery": "select", "Values": "select",
 }  # fmt: skip
@@ -119,39 +120,41 @@ def statements_in(
     """
     if len(text) > TEXT_BYTES_MAX or len(text.encode("utf-8", "replace")) > TEXT_BYTES_MAX:
         return (_UNKNOWN_STATEMENT,)
-    dialect = dialect.strip().lower()
-    chosen = _dialect(dialect)
-    found: dict[SqlStatement, None] = {}
-    read = readings(text, dialect)
-    if not read:
-        return (SqlStatement(statement="", classes=_hinted(text)),)
+    name = dialect.strip().lower()
+    parser_dialect = _dialect(name)
+    distinct = readings(text, name)
+    if not distinct:
+        return (_hinted(text),)
+    first = distinct[0]
     reader = _StatementReader(
-        chosen or _dialect(""), parsed or ParsedSql(), zero_matches=dialect in _ZERO_MATCHES
+        parser_dialect or _dialect(""), parsed or ParsedSql(), zero_matches=name in _ZERO_MATCHES
     )
-    for part in read[0].parts[: STATEMENTS_MAX + 1]:
-        for statement in reader.statements(part):
-            found.setdefault(statement)
+    found: dict[SqlStatement, None] = {}
+    for statement_text in first.statements[: STATEMENTS_MAX + 1]:
+        found.update(dict.fromkeys(reader.statements(statement_text)))
     sure = (
-        chosen is not None and len(read) == 1 and read[0].sound and not has_strange_characters(text)
+        parser_dialect is not None
+        and len(distinct) == 1
+        and first.sound
+        and not has_strange_characters(text)
     )
-    if not sure or not found or any(one.classes >= UNKNOWN for one in found):
-        whole = sure and len(reader.roots) == len(read[0].parts)
-        hints = _hinted(text, reader.roots if whole else ())
-        found.setdefault(SqlStatement(statement="", classes=hints))
+    if not sure or not found or any(statement.classes >= UNKNOWN for statement in found):
+        parsed_whole = sure and len(reader.roots) == len(first.statements)
+        found[_hinted(text, reader.roots if parsed_whole else ())] = None
     if len(found) <= STATEMENTS_MAX:
         return tuple(found)
-    kept = sorted(found, key=lambda one: min(_DANGER.index(kind.value[0]) for kind in one.classes))
-    return (*kept[: STATEMENTS_MAX - 1], SqlStatement(statement="", classes=_hinted(text)))
+    return at_most(STATEMENTS_MAX, found, _hinted(text))
 
 
-def _hinted(text: str, roots: Iterable["exp.Expr"] = ()) -> Classes:
-    """UNKNOWN, and what words anywhere in the text hint at.
+def _hinted(text: str, roots: Iterable["exp.Expr"] = ()) -> SqlStatement:
+    """An unknown statement, with what words anywhere in the text hint at.
 
     `roots` are the trees of the text, if all of it was parsed: the name of a column hints at
     nothing.
     """
     words = rough_words(text) - _column_words(roots)
-    return UNKNOWN.union(*(_BY_HINT.get(word, NOTHING) for word in words))
+    hints = (_CLASSES_OF_HINT.get(word, NOTHING) for word in words)
+    return SqlStatement(statement="", classes=UNKNOWN.union(*hints))
 
 
 def _column_words(roots: Iterable["exp.Expr"]) -> set[str]:
@@ -192,117 +195,93 @@ class _StatementReader:
     def __init__(self, dialect: "Dialect | None", parsed: ParsedSql, *, zero_matches: bool) -> None:
         self._dialect = dialect
         self._zero_matches = zero_matches
-        self._spent = parsed
+        self._parsed_so_far = parsed
         self.roots: list[exp.Expr] = []  # of the statements in which every verb has its place
 
-    def statements(self, part: Part, depth: int = 0) -> Iterator[SqlStatement]:
-        """The statement, and those inside it."""
-        words = part.words()
-        first = next(iter(words), "")
-        lead = part.bare.lstrip("( ")
-        if not lead.lower().startswith(first) or not first:
+    def statements(self, text: StatementText, depth: int = 0) -> Iterator[SqlStatement]:
+        """The statement, and those inside it; `depth` of them stand around it."""
+        words = text.words()
+        first = words[0] if words else ""
+        if not first or not text.bare.lstrip("( ").lower().startswith(first):
             yield _UNKNOWN_STATEMENT
-        elif first in known.PARSED:
-            yield from self._parsed(part, first, words)
+        elif first in keywords.PARSED:
+            yield from self._of_parsed(text, first, words)
         elif first in ("explain", "desc", "describe"):
-            yield from self._explained(part, first, depth)
+            yield from self._of_explain(text, first, depth)
         elif first == "copy":
-            yield from self._copied(part, words, depth)
+            yield from self._of_copy(text, words, depth)
         else:
-            kinds = by_keyword(first, words, part.bare)
-            tables = names_in(part.clean) if kinds - classes("rt") else ()
+            kinds = by_keyword(first, words, text.bare)
+            tables = names_in(text.clean) if kinds - READ - TRANSACTION else ()
             if len(tables) == TABLES_MAX:
                 kinds |= UNKNOWN
-            yield SqlStatement(
-                statement=first if kinds != UNKNOWN or first in known.STATEMENTS else "",
-                classes=kinds,
-                tables=tables,
-            )
+            is_known = kinds != UNKNOWN or first in keywords.STATEMENTS
+            yield SqlStatement(statement=first if is_known else "", classes=kinds, tables=tables)
 
-    def _explained(self, part: Part, first: str, depth: int) -> Iterator[SqlStatement]:
+    def _of_explain(self, text: StatementText, first: str, depth: int) -> Iterator[SqlStatement]:
         """EXPLAIN only looks, unless ANALYZE makes it run what it explains."""
-        shape = _EXPLAIN.fullmatch(part.clean)
-        bare = _EXPLAIN.fullmatch(part.bare)
-        if shape is None or bare is None or depth > EXPLAIN_MAX:
+        clean, bare = _EXPLAIN.fullmatch(text.clean), _EXPLAIN.fullmatch(text.bare)
+        if clean is None or bare is None or depth > EXPLAIN_MAX:
             yield SqlStatement(statement="explain", classes=UNKNOWN)
             return
-        rest = Part(shape["rest"], bare["rest"])
-        inner_first = next(iter(rest.words()), "")
-        plain = _DESCRIBED.fullmatch(bare["rest"]) is not None
-        follows = inner_first in known.PARSED or inner_first in ("explain", "copy", "execute")
-        if (plain and first != "explain") or not follows:
-            kinds = READ if plain else UNKNOWN
-            yield SqlStatement(
-                statement="explain", classes=kinds, tables=names_in(shape["rest"], 0)
-            )
+        explained = StatementText(clean["rest"], bare["rest"])
+        inner_first = next(iter(explained.words()), "")
+        is_name = _DESCRIBED.fullmatch(explained.bare) is not None
+        is_statement = inner_first in keywords.PARSED or inner_first in _EXPLAINED_WORDS
+        if not is_statement or (is_name and first != "explain"):
+            tables = names_in(explained.clean, 0)
+            kinds = READ if is_name else UNKNOWN
+            yield SqlStatement(statement="explain", classes=kinds, tables=tables)
             return
-        runs = "analy" in shape["options"].lower()
-        inner = list(self.statements(rest, depth + 1))
-        if runs or first != "explain" or any(one.classes >= UNKNOWN for one in inner):
+        inner = list(self.statements(explained, depth + 1))
+        may_run = "analy" in clean["options"].lower() or first != "explain"
+        if may_run or any(statement.classes >= UNKNOWN for statement in inner):
             yield from inner
-        tables = tuple(dict.fromkeys(name for one in inner for name in one.tables))[:TABLES_MAX]
-        yield SqlStatement(statement="explain", classes=READ, tables=tables)
+        names = dict.fromkeys(table for statement in inner for table in statement.tables)
+        yield SqlStatement(statement="explain", classes=READ, tables=tuple(names)[:TABLES_MAX])
 
-    def _copied(self, part: Part, words: list[str], depth: int) -> Iterator[SqlStatement]:
+    def _of_copy(self, text: StatementText, words: list[str], depth: int) -> Iterator[SqlStatement]:
         """COPY: rows to or from the client, a file of the server, or a program."""
-        shape = _COPY.match(part.bare)
-        kinds: Classes = UNKNOWN
-        if shape is not None:
-            place = (shape[3] or "").lower()
-            kinds = classes("w" if shape[2].lower() == "from" else "r")
-            if place not in ("stdin", "stdout"):
-                kinds = classes("wp" if shape[4] else "wpu")
-        if "program" in words or "into" in words:
-            kinds |= classes("wpu")
-        if words.count("from") + words.count("to") > 1 and "(" not in part.bare[:6]:
-            kinds |= UNKNOWN
-        source = part.bare[4:].lstrip()
-        if source.startswith("("):
-            inner = Part(_bracketed(part.clean), _bracketed(part.bare))
-            yield from self.statements(inner, depth + 1)
-            yield SqlStatement(statement="copy", classes=tidy(kinds))
-            return
-        tables = names_in(part.clean)[:1]
-        yield SqlStatement(statement="copy", classes=tidy(kinds), tables=tables)
+        kinds = _classes_of_copy(text.bare, words)
+        if text.bare[len("copy") :].lstrip().startswith("("):
+            query = StatementText(_bracketed(text.clean), _bracketed(text.bare))
+            yield from self.statements(query, depth + 1)
+            yield SqlStatement(statement="copy", classes=kinds)
+        else:
+            yield SqlStatement(statement="copy", classes=kinds, tables=names_in(text.clean)[:1])
 
-    def _parsed(self, part: Part, first: str, words: list[str]) -> Iterator[SqlStatement]:
+    def _of_parsed(
+        self, text: StatementText, first: str, words: list[str]
+    ) -> Iterator[SqlStatement]:
         if first == "create":  # the parser knows this end only in some dialects
-            part = Part(*(_WITH_DATA.sub("", text) for text in part))
-        root = self._parse(part, first)
-        least, roots = named(known.PARSED[first]), known.PARSED_ROOTS[first]
-        if root is None or type(root).__name__ not in roots:
-            plain = is_plain(first, part.bare)
-            kinds = least | refined(first, words, part.bare) | (NOTHING if plain else UNKNOWN)
-            if first in ("update", "delete", "merge"):
-                kinds |= DESTRUCTIVE
-            yield SqlStatement(
-                statement=first if first != "with" else "",
-                classes=tidy(kinds),
-                tables=tables_of_definition(part.clean) if plain else names_in(part.clean),
-                has_where="where" in words,
-            )
+            text = StatementText(*(_WITH_DATA.sub("", form) for form in text))
+        least = named(keywords.PARSED[first]) | added_by_definition(first, words, text.bare)
+        root = self._parse(text, first)
+        if root is None or type(root).__name__ not in keywords.PARSED_ROOTS[first]:
+            yield _refused_by_parser(text, first, words, least)
             return
-        name = _NAMES.get(type(root).__name__, type(root).__name__.lower())
-        inner = [node for node in root.walk() if node is not root and _is_change(node)]
-        own = least | refined(first, words, part.bare) | self._changed(root)
+        kind = type(root).__name__
+        name = _STATEMENT_OF_ROOT.get(kind, kind.lower())
+        kinds = least | classes_of_change(root, zero_matches=self._zero_matches)
+        inner = [node for node in root.walk() if node is not root and is_change(node)]
         for node in inner:
             statement = self._inner(node)
-            own |= statement.classes
+            kinds |= statement.classes
             yield statement
-        allowed = {type(node).__name__.lower() for node in inner} | {name}
-        verbs = not known.VERBS.isdisjoint(words[1:])
-        stray = stray_verbs(part.bare, first, allowed) if verbs else NOTHING
-        own |= stray
+        if not keywords.VERBS.isdisjoint(words[1:]):
+            allowed = {type(node).__name__.lower() for node in inner} | {name}
+            stray = stray_verbs(text.bare, first, allowed)
+        else:
+            stray = NOTHING
         if not stray:
             self.roots.append(root)
-        for node in root.walk():
-            own |= _node_classes(node)
+        kinds = kinds.union(stray, *map(classes_of_node, root.walk()))
         tables = tables_of(root)
-        if len(tables) > TABLES_MAX or any(_is_strange(table) for table in tables):
-            own |= UNKNOWN
+        if len(tables) > TABLES_MAX or any(map(_is_strange, tables)):
+            kinds |= UNKNOWN
         yield SqlStatement(
             statement="replace" if first == "replace" else name,
-            classes=tidy(own),
+            classes=without_read(kinds),
             tables=tables[:TABLES_MAX],
             has_where=root.args.get("where") is not None,
         )
@@ -310,33 +289,32 @@ class _StatementReader:
     def _inner(self, node: "exp.Expr") -> SqlStatement:
         return SqlStatement(
             statement=type(node).__name__.lower(),
-            classes=classes("w") | self._changed(node),
+            classes=WRITE | classes_of_change(node, zero_matches=self._zero_matches),
             tables=tables_of(node)[:TABLES_MAX],
             has_where=node.args.get("where") is not None,
         )
 
-    def _parse(self, part: Part, first: str) -> "exp.Expr | None":
+    def _parse(self, statement: StatementText, first: str) -> "exp.Expr | None":
         """The tree of one statement; None unless the parser reads it as we did."""
-        if self._dialect is None or self._spent.tokens > TOKENS_MAX:
+        if self._dialect is None or self._parsed_so_far.tokens > TOKENS_MAX:
             return None
-        text = part.clean
+        text = statement.clean
         if first == "replace":
-            text = re.sub(r"(?i)^\s*replace\b", "INSERT", text)
+            text = _REPLACE.sub("INSERT", text)
         if type(self._dialect).__name__ == "Dialect":
             text = text.replace("`", '"')  # quoted alike to whoever takes backticks at all
         from sqlglot import ErrorLevel
 
         try:
             tokens = self._dialect.tokenize(text)
-            self._spent.tokens += len(tokens)
-            if self._spent.tokens > TOKENS_MAX:
+            self._parsed_so_far.tokens += len(tokens)
+            if self._parsed_so_far.tokens > TOKENS_MAX:
                 return None
             slices = [text[token.start : token.end + 1] for token in tokens]
             if not is_within_bounds(slices):
                 return None
-            seen = bare_words(slices)
-            words = Part(text, part.bare).words()
-            if seen[1:] != words[1:] or not seen:
+            words = bare_words(slices)
+            if not words or words[1:] != statement.words()[1:]:
                 return None
             parser = self._dialect.parser(
                 error_level=ErrorLevel.IMMEDIATE, max_nodes=64 + NODES_PER_WORD * len(tokens)
@@ -346,90 +324,43 @@ class _StatementReader:
             return None
         return roots[0] if len(roots) == 1 else None
 
-    def _changed(self, node: "exp.Expr") -> Classes:
-        """What INSERT, UPDATE, DELETE and MERGE add, by the rows they take."""
-        kind = type(node).__name__
-        if kind == "Insert":
-            other = node.args.get("is_function") or node.args.get("source")
-            taken = DESTRUCTIVE if node.args.get("overwrite") else NOTHING
-            return classes("w") | taken | (UNKNOWN if other else NOTHING)
-        if kind == "Merge":
-            whens = [one for one in node.walk() if type(one).__name__ == "When"]
-            thens = [when.args.get("then") for when in whens]
-            by_source = any(when.args.get("source") for when in whens)
-            lost = by_source or any(
-                type(then).__name__ == "Delete" or str(then.name).upper().startswith("DELETE")
-                for then in thens
-                if then is not None
-            )
-            return classes("wd" if lost else "w")
-        if kind not in ("Update", "Delete"):
-            return NOTHING
-        where = node.args.get("where")
-        if where is None or not narrows(where.this, target_of(node, self._zero_matches)):
-            return classes("wd")
-        return classes("w")
+
+def _refused_by_parser(
+    text: StatementText, first: str, words: list[str], least: Classes
+) -> SqlStatement:
+    """A statement by its words, which is `unknown` unless it is a plain definition."""
+    plain = is_plain(first, text.bare)
+    kinds = least if plain else least | UNKNOWN
+    if first in ("update", "delete", "merge"):
+        kinds |= DESTRUCTIVE
+    return SqlStatement(
+        statement=first if first != "with" else "",
+        classes=without_read(kinds),
+        tables=tables_of_definition(text.clean) if plain else names_in(text.clean),
+        has_where="where" in words,
+    )
 
 
-def _node_classes(node: "exp.Expr") -> Classes:
-    """What one node of the tree adds to the statement that holds it."""
-    kind = type(node).__name__
-    if kind in ("Into", "Lock", "NextValueFor"):
-        return classes("w")
-    if kind in known.OUTSIDE_NODES:
-        return classes("pu") if kind in ("ReadCSV", "ReadParquet", "QueryTransform") else UNKNOWN
-    if kind in ("Anonymous", "AnonymousAggFunc", "ParameterizedAgg", "CombinedAggFunc",
-                "CombinedParameterizedAgg"):  # fmt: skip
-        return _function(node)
-    if kind == "Table":
-        name = ".".join(name_parts(node))
-        secret = {name, name.rpartition(".")[2]} & known.SECRET_TABLES
-        strange = type(node.args.get("this")).__name__ in ("Var", "Literal", "Parameter")
-        return classes("p" if secret else "u" if strange else "")
-    return NOTHING
-
-
-def _function(node: "exp.Expr") -> Classes:
-    name = str(node.args.get("this") or "").strip('"`[]').lower()
-    parent = node.parent
-    if parent is not None and type(parent).__name__ == "Dot":
-        schema = _first_name(parent.this)
-        if name in known.RISKY_FUNCTIONS or name.startswith(known.RISKY_BEGINNINGS):
-            return classes("pu")
-        if schema != "pg_catalog" or type(parent.this).__name__ == "Dot":
-            risky = schema.startswith(known.RISKY_BEGINNINGS)
-            return classes("pu" if risky else "u")
-    if name in known.PURE_FUNCTIONS:
-        return NOTHING
-    if name in known.WRITING_FUNCTIONS:
-        return classes("w")
-    if name in known.RISKY_FUNCTIONS or name.startswith(known.RISKY_BEGINNINGS):
-        return classes("pu")
-    return UNKNOWN
-
-
-def _first_name(node: "exp.Expr") -> str:
-    """The first part of a dotted name."""
-    for _ in range(LINKS_MAX):
-        if type(node).__name__ != "Dot":
-            break
-        node = node.this
-    if type(node).__name__ == "Column":
-        node = node.args.get("catalog") or node.args.get("db") or node.args.get("table") or node
-    return str(node.name).lower()
-
-
-def _is_change(node: "exp.Expr") -> bool:
-    """Whether this is a statement of its own, and not a branch of a MERGE."""
-    if type(node).__name__ not in CHANGES:
-        return False
-    return node.parent is None or type(node.parent).__name__ != "When"
+def _classes_of_copy(bare: str, words: list[str]) -> Classes:
+    shape = _COPY.match(bare)
+    if shape is None:
+        kinds = UNKNOWN
+    elif (shape["place"] or "").lower() in ("stdin", "stdout"):
+        kinds = WRITE if shape["direction"].lower() == "from" else READ
+    else:
+        kinds = WRITE | PRIVILEGE if shape["file"] else WRITE | PRIVILEGE | UNKNOWN
+    if "program" in words or "into" in words:
+        kinds |= WRITE | PRIVILEGE | UNKNOWN
+    if words.count("from") + words.count("to") > 1 and "(" not in bare[:6]:
+        kinds |= UNKNOWN
+    return without_read(kinds)
 
 
 def _is_strange(table: str) -> bool:
     """Whether a table's name may stand for a file, an address or another server."""
-    return any(not _PLAIN_NAME.fullmatch(part) for part in table.split("."))
+    return not all(map(_PLAIN_NAME.fullmatch, table.split(".")))
 
 
 def _bracketed(text: str) -> str:
+    """What stands between the first opening bracket and the last closing one."""
     return text[text.find("(") + 1 : text.rfind(")")]

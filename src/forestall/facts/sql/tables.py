@@ -5,9 +5,10 @@ everywhere else. It refuses to guess what a view, a synonym or a search path wou
 """
 
 import re
-from typing import TYPE_CHECKING, Final, Literal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
 
-from forestall.facts.sql import keywords as known
+from forestall.facts.sql import keywords
 from forestall.facts.sql.where import Target
 
 if TYPE_CHECKING:
@@ -18,36 +19,38 @@ CHANGES: Final = ("Insert", "Update", "Delete", "Merge")
 TABLES_MAX: Final = 48  # tables reported for one statement; honest joins need ten
 NAME_CHAIN: Final = re.compile(r"[^\W\d][\w$]*(?:\s*\.\s*[^\W\d][\w$]*)*")
 _BEFORE_TABLE: Final = re.compile(
-    rf"\b(?:{'|'.join(sorted(known.BEFORE_TABLES))})\s+(?={NAME_CHAIN.pattern})", re.IGNORECASE
+    rf"\b(?:{'|'.join(sorted(keywords.BEFORE_TABLES))})\s+(?={NAME_CHAIN.pattern})", re.IGNORECASE
 )
 _DROP_QUOTES: Final = {ord(char): None for char in '"`[]'}
 
 
 def tables_of(root: "exp.Expr") -> tuple[str, ...]:
     """The tables named in the tree."""
-    found: dict[str, None] = {}
-    for node in root.walk():
-        if type(node).__name__ != "Table" or _is_defined(node):
-            continue
-        parts = name_parts(node)
-        if parts:
-            found.setdefault(".".join(parts))
-    return tuple(found)
+    names = (
+        ".".join(name_parts(node))
+        for node in root.walk()
+        if type(node).__name__ == "Table" and not _is_defined(node)
+    )
+    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def name_parts(table: "exp.Expr") -> list[str]:
     """The parts of a table's name; none for a function or a sub-query in a table's place."""
-    keys: tuple[Literal["catalog", "db", "this"], ...] = ("catalog", "db", "this")
-    nodes = [table.args.get(key) for key in keys]
-    names: list[str] = []
-    for node in nodes:
-        if node is None:
+    catalog, schema, name = (table.args.get(key) for key in ("catalog", "db", "this"))
+    if type(name).__name__ not in ("Identifier", "Dot", "Parameter"):
+        return []
+    parts: list[str] = []
+    for part in (catalog, schema, name):
+        if part is None:
             continue
-        for one in node.walk() if type(node).__name__ == "Dot" else (node,):
-            if type(one).__name__ in ("Identifier", "Parameter", "Placeholder"):
-                name = str(one.this).lower() if type(one).__name__ == "Identifier" else "?"
-                names.append(f'"{name}"' if "." in name else name)
-    return names if type(nodes[-1]).__name__ in ("Identifier", "Dot", "Parameter") else []
+        for node in part.walk() if type(part).__name__ == "Dot" else (part,):
+            kind = type(node).__name__
+            if kind == "Identifier":
+                written = str(node.this).lower()
+                parts.append(f'"{written}"' if "." in written else written)
+            elif kind in ("Parameter", "Placeholder"):
+                parts.append("?")
+    return parts
 
 
 def _is_defined(table: "exp.Expr") -> bool:
@@ -59,57 +62,62 @@ def _is_defined(table: "exp.Expr") -> bool:
     for _ in range(ANCESTORS_MAX):
         if parent is None:
             break
-        if type(parent).__name__ in CHANGES and child.arg_key == "this":
+        kind = type(parent).__name__
+        if kind in CHANGES and child.arg_key == "this":
             return False  # what is changed is always a table
-        clause = parent if type(parent).__name__ == "With" else parent.args.get("with_")
+        clause = parent if kind == "With" else parent.args.get("with_")
         if clause is not None and child is not clause:
-            inside = type(parent).__name__ == "With" and not clause.args.get("recursive")
-            for one in clause.expressions:
-                if inside and one is child:
+            # Inside a WITH that is not recursive, only the definitions before this one are known.
+            sees_earlier_only = kind == "With" and not clause.args.get("recursive")
+            for definition in clause.expressions:
+                if sees_earlier_only and definition is child:
                     break
-                if str(one.alias).lower() == name:
+                if str(definition.alias).lower() == name:
                     return True
         child, parent = parent, parent.parent
     return False
 
 
-def target_of(node: "exp.Expr", zero_matches: bool) -> Target:
+def target_of(node: "exp.Expr", *, zero_matches: bool) -> Target:
     """The tables that an UPDATE or DELETE changes."""
-    every = _own_tables(node)
+    tables = _own_tables(node)
     main = node.args.get("this")
     listed = node.args.get("tables") or []  # DELETE a, b FROM ...
-    changed = list(listed) or [one for one in every if one is main] or every
-    if not listed and main is not None and main.args.get("joins"):
-        changed = every  # SET may name a column of any of them
-    names = {name.lower() for one in changed for name in (str(one.name), str(one.alias)) if name}
-    real = [".".join(name_parts(one)) for one in every]
+    if listed:
+        changed = list(listed)
+    elif main is not None and main.args.get("joins"):
+        changed = tables  # SET may name a column of any of them
+    else:
+        changed = [table for table in tables if table is main] or tables
+    names = {str(name).lower() for table in changed for name in (table.name, table.alias) if name}
+    full_names = {".".join(name_parts(table)) for table in tables}
     return Target(
         names=frozenset(names),
-        alone=len(every) < 2,
-        joins=len(set(real)) == len(real),
+        alone=len(tables) < 2,
+        joins=len(full_names) == len(tables),
         zero_matches=zero_matches,
     )
 
 
 def _own_tables(node: "exp.Expr") -> list["exp.Expr"]:
     """The tables of a statement outside its sub-queries."""
-    inside = ("Select", "Union", "With")
-    walked = node.walk(prune=lambda one: type(one).__name__ in inside)
-    return [one for one in walked if type(one).__name__ == "Table"]
+    walked = node.walk(prune=lambda inner: type(inner).__name__ in ("Select", "Union", "With"))
+    return [inner for inner in walked if type(inner).__name__ == "Table"]
 
 
 def names_in(clean: str, skip: int = 1) -> tuple[str, ...]:
-    """Every dotted name in a text that was not parsed: more than its tables, never fewer."""
+    """Every dotted name in a text that was not parsed, without the first `skip`: more than its
+    tables, never fewer."""
     return _tables(NAME_CHAIN.findall(clean.translate(_DROP_QUOTES))[skip:])
 
 
 def tables_of_definition(clean: str) -> tuple[str, ...]:
     """The tables of a plain definition that was not parsed: they stand only after some words."""
     text = clean.translate(_DROP_QUOTES)
-    starts = [match.end() for match in _BEFORE_TABLE.finditer(text)]
-    return _tables([match[0] for at in starts if (match := NAME_CHAIN.match(text, at))])
+    starts = (match.end() for match in _BEFORE_TABLE.finditer(text))
+    return _tables(match[0] for start in starts if (match := NAME_CHAIN.match(text, start)))
 
 
-def _tables(chains: list[str]) -> tuple[str, ...]:
-    names = dict.fromkeys("".join(name.split()).lower() for name in chains)
-    return tuple(name for name in names if name not in known.NO_TABLES)[:TABLES_MAX]
+def _tables(chains: Iterable[str]) -> tuple[str, ...]:
+    names = dict.fromkeys("".join(chain.split()).lower() for chain in chains)
+    return tuple(name for name in names if name not in keywords.NO_TABLES)[:TABLES_MAX]

@@ -21,6 +21,14 @@ _COLUMN_SHELLS: Final = frozenset(
 _WRAPPERS: Final = ("Paren", "Cast", "TryCast", "Collate")
 
 
+_MIRRORED: Final = {"GT": "LT", "GTE": "LTE", "LT": "GT", "LTE": "GTE"}
+
+
+class _ComparedColumn(NamedTuple):
+    table: str  # or its alias; "" if the column is named alone
+    name: str
+
+
 class Target(NamedTuple):
     """The tables that a statement changes, and what may be said of its columns."""
 
@@ -36,6 +44,8 @@ def narrows(condition: "exp.Expr", target: Target) -> bool:
 
 
 class _Condition:
+    """Reads one condition. `depth` counts the nodes that were entered."""
+
     def __init__(self, target: Target) -> None:
         self._target = target
 
@@ -54,9 +64,8 @@ class _Condition:
             return self._bounds(kind, node.this, node.expression, depth)
         if kind == "Between":
             low, high = node.args["low"], node.args["high"]
-            return self._bounds("GTE", node.this, low, depth) or self._bounds(
-                "LTE", node.this, high, depth
-            )
+            above = self._bounds("GTE", node.this, low, depth)
+            return above or self._bounds("LTE", node.this, high, depth)
         if kind == "In":
             return self._among(node, depth)
         if kind in ("Like", "ILike"):
@@ -69,23 +78,16 @@ class _Condition:
             return self._inner_narrows(node.this, depth, exists=True)
         return False
 
-    def _is_ours(self, column: tuple[str, str] | None) -> bool:
-        return column is not None and (self._target.alone or column[0] in self._target.names)
+    def _is_ours(self, column: _ComparedColumn | None) -> bool:
+        return column is not None and (self._target.alone or column.table in self._target.names)
 
     def _compares(self, left: "exp.Expr", right: "exp.Expr", depth: int) -> bool:
         """A column of the target on one side, and something else on the other."""
         first, second = _column(left), _column(right)
         if first is not None and second is not None:
-            ours = [column[0] in self._target.names for column in (first, second)]
-            return (
-                self._target.joins
-                and sorted(ours) == [False, True]
-                and ""
-                not in (
-                    first[0],
-                    second[0],
-                )
-            )
+            tables = (first.table, second.table)
+            of_target = [table in self._target.names for table in tables]
+            return self._target.joins and "" not in tables and of_target.count(True) == 1
         column, other = (first, right) if first is not None else (second, left)
         if not self._is_ours(column) or (self._target.zero_matches and _number(other) == 0):
             return False
@@ -97,19 +99,13 @@ class _Condition:
     def _bounds(self, kind: str, left: "exp.Expr", right: "exp.Expr", depth: int) -> bool:
         """A one-sided bound, unless it is one that nearly every row meets."""
         if _column(left) is None:
-            left, right = right, left
-            kind = {"GT": "LT", "GTE": "LTE", "LT": "GT", "LTE": "GTE"}[kind]
-        if _column(right) is not None:
+            left, right, kind = right, left, _MIRRORED[kind]
+        if _column(right) is not None or _is_wide(kind, right):
             return False
-        number, text = _number(right), _literal(right)
-        wide = (
-            (number is not None and (number <= 1 if kind.startswith("G") else number >= HUGE))
-            or (text is not None and kind.startswith("G") and len(text) < 2)
-            or (text is not None and kind.startswith("L") and text[:1] in ("9", "z", "~"))
-        )
-        return not wide and self._compares(left, right, depth)
+        return self._compares(left, right, depth)
 
     def _among(self, node: "exp.Expr", depth: int) -> bool:
+        """A column of the target that is in a list, or in the result of a sub-query."""
         if not self._is_ours(_column(node.this)):
             return False
         query = node.args.get("query")
@@ -126,9 +122,10 @@ class _Condition:
             return False
         if query.args.get("from_") is None:
             return False
-        apart = not self._target.names & {
+        tables = {
             str(table.name).lower() for table in query.walk() if type(table).__name__ == "Table"
         }
+        apart = self._target.names.isdisjoint(tables)
         where = query.args.get("where")
         if where is not None:
             # EXISTS says nothing of the target unless it is compared with the target's columns.
@@ -138,30 +135,41 @@ class _Condition:
         return apart and not exists
 
 
+def _is_wide(kind: str, bound: "exp.Expr") -> bool:
+    """Whether nearly every row of an ordinary table meets a bound: `> 0`, `>= 'a'`, `< 'zz'`."""
+    number, text = _number(bound), _literal(bound)
+    if kind in ("GT", "GTE"):
+        return (number is not None and number <= 1) or (text is not None and len(text) < 2)
+    return (number is not None and number >= HUGE) or (
+        text is not None and text.startswith(("9", "z", "~"))
+    )
+
+
 def _operands(node: "exp.Expr", kind: str) -> list["exp.Expr"]:
     """What a chain of ANDs (or of ORs) joins, however long the chain."""
     found: list[exp.Expr] = []
     pending = [node]
     while pending:
-        one = pending.pop()
-        if type(one).__name__ == kind:
-            pending += [one.this, one.expression]
+        operand = pending.pop()
+        if type(operand).__name__ == kind:
+            pending += [operand.this, operand.expression]
         else:
-            found.append(one)
+            found.append(operand)
     return found
 
 
-def _column(node: "exp.Expr") -> tuple[str, str] | None:
-    """The (table, column) that this is, seen through what leaves a column a column."""
+def _column(node: "exp.Expr") -> _ComparedColumn | None:
+    """The column that this is, seen through what leaves a column a column."""
     for _ in range(DEPTH_MAX):
         kind = type(node).__name__
         if kind == "Column":
-            return str(node.args.get("table") or "").lower(), str(node.name).lower()
+            table = str(node.args.get("table") or "")
+            return _ComparedColumn(table.lower(), str(node.name).lower())
         inner = node.args.get("this")
         if kind not in _COLUMN_SHELLS or inner is None or isinstance(inner, str):
             return None
-        rest = [value for key, value in node.args.items() if key not in ("this", "to")]
-        if kind not in _WRAPPERS and any(_has_column(value) for value in rest):
+        others = [value for key, value in node.args.items() if key not in ("this", "to")]
+        if kind not in _WRAPPERS and any(map(_has_column, others)):
             return None
         node = node.expression if kind == "Extract" else inner
     return None
@@ -188,13 +196,12 @@ def _unwrapped(node: "exp.Expr") -> "exp.Expr":
 
 
 def _number(node: "exp.Expr") -> float | None:
+    """The number that this is, with its sign."""
     node = _unwrapped(node)
     sign = 1.0
     while type(node).__name__ in ("Neg", "Paren"):
         sign = -sign if type(node).__name__ == "Neg" else sign
         node = node.this
-    if type(node).__name__ == "Boolean":
-        return None
     if type(node).__name__ != "Literal":
         return None
     try:

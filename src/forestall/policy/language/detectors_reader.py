@@ -41,7 +41,7 @@ def _read(reader: Reader, entry: Mapping) -> OwnDetector | None:
         return None
     if not _NAME.fullmatch(name) or name in (*PAYLOAD_DETECTORS, *_RESULT_CLASSES):
         reader.problem(
-            entry.entries["name"][1],
+            entry.value_of("name"),
             f"`{name}` is no name of an own detector",
             "lower case letters, digits and `_`, and not the name of a built-in class",
         )
@@ -49,11 +49,11 @@ def _read(reader: Reader, entry: Mapping) -> OwnDetector | None:
     try:
         holds_of_nothing = compile_pattern(pattern).search("") is not None
     except ArgumentError as cause:
-        reader.problem(entry.entries["pattern"][1], str(cause))
+        reader.problem(entry.value_of("pattern"), str(cause))
         return None
     if holds_of_nothing:
         reader.problem(
-            entry.entries["pattern"][1], "the pattern holds of the empty text, hence of everything"
+            entry.value_of("pattern"), "the pattern holds of the empty text, hence of everything"
         )
         return None
     match, no_match = _read_examples(reader, entry)

@@ -99,6 +99,14 @@ class Mapping(Node):
         super().__init__(line, column, 1)
         self.entries: dict[str, tuple[Scalar, Node]] = {}
 
+    def key_of(self, name: str) -> Scalar:
+        """The node of a key that is there."""
+        return self.entries[name][0]
+
+    def value_of(self, name: str) -> Node:
+        """The node under a key that is there."""
+        return self.entries[name][1]
+
 
 def plain_value(node: Node) -> Any:
     """The JSON value of a node, for fields that hold data rather than rules (payloads of test
@@ -264,7 +272,7 @@ class _Composer:
         if not isinstance(node, Scalar):
             raise self.problem(mark, "a key is a word, not a list or a mapping")
         if node.text in parent.entries:
-            first = parent.entries[node.text][0]
+            first = parent.key_of(node.text)
             raise self.problem(
                 mark, f"the key `{node.text[:80]}` is written twice", f"first on line {first.line}"
             )

@@ -33,7 +33,7 @@ def take_field_tests(reader: Reader, match: Mapping) -> tuple[FieldTest, ...]:
             continue
         for name in tuple(node.entries):
             if section == "labels":
-                reader.note_label(node.entries[name][0], name)
+                reader.note_label(node.key_of(name), name)
             tests.extend(_taken(reader, node, name, f"{section}.{name}", keys))
         if not node.entries:
             del match.entries[section]

@@ -2,7 +2,7 @@
 it says so."""
 
 import collections.abc
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -69,9 +69,6 @@ DETECTOR_CLASSES = (
     "internal_host",
     "named_entity",
 )
-_MCP_KEYS = ("servers", "tools", "resources", "actions")
-_TIME_KEYS = ("days", "hours", "timezone")
-_DELEGATION_KEYS = ("max_depth", "issuers", "required_scope", "forbid_delegated")
 _ACTOR_TYPES = ("human", "service")
 _SHOWN_CHARS = 80  # characters of a text that a message shows
 _NOTHING: collections.abc.Mapping[str, str] = {}
@@ -110,13 +107,7 @@ def read_match(
     tests = take_field_tests(reader, match)
     globs = {field: reader.globs(match, field) for field in _GLOB_FIELDS}
     words = {field: reader.words(match, field) for field in _WORD_FIELDS}
-    for word in words["actor_types"]:
-        if word not in _ACTOR_TYPES:
-            reader.problem(
-                match.entries["actor_types"][1],
-                f"unknown actor type `{word}`",
-                did_you_mean(word, _ACTOR_TYPES),
-            )
+    _require_known(reader, match, "actor_types", words["actor_types"], _ACTOR_TYPES, "actor type")
     return Match(
         **globs,
         **words,
@@ -131,6 +122,21 @@ def read_match(
         args=_read_args(reader, match),
         content=content(reader, match) if content else None,
     )
+
+
+def _require_known(
+    reader: Reader,
+    mapping: Mapping,
+    key: str,
+    words: Iterable[str],
+    vocabulary: Collection[str],
+    what: str,
+) -> None:
+    """Note a problem for each word under a key that the vocabulary does not have."""
+    for word in words:
+        if word not in vocabulary:
+            hint = did_you_mean(word, vocabulary)
+            reader.problem(mapping.value_of(key), f"unknown {what} `{word}`", hint)
 
 
 def _section(
@@ -173,7 +179,7 @@ def _read_commands(reader: Reader, match: Mapping) -> tuple[str, ...]:
         try:
             CommandPattern(text)
         except CommandPatternError as cause:
-            reader.problem(match.entries["commands"][1], f"`{text[:_SHOWN_CHARS]}` {cause}")
+            reader.problem(match.value_of("commands"), f"`{text[:_SHOWN_CHARS]}` {cause}")
     return tuple(patterns)
 
 
@@ -190,33 +196,29 @@ def _require_values(reader: Reader, section: Mapping, label: str, globs: tuple[s
 
 
 def _read_mcp(reader: Reader, match: Mapping) -> McpMatch:
-    section = _section(reader, match, "mcp", _MCP_KEYS, PEER_MCP_KEYS)
+    section = _section(reader, match, "mcp", McpMatch.__struct_fields__, PEER_MCP_KEYS)
     if section is None:
         return McpMatch()
-    return McpMatch(**{key: reader.globs(section, key) for key in _MCP_KEYS})
+    return McpMatch(**{key: reader.globs(section, key) for key in McpMatch.__struct_fields__})
 
 
 def _read_time(reader: Reader, match: Mapping) -> TimeMatch | None:
-    section = _section(reader, match, "time", _TIME_KEYS)
+    section = _section(reader, match, "time", TimeMatch.__struct_fields__)
     if section is None:
         return None
     days = reader.words(section, "days")
-    for day in days:
-        if day not in DAYS:
-            reader.problem(
-                section.entries["days"][1], f"unknown day `{day}`", did_you_mean(day, DAYS)
-            )
+    _require_known(reader, section, "days", days, DAYS, "day")
     hours = []
     for text in reader.words(section, "hours"):
         try:
             hours.append(parse_hours(text))
         except CalendarError as cause:
-            reader.problem(section.entries["hours"][1], str(cause))
+            reader.problem(section.value_of("hours"), str(cause))
     name = reader.text(section, "timezone") or "UTC"
     try:
         zone(name)
     except CalendarError as cause:
-        reader.problem(section.entries["timezone"][1], str(cause))
+        reader.problem(section.value_of("timezone"), str(cause))
         return None
     if not {"days", "hours"} & section.entries.keys():
         reader.problem(section, "`time` names neither `days` nor `hours`")
@@ -226,7 +228,8 @@ def _read_time(reader: Reader, match: Mapping) -> TimeMatch | None:
 
 
 def _read_delegation(reader: Reader, match: Mapping) -> DelegationMatch | None:
-    section = _section(reader, match, "delegation", _DELEGATION_KEYS, PEER_DELEGATION_KEYS)
+    allowed = DelegationMatch.__struct_fields__
+    section = _section(reader, match, "delegation", allowed, PEER_DELEGATION_KEYS)
     if section is None:
         return None
     forbidden = reader.boolean(section, "forbid_delegated") or False
@@ -296,57 +299,38 @@ def read_payload_content(reader: Reader, match: Mapping) -> ContentMatch:
             "an input rule says nothing of the content",
             "one of " + ", ".join(CONTENT_KEYS) + "; without any it belongs under `rules`",
         )
-    patterns = reader.words(match, "patterns", any_text=True)
-    for text in patterns:
-        try:
-            compile_pattern(text)
-        except ArgumentError as cause:
-            reader.problem(match.entries["patterns"][1], f"`{text[:60]}`: {cause}")
-    return _content_match(
-        reader, match, PAYLOAD_DETECTORS, reader.words(match, "keywords", any_text=True), patterns
-    )
+    return _content_match(reader, match, PAYLOAD_DETECTORS, of_result=False)
 
 
 def read_result_content(reader: Reader, match: Mapping) -> ContentMatch | None:
-    """The content criteria of an output rule on the result; None without any."""
+    """The content criteria of an output rule on the result; None without any. What would be found
+    everywhere is refused: it would be removed from every result."""
     if not set(CONTENT_KEYS) & match.entries.keys():
         return None
-    patterns = reader.words(match, "patterns", any_text=True)
-    for text in patterns:
-        try:
-            holds_of_nothing = compile_pattern(text).search("") is not None
-        except ArgumentError as cause:
-            reader.problem(match.entries["patterns"][1], f"`{text[:60]}`: {cause}")
-            continue
-        if holds_of_nothing:
-            reader.problem(
-                match.entries["patterns"][1],
-                f"`{text[:60]}` holds of the empty text, hence of everything",
-                "leave it out, or write what it should find",
-            )
-    keywords = reader.words(match, "keywords", any_text=True)
-    if any(not word.strip() for word in keywords):
-        reader.problem(match.entries["keywords"][1], "a keyword without any character")
-    return _content_match(reader, match, DETECTOR_CLASSES, keywords, patterns)
+    return _content_match(reader, match, DETECTOR_CLASSES, of_result=True)
 
 
 def _content_match(
-    reader: Reader,
-    match: Mapping,
-    allowed: Collection[str],
-    keywords: tuple[str, ...],
-    patterns: tuple[str, ...],
+    reader: Reader, match: Mapping, allowed: Collection[str], *, of_result: bool
 ) -> ContentMatch:
+    patterns = reader.words(match, "patterns", any_text=True)
+    for text in patterns:
+        try:
+            matches_empty = compile_pattern(text).search("") is not None
+        except ArgumentError as cause:
+            reader.problem(match.value_of("patterns"), f"`{text[:60]}`: {cause}")
+            continue
+        if matches_empty and of_result:
+            message = f"`{text[:60]}` holds of the empty text, hence of everything"
+            hint = "leave it out, or write what it should find"
+            reader.problem(match.value_of("patterns"), message, hint)
+    keywords = reader.words(match, "keywords", any_text=True)
+    if of_result and any(not word.strip() for word in keywords):
+        reader.problem(match.value_of("keywords"), "a keyword without any character")
     detectors = reader.words(match, "detectors")
     own = reader.own_detectors
     known_names = {*allowed, *own, *_named_kinds(detectors, allowed)}
-    for name in detectors:
-        if name not in known_names:
-            reader.problem(
-                match.entries["detectors"][1],
-                f"unknown detector `{name}`",
-                did_you_mean(name, tuple(known_names)),
-            )
+    _require_known(reader, match, "detectors", detectors, known_names, "detector")
     return ContentMatch(
         detectors=tuple(name for name in detectors if name in known_names and name not in own),
         own_detectors=tuple(

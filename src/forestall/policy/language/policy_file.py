@@ -1,7 +1,7 @@
 """Policy text → Policy. Whatever is not understood is an error at its place; nothing is skipped.
 
-The reader continues after a mistake, so that one run shows all of them. `_TOP_KEYS`, `_RULE_KEYS`
-and the like list the keys that are allowed; any other key is an error with the closest known key.
+The reader continues after a mistake, so that one run shows all of them. `_TOP_KEYS` and the like
+list the keys that are allowed; any other key is an error with the closest known key.
 """
 
 from collections.abc import Sequence
@@ -10,11 +10,7 @@ from pathlib import Path
 from forestall.facts.derive import FIELDS_OF_KIND, Derivation, PayloadKind
 from forestall.facts.origin import ORIGIN_BY_NAME, Origin
 from forestall.facts.payload import PlaceError, parse_place
-from forestall.limits import (
-    REASON_CHARS_MAX,
-    RULES_PER_FILE_MAX,
-)
-from forestall.policy.language.cordum_hints import PEER_DECISIONS, PEER_RULE_KEYS, PEER_TOP_KEYS
+from forestall.policy.language.cordum_hints import PEER_TOP_KEYS
 from forestall.policy.language.detectors_reader import read_own_detectors
 from forestall.policy.language.document import (
     Mapping,
@@ -22,25 +18,14 @@ from forestall.policy.language.document import (
     no_collection,
     parse_document,
 )
-from forestall.policy.language.match_reader import read_match, read_payload_content
 from forestall.policy.language.named_lists import require_read, shared_lists
-from forestall.policy.language.output_reader import (
-    SEVERITIES,
-    note_id,
-    read_detect,
-    read_output_rules,
-)
+from forestall.policy.language.output_reader import read_detect
 from forestall.policy.language.programs_reader import join_programs, read_programs
 from forestall.policy.language.reader import Reader
-from forestall.policy.language.terms_reader import (
-    read_approval,
-    read_constraints,
-    read_remediations,
-    read_throttle,
-)
+from forestall.policy.language.rule_reader import RuleReader
 from forestall.policy.language.tests_reader import read_tests
 from forestall.policy.problems import PolicyError
-from forestall.policy.rules import Effect, OutputTest, Policy, PolicyTest, Rule
+from forestall.policy.rules import Effect, OutputTest, Policy, PolicyTest
 
 _TOP_KEYS = (
     "version",
@@ -62,24 +47,10 @@ _TOP_KEYS = (
     "use_programs",
     "tests",
 )
-_RULE_KEYS = (
-    "id",
-    "decision",
-    "reason",
-    "match",
-    "unless",
-    "throttle",
-    "approval",
-    "constraints",
-    "remediations",
-    "owner",
-    "severity",
-)
 _SAYS_SOMETHING = {"rules", "input_rules", "output_rules", "default_decision"}
 _NAMES = {"lists", "programs"}
 _ONLY_NAMES = {"version", "name", "tests", *_NAMES}  # keys of a file that is no layer
 _DERIVE_KEYS = ("kind", "topics", "fields", "ignore", "dialect", "workspace")
-_INPUT_EFFECTS = (Effect.DENY, Effect.REQUIRE_APPROVAL)  # an input rule can tighten, never allow
 
 
 def load_policy(text_or_path: str | bytes | Path, *, source: str = "") -> Policy:
@@ -142,16 +113,16 @@ def _read_policy(reader: Reader, root: Node | None) -> Policy | None:
     layer = reader.text(top, "layer") or ""
     if layer and layer != "invariants" and _is_nearly(layer, "invariants"):
         reader.problem(
-            top.entries["layer"][1], f"unknown layer `{layer}`", "did you mean `invariants`?"
+            top.value_of("layer"), f"unknown layer `{layer}`", "did you mean `invariants`?"
         )
     name = reader.text(top, "name") or layer or Path(reader.source).stem
     require_read(reader, top)
     only_names = bool(_NAMES & top.entries.keys()) and top.entries.keys() <= _ONLY_NAMES
     if not only_names and not _SAYS_SOMETHING & top.entries.keys():
         reader.problem(top, "there are no `rules`", "an empty policy denies everything: say so")
-    first_line: dict[str, int] = {}
     detectors = read_own_detectors(reader, top)
     reader.own_detectors = {own.name: own for own in detectors}
+    rules = RuleReader(reader, top)
     tests = read_tests(reader, top)
     return Policy(
         name=name,
@@ -164,9 +135,9 @@ def _read_policy(reader: Reader, root: Node | None) -> Policy | None:
         derivations=_read_derivations(reader, top),
         danger_no_default_derivations=reader.boolean(top, "danger_no_default_derivations") or False,
         caller_topics=_read_caller_topics(reader, top),
-        rules=_read_rules(reader, top, "rules", first_line),
-        input_rules=_read_rules(reader, top, "input_rules", first_line),
-        output_rules=read_output_rules(reader, top, first_line),
+        rules=rules.rules(),
+        input_rules=rules.input_rules(),
+        output_rules=rules.output_rules(),
         detect=read_detect(reader, top),
         detectors=detectors,
         programs=read_programs(reader, top),
@@ -198,13 +169,9 @@ def _read_default(reader: Reader, top: Mapping) -> Effect | None:
 
 
 def _read_label_trust(reader: Reader, top: Mapping) -> dict[str, Origin]:
-    labels = reader.child(top, "labels")
-    if labels is None:
-        return {}
     trust: dict[str, Origin] = {}
-    for label, (key, value) in (
-        reader.mapping(labels, "`labels`") or Mapping(0, 0)
-    ).entries.items():
+    labels = reader.section(top, "labels")
+    for label, (key, value) in labels.entries.items() if labels is not None else ():
         entry = reader.mapping(value, f"the trust of label `{label}`")
         if entry is None:
             continue
@@ -219,12 +186,9 @@ def _read_label_trust(reader: Reader, top: Mapping) -> dict[str, Origin]:
 
 
 def _read_caller_topics(reader: Reader, top: Mapping) -> tuple[str, ...]:
-    node = reader.child(top, "topics")
-    if node is None:
-        return ()
     found: list[str] = []
-    topics = reader.mapping(node, "`topics`") or Mapping(0, 0)
-    for topic, (key, value) in topics.entries.items():
+    topics = reader.section(top, "topics")
+    for topic, (key, value) in topics.entries.items() if topics is not None else ():
         reader.require_glob(key, topic)
         entry = reader.mapping(value, f"what is known of topic `{topic}`")
         if entry is None:
@@ -244,17 +208,17 @@ def _read_derivations(reader: Reader, top: Mapping) -> tuple[Derivation, ...]:
         fields = _read_places(reader, entry, "fields")
         ignore = _read_places(reader, entry, "ignore")
         for place in set(fields) & set(ignore):
-            reader.problem(entry.entries["ignore"][0], f"`{place}` is under `fields` too")
+            reader.problem(entry.key_of("ignore"), f"`{place}` is under `fields` too")
         workspace = reader.text(entry, "workspace") or "/workspace"
         for key, owner in (("dialect", PayloadKind.SQL), ("workspace", PayloadKind.PATH)):
             if key in entry.entries and kind is not None and kind != owner:
-                reader.problem(entry.entries[key][0], f"`{key}` belongs to the kind `{owner}`")
+                reader.problem(entry.key_of(key), f"`{key}` belongs to the kind `{owner}`")
         if kind is None and "kind" not in entry.entries:
             reader.problem(entry, "a `derive` entry needs a `kind`")
         if not topics:
             reader.problem(entry, "a `derive` entry needs `topics`")
         if kind is not None and topics:
-            reader.note_place(entry.entries["kind"][1], "derive", str(len(derivations)))
+            reader.note_place(entry.value_of("kind"), "derive", str(len(derivations)))
             derivations.append(
                 Derivation(
                     kind=PayloadKind(kind),
@@ -278,63 +242,3 @@ def _read_places(reader: Reader, entry: Mapping, key: str) -> tuple[str, ...]:
             reader.problem(node, f"`{place[:80]}` in `{key}` names no place: {error}")
 
     return reader.words(entry, key, require=require)
-
-
-def _read_rules(
-    reader: Reader, top: Mapping, key: str, first_line: dict[str, int]
-) -> tuple[Rule, ...]:
-    rules: list[Rule] = []
-    for entry in reader.mappings(top, key, most=RULES_PER_FILE_MAX):
-        rule = _read_rule(reader, entry, of_content=key == "input_rules")
-        if rule is None:
-            continue
-        note_id(reader, entry, rule.id, first_line)
-        rules.append(rule)
-    return tuple(rules)
-
-
-def _read_rule(reader: Reader, entry: Mapping, *, of_content: bool) -> Rule | None:
-    reader.known_keys(entry, _RULE_KEYS, "a rule", PEER_RULE_KEYS)
-    rule_id = reader.identifier(entry, "id", "a rule")
-    effects = _INPUT_EFFECTS if of_content else tuple(Effect)
-    word = reader.word(entry, "decision", effects, PEER_DECISIONS)
-    if word is None and "decision" not in entry.entries:
-        reader.problem(entry, "the rule has no `decision`", "one of: " + ", ".join(effects))
-    match = read_match(reader, entry, content=read_payload_content if of_content else None)
-    unless = read_match(reader, entry, "unless") if "unless" in entry.entries else None
-    throttle, approval = read_throttle(reader, entry), read_approval(reader, entry)
-    constraints = read_constraints(reader, entry)
-    remediations = read_remediations(reader, entry, rule_id)
-    reason = reader.text(entry, "reason", most=REASON_CHARS_MAX) or ""
-    owner = reader.text(entry, "owner") or ""
-    severity = reader.word(entry, "severity", SEVERITIES) or ""
-    if rule_id is None or word is None or match is None:
-        return None
-    effect = Effect(word)
-    for name, of_effect in (("throttle", Effect.THROTTLE), ("approval", Effect.REQUIRE_APPROVAL)):
-        if name in entry.entries and effect is not of_effect:
-            place = entry.entries[name][0]
-            reader.problem(place, f"`{name}` belongs to a rule that says `{of_effect}`")
-    if constraints is not None and effect is Effect.DENY:
-        key = entry.entries["constraints"][0]
-        reader.problem(key, "nothing runs after a deny, so its constraints bind nobody")
-        return None
-    if constraints is not None and effect is Effect.ALLOW:
-        effect = Effect.ALLOW_WITH_CONSTRAINTS
-    if constraints is None and effect is Effect.ALLOW_WITH_CONSTRAINTS:
-        reader.problem(entry, "`allow_with_constraints` without `constraints`", "say `allow`")
-        return None
-    return Rule(
-        id=rule_id,
-        effect=effect,
-        match=match,
-        unless=unless,
-        throttle=throttle,
-        approval=approval,
-        reason=reason,
-        constraints=constraints,
-        remediations=remediations,
-        owner=owner,
-        severity=severity,
-        line=entry.line,
-    )

@@ -18,7 +18,7 @@ from forestall.policy.rules import OwnDetector, Place
 NamedLists = collections.abc.Mapping[str, tuple[Scalar, ...]]
 _NOTHING: collections.abc.Mapping[str, str] = {}
 _SHOWN_CHARS = 80  # characters of a text that a message shows
-_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
+IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 
 
 class Reader:
@@ -154,9 +154,9 @@ class Reader:
             self.problem(mapping, f"{what} has no `{key}`")
             return None
         text = self.text(mapping, key)
-        if text is not None and not _IDENTIFIER.fullmatch(text):
+        if text is not None and not IDENTIFIER.fullmatch(text):
             self.problem(
-                mapping.entries[key][1],
+                mapping.value_of(key),
                 f"`{key}` is not a name",
                 "letters, digits, `.`, `_`, `:`, `/` and `-`, at most 128, first a letter or digit",
             )
@@ -175,7 +175,7 @@ class Reader:
         if text is None or text in allowed:
             return text
         hint = instead.get(text) or did_you_mean(text, allowed)
-        self.problem(mapping.entries[key][1], f"unknown {key} `{text}`", hint)
+        self.problem(mapping.value_of(key), f"unknown {key} `{text}`", hint)
         return None
 
     def integer(self, mapping: Mapping, key: str, *, minimum: int, maximum: int) -> int | None:

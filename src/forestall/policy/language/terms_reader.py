@@ -1,7 +1,7 @@
 """Read the parts of a rule that depend on its effect: constraints, remediations, approval,
 throttle."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from forestall.limits import (
     DURATION_MS_MAX,
@@ -29,23 +29,10 @@ from forestall.policy.rules import (
     Toolchain,
 )
 
-_CONSTRAINT_KEYS = ("budgets", "sandbox", "toolchain", "diff", "redaction_level")
-_BUDGET_KEYS = ("max_runtime_ms", "max_retries", "max_artifact_bytes", "max_concurrent_jobs")
-_SANDBOX_LISTS = ("network_allowlist", "fs_read_only", "fs_read_write")
-_TOOLCHAIN_LISTS = ("allowed_tools", "allowed_commands")
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _THROTTLE_KEYS = ("tenant", "topic", "capability", "actor_id", "agent")
 _CLAIMED_KEYS = ("pack_id", "actor_type", "risk_tags")
-_DIFF_NUMBERS = ("max_files", "max_lines")
-_REMEDIATION_KEYS = (
-    "id",
-    "title",
-    "summary",
-    "replacement_topic",
-    "replacement_capability",
-    "add_labels",
-    "remove_labels",
-)
+_Limits = TypeVar("_Limits", Budgets, Sandbox, Toolchain, DiffLimits)
 
 
 def read_constraints(reader: Reader, entry: Mapping) -> Constraints | None:
@@ -53,24 +40,12 @@ def read_constraints(reader: Reader, entry: Mapping) -> Constraints | None:
     block = reader.section(entry, "constraints")
     if block is None:
         return None
-    reader.known_keys(block, _CONSTRAINT_KEYS, "`constraints`")
-    budgets = _numbers(reader, block, "budgets", _BUDGET_KEYS)
-    sandbox = _section(reader, block, "sandbox", (*_SANDBOX_LISTS, "isolated"))
-    toolchain = _section(reader, block, "toolchain", _TOOLCHAIN_LISTS)
-    diff = _section(reader, block, "diff", (*_DIFF_NUMBERS, "deny_path_globs"))
-    diff_values: dict[str, Any] = {}
-    if diff is not None:
-        diff_values.update(_integers(reader, diff, _DIFF_NUMBERS))
-        if "deny_path_globs" in diff.entries:
-            diff_values["deny_path_globs"] = reader.globs(diff, "deny_path_globs")
-    sandbox_values = _lists(reader, sandbox, _SANDBOX_LISTS)
-    if sandbox is not None and "isolated" in sandbox.entries:
-        sandbox_values["isolated"] = reader.boolean(sandbox, "isolated")
+    reader.known_keys(block, Constraints.__struct_fields__, "`constraints`")
     constraints = Constraints(
-        budgets=Budgets(**budgets),
-        sandbox=Sandbox(**sandbox_values),
-        toolchain=Toolchain(**_lists(reader, toolchain, _TOOLCHAIN_LISTS)),
-        diff=DiffLimits(**diff_values),
+        budgets=_read_limits(reader, block, "budgets", Budgets),
+        sandbox=_read_limits(reader, block, "sandbox", Sandbox),
+        toolchain=_read_limits(reader, block, "toolchain", Toolchain),
+        diff=_read_limits(reader, block, "diff", DiffLimits),
         redaction_level=reader.word(block, "redaction_level", REDACTION_LEVELS) or "",
     )
     if constraints == Constraints():
@@ -78,33 +53,26 @@ def read_constraints(reader: Reader, entry: Mapping) -> Constraints | None:
     return constraints
 
 
-def _numbers(
-    reader: Reader, block: Mapping, key: str, names: tuple[str, ...]
-) -> dict[str, int | None]:
-    section = _section(reader, block, key, names)
-    return _integers(reader, section, names) if section is not None else {}
-
-
-def _section(reader: Reader, block: Mapping, key: str, allowed: tuple[str, ...]) -> Mapping | None:
+def _read_limits(reader: Reader, block: Mapping, key: str, kind: type[_Limits]) -> _Limits:
+    """One group of constraints. What is not written stays None, which sets no bound."""
     section = reader.section(block, key)
-    if section is not None:
-        reader.known_keys(section, allowed, f"`{key}`")
-    return section
-
-
-def _integers(reader: Reader, section: Mapping, names: tuple[str, ...]) -> dict[str, int | None]:
-    return {name: reader.integer(section, name, minimum=0, maximum=INTEGER_MAX) for name in names}
-
-
-def _lists(reader: Reader, section: Mapping | None, names: tuple[str, ...]) -> dict[str, Any]:
-    """The lists that bound a run. An empty list is kept: it means that nothing is allowed."""
     if section is None:
-        return {}
-    return {
-        name: reader.words(section, name, empty_allowed=True)
-        for name in names
-        if name in section.entries
-    }
+        return kind()
+    names = kind.__struct_fields__
+    reader.known_keys(section, names, f"`{key}`")
+    written = {name: _limit(reader, section, name) for name in names if name in section.entries}
+    return kind(**written)
+
+
+def _limit(reader: Reader, section: Mapping, name: str) -> Any:
+    """The value of one constraint: a number for `max_…`, a list of texts for most others."""
+    if name.startswith("max_"):
+        return reader.integer(section, name, minimum=0, maximum=INTEGER_MAX)
+    if name == "isolated":
+        return reader.boolean(section, name)
+    if name == "deny_path_globs":
+        return reader.globs(section, name)
+    return reader.words(section, name, empty_allowed=True)  # an empty list: nothing is allowed
 
 
 def read_remediations(
@@ -113,10 +81,10 @@ def read_remediations(
     """The `remediations` of a rule. Each one must change something of the job."""
     remediations: list[Remediation] = []
     for item in reader.mappings(entry, "remediations", most=REMEDIATIONS_PER_RULE_MAX):
-        reader.known_keys(item, _REMEDIATION_KEYS, "a remediation")
+        reader.known_keys(item, Remediation.__struct_fields__, "a remediation")
         remediation_id = reader.identifier(item, "id", "a remediation")
         if remediation_id is not None and rule_id is not None:
-            reader.note_place(item.entries["id"][1], "remediation", rule_id, remediation_id)
+            reader.note_place(item.value_of("id"), "remediation", rule_id, remediation_id)
         remediation = Remediation(
             id=remediation_id or "",
             title=reader.text(item, "title") or "",
@@ -133,13 +101,11 @@ def read_remediations(
             or remediation.remove_labels
         )
         if not changes:
-            reader.problem(
-                item, "the remediation changes nothing", "name a topic, capability or labels"
-            )
+            hint = "name a topic, capability or labels"
+            reader.problem(item, "the remediation changes nothing", hint)
         if any(len(value) > LABEL_VALUE_CHARS_MAX for value in remediation.add_labels.values()):
-            reader.problem(
-                item, f"a label value is at most {LABEL_VALUE_CHARS_MAX} characters long"
-            )
+            message = f"a label value is at most {LABEL_VALUE_CHARS_MAX} characters long"
+            reader.problem(item, message)
         if any(other.id == remediation.id for other in remediations):
             reader.problem(item, f"the remediation id `{remediation.id}` is used twice")
         remediations.append(remediation)
@@ -158,7 +124,7 @@ def read_throttle(reader: Reader, entry: Mapping) -> Throttle | None:
         try:
             compile_amount(path)
         except ArgumentError as cause:
-            reader.problem(block.entries["sum"][1], f"`sum`: {cause}")
+            reader.problem(block.value_of("sum"), f"`sum`: {cause}")
     limit = reader.integer(
         block, "limit", minimum=1, maximum=THROTTLE_SUM_MAX if path else THROTTLE_LIMIT_MAX
     )
@@ -167,13 +133,13 @@ def read_throttle(reader: Reader, entry: Mapping) -> Throttle | None:
     for word in key:
         if word in _CLAIMED_KEYS:
             reader.problem(
-                block.entries["key"][1],
+                block.value_of("key"),
                 f"`{word}` is what the client says, so each new word would get a new counter",
                 "count by " + ", ".join(_THROTTLE_KEYS) + " or a label that a credential gives",
             )
         elif word not in _THROTTLE_KEYS and not word.startswith("labels."):
             reader.problem(
-                block.entries["key"][1],
+                block.value_of("key"),
                 f"nothing is counted by `{word}`",
                 did_you_mean(word, (*_THROTTLE_KEYS, "labels.NAME")),
             )
@@ -208,7 +174,7 @@ def _duration_ms(reader: Reader, block: Mapping, key: str) -> int | None:
     )
     if not 0 < duration <= DURATION_MS_MAX:
         reader.problem(
-            block.entries[key][1], f"`{key}` is a length of time", "such as 30s, 10m, 4h or 7d"
+            block.value_of(key), f"`{key}` is a length of time", "such as 30s, 10m, 4h or 7d"
         )
         return None
     return duration

@@ -9,9 +9,10 @@ from contextlib import suppress
 from datetime import datetime
 
 from forestall.limits import GLOB_CHARS_MAX, POLICY_TESTS_MAX
-from forestall.policy.language.document import Mapping, Node, plain_value
+from forestall.policy.language.document import Mapping, plain_value
 from forestall.policy.language.output_reader import read_output_want
 from forestall.policy.language.reader import Reader
+from forestall.policy.request import Delegation, ToolCall
 from forestall.policy.rules import Effect, OutputTest, PolicyTest
 
 _TEST_REQUEST_KEYS = (
@@ -33,7 +34,6 @@ _TEST_REQUEST_KEYS = (
     "prompt",
     "context",
 )
-_TEST_MCP_KEYS = ("server", "tool", "resource", "action")
 _CASE_KEYS = ("name", "request", "attested", "now", "lifted", "result", "want")
 # In `attested`: what has a field of its own in a request, and what a client could claim as well.
 _IDENTITY_TEXTS = ("principal", "agent", "agent_risk_tier")
@@ -46,18 +46,14 @@ _ATTESTED_KEYS = (
     *_VOUCHED_TEXTS,
     "risk_tags",
 )
-_DELEGATION_KEYS = ("depth", "issuers", "scope")
 _DEPTH_MAX = 64
 
 
 def read_tests(reader: Reader, top: Mapping) -> tuple[PolicyTest | OutputTest, ...]:
     """The test cases under `tests` of a policy or of a file of cases."""
-    tests = []
-    for entry in reader.mappings(top, "tests", most=POLICY_TESTS_MAX):
-        test = _read_test(reader, entry)
-        if test is not None:
-            tests.append(test)
-    return tuple(tests)
+    entries = reader.mappings(top, "tests", most=POLICY_TESTS_MAX)
+    tests = (_read_test(reader, entry) for entry in entries)
+    return tuple(test for test in tests if test is not None)
 
 
 def _read_test(reader: Reader, entry: Mapping) -> PolicyTest | OutputTest | None:
@@ -79,7 +75,7 @@ def _read_test(reader: Reader, entry: Mapping) -> PolicyTest | OutputTest | None
     if "result" in entry.entries:
         return read_output_want(reader, entry, want, fields, name=name, now=now)
     if "verdict" in want.entries:
-        reader.problem(want.entries["verdict"][0], "a verdict is one on a `result`, which is none")
+        reader.problem(want.key_of("verdict"), "a verdict is one on a `result`, which is none")
         return None
     decision = reader.word(want, "decision", tuple(Effect))
     rule_id = reader.text(want, "rule_id")
@@ -109,7 +105,7 @@ def _test_request(reader: Reader, request: Mapping) -> dict[str, object]:
             values[field] = reader.text_map(request, field)
         elif field == "mcp":
             values[field] = call = reader.text_map(request, field)
-            for part in call.keys() - set(_TEST_MCP_KEYS):
+            for part in call.keys() - set(ToolCall.__struct_fields__):
                 reader.problem(value, f"unknown part `{part[:80]}` of a tool call in a test")
         elif field in ("args", "context"):
             values[field] = plain_value(value)
@@ -140,21 +136,14 @@ def _add_attested(reader: Reader, entry: Mapping, fields: dict[str, object]) -> 
         vouched["risk_tags"] = reader.words(section, "risk_tags")
     if vouched:
         fields["attested"] = vouched
-    delegation = reader.child(section, "delegation")
+    delegation = reader.section(section, "delegation")
     if delegation is not None:
-        _add_delegation(reader, delegation, fields)
-
-
-def _add_delegation(reader: Reader, node: Node, fields: dict[str, object]) -> None:
-    given = reader.mapping(node, "`delegation`")
-    if given is None:
-        return
-    reader.known_keys(given, _DELEGATION_KEYS, "`delegation`")
-    fields["delegation"] = {
-        "depth": reader.integer(given, "depth", minimum=0, maximum=_DEPTH_MAX) or 0,
-        "issuers": reader.words(given, "issuers"),
-        "scope": reader.words(given, "scope"),
-    }
+        reader.known_keys(delegation, Delegation.__struct_fields__, "`delegation`")
+        fields["delegation"] = {
+            "depth": reader.integer(delegation, "depth", minimum=0, maximum=_DEPTH_MAX) or 0,
+            "issuers": reader.words(delegation, "issuers"),
+            "scope": reader.words(delegation, "scope"),
+        }
 
 
 def _instant(reader: Reader, entry: Mapping) -> datetime | None:
@@ -168,7 +157,7 @@ def _instant(reader: Reader, entry: Mapping) -> datetime | None:
         now = datetime.fromisoformat(text)
     if now is None or now.tzinfo is None:
         reader.problem(
-            entry.entries["now"][1],
+            entry.value_of("now"),
             f"`{text[:80]}` is no instant",
             "an ISO time with its offset, such as 2026-06-01T07:00:00Z",
         )

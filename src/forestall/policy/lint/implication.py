@@ -6,7 +6,7 @@ output rule may see any topic, or none.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
@@ -21,7 +21,7 @@ from forestall.policy.arguments import (
     names_of_only,
     parse_path,
 )
-from forestall.policy.calendar import DAYS, MINUTES_PER_DAY
+from forestall.policy.calendar import DAYS, MINUTES_PER_DAY, in_hours
 from forestall.policy.claims import claimed_in
 from forestall.policy.fields import FIELDS, FieldKind, MatchField
 from forestall.policy.lint.content import content_conflict, content_covers
@@ -40,20 +40,15 @@ from forestall.policy.rules import (
 # words of which a request has exactly one
 _ONE_TEXT = frozenset({"actor_types", "agent_risk_tiers"})
 _PLAIN_TOPIC = re.compile(r"\*|job(?:\.[A-Za-z0-9_-]+)*(?:\.\*|\.[A-Za-z0-9_-]+\*?)")
+# Fields of a match for which this module has reasoning. Any other covers only an equal field.
 _REASONED = frozenset(
-    {field.name.partition(".")[0] for field in FIELDS}
-    | {
-        "labels",
-        "commands",
-        "own_programs",
-        "tests",
-        "secrets_present",
-        "time",
-        "delegation",
-        "args",
-        "content",
+    {
+        *(field.name.partition(".")[0] for field in FIELDS),
+        *("labels", "commands", "own_programs", "tests", "secrets_present"),
+        *("time", "delegation", "args", "content"),
     }
 )
+_UNREASONED = tuple(name for name in Match.__struct_fields__ if name not in _REASONED)
 
 
 def contradiction(rule: Rule | OutputRule, *, wire: bool = True) -> str:
@@ -107,7 +102,7 @@ def covers(wider: Match, narrower: Match, *, of_job: bool = True) -> bool:
         and all(_implied(condition, narrower.args) for condition in wider.args)
         and all(
             getattr(wider, name) in (getattr(Match(), name), getattr(narrower, name))
-            for name in _unreasoned()
+            for name in _UNREASONED
         )
         and all(_test_implied(test, narrower) for test in wider.tests)
         and _commands_cover(wider, narrower)
@@ -125,11 +120,6 @@ def disjoint(one: Match, other: Match, *, of_job: bool = True) -> bool:
         or {one.secrets_present, other.secrets_present} == {True, False}
         or bool(_argument_conflict((*one.args, *other.args)))
     )
-
-
-def _unreasoned() -> Iterator[str]:
-    """Fields of a match for which this module has no reasoning: they cover only equal fields."""
-    return (name for name in Match.__struct_fields__ if name not in _REASONED)
 
 
 # -- fields and labels --
@@ -202,13 +192,7 @@ def _time_covers(wider: TimeMatch | None, narrower: TimeMatch | None) -> bool:
 
 
 def _minutes(match: TimeMatch) -> set[int]:
-    hours = match.hours or ((0, MINUTES_PER_DAY),)
-    return {
-        minute
-        for begin, end in hours
-        for minute in range(MINUTES_PER_DAY)
-        if (begin <= minute < end if begin < end else minute >= begin or minute < end)
-    }
+    return {minute for minute in range(MINUTES_PER_DAY) if in_hours(minute, match.hours)}
 
 
 def _delegation_covers(wider: DelegationMatch | None, narrower: DelegationMatch | None) -> bool:
@@ -310,14 +294,21 @@ def _unnamed(
 ) -> str:
     """The path of a condition that demands a member which `only` on this place excludes; empty
     without one."""
-    listed = [names for each in conditions_here if (names := names_of_only(each)) is not None]
-    names = frozenset.intersection(*listed) if listed else None
+    listed = _lists_of_only(conditions_here)
+    if not listed:
+        return ""
+    names = frozenset.intersection(*listed)
     for other, conditions in places.items():
-        if names is not None and _member_of(place, other) not in (None, *names):
+        if _member_of(place, other) not in (None, *names):
             present = [each for each in conditions if not absent(each)]
             if present:
                 return present[0].path
     return ""
+
+
+def _lists_of_only(conditions: Sequence[ArgCondition]) -> list[frozenset[str]]:
+    """The names that each `only` of the conditions lists."""
+    return [names for each in conditions if (names := names_of_only(each)) is not None]
 
 
 def _member_of(place: Steps, inner: Steps) -> Step | None:
@@ -374,9 +365,7 @@ def _implied(conclusion: ArgCondition, premise: Sequence[ArgCondition]) -> bool:
     if any(_same(conclusion, each) for each in there):
         return True
     if (names := names_of_only(conclusion)) is not None:
-        return any(
-            (listed := names_of_only(each)) is not None and listed <= names for each in there
-        )
+        return any(listed <= names for listed in _lists_of_only(there))
     if (names := names_of_not_only(conclusion)) is not None:
         return _demands_another(names, steps, there, places)
     values = allowed_values(there)
@@ -390,8 +379,7 @@ def _implied(conclusion: ArgCondition, premise: Sequence[ArgCondition]) -> bool:
 
 def _excluded(step: Step | None, conditions: Sequence[ArgCondition]) -> bool:
     """Whether `only` says that an object has no such member."""
-    listed = [names for each in conditions if (names := names_of_only(each)) is not None]
-    return step is not None and any(step not in names for names in listed)
+    return step is not None and any(step not in names for names in _lists_of_only(conditions))
 
 
 def _demands_another(

@@ -15,7 +15,7 @@ from forestall.facts.origin import Origin
 from forestall.policy.arguments import ORDERED
 from forestall.policy.lint.globs import globs_disjoint
 from forestall.policy.lint.implication import contradiction
-from forestall.policy.problems import Problem, problem_at
+from forestall.policy.problems import Problem, problem_at, rule_problem
 from forestall.policy.rules import Match, OutputRule, Place, Policy, Rule, Throttle
 from forestall.policy.snapshot import Snapshot
 
@@ -32,8 +32,7 @@ def never_matching(snapshot: Snapshot, *, wire: bool) -> list[Problem]:
     check = _Check(snapshot, wire=wire)
     problems: list[Problem] = []
     for policy in snapshot.policies:
-        rules: list[Rule | OutputRule] = [*policy.rules, *policy.input_rules, *policy.output_rules]
-        for rule in rules:
+        for rule in policy.all_rules:
             problems.extend(check.problems(policy, rule))
             if isinstance(rule, Rule) and rule.throttle is not None:
                 problems.extend(check.counter_problems(policy, rule, rule.throttle))
@@ -55,12 +54,14 @@ class _Check:
         """Why a rule never matches; at most one problem for each of its conditions."""
         why = contradiction(rule, wire=self._wire)
         if why:
-            yield _problem(policy, rule, f"never matches: {why}")
+            yield rule_problem(policy, rule, f"never matches: {why}")
         topics = rule.match.topics
         for test in rule.match.tests:
             label = test.label
             if test.operator in ORDERED and label in CLOSED_VALUES:
-                yield _problem(policy, rule, f"never matches: `{label}` is a word and no number")
+                yield rule_problem(
+                    policy, rule, f"never matches: `{label}` is a word and no number"
+                )
         yield from self._label_problems(policy, rule, rule.match, topics)
         if rule.unless is not None:
             yield from self._label_problems(policy, rule, rule.unless, topics)
@@ -92,7 +93,7 @@ class _Check:
                 )
             else:
                 continue
-            yield _problem(policy, rule, why, hint)
+            yield rule_problem(policy, rule, why, hint)
 
     def _label_problems(
         self, policy: Policy, rule: Rule | OutputRule, match: Match, topics: Sequence[str]
@@ -101,16 +102,16 @@ class _Check:
             if label not in DERIVED_LABELS:
                 hint = self._misspelling(label, listed=True)
                 if hint:
-                    place = policy.places.get(("used label", label)) or _place(rule)
-                    yield problem_at(
-                        policy, place, f"rule `{rule.id}` reads the label `{label}`", hint
-                    )
+                    message = f"rule `{rule.id}` reads the label `{label}`"
+                    at_rule = Place(line=max(1, rule.line), column=1)
+                    place = policy.places.get(("used label", label), at_rule)
+                    yield problem_at(policy, place, message, hint)
         # A label that a file lists may come from a credential, the server or a claim.
         derived = [n for n in match.label_names if n in DERIVED_LABELS and n not in self._listed]
         for label in derived:
             if not self._is_derived(label, tuple(topics), match.topics):
                 shown = [f"`{glob}`" for glob in (*topics, *match.topics)[:_TOPICS_SHOWN_MAX]]
-                yield _problem(
+                yield rule_problem(
                     policy,
                     rule,
                     f"never matches: nothing derives the label `{label}` on"
@@ -122,7 +123,7 @@ class _Check:
                 return
         if derived and not any(set(derived) <= set(labels) for labels in LABELS_OF_KIND.values()):
             kinds = sorted({_kinds_of(label)[0] for label in derived})
-            yield _problem(
+            yield rule_problem(
                 policy,
                 rule,
                 f"never matches: its labels are derived by {' and '.join(kinds)}, and each part of"
@@ -174,12 +175,3 @@ def _meant(label: str) -> str:
     names = sorted(name for name in DERIVED_LABELS if len(name) >= _CLOSE_LENGTH_MIN)
     close = get_close_matches(folded, names, n=1, cutoff=_CLOSE)
     return close[0] if close else ""
-
-
-def _place(rule: Rule | OutputRule) -> Place:
-    return Place(line=max(1, rule.line), column=1)
-
-
-def _problem(policy: Policy, rule: Rule | OutputRule, message: str, hint: str = "") -> Problem:
-    kind = "rule" if isinstance(rule, Rule) else "output rule"
-    return problem_at(policy, _place(rule), f"{kind} `{rule.id}` {message}", hint)

@@ -160,7 +160,7 @@ def denied_remediations(snapshot: Snapshot) -> list[Problem]:
     problems: list[Problem] = []
     remedies: Remedies | None = None
     for policy in snapshot.policies:
-        for rule in (*policy.rules, *policy.input_rules):
+        for rule in policy.job_rules:
             if rule.remediations:
                 remedies = remedies or Remedies(snapshot, steps_max=REMEDY_CHECK_STEPS_MAX)
                 problems.extend(

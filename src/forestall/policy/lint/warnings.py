@@ -19,7 +19,7 @@ from forestall.policy.lint.globs import can_match
 from forestall.policy.lint.implication import rule_covers
 from forestall.policy.lint.remediations import Remedies, speaker_in_words
 from forestall.policy.lint.witness import Sample, fields_sample, sample_of
-from forestall.policy.problems import PolicyWarning
+from forestall.policy.problems import PolicyWarning, file_warning, rule_warning
 from forestall.policy.request import Request
 from forestall.policy.rules import Effect, Match, OutputRule, Policy, Rule, Verdict
 from forestall.policy.snapshot import Snapshot
@@ -37,7 +37,8 @@ _CLAIMED_FIELDS = {
 _CLASS_LABELS = frozenset(label for label in DERIVED_LABELS if label.endswith("_class"))
 # No deriver can read the prompt, and no default derivation reads a place of this name.
 _UNREADABLE = {"prompt": "unreadable (", "context": {"unread": "unreadable ("}}
-_ALLOWS = (Effect.ALLOW, Effect.ALLOW_WITH_CONSTRAINTS)
+_ALLOWS: frozenset[Effect | Verdict]
+_ALLOWS = frozenset({Effect.ALLOW, Effect.ALLOW_WITH_CONSTRAINTS, Verdict.ALLOW})
 
 
 def analyse(snapshot: Snapshot) -> tuple[PolicyWarning, ...]:
@@ -45,16 +46,15 @@ def analyse(snapshot: Snapshot) -> tuple[PolicyWarning, ...]:
     warnings: list[PolicyWarning] = []
     remedies = Remedies(snapshot)
     for policy, layer in zip(snapshot.policies, snapshot.layers, strict=True):
-        for rules in layer.lists:
-            for number in range(len(rules.rules)):
-                found = _about_rule(snapshot, remedies, policy, rules.rules, rules.index, number)
-                warnings.extend(found)
-        index = LayerIndex([rule.match for rule in policy.output_rules])
-        for number in range(len(policy.output_rules)):
-            warnings.extend(_about_output_rule(snapshot, policy, index, number))
-        warnings.extend(_unused(snapshot, policy))
-        warnings.extend(_unknown_allowed(snapshot, policy))
-        warnings.extend(_unshared_programs(snapshot, policy))
+        lists: list[tuple[Sequence[Rule | OutputRule], LayerIndex]]
+        lists = [(each.rules, each.index) for each in layer.lists]
+        lists.append((policy.output_rules, LayerIndex([r.match for r in policy.output_rules])))
+        for rules, index in lists:
+            for number in range(len(rules)):
+                warnings += _about_rule(snapshot, remedies, policy, rules, index, number)
+        warnings += _unused(snapshot, policy)
+        warnings += _unknown_allowed(snapshot, policy)
+        warnings += _unshared_programs(snapshot, policy)
     return tuple(sorted(warnings, key=lambda each: (each.source, each.line, each.code)))
 
 
@@ -62,17 +62,25 @@ def _about_rule(
     snapshot: Snapshot,
     remedies: Remedies,
     policy: Policy,
-    rules: Sequence[Rule],
+    rules: Sequence[Rule | OutputRule],
     index: LayerIndex,
     number: int,
 ) -> Iterator[PolicyWarning]:
+    """Every warning about one rule of a list; about a rule that never speaks, only that."""
     rule = rules[number]
-    silent = _silent(snapshot, policy, rules, index, number)
-    if silent is not None:
-        yield silent
+    shadow = _shadow(snapshot, rules, index, number)
+    if shadow is not None:
+        yield rule_warning(
+            "shadowed",
+            policy,
+            rule,
+            f"never speaks: rule `{shadow.id}` on line {shadow.line} matches first whatever"
+            " this one matches",
+            "put it before that rule, or leave it out",
+        )
         return
     yield from _on_claim(snapshot, policy, rule)
-    if rule.effect in _ALLOWS and rule.remediations == ():
+    if isinstance(rule, OutputRule) or (rule.effect in _ALLOWS and not rule.remediations):
         return
     sample = sample_of(snapshot, rule)
     if sample is not None:
@@ -81,57 +89,7 @@ def _about_rule(
         yield from _remediations(remedies, policy, rule, sample)
 
 
-def _about_output_rule(
-    snapshot: Snapshot, policy: Policy, index: LayerIndex, number: int
-) -> Iterator[PolicyWarning]:
-    silent = _silent(snapshot, policy, policy.output_rules, index, number)
-    if silent is not None:
-        yield silent
-    else:
-        yield from _on_claim(snapshot, policy, policy.output_rules[number])
-
-
-def _warning(
-    code: str,
-    policy: Policy,
-    rule: Rule | OutputRule,
-    message: str,
-    hint: str = "",
-) -> PolicyWarning:
-    kind = "rule" if isinstance(rule, Rule) else "output rule"
-    return PolicyWarning(
-        code=code,
-        source=policy.source,
-        line=rule.line,
-        rule_id=rule.id,
-        message=f"{kind} `{rule.id}` {message}",
-        hint=hint,
-    )
-
-
 # -- rules that never speak --
-
-
-def _silent(
-    snapshot: Snapshot,
-    policy: Policy,
-    rules: Sequence[Rule | OutputRule],
-    index: LayerIndex,
-    number: int,
-) -> PolicyWarning | None:
-    """The earlier rule that hides a rule of a list; None when none is proven to."""
-    rule = rules[number]
-    shadow = _shadow(snapshot, rules, index, number)
-    if shadow is None:
-        return None
-    return _warning(
-        "shadowed",
-        policy,
-        rule,
-        f"never speaks: rule `{shadow.id}` on line {shadow.line} matches first whatever"
-        " this one matches",
-        "put it before that rule, or leave it out",
-    )
 
 
 def _shadow(
@@ -162,11 +120,11 @@ def _shadow(
 def _on_claim(
     snapshot: Snapshot, policy: Policy, rule: Rule | OutputRule
 ) -> Iterator[PolicyWarning]:
-    if not _allows(rule):
+    if rule.decision not in _ALLOWS:
         return
     claims = [f"`{field.name}`" for field in claimed_in(rule.match)]
     if claims:
-        yield _warning(
+        yield rule_warning(
             "allow_on_claim",
             policy,
             rule,
@@ -179,7 +137,7 @@ def _on_claim(
     if labels:
         also = [name for name in _CLAIMED_FIELDS if getattr(rule.match, name)]
         beside = f" (and `{'`, `'.join(also)}`)" if also else ""
-        yield _warning(
+        yield rule_warning(
             "allow_on_claim",
             policy,
             rule,
@@ -193,19 +151,13 @@ def _on_claim(
     if exceptions or fields:
         what = [_listed(exceptions)] if exceptions else []
         what += [f"`{name}`" for name in fields]
-        yield _warning(
+        yield rule_warning(
             "dodgeable",
             policy,
             rule,
             f"still allows a client that leaves out {' or '.join(what)}",
             _trust_hint(exceptions[0]) if exceptions else "say in `match` what is allowed",
         )
-
-
-def _allows(rule: Rule | OutputRule) -> bool:
-    if isinstance(rule, OutputRule):
-        return rule.verdict is Verdict.ALLOW
-    return rule.effect in _ALLOWS
 
 
 def _claimed_labels(snapshot: Snapshot, match: Match) -> list[str]:
@@ -240,7 +192,7 @@ def _dodges(
     for what, request in dodges:
         got = evaluate(snapshot, request, now=now)
         if got.decision.strictness < rule.effect.strictness:
-            yield _warning(
+            yield rule_warning(
                 "dodgeable",
                 policy,
                 rule,
@@ -262,18 +214,17 @@ def _remediations(
     for denial in remedies.denials(rule, sample):
         if not denial.decision.rule_id and not denial.always:
             continue  # a request with more facts than the sample may meet another rule
-        yield PolicyWarning(
-            code="remediation_denied",
-            source=policy.source,
-            line=_line(policy, "remediation", rule.id, denial.remediation.id),
-            rule_id=rule.id,
-            message=f"rule `{rule.id}` offers the remediation `{denial.remediation.id}`, which is"
+        warning = file_warning(
+            "remediation_denied",
+            policy,
+            f"{rule.title} offers the remediation `{denial.remediation.id}`, which is"
             f" denied too: {speaker_in_words(denial.decision)}",
-            hint="offer what a rule allows"
+            "offer what a rule allows"
             if denial.always
             else "at least for some requests of this rule",
-            error=denial.always,
+            entry=("remediation", rule.id, denial.remediation.id),
         )
+        yield msgspec.structs.replace(warning, rule_id=rule.id, error=denial.always)
 
 
 # -- texts that nothing can read, under a default that allows --
@@ -284,7 +235,7 @@ def _unknown_allowed(snapshot: Snapshot, policy: Policy) -> Iterator[PolicyWarni
     if snapshot.default not in _ALLOWS:
         return
     warned: set[tuple[str, tuple[str, ...]]] = set()
-    for rule in (*policy.rules, *policy.input_rules):
+    for rule in policy.job_rules:
         label = next((name for name in rule.match.label_names if name in _CLASS_LABELS), "")
         key = (label, rule.match.topics)
         sample = fields_sample(snapshot, rule.match) if label and key not in warned else None
@@ -298,7 +249,7 @@ def _unknown_allowed(snapshot: Snapshot, policy: Policy) -> Iterator[PolicyWarni
             continue  # nothing derives the label on this topic
         got = evaluate(snapshot, request, now=sample.now)
         if got.decision in _ALLOWS and not got.rule_id:
-            yield _warning(
+            yield rule_warning(
                 "unknown_allowed",
                 policy,
                 rule,
@@ -316,13 +267,8 @@ def _unused(snapshot: Snapshot, policy: Policy) -> Iterator[PolicyWarning]:
     read = _labels_read(snapshot)
     for label in policy.label_trust:
         if label not in read:
-            yield PolicyWarning(
-                code="unused_label_trust",
-                source=policy.source,
-                line=_line(policy, "label", label),
-                rule_id="",
-                message=f"no rule reads the label `{label}`, whose trust is said under `labels`",
-            )
+            message = f"no rule reads the label `{label}`, whose trust is said under `labels`"
+            yield file_warning("unused_label_trust", policy, message, entry=("label", label))
     for number, derivation in enumerate(policy.derivations):
         topics = derivation.topics
         if not any(can_match(glob, topic=True) for glob in topics):
@@ -331,13 +277,8 @@ def _unused(snapshot: Snapshot, policy: Policy) -> Iterator[PolicyWarning]:
             why = "no rule reads a derived label"
         else:
             continue
-        yield PolicyWarning(
-            code="unused_derive",
-            source=policy.source,
-            line=_line(policy, "derive", str(number)),
-            rule_id="",
-            message=f"the `derive` entry of kind `{derivation.kind}` is for nothing: {why}",
-        )
+        message = f"the `derive` entry of kind `{derivation.kind}` is for nothing: {why}"
+        yield file_warning("unused_derive", policy, message, entry=("derive", str(number)))
 
 
 def _unshared_programs(snapshot: Snapshot, policy: Policy) -> Iterator[PolicyWarning]:
@@ -356,22 +297,14 @@ def _unshared_programs(snapshot: Snapshot, policy: Policy) -> Iterator[PolicyWar
                 for other in snapshot.policies
                 if other.rules and not set(policy.all_programs) <= set(other.all_programs)
             )
-            yield PolicyWarning(
-                code="unshared_programs",
-                source=policy.source,
-                line=1,
-                rule_id="",
-                message=f"on the topic `{topic}` other files ({others}) judge commands, too, and do"
+            yield file_warning(
+                "unshared_programs",
+                policy,
+                f"on the topic `{topic}` other files ({others}) judge commands, too, and do"
                 " not use the same own programs, which are `unknown` to them",
-                hint="name the file that describes the programs under `use_programs` there",
+                "name the file that describes the programs under `use_programs` there",
             )
             return
-
-
-def _line(policy: Policy, *key: str) -> int:
-    """The line of an entry in its file; 1 when the policy was not read from a text."""
-    place = policy.places.get(key)
-    return 1 if place is None else place.line
 
 
 def _labels_read(snapshot: Snapshot) -> set[str]:

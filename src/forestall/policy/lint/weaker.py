@@ -22,7 +22,7 @@ from forestall.policy.evaluator import evaluate
 from forestall.policy.lint.implication import disjoint, rule_covers
 from forestall.policy.lint.weaker_programs import weaker_programs
 from forestall.policy.lint.witness import Sample, sample_of
-from forestall.policy.problems import PolicyWarning
+from forestall.policy.problems import PolicyWarning, file_warning, rule_warning
 from forestall.policy.rules import (
     ArgCondition,
     Constraints,
@@ -33,6 +33,7 @@ from forestall.policy.rules import (
     OutputRule,
     Policy,
     Rule,
+    Verdict,
 )
 from forestall.policy.snapshot import Snapshot
 
@@ -42,24 +43,10 @@ _COMPARED_MAX = 200  # earlier rules with which one rule is compared
 # differs, because nothing is proven of it.
 _COMPARED_PARTS = frozenset(
     {
-        "name",
-        "source",
-        "invariants",
-        "priority",
-        "default_decision",
-        "label_trust",
-        "derivations",
-        "caller_topics",
-        "rules",
-        "input_rules",
-        "output_rules",
-        "detect",
-        "programs",
-        "programs_of",
-        "used_programs",
-        "tests",
-        "output_tests",
-        "places",
+        *("name", "source", "invariants", "priority", "default_decision", "places"),
+        *("label_trust", "derivations", "caller_topics", "detect"),
+        *("rules", "input_rules", "output_rules", "tests", "output_tests"),
+        *("programs", "programs_of", "used_programs"),
     }
 )
 
@@ -92,20 +79,12 @@ def weakened(old: Snapshot, new: Snapshot) -> tuple[PolicyWarning, ...]:
 def _places(snapshot: Snapshot) -> dict[str, _RulePosition]:
     found: dict[str, _RulePosition] = {}
     for policy in snapshot.policies:
-        lists: list[Sequence[Rule | OutputRule]]
-        lists = [policy.rules, policy.input_rules, policy.output_rules]
+        lists: tuple[Sequence[Rule | OutputRule], ...]
+        lists = (policy.rules, policy.input_rules, policy.output_rules)
         for rules in lists:
             for number, rule in enumerate(rules):
                 found[rule.id] = _RulePosition(policy, rules, number)
     return found
-
-
-def _strictness(rule: Rule | OutputRule) -> int:
-    return rule.effect.strictness if isinstance(rule, Rule) else rule.verdict.strictness
-
-
-def _word(rule: Rule | OutputRule) -> str:
-    return rule.effect.value if isinstance(rule, Rule) else rule.verdict.value
 
 
 # -- one rule, before and after --
@@ -120,20 +99,19 @@ def _about_old(
 ) -> Iterator[PolicyWarning]:
     """What a rule that tightened no longer does."""
     rule = was.rule
-    if _strictness(rule) == 0:
+    if rule.decision.strictness == 0:
         return
     if now is None or type(now.rule) is not type(rule):
-        yield _warning(
-            "rule_removed", was, f"is gone: it said {_word(rule)}", _witness(old, new, rule, old)
-        )
+        text = f"is gone: it said {rule.decision}"
+        yield _warning("rule_removed", was, text, _witness(old, new, rule, old))
         return
-    if _strictness(now.rule) < _strictness(rule):
-        text = f"says {_word(now.rule)}, and said {_word(rule)}"
+    if now.rule.decision.strictness < rule.decision.strictness:
+        text = f"says {now.rule.decision}, and said {rule.decision}"
         yield _warning("rule_loosened", now, text, _witness(old, new, rule, old))
     else:
         yield from _terms(was, now)
     if not rule_covers(now.rule, rule):
-        text = f"may match less than before, and says {_word(rule)}"
+        text = f"may match less than before, and says {rule.decision}"
         yield _warning("rule_shrank", now, text, _witness(old, new, rule, old))
     for other in _looser_before(now):
         if not _was_before(other, rule, before):
@@ -152,18 +130,17 @@ def _about_new(
 ) -> Iterator[PolicyWarning]:
     """What a rule that does not deny lets through, beyond what it did."""
     rule = now.rule
-    strictest = Effect.DENY.strictness if isinstance(rule, Rule) else 0
-    if isinstance(rule, Rule) and _strictness(rule) >= strictest:
+    if rule.decision is Effect.DENY:
         return
-    if isinstance(rule, OutputRule) and _strictness(rule) > strictest:
+    if isinstance(rule, OutputRule) and rule.verdict is not Verdict.ALLOW:
         return
     if isinstance(rule, Rule) and rule.match.content is not None:
         return  # an input rule never stands in for an allow
     if was is None or type(was.rule) is not type(rule):
-        text = f"is new and says {_word(rule)}"
+        text = f"is new and says {rule.decision}"
         yield _warning("rule_added", now, text, _witness(old, new, rule, new))
     elif not rule_covers(was.rule, rule):
-        text = f"may match more than before, and says {_word(rule)}"
+        text = f"may match more than before, and says {rule.decision}"
         yield _warning("rule_widened", now, text, _witness(old, new, rule, new))
 
 
@@ -172,7 +149,7 @@ def _looser_before(place: _RulePosition) -> Iterator[Rule | OutputRule]:
     rule = place.rule
     of_job = isinstance(rule, Rule)
     for other in islice(reversed(place.rules[: place.number]), _COMPARED_MAX):
-        looser = _strictness(other) < _strictness(rule)
+        looser = other.decision.strictness < rule.decision.strictness
         if looser and not disjoint(other.match, rule.match, of_job=of_job):
             yield other
 
@@ -186,7 +163,7 @@ def _was_before(
         was_other is not None
         and was_other.rules is was.rules
         and was_other.number < was.number
-        and _strictness(was_other.rule) <= _strictness(other)
+        and was_other.rule.decision.strictness <= other.decision.strictness
         and rule_covers(was_other.rule, other)
     )
 
@@ -216,22 +193,22 @@ def _binds_as_much(name: str, old: object, new: object) -> bool:
 
 def _defaults(old: Snapshot, new: Snapshot) -> Iterator[PolicyWarning]:
     if new.default.strictness < old.default.strictness:
-        yield _of_file(
-            new.policies[0],
+        yield file_warning(
             "default_loosened",
+            new.policies[0],
             f"the default decision is {new.default.value}, and was {old.default.value}",
         )
     kinds = {policy.name: policy.invariants for policy in new.policies}
     for policy in old.policies:
         if policy.invariants and kinds.get(policy.name) is False:
             message = f"`{policy.name}` is no longer a file of invariants"
-            yield _of_file(policy, "default_loosened", message)
+            yield file_warning("default_loosened", policy, message)
     topics = {glob for policy in old.policies for glob in policy.caller_topics}
     for policy in new.policies:
         for glob in policy.caller_topics:
             if glob not in topics:
                 message = f"jobs on `{glob}` are run by their caller, and no worker is offered them"
-                yield _of_file(policy, "fact_weakened", message)
+                yield file_warning("fact_weakened", policy, message)
 
 
 def _facts(old: Snapshot, new: Snapshot) -> Iterator[PolicyWarning]:
@@ -244,7 +221,7 @@ def _facts(old: Snapshot, new: Snapshot) -> Iterator[PolicyWarning]:
                 f"the label `{label}` believes {trusted.name.lower()}, and demanded"
                 f" {origin.name.lower()}"
             )
-            yield _of_file(first, "fact_weakened", message)
+            yield file_warning("fact_weakened", first, message)
     derivations = set(new.all_derivations())
     for file, derivation in old.all_derivations():
         if (file, derivation) not in derivations:
@@ -252,12 +229,12 @@ def _facts(old: Snapshot, new: Snapshot) -> Iterator[PolicyWarning]:
             message = (
                 f"payloads on {topics} are no longer read as {derivation.kind} in the same way"
             )
-            yield _of_file(first, "fact_weakened", message)
+            yield file_warning("fact_weakened", first, message)
     for name in ("internal_hosts", "source_paths"):
         removed = set(getattr(old.detect, name)) - set(getattr(new.detect, name))
         if removed:
             listed = ", ".join(f"`{entry}`" for entry in sorted(removed)[:5])
-            yield _of_file(first, "fact_weakened", f"`detect.{name}` no longer names {listed}")
+            yield file_warning("fact_weakened", first, f"`detect.{name}` no longer names {listed}")
 
 
 def _other_parts(old: Snapshot, new: Snapshot) -> Iterator[PolicyWarning]:
@@ -269,7 +246,7 @@ def _other_parts(old: Snapshot, new: Snapshot) -> Iterator[PolicyWarning]:
             continue
         for name in Policy.__struct_fields__:
             if name not in _COMPARED_PARTS and getattr(policy, name) != getattr(was, name):
-                yield _of_file(policy, "fact_weakened", f"`{name}` differs from before")
+                yield file_warning("fact_weakened", policy, f"`{name}` differs from before")
 
 
 # -- a request that shows it --
@@ -346,21 +323,8 @@ def _in_words(sample: Sample) -> str:
 
 def _decision_in_words(decision: Decision) -> str:
     who = f"by `{decision.rule_id}`" if decision.rule_id else "by default"
-    return f"{decision.decision.value} {who}"
+    return f"{decision.decision} {who}"
 
 
 def _warning(code: str, place: _RulePosition, message: str, hint: str) -> PolicyWarning:
-    rule = place.rule
-    kind = "rule" if isinstance(rule, Rule) else "output rule"
-    return PolicyWarning(
-        code=code,
-        source=place.policy.source,
-        line=max(1, rule.line),
-        rule_id=rule.id,
-        message=f"{kind} `{rule.id}` {message}",
-        hint=hint,
-    )
-
-
-def _of_file(policy: Policy, code: str, message: str) -> PolicyWarning:
-    return PolicyWarning(code=code, source=policy.source, line=1, rule_id="", message=message)
+    return rule_warning(code, place.policy, place.rule, message, hint)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from forestall.policy.own_programs import table_of, without_examples
-from forestall.policy.problems import PolicyWarning
+from forestall.policy.problems import PolicyWarning, file_warning
 from forestall.policy.rules import OwnProgram, Policy
 from forestall.policy.snapshot import Snapshot
 
@@ -61,8 +61,8 @@ def _about(
         before, after = classes_in(text, was).classes, classes_in(text, now).classes
         if set(before) - set(after) - {_READ}:
             looser.append(f"`{text}` was {', '.join(before)}, becomes {', '.join(after)}")
-    for said in looser[:_SHOWN_MAX]:
-        yield _warning(policy, name, said)
+    for change in looser[:_SHOWN_MAX]:
+        yield _warning(policy, name, change)
     if len(looser) > _SHOWN_MAX:
         more = len(looser) - _SHOWN_MAX
         yield _warning(policy, name, f"{more} more commands of `{name}` lose a class")
@@ -71,11 +71,4 @@ def _about(
 
 
 def _warning(policy: Policy, name: str, message: str) -> PolicyWarning:
-    place = policy.places.get(("program", name))
-    return PolicyWarning(
-        code="program_loosened",
-        source=policy.source,
-        line=place.line if place is not None else 1,
-        rule_id="",
-        message=message,
-    )
+    return file_warning("program_loosened", policy, message, entry=("program", name))

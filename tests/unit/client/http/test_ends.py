@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 
 import pytest
 
@@ -14,7 +13,6 @@ from forestall.client.http.asynchronous import AsyncHttpClient
 from forestall.client.http.blocking import HttpClient, HttpStream
 from forestall.client.http.message import HttpRequest
 from forestall.client.http.origin import parse_origin
-from forestall.client.http.steps import Action, Receive
 from tests.unit.client.http.faces import Peer, answering, serving
 
 GET = HttpRequest("GET", "/")
@@ -53,14 +51,10 @@ def test_a_cancelled_request_closes_its_connection() -> None:
 
 
 def test_ctrl_c_closes_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    perform: Callable[[Action], object] = blocking._perform
+    async def interrupted(connection: object, seconds: float) -> bytes:
+        raise KeyboardInterrupt
 
-    def interrupted(action: Action) -> object:
-        if isinstance(action, Receive):
-            raise KeyboardInterrupt
-        return perform(action)
-
-    monkeypatch.setattr(blocking, "_perform", interrupted)
+    monkeypatch.setattr(blocking._Socket, "receive", interrupted)
     with serving(silent) as server:
         client = HttpClient(parse_origin(f"http://127.0.0.1:{server.port}"))
         with pytest.raises(KeyboardInterrupt):

@@ -4,13 +4,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forestall.facts.cluster.commands import FACTS_MAX, ClusterClass, VerbFact, verbs_in
+from forestall.facts.cluster.commands import verbs_in
+from forestall.facts.cluster.tool_facts import VerbFact
+from forestall.facts.shell.command_facts import COMMANDS_MAX
 from forestall.facts.shell.commands import TEXT_BYTES_MAX
+from forestall.facts.shell.program_entry import CommandClass
 
-LETTERS = {kind.value[0]: kind for kind in ClusterClass}
+LETTERS = {kind.value[0]: kind for kind in CommandClass}
 
 
-def seen(text: str) -> set[ClusterClass]:
+def seen(text: str) -> set[CommandClass]:
     """Every class of every command in the text."""
     return {kind for fact in verbs_in(text) for kind in fact.classes}
 
@@ -228,15 +231,15 @@ def test_case(text: str, facts: str, wanted: str) -> None:
 def test_text_that_crashes_the_grammar_never_reaches_it() -> None:
     """The scanner hands these code points to C functions that take bytes."""
     for place in ("{\U000def9f5", "9R\U0003b558O{\U000771a8k:", "n{\U0010d136\n"):
-        assert ClusterClass.UNKNOWN in seen(f"kubectl delete ns x; {place}")
+        assert CommandClass.UNKNOWN in seen(f"kubectl delete ns x; {place}")
 
 
 def test_too_long_or_too_many() -> None:
-    assert seen("kubectl get pods" + " " * TEXT_BYTES_MAX) == {ClusterClass.UNKNOWN}
+    assert seen("kubectl get pods" + " " * TEXT_BYTES_MAX) == {CommandClass.UNKNOWN}
     text = "; ".join(f"kubectl get pods -n a{n}" for n in range(200)) + "; kubectl delete ns x"
     found = verbs_in(text)
-    assert len(found) <= FACTS_MAX
-    assert {ClusterClass.UNKNOWN, ClusterClass.DESTRUCTIVE} & seen(text)
+    assert len(found) <= COMMANDS_MAX
+    assert {CommandClass.UNKNOWN, CommandClass.DESTRUCTIVE} & seen(text)
 
 
 @pytest.mark.parametrize(
@@ -268,11 +271,11 @@ def test_any_text_gives_an_answer(text: str) -> None:
 def test_any_soup_gives_an_answer(tokens: list[str]) -> None:
     found = verbs_in(" ".join(tokens))
     assert found
-    assert len(set(found)) == len(found) <= FACTS_MAX
+    assert len(set(found)) == len(found) <= COMMANDS_MAX
     for fact in found:
-        assert ClusterClass.READ not in fact.classes or fact.classes <= {
-            ClusterClass.READ,
-            ClusterClass.PRIVILEGED,
+        assert CommandClass.READ not in fact.classes or fact.classes <= {
+            CommandClass.READ,
+            CommandClass.PRIVILEGED,
         }
 
 
@@ -287,7 +290,7 @@ LOSSES = [
     "git push --force",
     "npm unpublish x",
 ]
-BAD = {ClusterClass.DESTRUCTIVE, ClusterClass.UNKNOWN}
+BAD = {CommandClass.DESTRUCTIVE, CommandClass.UNKNOWN}
 
 
 @given(
@@ -327,4 +330,4 @@ def test_wrapping_does_not_make_it_safe(loss: str, wraps: list[str]) -> None:
 )
 @settings(deadline=None)
 def test_a_value_is_not_taken_for_a_verb(form: str, value: str) -> None:
-    assert ClusterClass.DESTRUCTIVE in seen(form.format(value))
+    assert CommandClass.DESTRUCTIVE in seen(form.format(value))

@@ -14,8 +14,8 @@ from forestall.limits import (
     FULL_COLLECTION_GROWTH_PERCENT,
     FULL_COLLECTION_SECONDS,
 )
-from forestall.server import garbage
-from forestall.server.garbage import FullCollections
+from forestall.server import garbage_collection
+from forestall.server.garbage_collection import FullCollections
 
 POLICY = b"""\
 name: wire
@@ -73,8 +73,8 @@ def test_a_policy_that_is_dropped_needs_no_collector() -> None:
 
 def test_the_loop_runs_a_full_collection_when_one_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
     """And goes on for ever, with one more when the next is due."""
-    monkeypatch.setattr(garbage, "LOOK_SECONDS", 0.001)
-    monkeypatch.setattr(garbage, "FULL_COLLECTION_SECONDS", 0.002)
+    monkeypatch.setattr(garbage_collection, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(garbage_collection, "FULL_COLLECTION_SECONDS", 0.002)
     full = asyncio.Event()
 
     def watch(phase: str, info: dict[str, Any]) -> None:
@@ -82,7 +82,7 @@ def test_the_loop_runs_a_full_collection_when_one_is_due(monkeypatch: pytest.Mon
             full.set()
 
     async def run() -> None:
-        task = asyncio.create_task(garbage.collect_rarely())
+        task = asyncio.create_task(garbage_collection.collect_rarely())
         for _ in range(2):
             await asyncio.wait_for(full.wait(), 10)
             full.clear()
@@ -99,8 +99,8 @@ def test_after_the_start_python_starts_no_full_collection_by_itself() -> None:
     """In a process of its own, since what is frozen there stays frozen."""
     program = """
 import gc
-from forestall.server.garbage import settle
-settle()
+from forestall.server.garbage_collection import freeze_start
+freeze_start()
 assert gc.isenabled() and gc.get_freeze_count() > 10_000
 kept = [[] for _ in range(1_500_000)]
 young, middle, full = (each["collections"] for each in gc.get_stats())

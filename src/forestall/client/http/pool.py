@@ -1,8 +1,9 @@
-"""The course of a request, from connecting to the last byte, written once for both faces.
+"""The course of a request over kept connections, written once for both clients.
 
-A face carries out what these generators yield (connect, secure, send, receive) and passes results
-and OSErrors back in. Everything that decides lives here: which connection is used, what may be
-sent again, every time bound. Redirects are never followed.
+Everything that decides lives here: which connection is used, what may be sent again, every time
+bound. Redirects are never followed. The code awaits a `Transport` and imports no event loop:
+`asynchronous` runs it on asyncio, `blocking` over a transport whose methods block and never
+suspend.
 
 The subtle case is a connection that was kept open. The server may close it at the moment when the
 next request is on its way, and the client cannot tell whether that request was carried out. Such a
@@ -11,8 +12,8 @@ request may be repeated or none of its bytes had left.
 """
 
 import time
-from collections.abc import Callable, Generator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from forestall.client.http.exchange import Exchange
 from forestall.client.http.message import (
@@ -35,11 +36,24 @@ if TYPE_CHECKING:
     import ssl
 
 _SEND_BYTES = 256 * 1024  # handed over at once: one time bound covers so much
-T = TypeVar("T")
 
 
 class Transport(Protocol):
-    """One connection, as the blocking or asynchronous client implements it."""
+    """One connection. Its methods raise OSError; TimeoutError where `seconds` were not enough."""
+
+    async def send(self, data: bytes | memoryview, seconds: float) -> int:
+        """Send bytes; returns how many were sent: at least one."""
+        ...
+
+    async def receive(self, seconds: float) -> bytes:
+        """The bytes that arrive next; b"" when the server closed."""
+        ...
+
+    async def secure(
+        self, context: "ssl.SSLContext", server_name: str, seconds: float
+    ) -> "Transport":
+        """Begin TLS for one server name; returns the transport to use from then on."""
+        ...
 
     def close(self) -> None:
         """MUST NOT wait, and MUST NOT raise when the connection is closed already."""
@@ -49,40 +63,8 @@ class Transport(Protocol):
         ...
 
 
-class Connect(NamedTuple):
-    """Open a TCP connection. Gives a Transport."""
-
-    host: str
-    port: int
-    seconds: float
-
-
-class Secure(NamedTuple):
-    """Begin TLS on a connection, for one server name. Gives the Transport to use from then on."""
-
-    transport: Transport
-    context: "ssl.SSLContext"
-    server_name: str
-    seconds: float
-
-
-class Send(NamedTuple):
-    """Send bytes. Gives how many were sent: at least one."""
-
-    transport: Transport
-    data: bytes | memoryview
-    seconds: float
-
-
-class Receive(NamedTuple):
-    """Receive bytes. Gives b"" when the server closed."""
-
-    transport: Transport
-    seconds: float
-
-
-Action = Connect | Secure | Send | Receive
-Steps = Generator[Action, object, T]
+# Opens a TCP connection to a host and port within so many seconds. Raises OSError.
+Connect = Callable[[str, int, float], Awaitable[Transport]]
 
 
 class OpenExchange:
@@ -95,13 +77,13 @@ class OpenExchange:
         self.released = False  # the connection no longer belongs to this exchange
 
 
-class HttpSteps:
-    """Requests to one origin over kept connections, as generators that a client (a face) carries
-    out."""
+class ConnectionPool:
+    """Requests to one origin, over connections that are kept for the next ones."""
 
     def __init__(
         self,
         origin: HttpOrigin,
+        connect: Connect,
         *,
         headers: Mapping[str, str] | None = None,
         proxies: ProxySettings = NO_PROXIES,
@@ -118,7 +100,7 @@ class HttpSteps:
         `Host` and the TLS name stay the origin's. `keep`: keep connections for further requests.
         Raises InvalidRequestError when the proxy's address cannot be used.
         """
-        self.origin = origin
+        self.origin, self._connect = origin, connect
         self._headers = dict(headers or {})
         self._proxy = None if address else proxies.proxy_for(origin)
         self._tls, self._address, self._timeouts, self._keep = tls, address, timeouts, keep
@@ -130,34 +112,43 @@ class HttpSteps:
         while self._idle:
             self._idle.pop()[0].close()
 
-    def fetch(
+    async def fetch(
         self,
         request: HttpRequest,
         *,
         seconds: float | None = None,
         body_bytes_max: int = HTTP_RESPONSE_BYTES_MAX,
-    ) -> Steps[HttpResponse]:
+    ) -> HttpResponse:
         """The whole response. `seconds` replaces `Timeouts.whole`.
 
         Raises NoAnswerError, and InvalidRequestError when the request cannot be sent as it is.
         """
         deadline = self._deadline(self._timeouts.whole if seconds is None else seconds)
-        return (yield from self._once(request, deadline, body_bytes_max))
+        opened = await self._begin(request, deadline, body_bytes_max)
+        exchange, body = opened.exchange, bytearray(opened.first)
+        try:
+            while not exchange.done:
+                body += await self._receive(opened, deadline)
+        except BaseException:
+            opened.transport.close()
+            raise
+        self.release(opened)
+        return HttpResponse(exchange.status, exchange.headers, bytes(body))
 
-    def open(self, request: HttpRequest) -> Steps[OpenExchange]:
+    async def open(self, request: HttpRequest) -> OpenExchange:
         """The response as soon as its head has arrived. Raises as `fetch` does.
 
         `Timeouts.whole` bounds the time until then; afterwards each piece has `Timeouts.idle`.
         """
         deadline = self._deadline(self._timeouts.whole)
-        return (yield from self._begin(request, deadline, None))
+        return await self._begin(request, deadline, None)
 
-    def receive(self, opened: OpenExchange) -> Steps[bytes]:
+    async def receive(self, opened: OpenExchange) -> bytes:
         """The next piece of an open response's body; b"" at its end. Raises NoAnswerError."""
         piece, opened.first = opened.first, b""
         try:
             while not piece and not opened.exchange.done:
-                piece = yield from self._receive(opened, self._deadline(None))
+                piece = await self._receive(opened, self._deadline(None))
         except BaseException:
             opened.transport.close()
             raise
@@ -177,37 +168,23 @@ class HttpSteps:
         else:
             opened.transport.close()
 
-    def _once(
-        self, request: HttpRequest, deadline: "_Deadline", body_bytes_max: int
-    ) -> Steps[HttpResponse]:
-        opened = yield from self._begin(request, deadline, body_bytes_max)
-        exchange, body = opened.exchange, bytearray(opened.first)
-        try:
-            while not exchange.done:
-                body += yield from self._receive(opened, deadline)
-        except BaseException:
-            opened.transport.close()
-            raise
-        self.release(opened)
-        return HttpResponse(exchange.status, exchange.headers, bytes(body))
-
-    def _begin(
+    async def _begin(
         self, request: HttpRequest, deadline: "_Deadline", body_bytes_max: int | None
-    ) -> Steps[OpenExchange]:
+    ) -> OpenExchange:
         """Send a request and receive until the head of its response has arrived."""
         exchange = self._exchange(request, body_bytes_max)
         transport = self._take_idle()
         if transport is not None:
             try:
-                return (yield from self._talk(exchange, transport, deadline))
+                return await self._talk(exchange, transport, deadline)
             except NoAnswerError as error:
                 # The race with a server that closes an idle connection: see the top of the file.
                 closed = not exchange.begun and not isinstance(error.__cause__, TimeoutError)
                 if not closed or not (request.repeatable or error.nothing_sent):
                     raise
             exchange = self._exchange(request, body_bytes_max)
-        transport = yield from self._connect(deadline)
-        return (yield from self._talk(exchange, transport, deadline))
+        transport = await self._open_transport(deadline)
+        return await self._talk(exchange, transport, deadline)
 
     def _exchange(self, request: HttpRequest, body_bytes_max: int | None) -> Exchange:
         headers, target = {**self._headers, **request.headers}, request.target
@@ -227,16 +204,16 @@ class HttpSteps:
             head_bytes_max=self._head_bytes_max,
         )
 
-    def _talk(
+    async def _talk(
         self, exchange: Exchange, transport: Transport, deadline: "_Deadline"
-    ) -> Steps[OpenExchange]:
+    ) -> OpenExchange:
         opened = OpenExchange(exchange, transport, b"")
         try:
-            failure = yield from self._send(opened, deadline)
+            failure = await self._send(opened, deadline)
             body = b""
             try:
                 while not exchange.status:
-                    body += yield from self._receive(opened, deadline)
+                    body += await self._receive(opened, deadline)
             except NoAnswerError:
                 if failure is not None:
                     raise failure from failure.__cause__
@@ -247,7 +224,7 @@ class HttpSteps:
         opened.first = body
         return opened
 
-    def _send(self, opened: OpenExchange, deadline: "_Deadline") -> Steps[NoAnswerError | None]:
+    async def _send(self, opened: OpenExchange, deadline: "_Deadline") -> NoAnswerError | None:
         """Send the request; returns the failure that ended it part of the way, if any.
 
         A server may answer before it has read a whole request, and then close or stop reading (413
@@ -257,7 +234,7 @@ class HttpSteps:
         while sent < len(view):
             seconds = deadline.bound(self._timeouts.idle)
             try:
-                count = yield Send(opened.transport, view[sent : sent + _SEND_BYTES], seconds)
+                sent += await opened.transport.send(view[sent : sent + _SEND_BYTES], seconds)
             except OSError as cause:
                 slow = isinstance(cause, TimeoutError)
                 # Bytes that the kernel or TLS took before a failure are not counted.
@@ -268,42 +245,38 @@ class HttpSteps:
                 if slow and opened.transport.quiet():
                     raise failure from cause
                 return failure
-            assert isinstance(count, int)
-            sent += count
         return None
 
-    def _receive(self, opened: OpenExchange, deadline: "_Deadline") -> Steps[bytes]:
+    async def _receive(self, opened: OpenExchange, deadline: "_Deadline") -> bytes:
         """The part of the body in the next bytes, which may be empty."""
         seconds = deadline.bound(self._timeouts.idle)
         try:
-            data = yield Receive(opened.transport, seconds)
+            data = await opened.transport.receive(seconds)
         except OSError as cause:
             raise self._failed(cause, deadline, seconds) from cause
-        assert isinstance(data, bytes)
         return opened.exchange.feed(data)
 
-    def _connect(self, deadline: "_Deadline") -> Steps[Transport]:
+    async def _open_transport(self, deadline: "_Deadline") -> Transport:
         proxy, origin = self._proxy, self.origin
         host, port = (
             (proxy.host, proxy.port) if proxy else (self._address or origin.host, origin.port)
         )
         seconds = deadline.bound(self._timeouts.connect)
         try:
-            # What a yield gives back has one type; here it is what Connect asked for.
-            transport: Transport = yield Connect(host, port, seconds)  # type: ignore[assignment]
+            transport = await self._connect(host, port, seconds)
         except OSError as cause:
             raise self._failed(cause, deadline, seconds, nothing_sent=True) from cause
         if origin.scheme == "http":
             return transport
         try:
             if proxy is not None:
-                yield from self._tunnel(proxy, transport, deadline)
-            return (yield from self._secure(transport, deadline))
+                await self._tunnel(proxy, transport, deadline)
+            return await self._secure(transport, deadline)
         except BaseException:
             transport.close()
             raise
 
-    def _secure(self, transport: Transport, deadline: "_Deadline") -> Steps[Transport]:
+    async def _secure(self, transport: Transport, deadline: "_Deadline") -> Transport:
         if self._tls is None:
             import ssl  # imported here: a request without TLS does not need it
 
@@ -311,12 +284,11 @@ class HttpSteps:
         seconds = deadline.bound(self._timeouts.connect)
         server_name = self.origin.host.rstrip(".")
         try:
-            secured = yield Secure(transport, self._tls, server_name, seconds)
+            return await transport.secure(self._tls, server_name, seconds)
         except OSError as cause:
             raise self._failed(cause, deadline, seconds, nothing_sent=True) from cause
-        return secured  # type: ignore[return-value]  # `Secure` gives a Transport back
 
-    def _tunnel(self, proxy: Proxy, transport: Transport, deadline: "_Deadline") -> Steps[None]:
+    async def _tunnel(self, proxy: Proxy, transport: Transport, deadline: "_Deadline") -> None:
         """Have a proxy connect to the origin (RFC 9110, 9.3.6)."""
         host = f"[{self.origin.host}]" if ":" in self.origin.host else self.origin.host
         target = f"{host}:{self.origin.port}"
@@ -326,7 +298,7 @@ class HttpSteps:
         )
         bounded = self._deadline(deadline.bound(self._timeouts.connect))
         try:
-            opened = yield from self._talk(exchange, transport, bounded)
+            opened = await self._talk(exchange, transport, bounded)
         except NoAnswerError as error:
             # The request itself never left: only the proxy was spoken to.
             raise NoAnswerError(f"of the proxy: {error}", nothing_sent=True) from error.__cause__
@@ -359,17 +331,19 @@ class HttpSteps:
         return NoAnswerError(message, nothing_sent=nothing_sent)
 
 
-class Face:
+class PooledClient:
     """What both clients share. Close it, or use it as a context manager."""
 
+    _connect: ClassVar[Connect]
+
     def __init__(self, origin: HttpOrigin, **options: Any) -> None:
-        """`options`: see HttpSteps. Raises InvalidRequestError."""
-        self._steps = HttpSteps(origin, **options)
+        """`options`: see ConnectionPool. Raises InvalidRequestError."""
+        self._pool = ConnectionPool(origin, type(self)._connect, **options)
         self.origin = origin
 
     def close(self) -> None:
         """Close the idle connections."""
-        self._steps.close()
+        self._pool.close()
 
     def __enter__(self) -> Self:
         return self
@@ -381,15 +355,15 @@ class Face:
 class OpenStream:
     """What the streams of both clients share: a response whose body is read piece by piece."""
 
-    def __init__(self, steps: HttpSteps, opened: OpenExchange) -> None:
-        self._steps, self._opened = steps, opened
+    def __init__(self, pool: ConnectionPool, opened: OpenExchange) -> None:
+        self._pool, self._opened = pool, opened
         self._ended = False
         self.status: int = opened.exchange.status
         self.headers: Mapping[str, str] = opened.exchange.headers
 
     def close(self) -> None:
         """Close the connection, or keep it when the response is whole and allows it."""
-        self._steps.release(self._opened)
+        self._pool.release(self._opened)
 
 
 class _Deadline:

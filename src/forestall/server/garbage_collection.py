@@ -1,9 +1,9 @@
-"""When Python's garbage collector may stop the server: short and often, or whole and rarely.
+"""When Python's garbage collector may stop the server: young objects often, all objects rarely.
 
-Python frees almost everything the moment it is dropped; the collector is for cycles. A full
+Python frees almost every object when the last reference goes; the collector is for cycles. A full
 collection looks at every object and stops all requests meanwhile, so it runs by the clock and by
-growth instead of by Python's own count (ADR 0021). Objects that were alive when the server began to
-answer are never looked at again.
+the growth of memory instead of by Python's own count (ADR 0021). Objects that were alive when the
+server began to answer are never looked at again.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ class FullCollections:
         return seconds - self._seconds >= FULL_COLLECTION_SECONDS or blocks - self._blocks > growth
 
 
-def settle() -> None:
+def freeze_start() -> None:
     """Exclude the objects of the start (modules, policy, keys) from later collections. Call once.
 
     Does not collect first: a start leaves some ten cycles behind, and to find them would make it
