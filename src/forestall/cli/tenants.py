@@ -4,8 +4,8 @@ from typing import Any
 
 import click
 
-from forestall.cli.options import segment, with_client
-from forestall.cli.output import json_option, print_answer, print_items, print_json, print_line
+from forestall.cli.options import segment, server_command
+from forestall.cli.output import print_answer, print_items, print_json, print_line
 from forestall.client.plane import PlaneClient
 from forestall.visible import visible
 
@@ -23,8 +23,7 @@ def tenants() -> None:
 @click.option(
     "--admin", "principal", default="", help="Who acts with its first admin key; default: admin."
 )
-@with_client
-@json_option
+@server_command
 def create(name: str, description: str, principal: str, client: PlaneClient, as_json: bool) -> None:
     """Make a tenant. The text of its first admin key is printed once and kept nowhere."""
     body = {"name": name, "description": description, "admin_principal": principal}
@@ -38,8 +37,7 @@ def create(name: str, description: str, principal: str, client: PlaneClient, as_
 
 
 @tenants.command("list")
-@with_client
-@json_option
+@server_command
 def list_(client: PlaneClient, as_json: bool) -> None:
     """List tenants by name."""
     items = client.get(_PATH)["items"]
@@ -55,8 +53,7 @@ def _line(item: dict[str, Any]) -> str:
 
 @tenants.command()
 @click.argument("name")
-@with_client
-@json_option
+@server_command
 def show(name: str, client: PlaneClient, as_json: bool) -> None:
     """Show one tenant."""
     answer = client.get(f"{_PATH}/{segment(name)}")
@@ -78,8 +75,7 @@ _SHOWN = (
 @tenants.command()
 @click.argument("name")
 @click.option("--reason", default="", help="Why; stands in the log.")
-@with_client
-@json_option
+@server_command
 def suspend(name: str, reason: str, client: PlaneClient, as_json: bool) -> None:
     """Refuse every key of a tenant and stop its work, until it is resumed."""
     answer = client.post(f"{_PATH}/{segment(name)}/suspend", {"reason": reason})
@@ -88,8 +84,7 @@ def suspend(name: str, reason: str, client: PlaneClient, as_json: bool) -> None:
 
 @tenants.command()
 @click.argument("name")
-@with_client
-@json_option
+@server_command
 def resume(name: str, client: PlaneClient, as_json: bool) -> None:
     """Let a suspended tenant go on."""
     answer = client.post(f"{_PATH}/{segment(name)}/resume", {})
