@@ -267,8 +267,10 @@ def _metric_labels() -> str:
         "stage": ", ".join(_code(stage.value) for stage in Stage),
         "decision": ", ".join(map(_code, effects)),
         "code": (
-            "of a decision `rule`, `default` or `rule_error`, and at dispatch also `approved`,"
-            " `submitter_revoked`, `submitter_expired` or `job_changed`; of an"
+            "of a decision `rule`, `default` or `rule_error`, for an agent also"
+            " `agent_right_missing`, `agent_suspended`, `agent_expired` or `agent_revoked`, and at"
+            " dispatch also `approved`, `submitter_revoked`, `submitter_expired` or `job_changed`;"
+            " of an"
             " event of a job why it ended: "
             + ", ".join(map(_code, sorted(OUR_CODES)))
             + ", `other` for a worker's own code; of a refusal or a failed commit the"

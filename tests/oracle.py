@@ -29,9 +29,10 @@ from forestall.facts.derive import (
     derive,
 )
 from forestall.facts.origin import Origin
-from forestall.facts.payload import DeclaredPlaces, Places
+from forestall.facts.payload import Places
+from forestall.facts.payload_places import DeclaredPlaces
 from forestall.facts.payload_texts import has_traversal
-from forestall.facts.shell.command_words import CommandPattern, CommandUnresolvedError
+from forestall.facts.shell.command_patterns import CommandPattern, CommandUnresolvedError
 from forestall.output.detectors import DETECTORS
 from forestall.output.scan import scan
 from forestall.policy import Effect, Policy, Request

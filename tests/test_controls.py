@@ -117,7 +117,7 @@ def test_what_is_missing_is_missing() -> None:
 
 @pytest.mark.parametrize("role", [Role.AGENT, Role.ADMIN])
 def test_over_http_nothing_names_an_agent(role: Role) -> None:
-    """No key carries an agent, a delegation or a label, and no field is taken for one."""
+    """No field is taken for an agent, a delegation or a label that only a key can carry."""
     claims: dict[str, Any] = {
         "agent": "a",
         "agent_id": "a",

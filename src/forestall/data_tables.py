@@ -67,8 +67,7 @@ class DataText(NamedTuple):
     def error_at(self, path: Keys, message: str) -> DataFileError:
         """An error about the member at a path."""
         keys = ".".join(map(str, path))
-        what = f"`{keys}`: {message}" if keys else message
-        return self.error(_line_of(self.text, path), what)
+        return self.error(_line_of(self.text, path), f"`{keys}`: {message}" if keys else message)
 
     def read(self, kind: type[_T]) -> _T:
         """The value as `kind`, a msgspec type; a text may become a number.
@@ -166,14 +165,17 @@ def convert(value: Any, kind: type[_T], *, strict: bool = True) -> _T:
 
 
 def _member_error(value: Any, kind: type, message: str, strict: bool) -> DataValueError:
-    """Find the member at fault. msgspec calls every member of a mapping `[...]`, so each one is
-    tried without the others until the error comes back."""
+    """The error with the keys that lead to the member at fault.
+
+    msgspec calls every member of a mapping `[...]`, so each one is tried without the others until
+    the error comes back.
+    """
     path: list[str | int] = []
     node = value
     while True:
-        found = re.fullmatch(_PATH_IN_MESSAGE, message)
-        assert found is not None
-        steps = list(re.finditer(_STEP, found["path"] or ""))
+        match = re.fullmatch(_PATH_IN_MESSAGE, message)
+        assert match is not None
+        steps = list(re.finditer(_STEP, match["path"] or ""))
         if len(steps) <= len(path):
             break
         step = steps[len(path)]
@@ -183,15 +185,17 @@ def _member_error(value: Any, kind: type, message: str, strict: bool) -> DataVal
             key, message = _failing_member(value, kind, node, strict)
             path.append(key)
         node = node[path[-1]]
-    what = found["what"]
-    unknown = re.fullmatch(_UNKNOWN_FIELD, what)
+    problem = match["what"]
+    unknown = re.fullmatch(_UNKNOWN_FIELD, problem)
     if unknown is not None:
         path.append(unknown[1])
-        what = "there is no such field"
-    return DataValueError(what[:1].lower() + what[1:], tuple(path))
+        problem = "there is no such field"
+    return DataValueError(problem[:1].lower() + problem[1:], tuple(path))
 
 
 def _failing_member(value: Any, kind: type, node: dict[str, Any], strict: bool) -> tuple[str, str]:
+    """The key of the first member of `node`, a part of `value`, that is refused when it stands
+    alone there, and the message. Changes `node`."""
     members = dict(node)
     for key, member in members.items():
         node.clear()
@@ -207,8 +211,8 @@ def _value(next_event: Any, source: DataText) -> Any:
     """Build the value from parser events: several times as fast as PyYAML's own constructors, and
     stricter. Texts are most of a table, so what is done for each of them stands in one loop."""
     scalar = yaml.ScalarEvent
-    root: list[Any] = []
-    above: list[Any] = []
+    root: list[Any] = []  # of one item, the document
+    enclosing: list[Any] = []  # the containers around `parent`, the innermost last
     parent: Any = root
     key: str | None = None  # of a mapping, that waits for its value
     while True:
@@ -227,12 +231,12 @@ def _value(next_event: Any, source: DataText) -> Any:
             if event.implicit[0]:  # not in quotes
                 value = plain_scalar(value)
         elif kind in _CONTAINERS:
-            value = _container(event, len(above), key is None and type(parent) is dict, source)
-            above.append(parent)
+            value = _container(event, len(enclosing), key is None and type(parent) is dict, source)
+            enclosing.append(parent)
         elif kind in _CONTAINER_ENDS:
             if type(parent) is list:
                 _refuse_repeats(parent, event, source)
-            parent = above.pop()
+            parent = enclosing.pop()
             continue
         elif kind is yaml.StreamEndEvent:
             return root[0] if root else None
@@ -278,8 +282,8 @@ def _reference_error(event: Any, source: DataText) -> DataFileError:
 def _refuse_repeats(items: list[Any], end: Any, source: DataText) -> None:
     words = [item for item in items if type(item) is str]
     if len(set(words)) < len(words):
-        twice = next(word for word in words if words.count(word) > 1)
-        raise source.error(end.start_mark.line, f"`{twice}` is written twice in one list")
+        repeated = next(word for word in words if words.count(word) > 1)
+        raise source.error(_line(end), f"`{repeated}` is written twice in one list")
 
 
 def _line_of(text: str, path: Keys) -> int:
@@ -288,10 +292,10 @@ def _line_of(text: str, path: Keys) -> int:
     place: Any = node
     for step in path:
         if isinstance(node, yaml.MappingNode):
-            found = next((pair for pair in node.value if pair[0].value == step), None)
-            if found is None:
+            member = next((pair for pair in node.value if pair[0].value == step), None)
+            if member is None:
                 break
-            place, node = found
+            place, node = member
         elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
             place = node = node.value[step]
     return _line(place)

@@ -129,6 +129,9 @@ IPV6_NETWORK_BITS = 64  # the smallest network that one subscriber gets: it coun
 # -- identity --
 API_KEY_CHARS_MIN = 32  # below this a key can be guessed, and we store an unsalted hash
 API_KEY_CHARS_MAX = 512
+AGENTS_PER_TENANT_MAX = 10_000  # revoked ones too, whose names stay taken; about 2 KB each
+AGENT_LIST_ITEMS_MAX = 100  # in one list of an agent: each is tried on every action of the agent
+KEYS_PER_AGENT_MAX = 100  # not revoked: one commit ends them all with their agent
 
 # -- gate --
 DECISION_CACHE_ENTRIES_MAX = 10_000  # about 20 MB at the most

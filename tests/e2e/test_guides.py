@@ -170,6 +170,10 @@ def test_the_guide_for_operators(server: Server, reader: Reader) -> None:
         assert not [file for file in files if f"`{file}`" not in page], f"files of {name}"
 
 
+def test_the_guide_for_identities(server: Server, reader: Reader) -> None:
+    assert follow("identities.md", reader, server, {}) == 15
+
+
 def test_the_guide_for_workers(server: Server, reader: Reader) -> None:
     page = (GUIDES / "worker.md").read_text(encoding="utf-8")
     (code,) = [text for info, text in fenced_blocks(page) if "async def send" in text]

@@ -66,6 +66,7 @@ def exchanges() -> Mapping[str, Exchange]:
             script.webhooks()
             script.streams()
             script.ends()
+            script.agents()
             # Last, so that its look at the clock changes the time of no other example.
             script.example("get_status")
             script.tenants()
@@ -309,6 +310,29 @@ class _Script:
             first = opened.body.partition(b"\n\n")[0] + b"\n\n"
             self.keep(operation, path, None, Reply(opened.status, {}, first))
             opened.hang_up()
+
+    def agents(self) -> None:
+        """An agent from its registration to its end."""
+        wanted = {
+            "name": "deploy-bot",
+            "owner": "platform",
+            "team": "sre",
+            "risk_tier": "high",
+            "purpose": "rolls out releases",
+            "allowed_topics": ["job.deploy.*"],
+            "allowed_capabilities": ["infra.write"],
+            "expires_at": "2027-06-01T00:00:00Z",
+        }
+        agent = self.example("post_agents", wanted)["id"]
+        self.door.ask("POST", "/api/v1/auth/keys", {"name": "deploy-1", "agent_id": agent})
+        change = {"allowed_topics": ["job.deploy.*", "job.demo.*"], "revision": 1}
+        self.example("put_agents_agent_id", change, agent_id=agent)
+        self.example("get_agents", query="status=active&limit=1")
+        self.example("get_agents_agent_id", agent_id=agent)
+        body = {"reason": "odd traffic"}
+        self.example("post_agents_agent_id_suspend", body, agent_id=agent)
+        self.example("post_agents_agent_id_resume", {}, agent_id=agent)
+        self.example("delete_agents_agent_id", agent_id=agent, query="reason=replaced")
 
     def ends(self) -> None:
         """What ends what is there."""

@@ -20,7 +20,7 @@ from forestall.jobs.job import (
     stored_job_hash,
     stored_request,
 )
-from forestall.jobs.lifecycle import HELD_BY_WORKER, MOVES, TERMINAL, Event
+from forestall.jobs.lifecycle import LEASED, MOVES, TERMINAL, Event
 from forestall.limits import RETRIES_DEFAULT
 from forestall.policy import Decision, Effect, evaluate
 from forestall.policy.compile import Snapshot
@@ -169,7 +169,7 @@ class Checks:
             self._check_retries(told, before)
         if put.decision is not None:
             self._decided(told, before, put, put.decision)
-        elif event in (Event.DISPATCHED, Event.HELD, Event.DENIED, Event.APPROVAL_DEMANDED):
+        elif event in (Event.DISPATCHED, Event.THROTTLED, Event.DENIED, Event.APPROVAL_DEMANDED):
             raise self._violated("8", job, f"{event} without a decision")
 
     def _decided(self, told: Told, before: Job, put: MoveJob, decision: DecisionRecord) -> None:
@@ -180,7 +180,7 @@ class Checks:
         self.counts[f"dispatch {decision.decision}"] += 1
         wanted = {
             Event.DISPATCHED: ALLOWED,
-            Event.HELD: (Effect.THROTTLE,),
+            Event.THROTTLED: (Effect.THROTTLE,),
             Event.FAILED: (Effect.THROTTLE,),
             Event.APPROVAL_DEMANDED: (Effect.REQUIRE_APPROVAL,),
             Event.REBOUND: (Effect.REQUIRE_APPROVAL,),
@@ -265,7 +265,7 @@ class Checks:
             return
         self.counts["looks at a bound on concurrency"] += 1
         running = sum(
-            other.job.state in HELD_BY_WORKER
+            other.job.state in LEASED
             and other.job.lease is not None
             and (other.job.tenant, other.job.lease.rule_id) == (job.tenant, lease.rule_id)
             for other in self.jobs.values()

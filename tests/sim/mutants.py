@@ -130,7 +130,7 @@ def _outage_denies() -> Patch:
 
     def denies(plane: Plane, view: Any, decision: Any, *, now_us: int) -> Any:
         if plane.commits_fail():
-            return transitions._denied(decision, "policy_denied", "the store is away")
+            return transitions.denied(decision, "policy_denied", "the store is away")
         return real(plane, view, decision, now_us=now_us)
 
     return mock.patch.object(dispatch, "tightened_by", denies)

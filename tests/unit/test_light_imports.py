@@ -19,7 +19,7 @@ FORESTALL_MODULES_MAX = {
     "forestall.client.plane": 10,
     "forestall.client.stream": 11,
     "forestall.client.worker": 23,
-    "forestall.client.worker_ticket": 22,
+    "forestall.client.worker_ticket": 23,
     "forestall.jobs.ticket": 13,
 }
 WIRE_MODULES_MAX = 38  # of any module of the wire; the heaviest is `approvals`

@@ -45,7 +45,7 @@ class ChainLink(msgspec.Struct, frozen=True):
 
 
 def leaf_hash(record: bytes) -> bytes:
-    """RFC 6962 section 2.1: SHA-256 over 0x00 and the leaf."""
+    """The leaf hash of RFC 6962 section 2.1: SHA-256 over 0x00 and the record."""
     return hashlib.sha256(b"\x00" + record).digest()
 
 
@@ -76,12 +76,13 @@ def append(head: Head, leaves: Iterable[Leaf]) -> tuple[list[ChainLink], Head]:
 def verify_links(
     links: Iterable[ChainLink], *, start: int = 0, previous: bytes = GENESIS
 ) -> ChainLink | None:
-    """Verify the chain; the last link, or None for an empty chain.
+    """Verify links that begin at position `start`, after the link `previous`. Returns the last
+    link, or None without any.
 
     Raises ChainError at the first gap, reordering or changed record.
     """
-    position, last = start, None
-    for link in links:
+    last: ChainLink | None = None
+    for position, link in enumerate(links, start):
         if link.position != position:
             raise ChainError(
                 f"the log has position {link.position} where {position} belongs",
@@ -92,5 +93,5 @@ def verify_links(
                 f"the record at position {position} does not fit the chain",
                 details={"position": position, "problem": "hash_mismatch"},
             )
-        previous, last, position = link.link, link, position + 1
+        previous, last = link.link, link
     return last

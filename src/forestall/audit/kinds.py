@@ -53,13 +53,24 @@ _POOL = ("name", "revision", "description", "requires", "status", "drained_at_us
 _SCHEMA = ("name", "revision", "digest", "size_bytes")
 _WEBHOOK = ("name", "host", "events", "format", "new_secret")
 _TENANT = ("name", "revision", "key_id")
+_AGENT_NAME = ("name", "agent_id", "revision")
+_AGENT = (
+    *_AGENT_NAME,
+    *("risk_tier", "owner", "team", "purpose", "description", "workspace"),
+    *("data_classifications", "allowed_topics", "allowed_capabilities", "allowed_pools"),
+    *("allowed_servers", "allowed_tools", "allowed_resources"),
+    *("status", "status_reason", "status_changed_at_us", "expires_at_us"),
+)
 _MESSAGE = ("name", "event", "at_position", "tries")
 
 _JOBS = {
     "job.submitted": RecordKind(
         "a job was decided and stored",
         ("decision",),
-        ("state", "capability", "key_id", "parent_job_id", "remediation_id", "blind_retry_of"),
+        (
+            *("state", "capability", "key_id", "agent_id"),
+            *("parent_job_id", "remediation_id", "blind_retry_of"),
+        ),
     ),
     "job.dispatched": RecordKind(
         "the dispatch gate allowed the job, and a worker holds its lease",
@@ -135,7 +146,7 @@ _OTHERS = {
     "action.checked": RecordKind(
         "a caller asked for a binding decision, or a submit was throttled",
         ("decision",),
-        ("capability", "key_id"),
+        ("capability", "key_id", "agent_id"),
     ),
     "output.checked": RecordKind(
         "a caller had a content looked at that it releases or withholds itself",
@@ -162,7 +173,12 @@ _OTHERS = {
         ("what", "code", "key_id", "named", "state", "attempt"),
     ),
     "key.created": RecordKind(
-        "a key came into being", (), ("key_id", "name", "role", "principal", "expires_at_us")
+        "a key came into being",
+        (),
+        (
+            *("key_id", "name", "role", "principal", "expires_at_us", "agent_id"),
+            *("labels", "attests"),
+        ),
     ),
     "key.revoked": RecordKind("a key stopped working", (), ("key_id", "name")),
     "tenant.created": RecordKind(
@@ -174,6 +190,19 @@ _OTHERS = {
         (*_TENANT, "reason"),
     ),
     "tenant.resumed": RecordKind("a suspended tenant may go on", (), _TENANT),
+    "agent.created": RecordKind("an agent was registered", (), _AGENT),
+    "agent.changed": RecordKind("an agent was changed; every field as it is now", (), _AGENT),
+    "agent.suspended": RecordKind(
+        "an agent may not act until it is resumed", (), (*_AGENT_NAME, "status_reason")
+    ),
+    "agent.resumed": RecordKind(
+        "a suspended agent may act again", (), (*_AGENT_NAME, "status_reason")
+    ),
+    "agent.revoked": RecordKind(
+        "an agent was ended for good, with these keys and workers",
+        (),
+        (*_AGENT_NAME, "status_reason", "keys", "workers"),
+    ),
     "policy.kept": RecordKind(
         "the content of a policy was kept under its digest",
         (),

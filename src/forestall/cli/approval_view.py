@@ -26,8 +26,9 @@ def rendered(context: Mapping[str, Any], *, width: int) -> str:
         *_payload(context["job_input"], width),
         *_conditions(context, width),
         *_asked(context, width),
-        *_warnings(context, width),
     ]
+    for warning in _warnings(context):
+        lines += _row("!", warning, width)
     return "\n".join(lines)
 
 
@@ -98,23 +99,17 @@ def _retries(runs: Mapping[str, Any]) -> str:
     return f"{most}{' (idempotent)' if runs['idempotent'] else ''}"
 
 
-def _warnings(context: Mapping[str, Any], width: int) -> Iterator[str]:
+def _warnings(context: Mapping[str, Any]) -> Iterator[str]:
     texts = list(_texts({**context, "drift": []}))
     hidden = sum(not is_visible(char) and char != "\n" for text in texts for char in text)
     if hidden:
-        yield from _row(
-            "!", f"{hidden} characters that would hide or reorder text stand as <U+…>", width
-        )
+        yield f"{hidden} characters that would hide or reorder text stand as <U+…>"
     if any(unicodedata.bidirectional(char) in ("R", "AL") for text in texts for char in text):
-        yield from _row(
-            "!", "right-to-left letters: your terminal may show words in another order", width
-        )
+        yield "right-to-left letters: your terminal may show words in another order"
     for drift in context["drift"]:
-        yield from _row("!", f"changed since it was asked: {drift}", width)
+        yield f"changed since it was asked: {drift}"
     if context["drift"]:
-        yield from _row(
-            "!", "it cannot be approved as it stands; whoever asked can ask again (`repair`)", width
-        )
+        yield "it cannot be approved as it stands; whoever asked can ask again (`repair`)"
 
 
 def _texts(value: Any) -> Iterator[str]:

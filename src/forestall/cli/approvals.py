@@ -14,8 +14,8 @@ from forestall.cli.approval_view import rendered
 from forestall.cli.events import event_time, json_lines_option, print_events
 from forestall.cli.options import limit_option, segment, server_command, with_client
 from forestall.cli.output import (
+    EXIT_AWAITS_APPROVAL,
     EXIT_CHECK_FAILED,
-    EXIT_HELD,
     print_answer,
     print_items,
     print_json,
@@ -152,7 +152,7 @@ def _print_vote(answer: dict[str, Any], *, as_json: bool) -> None:
     line = f"{answer['job_id']}  {answer['status']}  (job {answer['state']})"
     print_answer(answer, line, as_json=as_json)
     if answer["status"] == "more_approvals_needed":
-        raise click.exceptions.Exit(EXIT_HELD)
+        raise click.exceptions.Exit(EXIT_AWAITS_APPROVAL)
 
 
 @approvals.command()
@@ -228,7 +228,7 @@ _OUTCOMES = {
     "job.rebound": "REBOUND",
     "approval.refused": "REFUSED",
 }
-_HELD = "APPROVAL_REQUIRED"
+_AWAITS_APPROVAL = "APPROVAL_REQUIRED"
 
 
 def _event_line(event: dict[str, Any]) -> str:
@@ -236,8 +236,8 @@ def _event_line(event: dict[str, Any]) -> str:
     data = event["data"]
     word = _OUTCOMES.get(event["kind"], "")
     before, state = data.get("state_before", ""), str(data.get("state", ""))
-    if not word and before != state and _HELD in (before, state):
-        word = "ASKED" if state == _HELD else state
+    if not word and before != state and _AWAITS_APPROVAL in (before, state):
+        word = "ASKED" if state == _AWAITS_APPROVAL else state
     if not word:
         return ""
     about = (event["job_id"], data.get("topic"), f"by {event['actor']}", data.get("rule_id"))

@@ -1,5 +1,4 @@
-"""`forestall audit verify`: verify the log in the data folder. Works with and without a running
-server."""
+"""`forestall audit verify`: verify the log in the data folder, beside a server or without one."""
 
 import asyncio
 import os

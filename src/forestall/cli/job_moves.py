@@ -9,10 +9,11 @@ import click
 from forestall.cli.options import segment, server_command
 from forestall.cli.output import (
     DECISION_EXIT,
+    EXIT_AWAITS_APPROVAL,
     EXIT_CHECK_FAILED,
     EXIT_DENIED,
-    EXIT_HELD,
     EXIT_TIMEOUT,
+    decided_by,
     print_answer,
     print_json,
     print_line,
@@ -43,7 +44,8 @@ def submit_to(
     if as_json:
         print_json(answer)
     else:
-        by = f" by rule {answer['rule_id']}" if answer["rule_id"] else " by default"
+        # A server older than this command has no `decision_code`.
+        by = " by " + decided_by(answer["rule_id"], answer.get("decision_code", ""))
         print_line(f"{answer['decision']}{by}")
         if answer["reason"]:
             print_line(f"  reason  {answer['reason']}")
@@ -104,7 +106,9 @@ def wait(job_id: str, timeout: float | None, client: PlaneClient, as_json: bool)
             print_json(job["result"])
     state = job["state"]
     if state not in _ENDED:
-        raise click.exceptions.Exit(EXIT_HELD if state == "APPROVAL_REQUIRED" else EXIT_TIMEOUT)
+        raise click.exceptions.Exit(
+            EXIT_AWAITS_APPROVAL if state == "APPROVAL_REQUIRED" else EXIT_TIMEOUT
+        )
     raise click.exceptions.Exit(_STATE_EXIT.get(state, EXIT_CHECK_FAILED))
 
 

@@ -16,6 +16,7 @@ from forestall.cli.options import (
     with_client,
 )
 from forestall.cli.output import (
+    decided_by,
     print_items,
     print_json,
     print_line,
@@ -64,7 +65,7 @@ def get(job_id: str, client: PlaneClient, as_json: bool) -> None:
     for name, value in job["labels"].items():
         print_line(f"  label           {name}={value}")
     for decision in decisions:
-        by = decision["rule_id"] or "default"
+        by = decision["rule_id"] or decided_by("", decision["code"])
         print_line(
             f"  {decision['stage']:8} {decision['decision']} by {by}"
             f" at {decision['evaluated_at']}: {decision['reason']}"

@@ -1,5 +1,4 @@
-"""`forestall keyring list|rotate`: the keys that encrypt originals. Works beside a running
-server."""
+"""`forestall keyring list|rotate`: the keys that encrypt originals; works beside a server."""
 
 from pathlib import Path
 

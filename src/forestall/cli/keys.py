@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import msgspec
 
-from forestall.cli.options import client_for, segment, server_options
+from forestall.cli.options import client_for, found_agent, label_pairs, segment, server_options
 from forestall.cli.output import json_option, print_answer, print_items, print_json, print_line
 from forestall.identity.roles import Role
 
@@ -39,12 +39,28 @@ def keys() -> None:
 @click.option(
     "--role",
     type=click.Choice([role.value for role in Role]),
-    required=True,
-    help="What the key may do.",
+    help="What the key may do; not needed with --agent.",
+)
+@click.option(
+    "--agent", default="", metavar="NAME|ID", help="Whose key it is: it acts as this agent."
 )
 @click.option("--principal", default="", help="Who acts with it; default: the name.")
 @click.option(
     "--group", "groups", multiple=True, metavar="NAME", help="A role that rules ask approvers for."
+)
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A fact about all that comes with the key, such as env=prod; repeatable.",
+)
+@click.option(
+    "--attest",
+    "attests",
+    multiple=True,
+    metavar="NAME",
+    help="A label for which its holder may vouch, such as tainted; repeatable.",
 )
 @click.option("--expires-in-days", type=click.IntRange(1, 3650), help="Ends by itself.")
 @_data_dir_option
@@ -52,9 +68,12 @@ def keys() -> None:
 @json_option
 def create(
     name: str,
-    role: str,
+    role: str | None,
+    agent: str,
     principal: str,
     groups: tuple[str, ...],
+    labels: tuple[str, ...],
+    attests: tuple[str, ...],
     expires_in_days: int | None,
     data_dir: Path | None,
     url: str,
@@ -63,14 +82,24 @@ def create(
     as_json: bool,
 ) -> None:
     """Make a key. Its text is printed once and kept nowhere."""
+    if role is None and not agent:
+        raise click.UsageError("say what the key may do: --role, or --agent for a key of an agent")
+    role = role or Role.AGENT.value
     expires = datetime.now(UTC) + timedelta(days=expires_in_days) if expires_in_days else None
     if data_dir is None:
         body: dict[str, Any] = {"name": name, "role": role, "principal_id": principal}
+        client = client_for(url, api_key, tenant)
+        if agent:
+            body["agent_id"] = found_agent(client, agent)["id"]
         if groups:
             body["groups"] = list(groups)
+        if labels:
+            body["labels"] = label_pairs(labels)
+        if attests:
+            body["attests"] = list(attests)
         if expires is not None:
             body["expiresAt"] = expires.isoformat()
-        answer = client_for(url, api_key, tenant).post(_PATH, body)
+        answer = client.post(_PATH, body)
     else:
         from forestall.identity.credentials import NewKey
 
@@ -81,8 +110,10 @@ def create(
             principal=principal,
             expires_at_us=int(expires.timestamp() * 1_000_000) if expires else None,
             groups=groups,
+            labels=label_pairs(labels),
+            attests=attests,
         )
-        answer = _on_data(data_dir, lambda plane: _create_local(plane, new_key))
+        answer = _on_data(data_dir, lambda plane: _create_local(plane, new_key, agent))
     if as_json:
         print_json(answer)
         return
@@ -162,10 +193,14 @@ def _on_data(data_dir: Path, act: Callable[["Plane"], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
-async def _create_local(plane: "Plane", new_key: "NewKey") -> dict[str, Any]:
+async def _create_local(plane: "Plane", new_key: "NewKey", agent: str) -> dict[str, Any]:
     from forestall.control.keys import create_key
     from forestall.wire.keys import key_object
 
+    if agent:
+        known = plane.agents.by_name(new_key.tenant, agent)
+        agent_id = known.id if known is not None else agent
+        new_key = msgspec.structs.replace(new_key, agent_id=agent_id)
     key, secret = await create_key(plane, new_key, actor=_ACTOR)
     made = key_object(key, now_us=key.created_at_us)
     return {"key": msgspec.to_builtins(made), "secret": secret}

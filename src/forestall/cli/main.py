@@ -27,6 +27,7 @@ _COMMANDS = {
     "scan": "Find secrets and personal data in a text; needs no server.",
     "worker": "Run a Python function as a worker.",
     "workers": "Create, list and revoke workers.",
+    "agents": "Register, change, suspend and revoke agents.",
     "keys": "Create, list and revoke API keys.",
     "tenants": "Create, list, suspend and resume tenants.",
     "keyring": "See and rotate the keys that seal results.",

@@ -24,6 +24,13 @@ _CALL_PARTS = {"server": "server", "tool": "tool", "resource": "target_resource"
 DEFAULT_URL = "http://127.0.0.1:8081"
 
 
+def with_options(command: F, *options: Callable[[F], F]) -> F:
+    """Add several options, in the order in which the help lists them."""
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def names_model_option(command: F) -> F:
     """Add --names-model, for commands that judge results without a server."""
     return click.option(
@@ -37,14 +44,8 @@ def names_model_option(command: F) -> F:
 
 def server_options(command: F) -> F:
     """Add --url, --api-key and --tenant."""
-    for option in (
-        click.option("--tenant", envvar="FORESTALL_TENANT", default="", help="Tenant of the key."),
-        click.option(
-            "--api-key",
-            envvar="FORESTALL_API_KEY",
-            default="",
-            help="API key; better given as FORESTALL_API_KEY, which no process list shows.",
-        ),
+    return with_options(
+        command,
         click.option(
             "--url",
             envvar="FORESTALL_URL",
@@ -52,9 +53,14 @@ def server_options(command: F) -> F:
             show_default=True,
             help="Address of the server (FORESTALL_URL).",
         ),
-    ):
-        command = option(command)
-    return command
+        click.option(
+            "--api-key",
+            envvar="FORESTALL_API_KEY",
+            default="",
+            help="API key; better given as FORESTALL_API_KEY, which no process list shows.",
+        ),
+        click.option("--tenant", envvar="FORESTALL_TENANT", default="", help="Tenant of the key."),
+    )
 
 
 def subdirectories_option(command: F) -> F:
@@ -85,6 +91,20 @@ def with_client(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(client=client_for(url, api_key, tenant), **options)
 
     return server_options(connected)
+
+
+def found_agent(client: PlaneClient, agent: str) -> dict[str, Any]:
+    """The agent with this name or id. Raises click.UsageError when there is none."""
+    if agent.startswith("agt-"):
+        by_id: dict[str, Any] = client.get(f"/api/v1/agents/{segment(agent)}")
+        return by_id
+    found: list[dict[str, Any]] = client.get("/api/v1/agents", {"name": agent})["items"]
+    if not found:
+        raise click.UsageError(
+            f"there is no agent `{agent}`; `forestall agents list` shows them, and"
+            " `forestall agents create` makes one"
+        )
+    return found[0]
 
 
 def server_command(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -123,31 +143,9 @@ def client_for(url: str, api_key: str, tenant: str) -> PlaneClient:
 
 
 def action_options(command: F) -> F:
-    """Add the options that describe an action: the fields of POST /jobs, or a whole request as
-    JSON."""
-    for option in (
-        click.option(
-            "--actor-type", type=click.Choice(["human", "service"]), help="Kind of actor."
-        ),
-        click.option("--actor-id", help="Who acts; default: the key's principal."),
-        click.option("--pack", "pack_id", help="Pack that the action comes from."),
-        click.option("--requires", multiple=True, help="A requirement; may be repeated."),
-        click.option("--risk-tag", "risk_tags", multiple=True, help="A risk tag; may be repeated."),
-        click.option(
-            "--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label; repeatable."
-        ),
-        click.option("--capability", help="What is to be done, such as infra.write."),
-        click.option(
-            "--mcp",
-            "call",
-            multiple=True,
-            metavar="PART=VALUE",
-            help="A part of a tool call: server, tool, resource or action; repeatable.",
-        ),
-        click.option("--args", "args", help="Arguments as JSON; - reads standard input."),
-        click.option("--context", help="Context as JSON; - reads standard input."),
-        click.option("--prompt", help="The payload text, such as a command line."),
-        click.option("--topic", help="Where it is routed, such as job.deploy.apply."),
+    """Add the options that describe an action: the fields of POST /jobs, or all of it as JSON."""
+    return with_options(
+        command,
         click.option(
             "--request",
             "request_file",
@@ -155,9 +153,29 @@ def action_options(command: F) -> F:
             help="A file with the whole request as JSON (- for standard input);"
             " the other options go over it.",
         ),
-    ):
-        command = option(command)
-    return command
+        click.option("--topic", help="Where it is routed, such as job.deploy.apply."),
+        click.option("--prompt", help="The payload text, such as a command line."),
+        click.option("--context", help="Context as JSON; - reads standard input."),
+        click.option("--args", "args", help="Arguments as JSON; - reads standard input."),
+        click.option(
+            "--mcp",
+            "call",
+            multiple=True,
+            metavar="PART=VALUE",
+            help="A part of a tool call: server, tool, resource or action; repeatable.",
+        ),
+        click.option("--capability", help="What is to be done, such as infra.write."),
+        click.option(
+            "--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label; repeatable."
+        ),
+        click.option("--risk-tag", "risk_tags", multiple=True, help="A risk tag; may be repeated."),
+        click.option("--requires", multiple=True, help="A requirement; may be repeated."),
+        click.option("--pack", "pack_id", help="Pack that the action comes from."),
+        click.option("--actor-id", help="Who acts; default: the key's principal."),
+        click.option(
+            "--actor-type", type=click.Choice(["human", "service"]), help="Kind of actor."
+        ),
+    )
 
 
 def action_body(
@@ -194,6 +212,11 @@ def action_body(
     return body
 
 
+def label_pairs(labels: tuple[str, ...]) -> dict[str, str]:
+    """The labels of the options `--label NAME=VALUE`. Raises click.UsageError."""
+    return dict(_pair(label) for label in labels)
+
+
 def _call_part(text: str) -> tuple[str, str]:
     name, value = _pair(text)
     if name not in _CALL_PARTS:
@@ -202,12 +225,15 @@ def _call_part(text: str) -> tuple[str, str]:
 
 
 def _read(name: str) -> bytes:
-    if name == "-":
-        return sys.stdin.buffer.read()
+    return sys.stdin.buffer.read() if name == "-" else read_file(Path(name))
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a file that the command line names. Raises click.UsageError."""
     try:
-        return Path(name).read_bytes()
+        return path.read_bytes()
     except OSError as cause:
-        raise click.UsageError(f"cannot read {name}: {cause.strerror}") from cause
+        raise click.UsageError(f"cannot read {path}: {cause.strerror}") from cause
 
 
 def _pair(label: str) -> tuple[str, str]:

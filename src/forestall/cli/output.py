@@ -18,13 +18,17 @@ EXIT_CHECK_FAILED = 1
 EXIT_USAGE = 2
 EXIT_SERVER = 3
 EXIT_DENIED = 4
-EXIT_HELD = 5
+EXIT_AWAITS_APPROVAL = 5
 EXIT_TIMEOUT = 6
 EXIT_INTERRUPTED = 130
 
 # The server refuses the worker, or is not the one that the worker trusts.
 _OF_WORKERS = ("worker_refused", "ticket_keys_changed")
-DECISION_EXIT = {"DENY": EXIT_DENIED, "THROTTLE": EXIT_DENIED, "REQUIRE_APPROVAL": EXIT_HELD}
+DECISION_EXIT = {
+    "DENY": EXIT_DENIED,
+    "THROTTLE": EXIT_DENIED,
+    "REQUIRE_APPROVAL": EXIT_AWAITS_APPROVAL,
+}
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -79,6 +83,13 @@ def print_answer(answer: Any, line: str, *, as_json: bool) -> None:
         print_line(line)
 
 
+def decided_by(rule_id: str, code: str) -> str:
+    """Who decided, in words: a rule, the default of the policy, or the layer of the agents."""
+    if rule_id:
+        return f"rule {rule_id}"
+    return code if code.startswith("agent_") else "default"
+
+
 def print_items(
     items: list[dict[str, Any]],
     line: Callable[[dict[str, Any]], str],
@@ -97,8 +108,7 @@ def print_items(
 
 
 def visible_json(text: str) -> str:
-    """JSON text in which characters that are not visible stand as escapes. Line breaks between
-    values stay."""
+    """JSON text with escapes for what is not visible; line breaks between values stay."""
     if text.isascii() and text.replace("\n", "").isprintable():
         return text
     return "".join(char if is_visible(char) or char == "\n" else _escaped(char) for char in text)

@@ -11,6 +11,7 @@ import click
 from forestall.cli.options import (
     F,
     names_model_option,
+    read_file,
     subdirectories_option,
     with_subdirectories,
 )
@@ -51,8 +52,7 @@ _sarif_option = click.option(
 
 
 class _PolicyGroup(click.Group):
-    """A group whose `explain` command is shared with the server's commands, which import an HTTP
-    client."""
+    """A group that shares `explain` with the server's commands, which import an HTTP client."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), "explain"])
@@ -249,11 +249,9 @@ def _judge_of(names_model: str) -> Judge:
 def show(paths: tuple[Path, ...], as_json: bool) -> None:
     """Print what policy files compile to: layers and rules in order, and the digest."""
     from forestall.cli.policy_report import print_snapshot, snapshot_object
-    from forestall.policy.problems import PolicyError
+    from forestall.policy.compile import compile_policy
 
-    _, snapshot, problems = _load(paths)
-    if snapshot is None:
-        raise PolicyError(problems)
+    snapshot = compile_policy(_read(paths), wire=True)
     if as_json:
         print_json(snapshot_object(snapshot))
     else:
@@ -278,7 +276,7 @@ def convert(path: Path, out_path: Path | None) -> None:
     """
     from forestall.cordum_import.convert import convert as converted_policy
 
-    text = converted_policy(_bytes(path), source=str(path))
+    text = converted_policy(read_file(path), source=str(path))
     if out_path is None:
         print_content(text.encode())
     else:
@@ -325,35 +323,34 @@ def _earlier(paths: tuple[Path, ...]) -> Snapshot:
     """The snapshot of files that are only compared with: they may hold rules that a newer version
     refuses. Raises PolicyError for what cannot be read."""
     from forestall.policy.compile import assemble
-    from forestall.policy.problems import PolicyError
 
-    policies, problems = _read(paths)
-    if problems:
-        raise PolicyError(problems)
-    return assemble(policies)
+    return assemble(_read(paths))
 
 
 def _load(paths: tuple[Path, ...]) -> tuple[list[Policy], Snapshot | None, list[Problem]]:
+    """The policies and their snapshot; no snapshot, but problems, where they do not load."""
     from forestall.policy.compile import compile_policy
     from forestall.policy.problems import PolicyError
 
-    policies, problems = _read(paths)
-    if not problems:
-        try:
-            return policies, compile_policy(policies, wire=True), []
-        except PolicyError as error:
-            problems.extend(error.problems)
-    return policies, None, problems
-
-
-def _read(paths: tuple[Path, ...]) -> tuple[list[Policy], list[Problem]]:
-    from forestall.policy.language.policy_file import load_policies
-    from forestall.policy.problems import PolicyError
-
+    policies: list[Policy] = []
     try:
-        return load_policies([(str(path), _bytes(path)) for path in _files(paths)]), []
+        policies = _read(paths)
+        return policies, compile_policy(policies, wire=True), []
     except PolicyError as error:
-        return [], list(error.problems)
+        return policies, None, list(error.problems)
+
+
+def _read(paths: tuple[Path, ...]) -> list[Policy]:
+    """The policies in files and directories. Raises PolicyError, click.UsageError."""
+    from forestall.policy.language.policy_file import load_policies
+    from forestall.server.files import FileAccessError, policy_paths
+
+    below = with_subdirectories()
+    try:
+        files = [file for path in paths for file in policy_paths(path, subdirectories=below)]
+    except FileAccessError as cause:
+        raise click.UsageError(cause.message) from cause
+    return load_policies([(str(file), read_file(file)) for file in files])
 
 
 def _load_cases(paths: tuple[Path, ...]) -> tuple[list[CaseFile], list[Problem]]:
@@ -364,24 +361,7 @@ def _load_cases(paths: tuple[Path, ...]) -> tuple[list[CaseFile], list[Problem]]
     problems: list[Problem] = []
     for path in paths:
         try:
-            files.append(load_cases(_bytes(path), source=str(path)))
+            files.append(load_cases(read_file(path), source=str(path)))
         except PolicyError as error:
             problems.extend(error.problems)
     return files, problems
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as cause:
-        raise click.UsageError(f"cannot read {path}: {cause.strerror}") from cause
-
-
-def _files(paths: tuple[Path, ...]) -> list[Path]:
-    from forestall.server.files import FileAccessError, policy_paths
-
-    below = with_subdirectories()
-    try:
-        return [each for path in paths for each in policy_paths(path, subdirectories=below)]
-    except FileAccessError as cause:
-        raise click.UsageError(cause.message) from cause

@@ -1,7 +1,6 @@
 """`forestall scan`: scan a text or a JSON value for secrets and the like. Needs no server."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -37,39 +36,28 @@ def scan(path: Path, classes: tuple[str, ...], names_model: str, as_copy: bool) 
     from forestall.server.settings import parse_names_model
     from forestall.wire.output import finding_object
 
-    names = load_names(parse_names_model(names_model))
-    classes_known = [*DETECTORS, *(each.name for each in names)]
-    unknown = sorted(set(classes) - set(classes_known))
+    of_names = {each.name: each for each in load_names(parse_names_model(names_model))}
+    available = [*DETECTORS, *of_names]
+    unknown = sorted(set(classes) - set(available))
     if unknown:
         hint = "; it needs --names-model" if unknown[0] in SWITCHED_ON_BY else ""
-        raise click.UsageError(
-            f"unknown class {unknown[0]}; known are {', '.join(classes_known)}{hint}"
-        )
+        message = f"unknown class {unknown[0]}; known are {', '.join(available)}{hint}"
+        raise click.UsageError(message)
     content = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-    brought = {each.name: each for each in names}
-    detectors = [
-        brought[name] if name in brought else DETECTORS[name] for name in classes or classes_known
-    ]
+    detectors = [of_names.get(name) or DETECTORS[name] for name in classes or available]
     report = scan_content(content, detectors=detectors)
-    if as_copy:
-        if not report.complete:
-            print_line(_unread(report.reasons), err=True)
-            raise click.exceptions.Exit(EXIT_CHECK_FAILED)
+    if not as_copy:
+        for finding in report.findings:
+            shown = finding_object(finding, for_reviewer=True)
+            print_json_line(msgspec.json.encode(shown).decode())
+    if not report.complete:
+        reasons = ", ".join(report.reasons)
+        print_line(f"the content could not be looked at whole: {reasons}", err=True)
+    elif as_copy:
         copy = clean_copy(content, report.findings, detectors=detectors)
         if copy is None:
             print_line("no clean copy can be made of this content", err=True)
             raise click.exceptions.Exit(EXIT_CHECK_FAILED)
         print_content(copy)
-    else:
-        for finding in report.findings:
-            print_json_line(
-                msgspec.json.encode(finding_object(finding, for_reviewer=True)).decode()
-            )
-        if not report.complete:
-            print_line(_unread(report.reasons), err=True)
     if report.findings or not report.complete:
         raise click.exceptions.Exit(EXIT_CHECK_FAILED)
-
-
-def _unread(reasons: Sequence[str]) -> str:
-    return "the content could not be looked at whole: " + ", ".join(reasons)

@@ -14,17 +14,26 @@ from forestall.cli.options import (
     action_options,
     client_for,
     encoded,
+    found_agent,
+    segment,
     server_options,
     subdirectories_option,
+    with_options,
     with_subdirectories,
 )
-from forestall.cli.output import EXIT_CHECK_FAILED, json_option, print_json, print_line
+from forestall.cli.output import EXIT_CHECK_FAILED, decided_by, json_option, print_json, print_line
 
 _policy_option = click.option(
     "--policy",
     "policy_path",
     type=click.Path(exists=True, path_type=Path),
     help="Ask this policy file or directory instead of a server.",
+)
+_agent_option = click.option(
+    "--agent",
+    default="",
+    metavar="NAME|ID",
+    help="What would this agent be told? Within its rights, as if it asked itself.",
 )
 _expect_option = click.option(
     "--expect",
@@ -39,16 +48,16 @@ _expect_option = click.option(
 
 def _question_options(command: F) -> F:
     """Add the options of both commands: an action, whom to ask about it, what is expected."""
-    for add in (
-        json_option,
-        server_options,
-        _expect_option,
-        subdirectories_option,
-        _policy_option,
+    return with_options(
+        command,
         action_options,
-    ):
-        command = add(command)
-    return command
+        _policy_option,
+        subdirectories_option,
+        _agent_option,
+        _expect_option,
+        server_options,
+        json_option,
+    )
 
 
 @click.command()
@@ -83,12 +92,22 @@ def explain(expect: str | None, as_json: bool, **options: Any) -> None:
 
 
 def _ask(
-    verb: str, *, policy_path: Path | None, url: str, api_key: str, tenant: str, **action: Any
+    verb: str,
+    *,
+    policy_path: Path | None,
+    agent: str,
+    url: str,
+    api_key: str,
+    tenant: str,
+    **action: Any,
 ) -> Any:
     body = action_body(**action)
     if policy_path is None:
         client = client_for(url, api_key, tenant)
-        return client.post(f"/api/v1/policy/{verb}", body)
+        as_agent = f"?as_agent={segment(found_agent(client, agent)['id'])}" if agent else ""
+        return client.post(f"/api/v1/policy/{verb}{as_agent}", body)
+    if agent:
+        raise click.UsageError("a policy file knows no agents: leave --policy or --agent out")
     return _offline(verb, policy_path, encoded(body), tenant or "default")
 
 
@@ -122,8 +141,8 @@ def _offline(verb: str, path: Path, body: bytes, tenant: str) -> dict[str, Any]:
 
 
 def _print_decision(answer: dict[str, Any]) -> None:
-    by = f" by rule {answer['rule_id']}" if answer["rule_id"] else " by default"
-    print_line(f"{answer['decision']}{by}")
+    by = decided_by(answer["rule_id"], answer["code"])
+    print_line(f"{answer['decision']} by {by}")
     if answer["reason"]:
         print_line(f"  reason    {answer['reason']}")
     for clause in answer["clauses"]:

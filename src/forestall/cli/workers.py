@@ -1,11 +1,10 @@
-"""`forestall workers create|list|revoke`: credentials of workers, and the jobs that they may
-take."""
+"""`forestall workers create|list|revoke`: credentials of workers, and what jobs they may take."""
 
 from typing import Any
 
 import click
 
-from forestall.cli.options import segment, server_command
+from forestall.cli.options import found_agent, segment, server_command
 from forestall.cli.output import print_answer, print_items, print_json, print_line
 from forestall.client.plane import PlaneClient
 
@@ -35,6 +34,9 @@ def workers() -> None:
     metavar="GLOB",
     help="It may claim these for jobs that require them; repeatable.",
 )
+@click.option(
+    "--agent", default="", metavar="NAME|ID", help="The worker is this agent, within its rights."
+)
 @click.option("--expires-in-days", type=click.IntRange(1, 3650), help="Its token ends by itself.")
 @server_command
 def create(
@@ -42,6 +44,7 @@ def create(
     topics: tuple[str, ...],
     pools: tuple[str, ...],
     capabilities: tuple[str, ...],
+    agent: str,
     expires_in_days: int | None,
     client: PlaneClient,
     as_json: bool,
@@ -53,6 +56,8 @@ def create(
         "allowed_pools": list(pools),
         "allowed_capabilities": list(capabilities),
     }
+    if agent:
+        body["agent_id"] = found_agent(client, agent)["id"]
     if expires_in_days is not None:
         body["expires_in_seconds"] = expires_in_days * 86_400
     answer = client.post(_CREDENTIALS, body)

@@ -1,2 +1,1 @@
-"""Clients of the plane's HTTP API, for agents, workers and operators. Imports nothing of the
-server."""
+"""Clients of the plane's HTTP API, for agents, workers and operators, without any server code."""

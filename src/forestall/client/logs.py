@@ -12,8 +12,7 @@ _CONTINUED = "\n    | "
 
 
 class VisibleFormatter(logging.Formatter):
-    """Formats a record as lines of visible characters; each line after the first begins with a
-    mark."""
+    """Formats a record as lines of visible characters, each after the first with a mark."""
 
     def format(self, record: logging.LogRecord) -> str:
         """See `logging.Formatter.format`."""

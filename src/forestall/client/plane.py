@@ -55,7 +55,8 @@ class PlaneClient:
         try:
             self._origin = parse_origin(url)
         except ValueError as cause:
-            raise _not_an_address(url) from cause
+            message = f"`{url}` is not an address of a server; write http://host:port"
+            raise PlaneUnreachableError(message) from cause
         self._http: HttpClient | None = None
         self._headers = {"Accept": "application/json", "X-API-Key": api_key}
         if tenant:
@@ -67,10 +68,8 @@ class PlaneClient:
             self._http.close()
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
-        """The JSON body of the response to a GET. Raises PlaneUnreachableError,
-        PlaneRefusedError."""
-        text = urlencode({key: value for key, value in (query or {}).items() if value})
-        return self._ask("GET", f"{path}?{text}" if text else path, None, {})
+        """The JSON body of a response to GET. Raises PlaneUnreachableError, PlaneRefusedError."""
+        return self._ask("GET", _with_query(path, query or {}), None, {})
 
     def items(self, path: str, query: Mapping[str, str], *, limit: int) -> list[Any]:
         """Up to `limit` items of a list, read page by page. Raises as `get` does."""
@@ -86,8 +85,7 @@ class PlaneClient:
         return items[:limit]
 
     def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Any:
-        """The JSON body of the response to a POST. Raises PlaneUnreachableError,
-        PlaneRefusedError."""
+        """The JSON body of a response to POST. Raises PlaneUnreachableError, PlaneRefusedError."""
         return self._ask("POST", path, json.dumps(body).encode(), headers or {})
 
     @contextlib.contextmanager
@@ -98,8 +96,7 @@ class PlaneClient:
 
         Pauses may be as long as any response may take. Raises as `get` does, also inside the block.
         """
-        text = urlencode({key: value for key, value in query.items() if value})
-        request = HttpRequest("GET", f"{path}?{text}" if text else path, headers)
+        request = HttpRequest("GET", _with_query(path, query), headers)
         try:
             with self._client().open(request) as stream:
                 if stream.status != 200:
@@ -109,9 +106,16 @@ class PlaneClient:
         except NoAnswerError as cause:
             raise self._unreachable(cause) from cause
 
-    def delete(self, path: str) -> None:
-        """Delete a resource. Raises PlaneUnreachableError, PlaneRefusedError."""
-        self._ask("DELETE", path, None, {})
+    def put(self, path: str, body: Any) -> Any:
+        """The JSON body of the response to a PUT. Raises PlaneUnreachableError,
+        PlaneRefusedError."""
+        return self._ask("PUT", path, json.dumps(body).encode(), {})
+
+    def delete(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+        """Delete a resource; the JSON body of the response, None where it has none. Raises
+        PlaneUnreachableError, PlaneRefusedError."""
+        text = urlencode(query or {})
+        return self._ask("DELETE", f"{path}?{text}" if text else path, None, {})
 
     def _ask(self, method: str, path: str, body: bytes | None, extra: Mapping[str, str]) -> Any:
         headers = dict(extra)
@@ -159,5 +163,7 @@ class PlaneClient:
         return value
 
 
-def _not_an_address(url: str) -> PlaneUnreachableError:
-    return PlaneUnreachableError(f"`{url}` is not an address of a server; write http://host:port")
+def _with_query(path: str, query: Mapping[str, str]) -> str:
+    """The path with the parameters that are not empty."""
+    text = urlencode({name: value for name, value in query.items() if value})
+    return f"{path}?{text}" if text else path

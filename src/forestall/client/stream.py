@@ -24,8 +24,7 @@ class StreamEvent(NamedTuple):
 
 
 def read_events(lines: Iterable[bytes]) -> Iterator[StreamEvent]:
-    """The events of an event stream (WHATWG HTML, 9.2.6). An event without its final empty line is
-    dropped."""
+    """The events of an event stream (WHATWG HTML, 9.2.6), without one whose end is missing."""
     last_id, name = "", ""
     data: list[str] = []
     for raw in lines:

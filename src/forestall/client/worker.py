@@ -41,7 +41,7 @@ from forestall.client.worker_link import (
     PlaneConnection,
     WorkerRefusedError,
     job_path,
-    passing,
+    may_pass,
     refused,
 )
 from forestall.client.worker_run import Caller, Handler, Run
@@ -66,7 +66,7 @@ class RunTally(NamedTuple):
     returned: int = 0  # given back before they were begun
 
 
-class _LeaseState(msgspec.Struct, frozen=True):
+class _LeaseAnswer(msgspec.Struct, frozen=True):
     jobs: list[msgspec.Raw] = []
 
 
@@ -108,13 +108,11 @@ class Worker:
             raise InvalidRequestError("`max_jobs` is 1 or more")
         self.id = worker_id
         self.parallel = parallel
-        registration = msgspec.json.encode(
-            {
-                "topics": list(topics),
-                "capabilities": list(capabilities),
-                "max_parallel": parallel,
-            }
-        )
+        registration = {
+            "topics": list(topics),
+            "capabilities": list(capabilities),
+            "max_parallel": parallel,
+        }
         self._left = max_jobs
         self._batch = max(1, parallel // 4)
         self._ticket_keys = tuple(ticket_keys)
@@ -125,10 +123,10 @@ class Worker:
         self._errands: set[asyncio.Task[None]] = set()
         self._fatal: Exception | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._link = PlaneConnection(url, token, worker_id, registration)
+        self._link = PlaneConnection(url, token, worker_id, msgspec.json.encode(registration))
         self._beats = Beats(self._link)
         self._runs = self._beats.runs
-        self._roomy = asyncio.Event()
+        self._has_room = asyncio.Event()
         self._answers = Answers(self._link)
 
     # -- from outside --
@@ -155,8 +153,7 @@ class Worker:
                 loop.call_soon_threadsafe(self._end)
 
     async def serve(self, handler: Handler) -> RunTally:
-        """Lease and run jobs until `stop`; returns how they ended. Once for each worker. Raises as
-        `run` does."""
+        """Lease and run jobs until `stop`; returns how they ended. Once only. Raises as `run`."""
         from forestall.client import worker_ticket  # slow to import: jobs and keys
 
         assert self._loop is None, "a worker serves once"
@@ -217,7 +214,7 @@ class Worker:
     async def _take_jobs(self) -> None:
         """Lease as many jobs as there is room for, never more."""
         while not self._link.stopping.is_set() and self._left != 0:
-            await self._until_roomy()
+            await self._until_room()
             session = self._link.session
             # Not longer than a heartbeat interval, so that an idle worker is seen to be alive.
             wait_ms = min(session.wait_ms_max, max(1_000, session.heartbeat_ms))
@@ -228,18 +225,18 @@ class Worker:
             reply = await self._link.ask("lease", body, wait_ms=wait_ms)
             if reply is None:
                 return
-            for raw in _LEASED.decode(reply.body).jobs:
+            for raw in _decode_leased(reply.body).jobs:
                 self._begin(raw)
 
     def _room(self) -> int:
         room = self.parallel - len(self._runs)
         return room if self._left is None else min(room, self._left)
 
-    async def _until_roomy(self) -> None:
+    async def _until_room(self) -> None:
         """Wait for room. With little room, wait a moment longer, so that jobs come in batches."""
         while self._room() < 1 and not self._link.stopping.is_set():
-            self._roomy.clear()
-            await self._roomy.wait()
+            self._has_room.clear()
+            await self._has_room.wait()
         if self._room() < self._batch and self._runs and not self._link.stopping.is_set():
             await asyncio.sleep(_GATHER_SECONDS)
 
@@ -276,7 +273,7 @@ class Worker:
             self._fail(error)
         finally:
             del self._runs[run.given.lease_id]
-            self._roomy.set()
+            self._has_room.set()
             if not self._runs:
                 self._beats.busy.clear()
                 if self._left == 0:
@@ -344,11 +341,9 @@ class Worker:
                     _LOG.error("the answer for job %s is refused: %s", run.given.job_id, code)
                     body = simpler.pop()
                     continue
-                if not passing(reply):
-                    run.lost = str(reply.value().get("message", reply.status))
-                    _LOG.warning(
-                        "the answer for job %s is not taken: %s", run.given.job_id, run.lost
-                    )
+                if not may_pass(reply):
+                    run.lost = why = str(reply.value().get("message", reply.status))
+                    _LOG.warning("the answer for job %s is not taken: %s", run.given.job_id, why)
                     break
                 least = reply.retry_after_s
             await asyncio.sleep(back_off.seconds(least))
@@ -358,9 +353,9 @@ class Worker:
         _LOG.error("a job was NOT run: %s", failure.message)
         self._counts["refused"] += 1
         with contextlib.suppress(msgspec.DecodeError):
-            named = _NAMED.decode(raw)
-            path = job_path(named.job_id, "result")
-            self._errand(self._link.tell(path, failed(named.lease_id, failure)))
+            lease = _decode_name(raw)
+            answer = failed(lease.lease_id, failure)
+            self._errand(self._link.tell(job_path(lease.job_id, "result"), answer))
 
     async def _give_back(self, job_id: str, lease_id: str) -> None:
         """Return a job that was not begun, so that another worker gets it."""
@@ -379,11 +374,10 @@ class Worker:
         if not self._link.stopping.is_set():
             _LOG.info("stopping; %d jobs run", len(self._runs))
         self._link.stopping.set()
-        self._roomy.set()
+        self._has_room.set()
 
     def _fail(self, error: Exception) -> None:
-        """Stop everything after a fatal error: handlers are told to end, and `serve` raises the
-        error."""
+        """Stop everything after a fatal error: handlers are told to end, and `serve` raises it."""
         self._fatal = self._fatal or error
         for run in self._runs.values():
             run.lose(str(error))
@@ -422,8 +416,8 @@ class Worker:
 
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_LEASED = msgspec.json.Decoder(_LeaseState)
-_NAMED = msgspec.json.Decoder(_LeaseName)
+_decode_leased = msgspec.json.Decoder(_LeaseAnswer).decode
+_decode_name = msgspec.json.Decoder(_LeaseName).decode
 
 
 def _says_failed(body: bytes) -> bool:

@@ -33,8 +33,8 @@ class _Status(msgspec.Struct, frozen=True):
     status: int
 
 
-_told = msgspec.json.Decoder(_ResultsAnswer).decode
-_status = msgspec.json.Decoder(_Status).decode
+_decode_results = msgspec.json.Decoder(_ResultsAnswer).decode
+_decode_status = msgspec.json.Decoder(_Status).decode
 
 
 class Answers:
@@ -62,15 +62,15 @@ class Answers:
             batch = self._take()
             try:
                 replies = await self._ask(batch)
-            except Exception as error:  # noqa: BLE001 - each of them has to learn of it
-                away = error if isinstance(error, NoAnswerError) else NoAnswerError(str(error))
-                for each in batch:
-                    if not each.reply.done():
-                        each.reply.set_exception(away)
+            except Exception as error:  # noqa: BLE001 - each waiting call has to learn of it
+                no_answer = error if isinstance(error, NoAnswerError) else NoAnswerError(str(error))
+                for waiting in batch:
+                    if not waiting.reply.done():
+                        waiting.reply.set_exception(no_answer)
                 continue
-            for each, reply in zip(batch, replies, strict=True):
-                if not each.reply.done():
-                    each.reply.set_result(reply)
+            for waiting, reply in zip(batch, replies, strict=True):
+                if not waiting.reply.done():
+                    waiting.reply.set_result(reply)
 
     def _take(self) -> list[_WaitingResult]:
         batch = [self._waiting.popleft()]
@@ -89,18 +89,20 @@ class Answers:
                 self._link.path("results"), msgspec.json.encode({"results": results})
             )
             if reply.status == 200:
-                return _apart(reply, len(batch))
+                return _single_replies(reply, len(batch))
             if reply.status not in (400, 404, 405, 409, 413):
                 return [reply] * len(batch)  # the plane is away, or refuses this worker
         # One by one, because one unreadable answer must not fail the others.
         return [await self._link.post(job_path(each.job_id, "result"), each.body) for each in batch]
 
 
-def _apart(reply: HttpResponse, count: int) -> list[HttpResponse]:
+def _single_replies(reply: HttpResponse, count: int) -> list[HttpResponse]:
     """The single responses inside one response. Raises NoAnswerError when their number differs."""
     try:
-        results = _told(reply.body).results
-        replies = [HttpResponse(_status(raw).status, reply.headers, bytes(raw)) for raw in results]
+        results = _decode_results(reply.body).results
+        replies = [
+            HttpResponse(_decode_status(raw).status, reply.headers, bytes(raw)) for raw in results
+        ]
     except msgspec.DecodeError as cause:
         raise NoAnswerError("the control plane's answer cannot be read") from cause
     if len(replies) != count:

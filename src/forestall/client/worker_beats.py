@@ -27,7 +27,7 @@ class _HeartbeatAnswer(msgspec.Struct, frozen=True):
     lost: list[_LostLease] = []
 
 
-_BEATEN = msgspec.json.Decoder(_HeartbeatAnswer)
+_decode_answer = msgspec.json.Decoder(_HeartbeatAnswer).decode
 
 
 class Beats:
@@ -39,8 +39,7 @@ class Beats:
         self.busy = asyncio.Event()  # set while jobs run
 
     async def keep_leases(self) -> None:
-        """Keep one long-polling heartbeat open: it renews every lease and returns at once when a
-        job must stop."""
+        """Keep one heartbeat open that renews every lease and returns when a job must stop."""
         while True:
             await self.busy.wait()
             began = time.monotonic()
@@ -56,18 +55,18 @@ class Beats:
             await self.busy.wait()
             await asyncio.sleep(_REPORT_SECONDS)
             now = time.monotonic()
-            news = [
+            changed = [
                 run
                 for run in self.runs.values()
                 if run.job is not None
-                and run.reported != run.job.said
+                and run.reported != run.job.last_progress
                 and now - run.began_at >= _YOUNG_SECONDS
             ]
-            if news:
-                await self._beat(news, wait_ms=0)
+            if changed:
+                await self._beat(changed, wait_ms=0)
 
     async def _beat(self, runs: list[Run], *, wait_ms: int) -> None:
-        progress = {run: run.job.said if run.job is not None else ("", 0) for run in runs}
+        progress = {run: run.job.last_progress if run.job else ("", 0) for run in runs}
         leases = [
             {
                 "job_id": run.given.job_id,
@@ -81,13 +80,13 @@ class Beats:
         body = msgspec.json.encode({"leases": leases, "wait_ms": wait_ms})
         reply = await self._link.ask("heartbeat", body, wait_ms=wait_ms, to_the_end=True)
         assert reply is not None
-        for run, words in progress.items():
-            run.reported = words
-        for lost in _BEATEN.decode(reply.body).lost:
+        for run, reported in progress.items():
+            run.reported = reported
+        for lost in _decode_answer(reply.body).lost:
             # Of two attempts of one job, the earlier one lost its lease.
-            mine = [run for run in runs if run.given.job_id == lost.job_id and not run.lost]
-            if not mine:
+            attempts = [run for run in runs if run.given.job_id == lost.job_id and not run.lost]
+            if not attempts:
                 continue
-            run = min(mine, key=lambda run: run.given.attempt)
+            run = min(attempts, key=lambda run: run.given.attempt)
             if not (run.answering and lost.state in _ANSWERED):
                 run.lose(lost.reason or lost.state or "the lease ended")

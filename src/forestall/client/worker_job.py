@@ -29,8 +29,7 @@ _PART_CHARS_MAX = BODY_BYTES_MAX // 8  # of a result that is too large; escapes 
 
 
 class Failure(Exception):  # noqa: N818 - read where it is raised: `raise Failure("no_stock")`
-    """Raised by a handler: the job failed with this code and message, both of which the plane may
-    store."""
+    """Raised by a handler: the job failed. The plane may store the code and the message."""
 
     def __init__(self, code: str, message: str = "") -> None:
         super().__init__(message or code)
@@ -80,12 +79,12 @@ class WorkerJob(msgspec.Struct, kw_only=True, eq=False):
     # Set when the job must stop: cancelled, timed out, or its lease lost. For functions in threads;
     # an async function is cancelled.
     cancelled: threading.Event = msgspec.field(default_factory=threading.Event)
-    said: tuple[str, int] = ("", 0)
+    last_progress: tuple[str, int] = ("", 0)  # message and percent
 
     def progress(self, message: str, percent: int = 0) -> None:
-        """Report progress; the job shows it within about a second. `percent` is 0 to 100. From any
-        thread."""
-        self.said = (escaped(str(message))[:PROGRESS_CHARS_MAX], max(0, min(100, int(percent))))
+        """Report progress, shown within about a second; `percent` is 0 to 100. From any thread."""
+        text = escaped(str(message))[:PROGRESS_CHARS_MAX]
+        self.last_progress = (text, max(0, min(100, int(percent))))
 
     def seconds_left(self) -> float | None:
         """Seconds until the job is stopped; None without a deadline."""

@@ -63,11 +63,11 @@ class PlaneConnection:
     """The connection of one worker to its control plane. For one event loop."""
 
     def __init__(self, url: str, token: str, worker_id: str, registration: bytes) -> None:
-        """`wanted` is the body of the registration. Raises InvalidRequestError."""
+        """`registration` is the body of that request. Raises InvalidRequestError."""
         self._http = _client_for(url, token)
         self._id = worker_id
-        self._wanted = registration
-        self._known: PlaneSession | None = None
+        self._registration = registration
+        self._session: PlaneSession | None = None
         self._registering = asyncio.Lock()
         self.stopping = asyncio.Event()
         self.on_keys: Callable[[list[str]], None] = lambda keys: None
@@ -75,15 +75,15 @@ class PlaneConnection:
     @property
     def session(self) -> PlaneSession:
         """The parameters of the last registration."""
-        assert self._known is not None, "the worker is registered first"
-        return self._known
+        assert self._session is not None, "the worker is registered first"
+        return self._session
 
     async def register(self) -> bool:
         """Register, and retry until that succeeds; False when the worker stops first.
 
         Raises WorkerRefusedError, TicketKeysError.
         """
-        return await self.ask("register", self._wanted) is not None
+        return await self.ask("register", self._registration) is not None
 
     async def ask(
         self, verb: str, body: bytes, *, wait_ms: int = 0, to_the_end: bool = False
@@ -97,7 +97,7 @@ class PlaneConnection:
         back_off, warned = BackOff(), False
         path, seconds = self.path(verb), wait_ms / 1_000 + _ANSWER_SECONDS
         while True:
-            before, least = self._known, 0.0
+            session_before, least = self._session, 0.0
             try:
                 reply = await self._post(path, body, seconds)
             except NoAnswerError as error:
@@ -110,9 +110,9 @@ class PlaneConnection:
                         _LOG.info("the control plane answers again")
                     return reply
                 if reply.code == "worker_not_registered" and verb != "register":
-                    await self._register_again(before)
+                    await self._register_again(session_before)
                     continue
-                if not passing(reply):
+                if not may_pass(reply):
                     raise refused(reply)
                 least = reply.retry_after_s
                 problem = f"the control plane answered {reply.status} {reply.code}"
@@ -132,7 +132,7 @@ class PlaneConnection:
         back_off = BackOff()
         while True:
             with contextlib.suppress(NoAnswerError):
-                if not passing(await self.post(path, body)):
+                if not may_pass(await self.post(path, body)):
                     return
             await asyncio.sleep(back_off.seconds())
 
@@ -142,7 +142,7 @@ class PlaneConnection:
         Closing its connection instead could lose jobs that are on their way.
         """
         with contextlib.suppress(NoAnswerError):
-            await self._post(self.path("register"), self._wanted, _LAST_ASK_SECONDS)
+            await self._post(self.path("register"), self._registration, _LAST_ASK_SECONDS)
 
     def close(self) -> None:
         """Close the connections."""
@@ -164,30 +164,29 @@ class PlaneConnection:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.stopping.wait(), seconds)
 
-    async def _register_again(self, before: PlaneSession | None) -> None:
-        """Register again after a restart of the control plane: once, however many requests noticed
-        it."""
+    async def _register_again(self, session_before: PlaneSession | None) -> None:
+        """Register again after a restart of the plane: once, however many requests noticed it."""
         async with self._registering:
-            if self._known is before:
-                await self.ask("register", self._wanted, to_the_end=True)
+            if self._session is session_before:
+                await self.ask("register", self._registration, to_the_end=True)
 
     def _registered(self, reply: HttpResponse) -> None:
         try:
-            session = _SESSION.decode(reply.body)
+            session = _decode_session(reply.body)
         except msgspec.DecodeError as cause:
             raise WorkerRefusedError(f"the registration cannot be read: {cause}") from cause
         self.on_keys(session.ticket_keys)
         _LOG.info(
             "registered%s as worker %s of tenant %s for %s",
-            "" if self._known is None else " anew",
+            "" if self._session is None else " anew",
             session.worker_id,
             session.tenant,
             ", ".join(session.topics) or "nothing",
         )
-        self._known = session
+        self._session = session
 
 
-_SESSION = msgspec.json.Decoder(PlaneSession)
+_decode_session = msgspec.json.Decoder(PlaneSession).decode
 
 
 def _client_for(url: str, token: str) -> AsyncHttpClient:
@@ -199,11 +198,8 @@ def _client_for(url: str, token: str) -> AsyncHttpClient:
         raise InvalidRequestError(
             f"`{url[:200]}` is not an address of a server; write http://host:port"
         ) from cause
-    headers = {
-        "X-API-Key": token,
-        "Accept": "application/json",
-        "Content-Type": "application/json",
-    }
+    json_type = "application/json"
+    headers = {"X-API-Key": token, "Accept": json_type, "Content-Type": json_type}
     proxies = proxies_from_environment(os.environ)
     return AsyncHttpClient(origin, headers=headers, proxies=proxies, timeouts=_TIMEOUTS)
 
@@ -213,7 +209,7 @@ def job_path(job_id: str, verb: str) -> str:
     return f"/api/v1/jobs/{quote(job_id, safe='')}/{verb}"
 
 
-def passing(reply: HttpResponse) -> bool:
+def may_pass(reply: HttpResponse) -> bool:
     """Whether the same request may succeed a little later."""
     if reply.status in (408, 429) or reply.status >= 500:
         return True

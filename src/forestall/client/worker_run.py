@@ -82,8 +82,7 @@ class Caller:
         self._threads = _Threads(parallel)
 
     async def call(self, run: Run, job: WorkerJob) -> AttemptEnd:
-        """Run the handler and return how it ended. The handler is told to stop when the job's time
-        is over."""
+        """Run the handler, stop it when the job's time is over, and return how it ended."""
         loop = asyncio.get_running_loop()
         if self._is_async:
             run.work = loop.create_task(self._awaited(job))

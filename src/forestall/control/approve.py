@@ -11,6 +11,7 @@ from collections.abc import Collection
 
 import msgspec
 
+from forestall.control.agent_layer import agent_unchanged
 from forestall.control.check_output import clean_texts
 from forestall.control.gate import ended_votes
 from forestall.control.moves import commit_move, move_of
@@ -313,12 +314,13 @@ async def _resolve(
 
 
 def _bound_to(plane: Plane, job: Job) -> tuple[Precondition, ...]:
-    """The preconditions that policy and registry entries are those to which the approval is bound:
-    an approval may be all that a job needs, and then no other gate follows."""
+    """The preconditions that policy, registry entries and agent are those to which the approval is
+    bound: an approval may be all that a job needs, and then no other gate follows."""
     assert plane.snapshot is not None, "the gate has just decided under it"
     entries = asked_approval(job).registry
     unchanged = plane.registry.unchanged(job.tenant, job.topic, entries)
-    return (plane.policy.unchanged(plane.snapshot), *unchanged)
+    agent = agent_unchanged(plane, job.key_id)
+    return (plane.policy.unchanged(plane.snapshot), *agent, *unchanged)
 
 
 def _vote_of(

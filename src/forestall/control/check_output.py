@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from forestall.control.agent_layer import agent_of
 from forestall.control.content_scan import ScanResult, may_stand_together, scan_and_judge, withheld
 from forestall.control.gate import PolicyUnavailableError, vouched
 from forestall.control.plane import Plane
@@ -251,4 +252,5 @@ async def output_request(plane: Plane, snapshot: Snapshot | None, job: Job) -> R
         view = await plane.store.job(job.tenant, job.id)
         if view is not None:
             payload = view.payload
-    return vouched(plane, stored_request(job, payload))
+    key, agent = plane.keys.by_id(job.key_id), agent_of(plane, job.key_id)
+    return vouched(plane, stored_request(job, payload), key, agent)

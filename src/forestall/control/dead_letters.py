@@ -59,15 +59,13 @@ async def retry(
     # decide
     require_control(subject, job)
     if not job.dead_at_us:
-        raise _not_there(job_id)
+        raise _no_dead_letter(job_id)
     if job.state is JobState.DENIED and not force:
         raise BlindRetryError(
             "the policy denied this job; take a remediation, or retry with `force` once the policy"
             " has changed",
             await offered_remediations(plane, job),
         )
-    # One idempotency key for all subjects, so that a dead letter is retried once.
-    key = f"{OWN_KEY_PREFIX}retry:{job.id}"
     if job.state is JobState.OUTPUT_QUARANTINED and not force:
         raise WithheldRetryError(
             "the job has run, and a retry runs it again; release or discard its result"
@@ -75,17 +73,19 @@ async def retry(
         )
     if job.state in _FORCED and not subject.may(Permission.JOBS_CONTROL):
         raise ForbiddenError("`force` needs `jobs.control`")
+    # One idempotency key for all subjects, so that a dead letter is retried once.
+    key = f"{OWN_KEY_PREFIX}retry:{job.id}"
     submission = msgspec.structs.replace(stored_submission(job, view.payload), idempotency_key=key)
     try:
-        submitted = await submit(plane, subject, submission, child_of(job))
+        result = await submit(plane, subject, submission, child_of(job))
     except IdempotencyConflictError:  # it was retried before, by a request that did not dismiss it
         entry = await plane.store.idempotency(job.tenant, key)
         with contextlib.suppress(PreconditionFailedError):
             await _dismiss(plane, job, subject, child=entry.job_id if entry else "")
-        raise _not_there(job_id) from None
+        raise _no_dead_letter(job_id) from None
     with contextlib.suppress(PreconditionFailedError):  # another subject has dismissed it meanwhile
-        await _dismiss(plane, job, subject, child=submitted.job.id)
-    return submitted
+        await _dismiss(plane, job, subject, child=result.job.id)
+    return result
 
 
 async def dismiss(plane: Plane, subject: Subject, job_id: str) -> None:
@@ -95,7 +95,7 @@ async def dismiss(plane: Plane, subject: Subject, job_id: str) -> None:
     # decide
     require_control(subject, job)
     if not job.dead_at_us:
-        raise _not_there(job_id)
+        raise _no_dead_letter(job_id)
     with contextlib.suppress(PreconditionFailedError):
         await _dismiss(plane, job, subject)
 
@@ -112,7 +112,7 @@ async def _dismiss(plane: Plane, job: Job, subject: Subject, *, child: str = "")
     await commit_move(plane, move, now_us=plane.clock.now_us())
 
 
-def _not_there(job_id: str) -> DeadLetterNotFoundError:
+def _no_dead_letter(job_id: str) -> DeadLetterNotFoundError:
     return DeadLetterNotFoundError(
         f"`{job_id[:80]}` is not on the dead letters; `GET /api/v1/dlq` lists them"
     )

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 
+from forestall.control.agent_layer import agent_unchanged, ended_credential
 from forestall.control.gate import (
     GateResult,
     PayloadInfo,
@@ -16,6 +17,7 @@ from forestall.control.gate import (
     count,
     decide,
     ended_votes,
+    lost_right,
     tightened_by,
     withdrawal,
 )
@@ -26,14 +28,7 @@ from forestall.control.records import SYSTEM_ACTOR
 from forestall.control.recover import take_back
 from forestall.errors import ForestallError, UnavailableError
 from forestall.jobs.approval import registry_drift
-from forestall.jobs.job import (
-    DecisionRecord,
-    Job,
-    Lease,
-    Stage,
-    decision_record,
-    stored_request,
-)
+from forestall.jobs.job import DecisionRecord, Job, Lease, Stage, decision_record, stored_request
 from forestall.jobs.lifecycle import WAITING
 from forestall.jobs.schedule import QueueEntry
 from forestall.jobs.ticket import Ticket
@@ -60,7 +55,7 @@ OUTAGE_RETRY_US = 5_000_000
 async def dispatch(plane: Plane, session: WorkerSession, *, limit: int) -> list[DispatchedJob]:
     """Up to `limit` jobs for a worker, each allowed now and durable as DISPATCHED to this worker.
 
-    Empty for a worker whose key was revoked or expired while the worker waited. Raises
+    Empty for a worker whose key or agent has ended while the worker waited. Raises
     StoreUnavailableError and StoreBusyError when no job could be dispatched because of the store.
     """
     dispatched: list[DispatchedJob] = []
@@ -96,12 +91,11 @@ async def dispatch(plane: Plane, session: WorkerSession, *, limit: int) -> list[
 
 
 def _has_usable_key(plane: Plane, session: WorkerSession) -> bool:
-    """Whether the key that the worker registered with is neither revoked nor expired, and its
-    tenant not suspended."""
+    """Whether neither the key that the worker registered with, nor the agent that it is, has
+    ended, and its tenant is not suspended."""
     if plane.tenants.is_suspended(session.tenant):
         return False
-    key = plane.keys.by_id(session.key_id)
-    return key is not None and key.usable(plane.clock.now_us())
+    return not ended_credential(plane, session.key_id, now_us=plane.clock.now_us())
 
 
 async def _still_sendable(
@@ -142,14 +136,16 @@ def _is_leased_as_dispatched(plane: Plane, job: Job) -> bool:
 
 def _decision_holds(plane: Plane, job: Job) -> bool:
     """Whether the decision to dispatch still holds: the policy that decided is in force, the
-    keys of submitter and voters have not ended, the registry entries that an approval rests on are
-    unchanged, and no change of these is on its way."""
+    keys of submitter and voters have not ended, the agent that submitted it has its rights, the
+    registry entries that an approval rests on are unchanged, and no change of these is on its
+    way."""
     snapshot = plane.snapshot.digest if plane.snapshot is not None else ""
     return (
         job.lease is not None
         and not plane.is_tightening
         and job.lease.snapshot == snapshot
         and not withdrawal(plane, job, now_us=plane.clock.now_us())
+        and not lost_right(plane, job)
         and not _has_other_registry(plane, job)
     )
 
@@ -221,7 +217,7 @@ async def _decide_one(
         await commit_move(plane, move, now_us=now_us)
         return None
     request = stored_request(job, view.payload)
-    gated = await decide(
+    gate_result = await decide(
         plane,
         request,
         stage=Stage.DISPATCH,
@@ -229,23 +225,25 @@ async def _decide_one(
         payload=PayloadInfo(len(view.payload), job.key_id),
         passed=job.throttles_passed,
     )
-    decision = tightened_by(plane, view, gated.decision, now_us=now_us)
+    decision = tightened_by(plane, view, gate_result.decision, now_us=now_us)
     decision = under_approval(
         job,
         decision,
-        gated.grounds,
+        gate_result.grounds,
         ended_votes=ended_votes(plane, job, now_us=now_us),
         now_us=now_us,
     )
     record = decision_record(
-        decision, gated.grounds, stage=Stage.DISPATCH, job_hash=job.job_hash, now_us=now_us
+        decision, gate_result.grounds, stage=Stage.DISPATCH, job_hash=job.job_hash, now_us=now_us
     )
     if is_allowed(decision):
         rule = (job.tenant, decision.rule_id)
         if not _has_free_slot(plane, decision, rule):
             plane.queue.park(entry, rule)
             return None
-        leased = await _commit_dispatch(plane, taker, job, decision, record, gated, now_us=now_us)
+        leased = await _commit_dispatch(
+            plane, taker, job, decision, record, gate_result, now_us=now_us
+        )
         # announce
         count(plane, decision, request, stage=Stage.DISPATCH)
         plane.telemetry.waited((now_us - max(job.updated_at_us, job.not_before_us)) / 1_000_000)
@@ -257,10 +255,10 @@ async def _decide_one(
         job,
         decision,
         Asker.DISPATCH,
-        passed=gated.passed,
+        passed=gate_result.passed,
         now_us=now_us,
         chance=chance,
-        grounds=gated.grounds,
+        grounds=gate_result.grounds,
     )
     # commit
     move = move_of(job, transition, actor=SYSTEM_ACTOR, decision=record)
@@ -278,9 +276,10 @@ def _has_free_slot(plane: Plane, decision: Decision, rule: RuleName) -> bool:
 
 
 def _preconditions(plane: Plane, job: Job, record: DecisionRecord) -> tuple[Precondition, ...]:
-    """The preconditions that policy, tenant, keys of submitter and voters, and for an approved job
-    its registry entries, are as they were when the gate decided. They are checked in the
-    transaction of the dispatch, so no dispatch follows in the log on a change that forbids it."""
+    """The preconditions that policy, tenant, keys of submitter and voters, the agent of the
+    submitter, and for an approved job its registry entries, are as they were when the gate decided.
+    They are checked in the transaction of the dispatch, so no dispatch follows in the log on a
+    change that forbids it."""
     assert plane.snapshot is not None, "the gate decided under a snapshot"
     assert plane.snapshot.digest == record.snapshot, "the gate decides under the one in force"
     key_ids = [job.key_id]
@@ -294,6 +293,7 @@ def _preconditions(plane: Plane, job: Job, record: DecisionRecord) -> tuple[Prec
         plane.policy.unchanged(plane.snapshot),
         plane.tenants.unchanged(job.tenant),
         *(plane.keys.unchanged(key) for key in keys if key is not None),
+        *agent_unchanged(plane, job.key_id),
         *entries,
     )
 
@@ -304,7 +304,7 @@ async def _commit_dispatch(
     job: Job,
     decision: Decision,
     record: DecisionRecord,
-    gated: GateResult,
+    gate_result: GateResult,
     *,
     now_us: int,
 ) -> Job:
@@ -319,7 +319,7 @@ async def _commit_dispatch(
         constraints=record.constraints,
     )
     transition = after_decision(
-        job, decision, Asker.DISPATCH, passed=gated.passed, now_us=now_us, lease=lease
+        job, decision, Asker.DISPATCH, passed=gate_result.passed, now_us=now_us, lease=lease
     )
     expect = _preconditions(plane, job, record)
     move = move_of(job, transition, actor=taker, decision=record, expect=expect)

@@ -31,6 +31,7 @@ _KINDS_NAMED: dict[str, tuple[EntryKind, ...]] = {
     "pool": (EntryKind.POOL,),
     "schema": (EntryKind.SCHEMA,),
     "webhook": (EntryKind.WEBHOOK, EntryKind.WEBHOOK_MARK),
+    "agent": (EntryKind.AGENT,),
 }
 
 

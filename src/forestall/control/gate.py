@@ -11,11 +11,15 @@ seen such an action, and on which thread the evaluation runs. Hence a loop:
    allow, and not a denial: an outage is never recorded or counted as one (control 6).
 2. Evaluate. When a rule may look into this payload and the payload is long, a thread evaluates,
    so that nobody else waits (`offload.py`); else the event loop does, in one step.
-3. Another snapshot came into force meanwhile: begin again. Its rules may say something else.
-4. The decision is not a throttle: it stands.
-5. It is a throttle whose limit is reached: it stands.
-6. The limit is not reached: the action is counted, the rule is lifted, and the loop begins again
-   without that rule. Each round lifts one rule more or sees a newer snapshot, so the loop ends.
+3. Another snapshot came into force, or the agent that asks was changed, meanwhile: begin again. Its
+   rules may say something else.
+4. The key belongs to an agent that has ended, or that has no right to the action: it is denied,
+   whatever the policy says (`control/agent_layer.py`). Nothing is counted.
+5. The decision is not a throttle: it stands.
+6. It is a throttle whose limit is reached: it stands.
+7. The limit is not reached: the action is counted, the rule is lifted, and the loop begins again
+   without that rule. Each round lifts one rule more or sees a newer snapshot or agent, so the loop
+   ends.
 
 Between step 3 and the return there is no await, and a caller that awaits `decide` resumes in the
 same step of the event loop. So what `decide` returns was decided under the snapshot that is in
@@ -26,7 +30,7 @@ the caller's matter: a dispatch expects the policy to be unchanged in its own tr
 Counting once
 -------------
 
-A counter is reserved in step 6, before the commit: two requests at once must not both take the last
+A counter is reserved in step 7, before the commit: two requests at once must not both take the last
 place. The rules that counted an action are returned as `passed`. Submit and dispatch store them
 with the job, and the next gate begins with them lifted, so a job is counted once for each rule,
 however often it is decided. A rehearsal (simulate, a vote) asks whether the limit is reached and
@@ -54,17 +58,21 @@ from typing import NamedTuple
 
 import msgspec
 
+from forestall.control.agent_layer import (
+    agent_id_of,
+    ended_credential,
+    limited,
+    missing_right_reason,
+)
 from forestall.control.plane import Plane, instant
 from forestall.errors import UnavailableError
+from forestall.identity.agents import Agent
+from forestall.identity.credentials import ApiKey, credential_labels
 from forestall.identity.shares import Payer
+from forestall.jobs.agent_rights import facts_digest, with_agent
 from forestall.jobs.approval import Grounds
 from forestall.jobs.job import Job, Stage, stored_job_hash
-from forestall.jobs.transitions import (
-    TENANT_SUSPENDED,
-    ended_submitter,
-    tightened,
-    withdrawn,
-)
+from forestall.jobs.transitions import TENANT_SUSPENDED, tightened, withdrawn
 from forestall.limits import INSPECT_INLINE_BYTES_MAX
 from forestall.policy.cache import cache_key
 from forestall.policy.compile import Snapshot
@@ -90,9 +98,14 @@ def snapshot_in_force(plane: Plane) -> Snapshot:
     return plane.snapshot
 
 
-def vouched(plane: Plane, request: Request) -> Request:
-    """The request with what the plane vouches for: the pack and the risk tags of its registered
-    topic. Everything else of the kind is a claim of the client (`policy.claims`)."""
+def vouched(plane: Plane, request: Request, key: ApiKey | None, agent: Agent | None) -> Request:
+    """The request with what the plane vouches for: the labels of the key that it comes with, the
+    agent that asks, and the pack and the risk tags of its registered topic. Everything else of the
+    kind is a claim of the client (`policy.claims`)."""
+    if agent is not None:
+        request = with_agent(request, agent)
+    if key is not None and (labels := credential_labels(key, request.labels)):
+        request = msgspec.structs.replace(request, credential_labels=labels)
     registered = plane.registry.topics(request.tenant).get(request.topic)
     if registered is None:
         return request
@@ -106,10 +119,29 @@ def vouched(plane: Plane, request: Request) -> Request:
 
 class PayloadInfo(NamedTuple):
     """Size of the payload in bytes, and the id of the key that it came with. The size decides
-    whether a thread evaluates; the key bounds how many such payloads may wait."""
+    whether a thread evaluates; the key bounds how many such payloads may wait, and names the agent
+    that asks. `as_agent`: the id of an agent to ask as instead, for a rehearsal."""
 
     size_bytes: int
     key_id: str
+    as_agent: str = ""
+
+
+def _asking_id(plane: Plane, payload: PayloadInfo) -> str:
+    """The id of the agent that asks; empty when none does."""
+    return payload.as_agent or agent_id_of(plane, payload.key_id)
+
+
+def _asking_agent(plane: Plane, payload: PayloadInfo) -> Agent | None:
+    agent_id = _asking_id(plane, payload)
+    return plane.agents.by_id(agent_id) if agent_id else None
+
+
+def _asking_key(plane: Plane, payload: PayloadInfo) -> ApiKey | None:
+    """The key whose labels count: none where somebody rehearses for an agent that is another."""
+    key = plane.keys.by_id(payload.key_id)
+    is_own = key is not None and payload.as_agent in ("", key.agent_id)
+    return key if is_own else None
 
 
 class GateResult(NamedTuple):
@@ -159,22 +191,23 @@ async def _decide(
     lifted = frozenset(passed)
     # Read with the topic's facts, in one step: the entries that are bound are those that were read.
     registry = plane.registry.bindings(request.tenant, request.topic)
-    request = vouched(plane, request)
+    sent = request
     while True:
-        snapshot = snapshot_in_force(plane)
+        snapshot, agent = snapshot_in_force(plane), _asking_agent(plane, payload)
+        request = vouched(plane, sent, _asking_key(plane, payload), agent)
         decision = await _evaluated(
             plane, snapshot, request, now_us=now_us, lifted=lifted, payload=payload
         )
-        if plane.snapshot is not snapshot:
-            continue  # another policy came into force while a thread evaluated
+        if plane.snapshot is not snapshot or _asking_agent(plane, payload) is not agent:
+            continue  # another policy or agent came into force while a thread evaluated
+        decision = limited(plane, decision, request, _asking_id(plane, payload))
         if decision.decision is not Effect.THROTTLE or not plane.throttles.admits(
             decision, request, now_us=now_us, trust=snapshot.label_trust, count=counting
         ):
             asks = decision.decision is Effect.REQUIRE_APPROVAL
             rules = snapshot.approval_text(decision.matched_rules) if asks else ""
-            return GateResult(
-                decision, tuple(sorted(lifted)) if lifted else (), Grounds(registry, rules)
-            )
+            grounds = Grounds(registry, rules, facts_digest(agent))
+            return GateResult(decision, tuple(sorted(lifted)) if lifted else (), grounds)
         lifted |= {decision.rule_id}
 
 
@@ -220,13 +253,23 @@ def tightened_by(plane: Plane, view: JobView, decision: Decision, *, now_us: int
 
 def submitter_ended(plane: Plane, job: Job, *, now_us: int) -> str:
     """Why the submitter's key carries the job no longer, as a code; empty while it does."""
-    return ended_submitter(plane.keys.by_id(job.key_id), now_us=now_us)
+    return ended_credential(plane, job.key_id, now_us=now_us)
+
+
+def lost_right(plane: Plane, job: Job) -> str:
+    """The reason why the agent that submitted a job has no right to it any more; empty while it
+    has. Reads memory only, so it is asked again when the decision of the gate may be out of
+    date."""
+    agent_id = agent_id_of(plane, job.key_id)
+    return missing_right_reason(plane, job, tenant=job.tenant, agent_id=agent_id)
 
 
 def ended_votes(plane: Plane, job: Job, *, now_us: int) -> frozenset[str]:
     """The keys that voted on the job and have ended since: their votes count no longer."""
     votes = job.approval.votes if job.approval is not None else ()
-    return plane.keys.ended((vote.key_id for vote in votes), now_us=now_us)
+    return frozenset(
+        vote.key_id for vote in votes if ended_credential(plane, vote.key_id, now_us=now_us)
+    )
 
 
 def withdrawal(plane: Plane, job: Job, *, now_us: int) -> str:
@@ -263,10 +306,16 @@ async def rehearse_explained(
     """The decision with its reasons, from the same evaluator. Every throttle limit counts as
     reached, so that the explanation shows the throttle rules that match."""
     snapshot, now = snapshot_in_force(plane), instant(plane.clock.now_us())
-    request = vouched(plane, request)
+    key, agent = _asking_key(plane, payload), _asking_agent(plane, payload)
+    request = vouched(plane, request, key, agent)
     if payload.size_bytes <= INSPECT_INLINE_BYTES_MAX:
-        return explain(snapshot, request, now=now, own_only=True)
-    return await plane.inspections.run(
-        lambda: explain(snapshot, request, now=now, own_only=True),
-        payer=Payer(request.tenant, payload.key_id),
-    )
+        explanation = explain(snapshot, request, now=now, own_only=True)
+    else:
+        explanation = await plane.inspections.run(
+            lambda: explain(snapshot, request, now=now, own_only=True),
+            payer=Payer(request.tenant, payload.key_id),
+        )
+    decision = limited(plane, explanation.decision, request, _asking_id(plane, payload))
+    if decision is explanation.decision:
+        return explanation
+    return msgspec.structs.replace(explanation, decision=decision, default_used=False)

@@ -14,7 +14,7 @@ from forestall.control.refusals import commit_refusal
 from forestall.errors import ConflictError, ForbiddenError
 from forestall.identity.credentials import Subject, holder_name
 from forestall.jobs.job import Job
-from forestall.jobs.lifecycle import HELD_BY_WORKER
+from forestall.jobs.lifecycle import LEASED
 
 _NOT_LEASED_TO_WORKER = "job not found among those that this worker was given"
 _NO_NAME = "(the name of nothing here)"
@@ -70,7 +70,7 @@ async def require_stored_lease(
         await record_refusal(plane, subject, LeaseNotHeldError.code, what=what, job=job)
         raise JobNotFoundError(_NOT_LEASED_TO_WORKER)
     if _is_leased_to(job, subject, lease_id):
-        if job.state in HELD_BY_WORKER:
+        if job.state in LEASED:
             return job
         await record_refusal(plane, subject, AlreadyCompletedError.code, what=what, job=job)
         raise AlreadyCompletedError(

@@ -38,39 +38,6 @@ class Plane:
     projections, each under its name.
     """
 
-    __slots__ = (
-        "_commit_failed_at_us",
-        "_tightening",
-        "announcer",
-        "approvals_need_hash",
-        "blind_retries",
-        "cache",
-        "clock",
-        "deadlines",
-        "inspections",
-        "is_activating",
-        "key_uses",
-        "keys",
-        "leases",
-        "open_approvals",
-        "output",
-        "output_stats",
-        "policy",
-        "projections",
-        "queue",
-        "random",
-        "registry",
-        "signer",
-        "started_us",
-        "store",
-        "tail",
-        "telemetry",
-        "tenants",
-        "throttles",
-        "webhooks",
-        "workers",
-    )
-
     def __init__(
         self,
         *,
@@ -103,6 +70,7 @@ class Plane:
             now_us=self.started_us,
         )
         self.projections = state
+        self.agents = state.agents
         self.announcer = state.announcer
         self.blind_retries = state.blind_retries
         self.cache = state.cache
@@ -203,12 +171,13 @@ class Plane:
 
 
 def _may_tighten(put: object) -> bool:
-    """Whether less may run after this put: it changes the policy in force, an existing key, or a
-    registry entry that an approval may rest on."""
+    """Whether less may run after this put: it changes the policy in force, an existing key or
+    agent, or a registry entry that an approval may rest on."""
     if not isinstance(put, PutEntry | DropEntry):
         return False
     entry = put.entry
-    return entry.kind in TIGHTENING and (entry.kind != EntryKind.KEY or entry.revision > 1)
+    is_new = entry.kind in (EntryKind.KEY, EntryKind.AGENT) and entry.revision == 1
+    return entry.kind in TIGHTENING and not is_new
 
 
 def instant(at_us: int) -> datetime:

@@ -6,12 +6,7 @@ import msgspec
 
 from forestall.audit.record import Value
 from forestall.control.plane import Plane
-from forestall.control.registry_entries import (
-    drop_entry,
-    fields_but_name,
-    put_entry,
-    require_room,
-)
+from forestall.control.registry_entries import drop_entry, fields_but_name, put_entry, require_room
 from forestall.errors import ConflictError, NotFoundError
 from forestall.identity.credentials import Subject
 from forestall.jobs.registry import Pool, PoolInvalidError, PoolLoad, PoolStatus, problem_of_pool
@@ -86,7 +81,7 @@ def _sessions_of(plane: Plane, tenant: str, pool: str) -> Sequence[WorkerSession
     ]
 
 
-async def create_pool(plane: Plane, subject: Subject, pool: Pool) -> Pool:
+async def create_pool(plane: Plane, subject: Subject, pool: Pool) -> None:
     """Declare a new pool. Raises PoolInvalidError, PoolNameError, RegistryFullError."""
     # load
     pools = plane.registry.pools(subject.tenant)
@@ -99,7 +94,6 @@ async def create_pool(plane: Plane, subject: Subject, pool: Pool) -> Pool:
         await _put(plane, subject, None, pool)
     except PreconditionFailedError as cause:
         raise PoolNameError(f"there is a pool `{pool.name}` already") from cause
-    return pool
 
 
 async def change_pool(

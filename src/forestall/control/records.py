@@ -124,6 +124,7 @@ def _decision_for(
             **decided_data(decision, action.topic),
             "capability": action.capability,
             "key_id": subject.key_id,
+            **({"agent_id": subject.agent_id} if subject.agent_id else {}),
             **(data or {}),
         },
     )

@@ -9,7 +9,7 @@ from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
 from forestall.control.records import SYSTEM_ACTOR
 from forestall.jobs.job import Job, JobState
-from forestall.jobs.lifecycle import HELD_BY_WORKER, WAITING, Event
+from forestall.jobs.lifecycle import LEASED, WAITING, Event
 from forestall.jobs.transitions import rests_on_question
 from forestall.limits import PAGE_ITEMS_MAX
 from forestall.ports.store import OpenCursor, PreconditionFailedError
@@ -65,7 +65,7 @@ def _is_in_memory(plane: Plane, job: Job) -> bool:
         return False
     if job.state in WAITING:
         return plane.queue.get(job.tenant, job.id) is not None
-    return job.state not in HELD_BY_WORKER
+    return job.state not in LEASED
 
 
 async def read_jobs_in_doubt(plane: Plane) -> None:

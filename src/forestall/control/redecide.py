@@ -31,9 +31,11 @@ from collections.abc import Sequence
 
 import msgspec
 
+from forestall.control.agent_layer import agent_of, agent_unchanged
 from forestall.control.gate import (
     GateResult,
     PayloadInfo,
+    lost_right,
     rehearse,
     submitter_ended,
     tightened_by,
@@ -43,6 +45,7 @@ from forestall.control.offload import InspectionBusyError
 from forestall.control.plane import Plane
 from forestall.control.records import SYSTEM_ACTOR
 from forestall.errors import UnavailableError
+from forestall.jobs.agent_rights import facts_digest
 from forestall.jobs.approval import drift, registry_drift, terms_of
 from forestall.jobs.job import (
     Job,
@@ -75,13 +78,16 @@ class Redecision(msgspec.Struct, frozen=True):
 
 def is_current(plane: Plane, job: Job) -> bool:
     """Whether a job's open approval is bound to the policy in force, to the registry as it is, and
-    to a requester whose key has not ended."""
+    to a requester whose key and agent have not ended; an agent must have the right to the job, and
+    the risk tier and data classes of which people were told."""
     approval = asked_approval(job)
     entries = plane.registry.bindings(job.tenant, job.topic)
     return (
         approval.snapshot == plane.policy.digest
         and not registry_drift(approval.registry, entries)
         and not submitter_ended(plane, job, now_us=plane.clock.now_us())
+        and not lost_right(plane, job)
+        and approval.agent_facts == facts_digest(agent_of(plane, job.key_id))
     )
 
 
@@ -190,14 +196,18 @@ async def _rehearse_stored(plane: Plane, view: JobView) -> GateResult:
     return await rehearse(plane, request, payload=payload, passed=view.job.throttles_passed)
 
 
-def _differences(plane: Plane, view: JobView, gated: GateResult) -> tuple[str, ...]:
-    job, decision = view.job, gated.decision
+def _differences(plane: Plane, view: JobView, gate_result: GateResult) -> tuple[str, ...]:
+    job, decision = view.job, gate_result.decision
     sentences: list[str] = []
     if submitter_ended(plane, job, now_us=plane.clock.now_us()):
-        sentences.append("requester: the credential that asked is revoked or has expired")
+        sentences.append(
+            "requester: the credential or agent that asked is suspended, revoked or has expired"
+        )
+    if lost := lost_right(plane, job):
+        sentences.append(f"agent: {lost}")
     if decision.decision is not Effect.REQUIRE_APPROVAL:
         sentences.append(f"decision: require_approval became {decision.decision}")
-    terms = terms_of(decision, stored_job_hash(job, view.payload), gated.grounds)
+    terms = terms_of(decision, stored_job_hash(job, view.payload), gate_result.grounds)
     return (*sentences, *drift(asked_approval(job), terms))
 
 
@@ -205,10 +215,10 @@ async def _move_by_gate(plane: Plane, view: JobView, actor: str) -> Move | None:
     """The move of a job by what the gate decides now. None for a job that waits for a worker and
     may run without an approval, and for one whose approval has expired: the deadlines end that."""
     job = view.job
-    gated = await _rehearse_stored(plane, view)
+    gate_result = await _rehearse_stored(plane, view)
     now_us, snapshot = plane.clock.now_us(), plane.snapshot
     assert snapshot is not None, "the gate decides under the snapshot in force"
-    decision = tightened_by(plane, view, gated.decision, now_us=now_us)
+    decision = tightened_by(plane, view, gate_result.decision, now_us=now_us)
     if job.state is JobState.APPROVAL_REQUIRED:
         if now_us >= asked_approval(job).expires_at_us:
             return None
@@ -220,7 +230,7 @@ async def _move_by_gate(plane: Plane, view: JobView, actor: str) -> Move | None:
         Asker.REPAIR,
         passed=job.throttles_passed,
         now_us=now_us,
-        grounds=gated.grounds,
+        grounds=gate_result.grounds,
     )
     ends_question = transition.event in (Event.DENIED, Event.CLEARED)
     return move_of(
@@ -228,11 +238,16 @@ async def _move_by_gate(plane: Plane, view: JobView, actor: str) -> Move | None:
         transition,
         actor=actor,
         decision=decision_record(
-            decision, gated.grounds, stage=Stage.DISPATCH, job_hash=job.job_hash, now_us=now_us
+            decision,
+            gate_result.grounds,
+            stage=Stage.DISPATCH,
+            job_hash=job.job_hash,
+            now_us=now_us,
         ),
         expect=(
             plane.policy.unchanged(snapshot),
-            *plane.registry.unchanged(job.tenant, job.topic, gated.grounds.registry),
+            *agent_unchanged(plane, job.key_id),
+            *plane.registry.unchanged(job.tenant, job.topic, gate_result.grounds.registry),
         ),
-        data={"drift": _differences(plane, view, gated)} if ends_question else None,
+        data={"drift": _differences(plane, view, gate_result)} if ends_question else None,
     )

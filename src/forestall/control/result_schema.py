@@ -1,9 +1,9 @@
 """Whether the result of a job fits the output schema of its topic (ADR 0011).
 
-Looks at the topic and the schema as they are now. The answer names the schema and never the place
-or the value that breaks it: both are the worker's words, and people read the reason of a verdict.
-Raises nothing: a schema that cannot be used withholds the result, and so does a result that is
-longer than a schema is checked on.
+The topic and the schema are those of now. The answer names the schema, and never the place or the
+value that breaks it: both are the worker's words, and people read the reason of a verdict. Raises
+nothing: a schema that cannot be used withholds the result, and so does a result that is too long to
+be checked against a schema.
 """
 
 from typing import NamedTuple
@@ -37,11 +37,11 @@ def result_misfit(plane: Plane, job: Job, result: bytes) -> ResultMisfit | None:
         )
     try:
         value = msgspec.json.decode(result)
-        broken = bool(schema.value.compiled.violations(value, size_bytes=len(result)))
+        fits = not schema.value.compiled.violations(value, size_bytes=len(result))
     except (msgspec.DecodeError, ValueError, RecursionError):
-        broken = True
-    if broken:
-        return ResultMisfit(
-            MISFIT, f"the result does not fit the output schema `{schema_id}` of its topic"
-        )
-    return None
+        fits = False
+    if fits:
+        return None
+    return ResultMisfit(
+        MISFIT, f"the result does not fit the output schema `{schema_id}` of its topic"
+    )

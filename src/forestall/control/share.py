@@ -1,10 +1,10 @@
 """Let a request share the approval of an identical one that awaits approval.
 
 Refuses nothing: a request that may not share gets a job and an approval of its own. Both requests
-must have been sent with `share_approval`, by one principal with one key; they must have one job
-hash, which covers tenant, principal and payload, and the gate must ask the same of people for both.
-Then the second joins the job of the first: one question, one answer, one run. An approval that let
-two jobs run would be used twice.
+must have been sent with `share_approval`, by one principal with one key; they must have the same
+job hash, which covers tenant, principal and payload, and the gate must ask people for the same.
+Then the second request joins the job of the first: one question, one answer, one run. An approval
+that let two jobs run would be used twice.
 """
 
 import msgspec
@@ -27,7 +27,7 @@ async def join(
     decision: DecisionRecord,
     idempotency: IdempotencyEntry,
 ) -> Job | None:
-    """The job that the request joins, with a record of it; None when it needs one of its own.
+    """The job that the request joins, after a commit of that; None when it needs its own job.
 
     `terms` are those on which people would be asked about the request; `idempotency` is stored for
     that job where its key is not empty. Raises StoreUnavailableError and StoreBusyError.
@@ -39,10 +39,10 @@ async def join(
     if view is None or not _may_join(view, subject, terms, now_us=plane.clock.now_us()):
         return None
     job = view.job
-    stands_for = msgspec.structs.replace(idempotency, job_id=job.id)
+    of_joined_job = msgspec.structs.replace(idempotency, job_id=job.id)
     change = Change(
         expect=(JobUnmoved(job.tenant, job.id, job.state, job.revision),),
-        puts=(PutIdempotency(stands_for),) if idempotency.key else (),
+        puts=(PutIdempotency(of_joined_job),) if idempotency.key else (),
         records=(
             record_of(
                 plane,
@@ -66,11 +66,10 @@ async def join(
 
 def _may_join(view: JobView, subject: Subject, terms: Terms, *, now_us: int) -> bool:
     job = view.job
-    return (
-        is_joinable(job)
-        and (job.tenant, job.principal, job.key_id)
-        == (subject.tenant, subject.principal, subject.key_id)
-        and stored_job_hash(job, view.payload) == terms.job_hash
-        and now_us < asked_approval(job).expires_at_us
-        and not drift(asked_approval(job), terms)
-    )
+    requester = (job.tenant, job.principal, job.key_id)
+    if not is_joinable(job) or requester != (subject.tenant, subject.principal, subject.key_id):
+        return False
+    if stored_job_hash(job, view.payload) != terms.job_hash:
+        return False
+    approval = asked_approval(job)
+    return now_us < approval.expires_at_us and not drift(approval, terms)

@@ -1,4 +1,4 @@
-"""Make, list, suspend and resume tenants while the server runs (ADR 0036).
+"""Make, list, suspend and resume tenants while the server runs (ADR 0037).
 
 Only the plane's own people do this: `tenants.write` goes with an admin key of the platform's
 tenant, so that no tenant's admin makes a tenant or touches another one. A suspended tenant keeps

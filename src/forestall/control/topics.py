@@ -3,12 +3,7 @@
 import msgspec
 
 from forestall.control.plane import Plane
-from forestall.control.registry_entries import (
-    drop_entry,
-    fields_but_name,
-    put_entry,
-    require_room,
-)
+from forestall.control.registry_entries import drop_entry, fields_but_name, put_entry, require_room
 from forestall.errors import NotFoundError
 from forestall.identity.credentials import Subject
 from forestall.jobs.registry import Topic, TopicInvalidError, problem_of_topic
@@ -73,16 +68,14 @@ def _pool_and_schemas_exist(plane: Plane, tenant: str, topic: Topic) -> tuple[Pr
         pool = plane.registry.pools(tenant).get(topic.pool)
         if pool is None:
             raise TopicInvalidError(f"there is no pool `{topic.pool}`; create it first")
-        expect.append(EntryUnchanged(tenant, EntryKind.POOL, topic.pool, pool.entry.revision))
+        expect.append(EntryUnchanged.of(pool.entry))
     for field in ("input_schema_id", "output_schema_id"):
         schema_id = getattr(topic, field)
         if schema_id:
             schema = plane.registry.schemas(tenant).get(schema_id)
             if schema is None:
                 raise TopicInvalidError(f"`{field}`: no schema `{schema_id}`; add it first")
-            expect.append(
-                EntryUnchanged(tenant, EntryKind.SCHEMA, schema_id, schema.entry.revision)
-            )
+            expect.append(EntryUnchanged.of(schema.entry))
     return tuple(dict.fromkeys(expect))
 
 

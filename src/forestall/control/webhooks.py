@@ -152,7 +152,6 @@ async def move_mark(
         raise WebhookNotFoundError("the webhook was ended")
     # decide
     entry = _entry(plane, before.entry, tenant, EntryKind.WEBHOOK_MARK, mark.name, mark)
-    unchanged = EntryUnchanged(tenant, EntryKind.WEBHOOK, mark.name, hook.entry.revision)
     # commit, and announce
     try:
         await commit_entries(
@@ -163,7 +162,7 @@ async def move_mark(
             {"name": mark.name, **data},
             puts=[entry],
             job_id=job_id,
-            expect=(unchanged,),
+            expect=(EntryUnchanged.of(hook.entry),),
         )
     except PreconditionFailedError as cause:
         raise WebhookNotFoundError("the webhook was changed at this very moment") from cause

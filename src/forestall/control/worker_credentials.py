@@ -6,10 +6,17 @@ The credential says which jobs a worker may be offered; what the worker says can
 
 import msgspec
 
-from forestall.control.keys import create_key, end_key, list_keys
+from forestall.control.keys import bound_to_agent, create_key, end_key, list_keys
 from forestall.control.plane import Plane
 from forestall.errors import ConflictError, InvalidRequestError, NotFoundError
-from forestall.identity.credentials import CALLER_PREFIX, ApiKey, NewKey, WorkerGrant, require_name
+from forestall.identity.credentials import (
+    CALLER_PREFIX,
+    WORKER_PREFIX,
+    ApiKey,
+    NewKey,
+    WorkerGrant,
+    require_name,
+)
 from forestall.identity.roles import Role
 from forestall.policy.globs import GlobError, compile_globs
 from forestall.ports.store import PreconditionFailedError
@@ -42,23 +49,36 @@ class IssuedCredential(msgspec.Struct, frozen=True):
 
 
 async def issue_worker(
-    plane: Plane, tenant: str, grant: WorkerGrant, *, actor: str, expires_at_us: int | None = None
+    plane: Plane,
+    tenant: str,
+    grant: WorkerGrant,
+    *,
+    actor: str,
+    expires_at_us: int | None = None,
+    agent_id: str = "",
 ) -> IssuedCredential:
-    """Issue a credential for a worker; an earlier one of the same worker is revoked. Raises
+    """Issue a credential for a worker; an earlier one of the same worker is revoked. `agent_id`:
+    the worker is this agent, and is offered nothing that the agent may not do; a rotation without
+    it keeps the agent of the earlier credential. Raises
     WorkerGrantError, WorkerCredentialRaceError, StoreUnavailableError, and as `create_key`."""
     # load and decide
     _require_grant(grant)
     before = _credential(plane, tenant, grant.worker_id)
-    if before is not None:
-        await _revoke(plane, before, actor=actor)
+    if before is not None and not agent_id:
+        agent_id = before.agent_id  # a rotation does not loosen
     new_key = NewKey(
         tenant=tenant,
-        name=_key_name(grant.worker_id),
+        name=WORKER_PREFIX + grant.worker_id,
         role=Role.WORKER,
-        principal=f"worker:{grant.worker_id}",
+        principal="" if agent_id else WORKER_PREFIX + grant.worker_id,
         expires_at_us=expires_at_us,
         worker=grant,
+        agent_id=agent_id,
     )
+    if agent_id:  # refuse before the earlier credential ends
+        bound_to_agent(plane, new_key, plane.clock.now_us())
+    if before is not None:
+        await _revoke(plane, before, actor=actor)
     key, token = await create_key(plane, new_key, actor=actor)
     return IssuedCredential(key, token, before is not None)
 
@@ -93,10 +113,6 @@ async def _revoke(plane: Plane, key: ApiKey, *, actor: str) -> None:
         raise WorkerCredentialRaceError(
             "the credential of this worker was changed at the same moment; look and try again"
         ) from cause
-
-
-def _key_name(worker_id: str) -> str:
-    return f"worker:{worker_id}"
 
 
 def _require_grant(grant: WorkerGrant) -> None:

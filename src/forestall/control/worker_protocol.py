@@ -15,10 +15,10 @@ from forestall.control.lease_holder import (
     record_refusal,
     require_lease,
 )
-from forestall.control.moves import Move, commit_move, move_of
+from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
-from forestall.control.records import SYSTEM_ACTOR
 from forestall.control.recover import take_back
+from forestall.control.withdraw import stop_work
 from forestall.errors import (
     ConflictError,
     InvalidRequestError,
@@ -28,7 +28,6 @@ from forestall.errors import (
 from forestall.identity.credentials import Subject, WorkerGrant
 from forestall.jobs.job import Job, JobState, Lease
 from forestall.jobs.lifecycle import Event, IllegalStateError
-from forestall.jobs.transitions import after_withdrawal
 from forestall.jobs.worker import DispatchedJob, Heartbeat, LeaseLost, WorkerOffer
 from forestall.limits import EARLIER_CHARS_MAX, WORKER_PARALLEL_MAX, WORKERS_PER_TENANT_MAX
 from forestall.policy.globs import GlobError, compile_globs
@@ -197,12 +196,7 @@ async def renew(plane: Plane, subject: Subject, job_id: str, lease_id: str) -> t
 
 async def _cancel_withdrawn(plane: Plane, job: Job, code: str, *, now_us: int) -> LeaseLost:
     """Cancel a running job because a key that it rests on has ended; `code` says which."""
-    # load: the caller did
-    # decide
-    move = move_of(job, after_withdrawal(code), actor=SYSTEM_ACTOR)
-    # commit, and announce: the lease leaves memory
-    with contextlib.suppress(PreconditionFailedError):  # the job ended meanwhile
-        job = await commit_move(plane, move, now_us=now_us)
+    job = await stop_work(plane, job, code, now_us=now_us)
     return LeaseLost(job.id, job.state.value, job.failure_reason)
 
 

@@ -205,11 +205,8 @@ def _velocity(reader: Reader, entry: Mapping, decision: str, notes: Notes) -> di
         reader.problem(block, "`velocity` needs `max_requests` and `window_seconds`")
         return None
     if decision != "throttle":
-        reader.problem(
-            key_node,
-            f"`velocity` on a rule that says `{decision}`",
-            "only `decision: throttle` counts here; write it as a rule of its own",
-        )
+        hint = "only `decision: throttle` counts here; write it as a rule of its own"
+        reader.problem(key_node, f"`velocity` on a rule that says `{decision}`", hint)
         return None
     keys = _velocity_keys(reader, block, notes)
     if not keys:
@@ -229,9 +226,6 @@ def _velocity_keys(reader: Reader, block: Mapping, notes: Notes) -> list[str]:
         if written in _VELOCITY_KEYS or re.fullmatch(r"labels\.\S+", written):
             keys.append(written)
         else:
-            reader.problem(
-                block.value_of("key"),
-                f"nothing is counted by `{written}` here",
-                f"known: {', '.join(_VELOCITY_KEYS)}, labels.NAME",
-            )
+            hint = f"known: {', '.join(_VELOCITY_KEYS)}, labels.NAME"
+            reader.problem(block.value_of("key"), f"nothing is counted by `{written}` here", hint)
     return keys

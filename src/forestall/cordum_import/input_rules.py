@@ -1,5 +1,4 @@
-"""The peer's input rules, tenants and switches → our rules, or a problem that says what to
-write."""
+"""The peer's input rules, tenants and switches → our rules, or a problem with what to write."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -59,8 +58,7 @@ _NO_CRITERION = (
 
 
 def converted_input_rules(reader: Reader, top: Mapping, head_notes: Notes) -> list[ConvertedRule]:
-    """Our input rules: one for each of the peer's, or two where the peer's size criterion alone was
-    enough."""
+    """Our input rules: one for each of the peer's, or two where its size alone was enough."""
     return [
         rule
         for entry in reader.mappings(top, "input_rules", most=10_000)
@@ -102,11 +100,8 @@ def smallest_size(reader: Reader, block: Mapping, keys: Sequence[str]) -> int | 
 def _decision(reader: Reader, entry: Mapping, notes: Notes) -> str:
     decision = decision_word(reader, entry, notes)
     if decision not in ("deny", "require_approval"):
-        reader.problem(
-            entry.value_of("decision"),
-            f"an input rule that says `{decision}`",
-            "content can only tighten: deny or require_approval",
-        )
+        hint = "content can only tighten: deny or require_approval"
+        reader.problem(entry.value_of("decision"), f"an input rule that says `{decision}`", hint)
     return decision
 
 
@@ -121,10 +116,8 @@ def _by_content(
         reader.problem(block.key_of("scope"), "`scope` has no counterpart here", _NO_SCOPE)
     criteria = converted_criteria(reader, block, notes, PAYLOAD_DETECTORS)
     if "content_types" in criteria:
-        notes.add(
-            block.key_of("content_types"),
-            "here a prompt alone is text/plain, anything else application/json",
-        )
+        note = "here a prompt alone is text/plain, anything else application/json"
+        notes.add(block.key_of("content_types"), note)
     size = smallest_size(reader, block, _SIZES)
     if not criteria and not set(_SIZES) & block.entries.keys() and "scope" not in block.entries:
         reader.problem(block, "an input rule that says nothing of the content", _NO_CRITERION)
@@ -139,8 +132,7 @@ def split_by_size(
     criteria: dict[str, Any],
     size: int | None,
 ) -> list[ConvertedRule]:
-    """The rule with the content criteria, and one with the size, which the peer tested on its
-    own."""
+    """The rule with the content criteria, and one with the size, which the peer tested alone."""
     rules = []
     if criteria:
         match = {**fields, **criteria}
@@ -186,11 +178,8 @@ def _detectors(reader: Reader, block: Mapping, notes: Notes, allowed: Sequence[s
         for word in reader.words(block, key):
             name = _DETECTOR_OF.get(word, word)
             if name not in allowed:
-                reader.problem(
-                    block.value_of(key),
-                    f"there is no detector `{word}` here",
-                    f"detectors: {', '.join(allowed)}; or say with `patterns` what it looks for",
-                )
+                hint = f"detectors: {', '.join(allowed)}; or say with `patterns` what it looks for"
+                reader.problem(block.value_of(key), f"there is no detector `{word}` here", hint)
                 continue
             found[name] = None
             if name != word:
@@ -226,11 +215,8 @@ def refused_tenants(reader: Reader, top: Mapping) -> None:
         if block is not None and not block.entries:
             reader.problem(key, f"tenant `{tenant}` says nothing", "leave it out")
         for name, (place, setting) in block.entries.items() if block is not None else ():
-            reader.problem(
-                place,
-                f"`{name}` of tenant `{tenant}` is not converted",
-                _instead_of(tenant, name, plain_value(setting)),
-            )
+            message = f"`{name}` of tenant `{tenant}` is not converted"
+            reader.problem(place, message, _instead_of(tenant, name, plain_value(setting)))
 
 
 def _instead_of(tenant: str, name: str, value: Any) -> str:

@@ -1,5 +1,4 @@
-"""The peer's `match` → ours. Where the peer's meaning was a trap, a comment says what it means
-now."""
+"""The peer's `match` → ours. A comment says what a part means now whose meaning was a trap."""
 
 import re
 from typing import Any
@@ -57,18 +56,14 @@ def converted_match(
     _labels(reader, block, match, notes)
     _allowlist(reader, block, match, unless, notes)
     if "label_threshold" in block.entries:
-        reader.problem(
-            block.key_of("label_threshold"),
-            "`label_threshold` compares a label, which is a text that the client writes",
-            "compare the argument itself: match: {args: {$.amount: {gt: 10}}}",
-        )
+        message = "`label_threshold` compares a label, which is a text that the client writes"
+        hint = "compare the argument itself: match: {args: {$.amount: {gt: 10}}}"
+        reader.problem(block.key_of("label_threshold"), message, hint)
     if "secrets_present" in block.entries:
         present = reader.boolean(block, "secrets_present")
         match["secrets_present"] = present
-        notes.add(
-            block.key_of("secrets_present"),
-            "`secrets_present` is read from the payload here, not from a label",
-        )
+        note = "`secrets_present` is read from the payload here, not from a label"
+        notes.add(block.key_of("secrets_present"), note)
     _mcp(reader, block, decision, match, unless, notes)
     _delegation(reader, block, match)
     _predicate(reader, block, match, unless, notes)
@@ -83,18 +78,14 @@ def converted_topics(reader: Reader, block: Mapping, match: Block) -> None:
     globs = reader.globs(block, "topics") if "topics" in block.entries else ()
     for glob in globs:
         if "\\" in glob or "[!" in glob:
-            reader.problem(
-                block.value_of("topics"),
-                f"`{glob}` is read otherwise here",
-                "a backslash is a character like any other, and `[!a]` is all but a",
-            )
+            hint = "a backslash is a character like any other, and `[!a]` is all but a"
+            reader.problem(block.value_of("topics"), f"`{glob}` is read otherwise here", hint)
     if globs:
         match["topics"] = list(globs)
 
 
 def converted_texts(reader: Reader, block: Mapping, match: Block, notes: Notes) -> None:
-    """The fields that the peer compares as exact texts: globs here, so special characters are
-    escaped."""
+    """The fields that the peer compares as exact texts: globs here, with escapes."""
     for key in _TEXT_FIELDS:
         if key in block.entries:
             words = [word.strip() for word in reader.words(block, key)]
@@ -121,11 +112,9 @@ def _labels(reader: Reader, block: Mapping, match: Block, notes: Notes) -> None:
         if value:
             globs[name] = glob_of_literal(value)
         else:
-            reader.problem(
-                block.key_of("labels"),
-                f"the empty value of label `{name}` also matched requests without the label",
-                'say what is meant, such as unless: {labels: {x: "*"}}',
-            )
+            message = f"the empty value of label `{name}` also matched requests without the label"
+            hint = 'say what is meant, such as unless: {labels: {x: "*"}}'
+            reader.problem(block.key_of("labels"), message, hint)
     if globs:
         match["labels"] = globs
     else:
@@ -215,11 +204,9 @@ def _delegation(reader: Reader, block: Mapping, match: Block) -> None:
         return
     reader.known_keys(given, _DELEGATION_KEYS, "the peer's `delegation`")
     if "require_issuer" in given.entries:
-        reader.problem(
-            given.key_of("require_issuer"),
-            "`require_issuer` looked at the root of the chain only",
-            "`issuers` lists who may have issued any link",
-        )
+        message = "`require_issuer` looked at the root of the chain only"
+        hint = "`issuers` lists who may have issued any link"
+        reader.problem(given.key_of("require_issuer"), message, hint)
     delegation: Block = {}
     if "max_depth" in given.entries:
         delegation["max_depth"] = reader.integer(given, "max_depth", minimum=0, maximum=_DEPTH_MAX)
@@ -244,11 +231,8 @@ def _predicate(reader: Reader, block: Mapping, match: Block, unless: Block, note
     elif depth is not None:
         delegation, exception = _depth(depth[1], int(depth[2]))
     if not delegation or "delegation" in match or (exception and unless):
-        reader.problem(
-            node,
-            f"the predicate `{text[:60]}` is not converted",
-            "write it as `delegation` {max_depth, issuers, required_scope, forbid_delegated}",
-        )
+        hint = "write it as `delegation` {max_depth, issuers, required_scope, forbid_delegated}"
+        reader.problem(node, f"the predicate `{text[:60]}` is not converted", hint)
         return
     match["delegation"] = delegation
     if exception:
@@ -257,8 +241,7 @@ def _predicate(reader: Reader, block: Mapping, match: Block, unless: Block, note
 
 
 def _depth(operator: str, number: int) -> tuple[Block, Block]:
-    """The bounds on the depth of a delegation, as a match and its exception; nothing when
-    impossible."""
+    """The bounds on the depth of a delegation, as match and exception; nothing if impossible."""
     low = {">": number + 1, ">=": number, "==": number}.get(operator, 0)
     high = {"<": number - 1, "<=": number, "==": number}.get(operator, _DEPTH_MAX)
     if high < low:

@@ -26,8 +26,7 @@ _EVERYTHING = {"topics": ["*"]}
 
 
 def converted_output_rules(reader: Reader, top: Mapping, head_notes: Notes) -> list[ConvertedRule]:
-    """Our output rules: one for each of the peer's, or two where the peer's size criterion alone
-    was enough."""
+    """Our output rules: one for each of the peer's, or two where its size alone was enough."""
     entries = list(reader.mappings(top, "output_rules", most=10_000))
     if _switched_off(reader, top, head_notes, len(entries)):
         return []
@@ -35,8 +34,7 @@ def converted_output_rules(reader: Reader, top: Mapping, head_notes: Notes) -> l
 
 
 def _switched_off(reader: Reader, top: Mapping, notes: Notes, count: int) -> bool:
-    """Whether the peer's output rules were off. They were on when enabled, or without a
-    `fail_mode`."""
+    """Whether the peer's output rules were off. They were on if enabled, or without `fail_mode`."""
     if "output_policy" not in top.entries:
         return False
     key, node = top.entries["output_policy"]
@@ -100,22 +98,15 @@ def _by_content(
     if "capabilities" in block.entries:
         notes.add(block.key_of("capabilities"), "the peer looked at `requires` here as well")
     if "has_error" in block.entries:
-        reader.problem(
-            block.key_of("has_error"),
-            "`has_error` has no counterpart here",
-            "errors are cleaned by the same rules as results: leave it out",
-        )
+        hint = "errors are cleaned by the same rules as results: leave it out"
+        reader.problem(block.key_of("has_error"), "`has_error` has no counterpart here", hint)
     criteria = converted_criteria(reader, block, notes, _DETECTORS)
     if "patterns" in criteria:
-        notes.add(
-            block.key_of("content_patterns"),
-            "the peer took every result for a match of such a rule; here the patterns decide",
-        )
+        note = "the peer took every result for a match of such a rule; here the patterns decide"
+        notes.add(block.key_of("content_patterns"), note)
     if "content_types" in criteria:
-        notes.add(
-            block.key_of("content_types"),
-            "here a result that is one text is text/plain, anything else application/json",
-        )
+        note = "here a result that is one text is text/plain, anything else application/json"
+        notes.add(block.key_of("content_types"), note)
     size = smallest_size(reader, block, _SIZES)
     match = {**fields, **criteria}
     if criteria and size is not None and verdict is Verdict.ALLOW:

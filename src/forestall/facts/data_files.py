@@ -23,6 +23,8 @@ from forestall.data_tables import (
 )
 
 _T = TypeVar("_T")
+_EntryStart = tuple[str, int]  # a file, and the character of it at which the entry begins
+# The start of an entry: a name in the first column, in quotes or without, and a colon.
 _ENTRY: Final = re.compile(r"\n(?:'([^'\n]+)'|([^\s#'\"{}\[\],:&*!|>%@`-][^\s:]*)):(?=\s)")
 _HEADING: Final = re.compile(rf"(?:\n#[^\n]*|\n)*{_ENTRY.pattern}")
 
@@ -45,45 +47,46 @@ class EntryTable(Generic[_T]):
         """Nothing is read yet. `kind` is the type of an entry; `read` gives the text of a file."""
         self._folder, self._files, self._kind, self._read = folder, files, kind, read
         self._texts: dict[str, str] = {}
-        self._starts: dict[str, tuple[str, int]] = {}
+        self._starts: dict[str, _EntryStart] = {}
         self._entries: dict[str, _T] = {}
 
     def names(self) -> Mapping[str, object]:
         """Every name, in the order of the files. Raises DataFileError."""
         if not self._starts:
-            starts: dict[str, tuple[str, int]] = {}
+            starts: dict[str, _EntryStart] = {}
             for file in self._files:
                 text = self._texts[file] = "\n" + self._read(f"{self._folder}/{file}")
                 if _HEADING.match(text) is None:
                     raise DataText(text, file).error(0, "a file begins with comments and an entry")
-                for found in _ENTRY.finditer(text):
-                    name = found[1] or found[2]
-                    start = (file, found.start() + 1)
+                for match in _ENTRY.finditer(text):
+                    name = match[1] or match[2]
+                    start = (file, match.start() + 1)
                     if name in starts:
-                        other = self._source(*starts[name])
-                        first = f"{other.name}:{other.first_line}"
-                        message = f"`{name}` is written twice; first in {first}"
-                        raise self._source(*start).error(0, message)
+                        raise self._written_twice(name, starts[name], start)
                     starts[name] = start
             self._starts = starts
         return self._starts
 
+    def _written_twice(self, name: str, first: _EntryStart, second: _EntryStart) -> DataFileError:
+        source = self._source(*first)
+        place = f"{source.name}:{source.first_line}"
+        message = f"`{name}` is written twice; first in {place}"
+        return self._source(*second).error(0, message)
+
     def _source(self, file: str, start: int) -> DataText:
         """One entry: from its name in the first column to the next name there."""
         text = self._texts[file]
-        following = _ENTRY.search(text, start)
-        end = following.start() + 1 if following is not None else len(text)
+        next_entry = _ENTRY.search(text, start)
+        end = next_entry.start() + 1 if next_entry is not None else len(text)
         return DataText(text[start:end], file, text.count("\n", 0, start))
 
     def get(self, name: str) -> _T | None:
         """The entry of a name, or None. Raises DataFileError when the entry is wrong."""
-        found = self._entries.get(name)
-        if found is None:
-            if name not in self.names():
-                return None
+        entry = self._entries.get(name)
+        if entry is None and name in self.names():
             source = self._source(*self._starts[name])
-            found = self._entries[name] = _entry(name, source, self._kind)
-        return found
+            entry = self._entries[name] = _read_entry(name, source, self._kind)
+        return entry
 
     def file_of(self, name: str) -> str:
         """The file that the entry of a name stands in; "" when there is none."""
@@ -122,17 +125,17 @@ class WordLists:
         return self._list(name, dict[str, kind])  # type: ignore[valid-type]  # made at run time
 
     def _list(self, name: str, kind: type[_T]) -> _T:
-        found = self.table.get(name)
-        if found is None:
+        word_list = self.table.get(name)
+        if word_list is None:
             raise DataFileError(f"there is no word list `{name}`")
         try:
-            return convert(found.words, kind)
+            return convert(word_list.words, kind)
         except DataValueError as error:
             path = ".".join(map(str, error.path))
             raise self.table.error(name, f"`{name}.words.{path}`: {error.message}") from error
 
 
-def _entry(name: str, source: DataText, kind: type[_T]) -> _T:
+def _read_entry(name: str, source: DataText, kind: type[_T]) -> _T:
     value = source.parsed()
     if not isinstance(value, dict) or list(value) != [name]:
         raise source.error(0, f"`{name}`: something beside the entry begins in the first column")

@@ -13,13 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
 
-from forestall.facts.payload import (
-    DeclaredPlaces,
-    Part,
-    PayloadTexts,
-    Places,
-    TooMuchToDeriveError,
-)
+from forestall.facts.payload import Part, PayloadTexts, Places, TooMuchToDeriveError
+from forestall.facts.payload_places import DeclaredPlaces
 from forestall.limits import FACTS_PER_TEXT_MAX, PARSED_CHARS_MAX, VIEWS_MAX
 
 if TYPE_CHECKING:
@@ -45,6 +40,11 @@ class PayloadKind(StrEnum):
     POWERSHELL = "powershell"
     CMD = "cmd"
     CODE = "code"  # a program in any other language
+
+
+# Kinds of programs in a language that no deriver follows: never `read`.
+LANGUAGES = (PayloadKind.PYTHON, PayloadKind.POWERSHELL, PayloadKind.CMD, PayloadKind.CODE)
+_COMMANDS = frozenset({PayloadKind.SHELL, PayloadKind.CLUSTER, *LANGUAGES})
 
 
 class Derivation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -78,6 +78,14 @@ class PayloadReading(NamedTuple):
         return self.places.texts_of(parts, of_commands=self.kind in _COMMANDS)
 
 
+def reading_of(derivation: Derivation) -> PayloadReading:
+    """How payloads are read where one derivation alone applies. Raises PlaceError."""
+    places = Places([DeclaredPlaces(derivation.fields, derivation.ignore)])
+    return PayloadReading(derivation.kind, places, (derivation,))
+
+
+# -- the labels of each kind --
+
 # Path, scope and words are worked out only for a rule that reads them: by these labels, commands
 # differ that are one command otherwise.
 _COMMAND_LABELS = (
@@ -87,46 +95,6 @@ _COMMAND_LABELS = (
     "command_scope",
     "command_words",
 )
-# Kinds of programs in a language that no deriver follows: never `read`.
-LANGUAGES = (PayloadKind.PYTHON, PayloadKind.POWERSHELL, PayloadKind.CMD, PayloadKind.CODE)
-
-
-def reading_of(derivation: Derivation) -> PayloadReading:
-    """How payloads are read where one derivation alone applies. Raises PlaceError."""
-    places = Places([DeclaredPlaces(derivation.fields, derivation.ignore)])
-    return PayloadReading(derivation.kind, places, (derivation,))
-
-
-def _fields(*names: str, call: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """The prompt, and members of the context and of the arguments with these names."""
-    inner = (f"{root}{name}" for root in ("context", "args") for name in ("", *names))
-    return ("prompt", *inner, *call)
-
-
-_COMMANDS = frozenset({PayloadKind.SHELL, PayloadKind.CLUSTER, *LANGUAGES})
-_COMMAND_FIELDS = _fields(
-    *(".command", ".commands", ".commands[*]", ".cmd", ".program", ".executable"),
-    *(".args", ".argv", ".arguments", ".script", ".code", ".input", ".run"),
-)
-_RESOURCE = ("action.target_resource",)
-# The payload fields that a derivation reads unless the policy names others. The items of a list of
-# commands are commands; those of any other list of words are one command line.
-FIELDS_OF_KIND: Mapping[PayloadKind, tuple[str, ...]] = {
-    PayloadKind.SHELL: _COMMAND_FIELDS,
-    PayloadKind.SQL: _fields(".sql", ".query", ".queries", ".statement", ".statements"),
-    PayloadKind.URL: _fields(
-        *(".url", ".urls", ".uri", ".uris", ".target", ".endpoint", ".host", ".hostname"),
-        *(".redirect", ".base_url"),
-        call=_RESOURCE,
-    ),
-    PayloadKind.PATH: _fields(
-        *(".path", ".paths", ".file", ".files", ".file_path", ".file_paths", ".filename"),
-        *(".directory", ".source", ".target", ".destination", ".old_path", ".new_path"),
-        call=_RESOURCE,
-    ),
-    PayloadKind.CLUSTER: _COMMAND_FIELDS,
-    **dict.fromkeys(LANGUAGES, _COMMAND_FIELDS),
-}
 # What each deriver computes. A client's value for one of these can tighten, never loosen.
 LABELS_OF_KIND: Mapping[PayloadKind, tuple[str, ...]] = {
     PayloadKind.SHELL: _COMMAND_LABELS,
@@ -144,28 +112,79 @@ LABELS_OF_KIND: Mapping[PayloadKind, tuple[str, ...]] = {
     **dict.fromkeys(LANGUAGES, _COMMAND_LABELS),
 }
 DERIVED_LABELS = frozenset(label for labels in LABELS_OF_KIND.values() for label in labels)
-# Below job.exec, the last part of a topic says what a payload is written in.
+
+
+# -- the fields of each kind --
+
+
+def _fields(*names: str, resource: bool = False) -> tuple[str, ...]:
+    """The prompt, and members of the context and of the arguments with these names. `resource`: the
+    resource of a tool call too."""
+    inner = (f"{root}{name}" for root in ("context", "args") for name in ("", *names))
+    return ("prompt", *inner, *(("action.target_resource",) if resource else ()))
+
+
+_COMMAND_FIELDS = _fields(
+    *(".command", ".commands", ".commands[*]", ".cmd", ".program", ".executable"),
+    *(".args", ".argv", ".arguments", ".script", ".code", ".input", ".run"),
+)
+# The payload fields that a derivation reads unless the policy names others. The items of a list of
+# commands are commands; those of any other list of words are one command line.
+FIELDS_OF_KIND: Mapping[PayloadKind, tuple[str, ...]] = {
+    PayloadKind.SHELL: _COMMAND_FIELDS,
+    PayloadKind.SQL: _fields(".sql", ".query", ".queries", ".statement", ".statements"),
+    PayloadKind.URL: _fields(
+        *(".url", ".urls", ".uri", ".uris", ".target", ".endpoint", ".host", ".hostname"),
+        *(".redirect", ".base_url"),
+        resource=True,
+    ),
+    PayloadKind.PATH: _fields(
+        *(".path", ".paths", ".file", ".files", ".file_path", ".file_paths", ".filename"),
+        *(".directory", ".source", ".target", ".destination", ".old_path", ".new_path"),
+        resource=True,
+    ),
+    PayloadKind.CLUSTER: _COMMAND_FIELDS,
+    **dict.fromkeys(LANGUAGES, _COMMAND_FIELDS),
+}
+
+
+# -- what applies without a policy: the topics of each kind --
+
+
+def _default(kind: PayloadKind, *topics: str, except_topics: tuple[str, ...] = ()) -> Derivation:
+    return Derivation(
+        kind=kind, topics=topics, fields=FIELDS_OF_KIND[kind], except_topics=except_topics
+    )
+
+
+# Below job.exec, the last part of a topic says what a payload is written in. Any other topic there
+# is read twice: as shell text, and as a program in an unnamed language.
 SHELL_TOPICS = tuple(
     f"job.exec.{name}" for name in ("shell", "sh", "bash", "zsh", "dash", "ksh", "ash")
 )
-_LANGUAGE_TOPICS: Mapping[PayloadKind, tuple[str, ...]] = {
-    PayloadKind.PYTHON: ("job.exec.python", "job.exec.python3", "job.exec.py", "job.exec.ipython"),
-    PayloadKind.POWERSHELL: ("job.exec.powershell", "job.exec.pwsh", "job.exec.ps1"),
-    PayloadKind.CMD: ("job.exec.cmd", "job.exec.bat", "job.exec.batch"),
-}
-_FOLLOWED = tuple(topic for topics in _LANGUAGE_TOPICS.values() for topic in topics)
-DEFAULT_DERIVATIONS = tuple(
-    Derivation(kind=kind, topics=topics, fields=FIELDS_OF_KIND[kind], except_topics=others)
-    for kind, topics, others in (
-        (PayloadKind.SHELL, ("job.exec.*",), _FOLLOWED),
-        *((kind, topics, ()) for kind, topics in _LANGUAGE_TOPICS.items()),
-        (PayloadKind.CODE, ("job.exec.*",), SHELL_TOPICS + _FOLLOWED),
-        (PayloadKind.SQL, ("job.sql.*",), ()),
-        (PayloadKind.URL, ("job.http.*",), ()),
-        (PayloadKind.PATH, ("job.file.*",), ()),
-        (PayloadKind.CLUSTER, ("job.k8s.*",), ()),
-    )
+_LANGUAGE_DERIVATIONS = (
+    _default(
+        PayloadKind.PYTHON,
+        *("job.exec.python", "job.exec.python3", "job.exec.py", "job.exec.ipython"),
+    ),
+    _default(PayloadKind.POWERSHELL, "job.exec.powershell", "job.exec.pwsh", "job.exec.ps1"),
+    _default(PayloadKind.CMD, "job.exec.cmd", "job.exec.bat", "job.exec.batch"),
 )
+_LANGUAGE_TOPICS = tuple(
+    topic for derivation in _LANGUAGE_DERIVATIONS for topic in derivation.topics
+)
+DEFAULT_DERIVATIONS = (
+    _default(PayloadKind.SHELL, "job.exec.*", except_topics=_LANGUAGE_TOPICS),
+    *_LANGUAGE_DERIVATIONS,
+    _default(PayloadKind.CODE, "job.exec.*", except_topics=SHELL_TOPICS + _LANGUAGE_TOPICS),
+    _default(PayloadKind.SQL, "job.sql.*"),
+    _default(PayloadKind.URL, "job.http.*"),
+    _default(PayloadKind.PATH, "job.file.*"),
+    _default(PayloadKind.CLUSTER, "job.k8s.*"),
+)
+
+
+# -- deriving --
 
 
 def derive(

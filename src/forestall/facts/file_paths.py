@@ -118,6 +118,11 @@ def plain_path(path: str) -> str:
     return _normalised(path, "/")[0]
 
 
+def home_directory(user: str | None) -> str:
+    """The home of a user; the user who runs a command, "" or None, is called `~`."""
+    return "/root" if user == "root" else f"/home/{user or '~'}"
+
+
 def _facts(value: str, workspace: str) -> Iterator[PathFact]:
     """The facts of one path, under each way of reading it."""
     too_long = len(value) > PATH_CHARS_MAX or value.count("/") > PARTS_MAX
@@ -213,10 +218,8 @@ def _resolved(text: str, workspace: str) -> tuple[str, bool]:
         certain = False
     home = _HOME.match(text)
     if home is not None:
-        user = home["user"]
-        directory = "/root" if user == "root" else f"/home/{user or '~'}"
-        text = directory + text[home.end() :]
-        certain = certain and bool(user)
+        certain = certain and bool(home["user"])
+        text = home_directory(home["user"]) + text[home.end() :]
     certain = certain and not _is_replaced(text)
     if not text.startswith("/"):
         text = f"{workspace}/{text}"

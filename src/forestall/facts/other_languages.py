@@ -6,15 +6,16 @@ found wherever they stand. A name that is built at run time is not seen; this mo
 a text harmless because it found nothing.
 """
 
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Final
 
 from forestall.facts.data_files import WordLists
+from forestall.facts.shell.command_classes import UNKNOWN, Classes, CommandClass
 from forestall.facts.shell.commands import TEXT_BYTES_MAX, Command, suspects_in
 from forestall.facts.shell.other_interpreters import windows_commands
-from forestall.facts.shell.program_entry import UNKNOWN, Classes, CommandClass
 
 NAMES_MAX: Final = 4_000  # dotted names of one text that are looked up; past it: only unknown
 PROGRAMS_MAX: Final = 32  # distinct names reported for one text
@@ -22,8 +23,8 @@ DOTS_MAX: Final = 8  # parts of one dotted name that are looked up
 
 _UNKNOWN_COMMAND: Final = Command(program="", classes=UNKNOWN)
 _PYTHON: Final = WordLists("python.yaml")
-_DOTTED: Final = re.compile(r"[^\W\d]\w*(?:\s*\.\s*[^\W\d]\w*)*")
-_QUOTES: Final = {ord(char): "\n" for char in "'\"`^,"}
+_DOTTED_NAME: Final = re.compile(r"[^\W\d]\w*(?:\s*\.\s*[^\W\d]\w*)*")
+_QUOTES_AS_BREAKS: Final = {ord(char): "\n" for char in "'\"`^,"}
 
 
 def programs_in(text: str, language: str) -> tuple[Command, ...]:
@@ -31,42 +32,44 @@ def programs_in(text: str, language: str) -> tuple[Command, ...]:
 
     `language` is `python`, `powershell` or `cmd`; in any other one nothing is recognised.
     """
-    found: dict[Command, None] = {_UNKNOWN_COMMAND: None}
-    short = len(text) <= TEXT_BYTES_MAX and len(text.encode("utf-8", "replace")) <= TEXT_BYTES_MAX
-    if short and language in _RECOGNISED:
-        for name, kinds in _RECOGNISED[language](text):
-            found.setdefault(Command(program=name, classes=kinds))
-        found.update(dict.fromkeys(suspects_in(text)))
-    if len(found) > PROGRAMS_MAX:  # each costs a decision: keep every class, under no name
-        return (Command(program="", classes=frozenset().union(*(one.classes for one in found))),)
-    return tuple(found)
+    commands: dict[Command, None] = {_UNKNOWN_COMMAND: None}
+    is_short = (
+        len(text) <= TEXT_BYTES_MAX and len(text.encode("utf-8", "replace")) <= TEXT_BYTES_MAX
+    )
+    if is_short and language in _NAMES_OF_LANGUAGE:
+        for name, kinds in _NAMES_OF_LANGUAGE[language](text):
+            commands[Command(program=name, classes=kinds)] = None
+        commands.update(dict.fromkeys(suspects_in(text)))
+    if len(commands) > PROGRAMS_MAX:  # each costs a decision: keep every class, under no name
+        kinds = UNKNOWN.union(*(command.classes for command in commands))
+        return (Command(program="", classes=kinds),)
+    return tuple(commands)
 
 
 def _windows_commands(text: str) -> Iterator[tuple[str, Classes]]:
-    return windows_commands(text.translate(_QUOTES))
+    """The destructive commands of Windows in a text, inside its quotes too."""
+    return windows_commands(text.translate(_QUOTES_AS_BREAKS))
 
 
 def _python_names(text: str) -> Iterator[tuple[str, Classes]]:
     """The listed names in a text, and those that end a longer dotted name."""
-    known = _known_names()
-    for count, match in enumerate(_DOTTED.finditer(text)):
-        if count > NAMES_MAX:
-            return
+    listed = _listed_python_names()
+    for match in itertools.islice(_DOTTED_NAME.finditer(text), NAMES_MAX + 1):
         parts = "".join(match[0].split()).lower().split(".")[:DOTS_MAX]
         for start in range(len(parts)):
             for end in range(start + 1, len(parts) + 1):
                 name = ".".join(parts[start:end])
-                if name in known:
-                    yield name, known[name]
+                if name in listed:
+                    yield name, listed[name]
 
 
 @cache
-def _known_names() -> dict[str, Classes]:
+def _listed_python_names() -> dict[str, Classes]:
     words = _PYTHON.meanings("python_names", str)
     return {name: frozenset((CommandClass(kind),)) for name, kind in words.items()}
 
 
-_RECOGNISED: Final[Mapping[str, Callable[[str], Iterator[tuple[str, Classes]]]]] = {
+_NAMES_OF_LANGUAGE: Final[Mapping[str, Callable[[str], Iterator[tuple[str, Classes]]]]] = {
     "python": _python_names,
     "powershell": _windows_commands,
     "cmd": _windows_commands,

@@ -48,10 +48,18 @@ add to what is parsed, and never declare a text harmless for another file.
 
 import itertools
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from enum import Enum
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from forestall.facts.payload_places import (
+    CALL_NAMES,
+    NAME_ROOTS,
+    PARSED,
+    DeclaredPlaces,
+    PlaceNode,
+    folded_name,
+    place_tree,
+)
 from forestall.limits import (
     ARG_PATH_CHARS_MAX,
     JSON_DEPTH_MAX,
@@ -61,19 +69,13 @@ from forestall.limits import (
 
 Part = tuple[str, Any]  # a root of the payload and its value
 
-# Roots whose single words are names, which rules match with fields of their own.
-NAME_ROOTS = ("labels", "tags", "risk_tags", "requires", "capability", "pack_id", "actor_id")
-_CALL_NAMES = ("server", "tool", "verb")
 _NAME = re.compile(r"[^\W][\w.:@+-]*(/\w[\w.:@+-]*)*")
 _MEMBER_NAME = re.compile(r"[^\W\d][\w-]*")
-_STEP = re.compile(r"\.([^\W\d][\w-]*)|(\.\*)|(\[\*\])|\['((?:[^'\\]|\\['\\])*)'\]")
-_ROOT = re.compile(r"[a-z_]+")
 # Names under which a program and its arguments stand beside each other, folded.
-_PROGRAMS = ("command", "cmd", "program", "executable")
-_ARGUMENTS = ("args", "argv", "arguments")
+_PROGRAM_MEMBERS = ("command", "cmd", "program", "executable")
+_ARGUMENT_MEMBERS = ("args", "argv", "arguments")
 _PROGRAM_WORD = re.compile(r"[\w./+@-]+", re.ASCII)
 _SPLIT_MEMBERS = 2  # of one command line: the program, and its arguments
-_PARSED = 1  # this bit of a place: its text is parsed. The higher bits: a file declares the place.
 
 
 class TooMuchToDeriveError(ValueError):
@@ -83,168 +85,10 @@ class TooMuchToDeriveError(ValueError):
     """
 
 
-class PlaceError(ValueError):
-    """A path names no place that a payload can have."""
-
-
-class _Wildcard(Enum):
-    MEMBER = ".*"
-    ITEM = "[*]"
-
-
-Steps = tuple[str | _Wildcard, ...]
-
-
 def is_name(text: str) -> bool:
     """Whether a text is one word that cannot be a command with arguments, an address or a path
     that begins at a root."""
     return len(text) <= ARG_PATH_CHARS_MAX and _NAME.fullmatch(text) is not None
-
-
-def parse_place(text: str, *, of_ignore: bool = False) -> Steps:
-    """The steps of a place, its root first. Raises PlaceError, which says what may stand there.
-
-    `of_ignore`: the place may lie in any part; a field lies in prompt, context, args or action.
-    """
-    roots = ("prompt", "context", "args", "action", *(NAME_ROOTS if of_ignore else ()))
-    if len(text) > ARG_PATH_CHARS_MAX:
-        raise PlaceError(f"a path is at most {ARG_PATH_CHARS_MAX} characters long")
-    root = _ROOT.match(text)
-    if root is None or root[0] not in roots:
-        raise PlaceError("a payload has no such place; a path begins with " + _or(roots))
-    steps: list[str | _Wildcard] = [root[0]]
-    position = root.end()
-    while position < len(text):
-        step = _STEP.match(text, position)
-        if step is None:
-            raise PlaceError(
-                f"`{text[position:][:20]}` is no step; use `.name`, `['a name']`, `.*` for any"
-                " member, `[*]` for any item of a list"
-            )
-        name, member, _, quoted = step.groups()
-        if name is not None or quoted is not None:
-            steps.append(name if name is not None else re.sub(r"\\(.)", r"\1", quoted))
-        else:
-            steps.append(_Wildcard.MEMBER if member else _Wildcard.ITEM)
-        position = step.end()
-    if steps[:2] == ["action", "args"]:
-        del steps[0]
-    _require_possible(steps)
-    if of_ignore and steps[-1] is _Wildcard.MEMBER:
-        raise PlaceError("`.*` at the end leaves nothing out; name the place itself")
-    return tuple(steps)
-
-
-def _require_possible(steps: Sequence[str | _Wildcard]) -> None:
-    """Raises PlaceError when no payload has a value at such a place."""
-    root, inner = steps[0], steps[1:]
-    if root in ("context", "args"):
-        return
-    if root == "action":
-        members = (*_CALL_NAMES, "target_resource")
-        if inner and (inner[0] not in members or len(inner) > 1):
-            listed = ", ".join(f"`action.{name}`" for name in members)
-            raise PlaceError(f"a tool call has {listed} and `action.args`, and no other text")
-    elif root == "labels":
-        if len(inner) > 1 or (inner and inner[0] is _Wildcard.ITEM):
-            raise PlaceError("`labels` has texts only, as in `labels.team`")
-    elif root in ("tags", "risk_tags", "requires"):
-        if inner and list(inner) != [_Wildcard.ITEM]:
-            raise PlaceError(f"`{root}` is a list of texts; `{root}` alone names all of it")
-    elif inner:
-        raise PlaceError(f"`{root}` is a text and has no places in it")
-
-
-def _or(words: Iterable[str]) -> str:
-    *most, last = (f"`{word}`" for word in words)
-    return f"{', '.join(most)} or {last}"
-
-
-class DeclaredPlaces(NamedTuple):
-    """What one file declares for its own rules: places that are read, and places to ignore."""
-
-    fields: tuple[str, ...]
-    ignore: tuple[str, ...] = ()
-
-
-class _PlaceNode:
-    """A place in the tree of all places that are read or ignored. `read` holds for the value at
-    the place, `covered` for all that is inside it too."""
-
-    __slots__ = ("any_member", "covered", "exact", "folded", "item", "read")
-
-    def __init__(self) -> None:
-        self.read = self.covered = 0
-        self.folded: dict[str, _PlaceNode] = {}
-        self.exact: dict[str, _PlaceNode] = {}
-        self.any_member: _PlaceNode | None = None
-        self.item: _PlaceNode | None = None
-
-    @property
-    def is_leaf(self) -> bool:
-        """Whether nothing is read at the place or inside it."""
-        deeper = self.folded or self.exact or self.any_member or self.item
-        return not self.read and not deeper
-
-    def at(self, step: str | _Wildcard, *, exactly: bool) -> "_PlaceNode":
-        """The node one step further, made when it is not there."""
-        if step is _Wildcard.ITEM:
-            self.item = self.item or _PlaceNode()
-            return self.item
-        if step is _Wildcard.MEMBER:
-            self.any_member = self.any_member or _PlaceNode()
-            return self.any_member
-        if exactly:
-            return self.exact.setdefault(step, _PlaceNode())
-        return self.folded.setdefault(_folded(step), _PlaceNode())
-
-    def member(self, name: str, folded: str) -> "Iterator[_PlaceNode]":
-        """The nodes that a member of this name leads to."""
-        if folded in self.folded:
-            yield self.folded[folded]
-        if name in self.exact:
-            yield self.exact[name]
-        if self.any_member is not None:
-            yield self.any_member
-
-
-def _folded(name: str) -> str:
-    return name.casefold().replace("_", "").replace("-", "")
-
-
-class Places:
-    """The places that derivations read, and that each file reads or ignores, as one tree."""
-
-    __slots__ = ("_declared", "_root")
-
-    def __init__(self, files: Sequence[DeclaredPlaces]) -> None:
-        """Raises PlaceError for a path that cannot be."""
-        self._root = _PlaceNode()
-        self._declared = 0  # the bits of all files: a place with all of them is declared
-        for number, file in enumerate(files):
-            bit = 2 << number
-            self._declared |= bit
-            for text in file.fields:
-                self._node(parse_place(text), exactly=False).read |= bit | _PARSED
-            for text in file.ignore:
-                self._node(parse_place(text, of_ignore=True), exactly=True).covered |= bit
-
-    def _node(self, steps: Steps, *, exactly: bool) -> _PlaceNode:
-        node = self._root
-        for step in steps:
-            node = node.at(step, exactly=exactly)
-        return node
-
-    def texts_of(self, parts: Iterable[Part], *, of_commands: bool) -> "PayloadTexts":
-        """The texts of a payload. `of_commands`: a list of words is one command line.
-
-        Raises TooMuchToDeriveError past PAYLOAD_VALUES_MAX values or JSON_DEPTH_MAX levels.
-        """
-        walk = _Walk(self._declared, of_commands=of_commands)
-        for root, value in parts:
-            nodes = tuple(self._root.member(root, _folded(root)))
-            walk.visit(value, nodes, 0, (None, root), JSON_DEPTH_MAX)
-        return walk.result()
 
 
 class PayloadTexts(NamedTuple):
@@ -260,52 +104,81 @@ class PayloadTexts(NamedTuple):
     arguments: tuple[str, ...] = ()
 
 
+class Places:
+    """The places that derivations read, and that each file reads or ignores."""
+
+    __slots__ = ("_all_files", "_root")
+
+    def __init__(self, files: Sequence[DeclaredPlaces]) -> None:
+        """Raises PlaceError for a path that cannot be."""
+        self._root, self._all_files = place_tree(files)
+
+    def texts_of(self, parts: Iterable[Part], *, of_commands: bool) -> PayloadTexts:
+        """The texts of a payload. `of_commands`: a list of words is one command line.
+
+        Raises TooMuchToDeriveError past PAYLOAD_VALUES_MAX values or JSON_DEPTH_MAX levels.
+        """
+        walk = _Walk(self._all_files, of_commands=of_commands)
+        for root, value in parts:
+            nodes = tuple(self._root.members(root, folded_name(root)))
+            walk.visit(value, nodes, 0, (None, root), JSON_DEPTH_MAX)
+        return walk.result()
+
+
 # A place as a linked list: the place around it (None for a root), and the last step as written.
 _Path = tuple[Any, str]
 
 
 class _Walk:
-    """One walk over the values of a payload."""
+    """One walk over the values of a payload.
+
+    Each value is visited with the nodes of the place tree that lead to it, and with bits: `covered`
+    is what the places around it say of all that is inside them; `marks` is that together with what
+    its own nodes say of it. A text is read or ignored where `marks` has the bit of every file.
+    """
 
     __slots__ = (
-        "_arguments",
-        "_declared",
-        "_left",
-        "_members",
+        "_all_files",
+        "_argument_texts",
         "_of_commands",
-        "_programs",
-        "texts",
-        "unread",
+        "_program_texts",
+        "_split_members",
+        "_texts",
+        "_unread",
+        "_values_left",
     )
 
-    def __init__(self, declared: int, *, of_commands: bool) -> None:
-        self._declared = declared
+    def __init__(self, all_files: int, *, of_commands: bool) -> None:
+        self._all_files = all_files
         self._of_commands = of_commands
-        self._left = PAYLOAD_VALUES_MAX
-        self.texts: dict[str, None] = {}
-        self.unread: dict[str, None] = {}
+        self._values_left = PAYLOAD_VALUES_MAX
+        self._texts: dict[str, None] = {}
+        self._unread: dict[str, None] = {}
         # Texts of a program and of its arguments in two members that are one command line.
-        self._programs: dict[str, None] = {}
-        self._arguments: dict[str, None] = {}
-        self._members = 0  # that hold a program, or arguments of one
+        self._program_texts: dict[str, None] = {}
+        self._argument_texts: dict[str, None] = {}
+        self._split_members = 0  # that hold a program, or arguments of one
 
-    def result(self) -> "PayloadTexts":
+    def result(self) -> PayloadTexts:
         """What was found. A program whose arguments may be in yet another place is read by itself,
         and so are they: nobody knows then which command line a worker makes of them."""
-        if self._members > _SPLIT_MEMBERS:
-            self.texts.update(self._programs)
-            self.texts.update(self._arguments)
-            return PayloadTexts(tuple(self.texts), tuple(self.unread))
+        if self._split_members > _SPLIT_MEMBERS:
+            texts = self._texts | self._program_texts | self._argument_texts
+            return PayloadTexts(tuple(texts), tuple(self._unread))
         return PayloadTexts(
-            tuple(self.texts), tuple(self.unread), tuple(self._programs), tuple(self._arguments)
+            texts=tuple(self._texts),
+            unread=tuple(self._unread),
+            programs=tuple(self._program_texts),
+            arguments=tuple(self._argument_texts),
         )
 
     def visit(
-        self, value: Any, nodes: tuple[_PlaceNode, ...], covered: int, path: _Path, depth: int
+        self, value: Any, nodes: tuple[PlaceNode, ...], covered: int, path: _Path, depth: int
     ) -> None:
-        """Look at a value that the places `nodes` lead to, inside what `covered` says."""
-        self._left -= 1
-        if self._left < 0 or depth < 0:
+        """Look at a value that the places `nodes` lead to, inside what `covered` says; `depth`
+        levels may still follow."""
+        self._values_left -= 1
+        if self._values_left < 0 or depth < 0:
             raise TooMuchToDeriveError
         marks = 0
         for node in nodes:
@@ -319,113 +192,130 @@ class _Walk:
             self._object(value, nodes, covered, path, depth)
         elif isinstance(value, (list, tuple)):
             self._list(value, nodes, covered, marks, path, depth)
-        elif value is not None and (marks & _PARSED or not isinstance(value, (int, float))):
-            self._note(path, covered)
+        elif value is not None and (marks & PARSED or not isinstance(value, (int, float))):
+            self._note_unread(path, covered)
+
+    def _is_declared(self, marks: int) -> bool:
+        """Whether every file reads or ignores the place."""
+        return marks & self._all_files == self._all_files
 
     def _text(self, text: str, marks: int, path: _Path) -> None:
-        if marks & _PARSED:
-            self.texts[text] = None
-        if marks & self._declared != self._declared and not _is_fact(text, path):
-            self._note(path, marks)
+        if marks & PARSED:
+            self._texts[text] = None
+        if not self._is_declared(marks) and not _is_matched_name(text, path):
+            self._note_unread(path, marks)
 
-    def _note(self, path: _Path, marks: int) -> None:
+    def _note_unread(self, path: _Path, marks: int) -> None:
         """Remember a place with an unread text, unless all files declare it."""
-        if marks & self._declared != self._declared and len(self.unread) < UNREAD_SHOWN_MAX:
-            self.unread[_written(path)] = None
+        if not self._is_declared(marks) and len(self._unread) < UNREAD_SHOWN_MAX:
+            self._unread[_written(path)] = None
 
     def _object(
         self,
-        value: Mapping[Any, Any],
-        nodes: tuple[_PlaceNode, ...],
+        members: Mapping[Any, Any],
+        nodes: tuple[PlaceNode, ...],
         covered: int,
         path: _Path,
         depth: int,
     ) -> None:
-        lines = self._of_commands and any(node.folded for node in nodes)
-        paired = self._pairs(value, nodes) if lines else ()
-        split = bool(paired) and _is_split(value)
-        for name, inner in value.items():
-            folded = _folded(name) if isinstance(name, str) else ""
-            children = tuple(each for node in nodes for each in node.member(name, folded))
+        may_be_split = self._of_commands and any(node.by_folded_name for node in nodes)
+        paired_arguments = self._add_command_lines(members, nodes) if may_be_split else ()
+        is_split = bool(paired_arguments) and _is_split(members)
+        for name, value in members.items():
+            folded = folded_name(name) if isinstance(name, str) else ""
+            children = tuple(child for node in nodes for child in node.members(name, folded))
             inside = covered
             for child in children:
                 inside |= child.covered
-            whole = inside & self._declared == self._declared
-            if whole and all(child.is_leaf for child in children):
+            if self._is_declared(inside) and all(child.is_leaf for child in children):
                 continue  # ignored, with all that is in it
             if not (isinstance(name, str) and _is_member_name(name, path)):
-                self._note(path, inside)
-            if name in paired and _are_options(inner):
+                self._note_unread(path, inside)
+            if name in paired_arguments and _are_options(value):
+                # They are read behind their program; by themselves they are no command line.
                 for child in children:
-                    inside |= child.read & ~_PARSED
+                    inside |= child.read & ~PARSED
                 children = ()
-            all_texts = self.texts
-            if split and folded in (*_PROGRAMS, *_ARGUMENTS):
-                self.texts = self._programs if folded in _PROGRAMS else self._arguments
-            self.visit(inner, children, inside, (path, name), depth - 1)
-            self.texts = all_texts
+            texts = self._texts
+            if is_split and folded in _PROGRAM_MEMBERS:
+                self._texts = self._program_texts
+            elif is_split and folded in _ARGUMENT_MEMBERS:
+                self._texts = self._argument_texts
+            self.visit(value, children, inside, (path, name), depth - 1)
+            self._texts = texts
 
-    def _pairs(self, value: Mapping[Any, Any], nodes: tuple[_PlaceNode, ...]) -> Collection[str]:
+    def _add_command_lines(
+        self, members: Mapping[Any, Any], nodes: tuple[PlaceNode, ...]
+    ) -> Collection[str]:
         """Read a program and its arguments in two members as one command line as well. Returns the
         names of the members that are arguments of one."""
-        programs, arguments = [], {}
-        for name, inner in value.items():
-            folded = _folded(name) if isinstance(name, str) else ""
-            if folded not in _PROGRAMS and folded not in _ARGUMENTS:
+        programs: list[str] = []
+        arguments: dict[str, str] = {}
+        for name, value in members.items():
+            folded = folded_name(name) if isinstance(name, str) else ""
+            if folded not in _PROGRAM_MEMBERS and folded not in _ARGUMENT_MEMBERS:
                 continue
-            if not any(each.read & _PARSED for node in nodes for each in node.member(name, folded)):
+            children = (child for node in nodes for child in node.members(name, folded))
+            if not any(child.read & PARSED for child in children):
                 continue
-            self._members += 1
-            if folded in _ARGUMENTS:
-                words = _words(inner) if isinstance(inner, (list, tuple)) else ()
-                arguments[name] = inner if isinstance(inner, str) else _line(words)
-            elif isinstance(inner, str) and inner.strip():
-                programs.append(inner)
+            self._split_members += 1
+            if folded in _ARGUMENT_MEMBERS:
+                words = _words(value) if isinstance(value, (list, tuple)) else ()
+                arguments[name] = value if isinstance(value, str) else _command_line(words)
+            elif isinstance(value, str) and value.strip():
+                programs.append(value)
         for program, line in itertools.product(programs, arguments.values()):
-            self.texts[f"{program} {line}"] = None
+            self._texts[f"{program} {line}"] = None
         return arguments if programs else ()
 
     def _list(
         self,
         items: Sequence[Any],
-        nodes: tuple[_PlaceNode, ...],
+        nodes: tuple[PlaceNode, ...],
         covered: int,
         marks: int,
         path: _Path,
         depth: int,
     ) -> None:
-        inner = tuple(node.item for node in nodes if node.item is not None)
-        place = (path, "[*]")
-        line = _words(items) if marks & _PARSED and self._of_commands else ()
-        if line and any(isinstance(item, str) for item in items):
-            self.texts[_line(line)] = None
-        self._left -= len(line)
-        if self._left < 0:
+        item_nodes = tuple(node.any_item for node in nodes if node.any_item is not None)
+        item_path = (path, "[*]")
+        words = _words(items) if marks & PARSED and self._of_commands else ()
+        if words and any(isinstance(item, str) for item in items):
+            self._texts[_command_line(words)] = None
+        self._values_left -= len(words)
+        if self._values_left < 0:
             raise TooMuchToDeriveError
         # What is read at a list is read in the lists in it, unless its items are read as such.
-        in_lists = inner if any(node.read & _PARSED for node in inner) else (*nodes, *inner)
+        items_are_read = any(node.read & PARSED for node in item_nodes)
+        inner_nodes = item_nodes if items_are_read else (*nodes, *item_nodes)
         for item in items:
             if isinstance(item, Mapping):
-                self.visit(item, inner, covered, place, depth - 1)
-            elif not line or not isinstance(item, (str, int, float)):
-                self.visit(item, in_lists, covered, place, depth - 1)
+                self.visit(item, item_nodes, covered, item_path, depth - 1)
+            elif not words or not isinstance(item, (str, int, float)):
+                self.visit(item, inner_nodes, covered, item_path, depth - 1)
             elif isinstance(item, str):
-                self._word(item, inner, marks, place, alone=len(line) == 1)
+                self._word(item, item_nodes, marks, item_path, is_only_word=len(words) == 1)
 
     def _word(
-        self, word: str, inner: tuple[_PlaceNode, ...], marks: int, place: _Path, *, alone: bool
+        self,
+        word: str,
+        nodes: tuple[PlaceNode, ...],
+        marks: int,
+        path: _Path,
+        *,
+        is_only_word: bool,
     ) -> None:
         """A word of a command line. The list may also be a list of commands, so what the word does
         by itself counts too, when it can be a command with arguments."""
         if not word or word.isspace():
             return
-        by_itself = alone or len(word.split()) > 1
-        for node in inner:
+        is_command = is_only_word or len(word.split()) > 1
+        for node in nodes:
             marks |= node.read | node.covered
-            by_itself = by_itself or bool(node.read & _PARSED)
-        if by_itself:
-            self.texts[word] = None
-        self._note(place, marks)
+            is_command = is_command or bool(node.read & PARSED)
+        if is_command:
+            self._texts[word] = None
+        self._note_unread(path, marks)
 
 
 def _words(items: Iterable[Any]) -> tuple[str, ...]:
@@ -437,12 +327,17 @@ def _words(items: Iterable[Any]) -> tuple[str, ...]:
     )
 
 
-def _is_split(value: Mapping[Any, Any]) -> bool:
+def _command_line(words: Iterable[str]) -> str:
+    """A command line of these words, each quoted."""
+    return " ".join("'" + word.replace("'", "'\"'\"'") + "'" for word in words)
+
+
+def _is_split(members: Mapping[Any, Any]) -> bool:
     """Whether an object holds one command line in two members, in a shape that leaves no doubt: one
     program that is a plain word, and one list of texts."""
-    folded = {name: _folded(name) for name in value if isinstance(name, str)}
-    programs = [value[name] for name, plain in folded.items() if plain in _PROGRAMS]
-    arguments = [value[name] for name, plain in folded.items() if plain in _ARGUMENTS]
+    named = [(folded_name(name), value) for name, value in members.items() if isinstance(name, str)]
+    programs = [value for name, value in named if name in _PROGRAM_MEMBERS]
+    arguments = [value for name, value in named if name in _ARGUMENT_MEMBERS]
     return (
         len(programs) == len(arguments) == 1
         and isinstance(programs[0], str)
@@ -452,37 +347,34 @@ def _is_split(value: Mapping[Any, Any]) -> bool:
     )
 
 
-def _line(words: Iterable[str]) -> str:
-    """A command line of these words, each quoted."""
-    return " ".join("'" + word.replace("'", "'\"'\"'") + "'" for word in words)
-
-
 def _are_options(value: Any) -> bool:
     """Whether arguments begin with an option, and so cannot be a command line by themselves."""
     if isinstance(value, str):
         return value.startswith("-")
-    simple = isinstance(value, (list, tuple)) and len(_words(value)) == len(value) > 0
-    return simple and str(value[0]).startswith("-")
+    has_words_only = isinstance(value, (list, tuple)) and len(_words(value)) == len(value) > 0
+    return has_words_only and str(value[0]).startswith("-")
 
 
-def _is_fact(text: str, path: _Path) -> bool:
+def _is_matched_name(text: str, path: _Path) -> bool:
     """Whether a text is a name that rules match with a field of their own."""
     around, last = path
-    if around is None:
-        return last in NAME_ROOTS and is_name(text)
-    while around[0] is not None:
-        around = around[0]
-    root = around[1]
-    return (root in NAME_ROOTS or (root == "action" and last in _CALL_NAMES)) and is_name(text)
+    root = last
+    while around is not None:
+        around, root = around
+    if root not in NAME_ROOTS and not (root == "action" and last in CALL_NAMES):
+        return False
+    return is_name(text)
 
 
 def _is_member_name(name: str, path: _Path) -> bool:
+    """Whether the name of a member of the object at `path` is one plain word."""
     if path == (None, "labels"):
         return is_name(name)
     return len(name) <= ARG_PATH_CHARS_MAX and _MEMBER_NAME.fullmatch(name) is not None
 
 
 def _written(path: _Path) -> str:
+    """A place as a policy would write it, as far as it may be shown."""
     around, last = path
     if around is None:
         return last

@@ -1,7 +1,7 @@
 """The texts of a payload, as a reader sees them, and whether one climbs out of its folder.
 
-A signal, never a proof. What results are scanned for too is in the output room, one detector for
-each name; this one has nothing that could be removed.
+Path traversal is a signal, never a proof. What a result is scanned for as well is in the output
+room, one detector for each name; a traversal is no detector, since nothing of it could be removed.
 """
 
 import unicodedata
@@ -14,7 +14,8 @@ import re2
 
 _INVISIBLE = dict.fromkeys([0x00AD, 0x180E, *range(0x200B, 0x2010), 0x2060, 0xFEFF])
 
-_TRAVERSAL = (
+# CWE-22. A server may drop `;` and what follows it in a part of a path, so `..;` climbs too.
+_TRAVERSALS = (
     r"(?:^|[/\\=\s\"'(:])\.\.(?:[/\\]|$)",
     r"[/\\]\.\.(?:[/\\;]|$)",
     r"\.\.;/",
@@ -30,15 +31,15 @@ def folded(text: str) -> str:
 
 def has_traversal(text: str) -> bool:
     """Whether a path in the text leaves its folder upwards, as it stands or percent-encoded."""
-    seen = folded(text)
-    once = unquote(seen)
-    forms = {seen, once, unquote(once)}
-    return any(pattern.search(form) is not None for pattern in _patterns() for form in forms)
+    plain = folded(text)
+    once = unquote(plain)
+    forms = {plain, once, unquote(once)}
+    return any(pattern.search(form) is not None for pattern in _traversals() for form in forms)
 
 
 @cache
-def _patterns() -> list[Any]:
-    return [re2.compile(pattern) for pattern in _TRAVERSAL]
+def _traversals() -> list[Any]:
+    return [re2.compile(pattern) for pattern in _TRAVERSALS]
 
 
 def texts_of(value: Any) -> Iterator[str]:

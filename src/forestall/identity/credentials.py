@@ -7,15 +7,25 @@ on each request. The store maps hash → key; the hash is then compared again in
 import hashlib
 import hmac
 import re
+from collections.abc import Mapping
 
 import msgspec
 
 from forestall.errors import InvalidRequestError
 from forestall.identity.roles import Permission, Role, permissions_of
-from forestall.limits import API_KEY_CHARS_MAX, API_KEY_CHARS_MIN, NAME_CHARS_MAX
+from forestall.limits import (
+    API_KEY_CHARS_MAX,
+    API_KEY_CHARS_MIN,
+    LABEL_KEY_CHARS_MAX,
+    LABEL_VALUE_CHARS_MAX,
+    LABELS_MAX,
+    NAME_CHARS_MAX,
+)
 
 KEY_SCHEME = "fk_"
 PREFIX_CHARS = 11  # what a list shows: the scheme and the first eight digits
+# Names of labels that only the plane may set: its own facts, approval state, policy internals.
+RESERVED_LABEL = re.compile(r"(_|approval_|policy\.)", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:/-]*")
 
 
@@ -48,6 +58,9 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     created_by: str = ""
     groups: tuple[str, ...] = ()  # groups of the holder that rules name, such as `security`
     worker: WorkerGrant | None = None
+    agent_id: str = ""  # of the agent whose key it is; empty: of none
+    labels: Mapping[str, str] = {}  # facts of origin `credential` of all that comes with the key
+    attests: tuple[str, ...] = ()  # names of labels that it may vouch for: its holder is trusted
 
     def usable(self, now_us: int) -> bool:
         """Whether the key is neither revoked nor expired at this instant."""
@@ -66,6 +79,9 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
     expires_at_us: int | None = None
     groups: tuple[str, ...] = ()
     worker: WorkerGrant | None = None  # present exactly for the role `worker`
+    agent_id: str = ""  # binds the key to an agent: its name is the principal then
+    labels: Mapping[str, str] = {}  # see `ApiKey`
+    attests: tuple[str, ...] = ()
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +93,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     key_id: str
     groups: tuple[str, ...] = ()
     worker: WorkerGrant | None = None
+    agent_id: str = ""  # of the agent that the subject is; empty: it is none
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -90,6 +107,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 CALLER_PREFIX = "caller:"  # no worker may have a name with this prefix
+WORKER_PREFIX = "worker:"  # of the principal of a worker that is no agent
 
 
 def caller_name(principal: str) -> str:
@@ -142,3 +160,37 @@ def require_name(text: str, what: str) -> str:
             " first a letter or digit"
         )
     return text
+
+
+def credential_labels(key: ApiKey, claimed: Mapping[str, str]) -> Mapping[str, str]:
+    """The labels for which a key vouches: those that are fixed, and of the claimed ones those that
+    it may attest. A fixed label is no claim of the holder, so no attested one replaces it."""
+    if not key.attests:
+        return key.labels
+    attested = {name: claimed[name] for name in key.attests if name in claimed}
+    return {**attested, **key.labels}
+
+
+def require_credential_labels(labels: Mapping[str, str], attests: tuple[str, ...]) -> None:
+    """Require the labels of a key to be bounded and none that only the plane may set. Raises
+    InvalidRequestError."""
+    if len(labels) > LABELS_MAX or len(attests) > LABELS_MAX:
+        raise InvalidRequestError(f"a key has at most {LABELS_MAX} labels, and attests as many")
+    for name in (*labels, *attests):
+        if not 1 <= len(name) <= LABEL_KEY_CHARS_MAX or not name.isprintable():
+            raise InvalidRequestError(
+                f"a label name is one line of 1 to {LABEL_KEY_CHARS_MAX} characters"
+            )
+        if RESERVED_LABEL.match(name):
+            raise InvalidRequestError(
+                f"the label `{name[:80]}` is reserved: names that begin with `_`, `approval_` or"
+                " `policy.` belong to the control plane"
+            )
+    if any(not 1 <= len(value) <= LABEL_VALUE_CHARS_MAX for value in labels.values()):
+        raise InvalidRequestError(
+            f"the value of a label has 1 to {LABEL_VALUE_CHARS_MAX} characters"
+        )
+    if both := sorted(labels.keys() & set(attests)):
+        raise InvalidRequestError(
+            f"the label `{both[0]}` is fixed, so the key cannot attest another value of it"
+        )

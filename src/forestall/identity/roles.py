@@ -25,8 +25,8 @@ class Permission(StrEnum):
     JOBS_WRITE = "jobs.write"
     JOBS_CONTROL = "jobs.control"  # cancel, retry and dismiss jobs of other principals
     JOBS_APPROVE = "jobs.approve"
-    APPROVALS_REPAIR = "approvals.repair"  # have an approval decided again; one's own, or with
-    # `jobs.control` or `jobs.approve` those of others
+    # have an approval decided again: one's own, or with `jobs.control` or `jobs.approve` any
+    APPROVALS_REPAIR = "approvals.repair"
     OUTPUT_RELEASE = "output.release"  # release or discard a withheld result
     WORK = "work"  # lease jobs and answer for them; only with a worker's credential
     WORKERS_READ = "workers.read"
@@ -38,6 +38,8 @@ class Permission(StrEnum):
     WEBHOOKS = "webhooks"  # list, declare and remove webhooks
     KEYS_READ = "keys.read"
     KEYS_WRITE = "keys.write"
+    AGENTS_READ = "agents.read"
+    AGENTS_WRITE = "agents.write"  # register, change, suspend, resume and revoke agents
     TENANTS_READ = "tenants.read"  # of the plane, not of a tenant
     TENANTS_WRITE = "tenants.write"  # make, suspend and resume tenants
 
@@ -97,13 +99,13 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
         Permission.OUTPUT_RELEASE,
     },
     Role.AUTHOR: _READ | {Permission.POLICY_CHECK},
-    Role.AUDITOR: _READ | {Permission.RECORDS_READ, Permission.KEYS_READ},
+    Role.AUDITOR: _READ | {Permission.RECORDS_READ, Permission.KEYS_READ, Permission.AGENTS_READ},
     Role.ADMIN: frozenset(Permission)
     - {Permission.WORK, Permission.TENANTS_READ, Permission.TENANTS_WRITE},
     Role.WORKER: frozenset({Permission.WORK}),
 }
 
-# What a role may beside that with a key of PLATFORM_TENANT, and with no other (ADR 0036).
+# What a role may beside that with a key of PLATFORM_TENANT, and with no other (ADR 0037).
 PLATFORM_PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.AUDITOR: frozenset({Permission.TENANTS_READ}),
     Role.ADMIN: frozenset({Permission.TENANTS_READ, Permission.TENANTS_WRITE}),

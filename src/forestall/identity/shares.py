@@ -1,7 +1,7 @@
-"""Who has taken how much of a thing of which there is only so much: by key, by tenant, in all.
+"""Bounds on what is in progress at once: for each key, for each tenant, and for the server.
 
-One key never takes all of its tenant's share, and one tenant never all that there is, so whoever
-takes too much is refused alone. Counts only; waits for nothing and knows no clock.
+One key never takes all of its tenant's share, and one tenant never all of the server's, so a caller
+that takes too much is refused alone. This module counts; it waits for nothing and reads no clock.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ class ShareTakenError(ForestallError):
 
 
 class Payer(NamedTuple):
-    """Whose share a request takes from."""
+    """The key, and its tenant, whose shares a request takes from."""
 
     tenant: str
     key_id: str
@@ -28,12 +28,16 @@ THE_PLANE = Payer("", "")  # the plane's own work; no key and no tenant has thes
 
 
 def payer_of(subject: Subject | None) -> Payer:
-    """Whose share the request of a subject takes from; a public one takes from the plane's own."""
+    """The payer of a subject's request; a request without a subject takes from the plane's own
+    share."""
     return THE_PLANE if subject is None else Payer(subject.tenant, subject.key_id)
 
 
 class Shares:
-    """What is taken of one thing now. For one thread. `what` names the thing in a refusal."""
+    """What is taken of one bounded thing now. Not thread-safe.
+
+    `what` names the thing in a refusal, in the plural: `requests`, `streams`.
+    """
 
     __slots__ = ("_of_key", "_of_tenant", "_per_key", "_per_tenant", "_total", "_what", "taken")
 
@@ -48,19 +52,20 @@ class Shares:
     def take(self, payer: Payer, amount: int = 1) -> None:
         """Take an amount, to be given back. Raises ShareTakenError, and takes nothing then."""
         tenant, key_id = payer
-        of_key = self._of_key.get(key_id, 0) + amount
-        if of_key > self._per_key:
+        taken_by_key = self._of_key.get(key_id, 0) + amount
+        if taken_by_key > self._per_key:
             raise self._refusal("this API key", self._per_key)
-        of_tenant = self._of_tenant.get(tenant, 0) + amount
-        if of_tenant > self._per_tenant:
+        taken_by_tenant = self._of_tenant.get(tenant, 0) + amount
+        if taken_by_tenant > self._per_tenant:
             raise self._refusal("this tenant", self._per_tenant)
         if self.taken + amount > self._total:
             raise self._refusal("this server", self._total)
-        self._of_key[key_id], self._of_tenant[tenant] = of_key, of_tenant
+        self._of_key[key_id] = taken_by_key
+        self._of_tenant[tenant] = taken_by_tenant
         self.taken += amount
 
     def give(self, payer: Payer, amount: int = 1) -> None:
-        """Give back what was taken."""
+        """Give back an amount that was taken."""
         self.taken -= amount
         for counts, name in ((self._of_key, payer.key_id), (self._of_tenant, payer.tenant)):
             left = counts[name] - amount

@@ -97,6 +97,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     registry: tuple[RegistryBinding, ...] = ()  # the entries that the decision rests on
     rules: str = ""  # digest of the text of the rules that require it
     facts: str = ""  # digest of the facts that those rules were decided on
+    agent_facts: str = ""  # digest of what rules may read of the agent that asks; empty for none
     # why the job is asked about again, in words for people; empty for its first question
     changes: tuple[str, ...] = ()
     first_asked_at_us: int = 0  # when people were first asked; 0: at `asked_at_us`
@@ -106,7 +107,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         the roles of the first vote, also under a key that the person made for another principal."""
         people: list[Vote] = []
         for vote in votes:
-            if vote.approves and not any(vote.is_same_person(each) for each in people):
+            if vote.approves and not any(map(vote.is_same_person, people)):
                 people.append(vote)
         return is_met(self.demands, [vote.roles for vote in people])
 
@@ -117,11 +118,13 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Grounds(msgspec.Struct, frozen=True):
-    """What a decision rests on beside request and snapshot: registry entries, and the digest of the
-    text of the rules that require an approval (empty without any)."""
+    """What a decision rests on beside request and snapshot: registry entries, the digest of the
+    text of the rules that require an approval (empty without any), and the digest of what rules
+    may read of the agent that asks (empty for none)."""
 
     registry: tuple[RegistryBinding, ...] = ()
     rules: str = ""
+    agent_facts: str = ""
 
 
 NO_GROUNDS = Grounds()
@@ -139,6 +142,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     registry: tuple[RegistryBinding, ...] = ()
     rules: str = ""
     facts: str = ""
+    agent_facts: str = ""
 
 
 def terms_of(decision: Decision, job_hash: str, grounds: Grounds) -> Terms:
@@ -154,6 +158,7 @@ def terms_of(decision: Decision, job_hash: str, grounds: Grounds) -> Terms:
         registry=grounds.registry,
         rules=grounds.rules,
         facts=digest("approval-facts", facts),
+        agent_facts=grounds.agent_facts,
     )
 
 
@@ -178,6 +183,7 @@ def new_approval(
         registry=terms.registry,
         rules=terms.rules,
         facts=terms.facts,
+        agent_facts=terms.agent_facts,
         changes=_changes(before, terms, now_us=now_us) if before is not None else (),
         first_asked_at_us=_first_asked(before),
     )
@@ -185,15 +191,15 @@ def new_approval(
 
 def _changes(before: Approval, terms: Terms, *, now_us: int) -> tuple[str, ...]:
     """Why people are asked again, in words for people; never empty."""
-    found = list(before.drift or drift(before, terms))
+    reasons = list(before.drift or drift(before, terms))
     if before.status is ApprovalStatus.CONSUMED:
-        found.append("attempt: an approval is good for one dispatch, and that one was used")
+        reasons.append("attempt: an approval is good for one dispatch, and that one was used")
     elif now_us >= before.expires_at_us:
-        found.append("time: the approval before expired")
+        reasons.append("time: the approval before expired")
     if before.votes and before.status is not ApprovalStatus.CONSUMED:
         voters = ", ".join(sorted({vote.principal for vote in before.votes}))
-        found.append(f"votes: what {voters} decided before counts no more")
-    return tuple(found) or ("votes: the approval before counts no more",)
+        reasons.append(f"votes: what {voters} decided before counts no more")
+    return tuple(reasons) or ("votes: the approval before counts no more",)
 
 
 def _first_asked(before: Approval | None) -> int:
@@ -207,22 +213,24 @@ def _first_asked(before: Approval | None) -> int:
 def drift(approval: Approval, terms: Terms) -> tuple[str, ...]:
     """The differences between what a person was asked and what a gate would ask now, in words for
     people; empty without any."""
-    found = []
+    differences = []
     if terms.snapshot != approval.snapshot:
-        found.append(f"policy: {approval.snapshot[:12]} became {terms.snapshot[:12]}")
+        differences.append(f"policy: {approval.snapshot[:12]} became {terms.snapshot[:12]}")
     if terms.rule_id != approval.rule_id:
-        found.append(f"rule: `{approval.rule_id}` became `{terms.rule_id}`")
+        differences.append(f"rule: `{approval.rule_id}` became `{terms.rule_id}`")
     if terms.job_hash != approval.job_hash:
-        found.append(f"job: {approval.job_hash[:12]} became {terms.job_hash[:12]}")
+        differences.append(f"job: {approval.job_hash[:12]} became {terms.job_hash[:12]}")
     if terms.demands != approval.demands:
-        found.append("approvers: other people are demanded now")
+        differences.append("approvers: other people are demanded now")
     if terms.constraints != approval.constraints:
-        found.append("constraints: the job would run under other limits")
+        differences.append("constraints: the job would run under other limits")
     if terms.rules != approval.rules and terms.rule_id == approval.rule_id:
-        found.append(f"rule: the text of `{terms.rule_id}` is another one")
+        differences.append(f"rule: the text of `{terms.rule_id}` is another one")
     if terms.facts != approval.facts:
-        found.append("facts: the rules read other facts of the job")
-    return (*found, *registry_drift(approval.registry, terms.registry))
+        differences.append("facts: the rules read other facts of the job")
+    if terms.agent_facts != approval.agent_facts:
+        differences.append("agent: it has another risk tier or other data classes now")
+    return (*differences, *registry_drift(approval.registry, terms.registry))
 
 
 def registry_drift(
@@ -232,19 +240,20 @@ def registry_drift(
     words for people; empty while each has the same content."""
     if bound == current:
         return ()
-    before = {(each.kind, each.name): each for each in bound}
-    now = {(each.kind, each.name): each for each in current}
-    found = []
-    for name in dict.fromkeys((*before, *now)):
-        was, becomes = before.get(name), now.get(name)
-        what = f"{name[0]}: `{name[1]}`"
-        if was is None:
-            found.append(f"{what} came to apply since")
-        elif becomes is None:
-            found.append(f"{what} was removed, or applies no more")
-        elif was.digest != becomes.digest:
-            found.append(f"{what} changed from revision {was.revision} to {becomes.revision}")
-    return tuple(found)
+    bound_entries = {(entry.kind, entry.name): entry for entry in bound}
+    current_entries = {(entry.kind, entry.name): entry for entry in current}
+    differences = []
+    for kind, name in dict.fromkeys((*bound_entries, *current_entries)):
+        before, now = bound_entries.get((kind, name)), current_entries.get((kind, name))
+        subject = f"{kind}: `{name}`"
+        if before is None:
+            differences.append(f"{subject} came to apply since")
+        elif now is None:
+            differences.append(f"{subject} was removed, or applies no more")
+        elif before.digest != now.digest:
+            change = f"changed from revision {before.revision} to {now.revision}"
+            differences.append(f"{subject} {change}")
+    return tuple(differences)
 
 
 def rebound(approval: Approval, terms: Terms) -> Approval | None:
@@ -270,6 +279,10 @@ def is_usable(approval: Approval | None, terms: Terms, *, now_us: int) -> bool:
     )
 
 
+_OPEN_STATUSES = (ApprovalStatus.PENDING, ApprovalStatus.APPROVED, ApprovalStatus.INVALIDATED)
+_CLOSING_EVENTS = ("cancelled", "timed_out", "denied", "failed", "cleared")
+
+
 def settled(approval: Approval | None, event: str) -> Approval | None:
     """The approval after an event of its job that was no vote.
 
@@ -282,8 +295,7 @@ def settled(approval: Approval | None, event: str) -> Approval | None:
     status = approval.status
     if event == "returned" and status is ApprovalStatus.CONSUMED:
         return msgspec.structs.replace(approval, status=ApprovalStatus.APPROVED)
-    open_ones = (ApprovalStatus.PENDING, ApprovalStatus.APPROVED, ApprovalStatus.INVALIDATED)
-    if event in ("cancelled", "timed_out", "denied", "failed", "cleared") and status in open_ones:
+    if event in _CLOSING_EVENTS and status in _OPEN_STATUSES:
         return msgspec.structs.replace(approval, status=ApprovalStatus.CANCELLED)
     return approval
 

@@ -4,6 +4,7 @@ A job has one approval at a time. An approval that was requested again counts on
 request.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
@@ -70,7 +71,8 @@ class ApprovalAnalytics(msgspec.Struct, frozen=True, kw_only=True):
 
 def tally(jobs: Iterable[Job], group_by: GroupBy | None) -> tuple[Tally, dict[str, Tally]]:
     """The tally of all approvals, and one for each group."""
-    whole, groups = Tally(), dict[str, Tally]()
+    whole = Tally()
+    groups: dict[str, Tally] = {}
     for job in jobs:
         approval = job.approval
         if approval is None:
@@ -80,9 +82,9 @@ def tally(jobs: Iterable[Job], group_by: GroupBy | None) -> tuple[Tally, dict[st
         whole.add(outcome, after_us)
         if group_by is GroupBy.APPROVER:
             for vote in approval.votes:
-                word = "approved" if vote.approves else "rejected"
+                outcome_of_vote = "approved" if vote.approves else "rejected"
                 waited_us = max(0, vote.at_us - approval.asked_at_us)
-                groups.setdefault(vote.principal, Tally()).add(word, waited_us)
+                groups.setdefault(vote.principal, Tally()).add(outcome_of_vote, waited_us)
         elif group_by is not None:
             names = {
                 GroupBy.RULE: approval.rule_id,
@@ -94,6 +96,7 @@ def tally(jobs: Iterable[Job], group_by: GroupBy | None) -> tuple[Tally, dict[st
 
 
 def _outcome(approval: Approval) -> str:
+    """The field of a tally that counts the approval."""
     status = approval.status
     if status is ApprovalStatus.CONSUMED:
         return "approved"
@@ -112,5 +115,5 @@ def percentile(values: Sequence[int], percent: int) -> int | None:
     at or below it. None of an empty list."""
     if not values:
         return None
-    rank = -(-percent * len(values) // 100)
+    rank = math.ceil(percent * len(values) / 100)
     return sorted(values)[max(0, rank - 1)]

@@ -15,7 +15,7 @@ class Event(StrEnum):
     """An event in the life of a job. Its audit record has the kind `job.<event>`."""
 
     DISPATCHED = "dispatched"  # the dispatch gate allowed it and a worker holds the lease
-    HELD = "held"  # the dispatch gate throttled the job; it waits until an instant
+    THROTTLED = "held"  # the dispatch gate throttled the job; it waits until an instant
     DENIED = "denied"  # the dispatch gate denied it
     APPROVAL_DEMANDED = "approval_demanded"  # the policy in force requires an approval
     VOTED = "voted"  # one person approved, and more are needed
@@ -42,7 +42,7 @@ class Event(StrEnum):
 
 _S, _E = JobState, Event
 WAITING = (_S.PENDING, _S.SCHEDULED, _S.RETRYING)
-HELD_BY_WORKER = (_S.DISPATCHED, _S.RUNNING)
+LEASED = (_S.DISPATCHED, _S.RUNNING)
 TERMINAL = frozenset(
     {_S.SUCCEEDED, _S.FAILED, _S.CANCELLED, _S.TIMEOUT, _S.DENIED, _S.OUTPUT_QUARANTINED}
 )
@@ -50,11 +50,12 @@ BORN = tuple(dict.fromkeys(BIRTH_STATE.values()))
 
 
 def _moves() -> dict[tuple[JobState, Event], JobState]:
+    """The table: (state, event) → the state after it."""
     moves: dict[tuple[JobState, Event], JobState] = {}
     for state in WAITING:
         moves |= {
             (state, _E.DISPATCHED): _S.DISPATCHED,
-            (state, _E.HELD): _S.SCHEDULED,
+            (state, _E.THROTTLED): _S.SCHEDULED,
             (state, _E.DENIED): _S.DENIED,
             (state, _E.APPROVAL_DEMANDED): _S.APPROVAL_REQUIRED,
             (state, _E.FAILED): _S.FAILED,
@@ -77,7 +78,7 @@ def _moves() -> dict[tuple[JobState, Event], JobState]:
         (_S.DISPATCHED, _E.STARTED): _S.RUNNING,
         (_S.DISPATCHED, _E.RETURNED): _S.PENDING,
     }
-    for state in HELD_BY_WORKER:
+    for state in LEASED:
         moves |= {
             (state, _E.SUCCEEDED): _S.SUCCEEDED,
             (state, _E.QUARANTINED): _S.OUTPUT_QUARANTINED,

@@ -100,7 +100,8 @@ def problem_of_topic(topic: Topic) -> str:
     if len(topic.name) > TOPIC_CHARS_MAX or not TOPIC_NAME.fullmatch(topic.name):
         return f"`name` is `job.` and segments of letters, digits, _ and -, up to {TOPIC_CHARS_MAX}"
     for field in ("pool", "input_schema_id", "output_schema_id"):
-        if getattr(topic, field) and not NAME.fullmatch(getattr(topic, field)):
+        name = getattr(topic, field)
+        if name and not NAME.fullmatch(name):
             return f"`{field}` is no name of one"
     if len(topic.pack_id) > NAME_CHARS_MAX:
         return f"`pack_id` has at most {NAME_CHARS_MAX} characters"
@@ -119,6 +120,7 @@ def problem_of_pool(pool: Pool) -> str:
 
 
 def _problem_of_words(words: tuple[str, ...], field: str) -> str:
+    """Why a field cannot have these words; empty when it can."""
     if len(words) > TAGS_MAX:
         return f"`{field}` has at most {TAGS_MAX} entries"
     if len(set(words)) < len(words):

@@ -16,36 +16,35 @@ from forestall.limits import (
 )
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+# The keywords of JSON Schema 2020-12 by what they hold. Schemas under a `_HERE` keyword examine the
+# same place as the schema around them, the others its members or its items.
 _HERE = ("not", "if", "then", "else")
 _HERE_LISTS = ("allOf", "anyOf", "oneOf")
 _HERE_MAPS = ("dependentSchemas",)
 _MEMBERS = ("additionalProperties", "unevaluatedProperties", "propertyNames")
 _ITEMS = ("items", "contains", "unevaluatedItems")
-_LISTS = (*_HERE_LISTS, "prefixItems")
-_MAPS = (*_HERE_MAPS, "properties", "patternProperties", "$defs", "definitions")
-_SCHEMAS = (*_HERE, *_MEMBERS, *_ITEMS)
-_WORDS = (
-    "$schema",
-    "$id",
-    "$ref",
-    "$comment",
-    "title",
-    "description",
-    "default",
-    "deprecated",
-    "readOnly",
-    "writeOnly",
-    "examples",
+_SCHEMAS = (*_HERE, *_MEMBERS, *_ITEMS)  # each holds one schema
+_LISTS_OF_SCHEMAS = (*_HERE_LISTS, "prefixItems")
+_DEFINITIONS = ("$defs", "definitions")
+_MAPS_OF_SCHEMAS = (*_HERE_MAPS, "properties", "patternProperties", *_DEFINITIONS)
+# These hold no schemas.
+_ANNOTATIONS = (
+    *("$schema", "$id", "$ref", "$comment", "title", "description", "default", "deprecated"),
+    *("readOnly", "writeOnly", "examples"),
 )
-_VALUES = ("type", "enum", "const")
-_NUMBERS = ("multipleOf", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum")
-_TEXTS = ("maxLength", "minLength", "pattern")
-_COUNTS = ("maxItems", "minItems", "uniqueItems", "maxContains", "minContains")
-_OBJECTS = ("maxProperties", "minProperties", "required", "dependentRequired", "format")
-_PLAIN = (*_WORDS, *_VALUES, *_NUMBERS, *_TEXTS, *_COUNTS, *_OBJECTS)
-_KNOWN = frozenset((*_PLAIN, *_LISTS, *_MAPS, *_SCHEMAS))
+_ASSERTIONS = (
+    *("type", "enum", "const", "format"),
+    *("multipleOf", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum"),
+    *("maxLength", "minLength", "pattern"),
+    *("maxItems", "minItems", "uniqueItems", "maxContains", "minContains"),
+    *("maxProperties", "minProperties", "required", "dependentRequired"),
+)
+_KEYWORDS = frozenset(
+    (*_SCHEMAS, *_LISTS_OF_SCHEMAS, *_MAPS_OF_SCHEMAS, *_ANNOTATIONS, *_ASSERTIONS)
+)
 _PATTERN_COST = 100
-_MANY = 16  # this many plain comparisons count as one schema
+_COMPARISONS_PER_SCHEMA = 16  # so many plain comparisons cost as much as one schema
+_NOT_COMPUTED, _BEING_COMPUTED = -1, -2  # in the place of a cost
 _UNEVALUATED_COST = 4  # the keyword examines everything beside it again, as does each one above
 
 
@@ -59,17 +58,17 @@ class SchemaShapeError(ValueError):
 
 
 class _SchemaNode(NamedTuple):
-    """One schema of the document, with the schemas that examine the same place and the places
-    below."""
+    """One schema of the document, with the numbers of the schemas that examine the same place and
+    the places below it."""
 
     place: str
-    cost: int
+    cost: int  # of its own keywords
     factor: int  # how often schemas for the same place are evaluated
     here: list[int]
-    properties: list[int]  # under distinct names: a value meets one of them
-    members: list[int]  # a value may meet all of them
-    prefixes: list[int]
-    items: list[int]
+    properties: list[int]  # under distinct names: a member meets one of them
+    members: list[int]  # a member may meet all of them
+    prefixes: list[int]  # at distinct positions: an item meets one of them
+    items: list[int]  # an item may meet all of them
 
 
 def require_bounded(schema: Any) -> None:
@@ -80,10 +79,12 @@ def require_bounded(schema: Any) -> None:
 
 
 class _Document:
+    """The schemas of one document, as a graph of numbered nodes."""
+
     def __init__(self, root: Any) -> None:
         self._root = root
         self._nodes: list[_SchemaNode] = []
-        self._known: dict[int, int] = {}  # id of an object of the document → number of its node
+        self._numbers: dict[int, int] = {}  # id() of an object of the document → number of its node
 
     def read(self) -> None:
         self._node(self._root, "#", 0)
@@ -94,17 +95,17 @@ class _Document:
                 raise SchemaShapeError("a schema is an object, true or false", place)
             self._nodes.append(_SchemaNode(place, 0, 1, [], [], [], [], []))
             return len(self._nodes) - 1
-        earlier = self._known.get(id(schema))
+        earlier = self._numbers.get(id(schema))
         if earlier is not None:
             return earlier
         if len(self._nodes) >= SCHEMA_NODES_MAX:
             raise SchemaShapeError(f"more than {SCHEMA_NODES_MAX} schemas in one", place)
         if depth > SCHEMA_DEPTH_MAX:
             raise SchemaShapeError(f"more than {SCHEMA_DEPTH_MAX} schemas deep", place)
-        _require_known(schema, place)
+        _require_keywords(schema, place)
         node = _SchemaNode(place, _own_cost(schema), _factor(schema), [], [], [], [], [])
         self._nodes.append(node)
-        number = self._known[id(schema)] = len(self._nodes) - 1
+        number = self._numbers[id(schema)] = len(self._nodes) - 1
         self._children(schema, node, depth + 1)
         if "$ref" in schema:
             target, where = self._target(schema["$ref"], place)
@@ -112,27 +113,27 @@ class _Document:
         return number
 
     def _children(self, schema: dict[str, Any], node: _SchemaNode, depth: int) -> None:
-        homes = {"properties": node.properties, "prefixItems": node.prefixes}
+        """Read the schemas inside a schema, and add their numbers to its node."""
+        by_keyword = {"properties": node.properties, "prefixItems": node.prefixes}
         for name in schema:
             place = f"{node.place}/{name}"
-            if name in _MAPS:
-                pairs = _pairs(schema[name], place)
-            elif name in _LISTS:
+            if name in _MAPS_OF_SCHEMAS:
+                pairs = _mapped(schema[name], place)
+            elif name in _LISTS_OF_SCHEMAS:
                 pairs = _listed(schema[name], place)
             elif name in _SCHEMAS:
                 pairs = [(place, schema[name])]
             else:
                 continue
             children = [self._node(child, where, depth) for where, child in pairs]
-            if name in ("$defs", "definitions"):
+            if name in _DEFINITIONS:
                 continue
             if name in _ITEMS:
-                home = node.items
+                node.items.extend(children)
             elif name in _MEMBERS or name == "patternProperties":
-                home = node.members
+                node.members.extend(children)
             else:
-                home = homes.get(name, node.here)
-            home.extend(children)
+                by_keyword.get(name, node.here).extend(children)
 
     def _target(self, reference: Any, place: str) -> tuple[Any, str]:
         """The schema that a reference names, which must be in this document."""
@@ -152,7 +153,11 @@ class _Document:
         return target, reference
 
     def require_cheap(self) -> None:
-        """Require that the root is cheap along the worst path, for deeper and deeper payloads."""
+        """Require that the root is cheap along the worst path, for deeper and deeper payloads.
+
+        The cost of a node rests on the costs of the nodes one level further down. They are computed
+        for payloads of one level, then of two, until nothing changes or a payload cannot be deeper.
+        """
         below = [0] * len(self._nodes)
         for _ in range(JSON_DEPTH_MAX + 1):
             costs = self._costs(below)
@@ -162,7 +167,7 @@ class _Document:
 
     def _costs(self, below: list[int]) -> list[int]:
         """The cost of each node, given the costs of the nodes one level further down."""
-        costs: list[int] = [-1] * len(self._nodes)  # -1: not computed; -2: being computed
+        costs = [_NOT_COMPUTED] * len(self._nodes)
         for number in range(len(self._nodes)):
             self._cost(number, below, costs)
         return costs
@@ -171,9 +176,9 @@ class _Document:
         if costs[number] >= 0:
             return costs[number]
         node = self._nodes[number]
-        if costs[number] == -2:
+        if costs[number] == _BEING_COMPUTED:
             raise SchemaShapeError("a `$ref` leads back here and never ends", node.place)
-        costs[number] = -2
+        costs[number] = _BEING_COMPUTED
         here = sum(self._cost(child, below, costs) for child in node.here)
         members = _worst(node.properties, below) + sum(below[child] for child in node.members)
         items = _worst(node.prefixes, below) + sum(below[child] for child in node.items)
@@ -191,9 +196,9 @@ def _worst(children: list[int], below: list[int]) -> int:
     return max((below[child] for child in children), default=0)
 
 
-def _require_known(schema: dict[str, Any], place: str) -> None:
+def _require_keywords(schema: dict[str, Any], place: str) -> None:
     for name in schema:
-        if name not in _KNOWN:
+        if name not in _KEYWORDS:
             raise SchemaShapeError(
                 f"`{name[:64]}` is no keyword that is enforced; leave it out or correct it", place
             )
@@ -218,22 +223,25 @@ def _own_cost(schema: dict[str, Any]) -> int:
         elif name == "patternProperties" and isinstance(value, dict):
             cost += _PATTERN_COST * len(value)
         elif isinstance(value, dict | list):
-            cost += len(value) // _MANY
+            cost += len(value) // _COMPARISONS_PER_SCHEMA
     return cost
 
 
 def _factor(schema: dict[str, Any]) -> int:
-    again = "unevaluatedProperties" in schema or "unevaluatedItems" in schema
-    return _UNEVALUATED_COST if again else 1
+    """How often the schemas for the same place are evaluated."""
+    repeats = "unevaluatedProperties" in schema or "unevaluatedItems" in schema
+    return _UNEVALUATED_COST if repeats else 1
 
 
-def _pairs(value: Any, place: str) -> list[tuple[str, Any]]:
+def _mapped(value: Any, place: str) -> list[tuple[str, Any]]:
+    """The schemas of an object of schemas, each with its place."""
     if not isinstance(value, dict):
         raise SchemaShapeError("this is an object of schemas", place)
     return [(f"{place}/{name[:64]}", child) for name, child in value.items()]
 
 
 def _listed(value: Any, place: str) -> list[tuple[str, Any]]:
+    """The schemas of a list of schemas, each with its place."""
     if not isinstance(value, list):
         raise SchemaShapeError("this is a list of schemas", place)
     return [(f"{place}/{number}", child) for number, child in enumerate(value)]

@@ -73,7 +73,7 @@ def verify_ticket(text: str, keys: "Iterable[Ed25519PublicKey]", *, now_us: int)
         body, signature = _decode(body_text), _decode(signature_text)
     except (binascii.Error, ValueError) as cause:
         raise TicketError("the ticket is not one of this control plane") from cause
-    if not any(_signed(key, body, signature) for key in keys):
+    if not any(_is_signed_by(key, body, signature) for key in keys):
         raise TicketError("the ticket is not signed by this control plane")
     try:
         ticket = _DECODER.decode(body)
@@ -86,7 +86,7 @@ def verify_ticket(text: str, keys: "Iterable[Ed25519PublicKey]", *, now_us: int)
     return ticket
 
 
-def _signed(key: "Ed25519PublicKey", body: bytes, signature: bytes) -> bool:
+def _is_signed_by(key: "Ed25519PublicKey", body: bytes, signature: bytes) -> bool:
     # slow to import: only a signature needs it
     from cryptography.exceptions import InvalidSignature
 

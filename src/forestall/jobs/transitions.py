@@ -16,8 +16,8 @@ A repair of an approval that nobody has answered is `rebound` instead of `approv
 the policy asks the same question. A repair leaves a granted job that the policy allows or throttles
 in the queue, for the dispatch gate. A repair that is throttled clears the job: the dispatch gate
 then holds it for as long as the rule says. At dispatch and repair two facts that no rule reads come
-first (`tightened`): a submitter whose credential was revoked, and a stored job that is not the one
-that was submitted. Both deny.
+first (`tightened`): a submitter whose credential or agent has ended, and a stored job that is not
+the one that was submitted. Both deny. The rights of an agent enter at every gate (`control/gate`).
 """
 
 from collections.abc import Collection, Mapping
@@ -27,7 +27,9 @@ from typing import Any
 import msgspec
 
 from forestall.audit.record import Value
+from forestall.identity.agents import AGENT_EXPIRED, AGENT_REVOKED, AGENT_SUSPENDED
 from forestall.identity.credentials import ApiKey
+from forestall.jobs.agent_rights import AGENT_RIGHT_MISSING
 from forestall.jobs.approval import (
     NO_GROUNDS,
     ApprovalStatus,
@@ -38,25 +40,31 @@ from forestall.jobs.approval import (
     terms_of,
 )
 from forestall.jobs.attempts import (
-    held_too_long,
-    hold_delay_us,
     may_retry,
     retry_after_s,
     retry_delay_us,
+    throttle_delay_us,
+    throttled_too_long,
 )
 from forestall.jobs.job import BIRTH_STATE, POLICY_DENIED, Job, JobState, Lease
-from forestall.jobs.lifecycle import HELD_BY_WORKER, TERMINAL, WAITING, Event
+from forestall.jobs.lifecycle import LEASED, TERMINAL, WAITING, Event
 from forestall.policy.rules import Decision, Effect
 
 APPROVED = "approved"  # the code of a decision that stands on an approval
 # Codes of denials that come from no rule.
 SUBMITTER_REVOKED, SUBMITTER_EXPIRED = "submitter_revoked", "submitter_expired"
 JOB_CHANGED = "job_changed"
-_OWN_CODES = (SUBMITTER_REVOKED, SUBMITTER_EXPIRED, JOB_CHANGED)
+_OWN_CODES = (
+    *(SUBMITTER_REVOKED, SUBMITTER_EXPIRED, JOB_CHANGED),
+    *(AGENT_SUSPENDED, AGENT_REVOKED, AGENT_EXPIRED, AGENT_RIGHT_MISSING),
+)
 APPROVER_REVOKED, TENANT_SUSPENDED = "approver_revoked", "tenant_suspended"
 _WITHDRAWN: Mapping[str, str] = {
     SUBMITTER_REVOKED: "the credential it was submitted with is revoked",
     SUBMITTER_EXPIRED: "the credential it was submitted with has expired",
+    AGENT_SUSPENDED: "the agent that submitted it is suspended; an admin may resume it",
+    AGENT_REVOKED: "the agent that submitted it is revoked",
+    AGENT_EXPIRED: "the agent that submitted it has expired; an admin may give it a later end",
     APPROVER_REVOKED: "a credential with which it was approved is revoked or has expired",
     TENANT_SUSPENDED: "its tenant is suspended",
 }
@@ -108,13 +116,23 @@ def tightened(decision: Decision, *, submitter_ended: str, changed: bool) -> Dec
     job hash that was decided at submit. Both deny.
     """
     if submitter_ended:
-        return _denied(decision, submitter_ended, _WITHDRAWN[submitter_ended])
+        return denied(decision, submitter_ended, _WITHDRAWN[submitter_ended])
     if changed:
-        return _denied(decision, JOB_CHANGED, "the stored job is not the one that was submitted")
+        return denied(decision, JOB_CHANGED, "the stored job is not the one that was submitted")
     return decision
 
 
-def _denied(decision: Decision, code: str, reason: str) -> Decision:
+def within_rights(decision: Decision, *, agent_ended: str, missing: str) -> Decision:
+    """The decision, unless the agent that asks has ended (`agent_ended`: its code) or has no right
+    to the action (`missing`: the reason). A denial of the policy stands as it is."""
+    if decision.decision is Effect.DENY:
+        return decision
+    if agent_ended:
+        return denied(decision, agent_ended, _WITHDRAWN[agent_ended])
+    return denied(decision, AGENT_RIGHT_MISSING, missing) if missing else decision
+
+
+def denied(decision: Decision, code: str, reason: str) -> Decision:
     """The decision turned into a denial that no rule asked for."""
     return msgspec.structs.replace(
         decision,
@@ -123,6 +141,9 @@ def _denied(decision: Decision, code: str, reason: str) -> Decision:
         reason=reason,
         rule_id="",
         constraints=None,
+        approval=None,
+        throttle=None,
+        clauses=(),
         remediations=(),
     )
 
@@ -163,7 +184,7 @@ def at_birth(
     fields: dict[str, Any] = {"state": BIRTH_STATE[decision.decision]}
     if decision.decision is Effect.DENY:
         fields |= {
-            "failure_code": POLICY_DENIED,
+            "failure_code": _failure_code(decision),
             "failure_reason": decision.reason,
             "dead_at_us": now_us,
         }
@@ -194,9 +215,8 @@ def after_decision(
     fields: dict[str, Any] = {"throttles_passed": passed}
     effect = decision.decision
     if effect is Effect.DENY:
-        failure = decision.code if decision.code in _OWN_CODES else POLICY_DENIED
         reason = decision.reason or f"denied by the policy in force at {asker.value}"
-        fields |= {"failure_code": failure, "failure_reason": reason}
+        fields |= {"failure_code": _failure_code(decision), "failure_reason": reason}
         return Transition(event=Event.DENIED, fields=fields)
     if effect is Effect.REQUIRE_APPROVAL:
         return _demanded(job, decision, fields, grounds, now_us=now_us)
@@ -206,6 +226,11 @@ def after_decision(
         return _throttled(job, decision, fields, now_us=now_us, chance=chance)
     assert lease is not None, "an allowed dispatch gives a lease"
     return _dispatched(job, decision, fields, lease)
+
+
+def _failure_code(decision: Decision) -> str:
+    """The failure code of a job that a decision denies: one of our own, or that of the policy."""
+    return decision.code if decision.code in _OWN_CODES else POLICY_DENIED
 
 
 def _demanded(
@@ -246,14 +271,14 @@ def _throttled(
     job: Job, decision: Decision, fields: Mapping[str, Any], *, now_us: int, chance: int
 ) -> Transition:
     """The job waits for an instant, or fails when it has been throttled for too long."""
-    delay_us = hold_delay_us(job.holds, retry_after_s(decision), chance)
+    delay_us = throttle_delay_us(job.holds, retry_after_s(decision), chance)
     waits = {
         "not_before_us": now_us + delay_us,
         "holds": job.holds + 1,
         "held_since_us": job.held_since_us or now_us,
     }
-    if not held_too_long(job, now_us=now_us):
-        return Transition(event=Event.HELD, fields={**fields, **waits})
+    if not throttled_too_long(job, now_us=now_us):
+        return Transition(event=Event.THROTTLED, fields={**fields, **waits})
     failure = {
         "not_before_us": 0,
         "failure_code": THROTTLED_TOO_LONG,
@@ -340,7 +365,7 @@ def after_deadline(job: Job, *, now_us: int) -> Transition | None:
         return None
     if 0 < job.deadline_at_us <= now_us:
         reason = "the deadline passed before a worker took the job"
-        if job.state in HELD_BY_WORKER:
+        if job.state in LEASED:
             reason = "the deadline passed while it ran; the worker was told to stop"
         fields = {"failure_code": DEADLINE_EXCEEDED, "failure_reason": reason}
         return Transition(event=Event.TIMED_OUT, fields=fields)

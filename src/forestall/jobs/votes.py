@@ -29,27 +29,29 @@ def after_vote(
     approval = asked_approval(job).without_votes(ended_votes)
     if not vote.approves:
         return _rejected(approval, vote)
-    votes, data = (*approval.votes, vote), _vote_data(vote, approval)
+    votes = (*approval.votes, vote)
+    data = _vote_data(vote, approval)
     if not approval.is_enough(votes):
-        more = msgspec.structs.replace(approval, votes=votes)
-        return Transition(event=Event.VOTED, fields={"approval": more}, data=data)
-    done = msgspec.structs.replace(
+        awaiting_more = msgspec.structs.replace(approval, votes=votes)
+        return Transition(event=Event.VOTED, fields={"approval": awaiting_more}, data=data)
+    granted = msgspec.structs.replace(
         approval,
         votes=votes,
         status=ApprovalStatus.CONSUMED if by_caller else ApprovalStatus.APPROVED,
         resolved_at_us=vote.at_us,
         resolved_by=vote.principal,
     )
-    fields: dict[str, Any] = {"approval": done}
+    fields: dict[str, Any] = {"approval": granted}
     if not by_caller:
         return Transition(event=Event.APPROVED, fields=fields, data=data)
-    result = msgspec.json.encode(_as_result(job, done))
+    result = msgspec.json.encode(_as_result(job, granted))
     fields |= {"result_digest": result_digest(result), "result_bytes": len(result)}
     return Transition(event=Event.FULFILLED, fields=fields, data=data, result=result)
 
 
 def _rejected(approval: Approval, vote: Vote) -> Transition:
-    done = msgspec.structs.replace(
+    """The transition by a rejection: one is enough."""
+    rejected = msgspec.structs.replace(
         approval,
         votes=(*approval.votes, vote),
         status=ApprovalStatus.REJECTED,
@@ -57,23 +59,23 @@ def _rejected(approval: Approval, vote: Vote) -> Transition:
         resolved_by=vote.principal,
     )
     fields = {
-        "approval": done,
+        "approval": rejected,
         "failure_code": APPROVAL_REJECTED,
         "failure_reason": vote.reason or f"rejected by {vote.principal}",
     }
     return Transition(event=Event.REJECTED, fields=fields, data=_vote_data(vote, approval))
 
 
-def after_drift(job: Job, found: Sequence[str], *, now_us: int) -> Transition:
-    """The transition of a job whose approval has drifted: the approval is invalidated, with the
-    differences."""
+def after_drift(job: Job, differences: Sequence[str], *, now_us: int) -> Transition:
+    """The transition of a job whose approval has drifted: the approval is invalidated, and keeps
+    the differences."""
     approval = msgspec.structs.replace(
         asked_approval(job),
         status=ApprovalStatus.INVALIDATED,
         resolved_at_us=now_us,
-        drift=tuple(found),
+        drift=tuple(differences),
     )
-    data = {"drift": tuple(found)}
+    data = {"drift": tuple(differences)}
     return Transition(event=Event.INVALIDATED, fields={"approval": approval}, data=data)
 
 
@@ -96,6 +98,7 @@ def _as_result(job: Job, approval: Approval) -> dict[str, Any]:
 
 
 def _vote_data(vote: Vote, approval: Approval) -> Mapping[str, Value]:
+    """The fields of the audit record of a vote."""
     return {
         "approver": vote.principal,
         "approver_key_id": vote.key_id,

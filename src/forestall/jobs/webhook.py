@@ -2,8 +2,8 @@
 signed.
 
 A message names the job and never contains its payload. Addresses are checked after the name was
-resolved and before anything is sent, so that a webhook cannot reach into our own network. Pure;
-sends nothing.
+resolved and before anything is sent, so that a webhook cannot reach into our own network (CWE-918,
+server-side request forgery). Pure; sends nothing.
 """
 
 import hashlib
@@ -29,7 +29,8 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class WebhookInvalidError(InvalidRequestError):
-    """The webhook cannot be declared as asked: its URL may not be told, or a field is wrong."""
+    """The webhook cannot be declared as asked: messages may not go to its URL, or a field is
+    wrong."""
 
     code, http_status = "webhook_invalid", 400
 
@@ -135,20 +136,20 @@ def problem_of_url(url: str, reach: Reach) -> str:
         return f"is an https URL of at most {WEBHOOK_URL_CHARS_MAX} ASCII characters"
     if parts.username is not None or parts.fragment:
         return "holds a user name or a fragment"
-    literal = _literal(parts.hostname)
-    if literal is None and not _HOST.fullmatch(parts.hostname):
+    address = _literal_address(parts.hostname)
+    if address is None and not _HOST.fullmatch(parts.hostname):
         return "has no host name that can be asked for"
     if parts.scheme != "https" and not (parts.scheme == "http" and reach is Reach.LOCAL):
         return "begins with https://"
-    if literal is not None:
-        return problem_of_address(literal, scheme=parts.scheme, reach=reach)
+    if address is not None:
+        return problem_of_address(address, scheme=parts.scheme, reach=reach)
     return ""
 
 
 def problem_of_address(text: str, *, scheme: str, reach: Reach) -> str:
     """Why messages cannot go to an address; empty when they can."""
     try:
-        address = _inner(ipaddress.ip_address(text.partition("%")[0]))
+        address = _reached_address(ipaddress.ip_address(text.partition("%")[0]))
     except ValueError:
         return "leads to no address"
     if address.is_loopback:
@@ -164,8 +165,8 @@ def problem_of_address(text: str, *, scheme: str, reach: Reach) -> str:
     return "leads into a private network"
 
 
-def _inner(address: _Address) -> _Address:
-    """The IPv4 address inside an address, which is the one really reached; else the address."""
+def _reached_address(address: _Address) -> _Address:
+    """The IPv4 address that an IPv6 address embeds, since that one is reached; else the address."""
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return address.ipv4_mapped
@@ -176,7 +177,7 @@ def _inner(address: _Address) -> _Address:
     return address
 
 
-def _literal(host: str) -> str | None:
+def _literal_address(host: str) -> str | None:
     """The canonical text of a host that is an address; None for a name.
 
     Empty for a number that only some resolvers read as an address: no address is made from it.
@@ -186,11 +187,12 @@ def _literal(host: str) -> str | None:
     except ValueError:
         # Some resolvers read `127.1`, `0x7f000001` and `2130706433` as addresses; a host whose last
         # part is a number is never a name.
-        last = host.rstrip(".").rpartition(".")[2]
-        return "" if re.fullmatch(r"0x[0-9a-fA-F]*|[0-9]+", last) else None
+        last_part = host.rstrip(".").rpartition(".")[2]
+        return "" if re.fullmatch(r"0x[0-9a-fA-F]*|[0-9]+", last_part) else None
 
 
 def _split(url: str) -> SplitResult | None:
+    """The parts of a URL in printable ASCII with a host and no port 0; None for any other text."""
     if len(url) > WEBHOOK_URL_CHARS_MAX or not _URL.fullmatch(url):
         return None
     try:
@@ -215,12 +217,12 @@ def verify_signature(secret: str, body: bytes, header: str, *, now_s: int) -> bo
         return False
     at_s = int(times[0][:16])
     expected = signature(secret, body, at_s).partition("v1=")[2].encode()
-    good = any(
+    is_signed = any(
         hmac.compare_digest(value.encode("utf-8", "replace"), expected)
         for name, value in pairs
         if name == "v1"
     )
-    return good and abs(now_s - at_s) <= SIGNATURE_SECONDS_MAX
+    return is_signed and abs(now_s - at_s) <= SIGNATURE_SECONDS_MAX
 
 
 def token_hash(token: str) -> str:

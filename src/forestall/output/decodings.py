@@ -6,7 +6,7 @@
 from typing import NamedTuple, Protocol
 
 
-class Origin(NamedTuple):
+class ParentPlace(NamedTuple):
     """A place in the parent of a decoding, and the names of what was decoded there, outermost
     first."""
 
@@ -20,7 +20,7 @@ class Decoding(Protocol):
 
     data: bytes
 
-    def origin(self, start: int, end: int) -> Origin:
+    def origin(self, start: int, end: int) -> ParentPlace:
         """Where the bytes from `start` to `end` came from. A run that was decoded as a whole maps
         back to the whole run."""
         ...

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import re2
 
-from forestall.output.decodings import DecodeBudget, Origin, valid_utf8
+from forestall.output.decodings import DecodeBudget, ParentPlace, valid_utf8
 
 # Base64 of seven-bit text, at whatever place its groups of four begin: the bit in front of each
 # byte is 0, which halves what three of the four characters may be. Random runs fail it soon.
@@ -54,11 +54,11 @@ class DecodedText:
             self._starts.append(start)
             start += len(run.text) + 1
 
-    def origin(self, start: int, end: int) -> Origin:
+    def origin(self, start: int, end: int) -> ParentPlace:
         """See `Decoding.origin`."""
         first = self._runs[bisect_right(self._starts, start) - 1]
         last = self._runs[bisect_right(self._starts, max(start, end - 1)) - 1]
-        return Origin(first.parent_start, last.parent_end, first.names)
+        return ParentPlace(first.parent_start, last.parent_end, first.names)
 
 
 def decoded_runs(data: bytes, budget: DecodeBudget, *, last: bool) -> DecodedText | None:

@@ -13,6 +13,7 @@ import ahocorasick
 import re2
 
 from forestall.output.findings import MARK_PATTERN, REACH_BYTES_MAX, Candidate, Detector, Kind
+from forestall.output.patterns import compiled
 
 _PATTERN_MEMORY_BYTES = 16 << 20
 _KEYWORDS_MEMORY_BYTES = 64 << 20
@@ -46,8 +47,9 @@ class _PatternSearch:
 
     @cached_property
     def pattern(self) -> Any:
-        options = _options(_PATTERN_MEMORY_BYTES, any_case=self.kind.any_case)
-        return re2.compile(self.kind.pattern, options)
+        return compiled(
+            self.kind.pattern, any_case=self.kind.any_case, memory_bytes=_PATTERN_MEMORY_BYTES
+        )
 
     @cached_property
     def _groups(self) -> range:
@@ -227,12 +229,4 @@ def _extended_match(pattern: Any, data: bytes, match: Any, high: int) -> tuple[A
 def _any_keyword_pattern(keywords: Collection[str]) -> Any:
     """Whether there is any keyword at all: much faster than where, and most texts have none."""
     pattern = "|".join(re2.escape(keyword) for keyword in sorted(keywords))
-    return re2.compile(pattern, _options(_KEYWORDS_MEMORY_BYTES, any_case=True))
-
-
-def _options(memory_bytes: int, *, any_case: bool) -> Any:
-    options = re2.Options()
-    options.case_sensitive = not any_case
-    options.log_errors = False
-    options.max_mem = memory_bytes
-    return options
+    return compiled(pattern, any_case=True, memory_bytes=_KEYWORDS_MEMORY_BYTES)

@@ -12,9 +12,8 @@ from functools import cache
 from html import unescape
 from typing import Any, NamedTuple
 
-import re2
-
-from forestall.output.decodings import Origin, valid_utf8
+from forestall.output.decodings import ParentPlace, valid_utf8
+from forestall.output.patterns import compiled
 
 _BACKSLASHES = (
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -117,10 +116,10 @@ class UnescapedText:
         self._starts: list[int] = []  # of each undone escape, in `data`
         self._spans: list[tuple[int, int]] = []  # of each escape, in the parent
 
-    def origin(self, start: int, end: int) -> Origin:
+    def origin(self, start: int, end: int) -> ParentPlace:
         """See `Decoding.origin`."""
         parent_start = self.parent_place(start, is_end=False)
-        return Origin(parent_start, self.parent_place(end, is_end=True), ("escapes",))
+        return ParentPlace(parent_start, self.parent_place(end, is_end=True), ("escapes",))
 
     def parent_place(self, place: int, *, is_end: bool) -> int:
         """The place in the parent. A place inside of an undone escape becomes the start of the
@@ -146,7 +145,7 @@ class UnescapedText:
             place += len(_UNDONE[match[0]])
 
 
-class _Piece(NamedTuple):
+class _TextPiece(NamedTuple):
     """A piece of a text: where it stands in the decoding, and where in the parent."""
 
     start: int
@@ -158,17 +157,17 @@ class PartlyUnescapedText:
     """As `UnescapedText`, of the surroundings of escapes alone: the rest of the text is searched as
     it stands, so it need not be searched again."""
 
-    def __init__(self, data: bytes, parent: bytes, pieces: list[_Piece]) -> None:
+    def __init__(self, data: bytes, parent: bytes, pieces: list[_TextPiece]) -> None:
         self.data = data
         self._parent = parent
         self._pieces = pieces
         self._starts = [piece.start for piece in pieces]
         self._unescaped: dict[int, UnescapedText] = {}  # the pieces that changed, by their start
 
-    def origin(self, start: int, end: int) -> Origin:
+    def origin(self, start: int, end: int) -> ParentPlace:
         """See `Decoding.origin`."""
         parent_start = self._parent_place(start, is_end=False)
-        return Origin(parent_start, self._parent_place(end, is_end=True), ("escapes",))
+        return ParentPlace(parent_start, self._parent_place(end, is_end=True), ("escapes",))
 
     def _parent_place(self, place: int, *, is_end: bool) -> int:
         number = bisect_right(self._starts, place - is_end) - 1
@@ -187,10 +186,7 @@ class PartlyUnescapedText:
 @cache
 def _escape_runs() -> Any:
     """One or more of `_ESCAPE`, as RE2: much faster than `re` on a text without escapes."""
-    options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1
-    options.log_errors = False
-    return re2.compile(b"(?:" + _ANY_ESCAPE + b")+", options)
+    return compiled(b"(?:" + _ANY_ESCAPE + b")+")
 
 
 def unescaped(data: bytes) -> UnescapedText | PartlyUnescapedText | None:
@@ -217,7 +213,7 @@ def _unescaped_all(data: bytes) -> UnescapedText | None:
 
 def _unescaped_near(data: bytes, runs: list[tuple[int, int]]) -> PartlyUnescapedText | None:
     texts: list[bytes] = []
-    pieces: list[_Piece] = []
+    pieces: list[_TextPiece] = []
     size = 0  # of `texts`
     copied_to = 0  # the end of what `texts` hold of `data`
     changed = False
@@ -229,20 +225,20 @@ def _unescaped_near(data: bytes, runs: list[tuple[int, int]]) -> PartlyUnescaped
             size += 1
         if near_start < start:
             texts.append(data[near_start:start])
-            pieces.append(_Piece(size, near_start, start))
+            pieces.append(_TextPiece(size, near_start, start))
             size += start - near_start
         run = data[start:end]
         undone = _UNDONE_RUNS[run]
         changed = changed or undone != run
         texts.append(undone)
-        pieces.append(_Piece(size, start, end))
+        pieces.append(_TextPiece(size, start, end))
         size += len(undone)
         copied_to = runs[number + 1][0] if number + 1 < len(runs) else len(data)
         if copied_to - end > _NEAR_BYTES:
             copied_to = min(copied_to, _space_behind(data, end + _NEAR_BYTES))
         if end < copied_to:
             texts.append(data[end:copied_to])
-            pieces.append(_Piece(size, end, copied_to))
+            pieces.append(_TextPiece(size, end, copied_to))
             size += copied_to - end
     return PartlyUnescapedText(b"".join(texts), data, pieces) if changed else None
 

@@ -168,19 +168,16 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     mask: Callable[[str], str] | None = None
 
     def __post_init__(self) -> None:
-        if not are_keywords(self.keywords):
+        if not all(map(is_keyword, self.keywords)):
             raise ValueError(f"keywords of `{self.name}` are lower case, two characters or more")
         if max(self.before, self.after) > REACH_BYTES_MAX:
             raise ValueError(f"`{self.name}` reaches farther than blocks overlap")
 
 
-def are_keywords(words: tuple[str, ...]) -> bool:
-    """Whether the words are lower case in ASCII, and long enough not to be everywhere.
-
-    A scan folds the case of ASCII only, so a word of another script may be there in each case."""
-    return all(word.encode().lower() == word.encode() for word in words) and (
-        min(map(len, words), default=2) >= 2
-    )
+def is_keyword(word: str) -> bool:
+    """Whether a word is lower case in ASCII, and long enough not to be everywhere. A scan folds the
+    case of ASCII only, so a word of another script may be written in any case."""
+    return len(word) >= 2 and word.encode().lower() == word.encode()
 
 
 class Sighting(NamedTuple):

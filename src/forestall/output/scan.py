@@ -52,7 +52,7 @@ def scan(
     return scanner.finish()
 
 
-class _TextPlace(NamedTuple):
+class _CharPlace(NamedTuple):
     """A place in a text: how many characters stand in front of it, and how many of those have two
     units in UTF-16."""
 
@@ -65,8 +65,8 @@ class _PlacedHit(NamedTuple):
 
     start: int
     end: int
-    text_start: _TextPlace
-    text_end: _TextPlace
+    text_start: _CharPlace
+    text_end: _CharPlace
     hit: Hit
     seen_in: tuple[str, ...]
 
@@ -91,7 +91,7 @@ class Scanner:
         self._pending_bytes = 0
         self._carried = b""  # what the next block begins with
         self._block_start = 0  # of the next block, in bytes
-        self._place = _TextPlace(0, 0)  # of the next block
+        self._place = _CharPlace(0, 0)  # of the next block
         self._owned_from = 0  # what begins in front of it belongs to an earlier block
         self._placed_hits: dict[tuple[str, int, int], _PlacedHit] = {}  # by kind, start and end
 
@@ -217,25 +217,25 @@ class Scanner:
         return digest[:_CORRELATION_HEX_CHARS]
 
 
-def _place_sum(first: _TextPlace, second: _TextPlace) -> _TextPlace:
-    return _TextPlace(first.chars + second.chars, first.astrals + second.astrals)
+def _place_sum(first: _CharPlace, second: _CharPlace) -> _CharPlace:
+    return _CharPlace(first.chars + second.chars, first.astrals + second.astrals)
 
 
-def _place_behind(place: _TextPlace, text: bytes) -> _TextPlace:
+def _place_behind(place: _CharPlace, text: bytes) -> _CharPlace:
     """The place behind a UTF-8 text that begins at `place`."""
     if text.isascii():
-        return _TextPlace(place.chars + len(text), place.astrals)
+        return _CharPlace(place.chars + len(text), place.astrals)
     chars = len(text.translate(None, _CONTINUATION))
     astrals = len(text.translate(None, _NOT_ASTRAL))
-    return _TextPlace(place.chars + chars, place.astrals + astrals)
+    return _CharPlace(place.chars + chars, place.astrals + astrals)
 
 
-def _text_places(data: bytes, places: set[int]) -> dict[int, _TextPlace]:
+def _text_places(data: bytes, places: set[int]) -> dict[int, _CharPlace]:
     """For each place in bytes of a UTF-8 text, the same in characters."""
     if data.isascii():
-        return {place: _TextPlace(place, 0) for place in places}
-    text_places: dict[int, _TextPlace] = {}
-    text_place, last = _TextPlace(0, 0), 0
+        return {place: _CharPlace(place, 0) for place in places}
+    text_places: dict[int, _CharPlace] = {}
+    text_place, last = _CharPlace(0, 0), 0
     for place in sorted(places):
         text_place = _place_behind(text_place, data[last:place])
         text_places[place] = text_place
@@ -243,7 +243,7 @@ def _text_places(data: bytes, places: set[int]) -> dict[int, _TextPlace]:
     return text_places
 
 
-def _utf16_place(place: _TextPlace) -> int:
+def _utf16_place(place: _CharPlace) -> int:
     """The place in bytes of UTF-16, behind its mark. That mark is no character of the text, the
     mark of UTF-8 is one, as in Python."""
     return 2 + 2 * (place.chars + place.astrals)

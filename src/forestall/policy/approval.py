@@ -13,8 +13,7 @@ _ANYBODY = RoleDemand()
 
 
 def demands_of(rules: Iterable[Rule]) -> ApprovalDemands | None:
-    """The combined demands of the matching rules that require approval; None when none has
-    terms."""
+    """The combined demands of the matching rules that require approval; None without any terms."""
     return combine_terms(
         rule.approval
         for rule in rules
@@ -33,23 +32,21 @@ def combine_terms(given: Iterable[ApprovalTerms]) -> ApprovalDemands | None:
         counts[frozenset(each.roles)] = RoleDemand(
             roles=demand.roles or each.roles, quorum=max(demand.quorum, each.quorum)
         )
-    demands = tuple(counts.values())
     times = [each.ttl_ms for each in terms if each.ttl_ms is not None]
     return ApprovalDemands(
         each=tuple(
-            one
-            for one in demands
-            if not any(_implies(other, one) for other in demands if other is not one)
+            demand
+            for demand in counts.values()
+            if not any(_implies(other, demand) for other in counts.values() if other is not demand)
         ),
         ttl_ms=min(times, default=None),
     )
 
 
-def _implies(one: RoleDemand, other: RoleDemand) -> bool:
-    """Whether meeting `one` always meets `other`. Never true both ways: their sets of roles
-    differ."""
-    narrower = not other.roles or (bool(one.roles) and set(one.roles) <= set(other.roles))
-    return narrower and one.quorum >= other.quorum
+def _implies(met: RoleDemand, demand: RoleDemand) -> bool:
+    """Whether meeting one demand always meets the other; never both ways, as their roles differ."""
+    narrower = not demand.roles or (bool(met.roles) and set(met.roles) <= set(demand.roles))
+    return narrower and met.quorum >= demand.quorum
 
 
 def is_met(demands: ApprovalDemands | None, approvers: Sequence[Collection[str]]) -> bool:

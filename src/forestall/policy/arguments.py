@@ -64,14 +64,12 @@ class ArgumentError(ValueError):
 
 @cache
 def _step_pattern() -> re.Pattern[str]:
-    """The pattern of one step, compiled when the first path is read: compiling takes longer than
-    importing this module."""
+    """The pattern of one step. Compiling it takes longer than importing this module."""
     return re.compile(_STEP)
 
 
 def parse_path(text: str) -> Steps:
-    """The steps of a path; none for `$`, the whole document. Raises ArgumentError for a text that
-    is no path."""
+    """The steps of a path; none for `$`, the whole document. Raises ArgumentError."""
     if len(text) > ARG_PATH_CHARS_MAX:
         raise ArgumentError(f"a path is at most {ARG_PATH_CHARS_MAX} characters long")
     if not text.startswith("$"):
@@ -219,8 +217,7 @@ def _millionths(value: Any) -> int:
 
 
 def _elements(path: str, whole: Any, steps: Steps) -> list[Any]:
-    """The nodes at the rest of a path, which begins with `[*]`. An element without such a place
-    gives a missing node."""
+    """The nodes at a path from its `[*]` on; a missing node for an element without the place."""
     nodes = [whole]
     for step in steps:
         if step is not EACH:

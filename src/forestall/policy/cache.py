@@ -22,8 +22,7 @@ _KEPT = frozenset({Effect.ALLOW, Effect.ALLOW_WITH_CONSTRAINTS, Effect.DENY})
 
 
 class DecisionCache:
-    """Decisions by key. An entry expires after `ttl_ms`; when the cache is full the oldest entry
-    goes."""
+    """Decisions by key, for `ttl_ms` each; when the cache is full the oldest entry goes."""
 
     __slots__ = ("_entries", "_entries_max", "_ttl_us", "evictions", "hits", "misses")
 
@@ -96,6 +95,7 @@ def cache_key(
     """
     reads = snapshot.reads
     read = reads.labels
+    sources = (request.labels, request.credential_labels, request.server_labels)
     try:
         encoded = msgspec.msgpack.encode(
             (
@@ -103,16 +103,12 @@ def cache_key(
                 reads.attributes(request),
                 [
                     sorted((name, value) for name, value in source.items() if name in read)
-                    for source in (
-                        request.labels,
-                        request.credential_labels,
-                        request.server_labels,
-                    )
+                    for source in sources
                     if source
                 ]
                 if read
                 else (),
-                (not request.labels, not request.credential_labels, not request.server_labels),
+                [not source for source in sources],
                 _payload(reads, request),
                 request.delegation if reads.delegation else None,
                 now_us // 60_000_000 if reads.time else 0,

@@ -10,19 +10,11 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import replace
 
 from forestall.policy.lint.never_matches import never_matching
-from forestall.policy.problems import PolicyError, Problem, problem_at
+from forestall.policy.problems import PolicyError, Problem, line_of, problem_at
 from forestall.policy.rules import OwnDetector, Policy
-from forestall.policy.snapshot import ENGINE_VERSION, Layer, RuleError, RuleList, Snapshot
+from forestall.policy.snapshot import Snapshot
 
-__all__ = [
-    "ENGINE_VERSION",
-    "Layer",
-    "RuleError",
-    "RuleList",
-    "Snapshot",
-    "assemble",
-    "compile_policy",
-]
+__all__ = ["Snapshot", "assemble", "compile_policy"]
 
 
 def compile_policy(policy: Policy | Sequence[Policy], *, wire: bool = False) -> Snapshot:
@@ -107,14 +99,13 @@ def _program_clashes(policies: Sequence[Policy]) -> Iterator[Problem]:
     seen: dict[str, str] = {}
     for policy in policies:
         for own in policy.programs:
-            place = policy.places.get(("program", own.name))
-            here = f"{policy.source}:{place.line if place is not None else 1}"
+            key = ("program", own.name)
+            here = f"{policy.source}:{line_of(policy, *key)}"
             first = seen.setdefault(own.name, here)
             if first != here:
-                yield problem_at(
-                    policy,
-                    place,
-                    f"the program `{own.name}` is described twice",
+                message = f"the program `{own.name}` is described twice"
+                hint = (
                     f"the other entry is at {first}; keep one, and name its file under"
-                    " `use_programs` in the other",
+                    " `use_programs` in the other"
                 )
+                yield problem_at(policy, policy.places.get(key), message, hint)

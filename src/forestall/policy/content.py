@@ -4,7 +4,8 @@ A criterion holds when any of its entries does; all criteria that are given must
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,6 +17,9 @@ from forestall.policy.own_detectors import detector_of
 from forestall.policy.request import Request, remembered
 from forestall.policy.rules import ContentMatch, OwnDetector
 
+if TYPE_CHECKING:
+    from forestall.output.findings import Detector
+
 # The classes of results that also apply to payloads, and path traversal, which is no such class.
 TRAVERSAL = "path_traversal"
 PAYLOAD_DETECTORS = (TRAVERSAL, "personal_data", "prompt_injection", "secret")
@@ -24,8 +28,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 def compile_content(match: ContentMatch) -> Callable[[Request], bool]:
-    """The test whether the payload of a request meets the criteria. Raises ArgumentError for a
-    pattern that RE2 refuses."""
+    """The test whether a payload meets the criteria. Raises ArgumentError for a bad pattern."""
     tests: list[Callable[[Request, list[str]], bool]] = []
     if match.size_gt is not None:
         bound = match.size_gt
@@ -84,39 +87,36 @@ def _finds(names: Iterable[str]) -> Callable[[Request], bool]:
     """
     # Imported here: few policies name a class, and the detector tables take long to load.
     from forestall.output.detectors import DETECTORS
-    from forestall.output.findings import Detector, ScanBudget
-    from forestall.output.scan import scan
+    from forestall.output.findings import Detector
 
     detector_names = tuple(sorted(names))
-    classes = sorted({class_of(name) for name in detector_names})
-    detectors: tuple[Detector, ...] = ()
-    for name in classes:
+    detectors: list[Detector] = []
+    for name in sorted({class_of(name) for name in detector_names}):
         whole = DETECTORS[name]
         # A detector of the named kinds alone looks for nothing else.
         kinds = tuple(kind for kind in whole.kinds if is_named(detector_names, name, kind.name))
-        one = whole if len(kinds) == len(whole.kinds) else Detector(name=name, kinds=kinds)
-        detectors = (*detectors, one)
+        is_whole = len(kinds) == len(whole.kinds)
+        detectors.append(whole if is_whole else Detector(name=name, kinds=kinds))
+    return _scanned(detector_names, tuple(detectors))
+
+
+def _finds_own(own: OwnDetector) -> Callable[[Request], bool]:
+    """The same of a detector that the policy defines."""
+    return _scanned(own, (detector_of(own),))
+
+
+def _scanned(key: Hashable, detectors: "tuple[Detector, ...]") -> Callable[[Request], bool]:
+    """The test whether a scan with these detectors finds anything, remembered under a key."""
+    from forestall.output.findings import ScanBudget
+    from forestall.output.scan import scan
+
     budget = ScanBudget(findings_max=1)  # one finding is enough: the next one ends the scan
 
     def look(request: Request) -> bool:
         result = scan(remembered(request, _as_json, _as_json), detectors=detectors, budget=budget)
         return bool(result.findings) or not result.complete
 
-    return lambda request: remembered(request, detector_names, look)
-
-
-def _finds_own(own: OwnDetector) -> Callable[[Request], bool]:
-    """The same of a detector that the policy defines."""
-    from forestall.output.findings import ScanBudget
-    from forestall.output.scan import scan
-
-    detectors, budget = (detector_of(own),), ScanBudget(findings_max=1)
-
-    def look(request: Request) -> bool:
-        result = scan(remembered(request, _as_json, _as_json), detectors=detectors, budget=budget)
-        return bool(result.findings) or not result.complete
-
-    return lambda request: remembered(request, own, look)
+    return lambda request: remembered(request, key, look)
 
 
 def _as_json(request: Request) -> bytes:

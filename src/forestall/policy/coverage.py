@@ -100,8 +100,7 @@ def measure(snapshot: Snapshot, tests: Sequence[PolicyTest]) -> Coverage:
 def _only_failures(
     snapshot: Snapshot, test: PolicyTest, clauses: Mapping[str, tuple[CompiledClause, ...]]
 ) -> set[tuple[str, int]]:
-    """The clauses that alone keep their rule from matching a case, as pairs of rule id and clause
-    number."""
+    """The clauses that alone keep their rule from matching a case: rule id and clause number."""
     request, now = request_of(test.request), test.now or CASES_AT
     found: set[tuple[str, int]] = set()
     for labels in views_of(snapshot, request).views:

@@ -31,7 +31,8 @@ from forestall.facts.derive import (
     PayloadKind,
     PayloadReading,
 )
-from forestall.facts.payload import DeclaredPlaces, Places
+from forestall.facts.payload import Places
+from forestall.facts.payload_places import DeclaredPlaces
 from forestall.limits import GLOB_MEMO_ENTRIES_MAX
 from forestall.policy.globs import Matcher, compile_globs
 from forestall.policy.own_programs import table_of, without_examples

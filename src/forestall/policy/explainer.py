@@ -26,6 +26,7 @@ from forestall.policy.request import Request, looked_into
 from forestall.policy.rule_conditions import CompiledClause, rule_clauses
 from forestall.policy.rules import Clause, Decision, Rule
 from forestall.policy.snapshot import Snapshot
+from forestall.structs import copied
 
 
 def explain(
@@ -56,12 +57,14 @@ def explain(
         if views
     ]
     if own_only:
-        explained = [one for one in explained if not _is_of_others(one)]
+        explained = [
+            rule for rule in explained if all(clause.field != "tenants" for clause in rule.failed)
+        ]
     explained.sort(
-        key=lambda one: (
-            not one.spoke and not any(clause in one.failed for clause in decision.clauses),
-            len(one.failed),
-            -len(one.held),
+        key=lambda rule: (
+            not rule.spoke and not any(clause in rule.failed for clause in decision.clauses),
+            len(rule.failed),
+            -len(rule.held),
         )
     )
     return Explanation(
@@ -94,10 +97,6 @@ def _own_programs(snapshot: Snapshot, request: Request) -> tuple[OwnProgramUse, 
     )
 
 
-def _is_of_others(rule: ExplainedRule) -> bool:
-    return any(clause.field == "tenants" for clause in rule.failed)
-
-
 def _nearest(
     layer: str,
     rule: Rule,
@@ -108,29 +107,36 @@ def _nearest(
 ) -> ExplainedRule:
     """The rule under the variant and label view in which the fewest of its clauses failed."""
     clauses = rule_clauses(rule)
-    return min(
+    held, failed = min(
         (
-            _explained(layer, rule, clauses, request, exception_of, labels, decision, now)
+            _tested(clauses, request, exception_of, labels, now)
             for request in variants
             for exception_of in exceptions(rule, request)
             for labels in views
         ),
-        key=lambda one: len(one.failed),
+        key=lambda tested: len(tested[1]),
+    )
+    return copied(
+        ExplainedRule,
+        rule,
+        rule_id=rule.id,
+        layer=layer,
+        matched=not failed,
+        spoke=rule.id in decision.matched_rules,
+        held=held,
+        failed=failed,
     )
 
 
-def _explained(
-    layer: str,
-    rule: Rule,
+def _tested(
     clauses: tuple[CompiledClause, ...],
     request: Request,
     exception_of: Request,
     labels: LabelView,
-    decision: Decision,
     now: datetime,
-) -> ExplainedRule:
-    """The clauses of a rule on one request under one label view, `unless` on `exception_of`. A
-    clause that cannot be evaluated failed."""
+) -> tuple[tuple[Clause, ...], tuple[Clause, ...]]:
+    """The clauses that held and those that failed, on one request under one label view; `unless` is
+    tested on `exception_of`. A clause that cannot be evaluated failed."""
     held: list[Clause] = []
     failed: list[Clause] = []
     for each in clauses:
@@ -143,15 +149,4 @@ def _explained(
         except Exception as error:  # noqa: BLE001 - as in evaluate: only the type is shown
             passed, has = False, (type(error).__name__,)
         (held if passed else failed).append(msgspec.structs.replace(each.clause, found=has))
-    return ExplainedRule(
-        rule_id=rule.id,
-        layer=layer,
-        effect=rule.effect,
-        matched=not failed,
-        spoke=rule.id in decision.matched_rules,
-        line=rule.line,
-        owner=rule.owner,
-        severity=rule.severity,
-        held=tuple(held),
-        failed=tuple(failed),
-    )
+    return tuple(held), tuple(failed)

@@ -45,8 +45,7 @@ class OwnProgramUse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """A decision and the rules that came nearest to it, nearest first. `default_used`: no rule
-    decided."""
+    """A decision and the rules nearest to it, nearest first. `default_used`: no rule decided."""
 
     decision: Decision
     rules: tuple[ExplainedRule, ...]

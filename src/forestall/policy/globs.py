@@ -8,6 +8,7 @@ in the regular expression), which finds a match whenever one exists.
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from forestall.limits import GLOB_CHARS_MAX
 
@@ -53,20 +54,27 @@ def _runs(glob: str) -> list[str]:
         elif char == "?":
             runs[-1] += "."
         elif char == "[":
-            end, pattern = _char_class(glob, position)
-            runs[-1] += pattern
-            position = end
+            listed = char_class(glob, position)
+            ranges = "".join(f"{re.escape(low)}-{re.escape(high)}" for low, high in listed.ranges)
+            runs[-1] += f"[{'^' if listed.negated else ''}{ranges}]"
+            position = listed.end
         else:
             runs[-1] += re.escape(char)
         position += 1
     return runs
 
 
-def _char_class(glob: str, start: int) -> tuple[int, str]:
-    """The class at `start`, such as `[a-z]` or `[!a-z]`: the index of its `]`, and its pattern.
+class CharClass(NamedTuple):
+    """A class such as `[a-z]` or `[!a-z]`: the ranges of characters that it lists, both ends
+    included, whether it matches all others instead, and the index of its `]`."""
 
-    Raises GlobError.
-    """
+    ranges: tuple[tuple[str, str], ...]
+    negated: bool
+    end: int
+
+
+def char_class(glob: str, start: int) -> CharClass:
+    """The class whose `[` stands at `start`. Raises GlobError."""
     end = glob.find("]", start + 2)  # a `]` right after the bracket is a member
     negated = glob[start + 1 : start + 2] in ("!", "^")
     if negated and end == start + 2:
@@ -74,20 +82,16 @@ def _char_class(glob: str, start: int) -> tuple[int, str]:
     if end < 0:
         raise GlobError(f"the bracket at character {start + 1} is not closed")
     body = glob[start + 1 + negated : end]
-    parts = []
+    ranges = []
     position = 0
     while position < len(body):
-        low = body[position]
-        if body[position + 1 : position + 2] == "-" and position + 2 < len(body):
-            high = body[position + 2]
-            if low > high:
-                raise GlobError(f"the range `{low}-{high}` is backwards")
-            parts.append(f"{re.escape(low)}-{re.escape(high)}")
-            position += 3
-        else:
-            parts.append(re.escape(low))
-            position += 1
-    return end, f"[{'^' if negated else ''}{''.join(parts)}]"
+        is_range = body[position + 1 : position + 2] == "-" and position + 2 < len(body)
+        low, high = body[position], body[position + 2 * is_range]
+        if low > high:
+            raise GlobError(f"the range `{low}-{high}` is backwards")
+        ranges.append((low, high))
+        position += 3 if is_range else 1
+    return CharClass(tuple(ranges), negated, end)
 
 
 def compile_globs(globs: Sequence[str]) -> Matcher:
@@ -145,8 +149,7 @@ class _Crowd:
 
 
 def longest_inner_text(glob: str, ends: tuple[str, str]) -> str:
-    """The longest text between wildcards, which every matching value contains; empty when there is
-    none."""
+    """The longest text between wildcards, which every matching value contains; empty for none."""
     inner = glob[len(ends[0]) : len(glob) - len(ends[1])]
     return max(_WILDCARD.split(inner), key=len)
 
@@ -196,8 +199,7 @@ class GlobSet:
 
 
 def literal_ends(glob: str) -> tuple[str, str]:
-    """The literal text before the first wildcard and after the last one. The glob has a
-    wildcard."""
+    """The literal text before the first wildcard and after the last one; the glob has one."""
     first = min(index for index, char in enumerate(glob) if char in "*?[")
     last = max(index for index, char in enumerate(glob) if char in "*?]")
     return glob[:first], glob[last + 1 :]

@@ -105,8 +105,7 @@ Finder = Callable[[Request, Labels], Hits | list[Hits]]
 
 
 class Column(NamedTuple):
-    """One condition of all rules of a part. `find` leads from a request to the rules posted
-    there."""
+    """One condition of all rules of a part. `find` leads from a request to its posted rules."""
 
     expected: float  # rules that pass for one of its patterns, on average
     open_rules: Hits
@@ -124,8 +123,7 @@ class Postings:
         self._memo: dict[str, Hits] = {}
 
     def of_value(self) -> tuple[Callable[[str], Hits | None], Callable[[str], Hits]]:
-        """Two functions from a value to its rules: one that looks it up, one that resolves a new
-        value."""
+        """Two functions from a value to its rules: one looks it up, one resolves a new value."""
         return self._memo.get, self._remember
 
     def _remember(self, value: str) -> Hits:
@@ -149,8 +147,7 @@ class LayerIndex:
         self._parts = tuple(IndexPart(numbers, matches) for numbers in _parts_of(matches))
 
     def candidates(self, request: Request, labels: Labels) -> Iterable[int]:
-        """Numbers of the rules that every column passes, lowest first. Lazy: stop when a rule
-        speaks."""
+        """Numbers of the rules that every column passes, lowest first. Lazy: stop at a speaker."""
         found = []
         for part in self._parts:
             numbers = part.candidates(request, labels)
@@ -209,8 +206,7 @@ class IndexPart:
     def _walk(
         self, blocks: int, all_of: list[ChunkMasks], any_of: list[list[ChunkMasks]]
     ) -> Iterator[int]:
-        """Candidates out of the blocks that remain, chunk by chunk. A generator: see point 3
-        above."""
+        """Candidates out of the blocks that remain, chunk by chunk. A generator: see point 3."""
         numbers = self._numbers
         while blocks:
             chunk = ((blocks & -blocks).bit_length() - 1) // CHUNK_BLOCKS
@@ -233,8 +229,7 @@ class IndexPart:
 
 
 def is_settled(field: str, match: Match) -> bool:
-    """Whether the columns decide a clause of the match exactly, so that no residual test is
-    needed."""
+    """Whether the columns decide a clause of the match exactly, without a residual test."""
     if field == "requires":
         return len(match.requires) == 1
     if field.startswith("labels."):
@@ -243,8 +238,7 @@ def is_settled(field: str, match: Match) -> bool:
 
 
 def _parts_of(matches: Sequence[Match]) -> list[list[int]]:
-    """Rule numbers grouped by the fields and labels that the rules constrain. Small groups share a
-    part."""
+    """Rule numbers grouped by constrained fields and labels. Small groups share a part."""
     shapes: dict[tuple[object, ...], list[int]] = {}
     for number, match in enumerate(matches):
         fields = tuple([field.name for field in FIELDS if field.wanted(match)])

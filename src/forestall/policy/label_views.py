@@ -181,8 +181,7 @@ def unread_places(snapshot: Snapshot, request: Request) -> tuple[UnreadPlace, ..
 
 
 def programs_run(snapshot: Snapshot, request: Request) -> set[str]:
-    """The programs that a payload runs, as far as derivers name them. Raises
-    TooMuchToDeriveError."""
+    """The programs that a payload runs, as derivers name them. Raises TooMuchToDeriveError."""
     readings = snapshot.reads.readings_of(request.topic)
     parts = payload_parts(request) if readings else ()
     views = (view for each in readings for view in derive(each, parts, snapshot.reads.labels))
@@ -207,8 +206,7 @@ def _trusted_labels(
 def _disagreements(
     source: LabelView, trusted: Mapping[str, str], origin: Origin
 ) -> list[LabelConflict]:
-    """The labels to which an origin gives another value than the trusted one, or a value where no
-    trusted origin gives any."""
+    """The labels to which an origin gives another value than the trusted one, or the only one."""
     return [
         LabelConflict(
             label=label, origin=origin.name.lower(), value=value, trusted_value=trusted.get(label)

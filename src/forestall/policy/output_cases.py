@@ -13,8 +13,7 @@ from forestall.policy.testing import CASES_AT, request_of
 def judge_case(
     snapshot: Snapshot, case: OutputTest, switched_on: tuple[Detector, ...] = ()
 ) -> tuple[Verdict, str]:
-    """The verdict on the result of a case, and the rule that gave it; empty for the default
-    verdict."""
+    """The verdict on the result of a case, and the rule that gave it; empty for the default."""
     content = msgspec.json.encode(case.result)
     ruling = judge(
         snapshot,

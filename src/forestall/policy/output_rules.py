@@ -59,8 +59,7 @@ def patterns_of(rule_id: str) -> str:
 
 
 def named_detectors(rule: OutputRule) -> tuple[str, ...]:
-    """Every detector that a rule refers to: classes, and the detectors of its keywords and
-    patterns."""
+    """Every detector that a rule refers to: classes, and those of its keywords and patterns."""
     content = rule.match.content
     if content is None:
         return ()
@@ -136,8 +135,7 @@ def _first(
     facts: OutputFacts,
     now: datetime,
 ) -> tuple[OutputRule | None, list[OutputRule]]:
-    """The rule of a layer that speaks whatever the client claims, and those before it that rest on
-    a claim."""
+    """The rule of a layer that speaks whatever the client claims, and those resting on a claim."""
     resting: list[OutputRule] = []
     for rule, of_job, of_result, of_claims in layer:
         try:
@@ -163,14 +161,11 @@ def _own_words(rule_id: str, content: ContentMatch) -> list[OwnWords]:
 
 
 def _compiled(rule: OutputRule) -> _CompiledOutputRule:
-    tests = [each.holds for each in compile_clauses(_of_job(rule.match))]
+    of_job = msgspec.structs.replace(rule.match, content=None)
+    tests = [each.holds for each in compile_clauses(of_job)]
     if (unless := unclaimed_exception(rule).unless) is not None:
         tests.append(_unless(unless))
     return _CompiledOutputRule(rule, tuple(tests), _of_result(rule), attestation_check(rule))
-
-
-def _of_job(match: Match) -> Match:
-    return msgspec.structs.replace(match, content=None)
 
 
 def _unless(unless: Match) -> Test:
@@ -181,8 +176,7 @@ def _unless(unless: Match) -> Test:
 
 
 def _of_result(rule: OutputRule) -> Callable[[OutputFacts], bool]:
-    """The test of the content criteria of a rule: every criterion must hold, by any of its
-    entries."""
+    """The test of the content criteria of a rule: each criterion holds by any of its entries."""
     content = rule.match.content
     if content is None:
         return lambda facts: True

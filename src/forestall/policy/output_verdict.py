@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import re2
+from msgspec.structs import replace
 
 from forestall.output.detectors import DETECTORS
 from forestall.output.detectors.configured import internal_host, source_path
@@ -115,8 +116,7 @@ def _configured(detect: Detect) -> dict[str, Detector]:
 
 
 def missing_classes(snapshot: Snapshot, switched_on: Collection[str] = ()) -> tuple[str, ...]:
-    """The classes that output rules name and no detector finds: such a policy cannot be
-    enforced."""
+    """Classes that output rules name and no detector finds: the policy cannot be enforced."""
     there = {*DETECTORS, *_configured(snapshot.detect), *switched_on}
     return tuple(sorted(snapshot.output.classes - there))
 
@@ -206,8 +206,7 @@ def _spoken(
 def _ruling(
     spoken: Sequence[list[OutputRule]], scan: Scan, at_level: frozenset[str]
 ) -> OutputRuling:
-    """The strictest verdict over all actors and views. A finding that any of them removes is
-    removed."""
+    """The strictest verdict over all actors and views; what any of them removes is removed."""
     ranked = sorted(
         {rule.id: rule for rules in spoken for rule in rules}.values(),
         key=lambda rule: -rule.verdict.strictness,
@@ -215,13 +214,8 @@ def _ruling(
     matched = tuple(rule.id for rule in ranked)
     first = ranked[0] if ranked else None
     if first is not None and first.verdict is Verdict.QUARANTINE:
-        return OutputRuling(
-            verdict=Verdict.QUARANTINE,
-            code="rule",
-            rule_id=first.id,
-            reason=first.reason or f"withheld by the output rule `{first.id}`",
-            matched_rules=matched,
-        )
+        reason = first.reason or f"withheld by the output rule `{first.id}`"
+        return replace(_by_rule(first, matched), reason=reason)
     removals = [_removal(rules) for rules in spoken]
     by_rules = {
         number
@@ -234,27 +228,27 @@ def _ruling(
         if number in by_rules or finding.detector in at_level
     )
     if not remove:
-        allows = first is not None and first.verdict is Verdict.ALLOW
-        return OutputRuling(
-            verdict=Verdict.ALLOW,
-            code="rule" if allows else "default",
-            rule_id=first.id if first is not None and allows else "",
-            reason=first.reason if first is not None and allows else "",
-            matched_rules=matched,
-        )
+        if first is not None and first.verdict is Verdict.ALLOW:
+            return _by_rule(first, matched)
+        return OutputRuling(verdict=Verdict.ALLOW, code="default", matched_rules=matched)
     if first is not None and first.verdict is Verdict.REDACT:
-        code, rule_id, reason = "rule", first.id, first.reason
-    elif by_rules:
-        code, rule_id, reason = "default", "", "secrets are removed (default)"
+        return replace(_by_rule(first, matched), remove=remove)
+    if by_rules:
+        code, reason = "default", "secrets are removed (default)"
     else:
-        code, rule_id, reason = "redaction_level", "", "removed by the constraints of the dispatch"
+        code, reason = "redaction_level", "removed by the constraints of the dispatch"
     return OutputRuling(
-        verdict=Verdict.REDACT,
-        code=code,
-        rule_id=rule_id,
-        reason=reason,
+        verdict=Verdict.REDACT, code=code, reason=reason, matched_rules=matched, remove=remove
+    )
+
+
+def _by_rule(rule: OutputRule, matched: tuple[str, ...]) -> OutputRuling:
+    return OutputRuling(
+        verdict=rule.verdict,
+        code="rule",
+        rule_id=rule.id,
+        reason=rule.reason,
         matched_rules=matched,
-        remove=remove,
     )
 
 
@@ -282,6 +276,5 @@ def _is_about(names: Sequence[str], finding: Finding) -> bool:
 
 
 def content_type_of(result: Any) -> str:
-    """The content type of a JSON value for rules: `text/plain` for a text, else
-    `application/json`."""
+    """The content type of a JSON value: `text/plain` for a text, else `application/json`."""
     return "text/plain" if isinstance(result, str) else "application/json"

@@ -25,10 +25,10 @@ def table_of(programs: tuple[OwnProgram, ...]) -> "ProgramTable":
     kept. Raises OwnProgramError."""
     # Imported here: few policies describe a program, and the shell room reads tables.
     from forestall.facts.shell import own_programs
+    from forestall.facts.shell.program_spec import ProgramDescription
 
     descriptions = {
-        own.name: msgspec.json.decode(own.entry, type=own_programs.ProgramDescription)
-        for own in programs
+        own.name: msgspec.json.decode(own.entry, type=ProgramDescription) for own in programs
     }
     return own_programs.table_of(descriptions)
 
@@ -42,8 +42,7 @@ def without_examples(programs: Sequence[OwnProgram]) -> tuple[OwnProgram, ...]:
 def failed_example(
     own: OwnProgram, text: str, classes: tuple[str, ...], programs: Sequence[OwnProgram]
 ) -> str:
-    """What is wrong with an example of a program, read with the programs of its file; empty when it
-    is as it should be."""
+    """What is wrong with an example, read with the programs of its file; empty if it is right."""
     from forestall.facts.shell.own_programs import classes_in
 
     found = classes_in(text, table_of(without_examples(programs)))

@@ -42,11 +42,22 @@ def problem_at(policy: "Policy", place: "Place | None", message: str, hint: str 
     return copied(Problem, place, source=policy.source, message=message, hint=hint)
 
 
+def line_of(policy: "Policy", *key: str) -> int:
+    """The line of an entry (a key of `Policy.places`); 1 when the policy was read from no text."""
+    place = policy.places.get(key)
+    return 1 if place is None else place.line
+
+
+def rule_in_words(rule: "Rule | OutputRule") -> str:
+    """The rule as the subject of a message."""
+    return f"{'output rule' if hasattr(rule, 'verdict') else 'rule'} `{rule.id}`"
+
+
 def rule_problem(
     policy: "Policy", rule: "Rule | OutputRule", message: str, hint: str = ""
 ) -> Problem:
     """A problem of a rule, whose message begins with the rule."""
-    text = f"{rule.title} {message}"
+    text = f"{rule_in_words(rule)} {message}"
     return Problem(source=policy.source, line=max(1, rule.line), column=1, message=text, hint=hint)
 
 
@@ -72,8 +83,7 @@ WARNING_CODES = {
 
 
 class PolicyWarning(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing about a policy that its author should look at. `error`: the author must correct
-    it."""
+    """One thing about a policy for its author to look at. `error`: it must be corrected."""
 
     code: str
     source: str
@@ -93,7 +103,7 @@ def rule_warning(
         source=policy.source,
         line=max(1, rule.line),
         rule_id=rule.id,
-        message=f"{rule.title} {message}",
+        message=f"{rule_in_words(rule)} {message}",
         hint=hint,
     )
 
@@ -102,14 +112,9 @@ def file_warning(
     code: str, policy: "Policy", message: str, hint: str = "", *, entry: tuple[str, ...] = ()
 ) -> PolicyWarning:
     """A warning about an entry of a file (a key of `Policy.places`), or about the whole file."""
-    place = policy.places.get(entry)
+    line = line_of(policy, *entry)
     return PolicyWarning(
-        code=code,
-        source=policy.source,
-        line=1 if place is None else place.line,  # no place: the file was not read from a text
-        rule_id="",
-        message=message,
-        hint=hint,
+        code=code, source=policy.source, line=line, rule_id="", message=message, hint=hint
     )
 
 

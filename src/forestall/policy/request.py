@@ -1,12 +1,12 @@
-"""A request: one action by one subject, as the policy evaluates it. Values only; decides
-nothing."""
+"""A request: one action by one subject, as the policy evaluates it. Values; decides nothing."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
 
-from forestall.facts.payload import NAME_ROOTS, Part, is_name
+from forestall.facts.payload import Part, is_name
+from forestall.facts.payload_places import NAME_ROOTS
 
 _T = TypeVar("_T")
 
@@ -129,8 +129,7 @@ def looked_into(request: Request) -> Request:
 
 
 def remembered(request: Request, key: Any, look: Callable[[Request], _T]) -> _T:
-    """The result of `look` on the request, computed once for each key if the request has a
-    memory."""
+    """The result of `look` on the request, computed once for each key if it has a memory."""
     memo = request.memo
     if memo is None:
         return look(request)

@@ -216,8 +216,7 @@ def _delegation_clause(match: DelegationMatch) -> CompiledClause:
 
 
 def _all_issued_by(expected: tuple[str, ...], issuers: tuple[str, ...]) -> bool:
-    """Whether every link of the chain was issued by a trusted issuer. An empty chain proves
-    nothing."""
+    """Whether a trusted issuer issued every link of the chain. An empty chain proves nothing."""
     return bool(issuers) and set(issuers) <= set(expected)
 
 
@@ -225,7 +224,7 @@ def _commands_clause(
     patterns: tuple[str, ...], own_programs: tuple[OwnProgram, ...]
 ) -> CompiledClause:
     # Imported here: few rules name commands, and the pattern reads the table of programs.
-    from forestall.facts.shell.command_words import (
+    from forestall.facts.shell.command_patterns import (
         CommandPattern,
         CommandUnresolvedError,
         any_holds,

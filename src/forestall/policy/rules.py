@@ -16,8 +16,7 @@ from forestall.facts.origin import Origin
 
 
 class Effect(StrEnum):
-    """What a rule asks for, and what an evaluation returns. Declared from the loosest to the
-    strictest."""
+    """What a rule asks for, and what an evaluation returns; from the loosest to the strictest."""
 
     ALLOW = "allow"
     ALLOW_WITH_CONSTRAINTS = "allow_with_constraints"
@@ -27,14 +26,11 @@ class Effect(StrEnum):
 
     @property
     def strictness(self) -> int:
-        """0 for allow to 4 for deny. Across layers, actors and label views the strictest effect
-        stands."""
+        """0 for allow to 4 for deny. Over layers, actors and label views the strictest stands."""
         return _STRICTNESS[self]
 
 
 _STRICTNESS = {effect: rank for rank, effect in enumerate(Effect)}
-
-
 REDACTION_LEVELS = ("none", "standard", "strict")  # from the loosest to the strictest
 
 
@@ -49,10 +45,7 @@ class Budgets(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Sandbox(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a run may reach: network hosts, files to read, files to write.
-
-    None means that the rule sets no bound; an empty list means that nothing may be reached.
-    """
+    """What a run may reach: hosts, files to read or write. None: no bound; empty: nothing."""
 
     isolated: bool | None = None
     network_allowlist: tuple[str, ...] | None = None
@@ -61,8 +54,7 @@ class Sandbox(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Toolchain(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Which tools and commands a run may use. None: no bound from this rule; an empty list: none at
-    all."""
+    """Tools and commands that a run may use. None: no bound from this rule; empty: none at all."""
 
     allowed_tools: tuple[str, ...] | None = None
     allowed_commands: tuple[str, ...] | None = None
@@ -139,8 +131,7 @@ class Operator(StrEnum):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """One comparison of a value with `operand`. The operand of `not` is a tuple of comparisons that
-    must not all hold."""
+    """One comparison with `operand`. That of `not`: comparisons that must not all hold."""
 
     operator: Operator
     operand: Any
@@ -173,8 +164,7 @@ class FieldTest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TimeMatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Days and hours at which a rule applies, in a time zone. Empty days or hours mean all of
-    them."""
+    """Days and hours at which a rule applies, in a time zone. Empty days or hours: all of them."""
 
     days: tuple[str, ...] = ()  # mon … sun
     # [from, to) in minutes of the day; from > to goes past midnight
@@ -261,8 +251,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """The labels that the match reads, each once: by globs, by tests, or as the words of a
-        command."""
+        """The labels that the match reads, each once: by globs, tests, or words of a command."""
         names = [name for name, _ in self.labels]
         names += [test.label for test in self.tests if test.label]
         names += ["command_words"] if self.commands else []
@@ -289,8 +278,7 @@ class ApprovalTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class RoleDemand(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A demand for `quorum` people who each have one of the roles; without roles, any approver
-    counts."""
+    """A demand for `quorum` people with one of the roles each; without roles, any approver."""
 
     roles: tuple[str, ...] = ()
     quorum: int = 1
@@ -304,8 +292,7 @@ class ApprovalDemands(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
     @property
     def quorum(self) -> int:
-        """A lower bound on the number of approvers. Demands on different roles may need more
-        people."""
+        """The least number of approvers. Demands on different roles may need more people."""
         return max(demand.quorum for demand in self.each)
 
 
@@ -334,11 +321,6 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """What stands under `decision` in the file."""
         return self.effect
 
-    @property
-    def title(self) -> str:
-        """The rule in a message."""
-        return f"rule `{self.id}`"
-
 
 class Verdict(StrEnum):
     """What happens to a result: everybody may read it, everybody may read a redacted copy, or
@@ -350,8 +332,7 @@ class Verdict(StrEnum):
 
     @property
     def strictness(self) -> int:
-        """0 for allow to 2 for quarantine. Across layers, actors and label views the strictest
-        stands."""
+        """0 for allow to 2 for quarantine. Over layers, actors and views the strictest stands."""
         return _VERDICT_STRICTNESS[self]
 
 
@@ -375,11 +356,6 @@ class OutputRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def decision(self) -> Verdict:
         """What stands under `decision` in the file."""
         return self.verdict
-
-    @property
-    def title(self) -> str:
-        """The rule in a message."""
-        return f"output rule `{self.id}`"
 
 
 class Detect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -512,10 +488,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     facts: tuple[tuple[str, str], ...] = ()  # the labels of the label view that decided, sorted
     conflicts: tuple[LabelConflict, ...] = ()
     constraints: Constraints | None = None
-    # of all rules that require approval; None: any one approver
-    approval: ApprovalDemands | None = None
-    # limit of the deciding throttle rule; None: no limit to report
-    throttle: Throttle | None = None
+    approval: ApprovalDemands | None = None  # of all rules that require it; None: any approver
+    throttle: Throttle | None = None  # of the deciding throttle rule; None: no limit to report
     remediations: tuple[Remediation, ...] = ()
     snapshot: str = ""  # digest of the snapshot that decided
     errors: tuple[str, ...] = ()

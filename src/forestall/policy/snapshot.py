@@ -6,8 +6,10 @@ it.
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from forestall.canonical import canonical_struct, digest
 from forestall.facts.derive import DEFAULT_DERIVATIONS, DERIVED_LABELS, Derivation
@@ -34,6 +36,8 @@ from forestall.policy.rules import (
     Rule,
 )
 
+_RuleT = TypeVar("_RuleT", Rule, OutputRule)
+
 # To be raised whenever the same policy and request may lead to another decision than before: the
 # engine version is part of the digest.
 ENGINE_VERSION = 4
@@ -48,7 +52,7 @@ class RuleError(Exception):
     def __init__(self, rule: Rule, clause: Clause, cause: Exception) -> None:
         super().__init__(f"rule `{rule.id}`: {cause}")
         self.rule_id = rule.id
-        self.clause = msgspec.structs.replace(clause, found=(str(cause),))
+        self.clause = replace(clause, found=(str(cause),))
 
 
 def _rule_error(
@@ -217,11 +221,9 @@ class Snapshot:
     def approval_text(self, rule_ids: Iterable[str]) -> str:
         """SHA-256 (hex) over the text of those of these rules that require an approval. Equal under
         two snapshots: the rules that ask a person read the same in both. Lines are left out."""
-        if (
-            self._approval_texts is None
-        ):  # few snapshots hold a job, so the first that does makes it
+        if self._approval_texts is None:  # made when it is first asked for: few snapshots need it
             self._approval_texts = {
-                rule.id: digest("rule", canonical_struct(msgspec.structs.replace(rule, line=0)))
+                rule.id: digest("rule", canonical_struct(replace(rule, line=0)))
                 for layer in self.layers
                 for rule in layer.rules
                 if rule.effect is Effect.REQUIRE_APPROVAL
@@ -231,8 +233,7 @@ class Snapshot:
         return digest("rules", "\n".join(found).encode())
 
     def is_run_by_caller(self, topic: str) -> bool:
-        """Whether the submitter of a job on this topic runs it itself; no worker is offered such a
-        job."""
+        """Whether the submitter of a job on this topic runs it itself, and no worker does."""
         return self._caller_topics(topic)
 
 
@@ -275,8 +276,7 @@ def _union(lists: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
 
 
 class _DigestedContent(msgspec.Struct, frozen=True, kw_only=True):
-    """What the digest covers. Field names are part of the digest: renaming one changes every
-    digest."""
+    """What the digest covers. Field names are part of it: renaming one changes every digest."""
 
     engine: int
     fail_mode: str
@@ -310,41 +310,39 @@ def _named_detectors(snapshot: Snapshot) -> tuple[tuple[str, str], ...]:
     )
 
 
+def _without_lines(rules: Sequence[_RuleT]) -> tuple[_RuleT, ...]:
+    """The rules without their lines: moving a rule in its file changes no decision."""
+    return tuple(replace(rule, line=0) for rule in rules)
+
+
 def _snapshot_digest(snapshot: Snapshot) -> str:
-    """The digest. Lines of rules are left out: moving a rule in its file changes no decision, while
-    the order of the rules does."""
-    programs = tuple(without_examples(policy.all_programs) for policy in snapshot.policies)
+    """The digest. The order of the rules counts, their lines do not."""
+    policies = snapshot.policies
+    programs = tuple(without_examples(policy.all_programs) for policy in policies)
+    reads_time = snapshot.reads.time or snapshot.output.reads.time
     content = _DigestedContent(
         engine=ENGINE_VERSION,
         fail_mode="closed",
-        time_zones=zone_rules_version()
-        if snapshot.reads.time or snapshot.output.reads.time
-        else "",
+        time_zones=zone_rules_version() if reads_time else "",
         default=snapshot.default.value,
         layers=tuple(
             (
                 policy.name,
                 policy.invariants,
                 policy.priority,
-                tuple(msgspec.structs.replace(rule, line=0) for rule in policy.rules),
-                tuple(msgspec.structs.replace(rule, line=0) for rule in policy.input_rules),
+                _without_lines(policy.rules),
+                _without_lines(policy.input_rules),
             )
-            for policy in snapshot.policies
+            for policy in policies
         ),
         label_trust=tuple(
             sorted((label, int(origin)) for label, origin in snapshot.label_trust.items())
         ),
         derivations=tuple(
-            (policy.derivations, policy.danger_no_default_derivations)
-            for policy in snapshot.policies
+            (policy.derivations, policy.danger_no_default_derivations) for policy in policies
         ),
-        caller_topics=tuple(
-            sorted({glob for policy in snapshot.policies for glob in policy.caller_topics})
-        ),
-        output_rules=tuple(
-            tuple(msgspec.structs.replace(rule, line=0) for rule in policy.output_rules)
-            for policy in snapshot.policies
-        ),
+        caller_topics=tuple(sorted({glob for policy in policies for glob in policy.caller_topics})),
+        output_rules=tuple(_without_lines(policy.output_rules) for policy in policies),
         detect=snapshot.detect,
         detectors=_named_detectors(snapshot) or msgspec.UNSET,
         programs=programs if any(programs) else msgspec.UNSET,

@@ -1,5 +1,4 @@
-"""Run the test cases beside rules (control 10) and in files of cases. Reads no clock and no
-network."""
+"""Run the test cases beside rules (control 10) and in files of cases. No clock, no network."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -13,8 +12,9 @@ from forestall.policy.language.reader import Reader
 from forestall.policy.language.tests_reader import read_tests
 from forestall.policy.own_detectors import failed_example
 from forestall.policy.own_programs import failed_example as failed_program_example
+from forestall.policy.problems import line_of
 from forestall.policy.request import Delegation, Request, ToolCall
-from forestall.policy.rules import Decision, Effect, OutputTest, PolicyTest, Verdict
+from forestall.policy.rules import Decision, Effect, OutputTest, Policy, PolicyTest, Verdict
 from forestall.policy.snapshot import Snapshot
 
 CASES_AT = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)  # when a case is decided that has no `now`
@@ -111,12 +111,11 @@ def run_tests(
                 source=source,
                 line=test.line,
                 passed=passed,
-                wanted=_said(test.decision.value, test.rule_id),
-                got=foreign or _said(decision.decision.value, decision.rule_id),
+                wanted=_by_rule(test.decision, test.rule_id),
+                got=foreign or _by_rule(decision.decision, decision.rule_id),
             )
         )
-    outcomes.extend(_detector_outcomes(snapshot))
-    outcomes.extend(_program_outcomes(snapshot))
+    outcomes.extend(_example_outcomes(snapshot))
     for source, case in output_cases_of(snapshot, files):
         verdict, rule_id = judge(snapshot, case) if judge is not None else ("not judged", "")
         outcomes.append(
@@ -125,29 +124,42 @@ def run_tests(
                 source=source,
                 line=case.line,
                 passed=verdict == case.verdict and case.rule_id in (None, rule_id),
-                wanted=_said(case.verdict.value, case.rule_id),
-                got=_said(str(verdict), rule_id),
+                wanted=_by_rule(case.verdict, case.rule_id),
+                got=_by_rule(verdict, rule_id),
             )
         )
     return outcomes
 
 
-def _detector_outcomes(snapshot: Snapshot) -> Iterator[TestOutcome]:
-    """One outcome for each example of each detector that a policy defines."""
+def _example_outcomes(snapshot: Snapshot) -> Iterator[TestOutcome]:
+    """One outcome for each example of each detector and each program that a policy describes."""
     for policy in snapshot.policies:
-        for own in policy.detectors:
-            for examples, is_match in ((own.match, True), (own.no_match, False)):
-                for example in examples:
-                    wrong = failed_example(own, example, is_match=is_match)
+        for detector in policy.detectors:
+            for examples, is_match in ((detector.match, True), (detector.no_match, False)):
+                for text in examples:
+                    wrong = failed_example(detector, text, is_match=is_match)
                     wanted = "a finding" if is_match else "no finding"
-                    yield TestOutcome(
-                        name=f"detector {own.name}: {example[:_SHOWN_CHARS]}",
-                        source=policy.source,
-                        line=1,
-                        passed=not wrong,
-                        wanted=wanted,
-                        got=wrong or wanted,
-                    )
+                    yield _of_example(policy, f"detector {detector.name}", text, wanted, wrong)
+        for program in policy.programs:
+            line = line_of(policy, "program", program.name)
+            for text, classes in program.examples:
+                wrong = failed_program_example(program, text, classes, policy.all_programs)
+                wanted = ", ".join(classes)
+                yield _of_example(policy, f"program {program.name}", text, wanted, wrong, line)
+
+
+def _of_example(
+    policy: Policy, owner: str, text: str, wanted: str, wrong: str, line: int = 1
+) -> TestOutcome:
+    """The outcome of an example; `wrong` says what is wrong with it, or is empty."""
+    return TestOutcome(
+        name=f"{owner}: {text[:_SHOWN_CHARS]}",
+        source=policy.source,
+        line=line,
+        passed=not wrong,
+        wanted=wanted,
+        got=wrong or wanted,
+    )
 
 
 def decision_on(snapshot: Snapshot, test: PolicyTest) -> Decision:
@@ -161,8 +173,7 @@ def decision_on(snapshot: Snapshot, test: PolicyTest) -> Decision:
 
 
 def _accepted(test: PolicyTest) -> tuple[Effect, ...]:
-    """The decisions that a case accepts: whoever wants an allow seldom means one without any
-    constraint."""
+    """The decisions that a case accepts: an `allow` seldom means one without any constraint."""
     if test.decision is Effect.ALLOW and not test.exactly:
         return (Effect.ALLOW, Effect.ALLOW_WITH_CONSTRAINTS)
     return (test.decision,)
@@ -191,23 +202,5 @@ def request_of(case: Mapping[str, Any]) -> Request:
     )
 
 
-def _program_outcomes(snapshot: Snapshot) -> Iterator[TestOutcome]:
-    """One outcome for each example of each program that a policy describes."""
-    for policy in snapshot.policies:
-        for own in policy.programs:
-            place = policy.places.get(("program", own.name))
-            for text, classes in own.examples:
-                wrong = failed_program_example(own, text, classes, policy.all_programs)
-                wanted = ", ".join(classes)
-                yield TestOutcome(
-                    name=f"program {own.name}: {text[:_SHOWN_CHARS]}",
-                    source=policy.source,
-                    line=place.line if place is not None else 1,
-                    passed=not wrong,
-                    wanted=wanted,
-                    got=wrong or wanted,
-                )
-
-
-def _said(decision: str, rule_id: str | None) -> str:
+def _by_rule(decision: str, rule_id: str | None) -> str:
     return f"{decision} by {rule_id}" if rule_id else decision

@@ -45,6 +45,11 @@ class EntryUnchanged(msgspec.Struct, frozen=True):
     name: str
     revision: int
 
+    @classmethod
+    def of(cls, entry: RegistryEntry) -> "EntryUnchanged":
+        """The precondition that this entry is as it was read."""
+        return cls(entry.tenant, entry.kind, entry.name, entry.revision)
+
 
 class IdempotencyKeyAbsent(msgspec.Struct, frozen=True):
     """Precondition: no submission of this tenant has used this idempotency key."""

@@ -79,8 +79,7 @@ def _implied(put: Put) -> Precondition | None:
         entry = put.entry
         return EntryUnchanged(entry.tenant, entry.kind, entry.name, entry.revision - 1)
     if type(put) is DropEntry:
-        entry = put.entry
-        return EntryUnchanged(entry.tenant, entry.kind, entry.name, entry.revision)
+        return EntryUnchanged.of(put.entry)
     if type(put) is PutIdempotency:
         return IdempotencyKeyAbsent(put.entry.tenant, put.entry.key)
-    return None  # PutOutput replaces what an earlier check of the same job found
+    return None  # PutOutput replaces the findings of an earlier check of the same job

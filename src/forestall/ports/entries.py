@@ -9,8 +9,8 @@ each change, so that a commit can expect an entry to be as it was read. Kinds:
 | `pool`            | pool             | `jobs.registry.Pool`               | its own   |
 | `schema`          | schema id        | the JSON schema                    | its own   |
 | `webhook`         | webhook          | `jobs.webhook.Webhook`             | its own   |
-| `webhook_mark`    | webhook          | `jobs.webhook.Mark`                | its own   |
-| `approval_link`   | hash of a token  | `jobs.webhook.Link`                | its own   |
+| `webhook_mark`    | webhook          | `jobs.webhook.DeliveryMark`        | its own   |
+| `approval_link`   | hash of a token  | `jobs.webhook.ApprovalLink`        | its own   |
 | `key`             | key id           | `identity.credentials.ApiKey`      | its own   |
 | `key_name`        | key name         | the id of the unrevoked key        | its own   |
 | `policy`          | snapshot digest  | `KeptPolicy`                       | platform  |
@@ -18,6 +18,7 @@ each change, so that a commit can expect an entry to be as it was read. Kinds:
 | `policy_in_force` | `policy`         | the digest in force                | platform  |
 | `original`        | job id           | `Sealed`                           | its own   |
 | `tenant`          | tenant           | `identity.tenants.Tenant`          | platform  |
+| `agent`           | agent name       | `identity.agents.Agent`            | its own   |
 """
 
 from enum import StrEnum
@@ -46,6 +47,7 @@ class EntryKind(StrEnum):
     POLICY_IN_FORCE = "policy_in_force"
     ORIGINAL = "original"
     TENANT = "tenant"
+    AGENT = "agent"
 
 
 class RegistryEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +67,7 @@ class RegistryEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EntryName(msgspec.Struct, frozen=True):
-    """A registry entry without its body; its kind is known from the question."""
+    """A registry entry without its kind, which the caller has asked for, and without its body."""
 
     tenant: str
     name: str

@@ -62,6 +62,11 @@ class Telemetry(Protocol):
         """Note for how long a job was ready to run before its dispatch."""
         ...
 
+    def withdrawn(self, seconds: float) -> None:
+        """Note how long after the end of its agent a running job was cancelled. Called once that is
+        durable."""
+        ...
+
     def commit_failed(self, code: str) -> None:
         """Count a change of which the store did not say that it is durable."""
         ...

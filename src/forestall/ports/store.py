@@ -8,13 +8,7 @@ import msgspec
 from forestall.audit.chain import ChainLink
 from forestall.errors import ConflictError, UnavailableError
 from forestall.jobs.job import DecisionRecord, Job, JobState
-from forestall.ports.change import (
-    Change,
-    IdempotencyEntry,
-    OutputEntry,
-    Precondition,
-    Receipt,
-)
+from forestall.ports.change import Change, IdempotencyEntry, OutputEntry, Precondition, Receipt
 from forestall.ports.entries import EntryKind, EntryName, RegistryEntry
 
 
@@ -57,11 +51,11 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     updated_before_us: int | None = None
 
 
-def listed_at_us(job: Job, wanted: JobFilter) -> int:
+def listed_at_us(job: Job, job_filter: JobFilter) -> int:
     """The instant (µs, UTC) of a job that a page with this filter is sorted by."""
-    if wanted.dead:
+    if job_filter.dead:
         return job.dead_at_us
-    return job.asked_at_us if wanted.asked else job.updated_at_us
+    return job.asked_at_us if job_filter.asked else job.updated_at_us
 
 
 class JobCursor(msgspec.Struct, frozen=True, array_like=True):
@@ -112,7 +106,7 @@ class Store(Protocol):
         ...
 
     async def jobs(
-        self, wanted: JobFilter, *, limit: int, after: JobCursor | None = None
+        self, job_filter: JobFilter, *, limit: int, after: JobCursor | None = None
     ) -> Sequence[Job]:
         """A page of jobs, newest change first. MUST apply the filter before the limit."""
         ...

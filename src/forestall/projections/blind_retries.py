@@ -12,7 +12,7 @@ from forestall.limits import (
     BLIND_RETRY_SECONDS,
 )
 
-_Name = tuple[str, str, str]  # tenant, principal, digest of the payload
+_PayloadName = tuple[str, str, str]  # tenant, principal, digest of the payload
 _Denial = tuple[int, str]  # its instant (µs, UTC), and the id of the job
 
 
@@ -24,16 +24,16 @@ class BlindRetries:
         self._denied: OrderedDict[tuple[str, str], OrderedDict[str, _Denial]] = OrderedDict()
         self._count = 0
 
-    def denied(self, name: _Name, job_id: str, *, now_us: int) -> None:
+    def denied(self, name: _PayloadName, job_id: str, *, now_us: int) -> None:
         """Remember a denial."""
         tenant, principal, payload = name
-        mine = self._denied.setdefault((tenant, principal), OrderedDict())
+        of_principal = self._denied.setdefault((tenant, principal), OrderedDict())
         self._denied.move_to_end((tenant, principal))
-        self._count += payload not in mine
-        mine[payload] = (now_us, job_id)
-        mine.move_to_end(payload)
-        if len(mine) > BLIND_RETRY_ENTRIES_PER_PRINCIPAL_MAX:
-            mine.popitem(last=False)
+        self._count += payload not in of_principal
+        of_principal[payload] = (now_us, job_id)
+        of_principal.move_to_end(payload)
+        if len(of_principal) > BLIND_RETRY_ENTRIES_PER_PRINCIPAL_MAX:
+            of_principal.popitem(last=False)
             self._count -= 1
         if self._count > BLIND_RETRY_ENTRIES_MAX:
             longest_silent = next(iter(self._denied))
@@ -42,11 +42,14 @@ class BlindRetries:
             if not self._denied[longest_silent]:
                 del self._denied[longest_silent]
 
-    def earlier(self, name: _Name, *, now_us: int) -> str:
-        """The id of the job that was denied with this payload lately; empty when there is none."""
+    def earlier(self, name: _PayloadName, *, now_us: int) -> str:
+        """The id of the job that was denied with this payload within BLIND_RETRY_SECONDS; empty
+        when there is none."""
         tenant, principal, payload = name
-        mine = self._denied.get((tenant, principal))
-        found = mine.get(payload) if mine is not None else None
-        if found is None or now_us - found[0] > BLIND_RETRY_SECONDS * 1_000_000:
+        of_principal = self._denied.get((tenant, principal))
+        denial = of_principal.get(payload) if of_principal is not None else None
+        if denial is None:
             return ""
-        return found[1]
+        denied_at_us, job_id = denial
+        is_recent = now_us - denied_at_us <= BLIND_RETRY_SECONDS * 1_000_000
+        return job_id if is_recent else ""

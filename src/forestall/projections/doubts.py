@@ -1,17 +1,18 @@
 """Registry entries of which the store may hold another revision than memory does.
 
-A commit whose answer was lost may be durable. Until the entry is read again, this process does not
-know; and while the entry is one of TIGHTENING, so that less may be allowed, no job is handed to a
-worker. The theory is in `docs/internals/leases-and-doubt.md`.
+A commit whose answer was lost may be durable; this process knows only when it has read the entry
+again. While an entry of a kind in TIGHTENING is in doubt, less may be allowed than memory says, so
+no job is dispatched. The theory is in `docs/internals/leases-and-doubt.md`.
 """
 
 from forestall.ports.entries import EntryKind
 
 EntryKey = tuple[str, str, str]  # tenant, kind, name
-# Kinds of entries whose change may forbid a job: it rests on its tenant, on a key, on the policy,
-# or on an approval that binds topic, schema and pool.
+# Kinds of entries whose change may forbid a job: it rests on its tenant, on a key, on the agent of
+# that key, on the policy, or on an approval that binds topic, schema and pool.
 TIGHTENING = (
     EntryKind.KEY,
+    EntryKind.AGENT,
     EntryKind.POLICY_IN_FORCE,
     EntryKind.TOPIC,
     EntryKind.SCHEMA,
@@ -58,7 +59,7 @@ class EntryDoubts:
         if self._newest.get(key, -1) > position:
             return False
         if len(self._newest) >= _REMEMBERED_MAX:
-            self._newest = {each: at for each, at in self._newest.items() if at >= taken_to}
+            self._newest = {key: at for key, at in self._newest.items() if at >= taken_to}
         self._newest[key] = position
         return True
 

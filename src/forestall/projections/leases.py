@@ -17,6 +17,7 @@ from forestall.ports.store import OpenCursor
 JobName = tuple[str, str]  # tenant and job id
 WorkerName = tuple[str, str]  # tenant and worker id
 RuleName = tuple[str, str]  # tenant and rule id
+_FOUND_AGAIN_US = 1_000_000  # after this, an ended lease whose job has not moved is found again
 
 
 class Doubt:
@@ -60,6 +61,16 @@ class LeasedJob:
         self.percent = 0
 
 
+class _ReadsUnderWay:
+    """The questions to the store about one job that are not answered yet."""
+
+    __slots__ = ("count", "newest_revision")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.newest_revision = -1  # of the job, among those taken up meanwhile
+
+
 class Leases:
     """Every leased job. For one thread."""
 
@@ -68,8 +79,7 @@ class Leases:
         self._of_worker: dict[WorkerName, set[JobName]] = {}
         self._of_rule: dict[RuleName, int] = {}
         self._ends: list[tuple[int, str, str]] = []
-        # Number of questions to the store in flight, and the newest revision applied meanwhile.
-        self._under_way: dict[JobName, list[int]] = {}
+        self._under_way: dict[JobName, _ReadsUnderWay] = {}
         self._doubts: dict[JobName, Doubt] = {}  # jobs to be read again (`control/recover.py`)
         self.swept_to, self.swept_at_us = OpenCursor(), 0  # how far `sweep` has compared, and when
         self._bounds: dict[RuleName, int] = {}  # `max_concurrent_jobs` of a rule, as last decided
@@ -85,8 +95,8 @@ class Leases:
         return self._leased.get((tenant, job_id))
 
     def take_up(self, job: Job, *, expires_at_us: int) -> None:
-        """Take up a leased job as it was committed. A lease that is known already keeps its expiry:
-        only its worker renews it."""
+        """Take up a leased job as it was committed. A lease that memory has already keeps its
+        expiry: only its worker renews it."""
         assert job.lease is not None, "a dispatched job has a lease"
         name = (job.tenant, job.id)
         leased = self._leased.get(name)
@@ -139,13 +149,13 @@ class Leases:
     def under_way(self, tenant: str, job_id: str) -> Iterator[None]:
         """For as long as the store is asked about a job: its answers may come in any order, so
         `is_newest` remembers the newest revision until the last of them has come."""
-        questions = self._under_way.setdefault((tenant, job_id), [0, -1])
-        questions[0] += 1
+        reads = self._under_way.setdefault((tenant, job_id), _ReadsUnderWay())
+        reads.count += 1
         try:
             yield
         finally:
-            questions[0] -= 1
-            if not questions[0]:
+            reads.count -= 1
+            if not reads.count:
                 del self._under_way[tenant, job_id]
 
     def is_newest(self, job: Job) -> bool:
@@ -154,12 +164,12 @@ class Leases:
         leased = self._leased.get((job.tenant, job.id))
         if leased is not None and leased.job.revision > job.revision:
             return False
-        questions = self._under_way.get((job.tenant, job.id))
-        if questions is None:
+        reads = self._under_way.get((job.tenant, job.id))
+        if reads is None:
             return True
-        newest = job.revision >= questions[1]
-        questions[1] = max(questions[1], job.revision)
-        return newest
+        is_newest = job.revision >= reads.newest_revision
+        reads.newest_revision = max(reads.newest_revision, job.revision)
+        return is_newest
 
     # Concurrency slots, for `max_concurrent_jobs`. A dispatch reserves its slot before its commit,
     # since two dispatches at once must not both take the last one.
@@ -211,19 +221,19 @@ class Leases:
     def ended(self, now_us: int) -> list[LeasedJob]:
         """Leases that have expired or whose run time is over. Each is found once a second until
         its job has moved."""
-        found: dict[JobName, LeasedJob] = {}
+        ended: dict[JobName, LeasedJob] = {}
         while self._ends and self._ends[0][0] <= now_us:
             _, tenant, job_id = heapq.heappop(self._ends)
             leased = self._leased.get((tenant, job_id))
             if leased is None:
                 continue
             if self.is_over(leased, now_us):
-                found[tenant, job_id] = leased
+                ended[tenant, job_id] = leased
                 # The move that ends the lease may fail; then the lease is found again.
-                self._watch((tenant, job_id), now_us + _AGAIN_US)
+                self._watch((tenant, job_id), now_us + _FOUND_AGAIN_US)
             else:
                 self._watch((tenant, job_id), leased.expires_at_us)
-        return list(found.values())
+        return list(ended.values())
 
     def is_over(self, leased: LeasedJob, now_us: int) -> bool:
         """Whether this very lease is still the job's, and has expired or used up its run time."""
@@ -238,6 +248,3 @@ class Leases:
 
     def _watch(self, name: JobName, at_us: int) -> None:
         heapq.heappush(self._ends, (at_us, *name))
-
-
-_AGAIN_US = 1_000_000

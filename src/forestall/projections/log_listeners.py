@@ -99,10 +99,10 @@ class LogListeners:
         StoppingError."""
         if self.stopping:
             raise StoppingError("the server is stopping; try again", retry_after_s=1)
-        mine = self._by_tenant.get(subject.tenant, ())
+        of_tenant = self._by_tenant.get(subject.tenant, ())
         for count, most, whose in (
             (self._by_key[subject.key_id], STREAMS_PER_KEY_MAX, "this API key"),
-            (len(mine), STREAMS_PER_TENANT_MAX, "this tenant"),
+            (len(of_tenant), STREAMS_PER_TENANT_MAX, "this tenant"),
             (self._count, STREAMS_MAX, "this server"),
         ):
             if count >= most:
@@ -120,11 +120,11 @@ class LogListeners:
     def leave(self, listener: LogListener) -> None:
         """Forget one follower. Does nothing for one that was forgotten before."""
         subject = listener.subject
-        others = self._by_tenant.get(subject.tenant, set())
-        if listener not in others:
+        of_tenant = self._by_tenant.get(subject.tenant, set())
+        if listener not in of_tenant:
             return
-        others.remove(listener)
-        if not others:
+        of_tenant.remove(listener)
+        if not of_tenant:
             del self._by_tenant[subject.tenant]
         self._by_key[subject.key_id] -= 1
         if not self._by_key[subject.key_id]:

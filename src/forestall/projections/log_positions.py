@@ -9,7 +9,8 @@ class LogPositions:
 
     def __init__(self, taken_to: int = 0) -> None:
         self.taken_to = taken_to
-        self._seen = (-1, 0)  # the value of `taken_to`, and the instant (µs) it was first seen at
+        # A value of `taken_to`, and the instant (µs) at which `waits_since` first saw that value.
+        self._seen = (-1, 0)
         self._ahead: dict[int, int] = {}  # start of a range → its end
 
     def take(self, start: int, count: int) -> bool:

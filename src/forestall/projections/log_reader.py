@@ -17,6 +17,7 @@ from forestall.limits import STREAM_PAGE_BYTES_MAX, STREAM_PAGE_RECORDS_MAX, STR
 from forestall.ports.log_entry import LogEntry, visibility_of
 from forestall.ports.store import Store
 from forestall.projections.log_listeners import LogListeners
+from forestall.structs import copied
 
 T = TypeVar("T")
 _OF_FACTS = ("facts", "label_conflicts")  # fields of a record's data
@@ -33,20 +34,20 @@ class _VisibleRecord(msgspec.Struct, frozen=True):
     data: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-_leaf = msgspec.json.Decoder(_VisibleRecord).decode
+_decode = msgspec.json.Decoder(_VisibleRecord).decode
 
 
 class LogPage:
     """Records in the order of the log. `end` is the position at which the next page starts;
     `more`: there are records there already."""
 
-    __slots__ = ("_made", "end", "entries", "more")
+    __slots__ = ("_encoded", "end", "entries", "more")
 
     def __init__(self, entries: tuple[LogEntry, ...], *, end: int, more: bool) -> None:
         self.entries = entries
         self.end = end
         self.more = more
-        self._made: dict[Hashable, Any] = {}
+        self._encoded: dict[Hashable, Any] = {}
 
     def visible(self, subject: Subject) -> list[LogEntry]:
         """The records that the subject may see, by its role and by whose jobs they are about, and
@@ -58,13 +59,13 @@ class LogPage:
         ]
         return seen if may_see_facts(subject) else [_without_facts(entry) for entry in seen]
 
-    def made(self, key: Hashable, make: Callable[[], T]) -> T:
-        """The value that `make` computes from this page: computed once for each `key`, and shared
-        by all readers of the page."""
-        if key not in self._made:
-            self._made[key] = make()
-        made: T = self._made[key]
-        return made
+    def encoded(self, key: Hashable, encode: Callable[[], T]) -> T:
+        """What `encode` computes from this page: computed once for each `key`, and shared by all
+        readers of the page."""
+        if key not in self._encoded:
+            self._encoded[key] = encode()
+        encoded: T = self._encoded[key]
+        return encoded
 
 
 class LogReader:
@@ -137,14 +138,5 @@ def _without_facts(entry: LogEntry) -> LogEntry:
 
 
 def _entry(link: ChainLink) -> LogEntry:
-    leaf = _leaf(link.record)
-    return LogEntry(
-        position=link.position,
-        visibility=visibility_of(leaf.kind),
-        kind=leaf.kind,
-        at_us=leaf.at_us,
-        tenant=leaf.tenant,
-        actor=leaf.actor,
-        job_id=leaf.job_id,
-        data=leaf.data,
-    )
+    record = _decode(link.record)
+    return copied(LogEntry, record, position=link.position, visibility=visibility_of(record.kind))

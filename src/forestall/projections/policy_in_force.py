@@ -50,9 +50,9 @@ class PolicyInForce:
         return self._entry
 
     def unchanged(self, snapshot: Snapshot) -> EntryUnchanged:
-        """The precondition of a change that rests on a decision of this snapshot: it is in force
-        still. For a snapshot that is not in force here, the precondition fails: it expects revision
-        0, and a store in which a policy was ever activated has a greater one."""
+        """The precondition of a change that rests on a decision of this snapshot: the snapshot is
+        still in force. For a snapshot that is not in force here, the precondition fails: it expects
+        revision 0, and a store in which a policy was ever activated has a greater revision."""
         revision = 0
         if self._entry is not None and snapshot is self.snapshot:
             revision = self._entry.revision

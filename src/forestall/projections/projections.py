@@ -4,10 +4,13 @@
 marked: no other process could learn it from the log.
 """
 
-from forestall.jobs.schedule import Queue
+from forestall.identity.agents import Agent
+from forestall.jobs.agent_rights import may_be_offered
+from forestall.jobs.schedule import Lane, Queue
 from forestall.jobs.webhook import Reach
 from forestall.limits import DECISION_CACHE_ENTRIES_MAX, DECISION_CACHE_TTL_MS
 from forestall.policy.cache import DecisionCache
+from forestall.projections.agents import Agents
 from forestall.projections.blind_retries import BlindRetries
 from forestall.projections.deadlines import Deadlines
 from forestall.projections.doubts import EntryDoubts
@@ -23,33 +26,11 @@ from forestall.projections.registry import Registry
 from forestall.projections.tenants import Tenants
 from forestall.projections.throttle_counters import ThrottleCounters
 from forestall.projections.webhooks import Webhooks
-from forestall.projections.worker_sessions import WorkerSessions
+from forestall.projections.worker_sessions import WorkerSession, WorkerSessions
 
 
 class Projections:
     """The projections of one process. `lease_us` is how long a lease lasts from its dispatch."""
-
-    __slots__ = (
-        "announcer",
-        "blind_retries",
-        "cache",
-        "deadlines",
-        "entry_doubts",
-        "key_uses",
-        "keys",
-        "lease_us",
-        "leases",
-        "open_approvals",
-        "output_stats",
-        "policy",
-        "positions",
-        "queue",
-        "registry",
-        "tenants",
-        "throttles",
-        "webhooks",
-        "workers",
-    )
 
     def __init__(self, *, lease_us: int, webhook_reach: Reach, now_us: int) -> None:
         self.lease_us = lease_us
@@ -63,6 +44,7 @@ class Projections:
         self.webhooks = Webhooks(webhook_reach)
         self.keys = Keys()
         self.tenants = Tenants()
+        self.agents = Agents()
         self.policy = PolicyInForce()
         self.blind_retries = BlindRetries()
         self.output_stats = OutputStats(now_us)
@@ -70,7 +52,9 @@ class Projections:
         # Of this process alone: its workers, the counters of its gates, the last uses of
         # keys, and its cached decisions.
         self.workers = WorkerSessions(
-            lambda tenant, topic: self.registry.pool_of(tenant, topic), self.is_run_by_caller
+            lambda tenant, topic: self.registry.pool_of(tenant, topic),
+            self.is_run_by_caller,
+            self.is_within_agent,
         )
         self.throttles = ThrottleCounters()
         self.key_uses = KeyUses()
@@ -82,3 +66,22 @@ class Projections:
         """Whether, by the policy in force, callers run jobs of this topic themselves."""
         snapshot = self.policy.snapshot
         return snapshot is not None and snapshot.is_run_by_caller(topic)
+
+    def agent_of(self, key_id: str) -> Agent | None:
+        """The agent that a key belongs to; None for a key of no agent, and for an agent that is not
+        there."""
+        key = self.keys.by_id(key_id)
+        return self.agents.by_id(key.agent_id) if key is not None and key.agent_id else None
+
+    def is_within_agent(self, session: WorkerSession, lane: Lane) -> bool:
+        """Whether the jobs of a lane are within the rights of the agent that a worker is; true for
+        a worker that is none."""
+        key = self.keys.by_id(session.key_id)
+        if key is None or not key.agent_id:
+            return key is not None
+        agent = self.agents.by_id(key.agent_id)
+        if agent is None:
+            return False
+        topic = self.registry.topics(lane.tenant).get(lane.topic)
+        pool = topic.value.pool if topic is not None else ""
+        return may_be_offered(agent, topic=lane.topic, capability=lane.capability, pool=pool)

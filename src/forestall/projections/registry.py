@@ -45,9 +45,8 @@ class Registry:
         self._topics: dict[str, dict[str, DecodedEntry[Topic]]] = {}
         self._pools: dict[str, dict[str, DecodedEntry[Pool]]] = {}
         self._schemas: dict[str, dict[str, DecodedEntry[SchemaText]]] = {}
-        self._bindings: dict[
-            str, dict[str, tuple[RegistryBinding, ...]]
-        ] = {}  # by tenant and topic
+        # By tenant and topic; computed when a gate first asks.
+        self._bindings: dict[str, dict[str, tuple[RegistryBinding, ...]]] = {}
 
     def topics(self, tenant: str) -> Mapping[str, DecodedEntry[Topic]]:
         """The topics of a tenant by name. A tenant without any may submit to every topic."""
@@ -88,24 +87,24 @@ class Registry:
             return ()
         of_tenant = self._bindings.setdefault(tenant, {})
         if topic not in of_tenant:
-            named = entry.value
             schemas, pools = self.schemas(tenant), self.pools(tenant)
-            found = [
-                entry.entry,
-                *(schemas[each].entry for each in _schema_ids(named) if each in schemas),
-                *((pools[named.pool].entry,) if named.pool in pools else ()),
-            ]
-            of_tenant[topic] = tuple(map(_binding, found))
+            entries = [entry.entry]
+            entries += (schemas[name].entry for name in _schema_ids(entry.value) if name in schemas)
+            if entry.value.pool in pools:
+                entries.append(pools[entry.value.pool].entry)
+            of_tenant[topic] = tuple(map(_binding, entries))
         return of_tenant[topic]
 
     def unchanged(
         self, tenant: str, topic: str, bound: Sequence[RegistryBinding]
     ) -> tuple[EntryUnchanged, ...]:
-        """The preconditions of a change that rests on these entries of a topic. A topic that was
-        not declared is expected to be none still."""
+        """The preconditions of a change that rests on these entries of a topic. Without any, the
+        topic was not declared, and is expected to be so still."""
         if not bound:
             return (EntryUnchanged(tenant, EntryKind.TOPIC, topic, 0),)
-        return tuple(EntryUnchanged(tenant, one.kind, one.name, one.revision) for one in bound)
+        return tuple(
+            EntryUnchanged(tenant, entry.kind, entry.name, entry.revision) for entry in bound
+        )
 
     def put(self, entry: RegistryEntry) -> None:
         """Take up an entry as it was committed."""
@@ -143,11 +142,11 @@ def _binding(entry: RegistryEntry) -> RegistryBinding:
     return RegistryBinding(entry.kind, entry.name, entry.revision, content)
 
 
-def _forget(kind: dict[str, dict[str, DecodedEntry[T]]], tenant: str, name: str) -> None:
-    of_tenant = kind.get(tenant, {})
+def _forget(entries: dict[str, dict[str, DecodedEntry[T]]], tenant: str, name: str) -> None:
+    of_tenant = entries.get(tenant, {})
     of_tenant.pop(name, None)
     if not of_tenant:
-        kind.pop(tenant, None)
+        entries.pop(tenant, None)
 
 
 def _compiled(body: bytes) -> InputSchema | None:

@@ -1,5 +1,5 @@
 """Counters of throttle rules. Bounded: past the bound a new counter is over its limit. A principal
-and a tenant have bounds of their own, so that whoever asks under ever new keys meets his own bound.
+and a tenant have bounds of their own, so that a principal with ever new keys meets its own bound.
 
 A counter counts actions, or adds up the amounts that a rule with `sum` finds in their arguments, in
 millionths and rounded up. An amount that cannot be added up never lowers a counter and is never
@@ -47,8 +47,9 @@ class ThrottleCounters:
     ) -> bool:
         """Whether the rule of a throttle decision is lifted, since its limit is not reached.
 
-        `trust` is the label trust of the snapshot that decided: a label counts apart by a value
-        that it trusts. A label that is not there believes everybody.
+        `trust` is the label trust of the snapshot that decided: a counter is kept for a value of a
+        label only if the label trusts the origin of the value. A label that is not in `trust`
+        trusts every origin.
 
         With `count` an action that is admitted is counted. A rule without a limit admits none.
         """
@@ -57,8 +58,8 @@ class ThrottleCounters:
             return False
         # A rule that adds up and one that counts, of one id in two policies, share no counter.
         name = (decision.rule_id, throttle.sum, *_key(throttle, request, trust))
-        mine = self._of_tenant.get(request.tenant) or _TenantCounters()
-        began_us, window_us, used, opener = mine.counters.get(name, (now_us, 0, 0, ""))
+        of_tenant = self._of_tenant.get(request.tenant) or _TenantCounters()
+        began_us, window_us, used, opener = of_tenant.counters.get(name, (now_us, 0, 0, ""))
         if now_us - began_us >= window_us:
             began_us, used = now_us, 0
         limit: int = throttle.limit
@@ -69,20 +70,20 @@ class ThrottleCounters:
             return False
         if not count:
             return True
-        if name not in mine.counters:
+        if name not in of_tenant.counters:
             opener = request.principal or request.actor_id
-            if not self._has_room(mine, opener, now_us):
+            if not self._has_room(of_tenant, opener, now_us):
                 return False
-            self._of_tenant[request.tenant] = mine
-            mine.of_principal[opener] = mine.of_principal.get(opener, 0) + 1
-        mine.counters[name] = (began_us, throttle.window_ms * 1_000, used + amount, opener)
+            self._of_tenant[request.tenant] = of_tenant
+            of_tenant.of_principal[opener] = of_tenant.of_principal.get(opener, 0) + 1
+        of_tenant.counters[name] = (began_us, throttle.window_ms * 1_000, used + amount, opener)
         return True
 
-    def _has_room(self, mine: "_TenantCounters", principal: str, now_us: int) -> bool:
+    def _has_room(self, of_tenant: "_TenantCounters", principal: str, now_us: int) -> bool:
         """Whether a principal may have one more counter, after those that ended are forgotten."""
-        if mine.is_full(principal):
-            mine.sweep(now_us)
-            if mine.is_full(principal):
+        if of_tenant.is_full(principal):
+            of_tenant.sweep(now_us)
+            if of_tenant.is_full(principal):
                 return False
         if self._total() < THROTTLE_COUNTERS_MAX:
             return True
@@ -93,7 +94,7 @@ class ThrottleCounters:
         return self._total() < THROTTLE_COUNTERS_MAX
 
     def _total(self) -> int:
-        return sum(len(each.counters) for each in self._of_tenant.values())
+        return sum(len(of_tenant.counters) for of_tenant in self._of_tenant.values())
 
 
 class _TenantCounters:
@@ -116,8 +117,8 @@ class _TenantCounters:
         )
 
     def sweep(self, now_us: int) -> None:
-        """Forget counters whose window has ended; at most once in _SWEEP_EVERY_US, since whoever
-        fills the table causes it."""
+        """Forget counters whose window has ended; at most once in _SWEEP_EVERY_US, since a client
+        that fills the table causes every sweep."""
         if self._swept_us is not None and 0 <= now_us - self._swept_us < _SWEEP_EVERY_US:
             return
         self._swept_us = now_us
@@ -139,8 +140,8 @@ def _amount(path: str, request: Request) -> int | None:
 
 
 def _key(throttle: Throttle, request: Request, trust: Mapping[str, Origin]) -> tuple[str, ...]:
-    """The values by which a rule counts apart. A missing value is a value too: an agent that leaves
-    a label out gets no counter of its own, but shares one with all requests without that label."""
+    """The values of the rule's key, each combination of which has a counter. A missing value is a
+    value too: an agent that leaves a label out shares a counter with all requests without it."""
     parts = []
     for name in throttle.key:
         if name.startswith("labels."):

@@ -48,16 +48,16 @@ class WorkerSession:
         self.id = grant.worker_id
         self.key_id = key_id  # of the credential that the worker registered with
         self.topics = topics
-        granted = compile_globs(grant.capabilities)
-        self.capabilities = frozenset(name for name in capabilities if granted(name))
+        is_granted = compile_globs(grant.capabilities)
+        self.capabilities = frozenset(name for name in capabilities if is_granted(name))
         self.max_parallel = max_parallel
         self.reserved = 0  # places for jobs that are being dispatched to the worker this moment
         self.registered_at_us = self.last_seen_us = now_us
         self.work = asyncio.Event()  # a job that the worker can serve may be queued
         self.notice = asyncio.Event()  # the worker lost a lease: cancelled, timed out, expired
         self._waits = 0
-        self._may = compile_globs(grant.topics)
-        self._wants = compile_globs(topics) if topics else None
+        self._is_granted_topic = compile_globs(grant.topics)
+        self._is_offered_topic = compile_globs(topics) if topics else None
         self._serves_lane: dict[Lane, bool] = {}
 
     @contextlib.contextmanager
@@ -97,7 +97,7 @@ class WorkerSession:
         self._serves_lane.clear()
 
     def serves(self, lane: Lane, pool_of: PoolOf) -> bool:
-        """Whether the worker may be offered jobs of a lane, and asked for their topic."""
+        """Whether the worker may be offered jobs of a lane, and has offered to run their topic."""
         is_served = self._serves_lane.get(lane)
         if is_served is None:
             if len(self._serves_lane) >= GLOB_MEMO_ENTRIES_MAX:
@@ -106,9 +106,9 @@ class WorkerSession:
         return is_served
 
     def _serves(self, lane: Lane, pool_of: PoolOf) -> bool:
-        if lane.tenant != self.tenant or not self._may(lane.topic):
+        if lane.tenant != self.tenant or not self._is_granted_topic(lane.topic):
             return False
-        if self._wants is not None and not self._wants(lane.topic):
+        if self._is_offered_topic is not None and not self._is_offered_topic(lane.topic):
             return False
         pool = pool_of(lane.tenant, lane.topic)
         if pool and pool not in self.grant.pools:
@@ -120,8 +120,14 @@ class WorkerSessions:
     """Every session, and which of them wait for work. For one thread. `closed`: the server stops,
     and no session waits any more."""
 
-    def __init__(self, pool_of: PoolOf, is_run_by_caller: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        pool_of: PoolOf,
+        is_run_by_caller: Callable[[str], bool],
+        is_within_agent: Callable[[WorkerSession, Lane], bool],
+    ) -> None:
         self._pool_of = pool_of
+        self._is_within_agent = is_within_agent  # whether a lane is within a worker's agent rights
         self._is_run_by_caller = is_run_by_caller  # topic → whether its callers run its jobs
         self._sessions: dict[tuple[str, str], WorkerSession] = {}
         self._idle: dict[tuple[str, str], WorkerSession] = {}
@@ -170,7 +176,11 @@ class WorkerSessions:
 
     def serves(self, session: WorkerSession, lane: Lane) -> bool:
         """Whether this worker may be offered jobs of a lane."""
-        return session.serves(lane, self._pool_of) and not self._is_run_by_caller(lane.topic)
+        return (
+            session.serves(lane, self._pool_of)
+            and not self._is_run_by_caller(lane.topic)
+            and self._is_within_agent(session, lane)
+        )
 
     def idle(self, session: WorkerSession) -> None:
         """Note that a session waits for work from now on."""
@@ -188,9 +198,9 @@ class WorkerSessions:
     def wake(self, lane: Lane, load: Callable[[WorkerSession], float]) -> None:
         """Wake the least loaded session that waits and can serve a lane; of equally loaded ones the
         one seen longest ago. `load`: leased jobs as a fraction of `max_parallel`."""
-        fit = [session for session in self._idle.values() if self.serves(session, lane)]
-        if fit:
-            session = min(fit, key=lambda session: (load(session), session.last_seen_us))
+        candidates = [session for session in self._idle.values() if self.serves(session, lane)]
+        if candidates:
+            session = min(candidates, key=lambda session: (load(session), session.last_seen_us))
             self.busy(session)
             session.work.set()
 

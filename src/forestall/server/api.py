@@ -8,6 +8,7 @@ import msgspec
 from forestall.control.plane import Plane
 from forestall.identity.roles import Permission
 from forestall.server import (
+    api_agents,
     api_approvals,
     api_jobs,
     api_keys,
@@ -71,4 +72,5 @@ ENDPOINTS = (
     *api_output.ENDPOINTS,
     *api_webhooks.ENDPOINTS,
     *api_tenants.ENDPOINTS,
+    *api_agents.ENDPOINTS,
 )

@@ -32,7 +32,6 @@ from forestall.wire.approvals import (
     repair_object,
 )
 from forestall.wire.objects import Page
-from forestall.wire.strict_json import decode_struct
 from forestall.wire.work import (
     CompletedObject,
     DispatchedObject,
@@ -112,10 +111,10 @@ async def _read(plane: Plane, call: Call) -> Answer:
 async def _context(plane: Plane, call: Call) -> Answer:
     """What exactly would run, and why it awaits approval."""
     view = await _current(plane, call)
-    waits = view.job.state is JobState.APPROVAL_REQUIRED
-    drift = await drift_of(plane, view) if waits else asked_approval(view.job).drift
-    alike = JobFilter(tenant=call.who.tenant, asked=True, topic=view.job.topic)
-    prior, _ = await list_jobs(plane, call.who, alike, limit=_PRIOR_SHOWN, after=None)
+    is_awaiting = view.job.state is JobState.APPROVAL_REQUIRED
+    drift = await drift_of(plane, view) if is_awaiting else asked_approval(view.job).drift
+    of_same_topic = JobFilter(tenant=call.who.tenant, asked=True, topic=view.job.topic)
+    prior, _ = await list_jobs(plane, call.who, of_same_topic, limit=_PRIOR_SHOWN, after=None)
     decisions = await read_decisions(plane, call.who, view.job.id, limit=1)
     view = shown(call.who, view)
     body = context_object(
@@ -134,8 +133,9 @@ async def _context(plane: Plane, call: Call) -> Answer:
 )
 async def _approve(plane: Plane, call: Call) -> Answer:
     """Approve a job that awaits approval."""
-    resolved = await approve(plane, call.who, call.params[0], await call.decoded(decode_decide))
-    return Answer(200, decided_object(resolved.job, repeated=resolved.repeated))
+    request = await call.decoded(decode_decide)
+    result = await approve(plane, call.who, call.params[0], request)
+    return Answer(200, decided_object(result.job, repeated=result.repeated))
 
 
 @_TABLE.row(
@@ -143,8 +143,9 @@ async def _approve(plane: Plane, call: Call) -> Answer:
 )
 async def _reject(plane: Plane, call: Call) -> Answer:
     """Reject a job that awaits approval."""
-    resolved = await reject(plane, call.who, call.params[0], await call.decoded(decode_decide))
-    return Answer(200, decided_object(resolved.job, repeated=resolved.repeated))
+    request = await call.decoded(decode_decide)
+    result = await reject(plane, call.who, call.params[0], request)
+    return Answer(200, decided_object(result.job, repeated=result.repeated))
 
 
 @_TABLE.row(
@@ -152,10 +153,11 @@ async def _reject(plane: Plane, call: Call) -> Answer:
 )
 async def _repair(plane: Plane, call: Call) -> Answer:
     """Ask again after the policy or the job has drifted."""
-    apply = bool((await call.decoded(lambda body: decode_struct(body, RepairBody))).apply)
+    body = await call.decoded_as(RepairBody)
+    apply = bool(body.apply)
     verb = ask_again if apply else plan
-    done = await verb(plane, call.who, call.params[0])
-    return Answer(200, repair_object(done.job, done.drift, apply=apply, applied=done.applied))
+    repair = await verb(plane, call.who, call.params[0])
+    return Answer(200, repair_object(repair.job, repair.drift, apply=apply, applied=repair.applied))
 
 
 @_TABLE.row(
@@ -173,10 +175,10 @@ async def _analytics(plane: Plane, call: Call) -> Answer:
     since_us = instant_us(query, "since")
     if since_us is None:
         since_us = until_us - parse_window(query.get("window", ""))
-    found = await approval_analytics(
+    analytics = await approval_analytics(
         plane, call.who, since_us=since_us, until_us=until_us, group_by=group_by
     )
-    return Answer(200, analytics_object(found, group_by, limit=limit_of(query)))
+    return Answer(200, analytics_object(analytics, group_by, limit=limit_of(query)))
 
 
 @_TABLE.row("POST", "/api/v1/jobs/{job_id}/claim", P.JOBS_WRITE, {200: DispatchedObject})

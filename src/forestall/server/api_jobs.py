@@ -4,6 +4,7 @@ from urllib.parse import urlencode
 
 from msgspec import UNSET
 
+from forestall.control.agent_layer import agent_of
 from forestall.control.cancel import cancel
 from forestall.control.dead_letters import BlindRetryError, dismiss, retry
 from forestall.control.plane import Plane
@@ -49,7 +50,6 @@ from forestall.wire.jobs import (
     submitted_object,
 )
 from forestall.wire.objects import Page
-from forestall.wire.strict_json import decode_struct
 from forestall.wire.submissions import SubmissionBody, decode_submission
 
 P = Permission
@@ -134,7 +134,8 @@ async def _read_job(plane: Plane, call: Call) -> Answer:
     result = await read_result(plane, call.who, view.job)
     progress = read_progress(plane, call.who, view.job)
     findings = await plane.store.output(view.job.tenant, view.job.id) if view.job.output else None
-    return Answer(200, job_object(view.job, view.payload, result, progress, findings))
+    agent = agent_of(plane, view.job.key_id)
+    return Answer(200, job_object(view.job, view.payload, result, progress, findings, agent))
 
 
 @_TABLE.row(
@@ -159,7 +160,7 @@ async def _cancel_job(plane: Plane, call: Call) -> Answer:
 @_TABLE.row("POST", _JOBS + "/{job_id}/remediate", P.JOBS_WRITE, _SUBMITTED, RemediateBody)
 async def _remediate_job(plane: Plane, call: Call) -> Answer:
     """Submit a denied job as an offered remediation rewrites it."""
-    body = await call.decoded(lambda body: decode_struct(body, RemediateBody))
+    body = await call.decoded_as(RemediateBody)
     result = await remediate(plane, call.who, call.params[0], body.remediation_id)
     return _submitted_answer(result)
 
@@ -199,7 +200,7 @@ async def _page_dead_letters(plane: Plane, call: Call) -> Answer:
 )
 async def _retry_dead_letter(plane: Plane, call: Call) -> Answer:
     """Submit a dead letter again, through the submit gate."""
-    body = await call.decoded(lambda body: decode_struct(body, RetryBody))
+    body = await call.decoded_as(RetryBody)
     try:
         return _submitted_answer(await retry(plane, call.who, call.params[0], force=body.force))
     except BlindRetryError as error:

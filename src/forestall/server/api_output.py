@@ -28,7 +28,6 @@ from forestall.wire.output import (
     stats_object,
     withheld_object,
 )
-from forestall.wire.strict_json import decode_struct
 
 P = Permission
 _OUTPUT = "/api/v1/jobs/{job_id}/output"
@@ -74,7 +73,7 @@ async def _inspect(plane: Plane, call: Call) -> Answer:
 @_TABLE.row("POST", _OUTPUT + "/release", P.OUTPUT_RELEASE, {200: ReleasedObject}, ReleaseBody)
 async def _release(plane: Plane, call: Call) -> Answer:
     """Make a withheld result readable; nothing runs again."""
-    body = await call.decoded(lambda body: decode_struct(body, ReleaseBody))
+    body = await call.decoded_as(ReleaseBody)
     job = await release(plane, call.who, call.params[0], reason=body.reason, mode=body.mode)
     return Answer(200, released_object(job))
 
@@ -82,8 +81,8 @@ async def _release(plane: Plane, call: Call) -> Answer:
 @_TABLE.row("POST", _OUTPUT + "/confirm", P.OUTPUT_RELEASE, {200: ReleasedObject}, ConfirmBody)
 async def _confirm(plane: Plane, call: Call) -> Answer:
     """Discard a withheld result."""
-    reason = (await call.decoded(lambda body: decode_struct(body, ConfirmBody))).reason
-    job = await confirm(plane, call.who, call.params[0], reason=reason)
+    body = await call.decoded_as(ConfirmBody)
+    job = await confirm(plane, call.who, call.params[0], reason=body.reason)
     return Answer(200, released_object(job))
 
 

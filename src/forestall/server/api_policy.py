@@ -6,7 +6,7 @@ from forestall.control.check import CheckResult, check
 from forestall.control.plane import Plane
 from forestall.control.publish import kept_policy
 from forestall.control.read import list_activations
-from forestall.control.simulate import explain, simulate
+from forestall.control.simulate import asker_of, explain, simulate
 from forestall.errors import ForbiddenError
 from forestall.identity.roles import Permission
 from forestall.jobs.job import Submission
@@ -61,12 +61,19 @@ async def _evaluate(plane: Plane, call: Call) -> Answer:
 
 
 @_TABLE.row(
-    "POST", _POLICY + "/simulate", P.POLICY_READ, {200: CheckObject}, SubmissionBody, stops=True
+    "POST",
+    _POLICY + "/simulate",
+    P.POLICY_READ,
+    {200: CheckObject},
+    SubmissionBody,
+    query=("as_agent",),
+    stops=True,
 )
 async def _simulate(plane: Plane, call: Call) -> Answer:
     """What the submit gate would decide; leaves no trace."""
     submission, job_id = await _decoded(call)
-    return Answer(200, _check_object(await simulate(plane, call.who, submission), job_id))
+    asker = asker_of(plane, call.who, call.query.get("as_agent", ""))
+    return Answer(200, _check_object(await simulate(plane, asker, submission), job_id))
 
 
 @_TABLE.row(
@@ -75,13 +82,15 @@ async def _simulate(plane: Plane, call: Call) -> Answer:
     P.POLICY_READ,
     {200: ExplainedCheckObject},
     SubmissionBody,
+    query=("as_agent",),
     stops=True,
 )
 async def _explain(plane: Plane, call: Call) -> Answer:
     """The same, with what held and what failed; leaves no trace."""
     submission, job_id = await _decoded(call)
-    checked, explanation = await explain(plane, call.who, submission)
-    request = submission.request(tenant=call.who.tenant, principal=call.who.principal)
+    asker = asker_of(plane, call.who, call.query.get("as_agent", ""))
+    checked, explanation = await explain(plane, asker, submission)
+    request = submission.request(tenant=asker.tenant, principal=asker.principal)
     return Answer(200, _check_object(checked, job_id, explain_object(explanation, request)))
 
 
@@ -92,8 +101,10 @@ async def _list_snapshots(plane: Plane, call: Call) -> Answer:
     """The snapshots that were in force, newest first."""
     activations = await list_activations(plane, limit=limit_of(call.query))
     in_force = plane.snapshot.digest if plane.snapshot is not None else ""
-    first = next((each for each in activations if each.digest == in_force), None)
-    return Answer(200, [activation_object(each, in_force=each is first) for each in activations])
+    # A policy may have come into force several times; the newest of these activations holds.
+    current = next((entry for entry in activations if entry.digest == in_force), None)
+    items = [activation_object(entry, in_force=entry is current) for entry in activations]
+    return Answer(200, items)
 
 
 @_TABLE.row("GET", _POLICY + "/snapshots/{digest}", P.POLICY_READ, {200: KeptPolicyObject})
@@ -107,7 +118,7 @@ async def _read_snapshot(plane: Plane, call: Call) -> Answer:
     body = kept_policy_object(
         digest,
         kept,
-        [each for each in activations if each.digest == digest],
+        [activation for activation in activations if activation.digest == digest],
         kept_at_us=entry.updated_at_us,
         in_force=plane.snapshot is not None and plane.snapshot.digest == digest,
     )

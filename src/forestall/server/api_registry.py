@@ -52,15 +52,15 @@ _TOPICS = "/api/v1/topics"
 _POOLS = "/api/v1/pools"
 _POOL = _POOLS + "/{name}"
 _SCHEMAS = "/api/v1/schemas"
-_WORDS = {"": False, "false": False, "0": False, "true": True, "1": True}
+_BOOLEANS = {"": False, "false": False, "0": False, "true": True, "1": True}
 _TABLE = EndpointTable()
 
 
 @_TABLE.row("GET", _TOPICS, _READ, {200: TopicListObject})
 async def _list_topics(plane: Plane, call: Call) -> Answer:
     """List the declared topics."""
-    found = list_topics(plane, call.who.tenant)
-    items = [topic_object(topic, workers) for topic, workers in found]
+    topics = list_topics(plane, call.who.tenant)
+    items = [topic_object(topic, workers) for topic, workers in topics]
     return Answer(200, TopicListObject(items, registry_empty=not items))
 
 
@@ -84,7 +84,7 @@ async def _end_topic(plane: Plane, call: Call) -> Answer:
 async def _list_pools(plane: Plane, call: Call) -> Answer:
     """List the pools of workers."""
     pools = list_pools(plane, call.who.tenant)
-    return Answer(200, ItemList([pool_summary(each) for each in pools]))
+    return Answer(200, ItemList([pool_summary(load) for load in pools]))
 
 
 @_TABLE.row("GET", _POOL, _READ, {200: PoolObject})
@@ -96,9 +96,8 @@ async def _read_pool(plane: Plane, call: Call) -> Answer:
 @_TABLE.row("PUT", _POOL, _WRITE, {201: PoolDeclaredObject}, PoolBody)
 async def _create_pool(plane: Plane, call: Call) -> Answer:
     """Create a pool."""
-    pool = await create_pool(
-        plane, call.who, await call.decoded(lambda body: decode_pool(body, call.params[0]))
-    )
+    pool = await call.decoded(lambda body: decode_pool(body, call.params[0]))
+    await create_pool(plane, call.who, pool)
     return Answer(201, pool_declared(pool, pool.status))
 
 
@@ -120,7 +119,7 @@ async def _change_pool(plane: Plane, call: Call) -> Answer:
 @_TABLE.row("DELETE", _POOL, _WRITE, {204: None}, query=("force",))
 async def _end_pool(plane: Plane, call: Call) -> Answer:
     """End a pool."""
-    force = _WORDS.get(call.query.get("force", ""))
+    force = _BOOLEANS.get(call.query.get("force", ""))
     if force is None:
         raise InvalidRequestError("`force` is true or false")
     load = await end_pool(plane, call.who, call.params[0], force=force)
@@ -141,9 +140,8 @@ async def _end_pool(plane: Plane, call: Call) -> Answer:
 @_TABLE.row("POST", _POOL + "/drain", _WRITE, {200: PoolDeclaredObject}, DrainBody)
 async def _drain_pool(plane: Plane, call: Call) -> Answer:
     """Give the workers of a pool nothing new."""
-    pool = await drain_pool(
-        plane, call.who, call.params[0], seconds=await call.decoded(decode_drain)
-    )
+    seconds = await call.decoded(decode_drain)
+    pool = await drain_pool(plane, call.who, call.params[0], seconds=seconds)
     return Answer(200, pool_declared(pool, pool.status_at(plane.clock.now_us())))
 
 

@@ -74,20 +74,21 @@ async def _take(
     disconnect: asyncio.Future[None],
 ) -> list[DispatchedJob]:
     """Jobs for a worker: at once when there are any, else when some are queued. Empty when the time
-    is over, the client is gone, or the session was replaced."""
+    is over, the client has closed the connection, or the session was replaced."""
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     while True:
-        given = await dispatch(plane, session, limit=limit)
+        dispatched = await dispatch(plane, session, limit=limit)
         left = until - loop.time()
-        if given or left <= 0 or disconnect.done() or plane.workers.closed:
-            return given
+        if dispatched or left <= 0 or disconnect.done() or plane.workers.closed:
+            return dispatched
         await _unless_gone(wait_for_work(plane, session, seconds=left), disconnect)
         if plane.workers.get(*session.name) is not session:
             return []  # the worker registered again, or its credential was revoked
 
 
 async def _unless_gone(waiting: Awaitable[None], disconnect: asyncio.Future[None]) -> None:
+    """Await `waiting`, but no longer than the client keeps the connection open."""
     task = asyncio.ensure_future(waiting)
     try:
         await asyncio.wait({task, disconnect}, return_when=asyncio.FIRST_COMPLETED)
@@ -130,10 +131,15 @@ _TABLE = EndpointTable()
 )
 async def _issue(plane: Plane, call: Call) -> Answer:
     """Issue or rotate the credential of a worker."""
-    grant, seconds = await call.decoded(decode_credential)
+    grant, seconds, agent_id = await call.decoded(decode_credential)
     expires_at_us = plane.clock.now_us() + seconds * 1_000_000 if seconds is not None else None
     issued = await issue_worker(
-        plane, call.who.tenant, grant, actor=call.who.principal, expires_at_us=expires_at_us
+        plane,
+        call.who.tenant,
+        grant,
+        actor=call.who.principal,
+        expires_at_us=expires_at_us,
+        agent_id=agent_id,
     )
     body = credential_object(issued.key, token=issued.token)
     return Answer(200 if issued.rotated else 201, body)
@@ -207,13 +213,13 @@ async def _lease(plane: Plane, call: Call) -> Answer:
     with session.waiting():
         disconnect = asyncio.ensure_future(call.gone())
         try:
-            given = await _take(plane, session, limit, seconds, disconnect)
-            if given and disconnect.done():
-                await give_back(plane, given)
-                given = []
+            dispatched = await _take(plane, session, limit, seconds, disconnect)
+            if dispatched and disconnect.done():
+                await give_back(plane, dispatched)
+                dispatched = []
         finally:
             disconnect.cancel()
-    return Answer(200, LeasedObject([dispatched_object(item) for item in given]))
+    return Answer(200, LeasedObject([dispatched_object(item) for item in dispatched]))
 
 
 @_TABLE.row(
@@ -258,14 +264,16 @@ async def _answer_for_jobs(plane: Plane, call: Call) -> Answer:
     session_of(plane, call.who, call.params[0])
     answers = await call.decoded(decode_results)
 
-    async def answer(job_id: str, lease_id: str, answer: WorkerAnswer) -> AnsweredItemObject:
+    async def answer_for_one(
+        job_id: str, lease_id: str, answer: WorkerAnswer
+    ) -> AnsweredItemObject:
         try:
             job = await complete(plane, call.who, job_id, lease_id, answer)
         except ForestallError as error:
             return AnsweredItemObject.of(error_object(error), job_id=job_id)
         return AnsweredItemObject.of(completed_object(job), status=200)
 
-    items = await asyncio.gather(*(answer(*each) for each in answers))
+    items = await asyncio.gather(*(answer_for_one(*each) for each in answers))
     return Answer(200, AnsweredObject(items))
 
 

@@ -7,7 +7,7 @@ from forestall import __version__
 from forestall.server.bootstrap import StartedPlane
 from forestall.server.settings import Address, Settings
 
-_HELD_JOB = (
+_APPROVAL_JOB = (
     '{"topic":"job.deploy.apply","prompt":"roll out","capability":"infra.write",'
     '"labels":{"env":"prod"}}'
 )
@@ -71,7 +71,7 @@ def _commands(api: Address) -> list[str]:
     jobs = (
         ("allowed", '{"topic":"job.demo.read","prompt":"status"}'),
         ("denied", '{"topic":"job.exec.shell","prompt":"rm -rf /"}'),
-        ("awaits approval", _HELD_JOB),
+        ("awaits approval", _APPROVAL_JOB),
     )
     lines = []
     for outcome, body in jobs:

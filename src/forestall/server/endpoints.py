@@ -10,8 +10,10 @@ from forestall.control.plane import Plane
 from forestall.identity.credentials import Subject
 from forestall.identity.roles import Permission
 from forestall.limits import DECODE_INLINE_BYTES_MAX
+from forestall.wire.strict_json import decode_struct
 
 T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
@@ -79,6 +81,10 @@ class Call(NamedTuple):
             return decode(self.body)
         return await self.decoding.run(lambda: decode(self.body))
 
+    async def decoded_as(self, kind: type[S]) -> S:
+        """The body as a Struct of the wire. Raises as `decode_struct` and `decoded` do."""
+        return await self.decoded(lambda body: decode_struct(body, kind))
+
     @property
     def who(self) -> Subject:
         """The subject of an endpoint that needs a permission."""
@@ -129,20 +135,10 @@ class EndpointTable(list[Endpoint]):
 
         def enter(handler: Handler) -> Handler:
             text = summary or (handler.__doc__ or "").partition("\n")[0].removesuffix(".")
-            self.append(
-                Endpoint(
-                    method,
-                    path,
-                    permission,
-                    handler,
-                    text,
-                    responses,
-                    request,
-                    query,
-                    streams,
-                    stops,
-                )
+            endpoint = Endpoint(
+                method, path, permission, handler, text, responses, request, query, streams, stops
             )
+            self.append(endpoint)
             return handler
 
         return enter

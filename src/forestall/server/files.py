@@ -12,12 +12,10 @@ from forestall.limits import POLICY_BYTES_MAX, POLICY_FILES_MAX
 from forestall.server.policy_watch import FileState, FileStates
 from forestall.server.settings import Settings
 
-_SUFFIXES = (".yaml", ".yml")
 STORE_FILE = "forestall.db"
 _LOCK_FILE = "server.lock"
-
+_SUFFIXES = (".yaml", ".yml")  # of policy files
 _TAIL_BYTES = 64  # of a file, in which its last line is looked for
-
 PolicyFiles = list[tuple[str, bytes]]
 
 
@@ -103,21 +101,21 @@ def policy_paths(path: Path, *, subdirectories: bool = False) -> list[Path]:
 def _policies_in(folder: Path, subdirectories: bool) -> Iterator[Path]:
     """The YAML files of a directory that are not hidden. A directory that is a link is not gone
     into: it could lead back."""
-    for each in folder.iterdir():
-        if each.name.startswith("."):
+    for path in folder.iterdir():
+        if path.name.startswith("."):
             continue
-        if subdirectories and each.is_dir():
-            if not each.is_symlink():
-                yield from _policies_in(each, subdirectories)
-        elif each.suffix in _SUFFIXES:
-            yield each
+        if subdirectories and path.is_dir():
+            if not path.is_symlink():
+                yield from _policies_in(path, subdirectories)
+        elif path.suffix in _SUFFIXES:
+            yield path
 
 
 def read_policy_files(path: Path, *, subdirectories: bool = False) -> PolicyFiles:
     """(name, content) of every policy file. Raises FileAccessError."""
     try:
         paths = policy_paths(path, subdirectories=subdirectories)
-        return [(str(each), _bounded(each)) for each in paths]
+        return [(str(file), _read_bounded(file)) for file in paths]
     except FileNotFoundError as cause:
         place = cause.filename or path
         raise FileAccessError(f"there is no policy at {place}") from cause
@@ -130,10 +128,10 @@ def policy_files_of(settings: Settings) -> PolicyFiles:
     return read_policy_files(settings.policy, subdirectories=settings.policy_subdirectories)
 
 
-def _bounded(path: Path) -> bytes:
+def _read_bounded(path: Path) -> bytes:
     """The file's content, up to one byte more than allowed: enough for the policy reader to refuse
-    it, without reading all of a huge file. Raises FileAccessError for what is no file: a pipe would
-    be waited for without an end."""
+    the file, without reading all of a huge one. Raises FileAccessError for what is no file: reading
+    a pipe might never end."""
     if path.exists() and not path.is_file():
         raise FileAccessError(f"cannot read the policy {path}: it is no file; give it another name")
     with path.open("rb") as file:
@@ -145,20 +143,20 @@ def policy_states(path: Path, seen: FileStates, *, subdirectories: bool = False)
     that looks as it did in `seen` is not opened again."""
     states: dict[str, FileState] = {}
     try:
-        for each in policy_paths(path, subdirectories=subdirectories):
-            stat = each.stat()
+        for file in policy_paths(path, subdirectories=subdirectories):
+            stat = file.stat()
             state = FileState(
                 modified_ns=stat.st_mtime_ns,
                 changed_ns=stat.st_ctime_ns,
                 size_bytes=stat.st_size,
                 inode=stat.st_ino,
-                target=str(each.resolve()),
+                target=str(file.resolve()),
             )
-            earlier = seen.get(str(each))
-            if earlier is not None and earlier._replace(ends=False) == state:
-                states[str(each)] = earlier
+            earlier = seen.get(str(file))
+            if earlier is None or earlier._replace(ends=False) != state:
+                states[str(file)] = state._replace(ends=_ends(file))
             else:
-                states[str(each)] = state._replace(ends=_ends(each))
+                states[str(file)] = earlier
     except (OSError, FileAccessError):
         return {}
     return states

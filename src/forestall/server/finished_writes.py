@@ -1,7 +1,8 @@
-"""What the kernel says of writers in one folder: who renamed a file into place, who still writes.
+"""What the kernel says of writers in one folder: which files were renamed into place, and which are
+still written to.
 
 Linux only (inotify). Elsewhere, and where the kernel has no watch left, nothing is known of any
-file; whoever asks must then wait. Says nothing of files that a symbolic link leads to.
+file; the caller must then wait. Says nothing of files that a symbolic link leads to.
 """
 
 import ctypes
@@ -62,7 +63,7 @@ class FinishedWrites:
             position += _HEAD.size
             name = os.fsdecode(data[position : position + length].rstrip(b"\0"))
             position += length
-            if events & _OVERFLOW:  # events were lost, so nothing that was known is known
+            if events & _OVERFLOW:  # events were lost, so what was known may be wrong
                 self.renamed.clear()
                 self.being_written.clear()
             elif events & _MOVED_TO:
@@ -77,14 +78,14 @@ class FinishedWrites:
 
 
 def _watch(folder: Path) -> int | None:
-    """A handle from which the events of a folder are read; None where there is no such thing."""
+    """A handle from which the events of a folder are read; None where the kernel gives none."""
     try:
         libc = ctypes.CDLL(None, use_errno=True)
         handle = int(libc.inotify_init1(_FLAGS))
         if handle < 0:
             return None
-        wanted = _MODIFY | _CLOSE_WRITE | _MOVED_TO | _CREATE
-        if libc.inotify_add_watch(handle, os.fsencode(folder), wanted) < 0:
+        events = _MODIFY | _CLOSE_WRITE | _MOVED_TO | _CREATE
+        if libc.inotify_add_watch(handle, os.fsencode(folder), events) < 0:
             os.close(handle)
             return None
     except (AttributeError, OSError):

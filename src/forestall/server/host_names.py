@@ -1,8 +1,8 @@
 """Check by which name a request addresses this server, and from which page it comes.
 
-A browser runs pages of others beside this server. A page whose own name leads to this machine (DNS
-rebinding) reads and writes as if it were ours, but its name stands in `Host`. Refuses names that
-are not ours; authenticates nobody.
+A browser runs pages of others beside this server. A page whose own name is made to lead to this
+machine (DNS rebinding) could read and write as if it were ours, but `Host` then holds its name.
+Refuses names that are not ours; authenticates nobody.
 """
 
 import ipaddress
@@ -13,7 +13,7 @@ from forestall.errors import ForbiddenError
 
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 _ORIGIN = re.compile(rf"https?://(?P<authority>{_HOST.pattern})")
-_ACCEPTED_MAX = 64  # remembered spellings; a client may vary the port and the case
+_ACCEPTED_MAX = 64  # values of `Host` that are kept; a client may vary the port and the case
 _READING = frozenset({"GET", "HEAD"})
 
 
@@ -42,13 +42,13 @@ class HostNames:
 
     def __init__(self, public_names: Collection[str] = (), *, is_loopback: bool = False) -> None:
         self._names = frozenset(name.lower() for name in public_names)
-        self._any = not is_loopback and not public_names
+        self._takes_any_name = not is_loopback and not public_names
         self._accepted: set[bytes] = set()
 
     def require(self, method: str, host: bytes | None, origin: bytes | None) -> None:
         """Raise HostDeniedError for a name that is not ours. Raise OriginDeniedError where a page
         of another site does more than read."""
-        if host is not None and not self._any and host not in self._accepted:
+        if host is not None and not self._takes_any_name and host not in self._accepted:
             self._require_host(host)
         if origin is not None and method not in _READING:
             self._require_origin(origin, host or b"")

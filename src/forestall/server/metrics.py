@@ -3,15 +3,9 @@
 The `cordum_*` names are those of the guide of twelve controls, present from the first scrape.
 """
 
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Sequence, Sized
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
-)
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
@@ -26,6 +20,10 @@ _WAIT_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0, 600.0, 3600.0)
 # A worker chooses its own failure codes, so they are unbounded and no label values.
 OUR_CODES = frozenset(
     {
+        "agent_expired",
+        "agent_revoked",
+        "agent_right_missing",
+        "agent_suspended",
         "approval_expired",
         "approval_rejected",
         "approver_revoked",
@@ -77,13 +75,13 @@ class Metrics:
         self._requests = self._counter(
             "forestall_http_requests", "HTTP requests answered", "method", "route", "status"
         )
-        self._seconds = Histogram(
+        self._seconds = self._histogram(
             "forestall_http_request_seconds",
             "Time from the first byte of a request to the end of its answer",
-            ("route",),
-            buckets=_LATENCY_BUCKETS,
-            registry=self.registry,
+            _LATENCY_BUCKETS,
+            "route",
         )
+        self._declare_webhooks()
         self._declare_limited()
         self._declare_policy()
         self._topics = _TopicNames()
@@ -92,37 +90,36 @@ class Metrics:
         self._request_children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def _declare_policy(self) -> None:
-        self._loaded_at = Gauge(
+        self._loaded_at = self._gauge(
             "forestall_policy_loaded_timestamp_seconds",
             "When the snapshot in force came into force",
-            registry=self.registry,
         )
-        self._rules = Gauge(
-            "forestall_policy_rules", "Rules in the snapshot in force", registry=self.registry
-        )
-        self._without_defaults = Gauge(
+        self._rules = self._gauge("forestall_policy_rules", "Rules in the snapshot in force")
+        self._without_defaults = self._gauge(
             "forestall_policy_without_default_derivations",
             "Files of the snapshot in force for whose rules no default derivation applies",
-            registry=self.registry,
         )
         self._refused = self._counter("forestall_policy_refused", "Changed policies not taken")
-        self._policy_waiting = Gauge(
+        self._policy_waiting = self._gauge(
             "forestall_policy_waiting",
             "1 while a changed policy file is not taken up yet, because it may be half written",
-            registry=self.registry,
         )
-        unverified = Gauge(
+        unverified = self._gauge(
             "forestall_policy_unverified",
             "1 while the policy in force carries no verified signature",
-            registry=self.registry,
         )
         unverified.set(1)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)
 
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(name, text, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: Sequence[float], *labels: str) -> Histogram:
+        return Histogram(name, text, labels, buckets=buckets, registry=self.registry)
+
     def _declare_limited(self) -> None:
-        self._declare_webhooks()
         self._limited = self._counter(
             "forestall_rate_limited",
             "Requests refused because a key, a tenant or an address made too many",
@@ -151,17 +148,13 @@ class Metrics:
                 ("skipped", "Results released unchecked; stays 0"),
             )
         }
-        self._scan_seconds = Histogram(
+        self._scan_seconds = self._histogram(
             "forestall_output_check_seconds",
             "Time from the answer of a worker to its verdict",
-            buckets=_LATENCY_BUCKETS,
-            registry=self.registry,
+            _LATENCY_BUCKETS,
         )
-        self._scan_bytes = Histogram(
-            "forestall_output_check_bytes",
-            "Size of the results that were checked",
-            buckets=_SIZE_BUCKETS,
-            registry=self.registry,
+        self._scan_bytes = self._histogram(
+            "forestall_output_check_bytes", "Size of the results that were checked", _SIZE_BUCKETS
         )
 
     def _declare_work(self) -> None:
@@ -174,10 +167,14 @@ class Metrics:
             "what",
             "code",
         )
-        self._queue_wait = Histogram(
-            "forestall_queue_wait_seconds",
-            "Time from ready to run to dispatched",
-            buckets=_WAIT_BUCKETS,
+        self._queue_wait = self._histogram(
+            "forestall_queue_wait_seconds", "Time from ready to run to dispatched", _WAIT_BUCKETS
+        )
+
+        self._withdrawals = Histogram(
+            "forestall_agent_withdrawal_seconds",
+            "Time from the end of an agent to the cancellation of each job that ran for it",
+            buckets=_LATENCY_BUCKETS,
             registry=self.registry,
         )
 
@@ -229,6 +226,10 @@ class Metrics:
     def waited(self, seconds: float) -> None:
         """See `Telemetry.waited`."""
         self._queue_wait.observe(seconds)
+
+    def withdrawn(self, seconds: float) -> None:
+        """See `Telemetry.withdrawn`."""
+        self._withdrawals.observe(seconds)
 
     def commit_failed(self, code: str) -> None:
         """See `Telemetry.commit_failed`."""

@@ -45,7 +45,8 @@ class _BoundedServer(ThreadingWSGIServer):
         """End connections whose time is over; called between two connections, twice a second."""
         until = time.monotonic() - METRIC_SECONDS_MAX
         with self._lock:
-            for connection in [each for each, since in self._open.items() if since <= until]:
+            overdue = [connection for connection, since in self._open.items() if since <= until]
+            for connection in overdue:
                 self._cut(connection)
 
     def shutdown_request(self, request: Any) -> None:

@@ -16,10 +16,11 @@ from forestall.server.settings import SettingsError
 
 _PIPELINE_FILE = "config.cfg"
 _CONFIDENCE = 0.6  # pipelines give none; on text unlike their training text it is low
-_RULE_FREE = frozenset({"ner", "beam_ner"})  # need no component but the one whose output they read
-_VECTORS = frozenset({"doc.tensor", "doc._.trf_data"})  # the outputs that such a component reads
+# Factories of components that find names from the vectors of another component alone.
+_VECTOR_READERS = frozenset({"ner", "beam_ner"})
+_VECTORS = frozenset({"doc.tensor", "doc._.trf_data"})  # the outputs that they read
 # What pipelines call names, in lower case: OntoNotes, CoNLL and WikiNER, single languages.
-_WORDS = {
+_LABELS = {
     PERSON: ("person", "per", "persname", "prs", "ps", "family"),
     PLACE: (
         *("gpe", "loc", "fac", "facility", "location", "placename", "geogname", "gpe_loc", "lc"),
@@ -41,7 +42,9 @@ _WORDS = {
         "sports_organization_other",
     ),
 }
-_KINDS: Mapping[str, str] = {word: kind for kind, words in _WORDS.items() for word in words}
+_KIND_OF_LABEL: Mapping[str, str] = {
+    label: kind for kind, labels in _LABELS.items() for label in labels
+}
 
 
 def load_names(package: str) -> tuple[Detector, ...]:
@@ -86,11 +89,12 @@ def reader_of(pipeline: Any) -> Reader:
     """
     finders = [name for name in pipeline.pipe_names if "doc.ents" in _assigns(pipeline, name)]
     labels = {label.lower() for name in finders for label in _labels(pipeline, name)}
-    if labels.isdisjoint(_KINDS):
+    if labels.isdisjoint(_KIND_OF_LABEL):
         raise ValueError("no component of it finds people, places or organisations")
-    if all(pipeline.get_pipe_meta(name).factory in _RULE_FREE for name in finders):
-        heard = [name for name in pipeline.pipe_names if _VECTORS & set(_assigns(pipeline, name))]
-        pipeline.select_pipes(enable=[*heard, *finders])
+    # Run no component that none of these reads: a tagger, say, takes most of the time.
+    if all(pipeline.get_pipe_meta(name).factory in _VECTOR_READERS for name in finders):
+        sources = [name for name in pipeline.pipe_names if _VECTORS & set(_assigns(pipeline, name))]
+        pipeline.select_pipes(enable=[*sources, *finders])
     one_at_a_time = threading.Lock()
 
     def read(text: str) -> list[Sighting]:
@@ -99,7 +103,7 @@ def reader_of(pipeline: Any) -> Reader:
             return [
                 Sighting(kind, entity.start_char, entity.end_char, _CONFIDENCE)
                 for entity in pipeline(text).ents
-                if (kind := _KINDS.get(entity.label_.lower())) is not None
+                if (kind := _KIND_OF_LABEL.get(entity.label_.lower())) is not None
             ]
 
     read("A first text takes longest.")

@@ -22,6 +22,7 @@ _TIME = "a time such as 2026-06-01T12:00:00Z, or microseconds since 1970"
 _OWN_TENANT = "the tenant of the key, or nothing"
 # The fields of query strings: one name means the same everywhere.
 _QUERY: Mapping[str, tuple[str, str]] = {
+    "as_agent": ("string", "the id of an agent: decide as if it asked, within its rights"),
     "cursor": ("string", "`next_cursor` of the page before"),
     "force": ("boolean", "end it although it is in use"),
     "from": ("integer", "the position of the log after which the stream begins"),
@@ -30,10 +31,14 @@ _QUERY: Mapping[str, tuple[str, str]] = {
     "include_revoked": ("boolean", "whether revoked keys are listed too"),
     "last_event_id": ("integer", "as the header Last-Event-ID, for clients that cannot send it"),
     "limit": ("integer", f"the most items of a page; more than {PAGE_ITEMS_MAX} count as that"),
+    "name": ("string", "exactly this name"),
     "org_id": ("string", _OWN_TENANT),
+    "reason": ("string", "why; records and people are told"),
+    "risk_tier": ("string", "low, medium, high or critical"),
     "since": ("string", _TIME),
     "state": ("string", "the state of a job"),
-    "status": ("string", "the state of a job, or the status of an approval"),
+    "status": ("string", "the state of a job, or the status of an approval or an agent"),
+    "team": ("string", "exactly this team"),
     "tenant": ("string", _OWN_TENANT),
     "tenant_id": ("string", _OWN_TENANT),
     "topic": ("string", "exactly this topic"),
@@ -86,10 +91,10 @@ def operation_id(endpoint: Endpoint) -> str:
 
 def _schemas(endpoints: Iterable[Endpoint]) -> tuple[dict[Any, Any], dict[str, Any]]:
     """The schema of every type that the table names, and the components these refer to."""
-    requests = {each.request: None for each in endpoints if each.request is not None}
-    bodies = {
-        kind: None for each in endpoints for kind in each.responses.values() if kind is not None
-    }
+    requests = dict.fromkeys(endpoint.request for endpoint in endpoints)
+    bodies = dict.fromkeys(kind for endpoint in endpoints for kind in endpoint.responses.values())
+    requests.pop(None, None)
+    bodies.pop(None, None)
     kinds = [*requests, *bodies, ErrorObject]
     schemas, components = msgspec.json.schema_components(kinds, ref_template=_COMPONENT)
     _, strict = msgspec.json.schema_components(requests, ref_template=_COMPONENT)

@@ -47,6 +47,7 @@ class PolicyWatch:
     def __init__(self, taken: FileStates, *, settle_s: float) -> None:
         self._taken = dict(taken)
         self._settle_s = settle_s
+        # Name of a changed file → its state (None: it is gone), and when that was first seen.
         self._since: dict[str, tuple[FileState | None, float]] = {}
 
     def look(
@@ -65,7 +66,7 @@ class PolicyWatch:
         names = {*states, *self._taken}
         changed = [name for name in names if states.get(name) != self._taken.get(name)]
         self._since = {name: self._since[name] for name in changed if name in self._since}
-        waiting: list[AwaitedFile] = []
+        awaited: list[AwaitedFile] = []
         for name in changed:
             state = states.get(name)
             if name not in self._since or self._since[name][0] != state:
@@ -73,11 +74,11 @@ class PolicyWatch:
             if state is not None and _is_complete(name, state, renamed, being_written):
                 continue
             settle_s = self._settle_s if state is not None else POLICY_GONE_SECONDS
-            left = settle_s - (at_s - self._since[name][1])
-            if left > 0 or name in being_written:
-                waiting.append(AwaitedFile(name, max(left, 0.0)))
-        if waiting:
-            return max(waiting, key=lambda each: (each.seconds, each.name))
+            left_s = settle_s - (at_s - self._since[name][1])
+            if left_s > 0 or name in being_written:
+                awaited.append(AwaitedFile(name, max(left_s, 0.0)))
+        if awaited:
+            return max(awaited, key=lambda file: (file.seconds, file.name))
         return bool(changed)
 
     def take(self, states: FileStates) -> None:
@@ -92,5 +93,6 @@ def _is_complete(
     """Whether a file is complete without a wait."""
     if name in being_written:
         return False
-    behind_a_turned_link = "/.." in state.target  # resolved, so `..` only begins a longer name
-    return name in renamed or state.ends or behind_a_turned_link
+    # The target is a resolved path, so `..` in it only begins a longer name.
+    is_behind_turned_link = "/.." in state.target
+    return name in renamed or state.ends or is_behind_turned_link

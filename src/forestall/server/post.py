@@ -79,8 +79,8 @@ class WebhookSender:
         )
         parts = urlsplit(url)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        sent = {"Content-Type": "application/json", "User-Agent": "forestall-webhook", **headers}
-        async with client.open(HttpRequest("POST", target, sent, body)) as answer:
+        fields = {"Content-Type": "application/json", "User-Agent": "forestall-webhook", **headers}
+        async with client.open(HttpRequest("POST", target, fields, body)) as answer:
             return answer.status
 
     async def _judged_address(self, origin: HttpOrigin) -> str:
@@ -96,13 +96,13 @@ class WebhookSender:
     async def _resolve(self, host: str, port: int) -> list[str]:
         loop = asyncio.get_running_loop()
         try:
-            found = await loop.run_in_executor(
+            infos = await loop.run_in_executor(
                 self._resolvers,
                 lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM),
             )
         except (OSError, UnicodeError) as cause:
             raise DeliveryError("the host name is not known") from cause
-        addresses = [str(entry[4][0]) for entry in found]
+        addresses = [str(socket_address[0]) for *_, socket_address in infos]
         if not addresses:
             raise DeliveryError("the host name is not known")
         return addresses

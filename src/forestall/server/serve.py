@@ -169,13 +169,13 @@ def _listen(address: Address) -> socket.socket:
 def _metrics_server(address: Address, metrics: Metrics) -> Iterator[Address]:
     """Serve the metrics. Yields their address."""
     try:
-        door = MetricsServer(address.host, address.port, metrics.registry)
+        server = MetricsServer(address.host, address.port, metrics.registry)
     except (OSError, OverflowError) as cause:
         raise _cannot_listen(address, "--metrics-listen", cause) from cause
     try:
-        yield Address(address.host, door.port)
+        yield Address(address.host, server.port)
     finally:
-        door.close()
+        server.close()
 
 
 def _cannot_listen(address: Address, flag: str, cause: Exception) -> ListenError:

@@ -43,7 +43,7 @@ class UpgradeRequiredError(ForestallError):
 
 
 class _StreamEnd(Enum):
-    """Why a stream ended: a close code and reason of WebSocket (RFC 6455, 7.4.1)."""
+    """Why a stream ends: a close code and reason of WebSocket (RFC 6455, 7.4.1)."""
 
     GONE = 1000, ""
     REVOKED = 1008, "credential revoked"
@@ -59,7 +59,7 @@ async def open_stream(plane: Plane, call: Call) -> Answer:
         raise UpgradeRequiredError(
             f"send `Accept: {_EVENT_STREAM}`, or upgrade the connection to a WebSocket"
         )
-    _require_own_page(call)
+    _require_same_site(call)
     subject = call.who
     require_own_tenant(call)
     job_id = call.params[0] if call.params else ""
@@ -76,9 +76,9 @@ def _wants_events(accept: str) -> bool:
     return _EVENT_STREAM in kinds
 
 
-def _require_own_page(call: Call) -> None:
+def _require_same_site(call: Call) -> None:
     """Refuse a page of another site whose credential is in a header: a browser or a proxy may have
-    added that without the user's knowledge."""
+    added the credential without the user's knowledge."""
     origin = call.headers.get(b"origin")
     if not origin or call.key_in_subprotocol:
         return
@@ -130,7 +130,7 @@ class _Framing:
         """Send a heartbeat, so that neither proxy nor client takes the connection for dead."""
 
     @abstractmethod
-    async def close(self, ending: _StreamEnd) -> None:
+    async def close(self, reason: _StreamEnd) -> None:
         """Send the end of the answer."""
 
 
@@ -148,17 +148,17 @@ class _EventStream(_Framing):
         )
 
     async def write(self, page: LogPage, subject: Subject) -> bool:
-        made = page.made(
+        encoded = page.encoded(
             (_EventStream, *_view(subject)), lambda: event_blocks(page.visible(subject))
         )
-        if made:
-            await self._body(made)
-        return bool(made)
+        if encoded:
+            await self._body(encoded)
+        return bool(encoded)
 
     async def beat(self) -> None:
         await self._body(_HEARTBEAT)
 
-    async def close(self, ending: _StreamEnd) -> None:
+    async def close(self, reason: _StreamEnd) -> None:
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _body(self, data: bytes) -> None:
@@ -184,17 +184,19 @@ class _WebSocket(_Framing):
         )
 
     async def write(self, page: LogPage, subject: Subject) -> bool:
-        made = page.made((_WebSocket, *_view(subject)), lambda: event_texts(page.visible(subject)))
-        for text in made:
+        encoded = page.encoded(
+            (_WebSocket, *_view(subject)), lambda: event_texts(page.visible(subject))
+        )
+        for text in encoded:
             await self._send({"type": "websocket.send", "text": text})
-        return bool(made)
+        return bool(encoded)
 
     async def beat(self) -> None:
         pass
 
-    async def close(self, ending: _StreamEnd) -> None:
-        code, reason = ending.value
-        await self._send({"type": "websocket.close", "code": code, "reason": reason})
+    async def close(self, reason: _StreamEnd) -> None:
+        code, text = reason.value
+        await self._send({"type": "websocket.close", "code": code, "reason": text})
 
 
 class LogStream(StreamingBody):
@@ -204,7 +206,7 @@ class LogStream(StreamingBody):
         self._plane = plane
         self._listener = listener
         self._position = start  # of the next record to read
-        self._gone = False
+        self._client_gone = False
 
     async def run(
         self, scope: dict[str, Any], receive: Receive, send: Send, headers: Headers
@@ -224,14 +226,14 @@ class LogStream(StreamingBody):
                 await framing.open(headers)
                 await framing.close(_StreamEnd.GONE)
                 return
-            watch = asyncio.create_task(self._watch(receive))
+            watch = asyncio.create_task(self._wait_for_close(receive))
             try:
                 # A send to a closed connection raises OSError (ASGI, spec version 2.4).
                 with contextlib.suppress(OSError):
                     await framing.open(headers)
-                    ending = await self._follow(framing)
-                    if ending is not _StreamEnd.GONE:
-                        await framing.close(ending)
+                    reason = await self._follow(framing)
+                    if reason is not _StreamEnd.GONE:
+                        await framing.close(reason)
             finally:
                 watch.cancel()
 
@@ -245,8 +247,8 @@ class LogStream(StreamingBody):
                 more = await self._listener.wait(
                     max(0.0, sent_at + STREAM_HEARTBEAT_SECONDS - clock())
                 )
-                if ending := self._ending():
-                    return ending
+                if reason := self._end_reason():
+                    return reason
                 if not more:
                     await framing.beat()
                     sent_at = clock()
@@ -259,15 +261,16 @@ class LogStream(StreamingBody):
                 )
             except ForestallError:
                 return _StreamEnd.FAILED
-            if ending := self._ending():
-                return ending
+            if reason := self._end_reason():
+                return reason
             self._position, more = page.end, page.more
             if await framing.write(page, subject):
                 sent_at = clock()
             del page  # keep no page in memory while this waits
 
-    def _ending(self) -> _StreamEnd | None:
-        if self._gone:
+    def _end_reason(self) -> _StreamEnd | None:
+        """Why the stream must end now; None: it goes on."""
+        if self._client_gone:
             return _StreamEnd.GONE
         if self._plane.announcer.stopping:
             return _StreamEnd.STOPPING
@@ -275,10 +278,10 @@ class LogStream(StreamingBody):
             return _StreamEnd.REVOKED
         return None
 
-    async def _watch(self, receive: Receive) -> None:
+    async def _wait_for_close(self, receive: Receive) -> None:
         """End the stream when the client closes the connection. Messages of the client are read and
         ignored; their size is bounded."""
         while (await receive())["type"] not in ("http.disconnect", "websocket.disconnect"):
             pass
-        self._gone = True
+        self._client_gone = True
         self._listener.wake()

@@ -39,7 +39,9 @@ async def read_when_changed(plane: Plane, call: Call) -> JobView:
     try:
         with plane.announcer.listen(call.who, job_id) as listener:
             disconnect.add_done_callback(lambda _: listener.wake())
-            await _wait(plane, call, listener, disconnect, state=state, seconds=wait_ms / 1_000)
+            await _wait_for_change(
+                plane, call, listener, disconnect, state=state, seconds=wait_ms / 1_000
+            )
     finally:
         disconnect.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -47,7 +49,7 @@ async def read_when_changed(plane: Plane, call: Call) -> JobView:
     return await read_job(plane, call.who, job_id)
 
 
-async def _wait(
+async def _wait_for_change(
     plane: Plane,
     call: Call,
     listener: LogListener,

@@ -24,10 +24,10 @@ class Checkpointer:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._pages = 0  # estimated growth of the WAL since the last copy
-        self._wanted = threading.Event()
-        self._copied = threading.Event()
-        self._busy = False
+        self._pages_since_copy = 0  # estimated
+        self._copy_requested = threading.Event()
+        self._copy_done = threading.Event()
+        self._copy_under_way = False
         self._closed = False
         self._thread = threading.Thread(
             target=self._run, name="forestall-checkpointer", daemon=True
@@ -37,30 +37,30 @@ class Checkpointer:
     def committed(self, writer: sqlite3.Connection, changes: Sequence[PreparedChange]) -> None:
         """Note a committed group. The writer calls this after each group, outside a transaction."""
         size_bytes = sum(change.size_bytes for change in changes)
-        self._pages += _PAGES_PER_GROUP + len(changes) + size_bytes // _PAGE_BYTES
-        if self._copied.is_set():
-            self._copied.clear()
-            _copy(writer)
-            self._busy, self._pages = False, 0
-        elif self._pages >= WAL_PAGES_BEFORE_COPY and not self._busy:
-            self._busy = True
-            self._wanted.set()
+        self._pages_since_copy += _PAGES_PER_GROUP + len(changes) + size_bytes // _PAGE_BYTES
+        if self._copy_done.is_set():
+            self._copy_done.clear()
+            _copy(writer)  # the pages that were added during the copy
+            self._copy_under_way, self._pages_since_copy = False, 0
+        elif self._pages_since_copy >= WAL_PAGES_BEFORE_COPY and not self._copy_under_way:
+            self._copy_under_way = True
+            self._copy_requested.set()
 
     def close(self) -> None:
         """End the thread and close the connection. Blocks; safe to call twice."""
         self._closed = True
-        self._wanted.set()
+        self._copy_requested.set()
         self._thread.join()
         self._connection.close()
 
     def _run(self) -> None:
         while True:
-            self._wanted.wait()
-            self._wanted.clear()
+            self._copy_requested.wait()
+            self._copy_requested.clear()
             if self._closed:
                 return
             _copy(self._connection)
-            self._copied.set()
+            self._copy_done.set()
 
 
 def _copy(connection: sqlite3.Connection) -> None:

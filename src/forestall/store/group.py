@@ -59,7 +59,7 @@ class PreparedChange:
         except UnicodeEncodeError as cause:  # a lone surrogate has no encoding in UTF-8
             raise InvalidRequestError("a text of the change is not valid Unicode") from cause
         self.records = [
-            (each.tenant, each.kind, each.job_id, each.at_us) for each in change.records
+            (record.tenant, record.kind, record.job_id, record.at_us) for record in change.records
         ]
         self.leaves = [leaf_of(record.canonical()) for record in change.records]
         self.size_bytes += sum(len(leaf.record) for leaf in self.leaves)
@@ -70,16 +70,16 @@ class PreparedChange:
         elif type(put) is MoveJob:
             self._prepare_move(put)
         elif type(put) is PutIdempotency:
-            entry = put.entry
-            row = (entry.tenant, entry.key, entry.request_digest, entry.job_id)
-            "".join(row).encode()  # raises for bad text, as encoding JSON does for other puts
+            key = put.entry
+            row = (key.tenant, key.key, key.request_digest, key.job_id)
+            _require_encodable(row)
             self.idempotency.append(row)
         elif type(put) is PutEntry:
-            given = put.entry
-            "".join(given.key).encode()
-            values = (given.revision, given.updated_at_us, given.body)
-            self.direct.append(("put_entry", (*given.key, *values)))
-            self.size_bytes += len(given.body)
+            entry = put.entry
+            _require_encodable(entry.key)
+            values = (entry.revision, entry.updated_at_us, entry.body)
+            self.direct.append(("put_entry", (*entry.key, *values)))
+            self.size_bytes += len(entry.body)
         elif type(put) is DropEntry:
             self.direct.append(("drop_entry", put.entry.key))
         else:
@@ -90,9 +90,20 @@ class PreparedChange:
         job = put.job
         body, decision = _encode(job), _encode(put.decision)
         name = (job.tenant, job.id)
-        columns = (job.trace_id, job.state.value, job.topic, job.created_at_us, job.updated_at_us)
-        counts = (job.revision, job.dead_at_us, job.asked_at_us, job.state not in TERMINAL)
-        row = (*name, *columns, *counts, job.principal, body)
+        row = (
+            *name,
+            job.trace_id,
+            job.state.value,
+            job.topic,
+            job.created_at_us,
+            job.updated_at_us,
+            job.revision,
+            job.dead_at_us,
+            job.asked_at_us,
+            job.state not in TERMINAL,
+            job.principal,
+            body,
+        )
         self.births.append((row, (*name, put.payload), (*name, decision)))
         self.size_bytes += len(body) + len(decision) + len(put.payload)
 
@@ -112,9 +123,14 @@ class PreparedChange:
 
     def _prepare_output(self, entry: OutputEntry) -> None:
         name = (entry.tenant, entry.job_id)
-        "".join(name).encode()  # raises for bad text, as encoding JSON does for other puts
+        _require_encodable(name)
         self.direct.append(("put_output", (*name, entry.checked_at_us, entry.findings)))
         self.size_bytes += len(entry.findings)
+
+
+def _require_encodable(texts: Sequence[str]) -> None:
+    """Raises UnicodeEncodeError for a lone surrogate, as encoding JSON does for other puts."""
+    "".join(texts).encode()
 
 
 class _PendingBirths:
@@ -140,7 +156,8 @@ class _PendingBirths:
         connection.executemany(sql["insert_payload"], [payload for _, payload, _ in self.births])
         connection.executemany(sql["insert_decision"], [row for _, _, row in self.births])
         connection.executemany(sql["insert_idempotency"], self.idempotency)
-        self.__init__()  # type: ignore[misc]  # empty again
+        for pending in (self.births, self.idempotency, self.jobs, self.keys):
+            pending.clear()
 
 
 def apply_group(connection: sqlite3.Connection, changes: Sequence[PreparedChange]) -> list[Outcome]:
@@ -175,24 +192,27 @@ def _first_failed(
     connection: sqlite3.Connection, expect: Sequence[Precondition], births: _PendingBirths
 ) -> Precondition | None:
     """The first precondition that does not hold now; None when all hold."""
-    return next((each for each in expect if not _holds(connection, each, births)), None)
+    for condition in expect:
+        if not _holds(connection, condition, births):
+            return condition
+    return None
 
 
 def _holds(connection: sqlite3.Connection, condition: Precondition, births: _PendingBirths) -> bool:
     sql = blocks("write.sql")
     if isinstance(condition, JobAbsent):
-        pair = (condition.tenant, condition.job_id)
-        return pair not in births.jobs and not _found(connection, sql["job_present"], pair)
+        name = (condition.tenant, condition.job_id)
+        return name not in births.jobs and not _row_exists(connection, sql["job_present"], name)
     if isinstance(condition, JobUnmoved):
-        pair = (condition.tenant, condition.job_id)
-        if pair in births.jobs:
+        name = (condition.tenant, condition.job_id)
+        if name in births.jobs:
             births.insert(connection)
-        row = (*pair, condition.state.value, condition.revision)
-        return _found(connection, sql["job_unmoved"], row)
+        row = (*name, condition.state.value, condition.revision)
+        return _row_exists(connection, sql["job_unmoved"], row)
     if isinstance(condition, EntryUnchanged):
         return _revision(connection, condition) == condition.revision
-    pair = (condition.tenant, condition.key)
-    return pair not in births.keys and not _found(connection, sql["idempotency_present"], pair)
+    key = (condition.tenant, condition.key)
+    return key not in births.keys and not _row_exists(connection, sql["idempotency_present"], key)
 
 
 def _revision(connection: sqlite3.Connection, condition: EntryUnchanged) -> int:
@@ -205,7 +225,7 @@ def _revision(connection: sqlite3.Connection, condition: EntryUnchanged) -> int:
     return int(rows[0][0]) if rows else 0
 
 
-def _found(connection: sqlite3.Connection, statement: str, row: Row) -> bool:
+def _row_exists(connection: sqlite3.Connection, statement: str, row: Row) -> bool:
     try:
         return bool(connection.execute(statement, row).fetchall())
     except UnicodeEncodeError:  # a lone surrogate has no encoding, so no row has this name

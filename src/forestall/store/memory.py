@@ -44,6 +44,7 @@ from forestall.ports.store import (
 )
 
 _decode = msgspec.json.Decoder(Job).decode
+_Write = tuple[dict[Any, Any], tuple[str, ...], Any]  # table, key, value; None removes
 
 
 class MemoryStore:
@@ -111,17 +112,19 @@ class MemoryStore:
     ) -> Sequence[Job]:
         """See `Store.jobs`."""
         self._require_open()
-
-        found = [
-            job
-            for (tenant, _), body in self._jobs.items()
-            if tenant == job_filter.tenant and _wanted(job := _decode(body), job_filter)
+        jobs = [
+            _decode(body) for (tenant, _), body in self._jobs.items() if tenant == job_filter.tenant
         ]
-        found.sort(key=lambda job: (listed_at_us(job, job_filter), job.id), reverse=True)
+        keyed = [
+            ((listed_at_us(job, job_filter), job.id), job)
+            for job in jobs
+            if _matches(job, job_filter)
+        ]
         if after is not None:
             end = (after.updated_at_us, after.job_id)
-            found = [job for job in found if (listed_at_us(job, job_filter), job.id) < end]
-        return found[: max(0, limit)]
+            keyed = [(key, job) for key, job in keyed if key < end]
+        keyed.sort(key=lambda pair: pair[0], reverse=True)
+        return [job for _, job in keyed[: max(0, limit)]]
 
     async def submitters(self, tenant: str, job_ids: Collection[str]) -> Mapping[str, str]:
         """See `Store.submitters`."""
@@ -133,12 +136,12 @@ class MemoryStore:
         """See `Store.open_jobs`."""
         self._require_open()
         start = (after.created_at_us, after.tenant, after.job_id)
-        found = sorted(
+        keyed = sorted(
             (job.created_at_us, job.tenant, job.id, job)
             for job in map(_decode, self._jobs.values())
             if job.state not in TERMINAL and (job.created_at_us, job.tenant, job.id) > start
         )
-        return [job for *_, job in found[: max(0, limit)]]
+        return [job for *_, job in keyed[: max(0, limit)]]
 
     async def result(self, tenant: str, job_id: str) -> bytes | None:
         """See `Store.result`."""
@@ -158,30 +161,30 @@ class MemoryStore:
     async def entries(self, kind: EntryKind) -> Sequence[RegistryEntry]:
         """See `Store.entries`."""
         self._require_open()
-        return [entry for name, entry in sorted(self._registry.items()) if name[1] == kind]
+        return [entry for key, entry in sorted(self._registry.items()) if key[1] == kind]
 
     async def latest_entries(
         self, tenant: str, kind: EntryKind, *, limit: int
     ) -> Sequence[RegistryEntry]:
         """See `Store.latest_entries`."""
         self._require_open()
-        found = [
-            entry for name, entry in sorted(self._registry.items()) if name[:2] == (tenant, kind)
+        entries = [
+            entry for key, entry in sorted(self._registry.items()) if key[:2] == (tenant, kind)
         ]
-        return found[::-1][: max(0, limit)]
+        return entries[::-1][: max(0, limit)]
 
     async def entries_before(
         self, kind: EntryKind, at_us: int, *, limit: int
     ) -> Sequence[EntryName]:
         """See `Store.entries_before`."""
         self._require_open()
-        found = [
+        names = [
             EntryName(entry.tenant, entry.name, entry.revision, entry.updated_at_us)
             for entry in self._registry.values()
             if entry.kind == kind and entry.updated_at_us < at_us
         ]
-        found.sort(key=lambda each: (each.updated_at_us, each.tenant, each.name))
-        return found[: max(0, limit)]
+        names.sort(key=lambda name: (name.updated_at_us, name.tenant, name.name))
+        return names[: max(0, limit)]
 
     async def job_count(self) -> int:
         """See `Store.job_count`."""
@@ -218,14 +221,11 @@ class MemoryStore:
         """See `Store.close`."""
         self._closed = True
 
-    def _writes(self, put: Put) -> list[tuple[dict[Any, Any], tuple[str, ...], Any]]:
-        """The writes of a put: table, name and encoded value; None removes. Raises
-        UnicodeEncodeError for a text that is not valid Unicode."""
+    def _writes(self, put: Put) -> list[_Write]:
+        """The writes of a put. Raises UnicodeEncodeError for a text that is not valid Unicode."""
         if isinstance(put, PutJob | MoveJob):
             name = (put.job.tenant, put.job.id)
-            writes: list[tuple[dict[Any, Any], tuple[str, ...], Any]] = [
-                (self._jobs, name, msgspec.json.encode(put.job))
-            ]
+            writes: list[_Write] = [(self._jobs, name, msgspec.json.encode(put.job))]
             if put.decision is not None:
                 earlier = self._decisions.get(name, [])
                 decisions = [*earlier, msgspec.json.encode(put.decision)]
@@ -235,19 +235,19 @@ class MemoryStore:
             elif put.result is not None:
                 writes.append((self._results, name, put.result))
             return writes
-        table, key, entry = self._of_entry(put)
-        "".join(key).encode()
-        return [(table, key, None if isinstance(put, DropEntry) else entry)]
+        write = self._write_of_entry(put)
+        "".join(write[1]).encode()  # raises for a lone surrogate
+        return [write]
 
-    def _of_entry(
-        self, put: PutEntry | DropEntry | PutOutput | PutIdempotency
-    ) -> tuple[dict[Any, Any], tuple[str, ...], Any]:
+    def _write_of_entry(self, put: PutEntry | DropEntry | PutOutput | PutIdempotency) -> _Write:
+        if isinstance(put, DropEntry):
+            return self._registry, put.entry.key, None
+        if isinstance(put, PutEntry):
+            return self._registry, put.entry.key, put.entry
         if isinstance(put, PutOutput):
             return self._outputs, (put.entry.tenant, put.entry.job_id), put.entry
-        if isinstance(put, PutIdempotency):
-            msgspec.json.encode(put.entry)
-            return self._idempotency, (put.entry.tenant, put.entry.key), put.entry
-        return self._registry, put.entry.key, put.entry
+        msgspec.json.encode(put.entry)  # raises for a lone surrogate in any of its texts
+        return self._idempotency, (put.entry.tenant, put.entry.key), put.entry
 
     def _require_open(self) -> None:
         if self._closed:
@@ -259,7 +259,7 @@ def _is_of(link: ChainLink, tenant: str, job_id: str) -> bool:
     return record["tenant"] == tenant and job_id in ("", record["job_id"])
 
 
-def _wanted(job: Job, job_filter: JobFilter) -> bool:
+def _matches(job: Job, job_filter: JobFilter) -> bool:
     since, until = job_filter.updated_after_us, job_filter.updated_before_us
     return (
         (job_filter.principals is None or job.principal in job_filter.principals)

@@ -22,8 +22,6 @@ from forestall.store.queries import blocks
 APPLICATION_ID = 0x46535431  # "FST1" in the file header, by which we and `file` know our databases
 BUSY_SECONDS_MAX = 5  # how long to wait for another process's write lock before refusing
 _MIGRATION_NAME = re.compile(r"(\d{4})_((?:pre|post)_[a-z0-9_]+)\.sql")
-
-
 _WAL_TRIES, _WAL_TRY_SECONDS = 200, 0.025
 
 
@@ -61,14 +59,14 @@ class Migration(NamedTuple):
 
 def migrations() -> list[Migration]:
     """Every migration that this code knows, in order, without a gap."""
-    found = []
-    for entry in resources.files("forestall.store").joinpath("migrations").iterdir():
-        named = _MIGRATION_NAME.fullmatch(entry.name)
-        if named is not None:
-            found.append(Migration(int(named[1]), named[2], entry.read_text("utf-8")))
-    found.sort()
-    assert [step.version for step in found] == list(range(1, len(found) + 1)), "a migration is lost"
-    return found
+    steps = []
+    for file in resources.files("forestall.store").joinpath("migrations").iterdir():
+        name = _MIGRATION_NAME.fullmatch(file.name)
+        if name is not None:
+            steps.append(Migration(int(name[1]), name[2], file.read_text("utf-8")))
+    steps.sort()
+    assert [step.version for step in steps] == list(range(1, len(steps) + 1)), "a migration is lost"
+    return steps
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:
@@ -170,30 +168,30 @@ def _not_usable(path: Path, cause: sqlite3.Error) -> StoreUnavailableError:
 
 
 def pending(
-    connection: sqlite3.Connection, migrations_known: Sequence[Migration]
+    connection: sqlite3.Connection, known_migrations: Sequence[Migration]
 ) -> list[Migration]:
     """The migrations that are not applied yet. Raises SchemaTooNewError and SchemaChangedError."""
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema").fetchall()}
     if "schema_migrations" not in tables:
-        return list(migrations_known)
+        return list(known_migrations)
     applied = connection.execute(blocks("schema.sql")["applied_migrations"]).fetchall()
     for number, (version, name, sha256) in enumerate(applied):
-        if number >= len(migrations_known):
+        if number >= len(known_migrations):
             raise SchemaTooNewError(
                 f"a newer Forestall has migrated this database (migration `{name}`); upgrade"
                 " Forestall to open it"
             )
-        if (version, sha256) != (migrations_known[number].version, migrations_known[number].sha256):
+        if (version, sha256) != (known_migrations[number].version, known_migrations[number].sha256):
             raise SchemaChangedError(
                 f"migration {version} (`{name}`) was applied with another text than this version"
                 " of Forestall carries; use the release that made the database"
             )
-    return list(migrations_known[len(applied) :])
+    return list(known_migrations[len(applied) :])
 
 
-def migrate(connection: sqlite3.Connection, migrations_known: Sequence[Migration]) -> None:
+def migrate(connection: sqlite3.Connection, known_migrations: Sequence[Migration]) -> None:
     """Apply every missing migration in one transaction. Two processes may call this at once."""
-    if not pending(connection, migrations_known):
+    if not pending(connection, known_migrations):
         return
     connection.create_function(
         "base64", 1, lambda value: base64.b64encode(value).decode(), deterministic=True
@@ -201,9 +199,8 @@ def migrate(connection: sqlite3.Connection, migrations_known: Sequence[Migration
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.execute(blocks("schema.sql")["create_schema_migrations"])
-        for step in pending(
-            connection, migrations_known
-        ):  # another process may have migrated meanwhile
+        # Asked again inside the transaction: another process may have migrated meanwhile.
+        for step in pending(connection, known_migrations):
             for statement in _statements(step.text):
                 connection.execute(statement)
             row = (step.version, step.name, step.sha256)

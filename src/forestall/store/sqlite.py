@@ -116,12 +116,12 @@ class SqliteStore:
             "limit": _limit(limit),
         }
         if job_filter.principals is None:
-            return await self._page(_block(job_filter), row, lambda found: _job(found[0]))
+            return await self._page(_block(job_filter), row, lambda columns: _job(columns[0]))
         block = _block_of_principal(job_filter)
         found: list[Job] = []
         for principal in dict.fromkeys(job_filter.principals):
             of_one = {**row, "principal": principal}
-            found += await self._page(block, of_one, lambda found: _job(found[0]))
+            found += await self._page(block, of_one, lambda columns: _job(columns[0]))
         found.sort(key=lambda job: (listed_at_us(job, job_filter), job.id), reverse=True)
         return found[: _limit(limit)]
 
@@ -139,7 +139,7 @@ class SqliteStore:
     async def open_jobs(self, *, after: OpenCursor, limit: int) -> Sequence[Job]:
         """See `Store.open_jobs`."""
         row = (_integer(after.created_at_us, 0), after.tenant, after.job_id, _limit(limit))
-        return await self._page("open_jobs", row, lambda found: _job(found[0]))
+        return await self._page("open_jobs", row, lambda columns: _job(columns[0]))
 
     async def result(self, tenant: str, job_id: str) -> bytes | None:
         """See `Store.result`."""
@@ -176,7 +176,7 @@ class SqliteStore:
     ) -> Sequence[EntryName]:
         """See `Store.entries_before`."""
         row = (kind.value, _integer(at_us, 0), _limit(limit))
-        return await self._page("entries_before", row, lambda found: EntryName(*found))
+        return await self._page("entries_before", row, lambda columns: EntryName(*columns))
 
     async def job_count(self) -> int:
         """See `Store.job_count`."""
@@ -208,7 +208,7 @@ class SqliteStore:
             block, row = "links_of_job", (tenant, job_id, *row)
         elif tenant:
             block, row = "links_of_tenant", (tenant, *row)
-        return await self._page(block, row, lambda found: ChainLink(*found))
+        return await self._page(block, row, lambda columns: ChainLink(*columns))
 
     async def log_end(self) -> int:
         """See `Store.log_end`."""
@@ -243,12 +243,12 @@ class SqliteStore:
         return _rows(self._points, block, row)
 
     async def _page(
-        self, block: str, row: Sequence[Any] | Mapping[str, Any], value: Callable[[Any], _T]
+        self, block: str, row: Sequence[Any] | Mapping[str, Any], decode: Callable[[Any], _T]
     ) -> list[_T]:
         """Rows of a read that can be long, read and decoded in the reader thread."""
 
         def read() -> list[_T]:
-            return [value(found) for found in _rows(self._pages, block, row)]
+            return [decode(columns) for columns in _rows(self._pages, block, row)]
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._reader, read)

@@ -99,7 +99,7 @@ class Writer:
 
     def _take(self, pace: CommitPace) -> tuple[list[Waiter], bool]:
         """The changes that wait once the pace allows a transaction, and whether the store is
-        closing. There are none only when it is."""
+        closing. Only while it is closing there may be none."""
         group: list[Waiter] = []
         waiter = self._waiting.get()
         if waiter is not None and self._waiting.qsize() < COMMIT_GROUP_MAX:

@@ -74,8 +74,8 @@ def parse_window(text: str) -> int:
     """The microseconds of a length of time such as `24h` or `7d`. Raises InvalidRequestError."""
     if not text:
         return ANALYTICS_DAYS_DEFAULT * _UNIT_US["d"]
-    found = _WINDOW.fullmatch(text)
-    length_us = int(found[1]) * _UNIT_US[found[2]] if found else 0
+    parts = _WINDOW.fullmatch(text)
+    length_us = int(parts[1]) * _UNIT_US[parts[2]] if parts else 0
     if not 0 < length_us <= ANALYTICS_DAYS_MAX * _UNIT_US["d"]:
         raise InvalidRequestError(
             f"`window` is a time such as 90m, 24h or 7d, up to {ANALYTICS_DAYS_MAX}d"
@@ -94,48 +94,48 @@ def parse_group_by(text: str) -> GroupBy | None:
 
 
 def analytics_object(
-    found: ApprovalAnalytics, group_by: GroupBy | None, *, limit: int
+    analytics: ApprovalAnalytics, group_by: GroupBy | None, *, limit: int
 ) -> AnalyticsObject:
     """The body of the answer, with at most `limit` groups: those with the most approvals."""
     groups: dict[str, Any] = {}
     if group_by is not None:
-        ordered = sorted(found.groups.items(), key=lambda item: (-item[1].total, item[0]))
+        ordered = sorted(analytics.groups.items(), key=lambda item: (-item[1].total, item[0]))
         groups = {
             "group_by": group_by,
-            "groups": [_group_object(name, one) for name, one in ordered[:limit]],
+            "groups": [_group_object(name, tally) for name, tally in ordered[:limit]],
             "groups_left_off": max(0, len(ordered) - limit),
         }
     return AnalyticsObject(
-        window=WindowObject(since=iso_time(found.since_us), until=iso_time(found.until_us)),
-        summary=_tally_object(found.whole),
-        truncated=found.truncated,
+        window=WindowObject(since=iso_time(analytics.since_us), until=iso_time(analytics.until_us)),
+        summary=_tally_object(analytics.whole),
+        truncated=analytics.truncated,
         **groups,
     )
 
 
-def _group_object(name: str, one: Tally) -> GroupTallyObject:
-    tally = _tally_object(one)
+def _group_object(name: str, tally: Tally) -> GroupTallyObject:
+    counts = _tally_object(tally)
     # The same numbers again, under the names that published clients read in a group.
     return GroupTallyObject.of(
-        tally,
+        counts,
         key=name,
         label=name,
-        auto_count=tally.auto_resolved,
-        manual_count=tally.manual_resolved,
-        avg_ttar_seconds=tally.avg_time_to_approve_seconds,
-        p90_seconds=tally.p90,
+        auto_count=counts.auto_resolved,
+        manual_count=counts.manual_resolved,
+        avg_ttar_seconds=counts.avg_time_to_approve_seconds,
+        p90_seconds=counts.p90,
     )
 
 
-def _tally_object(one: Tally) -> TallyObject:
-    waits = {f"p{part}": _seconds(percentile(one.approved_after_us, part)) for part in (50, 90, 99)}
+def _tally_object(tally: Tally) -> TallyObject:
+    after_us = tally.approved_after_us
     return TallyObject.of(
-        one,
-        auto_resolved=one.expired + one.invalidated + one.cancelled,
-        manual_resolved=one.decided,
-        avg_time_to_approve_seconds=_seconds(average(one.approved_after_us)),
-        avg_time_to_decide_seconds=_seconds(average(one.decided_after_us)),
-        **waits,
+        tally,
+        auto_resolved=tally.expired + tally.invalidated + tally.cancelled,
+        manual_resolved=tally.decided,
+        avg_time_to_approve_seconds=_seconds(average(after_us)),
+        avg_time_to_decide_seconds=_seconds(average(tally.decided_after_us)),
+        **{f"p{part}": _seconds(percentile(after_us, part)) for part in (50, 90, 99)},
     )
 
 

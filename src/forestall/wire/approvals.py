@@ -37,7 +37,7 @@ _DECIDED = {
 }
 # The decision of an item as published clients read it: a closed list. Every status but pending and
 # approved reads as a rejection.
-_SAID = {
+_DECISION_WORD = {
     ApprovalStatus.PENDING: "PENDING",
     ApprovalStatus.APPROVED: "APPROVED",
     ApprovalStatus.CONSUMED: "APPROVED",
@@ -267,8 +267,7 @@ def decode_decide(body: bytes) -> VoteRequest:
     """The vote in a body. Raises InvalidRequestError."""
     request = decode_struct(body, DecideBody)
     for name in ("reason", "note", "comment"):
-        text = getattr(request, name) or ""
-        if len(text) > APPROVAL_NOTE_CHARS_MAX:
+        if len(getattr(request, name) or "") > APPROVAL_NOTE_CHARS_MAX:
             raise InvalidRequestError(
                 f"`{name}` is longer than {APPROVAL_NOTE_CHARS_MAX} characters"
             )
@@ -283,15 +282,13 @@ def decode_decide(body: bytes) -> VoteRequest:
 def approval_object(job: Job, *, now_us: int) -> ApprovalObject:
     """One entry of the list of approvals, with the flat fields that published clients read."""
     approval = _approval(job)
-    asked_at, resolved_at = (
-        iso_time(approval.asked_at_us),
-        iso_time_or_none(approval.resolved_at_us),
-    )
+    asked_at = iso_time(approval.asked_at_us)
+    resolved_at = iso_time_or_none(approval.resolved_at_us)
     return ApprovalObject.of(
         approval,
         job,
         job=job_summary(job),
-        decision=_SAID.get(approval.status, "REJECTED"),
+        decision=_DECISION_WORD.get(approval.status, "REJECTED"),
         policy_decision="REQUIRE_APPROVAL",
         policy_snapshot=approval.snapshot,
         policy_rule_id=approval.rule_id,
@@ -367,13 +364,16 @@ def decided_object(job: Job, *, repeated: bool) -> DecidedObject:
     """The body of the answer to approve and reject."""
     approval = _approval(job)
     rejected = approval.status is ApprovalStatus.REJECTED
+    word = "rejected" if rejected else "approved"
     status = status_word(approval.status)
     if repeated:
-        status = "already_rejected" if rejected else "already_approved"
+        status = f"already_{word}"
     elif approval.status is ApprovalStatus.PENDING:
         status = "more_approvals_needed"
-    who, when = ("rejected_by", "rejected_at") if rejected else ("approved_by", "approved_at")
-    resolved = {who: approval.resolved_by, when: iso_time_or_none(approval.resolved_at_us)}
+    resolved = {
+        f"{word}_by": approval.resolved_by,
+        f"{word}_at": iso_time_or_none(approval.resolved_at_us),
+    }
     return DecidedObject.of(
         job,
         job_id=job.id,

@@ -250,8 +250,7 @@ def _explained_rule(rule: ExplainedRule) -> ExplainedRuleObject:
 
 
 def decision_object(record: DecisionRecord, *, job_id: str) -> DecisionObject:
-    """One decision on a job. `action` and `evaluated_at` are the names that the peer's SDK
-    reads."""
+    """One decision on a job. The peer's SDK reads the names `action` and `evaluated_at`."""
     awaits_approval = record.decision is Effect.REQUIRE_APPROVAL
     word = DECISION_WORD[record.decision]
     return DecisionObject.of(

@@ -34,8 +34,7 @@ class ErrorObject(WireObject, frozen=True):
 
 
 def error_object(error: ForestallError) -> ErrorObject:
-    """The body of an error: `error` is a text, and `details` are flat. The gateway adds the id of
-    the request."""
+    """The body of an error: a text and flat details. The gateway adds the id of the request."""
     # Clients read `limit`, `current` and `allowed` at the top level.
     limits = error.details if isinstance(error, LimitExceededError) else {}
     return ErrorObject.of(

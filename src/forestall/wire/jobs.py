@@ -1,8 +1,6 @@
-"""Jobs ↔ JSON: the outcome of a submission, one job, a page of jobs. Texts are empty, never
-null."""
+"""Jobs ↔ JSON: the outcome of a submission, one job, a page. Texts are empty, never null."""
 
 import base64
-import binascii
 import json
 from typing import Any, Literal
 
@@ -10,6 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from forestall.errors import InvalidRequestError
+from forestall.identity.agents import Agent
 from forestall.jobs.job import DecisionRecord, Job, JobState, Priority
 from forestall.limits import CURSOR_CHARS_MAX
 from forestall.output.findings import Finding
@@ -32,10 +31,7 @@ from forestall.wire.objects import WireObject
 from forestall.wire.output import SafetyObject, safety_object
 
 # Fields that published clients read, and of which the plane knows nothing.
-_NEVER_SET = (
-    *("context_ptr", "result_ptr", "agent_id", "agent_name", "agent_risk_tier"),
-    *("workflow_id", "run_id", "step_id"),
-)
+_NEVER_SET = ("context_ptr", "result_ptr", "workflow_id", "run_id", "step_id")
 
 
 class InvalidCursorError(InvalidRequestError):
@@ -44,8 +40,8 @@ class InvalidCursorError(InvalidRequestError):
     code, http_status = "INVALID_CURSOR", 400
 
 
-class SubmittedObject(WireObject, frozen=True):
-    """A job that was taken, or that awaits approval."""
+class SubmissionOutcome(WireObject, frozen=True):
+    """What every answer to a submission says: the job, and the decision on it."""
 
     job_id: str
     trace_id: str
@@ -55,6 +51,11 @@ class SubmittedObject(WireObject, frozen=True):
     reason: str
     policy_snapshot: str
     job_hash: str
+
+
+class SubmittedObject(SubmissionOutcome, frozen=True):
+    """A job that was taken, or that awaits approval."""
+
     constraints: ConstraintsObject | None
     status: Literal["accepted", "approval_required"]
     idempotent_replay: bool | UnsetType = UNSET
@@ -63,20 +64,13 @@ class SubmittedObject(WireObject, frozen=True):
     approval_shared: bool | UnsetType = UNSET  # the job of an identical request, which was there
 
 
-class DeniedObject(WireObject, frozen=True):
+class DeniedObject(SubmissionOutcome, frozen=True):
     """A job that policy denied: kept, and an error to whoever submitted it."""
 
-    job_id: str
-    trace_id: str
-    state: JobState
-    decision: DecisionWord
-    rule_id: str
-    reason: str
-    policy_snapshot: str
-    job_hash: str
     error: str
     message: str
     code: Literal["policy_denied"]
+    decision_code: str  # how the denial came about: `rule`, `default`, `agent_right_missing`, …
     status: int
     remediations: list[RemediationObject]
     request_id: str
@@ -205,6 +199,7 @@ def submitted_object(
             error=reason,
             message=reason,
             code="policy_denied",
+            decision_code=decision.code,
             status=403,
             remediations=remediation_objects(decision.remediations),
             request_id="",
@@ -260,16 +255,20 @@ def job_object(
     payload: bytes,
     result: bytes | None = None,
     progress: tuple[str, int] = ("", 0),
-    found: OutputEntry | None = None,
+    output: OutputEntry | None = None,
+    agent: Agent | None = None,
 ) -> JobObject:
-    """One whole job, without its lease id: knowing that id proves the right to answer for the
-    job."""
+    """One whole job, without its lease id, which proves the right to answer for the job. `agent`:
+    whose key submitted it, as it is now."""
     decision = job.submit_decision
     awaits_approval = job.state is JobState.APPROVAL_REQUIRED
     return JobObject.of(
         job,
         **_summary(job),
         **dict.fromkeys(_NEVER_SET, ""),
+        agent_id=agent.id if agent is not None else "",
+        agent_name=agent.name if agent is not None else "",
+        agent_risk_tier=agent.risk_tier.value if agent is not None else "",
         context=msgspec.Raw(payload),
         result=msgspec.Raw(result) if result is not None else None,
         progress=ProgressObject(*progress),
@@ -285,20 +284,19 @@ def job_object(
         approval_ref=job.id if awaits_approval else "",
         approval_status=status_word(job.approval.status) if job.approval else "",
         approval_changes=list(job.approval.changes) if job.approval else [],
-        **_output(job, found),
+        **_output(job, output),
         payload_withheld=payload == WITHHELD_PAYLOAD or UNSET,
     )
 
 
-def _output(job: Job, found: OutputEntry | None) -> dict[str, Any]:
+def _output(job: Job, entry: OutputEntry | None) -> dict[str, Any]:
     if job.output is None:
         return {}
-    findings = found.findings if found is not None else b"[]"
+    encoded = entry.findings if entry is not None else b"[]"
+    findings = msgspec.json.decode(encoded, type=list[Finding])
     return {
         "output_decision": (job.output.resolution or job.output.verdict.value).upper(),
-        "output_safety": safety_object(
-            job.output, msgspec.json.decode(findings, type=list[Finding])
-        ),
+        "output_safety": safety_object(job.output, findings),
     }
 
 
@@ -329,6 +327,6 @@ def decode_cursor(text: str) -> tuple[int, str]:
         updated_at_us, job_id = json.loads(raw)
         if type(updated_at_us) is not int or type(job_id) is not str or abs(updated_at_us) > 2**62:
             raise ValueError
-    except (ValueError, TypeError, binascii.Error, RecursionError) as cause:
+    except (ValueError, TypeError, RecursionError) as cause:
         raise InvalidCursorError("`cursor` is not one that this server gave out") from cause
     return updated_at_us, job_id

@@ -19,19 +19,24 @@ KeyState = Literal["active", "expired", "revoked"]
 
 class NewKeyBody(msgspec.Struct, frozen=True):
     """The body of POST /auth/keys. `role` is our field; the peer's clients name the role as a
-    scope."""
+    scope. `agent_id` binds the key to an agent, and gives it the role `agent`. `labels` are facts
+    of origin `credential`; `attests` names labels that the holder may vouch for."""
 
     name: str | None = None
     role: str | None = None
     scopes: list[str] | None = None
     principal_id: str | None = None
     groups: list[str] | None = None
+    agent_id: str | None = None
+    labels: dict[str, str] | None = None
+    attests: list[str] | None = None
     expires_at: str | None = msgspec.field(default=None, name="expiresAt")
     expires_at_snake: str | None = msgspec.field(default=None, name="expires_at")
 
 
 class KeyObject(WireObject, frozen=True, kw_only=True):
-    """A key without its text or hash. A field without a value is left out: no expiry, no use."""
+    """A key without its text or hash. A field without a value is left out: no expiry, no use, no
+    agent that it is bound to, no labels."""
 
     id: str
     name: str
@@ -50,6 +55,9 @@ class KeyObject(WireObject, frozen=True, kw_only=True):
     last_used_camel: str | UnsetType = msgspec.field(default=UNSET, name="lastUsed")
     last_used: str | UnsetType = UNSET
     revoked_at: str | UnsetType = UNSET
+    agent_id: str | UnsetType = UNSET
+    labels: dict[str, str] | UnsetType = UNSET
+    attests: list[str] | UnsetType = UNSET
 
 
 class NewKeyObject(WireObject, frozen=True):
@@ -80,16 +88,20 @@ def decode_new_key(body: bytes, *, tenant: str) -> NewKey:
     return NewKey(
         tenant=tenant,
         name=request.name,
-        role=_role(request.role, request.scopes or []),
+        role=_role(request.role, request.scopes or [], Role.AGENT if request.agent_id else None),
         principal=request.principal_id or "",
         expires_at_us=_instant_us(request.expires_at or request.expires_at_snake),
         groups=groups,
+        agent_id=request.agent_id or "",
+        labels=request.labels or {},
+        attests=tuple(dict.fromkeys(request.attests or ())),
     )
 
 
-def _role(word: str | None, scopes: list[str]) -> Role:
-    """The requested role; the least one where the request names neither role nor scope."""
-    words = [word] if word is not None else scopes or [LEAST_ROLE.value]
+def _role(word: str | None, scopes: list[str], of_agent: Role | None) -> Role:
+    """The requested role; where the request names neither role nor scope, the role of an agent for
+    a key that is bound to one, else the least."""
+    words = [word] if word is not None else scopes or [of_agent or LEAST_ROLE]
     if len(words) != 1 or words[0] not in set(Role):
         names = ", ".join(f"`{role}`" for role in Role)
         raise KeyRequestError(f"name one `role`: {names}; without one the key is a `{LEAST_ROLE}`")
@@ -128,6 +140,9 @@ def key_object(key: ApiKey, *, now_us: int, used_us: int | None = None) -> KeyOb
         last_used_camel=used_at,
         last_used=used_at,
         revoked_at=_time(key.revoked_at_us),
+        agent_id=key.agent_id or UNSET,
+        labels=dict(key.labels) or UNSET,
+        attests=list(key.attests) or UNSET,
     )
 
 

@@ -1,4 +1,4 @@
-"""Checked results ↔ JSON: verdicts, withheld results, and contents that callers have checked."""
+"""The JSON of checked results: verdicts, withheld results, and contents that callers check."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -199,23 +199,24 @@ class OutputStatsObject(WireObject, frozen=True):
 
 
 def decode_content(body: bytes, *, tenant: str, principal: str) -> tuple[Request, bytes, bool]:
-    """What the content belongs to, its bytes, and whether the bytes are JSON."""
-    content = decode_struct(body, CheckBody)
-    if (content.content is None) == (content.result is msgspec.UNSET):
+    """The request that the content belongs to, its bytes, and whether the bytes are JSON. Raises
+    InvalidRequestError."""
+    check = decode_struct(body, CheckBody)
+    if (check.content is None) == (check.result is msgspec.UNSET):
         raise InvalidRequestError("send either `content`, a text, or `result`, any JSON value")
-    if len(content.topic) > TOPIC_CHARS_MAX or len(content.capability) > NAME_CHARS_MAX:
+    if len(check.topic) > TOPIC_CHARS_MAX or len(check.capability) > NAME_CHARS_MAX:
         raise InvalidRequestError("`topic` or `capability` is too long")
     request = Request(
-        topic=content.topic,
+        topic=check.topic,
         tenant=tenant,
-        capability=content.capability,
+        capability=check.capability,
         actor_id=principal,
         principal=principal,
-        labels=content.labels,
+        labels=check.labels,
     )
-    if content.content is not None:
-        return request, content.content.encode(), False
-    return request, msgspec.json.encode(content.result), True
+    if check.content is not None:
+        return request, check.content.encode(), False
+    return request, msgspec.json.encode(check.result), True
 
 
 _MASK = "*" * 8
@@ -226,8 +227,9 @@ def finding_object(
 ) -> FindingObject:
     """One finding in our words and the peer's, without the text that was found.
 
-    Only a reviewer sees the correlation, and characters of the value in its mask. To whoever may
-    guess, the one tells whether a guess is right, and the other leaves few guesses to make.
+    Only a reviewer sees the correlation, and the mask with characters of the value. Whoever guesses
+    values would learn from the correlation whether a guess is right, and would have fewer guesses
+    to make with the mask.
     """
     mask = finding.masked if for_reviewer else _MASK
     return FindingObject.of(
@@ -252,7 +254,7 @@ def safety_object(check: OutputCheck, findings: Iterable[Finding] = ()) -> Safet
         check,
         decision=check.verdict.value.upper(),
         policy_snapshot=check.snapshot,
-        findings=[finding_object(each) for each in findings],
+        findings=list(map(finding_object, findings)),
         counts=dict(check.kinds),
         redacted_ptr="",
         original_ptr="",
@@ -311,8 +313,8 @@ def inspected_object(preview: QuarantinePreview, *, for_reviewer: bool) -> Inspe
         job_id=job.id,
         state=job.state,
         findings=[
-            finding_object(each.finding, each.context, for_reviewer=for_reviewer)
-            for each in preview.findings
+            finding_object(shown.finding, shown.context, for_reviewer=for_reviewer)
+            for shown in preview.findings
         ],
         original_kept=preview.sealed,
         result=result,
@@ -322,21 +324,20 @@ def inspected_object(preview: QuarantinePreview, *, for_reviewer: bool) -> Inspe
 
 
 def checked_object(checked: CheckedContent, *, is_json: bool, limit: int) -> CheckedObject:
-    """The body of the answer to POST /output/check. `content` and `result` hold what may be
-    released."""
-    check, released = checked.check, checked.released
-    body: Any = None
-    if released is not None:
-        body = msgspec.Raw(released) if is_json else released.decode()
+    """The body of the answer to POST /output/check, with at most `limit` findings."""
+    check = checked.check
+    released: Any = None
+    if checked.released is not None:
+        released = msgspec.Raw(checked.released) if is_json else checked.released.decode()
     return CheckedObject.of(
         check,
         decision=check.verdict.value.upper(),
         policy_snapshot=check.snapshot,
         counts=dict(check.kinds),
-        findings=[finding_object(each) for each in checked.findings[:limit]],
+        findings=list(map(finding_object, checked.findings[:limit])),
         findings_total=len(checked.findings),
         checked_at=iso_time(check.checked_at_us),
-        **{"result" if is_json else "content": body},
+        **{"result" if is_json else "content": released},
     )
 
 
@@ -368,7 +369,7 @@ def _rule_object(policy: Policy, rule: OutputRule) -> OutputRuleObject:
 
 
 def stats_object(counts: OutputCounts, *, last_us: int, since_us: int) -> OutputStatsObject:
-    """The verdicts on the results of a day. `since` says when counting began."""
+    """The verdicts on the results of a day, in which counting began at `since_us`."""
     return OutputStatsObject(
         total_checks_24h=counts.total,
         allowed_24h=counts.allowed,

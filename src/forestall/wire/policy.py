@@ -1,5 +1,4 @@
-"""Policies that are or were in force → JSON: the history of activations, and the content of each
-policy."""
+"""Policies that are or were in force → JSON: their activations, and the content of each."""
 
 from collections.abc import Sequence
 from pathlib import PurePath

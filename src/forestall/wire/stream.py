@@ -5,7 +5,6 @@ them. Texts of positions, and of keys in a sub-protocol, are parsed here too.
 """
 
 import base64
-import binascii
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -69,7 +68,7 @@ class _Facts(msgspec.Struct, frozen=True):
     failure_reason: str = ""
 
 
-_facts = msgspec.json.Decoder(_Facts).decode
+_decode_facts = msgspec.json.Decoder(_Facts).decode
 
 
 def event_object(entry: LogEntry) -> EventObject:
@@ -80,7 +79,7 @@ def event_object(entry: LogEntry) -> EventObject:
 
 def _packet(entry: LogEntry) -> dict[str, Any]:
     """The peer's packet about a job: exactly one of jobRequest, jobProgress and jobResult."""
-    facts = _facts(entry.data)
+    facts = _decode_facts(entry.data)
     packet: dict[str, Any] = {
         "sender_id": _SENDER,
         "created_at": iso_time(entry.at_us),
@@ -105,8 +104,7 @@ def event_texts(entries: Iterable[LogEntry]) -> tuple[str, ...]:
 
 
 def event_blocks(entries: Iterable[LogEntry]) -> bytes:
-    """Events as the blocks of an event stream. JSON contains no raw line break, so a block is one
-    line."""
+    """Events as the blocks of an event stream. JSON has no raw line break: a block is one line."""
     return b"".join(
         b"id: %d\nevent: %s\ndata: %s\n\n"
         % (entry.position, entry.visibility.event.encode(), _encode(event_object(entry)))
@@ -127,18 +125,18 @@ def subprotocol_key(offered: Sequence[str]) -> str | None:
 
     A text that is not base64url gives an empty key, which nobody has.
     """
-    encoded = None
     for number, name in enumerate(offered):
-        if name.startswith(SUBPROTOCOL + "."):
-            encoded = name.removeprefix(SUBPROTOCOL + ".")
-        elif name == SUBPROTOCOL and number + 1 < len(offered):
-            encoded = offered[number + 1]
-        if encoded is not None:
-            break
-    if encoded is None:
-        return None
+        if name.startswith(f"{SUBPROTOCOL}."):
+            return _decoded_key(name.removeprefix(f"{SUBPROTOCOL}."))
+        if name == SUBPROTOCOL and number + 1 < len(offered):
+            return _decoded_key(offered[number + 1])
+    return None
+
+
+def _decoded_key(encoded: str) -> str:
+    text = encoded.rstrip("=")
     try:
-        padded = encoded.rstrip("=") + "=" * (-len(encoded.rstrip("=")) % 4)
+        padded = text + "=" * (-len(text) % 4)
         return base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
-    except (binascii.Error, ValueError):
+    except ValueError:
         return ""

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from forestall.errors import ForbiddenError, InvalidRequestError, LimitExceededError
+from forestall.identity.credentials import RESERVED_LABEL
 from forestall.jobs.job import OWN_KEY_PREFIX, Budget, Priority, Submission
 from forestall.limits import (
     DURATION_MS_MAX,
@@ -30,8 +31,6 @@ from forestall.wire.strict_json import QuickDecoder, decode_json, readable
 
 DEFAULT_TOPIC = "job.default"
 _TOPIC = re.compile(r"job(\.[A-Za-z0-9_-]+)+")
-# Names of labels that only the plane may set: its own facts, approval state, policy internals.
-_RESERVED_LABEL = re.compile(r"(_|approval_|policy\.)", re.IGNORECASE)
 TENANT_ACCESS_DENIED = (
     "tenant access denied: the request names a tenant that its API key does not belong to"
 )
@@ -122,8 +121,7 @@ class SubmissionBody(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def decode_submission(body: bytes, *, tenant: str, header_key: str = "") -> Submission:
-    """The submission in the body of POST /jobs. Raises InvalidRequestError or a subclass,
-    TenantAccessError."""
+    """The submission in a body of POST /jobs. Raises InvalidRequestError, TenantAccessError."""
     request = _decode(body)
     if not request.prompt and not request.args and not (request.action and request.action.args):
         raise InvalidRequestError(
@@ -169,19 +167,15 @@ def _decode_slowly(body: bytes) -> SubmissionBody:
 
 
 def _submission(request: SubmissionBody, *, topic: str, tenant: str, key: str) -> Submission:
-    """The checked values of a body. Every bound on a field is tested here, before anything is
-    decided."""
+    """The checked values of a body: every bound on a field is tested before any decision."""
     meta = request.meta or _NO_META
     _require_tenant(tenant, (request.tenant, request.tenant_id, request.org_id, meta.tenant_id))
     prompt = request.prompt or ""
     if len(prompt) > PROMPT_CHARS_MAX:
+        size, allowed = len(prompt), PROMPT_CHARS_MAX
         raise LimitExceededError(
-            f"the prompt is {len(prompt)} characters long; {PROMPT_CHARS_MAX} are allowed",
-            details={
-                "limit": "max_prompt_chars",
-                "current": len(prompt),
-                "allowed": PROMPT_CHARS_MAX,
-            },
+            f"the prompt is {size} characters long; {allowed} are allowed",
+            details={"limit": "max_prompt_chars", "current": size, "allowed": allowed},
         )
     actor_id = _one(request.actor_id, meta.actor_id, "actor_id")
     body_key = _one(request.idempotency_key, meta.idempotency_key, "idempotency_key")
@@ -247,8 +241,7 @@ def _topic(topic: str) -> str:
 
 
 def _one(top: str | None, nested: str | None, field: str) -> str | None:
-    """The value of a field that may be at the top or under `meta`. Two different values are
-    refused."""
+    """The value of a field that may be at the top or under `meta`; two values are refused."""
     if top and nested and top != nested:
         raise InvalidRequestError(f"`{field}` and `meta.{field}` differ; send one of them")
     return top or nested
@@ -274,8 +267,7 @@ def _texts(lists: Iterable[list[str] | None], field: str) -> tuple[str, ...]:
 
 
 def _labels(sources: Iterable[Mapping[str, str | None] | None]) -> dict[str, str]:
-    """The labels of all places; a later place overrides an earlier one, and a null value is
-    absent."""
+    """The labels of all places; a later place overrides an earlier one, and null is absent."""
     labels: dict[str, str] = {}
     for source in sources:
         if source:
@@ -289,7 +281,7 @@ def _labels(sources: Iterable[Mapping[str, str | None] | None]) -> dict[str, str
             raise InvalidRequestError(
                 f"a label value is at most {LABEL_VALUE_CHARS_MAX} characters long"
             )
-        if _RESERVED_LABEL.match(key):
+        if RESERVED_LABEL.match(key):
             raise ReservedLabelError(
                 f"the label `{key[:80]}` is reserved: names that begin with `_`, `approval_` or"
                 " `policy.` belong to the control plane"
@@ -312,18 +304,14 @@ def _priority(word: str | None) -> Priority:
 
 
 def _budget(request: SubmissionBody) -> Budget:
-    nested = request.budget or _NO_BUDGET_BODY
+    top, nested = request, request.budget or _NO_BUDGET_BODY
     return Budget(
-        max_input_tokens=_count(
-            request.max_input_tokens, nested.max_input_tokens, "max_input_tokens"
-        ),
+        max_input_tokens=_count(top.max_input_tokens, nested.max_input_tokens, "max_input_tokens"),
         max_output_tokens=_count(
-            request.max_output_tokens, nested.max_output_tokens, "max_output_tokens"
+            top.max_output_tokens, nested.max_output_tokens, "max_output_tokens"
         ),
-        max_total_tokens=_count(
-            request.max_total_tokens, nested.max_total_tokens, "max_total_tokens"
-        ),
-        deadline_ms=_deadline(_count(request.deadline_ms, nested.deadline_ms, "deadline_ms")),
+        max_total_tokens=_count(top.max_total_tokens, nested.max_total_tokens, "max_total_tokens"),
+        deadline_ms=_deadline(_count(top.deadline_ms, nested.deadline_ms, "deadline_ms")),
     )
 
 

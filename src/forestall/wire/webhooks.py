@@ -1,5 +1,4 @@
-"""Webhooks ↔ JSON, and the messages that they receive. No message contains any of a job's
-payload."""
+"""Webhooks ↔ JSON, and the messages that they receive, which hold nothing of a payload."""
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -84,11 +83,7 @@ def decode_webhook(body: bytes) -> tuple[Webhook, bool]:
     """The webhook in a body, and whether it gets a new secret. Raises WebhookInvalidError."""
     request = decode_struct(body, WebhookBody, WebhookInvalidError)
     try:
-        events = (
-            tuple(dict.fromkeys(map(WebhookEvent, request.events)))
-            if request.events
-            else tuple(WebhookEvent)
-        )
+        events = tuple(dict.fromkeys(map(WebhookEvent, request.events or WebhookEvent)))
         kind = Format(request.format or Format.JSON)
     except ValueError as cause:
         raise WebhookInvalidError(

@@ -125,6 +125,7 @@ class CredentialBody(msgspec.Struct, frozen=True):
     allowed_topics: list[str] = []
     allowed_pools: list[str] = []
     allowed_capabilities: list[str] = []
+    agent_id: str = ""
     expires_in_seconds: int | None = None
 
 
@@ -241,7 +242,7 @@ class ReturnedObject(WireObject, frozen=True):
 class CredentialObject(WireObject, frozen=True):
     """A worker's credential. `token` is there once: in the answer that issued it. Published clients
     read a time wherever they find a text, so `expires_at` and `revoked_at` are left out where there
-    is none."""
+    is none; so is `agent_id` of a worker that is no agent."""
 
     worker_id: str
     tenant_id: str
@@ -253,6 +254,7 @@ class CredentialObject(WireObject, frozen=True):
     created_at: str
     expires_at: str | UnsetType = UNSET
     revoked_at: str | UnsetType = UNSET
+    agent_id: str | UnsetType = UNSET
     token: str | UnsetType = UNSET
 
 
@@ -366,8 +368,9 @@ def decode_lease_id(body: bytes) -> str:
     return _text(decode_struct(body, ReturnBody).lease_id, "lease_id")
 
 
-def decode_credential(body: bytes) -> tuple[WorkerGrant, int | None]:
-    """The grant of a worker's credential, and the seconds until the credential expires."""
+def decode_credential(body: bytes) -> tuple[WorkerGrant, int | None, str]:
+    """The grant of a worker's credential, the seconds until the credential expires, and the id of
+    the agent that the worker is; empty: of none."""
     request = decode_struct(body, CredentialBody)
     grant = WorkerGrant(
         worker_id=request.worker_id,
@@ -377,7 +380,7 @@ def decode_credential(body: bytes) -> tuple[WorkerGrant, int | None]:
     )
     if request.expires_in_seconds is not None:
         _bound(request.expires_in_seconds, "expires_in_seconds", 1, 10 * 366 * 86_400)
-    return grant, request.expires_in_seconds
+    return grant, request.expires_in_seconds, _text(request.agent_id, "agent_id")
 
 
 def registered_object(worker: WorkerStatus, ticket_key: str, *, lease_us: int) -> RegisteredObject:
@@ -432,6 +435,7 @@ def credential_object(key: ApiKey, *, token: str | UnsetType = UNSET) -> Credent
         created_at=iso_time(key.created_at_us),
         expires_at=iso_time_or_none(key.expires_at_us) or UNSET,
         revoked_at=iso_time_or_none(key.revoked_at_us) or UNSET,
+        agent_id=key.agent_id or UNSET,
         token=token,
     )
 

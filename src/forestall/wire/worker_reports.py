@@ -32,8 +32,7 @@ def cut(text: str, chars_max: int) -> str:
 
 
 def failed_answer(code: str, message: str, *, retryable: bool) -> WorkerAnswer:
-    """The answer for an attempt that failed. A code that is too long is no code: it is shown in
-    front of the message."""
+    """The answer for an attempt that failed. Too long a code is shown before the message."""
     if len(code) > NAME_CHARS_MAX:
         code, message = "", f"{code}: {message}"
     return WorkerAnswer(
@@ -44,8 +43,7 @@ def failed_answer(code: str, message: str, *, retryable: bool) -> WorkerAnswer:
 
 
 def reported_answer(body: bytes, refusal: InvalidRequestError) -> tuple[str, WorkerAnswer]:
-    """The lease and the outcome in a message that was refused. Raises the refusal when the message
-    names no lease."""
+    """The lease and the outcome in a refused message. Raises the refusal if it names no lease."""
     if _is_long(body):
         return _unread(body, refusal)
     named = members(body)

@@ -27,9 +27,10 @@ from forestall.facts.data_files import EntryTable, WordList, read_text
 from forestall.facts.file_paths import paths_in
 from forestall.facts.other_languages import programs_in
 from forestall.facts.shell import program_table
+from forestall.facts.shell.command_classes import CommandClass
 from forestall.facts.shell.commands import commands_in
-from forestall.facts.shell.program_entry import (
-    CommandClass,
+from forestall.facts.shell.program_handlers import HANDLERS
+from forestall.facts.shell.program_spec import (
     ExtraWordsSpec,
     Handler,
     ProgramSpec,
@@ -38,7 +39,6 @@ from forestall.facts.shell.program_entry import (
     WritesSpec,
 )
 from forestall.facts.shell.program_table import FAMILIES, PROGRAMS, program, program_of_any_case
-from forestall.facts.shell.special_programs import HANDLERS
 from forestall.facts.sql.statements import statements_in
 from forestall.facts.urls import urls_in
 from forestall.policy import Effect, Request, compile_policy, evaluate, load_policy

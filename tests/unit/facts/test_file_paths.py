@@ -11,7 +11,7 @@ LETTERS = {"w": PathClass.WORKSPACE, "o": PathClass.OUTSIDE, "y": PathClass.SYST
            "s": PathClass.SECRET, "r": PathClass.RUNS_LATER, "u": PathClass.UNKNOWN}  # fmt: skip
 
 
-def seen(*values: str, workspace: str = "/workspace") -> set[PathClass]:
+def classes_in(*values: str, workspace: str = "/workspace") -> set[PathClass]:
     return {kind for fact in paths_in(values, workspace=workspace) for kind in fact.classes}
 
 
@@ -296,7 +296,7 @@ CASES: dict[str, list[tuple[str, str]]] = {
     ids=[f"{theme}-{at}" for theme, cases in CASES.items() for at in range(len(cases))],
 )
 def test_case(text: str, wanted: str) -> None:
-    found = seen(text)
+    found = classes_in(text)
     some, _, none = wanted[1:].partition("-")
     assert found >= {LETTERS[letter] for letter in some}, found
     assert wanted.startswith("+") or found == {LETTERS[letter] for letter in some}, found
@@ -310,17 +310,17 @@ def test_paths_are_normalised() -> None:
 
 
 def test_the_workspace_may_stand_inside_the_system() -> None:
-    assert seen("a", workspace="/var/lib/agent/") == {PathClass.WORKSPACE}
-    assert seen("../x", workspace="/var/lib/agent") == {PathClass.SYSTEM}
+    assert classes_in("a", workspace="/var/lib/agent/") == {PathClass.WORKSPACE}
+    assert classes_in("../x", workspace="/var/lib/agent") == {PathClass.SYSTEM}
 
 
 @pytest.mark.parametrize("workspace", ["", "/", "relative", "C:\\work"])
 def test_without_a_workspace_nothing_is_inside(workspace: str) -> None:
-    assert seen("a", "/etc/passwd", workspace=workspace) == {PathClass.UNKNOWN}
+    assert classes_in("a", "/etc/passwd", workspace=workspace) == {PathClass.UNKNOWN}
 
 
 def test_none_or_too_many() -> None:
-    assert seen() == {PathClass.UNKNOWN}
+    assert classes_in() == {PathClass.UNKNOWN}
     found = paths_in([f"f{n}" for n in range(1_000)] + [".env"])
     assert len(found) <= PATHS_MAX
     assert PathClass.UNKNOWN in {kind for fact in found for kind in fact.classes}
@@ -356,7 +356,7 @@ STEPS = st.sampled_from(
 def test_no_way_of_climbing_is_called_inside_alone(steps: list[str], start: str) -> None:
     """A plain walk of the decoded path decides whether it may be called inside."""
     text = start + "/".join(steps)
-    if seen(text) != {PathClass.WORKSPACE}:
+    if classes_in(text) != {PathClass.WORKSPACE}:
         return
     plain = text.removeprefix("file://").replace("%2e", ".").replace("%2f", "/").strip()
     parts = [] if plain.startswith("/") else ["workspace"]
@@ -378,4 +378,4 @@ def test_no_way_of_climbing_is_called_inside_alone(steps: list[str], start: str)
 )  # fmt: skip
 @settings(deadline=None, max_examples=150)
 def test_no_spelling_hides_a_secret(name: str, place: str, upper: bool) -> None:
-    assert PathClass.SECRET in seen(place.format(name.upper() if upper else name))
+    assert PathClass.SECRET in classes_in(place.format(name.upper() if upper else name))

@@ -8,8 +8,8 @@ from forestall.facts.derive import DERIVED_LABELS
 from forestall.facts.hosts import HostKind
 from forestall.facts.label_values import CLOSED_VALUES
 from forestall.facts.path_classes import PathClass
+from forestall.facts.shell.command_classes import CommandClass
 from forestall.facts.shell.places import CommandScope
-from forestall.facts.shell.program_entry import CommandClass
 from forestall.facts.sql.statements import SqlClass
 
 ENUMS = {

@@ -5,14 +5,8 @@ from typing import Any
 import pytest
 
 from forestall.facts.derive import DEFAULT_DERIVATIONS, Derivation, PayloadKind, derive, reading_of
-from forestall.facts.payload import (
-    DeclaredPlaces,
-    PlaceError,
-    Places,
-    TooMuchToDeriveError,
-    is_name,
-    parse_place,
-)
+from forestall.facts.payload import Places, TooMuchToDeriveError, is_name
+from forestall.facts.payload_places import DeclaredPlaces, PlaceError, parse_place
 from forestall.limits import PAYLOAD_VALUES_MAX, UNREAD_SHOWN_MAX
 
 BY_KIND = {each.kind: reading_of(each) for each in DEFAULT_DERIVATIONS}

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forestall.jobs.attempts import held_too_long, hold_delay_us, may_retry, retry_delay_us
+from forestall.jobs.attempts import may_retry, retry_delay_us, throttle_delay_us, throttled_too_long
 from forestall.limits import (
     HOLD_SECONDS_MAX,
     RETRIES_DEFAULT,
@@ -50,22 +50,22 @@ def test_retries_wait_longer_and_longer_up_to_a_bound(attempt: int, chance: int)
 
 
 @given(st.integers(0, 10_000), st.integers(1, 10_000), chances)
-def test_a_hold_waits_at_least_the_window_of_its_rule(
+def test_a_throttled_job_waits_at_least_the_window_of_its_rule(
     holds: int, first_s: int, chance: int
 ) -> None:
-    delay_us = hold_delay_us(holds, first_s, chance)
+    delay_us = throttle_delay_us(holds, first_s, chance)
     most_s = max(first_s, RETRY_SECONDS_MAX)
     assert first_s * SECOND_US <= delay_us <= most_s * SECOND_US * 9 // 8
 
 
 def test_jitter_uses_its_whole_range() -> None:
     assert retry_delay_us(1, 0) < retry_delay_us(1, 0x8000) < retry_delay_us(1, 0xFFFF)
-    assert hold_delay_us(0, 30, 0) < hold_delay_us(0, 30, 0xFFFF)
+    assert throttle_delay_us(0, 30, 0) < throttle_delay_us(0, 30, 0xFFFF)
 
 
-def test_a_job_that_is_not_held_is_never_held_too_long() -> None:
-    assert not held_too_long(a_job(), now_us=10**18)
-    held = a_job(held_since_us=1)
+def test_a_job_that_is_not_throttled_is_never_throttled_too_long() -> None:
+    assert not throttled_too_long(a_job(), now_us=10**18)
+    throttled = a_job(held_since_us=1)
     end_us = 1 + HOLD_SECONDS_MAX * SECOND_US
-    assert not held_too_long(held, now_us=end_us)
-    assert held_too_long(held, now_us=end_us + 1)
+    assert not throttled_too_long(throttled, now_us=end_us)
+    assert throttled_too_long(throttled, now_us=end_us + 1)

@@ -5,7 +5,7 @@ import pytest
 from forestall.jobs.job import BIRTH_STATE, JobState
 from forestall.jobs.lifecycle import (
     BORN,
-    HELD_BY_WORKER,
+    LEASED,
     MOVES,
     TERMINAL,
     WAITING,
@@ -29,7 +29,7 @@ def test_a_move_stands_in_the_table_or_is_refused(state: JobState, event: Event)
 
 
 def test_every_state_is_of_exactly_one_kind() -> None:
-    kinds = [*WAITING, *HELD_BY_WORKER, *TERMINAL, JobState.APPROVAL_REQUIRED]
+    kinds = [*WAITING, *LEASED, *TERMINAL, JobState.APPROVAL_REQUIRED]
     assert sorted(kinds) == sorted(STATES)
 
 
@@ -44,7 +44,7 @@ def test_an_end_is_an_end() -> None:
 
 def test_only_a_dispatch_gives_a_job_to_a_worker() -> None:
     for (state, event), then in MOVES.items():
-        if then in HELD_BY_WORKER and state not in HELD_BY_WORKER:
+        if then in LEASED and state not in LEASED:
             assert event is Event.DISPATCHED
             assert state in WAITING
 
@@ -87,7 +87,7 @@ def test_every_state_but_one_is_reached_from_birth_and_reaches_an_end() -> None:
 
 def test_jobs_are_born_as_the_submit_gate_decides() -> None:
     assert set(BORN) == set(BIRTH_STATE.values())
-    assert not set(BORN) & set(HELD_BY_WORKER)
+    assert not set(BORN) & set(LEASED)
 
 
 def test_the_diagram_shows_every_arrow() -> None:

@@ -196,13 +196,13 @@ def test_what_was_taken_out_is_forgotten_without_a_worker() -> None:
         queue.remove("a", f"j{number}")
     assert len(queue) == 0
     assert queue.lane_count("a") <= 1
-    lined_up = [
+    in_lanes = [
         len(entries)
-        for line in queue._lines.values()
-        for by_priority in line.lanes.values()
+        for lanes in queue._by_tenant.values()
+        for by_priority in lanes.lanes.values()
         for entries in by_priority.values()
     ]
-    assert sum(lined_up) + len(queue._later) < 2_500
+    assert sum(in_lanes) + len(queue._throttled) < 2_500
 
 
 def test_an_entry_is_what_the_job_says() -> None:

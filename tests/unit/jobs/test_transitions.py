@@ -102,7 +102,7 @@ def test_every_decision_leads_where_the_table_says(effect: Effect, asker: Asker)
     wanted = {
         Effect.DENY: Event.DENIED,
         Effect.REQUIRE_APPROVAL: Event.REBOUND if is_repair else Event.APPROVAL_DEMANDED,
-        Effect.THROTTLE: Event.CLEARED if is_repair else Event.HELD,
+        Effect.THROTTLE: Event.CLEARED if is_repair else Event.THROTTLED,
     }
     allowed = Event.CLEARED if is_repair else Event.DISPATCHED
     assert found.event is wanted.get(effect, allowed)

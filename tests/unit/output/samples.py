@@ -13,8 +13,8 @@ import re
 import string
 
 from forestall.output.detectors import FILES, read_file
-from forestall.output.detectors.checks import placeholder, wordlike
 from forestall.output.detectors.entries import EntryFile, as_tuple
+from forestall.output.detectors.value_checks import is_placeholder, is_wordlike
 
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 HOLES = {
@@ -96,7 +96,11 @@ def _some(name: str, size: int, chance: random.Random, words: bool = True) -> st
         text = "".join(chance.choices(letters, k=size))
         if size < 8 or name == "digits":
             return text
-        if any(map(str.isdigit, text)) and not placeholder(text) and (words or not wordlike(text)):
+        if (
+            any(map(str.isdigit, text))
+            and not is_placeholder(text)
+            and (words or not is_wordlike(text))
+        ):
             return text
 
 

@@ -11,7 +11,8 @@ from forestall.data_tables import DataFileError, package_bytes, parse_table
 from forestall.output.detectors import DATA, DETECTORS, FILES, PACKAGE, read_file
 from forestall.output.detectors.entries import EntryFile, Examples, StateNumberFile, as_tuple
 from forestall.output.detectors.forms import references
-from forestall.output.detectors.tables import kinds_of, refuse_mistakes
+from forestall.output.detectors.table_checks import refuse_mistakes
+from forestall.output.detectors.tables import kinds_of
 from forestall.output.detectors.validators import VALIDATORS
 from forestall.output.findings import Detector, Finding, Kind
 from forestall.output.scan import scan

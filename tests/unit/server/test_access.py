@@ -24,6 +24,7 @@ APPROVERS = {"approver", "admin"}
 CREWS = "/api/v1/workers"
 TOPICS, POOLS, SCHEMAS = "/api/v1/topics", "/api/v1/pools", "/api/v1/schemas"
 HOOKS, TENANTS = "/api/v1/webhooks", "/api/v1/tenants"
+AGENTS = "/api/v1/agents"
 WATCHERS = {"viewer", "operator", "approver", "author", "auditor", "admin"}
 READERS = {"viewer", "agent", "operator", "approver", "author", "auditor", "admin"}
 SUBMITTERS = {"agent", "operator", "admin"}
@@ -112,6 +113,13 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("GET", TENANTS + "/{tenant}"): ADMINS | {"auditor"},
     ("POST", TENANTS + "/{tenant}/suspend"): ADMINS,
     ("POST", TENANTS + "/{tenant}/resume"): ADMINS,
+    ("POST", AGENTS): ADMINS,
+    ("GET", AGENTS): ADMINS | {"auditor"},
+    ("GET", AGENTS + "/{agent_id}"): ADMINS | {"auditor"},
+    ("PUT", AGENTS + "/{agent_id}"): ADMINS,
+    ("POST", AGENTS + "/{agent_id}/suspend"): ADMINS,
+    ("POST", AGENTS + "/{agent_id}/resume"): ADMINS,
+    ("DELETE", AGENTS + "/{agent_id}"): ADMINS,
 }
 BODIES: dict[str, Any] = {
     KEYS: {"name": "n", "role": "viewer"},
@@ -136,6 +144,9 @@ BODIES: dict[str, Any] = {
     HOOKS: {"name": "a", "url": "https://hooks.example.com/"},
     TENANTS: {"name": "acme"},
     TENANTS + "/{tenant}/suspend": {"reason": "r"},
+    AGENTS: {"name": "a", "risk_tier": "low"},
+    AGENTS + "/{agent_id}/suspend": {},
+    AGENTS + "/{agent_id}/resume": {},
 }
 PROBES = {("GET", "/health"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/livez")}
 PUBLIC = PROBES | {("GET", "/openapi.json")}
@@ -146,7 +157,7 @@ PROTECTED = [door for door in DOORS if door not in PUBLIC]
 def knock(door: Door, method: str, path: str, key: str | None, **more: Any) -> Reply:
     """A request that is well formed for this endpoint, so that only access can refuse it."""
     body = BODIES.get(path, ALLOWED_JOB) if method == "POST" else None
-    for name in ("job", "key", "trace"):
+    for name in ("job", "key", "trace", "agent"):
         path = path.replace("{" + name + "_id}", f"{name}-1")
     path = path.replace("{worker_id}", "w").replace("{name}", "pool-1")
     return door.ask(method, path, body, key=key, **more)

@@ -248,6 +248,11 @@ def _schema(house: House, cell: Cell, tenant: str, who: str) -> Target:
     return Target({"id": name})
 
 
+def _agent(house: House, cell: Cell, tenant: str, who: str) -> Target:
+    wanted = {"name": house.name("agent"), "risk_tier": "low"}
+    return Target({"agent_id": house.admin("POST", tenant, "/agents", wanted)["id"]})
+
+
 def _digest(house: House, cell: Cell, tenant: str, who: str) -> Target:
     return Target({"digest": house.digest})
 
@@ -272,6 +277,7 @@ TARGETS: Mapping[str, Maker] = {
     "/webhooks/{name}": _webhook,
     "/schemas/{id}": _schema,
     "/snapshots/{digest}": _digest,
+    "/agents/{agent_id}": _agent,
     "/tenants/{tenant}": _tenant,
 }
 _LEASE_BODY = {"lease_id": "{lease}"}

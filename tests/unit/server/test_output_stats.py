@@ -1,7 +1,7 @@
 """What became of results in the last day, and which rules about results a tenant may see."""
 
 from forestall.policy.rules import Verdict
-from forestall.projections.output_stats import _PIECE_US, TENANTS_MAX, OutputStats
+from forestall.projections.output_stats import _INTERVAL_US, TENANTS_MAX, OutputStats
 from tests.asgi import POLICY, opened
 from tests.workers_under_test import Worker, submit
 
@@ -49,10 +49,10 @@ def test_counts_are_bounded() -> None:
     """Neither years nor tenants make it grow; a clock that was set back counts nothing twice."""
     stats = OutputStats(0)
     for number in range(1_000):
-        stats.checked("t", Verdict.ALLOW, 5, now_us=number * _PIECE_US)
-    counts, last_us = stats.of_day("t", now_us=999 * _PIECE_US)
-    assert (counts.total, counts.spent_us, last_us) == (144, 720, 999 * _PIECE_US)
+        stats.checked("t", Verdict.ALLOW, 5, now_us=number * _INTERVAL_US)
+    counts, last_us = stats.of_day("t", now_us=999 * _INTERVAL_US)
+    assert (counts.total, counts.spent_us, last_us) == (144, 720, 999 * _INTERVAL_US)
     assert stats.of_day("t", now_us=0)[0].total == 0
     for number in range(TENANTS_MAX + 5):
         stats.checked(f"t{number}", Verdict.REDACT, 1, now_us=0)
-    assert len(stats._pieces) == len(stats._last_us) == TENANTS_MAX
+    assert len(stats._intervals) == len(stats._last_us) == TENANTS_MAX

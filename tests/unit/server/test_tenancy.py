@@ -106,6 +106,7 @@ class Tenant:
             self.ask("POST", "/topics", {"name": f"job.{topic}.{name}", "requires": [name]})
         url = f"https://{name}.example.com/secret"
         self.ask("POST", "/webhooks", {"name": f"hook-{name}", "url": url})
+        self.ask("POST", "/agents", {"name": f"bot-{name}", "risk_tier": "low", "owner": name})
         worker = Worker(
             self.door,
             f"worker-{name}",
@@ -155,6 +156,7 @@ class Tenant:
             "trace_id": [job["trace_id"] for job in found],
             "key_id": [key["id"] for key in keys],
             "worker_id": [f"worker-{self.name}"],
+            "agent_id": [self.ask("GET", "/agents").json["items"][0]["id"]],
             "id": [f"schema-{self.name}"],
             "topic": [f"job.demo.{self.name}"],
             "/pools/{name}": [f"pool-{self.name}"],

@@ -67,12 +67,6 @@ class _Connection(asyncio.Protocol):
 
     # -- called by the pool: see Transport --
 
-    @classmethod
-    async def open(cls, host: str, port: int, seconds: float) -> "_Connection":
-        async with asyncio.timeout(seconds):
-            _, connection = await asyncio.get_running_loop().create_connection(cls, host, port)
-        return connection
-
     def close(self) -> None:
         if self.transport is not None:
             self.transport.abort()
@@ -132,7 +126,11 @@ def _wake(future: "asyncio.Future[None] | None") -> None:
 class AsyncHttpClient(PooledClient):
     """Requests to one origin. Close it, or use it as a context manager."""
 
-    _connect = _Connection.open
+    async def _connect(self, host: str, port: int, seconds: float) -> _Connection:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(seconds):
+            _, connection = await loop.create_connection(_Connection, host, port)
+        return connection
 
     async def request(
         self,
@@ -149,8 +147,7 @@ class AsyncHttpClient(PooledClient):
 
     @contextlib.asynccontextmanager
     async def open(self, request: HttpRequest) -> AsyncIterator["AsyncHttpStream"]:
-        """The response while its body still arrives. Raises as `request` does, also inside the
-        block."""
+        """The response while its body still arrives. Raises as `request`, also inside the block."""
         stream = AsyncHttpStream(self._pool, await self._pool.open(request))
         try:
             yield stream

@@ -27,10 +27,6 @@ class _Socket:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
 
-    @classmethod
-    async def open(cls, host: str, port: int, seconds: float) -> "_Socket":
-        return cls(_connected(host, port, seconds))
-
     async def send(self, data: bytes | memoryview, seconds: float) -> int:
         self.sock.settimeout(seconds)
         return self.sock.send(data)
@@ -56,8 +52,7 @@ class _Socket:
 
 
 def _connected(host: str, port: int, seconds: float) -> socket.socket:
-    """A connection to the first address of a host that accepts one, within the time for all
-    addresses."""
+    """A connection to the first address that accepts one, within the time for all addresses."""
     ends_at = time.monotonic() + seconds
     # As bytes: a text would load the tables for names outside ASCII.
     addresses = socket.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM)
@@ -93,7 +88,8 @@ def _run(coroutine: Coroutine[Any, Any, T]) -> T:
 class HttpClient(PooledClient):
     """Requests to one origin. Close it, or use it as a context manager."""
 
-    _connect = _Socket.open
+    async def _connect(self, host: str, port: int, seconds: float) -> _Socket:
+        return _Socket(_connected(host, port, seconds))
 
     def request(
         self,
@@ -110,8 +106,7 @@ class HttpClient(PooledClient):
 
     @contextlib.contextmanager
     def open(self, request: HttpRequest) -> Iterator["HttpStream"]:
-        """The response while its body still arrives. Raises as `request` does, also inside the
-        block."""
+        """The response while its body still arrives. Raises as `request`, also inside the block."""
         stream = HttpStream(self._pool, _run(self._pool.open(request)))
         try:
             yield stream

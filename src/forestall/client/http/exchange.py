@@ -143,10 +143,10 @@ class Exchange:
                 self._bound_body(self._body_bytes)
                 body += event.data
             elif isinstance(event, h11.EndOfMessage):
-                rest = self._settle_framing()
+                bytes_left = self._settle_framing()
                 states = (self._parser.our_state, self._parser.their_state)
                 self.done = True
-                self.reusable = not rest and states == (h11.DONE, h11.DONE)
+                self.reusable = not bytes_left and states == (h11.DONE, h11.DONE)
             else:
                 raise self._unreadable("the server closed, or left HTTP")
         return bytes(body)
@@ -175,13 +175,13 @@ class Exchange:
 
     def _settle_framing(self) -> int:
         """Bound the framing bytes up to this event; returns how many bytes are left after it."""
-        rest = len(self._parser.trailing_data[0])
-        self._bound_framing(rest)
-        self._framing_bytes = rest
-        return rest
+        bytes_left = len(self._parser.trailing_data[0])
+        self._bound_framing(bytes_left)
+        self._framing_bytes = bytes_left
+        return bytes_left
 
-    def _bound_framing(self, rest: int) -> None:
-        if self._framing_bytes - rest > self._head_bytes_max:
+    def _bound_framing(self, bytes_left: int) -> None:
+        if self._framing_bytes - bytes_left > self._head_bytes_max:
             raise self._unreadable("the head of the answer is too long")
 
     def _bound_body(self, size: int) -> None:

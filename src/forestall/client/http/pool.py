@@ -12,8 +12,9 @@ request may be repeated or none of its bytes had left.
 """
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from forestall.client.http.exchange import Exchange
 from forestall.client.http.message import (
@@ -70,9 +71,9 @@ Connect = Callable[[str, int, float], Awaitable[Transport]]
 class OpenExchange:
     """An exchange whose response head has arrived."""
 
-    def __init__(self, exchange: Exchange, transport: Transport, first: bytes) -> None:
+    def __init__(self, exchange: Exchange, transport: Transport) -> None:
         self.exchange, self.transport = exchange, transport
-        self.first = first  # the part of the body that came with the head
+        self.unread = b""  # the part of the body that came with the head
         self.whole_request_sent = True
         self.released = False  # the connection no longer belongs to this exchange
 
@@ -125,7 +126,7 @@ class ConnectionPool:
         """
         deadline = self._deadline(self._timeouts.whole if seconds is None else seconds)
         opened = await self._begin(request, deadline, body_bytes_max)
-        exchange, body = opened.exchange, bytearray(opened.first)
+        exchange, body = opened.exchange, bytearray(opened.unread)
         try:
             while not exchange.done:
                 body += await self._receive(opened, deadline)
@@ -145,7 +146,7 @@ class ConnectionPool:
 
     async def receive(self, opened: OpenExchange) -> bytes:
         """The next piece of an open response's body; b"" at its end. Raises NoAnswerError."""
-        piece, opened.first = opened.first, b""
+        piece, opened.unread = opened.unread, b""
         try:
             while not piece and not opened.exchange.done:
                 piece = await self._receive(opened, self._deadline(None))
@@ -157,8 +158,7 @@ class ConnectionPool:
         return piece
 
     def release(self, opened: OpenExchange) -> None:
-        """Keep the connection if it may carry another exchange, else close it. Calling it twice is
-        harmless."""
+        """Keep the connection if it may carry another exchange, else close it. Repeatable."""
         if opened.released:
             return  # another exchange may use the connection by now
         opened.released = True
@@ -176,7 +176,7 @@ class ConnectionPool:
         transport = self._take_idle()
         if transport is not None:
             try:
-                return await self._talk(exchange, transport, deadline)
+                return await self._send_and_receive_head(exchange, transport, deadline)
             except NoAnswerError as error:
                 # The race with a server that closes an idle connection: see the top of the file.
                 closed = not exchange.begun and not isinstance(error.__cause__, TimeoutError)
@@ -184,7 +184,7 @@ class ConnectionPool:
                     raise
             exchange = self._exchange(request, body_bytes_max)
         transport = await self._open_transport(deadline)
-        return await self._talk(exchange, transport, deadline)
+        return await self._send_and_receive_head(exchange, transport, deadline)
 
     def _exchange(self, request: HttpRequest, body_bytes_max: int | None) -> Exchange:
         headers, target = {**self._headers, **request.headers}, request.target
@@ -204,16 +204,15 @@ class ConnectionPool:
             head_bytes_max=self._head_bytes_max,
         )
 
-    async def _talk(
+    async def _send_and_receive_head(
         self, exchange: Exchange, transport: Transport, deadline: "_Deadline"
     ) -> OpenExchange:
-        opened = OpenExchange(exchange, transport, b"")
+        opened = OpenExchange(exchange, transport)
         try:
             failure = await self._send(opened, deadline)
-            body = b""
             try:
                 while not exchange.status:
-                    body += await self._receive(opened, deadline)
+                    opened.unread += await self._receive(opened, deadline)
             except NoAnswerError:
                 if failure is not None:
                     raise failure from failure.__cause__
@@ -221,7 +220,6 @@ class ConnectionPool:
         except BaseException:
             transport.close()
             raise
-        opened.first = body
         return opened
 
     async def _send(self, opened: OpenExchange, deadline: "_Deadline") -> NoAnswerError | None:
@@ -239,7 +237,7 @@ class ConnectionPool:
                 slow = isinstance(cause, TimeoutError)
                 # Bytes that the kernel or TLS took before a failure are not counted.
                 unsent = not sent and not slow and self.origin.scheme == "http"
-                failure = self._failed(cause, deadline, seconds, nothing_sent=unsent)
+                failure = self._no_answer(cause, deadline, seconds, nothing_sent=unsent)
                 failure.__cause__ = cause
                 opened.whole_request_sent = False
                 if slow and opened.transport.quiet():
@@ -253,7 +251,7 @@ class ConnectionPool:
         try:
             data = await opened.transport.receive(seconds)
         except OSError as cause:
-            raise self._failed(cause, deadline, seconds) from cause
+            raise self._no_answer(cause, deadline, seconds) from cause
         return opened.exchange.feed(data)
 
     async def _open_transport(self, deadline: "_Deadline") -> Transport:
@@ -265,7 +263,7 @@ class ConnectionPool:
         try:
             transport = await self._connect(host, port, seconds)
         except OSError as cause:
-            raise self._failed(cause, deadline, seconds, nothing_sent=True) from cause
+            raise self._no_answer(cause, deadline, seconds, nothing_sent=True) from cause
         if origin.scheme == "http":
             return transport
         try:
@@ -286,7 +284,7 @@ class ConnectionPool:
         try:
             return await transport.secure(self._tls, server_name, seconds)
         except OSError as cause:
-            raise self._failed(cause, deadline, seconds, nothing_sent=True) from cause
+            raise self._no_answer(cause, deadline, seconds, nothing_sent=True) from cause
 
     async def _tunnel(self, proxy: Proxy, transport: Transport, deadline: "_Deadline") -> None:
         """Have a proxy connect to the origin (RFC 9110, 9.3.6)."""
@@ -298,7 +296,7 @@ class ConnectionPool:
         )
         bounded = self._deadline(deadline.bound(self._timeouts.connect))
         try:
-            opened = await self._talk(exchange, transport, bounded)
+            opened = await self._send_and_receive_head(exchange, transport, bounded)
         except NoAnswerError as error:
             # The request itself never left: only the proxy was spoken to.
             raise NoAnswerError(f"of the proxy: {error}", nothing_sent=True) from error.__cause__
@@ -321,7 +319,7 @@ class ConnectionPool:
     def _deadline(self, seconds: float | None) -> "_Deadline":
         return _Deadline(self._clock, seconds)
 
-    def _failed(
+    def _no_answer(
         self, cause: OSError, deadline: "_Deadline", seconds: float, *, nothing_sent: bool = False
     ) -> NoAnswerError:
         if isinstance(cause, TimeoutError) and cause.errno is None:
@@ -331,15 +329,17 @@ class ConnectionPool:
         return NoAnswerError(message, nothing_sent=nothing_sent)
 
 
-class PooledClient:
+class PooledClient(ABC):
     """What both clients share. Close it, or use it as a context manager."""
-
-    _connect: ClassVar[Connect]
 
     def __init__(self, origin: HttpOrigin, **options: Any) -> None:
         """`options`: see ConnectionPool. Raises InvalidRequestError."""
-        self._pool = ConnectionPool(origin, type(self)._connect, **options)
+        self._pool = ConnectionPool(origin, self._connect, **options)
         self.origin = origin
+
+    @abstractmethod
+    async def _connect(self, host: str, port: int, seconds: float) -> Transport:
+        """See Connect."""
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -374,8 +374,7 @@ class _Deadline:
         self._ends_at = None if seconds is None else clock() + seconds
 
     def bound(self, seconds: float) -> float:
-        """The bound for one action: no more than is left, and never 0, which would mean not to
-        wait."""
+        """The bound for one action: at most what is left, and never 0, which means not to wait."""
         if self._ends_at is None:
             return seconds
         return max(0.001, min(seconds, self._ends_at - self._clock()))

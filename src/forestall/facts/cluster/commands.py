@@ -13,20 +13,20 @@ from typing import Final
 from forestall.facts.bounded_facts import at_most
 from forestall.facts.cluster import tools
 from forestall.facts.cluster.tool_facts import VerbFact, facts_of_tool, verb_fact
-from forestall.facts.shell.command_words import shows_secret
+from forestall.facts.shell.arguments import Arg
+from forestall.facts.shell.command_classes import NOTHING, READ, SECRET, UNKNOWN, Classes
 from forestall.facts.shell.commands import TEXT_BYTES_MAX, Command, CommandDetail, commands_in
 from forestall.facts.shell.preprocess import ascii_only, is_dense, variants, without_bodies
-from forestall.facts.shell.program_entry import NOTHING, READ, UNKNOWN, Arg, Classes, classes
+from forestall.facts.shell.program_handlers import command_effects
 from forestall.facts.shell.program_table import ProgramTable
-from forestall.facts.shell.special_programs import program_effects
-from forestall.facts.shell.syntax_tree import grouped, parser, walk
+from forestall.facts.shell.secret_commands import shows_secret
+from forestall.facts.shell.syntax_tree import parsed_text, word_nodes
 from forestall.facts.shell.word_expansion import WordReader
 
 DEPTH_MAX: Final = 6  # shell text inside shell text; the shell room follows further than this
 CHAIN_MAX: Final = 24  # `env nice env nice ...`: wrappers around one command
 STEPS_MAX: Final = 4_000  # commands read for one text
 
-_SECRET: Final = classes("s")
 _UNKNOWN_FACT: Final = verb_fact("", UNKNOWN)
 _NO_DETAIL: Final = CommandDetail()
 
@@ -97,12 +97,11 @@ class _ToolReader:
             if is_dense(short) or self._steps > STEPS_MAX:
                 continue
             source = short.encode("utf-8", "replace")
-            items, _, _ = walk(parser().parse(source).root_node, source)
             words = WordReader(source, self._values)
-            for item in items:
+            for item in parsed_text(source).nodes:
                 if item.kind != "command":
                     continue
-                groups, _ = grouped(item.node)
+                groups, _ = word_nodes(item.node)
                 line = [words.word(*group) for group in groups]
                 guesses_max = max((len(word.guesses) for word in line), default=0)
                 command_lines = {
@@ -119,18 +118,18 @@ class _ToolReader:
             return
         program = args[0].text.rpartition("/")[2]
         rest = args[1:]
-        effects = program_effects(program, rest, self._programs)
+        effects = command_effects(program, rest, self._programs)
         tool = tools.tool_name(program)
         if tool:
             shell_classes = effects.classes if effects is not None else NOTHING
             if shows_secret(program, rest, shell_classes):
-                shell_classes |= _SECRET
+                shell_classes |= SECRET
             reported = shell_classes if effects is not None else UNKNOWN
             earlier = self.classes_by_program.get(program, NOTHING)
             self.classes_by_program[program] = earlier | reported
             self.facts.extend(facts_of_tool(tool, tools.tool(program), rest, shell_classes))
         elif program.startswith("python") and [arg.text for arg in rest[:2]] == ["-m", "pip"]:
-            of_pip = program_effects("pip", rest[2:])
+            of_pip = command_effects("pip", rest[2:])
             shell_classes = of_pip.classes if of_pip is not None else UNKNOWN
             self.facts.extend(facts_of_tool("pip", tools.tool("pip"), rest[2:], shell_classes))
         if effects is not None:

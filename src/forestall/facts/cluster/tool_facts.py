@@ -14,22 +14,21 @@ import msgspec
 
 from forestall.facts.cluster import tools
 from forestall.facts.cluster.tools import Tool, ToolWords, tool_words
-from forestall.facts.shell.program_entry import (
+from forestall.facts.shell.arguments import Arg
+from forestall.facts.shell.command_classes import (
     DESTRUCTIVE,
     NOTHING,
+    PRIVILEGED,
     READ,
     UNKNOWN,
-    Arg,
+    WRITE,
     Classes,
     CommandClass,
-    classes,
 )
 
 RESOURCES_MAX: Final = 16  # resources of one command
 CLOUD_WORDS_MAX: Final = 7  # words among which the verb of a cloud command stands
 
-_WRITE: Final = classes("w")
-_PRIVILEGED: Final = classes("p")
 _DRY_VERBS: Final = frozenset(("create", "apply", "delete", "patch", "scale", "label", "annotate"))
 _VERBS_OF_PODS: Final = ("logs", "exec", "attach", "cp", "run", "debug", "port-forward")
 _KUBECTL_INPUT_OPTIONS: Final = frozenset(
@@ -66,7 +65,7 @@ def verb_fact(
     tool: str, kinds: Classes, verb: str = "", resource: str = "", namespace: str = ""
 ) -> VerbFact:
     """A fact with these classes, without READ where another class says more."""
-    if kinds - READ - _PRIVILEGED:
+    if kinds - READ - PRIVILEGED:
         kinds -= READ
     return VerbFact(
         tool=tool, verb=verb, resource=resource, namespace=namespace, classes=kinds or UNKNOWN
@@ -221,7 +220,7 @@ def _kubectl_facts(command: _ToolCommand) -> Iterator[VerbFact]:
         resource = _kubernetes_resource(written)
         added = NOTHING
         if resource in tools.GUARDED_RESOURCES or (verb == "create" and resource == "token"):
-            added |= _PRIVILEGED
+            added |= PRIVILEGED
         if resource in ("all", "*", ""):
             added |= UNKNOWN
         yield command.fact(kinds | added, verb, resource)
@@ -231,7 +230,7 @@ def _kubectl_classes(command: _ToolCommand, verb: str) -> Classes:
     """The classes of a kubectl command by its verb and options, without those of its resources."""
     read, kinds = command.read, command.classes
     is_dry_run = read.options.get("--dry-run") in (["client"], ["server"])
-    if is_dry_run and verb in _DRY_VERBS and not kinds & (_PRIVILEGED | UNKNOWN):
+    if is_dry_run and verb in _DRY_VERBS and not kinds & (PRIVILEGED | UNKNOWN):
         return READ
     added = command.spec.verbs[verb]
     all_words_sure = read.sure_words > len(read.words) and not read.open
@@ -272,7 +271,7 @@ def _cloud_fact(command: _ToolCommand) -> VerbFact:
         or verb in tools.SECRET_TELLING_VERBS
         or any(part in verb for part in _RIGHTS_IN_VERB)
     ):
-        own |= _PRIVILEGED
+        own |= PRIVILEGED
     return command.fact(command.classes_with(own), verb, resource)
 
 
@@ -281,9 +280,9 @@ def _classes_of_cloud_verb(word: str) -> Classes:
     word = word.removeprefix("batch-").removeprefix("bulk-").removeprefix("admin-")
     stem = word.partition("-")[0]
     if word in tools.GUARDED_VERBS or stem in tools.GUARDED_VERBS:
-        return _PRIVILEGED | UNKNOWN if stem in _RUNS_ELSEWHERE else _PRIVILEGED
+        return PRIVILEGED | UNKNOWN if stem in _RUNS_ELSEWHERE else PRIVILEGED
     if stem in tools.LOSING_VERBS or (stem in ("force", "schedule") and "delet" in word):
         return DESTRUCTIVE
     if stem in tools.CHANGING_VERBS:
-        return _WRITE
+        return WRITE
     return READ if stem in tools.LOOKING_VERBS else NOTHING

@@ -12,7 +12,9 @@ from typing import Annotated, Final, Literal, NamedTuple
 import msgspec
 
 from forestall.facts.data_files import EntryTable, WordLists
-from forestall.facts.shell.program_entry import Arg, Classes, ClassesSpec, class_set
+from forestall.facts.shell.arguments import Arg
+from forestall.facts.shell.command_classes import Classes
+from forestall.facts.shell.program_spec import ClassesSpec, class_set
 
 VALUES_MAX: Final = 8  # values of one option that are kept
 FILES: Final = ("clouds", "containers", "forges", "git", "infrastructure", "kubernetes", "packages")
@@ -133,7 +135,7 @@ def tool_words(tool: Tool, args: Sequence[Arg]) -> ToolWords:
         if arg.text == "--":
             words.extend(args[at:])
             break
-        sure = not arg.flaggable
+        sure = not arg.ambiguous
         if arg.text.startswith("-") and arg.text != "-":
             name, equals, value = arg.text.partition("=")
             named, known = _options_of_word(tool, name)
@@ -142,7 +144,7 @@ def tool_words(tool: Tool, args: Sequence[Arg]) -> ToolWords:
                 value = f"={value}"
             elif not equals and named[-1].takes_next and at < len(args):
                 value = args[at].text
-                sure = sure and not args[at].flaggable
+                sure = sure and not args[at].ambiguous
                 at += 1
             for option in named:
                 values = options.setdefault(option.name, [])
@@ -153,7 +155,7 @@ def tool_words(tool: Tool, args: Sequence[Arg]) -> ToolWords:
         if not sure:
             words_before = len(words) - (not arg.text.startswith("-"))
             sure_words = min(sure_words, words_before)
-    return ToolWords(words, options, sure_words, any(arg.flaggable for arg in args))
+    return ToolWords(words, options, sure_words, any(arg.ambiguous for arg in args))
 
 
 def _takes_equals(tool: Tool, name: str) -> bool:

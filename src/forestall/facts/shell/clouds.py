@@ -7,71 +7,71 @@ to call a command `read` whose verb it does not find in a list of verbs that loo
 from collections.abc import Sequence
 from typing import Final
 
-from forestall.facts.shell.program_entry import (
-    DESTRUCTIVE,
-    READ,
-    UNKNOWN,
-    Arg,
-    classes,
-    classes_of,
-    names,
+from forestall.facts.shell.arguments import (
+    Args,
+    positional_indices,
+    unknown_if_ambiguous,
 )
+from forestall.facts.shell.command_classes import DESTRUCTIVE, NETWORK, READ, UNKNOWN, WRITE
+from forestall.facts.shell.command_effects import CommandEffects
+from forestall.facts.shell.program_entry import classes_of
 from forestall.facts.shell.program_table import effect_of
-from forestall.facts.shell.words import WORDS
-from forestall.facts.shell.wrappers import ProgramEffects, doubt, positionals, unsure
+from forestall.facts.shell.word_lists import SHELL_WORDS
 
-Args = Sequence[Arg]
-
-_LOSES: Final = tuple(WORDS.words("cloud_losing_verbs"))
-_LOOKS: Final = tuple(WORDS.words("cloud_looking_verbs"))
+_WORDS_MAX: Final = 6  # groups, the verb, and words of the request, which are looked at
+_LOSES: Final = tuple(SHELL_WORDS.words("cloud_losing_verbs"))
+_LOSES_JOINED: Final = tuple(f"{verb}-" for verb in _LOSES)
+_LOOKS: Final = tuple(SHELL_WORDS.words("cloud_looking_verbs"))
 _LOOKS_JOINED: Final = tuple(f"{verb}-" for verb in _LOOKS)
-_DOES_MORE: Final = WORDS.set("cloud_verbs_that_do_more")
-_RUNS: Final = WORDS.set("cloud_running_verbs")
-_S3_TRANSFERS: Final = names("cp mv rm sync")
-_GCLOUD_GROUPS: Final = WORDS.set("gcloud_groups")
-_GCLOUD_FIRST_GROUPS: Final = WORDS.set("gcloud_first_groups")
+_DOES_MORE: Final = SHELL_WORDS.set("cloud_verbs_that_do_more")
+_RUNS: Final = SHELL_WORDS.set("cloud_running_verbs")
+_S3_TRANSFERS: Final = frozenset(("cp", "mv", "rm", "sync"))
+_DELETING_OPTIONS: Final = ("--delete", "--delete-unmatched-destination-objects")
+_GCLOUD_GROUPS: Final = SHELL_WORDS.set("gcloud_groups")
+_GCLOUD_FIRST_GROUPS: Final = SHELL_WORDS.set("gcloud_first_groups")
 
 
-def cloud(program: str, args: Args) -> ProgramEffects:
+def cloud(program: str, args: Args) -> CommandEffects:
     """aws, gcloud, az: groups, then a verb; options that the entry does not name are parameters."""
-    entry = effect_of(program)
     if args and args[-1].text == "--help" and _are_words(args[:-1]):
-        return ProgramEffects(classes=READ)
-    at = positionals(args, entry.value_options)[:6]
-    words = [args[index].text for index in at]
-    verb = _cloud_verb(program, args, at)
-    lost = any(
-        word == losing or (word.startswith(f"{losing}-") and program == "aws")
-        for word in words[: 2 if program == "aws" else 6]
-        for losing in _LOSES
-    )
-    own = doubt(args[: at[-1] + 1] if at else args)
-    own |= classes_of(entry, args) - READ
-    if unsure(args):
-        own |= classes("n")  # the name of a bucket of theirs carries what was read here
-    tries = program == "aws" and words[:1] == ["s3"] and verb in _S3_TRANSFERS
-    if verb == "help" or (tries and _is_dry(args)):
-        return ProgramEffects(classes=own or READ)
-    if any(arg.text in ("--delete", "--delete-unmatched-destination-objects") for arg in args):
-        lost = True
-    looks = verb in _LOOKS or verb.startswith(_LOOKS_JOINED)
+        return CommandEffects(classes=READ)
+    effect = effect_of(program)
+    indices = positional_indices(args, effect.value_options)[:_WORDS_MAX]
+    words = [args[index].text for index in indices]
+    verb = _verb(program, args, indices)
+    classes = unknown_if_ambiguous(args[: indices[-1] + 1] if indices else args)
+    classes |= classes_of(effect, args) - READ
+    if not all(arg.literal for arg in args):
+        classes |= NETWORK  # the name of somebody else's bucket may carry what was read here
+    is_transfer = program == "aws" and words[:1] == ["s3"] and verb in _S3_TRANSFERS
+    if verb == "help" or (is_transfer and _is_dry_run(args)):
+        return CommandEffects(classes=classes or READ)
     if program == "az" and "secret" in words and verb in ("show", "download"):
-        own |= UNKNOWN
+        classes |= UNKNOWN
+    looks = verb in _LOOKS or verb.startswith(_LOOKS_JOINED)
     if not looks or verb in _DOES_MORE:
-        own |= classes("nw")
-    if any(word in _RUNS for word in words):
-        return ProgramEffects(classes=own | UNKNOWN, suspects=tuple(args), runs_data=True)
-    if lost:
-        own = own - READ | DESTRUCTIVE
+        classes |= NETWORK | WRITE
+    if not _RUNS.isdisjoint(words):
+        return CommandEffects(classes=classes | UNKNOWN, suspects=tuple(args), runs_input=True)
+    if _loses(program, words) or any(arg.text in _DELETING_OPTIONS for arg in args):
+        classes = classes - READ | DESTRUCTIVE
     if not words:
-        own = own | (READ if all(arg.literal for arg in args) else UNKNOWN) - classes("nw")
-    return ProgramEffects(classes=own or READ)
+        without_verb = READ if all(arg.literal for arg in args) else UNKNOWN
+        classes |= without_verb
+    return CommandEffects(classes=classes or READ)
 
 
-def _is_dry(args: Args) -> bool:
+def _loses(program: str, words: Sequence[str]) -> bool:
+    """Whether a verb that loses something stands among the words: aws joins it to its object."""
+    if program == "aws":
+        return any(word in _LOSES or word.startswith(_LOSES_JOINED) for word in words[:2])
+    return any(word in _LOSES for word in words)
+
+
+def _is_dry_run(args: Args) -> bool:
     """Whether a transfer is only shown: `--dryrun` takes no value, and nothing takes it back."""
     texts = [arg.text for arg in args]
-    return "--dryrun" in texts and "--" not in texts and not unsure(args)
+    return "--dryrun" in texts and "--" not in texts and all(arg.literal for arg in args)
 
 
 def _are_words(args: Args) -> bool:
@@ -79,16 +79,18 @@ def _are_words(args: Args) -> bool:
     return all(arg.literal and arg.text[:1].isalpha() for arg in args)
 
 
-def _cloud_verb(program: str, args: Args, at: Sequence[int]) -> str:
+def _verb(program: str, args: Args, indices: Sequence[int]) -> str:
     """The word that says what is done. Without certainty it is no verb that looks."""
-    words = [args[index].text for index in at]
+    words = [args[index].text for index in indices]
     if program == "gcloud":
         words = words[1:] if words[:1] in (["alpha"], ["beta"]) else words
-        first = next((n for n in (2, 1) if " ".join(words[:n]) in _GCLOUD_FIRST_GROUPS), 0)
-        return next((word for word in words[first:] if word not in _GCLOUD_GROUPS), "")
+        groups = next((n for n in (2, 1) if " ".join(words[:n]) in _GCLOUD_FIRST_GROUPS), 0)
+        return next((word for word in words[groups:] if word not in _GCLOUD_GROUPS), "")
     if program == "aws":
-        asks = words[-1:] == ["help"] and len(args) == len(words) < 4
-        return "help" if asks else "".join(words[1:2])
+        only_words = len(args) == len(words) < 4
+        return "help" if only_words and words[-1:] == ["help"] else "".join(words[1:2])
     # az takes no words but options after its verb, save for the name of a setting.
-    leading = [args[index].text for count, index in enumerate(at) if index - at[0] == count]
+    leading = [
+        args[index].text for count, index in enumerate(indices) if index - indices[0] == count
+    ]
     return "get" if leading[:2] == ["config", "get"] else "".join(leading[-1:])

@@ -5,19 +5,27 @@ nothing else are one fact to everybody else. A command that was only guessed at 
 that are unknown.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Final, NamedTuple
 
 import msgspec
 
+from forestall.facts.bounded_facts import at_most
 from forestall.facts.derive import UNRESOLVED
 from forestall.facts.file_paths import plain_path
-from forestall.facts.shell.command_words import (
+from forestall.facts.shell.arguments import Arg, Args
+from forestall.facts.shell.command_classes import (
+    READ,
+    SECRET,
+    UNKNOWN,
+    Classes,
+    CommandClass,
+)
+from forestall.facts.shell.command_spelling import (
     RUNS,
     WORD_CHARS_MAX,
     command_text,
-    shows_secret,
     text_by_path,
 )
 from forestall.facts.shell.directories import ANYWHERE, Directories
@@ -29,32 +37,14 @@ from forestall.facts.shell.places import (
     places_of,
 )
 from forestall.facts.shell.preprocess import STAND_IN
-from forestall.facts.shell.program_entry import (
-    READ,
-    UNKNOWN,
-    Arg,
-    Classes,
-    CommandClass,
-    classes,
-)
 from forestall.facts.shell.program_table import BUILT_IN, ProgramTable
+from forestall.facts.shell.secret_commands import shows_secret
 
 COMMANDS_MAX: Final = 64  # distinct commands reported; each one costs a decision
 DETAILED_COMMANDS_MAX: Final = 256  # the same, where commands are told apart by words or places
 INNER_MAX: Final = 8  # commands that are named beside the one that runs them
 _RUNS: Final = f" {RUNS} "
-_SECRET: Final = classes("s")
-_NOWHERE: Final[frozenset[CommandPlace]] = frozenset()
-_DANGER: Final = (
-    CommandClass.DESTRUCTIVE,
-    CommandClass.UNKNOWN,
-    CommandClass.SECRET,
-    CommandClass.PRIVILEGED,
-    CommandClass.NETWORK,
-    CommandClass.BUILD,
-    CommandClass.WRITE,
-    CommandClass.READ,
-)
+_NO_PLACES: Final[frozenset[CommandPlace]] = frozenset()
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,98 +56,14 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     program: str
     classes: frozenset[CommandClass]
     words: str = ""
-    places: frozenset[CommandPlace] = _NOWHERE
+    places: frozenset[CommandPlace] = _NO_PLACES
 
     def label_places(self, labels: frozenset[str]) -> list[dict[str, str]]:
         """The labels of each place, as far as they are among these; one without any if none is."""
-        by_label = ("command_path", attrgetter("path")), ("command_scope", attrgetter("scope"))
-        read = [(label, value_of) for label, value_of in by_label if label in labels]
-        found = {tuple(str(value_of(place)) for _, value_of in read) for place in self.places}
-        names = [label for label, _ in read]
-        return [dict(zip(names, values, strict=True)) for values in sorted(found)] or [{}]
-
-
-class CommandDetail(NamedTuple):
-    """What a reader of shell text works out of each command, beside its classes."""
-
-    workspace: str = "/workspace"
-    words: bool = False
-    places: bool = False
-    programs: ProgramTable = BUILT_IN
-
-    @property
-    def commands_max(self) -> int:
-        """How many commands are reported."""
-        return DETAILED_COMMANDS_MAX if self.words or self.places else COMMANDS_MAX
-
-    def doubtful(self, program: str = "", kinds: Classes = UNKNOWN) -> Command:
-        """A command whose words are not known."""
-        return Command(
-            program=program,
-            classes=(kinds - READ) or READ,
-            words=UNRESOLVED if self.words else "",
-            places=frozenset({UNKNOWN_PLACE}) if self.places else _NOWHERE,
-        )
-
-    def command(
-        self, program: str, kinds: Classes, args: Sequence[Arg], context: "CommandContext"
-    ) -> Command:
-        """A command whose words are known as far as `args` are."""
-        if STAND_IN in program:
-            program, kinds = "", kinds | UNKNOWN
-        paths = path_words(program, args, runs_others=context.runs_others, programs=self.programs)
-        paths.extend(context.targets)
-        if holds_secret(program, paths, context.here) or shows_secret(program, args, kinds):
-            kinds |= _SECRET
-        # READ means that it only looks, so it never stands beside another class.
-        kinds = (kinds - READ) or READ
-        if not self.words and not self.places:
-            return Command(program=program, classes=kinds)
-        return Command(
-            program=program,
-            classes=kinds,
-            words=command_text(program, args, kinds, self.programs) if self.words else "",
-            places=self._places(program, paths, kinds, context) if self.places else _NOWHERE,
-        )
-
-    def by_path(self, words: Sequence[Arg]) -> Command:
-        """A program that its path names, and not its name alone: `./git` need not be git.
-
-        It stands beside the command by name, so that a rule that allows must match both, and a rule
-        that denies is dodged by neither.
-        """
-        path = words[0]
-        if not path.literal or len(path.text) > WORD_CHARS_MAX or STAND_IN in path.text:
-            return self.doubtful()
-        found = self.doubtful(path.text)
-        return msgspec.structs.replace(found, words=text_by_path(words)) if self.words else found
-
-    def _places(
-        self, program: str, paths: Sequence[Arg], kinds: Classes, context: "CommandContext"
-    ) -> frozenset[CommandPlace]:
-        root = plain_path(self.workspace) if self.workspace.startswith("/") else "/"
-        if root == "/":  # without a workspace, nothing is inside
-            return frozenset({UNKNOWN_PLACE})
-        return places_of(program, paths, kinds, context.here, root)
-
-    def running(self, command: Command, inner: Sequence[str]) -> Command:
-        """A command that does nothing but run others, whose words `inner` are: a rule that names
-        one of these by its words speaks of the first command, too."""
-        if not self.words or command.classes != READ:
-            return command
-        others = dict.fromkeys(one for words in inner if words for one in words.split(_RUNS))
-        words = _RUNS.join((command.words, *list(others)[:INNER_MAX]))
-        return msgspec.structs.replace(command, words=words)
-
-    def reported(self, found: Collection[Command]) -> tuple[Command, ...]:
-        """The commands that are reported, most of them the dangerous ones where there are too many;
-        never empty."""
-        unknown = self.doubtful()
-        if len(found) <= self.commands_max:
-            return tuple(found) or (unknown,)
-        ranked = sorted(found, key=lambda one: min(_DANGER.index(kind) for kind in one.classes))
-        kept = set(ranked[: self.commands_max - 1]) - {unknown}
-        return (*(one for one in found if one in kept), unknown)
+        by_label = {"command_path": attrgetter("path"), "command_scope": attrgetter("scope")}
+        names = [name for name in by_label if name in labels]
+        rows = {tuple(str(by_label[name](place)) for name in names) for place in self.places}
+        return [dict(zip(names, row, strict=True)) for row in sorted(rows)] or [{}]
 
 
 class CommandContext(NamedTuple):
@@ -169,15 +75,80 @@ class CommandContext(NamedTuple):
     runs_others: bool = False
 
 
-def calls_itself(calls: Mapping[str, Iterable[str]], name: str) -> bool:
-    """Whether a function leads to itself, by what each function of the text calls."""
-    seen: set[str] = set()
-    pending = list(calls[name])
-    while pending:
-        called = pending.pop()
-        if called == name:
-            return True
-        if called not in seen:
-            seen.add(called)
-            pending.extend(calls.get(called, ()))
-    return False
+class CommandDetail(NamedTuple):
+    """What is worked out of each command, beside its classes, and by which program table."""
+
+    workspace: str = "/workspace"  # where the text begins to run
+    words: bool = False
+    places: bool = False
+    programs: ProgramTable = BUILT_IN
+
+    @property
+    def commands_max(self) -> int:
+        """How many commands are reported."""
+        return DETAILED_COMMANDS_MAX if self.words or self.places else COMMANDS_MAX
+
+    def doubtful(self, program: str = "", classes: Classes = UNKNOWN) -> Command:
+        """A command whose words are not known."""
+        return Command(
+            program=program,
+            classes=(classes - READ) or READ,
+            words=UNRESOLVED if self.words else "",
+            places=frozenset({UNKNOWN_PLACE}) if self.places else _NO_PLACES,
+        )
+
+    def command(
+        self, program: str, classes: Classes, args: Args, context: CommandContext
+    ) -> Command:
+        """A command whose words are known as far as `args` are."""
+        if STAND_IN in program:
+            program, classes = "", classes | UNKNOWN
+        paths = path_words(program, args, runs_others=context.runs_others, programs=self.programs)
+        paths.extend(context.targets)
+        if holds_secret(program, paths, context.here) or shows_secret(program, args, classes):
+            classes |= SECRET
+        # READ means that it only looks, so it never stands beside another class.
+        classes = (classes - READ) or READ
+        if not self.words and not self.places:
+            return Command(program=program, classes=classes)
+        return Command(
+            program=program,
+            classes=classes,
+            words=command_text(program, args, classes, self.programs) if self.words else "",
+            places=self._places(program, paths, classes, context) if self.places else _NO_PLACES,
+        )
+
+    def by_path(self, words: Sequence[Arg]) -> Command:
+        """A program that its path names, and not its name alone: `./git` need not be git.
+
+        It stands beside the command by name, so that a rule that allows must match both, and a rule
+        that denies is dodged by neither.
+        """
+        path = words[0]
+        if not path.literal or len(path.text) > WORD_CHARS_MAX or STAND_IN in path.text:
+            return self.doubtful()
+        command = self.doubtful(path.text)
+        if not self.words:
+            return command
+        return msgspec.structs.replace(command, words=text_by_path(words))
+
+    def _places(
+        self, program: str, paths: Args, classes: Classes, context: CommandContext
+    ) -> frozenset[CommandPlace]:
+        root = plain_path(self.workspace) if self.workspace.startswith("/") else "/"
+        if root == "/":  # without a workspace, nothing is inside
+            return frozenset({UNKNOWN_PLACE})
+        return places_of(program, paths, classes, context.here, root)
+
+    def running(self, command: Command, inner: Sequence[str]) -> Command:
+        """A command that does nothing but run others, whose words `inner` are: a rule that names
+        one of these by its words speaks of the first command, too."""
+        if not self.words or command.classes != READ:
+            return command
+        distinct = list(dict.fromkeys(one for words in inner for one in words.split(_RUNS)))
+        words = _RUNS.join((command.words, *distinct[:INNER_MAX]))
+        return msgspec.structs.replace(command, words=words)
+
+    def reported(self, commands: Iterable[Command]) -> tuple[Command, ...]:
+        """The commands that are reported; never empty."""
+        return at_most(self.commands_max, commands, self.doubtful()) or (self.doubtful(),)

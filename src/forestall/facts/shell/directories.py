@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from forestall.facts.file_paths import plain_path
-from forestall.facts.shell.program_entry import Arg
-from forestall.facts.shell.syntax_tree import Item, grouped, text_of
+from forestall.facts.file_paths import home_directory, plain_path
+from forestall.facts.shell.arguments import Arg, Args
+from forestall.facts.shell.syntax_tree import NodeInContext, text_of, word_nodes
 from forestall.facts.shell.word_expansion import Word, WordReader
-from forestall.facts.shell.words import WORDS
+from forestall.facts.shell.word_lists import SHELL_WORDS
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -24,16 +24,19 @@ DIRECTORIES_MAX: Final = 4  # followed at once; more are not known
 _CHANGES: Final = frozenset(("cd", "pushd", "popd", "chdir"))
 _MENTIONED: Final = re.compile(r"\b(?:cd|pushd|popd|chdir)\b")
 _MAY_MOVE: Final = re.compile(rb"cd|popd|pushd|chdir|source|[$`]|(?:^|[\s;&|(])\.\s")
+_EXPANSION_MARKS: Final = frozenset("$`")
 _RUNS_HERE: Final = frozenset(("eval", "source", ".", "trap", "alias", "command", "builtin"))
 _RUNS_LATER: Final = frozenset(("trap", "alias"))
 _RUNS_A_FILE: Final = frozenset(("source", "."))
+_LOOPS: Final = ("while_statement", "for_statement", "c_style_for_statement")
 _QUOTES: Final = {ord(char): None for char in "'\"\\\n"}
-_STAYING: Final = WORDS.meanings("wrappers_that_stay", list[str])
+# Wrappers whose command runs in their own directory, and the options with which it does not.
+_STAYING: Final = SHELL_WORDS.meanings("wrappers_that_stay", list[str])
 
 
 def inner_directories(
     name: str,
-    args: Sequence[Arg],
+    args: Args,
     inner: Sequence[Sequence[Arg]],
     here: Directories,
     *,
@@ -43,62 +46,65 @@ def inner_directories(
     `moved` says that the text changes the directory somewhere."""
     if moved and name in _RUNS_LATER:
         return ANYWHERE
-    moving = _STAYING.get(name)
-    if moving is None:
+    moving_options = _STAYING.get(name)
+    if moving_options is None:
         return ELSEWHERE
-    own = len(args) - (len(inner[0]) if inner else 0)
-    for arg in args[: max(own, 0)]:
+    own_words = len(args) - (len(inner[0]) if inner else 0)
+    for arg in args[: max(own_words, 0)]:
         word = arg.text
-        letters = {f"-{letter}" for letter in word[1:]} if not word.startswith("--") else {word}
-        if word.startswith("-") and not ({word.partition("=")[0]} | letters).isdisjoint(moving):
-            return ELSEWHERE
+        if word.startswith("-"):
+            options = [word.partition("=")[0]]
+            if not word.startswith("--"):
+                options += [f"-{letter}" for letter in word[1:]]
+            if any(option in moving_options for option in options):
+                return ELSEWHERE
     return here
 
 
 def directories_of(
-    items: Iterable[Item], words: WordReader, here: Directories
+    nodes: Iterable[NodeInContext], words: WordReader, here: Directories
 ) -> dict[int, Directories]:
     """The directories that each command may run in, by the node's id; empty when all run here."""
-    found: dict[int, Directories] = {}
     if not words.finds(_MAY_MOVE):
-        return found
-    commands = [item for item in items if item.kind == "command"]
+        return {}
+    commands = [item for item in nodes if item.kind == "command"]
     moving = {item.node.id: item for item in commands if _may_move(item.node)}
     if not moving:
-        return found
+        return {}
     repeated = any(map(_is_repeated, moving.values()))
     if repeated or words.mentions(b"CDPATH"):
         here = ANYWHERE
-    behind: list[tuple[int, Directories]] = []  # where a chain of `&&` ends, and where it began
+    directories: dict[int, Directories] = {}
+    chains: list[tuple[int, Directories]] = []  # where a chain of `&&` ends, and where it began
     for item in commands:
         node = item.node
-        while behind and node.start_byte >= behind[-1][0]:
-            here = _joined(here, behind.pop()[1])
-        found[node.id] = ANYWHERE if item.function else here
+        while chains and node.start_byte >= chains[-1][0]:
+            here = _union(here, chains.pop()[1])
+        directories[node.id] = ANYWHERE if item.function else here
         if node.id in moving:
-            line = [words.word(*group) for group in grouped(node)[0]]
-            after = _after(line, here)
+            after = _after([words.word(*nodes) for nodes in word_nodes(node)[0]], here)
             end = _end_of_chain(node)
             if end and not repeated:
-                behind.append((end, here))
+                chains.append((end, here))
                 here = after
             else:
-                here = _joined(here, after)
-    return found
+                here = _union(here, after)
+    return directories
 
 
-def _may_move(node: "Node") -> bool:
+def _may_move(command: "Node") -> bool:
     """Whether a command may change the directory, by a look at its text."""
-    name = node.child_by_field_name("name")
-    first = text_of(name).translate(_QUOTES) if name is not None else "$"
-    if first in _RUNS_A_FILE or not {"$", "`"}.isdisjoint(first):
+    name = command.child_by_field_name("name")
+    program = text_of(name).translate(_QUOTES) if name is not None else "$"
+    if program in _RUNS_A_FILE or not _EXPANSION_MARKS.isdisjoint(program):
         return True
-    text = text_of(node).translate(_QUOTES)
-    unknown = first in _RUNS_HERE and not {"$", "`"}.isdisjoint(text)
-    return unknown or _MENTIONED.search(text) is not None
+    text = text_of(command).translate(_QUOTES)
+    if program in _RUNS_HERE and not _EXPANSION_MARKS.isdisjoint(text):
+        return True
+    return _MENTIONED.search(text) is not None
 
 
-def _joined(one: Directories, other: Directories) -> Directories:
+def _union(one: Directories, other: Directories) -> Directories:
     both = tuple(dict.fromkeys((*one, *other)))
     return both if len(both) <= DIRECTORIES_MAX else ANYWHERE
 
@@ -107,14 +113,15 @@ def _after(line: Sequence[Word], here: Directories) -> Directories:
     """The directories after a command whose text mentions a change of directory."""
     name = line[0].guesses[0] if line and line[0].literal else ""
     if name not in _CHANGES:
-        return _joined(here, ANYWHERE) if not name or name in _RUNS_HERE else here
-    targets = [word for word in line[1:] if not word.guesses[0].startswith("-") or not word.literal]
-    if name in ("popd",) or len(targets) != 1 or not targets[0].literal or targets[0].tilde:
-        home = len(line) == 1 or (len(targets) == 1 and targets[0].tilde)
-        return _home(targets) if home and name != "popd" else ANYWHERE
-    target = targets[0].guesses[0]
-    if len(line) > 1 and line[-1].guesses[0] == "-":
+        return _union(here, ANYWHERE) if not name or name in _RUNS_HERE else here
+    if name == "popd":
         return ANYWHERE
+    targets = [word for word in line[1:] if not word.guesses[0].startswith("-") or not word.literal]
+    if len(line) == 1 or (len(targets) == 1 and targets[0].tilde):
+        return _in_home(targets[0].guesses[0] if targets else "~")
+    if len(targets) != 1 or not targets[0].literal or line[-1].guesses[0] == "-":
+        return ANYWHERE
+    target = targets[0].guesses[0]
     if target.startswith("/"):
         return (plain_path(target),)
     return tuple(
@@ -122,24 +129,20 @@ def _after(line: Sequence[Word], here: Directories) -> Directories:
     )
 
 
-def _home(targets: Sequence[Word]) -> Directories:
+def _in_home(target: str) -> Directories:
     """The home directory, or what lies below it. Nobody says that the workspace lies not there."""
-    text = targets[0].guesses[0] if targets else "~"
-    user, _, rest = text[1:].partition("/")
-    directory = "/root" if user == "root" else f"/home/{user or '~'}"
-    return (plain_path(f"{directory}/{rest}"), None)
+    user, _, rest = target[1:].partition("/")
+    return (plain_path(f"{home_directory(user)}/{rest}"), None)
 
 
-def _is_repeated(item: Item) -> bool:
+def _is_repeated(item: NodeInContext) -> bool:
     """Whether a command stands where it may run again, or at another time."""
     if item.function:
         return True
     parent = item.node.parent
-    while parent is not None:
-        if parent.type in ("while_statement", "for_statement", "c_style_for_statement"):
-            return True
+    while parent is not None and parent.type not in _LOOPS:
         parent = parent.parent
-    return False
+    return parent is not None
 
 
 def _end_of_chain(node: "Node") -> int:

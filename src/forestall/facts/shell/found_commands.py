@@ -1,64 +1,65 @@
-"""The commands found in one shell text, where each one acts, and the work that finding them took.
+"""The commands found in one shell text, and the work that finding them took.
 
 A command counts once, however often it stands in the text. A text that takes too many steps is
 `unknown`: this module refuses to drop anything without a sign that something was dropped.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
+from forestall.facts.shell.arguments import Args
+from forestall.facts.shell.command_classes import READ, Classes
 from forestall.facts.shell.command_facts import Command, CommandContext, CommandDetail
-from forestall.facts.shell.directories import ANYWHERE, Directories
-from forestall.facts.shell.program_entry import READ, Arg, Classes
 
 STEPS_MAX: Final = 20_000  # words judged for one text, so that work stays linear in its length
-DATA_MAX: Final = 64  # literal texts remembered that a later command may run
 
 
 class FoundCommands:
-    """What is found in one text, and in every text inside it."""
+    """What is found in one text, and in every text inside it, in source order."""
 
     def __init__(self, detail: CommandDetail) -> None:
         """`detail` says what is worked out of each command, beside its classes."""
         self._detail = detail
-        self._here: Directories = (detail.workspace,)
-        self._targets: tuple[Arg, ...] = ()
-        self._words: list[str] = []  # of each command, as often as it stands in the text
-        self.found: dict[Command, None] = {}
         self._steps = 0
-        self._data: dict[str, None] = {}
-        self._moved = False  # whether the text changes the directory somewhere
+        self.commands: dict[Command, None] = {}
+        self.words: list[str] = []  # of each command, as often as it stands in the text
 
-    def _add(
-        self, program: str, kinds: Classes, args: Sequence[Arg] = (), *, runs_others: bool = False
-    ) -> Command:
-        context = CommandContext(self._here, self._targets, runs_others)
-        self.found.setdefault(command := self._detail.command(program, kinds, args, context))
-        self._words.append(command.words)
+    def add(self, program: str, classes: Classes, args: Args, context: CommandContext) -> Command:
+        """Report a command whose words are known as far as `args` are."""
+        command = self._detail.command(program, classes, args, context)
+        self.commands.setdefault(command)
+        self.words.append(command.words)
         return command
 
-    def _add_redirections(self, kinds: Classes, targets: tuple[Arg, ...]) -> None:
-        context = CommandContext(ANYWHERE if self._moved else self._here, targets)
-        found = self._detail.command("", kinds, (), context)
-        if kinds or self._detail.words or self._detail.places or found.classes != READ:
-            self.found.setdefault(msgspec.structs.replace(found, words=""))
+    def add_by_path(self, words: Args) -> None:
+        """Report a program by its path, beside the command by its name."""
+        self.commands.setdefault(self._detail.by_path(words))
 
-    def suspect(self, program: str, kinds: Classes) -> None:
+    def add_redirections(self, classes: Classes, context: CommandContext) -> None:
+        """Report what redirections do by themselves, as a command without words."""
+        command = self._detail.command("", classes, (), context)
+        if classes or self._detail.words or self._detail.places or command.classes != READ:
+            self.commands.setdefault(msgspec.structs.replace(command, words=""))
+
+    def add_runner(self, command: Command, inner: list[str]) -> None:
+        """Report a found command with the words of those that it runs."""
+        if command in self.commands:
+            del self.commands[command]
+            self.commands.setdefault(self._detail.running(command, inner))
+
+    def suspect(self, program: str, classes: Classes) -> None:
         """Report a command that was only guessed at."""
-        self.found.setdefault(self._detail.doubtful(program, kinds))
+        self.commands.setdefault(self._detail.doubtful(program, classes))
 
-    def _doubt(self) -> None:
-        self.found.setdefault(self._detail.doubtful())
+    def doubt(self) -> None:
+        """Report that the text may do something that is not known."""
+        self.commands.setdefault(self._detail.doubtful())
 
-    def _remember(self, text: str) -> None:
-        if text.strip() and len(self._data) < DATA_MAX:
-            self._data.setdefault(text)
-
-    def _spend(self, steps: int) -> bool:
+    def spend(self, steps: int) -> bool:
+        """Whether so many steps may still be taken; when not, the text is `unknown`."""
         self._steps += steps
         if self._steps > STEPS_MAX:
-            self._doubt()
+            self.doubt()
             return False
         return True

@@ -5,196 +5,253 @@ files are not seen, so a subcommand that is not git's own is `unknown`.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Final
 
 import msgspec
 
-from forestall.facts.shell.program_entry import (
+from forestall.facts.shell.arguments import (
+    Args,
+    joined,
+    options_in,
+    positional_indices,
+    positional_texts,
+    unknown_if_ambiguous,
+    unknown_unless_literal,
+)
+from forestall.facts.shell.command_classes import (
     DESTRUCTIVE,
     NOTHING,
     READ,
     UNKNOWN,
-    Arg,
+    WRITE,
     Classes,
     CommandClass,
-    classes,
-    classes_of,
-    names,
-    only_looks,
 )
+from forestall.facts.shell.command_effects import CommandEffects
+from forestall.facts.shell.program_entry import classes_of, only_looking
 from forestall.facts.shell.program_table import effect_of
-from forestall.facts.shell.words import WORDS
-from forestall.facts.shell.wrappers import ProgramEffects, doubt, join, options, positionals, unsure
+from forestall.facts.shell.word_lists import SHELL_WORDS
 
-Args = Sequence[Arg]
-WRITE: Final = classes("w")
+_SAFE_SETTINGS: Final = tuple(SHELL_WORDS.words("safe_git_settings"))
+# A subcommand whose meaning an option may turn: an ambiguous word of it is `unknown`.
+_OPTIONS_MATTER: Final = frozenset(
+    ("push", "branch", "checkout", "clean", "restore", "rm", "config", "tag")
+)
+# A word with a blank may be a command: `--upload-pack=...`, `ext::...`, a pager.
+_RUNS_HELPERS: Final = frozenset(
+    ("clone", "fetch", "ls-remote", "pull", "push", "grep", "difftool", "archive")
+)
 
-_SAFE_SETTINGS: Final = tuple(WORDS.words("safe_git_settings"))
+
+def git(_: str, args: Args) -> CommandEffects:
+    """What a git command line does, past its global options."""
+    effect = effect_of("git")
+    positionals = positional_indices(args, effect.value_options)
+    start = positionals[0] if positionals else len(args)
+    global_words, rest = args[:start], args[start + 1 :]
+    settings = _settings(global_words)
+    classes = settings.classes | (classes_of(effect, global_words) - READ)
+    classes |= unknown_if_ambiguous(args[: start + 1])
+    texts = list(settings.texts)
+    if not positionals:
+        return CommandEffects(classes=classes or READ, texts=tuple(texts))
+    name = args[start].text
+    sub = _subcommand_effects(name, rest)
+    classes |= sub.classes | _classes_of_common_options(rest)
+    if "ext::" in joined(rest):  # a transport that runs a command
+        classes |= UNKNOWN
+        texts += [arg.text.partition("ext::")[2] for arg in rest]
+    if name in _RUNS_HELPERS:
+        texts += [arg.text.partition("=")[2] or arg.text for arg in rest if " " in arg.text]
+    if name in _OPTIONS_MATTER:
+        end = next((index for index, arg in enumerate(rest) if arg.text == "--"), len(rest))
+        classes |= unknown_if_ambiguous(rest[:end])
+    if CommandClass.UNKNOWN in sub.classes and not sub.texts:
+        texts += [arg.text for arg in rest if " " in arg.text]
+    return CommandEffects(classes=classes, argvs=sub.argvs, texts=(*texts, *sub.texts))
 
 
-def _setting(word: str) -> ProgramEffects:
-    """One git setting: some name a program to run."""
-    name, _, value = word.partition("=")
+def _settings(global_words: Args) -> CommandEffects:
+    """What the settings of `-c NAME=VALUE` do."""
+    classes: Classes = NOTHING
+    texts: list[str] = []
+    for index, arg in enumerate(global_words):
+        if arg.text.startswith("-c"):
+            setting = _setting(arg.text[2:] or joined(global_words[index + 1 : index + 2]))
+            classes |= setting.classes
+            texts += setting.texts
+    return CommandEffects(classes=classes, texts=tuple(texts))
+
+
+def _setting(assignment: str) -> CommandEffects:
+    """One git setting, `NAME=VALUE`: some name a program to run."""
+    name, _, value = assignment.partition("=")
     if name.lower().startswith(_SAFE_SETTINGS):
-        return ProgramEffects(classes=NOTHING)
-    return ProgramEffects(classes=UNKNOWN, texts=(value.lstrip("!"),) if value else ())
+        return CommandEffects(classes=NOTHING)
+    return CommandEffects(classes=UNKNOWN, texts=(value.lstrip("!"),) if value else ())
 
 
-def _git_branch(args: Args) -> Classes:
-    found = options(args)
-    deletes = found & {"-d", "--delete", "--del"}
-    if "-D" in found or (deletes and found & {"-f", "--force"}):
-        return DESTRUCTIVE
-    at = positionals(args, "--sort --format --contains --merged --no-merged --points-at")
-    if found & {"-M", "-C", "-f", "--force"}:
-        return DESTRUCTIVE
-    lists = found & {"--list", "-l", "--show-current", "--contains", "--merged", "--no-merged"}
-    changes = found & {
-        "-d",
-        "--delete",
-        "-m",
-        "--move",
-        "-c",
-        "--copy",
-        "-u",
-        "--set-upstream-to",
-        "--unset-upstream",
-        "--edit-description",
-        "-t",
-        "--track",
-    }
-    return WRITE if changes or (at and not lists) else READ
+def _classes_of_common_options(rest: Args) -> Classes:
+    """What options add that many subcommands have, also where they are abbreviated."""
+    classes: Classes = NOTHING
+    for option in options_in(rest):
+        if option.startswith("--out"):
+            classes |= WRITE
+        elif option.startswith(("--ext", "--textconv", "--filters", "--open-f")):
+            classes |= UNKNOWN
+    return classes
 
 
+def _subcommand_effects(name: str, args: Args) -> CommandEffects:
+    """What a subcommand does; where it only looks, an option that is not listed is `unknown`."""
+    listed = effect_of("git").subcommands.get(name)
+    if name in _SUBCOMMANDS:
+        effects = _SUBCOMMANDS[name](args)
+    elif listed is None:
+        return CommandEffects(classes=UNKNOWN)
+    else:
+        effects = CommandEffects(classes=classes_of(listed, args))
+    if effects.classes != READ or listed is None:
+        return effects
+    classes = (classes_of(only_looking(listed), args) - READ) or READ
+    return msgspec.structs.replace(effects, classes=classes)
+
+
+def _by_table(name: str, args: Args) -> CommandEffects:
+    return CommandEffects(classes=classes_of(effect_of("git").subcommands[name], args))
+
+
+_BRANCH_FORCES: Final = frozenset(("-D", "-M", "-C", "-f", "--force"))
+_BRANCH_CHANGES: Final = frozenset(
+    ("-d", "--delete", "-m", "--move", "-c", "--copy", "-u", "--set-upstream-to",
+     "--unset-upstream", "--edit-description", "-t", "--track")
+)  # fmt: skip
+_BRANCH_LISTS: Final = frozenset(
+    ("--list", "-l", "--show-current", "--contains", "--merged", "--no-merged")
+)
+
+
+def _branch(args: Args) -> CommandEffects:
+    options = options_in(args)
+    if not options.isdisjoint(_BRANCH_FORCES):
+        return CommandEffects(classes=DESTRUCTIVE)
+    names = positional_indices(args, "--sort --format --contains --merged --no-merged --points-at")
+    creates = bool(names) and options.isdisjoint(_BRANCH_LISTS)
+    changes = creates or not options.isdisjoint(_BRANCH_CHANGES)
+    return CommandEffects(classes=WRITE if changes else READ)
+
+
+_CHECKOUT_OVERWRITES: Final = frozenset(
+    ("-f", "--force", "-B", "--ours", "--theirs", "-p", "--patch", "-m")
+)
 # `src/a.py` is a file whose changes go; `release/1.2` and `v1.x` are not.
 _FILE_NAME: Final = re.compile(r"(?:.*/)?(?!v?\d)[^/]*\.[A-Za-z][A-Za-z0-9]{0,4}")
+_PATH_STARTS: Final = (":", "./", "../", "/", "*", "~")
 
 
-def _git_checkout(args: Args) -> Classes:
-    found = options(args)
-    if found & {"-f", "--force", "-B", "--ours", "--theirs", "-p", "--patch", "-m"}:
-        return DESTRUCTIVE
-    if any(arg.text == "--" for arg in args) or any(
-        option.startswith("--pathspec") for option in found
+def _checkout(args: Args) -> CommandEffects:
+    """git checkout: a branch is chosen, but the changes of paths are discarded."""
+    options = options_in(args)
+    if (
+        not options.isdisjoint(_CHECKOUT_OVERWRITES)
+        or any(arg.text == "--" for arg in args)  # paths follow
+        or any(option.startswith("--pathspec") for option in options)
     ):
-        return DESTRUCTIVE  # paths follow: their changes are discarded
-    at = positionals(args, "-b --orphan --conflict")
-    if found & {"-b", "--orphan"}:
-        return WRITE
-    first = args[at[0]].text if at else ""
-    path = first in (".", "..") or first.startswith((":", "./", "../", "/", "*", "~"))
-    path = path or _FILE_NAME.fullmatch(first) is not None
-    return DESTRUCTIVE if len(at) > 1 or path else WRITE
+        return CommandEffects(classes=DESTRUCTIVE)
+    if options & {"-b", "--orphan"}:
+        return CommandEffects(classes=WRITE)
+    words = positional_texts(args, "-b --orphan --conflict")
+    first = words[0] if words else ""
+    is_path = (
+        first in (".", "..")
+        or first.startswith(_PATH_STARTS)
+        or _FILE_NAME.fullmatch(first) is not None
+    )
+    return CommandEffects(classes=DESTRUCTIVE if len(words) > 1 or is_path else WRITE)
 
 
-def _git_push(args: Args) -> Classes:
-    own = classes_of(effect_of("git").subcommands["push"], args)
-    at = positionals(args, "-o --push-option --repo")
-    refs = [args[index].text for index in at[1:]]
-    if any(ref.startswith(("+", ":")) for ref in refs):
-        own |= DESTRUCTIVE
-    return own
+def _push(args: Args) -> CommandEffects:
+    effects = _by_table("push", args)
+    refs = positional_texts(args, "-o --push-option --repo")[1:]
+    if any(ref.startswith(("+", ":")) for ref in refs):  # forced, or deleted
+        return CommandEffects(classes=effects.classes | DESTRUCTIVE)
+    return effects
 
 
-def _git_config(args: Args) -> ProgramEffects:
-    at = positionals(args, "-f --file --type --default --blob")
-    found = options(args)
-    if found & {"--get", "--get-all", "--list", "-l", "--get-regexp", "--show-origin"}:
-        return ProgramEffects(classes=READ)
-    words = [args[index].text for index in at]
-    if words[:1] in (["get"], ["list"]):
-        return ProgramEffects(classes=READ)
-    if words[:1] == ["edit"]:
-        return ProgramEffects(classes=WRITE | UNKNOWN)
-    words = words[1:] if words[:1] == ["set"] else words
-    if len(words) < 2 and not found & {"--unset", "--unset-all", "--remove-section", "-e"}:
-        return ProgramEffects(classes=READ)
+_CONFIG_LOOKS: Final = frozenset(
+    ("--get", "--get-all", "--list", "-l", "--get-regexp", "--show-origin")
+)
+_CONFIG_CHANGES: Final = frozenset(("--unset", "--unset-all", "--remove-section", "-e"))
+
+
+def _config(args: Args) -> CommandEffects:
+    options = options_in(args)
+    words = positional_texts(args, "-f --file --type --default --blob")
+    verb = words[0] if words else ""
+    if not options.isdisjoint(_CONFIG_LOOKS) or verb in ("get", "list"):
+        return CommandEffects(classes=READ)
+    if verb == "edit":
+        return CommandEffects(classes=WRITE | UNKNOWN)
+    if verb == "set":
+        words = words[1:]
+    if len(words) < 2 and options.isdisjoint(_CONFIG_CHANGES):
+        return CommandEffects(classes=READ)
     setting = _setting("=".join(words[:2]))
-    return ProgramEffects(classes=WRITE | setting.classes, texts=setting.texts)
+    return CommandEffects(classes=WRITE | setting.classes, texts=setting.texts)
 
 
-def _git_sub(name: str, args: Args) -> ProgramEffects:
-    """What a subcommand does; where it only looks, an option that is not listed is `unknown`."""
-    found = _git_effects(name, args)
-    listed = effect_of("git").subcommands.get(name)
-    if found.classes != READ or listed is None:
-        return found
-    return msgspec.structs.replace(
-        found, classes=(classes_of(only_looks(listed), args) - READ) or READ
-    )
+def _rm(args: Args) -> CommandEffects:
+    if "--cached" in options_in(args):  # the files stay
+        return CommandEffects(classes=WRITE)
+    return _by_table("rm", args)
 
 
-def _git_effects(name: str, args: Args) -> ProgramEffects:
-    found = options(args)
-    if name == "config":
-        return _git_config(args)
-    if name == "branch":
-        return ProgramEffects(classes=_git_branch(args))
-    if name == "checkout":
-        return ProgramEffects(classes=_git_checkout(args))
-    if name == "push":
-        return ProgramEffects(classes=_git_push(args))
-    if name == "rm" and "--cached" in found:
-        return ProgramEffects(classes=WRITE)
-    if name == "restore":
-        index_only = found & {"-S", "--staged"} and not found & {"-W", "--worktree"}
-        return ProgramEffects(classes=WRITE if index_only else DESTRUCTIVE)
-    if name == "bisect" and args[:1] and args[0].text == "run":
-        return ProgramEffects(classes=WRITE, argvs=(tuple(args[1:]),))
-    if name == "submodule" and any(arg.text == "foreach" for arg in args):
-        at = positionals(args)
-        return ProgramEffects(classes=UNKNOWN, texts=(join([args[i] for i in at[1:]]),))
-    if name == "rebase":
-        texts = [b.text for a, b in pairwise(args) if a.text in ("-x", "--exec")]
-        texts += [arg.text[7:] for arg in args if arg.text.startswith("--exec=")]
-        texts += [arg.text[2:] for arg in args if arg.text.startswith("-x")]
-        return ProgramEffects(classes=WRITE | unsure(args), texts=tuple(texts))
-    if name == "tag":
-        own = classes_of(effect_of("git").subcommands["tag"], args)
-        lists = found & {"-l", "--list", "-n", "--contains"} or not positionals(args)
-        return ProgramEffects(classes=READ if lists and own - READ == WRITE else own)
-    known = effect_of("git").subcommands.get(name)
-    return ProgramEffects(classes=classes_of(known, args) if known else UNKNOWN)
+def _restore(args: Args) -> CommandEffects:
+    options = options_in(args)
+    index_only = options & {"-S", "--staged"} and not options & {"-W", "--worktree"}
+    return CommandEffects(classes=WRITE if index_only else DESTRUCTIVE)
 
 
-_GIT_FLAGS_MATTER: Final = names("push branch checkout clean restore rm config tag")
+def _bisect(args: Args) -> CommandEffects:
+    if args and args[0].text == "run":
+        return CommandEffects(classes=WRITE, argvs=(tuple(args[1:]),))
+    return _by_table("bisect", args)
 
 
-def git(_: str, args: Args) -> ProgramEffects:
-    """What a git command line does, past its global options."""
-    entry = effect_of("git")
-    at = positionals(args, entry.value_options)
-    start = at[0] if at else len(args)
-    top, rest = args[:start], args[start + 1 :]
-    added = classes_of(entry, top) - READ | doubt(args[: start + 1])
-    texts: list[str] = []
-    for index, arg in enumerate(top):
-        if arg.text.startswith("-c") and not arg.text.startswith("--"):
-            value = arg.text[2:] or join(top[index + 1 : index + 2])
-            setting = _setting(value)
-            added |= setting.classes
-            texts.extend(setting.texts)
-    if not at:
-        return ProgramEffects(classes=added or READ, texts=tuple(texts))
-    name = args[start].text
-    found = _git_sub(name, rest)
-    for option in options(rest):
-        if option.startswith("--out"):
-            added |= classes("w")
-        elif option.startswith(("--ext", "--textconv", "--filters", "--open-f")):
-            added |= UNKNOWN
-    if "ext::" in join(rest):
-        added |= UNKNOWN
-        texts.extend(arg.text.partition("ext::")[2] for arg in rest)
-    if name in ("clone", "fetch", "ls-remote", "pull", "push", "grep", "difftool", "archive"):
-        texts.extend(arg.text.partition("=")[2] or arg.text for arg in rest if " " in arg.text)
-    if name in _GIT_FLAGS_MATTER:
-        ended = next((i for i, arg in enumerate(rest) if arg.text == "--"), len(rest))
-        added |= doubt(rest[:ended])
-    if CommandClass.UNKNOWN in found.classes and not found.texts:
-        texts.extend(arg.text for arg in rest if " " in arg.text)
-    return ProgramEffects(
-        classes=added | found.classes, argvs=found.argvs, texts=(*texts, *found.texts)
-    )
+def _submodule(args: Args) -> CommandEffects:
+    if any(arg.text == "foreach" for arg in args):
+        command = positional_texts(args)[1:]
+        return CommandEffects(classes=UNKNOWN, texts=(" ".join(command),))
+    return _by_table("submodule", args)
+
+
+def _rebase(args: Args) -> CommandEffects:
+    """git rebase: `--exec` names a shell text to run after each commit."""
+    texts = [value.text for option, value in pairwise(args) if option.text in ("-x", "--exec")]
+    texts += [arg.text[7:] for arg in args if arg.text.startswith("--exec=")]
+    texts += [arg.text[2:] for arg in args if arg.text.startswith("-x")]
+    return CommandEffects(classes=WRITE | unknown_unless_literal(args), texts=tuple(texts))
+
+
+def _tag(args: Args) -> CommandEffects:
+    effects = _by_table("tag", args)
+    lists = options_in(args) & {"-l", "--list", "-n", "--contains"} or not positional_indices(args)
+    if lists and effects.classes - READ == WRITE:
+        return CommandEffects(classes=READ)
+    return effects
+
+
+_SUBCOMMANDS: Final[Mapping[str, Callable[[Args], CommandEffects]]] = {
+    "bisect": _bisect,
+    "branch": _branch,
+    "checkout": _checkout,
+    "config": _config,
+    "push": _push,
+    "rebase": _rebase,
+    "restore": _restore,
+    "rm": _rm,
+    "submodule": _submodule,
+    "tag": _tag,
+}

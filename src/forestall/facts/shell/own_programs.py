@@ -15,12 +15,8 @@ import msgspec
 from forestall.facts.cluster.tools import tool_name
 from forestall.facts.shell.command_facts import CommandDetail
 from forestall.facts.shell.commands import commands_in
-from forestall.facts.shell.program_entry import (
-    ProgramDescription,
-    ProgramEffect,
-    ProgramEntry,
-    ProgramSpec,
-)
+from forestall.facts.shell.program_entry import ProgramEffect, ProgramEntry
+from forestall.facts.shell.program_spec import ProgramDescription
 from forestall.facts.shell.program_table import PROGRAMS, ProgramTable, entry_of, leads_to_built_in
 from forestall.limits import (
     OWN_PROGRAM_COMMANDS_MAX,
@@ -30,24 +26,13 @@ from forestall.limits import (
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(\.[A-Za-z0-9_+-]+)*")
 _NAME_CHARS_MAX: Final = 64
-_WORDS_MADE_MAX: Final = 8  # in one command that shows what an entry says
-_WRAPPED_WORDS: Final = 2  # before the command in a wrapper that takes words of its own
-_OF_THE_TABLE_ONLY: Final = ("handler", "any_case", "dotted_names")
+_EXAMPLE_WORDS_MAX: Final = 8  # in one command that shows what an entry says
+_BUILT_IN_FIELDS: Final = ("handler", "any_case", "dotted_names")
 # Names that a shell reads for itself: no program of such a name is ever run by it.
 _RESERVED: Final = frozenset(
     ("case", "coproc", "do", "done", "elif", "else", "esac", "fi", "for", "function", "if", "in",
      "select", "then", "time", "until", "while")
 )  # fmt: skip
-
-__all__ = [
-    "OwnProgramError",
-    "ProgramDescription",
-    "ProgramSpec",
-    "ProgramTable",
-    "classes_in",
-    "name_problem",
-    "table_of",
-]
 
 
 class OwnProgramError(ValueError):
@@ -78,18 +63,18 @@ def table_of(descriptions: Mapping[str, ProgramDescription]) -> ProgramTable:
     """The built-in programs, and beside them those that are described. Raises OwnProgramError."""
     own: dict[str, ProgramEntry] = {}
     commands = 0
-    for name, described in descriptions.items():
-        for field in _OF_THE_TABLE_ONLY:
-            if getattr(described, field):
+    for name, description in descriptions.items():
+        for field in _BUILT_IN_FIELDS:
+            if getattr(description, field):
                 raise OwnProgramError(name, f"`{field}` is for built-in programs; leave it out")
-        entry = own[name] = entry_of(name, described, _Descriptions(name, descriptions))
+        entry = own[name] = entry_of(name, description, _Descriptions(name, descriptions))
         if entry.handler:
             raise OwnProgramError(
                 name,
-                f"`{described.same_as}` is read by code of its own, which knows no other program;"
-                " describe the options and subcommands, or name one of its subcommands",
+                f"`{description.same_as}` is read by code of its own, which knows no other"
+                " program; describe the options and subcommands, or name one of its subcommands",
             )
-        for effect in _effects(entry.effect):
+        for _, effect in _with_subcommands(name, entry.effect):
             commands += 1
             if commands > OWN_PROGRAM_COMMANDS_MAX:
                 raise OwnProgramError(
@@ -106,11 +91,14 @@ def table_of(descriptions: Mapping[str, ProgramDescription]) -> ProgramTable:
     return ProgramTable(own)
 
 
-def _effects(effect: ProgramEffect | None) -> Iterator[ProgramEffect]:
+def _with_subcommands(
+    line: str, effect: ProgramEffect | None
+) -> Iterator[tuple[str, ProgramEffect]]:
+    """A command and its subcommands at all depths, with the words that choose each one."""
     if effect is not None:
-        yield effect
-        for below in effect.subcommands.values():
-            yield from _effects(below)
+        yield line, effect
+        for word, below in effect.subcommands.items():
+            yield from _with_subcommands(f"{line} {quote(word)}", below)
 
 
 class _Descriptions:
@@ -118,13 +106,13 @@ class _Descriptions:
 
     def __init__(self, name: str, own: Mapping[str, ProgramDescription]) -> None:
         self._name, self._own = name, own
-        self._left = OWN_PROGRAM_SAME_AS_MAX
+        self._same_as_left = OWN_PROGRAM_SAME_AS_MAX
 
     def get(self, name: str) -> ProgramDescription | None:
         """The description of a program, or None. Raises OwnProgramError when an entry follows too
         many: it leads to itself, or grows with each one."""
-        self._left -= 1
-        if self._left < 0:
+        self._same_as_left -= 1
+        if self._same_as_left < 0:
             raise self.error(name, f"it follows more than {OWN_PROGRAM_SAME_AS_MAX} `same_as`")
         return self._own.get(name) or PROGRAMS.get(name)
 
@@ -142,10 +130,10 @@ class CommandsOfText(msgspec.Struct, frozen=True):
 
 def classes_in(text: str, programs: ProgramTable) -> CommandsOfText:
     """What the commands of a text do, as an example of the program table says it."""
-    found = commands_in(text, CommandDetail(programs=programs))
+    commands = commands_in(text, CommandDetail(programs=programs))
     return CommandsOfText(
-        tuple(sorted({command.program for command in found})),
-        tuple(sorted({kind.value for command in found for kind in command.classes})),
+        tuple(sorted({command.program for command in commands})),
+        tuple(sorted({one.value for command in commands for one in command.classes})),
     )
 
 
@@ -155,24 +143,19 @@ def commands_of(name: str, programs: ProgramTable) -> Iterator[str]:
     entry = programs.entry(name)
     if entry is None:
         return
-    for words, effect in _lines(name, entry.effect):
-        yield words
-        yield f"{words} word"
-        if effect is not None:
-            listed = (*effect.options, *effect.value_options, *effect.looking_options)
-            for option in (*listed, *effect.plain_options, "--not-listed"):
-                yield f"{words} {quote(option)} word"
-            yield from (f"{words} {quote(mark)}" for mark in effect.marks)
-            yield f"{words} {' '.join(['word'] * min(effect.words_max + 1, _WORDS_MADE_MAX))}"
+    if entry.effect is None:
+        yield name
+        yield f"{name} word"
+    for line, effect in _with_subcommands(name, entry.effect):
+        yield line
+        yield f"{line} word"
+        listed = (*effect.options, *effect.value_options, *effect.looking_options)
+        for option in (*listed, *effect.plain_options, "--not-listed"):
+            yield f"{line} {quote(option)} word"
+        yield from (f"{line} {quote(mark)}" for mark in effect.marks)
+        yield f"{line} {' '.join(['word'] * min(effect.words_max + 1, _EXAMPLE_WORDS_MAX))}"
     if entry.wrapper is not None:
-        yield f"{name} {'word ' * _WRAPPED_WORDS}ls"
+        yield f"{name} word word ls"
         for option in (*entry.wrapper.options, *entry.wrapper.value_options):
             yield f"{name} {quote(option)} word ls"
         yield f"{name} rm word"
-
-
-def _lines(words: str, effect: ProgramEffect | None) -> Iterator[tuple[str, ProgramEffect | None]]:
-    """A command and its subcommands at all depths, with the words that choose each one."""
-    yield words, effect
-    for word, below in effect.subcommands.items() if effect is not None else ():
-        yield from _lines(f"{words} {quote(word)}", below)

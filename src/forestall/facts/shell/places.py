@@ -9,25 +9,18 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
-from forestall.facts.file_paths import fact_of
+from forestall.facts.file_paths import fact_of, home_directory
 from forestall.facts.path_classes import PathClass, may_be_secret
+from forestall.facts.shell.arguments import Arg, Args
+from forestall.facts.shell.command_classes import Classes, CommandClass
 from forestall.facts.shell.directories import Directories
-from forestall.facts.shell.program_entry import Arg, Classes, CommandClass
-from forestall.facts.shell.program_table import (
-    BUILT_IN,
-    PROGRAMS,
-    ProgramTable,
-    program,
-)
-from forestall.facts.shell.word_expansion import WordReader
-from forestall.facts.shell.words import WORDS
-
-if TYPE_CHECKING:
-    from tree_sitter import Node
+from forestall.facts.shell.program_table import BUILT_IN, PROGRAMS, ProgramTable, program
+from forestall.facts.shell.word_lists import SHELL_WORDS
+from forestall.facts.shell.write_targets import HARMLESS_DEVICE_PATHS
 
 WORDS_MAX: Final = 512  # words of one command that are looked at; more make its place unknown
 _REMEMBERED_MAX: Final = 4_096  # words whose answer is kept
@@ -59,15 +52,14 @@ _MAY_CLIMB: Final = re.compile(r"\.[.*?\[].*|[*?\[]*\[.*|\.\.")  # `.*` may beco
 _NAMED: Final = re.compile(r"[A-Za-z_][\w.-]*=(?=.)")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _HOME: Final = re.compile(r"~(?P<user>[A-Za-z0-9._-]*)(?=/|$)")
-_HARMLESS: Final = frozenset(f"/dev/{name}" for name in WORDS.words("harmless_devices"))
-_SHOWS_NAMES: Final = WORDS.set("programs_that_show_names")
-_TAKES_TEXT: Final = WORDS.set("programs_that_take_text")
-_TAKES_PATTERN: Final = WORDS.set("programs_that_take_a_pattern")
-_PATTERN_OPTIONS: Final = frozenset(("-e", "-f", "--regexp", "--file", "--expression", "--files"))
-_LOCAL: Final = WORDS.set("families_that_work_on_files")
-_REMOTE: Final = WORDS.set("families_that_work_elsewhere")
-_HANDLES_FILES: Final = frozenset(("files", "text"))
 _PATH_STARTS: Final = ("/", "~", "./", "../")
+_SHOWS_NAMES: Final = SHELL_WORDS.set("programs_that_show_names")
+_TAKES_TEXT: Final = SHELL_WORDS.set("programs_that_take_text")
+_TAKES_PATTERN: Final = SHELL_WORDS.set("programs_that_take_a_pattern")
+_PATTERN_OPTIONS: Final = frozenset(("-e", "-f", "--regexp", "--file", "--expression", "--files"))
+_LOCAL: Final = SHELL_WORDS.set("families_that_work_on_files")
+_REMOTE: Final = SHELL_WORDS.set("families_that_work_elsewhere")
+_HANDLES_FILES: Final = frozenset(("files", "text"))
 _LOOKS: Final = frozenset((CommandClass.READ, CommandClass.SECRET))
 _SCOPES: Final = {
     PathClass.WORKSPACE: CommandScope.WORKSPACE,
@@ -77,8 +69,11 @@ _SCOPES: Final = {
 }
 
 
+# -- the words that may be paths --
+
+
 def path_words(
-    name: str, args: Sequence[Arg], *, runs_others: bool, programs: ProgramTable = BUILT_IN
+    name: str, args: Args, *, runs_others: bool, programs: ProgramTable = BUILT_IN
 ) -> list[Arg]:
     """The words of a command that may be paths. `runs_others`: its last words are a command, which
     is judged by itself."""
@@ -87,36 +82,49 @@ def path_words(
     if name in _TAKES_TEXT or (runs_others and not searches):
         return []
     effect = entry.effect if entry is not None else None
-    skips = name in _TAKES_PATTERN and not any(arg.text in _PATTERN_OPTIONS for arg in args)
-    found: list[Arg] = []
+    # grep: the first word is a pattern, unless an option names the pattern.
+    pattern_is_next = name in _TAKES_PATTERN and not any(
+        arg.text in _PATTERN_OPTIONS for arg in args
+    )
+    paths: list[Arg] = []
     for arg in args[: WORDS_MAX + 1]:
         text = arg.text
         if searches and text.startswith(("-exec", "-ok")):
             break
         is_option = text.startswith(("-", "+")) and len(text) > 1
         subcommand = effect.subcommands.get(text) if effect is not None else None
-        if skips and not is_option:
-            skips = False
+        if pattern_is_next and not is_option:
+            pattern_is_next = False
         elif subcommand is not None:
             effect = subcommand
-        elif (path := _path_in(text, is_option=is_option)) or not (arg.literal or is_option):
-            same = path == text
-            found.append(arg if same else Arg(path, arg.literal, wildcards=arg.wildcards))
-    return found
+        else:
+            path = _path_in_option(text) if is_option else _path_in_word(text)
+            if path or not (arg.literal or is_option):
+                is_whole = path == text
+                paths.append(arg if is_whole else Arg(path, arg.literal, wildcards=arg.wildcards))
+    return paths
 
 
-def _path_in(text: str, *, is_option: bool) -> str:
-    """The part of a word that may be a path; "" when there is none."""
-    if is_option:
-        name, equals, value = text.partition("=")
-        start = min((at for at in map(name.find, "/~") if at > 0), default=0)
-        return value if equals else name[start:] if start else ""
+def _path_in_option(text: str) -> str:
+    """The part of an option that may be a path, `-I/usr/include` or `--file=x`; "" without one."""
+    name, equals, value = text.partition("=")
+    if equals:
+        return value
+    start = min((at for at in map(name.find, "/~") if at > 0), default=0)
+    return name[start:] if start else ""
+
+
+def _path_in_word(text: str) -> str:
+    """The part of a word that may be a path, as in `of=/dev/sda` or `file:///x`; "" for a URL."""
     if _SCHEME.match(text):
         return text[len("file://") :] if text.lower().startswith("file://") else ""
     named = _NAMED.match(text)
     if named is not None and text[named.end()] in "/~.@":
         text = text[named.end() :]
-    return text[1:] if text.startswith("@") else text
+    return text.removeprefix("@")  # curl -d @FILE
+
+
+# -- files of secrets --
 
 
 def holds_secret(name: str, words: Iterable[Arg], here: Directories) -> bool:
@@ -124,12 +132,12 @@ def holds_secret(name: str, words: Iterable[Arg], here: Directories) -> bool:
     if name in _SHOWS_NAMES:
         return False
     family = _family(name)
-    resources = family in _REMOTE and family != "network"
+    names_resources = family in _REMOTE and family != "network"
     around = tuple(directory or "/" for directory in here) or ("/",)
     for word in words:
         if " " in word.text and family not in _HANDLES_FILES:
             continue  # a message
-        if resources and "." not in word.text and not word.text.startswith(_PATH_STARTS):
+        if names_resources and "." not in word.text and not word.text.startswith(_PATH_STARTS):
             continue  # the name of a thing elsewhere
         if _is_secret(word, around):
             return True
@@ -148,27 +156,35 @@ def _leads_to_secret(path: str, wildcards: bool) -> bool:
     return any(may_be_secret(part) for part in parts if not _WILDCARDS.isdisjoint(part))
 
 
+# -- places --
+
+
 def places_of(
-    name: str, words: Sequence[Arg], kinds: Classes, here: Directories, root: str
+    name: str, words: Sequence[Arg], classes: Classes, here: Directories, root: str
 ) -> frozenset[CommandPlace]:
-    """Every place that a command acts on; never empty. `here` are the directories that it may run
-    in, `root` is the workspace."""
-    changes = not kinds <= _LOOKS
-    found: set[CommandPlace] = set()
+    """Every place that a command acts on; never empty.
+
+    `words` may be paths, `here` are the directories that the command may run in, and `root` is the
+    workspace.
+    """
+    changes = not classes <= _LOOKS
     remote = _family(name) in _REMOTE
     if remote:  # its other words name things elsewhere
         words = [word for word in words if word.text.startswith(_PATH_STARTS)]
-    for word in (words or ([] if remote else [Arg(".")])) if here else ():
+    elif not words:
+        words = [Arg(".")]
+    places: set[CommandPlace] = set()
+    for word in words if here else ():
         for path, certain in _resolved(word, here):
-            if path not in _HARMLESS:
-                found.update(_places(path, root, certain=certain, changes=changes))
-    if CommandClass.NETWORK in kinds or remote:
-        found.add(_OUTSIDE)
+            if path not in HARMLESS_DEVICE_PATHS:
+                places.update(_places_of_path(path, root, certain=certain, changes=changes))
+    if CommandClass.NETWORK in classes or remote:
+        places.add(_OUTSIDE)
     elif changes and not _works_on_files(name):
-        found.add(UNKNOWN_PLACE)
-    if not here or CommandClass.UNKNOWN in kinds or len(words) > WORDS_MAX:
-        found.add(UNKNOWN_PLACE)
-    return frozenset(found or {UNKNOWN_PLACE})
+        places.add(UNKNOWN_PLACE)
+    if not here or CommandClass.UNKNOWN in classes or len(words) > WORDS_MAX:
+        places.add(UNKNOWN_PLACE)
+    return frozenset(places or {UNKNOWN_PLACE})
 
 
 @lru_cache(maxsize=_REMEMBERED_MAX)
@@ -184,7 +200,9 @@ def _family(name: str) -> str:
     return PROGRAMS.file_of(name).removesuffix(".yaml")
 
 
-def _places(path: str, root: str, *, certain: bool, changes: bool) -> Iterator[CommandPlace]:
+def _places_of_path(
+    path: str, root: str, *, certain: bool, changes: bool
+) -> Iterator[CommandPlace]:
     if not path:
         yield UNKNOWN_PLACE
         return
@@ -197,8 +215,8 @@ def _places(path: str, root: str, *, certain: bool, changes: bool) -> Iterator[C
         yield CommandPlace(path=fact.path, scope=CommandScope.ROOT)
         yield CommandPlace(path=fact.path, scope=CommandScope.SYSTEM)
         return
-    for kind in fact.classes & _SCOPES.keys():
-        yield CommandPlace(path=fact.path, scope=_SCOPES[kind])
+    for path_class in fact.classes & _SCOPES.keys():
+        yield CommandPlace(path=fact.path, scope=_SCOPES[path_class])
     if changes and PathClass.RUNS_LATER in fact.classes:
         yield CommandPlace(path=fact.path, scope=CommandScope.RUNS_LATER)
 
@@ -206,11 +224,11 @@ def _places(path: str, root: str, *, certain: bool, changes: bool) -> Iterator[C
 def _resolved(word: Arg, here: Directories) -> Iterator[tuple[str, bool]]:
     """The absolute paths that a word may be, and whether each is certain."""
     text = word.text
-    certain = word.literal or (word.wildcards and not _climbs(text))
+    certain = word.literal or (word.wildcards and not _may_climb(text))
     home = _HOME.match(text)
     if home is not None:
-        owner = "/root" if home["user"] == "root" else f"/home/{home['user'] or '~'}"
-        yield owner + text[home.end() :], certain and bool(home["user"])
+        user = home["user"]
+        yield home_directory(user) + text[home.end() :], certain and bool(user)
     elif text.startswith("/"):
         yield text, certain
     else:
@@ -218,21 +236,8 @@ def _resolved(word: Arg, here: Directories) -> Iterator[tuple[str, bool]]:
             yield f"{directory}/{text}" if directory is not None else "", certain
 
 
-def _climbs(text: str) -> bool:
-    """Whether wildcards may lead upwards."""
-    parts = text.split("/")
+def _may_climb(path: str) -> bool:
+    """Whether wildcards in a path may lead upwards."""
+    parts = path.split("/")
     first = next((at for at, part in enumerate(parts) if not _WILDCARDS.isdisjoint(part)), 0)
     return any(map(_MAY_CLIMB.fullmatch, parts[first:]))
-
-
-def redirect_targets(node: "Node", words: WordReader) -> list[Arg]:
-    """The files that a redirection reads or writes, under each guess at its word."""
-    targets = node.children_by_field_name("destination")[:1]
-    operator = next((child.type for child in node.children if not child.is_named), "")
-    found: list[Arg] = []
-    for word in map(words.word, targets):
-        for guess in word.guesses:
-            duplicates = operator in (">&", "<&", ">&-", "<&-") and guess.rstrip("-").isdigit()
-            if not duplicates and (guess or not word.literal) and guess not in _HARMLESS:
-                found.append(Arg(guess, word.literal, wildcards=word.wildcards))
-    return found

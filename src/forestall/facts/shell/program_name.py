@@ -5,7 +5,7 @@ It looks at the word only. It refuses to trust a path that an agent could have w
 
 from typing import Final
 
-from forestall.facts.shell.write_targets import plain_path
+from forestall.facts.file_paths import plain_path
 
 _SYSTEM_PROGRAM_FOLDERS: Final = frozenset(
     f"{root}/{name}"

@@ -15,46 +15,24 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 
 from forestall.facts.data_files import EntryTable
-from forestall.facts.shell.program_entry import (
-    READ,
-    UNKNOWN,
-    WORDS_ANY,
-    Classes,
+from forestall.facts.shell.arguments import option_names
+from forestall.facts.shell.command_classes import READ, UNKNOWN, Classes, CommandClass
+from forestall.facts.shell.program_entry import WORDS_ANY, ProgramEffect, ProgramEntry
+from forestall.facts.shell.program_spec import (
     ClassesSpec,
-    CommandClass,
     ProgramDescription,
-    ProgramEffect,
-    ProgramEntry,
     ProgramSpec,
     SubcommandSpec,
     class_set,
-    option_names,
 )
 
 FAMILIES: Final = (
-    "builtins",
-    "cloud",
-    "containers",
-    "databases",
-    "development",
-    "editors",
-    "files",
-    "git",
-    "infrastructure",
-    "inspection",
-    "interpreters",
-    "kubernetes",
-    "network",
-    "packages",
-    "shells",
-    "storage",
-    "system",
-    "text",
-    "windows",
-    "wrappers",
-)
+    "builtins", "cloud", "containers", "databases", "development", "editors", "files", "git",
+    "infrastructure", "inspection", "interpreters", "kubernetes", "network", "packages",
+    "shells", "storage", "system", "text", "windows", "wrappers",
+)  # fmt: skip
 _SpecT = TypeVar("_SpecT", bound=SubcommandSpec)
-_OWN: Final = frozenset(("why", "same_as", "examples", "any_case", "help"))  # never taken over
+_NEVER_TAKEN_OVER: Final = frozenset(("why", "same_as", "examples", "any_case", "help"))
 SAME_AS_MAX: Final = 4  # entries that lead to one another; two are enough
 PROGRAMS: Final = EntryTable("programs", [f"{family}.yaml" for family in FAMILIES], ProgramSpec)
 
@@ -76,20 +54,26 @@ def program_of_any_case(name: str) -> tuple[str, ProgramEntry] | None:
     return (spelling, entry) if spelling and entry is not None and entry.any_case else None
 
 
-def is_built_in(name: str) -> bool:
-    """Whether a built-in program has this name in some case; `name` is in lower case."""
-    return name in _by_folded_name()
+def interpreter_entry(name: str) -> ProgramEntry | None:
+    """The entry of a shell or an interpreter whose name ends with a version: `python3.11`."""
+    entry = program(name.rstrip("0123456789.-"))
+    return entry if entry is not None and entry.handler in ("shell", "interpreter") else None
+
+
+def dotted_entry(name: str) -> ProgramEntry | None:
+    """The entry of a program that is called by names with a dot: `mkfs.ext4` is `mkfs`."""
+    base, dot, _ = name.partition(".")
+    entry = program(base) if dot else None
+    return entry if entry is not None and entry.dotted_names else None
 
 
 def leads_to_built_in(name: str) -> bool:
     """Whether a name is one of a built-in program, in whatever case, or leads to one."""
     folded = name.lower()
-    plain = program(folded.rstrip("0123456789.-"))
-    dotted = program(folded.partition(".")[0])
     return (
-        is_built_in(folded)
-        or (plain is not None and plain.handler in ("shell", "interpreter"))
-        or (dotted is not None and dotted.dotted_names)
+        folded in _by_folded_name()
+        or interpreter_entry(folded) is not None
+        or dotted_entry(folded) is not None
     )
 
 
@@ -126,8 +110,8 @@ class ProgramTable:
 BUILT_IN: Final = ProgramTable({})
 
 
-class DescribedPrograms(Protocol):
-    """Where descriptions of programs come from."""
+class ProgramDescriptions(Protocol):
+    """Where descriptions of programs come from: the data files, or a policy file."""
 
     def get(self, name: str) -> ProgramDescription | None:
         """The description of a program, or None."""
@@ -144,77 +128,87 @@ def _built(name: str) -> ProgramEntry:
 
 
 def entry_of(
-    name: str, description: ProgramDescription, descriptions: DescribedPrograms
+    name: str, description: ProgramDescription, descriptions: ProgramDescriptions
 ) -> ProgramEntry:
     """The entry that a description makes. Raises the error of `descriptions`."""
-    spec = _followed(description, name, descriptions)
+    spec = _completed(description, name, descriptions)
     if spec.does is None and not spec.handler and spec.wrapper is None:
         raise descriptions.error(name, "needs `does`, `same_as`, `wrapper` or `handler`")
     effect = _effect(spec, name, descriptions) if spec.does is not None else None
+    runs_unknown = effect is not None and CommandClass.UNKNOWN in effect.classes
     return ProgramEntry(
         effect=effect,
         wrapper=spec.wrapper,
         writes=spec.writes,
         handler=spec.handler,
-        help=(effect is None or CommandClass.UNKNOWN not in effect.classes)
-        if spec.help is None
-        else spec.help,
+        help=not runs_unknown if spec.help is None else spec.help,
         short_help=spec.short_help,
         any_case=spec.any_case,
         dotted_names=spec.dotted_names,
     )
 
 
-def _followed(spec: _SpecT, name: str, descriptions: DescribedPrograms, steps: int = 0) -> _SpecT:
-    """The entry with what it takes over from the entry that it is `same_as`."""
+def _completed(
+    spec: _SpecT, name: str, descriptions: ProgramDescriptions, steps: int = 0
+) -> _SpecT:
+    """The entry with what it takes over from the entry that it is `same_as`.
+
+    `name` is the program, with its subcommands, that the entry describes.
+    """
     if not spec.same_as:
         return spec
     if steps == SAME_AS_MAX:
         raise descriptions.error(
             name.split(" ")[0], f"`{name}` leads to itself, or through too many"
         )
-    program_name, *subcommands = spec.same_as.split(" ")
-    base: ClassesSpec | SubcommandSpec | None = descriptions.get(program_name)
-    for word in subcommands:
-        below = base.subcommands if isinstance(base, SubcommandSpec) else {}
-        base = next((sub for names, sub in below.items() if word in names.split(" ")), None)
-    if not isinstance(base, SubcommandSpec):
+    base = _described(spec.same_as, descriptions)
+    if base is None:
         raise descriptions.error(
             name.split(" ")[0], f"`{name}` is the same as `{spec.same_as}`, which has no entry"
         )
-    base = _followed(base, spec.same_as, descriptions, steps + 1)
-    taken = {
+    base = _completed(base, spec.same_as, descriptions, steps + 1)
+    taken_over = {
         field.name: getattr(base, field.name)
         for field in msgspec.structs.fields(base)
-        if field.name not in _OWN
+        if field.name not in _NEVER_TAKEN_OVER
         and field.name in spec.__struct_fields__
         and getattr(spec, field.name) in (None, "", {}, (), False)
     }
-    return msgspec.structs.replace(spec, same_as="", **taken)
+    return msgspec.structs.replace(spec, same_as="", **taken_over)
 
 
-def _effect(spec: SubcommandSpec, name: str, descriptions: DescribedPrograms) -> ProgramEffect:
-    spec = _followed(spec, name, descriptions)
+def _described(line: str, descriptions: ProgramDescriptions) -> SubcommandSpec | None:
+    """The description of a program, `npm`, or of one of its subcommands, `docker compose`."""
+    program_name, *subcommands = line.split(" ")
+    spec: ClassesSpec | SubcommandSpec | None = descriptions.get(program_name)
+    for word in subcommands:
+        below = spec.subcommands if isinstance(spec, SubcommandSpec) else {}
+        spec = next((sub for names, sub in below.items() if word in names.split(" ")), None)
+    return spec if isinstance(spec, SubcommandSpec) else None
+
+
+def _effect(spec: SubcommandSpec, name: str, descriptions: ProgramDescriptions) -> ProgramEffect:
+    spec = _completed(spec, name, descriptions)
     if spec.does is None:
         raise descriptions.error(name.split(" ")[0], f"`{name}` needs `does` or `same_as`")
-    kinds = class_set(spec.does)
+    classes = class_set(spec.does)
     subcommands: dict[str, ProgramEffect] = {}
     for words, sub in spec.subcommands.items():
         below = (
             _effect(sub, f"{name} {words}", descriptions)
             if isinstance(sub, SubcommandSpec)
-            else _plain_effect(class_set(sub))
+            else _effect_of_classes(class_set(sub))
         )
         subcommands.update(dict.fromkeys(words.split(" "), below))
-    closed = kinds == READ or any(sub.closed for sub in subcommands.values())
+    closed = classes == READ or any(sub.closed for sub in subcommands.values())
     words_max = WORDS_ANY if spec.words == "any" or not closed else spec.words
     extra = spec.extra_words
     return ProgramEffect(
-        classes=kinds,
-        options={option: class_set(kinds) for option, kinds in spec.options.items()},
+        classes=classes,
+        options={option: class_set(added) for option, added in spec.options.items()},
         value_options=option_names(spec.value_options),
         plain_options=option_names(spec.plain_options) | option_names(spec.looking_options),
-        marks={mark: class_set(kinds) for mark, kinds in spec.words_with.items()},
+        marks={mark: class_set(added) for mark, added in spec.words_with.items()},
         looking_options=option_names(spec.looking_options),
         options_anywhere=spec.options_anywhere,
         subcommands=subcommands,
@@ -225,8 +219,9 @@ def _effect(spec: SubcommandSpec, name: str, descriptions: DescribedPrograms) ->
 
 
 @cache
-def _plain_effect(kinds: Classes) -> ProgramEffect:
-    closed = kinds == READ
+def _effect_of_classes(classes: Classes) -> ProgramEffect:
+    """The effect of a subcommand of which an entry names the classes, and nothing else."""
+    closed = classes == READ
     return ProgramEffect(
-        classes=kinds, words_max=0 if closed else WORDS_ANY, extra=UNKNOWN, closed=closed
+        classes=classes, words_max=0 if closed else WORDS_ANY, extra=UNKNOWN, closed=closed
     )

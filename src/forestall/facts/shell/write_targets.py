@@ -5,25 +5,26 @@ It looks at the words only. It refuses to know what is on the disk: links and mo
 
 from typing import Final
 
-from forestall.facts.shell.program_entry import NOTHING, Classes, classes
-from forestall.facts.shell.words import WORDS
+from forestall.facts.file_paths import plain_path
+from forestall.facts.shell.command_classes import (
+    DESTRUCTIVE,
+    NETWORK,
+    NOTHING,
+    PRIVILEGED,
+    WRITE,
+    Classes,
+)
+from forestall.facts.shell.word_lists import SHELL_WORDS
 
-_SEVERE_DEVICES: Final = tuple(WORDS.words("severe_devices"))
-_SEVERE_FILES: Final = WORDS.set("severe_files")
-_SYSTEM_DIRECTORIES: Final = WORDS.set("system_directories")
-_SHELL_START_FILES: Final = WORDS.set("shell_start_files")
-_HARMLESS_DEVICES: Final = WORDS.set("harmless_devices")
-
-
-def plain_path(path: str) -> str:
-    """An absolute path without empty, `.` and `..` parts."""
-    parts: list[str] = []
-    for part in path.split("/"):
-        if part == "..":
-            parts[-1:] = []
-        elif part not in ("", "."):
-            parts.append(part)
-    return "/" + "/".join(parts)
+_HARMLESS_DEVICES: Final = SHELL_WORDS.set("harmless_devices")
+HARMLESS_DEVICE_PATHS: Final = frozenset(f"/dev/{device}" for device in _HARMLESS_DEVICES)
+_SEVERE_DEVICES: Final = tuple(SHELL_WORDS.words("severe_devices"))
+_SEVERE_FILES: Final = SHELL_WORDS.set("severe_files")
+_SYSTEM_DIRECTORIES: Final = SHELL_WORDS.set("system_directories")
+_SYSTEM_PREFIXES: Final = (
+    "/etc/", "/usr/", "/bin/", "/sbin/", "/lib", "/proc/", "/sys/", "/root/",
+)  # fmt: skip
+_SHELL_START_FILES: Final = SHELL_WORDS.set("shell_start_files")
 
 
 def is_system_root(path: str) -> bool:
@@ -33,25 +34,27 @@ def is_system_root(path: str) -> bool:
     return path.startswith("/") and plain_path(path.rstrip("*")) in _SYSTEM_DIRECTORIES
 
 
-def written(path: str) -> Classes:
+def write_classes(path: str) -> Classes:
     """What it means to write to this path."""
     if path.endswith((".ssh/authorized_keys", ".ssh/authorized_keys2")):
-        return classes("wd")
-    if not path.startswith("/"):
-        shell_start = path.rpartition("/")[2] in _SHELL_START_FILES
-        return classes("wp") if shell_start else classes("w")
-    path = plain_path(path)
-    if path.startswith(("/dev/tcp/", "/dev/udp/")):
-        return classes("n")
-    if path.startswith("/dev/"):
-        device = path[5:]
-        if device in _HARMLESS_DEVICES or device.startswith(("fd/", "pts/")):
-            return NOTHING
-        if device.startswith(_SEVERE_DEVICES) or set(device) & set("*?["):
-            return classes("wd")
-        return classes("wp") if not device.startswith(("shm/", "tty")) else classes("w")
-    if path in _SEVERE_FILES or path.startswith(("/boot/", "/etc/sudoers.d/")):
-        return classes("wd")
-    if path.startswith(("/etc/", "/usr/", "/bin/", "/sbin/", "/lib", "/proc/", "/sys/", "/root/")):
-        return classes("wp")
-    return classes("wp") if path.rpartition("/")[2] in _SHELL_START_FILES else classes("w")
+        return WRITE | DESTRUCTIVE
+    if path.startswith("/"):
+        path = plain_path(path)
+        if path.startswith(("/dev/tcp/", "/dev/udp/")):  # bash opens a connection
+            return NETWORK
+        if path.startswith("/dev/"):
+            return _device_classes(path.removeprefix("/dev/"))
+        if path in _SEVERE_FILES or path.startswith(("/boot/", "/etc/sudoers.d/")):
+            return WRITE | DESTRUCTIVE
+        if path.startswith(_SYSTEM_PREFIXES):
+            return WRITE | PRIVILEGED
+    is_start_file = path.rpartition("/")[2] in _SHELL_START_FILES
+    return WRITE | PRIVILEGED if is_start_file else WRITE
+
+
+def _device_classes(device: str) -> Classes:
+    if device in _HARMLESS_DEVICES or device.startswith(("fd/", "pts/")):
+        return NOTHING
+    if device.startswith(_SEVERE_DEVICES) or not set("*?[").isdisjoint(device):
+        return WRITE | DESTRUCTIVE
+    return WRITE if device.startswith(("shm/", "tty")) else WRITE | PRIVILEGED

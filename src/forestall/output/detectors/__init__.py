@@ -1,8 +1,8 @@
 """Every built-in detector by name, read from its files when somebody first asks for it.
 
-A detector is a class of findings; its files are in `forestall/output/data`, one for each family, in
-an order that matters: of two kinds at the same place with the same confidence the first is told.
-What is configured (hosts, paths) is built by a function and handed to `scan` beside these.
+A detector is a class of findings; its files are in `forestall/output/data`, one for each family.
+Their order matters: of two kinds at one place with the same confidence the first is reported. The
+detectors of configured hosts and folders are not here: `configured` builds them.
 """
 
 import gc
@@ -50,7 +50,7 @@ FILES: Mapping[str, tuple[str, ...]] = {
         "prompt_injection/languages.yaml",
     ),
 }
-# What validators look up; part of the class, so that its digest covers it.
+# The tables of validators. They are data of the detector, so its digest covers them.
 LOOKED_UP: Mapping[str, tuple[str, ...]] = {
     "personal_data": ("payment_card_ranges.yaml", "numbering_plans.yaml"),
 }
@@ -58,7 +58,7 @@ _EXAMPLES = re.compile(rb"\n    examples:(?:\n      [^\n]*)+")
 
 
 class _Detectors(Mapping[str, Detector]):
-    """By name. Asking which there are reads nothing."""
+    """The detectors by name. A file is read when its detector is asked for, not when a name is."""
 
     def __getitem__(self, name: str) -> Detector:
         if name not in FILES:
@@ -80,23 +80,23 @@ DETECTORS: Mapping[str, Detector] = _Detectors()
 
 @cache
 def data_digest(name: str) -> str:
-    """SHA-256 (hex) over all data of a detector: another digest, and it may find something else."""
-    total = hashlib.sha256()
+    """SHA-256 (hex) over all data of a detector. Where it differs, findings may differ."""
+    digest = hashlib.sha256()
     for file in (*FILES[name], *LOOKED_UP.get(name, ())):
         data = package_bytes(PACKAGE, f"{DATA}/{file}")
-        total.update(b"%d\0%b%d\0%b" % (len(file), file.encode(), len(data), data))
-    return total.hexdigest()
+        digest.update(b"%d\0%b%d\0%b" % (len(file), file.encode(), len(data), data))
+    return digest.hexdigest()
 
 
 @cache
 def _detector(name: str) -> Detector:
-    # All that is made is kept, so the collector would look at it again and again, for nothing.
-    was_on = gc.isenabled()
+    # All objects made here are kept, so garbage collections meanwhile would find nothing.
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         kinds = tuple(kind for file in FILES[name] for kind in _kinds(file))
     finally:
-        if was_on:
+        if was_enabled:
             gc.enable()
     return Detector(name=name, kinds=kinds)
 

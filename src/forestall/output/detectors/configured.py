@@ -1,6 +1,6 @@
-"""The detectors of what only a policy knows: which hosts and which folders are ours.
+"""The detectors of what only a policy knows: which hosts and which folders are the site's own.
 
-`policy/language/output_reader.py` read the entries strictly: names, addresses and ranges of hosts;
+The entries are valid (`policy/language/output_reader.py`): names, addresses and ranges of hosts;
 absolute folders.
 """
 
@@ -15,7 +15,7 @@ from forestall.output.findings import Candidate, Check, Detector, Kind
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _HOST_BYTES_MAX = 253
-_HEXTETS_MAX = 1_024  # of a range, as words to look for; a wider one is looked for everywhere
+_HEXTETS_MAX = 1_024  # first groups of a range, as keywords; a wider range has no keywords
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 # A path ends where prose, quotes and brackets go on.
 _REST = r"[^\s\"'`<>|*?,;:(){}\[\]]*"
@@ -35,27 +35,30 @@ def internal_host(entries: Sequence[str]) -> Detector:
         except ValueError:
             names.append(entry.lower().removeprefix("*").strip("."))
     kinds = [kind for name in names for kind in _name_kinds(name)]
-    kinds += [_addresses(candidate) for version in (4, 6) if (candidate := _of(networks, version))]
+    for version in (4, 6):
+        of_version = [network for network in networks if network.version == version]
+        if of_version:
+            kinds.append(_address_kind(of_version))
     return Detector(name="internal_host", kinds=tuple(kinds))
 
 
 def source_path(entries: Sequence[str]) -> Detector:
     """Paths of these folders and of all in them, separators doubled or not."""
-    return Detector(name="source_path", kinds=tuple(_folder(entry) for entry in entries))
+    return Detector(name="source_path", kinds=tuple(map(_folder_kind, entries)))
 
 
 def _name_kinds(name: str) -> list[Kind]:
-    own, front = re2.escape(name), r"(?:^|[^0-9A-Za-z._-])"
+    itself, front = re2.escape(name), r"(?:^|[^0-9A-Za-z._-])"
     if "." in name:
-        return [_host(name, rf"{front}((?:[0-9A-Za-z_-]+\.)*{own})")]
-    below = rf"(?:[0-9A-Za-z_-]+\.)+{own}"
+        return [_host_kind(name, rf"{front}((?:[0-9A-Za-z_-]+\.)*{itself})")]
+    below = rf"(?:[0-9A-Za-z_-]+\.)+{itself}"
     return [
-        _host(name, rf"{front}({below}|{own}:[0-9]{{2,5}})"),
-        _host(name, rf"(?://|@)({own})"),
+        _host_kind(name, rf"{front}({below}|{itself}:[0-9]{{2,5}})"),
+        _host_kind(name, rf"(?://|@)({itself})"),
     ]
 
 
-def _host(name: str, pattern: str) -> Kind:
+def _host_kind(name: str, pattern: str) -> Kind:
     return Kind(
         name="host_name",
         pattern=rf"{pattern}(?:\.?[^0-9A-Za-z._-]|\.?$)",
@@ -67,50 +70,42 @@ def _host(name: str, pattern: str) -> Kind:
     )
 
 
-def _of(networks: Sequence[Network], version: int) -> list[Network]:
-    return [each for each in networks if each.version == version]
-
-
-def _addresses(networks: list[Network]) -> Kind:
+def _address_kind(networks: list[Network]) -> Kind:
+    """The kind of the addresses in ranges of one version of IP."""
     version = networks[0].version
     digits = r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}" if version == 4 else r"[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+"
     inside = r"0-9." if version == 4 else r"0-9A-Za-z:."
-    words: set[str] = set()
-    for network in networks:
-        begun = _beginnings(network)
-        if begun is None:
-            words.clear()
-            break
-        words |= begun
+    prefixes = [_prefixes(network) for network in networks]
+    keywords: set[str] = set()
+    if all(prefixes):  # a range without keywords is looked for everywhere, and so are all
+        keywords.update(*prefixes)
     return Kind(
         name=f"ipv{version}_address",
         pattern=rf"(?:^|[^{inside}])({digits})(?:[^{inside}]|\.?$|\.[^{inside}])",
-        keywords=tuple(sorted(words)),
+        keywords=tuple(sorted(keywords)),
         before=48,
         after=48,
-        check=_inside(networks),
+        check=_in_networks(networks),
     )
 
 
-def _beginnings(network: Network) -> set[str] | None:
-    """What the addresses of a range begin with; None: too many ways to list."""
+def _prefixes(network: Network) -> set[str]:
+    """What the addresses of a range begin with; empty where that is too much to list."""
+    first = int(network.network_address)
+    if network.version == 4 and network.prefixlen >= 16:
+        return {f"{first >> 24}.{first >> 16 & 255}."}
     if network.version == 4:
-        width, step = (16, 65_536) if network.prefixlen >= 16 else (8, 1 << 24)
-        first = int(network.network_address) // step
-        count = max(1, network.num_addresses // step)
-        if width == 16:
-            return {f"{first >> 8}.{first & 255}."}
-        return {f"{first + more}." for more in range(count)}
-    first = int(network.network_address) >> 112
+        count = max(1, network.num_addresses >> 24)
+        return {f"{(first >> 24) + more}." for more in range(count)}
+    hextet = first >> 112
     count = max(1, network.num_addresses >> 112)
-    if count > _HEXTETS_MAX or first == 0:
-        return None
-    return {f"{first + more:x}:" for more in range(count)} | {
-        f"{first + more:04x}:" for more in range(count)
-    }
+    if count > _HEXTETS_MAX or hextet == 0:
+        return set()
+    forms = ("{:x}:", "{:04x}:")
+    return {form.format(hextet + more) for more in range(count) for form in forms}
 
 
-def _inside(networks: list[Network]) -> Check:
+def _in_networks(networks: list[Network]) -> Check:
     def check(candidate: Candidate) -> float | None:
         try:
             address = ipaddress.ip_address(candidate.value.rstrip("."))
@@ -121,23 +116,21 @@ def _inside(networks: list[Network]) -> Check:
     return check
 
 
-def _folder(entry: str) -> Kind:
-    windows = _WINDOWS.match(entry) is not None
-    parts = [part for part in re.split(r"[\\/]+" if windows else "/+", entry) if part]
-    between = r"[\\/]+" if windows else "/+"
-    start = "" if windows and not entry.startswith("\\\\") else between
-    whole = start + between.join(re2.escape(part) for part in parts)
-    words = [part.lower() for part in parts if part.isascii() and len(part) > 1]
+def _folder_kind(entry: str) -> Kind:
+    is_windows = _WINDOWS.match(entry) is not None
+    separator = r"[\\/]+" if is_windows else "/+"
+    parts = [part for part in re.split(separator, entry) if part]
+    has_drive = is_windows and not entry.startswith("\\\\")
+    folder = ("" if has_drive else separator) + separator.join(map(re2.escape, parts))
+    front = r"(?:^|[^0-9A-Za-z_./\\-]|" + ("file:///?)" if is_windows else "file://)")
+    below = rf"{folder}{separator if is_windows else '/'}{_REST}"
     end = r"(?:[^0-9A-Za-z_.-]|\.?$|\.[^0-9A-Za-z_])"
+    words = [part.lower() for part in parts if part.isascii() and len(part) > 1]
     return Kind(
         name="path",
-        pattern=(
-            rf"(?:^|[^0-9A-Za-z_./\\-]|file:///?)({whole}{between}{_REST}|{whole}){end}"
-            if windows
-            else rf"(?:^|[^0-9A-Za-z_./\\-]|file://)({whole}/{_REST}|{whole}){end}"
-        ),
+        pattern=rf"{front}({below}|{folder}){end}",
         keywords=(max(words, key=len),) if words else (),
-        any_case=windows,
+        any_case=is_windows,
         before=2 * len(entry.encode()) + 64,
         after=2 * len(entry.encode()) + 512,
         confidence=1.0,

@@ -15,8 +15,8 @@ Severity = Literal["critical", "high", "medium", "low"]
 
 
 class Examples(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Texts for the test of an entry. `«` and `»` stand round what has to be found, where there are
-    any; holes such as `{base62:40}` are filled when the test runs."""
+    """Texts for the test of an entry. `«` and `»` may stand round what has to be found; holes such
+    as `{base62:40}` are filled when the test runs."""
 
     match: Texts
     no_match: Texts
@@ -33,7 +33,7 @@ class DetectorEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     kind: str
     what: str  # for people: what it is
     pattern: Texts  # a list: any of these
-    confidence: float  # of a finding, 0 to 1, where the validator knows nothing better
+    confidence: float  # of a finding, 0 to 1, unless the validator has its own
     severity: Severity  # for people: how much harm the value does in wrong hands
     examples: Examples = Examples(match=(), no_match=())  # only a scan reads a file without them
     variant: str = ""
@@ -42,14 +42,14 @@ class DetectorEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     keywords: Texts = ()  # lower case; the pattern runs only near one of them
     words: Texts = ()  # names of lists of the file, whose words are keywords too
     any_case: bool = False
-    bytes_before: int | None = None  # of the text in front of a keyword; without: of the form
-    bytes_after: int | None = None
-    validator: str = ""  # a function of `validators`; empty: the pattern says it all
-    structure: str = ""  # a function of `secret_structures`; the pattern finds its anchor
-    skip: int | None = None  # characters that the validator leaves out; without: those shown
-    length_min: int = 12  # of what looks random
+    bytes_before: int | None = None  # searched in front of a keyword; None: as the form says
+    bytes_after: int | None = None  # searched behind it
+    validator: str = ""  # one of `validators`; empty: every match of the pattern is a finding
+    structure: str = ""  # a reader of `structures`; the pattern finds its anchor
+    skip: int | None = None  # first characters that the validator leaves out; None: `shown`
+    length_min: int = 12  # of a value that the validator takes for random
     shown: int = 0  # first characters that may stand in the mask: they belong to the format
-    shown_end: int = 0  # last ones
+    shown_end: int = 0  # last characters that may stand in it
 
 
 class EntryFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,14 +62,14 @@ class EntryFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class WithoutWord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a number of a state has to be written to be found where no word names it."""
+    """The form in which a number of a state is found where no word names it."""
 
     pattern: str
     confidence: float
 
 
 class AloneInGroups(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Groups in which a number of a state is found when it is all of the text."""
+    """The groups in which a number of a state is found when it is all of the text."""
 
     pattern: str
     validator: str
@@ -77,12 +77,12 @@ class AloneInGroups(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 class StateNumber(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One kind of number that a state gives to persons. Validators here are those of
-    `national_numbers`; they see the number in capitals, without separators."""
+    `national_numbers`, which are handed the number in capitals, without separators."""
 
     kind: str
-    what: str
-    words: Texts  # that name it
-    pattern: str  # RE2: how it is written behind one of the words
+    what: str  # for people: what it is
+    words: Texts  # that name such a number
+    pattern: str  # RE2: how the number is written behind one of the words
     validator: str
     confidence: float
     severity: Severity

@@ -1,7 +1,7 @@
 """Regular expressions that are compiled when first used.
 
-Validators have a hundred of them, a scan needs a few, and compiling all of them takes as long as
-reading every table. After its first use one costs what a compiled expression costs.
+Validators have a hundred expressions, and a scan needs a few: compiling all of them takes as long
+as reading every table. From its second use on, one costs what a compiled expression costs.
 """
 
 import re

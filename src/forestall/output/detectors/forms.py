@@ -1,6 +1,7 @@
-"""What stands round the pattern of an entry: a token by itself, a value behind a name, a phrase.
+"""The forms of entries: what is put round a pattern, so that it finds a token by itself, a value
+behind a name, a phrase, a number.
 
-Facts about text, as RE2. `(?&name)` in a pattern stands for a definition, as in other dialects.
+Patterns are RE2. `(?&name)` in a pattern stands for a definition of the file, as in PCRE.
 """
 
 import re
@@ -34,7 +35,7 @@ REACHES: Mapping[Form, PatternReach] = {
 
 
 def references(pattern: str) -> tuple[str, ...]:
-    """The definitions that a pattern names."""
+    """The names of the definitions that a pattern uses."""
     return tuple(_REFERENCE.findall(pattern))
 
 
@@ -44,14 +45,16 @@ def resolved(pattern: str, definitions: Mapping[str, str]) -> str:
 
 
 def in_form(entry: DetectorEntry, pattern: str, name: str) -> str:
-    """The whole pattern of an entry: what its form puts round `pattern`, and `name` in front."""
+    """The whole pattern of an entry: `pattern` in the form of the entry, behind `name` where the
+    form is `assigned`."""
     if entry.form == "assigned":
         return rf"(?i:{name}{_NAME_END}){_ASSIGNED}({pattern})(?:[^0-9A-Za-z_-]|$)"
     return _FORMS[entry.form](pattern)
 
 
 def _token(pattern: str) -> str:
-    # What is open at its end takes all there is; a boundary would hide what ends far away.
+    # A pattern that is open at its end takes all there is; with an end behind it, a match that goes
+    # on out of reach would not be found.
     end = "" if pattern.endswith(",}") else r"(?:[^0-9A-Za-z_-]|[_-]?$|[_-][^0-9A-Za-z])"
     return rf"(?:^|[^0-9A-Za-z])({pattern}){end}"
 
@@ -61,9 +64,12 @@ def _phrase(pattern: str) -> str:
 
 
 def between_word_ends(*patterns: str) -> str:
-    """Any of the patterns between characters of no word; a parenthesis is an end by itself."""
-    ends = (each if each.rstrip(")").endswith("\\") else rf"(?:{each})\b" for each in patterns)
-    return rf"\b(?:{'|'.join(ends)})"
+    """Any of the patterns as whole words. One that ends with a parenthesis needs no word end."""
+    whole = (
+        pattern if pattern.rstrip(")").endswith("\\") else rf"(?:{pattern})\b"
+        for pattern in patterns
+    )
+    return rf"\b(?:{'|'.join(whole)})"
 
 
 _FORMS: Mapping[Form, Callable[[str], str]] = {

@@ -1,12 +1,14 @@
-"""What stands round a phrase: is it an order to whoever reads, or is it spoken of?
+"""Validators of orders to a model: is a phrase an order to whoever reads it, or only mentioned?
 
 Documentation about attacks quotes them, and manuals say "do not ignore the instructions". The few
-words in front and behind tell most of those from an order; the rest costs a false alarm.
+words in front of a phrase and behind it tell most mentions from an order; the others are false
+alarms.
 """
 
 # ruff: noqa: RUF001 - letters that look alike are what this is about
 
 import re
+import string
 
 from forestall.output.detectors.expressions import Expression
 from forestall.output.detectors.validation import (
@@ -17,7 +19,7 @@ from forestall.output.detectors.validation import (
 )
 from forestall.output.findings import Candidate, Check
 
-_SUREST = 0.95
+_CONFIDENCE_MAX = 0.95
 
 _NEGATED = Expression(
     r"\b(?:not|never|cannot|n[’']t|without|avoid|nicht|ne|pas|nunca|jamais|mai|не)\s+"
@@ -36,7 +38,7 @@ _NARRATED = Expression(
 )
 _QUOTE_OPENS = Expression(r"(?:[\w)`,;]\s|\()[\"'`“‘„«*]{1,2}$")
 _QUOTE_CLOSES = Expression(r"^[.,!?]?[\"'`”’»*]")
-# Words of one who speaks to a model, in front of or behind a phrase that says little alone.
+# Words that speak to a model, in front of a phrase that says little alone, or behind it.
 _TO_A_MODEL = Expression(
     r"\b(?:you\s+(?:must|should|will|are|have|need|can)|your\s+(?:task|answer|response|reply|output"
     r"|instructions?|prompt|rules?|guidelines?)|ignore|disregard|instead|assistant|chatgpt|gpt"
@@ -44,14 +46,14 @@ _TO_A_MODEL = Expression(
     re.IGNORECASE,
 )
 
-# What somebody may do without restrictions, as licences and price lists say.
-_LICENCE = Expression(
+# What a person may do without restrictions, as licences and price lists say.
+_LICENSED_USE = Expression(
     r"\b(?:use|copy|modify|adapt|share|(?:re)?distribute|download|access|store|upload|create"
     r"|add)\b",
     re.IGNORECASE,
 )
 _ROLE_BEHIND = Expression(r"^\s*(?:system|user|assistant|tool|developer|ipython)\b", re.IGNORECASE)
-_ALONE_IN_QUOTES = Expression(r"[\"'`]$")
+_QUOTE_BEFORE = Expression(r"[\"'`]$")
 _QUOTE_BEHIND = Expression(r"^[\"'`]")
 _FENCE = Expression(r"[|{]%|%[|}]|\{\{")  # a chat template as code is about markup, not in it
 _PROFESSION = Expression(
@@ -74,86 +76,83 @@ _OF_A_PERSON = Expression(
 
 
 def is_only_mentioned(candidate: Candidate) -> bool:
-    """Whether the phrase is denied, told of somebody else, or stands in quotes in a sentence."""
+    """Whether the phrase is negated, told of somebody else, or stands in quotes in a sentence."""
     before = candidate.before
-    return (
-        _NEGATED.search(before) is not None
-        or _NARRATED.search(before) is not None
-        or (
-            _QUOTE_OPENS.search(before) is not None
-            and _QUOTE_CLOSES.search(candidate.after) is not None
-        )
-    )
+    if _NEGATED.search(before) is not None or _NARRATED.search(before) is not None:
+        return True
+    is_quoted = _QUOTE_OPENS.search(before) is not None
+    return is_quoted and _QUOTE_CLOSES.search(candidate.after) is not None
 
 
-def _order(given: ValidatorInput) -> Check:
-    """Refuses what is only spoken of; surer where more of the surroundings speaks to a model."""
+def _order(entry: ValidatorInput) -> Check:
+    """Refuses what is only mentioned; surer where the text around it speaks to a model too."""
 
     def check(candidate: Candidate) -> float | None:
         if is_only_mentioned(candidate):
             return None
-        sure = given.confidence
-        return min(_SUREST, sure + 0.1) if _words_to_a_model_near(candidate) else sure
+        if _speaks_to_a_model_near(candidate):
+            return min(_CONFIDENCE_MAX, entry.confidence + 0.1)
+        return entry.confidence
 
     return check
 
 
 def _order_to_a_model(candidate: Candidate) -> bool:
-    """A phrase that alarms only where something near it speaks to a model."""
-    return _words_to_a_model_near(candidate) and not is_only_mentioned(candidate)
+    """A phrase that is an order only where something near it speaks to a model."""
+    return _speaks_to_a_model_near(candidate) and not is_only_mentioned(candidate)
 
 
-def _words_to_a_model_near(candidate: Candidate) -> bool:
+def _speaks_to_a_model_near(candidate: Candidate) -> bool:
     return (
         _TO_A_MODEL.search(candidate.before) is not None
         or _TO_A_MODEL.search(candidate.after) is not None
     )
 
 
-def _no_licence(candidate: Candidate) -> bool:
-    return _LICENCE.search(candidate.value) is None and not is_only_mentioned(candidate)
+def _role_without_rules(candidate: Candidate) -> bool:
+    return _LICENSED_USE.search(candidate.value) is None and not is_only_mentioned(candidate)
 
 
-def _markup(candidate: Candidate) -> float | None:
+def _chat_markup(candidate: Candidate) -> float | None:
     before, after = candidate.before, candidate.after
     if _FENCE.search(before) or _FENCE.search(after) or is_only_mentioned(candidate):
         return None
-    if _ALONE_IN_QUOTES.search(before) and _QUOTE_BEHIND.search(after):
+    if _QUOTE_BEFORE.search(before) and _QUOTE_BEHIND.search(after):
         return None  # a token named by itself, as code and manuals do
     if candidate.value.lower().endswith("inst]") and not candidate.value.isupper():
         return None  # a list of one, in code
     return 0.9 if _ROLE_BEHIND.search(after) else 0.75
 
 
-def _hidden_run(candidate: Candidate) -> float | None:
+def _hidden_characters(candidate: Candidate) -> float | None:
     return 0.9 if len(candidate.value) >= 24 else 0.7
 
 
-def _addressed(candidate: Candidate) -> bool:
+def _addressed_to_models(candidate: Candidate) -> bool:
     return _PROFESSION.search(candidate.after) is None and not is_only_mentioned(candidate)
 
 
-def _disguised(candidate: Candidate) -> bool:
-    words = [word for word in candidate.value.split() if _DISGUISE.search(word)]
-    return bool(words) and not is_only_mentioned(candidate)
+def _disguised_words(candidate: Candidate) -> bool:
+    is_disguised = any(_DISGUISE.search(word) for word in candidate.value.split())
+    return is_disguised and not is_only_mentioned(candidate)
 
 
-def _alike(candidate: Candidate) -> bool:
-    return len(re.findall(r"[a-zA-Z]", candidate.value)) >= 6
+def _lookalike_letters(candidate: Candidate) -> bool:
+    return sum(character in string.ascii_letters for character in candidate.value) >= 6
 
 
-def _about_the_answer(candidate: Candidate) -> bool:
+def _order_about_the_answer(candidate: Candidate) -> bool:
     return _OF_A_PERSON.search(candidate.value) is None and not is_only_mentioned(candidate)
 
 
 VALIDATORS: dict[str, Validator] = {
     "order": _order,
     "order_to_a_model": entry_confidence(_order_to_a_model),
-    "role_without_rules": entry_confidence(_no_licence),
-    "chat_markup": own_confidence(_markup),
-    "hidden_characters": own_confidence(_hidden_run),
-    "addressed_to_models": entry_confidence(_addressed),
-    "disguised_words": entry_confidence(_disguised),
-    "lookalike_letters": entry_confidence(_alike),
-    "order_about_the_answer": entry_confidence(_about_the_answer),
+    "role_without_rules": entry_confidence(_role_without_rules),
+    "chat_markup": own_confidence(_chat_markup),
+    "hidden_characters": own_confidence(_hidden_characters),
+    "addressed_to_models": entry_confidence(_addressed_to_models),
+    "disguised_words": entry_confidence(_disguised_words),
+    "lookalike_letters": entry_confidence(_lookalike_letters),
+    "order_about_the_answer": entry_confidence(_order_about_the_answer),
 }

@@ -1,24 +1,25 @@
 """The numbering plans of the world: which digits are a telephone number somewhere.
 
-From the tables of `phonenumbers`, made into one linear-time pattern for each country code; none of
-its code that reads numbers runs. Loaded when the first number is looked up.
+The tables of the library `phonenumbers` become one linear-time pattern for each country code; the
+code of the library that reads numbers does not run. Loaded when the first number is looked up.
 """
 
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
-import re2
 
 from forestall.data_tables import read_table
+from forestall.output.patterns import compiled
 
 _NUMBERS_KEPT = 4_096
 _PLAN_MEMORY_BYTES = 64 << 20
 
 
 class Plans(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which plans are looked up: `sorts` of numbers, as `phonenumbers` calls them, and the regions
-    where a number without a country may be from, the commonest first."""
+    """Which plans are looked up: `sorts` of numbers, by their names in `phonenumbers`, and the
+    regions where a number without a country code may be from, the commonest first."""
 
     sorts: tuple[str, ...]
     regions: tuple[str, ...]
@@ -37,64 +38,60 @@ def _patterns(region: str, code: int) -> list[str]:
         plan = PhoneMetadata.metadata_for_nongeo_region(code, None)
     else:
         plan = PhoneMetadata.metadata_for_region(region, None)
-    given = (getattr(plan, name, None) for name in _plans().sorts)
-    return [sort.national_number_pattern for sort in given if sort and sort.national_number_pattern]
+    sorts = (getattr(plan, name, None) for name in _plans().sorts)
+    return [sort.national_number_pattern for sort in sorts if sort and sort.national_number_pattern]
 
 
 @cache
 def _plan(code: int) -> Any:
-    """The numbers of a country code, without it; None when there is no such country."""
+    """The pattern of the numbers behind a country code; None when there is no such code."""
     from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 
     regions = COUNTRY_CODE_TO_REGION_CODE.get(code, ())
-    forms = [form for region in regions for form in _patterns(region, code)]
-    return re2.compile("|".join(forms), _plan_options()) if forms else None
+    patterns = [pattern for region in regions for pattern in _patterns(region, code)]
+    return _plan_pattern(patterns) if patterns else None
 
 
 @cache
 def _dialled() -> Any:
-    """The numbers of the commonest regions, as they are dialled there."""
+    """The pattern of the numbers of the commonest regions, as they are dialled there."""
     from phonenumbers.phonemetadata import PhoneMetadata
 
-    forms = []
+    patterns = []
     for region in _plans().regions:
         plan = PhoneMetadata.metadata_for_region(region, None)
         prefix = plan.national_prefix if plan is not None else None
         front = f"(?:{prefix})?" if prefix else ""
-        forms.append(f"{front}(?:{'|'.join(_patterns(region, 0))})")
-    return re2.compile("|".join(forms), _plan_options())
+        patterns.append(f"{front}(?:{'|'.join(_patterns(region, 0))})")
+    return _plan_pattern(patterns)
 
 
-def _plan_options() -> Any:
-    options = re2.Options()
-    options.log_errors = False
-    options.never_capture = True
-    options.max_mem = _PLAN_MEMORY_BYTES
-    return options
+def _plan_pattern(patterns: Sequence[str]) -> Any:
+    return compiled("|".join(patterns), captures=False, memory_bytes=_PLAN_MEMORY_BYTES)
 
 
 @lru_cache(maxsize=_NUMBERS_KEPT)
-def international(digits: str) -> bool:
+def is_international(digits: str) -> bool:
     """Whether a numbering plan has the number; `digits` begin with the country code."""
     if not 7 <= len(digits) <= 15:
         return False
     for size in (1, 2, 3):
         plan = _plan(int(digits[:size]))
         if plan is not None:
-            rest = digits[size:].encode()
-            # Once more without a trunk zero kept behind the country: +44 (0)20 ...
-            return plan.fullmatch(rest) is not None or (
-                rest[:1] == b"0" and plan.fullmatch(rest[1:]) is not None
-            )
+            number = digits[size:].encode()
+            if plan.fullmatch(number) is not None:
+                return True
+            # Once more without a trunk zero that was kept behind the country code: +44 (0)20 ...
+            return number[:1] == b"0" and plan.fullmatch(number[1:]) is not None
     return False
 
 
-def country(digits: str) -> bool:
+def has_country(digits: str) -> bool:
     """Whether the digits begin with the code of a country and are as many as a number has."""
     return 10 <= len(digits) <= 13 and any(_plan(int(digits[:size])) for size in (1, 2, 3))
 
 
 @lru_cache(maxsize=_NUMBERS_KEPT)
-def national(digits: str) -> bool:
-    """Whether some numbering plan among the common ones has the number as it is dialled there."""
+def is_national(digits: str) -> bool:
+    """Whether one of the commonest numbering plans has the number, as it is dialled there."""
     return _dialled().fullmatch(digits.encode()) is not None

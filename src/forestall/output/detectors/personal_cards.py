@@ -1,6 +1,6 @@
-"""Validators of numbers of payment cards. Length and beginning are an issuer's, and Luhn holds.
+"""Validators of numbers of payment cards: length and first digits are an issuer's, and Luhn holds.
 
-Numbers made for tests count: they are built as the real ones, and labels call them cards.
+Numbers made for tests count: they are built as real ones are.
 """
 
 from functools import cache
@@ -9,17 +9,23 @@ import msgspec
 
 from forestall.data_tables import read_table
 from forestall.output.detectors.check_digits import luhn
-from forestall.output.detectors.context import is_in_code_table, is_part_of_more, near
+from forestall.output.detectors.context import (
+    digits_of,
+    is_in_code_table,
+    is_near,
+    is_part_of_more,
+    separators_of,
+)
 from forestall.output.detectors.validation import Validator, ValidatorInput, own_confidence
 from forestall.output.findings import Candidate, Check
 
-_ALONE_DIGITS = 14  # shorter ones need a word
+_UNNAMED_DIGITS_MIN = 14  # shorter numbers need a word
 
 
 class Range(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Beginnings of numbers, first to last, both included, and how many digits those numbers have.
+    """A range of first digits, both ends included, and how many digits such numbers have.
 
-    Of a weak one so many other numbers begin alike that a word for cards has to stand near."""
+    `weak`: so many other numbers begin alike that a word for cards has to stand near."""
 
     network: str
     first: str
@@ -29,7 +35,7 @@ class Range(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Ranges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The table of them; the first that fits is the one."""
+    """The table of the ranges; of several that fit, the first counts."""
 
     ranges: tuple[Range, ...]
 
@@ -39,75 +45,74 @@ def _ranges() -> tuple[Range, ...]:
     return read_table("forestall.output", "data/payment_card_ranges.yaml", Ranges).value.ranges
 
 
-def _issued(digits: str) -> Range | None:
-    """The range by which the number may be one of an issuer."""
-    size = len(digits)
-    for each in _ranges():
-        if size in each.lengths and each.first <= digits[: len(each.first)] <= each.last:
-            return each
+def _range_of(digits: str) -> Range | None:
+    """The range of the issuer that may have given the number out."""
+    for issued in _ranges():
+        first_digits = digits[: len(issued.first)]
+        if len(digits) in issued.lengths and issued.first <= first_digits <= issued.last:
+            return issued
     return None
 
 
-def _digits(value: str) -> str:
-    return "".join(filter(str.isdigit, value))
+def _is_valid(digits: str) -> bool:
+    """Whether Luhn holds, and not for one digit again and again."""
+    return luhn(digits) and len(set(digits)) >= 2
 
 
-def _plain(digits: str) -> bool:
-    """What a card's number never is: a check that fails, one digit again and again."""
-    return not luhn(digits) or len(set(digits)) < 2
+def _may_be_card(candidate: Candidate, digits: str) -> bool:
+    return _is_valid(digits) and not is_part_of_more(candidate) and not is_in_code_table(candidate)
 
 
-def _card(given: ValidatorInput) -> Check:
-    """By its form: the beginning and the length of a network that gives cards to many."""
-    card, other = given.words["card"], given.words["not_a_card"]
+def _card(entry: ValidatorInput) -> Check:
+    """By its form: first digits and length of a network that gives cards to many."""
+    card, other = entry.words["card"], entry.words["not_a_card"]
 
     def check(candidate: Candidate) -> float | None:
         value = candidate.value
-        digits = _digits(value)
-        if _plain(digits) or is_part_of_more(candidate) or is_in_code_table(candidate):
+        digits = digits_of(value)
+        if not _may_be_card(candidate, digits):
             return None
-        issuer = _issued(digits)
-        if near(candidate, card):
-            return 0.98 if issuer else 0.6
-        if issuer is None or issuer.weak or len(digits) < _ALONE_DIGITS:
+        issued = _range_of(digits)
+        if is_near(candidate, card):
+            return 0.98 if issued is not None else 0.6
+        if issued is None or issued.weak or len(digits) < _UNNAMED_DIGITS_MIN:
             return None
-        separators = {each for each in value if not each.isdigit()}
+        separators = separators_of(value)
         if separators:
             return 0.9 if len(separators) == 1 and separators != {"."} else None
-        return None if near(candidate, other, before=24) else 0.75
+        return None if is_near(candidate, other, before=24) else 0.75
 
     return check
 
 
-def _named(given: ValidatorInput) -> Check:
-    """By a word for cards: any length and beginning will do, where no other word is nearer. Or by a
-    word of paying: what has an issuer's beginning near one is a card, whatever its length."""
-    card, other, paying = (given.words[name] for name in ("card", "not_a_card", "paying"))
+def _card_behind_word(entry: ValidatorInput) -> Check:
+    """By a word for cards: any number will do, unless a word for other things is nearer. Or by a
+    word of paying: then the number has to be an issuer's."""
+    card, other, paying = (entry.words[name] for name in ("card", "not_a_card", "paying"))
 
     def check(candidate: Candidate) -> float | None:
-        digits = _digits(candidate.value)
-        if _plain(digits) or is_part_of_more(candidate) or is_in_code_table(candidate):
+        digits = digits_of(candidate.value)
+        if not _may_be_card(candidate, digits):
             return None
-        issued = _issued(digits) is not None
-        if near(candidate, card):
-            return 0.98 if issued else None if near(candidate, other, before=16) else 0.6
-        return (
-            0.6
-            if issued and near(candidate, paying) and not near(candidate, other, before=24)
-            else None
-        )
+        is_issued = _range_of(digits) is not None
+        if is_near(candidate, card):
+            if is_issued:
+                return 0.98
+            return None if is_near(candidate, other, before=16) else 0.6
+        is_paid = is_near(candidate, paying) and not is_near(candidate, other, before=24)
+        return 0.6 if is_issued and is_paid else None
 
     return check
 
 
-def _whole(candidate: Candidate) -> float | None:
-    """All of the text, as an answer is: then shorter ones need no word."""
-    digits = _digits(candidate.value)
-    return None if _plain(digits) or _issued(digits) is None else 0.55
+def _card_alone(candidate: Candidate) -> float | None:
+    """A number that is all of the text, as an answer is: then a shorter number needs no word."""
+    digits = digits_of(candidate.value)
+    return 0.55 if _is_valid(digits) and _range_of(digits) is not None else None
 
 
 VALIDATORS: dict[str, Validator] = {
     "payment_card": _card,
-    "payment_card_behind_word": _named,
-    "payment_card_alone": own_confidence(_whole),
+    "payment_card_behind_word": _card_behind_word,
+    "payment_card_alone": own_confidence(_card_alone),
 }

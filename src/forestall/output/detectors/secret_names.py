@@ -1,18 +1,25 @@
-"""Validators of secrets known by the name they are given: a key, a separator, a value that looks
+"""Validators of secrets that are known by their name: a name, a separator, and a value that looks
 drawn.
 
-Three ways to stand: in quotes behind the name, bare behind it, and apart from it by spaces only.
-The farther the name and the value are apart in form, the more random the value has to be.
+A value stands in quotes behind its name, bare behind it, or with only spaces between. The less the
+form ties a value to its name, the more random the value has to be.
 """
 
-from forestall.output.detectors.checks import holder, placeholder, random, switches, wordlike
+from forestall.output.detectors.context import matched_in_front
 from forestall.output.detectors.expressions import Expression
 from forestall.output.detectors.validation import Validator, ValidatorInput, own_confidence
+from forestall.output.detectors.value_checks import (
+    JUDGED_CHARS,
+    is_placeholder,
+    is_random,
+    is_wordlike,
+    letter_digit_changes,
+    search_of,
+)
 from forestall.output.findings import Candidate, Check
 
-# A name that says what is public or what is only spoken of.
-
-_is_no_name_of_a_secret = holder(
+# A name of what is public, or of what is only about a secret.
+_names_no_secret = search_of(
     r"public|checksum|digest|integrity|fingerprint|sha(?:1|256|512)|commit|hash(?:[^i]|$)|revision"
     r"|(?:id|ids|name|names|file|path|type|url|uri|length|size|count|index|format|version|prefix"
     r"|status|date|time|limit|max|min|field|label|header|expiry|expires|class|column|alias|arn"
@@ -41,28 +48,29 @@ _FILE = Expression(
     r"|pem|pub|bin|dat)$"
 )
 _FOLDERS = Expression(r"^[a-z][a-z_-]{2,}/[\w./=-]+$")
-_is_session = holder(
+_names_a_session = search_of(
     r"sess|\bs?sid\b|sid$|auth|token|jwt|[cx]srf|remember|login|secret|credential|identity|ticket"
 )
 _SPACES_ONLY = Expression(r"[\w.\"'`\]-][ \t]{1,3}[\"'`]{0,2}$")
-_names_a_secret = holder(r"key|token|secret|pass|pw|auth|cred|\bid\b|_id\b|sid\b|bearer|login|hook")
+_names_a_secret = search_of(
+    r"key|token|secret|pass|pw|auth|cred|\bid\b|_id\b|sid\b|bearer|login|hook"
+)
 _PAIR_NAME = Expression(
     r"(?i)(?:\b(?:name|key|variable|field|label|property|setting|param|parameter|option|title)"
     r"|\B(?:Key|Name))[\"']?\s{0,2}[:=>]\s{0,2}[\"']?([\w .-]{1,80})"
 )
-_is_password = holder(r"pass|pwd|\bpw|[_-]pw")
-_WORD_BEGINS = Expression(r"[\w.-]*(?: [\w.-]+)?")
+_names_a_password = search_of(r"pass|pwd|\bpw|[_-]pw")
+_NAME_START = Expression(r"[\w.-]*(?: [\w.-]+)?")
 _ID_CHARACTERS = Expression(r"[A-Za-z0-9+/_-]*$")
 _ID_CHARS_MIN = 20
 _CODE = Expression(
     r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\(?|[A-Za-z_]\w*\(.*|[A-Za-z_]\w*\[.*|&&|\|\||=>|[-=]>|::"
 )
-_BACKWARDS = Expression(r"[\w.-]{0,40}")
-_NAME = Expression(r"(\w[\w .-]*)\W*$")
+_NAME_REVERSED = Expression(r"[\w.-]{0,40}")  # of the text in front of a match
+_LAST_NAME = Expression(r"(\w[\w .-]*)\W*$")
 _PATHLIKE = Expression(r"^(?:\.{0,2}/|[A-Za-z]:\\|https?:|file:|~/)|/[\w.-]+/[\w.-]+\.\w{1,5}$")
-_LOOKED_AT_CHARS = 192
 _FIELD = Expression(r"[a-z][a-z_]{0,15}=")  # another name, with its value
-_is_secret_word = holder(r"key|token|secret|pass|pw|cred")
+_is_field_of_a_secret = search_of(r"key|token|secret|pass|pw|cred")
 _UUID = Expression(r"^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
 _VERSION = Expression(
     r"^v?[0-9]+(?:\.[0-9]+){1,3}\b|^[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -70,63 +78,76 @@ _VERSION = Expression(
 )
 
 
-def _code(value: str) -> bool:
-    return _CODE.fullmatch(value) is not None and (len(value) < 40 or wordlike(value))
+def _is_code(value: str) -> bool:
+    """Whether a value is an expression of a program: a path of attributes, a call, an operator."""
+    return _CODE.fullmatch(value) is not None and (len(value) < 40 or is_wordlike(value))
+
+
+def _is_name_alone(value: str) -> bool:
+    """Whether a value is of letters, hyphens and underscores only."""
+    return value.replace("_", "").replace("-", "").isalpha()
+
+
+def _has_digit(value: str) -> bool:
+    return any(map(str.isdigit, value))
 
 
 def _name(candidate: Candidate) -> str:
     """The whole name in front of the value, with what stands in front of the match."""
-    front = candidate.matched[: candidate.matched.find(candidate.value)][-_LOOKED_AT_CHARS:]
-    before = _BACKWARDS.match(candidate.before[::-1])
+    front = matched_in_front(candidate)[-JUDGED_CHARS:]
+    before = _NAME_REVERSED.match(candidate.before[::-1])
     assert before is not None, "it matches the empty text"
-    named = _NAME.search(before[0][::-1] + front)
-    return named[1] if named else front
+    name = _LAST_NAME.search(before[0][::-1] + front)
+    return name[1] if name is not None else front
 
 
-def _refused(candidate: Candidate) -> bool:
-    value = candidate.value[:_LOOKED_AT_CHARS]
+def _is_refused(candidate: Candidate) -> bool:
+    """Whether the value or its name says that this is no secret."""
     return (
-        _is_no_value(value)
-        or _is_no_name_of_a_secret(_name(candidate).rstrip(" .-_"))
-        or _is_no_name(candidate)
+        _is_no_value(candidate.value[:JUDGED_CHARS])
+        or _names_no_secret(_name(candidate).rstrip(" .-_"))
+        or _is_no_assignment(candidate)
     )
 
 
 def _is_no_value(value: str) -> bool:
-    """Something that stands for a secret, a path, a version."""
+    """Whether a value stands for a secret, or is a path or a version."""
     return (
-        placeholder(value)
+        is_placeholder(value)
         or _PATHLIKE.search(value) is not None
         or _VERSION.search(value) is not None
     )
 
 
 def _is_object(value: str) -> bool:
-    """The name of a file, or of an object in folders: what a key finds, and no key."""
+    """Whether a value is the name of a file, or of an object in folders: what a key finds, and no
+    key."""
     return _FILE.match(value) is not None or _FOLDERS.match(value) is not None
 
 
-def _is_no_name(candidate: Candidate) -> bool:
-    """Letters that are part of a digest or of an id, or a value of which a list goes on."""
-    front = candidate.matched[: candidate.matched.find(candidate.value)]
-    name = _WORD_BEGINS.match(front)
+def _is_no_assignment(candidate: Candidate) -> bool:
+    """Whether the name is a part of a digest or of an id, or itself a value of a list that goes
+    on."""
+    front = matched_in_front(candidate)
+    name = _NAME_START.match(front)
     name_end = name.end() if name is not None else 0
     before = candidate.before
     if _LIST_SEPARATOR.match(front, name_end) and _ASSIGNED_NAME.search(before + front[:name_end]):
         return True
-    run = _ID_CHARACTERS.search(before)
-    whole = (run[0] if run is not None else "") + front[:name_end]
-    return len(whole) >= _ID_CHARS_MIN and random(whole, length_min=_ID_CHARS_MIN)
+    id_start = _ID_CHARACTERS.search(before)
+    whole_id = (id_start[0] if id_start is not None else "") + front[:name_end]
+    return len(whole_id) >= _ID_CHARS_MIN and is_random(whole_id, length_min=_ID_CHARS_MIN)
 
 
 def assigned_to_name(check: Check | None, confidence: float) -> Check:
     """The check of a value behind a name: the name is a whole word, and the value is assigned to
-    it. Where only spaces part them, the name has to say that it names a secret."""
+    it. Where only spaces stand between them, the name has to say that it names a secret."""
 
     def check_name(candidate: Candidate) -> float | None:
-        front = candidate.matched.partition(candidate.value)[0]
+        front = matched_in_front(candidate)
         before = candidate.before[-1:]
-        if before.isalnum() and not (before.islower() and front[:1].isupper()):
+        begins_word = before.islower() and front[:1].isupper()  # in camel case
+        if before.isalnum() and not begins_word:
             return None
         if _SPACES_ONLY.search(front) and not _names_a_secret(front):
             return None
@@ -136,115 +157,111 @@ def assigned_to_name(check: Check | None, confidence: float) -> Check:
 
 
 def named_password(value: str) -> float | None:
-    """How sure it is that a value which is named a password is one."""
+    """The confidence that a value which is named a password is one."""
     if len(value) < 5 or _is_no_value(value) or " " in value or _CODE.match(value):
         return None
-    mixed = any(map(str.isdigit, value)) or not value.replace("_", "").replace("-", "").isalpha()
-    return 0.75 if mixed or not wordlike(value) else None
+    mixed = _has_digit(value) or not _is_name_alone(value)
+    return 0.75 if mixed or not is_wordlike(value) else None
 
 
 def named_secret(value: str) -> float | None:
-    """How sure it is that a value which is named a secret is one: it has to look drawn."""
-    if len(value) < 8 or _is_no_value(value) or _is_object(value) or _code(value):
+    """The confidence that a value which is named a secret is one: it has to look drawn."""
+    if len(value) < 8 or _is_no_value(value) or _is_object(value) or _is_code(value):
         return None
     if _UUID.match(value):
         return 0.6
-    return 0.75 if random(value, length_min=8) else None
+    return 0.75 if is_random(value, length_min=8) else None
 
 
 def cookie_value(name: str, value: str) -> float | None:
-    """How sure it is that a cookie is that of a session."""
-    if not _is_session(name) or placeholder(value):
+    """The confidence that a cookie is that of a session."""
+    if not _names_a_session(name) or is_placeholder(value):
         return None
-    return 0.75 if _UUID.match(value) or random(value, length_min=12) else None
+    return 0.75 if _UUID.match(value) or is_random(value, length_min=12) else None
 
 
-def _password_quoted(candidate: Candidate) -> float | None:
+def _quoted_password(candidate: Candidate) -> float | None:
     value = candidate.value
-    if len(value) < 5 or _refused(candidate) or _CODE.fullmatch(value):
+    if len(value) < 5 or _is_refused(candidate) or _CODE.fullmatch(value):
         return None
-    if " " in value and not any(_mixed(word) for word in value.split()):
+    if " " in value and not any(_is_letters_and_digits(word) for word in value.split()):
         return None
-    if value.replace("_", "").replace("-", "").isalpha():
-        return 0.6 if len(value) >= 6 and not wordlike(value) else None
+    if _is_name_alone(value):
+        return 0.6 if len(value) >= 6 and not is_wordlike(value) else None
     return 0.8
 
 
-def _mixed(word: str) -> bool:
+def _is_letters_and_digits(word: str) -> bool:
     return word.isalnum() and not word.isalpha() and not word.isdigit()
 
 
-def _password_bare(candidate: Candidate) -> float | None:
+def _bare_password(candidate: Candidate) -> float | None:
     value = candidate.value.rstrip(".:")
-    if (
-        len(value) < 5
-        or _refused(candidate)
-        or _CODE.match(value)
-        or candidate.after.startswith("(")
-    ):
+    is_call = candidate.after.startswith("(")
+    if len(value) < 5 or _is_refused(candidate) or _CODE.match(value) or is_call:
         return None
-    if not any(map(str.isdigit, value)):
-        odd = sum(not c.isalnum() and c not in "_-./" for c in value)
-        if odd == 0:
-            return 0.6 if len(value) >= 8 and not wordlike(value) and value.isalnum() else None
+    if not _has_digit(value) and all(c.isalnum() or c in "_-./" for c in value):
+        return 0.6 if len(value) >= 8 and not is_wordlike(value) and value.isalnum() else None
     return 0.75
 
 
-def _named_value(given: ValidatorInput) -> Check:
-    sure, length_min = given.confidence, given.length_min
+def _named_value(entry: ValidatorInput) -> Check:
+    confidence, length_min = entry.confidence, entry.length_min
 
     def check(candidate: Candidate) -> float | None:
         value = candidate.value.strip(".")
-        # Most values behind a name are short: ask that before anything dearer.
-        if len(value) < length_min or _refused(candidate) or _is_object(value) or _code(value):
+        # Most values behind a name are short: the length is compared before the dearer checks.
+        if len(value) < length_min or _is_refused(candidate):
+            return None
+        if _is_object(value) or _is_code(value):
             return None
         if _UUID.match(value):
-            return sure - 0.1
-        return sure if random(value, length_min=length_min) else None
+            return confidence - 0.1
+        return confidence if is_random(value, length_min=length_min) else None
 
     return check
 
 
-def _apart(candidate: Candidate) -> float | None:
-    """Only spaces between: it has to be random beyond doubt."""
+def _value_apart(candidate: Candidate) -> float | None:
+    """With only spaces between name and value, the value has to be random beyond doubt."""
     value = candidate.value
-    if len(value) < 16 or _refused(candidate) or _is_object(value) or _CODE.match(value):
+    if len(value) < 16 or _is_refused(candidate) or _is_object(value) or _CODE.match(value):
         return None
     field = _FIELD.match(value)
-    if field is not None and not _is_secret_word(field[0]):
+    if field is not None and not _is_field_of_a_secret(field[0]):
         return None
-    if not random(value, length_min=16):
+    if not is_random(value, length_min=16):
         return None
     if _UUID.match(value):
         return 0.6
-    digits = sum(map(str.isdigit, value))
-    if digits and len(value) < 32 and (switches(value) < 4 or wordlike(value)):
+    is_short = len(value) < 32
+    if is_short and _has_digit(value) and (letter_digit_changes(value) < 4 or is_wordlike(value)):
         return None
     return 0.6
 
 
 def _spoken_password(candidate: Candidate) -> float | None:
-    """In a sentence: with a digit, and no word."""
-    digits = any(map(str.isdigit, candidate.value))
-    return 0.6 if digits and _password_bare(candidate) is not None else None
+    """A password in a sentence: with a digit, and no word."""
+    is_password = _has_digit(candidate.value) and _bare_password(candidate) is not None
+    return 0.6 if is_password else None
 
 
 def _paired_value(candidate: Candidate) -> float | None:
     """The value of a pair that names a secret in another of its fields."""
-    named = _PAIR_NAME.search(candidate.matched)
-    name = named[1] if named is not None else ""
-    if _is_no_name_of_a_secret(name.rstrip(" .-_")):
+    pair_name = _PAIR_NAME.search(candidate.matched)
+    name = pair_name[1] if pair_name is not None else ""
+    if _names_no_secret(name.rstrip(" .-_")):
         return None
-    if _is_password(name):
+    if _names_a_password(name):
         return named_password(candidate.value)
     return named_secret(candidate.value)
 
 
 VALIDATORS: dict[str, Validator] = {
-    "quoted_password": own_confidence(_password_quoted),
-    "bare_password": own_confidence(_password_bare),
+    "quoted_password": own_confidence(_quoted_password),
+    "bare_password": own_confidence(_bare_password),
     "spoken_password": own_confidence(_spoken_password),
     "named_value": _named_value,
     "paired_value": own_confidence(_paired_value),
-    "value_apart": own_confidence(_apart),
+    "value_apart": own_confidence(_value_apart),
 }

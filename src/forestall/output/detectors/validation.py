@@ -1,7 +1,8 @@
 """What a validator is: a function with a name, which an entry of a detector file asks for.
 
-A pattern finds a candidate; the validator refuses it or says how sure it is. It computes: check
-digits, randomness, what the words around say. The modules that have some list them in `VALIDATORS`.
+A pattern finds a candidate; the validator refuses it or gives the confidence of the finding. It
+computes: check digits, randomness, what the words around say. Each module with validators lists
+them in its `VALIDATORS`.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,17 +18,18 @@ class ValidatorInput(NamedTuple):
     confidence: float
     skip: int  # characters in front that belong to the format
     length_min: int
-    words: Mapping[str, Words]  # the lists of its file
+    words: Mapping[str, Words]  # the lists of its file, by name
 
 
+# Makes the check of one entry.
 Validator = Callable[[ValidatorInput], Check]
 
 
 def entry_confidence(holds: Callable[[Candidate], bool]) -> Validator:
-    """The validator that refuses what does not hold, with the confidence of the entry."""
-    return lambda given: lambda candidate: given.confidence if holds(candidate) else None
+    """A validator that refuses what does not hold; else it gives the confidence of the entry."""
+    return lambda entry: lambda candidate: entry.confidence if holds(candidate) else None
 
 
 def own_confidence(check: Check) -> Validator:
-    """The validator that knows by itself how sure it is."""
-    return lambda given: check
+    """A validator with a confidence of its own."""
+    return lambda entry: check

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from forestall.output.detectors import (
-    checks,
     injection_checks,
     personal_birth,
     personal_cards,
@@ -15,11 +14,12 @@ from forestall.output.detectors import (
     secret_names,
     secret_places,
     secret_tokens,
+    value_checks,
 )
 from forestall.output.detectors.validation import Validator
 
 VALIDATORS: Mapping[str, Validator] = {
-    **checks.VALIDATORS,
+    **value_checks.VALIDATORS,
     **secret_tokens.VALIDATORS,
     **secret_places.VALIDATORS,
     **secret_names.VALIDATORS,

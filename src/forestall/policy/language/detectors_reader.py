@@ -40,21 +40,17 @@ def _read(reader: Reader, entry: Mapping) -> OwnDetector | None:
         reader.problem(entry, "a detector needs a `name` and a `pattern`")
         return None
     if not _NAME.fullmatch(name) or name in (*PAYLOAD_DETECTORS, *_RESULT_CLASSES):
-        reader.problem(
-            entry.value_of("name"),
-            f"`{name}` is no name of an own detector",
-            "lower case letters, digits and `_`, and not the name of a built-in class",
-        )
+        hint = "lower case letters, digits and `_`, and not the name of a built-in class"
+        reader.problem(entry.value_of("name"), f"`{name}` is no name of an own detector", hint)
         return None
+    problem = ""
     try:
-        holds_of_nothing = compile_pattern(pattern).search("") is not None
+        if compile_pattern(pattern).search("") is not None:
+            problem = "the pattern holds of the empty text, hence of everything"
     except ArgumentError as cause:
-        reader.problem(entry.value_of("pattern"), str(cause))
-        return None
-    if holds_of_nothing:
-        reader.problem(
-            entry.value_of("pattern"), "the pattern holds of the empty text, hence of everything"
-        )
+        problem = str(cause)
+    if problem:
+        reader.problem(entry.value_of("pattern"), problem)
         return None
     match, no_match = _read_examples(reader, entry)
     own = OwnDetector(
@@ -74,13 +70,10 @@ def _read(reader: Reader, entry: Mapping) -> OwnDetector | None:
 
 
 def _read_examples(reader: Reader, entry: Mapping) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    section = reader.section(entry, "examples")
-    if section is not None:
-        reader.known_keys(section, _EXAMPLE_KEYS, "`examples`")
+    section = reader.section(entry, "examples", _EXAMPLE_KEYS)
     if section is None or not set(_EXAMPLE_KEYS) <= section.entries.keys():
-        reader.problem(
-            entry, "a detector has `examples`", "{match: [must be found], no_match: [must not]}"
-        )
+        hint = "{match: [must be found], no_match: [must not]}"
+        reader.problem(entry, "a detector has `examples`", hint)
         return (), ()
     match, no_match = (reader.words(section, key, any_text=True) for key in _EXAMPLE_KEYS)
     return match, no_match

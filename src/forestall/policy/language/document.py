@@ -36,7 +36,7 @@ _DECIMAL = re.compile(r"[-+]?[0-9]{1,15}\.[0-9]{1,15}(?:[eE][-+]?[0-9]{1,2})?")
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
-class _TextPlace(NamedTuple):
+class _ParserPlace(NamedTuple):
     """A place as the YAML parser counts it, from 0."""
 
     line: int
@@ -75,8 +75,7 @@ class Scalar(Node):
         return int(self.text) if self.plain and _INTEGER.fullmatch(self.text) else None
 
     def as_decimal(self) -> float | None:
-        """The number that a decimal fraction such as 1.5 or -0.25e3 spells; None for any other
-        text."""
+        """The number that a decimal such as 1.5 or -0.25e3 spells; None for any other text."""
         return float(self.text) if self.plain and _DECIMAL.fullmatch(self.text) else None
 
 
@@ -109,8 +108,7 @@ class Mapping(Node):
 
 
 def plain_value(node: Node) -> Any:
-    """The JSON value of a node, for fields that hold data rather than rules (payloads of test
-    cases)."""
+    """The JSON value of a node, for fields that hold data rather than rules."""
     if isinstance(node, Mapping):
         return {key: plain_value(value) for key, (_, value) in node.entries.items()}
     if isinstance(node, Sequence):
@@ -173,19 +171,15 @@ class _Composer:
 
     def problem(self, mark: Any, message: str, hint: str = "") -> PolicyError:
         line = mark.line + 1 if mark else 1
-        column = mark.column + 1 if mark else 1
-        return PolicyError(
-            [
-                Problem(
-                    source=self.source,
-                    line=line,
-                    column=column,
-                    message=message,
-                    hint=hint,
-                    excerpt=self.lines.line(line),
-                )
-            ]
+        problem = Problem(
+            source=self.source,
+            line=line,
+            column=mark.column + 1 if mark else 1,
+            message=message,
+            hint=hint,
+            excerpt=self.lines.line(line),
         )
+        return PolicyError([problem])
 
     def compose(self, next_event: Callable[[], Any]) -> Node | None:
         """The tree of one document; None for an empty document."""
@@ -205,20 +199,14 @@ class _Composer:
             elif kind is yaml.DocumentStartEvent:
                 documents += 1
                 if documents > 1:
-                    raise self.problem(
-                        event.start_mark,
-                        "a policy file holds one document",
-                        "put the second one into a file of its own",
-                    )
+                    hint = "put the second one into a file of its own"
+                    raise self.problem(event.start_mark, "a policy file holds one document", hint)
             elif kind is yaml.StreamEndEvent:
                 return self._root
             nodes += 1  # first the start event, for a list or mapping also the end
             if nodes > POLICY_NODES_MAX:
-                raise self.problem(
-                    event.start_mark,
-                    "the file has more keys and values than are read",
-                    _SPLIT,
-                )
+                message = "the file has more keys and values than are read"
+                raise self.problem(event.start_mark, message, _SPLIT)
 
     def _scalar(self, event: Any) -> Scalar:
         if event.anchor or event.tag is not None:
@@ -242,16 +230,10 @@ class _Composer:
     def _reference(self, event: Any) -> PolicyError:
         mark = event.start_mark
         if getattr(event, "tag", None) is not None and not event.anchor:
-            return self.problem(
-                mark,
-                f"the tag `{event.tag[:80]}` is not allowed; if it is a text, quote it",
-                "leave it out",
-            )
-        return self.problem(
-            mark,
-            "anchors and aliases are not allowed; if it is a text, quote it",
-            "write the value out",
-        )
+            message = f"the tag `{event.tag[:80]}` is not allowed; if it is a text, quote it"
+            return self.problem(mark, message, "leave it out")
+        message = "anchors and aliases are not allowed; if it is a text, quote it"
+        return self.problem(mark, message, "write the value out")
 
     def _add(self, node: Node, mark: Any) -> None:
         if not self._open:
@@ -315,7 +297,7 @@ def parse_document(data: bytes, source: str) -> tuple[Node | None, Lines]:
         return composer.compose(loader.get_event), lines
     except yaml.MarkedYAMLError as cause:
         mark = cause.problem_mark or cause.context_mark
-        place = _TextPlace(mark.line, mark.column) if mark is not None else _TextPlace(0, 0)
+        place = _ParserPlace(mark.line, mark.column) if mark is not None else _ParserPlace(0, 0)
         what = " ".join(part for part in (cause.context, cause.problem) if part)
         if word := _unquoted(lines, place):
             message = f"not YAML: a plain text cannot begin with `{word[0]}`: quote it"
@@ -331,7 +313,7 @@ def parse_document(data: bytes, source: str) -> tuple[Node | None, Lines]:
             loader.dispose()
 
 
-def _unquoted(lines: Lines, place: _TextPlace) -> str:
+def _unquoted(lines: Lines, place: _ParserPlace) -> str:
     """The plain text at a place that begins with a sign of YAML; empty for any other: `*` begins an
     alias, `@` is reserved."""
     text = lines.line(place.line + 1)
@@ -359,7 +341,7 @@ def no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _place_of_end(before: str) -> _TextPlace:
+def _place_of_end(before: str) -> _ParserPlace:
     """The place of the end of a text, for errors that give only an offset."""
     *earlier, last = _LINE_BREAK.split(before)
-    return _TextPlace(len(earlier), len(last))
+    return _ParserPlace(len(earlier), len(last))

@@ -42,8 +42,7 @@ _OPERATORS = (
 
 @lru_cache(maxsize=_TEXTS_KEPT)  # named lists stand in many rules
 def operator_hint(text: str) -> str:
-    """How to write what the text would mean in a language with operators; empty for a text that
-    looks like no operator."""
+    """How to write what a text means in a language with operators; empty for no such text."""
     for pattern, hint in _OPERATORS:
         if pattern.match(text):
             return f"{hint}; the text itself is written {{{LITERAL_KEY}: …}}"

@@ -1,5 +1,4 @@
-"""Read `match` and `unless`, strictly. A match that would hold of every request is an error, unless
-it says so."""
+"""Read `match` and `unless`, strictly: to hold of every request, a match must say so."""
 
 import collections.abc
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -146,8 +145,7 @@ def _section(
     allowed: tuple[str, ...] | None,
     instead: collections.abc.Mapping[str, str] = _NOTHING,
 ) -> Mapping | None:
-    """A mapping inside a match, which must constrain something: an empty one would hold of every
-    request."""
+    """A mapping inside a match. An empty one is a problem: it would hold of every request."""
     section = reader.section(match, key)
     if section is None:
         return None
@@ -172,7 +170,7 @@ def _read_commands(reader: Reader, match: Mapping) -> tuple[str, ...]:
     if "commands" not in match.entries:
         return ()
     # Imported here: few rules name commands, and a pattern reads the table of programs.
-    from forestall.facts.shell.command_words import CommandPattern, CommandPatternError
+    from forestall.facts.shell.command_patterns import CommandPattern, CommandPatternError
 
     patterns = reader.words(match, "commands")
     for text in patterns:
@@ -294,11 +292,8 @@ def _comparisons(reader: Reader, node: Node, what: str) -> Iterator[tuple[Node, 
 def read_payload_content(reader: Reader, match: Mapping) -> ContentMatch:
     """The content criteria of an input rule on the payload; at least one is required."""
     if not set(CONTENT_KEYS) & match.entries.keys():
-        reader.problem(
-            match,
-            "an input rule says nothing of the content",
-            "one of " + ", ".join(CONTENT_KEYS) + "; without any it belongs under `rules`",
-        )
+        hint = "one of " + ", ".join(CONTENT_KEYS) + "; without any it belongs under `rules`"
+        reader.problem(match, "an input rule says nothing of the content", hint)
     return _content_match(reader, match, PAYLOAD_DETECTORS, of_result=False)
 
 

@@ -54,11 +54,9 @@ def shared_lists(files: Sequence[tuple[str, bytes]]) -> tuple[NamedLists, list[P
             definition = _Definition(entries, f"{source}:{key.line}")
             first = found.setdefault(name, definition)
             if first.content != definition.content:
-                reader.problem(
-                    key,
-                    f"the list `{name}` has other entries than in another file",
-                    f"the other is at {first.place}; give one of them another name",
-                )
+                message = f"the list `{name}` has other entries than in another file"
+                hint = f"the other is at {first.place}; give one of them another name"
+                reader.problem(key, message, hint)
         try:
             reader.raise_problems()
         except PolicyError as error:
@@ -75,11 +73,8 @@ def _definitions(
     section = reader.section(root, "lists")
     for name, (key, value) in section.entries.items() if section is not None else ():
         if not _NAME.fullmatch(name):
-            reader.problem(
-                key,
-                f"`{name[:_SHOWN_CHARS]}` is no name of a list",
-                "letters, digits, `_`, `.` and `-`, at most 64, first a letter",
-            )
+            hint = "letters, digits, `_`, `.` and `-`, at most 64, first a letter"
+            reader.problem(key, f"`{name[:_SHOWN_CHARS]}` is no name of a list", hint)
         elif not isinstance(value, document.Sequence) or not value.items:
             reader.problem(value, f"the list `{name}` is a list of texts with at least one entry")
         elif len(value.items) > LIST_ITEMS_PER_FIELD_MAX:
@@ -103,8 +98,7 @@ def _entries(reader: Reader, name: str, value: document.Sequence) -> Iterator[Sc
 
 
 def require_read(reader: Reader, top: Mapping) -> None:
-    """Note a problem for a list that `shared_lists` passed over: its key is spelt with an escape
-    of YAML."""
+    """Note a problem for a list that `shared_lists` passed over: its key holds an escape."""
     _, section = top.entries.get("lists", (None, None))
     if isinstance(section, Mapping) and not section.entries.keys() <= reader.lists.keys():
         reader.problem(section, "`lists` or one of its lists cannot be read", "write it plainly")
@@ -170,11 +164,8 @@ def _entries_of(reader: Reader, node: Node) -> list[Node]:
         return [node]
     reader.list_entries_copied += len(entries)
     if reader.list_entries_copied > LIST_ENTRIES_COPIED_MAX:
-        reader.problem(
-            node,
-            f"the named lists of this file give more than {LIST_ENTRIES_COPIED_MAX} entries",
-            "use shorter lists, or fewer rules over them",
-        )
+        message = f"the named lists of this file give more than {LIST_ENTRIES_COPIED_MAX} entries"
+        reader.problem(node, message, "use shorter lists, or fewer rules over them")
         return [node]
     return [
         Scalar(node.line, node.column, node.length, entry.text, entry.plain) for entry in entries

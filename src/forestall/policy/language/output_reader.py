@@ -15,10 +15,9 @@ _FOLDER = re.compile(r"(?:/+|[A-Za-z]:[\\/]+|\\\\)[^\s/\\].*")
 
 def read_detect(reader: Reader, top: Mapping) -> Detect:
     """The internal hosts and source paths for the detectors that need them."""
-    section = reader.section(top, "detect")
+    section = reader.section(top, "detect", tuple(_PROBLEM_OF_ENTRY))
     if section is None:
         return Detect()
-    reader.known_keys(section, tuple(_PROBLEM_OF_ENTRY), "`detect`")
     listed = {key: reader.words(section, key) for key in _PROBLEM_OF_ENTRY}
     for key, words in listed.items():
         if any(not word.strip() for word in words):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from forestall.facts.derive import FIELDS_OF_KIND, Derivation, PayloadKind
 from forestall.facts.origin import ORIGIN_BY_NAME, Origin
-from forestall.facts.payload import PlaceError, parse_place
+from forestall.facts.payload_places import PlaceError, parse_place
 from forestall.policy.language.cordum_hints import PEER_TOP_KEYS
 from forestall.policy.language.detectors_reader import read_own_detectors
 from forestall.policy.language.document import (
@@ -97,8 +97,7 @@ def load_policies(files: Sequence[tuple[str, bytes]]) -> list[Policy]:
 
 
 def _is_text(text: str) -> bool:
-    """Whether a `str` is the policy itself rather than a path: it has a line break, or is a
-    mapping."""
+    """Whether a `str` is the policy itself and no path: it has a line break, or is a mapping."""
     return not text or "\n" in text or ": " in text or text.endswith(":") or text[0] == "{"
 
 
@@ -112,9 +111,8 @@ def _read_policy(reader: Reader, root: Node | None) -> Policy | None:
     reader.known_keys(top, _TOP_KEYS, "a policy file", PEER_TOP_KEYS)
     layer = reader.text(top, "layer") or ""
     if layer and layer != "invariants" and _is_nearly(layer, "invariants"):
-        reader.problem(
-            top.value_of("layer"), f"unknown layer `{layer}`", "did you mean `invariants`?"
-        )
+        hint = "did you mean `invariants`?"
+        reader.problem(top.value_of("layer"), f"unknown layer `{layer}`", hint)
     name = reader.text(top, "name") or layer or Path(reader.source).stem
     require_read(reader, top)
     only_names = bool(_NAMES & top.entries.keys()) and top.entries.keys() <= _ONLY_NAMES
@@ -203,7 +201,8 @@ def _read_derivations(reader: Reader, top: Mapping) -> tuple[Derivation, ...]:
     derivations: list[Derivation] = []
     for entry in reader.mappings(top, "derive"):
         reader.known_keys(entry, _DERIVE_KEYS, "a `derive` entry")
-        kind = reader.word(entry, "kind", tuple(PayloadKind))
+        word = reader.word(entry, "kind", tuple(PayloadKind))
+        kind = PayloadKind(word) if word is not None else None
         topics = reader.globs(entry, "topics")
         fields = _read_places(reader, entry, "fields")
         ignore = _read_places(reader, entry, "ignore")
@@ -211,7 +210,7 @@ def _read_derivations(reader: Reader, top: Mapping) -> tuple[Derivation, ...]:
             reader.problem(entry.key_of("ignore"), f"`{place}` is under `fields` too")
         workspace = reader.text(entry, "workspace") or "/workspace"
         for key, owner in (("dialect", PayloadKind.SQL), ("workspace", PayloadKind.PATH)):
-            if key in entry.entries and kind is not None and kind != owner:
+            if key in entry.entries and kind not in (None, owner):
                 reader.problem(entry.key_of(key), f"`{key}` belongs to the kind `{owner}`")
         if kind is None and "kind" not in entry.entries:
             reader.problem(entry, "a `derive` entry needs a `kind`")
@@ -221,9 +220,9 @@ def _read_derivations(reader: Reader, top: Mapping) -> tuple[Derivation, ...]:
             reader.note_place(entry.value_of("kind"), "derive", str(len(derivations)))
             derivations.append(
                 Derivation(
-                    kind=PayloadKind(kind),
+                    kind=kind,
                     topics=topics,
-                    fields=fields or FIELDS_OF_KIND[PayloadKind(kind)],
+                    fields=fields or FIELDS_OF_KIND[kind],
                     ignore=ignore,
                     dialect=reader.text(entry, "dialect") or "",
                     workspace=workspace,

@@ -38,11 +38,8 @@ def read_programs(reader: Reader, top: Mapping) -> tuple[OwnProgram, ...]:
     if section is None:
         return ()
     if len(section.entries) > OWN_PROGRAMS_MAX:
-        reader.problem(
-            node,
-            f"`programs` has {len(section.entries)} entries; {OWN_PROGRAMS_MAX} are allowed",
-            "split them over several files",
-        )
+        message = f"`programs` has {len(section.entries)} entries; {OWN_PROGRAMS_MAX} are allowed"
+        reader.problem(node, message, "split them over several files")
         return ()
     # Imported here: few policies describe a program, and the shell room reads tables.
     from forestall.facts.shell.own_programs import name_problem
@@ -68,7 +65,7 @@ def read_programs(reader: Reader, top: Mapping) -> tuple[OwnProgram, ...]:
 
 
 def _read(reader: Reader, name: str, node: Node) -> OwnProgram | None:
-    from forestall.facts.shell.own_programs import ProgramSpec
+    from forestall.facts.shell.program_spec import ProgramSpec
 
     try:
         spec = convert(_table_value(reader, node), ProgramSpec, strict=False)
@@ -123,11 +120,8 @@ def _at(node: Node, path: Keys) -> Node:
     for step in path:
         if isinstance(node, Mapping) and step in node.entries:
             key, value = node.entries[str(step)]
-            node = (
-                key
-                if isinstance(value, (Mapping, document.Sequence)) and step == path[-1]
-                else value
-            )
+            at_key = step == path[-1] and not isinstance(value, Scalar)
+            node = key if at_key else value
         elif isinstance(node, document.Sequence) and isinstance(step, int):
             node = node.items[step]
     return node

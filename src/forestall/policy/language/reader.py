@@ -14,6 +14,7 @@ from forestall.policy.language.document import Lines, Mapping, Node, Scalar, Seq
 from forestall.policy.language.literals import LITERAL_KEY, glob_of_literal, operator_hint
 from forestall.policy.problems import PolicyError, Problem, did_you_mean
 from forestall.policy.rules import OwnDetector, Place
+from forestall.structs import copied
 
 NamedLists = collections.abc.Mapping[str, tuple[Scalar, ...]]
 _NOTHING: collections.abc.Mapping[str, str] = {}
@@ -35,12 +36,11 @@ class Reader:
 
     def note_place(self, node: Node, *key: str) -> None:
         """Note the place of an entry, for a check that sees more files than this one."""
-        self.places[key] = Place(
-            line=node.line,
-            column=node.column,
-            length=node.length,
-            excerpt=self._lines.line(node.line),
-        )
+        self.places[key] = self._place(node)
+
+    def _place(self, node: Node) -> Place:
+        excerpt = self._lines.line(node.line)
+        return Place(line=node.line, column=node.column, length=node.length, excerpt=excerpt)
 
     def note_label(self, node: Node, label: str) -> None:
         """Note where a match names a label for the first time."""
@@ -49,20 +49,11 @@ class Reader:
 
     def problem(self, node: Node | None, message: str, hint: str = "") -> None:
         """Note a problem at a node (None: at the top of the file)."""
-        line, column, length = (node.line, node.column, node.length) if node else (1, 1, 1)
         if len(self._problems) >= POLICY_PROBLEMS_MAX:
             self.raise_problems()  # one file shows a bounded number of problems
-        self._problems.append(
-            Problem(
-                source=self.source,
-                line=line,
-                column=column,
-                message=message,
-                hint=hint,
-                length=length,
-                excerpt=self._lines.line(line),
-            )
-        )
+        place = self._place(node or Node(1, 1, 1))
+        problem = copied(Problem, place, source=self.source, message=message, hint=hint)
+        self._problems.append(problem)
 
     def raise_problems(self) -> None:
         """Raise PolicyError with the problems noted so far, in the order of the file; return when
@@ -86,8 +77,7 @@ class Reader:
     def mappings(
         self, mapping: Mapping, key: str, *, most: int = LIST_ITEMS_PER_FIELD_MAX
     ) -> Iterator[Mapping]:
-        """The mappings in the list under a key; nothing without one. An entry that is no mapping
-        is noted and left out."""
+        """The mappings in the list under a key. An entry that is no mapping is a problem."""
         node, what = self.child(mapping, key), f"`{key}`"
         if node is None:
             return
@@ -128,10 +118,15 @@ class Reader:
             return None
         return entry[1]
 
-    def section(self, mapping: Mapping, key: str) -> Mapping | None:
-        """The mapping under a key; None without one."""
+    def section(
+        self, mapping: Mapping, key: str, known: tuple[str, ...] | None = None
+    ) -> Mapping | None:
+        """The mapping under a key; None without one. Its keys are among those `known`, or any."""
         node = self.child(mapping, key)
-        return self.mapping(node, f"`{key}`") if node is not None else None
+        section = self.mapping(node, f"`{key}`") if node is not None else None
+        if section is not None and known is not None:
+            self.known_keys(section, known, f"`{key}`")
+        return section
 
     # -- values --
 
@@ -155,11 +150,10 @@ class Reader:
             return None
         text = self.text(mapping, key)
         if text is not None and not IDENTIFIER.fullmatch(text):
-            self.problem(
-                mapping.value_of(key),
-                f"`{key}` is not a name",
-                "letters, digits, `.`, `_`, `:`, `/` and `-`, at most 128, first a letter or digit",
+            hint = (
+                "letters, digits, `.`, `_`, `:`, `/` and `-`, at most 128, first a letter or digit"
             )
+            self.problem(mapping.value_of(key), f"`{key}` is not a name", hint)
             return None
         return text
 
@@ -277,16 +271,15 @@ class Reader:
         if not node.items and not empty_allowed:
             self.problem(node, f"`{key}` is empty", "leave it out, or list what it should match")
         if len(node.items) > LIST_ITEMS_PER_FIELD_MAX:
+            size = len(node.items)
             self.problem(
-                node,
-                f"`{key}` has {len(node.items)} entries; {LIST_ITEMS_PER_FIELD_MAX} are allowed",
+                node, f"`{key}` has {size} entries; {LIST_ITEMS_PER_FIELD_MAX} are allowed"
             )
             return []
         scalars: list[Scalar | Mapping] = []
         for item in node.items:
-            if isinstance(item, Scalar) and item.is_null:
-                self.problem(item, f"an entry of `{key}` is a text, not {_shape(item)}")
-            elif isinstance(item, Scalar) or (isinstance(item, Mapping) and _is_literal(item)):
+            is_text = not item.is_null if isinstance(item, Scalar) else _is_literal(item)
+            if is_text and isinstance(item, (Scalar, Mapping)):
                 scalars.append(item)
             else:
                 self.problem(item, f"an entry of `{key}` is a text, not {_shape(item)}")

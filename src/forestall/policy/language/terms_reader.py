@@ -1,6 +1,6 @@
-"""Read the parts of a rule that depend on its effect: constraints, remediations, approval,
-throttle."""
+"""Read the parts of a rule that depend on its effect, such as constraints and a throttle."""
 
+import re
 from typing import Any, TypeVar
 
 from forestall.limits import (
@@ -29,6 +29,7 @@ from forestall.policy.rules import (
     Toolchain,
 )
 
+_DURATION = re.compile(r"([0-9]{1,6})([smhd])")
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _THROTTLE_KEYS = ("tenant", "topic", "capability", "actor_id", "agent")
 _CLAIMED_KEYS = ("pack_id", "actor_type", "risk_tags")
@@ -37,10 +38,9 @@ _Limits = TypeVar("_Limits", Budgets, Sandbox, Toolchain, DiffLimits)
 
 def read_constraints(reader: Reader, entry: Mapping) -> Constraints | None:
     """The `constraints` of a rule; None without any. An empty block is a problem."""
-    block = reader.section(entry, "constraints")
+    block = reader.section(entry, "constraints", Constraints.__struct_fields__)
     if block is None:
         return None
-    reader.known_keys(block, Constraints.__struct_fields__, "`constraints`")
     constraints = Constraints(
         budgets=_read_limits(reader, block, "budgets", Budgets),
         sandbox=_read_limits(reader, block, "sandbox", Sandbox),
@@ -55,11 +55,10 @@ def read_constraints(reader: Reader, entry: Mapping) -> Constraints | None:
 
 def _read_limits(reader: Reader, block: Mapping, key: str, kind: type[_Limits]) -> _Limits:
     """One group of constraints. What is not written stays None, which sets no bound."""
-    section = reader.section(block, key)
+    names = kind.__struct_fields__
+    section = reader.section(block, key, names)
     if section is None:
         return kind()
-    names = kind.__struct_fields__
-    reader.known_keys(section, names, f"`{key}`")
     written = {name: _limit(reader, section, name) for name in names if name in section.entries}
     return kind(**written)
 
@@ -115,10 +114,9 @@ def read_remediations(
 def read_throttle(reader: Reader, entry: Mapping) -> Throttle | None:
     """The `throttle` of a rule {limit, window, key, sum}: the rule speaks past `limit` actions in
     `window`, or where the sum of the amounts at the path `sum` would pass `limit`."""
-    block = reader.section(entry, "throttle")
+    block = reader.section(entry, "throttle", ("limit", "window", "key", "sum"))
     if block is None:
         return None
-    reader.known_keys(block, ("limit", "window", "key", "sum"), "`throttle`")
     path = reader.text(block, "sum") or ""
     if path:
         try:
@@ -132,17 +130,12 @@ def read_throttle(reader: Reader, entry: Mapping) -> Throttle | None:
     key = reader.words(block, "key") or ("tenant",)
     for word in key:
         if word in _CLAIMED_KEYS:
-            reader.problem(
-                block.value_of("key"),
-                f"`{word}` is what the client says, so each new word would get a new counter",
-                "count by " + ", ".join(_THROTTLE_KEYS) + " or a label that a credential gives",
-            )
+            message = f"`{word}` is what the client says, so each new word would get a new counter"
+            hint = "count by " + ", ".join(_THROTTLE_KEYS) + " or a label that a credential gives"
+            reader.problem(block.value_of("key"), message, hint)
         elif word not in _THROTTLE_KEYS and not word.startswith("labels."):
-            reader.problem(
-                block.value_of("key"),
-                f"nothing is counted by `{word}`",
-                did_you_mean(word, (*_THROTTLE_KEYS, "labels.NAME")),
-            )
+            hint = did_you_mean(word, (*_THROTTLE_KEYS, "labels.NAME"))
+            reader.problem(block.value_of("key"), f"nothing is counted by `{word}`", hint)
     if limit is None or window_ms is None:
         if not {"limit", "window"} <= block.entries.keys():
             reader.problem(block, "`throttle` needs a `limit` and a `window`")
@@ -152,10 +145,9 @@ def read_throttle(reader: Reader, entry: Mapping) -> Throttle | None:
 
 def read_approval(reader: Reader, entry: Mapping) -> ApprovalTerms | None:
     """The `approval` of a rule {roles, quorum, ttl}: its terms of approval."""
-    block = reader.section(entry, "approval")
+    block = reader.section(entry, "approval", ("roles", "quorum", "ttl"))
     if block is None:
         return None
-    reader.known_keys(block, ("roles", "quorum", "ttl"), "`approval`")
     return ApprovalTerms(
         roles=reader.words(block, "roles"),
         quorum=reader.integer(block, "quorum", minimum=1, maximum=QUORUM_MAX) or 1,
@@ -168,13 +160,10 @@ def _duration_ms(reader: Reader, block: Mapping, key: str) -> int | None:
     text = reader.text(block, key)
     if text is None:
         return None
-    number, unit = text[:-1], _UNIT_MS.get(text[-1:], 0)
-    duration = (
-        int(number) * unit if number.isascii() and number.isdecimal() and len(number) < 7 else 0
-    )
-    if not 0 < duration <= DURATION_MS_MAX:
-        reader.problem(
-            block.value_of(key), f"`{key}` is a length of time", "such as 30s, 10m, 4h or 7d"
-        )
+    parts = _DURATION.fullmatch(text)
+    duration_ms = int(parts[1]) * _UNIT_MS[parts[2]] if parts is not None else 0
+    if not 0 < duration_ms <= DURATION_MS_MAX:
+        hint = "such as 30s, 10m, 4h or 7d"
+        reader.problem(block.value_of(key), f"`{key}` is a length of time", hint)
         return None
-    return duration
+    return duration_ms

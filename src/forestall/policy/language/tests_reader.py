@@ -38,14 +38,8 @@ _CASE_KEYS = ("name", "request", "attested", "now", "lifted", "result", "want")
 # In `attested`: what has a field of its own in a request, and what a client could claim as well.
 _IDENTITY_TEXTS = ("principal", "agent", "agent_risk_tier")
 _VOUCHED_TEXTS = ("pack_id", "actor_type")
-_ATTESTED_KEYS = (
-    "labels",
-    *_IDENTITY_TEXTS,
-    "agent_data_classes",
-    "delegation",
-    *_VOUCHED_TEXTS,
-    "risk_tags",
-)
+_IDENTITY = (*_IDENTITY_TEXTS, "agent_data_classes", "delegation")
+_ATTESTED_KEYS = ("labels", *_IDENTITY, *_VOUCHED_TEXTS, "risk_tags")
 _DEPTH_MAX = 64
 
 
@@ -116,10 +110,9 @@ def _test_request(reader: Reader, request: Mapping) -> dict[str, object]:
 
 def _add_attested(reader: Reader, entry: Mapping, fields: dict[str, object]) -> None:
     """Add what `attested` says to the fields of the request of a case."""
-    section = reader.section(entry, "attested")
+    section = reader.section(entry, "attested", _ATTESTED_KEYS)
     if section is None:
         return
-    reader.known_keys(section, _ATTESTED_KEYS, "`attested`")
     if "labels" in section.entries:
         fields["credential_labels"] = reader.text_map(section, "labels")
     for field in _IDENTITY_TEXTS:
@@ -136,9 +129,8 @@ def _add_attested(reader: Reader, entry: Mapping, fields: dict[str, object]) -> 
         vouched["risk_tags"] = reader.words(section, "risk_tags")
     if vouched:
         fields["attested"] = vouched
-    delegation = reader.section(section, "delegation")
+    delegation = reader.section(section, "delegation", Delegation.__struct_fields__)
     if delegation is not None:
-        reader.known_keys(delegation, Delegation.__struct_fields__, "`delegation`")
         fields["delegation"] = {
             "depth": reader.integer(delegation, "depth", minimum=0, maximum=_DEPTH_MAX) or 0,
             "issuers": reader.words(delegation, "issuers"),
@@ -147,8 +139,7 @@ def _add_attested(reader: Reader, entry: Mapping, fields: dict[str, object]) -> 
 
 
 def _instant(reader: Reader, entry: Mapping) -> datetime | None:
-    """The instant under `now`; None without one. It names its offset, since a policy has no time
-    zone of its own."""
+    """The instant under `now`, with its offset: a policy has no time zone. None without one."""
     text = reader.text(entry, "now")
     if text is None:
         return None
@@ -156,10 +147,7 @@ def _instant(reader: Reader, entry: Mapping) -> datetime | None:
     with suppress(ValueError):
         now = datetime.fromisoformat(text)
     if now is None or now.tzinfo is None:
-        reader.problem(
-            entry.value_of("now"),
-            f"`{text[:80]}` is no instant",
-            "an ISO time with its offset, such as 2026-06-01T07:00:00Z",
-        )
+        hint = "an ISO time with its offset, such as 2026-06-01T07:00:00Z"
+        reader.problem(entry.value_of("now"), f"`{text[:80]}` is no instant", hint)
         return None
     return now

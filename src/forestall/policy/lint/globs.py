@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
-from forestall.policy.globs import compile_globs, is_literal, literal_ends
+from forestall.policy.globs import CharClass, char_class, compile_globs, is_literal, literal_ends
 
 _STATES_MAX = 1_024
 _GLOBS_MAX = 64  # per list; longer lists are compared glob by glob
@@ -36,8 +36,7 @@ class _Token(NamedTuple):
 
 
 class _Glob(NamedTuple):
-    """A glob as an automaton. Bit n of a state is set when the first n tokens may have been
-    read."""
+    """A glob as an automaton. Bit n of a state: the first n tokens may have been read."""
 
     tokens: tuple[_Token, ...]
 
@@ -78,38 +77,29 @@ def _parsed(glob: str) -> _Glob:
         elif char == "?":
             tokens.append(_Token(star=False, ranges=((0, _LAST_CHAR),)))
         elif char == "[":
-            position, ranges = _class(glob, position)
-            tokens.append(_Token(star=False, ranges=ranges))
+            listed = char_class(glob, position)
+            tokens.append(_Token(star=False, ranges=_codes(listed)))
+            position = listed.end
         else:
             tokens.append(_Token(star=False, ranges=((ord(char), ord(char)),)))
         position += 1
     return _Glob(tuple(tokens))
 
 
-def _class(glob: str, start: int) -> tuple[int, Ranges]:
-    """The class at `start` of a well-formed glob: the index of its `]`, and the ranges it
-    matches."""
-    negated = glob[start + 1] in "!^"
-    end = glob.index("]", start + 2 + negated)
-    body = glob[start + 1 + negated : end]
-    ranges: list[tuple[int, int]] = []
-    position = 0
-    while position < len(body):
-        wide = body[position + 1 : position + 2] == "-" and position + 2 < len(body)
-        high = body[position + 2] if wide else body[position]
-        ranges.append((ord(body[position]), ord(high)))
-        position += 3 if wide else 1
-    if not negated:
-        return end, tuple(ranges)
+def _codes(listed: CharClass) -> Ranges:
+    """The ranges of code points that a class matches."""
+    ranges = tuple((ord(low), ord(high)) for low, high in listed.ranges)
+    if not listed.negated:
+        return ranges
     others: list[tuple[int, int]] = []
     free = 0
-    for low, high_code in sorted(ranges):
+    for low, high in sorted(ranges):
         if low > free:
             others.append((free, low - 1))
-        free = max(free, high_code + 1)
+        free = max(free, high + 1)
     if free <= _LAST_CHAR:
         others.append((free, _LAST_CHAR))
-    return end, tuple(others)
+    return tuple(others)
 
 
 def _topic_step(state: int, char: str) -> int:
@@ -122,8 +112,7 @@ def _topic_step(state: int, char: str) -> int:
 
 
 def _characters(globs: Sequence[_Glob], *, topic: bool) -> list[str]:
-    """One character for each way in which the globs can distinguish characters, plain characters
-    first."""
+    """One character for each way in which the globs can tell them apart, plain ones first."""
     edges = {0, 0xD800, 0xE000, _LAST_CHAR + 1}
     ranges = [pair for glob in globs for token in glob.tokens for pair in token.ranges]
     for low, high in (*ranges, *(_TOPIC_RANGES if topic else ())):
@@ -149,10 +138,8 @@ def _search(
     inside: Sequence[str], outside: Sequence[str], *, topic: bool, empty: bool = True
 ) -> _Found:
     """The shortest text (or topic) that all of `inside` match and none of `outside` does."""
-    inside_globs, outside_globs = (
-        [_parsed(glob) for glob in inside],
-        [_parsed(glob) for glob in outside],
-    )
+    inside_globs = [_parsed(glob) for glob in inside]
+    outside_globs = [_parsed(glob) for glob in outside]
     chars = [
         char
         for char in _characters([*inside_globs, *outside_globs], topic=topic)
@@ -189,8 +176,7 @@ def _search(
 
 @lru_cache(maxsize=4_096)
 def example(glob: str, *, topic: bool = False) -> str | None:
-    """A short non-empty value that the glob matches; None when there is none or the search is too
-    long."""
+    """A short non-empty value that the glob matches; None for none, or after too long a search."""
     quick = glob.replace("*", "")
     for text in (quick, glob.replace("*", "x"), quick + "x", "job.x"):
         if text and compile_globs([glob])(text) and (not topic or _is_topic(text)):

@@ -80,8 +80,7 @@ def _fits_some_topic(glob: str, of_job: bool) -> bool:
 
 
 def rule_covers(wider: Rule | OutputRule, narrower: Rule | OutputRule) -> bool:
-    """Whether the wider rule matches, or cannot be evaluated, wherever the narrower rule
-    matches."""
+    """Whether the wider rule matches, or cannot be evaluated, wherever the narrower one matches."""
     of_job = isinstance(narrower, Rule)
     if not covers(wider.match, narrower.match, of_job=of_job):
         return False
@@ -218,8 +217,7 @@ def absent(condition: ArgCondition) -> bool:
 
 
 def allowed_values(conditions: Sequence[ArgCondition]) -> list[Any] | None:
-    """The values listed by `eq` and `in` that meet all conditions on one node; None: no list at
-    all."""
+    """The values under `eq` and `in` that meet all conditions on one node; None for no list."""
     listed: list[Any] | None = None
     for condition in conditions:
         if condition.operator is Operator.EQ:
@@ -292,8 +290,7 @@ def _unnamed(
     conditions_here: Sequence[ArgCondition],
     places: dict[Steps, list[ArgCondition]],
 ) -> str:
-    """The path of a condition that demands a member which `only` on this place excludes; empty
-    without one."""
+    """The path of a condition that demands a member which `only` here excludes; or empty."""
     listed = _lists_of_only(conditions_here)
     if not listed:
         return ""
@@ -318,8 +315,7 @@ def _member_of(place: Steps, inner: Steps) -> Step | None:
 
 
 def bounds(conditions: Sequence[ArgCondition]) -> tuple[tuple[float, bool], tuple[float, bool]]:
-    """The lowest and highest number that the conditions allow, and whether each bound is
-    excluded."""
+    """The lowest and highest number that the conditions allow, and whether each is excluded."""
     low: tuple[float, bool] = (float("-inf"), False)
     high: tuple[float, bool] = (float("inf"), False)
     for each in conditions:

@@ -36,8 +36,7 @@ _PAIRS_MAX = 64
 
 
 class Denial(NamedTuple):
-    """A remediation whose rewrite is denied: always, or at least for the request that was made
-    up."""
+    """A remediation whose rewrite is denied: always, or at least for the request made up."""
 
     remediation: Remediation
     decision: Decision
@@ -53,8 +52,7 @@ class Remedies:
         self._lists = [_ByTopic(each) for layer in snapshot.layers for each in layer.lists]
 
     def denials(self, rule: Rule, sample: Sample | None = None) -> Iterator[Denial]:
-        """The remediations of a rule that lead to a denied request; `always` where that is
-        proven."""
+        """The remediations of a rule that lead to a denial; `always` where that is proven."""
         if not rule.remediations or self._steps <= 0:
             return
         self._steps -= _SAMPLE_STEPS
@@ -128,8 +126,7 @@ def _searches(one: Match, other: Match) -> int:
 
 
 class _ByTopic:
-    """The rules of a list by topic: those that may match a topic are found without trying the
-    others."""
+    """The rules of a list by topic: finds those that may match one without trying the others."""
 
     def __init__(self, rules: RuleList) -> None:
         self.rules = rules.rules

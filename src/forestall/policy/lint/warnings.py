@@ -95,8 +95,7 @@ def _about_rule(
 def _shadow(
     snapshot: Snapshot, rules: Sequence[Rule | OutputRule], index: LayerIndex, number: int
 ) -> Rule | OutputRule | None:
-    """An earlier rule of the list that speaks wherever this rule would; None when none is proven
-    to."""
+    """An earlier rule of the list that is proven to speak wherever this rule would, or None."""
     rule = rules[number]
     sample = fields_sample(snapshot, rule.match)
     if sample is None:
@@ -137,13 +136,8 @@ def _on_claim(
     if labels:
         also = [name for name in _CLAIMED_FIELDS if getattr(rule.match, name)]
         beside = f" (and `{'`, `'.join(also)}`)" if also else ""
-        yield rule_warning(
-            "allow_on_claim",
-            policy,
-            rule,
-            f"allows whoever claims {_listed(labels)}{beside}",
-            _trust_hint(labels[0]),
-        )
+        message = f"allows whoever claims {_listed(labels)}{beside}"
+        yield rule_warning("allow_on_claim", policy, rule, message, _trust_hint(labels[0]))
     if rule.unless is None:
         return
     exceptions = _claimed_labels(snapshot, rule.unless)
@@ -151,13 +145,9 @@ def _on_claim(
     if exceptions or fields:
         what = [_listed(exceptions)] if exceptions else []
         what += [f"`{name}`" for name in fields]
-        yield rule_warning(
-            "dodgeable",
-            policy,
-            rule,
-            f"still allows a client that leaves out {' or '.join(what)}",
-            _trust_hint(exceptions[0]) if exceptions else "say in `match` what is allowed",
-        )
+        message = f"still allows a client that leaves out {' or '.join(what)}"
+        hint = _trust_hint(exceptions[0]) if exceptions else "say in `match` what is allowed"
+        yield rule_warning("dodgeable", policy, rule, message, hint)
 
 
 def _claimed_labels(snapshot: Snapshot, match: Match) -> list[str]:
@@ -192,13 +182,9 @@ def _dodges(
     for what, request in dodges:
         got = evaluate(snapshot, request, now=now)
         if got.decision.strictness < rule.effect.strictness:
-            yield rule_warning(
-                "dodgeable",
-                policy,
-                rule,
-                f"does not hold a client that leaves out {what}: {speaker_in_words(got)}",
-                "let no looser rule match without it, or match what the client cannot leave out",
-            )
+            message = f"does not hold a client that leaves out {what}: {speaker_in_words(got)}"
+            hint = "let no looser rule match without it, or match what the client cannot leave out"
+            yield rule_warning("dodgeable", policy, rule, message, hint)
 
 
 def _changed(request: Request, **changes: object) -> Request:
@@ -217,7 +203,7 @@ def _remediations(
         warning = file_warning(
             "remediation_denied",
             policy,
-            f"{rule.title} offers the remediation `{denial.remediation.id}`, which is"
+            f"rule `{rule.id}` offers the remediation `{denial.remediation.id}`, which is"
             f" denied too: {speaker_in_words(denial.decision)}",
             "offer what a rule allows"
             if denial.always

@@ -79,8 +79,8 @@ def weakened(old: Snapshot, new: Snapshot) -> tuple[PolicyWarning, ...]:
 def _places(snapshot: Snapshot) -> dict[str, _RulePosition]:
     found: dict[str, _RulePosition] = {}
     for policy in snapshot.policies:
-        lists: tuple[Sequence[Rule | OutputRule], ...]
-        lists = (policy.rules, policy.input_rules, policy.output_rules)
+        lists: list[Sequence[Rule | OutputRule]]
+        lists = [policy.rules, policy.input_rules, policy.output_rules]
         for rules in lists:
             for number, rule in enumerate(rules):
                 found[rule.id] = _RulePosition(policy, rules, number)
@@ -193,11 +193,8 @@ def _binds_as_much(name: str, old: object, new: object) -> bool:
 
 def _defaults(old: Snapshot, new: Snapshot) -> Iterator[PolicyWarning]:
     if new.default.strictness < old.default.strictness:
-        yield file_warning(
-            "default_loosened",
-            new.policies[0],
-            f"the default decision is {new.default.value}, and was {old.default.value}",
-        )
+        message = f"the default decision is {new.default.value}, and was {old.default.value}"
+        yield file_warning("default_loosened", new.policies[0], message)
     kinds = {policy.name: policy.invariants for policy in new.policies}
     for policy in old.policies:
         if policy.invariants and kinds.get(policy.name) is False:

@@ -18,6 +18,7 @@ from forestall.policy.arguments import (
     names_of_only,
 )
 from forestall.policy.calendar import compile_time
+from forestall.policy.fields import FIELDS, FieldKind
 from forestall.policy.lint.globs import example
 from forestall.policy.lint.implication import absent, allowed_values, bounds, by_place, globs_of
 from forestall.policy.request import Delegation, Request, ToolCall
@@ -26,6 +27,7 @@ from forestall.policy.rules import ArgCondition, Match, Operator, Rule, TimeMatc
 from forestall.policy.snapshot import Snapshot
 
 NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+_ALWAYS_THERE = {"topics": ("job.x",), "tenants": ("default",)}  # in each request
 _WEEK_MINUTES = 7 * 24 * 60
 _SECRET = "secret://example"  # noqa: S105 - a reference, as `secrets_present` looks for
 
@@ -59,39 +61,25 @@ def sample_of(snapshot: Snapshot, rule: Rule) -> Sample | None:
 
 def fields_sample(snapshot: Snapshot, match: Match) -> Sample | None:
     """A request that meets the fields and labels of a match and has no other facts."""
-    globs = {
-        "topic": match.topics or ("job.x",),
-        "tenant": match.tenants or ("default",),
-        "capability": match.capabilities,
-        "pack_id": match.pack_ids,
-        "actor_id": match.actor_ids,
-        "agent": match.agents,
-        "server": match.mcp.servers,
-        "tool": match.mcp.tools,
-        "resource": match.mcp.resources,
-        "action": match.mcp.actions,
-    }
-    texts: dict[str, str] = {}
-    for name, wanted in globs.items():
-        value = _first_example(wanted, topic=name == "topic") if wanted else ""
-        if value is None:
-            return None
-        texts[name] = value
+    texts: dict[str, Any] = {}
+    for field in FIELDS:
+        if field.kind is FieldKind.GLOB:
+            globs = field.wanted(match) or _ALWAYS_THERE.get(field.name, ())
+            value = _first_example(globs, topic=field.name == "topics") if globs else ""
+            if value is None:
+                return None
+            texts[field.attribute] = value
+    call = {part: texts.pop(f"mcp.{part}") for part in ToolCall.__struct_fields__}
     labels: dict[str, str] = {}
-    for name, wanted in match.labels:
-        value = _first_example(wanted)
+    for name, globs in match.labels:
+        value = _first_example(globs)
         if value is None:
             return None
         labels[name] = value
     trust = snapshot.label_trust
     request = Request(
-        topic=texts["topic"],
-        tenant=texts["tenant"],
-        capability=texts["capability"],
-        pack_id=texts["pack_id"],
-        actor_id=texts["actor_id"],
-        agent=texts["agent"],
-        mcp=ToolCall(**{part: texts[part] for part in ToolCall.__struct_fields__}),
+        **texts,
+        mcp=ToolCall(**call),
         actor_type=(match.actor_types or ("",))[0],
         agent_risk_tier=(match.agent_risk_tiers or ("",))[0],
         agent_data_classes=match.agent_data_classes[:1],
@@ -110,13 +98,13 @@ def _first_example(globs: tuple[str, ...], *, topic: bool = False) -> str | None
 
 
 def _delegation(match: Match) -> Delegation | None:
-    wanted = match.delegation
-    if wanted is None or wanted.forbid_delegated:
+    demanded = match.delegation
+    if demanded is None or demanded.forbid_delegated:
         return None
     return Delegation(
-        depth=1 if wanted.max_depth is None else min(1, wanted.max_depth),
-        issuers=wanted.issuers[:1],
-        scope=wanted.required_scope,
+        depth=1 if demanded.max_depth is None else min(1, demanded.max_depth),
+        issuers=demanded.issuers[:1],
+        scope=demanded.required_scope,
     )
 
 
@@ -140,22 +128,23 @@ def _instant(match: TimeMatch | None) -> datetime:
 def _arguments(conditions: tuple[ArgCondition, ...]) -> dict[str, Any] | None:
     """A document that meets the conditions; None when none was found."""
     document: dict[str, Any] = {}
-    for steps, wanted in by_place(conditions).items():
-        if any(absent(each) for each in wanted):
-            continue
-        if any(names_of_only(each) is not None for each in wanted):
-            if not _put_object(document, steps):
-                return None
-            continue
-        besides = [names for each in wanted if (names := names_of_not_only(each)) is not None]
-        if besides:
-            if not _put(document, (*steps, _other_name(frozenset().union(*besides))), "x"):
-                return None
-            continue
-        value = _value(wanted)
-        if value is None or not _put(document, steps, value):
+    for steps, conditions_here in by_place(conditions).items():
+        if not _put_example(document, steps, conditions_here):
             return None
     return document
+
+
+def _put_example(document: dict[str, Any], steps: Steps, conditions: list[ArgCondition]) -> bool:
+    """Put a value that meets the conditions on one node into the document; False if impossible."""
+    if any(absent(each) for each in conditions):
+        return True
+    if any(names_of_only(each) is not None for each in conditions):
+        return _at_object(document, steps) is not None  # an empty object, or what is there
+    besides = [names for each in conditions if (names := names_of_not_only(each)) is not None]
+    if besides:
+        return _put(document, (*steps, _other_name(frozenset().union(*besides))), "x")
+    value = _value(conditions)
+    return value is not None and _put(document, steps, value)
 
 
 def _value(conditions: list[ArgCondition]) -> Any:
@@ -172,11 +161,6 @@ def _value(conditions: list[ArgCondition]) -> Any:
     if low != float("-inf"):
         return (low + min(high, low + 2)) / 2 if low_out or high_out else low
     return high - 1 if high != float("inf") else "x"
-
-
-def _put_object(document: dict[str, Any], steps: Steps) -> bool:
-    """Put an empty object at a path, unless longer paths have put one there."""
-    return _at_object(document, steps) is not None
 
 
 def _other_name(names: frozenset[str]) -> str:

@@ -6,19 +6,19 @@ from hypothesis import strategies as st
 
 from forestall.facts.cluster.commands import verbs_in
 from forestall.facts.cluster.tool_facts import VerbFact
+from forestall.facts.shell.command_classes import CommandClass
 from forestall.facts.shell.command_facts import COMMANDS_MAX
 from forestall.facts.shell.commands import TEXT_BYTES_MAX
-from forestall.facts.shell.program_entry import CommandClass
 
 LETTERS = {kind.value[0]: kind for kind in CommandClass}
 
 
-def seen(text: str) -> set[CommandClass]:
+def classes_in(text: str) -> set[CommandClass]:
     """Every class of every command in the text."""
     return {kind for fact in verbs_in(text) for kind in fact.classes}
 
 
-def said(fact: VerbFact) -> str:
+def as_text(fact: VerbFact) -> str:
     return "|".join((fact.tool, fact.verb, fact.resource, fact.namespace))
 
 
@@ -216,12 +216,12 @@ CASES: dict[str, list[tuple[str, str, str]]] = {
     ids=[f"{theme}-{at}" for theme, cases in CASES.items() for at in range(len(cases))],
 )
 def test_case(text: str, facts: str, wanted: str) -> None:
-    found = seen(text)
+    found = classes_in(text)
     some, _, none = wanted.lstrip("=+").partition("-")
     assert found >= {LETTERS[letter] for letter in some}, found
     assert not wanted.startswith("=") or found == {LETTERS[letter] for letter in some}, found
     assert not found & {LETTERS[letter] for letter in none}, found
-    shown = {said(fact) for fact in verbs_in(text)}
+    shown = {as_text(fact) for fact in verbs_in(text)}
     for fact in filter(None, facts.replace(" ", "\0").split("\0")) if "|" in facts else ():
         assert any(fact in one.replace(" ", "\0").split("\0") or fact in one for one in shown), (
             shown
@@ -231,15 +231,15 @@ def test_case(text: str, facts: str, wanted: str) -> None:
 def test_text_that_crashes_the_grammar_never_reaches_it() -> None:
     """The scanner hands these code points to C functions that take bytes."""
     for place in ("{\U000def9f5", "9R\U0003b558O{\U000771a8k:", "n{\U0010d136\n"):
-        assert CommandClass.UNKNOWN in seen(f"kubectl delete ns x; {place}")
+        assert CommandClass.UNKNOWN in classes_in(f"kubectl delete ns x; {place}")
 
 
 def test_too_long_or_too_many() -> None:
-    assert seen("kubectl get pods" + " " * TEXT_BYTES_MAX) == {CommandClass.UNKNOWN}
+    assert classes_in("kubectl get pods" + " " * TEXT_BYTES_MAX) == {CommandClass.UNKNOWN}
     text = "; ".join(f"kubectl get pods -n a{n}" for n in range(200)) + "; kubectl delete ns x"
     found = verbs_in(text)
     assert len(found) <= COMMANDS_MAX
-    assert {CommandClass.UNKNOWN, CommandClass.DESTRUCTIVE} & seen(text)
+    assert {CommandClass.UNKNOWN, CommandClass.DESTRUCTIVE} & classes_in(text)
 
 
 @pytest.mark.parametrize(
@@ -308,7 +308,7 @@ def test_junk_in_a_destructive_command_does_not_make_it_safe(
         junk in ("-", "{") and text[place - 1 : place] in (" ", "")
     ):
         return  # may well make it another command, a comment or an option
-    assert seen(text) & BAD, text
+    assert classes_in(text) & BAD, text
 
 
 WRAPS = ["sudo {}", "env A=1 {}", "sh -c '{}'", "ls; {}", "$({})", "if true; then {}; fi",
@@ -321,7 +321,7 @@ def test_wrapping_does_not_make_it_safe(loss: str, wraps: list[str]) -> None:
     text = loss
     for wrap in wraps:
         text = wrap.format(text.replace("'", "'\\''"))
-    assert seen(text) & BAD, text
+    assert classes_in(text) & BAD, text
 
 
 @given(
@@ -330,4 +330,4 @@ def test_wrapping_does_not_make_it_safe(loss: str, wraps: list[str]) -> None:
 )
 @settings(deadline=None)
 def test_a_value_is_not_taken_for_a_verb(form: str, value: str) -> None:
-    assert CommandClass.DESTRUCTIVE in seen(form.format(value))
+    assert CommandClass.DESTRUCTIVE in classes_in(form.format(value))

@@ -250,6 +250,11 @@ CASES: dict[str, list[tuple[str, str]]] = {
         ("dropdb x", "=d"),
         ("redis-cli -h x FLUSHALL", "+d"),
         ("redis-cli flushdb", "+d"),
+        ("redis-cli eval \"redis.call('flushall')\" 0", "+du"),
+        ("redis-cli eval 'return 1' 0", "+nu"),
+        ("redis-cli module load /tmp/x.so", "+nu"),
+        ("redis-cli config set dir /etc", "+nu"),
+        ("redis-cli hset a b c", "=wn"),
         ("crontab -r", "+d"),
         ("userdel x", "=d"),
         ("lvremove x", "=d"),
@@ -407,6 +412,17 @@ CASES: dict[str, list[tuple[str, str]]] = {
             "r\x00m x", "$'rm\\0junk' x", "$'\\c@'rm x;rm x",
         )
     ],
+    "comments": [
+        ("ls # rm -rf /", "=r"),
+        ("[ -f x ] # ok", "=r"),
+        ("(ls)# ok", "=r"),
+        ("# a heading\nls", "=r"),
+        # To bash these are words that end with `#`, and the next command runs.
+        ("[ a ]#; rm -rf /", "+du"),
+        ("[ a ]#b; curl example.com", "+u"),
+        ("{ true; }#; rm -rf /\n}", "+du"),
+        ("if [ a ]#; then rm -rf /; fi", "+d"),
+    ],
     "places": [
         (text, "+d")
         for text in (
@@ -484,12 +500,10 @@ def test_source_order_without_duplicates() -> None:
     assert [one.program for one in commands_in("ls; cat x; ls; rm y")] == ["ls", "cat", "rm"]
 
 
-def test_many_commands_keep_the_most_dangerous() -> None:
-    text = "; ".join(f"tool{index} x" for index in range(200)) + "; rm x"
-    found = commands_in(text)
-    assert len(found) <= COMMANDS_MAX
-    assert CommandClass.DESTRUCTIVE in seen(text)
-    assert Command(program="", classes=frozenset({CommandClass.UNKNOWN})) in found
+def test_of_many_commands_the_last_one_reported_is_unknown() -> None:
+    commands = commands_in("; ".join(f"tool{index} x" for index in range(200)))
+    assert len(commands) == COMMANDS_MAX
+    assert commands[-1] == Command(program="", classes=frozenset({CommandClass.UNKNOWN}))
 
 
 def test_too_long_is_unknown() -> None:

@@ -9,7 +9,7 @@ from forestall.facts.sql.statements import STATEMENTS_MAX, TEXT_BYTES_MAX, SqlCl
 LETTERS = {kind.value[0]: kind for kind in SqlClass}
 
 
-def seen(text: str, dialect: str = "") -> set[SqlClass]:
+def classes_in(text: str, dialect: str = "") -> set[SqlClass]:
     """Every class of every statement in the text."""
     return {kind for one in statements_in(text, dialect=dialect) for kind in one.classes}
 
@@ -283,7 +283,7 @@ CASES: dict[str, list[tuple[str, str, str]]] = {
     ids=[f"{theme}-{at}" for theme, cases in CASES.items() for at in range(len(cases))],
 )
 def test_case(dialect: str, text: str, wanted: str) -> None:
-    found = seen(text, dialect)
+    found = classes_in(text, dialect)
     exact = wanted.startswith("=")
     some, _, none = wanted[1:].partition("-")
     assert found >= {LETTERS[letter] for letter in some}, found
@@ -323,11 +323,11 @@ def test_statements_keep_their_order_and_kind() -> None:
 
 
 def test_too_long_or_too_many() -> None:
-    assert seen("SELECT 1" + " " * TEXT_BYTES_MAX) == {SqlClass.UNKNOWN}
+    assert classes_in("SELECT 1" + " " * TEXT_BYTES_MAX) == {SqlClass.UNKNOWN}
     text = ";".join(f"SELECT * FROM t{n}" for n in range(200)) + "; DROP TABLE x"
     found = statements_in(text)
     assert len(found) <= STATEMENTS_MAX
-    assert {SqlClass.UNKNOWN, SqlClass.DESTRUCTIVE} <= seen(text)
+    assert {SqlClass.UNKNOWN, SqlClass.DESTRUCTIVE} <= classes_in(text)
 
 
 @pytest.mark.parametrize("dialect", ["", "postgres", "mysql"])
@@ -382,7 +382,7 @@ def test_junk_in_a_destructive_text_does_not_make_it_safe(
     loss: str, place: int, junk: str, dialect: str
 ) -> None:
     text = loss[:place] + junk + loss[place:]
-    assert seen(text, dialect) & BAD, text
+    assert classes_in(text, dialect) & BAD, text
 
 
 @given(st.sampled_from(LOSSES), st.lists(JUNK, max_size=4), st.lists(JUNK, max_size=3))
@@ -392,7 +392,7 @@ def test_nothing_before_a_statement_hides_it_from_a_reader_of_all_dialects(
 ) -> None:
     """Unless every database agrees that it stands in a string or a comment."""
     text = f"SELECT 1 {''.join(before)}; {loss} ; {''.join(after)}"
-    found = seen(text)
+    found = classes_in(text)
     quoted = any(mark in text for mark in ("'", '"', "`", "--", "/*", "[", "$$"))
     assert found & BAD or quoted, text
 
@@ -404,7 +404,7 @@ CASINGS = st.lists(st.booleans(), min_size=30, max_size=30)
 @settings(deadline=None, max_examples=200)
 def test_case_and_gaps_do_not_help(loss: str, casing: list[bool], gap: str) -> None:
     text = "".join(c.upper() if up else c.lower() for c, up in zip(loss, casing, strict=False))
-    found = seen(gap.join(text.split(" ")), "postgres")
+    found = classes_in(gap.join(text.split(" ")), "postgres")
     assert SqlClass.DESTRUCTIVE in found
 
 
@@ -428,4 +428,4 @@ def test_wrapping_does_not_make_it_safe(loss: str, wraps: list[str]) -> None:
     text = loss
     for wrap in wraps:
         text = wrap.format(text)
-    assert seen(text, "postgres") & BAD, text
+    assert classes_in(text, "postgres") & BAD, text

@@ -4,4 +4,4 @@ from typing import Final
 
 from forestall.facts.data_files import WordLists
 
-WORDS: Final = WordLists("shell.yaml")
+SHELL_WORDS: Final = WordLists("shell.yaml")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forestall.facts.shell.command_words import (
+from forestall.facts.shell.command_patterns import (
     CommandPattern,
     CommandPatternError,
     CommandUnresolvedError,
