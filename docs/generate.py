@@ -23,7 +23,13 @@ from forestall import limits
 from forestall.audit.kinds import GROUPS, KINDS
 from forestall.cli.main import cli
 from forestall.errors import ForestallError, all_errors
-from forestall.identity.roles import PERMISSIONS, Permission, Role
+from forestall.identity.roles import (
+    PERMISSIONS,
+    PLATFORM_TENANT,
+    Permission,
+    Role,
+    permissions_of,
+)
 from forestall.jobs.job import Stage
 from forestall.jobs.lifecycle import MOVES, Event, diagram
 from forestall.output.detectors import DETECTORS
@@ -98,10 +104,16 @@ def _endpoints() -> str:
 def _roles() -> str:
     head = ("permission", *(_code(role) for role in Role))
     rows = [
-        (_code(permission), *("yes" if permission in PERMISSIONS[role] else "" for role in Role))
-        for permission in Permission
+        (_code(permission), *(_may(role, permission) for role in Role)) for permission in Permission
     ]
     return _table(head, rows)
+
+
+def _may(role: Role, permission: Permission) -> str:
+    if permission in PERMISSIONS[role]:
+        return "yes"
+    platform = permission in permissions_of(role, PLATFORM_TENANT)
+    return f"in {_code(PLATFORM_TENANT)}" if platform else ""
 
 
 def _requests() -> str:

@@ -103,6 +103,8 @@ COMMIT_GAP_US = (
 COMMITS_PENDING_MAX = 16_384  # past it a submit is refused with 503, never queued for ever
 AUDIT_PAGE_RECORDS_MAX = 1_000
 KEYS_PER_TENANT_MAX = 10_000
+TENANTS_MAX = 1_000  # that were made over the API: all are in memory, and in one list
+TENANT_NOTE_CHARS_MAX = 1_000  # a description, or why a tenant is suspended: stands in records
 
 # -- memory --
 FULL_COLLECTION_SECONDS = 600  # between full garbage collections: each stops all for some 10 ms

@@ -69,6 +69,7 @@ def exchanges() -> Mapping[str, Exchange]:
             script.agents()
             # Last, so that its look at the clock changes the time of no other example.
             script.example("get_status")
+            script.tenants()
         finally:
             script.door.runner.close()
         # The digest covers the detectors too, of which the files here shall not tell.
@@ -152,6 +153,19 @@ class _Script:
         self.example("post_policy_evaluate", _CHECK, key=self.agent)
         self.example("post_policy_simulate", {"topic": "job.limited.run"})
         self.example("post_policy_explain", {"topic": "job.mail.send"})
+
+    def tenants(self) -> None:
+        """A second tenant, from its first key to its suspension and back."""
+        wanted = {
+            "name": "acme",
+            "description": "the second house",
+            "admin_principal": "people/ada",
+        }
+        self.example("post_tenants", wanted)
+        self.example("get_tenants")
+        self.example("post_tenants_tenant_suspend", {"reason": "unpaid"}, tenant="acme")
+        self.example("get_tenants_tenant", tenant="acme")
+        self.example("post_tenants_tenant_resume", tenant="acme")
 
     def registry(self) -> None:
         """Topics, pools and input schemas."""

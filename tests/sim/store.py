@@ -5,7 +5,7 @@ change is durable. Each process of the plane has a `Connection` of its own; a cr
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from random import Random
 from typing import TypeVar
 
@@ -119,6 +119,10 @@ class Connection:
     ) -> Sequence[Job]:
         """See `Store.jobs`."""
         return await self._read(lambda: self._disk.memory.jobs(wanted, limit=limit, after=after))
+
+    async def submitters(self, tenant: str, job_ids: Collection[str]) -> Mapping[str, str]:
+        """See `Store.submitters`."""
+        return await self._read(lambda: self._disk.memory.submitters(tenant, job_ids))
 
     async def open_jobs(self, *, after: OpenCursor, limit: int) -> Sequence[Job]:
         """See `Store.open_jobs`."""

@@ -52,6 +52,7 @@ _TOPIC = (
 _POOL = ("name", "revision", "description", "requires", "status", "drained_at_us")
 _SCHEMA = ("name", "revision", "digest", "size_bytes")
 _WEBHOOK = ("name", "host", "events", "format", "new_secret")
+_TENANT = ("name", "revision", "key_id")
 _AGENT_NAME = ("name", "agent_id", "revision")
 _AGENT = (
     *_AGENT_NAME,
@@ -180,6 +181,15 @@ _OTHERS = {
         ),
     ),
     "key.revoked": RecordKind("a key stopped working", (), ("key_id", "name")),
+    "tenant.created": RecordKind(
+        "a tenant was made while the server ran", (), (*_TENANT, "description")
+    ),
+    "tenant.suspended": RecordKind(
+        "a tenant was suspended: its keys are refused, and what ran of it was cancelled",
+        (),
+        (*_TENANT, "reason"),
+    ),
+    "tenant.resumed": RecordKind("a suspended tenant may go on", (), _TENANT),
     "agent.created": RecordKind("an agent was registered", (), _AGENT),
     "agent.changed": RecordKind("an agent was changed; every field as it is now", (), _AGENT),
     "agent.suspended": RecordKind(

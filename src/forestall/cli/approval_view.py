@@ -22,6 +22,7 @@ _BAR, _ON = "  | ", "  : "  # mark of a line of a text, and mark of its continua
 def rendered(context: Mapping[str, Any], *, width: int) -> str:
     """A whole approval. What runs comes first; what is decided comes last, next to the question."""
     lines = [
+        *_withheld(context, width),
         *_payload(context["job_input"], width),
         *_conditions(context, width),
         *_asked(context, width),
@@ -29,6 +30,11 @@ def rendered(context: Mapping[str, Any], *, width: int) -> str:
     for warning in _warnings(context):
         lines += _row("!", warning, width)
     return "\n".join(lines)
+
+
+def _withheld(context: Mapping[str, Any], width: int) -> Iterator[str]:
+    if context.get("payload_withheld"):
+        yield from _row("!", "payload and labels are not shown: no `payloads.read`", width)
 
 
 def _payload(job_input: Any, width: int) -> Iterator[str]:

@@ -58,6 +58,8 @@ def get(job_id: str, client: PlaneClient, as_json: bool) -> None:
     for name in _SHOWN_FIELDS:
         if job[name]:
             print_line(f"  {name:15} {job[name]}")
+    if job.get("payload_withheld"):
+        print_line("  payload, labels and result are not shown: the key has no `payloads.read`")
     if job["result"] is not None:
         print_line(f"  {'result':15} {json.dumps(job['result'])[:2_000]}")
     for name, value in job["labels"].items():

@@ -29,6 +29,7 @@ _COMMANDS = {
     "workers": "Create, list and revoke workers.",
     "agents": "Register, change, suspend and revoke agents.",
     "keys": "Create, list and revoke API keys.",
+    "tenants": "Create, list, suspend and resume tenants.",
     "keyring": "See and rotate the keys that seal results.",
     "audit": "Verify the log.",
 }

@@ -56,9 +56,13 @@ def serve(**flags: str | None) -> None:
 
     Each option is also an environment variable (FORESTALL_LISTEN, …) and a key of
     forestall.toml in the working directory. FORESTALL_BOOTSTRAP_KEY gives the first admin key
-    instead of a generated one. SIGHUP reads the policy again; a changed file is noticed anyway.
+    instead of a generated one, and is taken out of the environment when it is read. SIGHUP reads
+    the policy again; a changed file is noticed anyway.
     """
+    from forestall.server.environment import take_out
     from forestall.server.serve import serve as run
-    from forestall.server.settings import read_settings
+    from forestall.server.settings import BOOTSTRAP_KEY_VARIABLE, read_settings
 
-    run(read_settings(flags, os.environ, Path.cwd()), print_lines)
+    # From here on neither a child of this process nor a dump of its environment has the key.
+    environment = {**os.environ, BOOTSTRAP_KEY_VARIABLE: take_out(BOOTSTRAP_KEY_VARIABLE)}
+    run(read_settings(flags, environment, Path.cwd()), print_lines)

@@ -19,7 +19,7 @@ async def approval_analytics(
     after: JobCursor | None = JobCursor(until_us, "")
     truncated = False
     while after is not None:
-        page, after = await list_jobs(plane, job_filter, limit=PAGE_ITEMS_MAX, after=after)
+        page, after = await list_jobs(plane, subject, job_filter, limit=PAGE_ITEMS_MAX, after=after)
         in_window = [job for job in page if job.asked_at_us >= since_us]
         jobs += in_window
         if len(in_window) < len(page):

@@ -16,7 +16,7 @@ from forestall.control.check_output import clean_texts
 from forestall.control.gate import ended_votes
 from forestall.control.moves import commit_move, move_of
 from forestall.control.plane import Plane
-from forestall.control.read import JobNotFoundError
+from forestall.control.read import JobNotFoundError, find_job
 from forestall.control.records import SYSTEM_ACTOR
 from forestall.control.redecide import drift_of, is_current, redecide
 from forestall.control.refusals import commit_refusal
@@ -168,11 +168,13 @@ def _drift_error(drift: Collection[str]) -> StaleSnapshotError:
 
 
 async def read_asked(plane: Plane, subject: Subject, job_id: str) -> JobView:
-    """A job of the subject's tenant that is, or was, awaiting approval. Raises
+    """A job that the subject may see, and that is, or was, awaiting approval. Raises
     ApprovalNotFoundError."""
-    view = await plane.store.job(subject.tenant, job_id)
+    view = await find_job(plane, subject, job_id)
     if view is None or view.job.approval is None:
-        raise ApprovalNotFoundError("no job of your tenant with this id waits for an approval")
+        raise ApprovalNotFoundError(
+            "no job that your key may see has this id and waits for an approval"
+        )
     return view
 
 

@@ -92,7 +92,9 @@ async def dispatch(plane: Plane, session: WorkerSession, *, limit: int) -> list[
 
 def _has_usable_key(plane: Plane, session: WorkerSession) -> bool:
     """Whether neither the key that the worker registered with, nor the agent that it is, has
-    ended."""
+    ended, and its tenant is not suspended."""
+    if plane.tenants.is_suspended(session.tenant):
+        return False
     return not ended_credential(plane, session.key_id, now_us=plane.clock.now_us())
 
 
@@ -175,6 +177,10 @@ async def dispatch_one(plane: Plane, taker: str, entry: QueueEntry) -> Dispatche
     """
     try:
         # load
+        if plane.tenants.is_suspended(entry.lane.tenant):
+            now_us = plane.clock.now_us()
+            plane.queue.add(entry._replace(not_before_us=now_us + OUTAGE_RETRY_US), now_us=now_us)
+            return None
         view = await plane.store.job(entry.lane.tenant, entry.job_id)
         if view is None or view.job.state not in WAITING:
             # Another verb moved the job, so the queue was behind: have the job read again.
@@ -270,10 +276,10 @@ def _has_free_slot(plane: Plane, decision: Decision, rule: RuleName) -> bool:
 
 
 def _preconditions(plane: Plane, job: Job, record: DecisionRecord) -> tuple[Precondition, ...]:
-    """The preconditions that policy, keys of submitter and voters, the agent of the submitter, and
-    for an approved job its registry entries, are as they were when the gate decided. They are
-    checked in the transaction of
-    the dispatch, so no dispatch follows in the log on a change that forbids it."""
+    """The preconditions that policy, tenant, keys of submitter and voters, the agent of the
+    submitter, and for an approved job its registry entries, are as they were when the gate decided.
+    They are checked in the transaction of the dispatch, so no dispatch follows in the log on a
+    change that forbids it."""
     assert plane.snapshot is not None, "the gate decided under a snapshot"
     assert plane.snapshot.digest == record.snapshot, "the gate decides under the one in force"
     key_ids = [job.key_id]
@@ -285,6 +291,7 @@ def _preconditions(plane: Plane, job: Job, record: DecisionRecord) -> tuple[Prec
     keys = (plane.keys.by_id(key_id) for key_id in dict.fromkeys(key_ids))
     return (
         plane.policy.unchanged(plane.snapshot),
+        plane.tenants.unchanged(job.tenant),
         *(plane.keys.unchanged(key) for key in keys if key is not None),
         *agent_unchanged(plane, job.key_id),
         *entries,

@@ -10,6 +10,7 @@ from forestall.control.moves import commit_move, move_of
 from forestall.control.plane import Plane
 from forestall.control.records import SYSTEM_ACTOR
 from forestall.control.recover import read_jobs_in_doubt, sweep
+from forestall.control.tenants import stop_suspended
 from forestall.control.withdraw import withdraw_ended
 from forestall.jobs.transitions import after_deadline, after_lease_end
 from forestall.ports.store import PreconditionFailedError
@@ -24,6 +25,7 @@ async def tick(plane: Plane) -> None:
         wake_for(plane.projections, ripe.lane)
     await read_jobs_in_doubt(plane)
     await sweep(plane)
+    await stop_suspended(plane)
     await withdraw_ended(plane)
     await _end_leases(plane, now_us=now_us)
     _offer_free_slots(plane)

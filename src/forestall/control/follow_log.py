@@ -94,6 +94,8 @@ def _entries_named_by(record: Record) -> list[EntryKey]:
     data, first_word = record.data, record.kind.partition(".")[0]
     if record.kind == "policy.activated":
         return [(PLATFORM_TENANT, EntryKind.POLICY_IN_FORCE, IN_FORCE)]
+    if first_word == "tenant":
+        return [(PLATFORM_TENANT, EntryKind.TENANT, str(data["name"]))]
     if first_word == "key":
         return [(record.tenant, EntryKind.KEY, str(data["key_id"]))]
     return [(record.tenant, kind, str(data["name"])) for kind in _KINDS_NAMED.get(first_word, ())]

@@ -72,7 +72,7 @@ from forestall.identity.shares import Payer
 from forestall.jobs.agent_rights import facts_digest, with_agent
 from forestall.jobs.approval import Grounds
 from forestall.jobs.job import Job, Stage, stored_job_hash
-from forestall.jobs.transitions import tightened, withdrawn
+from forestall.jobs.transitions import TENANT_SUSPENDED, tightened, withdrawn
 from forestall.limits import INSPECT_INLINE_BYTES_MAX
 from forestall.policy.cache import cache_key
 from forestall.policy.compile import Snapshot
@@ -273,8 +273,10 @@ def ended_votes(plane: Plane, job: Job, *, now_us: int) -> frozenset[str]:
 
 
 def withdrawal(plane: Plane, job: Job, *, now_us: int) -> str:
-    """Why a job that runs must stop, because a key that it rests on has ended; empty: it may go
-    on."""
+    """Why a job that runs must stop, because its tenant is suspended or a key that it rests on has
+    ended; empty: it may go on."""
+    if plane.tenants.is_suspended(job.tenant):
+        return TENANT_SUSPENDED
     return withdrawn(
         job,
         submitter_ended=submitter_ended(plane, job, now_us=now_us),

@@ -52,6 +52,12 @@ class KeyNotFoundError(NotFoundError):
     code, http_status = "AUTH_KEY_NOT_FOUND", 404
 
 
+class TenantSuspendedError(ForbiddenError):
+    """The tenant of this key is suspended: none of its keys is taken until it is resumed."""
+
+    code, http_status = "tenant_suspended", 403
+
+
 class KeyInvalidError(InvalidRequestError):
     """The key cannot be made as asked: name, role or expiry is wrong."""
 
@@ -301,14 +307,16 @@ async def revocation(plane: Plane, key: ApiKey, *, actor: str, now_us: int) -> C
 
 def authenticate(plane: Plane, text: str | None) -> Subject:
     """The subject whose key this text is. Raises UnauthorizedError, the same one for unknown,
-    expired and revoked keys and for those of a revoked agent; AgentSuspendedError and
-    AgentExpiredError for a key that is good and whose agent may not act now."""
+    expired and revoked keys and for those of a revoked agent; TenantSuspendedError,
+    AgentSuspendedError and AgentExpiredError for a key that is good and whose tenant or agent may
+    not act now."""
     key = None
     if text and len(text) <= API_KEY_CHARS_MAX:
         key = plane.keys.by_hash(key_hash(text))
     if key is not None and text and key_matches(key, text):
         now_us = plane.clock.now_us()
         if key.usable(now_us):
+            _require_active(plane, key.tenant)
             if key.agent_id:
                 _require_acting(plane, key, now_us)
             plane.key_uses.note(key.id, now_us)
@@ -344,7 +352,18 @@ def _unauthorized() -> UnauthorizedError:
     return UnauthorizedError("unauthorized: send a valid API key in the X-API-Key header")
 
 
+def _require_active(plane: Plane, tenant: str) -> None:
+    """Raises TenantSuspendedError. Asked only for a key that is good, so that nobody else learns
+    which tenants there are."""
+    if plane.tenants.is_suspended(tenant):
+        raise TenantSuspendedError(
+            "the tenant of this key is suspended; whoever runs the plane can resume it"
+        )
+
+
 def still_valid(plane: Plane, subject: Subject) -> bool:
-    """Whether the key that authenticated the subject is still valid, and its agent may act. Reads
-    memory only."""
+    """Whether the key that authenticated the subject is still valid, its tenant active, and its
+    agent may act. Reads memory only."""
+    if plane.tenants.is_suspended(subject.tenant):
+        return False
     return not ended_credential(plane, subject.key_id, now_us=plane.clock.now_us())

@@ -9,7 +9,7 @@ import re
 
 from forestall.audit.record import Value
 from forestall.control.plane import Plane
-from forestall.control.read import JobNotFoundError
+from forestall.control.read import JobNotFoundError, find_job
 from forestall.control.refusals import commit_refusal
 from forestall.errors import ConflictError, ForbiddenError
 from forestall.identity.credentials import Subject, holder_name
@@ -57,7 +57,10 @@ async def require_stored_lease(
     plane: Plane, subject: Subject, job_id: str, lease_id: str, *, what: str
 ) -> Job:
     """As `require_lease`, by the job in the store, since memory may be behind."""
-    view = await plane.store.job(subject.tenant, job_id)
+    if subject.worker is not None:  # a worker's job is another principal's; its lease is its own
+        view = await plane.store.job(subject.tenant, job_id)
+    else:
+        view = await find_job(plane, subject, job_id)
     # A worker must not learn whether a job exists that was never leased to it.
     if view is None:
         await record_refusal(plane, subject, JobNotFoundError.code, what=what, named=job_id)

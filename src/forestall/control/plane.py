@@ -83,6 +83,7 @@ class Plane:
         self.policy = state.policy
         self.queue = state.queue
         self.registry = state.registry
+        self.tenants = state.tenants
         self.throttles = state.throttles
         self.webhooks = state.webhooks
         self.workers = state.workers

@@ -16,7 +16,7 @@ from forestall.control.check_output import (
 from forestall.control.content_scan import ScanResult, scan_and_judge
 from forestall.control.moves import Move, commit_move
 from forestall.control.plane import Plane
-from forestall.control.read import read_job
+from forestall.control.read import read_job, read_result
 from forestall.control.records import SALT_BYTES
 from forestall.control.refusals import commit_refusal
 from forestall.control.second_person import requester_reason
@@ -68,7 +68,7 @@ async def inspect(
     entry = await plane.store.output(job.tenant, job.id)
     sealed_entry = await _sealed_entry(plane, job)
     previews = tuple(map(FindingPreview, _stored_findings(entry)))
-    result = await plane.store.result(job.tenant, job.id)
+    result = await read_result(plane, subject, job)
     if context and sealed_entry is not None and previews:
         in_context = await _previews_in_context(plane, job, sealed_entry)
         previews = previews if in_context is None else in_context

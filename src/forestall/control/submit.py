@@ -191,7 +191,8 @@ def _require_room(plane: Plane, subject: Subject, submission: Submission) -> Non
     tenant_is_full = jobs >= QUEUED_JOBS_PER_TENANT_MAX
     if jobs_of_key >= QUEUED_JOBS_PER_KEY_MAX or tenant_is_full:
         whose = "this tenant" if tenant_is_full else "this API key"
-        raise _queue_full(f"too many jobs of {whose} wait for workers", queued=jobs)
+        # A count of the tenant's jobs would tell an agent what others do.
+        raise _queue_full(f"too many jobs of {whose} wait for workers", queued=jobs_of_key)
     if queue.has_lane(lane):
         return
     lanes_of_key = queue.lane_count_of_key(tenant, key_id)
@@ -200,7 +201,7 @@ def _require_room(plane: Plane, subject: Subject, submission: Submission) -> Non
         whose = "this API key" if key_is_full else "this tenant"
         raise _queue_full(
             f"jobs of {whose} wait with too many different topics, capabilities or requirements",
-            queued=jobs,
+            queued=jobs_of_key,
         )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import msgspec
 
 from forestall.errors import InvalidRequestError
-from forestall.identity.roles import PERMISSIONS, Permission, Role
+from forestall.identity.roles import Permission, Role, permissions_of
 from forestall.limits import (
     API_KEY_CHARS_MAX,
     API_KEY_CHARS_MIN,
@@ -101,8 +101,9 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
         return (self.role.value, *self.groups)
 
     def may(self, permission: Permission) -> bool:
-        """Whether the role of the subject has the permission."""
-        return permission in PERMISSIONS[self.role]
+        """Whether the subject has the permission, by its role and, for the permissions on the
+        plane itself, its tenant."""
+        return permission in permissions_of(self.role, self.tenant)
 
 
 CALLER_PREFIX = "caller:"  # no worker may have a name with this prefix

@@ -58,7 +58,7 @@ _OWN_CODES = (
     *(SUBMITTER_REVOKED, SUBMITTER_EXPIRED, JOB_CHANGED),
     *(AGENT_SUSPENDED, AGENT_REVOKED, AGENT_EXPIRED, AGENT_RIGHT_MISSING),
 )
-APPROVER_REVOKED = "approver_revoked"
+APPROVER_REVOKED, TENANT_SUSPENDED = "approver_revoked", "tenant_suspended"
 _WITHDRAWN: Mapping[str, str] = {
     SUBMITTER_REVOKED: "the credential it was submitted with is revoked",
     SUBMITTER_EXPIRED: "the credential it was submitted with has expired",
@@ -66,6 +66,7 @@ _WITHDRAWN: Mapping[str, str] = {
     AGENT_REVOKED: "the agent that submitted it is revoked",
     AGENT_EXPIRED: "the agent that submitted it has expired; an admin may give it a later end",
     APPROVER_REVOKED: "a credential with which it was approved is revoked or has expired",
+    TENANT_SUSPENDED: "its tenant is suspended",
 }
 RUN_TIME_SPENT, AMBIGUOUS = "max_runtime_exceeded", "lease_expired"
 DEADLINE_EXCEEDED, THROTTLED_TOO_LONG = "deadline_exceeded", "throttled_too_long"

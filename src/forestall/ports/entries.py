@@ -17,6 +17,7 @@ each change, so that a commit can expect an entry to be as it was read. Kinds:
 | `activation`      | its number       | `Activation`                       | platform  |
 | `policy_in_force` | `policy`         | the digest in force                | platform  |
 | `original`        | job id           | `Sealed`                           | its own   |
+| `tenant`          | tenant           | `identity.tenants.Tenant`          | platform  |
 | `agent`           | agent name       | `identity.agents.Agent`            | its own   |
 """
 
@@ -24,7 +25,9 @@ from enum import StrEnum
 
 import msgspec
 
-PLATFORM_TENANT = "default"  # the tenant of entries and records that concern all tenants
+from forestall.identity import roles
+
+PLATFORM_TENANT = roles.PLATFORM_TENANT  # the tenant of entries and records that concern all
 IN_FORCE = "policy"  # the name of the one entry of its kind
 
 
@@ -43,6 +46,7 @@ class EntryKind(StrEnum):
     ACTIVATION = "activation"
     POLICY_IN_FORCE = "policy_in_force"
     ORIGINAL = "original"
+    TENANT = "tenant"
     AGENT = "agent"
 
 

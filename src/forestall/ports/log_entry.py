@@ -20,7 +20,7 @@ class Visibility(NamedTuple):
 
 _APPROVAL = Visibility("approval", Permission.JOBS_READ)
 
-# A kind of record is listed whole, or by its first word. All other kinds need what admins may.
+# A kind of record is listed whole, or by its first word. All other kinds need `records.read`.
 VISIBILITIES: Mapping[str, Visibility] = {
     "job": Visibility("job.state", Permission.JOBS_READ),
     "job.approval_demanded": _APPROVAL,
@@ -36,7 +36,7 @@ VISIBILITIES: Mapping[str, Visibility] = {
     "output": Visibility("output", Permission.JOBS_READ),
     "policy": Visibility("policy", Permission.POLICY_READ),
     "worker": Visibility("audit", Permission.WORKERS_READ),
-    "": Visibility("audit", Permission.KEYS_READ),
+    "": Visibility("audit", Permission.RECORDS_READ),
 }
 
 
@@ -55,4 +55,6 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str
     actor: str
     job_id: str  # empty for a record of no job
+    # who submitted that job; without a job, the actor. None: not known, or not looked up
+    principal: str | None = None
     data: msgspec.Raw  # JSON without line breaks

@@ -1,6 +1,6 @@
 """The store port: what every backend must do, which errors it raises, and the values it returns."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -39,6 +39,8 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     `tenant` always does. Instants are µs since the epoch, UTC."""
 
     tenant: str
+    # only jobs that one of these principals submitted; empty: no job at all, None: of everybody
+    principals: tuple[str, ...] | None = None
     dead: bool = False  # only dead letters, the last to become one first
     asked: bool = False  # only jobs that are or were awaiting approval, the last asked first
     state: JobState | None = None
@@ -68,6 +70,9 @@ class JobView(msgspec.Struct, frozen=True):
 
     job: Job
     payload: bytes
+
+
+WITHHELD_PAYLOAD = b"null"  # in the place of a payload, which is always an object
 
 
 class OpenCursor(msgspec.Struct, frozen=True):
@@ -104,6 +109,11 @@ class Store(Protocol):
         self, job_filter: JobFilter, *, limit: int, after: JobCursor | None = None
     ) -> Sequence[Job]:
         """A page of jobs, newest change first. MUST apply the filter before the limit."""
+        ...
+
+    async def submitters(self, tenant: str, job_ids: Collection[str]) -> Mapping[str, str]:
+        """The principal that submitted each of these jobs, by job id. A job that this tenant does
+        not have is left out. Reads nothing else of a job."""
         ...
 
     async def open_jobs(self, *, after: OpenCursor, limit: int) -> Sequence[Job]:

@@ -101,6 +101,9 @@ def take_up_entry(
         _end_session_if_revoked(state, name)
     elif kind == EntryKind.AGENT and entry is not None:
         _follow_agent(state, entry)
+    elif kind == EntryKind.TENANT and entry is not None:
+        state.tenants.put(entry)
+        state.workers.wake_all()
     elif kind == EntryKind.POLICY_IN_FORCE and entry is not None:
         _come_into_force(state, entry)
     return True  # no projection has entries of the other kinds; verbs read them from the store

@@ -8,8 +8,8 @@ no job is dispatched. The theory is in `docs/internals/leases-and-doubt.md`.
 from forestall.ports.entries import EntryKind
 
 EntryKey = tuple[str, str, str]  # tenant, kind, name
-# Kinds of entries whose change may forbid a job: it rests on a key, on the agent of that key, on
-# the policy, or on an approval that binds topic, schema and pool.
+# Kinds of entries whose change may forbid a job: it rests on its tenant, on a key, on the agent of
+# that key, on the policy, or on an approval that binds topic, schema and pool.
 TIGHTENING = (
     EntryKind.KEY,
     EntryKind.AGENT,
@@ -17,6 +17,7 @@ TIGHTENING = (
     EntryKind.TOPIC,
     EntryKind.SCHEMA,
     EntryKind.POOL,
+    EntryKind.TENANT,
 )
 
 

@@ -66,6 +66,13 @@ class Keys:
         """The keys that act as a principal of a tenant, revoked ones too."""
         return [self._by_id[key_id] for key_id in self._of_principal.get((tenant, principal), ())]
 
+    def by_tenant(self) -> dict[str, list[ApiKey]]:
+        """The keys of every tenant that has one, revoked ones too, in no order."""
+        found: dict[str, list[ApiKey]] = {}
+        for key in self._by_id.values():
+            found.setdefault(key.tenant, []).append(key)
+        return found
+
     def makers_of(self, key: ApiKey) -> tuple[str, ...]:
         """The principals who made this key, who made any key of those principals, and so on to the
         end, sorted. Revoked keys count: what they made stays made."""

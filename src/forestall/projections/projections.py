@@ -23,6 +23,7 @@ from forestall.projections.open_approvals import OpenApprovals
 from forestall.projections.output_stats import OutputStats
 from forestall.projections.policy_in_force import PolicyInForce
 from forestall.projections.registry import Registry
+from forestall.projections.tenants import Tenants
 from forestall.projections.throttle_counters import ThrottleCounters
 from forestall.projections.webhooks import Webhooks
 from forestall.projections.worker_sessions import WorkerSession, WorkerSessions
@@ -42,6 +43,7 @@ class Projections:
         self.registry = Registry()
         self.webhooks = Webhooks(webhook_reach)
         self.keys = Keys()
+        self.tenants = Tenants()
         self.agents = Agents()
         self.policy = PolicyInForce()
         self.blind_retries = BlindRetries()

@@ -16,6 +16,7 @@ from forestall.server import (
     api_policy,
     api_registry,
     api_service,
+    api_tenants,
     api_webhooks,
     api_work,
 )
@@ -70,5 +71,6 @@ ENDPOINTS = (
     *api_registry.ENDPOINTS,
     *api_output.ENDPOINTS,
     *api_webhooks.ENDPOINTS,
+    *api_tenants.ENDPOINTS,
     *api_agents.ENDPOINTS,
 )

@@ -4,7 +4,7 @@ from forestall.control.analytics import approval_analytics
 from forestall.control.approve import approve, read_asked, reject
 from forestall.control.claim import claim
 from forestall.control.plane import Plane
-from forestall.control.read import list_jobs
+from forestall.control.read import list_jobs, read_decisions, shown
 from forestall.control.redecide import drift_of, with_current_approvals
 from forestall.control.repair import ask_again, plan
 from forestall.control.worker_protocol import renew
@@ -114,8 +114,9 @@ async def _context(plane: Plane, call: Call) -> Answer:
     is_awaiting = view.job.state is JobState.APPROVAL_REQUIRED
     drift = await drift_of(plane, view) if is_awaiting else asked_approval(view.job).drift
     of_same_topic = JobFilter(tenant=call.who.tenant, asked=True, topic=view.job.topic)
-    prior, _ = await list_jobs(plane, of_same_topic, limit=_PRIOR_SHOWN, after=None)
-    decisions = await plane.store.decisions(call.who.tenant, view.job.id, limit=1)
+    prior, _ = await list_jobs(plane, call.who, of_same_topic, limit=_PRIOR_SHOWN, after=None)
+    decisions = await read_decisions(plane, call.who, view.job.id, limit=1)
+    view = shown(call.who, view)
     body = context_object(
         view.job,
         view.payload,

@@ -8,7 +8,13 @@ from forestall.control.agent_layer import agent_of
 from forestall.control.cancel import cancel
 from forestall.control.dead_letters import BlindRetryError, dismiss, retry
 from forestall.control.plane import Plane
-from forestall.control.read import list_jobs, read_decisions
+from forestall.control.read import (
+    list_jobs,
+    read_decisions,
+    read_progress,
+    read_result,
+    shown,
+)
 from forestall.control.remediate import remediate
 from forestall.control.submit import SubmitResult, submit
 from forestall.errors import InvalidRequestError, NotFoundError
@@ -124,10 +130,9 @@ async def _list_jobs(plane: Plane, call: Call) -> Answer:
 )
 async def _read_job(plane: Plane, call: Call) -> Answer:
     """Read one job; `wait_ms` waits for a change."""
-    view = await read_when_changed(plane, call)
-    result = await plane.store.result(view.job.tenant, view.job.id)
-    leased = plane.leases.get(view.job.tenant, view.job.id)
-    progress = (leased.progress, leased.percent) if leased is not None else ("", 0)
+    view = shown(call.who, await read_when_changed(plane, call))
+    result = await read_result(plane, call.who, view.job)
+    progress = read_progress(plane, call.who, view.job)
     findings = await plane.store.output(view.job.tenant, view.job.id) if view.job.output else None
     agent = agent_of(plane, view.job.key_id)
     return Answer(200, job_object(view.job, view.payload, result, progress, findings, agent))
@@ -164,9 +169,9 @@ async def _remediate_job(plane: Plane, call: Call) -> Answer:
 async def _read_trace(plane: Plane, call: Call) -> Answer:
     """The jobs of one trace."""
     job_filter = JobFilter(tenant=call.who.tenant, trace_id=call.params[0])
-    jobs, _ = await list_jobs(plane, job_filter, limit=PAGE_ITEMS_MAX, after=None)
+    jobs, _ = await list_jobs(plane, call.who, job_filter, limit=PAGE_ITEMS_MAX, after=None)
     if not jobs:
-        raise TraceNotFoundError("no job of your tenant has this trace id")
+        raise TraceNotFoundError("no job that your key may see has this trace id")
     return Answer(200, [job_summary(job) for job in jobs])
 
 

@@ -37,6 +37,7 @@ OUR_CODES = frozenset(
         "policy_denied",
         "submitter_expired",
         "submitter_revoked",
+        "tenant_suspended",
         "throttled_too_long",
     }
 )

@@ -38,7 +38,8 @@ async def page_of(plane: Plane, call: Call, job_filter: JobFilter) -> tuple[Sequ
     """The jobs of the page that the query asks for, and the cursor of the next page."""
     cursor = call.query.get("cursor")
     after = JobCursor(*decode_cursor(cursor)) if cursor else None
-    jobs, following = await list_jobs(plane, job_filter, limit=limit_of(call.query), after=after)
+    limit = limit_of(call.query)
+    jobs, following = await list_jobs(plane, call.who, job_filter, limit=limit, after=after)
     return jobs, encode_cursor(following.updated_at_us, following.job_id) if following else ""
 
 

@@ -92,6 +92,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     public_names: tuple[str, ...] = ()
     bootstrap_key: str = ""
 
+    def __repr__(self) -> str:
+        """Without the bootstrap key, wherever these settings are printed."""
+        fields = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        shown = ", ".join(f"{name}={value!r}" for name, value in fields if name != "bootstrap_key")
+        return f"Settings({shown})"
+
     @property
     def policy_is_starter(self) -> bool:
         """The policy is the file that the first start writes."""

@@ -16,6 +16,7 @@ from forestall.control.plane import Plane
 from forestall.control.read import read_job
 from forestall.errors import ForestallError
 from forestall.identity.credentials import Subject
+from forestall.identity.visibility import visible_principals
 from forestall.limits import STREAM_HEARTBEAT_SECONDS
 from forestall.projections.log_listeners import LogListener
 from forestall.projections.log_reader import LogPage
@@ -105,6 +106,11 @@ def _start(call: Call, end: int) -> int:
     return start
 
 
+def _view(subject: Subject) -> tuple[object, ...]:
+    """What decides which records of a page a subject sees; followers with the same share them."""
+    return subject.role, visible_principals(subject)
+
+
 class _Framing:
     """The encoding of a stream on one connection."""
 
@@ -143,7 +149,7 @@ class _EventStream(_Framing):
 
     async def write(self, page: LogPage, subject: Subject) -> bool:
         encoded = page.encoded(
-            (_EventStream, subject.role), lambda: event_blocks(page.visible(subject))
+            (_EventStream, *_view(subject)), lambda: event_blocks(page.visible(subject))
         )
         if encoded:
             await self._body(encoded)
@@ -179,7 +185,7 @@ class _WebSocket(_Framing):
 
     async def write(self, page: LogPage, subject: Subject) -> bool:
         encoded = page.encoded(
-            (_WebSocket, subject.role), lambda: event_texts(page.visible(subject))
+            (_WebSocket, *_view(subject)), lambda: event_texts(page.visible(subject))
         )
         for text in encoded:
             await self._send({"type": "websocket.send", "text": text})
@@ -247,7 +253,12 @@ class LogStream(StreamingBody):
                     await framing.beat()
                     sent_at = clock()
             try:
-                page = await self._plane.tail.page(subject.tenant, job_id, self._position)
+                page = await self._plane.tail.page(
+                    subject.tenant,
+                    job_id,
+                    self._position,
+                    with_principals=visible_principals(subject) is not None,
+                )
             except ForestallError:
                 return _StreamEnd.FAILED
             if reason := self._end_reason():

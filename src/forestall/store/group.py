@@ -101,6 +101,7 @@ class PreparedChange:
             job.dead_at_us,
             job.asked_at_us,
             job.state not in TERMINAL,
+            job.principal,
             body,
         )
         self.births.append((row, (*name, put.payload), (*name, decision)))

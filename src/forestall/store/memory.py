@@ -5,7 +5,7 @@ Jobs and decisions are stored encoded, so that no caller can change a committed 
 inside it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -125,6 +125,12 @@ class MemoryStore:
             keyed = [(key, job) for key, job in keyed if key < end]
         keyed.sort(key=lambda pair: pair[0], reverse=True)
         return [job for _, job in keyed[: max(0, limit)]]
+
+    async def submitters(self, tenant: str, job_ids: Collection[str]) -> Mapping[str, str]:
+        """See `Store.submitters`."""
+        self._require_open()
+        found = ((job_id, self._jobs.get((tenant, job_id))) for job_id in job_ids)
+        return {job_id: _decode(body).principal for job_id, body in found if body is not None}
 
     async def open_jobs(self, *, after: OpenCursor, limit: int) -> Sequence[Job]:
         """See `Store.open_jobs`."""
@@ -256,7 +262,8 @@ def _is_of(link: ChainLink, tenant: str, job_id: str) -> bool:
 def _matches(job: Job, job_filter: JobFilter) -> bool:
     since, until = job_filter.updated_after_us, job_filter.updated_before_us
     return (
-        (not job_filter.dead or job.dead_at_us > 0)
+        (job_filter.principals is None or job.principal in job_filter.principals)
+        and (not job_filter.dead or job.dead_at_us > 0)
         and (not job_filter.asked or job.asked_at_us > 0)
         and (job_filter.state is None or job.state is job_filter.state)
         and (not job_filter.topic or job.topic == job_filter.topic)

@@ -7,7 +7,7 @@ read is a transaction of its own, so it sees each change whose commit has return
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +18,14 @@ from forestall.audit.chain import ChainLink
 from forestall.jobs.job import DecisionRecord, Job, JobState
 from forestall.ports.change import Change, IdempotencyEntry, OutputEntry, Receipt
 from forestall.ports.entries import EntryKind, EntryName, RegistryEntry
-from forestall.ports.store import JobCursor, JobFilter, JobView, OpenCursor, StoreUnavailableError
+from forestall.ports.store import (
+    JobCursor,
+    JobFilter,
+    JobView,
+    OpenCursor,
+    StoreUnavailableError,
+    listed_at_us,
+)
 from forestall.store.checkpoint import Checkpointer
 from forestall.store.group import PreparedChange
 from forestall.store.queries import blocks
@@ -97,16 +104,6 @@ class SqliteStore:
         self, job_filter: JobFilter, *, limit: int, after: JobCursor | None = None
     ) -> Sequence[Job]:
         """See `Store.jobs`."""
-        block = "jobs"
-        if job_filter.dead:
-            block = "jobs_dead"
-        elif job_filter.asked:
-            waits = job_filter.state is JobState.APPROVAL_REQUIRED
-            block = "jobs_asked_open" if waits else "jobs_asked"
-        elif job_filter.trace_id:
-            block = "jobs_of_trace"
-        elif job_filter.state is not None:
-            block = "jobs_in_state"
         row = {
             "tenant": job_filter.tenant,
             "state": job_filter.state.value if job_filter.state is not None else "",
@@ -118,7 +115,26 @@ class SqliteStore:
             "cursor_id": after.job_id if after is not None else "",
             "limit": _limit(limit),
         }
-        return await self._page(block, row, lambda columns: _job(columns[0]))
+        if job_filter.principals is None:
+            return await self._page(_block(job_filter), row, lambda columns: _job(columns[0]))
+        block = _block_of_principal(job_filter)
+        found: list[Job] = []
+        for principal in dict.fromkeys(job_filter.principals):
+            of_one = {**row, "principal": principal}
+            found += await self._page(block, of_one, lambda columns: _job(columns[0]))
+        found.sort(key=lambda job: (listed_at_us(job, job_filter), job.id), reverse=True)
+        return found[: _limit(limit)]
+
+    async def submitters(self, tenant: str, job_ids: Collection[str]) -> Mapping[str, str]:
+        """See `Store.submitters`."""
+        if len(job_ids) == 1:
+            return dict(self._point("submitter", (tenant, *job_ids)))
+        try:
+            row = (tenant, msgspec.json.encode(list(job_ids)).decode())
+        except UnicodeEncodeError:  # a lone surrogate has no encoding, so no job has this id
+            sound = [each for each in job_ids if each.isascii()]
+            return await self.submitters(tenant, sound)
+        return dict(await self._page("submitters", row, tuple))
 
     async def open_jobs(self, *, after: OpenCursor, limit: int) -> Sequence[Job]:
         """See `Store.open_jobs`."""
@@ -250,6 +266,27 @@ def _entry(row: tuple[str, str, str, int, int, bytes]) -> RegistryEntry:
         updated_at_us=updated_at_us,
         body=body,
     )
+
+
+def _block(job_filter: JobFilter) -> str:
+    """The statement for jobs of every principal."""
+    if job_filter.dead:
+        return "jobs_dead"
+    if job_filter.asked:
+        waits = job_filter.state is JobState.APPROVAL_REQUIRED
+        return "jobs_asked_open" if waits else "jobs_asked"
+    if job_filter.trace_id:
+        return "jobs_of_trace"
+    return "jobs_in_state" if job_filter.state is not None else "jobs"
+
+
+def _block_of_principal(job_filter: JobFilter) -> str:
+    """The statement for jobs of one principal."""
+    if job_filter.dead:
+        return "jobs_of_principal_dead"
+    if job_filter.asked:
+        return "jobs_of_principal_asked"
+    return "jobs_of_principal_and_trace" if job_filter.trace_id else "jobs_of_principal"
 
 
 def _integer(value: int | None, default: int) -> int:

@@ -16,6 +16,7 @@ from forestall.jobs.job import Budget, Job, JobState, Priority
 from forestall.jobs.registry import RegistryBinding
 from forestall.limits import APPROVAL_NOTE_CHARS_MAX
 from forestall.policy.request import ToolCall
+from forestall.ports.store import WITHHELD_PAYLOAD
 from forestall.wire.compat import (
     ConstraintsObject,
     constraints_object,
@@ -190,7 +191,8 @@ class PriorApprovalObject(WireObject, frozen=True):
 
 class ApprovalContextObject(WireObject, frozen=True):
     """Everything that will run, and why it awaits approval. `registry` holds the entries that the
-    approval rests on."""
+    approval rests on. `payload_withheld`: the key lacks `payloads.read`, so `job_input` is null and
+    the labels are empty."""
 
     approval: ApprovalObject
     job_hash: str
@@ -206,6 +208,7 @@ class ApprovalContextObject(WireObject, frozen=True):
     blast_radius: BlastRadiusObject
     rollback_hint: str
     prior_approvals: list[PriorApprovalObject]
+    payload_withheld: bool | UnsetType = UNSET
 
 
 class DecidedObject(WireObject, frozen=True):
@@ -353,6 +356,7 @@ def context_object(
         blast_radius=BlastRadiusObject([], [], [], ""),
         rollback_hint="",
         prior_approvals=[_prior_object(each) for each in prior if each.id != job.id],
+        payload_withheld=payload == WITHHELD_PAYLOAD or UNSET,
     )
 
 

@@ -14,6 +14,7 @@ from forestall.limits import CURSOR_CHARS_MAX
 from forestall.output.findings import Finding
 from forestall.policy.rules import Effect
 from forestall.ports.change import OutputEntry
+from forestall.ports.store import WITHHELD_PAYLOAD
 from forestall.wire.compat import (
     DECISION_WORD,
     ConstraintsObject,
@@ -141,7 +142,9 @@ class ProgressObject(WireObject, frozen=True):
 
 
 class JobObject(JobSummaryObject, frozen=True, kw_only=True):
-    """One job, whole. `context` is the stored payload; the last two come with a checked result."""
+    """One job, whole. `context` is the stored payload; the fields of the output come with a checked
+    result. `payload_withheld`: the key lacks `payloads.read`, so `context` and `result` are null,
+    and labels and the message of the progress empty."""
 
     labels: dict[str, str]
     tags: list[str]
@@ -173,6 +176,7 @@ class JobObject(JobSummaryObject, frozen=True, kw_only=True):
     step_id: str
     output_decision: str | UnsetType = UNSET
     output_safety: SafetyObject | UnsetType = UNSET
+    payload_withheld: bool | UnsetType = UNSET
 
 
 def submitted_object(
@@ -281,6 +285,7 @@ def job_object(
         approval_status=status_word(job.approval.status) if job.approval else "",
         approval_changes=list(job.approval.changes) if job.approval else [],
         **_output(job, output),
+        payload_withheld=payload == WITHHELD_PAYLOAD or UNSET,
     )
 
 

@@ -25,6 +25,7 @@ _COMPUTED = {  # the kinds that are no text where the record is made
         "webhook.created",
         "webhook.changed",
     },
+    "f'tenant.{what}'": {f"tenant.{what}" for what in ("created", "suspended", "resumed")},
     "_STATUS_RECORDS[after.status]": {"agent.suspended", "agent.resumed", "agent.revoked"},
     "f'webhook.{outcome}'": {
         f"webhook.{outcome}" for outcome in ("advanced", "delivered", "dead_lettered")

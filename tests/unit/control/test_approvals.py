@@ -379,7 +379,9 @@ def test_the_caller_claims_its_approved_job_once(case: Case) -> None:
     assert_coded(case.door.ask("POST", f"{path}/claim", key=case.agent), 409, "not_claimable")
     case.vote(case.ann)
     stranger = case.door.key(Role.AGENT, name="stranger")
-    assert_coded(case.door.ask("POST", f"{path}/claim", key=stranger), 403, "forbidden")
+    assert_coded(case.door.ask("POST", f"{path}/claim", key=stranger), 404, "job_not_found")
+    operator = case.door.key(Role.OPERATOR, name="operator")
+    assert_coded(case.door.ask("POST", f"{path}/claim", key=operator), 403, "forbidden")
     given = case.door.ask("POST", f"{path}/claim", key=case.agent).json
     assert given["ticket"]
     assert_coded(case.door.ask("POST", f"{path}/claim", key=case.agent), 409, "not_claimable")

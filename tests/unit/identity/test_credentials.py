@@ -23,7 +23,7 @@ from forestall.identity.credentials import (
     require_name,
     require_strong_key,
 )
-from forestall.identity.roles import PERMISSIONS, Permission, Role
+from forestall.identity.roles import PERMISSIONS, PLATFORM_PERMISSIONS, Permission, Role
 
 
 def a_key(text: str = "fk_secret", **fields: Any) -> ApiKey:
@@ -123,7 +123,7 @@ def test_roles_of_a_person_are_the_role_and_the_groups() -> None:
 
 
 def test_every_permission_is_some_roles_and_no_role_has_one_that_is_none() -> None:
-    given_out = frozenset().union(*PERMISSIONS.values())
+    given_out = frozenset().union(*PERMISSIONS.values(), *PLATFORM_PERMISSIONS.values())
     assert given_out == frozenset(Permission)
     assert set(PERMISSIONS) == set(Role)
 

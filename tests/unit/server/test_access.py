@@ -23,13 +23,13 @@ HELD = "/api/v1/approvals"
 APPROVERS = {"approver", "admin"}
 CREWS = "/api/v1/workers"
 TOPICS, POOLS, SCHEMAS = "/api/v1/topics", "/api/v1/pools", "/api/v1/schemas"
-HOOKS = "/api/v1/webhooks"
+HOOKS, TENANTS = "/api/v1/webhooks", "/api/v1/tenants"
 AGENTS = "/api/v1/agents"
-WATCHERS = {"viewer", "operator", "approver", "author", "admin"}
-READERS = {"viewer", "agent", "operator", "approver", "author", "admin"}
+WATCHERS = {"viewer", "operator", "approver", "author", "auditor", "admin"}
+READERS = {"viewer", "agent", "operator", "approver", "author", "auditor", "admin"}
 SUBMITTERS = {"agent", "operator", "admin"}
 CHECKERS = {"agent", "operator", "author", "admin"}
-REHEARSERS = {"viewer", "operator", "approver", "author", "admin"}
+REHEARSERS = {"viewer", "operator", "approver", "author", "auditor", "admin"}
 ADMINS = {"admin"}
 WORKERS = {"worker"}
 
@@ -81,7 +81,7 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("POST", JOBS + "/{job_id}/output/confirm"): APPROVERS,
     ("POST", "/api/v1/output/check"): CHECKERS,
     ("POST", KEYS): ADMINS,
-    ("GET", KEYS): ADMINS,
+    ("GET", KEYS): ADMINS | {"auditor"},
     ("DELETE", KEYS + "/{key_id}"): ADMINS,
     ("GET", "/api/v1/stream"): READERS,
     ("GET", JOBS + "/{job_id}/stream"): READERS,
@@ -107,9 +107,15 @@ MATRIX: dict[tuple[str, str], set[str]] = {
     ("GET", HOOKS): ADMINS,
     ("POST", HOOKS): ADMINS,
     ("DELETE", HOOKS + "/{name}"): ADMINS,
+    # In the platform's own tenant, which is that of these keys; elsewhere nobody may.
+    ("GET", TENANTS): ADMINS | {"auditor"},
+    ("POST", TENANTS): ADMINS,
+    ("GET", TENANTS + "/{tenant}"): ADMINS | {"auditor"},
+    ("POST", TENANTS + "/{tenant}/suspend"): ADMINS,
+    ("POST", TENANTS + "/{tenant}/resume"): ADMINS,
     ("POST", AGENTS): ADMINS,
-    ("GET", AGENTS): ADMINS,
-    ("GET", AGENTS + "/{agent_id}"): ADMINS,
+    ("GET", AGENTS): ADMINS | {"auditor"},
+    ("GET", AGENTS + "/{agent_id}"): ADMINS | {"auditor"},
     ("PUT", AGENTS + "/{agent_id}"): ADMINS,
     ("POST", AGENTS + "/{agent_id}/suspend"): ADMINS,
     ("POST", AGENTS + "/{agent_id}/resume"): ADMINS,
@@ -136,6 +142,8 @@ BODIES: dict[str, Any] = {
     JOBS + "/{job_id}/complete": {"lease_id": "x", "status": "succeeded"},
     HELD + "/open": {"token": "x"},
     HOOKS: {"name": "a", "url": "https://hooks.example.com/"},
+    TENANTS: {"name": "acme"},
+    TENANTS + "/{tenant}/suspend": {"reason": "r"},
     AGENTS: {"name": "a", "risk_tier": "low"},
     AGENTS + "/{agent_id}/suspend": {},
     AGENTS + "/{agent_id}/resume": {},

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from forestall.control.webhooks import make_link
-from forestall.identity.roles import Permission, Role
+from forestall.identity.roles import PLATFORM_PERMISSIONS, Permission, Role
 from forestall.jobs.webhook import ApprovalLink
 from forestall.ports.store import Store
 from forestall.server.api import ENDPOINTS
@@ -32,11 +32,14 @@ output_rules:
 """
 NOBODYS_JOB = "0190b5a0-0000-7000-8000-000000000000"
 _SHARED_BY_ALL = ("digest",)  # names of what is no tenant's: the policy
-GETS = [endpoint for endpoint in ENDPOINTS if endpoint.method == "GET" and endpoint.permission]
+# What no tenant may ask is refused to it as a whole: `test_tenants.py`.
+_OF_THE_PLATFORM = frozenset().union(*PLATFORM_PERMISSIONS.values())
+OF_TENANTS = [each for each in ENDPOINTS if each.permission not in _OF_THE_PLATFORM]
+GETS = [endpoint for endpoint in OF_TENANTS if endpoint.method == "GET" and endpoint.permission]
 LISTS = [endpoint for endpoint in GETS if "{" not in endpoint.path]
 NAMING = [
     endpoint
-    for endpoint in ENDPOINTS
+    for endpoint in OF_TENANTS
     if "{" in endpoint.path and not any(f"{{{name}}}" in endpoint.path for name in _SHARED_BY_ALL)
 ]
 # What a page may be asked for beside its first form.

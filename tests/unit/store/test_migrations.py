@@ -17,6 +17,7 @@ from forestall.server.signing import load_signer
 from forestall.store import schema
 from forestall.store.sqlite import SqliteStore
 
+BEFORE_PRINCIPALS = 7
 BEFORE_SCOPED_KEYS = 6
 BEFORE_ENTRIES = (
     5  # the last version in which keys, snapshots and originals had tables of their own
@@ -77,6 +78,23 @@ def test_an_idempotency_key_becomes_that_of_its_principal(tmp_path: Path) -> Non
     rows = connection.execute("SELECT key, job_id FROM idempotency ORDER BY job_id").fetchall()
     connection.close()
     assert rows == [("ci once", "j1"), ("x ci once", "j2"), ("forestall:retry:j1", "j3")]
+
+
+def test_a_job_is_found_by_its_principal(tmp_path: Path) -> None:
+    """The column is filled from the stored job; jobs of an earlier version are listed like new."""
+    path = tmp_path / "forestall.db"
+    connection = sqlite3.connect(path, isolation_level=None)
+    schema.migrate(connection, schema.migrations()[:BEFORE_PRINCIPALS])
+    for job_id, body in (("j1", {"principal": "ci"}), ("j2", {"principal": "é"}), ("j3", {})):
+        connection.execute(
+            "INSERT INTO jobs (tenant, job_id, trace_id, state, topic, updated_at_us, body)"
+            " VALUES ('acme', ?, 't', 'PENDING', 'job.a', 1, ?)",
+            (job_id, msgspec.json.encode(body)),
+        )
+    schema.migrate(connection, schema.migrations())
+    rows = connection.execute("SELECT job_id, principal FROM jobs ORDER BY job_id").fetchall()
+    connection.close()
+    assert rows == [("j1", "ci"), ("j2", "é"), ("j3", "")]
 
 
 def test_keys_policies_and_originals_become_entries(tmp_path: Path) -> None:

@@ -193,6 +193,7 @@ ROW_NAMES = (
     "state",
     "topic",
     "trace_id",
+    "principal",
     "after_us",
     "before_us",
     "cursor_us",
@@ -212,6 +213,18 @@ def test_a_page_is_read_along_an_index(path: Path, block: str) -> None:
     assert "USING INDEX jobs_newest" in steps
     assert "TEMP B-TREE" not in steps
     assert "SCAN" not in steps
+
+
+@pytest.mark.parametrize("order", ["", "_dead", "_asked"])
+def test_a_page_of_one_principal_reads_along_an_index(path: Path, order: str) -> None:
+    """Its cost does not grow with what other principals have submitted."""
+    connection = schema.connect_writer(path)
+    statement = blocks("read.sql")[f"jobs_of_principal{order}"]
+    plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", dict.fromkeys(ROW_NAMES, 1))
+    steps = " ".join(row[3] for row in plan.fetchall())
+    connection.close()
+    assert f"USING INDEX jobs_of_principal{order} (tenant=? AND principal=?" in steps
+    assert "TEMP B-TREE" not in steps
 
 
 def test_a_newer_database_is_refused(path: Path) -> None:

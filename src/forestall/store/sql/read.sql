@@ -80,6 +80,71 @@ WHERE tenant = :tenant
 ORDER BY asked_at_us DESC, job_id DESC
 LIMIT :limit
 
+-- name: jobs_of_principal
+-- A page of the jobs that one principal submitted, newest change first.
+SELECT body FROM jobs INDEXED BY jobs_of_principal
+WHERE tenant = :tenant
+    AND principal = :principal
+    AND (:state = '' OR state = :state)
+    AND (:topic = '' OR topic = :topic)
+    AND (:trace_id = '' OR trace_id = :trace_id)
+    AND updated_at_us > :after_us
+    AND updated_at_us < :before_us
+    AND (updated_at_us, job_id) < (:cursor_us, :cursor_id)
+ORDER BY updated_at_us DESC, job_id DESC
+LIMIT :limit
+
+-- name: jobs_of_principal_and_trace
+-- The same for one trace, which has few jobs: they are found first and sorted afterwards.
+SELECT body FROM jobs INDEXED BY jobs_of_trace
+WHERE tenant = :tenant
+    AND trace_id = :trace_id
+    AND principal = :principal
+    AND (:state = '' OR state = :state)
+    AND (:topic = '' OR topic = :topic)
+    AND updated_at_us > :after_us
+    AND updated_at_us < :before_us
+    AND (updated_at_us, job_id) < (:cursor_us, :cursor_id)
+ORDER BY updated_at_us DESC, job_id DESC
+LIMIT :limit
+
+-- name: jobs_of_principal_dead
+-- The same for dead letters, the last to die first.
+SELECT body FROM jobs INDEXED BY jobs_of_principal_dead
+WHERE tenant = :tenant
+    AND principal = :principal
+    AND dead_at_us > 0
+    AND (:state = '' OR state = :state)
+    AND (:topic = '' OR topic = :topic)
+    AND updated_at_us > :after_us
+    AND updated_at_us < :before_us
+    AND (dead_at_us, job_id) < (:cursor_us, :cursor_id)
+ORDER BY dead_at_us DESC, job_id DESC
+LIMIT :limit
+
+-- name: jobs_of_principal_asked
+-- The same for jobs that somebody was asked to approve, the last asked first.
+SELECT body FROM jobs INDEXED BY jobs_of_principal_asked
+WHERE tenant = :tenant
+    AND principal = :principal
+    AND asked_at_us > 0
+    AND (:state = '' OR state = :state)
+    AND (:topic = '' OR topic = :topic)
+    AND updated_at_us > :after_us
+    AND updated_at_us < :before_us
+    AND (asked_at_us, job_id) < (:cursor_us, :cursor_id)
+ORDER BY asked_at_us DESC, job_id DESC
+LIMIT :limit
+
+-- name: submitter
+-- Who submitted one job.
+SELECT job_id, principal FROM jobs WHERE tenant = ? AND job_id = ?
+
+-- name: submitters
+-- Who submitted each of these jobs; the ids are a JSON list.
+SELECT job_id, principal FROM jobs
+WHERE tenant = ? AND job_id IN (SELECT value FROM json_each(?))
+
 -- name: open_jobs
 -- A page of the unfinished jobs of all tenants, oldest first.
 SELECT body FROM jobs

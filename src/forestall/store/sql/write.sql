@@ -36,9 +36,9 @@ SELECT revision FROM registry WHERE tenant = ? AND kind = ? AND name = ?
 -- A job as it was born.
 INSERT INTO jobs (
     tenant, job_id, trace_id, state, topic, created_at_us, updated_at_us,
-    revision, dead_at_us, asked_at_us, open, body
+    revision, dead_at_us, asked_at_us, open, principal, body
 )
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: insert_payload
 -- What a job was born with; it never changes.
