@@ -54,14 +54,16 @@ class CommandPattern:
         for at, word in enumerate(words[1:], 1):
             written.extend([word] if "--" in words[1:at] else separate_options(word)[0])
         ordered = ordered_words(words[0], words[1:], programs)
-        values = [word for word in ordered.options if not is_option(word)]
+        values = [word for word in ordered.options if not is_spelled_option(word)]
         if values and "*" in ordered.words:
             values.append("*")
         self._matches_anything = words == ["*"]
         self._options = [
-            _OptionPattern(option, _compiled(option)) for option in written if is_option(option)
+            _OptionPattern(option, _compiled(option))
+            for option in written
+            if is_spelled_option(option)
         ]
-        self._written = [_word_pattern(word) for word in written if not is_option(word)]
+        self._written = [_word_pattern(word) for word in written if not is_spelled_option(word)]
         self._ordered = [_word_pattern(word) for word in (*ordered.words, *values)]
 
     def holds(self, text: str) -> bool:
@@ -142,7 +144,7 @@ def _refuse_no_pattern(text: str, words: Sequence[str]) -> None:
         raise CommandPatternError(f"begins with `{program}`; write the name of the program alone")
 
 
-def is_option(word: str) -> bool:
+def is_spelled_option(word: str) -> bool:
     """Whether the word of a pattern, or of a command in its spelling, is an option."""
     return word.startswith("-") and word not in ("-", "--")
 
@@ -156,7 +158,9 @@ class _OptionPattern(NamedTuple):
     def is_in(self, word: str) -> bool:
         """Whether a word is this option, with its value or without."""
         name = word.partition("=")[0]
-        return is_option(word) and bool(self.pattern.match(word) or self.pattern.match(name))
+        return is_spelled_option(word) and bool(
+            self.pattern.match(word) or self.pattern.match(name)
+        )
 
     def may_be(self, word: str) -> bool:
         """Whether a word may be short for this option."""
@@ -183,7 +187,7 @@ def _matches_words(pattern: Sequence[_WordPattern], words: Sequence[str], *, loo
     end = len(pattern)
     states = _past_stars({0}, pattern)
     for at, word in enumerate(words):
-        near_option = is_option(word) or (at > 0 and is_option(words[at - 1]))
+        near_option = is_spelled_option(word) or (at > 0 and is_spelled_option(words[at - 1]))
         following = set(states) if loosely and near_option else set()
         for state in states:
             part = pattern[state] if state < end else None

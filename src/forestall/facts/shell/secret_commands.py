@@ -15,7 +15,7 @@ from forestall.facts.shell.command_patterns import (
     CommandPattern,
     CommandUnresolvedError,
     any_holds,
-    is_option,
+    is_spelled_option,
 )
 from forestall.facts.shell.command_spelling import command_text
 from forestall.facts.shell.word_lists import SHELL_WORDS
@@ -65,6 +65,6 @@ def _patterns(word_list: str) -> Mapping[str, tuple[_ListedPattern, ...]]:
 
 def _needle(words: str) -> str:
     """The longest text of a pattern's words that stands between wildcards."""
-    plain = [word for word in words.split() if not is_option(word)]
+    plain = [word for word in words.split() if not is_spelled_option(word)]
     pieces = [piece for word in plain for piece in _WILDCARD.split(word)]
     return max(pieces, key=len, default="")
