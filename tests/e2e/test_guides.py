@@ -163,7 +163,7 @@ def test_the_guide_for_operators(server: Server, reader: Reader) -> None:
         # A stopped server's directory, and a key that is longer than the server's.
         "--tenant acme --data-dir forestall-data": lambda: "--tenant acme --data-dir backup",
     }
-    assert follow("operator.md", reader, server, swaps) == 15
+    assert follow("operator.md", reader, server, swaps) == 20
     for name in ("forestall-data", "backup"):
         page = (GUIDES / "operator.md").read_text(encoding="utf-8")
         files = {path.name for path in (reader.folder / name).iterdir()}

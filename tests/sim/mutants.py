@@ -25,6 +25,7 @@ from forestall.control.gate import GateResult
 from forestall.control.moves import Move
 from forestall.control.plane import Plane
 from forestall.jobs import transitions
+from forestall.jobs.approval import Approval
 from forestall.jobs.job import Job
 from forestall.jobs.lifecycle import Event
 from forestall.jobs.schedule import Queue
@@ -184,7 +185,7 @@ def _nothing_taken_up() -> Patch:
 
 
 def _ended_votes_count() -> Patch:
-    return mock.patch.object(Keys, "ended", return_value=frozenset())
+    return mock.patch.object(Approval, "without_votes", lambda approval, ended: approval)
 
 
 def _approval_given_back() -> Patch:

@@ -161,7 +161,7 @@ def test_a_policy_that_nobody_here_knows_of_lets_nothing_be_read(said: dict[str,
 @pytest.mark.parametrize("said", [SUCCEEDED, FAILED], ids=["result", "error"])
 def test_without_the_precondition_it_is_read_under_the_old_policy(said: dict[str, Any]) -> None:
     judged = Judged()
-    with mock.patch.object(complete, "under", return_value=()):
+    with mock.patch.object(complete, "policy_unchanged", return_value=()):
         judged.answered(said)
     assert judged.readable()
     judged.close()

@@ -15,7 +15,7 @@ from tests.sim.run import simulate
 
 ROOT = Path(__file__).parents[2]
 SEEDS, CHUNK = 48, 6
-MUTANT_SEEDS_MAX = 25
+MUTANT_SEEDS_MAX = 60
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))

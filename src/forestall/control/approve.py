@@ -23,7 +23,7 @@ from forestall.control.refusals import commit_refusal
 from forestall.control.second_person import makers_of, requester_reason
 from forestall.errors import ConflictError, ForbiddenError, ForestallError
 from forestall.identity.credentials import Subject
-from forestall.jobs.approval import ApprovalStatus, Vote, VoteRequest
+from forestall.jobs.approval import ApprovalStatus, Vote, VoteRequest, registry_drift
 from forestall.jobs.job import Job, JobState
 from forestall.jobs.lifecycle import Event
 from forestall.jobs.transitions import expired
@@ -317,7 +317,12 @@ def _bound_to(plane: Plane, job: Job) -> tuple[Precondition, ...]:
     """The preconditions that policy, registry entries and agent are those to which the approval is
     bound: an approval may be all that a job needs, and then no other gate follows."""
     assert plane.snapshot is not None, "the gate has just decided under it"
-    entries = asked_approval(job).registry
+    bound = asked_approval(job).registry
+    entries = plane.registry.bindings(job.tenant, job.topic)
+    if registry_drift(bound, entries):
+        entries = (
+            bound  # they changed since the gate decided: the commit fails, and it decides again
+        )
     unchanged = plane.registry.unchanged(job.tenant, job.topic, entries)
     agent = agent_unchanged(plane, job.key_id)
     return (plane.policy.unchanged(plane.snapshot), *agent, *unchanged)

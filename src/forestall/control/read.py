@@ -17,11 +17,10 @@ from forestall.identity.visibility import (
     may_see_payloads,
     visible_principals,
 )
-from forestall.jobs.job import DecisionRecord, Job
+from forestall.jobs.job import WITHHELD_PAYLOAD, DecisionRecord, Job
 from forestall.limits import PAGE_ITEMS_MAX
 from forestall.ports.entries import PLATFORM_TENANT, Activation, EntryKind
 from forestall.ports.store import (
-    WITHHELD_PAYLOAD,
     JobCursor,
     JobFilter,
     JobView,

@@ -284,7 +284,7 @@ def _code_views(
     from forestall.facts.other_languages import programs_in
 
     for text in texts:
-        for command in programs_in(text, derivation.kind.value):
+        for command in _complete(programs_in(text, derivation.kind.value)):
             for kind in sorted(command.classes):
                 yield {
                     **_unknown_view(derivation.kind),

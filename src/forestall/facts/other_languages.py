@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Final
 
+from forestall.facts.bounded_facts import at_most
 from forestall.facts.data_files import WordLists
 from forestall.facts.shell.command_classes import UNKNOWN, Classes, CommandClass
 from forestall.facts.shell.commands import TEXT_BYTES_MAX, Command, suspects_in
 from forestall.facts.shell.other_interpreters import windows_commands
+from forestall.limits import FACTS_PER_TEXT_MAX
 
 NAMES_MAX: Final = 4_000  # dotted names of one text that are looked up; past it: only unknown
-PROGRAMS_MAX: Final = 32  # distinct names reported for one text
 DOTS_MAX: Final = 8  # parts of one dotted name that are looked up
 
 _UNKNOWN_COMMAND: Final = Command(program="", classes=UNKNOWN)
@@ -28,7 +29,8 @@ _QUOTES_AS_BREAKS: Final = {ord(char): "\n" for char in "'\"`^,"}
 
 
 def programs_in(text: str, language: str) -> tuple[Command, ...]:
-    """Every effect that can be told from the text: first an unknown one, then those recognised.
+    """Every effect that can be told from the text: an unknown one, and those recognised, at most
+    FACTS_PER_TEXT_MAX (`bounded_facts`).
 
     `language` is `python`, `powershell` or `cmd`; in any other one nothing is recognised.
     """
@@ -40,10 +42,7 @@ def programs_in(text: str, language: str) -> tuple[Command, ...]:
         for name, kinds in _NAMES_OF_LANGUAGE[language](text):
             commands[Command(program=name, classes=kinds)] = None
         commands.update(dict.fromkeys(suspects_in(text)))
-    if len(commands) > PROGRAMS_MAX:  # each costs a decision: keep every class, under no name
-        kinds = UNKNOWN.union(*(command.classes for command in commands))
-        return (Command(program="", classes=kinds),)
-    return tuple(commands)
+    return at_most(FACTS_PER_TEXT_MAX, commands, _UNKNOWN_COMMAND)
 
 
 def _windows_commands(text: str) -> Iterator[tuple[str, Classes]]:

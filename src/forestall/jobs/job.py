@@ -43,6 +43,7 @@ class JobState(StrEnum):
 
 OWN_KEY_PREFIX = "forestall:"  # prefix of the plane's own idempotency keys; refused from clients
 POLICY_DENIED = "policy_denied"  # failure code of a job that a gate denied
+WITHHELD_PAYLOAD = b"null"  # in the place of a payload, which is always an object
 
 # The state of a new job, by the decision of the submit gate. A throttled submission creates no job.
 BIRTH_STATE: Mapping[Effect, JobState] = {

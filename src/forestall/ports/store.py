@@ -72,9 +72,6 @@ class JobView(msgspec.Struct, frozen=True):
     payload: bytes
 
 
-WITHHELD_PAYLOAD = b"null"  # in the place of a payload, which is always an object
-
-
 class OpenCursor(msgspec.Struct, frozen=True):
     """The last job of a page of open jobs; the next page starts after this job. The default is the
     start of the first page."""

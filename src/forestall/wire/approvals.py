@@ -12,11 +12,16 @@ from msgspec import UNSET, UnsetType
 
 from forestall.errors import InvalidRequestError
 from forestall.jobs.approval import Approval, ApprovalStatus, Vote, VoteRequest
-from forestall.jobs.job import Budget, Job, JobState, Priority
+from forestall.jobs.job import (
+    WITHHELD_PAYLOAD,
+    Budget,
+    Job,
+    JobState,
+    Priority,
+)
 from forestall.jobs.registry import RegistryBinding
 from forestall.limits import APPROVAL_NOTE_CHARS_MAX
 from forestall.policy.request import ToolCall
-from forestall.ports.store import WITHHELD_PAYLOAD
 from forestall.wire.compat import (
     ConstraintsObject,
     constraints_object,

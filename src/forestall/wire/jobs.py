@@ -9,12 +9,17 @@ from msgspec import UNSET, UnsetType
 
 from forestall.errors import InvalidRequestError
 from forestall.identity.agents import Agent
-from forestall.jobs.job import DecisionRecord, Job, JobState, Priority
+from forestall.jobs.job import (
+    WITHHELD_PAYLOAD,
+    DecisionRecord,
+    Job,
+    JobState,
+    Priority,
+)
 from forestall.limits import CURSOR_CHARS_MAX
 from forestall.output.findings import Finding
 from forestall.policy.rules import Effect
 from forestall.ports.change import OutputEntry
-from forestall.ports.store import WITHHELD_PAYLOAD
 from forestall.wire.compat import (
     DECISION_WORD,
     ConstraintsObject,

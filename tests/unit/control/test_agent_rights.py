@@ -223,6 +223,17 @@ def test_another_risk_tier_asks_people_again(case: AgentCase) -> None:
     assert job(case.door, job_id)["state"] == "PENDING"  # no rule reads those
 
 
+def test_the_dispatch_gate_does_not_take_an_approval_of_another_tier(case: AgentCase) -> None:
+    """A worker comes before the server's loop has asked people again."""
+    case.update(allowed_topics=["job.*"])
+    job_id = case.taken(topic="job.deploy.x")
+    ann = case.door.key(Role.APPROVER, name="ann")
+    assert case.door.ask("POST", f"/api/v1/approvals/{job_id}/approve", key=ann).status == 200
+    case.update(data_classifications=["health"])
+    assert Worker(case.door).lease() == []
+    assert job(case.door, job_id)["state"] == "APPROVAL_REQUIRED"
+
+
 def test_what_an_operator_submits_again_is_the_operators(case: AgentCase) -> None:
     """A retry by a person stands on the rights of that person."""
     reply = case.submit(topic="job.pay.out")

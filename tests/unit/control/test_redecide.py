@@ -135,6 +135,16 @@ def test_what_did_not_change_runs(door: Door) -> None:
     assert case.runs()
 
 
+@pytest.mark.parametrize("row", [("POST", TOPICS, TOPIC_NOW), ("PATCH", f"{POOLS}/deploy", {})])
+def test_a_question_stays_answerable_when_an_entry_is_declared_again(door: Door, row: Any) -> None:
+    """The entry has a new revision and the same content: the vote counts."""
+    case = RegisteredCase(door)
+    method, path, body = row
+    assert door.ask(method, path, body).status < 300
+    assert case.vote(case.ann).json["state"] == "PENDING"
+    assert case.runs()
+
+
 def test_a_question_that_waits_is_asked_again_when_its_topic_changes(door: Door) -> None:
     """And the vote of a person who saw it before is refused, whether the loop was there or not."""
     case = RegisteredCase(door)

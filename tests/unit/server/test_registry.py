@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from forestall.control.keys import authenticate
 from forestall.control.publish import publish
 from forestall.identity.credentials import WorkerGrant
 from forestall.identity.roles import PERMISSIONS, Permission, Role
@@ -387,7 +388,7 @@ def worker(door: Door, worker_id: str, *pools: str) -> WorkerSession:
     session = WorkerSession(
         "default",
         grant,
-        key_id="k",
+        key_id=authenticate(door.plane, door.key(Role.WORKER, worker=grant)).key_id,
         topics=(),
         capabilities=(),
         max_parallel=4,

@@ -194,9 +194,8 @@ def _classes_of_push(operands: Sequence[str]) -> Classes:
 
 
 def _kubectl_facts(command: _ToolCommand) -> Iterator[VerbFact]:
-    """A fact for each resource that the command names; the tool is `kubectl`, `oc` too."""
+    """A fact for each resource that the command names."""
     words, sure_words = command.read.words, command.read.sure_words
-    command = command._replace(tool="kubectl")
     if not {"-A", "--all-namespaces"}.isdisjoint(command.read.options):
         command = command._replace(namespace="*")
     verb, taken = _verb(command.spec, words)

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forestall.facts.cluster.commands import verbs_in
+from forestall.facts.cluster.commands import paired, verbs_and_commands_in, verbs_in
 from forestall.facts.cluster.tool_facts import VerbFact
+from forestall.facts.cluster.tools import TOOLS, tool_name
 from forestall.facts.shell.command_classes import CommandClass
-from forestall.facts.shell.command_facts import COMMANDS_MAX
+from forestall.facts.shell.command_facts import COMMANDS_MAX, CommandDetail
 from forestall.facts.shell.commands import TEXT_BYTES_MAX
 
 LETTERS = {kind.value[0]: kind for kind in CommandClass}
@@ -226,6 +227,17 @@ def test_case(text: str, facts: str, wanted: str) -> None:
         assert any(fact in one.replace(" ", "\0").split("\0") or fact in one for one in shown), (
             shown
         )
+
+
+@pytest.mark.parametrize("program", sorted(TOOLS.names()))
+def test_a_fact_names_the_tool_by_which_its_command_is_found(program: str) -> None:
+    """Else the command labels beside the fact would say `unknown`, of no program."""
+    for text in (f"{program} delete pod x", f"{program} get x"):
+        facts, commands = verbs_and_commands_in(text)
+        assert {fact.tool for fact in facts} <= {tool_name(program)}
+        assert [command.program for _, command in paired(facts, commands, CommandDetail())] == [
+            program
+        ] * len(facts)
 
 
 def test_text_that_crashes_the_grammar_never_reaches_it() -> None:
