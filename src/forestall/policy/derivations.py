@@ -116,6 +116,7 @@ class Derivations:
 
 
 def matched(derivations: Iterable[Derivation]) -> Iterator[tuple[Matcher, Derivation]]:
+    """Each derivation with the test of whether it applies to a topic."""
     return ((_topics_of(each), each) for each in derivations)
 
 
