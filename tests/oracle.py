@@ -120,7 +120,7 @@ def speakers_of_each_view(
     policies: Sequence[Policy], request: Request, now: datetime, lifted: frozenset[str]
 ) -> list[tuple[list[Rule], bool]]:
     """For every actor and every view: the rules that speak, of each list of rules of each file, and
-    whether an ordinary one among them speaks whatever the client claims.
+    whether an ordinary one among them speaks whatever is not sure.
 
     What the content says tightens what the other rules say, and is never instead of it.
     """
@@ -131,7 +131,8 @@ def speakers_of_each_view(
         settled = False
         for policy in in_order(policies):
             for rules in (policy.rules, policy.input_rules):
-                heard, surely = speakers(rules, asked, labels, now, lifted)
+                sure = sure_labels(policies, policy, asked, labels)
+                heard, surely = speakers(rules, asked, labels, sure, now, lifted)
                 speaking += heard
                 settled = settled or (surely and rules is policy.rules)
         found.append((speaking, settled))
@@ -267,6 +268,47 @@ def less_said(request: Request) -> Request:
     )
 
 
+def sure_labels(
+    policies: Sequence[Policy], policy: Policy, request: Request, labels: Labels
+) -> Labels:
+    """The labels of a view that are there for a file whatever the other files derive.
+
+    A label is not, when another file derives it on the topic, this file neither does nor says that
+    it believes what is derived, and neither the key nor the server gives the value."""
+    topic = request.topic
+    by_others: set[str] = set()
+    for other in policies:
+        if other is not policy:
+            by_others |= derived_for(other, topic)
+    trusting = {name for name, origin in policy.label_trust.items() if origin >= Origin.DERIVED}
+    foreign = by_others - derived_for(policy, topic) - trusting
+    return {
+        name: value
+        for name, value in labels.items()
+        if name not in foreign
+        or request.credential_labels.get(name) == value
+        or request.server_labels.get(name) == value
+    }
+
+
+def derived_for(policy: Policy, topic: str) -> set[str]:
+    """The labels that are derived on a topic for the rules of one file, whatever the others say."""
+    defaults = () if policy.danger_no_default_derivations else DEFAULT_DERIVATIONS
+    return {
+        label
+        for derivation in (*defaults, *policy.derivations)
+        if applies_to(derivation, topic)
+        for label in LABELS_OF_KIND[derivation.kind]
+    }
+
+
+def applies_to(derivation: Derivation, topic: str) -> bool:
+    """Whether payloads of a topic are read as a derivation says."""
+    return topic not in derivation.except_topics and any(
+        glob_matches(glob, topic) for glob in derivation.topics
+    )
+
+
 def in_order(policies: Sequence[Policy]) -> list[Policy]:
     """Invariants first, then by priority, then by name."""
     return sorted(policies, key=lambda p: (0 if p.invariants else 1, p.priority, p.name))
@@ -287,12 +329,18 @@ def default_of(policies: Sequence[Policy]) -> Effect:
 
 
 def speakers(
-    rules: Sequence[Rule], request: Request, labels: Labels, now: datetime, lifted: frozenset[str]
+    rules: Sequence[Rule],
+    request: Request,
+    labels: Labels,
+    sure: Labels,
+    now: datetime,
+    lifted: frozenset[str],
 ) -> tuple[list[Rule], bool]:
     """The rules of a list that speak, and whether the last of them does so surely.
 
-    A rule speaks when its `match` holds and its `unless` does not, or does only by a claim. The
-    first one that also speaks when the client says less is the last one.
+    A rule speaks when its `match` holds and its `unless` does not, or does only by a claim or by a
+    label that only another file derives. The first one that also speaks when less is said, and
+    less derived, is the last one.
     """
     speaking: list[Rule] = []
     sober = less_said(request)
@@ -300,7 +348,7 @@ def speakers(
         if not matches(rule.match, request, labels, now):
             continue
         excepted = rule.unless is not None and matches(rule.unless, request, labels, now)
-        if excepted and rule.unless is not None and matches(rule.unless, sober, labels, now):
+        if excepted and rule.unless is not None and matches(rule.unless, sober, sure, now):
             continue
         if rule.throttle is not None and rule.throttle.sum:
             amount = value_at(rule.throttle.sum, arguments(request))
@@ -309,7 +357,7 @@ def speakers(
         if rule.throttle is not None and rule.id in lifted:  # without a limit it speaks always
             continue
         speaking.append(rule)
-        if not excepted and matches(rule.match, sober, labels, now):
+        if not excepted and matches(rule.match, sober, sure, now):
             return speaking, True
     return speaking, False
 
@@ -760,11 +808,7 @@ def derivations_of_files(
     own."""
 
     def applies(derivation: Derivation) -> bool:
-        return (
-            derivation.kind is kind
-            and topic not in derivation.except_topics
-            and any(glob_matches(g, topic) for g in derivation.topics)
-        )
+        return derivation.kind is kind and applies_to(derivation, topic)
 
     defaults = [each for each in DEFAULT_DERIVATIONS if applies(each)]
     files = []

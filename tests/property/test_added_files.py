@@ -2,7 +2,8 @@
 
 Where only the default spoke, a new file may allow. Whatever a file may hold is drawn: rules of
 every effect with exceptions, claims, throttles and arguments, input and output rules, label trust,
-derivations, own programs, a default, a layer of invariants.
+derivations, own programs, a default, a layer of invariants. A file that says of a label that it
+believes whatever is derived (`trust: derived`) is not among the first ones: it asked for that.
 """
 
 from datetime import datetime
@@ -11,11 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from forestall.facts.derive import DERIVED_LABELS
+from forestall.facts.origin import Origin
 from forestall.output.findings import Scan
 from forestall.policy import Effect, Policy, Request, evaluate
 from forestall.policy.approval import is_met
 from forestall.policy.compile import assemble
 from forestall.policy.output_verdict import judge
+from tests.oracle import NOON, Verdict, oracle
+from tests.property import foreign_labels
 from tests.property.strategies import (
     ASKED_PER_POLICY,
     CASES,
@@ -29,6 +34,7 @@ from tests.property.strategies import (
 )
 
 MANY = settings(max_examples=POLICIES * SHARES, deadline=None)
+NOTHING_FOUND = Scan(findings=(), complete=True, reasons=(), size_bytes=3, encoding="utf-8")
 
 
 @MANY
@@ -39,7 +45,7 @@ def test_an_added_file_never_weakens_what_a_rule_decided(
     questions: list[tuple[Request, datetime]],
     data: st.DataObject,
 ) -> None:
-    added = _renamed(others[0])
+    layers, added = _accepting_nothing(layers), _renamed(others[0])
     before, after = assemble(layers), assemble([*layers, added])
     throttles = limited_throttles([*layers, added])
     lifted = frozenset(data.draw(st.sets(st.sampled_from(throttles))) if throttles else ())
@@ -67,18 +73,53 @@ def test_an_added_file_never_reveals_what_a_rule_withheld(
 ) -> None:
     layers = [
         replace(layer, output_rules=data.draw(output_rules(f"o{number}")))
-        for number, layer in enumerate(layers)
+        for number, layer in enumerate(_accepting_nothing(layers))
     ]
     added = replace(_renamed(others[0]), output_rules=data.draw(output_rules("added")))
     before, after = assemble(layers), assemble([*layers, added])
-    nothing = Scan(findings=(), complete=True, reasons=(), size_bytes=3, encoding="utf-8")
     for request, now in questions:
         was, now_is = (
-            judge(snapshot, request, nothing, content_type="text/plain", now=now)
+            judge(snapshot, request, NOTHING_FOUND, content_type="text/plain", now=now)
             for snapshot in (before, after)
         )
         if was.code != "default":
             assert now_is.verdict.strictness >= was.verdict.strictness
+
+
+@MANY
+@given(foreign_labels.readers("p"), foreign_labels.derivers, foreign_labels.asked)
+def test_a_label_that_only_an_added_file_derives_never_loosens(
+    policy: Policy, added: Policy, questions: list[Request]
+) -> None:
+    before, after = assemble([policy]), assemble([policy, added])
+    for request in questions:
+        was, now_is = (evaluate(each, request, now=NOON) for each in (before, after))
+        verdict = Verdict(now_is.decision, now_is.rule_id, now_is.code)
+        assert verdict == oracle([policy, added], request)
+        if was.code != "default":
+            assert now_is.decision.strictness >= was.decision.strictness
+        result_was, result_is = (
+            judge(each, request, NOTHING_FOUND, content_type="text/plain", now=NOON)
+            for each in (before, after)
+        )
+        if result_was.code != "default":
+            assert result_is.verdict.strictness >= result_was.verdict.strictness
+    CASES["a label of an added file never loosens"] += len(questions)
+
+
+def _accepting_nothing(layers: list[Policy]) -> list[Policy]:
+    """The layers without a word that they believe what other files derive."""
+    return [
+        replace(
+            layer,
+            label_trust={
+                label: origin
+                for label, origin in layer.label_trust.items()
+                if label not in DERIVED_LABELS or origin is not Origin.DERIVED
+            },
+        )
+        for layer in layers
+    ]
 
 
 def _renamed(policy: Policy) -> Policy:

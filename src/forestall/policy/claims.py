@@ -1,4 +1,5 @@
-"""What a client says of itself: a claim can tighten a decision and never loosen it (ADR 0027).
+"""What is not sure can tighten a decision and never loosen it: claims, and labels that only another
+file derives (ADR 0027, ADR 0037).
 
 Which fields are claims
 -----------------------
@@ -14,6 +15,13 @@ worker and are what it executes, so a client that "lies" about one asks for some
 something is what is decided and what runs. The tenant, the agent with its tier and data classes,
 and a delegation come from the credential. An actor that the client names is decided beside the one
 that its credential proves (`label_views.actors_of`), and labels have a trust of their own.
+
+Labels of another file
+----------------------
+
+A derived label that a rule reads, and that on this topic only another file derives
+(`foreign_labels`), is no surer than a claim: without that file it would be absent. Below, it counts
+as a claim.
 
 How a rule that rests on a claim speaks
 ---------------------------------------
@@ -41,7 +49,7 @@ Cases that surprise
   decision stands.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import combinations
 from typing import Any, TypeVar
@@ -49,6 +57,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from forestall.policy.fields import FIELDS, Labels, MatchField
+from forestall.policy.foreign_labels import ForeignLabels, foreign_in
 from forestall.policy.request import Request
 from forestall.policy.rule_conditions import compile_clauses
 from forestall.policy.rules import LabelConflict, Match, OutputRule, Rule
@@ -102,65 +111,117 @@ def _with_attested(request: Request) -> Iterator[Request]:
 
 
 class AttestationCheck:
-    """Whether one rule, of which all conditions but a claimed `unless` hold, speaks."""
+    """Whether one rule, of which all conditions but an unsure `unless` hold, speaks.
 
-    __slots__ = ("_match", "_unless")
+    `foreign` are the labels that may be foreign to the file of the rule; None when it reads none.
+    """
 
-    def __init__(self, rule: Rule | OutputRule) -> None:
+    __slots__ = ("_claims", "_labels", "_unless", "foreign")
+
+    def __init__(self, rule: Rule | OutputRule, foreign: ForeignLabels | None = None) -> None:
+        of_match, of_unless = foreign_in(rule, foreign)
+        self.foreign = foreign if of_match or of_unless else None
         fields = claimed_in(rule.match)
         claimed: dict[str, Any] = {field.name: field.wanted(rule.match) for field in fields}
-        self._match = compile_clauses(Match(**claimed))
-        own = rule.unless if claimed_in(rule.unless) else None
+        self._claims = compile_clauses(Match(**claimed))
+        self._labels = compile_clauses(_only_labels(rule.match, of_match))
+        own = rule.unless if of_unless or claimed_in(rule.unless) else None
         self._unless = compile_clauses(own) if own is not None else ()
 
     def speaks(self, request: Request, labels: Labels, now: datetime) -> bool | None:
-        """True: whatever the client says. False: because of a claim, so it hides no other rule.
-        None: it does not speak. Raises ArgumentError, CalendarError."""
+        """True: whatever is not sure. False: because of something that is not, so it hides no other
+        rule. None: it does not speak. Raises ArgumentError, CalendarError."""
+        sure = labels if self.foreign is None else self.foreign.sure(labels, request)
         unless = self._unless
         if unless and all(each.holds(request, labels, now) for each in unless):
             proven = without_claims(request)
-            excepted = all(each.holds(proven, labels, now) for each in unless)
+            excepted = all(each.holds(proven, sure, now) for each in unless)
             return None if excepted else False
-        if not self._match:
+        if sure is not labels and not all(each.holds(request, sure, now) for each in self._labels):
+            return False
+        if not self._claims:
             return True
         if not request.attested:
             return False  # a fact that is left out matches nothing, not even `*`
         proven = without_claims(request)
-        return all(each.holds(proven, labels, now) for each in self._match)
+        return all(each.holds(proven, labels, now) for each in self._claims)
 
 
-def attestation_check(rule: Rule | OutputRule) -> AttestationCheck | None:
-    """The check of a rule that reads a claim; None for any other rule."""
-    return AttestationCheck(rule) if claimed_in(rule.match) or claimed_in(rule.unless) else None
+def _only_labels(match: Match, names: frozenset[str]) -> Match:
+    """The conditions of a match on these labels."""
+    commands = match.commands if "command_words" in names else ()
+    return Match(
+        labels=tuple((name, globs) for name, globs in match.labels if name in names),
+        tests=tuple(test for test in match.tests if test.label in names),
+        commands=commands,
+        own_programs=match.own_programs if commands else (),
+    )
 
 
-def unclaimed_exception(rule: RuleT) -> RuleT:
-    """The rule without an `unless` that reads a claim: its `AttestationCheck` tests that one."""
-    return replace(rule, unless=None) if claimed_in(rule.unless) else rule
+def attestation_check(
+    rule: Rule | OutputRule, foreign: ForeignLabels | None = None
+) -> AttestationCheck | None:
+    """The check of a rule that reads something unsure; None for any other rule. `foreign` are the
+    labels that are foreign to its file."""
+    if claimed_in(rule.match) or claimed_in(rule.unless) or any(foreign_in(rule, foreign)):
+        return AttestationCheck(rule, foreign)
+    return None
 
 
-def exceptions(rule: Rule, request: Request) -> tuple[Request, ...]:
-    """The requests on which the `unless` of a rule is tested: an exception that holds because of a
-    claim does not keep the rule from speaking."""
-    return (request, without_claims(request)) if claimed_in(rule.unless) else (request,)
+def sure_exception(rule: RuleT, foreign: ForeignLabels | None = None) -> RuleT:
+    """The rule without an `unless` that reads something unsure: its `AttestationCheck` tests that
+    one."""
+    _, of_unless = foreign_in(rule, foreign)
+    return replace(rule, unless=None) if of_unless or claimed_in(rule.unless) else rule
+
+
+def exceptions(
+    rule: Rule, request: Request, labels: Labels, foreign: ForeignLabels | None
+) -> tuple[tuple[Request, Labels], ...]:
+    """What the `unless` of a rule is tested on: an exception that holds because of something unsure
+    does not keep the rule from speaking."""
+    sure = labels if foreign is None else foreign.sure(labels, request)
+    if sure is labels and not claimed_in(rule.unless):
+        return ((request, labels),)
+    return ((request, labels), (without_claims(request), sure))
 
 
 def claim_conflicts(
-    rules: Sequence[Rule], requests: Sequence[Request]
+    rules: Sequence[Rule],
+    requests: Sequence[Request],
+    views: Sequence[Labels],
+    foreign_of_rule: Mapping[str, ForeignLabels],
 ) -> tuple[LabelConflict, ...]:
-    """The claims on which some of these rules rest, for the record beside conflicts of labels."""
+    """The claims and foreign labels on which some of these rules rest, for the record beside
+    conflicts of labels."""
     found: dict[LabelConflict, None] = {}
-    for rule in rules:
+    dropped: dict[ForeignLabels, dict[LabelConflict, None]] = {}
+    for rule in {rule.id: rule for rule in rules}.values():
         for field in (*claimed_in(rule.match), *claimed_in(rule.unless)):
             for request in requests:
                 proven = set(field.values(without_claims(request)))
                 claims = [value for value in field.values(request) if value not in proven]
                 if claims:
-                    conflict = LabelConflict(
-                        label=field.attribute or field.name,
-                        origin="claimed",
-                        value=",".join(claims),
-                        trusted_value=None,
-                    )
+                    conflict = _unsure(field.attribute or field.name, "claimed", ",".join(claims))
                     found[conflict] = None
+        foreign = foreign_of_rule.get(rule.id)
+        if foreign is not None:
+            if foreign not in dropped:
+                dropped[foreign] = dict.fromkeys(_dropped(foreign, requests[0], views))
+            names = frozenset[str]().union(*foreign_in(rule, foreign))
+            found.update((each, None) for each in dropped[foreign] if each.label in names)
     return tuple(found)
+
+
+def _dropped(
+    foreign: ForeignLabels, request: Request, views: Sequence[Labels]
+) -> Iterator[LabelConflict]:
+    """The values in some views on which no rule of a file may rest."""
+    for labels in views:
+        sure = foreign.sure(labels, request)
+        for name in sorted(labels.keys() - sure.keys()):
+            yield _unsure(name, "derived", labels[name])
+
+
+def _unsure(label: str, origin: str, value: str) -> LabelConflict:
+    return LabelConflict(label=label, origin=origin, value=value, trusted_value=None)

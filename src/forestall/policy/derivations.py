@@ -14,7 +14,8 @@ parsed, and can never weaken what another file decides:
   not use the program, and the strictest decision stands.
 
 A file takes part when it has an entry of the kind for the topic, or when a default derivation
-applies to it. Where only other files derive a kind, a file is content with what they declare.
+applies to it. Where only other files derive a kind, a file is content with what they declare; what
+they find can loosen a rule of the file only if it says so (`foreign_labels`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -67,10 +68,10 @@ class Derivations:
         self, policies: Sequence[Policy], matches_of: Callable[[Policy], Iterable[Match]]
     ) -> None:
         """`matches_of` gives the matches of a policy whose labels count."""
-        self._defaults = tuple(_matched(DEFAULT_DERIVATIONS))
+        self._defaults = tuple(matched(DEFAULT_DERIVATIONS))
         self._files = tuple(
             _FileDerivations(
-                tuple(_matched(policy.derivations)),
+                tuple(matched(policy.derivations)),
                 not policy.danger_no_default_derivations,
                 table_of(without_examples(own)) if (own := policy.all_programs) else None,
                 _kinds_read(matches_of(policy)),
@@ -114,7 +115,8 @@ class Derivations:
         return _made(kind, tuple(dict.fromkeys(declared)), tuple(terms))
 
 
-def _matched(derivations: Iterable[Derivation]) -> Iterator[tuple[Matcher, Derivation]]:
+def matched(derivations: Iterable[Derivation]) -> Iterator[tuple[Matcher, Derivation]]:
+    """Each derivation with the test of whether it applies to a topic."""
     return ((_topics_of(each), each) for each in derivations)
 
 

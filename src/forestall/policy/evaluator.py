@@ -69,7 +69,8 @@ def evaluate(
     except Exception as error:  # noqa: BLE001 - whatever fails here must deny, never skip
         return rule_error(snapshot, error)
     if on_claims:
-        conflicts = (*conflicts, *claim_conflicts(on_claims, deciding_requests))
+        rested_on = claim_conflicts(on_claims, deciding_requests, views, snapshot.foreign_of_rule)
+        conflicts = (*conflicts, *rested_on)
     return _combine(snapshot, verdicts, (*conflicts, *differences))
 
 
@@ -93,7 +94,7 @@ def rule_error(snapshot: Snapshot, error: Exception) -> Decision:
 
 
 # The rules that speak under one variant and label view, that view, and whether an ordinary rule
-# among them speaks whatever the client claims: then the default decision does not count.
+# among them speaks whatever is not sure (`claims`): then the default decision does not count.
 _Speakers = tuple[list[Rule], LabelView, bool]
 
 

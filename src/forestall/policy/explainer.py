@@ -51,7 +51,7 @@ def explain(
         views = ()
     variants = attested_views(variants_of(snapshot, looked_into(request)).requests)
     explained = [
-        _nearest(layer.name, rule, variants, views, decision, now)
+        _nearest(snapshot, layer.name, rule, variants, views, decision, now)
         for layer in snapshot.layers
         for rule in layer.rules
         if views
@@ -98,6 +98,7 @@ def _own_programs(snapshot: Snapshot, request: Request) -> tuple[OwnProgramUse, 
 
 
 def _nearest(
+    snapshot: Snapshot,
     layer: str,
     rule: Rule,
     variants: tuple[Request, ...],
@@ -107,12 +108,13 @@ def _nearest(
 ) -> ExplainedRule:
     """The rule under the variant and label view in which the fewest of its clauses failed."""
     clauses = rule_clauses(rule)
+    foreign = snapshot.foreign_of_rule.get(rule.id)
     held, failed = min(
         (
-            _tested(clauses, request, exception_of, labels, now)
+            _tested(clauses, request, labels, exception_of, now)
             for request in variants
-            for exception_of in exceptions(rule, request)
             for labels in views
+            for exception_of in exceptions(rule, request, labels, foreign)
         ),
         key=lambda tested: len(tested[1]),
     )
@@ -131,8 +133,8 @@ def _nearest(
 def _tested(
     clauses: tuple[CompiledClause, ...],
     request: Request,
-    exception_of: Request,
     labels: LabelView,
+    exception_of: tuple[Request, LabelView],
     now: datetime,
 ) -> tuple[tuple[Clause, ...], tuple[Clause, ...]]:
     """The clauses that held and those that failed, on one request under one label view; `unless` is
@@ -141,9 +143,9 @@ def _tested(
     failed: list[Clause] = []
     for each in clauses:
         try:
-            subject = exception_of if each.clause.field == "unless" else request
-            passed = each.holds(subject, labels, now)
-            has = tuple(each.found(subject, labels, now))
+            tested_on = exception_of if each.clause.field == "unless" else (request, labels)
+            passed = each.holds(*tested_on, now)
+            has = tuple(each.found(*tested_on, now))
         except (ArgumentError, CalendarError) as error:
             passed, has = False, (str(error),)
         except Exception as error:  # noqa: BLE001 - as in evaluate: only the type is shown

@@ -13,9 +13,10 @@ import msgspec
 
 from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError
-from forestall.policy.claims import AttestationCheck, attestation_check, unclaimed_exception
+from forestall.policy.claims import AttestationCheck, attestation_check, sure_exception
 from forestall.policy.fields import Labels
 from forestall.policy.finding_names import class_of
+from forestall.policy.foreign_labels import ForeignLabels
 from forestall.policy.globs import compile_globs
 from forestall.policy.read_set import ReadSet
 from forestall.policy.request import Request
@@ -80,10 +81,11 @@ class OutputRules:
 
     __slots__ = ("_layers", "classes", "own_detectors", "own_words", "reads")
 
-    def __init__(self, policies: Sequence[Policy]) -> None:
+    def __init__(self, policies: Sequence[Policy], foreign: Sequence[ForeignLabels | None]) -> None:
+        """`foreign` are the labels that are foreign to each of the policies."""
         self._layers = [
-            [_compiled(rule) for rule in policy.output_rules]
-            for policy in policies
+            [_compiled(rule, labels) for rule in policy.output_rules]
+            for policy, labels in zip(policies, foreign, strict=True)
             if policy.output_rules
         ]
         rules = [each.rule for layer in self._layers for each in layer]
@@ -107,11 +109,21 @@ class OutputRules:
         """Every rule, layer by layer."""
         return tuple(each.rule for layer in self._layers for each in layer)
 
+    @property
+    def on_foreign_labels(self) -> dict[str, ForeignLabels]:
+        """The rules that read a label that may be foreign to their file, by their ids."""
+        return {
+            each.rule.id: each.of_claims.foreign
+            for layer in self._layers
+            for each in layer
+            if each.of_claims is not None and each.of_claims.foreign is not None
+        }
+
     def speakers(
         self, request: Request, labels: Labels, facts: OutputFacts, now: datetime
     ) -> list[list[OutputRule]]:
         """The rules that speak under this label view: the first rule of each layer whose every
-        condition holds whatever the client claims, and for each rule that rests on a claim the
+        condition holds whatever is not sure, and for each rule that rests on something unsure the
         same list with that rule in the place of its layer's (`claims`).
 
         Raises OutputRuleError when a condition that is reached cannot be evaluated.
@@ -135,7 +147,7 @@ def _first(
     facts: OutputFacts,
     now: datetime,
 ) -> tuple[OutputRule | None, list[OutputRule]]:
-    """The rule of a layer that speaks whatever the client claims, and those resting on a claim."""
+    """The rule of a layer that speaks whatever is not sure, and those resting on that."""
     resting: list[OutputRule] = []
     for rule, of_job, of_result, of_claims in layer:
         try:
@@ -160,12 +172,13 @@ def _own_words(rule_id: str, content: ContentMatch) -> list[OwnWords]:
     return own
 
 
-def _compiled(rule: OutputRule) -> _CompiledOutputRule:
+def _compiled(rule: OutputRule, foreign: ForeignLabels | None) -> _CompiledOutputRule:
     of_job = msgspec.structs.replace(rule.match, content=None)
     tests = [each.holds for each in compile_clauses(of_job)]
-    if (unless := unclaimed_exception(rule).unless) is not None:
+    if (unless := sure_exception(rule, foreign).unless) is not None:
         tests.append(_unless(unless))
-    return _CompiledOutputRule(rule, tuple(tests), _of_result(rule), attestation_check(rule))
+    check = attestation_check(rule, foreign)
+    return _CompiledOutputRule(rule, tuple(tests), _of_result(rule), check)
 
 
 def _unless(unless: Match) -> Test:

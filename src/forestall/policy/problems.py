@@ -64,6 +64,7 @@ def rule_problem(
 WARNING_CODES = {
     "shadowed": "An earlier rule of the same file matches whatever the rule matches.",
     "allow_on_claim": "What the rule allows rests on something that the client merely says.",
+    "allow_on_foreign_label": "What the rule allows rests on a label of another file.",
     "dodgeable": "A client that leaves something out gets a looser decision.",
     "unused_label_trust": "No rule reads the label that the file says whom to believe about.",
     "unknown_allowed": "A text that nobody could read is allowed by the default.",

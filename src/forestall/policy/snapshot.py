@@ -16,9 +16,10 @@ from forestall.facts.derive import DEFAULT_DERIVATIONS, DERIVED_LABELS, Derivati
 from forestall.facts.origin import Origin
 from forestall.policy.arguments import ArgumentError
 from forestall.policy.calendar import CalendarError, zone_rules_version
-from forestall.policy.claims import attestation_check, unclaimed_exception
+from forestall.policy.claims import attestation_check, sure_exception
 from forestall.policy.fields import Labels
 from forestall.policy.finding_names import class_of
+from forestall.policy.foreign_labels import ForeignLabels, accepted_labels, foreign_labels
 from forestall.policy.globs import compile_globs
 from forestall.policy.index import LayerIndex
 from forestall.policy.output_rules import OutputRules
@@ -40,7 +41,7 @@ _RuleT = TypeVar("_RuleT", Rule, OutputRule)
 
 # To be raised whenever the same policy and request may lead to another decision than before: the
 # engine version is part of the digest.
-ENGINE_VERSION = 4
+ENGINE_VERSION = 5
 
 
 class RuleError(Exception):
@@ -69,27 +70,37 @@ def _rule_error(
 
 class RuleList:
     """Rules in their written order. The first rule whose every clause holds speaks for the list,
-    and before it, without hiding it, each rule that holds because of a claim."""
+    and before it, without hiding it, each rule that holds because of something unsure (`claims`).
+    `foreign` are the labels that are foreign to the file of the list."""
 
     __slots__ = ("_amounts", "_claims", "_residual", "index", "rules")
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
+    def __init__(self, rules: Sequence[Rule], foreign: ForeignLabels | None = None) -> None:
         self.rules = tuple(rules)
         self.index = LayerIndex([rule.match for rule in rules])
         self._claims = {
             number: check
             for number, rule in enumerate(rules)
-            if (check := attestation_check(rule)) is not None
+            if (check := attestation_check(rule, foreign)) is not None
         }
         self._residual = {
             number: tests
             for number, rule in enumerate(rules)
-            if (tests := residual_tests(unclaimed_exception(rule)))
+            if (tests := residual_tests(sure_exception(rule, foreign)))
         }
         self._amounts = {
             number: clause.holds
             for number, rule in enumerate(rules)
             if (clause := amount_test(rule)) is not None
+        }
+
+    @property
+    def on_foreign_labels(self) -> dict[str, ForeignLabels]:
+        """The rules that read a label that may be foreign to their file, by their ids."""
+        return {
+            self.rules[number].id: check.foreign
+            for number, check in self._claims.items()
+            if check.foreign is not None
         }
 
     def speaker(
@@ -100,8 +111,8 @@ class RuleList:
         lifted: frozenset[str],
         on_claims: list[Rule],
     ) -> Rule | None:
-        """The first rule whose every clause holds under this label view, whatever the client
-        claims; None when there is none. Rules before it that rest on a claim are appended to
+        """The first rule whose every clause holds under this label view, whatever is not sure;
+        None when there is none. Rules before it that rest on something unsure are appended to
         `on_claims`: they speak beside it (`claims`).
 
         A throttle rule named by `lifted` does not speak. Raises RuleError when a clause that is
@@ -150,9 +161,11 @@ class Layer:
 
     __slots__ = ("lists", "name")
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, foreign: ForeignLabels | None = None) -> None:
         self.name = policy.name
-        self.lists = tuple(RuleList(rules) for rules in (policy.rules, policy.input_rules) if rules)
+        self.lists = tuple(
+            RuleList(rules, foreign) for rules in (policy.rules, policy.input_rules) if rules
+        )
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -164,8 +177,9 @@ class Snapshot:
     """A compiled, content-addressed set of policies. Immutable once made.
 
     `digest` is SHA-256 (hex) over all that can change a decision: layers in order, rules, label
-    trust, derivations, own programs, output rules, data of the detectors that rules name, default,
-    engine version and fail mode. `reads` is what the rules read of a request;
+    trust, derivations, accepted labels, own programs, output rules, data of the detectors that
+    rules name, default, engine version and fail mode. `reads` is what the rules read of a request;
+    `foreign_of_rule` has the rules that read a label that may be foreign to their file;
     `clauses_of_rule` keeps the clauses of rules in words.
     """
 
@@ -176,6 +190,7 @@ class Snapshot:
         "default",
         "detect",
         "digest",
+        "foreign_of_rule",
         "label_trust",
         "layers",
         "output",
@@ -185,14 +200,19 @@ class Snapshot:
 
     def __init__(self, policies: Sequence[Policy]) -> None:
         self.policies = tuple(policies)
-        self.layers = tuple(Layer(policy) for policy in policies)
+        foreign = foreign_labels(policies)
+        self.layers = tuple(Layer(*each) for each in zip(policies, foreign, strict=True))
         self.default = _combined_default(policies)
         self.label_trust = _combined_trust(policies)
         self._caller_topics = compile_globs(
             [glob for policy in policies for glob in policy.caller_topics]
         )
         self.reads = ReadSet(policies)
-        self.output = OutputRules(policies)
+        self.output = OutputRules(policies, foreign)
+        self.foreign_of_rule = self.output.on_foreign_labels
+        for layer in self.layers:
+            for each in layer.lists:
+                self.foreign_of_rule.update(each.on_foreign_labels)
         self.detect = _combined_detect(policies)
         self.digest = _snapshot_digest(self)
         # Filled by evaluate, one entry for each rule that spoke.
@@ -293,6 +313,9 @@ class _DigestedContent(msgspec.Struct, frozen=True, kw_only=True):
     detectors: tuple[tuple[str, str], ...] | msgspec.UnsetType = msgspec.UNSET
     # Of each layer: the own programs by which it reads commands; left out when there is none.
     programs: tuple[tuple[OwnProgram, ...], ...] | msgspec.UnsetType = msgspec.UNSET
+    # Of each layer: the labels that it accepts from every file; left out when no file derives one
+    # for another.
+    accepted: tuple[tuple[str, ...], ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 def _named_detectors(snapshot: Snapshot) -> tuple[tuple[str, str], ...]:
@@ -319,6 +342,7 @@ def _snapshot_digest(snapshot: Snapshot) -> str:
     """The digest. The order of the rules counts, their lines do not."""
     policies = snapshot.policies
     programs = tuple(without_examples(policy.all_programs) for policy in policies)
+    accepted = tuple(tuple(sorted(accepted_labels(policy))) for policy in policies)
     reads_time = snapshot.reads.time or snapshot.output.reads.time
     content = _DigestedContent(
         engine=ENGINE_VERSION,
@@ -346,5 +370,6 @@ def _snapshot_digest(snapshot: Snapshot) -> str:
         detect=snapshot.detect,
         detectors=_named_detectors(snapshot) or msgspec.UNSET,
         programs=programs if any(programs) else msgspec.UNSET,
+        accepted=accepted if any(accepted) and any(foreign_labels(policies)) else msgspec.UNSET,
     )
     return digest("policy-snapshot", canonical_struct(content))

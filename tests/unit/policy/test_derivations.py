@@ -50,9 +50,10 @@ def test_a_file_declares_places_for_its_own_rules_only(more: str) -> None:
     assert decide(both, **said).decision is Effect.ALLOW
 
 
-def test_where_no_default_applies_the_file_with_an_entry_speaks_for_all() -> None:
+def test_where_no_default_applies_the_file_with_an_entry_speaks_for_those_who_accept() -> None:
     entry = "derive: [{kind: shell, topics: [job.tool.x], fields: [args.run], ignore: [prompt]}]\n"
-    files = (f"name: b\n{entry}rules: []\n", reads("a", "job.tool.*"))
+    accepting = "labels: {command_class: {trust: derived}}\n" + reads("a", "job.tool.*")
+    files = (f"name: b\n{entry}rules: []\n", accepting)
     said: dict[str, Any] = {"topic": "job.tool.x", "prompt": "please"}
     assert decide(files, args={"run": "ls"}, **said).decision is Effect.ALLOW
     assert decide(files, args={"run": "ls", "more": "x"}, **said).decision is Effect.DENY

@@ -13,6 +13,7 @@ import msgspec
 from forestall.facts.derive import DERIVED_LABELS, LABELS_OF_KIND, PayloadKind
 from forestall.policy.claims import attestation_check, claimed_in
 from forestall.policy.evaluator import evaluate
+from forestall.policy.globs import compile_globs
 from forestall.policy.index import LayerIndex
 from forestall.policy.label_views import views_of
 from forestall.policy.lint.globs import can_match
@@ -80,6 +81,7 @@ def _about_rule(
         )
         return
     yield from _on_claim(snapshot, policy, rule)
+    yield from _on_foreign_label(snapshot, policy, rule)
     if isinstance(rule, OutputRule) or (rule.effect in _ALLOWS and not rule.remediations):
         return
     sample = sample_of(snapshot, rule)
@@ -106,9 +108,10 @@ def _shadow(
         if earlier >= number:
             return None
         other = rules[earlier]
-        # A throttle rule is silent below its limit, and a rule on a claim hides no other.
+        # A throttle rule is silent below its limit, and a rule on something unsure hides no other.
         throttled = isinstance(other, Rule) and other.throttle is not None
-        if not throttled and attestation_check(other) is None and rule_covers(other, rule):
+        rests = attestation_check(other) is not None or other.id in snapshot.foreign_of_rule
+        if not throttled and not rests and rule_covers(other, rule):
             return other
     return None
 
@@ -148,6 +151,43 @@ def _on_claim(
         message = f"still allows a client that leaves out {' or '.join(what)}"
         hint = _trust_hint(exceptions[0]) if exceptions else "say in `match` what is allowed"
         yield rule_warning("dodgeable", policy, rule, message, hint)
+
+
+def _on_foreign_label(
+    snapshot: Snapshot, policy: Policy, rule: Rule | OutputRule
+) -> Iterator[PolicyWarning]:
+    """An allow that rests on a label which, on some topic, only another file derives."""
+    foreign = snapshot.foreign_of_rule.get(rule.id)
+    if foreign is None or rule.decision not in _ALLOWS:
+        return
+    matches = compile_globs(rule.match.topics or ("*",))
+    derived = [each for name, each in snapshot.all_derivations() if name != policy.name]
+    globs = dict.fromkeys((*rule.match.topics, *(glob for each in derived for glob in each.topics)))
+    for topic in (glob.replace("*", "a") for glob in islice(globs, _CANDIDATES_MAX)):
+        labels = [name for name in rule.match.label_names if name in foreign.on(topic)]
+        if not labels or not matches(topic):
+            continue
+        files = _deriving(snapshot, policy, labels[0], topic)
+        yield rule_warning(
+            "allow_on_foreign_label",
+            policy,
+            rule,
+            f"allows nothing by itself on `{topic}`: only {files} derives"
+            f" {' and '.join(f'`{label}`' for label in labels)} there, and a label of another file"
+            " never loosens",
+            "repeat the `derive` entry in this file, or accept the label from any file:"
+            f" labels: {{{', '.join(f'{label}: {{trust: derived}}' for label in labels)}}}",
+        )
+        return
+
+
+def _deriving(snapshot: Snapshot, policy: Policy, label: str, topic: str) -> str:
+    """The first other file that derives a label on a topic, in words."""
+    for name, each in snapshot.all_derivations():
+        applies = topic not in each.except_topics and compile_globs(each.topics)(topic)
+        if name and name != policy.name and applies and label in LABELS_OF_KIND[each.kind]:
+            return f"the file `{name}`"
+    return "a default derivation of other files"
 
 
 def _claimed_labels(snapshot: Snapshot, match: Match) -> list[str]:
