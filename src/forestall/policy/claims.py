@@ -1,5 +1,5 @@
 """What is not sure can tighten a decision and never loosen it: claims, and labels that only another
-file derives (ADR 0027, ADR 0037).
+file derives (ADR 0027, ADR 0038).
 
 Which fields are claims
 -----------------------
