@@ -57,6 +57,12 @@ def test_every_submit_leaves_its_decision_in_the_log_and_in_the_metrics(
     assert counted(door, "submit", decision, code) == was + 1
 
 
+def test_a_denied_job_is_found_on_the_dead_letters(door: Door) -> None:
+    denied = door.submit(DENIED_JOB).json["job_id"]
+    assert door.submit(ALLOWED_JOB).status == 200
+    assert [letter["job_id"] for letter in door.ask("GET", "/api/v1/dlq").json] == [denied]
+
+
 @pytest.mark.parametrize("name", SUBMITS)
 def test_every_check_leaves_its_decision_in_the_log_and_in_the_metrics(
     door: Door, name: str

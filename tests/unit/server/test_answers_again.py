@@ -114,6 +114,15 @@ def test_a_replay_repeats_the_first_answer(
     assert door.trace() == traced
 
 
+def test_a_replay_shows_the_state_at_birth(door: Door) -> None:
+    """Whatever became of the job since, the answer is the one given then."""
+    first = keyed(door, ALLOWED, "header").json
+    path = f"/api/v1/jobs/{first['job_id']}"
+    assert door.ask("POST", f"{path}/cancel").json["state"] == "CANCELLED"
+    assert keyed(door, ALLOWED, "header").json["state"] == first["state"] == "PENDING"
+    assert door.ask("GET", path).json["state"] == "CANCELLED"
+
+
 def test_an_idempotency_key_stands_for_one_request(door: Door) -> None:
     """Another body is 409 and stores nothing, whichever field differs."""
     assert keyed(door, ALLOWED, "header").status == 200

@@ -234,6 +234,19 @@ def test_lanes_of_one_key_leave_room_for_others(
     assert door.plane.queue.lane_count("default") == 6
 
 
+@pytest.mark.parametrize("bound", ["QUEUED_JOBS_PER_TENANT_MAX", "QUEUE_LANES_PER_TENANT_MAX"])
+def test_many_keys_of_one_tenant_share_its_queue(
+    door: Door, bound: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many keys a tenant makes, another tenant has its room."""
+    monkeypatch.setattr(submit_verb, bound, 3)
+    jobs = [{**_JOB, "topic": f"job.demo.t{n}"} for n in range(4)]
+    replies = [door.submit(job, key=door.key(Role.AGENT)) for job in jobs]
+    assert [reply.status for reply in replies] == [200, 200, 200, 429]
+    assert_coded(replies[3], 429, "BACKPRESSURE")
+    assert door.submit(jobs[3], key=door.key(Role.AGENT, "other")).status == 200
+
+
 def test_jobs_of_one_key_leave_room_for_others(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(submit_verb, "QUEUED_JOBS_PER_KEY_MAX", 3)
     hostile, neighbour = door.key(Role.AGENT), door.key(Role.AGENT)
