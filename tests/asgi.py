@@ -18,6 +18,7 @@ from forestall.control.follow_log import load_entries
 from forestall.control.keys import create_key
 from forestall.control.plane import Plane
 from forestall.control.publish import publish
+from forestall.control.recover import recover
 from forestall.identity.credentials import NewKey, WorkerGrant
 from forestall.identity.roles import Role
 from forestall.ports.change import Change, Receipt
@@ -26,6 +27,7 @@ from forestall.ports.store import Store, StoreUnavailableError
 from forestall.projections.registry import Registry
 from forestall.projections.webhooks import Webhooks
 from forestall.server.api import ENDPOINTS
+from forestall.server.bootstrap import NoTelemetry
 from forestall.server.http import Gateway
 from forestall.server.metrics import Metrics
 from forestall.server.rates import Rates
@@ -335,3 +337,17 @@ def _reply(sent: list[Message]) -> Reply:
     start, *bodies = sent
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in start["headers"]}
     return Reply(start["status"], headers, b"".join(part.get("body", b"") for part in bodies))
+
+
+def second_process(door: Door) -> Plane:
+    """A second process on the same store, as it is right after its start."""
+    plane = Plane(
+        store=door.store,
+        clock=door.clock,
+        random=SeededRandom(),
+        telemetry=NoTelemetry(),
+        signer=FileSigner(Ed25519PrivateKey.from_private_bytes(bytes(32))),
+    )
+    door.run(load_entries(plane))
+    door.run(recover(plane))
+    return plane

@@ -7,23 +7,17 @@ from typing import Any
 
 import msgspec
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from forestall.control.expire import tick
-from forestall.control.follow_log import load_entries
-from forestall.control.plane import Plane
-from forestall.control.recover import recover
 from forestall.control.verify import verify_log
 from forestall.identity.credentials import ApiKey
 from forestall.identity.roles import Role
 from forestall.limits import AGENT_LIST_ITEMS_MAX, DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX
 from forestall.ports.entries import EntryKind
 from forestall.ports.store import StoreUnavailableError
-from forestall.server.bootstrap import NoTelemetry
-from forestall.server.signing import FileSigner
 from forestall.wire.compat import iso_time
 from tests.agents_under_test import AGENTS, DEMO_JOB, KEYS, AgentCase
-from tests.asgi import Door, FailingStore, SeededRandom, assert_coded, opened
+from tests.asgi import Door, FailingStore, assert_coded, opened, second_process
 from tests.http_samples import Reply
 from tests.workers_under_test import JOBS, Worker, job, pass_time
 
@@ -363,22 +357,8 @@ def test_a_full_disk_changes_nothing_and_nothing_is_handed_out_meanwhile() -> No
         assert len(worker.lease()) == 1
 
 
-def another(door: Door) -> Plane:
-    """A second process on the same store, as it is right after its start."""
-    plane = Plane(
-        store=door.store,
-        clock=door.clock,
-        random=SeededRandom(),
-        telemetry=NoTelemetry(),
-        signer=FileSigner(Ed25519PrivateKey.from_private_bytes(bytes(32))),
-    )
-    door.run(load_entries(plane))
-    door.run(recover(plane))
-    return plane
-
-
 def test_a_second_process_learns_of_every_change_from_the_log(case: AgentCase) -> None:
-    plane = another(case.door)
+    plane = second_process(case.door)
     assert plane.agents.of_tenant("default") == case.door.plane.agents.of_tenant("default")
     case.update(allowed_topics=[])
     AgentCase(case.door, "second").verb("suspend", reason="odd")
@@ -395,7 +375,7 @@ def test_what_ran_for_an_agent_is_cancelled_after_a_restart_too(case: AgentCase)
     job_id = case.taken()
     assert len(Worker(case.door).lease()) == 1
     case.verb("suspend")
-    case.door.run(tick(another(case.door)))
+    case.door.run(tick(second_process(case.door)))
     assert job(case.door, job_id)["failure_code"] == "agent_suspended"
 
 

@@ -3,22 +3,17 @@
 from collections.abc import Iterator
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from forestall.control.expire import tick
-from forestall.control.follow_log import load_entries
 from forestall.control.plane import Plane
 from forestall.control.publish import publish
-from forestall.control.recover import recover
 from forestall.identity.credentials import key_hash
 from forestall.identity.roles import Role
 from forestall.ports.change import Change, Receipt
 from forestall.ports.entries import PLATFORM_TENANT, EntryKind
 from forestall.ports.store import StoreUnavailableError
-from forestall.server.bootstrap import NoTelemetry
-from forestall.server.signing import FileSigner
 from forestall.store.memory import MemoryStore
-from tests.asgi import Door, SeededRandom, opened
+from tests.asgi import Door, opened, second_process
 from tests.workers_under_test import JOBS, Worker, enforce, submit
 
 ALLOW_ALL = "name: all\nrules: [{id: all, decision: allow, match: {topics: ['job.*']}}]"
@@ -29,20 +24,6 @@ def door() -> Iterator[Door]:
     """The first process, over a memory store."""
     with opened(policy=ALLOW_ALL) as one:
         yield one
-
-
-def another(door: Door) -> Plane:
-    """A second process on the same store, as it is right after its start."""
-    plane = Plane(
-        store=door.store,
-        clock=door.clock,
-        random=SeededRandom(),
-        telemetry=NoTelemetry(),
-        signer=FileSigner(Ed25519PrivateKey.from_private_bytes(bytes(32))),
-    )
-    door.run(load_entries(plane))
-    door.run(recover(plane))
-    return plane
 
 
 def catch_up(door: Door, plane: Plane) -> None:
@@ -84,13 +65,13 @@ def live(door: Door) -> None:
 
 
 def test_a_second_process_knows_what_the_log_tells(door: Door) -> None:
-    second = another(door)
+    second = second_process(door)
     at_start = second.snapshot
     assert at_start is None, "loaded, and not compiled: every gate refuses"
     live(door)
     enforce(door, ALLOW_ALL.replace("name: all", "name: other"))
     catch_up(door, second)
-    assert known(second) == known(another(door)) == known(door.plane)
+    assert known(second) == known(second_process(door)) == known(door.plane)
     assert second.snapshot is not None
     assert second.snapshot.digest == door.plane.policy.digest
     assert second.output_stats.of_day("default", now_us=door.clock.now_us()) == (
@@ -100,17 +81,17 @@ def test_a_second_process_knows_what_the_log_tells(door: Door) -> None:
 
 def test_what_was_removed_is_forgotten_too(door: Door) -> None:
     live(door)
-    second = another(door)
+    second = second_process(door)
     for path in ("pools/p?force=true", "schemas/s", "webhooks/h"):
         assert door.ask("DELETE", f"/api/v1/{path}").status in (200, 204), path
     catch_up(door, second)
-    assert known(second) == known(another(door))
+    assert known(second) == known(second_process(door))
     assert not second.registry.pools("default")
 
 
 def test_a_key_revoked_elsewhere_works_no_more_here(door: Door) -> None:
     text = door.key(Role.AGENT, name="leaver")
-    second = another(door)
+    second = second_process(door)
     (key,) = [each for each in second.keys.of_tenant("default") if each.name == "leaver"]
     assert key.usable(door.clock.now_us())
     assert door.ask("DELETE", f"/api/v1/auth/keys/{key.id}").status == 204
@@ -159,7 +140,7 @@ def test_a_declaration_whose_answer_was_lost_is_taken_up(
         assert reply.status == 503, reply.body
         store.loses = ""
         door.run(tick(door.plane))
-        assert known(door.plane) == known(another(door))
+        assert known(door.plane) == known(second_process(door))
 
 
 def test_a_submit_whose_answer_was_lost_is_queued() -> None:
@@ -174,7 +155,7 @@ def test_a_submit_whose_answer_was_lost_is_queued() -> None:
 
 
 def test_a_policy_activated_elsewhere_comes_into_force_here(door: Door) -> None:
-    second = another(door)
+    second = second_process(door)
     catch_up(door, second)
     door.run(publish(door.plane, [("p.yaml", b"default_decision: deny")], actor="test"))
     catch_up(door, second)
@@ -191,7 +172,7 @@ def test_a_policy_that_cannot_be_compiled_here_closes_the_gate_and_stops_no_cloc
     (leased,) = worker.lease(1)
     submit(door, topic="job.b")
     assert isinstance(door.store, MemoryStore)
-    second = another(door)
+    second = second_process(door)
     door.run(publish(second, [("p.yaml", b"default_decision: deny")], actor="test"))
     del door.store._registry[PLATFORM_TENANT, EntryKind.POLICY, second.policy.digest]
     catch_up(door, door.plane)
