@@ -21,6 +21,7 @@ from forestall.limits import (
 )
 from forestall.server.endpoints import Receive
 
+_LENGTH_DIGITS_MAX = 19
 _JSON_TYPE = re.compile(rb"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;\s*charset=\"?utf-8\"?\s*)?")
 
 
@@ -52,9 +53,12 @@ def bytes_to_reserve(headers: dict[bytes, bytes]) -> int:
 
 
 def declared_bytes(headers: dict[bytes, bytes]) -> int:
-    """The length of a body as the head of its request declares it; 0 where it declares none."""
+    """The length of a body as the head of its request declares it; 0 where it declares none. A
+    number of too many digits to be read counts as one byte too many."""
     length = headers.get(b"content-length", b"0")
-    return int(length) if length.isdigit() else 0
+    if not length.isdigit():
+        return 0
+    return int(length) if len(length) <= _LENGTH_DIGITS_MAX else BODY_BYTES_MAX + 1
 
 
 def byte_cost(size_bytes: int) -> int:

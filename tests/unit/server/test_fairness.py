@@ -86,6 +86,18 @@ def test_the_bytes_of_a_body_are_refused_before_they_are_uploaded(door: Door) ->
     assert received == []
 
 
+@pytest.mark.parametrize("digits", [19, 20, 4_300, 5_000])
+def test_a_declared_length_of_many_digits_is_too_long(door: Door, digits: int) -> None:
+    """Also one that Python would not read as a number."""
+    head = [
+        (b"x-api-key", door.admin.encode()),
+        (b"content-type", b"application/json"),
+        (b"content-length", b"9" * digits),
+    ]
+    reply = door.run(door.call("POST", "/api/v1/jobs", head, iter(())))
+    assert_coded(reply, 413, "tier_limit_exceeded")
+
+
 def test_bytes_and_work_come_back_with_time() -> None:
     """By a given clock: 181 MB in 4 s, as one connection wrote, are 49 MB at most."""
     rates, payer, second = Rates(), Payer("one", "k"), 1_000_000_000
